@@ -1,0 +1,68 @@
+package broker
+
+import (
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// MaxEmail is the longest address in bytes (RFC 5321 §4.5.3.1.3).
+const MaxEmail = 254
+
+// CanonicalEmail returns the one spelling under which an address is stored and
+// compared: an ASCII local part in lower case, exactly one @, the domain in
+// lower-case A-labels (UTS #46). It never folds lookalikes and never drops a
+// sub-address: whatever is not plainly an address is EmailInvalid (SECURITY.md C20).
+func CanonicalEmail(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	if len(s) > MaxEmail || !utf8.ValidString(s) {
+		return "", EmailInvalid
+	}
+	local, domain, ok := strings.Cut(s, "@")
+	if !ok || strings.Contains(domain, "@") || !localPart(local) {
+		return "", EmailInvalid
+	}
+	domain, err := CanonicalDomain(domain)
+	if err != nil || len(local)+1+len(domain) > MaxEmail {
+		return "", EmailInvalid
+	}
+	return strings.ToLower(local) + "@" + domain, nil
+}
+
+// CanonicalDomain returns a mail domain in lower-case A-labels, with at least
+// two labels; else EmailInvalid.
+func CanonicalDomain(s string) (string, error) {
+	if strings.HasSuffix(s, ".") {
+		return "", EmailInvalid
+	}
+	a, err := domainProfile.ToASCII(s)
+	if err != nil || len(a) > 253 || !strings.Contains(a, ".") {
+		return "", EmailInvalid
+	}
+	if _, err := netip.ParseAddr(a); err == nil {
+		return "", EmailInvalid
+	}
+	return strings.ToLower(a), nil
+}
+
+var domainProfile = idna.New(idna.MapForLookup(), idna.StrictDomainName(true), idna.VerifyDNSLength(true),
+	idna.ValidateLabels(true), idna.BidiRule(), idna.CheckHyphens(true))
+
+// localPart accepts the dot-atom of RFC 5321 §4.1.2, ASCII only.
+func localPart(s string) bool {
+	if s == "" || len(s) > 64 || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,101 @@
+package broker
+
+import (
+	"net/url"
+	"time"
+)
+
+// LoginLife is how long a parked request waits: "Start again" keeps it.
+const LoginLife = time.Hour
+
+// TripLife is how long the answer of an upstream is good.
+const TripLife = 5 * time.Minute
+
+// Wish is what a person chose on a page that offers a choice.
+type Wish string
+
+// The wishes.
+const (
+	WishNone Wish = ""
+	WishOwn  Wish = "own" // "I already have an account": link to it by its password
+	WishNew  Wish = "new" // "I'm new here": make an account
+)
+
+// Login is one browser's unfinished attempt to say who it is. It never holds a
+// password, and no proof of a link: a proof is used in the request that gave it.
+type Login struct {
+	ID      string
+	Browser string // keyed hash of the browser key that it is bound to
+	// Request is the app's parked authorization request; nil for a login without an app.
+	Request  url.Values
+	ClientID string
+	// Locale was chosen in this login or asked for with ui_locales; empty: negotiate.
+	Locale string
+	// Hint pre-fills the identifier (login_hint).
+	Hint string
+	// Connection was asked for by the app; empty for none.
+	Connection string
+	// Fresh and MaxAge (seconds) are what the app asked about freshness.
+	Fresh  bool
+	MaxAge *int
+	// Pick asks for the account chooser (prompt=select_account).
+	Pick bool
+
+	// Email is the canonical address typed at the identifier step.
+	Email string
+	// UsePassword passes the organisation page by ("Use your password instead").
+	UsePassword bool
+	// Wish is the branch taken on E-1 ("Create an account") or on E-5 and the neutral page.
+	Wish Wish
+	// Claims is what the upstream said, once it did.
+	Claims *Claims
+	// Code is the mailed code that is out, and Proven the address that one has proven.
+	Code   *MailedCode
+	Proven string
+
+	// AccountID and Authn are set once somebody is authenticated.
+	AccountID string
+	Authn     Authn
+
+	// Notice is a Code to show as a banner on the next page, once.
+	Notice Code
+	// NoticeFor is the connection the notice is about.
+	NoticeFor string
+
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	// SessionID is set when the login is spent.
+	SessionID string
+	SpentAt   time.Time
+}
+
+// MailedCode is a 6-digit code that went to an address; only its keyed hash is kept.
+type MailedCode struct {
+	ID        string // names its try counter
+	Email     string
+	Hash      string
+	SentAt    time.Time
+	ExpiresAt time.Time
+}
+
+// The limits of mailed codes.
+const (
+	CodeDigits    = 6
+	MailedLife    = 10 * time.Minute
+	MailedTries   = 5
+	MailedPerHour = 3
+	MailedPause   = 30 * time.Second
+)
+
+// Proof tells whether anything was proven in this login. One with a proof is
+// never handed to another browser.
+func (l Login) Proof() bool { return l.Claims != nil || l.AccountID != "" || l.Proven != "" }
+
+// Spent tells whether the login was finished.
+func (l Login) Spent() bool { return !l.SpentAt.IsZero() }
+
+// Restarted is the login as it began: the same request, nothing proven.
+func (l Login) Restarted() Login {
+	return Login{ID: l.ID, Browser: l.Browser, Request: l.Request, ClientID: l.ClientID, Locale: l.Locale, Hint: l.Hint,
+		Connection: l.Connection, Fresh: l.Fresh, MaxAge: l.MaxAge, Pick: l.Pick, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt}
+}

@@ -1,0 +1,226 @@
+package broker
+
+import (
+	"slices"
+	"time"
+)
+
+// Step is the page a login is waiting on.
+type Step string
+
+// The steps; the names are those of the pages in UX.md.
+const (
+	StepChoose   Step = "choose"   // E-1
+	StepPick     Step = "pick"     // E-17
+	StepOrg      Step = "org"      // E-2
+	StepPassword Step = "password" // E-3
+	StepLink     Step = "link"     // E-4, the account is in Facts.Owner
+	StepNeutral  Step = "neutral"  // an address nobody vouches for: "I have an account" or "I'm new"
+	StepOwn      Step = "own"      // link to an account under another address, by its password
+	StepEmail    Step = "email"    // ask for an address
+	StepCode     Step = "code"     // E-6
+	StepRegister Step = "register" // E-5
+	StepCreate   Step = "create"   // no page: make the account from the claims
+	StepBind     Step = "bind"     // no page: the identity is linked, its account becomes the login's
+	StepConfirm  Step = "confirm"  // a fresh proof is asked for and the upstream gave none: our password
+	StepDone     Step = "done"     // no page: back to the app
+)
+
+// Registration is who may become an account without an invitation.
+type Registration string
+
+// The registration modes.
+const (
+	RegisterInvite Registration = "invite"
+	RegisterForm   Registration = "form"
+	RegisterSilent Registration = "silent"
+)
+
+// Facts are what the rules are asked about. They are read from storage afresh
+// for every question.
+type Facts struct {
+	Now          time.Time
+	Registration Registration
+	// Passwords tells whether the deployment offers password sign-in.
+	Passwords bool
+
+	// Account is who comes in: the bound account, or the owner of the identity.
+	Account *Account
+	// Connection is the one that vouched, or that Authn names; nil if it is gone.
+	Connection *Connection
+	// Authn is how the person was authenticated; zero while nobody is.
+	Authn Authn
+
+	// Linked is the account that the claims' identity belongs to.
+	Linked *Account
+	// Owner is the account that has the address in question: the upstream's, or
+	// the one proven by a mailed code.
+	Owner *Account
+	// Org is the connection that the typed address is routed to.
+	Org *Connection
+	// Sessions counts the sessions this browser could continue.
+	Sessions int
+}
+
+// Next decides what a login needs. It is the only place that does; the order of
+// its questions is the policy.
+func Next(l Login, f Facts) (Step, error) {
+	if !f.Now.Before(l.ExpiresAt) {
+		return "", LoginUnknown
+	}
+	if l.AccountID != "" {
+		return nextBound(l, f)
+	}
+	if l.Claims != nil {
+		return nextUpstream(l, f)
+	}
+	return nextLocal(l, f)
+}
+
+// nextBound holds a finished proof against what the app asked about freshness.
+// Where the upstream proved none, only a factor of our own can (DESIGN.md §4).
+func nextBound(l Login, f Facts) (Step, error) {
+	if err := Admit(f); err != nil {
+		return "", err
+	}
+	var since time.Time
+	if l.Fresh {
+		since = l.CreatedAt
+	}
+	if Fresh(f.Authn, f.Now, l.MaxAge, since) {
+		return StepDone, nil
+	}
+	if f.Passwords && f.Account.HasPassword() {
+		return StepConfirm, nil
+	}
+	return "", LoginRequired
+}
+
+func nextUpstream(l Login, f Facts) (Step, error) {
+	if f.Connection == nil {
+		return "", ConnectionDisabled
+	}
+	if err := f.Connection.Usable(); err != nil {
+		return "", err
+	}
+	v, err := Resolve(l, f)
+	if err != nil {
+		return "", err
+	}
+	switch v.Outcome {
+	case SignIn:
+		return StepBind, nil
+	case Link:
+		if f.Owner.Disabled {
+			return "", AccountDisabled
+		}
+		return StepLink, nil
+	case Neutral:
+		return StepNeutral, nil
+	case Own:
+		return StepOwn, nil
+	case AskEmail:
+		return StepEmail, nil
+	case AskCode:
+		return StepCode, nil
+	case Register:
+		return StepRegister, nil
+	default:
+		return StepCreate, nil
+	}
+}
+
+func nextLocal(l Login, f Facts) (Step, error) {
+	if l.Wish == WishNew {
+		return nextNew(l, f)
+	}
+	if l.Email == "" {
+		if l.Pick && f.Sessions > 0 {
+			return StepPick, nil
+		}
+		return StepChoose, nil
+	}
+	if f.Org != nil && (!l.UsePassword || !f.Passwords) {
+		return StepOrg, nil
+	}
+	if f.Passwords {
+		return StepPassword, nil
+	}
+	return "", NoMethod
+}
+
+// nextNew is registration with a password. The address is proven first, so an
+// unproven one never owns, blocks or reveals anything.
+func nextNew(l Login, f Facts) (Step, error) {
+	switch {
+	case !f.Passwords || f.Registration == RegisterInvite:
+		return "", UserNotProvisioned
+	case l.Proven != "" && f.Owner != nil:
+		// The owner was told by mail. The address now proven has its account: sign in there.
+		return StepPassword, nil
+	case l.Proven != "":
+		return StepRegister, nil
+	case l.Code != nil:
+		return StepCode, nil
+	default:
+		return StepEmail, nil
+	}
+}
+
+// Admit is the one gate. It is asked at every birth and every renewal of
+// authority; whatever it cannot know is a no.
+func Admit(f Facts) error {
+	switch {
+	case f.Account == nil:
+		return StartAgain
+	case f.Account.Disabled:
+		return AccountDisabled
+	case f.Authn.Epoch != f.Account.AuthEpoch:
+		return StartAgain
+	}
+	switch f.Authn.Method {
+	case ByPassword:
+		return nil
+	case ByUpstream:
+		if f.Connection == nil || f.Connection.ID != f.Authn.Connection {
+			return ConnectionDisabled
+		}
+		return f.Connection.Usable()
+	default:
+		return StartAgain
+	}
+}
+
+// Fresh tells whether an authentication satisfies prompt=login (asked at since)
+// and max_age (seconds, nil for none), OIDC Core §3.1.2.1.
+func Fresh(a Authn, now time.Time, maxAge *int, since time.Time) bool {
+	if !since.IsZero() && a.AuthTime.Before(since) {
+		return false
+	}
+	return maxAge == nil || now.Sub(a.AuthTime) <= time.Duration(*maxAge)*time.Second
+}
+
+// Prompts of OIDC Core §3.1.2.1.
+const (
+	PromptNone    = "none"
+	PromptLogin   = "login"
+	PromptConsent = "consent"
+	PromptSelect  = "select_account"
+)
+
+// ValidPrompt tells whether the set of prompt values is one the specification
+// allows: none stands alone, nothing is unknown.
+func ValidPrompt(values []string) bool {
+	for _, v := range values {
+		switch v {
+		case PromptNone:
+			if len(values) > 1 {
+				return false
+			}
+		case PromptLogin, PromptConsent, PromptSelect:
+		default:
+			return false
+		}
+	}
+	return !slices.Contains(values, "")
+}

@@ -1,0 +1,12 @@
+// Package otelx is the one function of ory/x/otelx that fosite calls.
+package otelx
+
+import "go.opentelemetry.io/otel/trace"
+
+// End ends the span and, where the function failed, says so on it.
+func End(span trace.Span, err *error) {
+	if err != nil && *err != nil {
+		span.RecordError(*err)
+	}
+	span.End()
+}

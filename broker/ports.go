@@ -1,0 +1,183 @@
+package broker
+
+import (
+	"context"
+	"net/url"
+	"time"
+)
+
+// Atomic runs do in one transaction and commits when it returns nil. A call
+// inside do joins the transaction. Where the database asks for a retry, do runs
+// again, so it must have no effect but through ctx.
+type Atomic interface {
+	Atomic(ctx context.Context, do func(ctx context.Context) error) error
+}
+
+// Accounts keeps accounts.
+type Accounts interface {
+	// Account answers NotFound for an unknown id.
+	Account(ctx context.Context, id string) (Account, error)
+	// AccountByEmail looks up a canonical address; NotFound.
+	AccountByEmail(ctx context.Context, email string) (Account, error)
+	// Accounts lists by e-mail, after the given address, at most limit.
+	Accounts(ctx context.Context, after string, limit int) ([]Account, error)
+	// CreateAccount answers Conflict where the address is taken.
+	CreateAccount(ctx context.Context, a Account) error
+	// ChangeAccount writes every field but ID and CreatedAt where the stored epoch
+	// is still seen, else Conflict.
+	ChangeAccount(ctx context.Context, a Account, seen int64) error
+}
+
+// Identities keeps what upstreams vouch for.
+type Identities interface {
+	// Identity finds an identity and its account; NotFound.
+	Identity(ctx context.Context, connection, issuer, subject string) (Identity, Account, error)
+	IdentitiesOf(ctx context.Context, account string) ([]Identity, error)
+	// Link inserts; Conflict where the identity belongs to somebody already.
+	Link(ctx context.Context, i Identity) error
+	// Unlink deletes by id and ends the sessions and families born of it; NotFound.
+	Unlink(ctx context.Context, id string, at time.Time) error
+	// SeeIdentity records the address and the moment of a sign-in.
+	SeeIdentity(ctx context.Context, id, email string, at time.Time) error
+}
+
+// Sessions keeps browsers' sessions, found by the keyed hash of their cookie.
+type Sessions interface {
+	// CreateSession inserts where the account is enabled and its epoch is
+	// s.Authn.Epoch, in one statement; else StartAgain.
+	CreateSession(ctx context.Context, hash string, s Session) error
+	// Session finds a session and its account by any of the hashes; NotFound. It
+	// returns ended and expired ones too: the caller decides.
+	Session(ctx context.Context, hashes []string) (Session, Account, error)
+	SessionByID(ctx context.Context, id string) (Session, error)
+	SessionsOf(ctx context.Context, account string) ([]Session, error)
+	// EndSession is idempotent.
+	EndSession(ctx context.Context, id string, at time.Time) error
+}
+
+// Families keeps authorizations.
+type Families interface {
+	// BeginFamily inserts where the account is enabled and its epoch is
+	// f.Authn.Epoch; Conflict for a taken id (the code was used), StartAgain for a
+	// changed account.
+	BeginFamily(ctx context.Context, f Family) error
+	// Family finds a family and its account; NotFound. Ended ones too.
+	Family(ctx context.Context, id string) (Family, Account, error)
+	// Rotate makes generation from+1 the live one, in one statement: where the
+	// family is alive, at generation from, and its account is enabled and at the
+	// family's epoch; else Conflict.
+	Rotate(ctx context.Context, id string, from int64, at time.Time) error
+	// EndFamily is idempotent; the first reason stays.
+	EndFamily(ctx context.Context, id string, why Code, at time.Time) error
+	EndFamilies(ctx context.Context, f FamilyFilter, why Code, at time.Time) error
+}
+
+// Clients keeps apps.
+type Clients interface {
+	Client(ctx context.Context, id string) (Client, error) // NotFound
+	Clients(ctx context.Context) ([]Client, error)
+	// PutClient creates or replaces.
+	PutClient(ctx context.Context, c Client) error
+	// DeleteClient removes the client, its consents and its families; NotFound.
+	DeleteClient(ctx context.Context, id string) error
+}
+
+// Connections keeps upstreams; their secrets are sealed at rest.
+type Connections interface {
+	Connection(ctx context.Context, id string) (Connection, error) // NotFound
+	// Connections lists by Position, then Name.
+	Connections(ctx context.Context) ([]Connection, error)
+	// PutConnection creates or replaces; Conflict where issuer, client id, kind or
+	// a pinned setting of a live connection would change.
+	PutConnection(ctx context.Context, c Connection) error
+	// DeleteConnection answers Conflict while identities hang on it, NotFound.
+	DeleteConnection(ctx context.Context, id string) error
+}
+
+// Consents keeps what accounts allowed clients.
+type Consents interface {
+	Consent(ctx context.Context, account, client string) (Consent, error) // NotFound
+	ConsentsOf(ctx context.Context, account string) ([]Consent, error)
+	PutConsent(ctx context.Context, c Consent) error
+	// RemoveConsent also ends the pair's families; NotFound.
+	RemoveConsent(ctx context.Context, account, client string, at time.Time) error
+}
+
+// Journal is the audit log. Record belongs into the transaction of what it tells.
+type Journal interface {
+	Record(ctx context.Context, events ...Event) error
+	Events(ctx context.Context, f EventFilter) ([]Event, error)
+}
+
+// Outbox keeps mails until they are sent.
+type Outbox interface {
+	Queue(ctx context.Context, m Mail) error
+	// DueMail leases up to n unexpired mails whose NextAt has come: it moves their
+	// NextAt to until, so that no other replica sends them meanwhile.
+	DueMail(ctx context.Context, now, until time.Time, n int) ([]Mail, error)
+	// MailSent removes a mail that was handed over.
+	MailSent(ctx context.Context, id string) error
+	// MailFailed records why and when to try again.
+	MailFailed(ctx context.Context, id, why string, next time.Time) error
+}
+
+// SigningKeys keeps the issuer's keys, sealed at rest.
+type SigningKeys interface {
+	SigningKeys(ctx context.Context) ([]SigningKey, error)
+	// AddSigningKey answers Conflict where the id is taken.
+	AddSigningKey(ctx context.Context, k SigningKey) error
+	// ChangeSigningKey writes State, ActiveAt and RetireAt where the stored state
+	// is still seen, else Conflict.
+	ChangeSigningKey(ctx context.Context, k SigningKey, seen KeyState) error
+	DeleteSigningKey(ctx context.Context, id string) error
+}
+
+// Marks remembers what must not happen twice, or is no longer valid, until
+// expires: a revoked token, a used assertion. Never in memory that may be lost.
+type Marks interface {
+	// Mark answers Conflict where the mark stands already.
+	Mark(ctx context.Context, kind, id string, expires time.Time) error
+	Marked(ctx context.Context, kind, id string) (bool, error)
+}
+
+// Leases lets one replica at a time do a chore.
+type Leases interface {
+	// Lease takes or prolongs the lease until the given time; false while another
+	// holder's lease lasts.
+	Lease(ctx context.Context, name, holder string, now, until time.Time) (bool, error)
+}
+
+// Fleeting keeps what may be forgotten. Values carry their own expiry (Shelf);
+// expires here only says when the row may be collected. Inside a transaction
+// only Put is allowed, before the commit.
+type Fleeting interface {
+	// Put creates; Conflict where the key stands.
+	Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error
+	Get(ctx context.Context, shelf, key string) ([]byte, error) // NotFound
+	// Take reads and removes in one step: a second Take answers NotFound.
+	Take(ctx context.Context, shelf, key string) ([]byte, error)
+	// Swap writes over exactly old and keeps the expiry; else Conflict, or NotFound.
+	Swap(ctx context.Context, shelf, key string, old, v []byte) error
+	// Count adds one to a counter and returns the new value; it is created with expires.
+	Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error)
+}
+
+// Upstream is one identity provider, configured.
+type Upstream interface {
+	// Begin says where to send the browser for this trip.
+	Begin(ctx context.Context, t Trip) (Departure, error)
+	// Finish verifies the answer and says who came back. It answers a Code:
+	// Cancelled, UpstreamRejected, ConnectionUnavailable, WrongTenant, ….
+	Finish(ctx context.Context, t Trip, answer url.Values) (Claims, error)
+}
+
+// Notifier is an Upstream that also sends notices of its own accord.
+type Notifier interface {
+	// Notice verifies a message of the given kind; RequestInvalid where it is forged or stale.
+	Notice(ctx context.Context, kind NoticeKind, form url.Values) (Notice, error)
+}
+
+// Upstreams opens the upstream of a connection. It never waits for another one.
+type Upstreams interface {
+	Open(ctx context.Context, c Connection) (Upstream, error)
+}

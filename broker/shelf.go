@@ -1,0 +1,88 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Shelf is a typed place in Fleeting. Its values expire by the process's clock.
+type Shelf[T any] struct {
+	Name string
+	Life time.Duration
+	In   Fleeting
+	Now  func() time.Time
+}
+
+type shelved[T any] struct {
+	Expires time.Time `json:"x"`
+	Value   T         `json:"v"`
+}
+
+// Put creates; Conflict where the key stands.
+func (s Shelf[T]) Put(ctx context.Context, key string, v T) error {
+	expires := s.Now().Add(s.Life)
+	b, err := json.Marshal(shelved[T]{expires, v})
+	if err != nil {
+		return fmt.Errorf("shelf %s: %w", s.Name, err)
+	}
+	return s.In.Put(ctx, s.Name, key, b, expires)
+}
+
+// Get answers NotFound for an unknown or expired key.
+func (s Shelf[T]) Get(ctx context.Context, key string) (T, error) {
+	b, err := s.In.Get(ctx, s.Name, key)
+	v, err := s.open(b, err)
+	return v.Value, err
+}
+
+// Take reads and removes: a second Take answers NotFound, so what was stolen
+// opens nothing.
+func (s Shelf[T]) Take(ctx context.Context, key string) (T, error) {
+	b, err := s.In.Take(ctx, s.Name, key)
+	v, err := s.open(b, err)
+	return v.Value, err
+}
+
+// Change edits one value in place by compare-and-swap and returns the new one.
+// On Conflict it reads again and edits again, up to three times: edit must have
+// no effect of its own.
+func (s Shelf[T]) Change(ctx context.Context, key string, edit func(*T) error) (T, error) {
+	var zero T
+	for try := 0; ; try++ {
+		old, err := s.In.Get(ctx, s.Name, key)
+		v, err := s.open(old, err)
+		if err != nil {
+			return zero, err
+		}
+		if err := edit(&v.Value); err != nil {
+			return zero, err
+		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			return zero, fmt.Errorf("shelf %s: %w", s.Name, err)
+		}
+		err = s.In.Swap(ctx, s.Name, key, old, b)
+		if err == nil {
+			return v.Value, nil
+		}
+		if !errors.Is(err, Conflict) || try == 2 {
+			return zero, err
+		}
+	}
+}
+
+func (s Shelf[T]) open(b []byte, err error) (v shelved[T], _ error) {
+	if err != nil {
+		return v, err
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return v, fmt.Errorf("shelf %s: %w", s.Name, err)
+	}
+	if !s.Now().Before(v.Expires) {
+		return shelved[T]{}, NotFound
+	}
+	return v, nil
+}
