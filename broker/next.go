@@ -36,6 +36,9 @@ const (
 	RegisterSilent Registration = "silent"
 )
 
+// Open tells whether a stranger may register; whatever is not known is a no.
+func (r Registration) Open() bool { return r == RegisterForm || r == RegisterSilent }
+
 // Facts are what the rules are asked about. They are read from storage afresh
 // for every question.
 type Facts struct {
@@ -153,7 +156,7 @@ func nextLocal(l Login, f Facts) (Step, error) {
 // unproven one never owns, blocks or reveals anything.
 func nextNew(l Login, f Facts) (Step, error) {
 	switch {
-	case !f.Passwords || f.Registration == RegisterInvite:
+	case !f.Passwords || !f.Registration.Open():
 		return "", UserNotProvisioned
 	case l.Proven != "" && f.Owner != nil:
 		// The owner was told by mail. The address now proven has its account: sign in there.

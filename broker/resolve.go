@@ -44,7 +44,7 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 		if l.Code != nil {
 			return Verdict{AskCode, "the upstream gave no address; the typed one gets a code"}, nil
 		}
-		if f.Registration == RegisterInvite {
+		if !f.Registration.Open() {
 			return Verdict{}, NoEmailClaim
 		}
 		return Verdict{AskEmail, "the upstream gave no address"}, nil
