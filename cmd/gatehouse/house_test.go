@@ -336,7 +336,9 @@ func selects(e ast.Expr, pkg, name string) bool {
 // A check that cannot fail proves nothing, so each is shown a fault of its own.
 func TestHouseSeesPlantedFaults(t *testing.T) {
 	imports := func(name string, imports ...string) []string { return checkImports([]room{{name, imports}}) }
-	file := func(dir, text string) []string { return checkSource(source{dir + "/x.go", []byte("package x\n" + text)}) }
+	file := func(dir, text string) []string {
+		return checkSource(source{dir + "/x.go", []byte("package x\n" + text)})
+	}
 	lines := func(n int) string { return strings.Repeat("\n", n) }
 	for name, tc := range map[string]struct {
 		faults []string
@@ -359,9 +361,9 @@ func TestHouseSeesPlantedFaults(t *testing.T) {
 		"a folder off the card":   {checkTop([]string{"internal/x.go"}), "not a top-level entry"},
 		"a file of 400 lines":     {file("config", lines(399)), ""},
 		"a file of 401 lines":     {file("config", lines(400)), "the file has 401 lines"},
-		"a function of 60 lines":  {file("config", "func f() {" + lines(59) + "}"), ""},
-		"a function of 61 lines":  {file("config", "func f() {" + lines(60) + "}"), "f has 61 lines"},
-		"a method of 61 lines":    {file("config", "func (x) f() {" + lines(60) + "}"), "f has 61 lines"},
+		"a function of 60 lines":  {file("config", "func f() {"+lines(59)+"}"), ""},
+		"a function of 61 lines":  {file("config", "func f() {"+lines(60)+"}"), "f has 61 lines"},
+		"a method of 61 lines":    {file("config", "func (x) f() {"+lines(60)+"}"), "f has 61 lines"},
 		"an interface of five":    {file("broker", "type i interface { A(); B(); C(); D(); E() }"), ""},
 		"an interface of six":     {file("broker", "type i interface { A(); B(); C(); D(); E(); F() }"), "the interface has 6 methods"},
 		"an init":                 {file("broker/web", "func init() {}"), "init()"},
