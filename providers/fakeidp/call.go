@@ -1,0 +1,85 @@
+package fakeidp
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// call is one request being answered, with the faults that held when it came.
+type call struct {
+	*Server
+	w     http.ResponseWriter
+	r     *http.Request
+	at    Endpoint
+	fault *Fault
+}
+
+// broken misbehaves at the level of the transport and says whether the request is thereby answered.
+func (c *call) broken() bool {
+	b := c.fault.Breaks[c.at]
+	if b.Hang > 0 {
+		timer := time.NewTimer(b.Hang)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-c.r.Context().Done():
+			return true
+		case <-c.done:
+			return true
+		}
+	}
+	switch {
+	case b.Redirect != "":
+		c.w.Header().Set("Location", b.Redirect)
+		c.w.WriteHeader(http.StatusFound)
+	case b.Status != 0:
+		c.w.WriteHeader(b.Status)
+		_, _ = c.w.Write([]byte(b.Body)) // a client that left has no use for the rest
+	default:
+		return false
+	}
+	return true
+}
+
+// json answers an endpoint's document, as the faults have it.
+func (c *call) json(status int, document map[string]any) {
+	override(document, c.fault.Documents[c.at])
+	c.send(status, document)
+}
+
+// send answers JSON without replacing members: errors, lists, nested documents.
+func (c *call) send(status int, document any) {
+	body, err := json.Marshal(document)
+	if err != nil {
+		c.broke(err)
+		return
+	}
+	c.sendBytes(status, "application/json; charset=utf-8", body)
+}
+
+// sendBytes answers a body after Raw and Pad had their way with it.
+func (c *call) sendBytes(status int, contentType string, body []byte) {
+	if rewrite := c.fault.Raw[c.at]; rewrite != nil {
+		body = rewrite(body)
+	}
+	if pad := c.fault.Breaks[c.at].Pad; pad > 0 {
+		body = append(bytes.Repeat([]byte(" "), pad), body...)
+	}
+	header := c.w.Header()
+	header.Set("Content-Type", contentType)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("X-Content-Type-Options", "nosniff")
+	if header.Get("Cache-Control") == "" {
+		header.Set("Cache-Control", "no-store")
+	}
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(body) // a client that left has no use for the rest
+}
+
+// broke says what a test asked for in vain, such as a claim that JSON cannot hold.
+func (c *call) broke(err error) {
+	http.Error(c.w, "fakeidp: "+err.Error(), http.StatusInternalServerError)
+}

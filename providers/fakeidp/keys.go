@@ -1,0 +1,175 @@
+package fakeidp
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1" // x5t is a SHA-1 thumbprint by definition, RFC 7517 §4.8
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// signingKey is one key of the provider, of the sort that alg needs.
+type signingKey struct {
+	id, alg  string
+	private  crypto.Signer
+	consumer bool // Microsoft: may sign for personal accounts only
+	chain    []*x509.Certificate
+}
+
+// keyring makes keys when they are first needed, since RSA keys are slow to make.
+type keyring struct {
+	mu        sync.Mutex
+	alg       string
+	certified bool // keys are published with a certificate, as Microsoft's are
+	now       func() time.Time
+
+	current, consumer, rogue *signingKey
+	retired                  []*signingKey
+}
+
+// RotateKeys signs with a new key from now on. The old ones stay published only if keepOld says so.
+func (s *Server) RotateKeys(keepOld bool) error {
+	k := &s.keys
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	next, err := k.make()
+	if err != nil {
+		return err
+	}
+	switch {
+	case !keepOld:
+		k.retired = nil
+	case k.current != nil:
+		k.retired = append(k.retired, k.current)
+	}
+	k.current = next
+	return nil
+}
+
+// key returns the key of a slot, made on first use.
+func (k *keyring) key(slot **signingKey) (*signingKey, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ensure(slot)
+}
+
+// ensure is key for those who hold the lock.
+func (k *keyring) ensure(slot **signingKey) (*signingKey, error) {
+	if *slot != nil {
+		return *slot, nil
+	}
+	made, err := k.make()
+	if err != nil {
+		return nil, err
+	}
+	made.consumer = slot == &k.consumer
+	*slot = made
+	return made, nil
+}
+
+// published lists every key that discovery's jwks_uri shows, newest first.
+func (k *keyring) published() ([]*signingKey, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	current, err := k.ensure(&k.current)
+	if err != nil {
+		return nil, err
+	}
+	return append([]*signingKey{current}, k.retired...), nil
+}
+
+func (k *keyring) make() (*signingKey, error) {
+	made := &signingKey{id: rand.Text(), alg: k.alg}
+	var err error
+	switch k.alg {
+	case "RS256", "PS256":
+		made.private, err = rsa.GenerateKey(rand.Reader, 2048)
+	case "ES256":
+		made.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "EdDSA":
+		_, made.private, err = ed25519.GenerateKey(rand.Reader)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make a %s key: %w", k.alg, err)
+	}
+	return made, made.certify(k.now())
+}
+
+// certify gives the key a certificate of its own, for x5c.
+func (s *signingKey) certify(now time.Time) error {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "simulated signing key"},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(5, 0, 0),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, s.private.Public(), s.private)
+	if err != nil {
+		return fmt.Errorf("certify a %s key: %w", s.alg, err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fmt.Errorf("certify a %s key: %w", s.alg, err)
+	}
+	s.chain = []*x509.Certificate{certificate}
+	return nil
+}
+
+// jwk is the public key as members, ready for what a provider adds.
+func (s *signingKey) jwk(certified bool) (map[string]any, error) {
+	public := jose.JSONWebKey{Key: s.private.Public(), KeyID: s.id, Algorithm: s.alg, Use: "sig"}
+	if certified {
+		thumbprint := sha1.Sum(s.chain[0].Raw)
+		public.Certificates, public.CertificateThumbprintSHA1 = s.chain, thumbprint[:]
+	}
+	encoded, err := public.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("publish a %s key: %w", s.alg, err)
+	}
+	members := map[string]any{}
+	return members, json.Unmarshal(encoded, &members)
+}
+
+// jwks answers the provider's published keys.
+func (s *Server) jwks(c *call) {
+	keys, err := s.keys.published()
+	if err != nil {
+		c.broke(err)
+		return
+	}
+	list := make([]any, 0, len(keys))
+	for _, key := range keys {
+		members, err := key.jwk(s.keys.certified)
+		if err != nil {
+			c.broke(err)
+			return
+		}
+		list = append(list, members)
+	}
+	c.w.Header().Set("Cache-Control", "public, max-age=3600")
+	c.json(200, map[string]any{"keys": list})
+}
+
+// rogueKeys answers the key that forged headers point to, under the kid that they name.
+func (s *Server) rogueKeys(c *call) {
+	rogue, err := s.keys.key(&s.keys.rogue)
+	if err != nil {
+		c.broke(err)
+		return
+	}
+	members, err := rogue.jwk(true)
+	if err != nil {
+		c.broke(err)
+		return
+	}
+	c.json(200, map[string]any{"keys": []any{members}})
+}
