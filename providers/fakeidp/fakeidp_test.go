@@ -198,7 +198,7 @@ func verify(t *testing.T, s *Server, jwksPath, alg, token string) (map[string]an
 	if err := json.Unmarshal([]byte(get(t, s.BaseURL()+jwksPath, nil).body), &set); err != nil {
 		t.Fatalf("keys: %v", err)
 	}
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 	if err != nil {
 		return nil, err
 	}

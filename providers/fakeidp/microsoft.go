@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
-	"regexp"
 	"strings"
 )
 
@@ -39,8 +38,6 @@ func (s *Server) mountMicrosoft() {
 	s.handle("GET /{tenant}/oauth2/v2.0/logout", AtEndSession, s.endSession)
 }
 
-var guid = regexp.MustCompile(`^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$`)
-
 // tenantIssuer is the tenant part of the issuer behind an authority: a template, or an id. It is empty for an unknown tenant.
 func (s *Server) tenantIssuer(tenant string) string {
 	switch {
@@ -48,7 +45,7 @@ func (s *Server) tenantIssuer(tenant string) string {
 		return templatedIssuer
 	case tenant == "consumers":
 		return MSATenant
-	case guid.MatchString(tenant):
+	case isGUID(tenant):
 		return tenant
 	}
 	for _, p := range s.Personas() {
@@ -57,6 +54,19 @@ func (s *Server) tenantIssuer(tenant string) string {
 		}
 	}
 	return ""
+}
+
+func isGUID(text string) bool {
+	groups := strings.Split(text, "-")
+	if len(groups) != 5 || strings.Trim(text, "0123456789abcdef-") != "" {
+		return false
+	}
+	for i, length := range []int{8, 4, 4, 4, 12} {
+		if len(groups[i]) != length {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Server) entraIssuer(tenant string) string { return s.opts.BaseURL + "/" + tenant + "/v2.0" }
