@@ -1,0 +1,215 @@
+// Package text holds every word that a person reads: one flat catalog per
+// language, and a Printer that fills in what varies.
+package text
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/language"
+)
+
+//go:embed catalog/*.json
+var embedded embed.FS
+
+// Fallback is the language of a person about whom nothing is known.
+const Fallback = "en"
+
+// Catalog is the texts of all languages. It is safe for concurrent use.
+type Catalog struct {
+	langs   map[string]*messages
+	names   []string // languages in the order that people are offered
+	match   language.Matcher
+	matched []string // what the matcher's index means
+}
+
+// messages are the parsed texts of one language.
+type messages struct {
+	tag   language.Tag
+	dir   string
+	texts map[string]message
+}
+
+// Load parses the embedded catalogs: catalog/{room}.{language}.json, each a flat
+// object from key to text. Whether they are complete is for Check to say.
+func Load() (*Catalog, error) {
+	return load(embedded)
+}
+
+func load(files fs.FS) (*Catalog, error) {
+	names, err := fs.Glob(files, "catalog/*.json")
+	if err != nil {
+		return nil, fmt.Errorf("text: %w", err)
+	}
+	c := &Catalog{langs: map[string]*messages{}}
+	for _, name := range names {
+		if err := c.read(files, name); err != nil {
+			return nil, fmt.Errorf("text: %s: %w", name, err)
+		}
+	}
+	if c.langs[Fallback] == nil {
+		return nil, fmt.Errorf("text: there is no catalog in %q", Fallback)
+	}
+	c.names = slices.Sorted(maps.Keys(c.langs))
+	c.prepare()
+	return c, nil
+}
+
+func (c *Catalog) read(files fs.FS, name string) error {
+	room, lang, ok := strings.Cut(strings.TrimSuffix(path.Base(name), ".json"), ".")
+	if !ok {
+		return errors.New("the name must be room.language.json")
+	}
+	tag, err := language.Parse(lang)
+	if err != nil {
+		return err
+	}
+	raw, err := fs.ReadFile(files, name)
+	if err != nil {
+		return err
+	}
+	var flat map[string]string
+	if err := json.Unmarshal(raw, &flat); err != nil {
+		return err
+	}
+	m := c.langs[lang]
+	if m == nil {
+		m = &messages{tag: tag, dir: direction(tag), texts: map[string]message{}}
+		c.langs[lang] = m
+	}
+	for key, text := range flat {
+		if !strings.HasPrefix(key, room+".") {
+			return fmt.Errorf("the key %q must begin with %q, as its file does", key, room+".")
+		}
+		parsed, err := parse(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		m.texts[key] = parsed
+	}
+	return nil
+}
+
+// prepare builds the matcher; the fallback comes first because a matcher
+// answers its first tag when nothing fits.
+func (c *Catalog) prepare() {
+	c.matched = []string{Fallback}
+	for _, n := range c.names {
+		if n != Fallback {
+			c.matched = append(c.matched, n)
+		}
+	}
+	tags := make([]language.Tag, len(c.matched))
+	for i, n := range c.matched {
+		tags[i] = c.langs[n].tag
+	}
+	c.match = language.NewMatcher(tags)
+}
+
+// Languages lists the languages that there are, sorted.
+func (c *Catalog) Languages() []string { return slices.Clone(c.names) }
+
+// Has tells whether the key exists in the fallback language.
+func (c *Catalog) Has(key string) bool {
+	_, ok := c.langs[Fallback].texts[key]
+	return ok
+}
+
+// Match answers the best language for wishes in the order of their weight, or
+// "" when none of them is known. A wish is an Accept-Language header, a
+// ui_locales value or a plain tag (BCP 47); nonsense in it is passed over.
+func (c *Catalog) Match(accept ...string) string {
+	for _, wish := range accept {
+		// Parsing a list costs work per entry, and a header is as long as a stranger likes.
+		if wish == "" || len(wish) > 1000 {
+			continue
+		}
+		if lang := c.matchOne(wish); lang != "" {
+			return lang
+		}
+	}
+	return ""
+}
+
+func (c *Catalog) matchOne(wish string) string {
+	if c.langs[wish] != nil {
+		return wish
+	}
+	var tags []language.Tag
+	if strings.ContainsAny(wish, ",;") {
+		tags, _, _ = language.ParseAcceptLanguage(wish)
+	} else {
+		for f := range strings.FieldsSeq(wish) {
+			if t, err := language.Parse(f); err == nil {
+				tags = append(tags, t)
+			}
+		}
+	}
+	// One by one: the first language a person named that we have, not the nearest relative of any.
+	for _, t := range tags {
+		if t == language.Und {
+			continue
+		}
+		if _, i, confidence := c.match.Match(t); confidence >= language.High {
+			return c.matched[i]
+		}
+	}
+	return ""
+}
+
+// Printer writes in the given language, or in the fallback where there is no such.
+func (c *Catalog) Printer(lang string) Printer {
+	m := c.langs[lang]
+	if m == nil {
+		lang, m = Fallback, c.langs[Fallback]
+	}
+	return Printer{lang: lang, m: m, fallback: c.langs[Fallback]}
+}
+
+// Check reports everything that is wrong with the catalogs: a key that one
+// language lacks, placeholders that differ, markup where none belongs.
+func (c *Catalog) Check() error {
+	var problems []error
+	base := c.langs[Fallback]
+	for _, name := range c.names {
+		m := c.langs[name]
+		for key, want := range base.texts {
+			have, ok := m.texts[key]
+			if !ok {
+				problems = append(problems, fmt.Errorf("text: %s lacks %s", name, key))
+				continue
+			}
+			if !slices.Equal(have.holders(), want.holders()) {
+				problems = append(problems, fmt.Errorf("text: %s: %s has the placeholders %v, not %v", name, key, have.holders(), want.holders()))
+			}
+		}
+		for key, have := range m.texts {
+			if _, ok := base.texts[key]; !ok {
+				problems = append(problems, fmt.Errorf("text: %s has %s, which %s lacks", name, key, Fallback))
+			}
+			if err := have.markup(isHTML(key)); err != nil {
+				problems = append(problems, fmt.Errorf("text: %s: %s: %w", name, key, err))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// isHTML tells whether a key's texts may hold markup of ours.
+func isHTML(key string) bool { return strings.HasSuffix(key, "_html") }
+
+func direction(t language.Tag) string {
+	script, _ := t.Script()
+	switch script.String() {
+	case "Arab", "Hebr", "Syrc", "Thaa", "Nkoo":
+		return "rtl"
+	}
+	return "ltr"
+}

@@ -1,0 +1,73 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"gatehouse/broker"
+)
+
+// matcher is what http.ServeMux offers beside serving.
+type matcher interface {
+	Handler(*http.Request) (http.Handler, string)
+}
+
+// Guard stands before everything: it gives the request an id, turns away hosts
+// that are not ours (SECURITY.md G13), answers what the mux knows no route for with
+// our own pages, and writes the access log: the route, never a path or a query,
+// because those may hold secrets.
+func (k *Kit) Guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		began := k.Now()
+		id := broker.NewID()
+		r = r.WithContext(context.WithValue(r.Context(), keyRequestID, id))
+		w := track(rw)
+		w.Header().Set("X-Request-Id", id)
+		k.secure(w.Header())
+		defer func() {
+			k.Log.InfoContext(r.Context(), "request", "request_id", id, "method", method(r.Method), "route", r.Pattern, "status", w.status,
+				"bytes", w.size, "ms", k.Now().Sub(began).Milliseconds(), "address", k.Address(r))
+		}()
+		defer k.recovered(w, r)
+		if normalHost(r.Host, k.Issuer.Scheme) != k.host {
+			k.Fail(w, r, broker.Misdirected)
+			return
+		}
+		if mux, ok := next.(matcher); ok {
+			if h, pattern := mux.Handler(r); pattern == "" {
+				k.Fail(w, r, unrouted(w, r, h))
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// unrouted asks the mux's own answer for what is wrong, and keeps its Allow.
+func unrouted(w http.ResponseWriter, r *http.Request, h http.Handler) broker.Code {
+	probe := &discard{header: http.Header{}}
+	h.ServeHTTP(probe, r)
+	if probe.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", probe.header.Get("Allow"))
+		return broker.MethodNotAllowed
+	}
+	return broker.NotFound
+}
+
+type discard struct {
+	header http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(status int)      { d.status = status }
+
+// method keeps invented methods out of the log.
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}

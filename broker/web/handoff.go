@@ -1,0 +1,86 @@
+package web
+
+import (
+	"errors"
+	"html"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"gatehouse/broker"
+)
+
+type handOffView struct {
+	App    string
+	Target template.URL
+	Fields []hidden
+}
+
+type hidden struct{ Name, Value string }
+
+// HandOff answers 200 with a page that leads on to target (UX.md E-30): our own
+// path, an https or http URL, or the custom scheme of an app. It is the answer to
+// a POST whose redirect Chromium would hold against form-action. app may be empty.
+func (k *Kit) HandOff(w http.ResponseWriter, r *http.Request, target, app string) {
+	safe, err := safeTarget(target)
+	if err != nil {
+		k.Fail(w, r, err)
+		return
+	}
+	p := k.page(r, handOffView{App: app, Target: template.URL(safe)})
+	p.Languages = nil
+	p.Refresh = template.HTML(`<meta http-equiv="refresh" content="0;url=` + html.EscapeString(safe) + `">`)
+	if err := k.pages.show(w, r, http.StatusOK, "handoff", p); err != nil {
+		k.Fail(w, r, err)
+	}
+}
+
+// PostOff answers 200 with a form that posts fields to target (response_mode
+// form_post, a provider that wants a POST): by script where there is one, else by
+// its button. The page's form-action names exactly this target.
+func (k *Kit) PostOff(w http.ResponseWriter, r *http.Request, target string, fields url.Values, app string) {
+	u, err := url.Parse(target)
+	if err == nil && (u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		err = errors.New("a form is posted to http and https only")
+	}
+	if err == nil && strings.ContainsAny(u.Host, "; ,'\"") {
+		err = errors.New("the host would break out of the policy")
+	}
+	if err != nil {
+		k.Fail(w, r, broker.Internal.Because(err))
+		return
+	}
+	view := handOffView{App: app, Target: template.URL(u.String())}
+	for name, values := range fields {
+		for _, v := range values {
+			view.Fields = append(view.Fields, hidden{name, v})
+		}
+	}
+	source := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	source = strings.NewReplacer(";", "%3B", ",", "%2C", "'", "%27").Replace(source)
+	w.Header().Set("Content-Security-Policy", strings.Replace(csp, "form-action 'self'", "form-action "+source, 1))
+	p := k.page(r, view)
+	p.Languages = nil
+	if err := k.pages.show(w, r, http.StatusOK, "post", p); err != nil {
+		k.Fail(w, r, err)
+	}
+}
+
+// safeTarget refuses schemes that run or read something, and spells out what
+// could end the URL early in a meta refresh.
+func safeTarget(target string) (string, error) {
+	bad := broker.Internal.Because(errors.New("a hand-off to a target that is not safe"))
+	u, err := url.Parse(target)
+	if err != nil || strings.ContainsAny(target, "\\\t\r\n") {
+		return "", bad
+	}
+	switch {
+	case u.Scheme == "" && u.Host == "" && local(target):
+	case (u.Scheme == "https" || u.Scheme == "http") && u.Host != "":
+	case strings.Contains(u.Scheme, "."):
+	default:
+		return "", bad
+	}
+	return strings.NewReplacer(" ", "%20", `"`, "%22", "'", "%27", "<", "%3C", ">", "%3E", "`", "%60").Replace(target), nil
+}

@@ -1,0 +1,95 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+
+	"gatehouse/broker"
+)
+
+// csp lets a page run and show what this origin serves and nothing that is inline
+// (UX.md §2.9). form-action comes last so that a page may name one target more.
+const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'none'; " +
+	"base-uri 'none'; frame-ancestors 'none'; object-src 'none'; form-action 'self'"
+
+// secure sets the headers of every answer.
+func (k *Kit) secure(h http.Header) {
+	h.Set("Content-Security-Policy", csp)
+	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Permissions-Policy", "publickey-credentials-get=(self), publickey-credentials-create=(self), "+
+		"camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()")
+	h.Set("Cache-Control", "no-store")
+	if k.Secure() {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// tracked knows whether an answer has begun, and counts it.
+type tracked struct {
+	http.ResponseWriter
+	status int
+	size   int64
+}
+
+func track(w http.ResponseWriter) *tracked {
+	if t, ok := w.(*tracked); ok {
+		return t
+	}
+	return &tracked{ResponseWriter: w}
+}
+
+func (t *tracked) WriteHeader(status int) {
+	if t.status == 0 && status >= 200 {
+		t.status = status
+	}
+	t.ResponseWriter.WriteHeader(status)
+}
+
+func (t *tracked) Write(b []byte) (int, error) {
+	if t.status == 0 {
+		t.status = http.StatusOK
+	}
+	n, err := t.ResponseWriter.Write(b)
+	t.size += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (t *tracked) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+// recovered answers a panic; only the log learns what it was.
+func (k *Kit) recovered(w *tracked, r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	err := broker.Internal.Because(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+	if w.status != 0 {
+		k.Log.ErrorContext(r.Context(), "panic in an answer that had begun", "err", err)
+		return
+	}
+	k.Fail(w, r, err)
+}
+
+type contextKey int
+
+const (
+	keyRequestID contextKey = iota
+	keyLocales
+	keySelf
+	keyOpen
+)
+
+// RequestID is the id that the log gives the request, or "".
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(keyRequestID).(string)
+	return id
+}

@@ -1,0 +1,129 @@
+// Package web is the HTTP kit that every door shares: how a handler says no,
+// pages, cookies, languages, limits and assets.
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+	"gatehouse/broker/text"
+)
+
+// Handler is an HTTP handler that may say no: it returns a broker.Code, or an
+// error that wraps one, before it has written anything.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Site is what the pages know of the deployment. Empty URLs are not shown.
+type Site struct {
+	Name       string // the product, as people know it
+	SupportURL string
+	PrivacyURL string
+	TermsURL   string
+}
+
+// Options are what a Kit is made of; all but TrustedProxies and Count are needed.
+type Options struct {
+	// Issuer is the one origin of this deployment, with its path if it has one.
+	Issuer         *url.URL
+	Site           Site
+	Texts          *text.Catalog
+	Ring           *seal.Keyring
+	Sessions       broker.Sessions
+	Connections    broker.Connections
+	Families       broker.Families
+	Journal        broker.Journal
+	Atomic         broker.Atomic
+	TrustedProxies []netip.Prefix
+	Now            func() time.Time
+	Log            *slog.Logger
+	Count          func(broker.Code) // one refusal
+}
+
+// Kit is the shared part of all doors. It is safe for concurrent use.
+type Kit struct {
+	Options
+	host   string // of the issuer, lower case, without the scheme's own port
+	origin string
+	assets assets
+	cross  *http.CrossOriginProtection
+	pages  *Pages
+}
+
+// New makes a Kit. It panics where the embedded pages or texts are broken,
+// because no start can go on without them.
+func New(o Options) *Kit {
+	if o.Count == nil {
+		o.Count = func(broker.Code) {}
+	}
+	k := &Kit{Options: o, cross: http.NewCrossOriginProtection(), assets: loadAssets()}
+	k.host = normalHost(o.Issuer.Host, o.Issuer.Scheme)
+	k.origin = o.Issuer.Scheme + "://" + o.Issuer.Host
+	k.pages = k.Pages(ownPages)
+	return k
+}
+
+// normalHost is a Host header without the port that its scheme implies.
+func normalHost(host, scheme string) string {
+	host = strings.ToLower(host)
+	if scheme == "https" {
+		return strings.TrimSuffix(host, ":443")
+	}
+	return strings.TrimSuffix(host, ":80")
+}
+
+// Secure tells whether the issuer is https.
+func (k *Kit) Secure() bool { return k.Issuer.Scheme == "https" }
+
+// Printer writes in the language of the request.
+func (k *Kit) Printer(r *http.Request) text.Printer { return k.Texts.Printer(k.Locale(r)) }
+
+// The limits of a request body (SECURITY.md H1).
+const (
+	maxBody = 64 << 10
+	maxKeys = 100
+)
+
+// Handle is for routes that act on our cookies: the security headers, no-store,
+// a parsed and bounded form, no unsafe method from another origin, and an answer
+// for every error and panic.
+func (k *Kit) Handle(h Handler) http.Handler {
+	return k.handle(func(w http.ResponseWriter, r *http.Request) error {
+		if err := k.cross.Check(r); err != nil {
+			return broker.CrossOrigin.Because(err)
+		}
+		return h(w, r)
+	}, false)
+}
+
+// HandleOpen is Handle without the guard against other origins, for routes that
+// do not act on our cookies: the token endpoint, callbacks that are posted. A
+// program, which accepts no text/html, is refused in JSON (RFC 6749 §5.2).
+func (k *Kit) HandleOpen(h Handler) http.Handler {
+	return k.handle(h, true)
+}
+
+func (k *Kit) handle(h Handler, open bool) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w := track(rw)
+		defer k.recovered(w, r)
+		k.secure(w.Header())
+		if open {
+			r = r.WithContext(context.WithValue(r.Context(), keyOpen, true))
+		}
+		err := k.readForm(w, r)
+		if err == nil {
+			k.rememberLanguage(w, r)
+			err = h(w, r)
+		}
+		if err != nil {
+			k.Fail(w, r, err)
+		}
+	})
+}

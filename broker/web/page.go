@@ -1,0 +1,145 @@
+package web
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+
+	"gatehouse/broker"
+	"gatehouse/broker/text"
+)
+
+//go:embed layout/*.html
+var layoutFiles embed.FS
+
+//go:embed page/*.html
+var ownPages embed.FS
+
+// Pages are the parsed pages of one room.
+type Pages struct {
+	k   *Kit
+	set map[string]*template.Template
+}
+
+// Problem is one thing that is wrong with a submitted form.
+type Problem struct {
+	Field string // the id of the input, empty for the form as a whole
+	Text  string // in the language of the page
+}
+
+// Form is embedded in the view of a page with a form. While it holds problems,
+// the page shows a summary that links to the fields, and its title says "Error".
+type Form struct {
+	Problems []Problem
+}
+
+func (f Form) problems() []Problem { return f.Problems }
+
+// Page is what a template sees as its dot.
+type Page struct {
+	text.Printer
+	Site      Site
+	V         any // the room's view
+	Problem   []Problem
+	Languages []Language
+	Refresh   template.HTML
+}
+
+// Language is a link that shows this page in another language.
+type Language struct {
+	Code, Name, Href string
+	Current          bool
+}
+
+// T is the text of a key. Its arguments fill {0}, {1} … or, made with args, names.
+func (p Page) T(key string, args ...any) string { return p.Text(key, args...) }
+
+// TH is the text of a key that ends in _html, with its arguments escaped.
+func (p Page) TH(key string, args ...any) template.HTML { return p.HTML(key, args...) }
+
+// Pages parses page/*.html of a room. Each file defines "title", the one heading,
+// and "main", what comes under it; the layout and the partials are shared. It
+// panics on a template that does not parse, a text that does not exist, and on
+// anything inline, so that no start goes on with a broken page.
+func (k *Kit) Pages(pages fs.FS) *Pages {
+	base := template.Must(template.New("layout").Funcs(k.funcs()).ParseFS(layoutFiles, "layout/*.html"))
+	names, err := fs.Glob(pages, "page/*.html")
+	if err == nil && len(names) == 0 {
+		err = errors.New("there is no page/*.html")
+	}
+	if err != nil {
+		panic("web: " + err.Error())
+	}
+	p := &Pages{k: k, set: map[string]*template.Template{}}
+	for _, name := range names {
+		t, err := template.Must(base.Clone()).ParseFS(pages, name)
+		if err == nil {
+			err = k.checkPage(t, pages, name)
+		}
+		if err != nil {
+			panic(fmt.Sprintf("web: %s: %v", name, err))
+		}
+		p.set[strings.TrimSuffix(path.Base(name), ".html")] = t
+	}
+	return p
+}
+
+// Show writes a page of the room. The view is the page's .V; problems come from
+// a Form embedded in it. The answer is whole or an Internal refusal, never half.
+func (p *Pages) Show(w http.ResponseWriter, r *http.Request, status int, name string, view any) {
+	if err := p.show(w, r, status, name, p.k.page(r, view)); err != nil {
+		p.k.Fail(w, r, err)
+	}
+}
+
+func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name string, data Page) error {
+	t := p.set[name]
+	if t == nil {
+		return broker.Internal.Because(fmt.Errorf("there is no page %q", name))
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, "layout", data); err != nil {
+		return broker.Internal.Because(fmt.Errorf("page %q: %w", name, err))
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", data.Lang())
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		// An error here means that the browser has gone away.
+		_, _ = w.Write(b.Bytes())
+	}
+	return nil
+}
+
+func (k *Kit) page(r *http.Request, view any) Page {
+	p := Page{Printer: k.Printer(r), Site: k.Site, V: view}
+	if f, ok := view.(interface{ problems() []Problem }); ok {
+		p.Problem = f.problems()
+	}
+	p.Languages = k.languages(r, p.Lang())
+	return p
+}
+
+// languages are the links of the footer; none where this page cannot be asked for again.
+func (k *Kit) languages(r *http.Request, current string) []Language {
+	at := self(r)
+	if at == nil {
+		return nil
+	}
+	var links []Language
+	for _, code := range k.Texts.Languages() {
+		q := at.Query()
+		q.Set("lang", code)
+		to := *at
+		to.RawQuery = q.Encode()
+		links = append(links, Language{Code: code, Name: k.Texts.Printer(code).Text("web.language"), Href: to.String(), Current: code == current})
+	}
+	return links
+}
