@@ -71,7 +71,7 @@ var vendors = map[string]string{
 	"github.com/wneessen/go-mail":         "broker/mail",
 	"github.com/go-webauthn/webauthn":     "broker/credential",
 	"github.com/pquerna/otp":              "broker/credential",
-	"golang.org/x/crypto/argon2":          "broker/credential",
+	"golang.org/x/crypto/argon2":          "broker/credential deploy/bench",
 	"github.com/prometheus/client_golang": "cmd/gatehouse",
 	"go.opentelemetry.io":                 "cmd/gatehouse",
 	"go.yaml.in/yaml":                     "config",

@@ -1,0 +1,124 @@
+// Command bench drives the real binary from outside and prints what an operation costs: operations per
+// second and, what compares between machines, CPU milliseconds by process, beside the cryptography that
+// nobody can avoid and the figures that must be reached. It starts and stops everything it measures.
+//
+//	go run ./deploy/bench -engines sqlite,postgres -for 5s -only login,refresh
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	engines, only []string
+	duration      time.Duration
+	workers       int
+	binary        string
+}
+
+func main() {
+	var o options
+	engines := flag.String("engines", "sqlite,postgres", "where to keep things; postgres brings Redis along")
+	only := flag.String("only", "", "operations to measure, by the start of their name; all where empty")
+	flag.DurationVar(&o.duration, "for", 5*time.Second, "how long each operation is driven")
+	flag.IntVar(&o.workers, "c", 16, "concurrency")
+	flag.StringVar(&o.binary, "binary", "", "binary to measure; built here where empty")
+	flag.Parse()
+	o.engines = strings.Split(*engines, ",")
+	if *only != "" {
+		o.only = strings.Split(*only, ",")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	dir, err := os.MkdirTemp("", "gatehouse-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o711); err != nil { // PostgreSQL runs as somebody else
+		return err
+	}
+	if o.binary == "" {
+		if o.binary, err = build(ctx, dir); err != nil {
+			return err
+		}
+	}
+	costs := measureCrypto()
+	fmt.Printf("one core of this machine: RS256 sign %.3f ms, ES256 sign %.3f ms, argon2id %.1f ms\n", costs.rs256, costs.es256, costs.argon2id)
+	sizeRow(o.binary)
+	for _, engine := range o.engines {
+		if err := measureEngine(ctx, o, dir, engine, costs); err != nil {
+			return fmt.Errorf("%s: %w", engine, err)
+		}
+	}
+	return nil
+}
+
+func (o options) wants(name string) bool {
+	return len(o.only) == 0 || slices.ContainsFunc(o.only, func(p string) bool { return strings.HasPrefix(name, p) })
+}
+
+func measureEngine(ctx context.Context, o options, dir, engine string, costs crypto) error {
+	s, err := openStack(ctx, dir, engine, o.binary)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	fmt.Printf("\n%s, concurrency %d\n%-34s %9s %9s %9s %9s %9s %9s  %s\n", engine, o.workers,
+		"operation", "per s", "own ms", "store ms", "CPU ms", "crypto", "must be", "")
+	for _, op := range operations(s, costs) {
+		if !o.wants(op.name) {
+			continue
+		}
+		if err := s.measure(ctx, o, op); err != nil {
+			return fmt.Errorf("%s: %w", op.name, err)
+		}
+	}
+	if o.wants("crowd") {
+		if err := crowd(ctx, o, dir, engine); err != nil {
+			return err
+		}
+	}
+	if o.wants("start") {
+		return s.measureStart(ctx)
+	}
+	return nil
+}
+
+// verdict compares a figure with what must be reached; 0 is no figure.
+func verdict(got, must float64) string {
+	switch {
+	case must == 0:
+		return ""
+	case got <= must:
+		return "ok"
+	}
+	return fmt.Sprintf("over by %.0f %%", 100*(got/must-1))
+}
+
+func sizeRow(binary string) {
+	info, err := os.Stat(binary)
+	if err != nil {
+		return
+	}
+	const must = 45
+	size := float64(info.Size()) / 1e6
+	fmt.Printf("stripped binary %.1f MB, must be %d: %s\n", size, must, verdict(size, must))
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// stack is one deployment under measurement: the binary, its stores, the upstream it asks.
+type stack struct {
+	engine, binary, dir string
+	issuer              string
+	env                 []string
+	broker              *exec.Cmd
+	stores              []*exec.Cmd // PostgreSQL and Redis
+	upstream            *upstream
+	clients             map[string]client // by ID token alg
+}
+
+// client is what `clients add --json` printed.
+type client struct {
+	ID     string `json:"client_id"`
+	Secret string `json:"client_secret"`
+}
+
+const (
+	appRedirect = "https://app.example.test/callback"
+	connection  = "upstream"
+	people      = 100
+	password    = "a password of the bench"
+)
+
+func person(i int) string { return fmt.Sprintf("person%d@example.test", i) }
+
+// openStack starts and seeds everything. more are settings on top.
+func openStack(ctx context.Context, dir, engine, binary string, more ...string) (_ *stack, err error) {
+	s := &stack{engine: engine, binary: binary, clients: map[string]client{}}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.dir, err = os.MkdirTemp(dir, engine+"-"); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(s.dir, 0o711); err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s.issuer = "http://localhost:" + port
+	s.env = append([]string{"GATEHOUSE_ISSUER=" + s.issuer, "GATEHOUSE_LISTEN=127.0.0.1:" + port, "GATEHOUSE_OPERATIONS_LISTEN=off",
+		"GATEHOUSE_DATA_DIR=" + filepath.Join(s.dir, "data"), "GATEHOUSE_KEYRING=" + filepath.Join(s.dir, "keyring.json"),
+		"GATEHOUSE_UPSTREAM_NETWORKS=127.0.0.0/8", "GATEHOUSE_REGISTRATION=silent"}, more...)
+	if engine == "postgres" {
+		if err := s.startStores(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if s.upstream, err = startUpstream(); err != nil {
+		return nil, err
+	}
+	if err := s.seed(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.startBroker(ctx)
+}
+
+func (s *stack) seed(ctx context.Context) error {
+	if _, err := s.tool(ctx, "", "keys", "init"); err != nil {
+		return err
+	}
+	if _, err := s.tool(ctx, "", "migrate"); err != nil {
+		return err
+	}
+	if _, err := s.tool(ctx, s.upstream.secret, "connections", "add", connection, "--kind", "oidc", "--name", "Upstream", "--issuer", s.upstream.issuer,
+		"--client-id", s.upstream.clientID, "--client-secret-file", "-"); err != nil {
+		return err
+	}
+	for _, alg := range []string{"RS256", "ES256"} {
+		out, err := s.tool(ctx, "", "clients", "add", "--json", "--name", "Bench "+alg, "--redirect-uri", appRedirect, "--first-party", "--id-token-alg", alg,
+			"--grant", "authorization_code", "--grant", "refresh_token", "--grant", "client_credentials")
+		if err != nil {
+			return err
+		}
+		var c client
+		if err := json.Unmarshal(out, &c); err != nil {
+			return err
+		}
+		s.clients[alg] = c
+	}
+	_, err := s.tool(ctx, password, "accounts", "add", person(people), "--name", "Password Person", "--password-file", "-")
+	return err
+}
+
+// tool runs a command of the binary against this deployment.
+func (s *stack) tool(ctx context.Context, input string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, s.binary, args...)
+	cmd.Env, cmd.Stdin = append(cmd.Environ(), s.env...), strings.NewReader(input)
+	out, err := cmd.Output()
+	if bad, ok := errors.AsType[*exec.ExitError](err); ok {
+		err = fmt.Errorf("gatehouse %s: %w\n%s", strings.Join(args, " "), err, bad.Stderr)
+	}
+	return out, err
+}
+
+func (s *stack) startBroker(ctx context.Context) error {
+	s.broker = exec.CommandContext(ctx, s.binary, "serve")
+	var noise bytes.Buffer
+	s.broker.Env, s.broker.Stderr = append(s.broker.Environ(), s.env...), &noise
+	if err := s.broker.Start(); err != nil {
+		return err
+	}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if res, err := http.Get(s.issuer + "/.well-known/openid-configuration"); err == nil {
+			_, _ = io.Copy(io.Discard, res.Body) // only so that the connection can be used again
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+	}
+	stop(s.broker, syscall.SIGKILL)
+	s.broker = nil
+	return fmt.Errorf("the broker does not answer:\n%s", noise.String())
+}
+
+// startStores starts PostgreSQL as it comes, fsync included, and Redis.
+func (s *stack) startStores(ctx context.Context) error {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		return errors.New("PostgreSQL is not installed")
+	}
+	bin, home := filepath.Dir(found[len(found)-1]), filepath.Join(s.dir, "pg")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return err
+	}
+	as, err := unprivileged(home)
+	if err != nil {
+		return err
+	}
+	pgPort, err := freePort()
+	if err != nil {
+		return err
+	}
+	redisPort, err := freePort()
+	if err != nil {
+		return err
+	}
+	initdb := command(ctx, as, home, bin+"/initdb", "-D", "data", "-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--no-locale")
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	s.stores = append(s.stores,
+		command(ctx, as, home, bin+"/postgres", "-D", "data", "-p", pgPort, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="+home, "-c", "max_connections=200"),
+		command(ctx, nil, s.dir, "redis-server", "--bind", "127.0.0.1", "--port", redisPort, "--save", "", "--maxmemory-policy", "noeviction"))
+	for _, cmd := range s.stores {
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+	}
+	s.env = append(s.env, "GATEHOUSE_DATABASE=postgres://gatehouse@127.0.0.1:"+pgPort+"/postgres?sslmode=disable", "GATEHOUSE_REDIS=redis://127.0.0.1:"+redisPort+"/0")
+	ready := func() error {
+		out, err := command(ctx, as, home, bin+"/psql", "-h", "127.0.0.1", "-p", pgPort, "-U", "gatehouse", "-c", "select 1", "postgres").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("psql: %w\n%s", err, out)
+		}
+		return nil
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if err := ready(); err == nil || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// unprivileged is how root starts PostgreSQL, which refuses to run as root.
+func unprivileged(home string) (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, err
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, os.Chown(home, uid, gid)
+}
+
+func command(ctx context.Context, as *syscall.Credential, dir, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.SysProcAttr = dir, &syscall.SysProcAttr{Credential: as}
+	return cmd
+}
+
+func (s *stack) close() {
+	if s.broker != nil {
+		stop(s.broker, syscall.SIGTERM)
+	}
+	for _, cmd := range s.stores {
+		if cmd.Process != nil {
+			stop(cmd, syscall.SIGINT)
+		}
+	}
+	if s.upstream != nil {
+		s.upstream.close()
+	}
+}
+
+// stop ends a process that was started here, and waits for it.
+func stop(cmd *exec.Cmd, signal os.Signal) {
+	_ = cmd.Process.Signal(signal) // it may be gone already
+	_ = cmd.Wait()                 // the exit status of a stopped server says nothing
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, errors.Join(err, l.Close())
+}
+
+// build makes the binary as it is shipped, from the module that the bench is run in.
+func build(ctx context.Context, dir string) (string, error) {
+	out := filepath.Join(dir, "gatehouse")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", out, "gatehouse/cmd/gatehouse")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, text)
+	}
+	return out, nil
+}
