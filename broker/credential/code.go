@@ -1,0 +1,171 @@
+package credential
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+)
+
+// Codes issues and checks the 6-digit codes that go out by mail. Only the keyed
+// hash of a code is kept.
+type Codes struct {
+	fleeting broker.Fleeting
+	ring     *seal.Keyring
+	now      func() time.Time
+	sent     broker.Shelf[sent]
+}
+
+// sent is when codes went to an address in the last hour.
+type sent struct {
+	At []time.Time `json:"a"`
+}
+
+// NewCodes makes the issuer of codes.
+func NewCodes(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time) *Codes {
+	return &Codes{fleeting: fleeting, ring: ring, now: now, sent: broker.Shelf[sent]{Name: "codes-sent", Life: time.Hour, In: fleeting, Now: now}}
+}
+
+// WrongCode is the answer to a wrong code that leaves tries; it wraps CodeWrong.
+type WrongCode struct{ Left int }
+
+func (w WrongCode) Error() string { return string(broker.CodeWrong) }
+
+// Unwrap gives the code of the house.
+func (w WrongCode) Unwrap() error { return broker.CodeWrong }
+
+// Issue makes a code for a canonical address, known or not. It answers Retry with
+// CodeTooSoon within 30 seconds of the last one to that address, and with
+// RateLimited after three in an hour. Call it outside a transaction, because it
+// counts; the caller keeps the MailedCode and mails the code.
+func (c *Codes) Issue(ctx context.Context, email string) (broker.MailedCode, broker.Secret, error) {
+	if err := c.allow(ctx, email); err != nil {
+		return broker.MailedCode{}, "", err
+	}
+	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
+	if err != nil {
+		return broker.MailedCode{}, "", fmt.Errorf("drawing a code: %w", err)
+	}
+	code := fmt.Sprintf("%0*d", broker.CodeDigits, n)
+	now := c.now()
+	m := broker.MailedCode{ID: broker.NewID(), Email: email, SentAt: now, ExpiresAt: now.Add(broker.MailedLife)}
+	m.Hash = c.ring.Hash("mailed-code", bound(m, code))
+	return m, broker.Secret(code), nil
+}
+
+// bound ties a code to its id and address, so that the hash of one opens no other.
+func bound(m broker.MailedCode, code string) []byte {
+	return []byte(m.ID + " " + m.Email + " " + code)
+}
+
+// Check holds what was typed against a mailed code, nil for none. The try is
+// counted and committed before the compare, so parallel guesses cannot share one.
+// It answers WrongCode with the tries that are left, or CodeExpired, which also
+// ends a code after five tries. Call it outside a transaction.
+func (c *Codes) Check(ctx context.Context, m *broker.MailedCode, typed string) error {
+	if m == nil || !c.now().Before(m.ExpiresAt) {
+		return broker.CodeExpired
+	}
+	typed = digits(typed)
+	if typed == "" {
+		return broker.CodeWrong // it cannot be the code, so it costs no try
+	}
+	n, err := c.fleeting.Count(ctx, "code-tries", m.ID, m.ExpiresAt.Add(time.Minute))
+	if err != nil {
+		return fmt.Errorf("counting a try: %w", err)
+	}
+	switch {
+	case n > broker.MailedTries:
+		return broker.CodeExpired
+	case c.ring.Same(m.Hash, "mailed-code", bound(*m, typed)):
+		return nil
+	case n == broker.MailedTries:
+		return broker.CodeExpired
+	}
+	return WrongCode{Left: broker.MailedTries - int(n)}
+}
+
+// digits takes "123 456" and "123-456" for 123456, and anything that is not six
+// digits for nothing.
+func digits(typed string) string {
+	if len(typed) > 64 {
+		return ""
+	}
+	var b strings.Builder
+	for _, r := range typed {
+		switch {
+		case '0' <= r && r <= '9':
+			b.WriteRune(r)
+		case strings.ContainsRune(" -.\u00a0\u2009\u202f\u2011\u2013\t", r):
+		default:
+			return ""
+		}
+	}
+	if b.Len() != broker.CodeDigits {
+		return ""
+	}
+	return b.String()
+}
+
+// allow counts a code to the address, or says when to come again. The record
+// knows the last hour exactly; the two counters hold where requests run in parallel.
+func (c *Codes) allow(ctx context.Context, email string) error {
+	key, now := c.ring.Hash("codes-sent", []byte(email)), c.now()
+	record, err := c.sent.Get(ctx, key)
+	if err != nil && !errors.Is(err, broker.NotFound) {
+		return err
+	}
+	if err := record.allow(now); err != nil {
+		return err
+	}
+	if err := c.count(ctx, key, now, broker.MailedPause, 1, broker.CodeTooSoon); err != nil {
+		return err
+	}
+	if err := c.count(ctx, key, now, time.Hour, broker.MailedPerHour, broker.RateLimited); err != nil {
+		return err
+	}
+	if _, err := c.sent.Take(ctx, key); err != nil && !errors.Is(err, broker.NotFound) {
+		return err
+	}
+	err = c.sent.Put(ctx, key, sent{append(record.At, now)})
+	if errors.Is(err, broker.Conflict) {
+		return nil // another code went out at this moment, and its record stands for both
+	}
+	return err
+}
+
+// count allows most calls in a fixed stretch of time.
+func (c *Codes) count(ctx context.Context, key string, now time.Time, width time.Duration, most int64, code broker.Code) error {
+	at := now.Truncate(width)
+	n, err := c.fleeting.Count(ctx, "codes-sent-"+width.String(), key+"."+strconv.FormatInt(at.Unix(), 10), at.Add(width))
+	if err != nil {
+		return fmt.Errorf("counting a code: %w", err)
+	}
+	if n > most {
+		return broker.Retry{Code: code, After: seconds(at.Add(width).Sub(now))}
+	}
+	return nil
+}
+
+// allow forgets what is older than an hour and holds the rest against the limits.
+func (s *sent) allow(now time.Time) error {
+	for len(s.At) > 0 && now.Sub(s.At[0]) >= time.Hour {
+		s.At = s.At[1:]
+	}
+	if n := len(s.At); n > 0 && now.Sub(s.At[n-1]) < broker.MailedPause {
+		return broker.Retry{Code: broker.CodeTooSoon, After: seconds(s.At[n-1].Add(broker.MailedPause).Sub(now))}
+	}
+	if len(s.At) >= broker.MailedPerHour {
+		return broker.Retry{Code: broker.RateLimited, After: seconds(s.At[0].Add(time.Hour).Sub(now))}
+	}
+	return nil
+}
+
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

@@ -1,0 +1,235 @@
+// Package credential checks what a person knows or holds: passwords and mailed
+// codes. It has no routes and no pages of its own.
+package credential
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+)
+
+// The length of a password: characters at least, bytes at most, both in NFC.
+const (
+	MinPassword = 12
+	MaxPassword = 256
+)
+
+// The window in which tries are counted, and how many there are in one.
+const (
+	Window = 15 * time.Minute
+	Tries  = 5
+)
+
+// Passwords hashes and checks passwords. Make one with NewPasswords: it is the one
+// verifier of the process, so its limits hold for sign-in, link and confirmation alike.
+type Passwords struct {
+	fleeting broker.Fleeting
+	ring     *seal.Keyring
+	now      func() time.Time
+	refunds  broker.Shelf[int64]
+	slots    chan struct{} // one per hash that may run
+	queue    chan struct{} // one per hash that runs or waits
+	wait     time.Duration
+	dummy    string
+}
+
+// NewPasswords makes the verifier: as many hashes at once as there are cores, and
+// a short queue behind them.
+func NewPasswords(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time) *Passwords {
+	cores := runtime.GOMAXPROCS(0)
+	p := &Passwords{fleeting: fleeting, ring: ring, now: now, wait: 2 * time.Second,
+		refunds: broker.Shelf[int64]{Name: "password-refund", Life: Window, In: fleeting, Now: now},
+		slots:   make(chan struct{}, cores), queue: make(chan struct{}, cores*32)}
+	p.dummy = encode(defaults, salt(), make([]byte, keySize))
+	return p
+}
+
+// Hash makes the PHC string of a new password. It answers WeakPassword for one
+// that is too short, too long or known to everybody, and Busy.
+func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
+	password = norm.NFC.String(password)
+	if err := Acceptable(password); err != nil {
+		return "", err
+	}
+	s := salt()
+	key, err := p.derive(ctx, password, s, defaults)
+	if err != nil {
+		return "", err
+	}
+	return encode(defaults, s, key), nil
+}
+
+// Acceptable answers WeakPassword where a password may not be chosen.
+func Acceptable(password string) error {
+	password = norm.NFC.String(password)
+	if !utf8.ValidString(password) || utf8.RuneCountInString(password) < MinPassword || len(password) > MaxPassword || common(password) {
+		return broker.WeakPassword
+	}
+	return nil
+}
+
+// Check holds a password against an account, nil for an address that has none;
+// key is the canonical address. It answers WrongPassword, Retry with RateLimited
+// after five tries in a window, or Busy. An account that does not exist, or has no
+// password, costs the same count and the same hash (SECURITY.md E1).
+//
+// A try is counted before the hash, so that parallel tries cannot outrun the
+// count; only a try that succeeded is given back.
+func (p *Passwords) Check(ctx context.Context, key string, a *broker.Account, password string) error {
+	who := p.ring.Hash("password-tries", []byte(key))
+	if a != nil {
+		// One count per account, whatever spelling or route led to it.
+		who = p.ring.Hash("password-tries", []byte("account "+a.ID))
+	}
+	who, after := p.window(who)
+	n, err := p.fleeting.Count(ctx, "password-tries", who, p.now().Add(Window))
+	if err != nil {
+		return fmt.Errorf("counting a try: %w", err)
+	}
+	if n > Tries && !p.refunded(ctx, who, n) {
+		return broker.Retry{Code: broker.RateLimited, After: after}
+	}
+	stored := p.dummy
+	if a != nil && a.HasPassword() {
+		stored = a.PasswordHash
+	}
+	ok, err := p.verify(ctx, stored, password)
+	switch {
+	case err != nil:
+		return err
+	case !ok || a == nil || !a.HasPassword():
+		return broker.WrongPassword
+	}
+	return p.refund(ctx, who)
+}
+
+// window names the fixed window we are in, and the seconds until it ends. Two
+// windows meet within 15 minutes at most: ten tries.
+func (p *Passwords) window(who string) (key string, seconds int) {
+	width := int64(Window / time.Second)
+	now := p.now().Unix()
+	return who + "." + strconv.FormatInt(now/width, 10), int(width - now%width)
+}
+
+func (p *Passwords) refunded(ctx context.Context, who string, n int64) bool {
+	back, err := p.refunds.Get(ctx, who)
+	return err == nil && n-back <= Tries
+}
+
+// refund gives the try of a success back: otherwise five sign-ins would lock the
+// owner out, while giving back all tries would hand an attacker five more.
+func (p *Passwords) refund(ctx context.Context, who string) error {
+	for try := 0; ; try++ {
+		_, err := p.refunds.Change(ctx, who, func(n *int64) error { *n++; return nil })
+		if errors.Is(err, broker.NotFound) {
+			err = p.refunds.Put(ctx, who, 1)
+		}
+		if err == nil || (errors.Is(err, broker.Conflict) && try == 2) {
+			return nil // a try too few is the owner's loss for a quarter of an hour, no reason to refuse
+		}
+		if !errors.Is(err, broker.Conflict) {
+			return fmt.Errorf("giving a try back: %w", err)
+		}
+	}
+}
+
+// params are the costs of argon2id (RFC 9106 §4).
+type params struct {
+	memory uint32 // KiB
+	time   uint32
+	lanes  uint8
+}
+
+var defaults = params{memory: 19 << 10, time: 2, lanes: 1}
+
+const (
+	saltSize = 16
+	keySize  = 32
+)
+
+func salt() []byte {
+	s := make([]byte, saltSize)
+	_, _ = rand.Read(s) // never fails (crypto/rand)
+	return s
+}
+
+// derive waits for its turn, at most p.wait, and hashes.
+func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c params) ([]byte, error) {
+	busy := broker.Retry{Code: broker.Busy, After: 2}
+	select {
+	case p.queue <- struct{}{}:
+		defer func() { <-p.queue }()
+	default:
+		return nil, busy
+	}
+	timer := time.NewTimer(p.wait)
+	defer timer.Stop()
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-timer.C:
+		return nil, busy
+	case <-ctx.Done():
+		return nil, broker.Busy.Because(ctx.Err())
+	}
+	return argon2.IDKey([]byte(password), salt, c.time, c.memory, c.lanes, keySize), nil
+}
+
+func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, error) {
+	c, s, want, err := decode(phc)
+	if err != nil {
+		return false, err
+	}
+	password = norm.NFC.String(password)
+	long := len(password) > MaxPassword
+	if long {
+		password = password[:MaxPassword] // the same work; the answer is no
+	}
+	key, err := p.derive(ctx, password, s, c)
+	if err != nil {
+		return false, err
+	}
+	return subtle.ConstantTimeCompare(key, want) == 1 && !long, nil
+}
+
+// encode writes the PHC string format.
+func encode(c params, salt, key []byte) string {
+	b := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.time, c.lanes, b.EncodeToString(salt), b.EncodeToString(key))
+}
+
+// decode reads it, within bounds: a stored string may not ask for a machine's memory.
+func decode(phc string) (c params, salt, key []byte, err error) {
+	parts := strings.Split(phc, "$")
+	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v="+strconv.Itoa(argon2.Version) {
+		return c, nil, nil, errors.New("credential: the stored hash is not argon2id")
+	}
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &c.memory, &c.time, &c.lanes); err != nil {
+		return c, nil, nil, errors.New("credential: the stored hash has no costs")
+	}
+	if c.memory < 8 || c.memory > 256<<10 || c.time < 1 || c.time > 10 || c.lanes < 1 || c.lanes > 8 {
+		return c, nil, nil, errors.New("credential: the stored hash has costs that we do not pay")
+	}
+	salt, err = base64.RawStdEncoding.DecodeString(parts[4])
+	if err == nil {
+		key, err = base64.RawStdEncoding.DecodeString(parts[5])
+	}
+	if err != nil || len(salt) < 8 || len(key) != keySize {
+		return c, nil, nil, errors.New("credential: the stored hash is damaged")
+	}
+	return c, salt, key, nil
+}

@@ -1,0 +1,56 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/mail"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gatehouse/broker"
+)
+
+// Folder writes each mail into a folder as an .eml file that only its owner may
+// read: the mailbox of a deployment without a mail server, and of the demo.
+type Folder struct {
+	dir  string
+	from mail.Address
+}
+
+// NewFolder makes the folder and says in the log that mails go there and nowhere
+// else, because otherwise somebody waits for one.
+func NewFolder(dir string, from mail.Address, log *slog.Logger) (*Folder, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("mail: %w", err)
+	}
+	log.Warn("no mail server is configured: mails are written to a folder", "folder", dir)
+	return &Folder{dir: dir, from: from}, nil
+}
+
+// Send implements Transport. Sending a mail again replaces its file.
+func (f *Folder) Send(_ context.Context, m broker.Mail) (err error) {
+	msg, err := compose(f.from, m)
+	if err != nil {
+		return err
+	}
+	if m.ID == "" || strings.ContainsAny(m.ID, `/\.`) {
+		return fmt.Errorf("mail: %w: the id is no file name", ErrRefused)
+	}
+	temp, err := os.CreateTemp(f.dir, ".mail-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("mail: %w", err)
+	}
+	defer os.Remove(temp.Name())
+	_, err = msg.WriteTo(temp)
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return fmt.Errorf("mail: %w", err)
+	}
+	name := m.CreatedAt.UTC().Format("20060102T150405Z") + "-" + m.ID + ".eml"
+	if err := os.Rename(temp.Name(), filepath.Join(f.dir, name)); err != nil {
+		return fmt.Errorf("mail: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+// Package mail writes the messages that people get, keeps them in the outbox, and
+// sends them.
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"gatehouse/broker"
+	"gatehouse/broker/text"
+)
+
+// Site is what a mail knows of the deployment.
+type Site struct {
+	Name       string // the product, as people know it
+	SupportURL string // empty: not named
+}
+
+// Post renders messages into the outbox.
+type Post struct {
+	Outbox broker.Outbox
+	Texts  *text.Catalog
+	Site   Site
+	Now    func() time.Time
+}
+
+// Message is one of the typed messages of this package.
+type Message interface {
+	// letter answers what to write; life is how long the news is worth sending.
+	letter() letter
+}
+
+// letter is a message before it is put into words.
+type letter struct {
+	to, locale string
+	key        string // of the texts: mail.{key}.subject, .body …
+	code       string // shown large, empty for none
+	args       text.Args
+	life       time.Duration
+}
+
+// Code brings a 6-digit code to the address it shall prove.
+type Code struct {
+	To     string
+	Code   broker.Secret
+	Locale string
+}
+
+// AlreadyRegistered tells an owner that somebody, perhaps the owner, tried to
+// register with the address. It goes out in place of nothing, so that the page can
+// say the same either way; it brings the code that the page asks for.
+type AlreadyRegistered struct {
+	To     string
+	Code   broker.Secret
+	Locale string
+}
+
+// Linked tells the owner of a new way to sign in.
+type Linked struct {
+	To         string
+	Connection string // its name as people see it
+	Email      string // as the upstream gave it, empty for none
+	At         time.Time
+	Locale     string
+}
+
+// Unlinked tells the owner that a way to sign in is gone.
+type Unlinked struct {
+	To         string
+	Connection string
+	At         time.Time
+	Locale     string
+}
+
+// PasswordChanged tells the owner of a new password.
+type PasswordChanged struct {
+	To     string
+	At     time.Time
+	Locale string
+}
+
+const notice = 3 * 24 * time.Hour
+
+func (m Code) letter() letter {
+	return letter{to: m.To, locale: m.Locale, key: "code", code: m.Code.Reveal(), life: broker.MailedLife,
+		args: text.Args{"code": m.Code.Reveal(), "minutes": int(broker.MailedLife / time.Minute)}}
+}
+
+func (m AlreadyRegistered) letter() letter {
+	return letter{to: m.To, locale: m.Locale, key: "registered", code: m.Code.Reveal(), life: broker.MailedLife,
+		args: text.Args{"code": m.Code.Reveal(), "minutes": int(broker.MailedLife / time.Minute)}}
+}
+
+func (m Linked) letter() letter {
+	l := letter{to: m.To, locale: m.Locale, key: "linked", life: notice,
+		args: text.Args{"connection": clean(m.Connection), "email": clean(m.Email), "at": when(m.At)}}
+	if m.Email == "" {
+		l.key = "linked_plain"
+	}
+	return l
+}
+
+func (m Unlinked) letter() letter {
+	return letter{to: m.To, locale: m.Locale, key: "unlinked", life: notice,
+		args: text.Args{"connection": clean(m.Connection), "at": when(m.At)}}
+}
+
+func (m PasswordChanged) letter() letter {
+	return letter{to: m.To, locale: m.Locale, key: "password", life: notice, args: text.Args{"at": when(m.At)}}
+}
+
+// Queue renders a message and puts it into the outbox, in the transaction of ctx.
+// The receiver must be a canonical address.
+func (p Post) Queue(ctx context.Context, m Message) error {
+	l := m.letter()
+	if to, err := broker.CanonicalEmail(l.to); err != nil || to != l.to {
+		return errors.New("mail: the receiver is no canonical address")
+	}
+	out := p.render(l)
+	out.ID, out.CreatedAt = broker.NewID(), p.Now()
+	out.NextAt, out.ExpiresAt = out.CreatedAt, out.CreatedAt.Add(l.life)
+	if err := p.Outbox.Queue(ctx, out); err != nil {
+		return fmt.Errorf("mail: %w", err)
+	}
+	return nil
+}
+
+func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// maxName is the longest piece of somebody else's text in a mail, in characters.
+const maxName = 64
+
+// clean makes a name or an address that a stranger may have chosen harmless in a
+// mail (SECURITY.md G9): one line, no longer than a name, and nothing that a mail
+// program would turn into a link.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\r' || r == '\t' || r == '\u2028' || r == '\u2029' || r == '\u0085':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	var words []string
+	for word := range strings.FieldsSeq(s) {
+		if !linkLike(word) {
+			words = append(words, word)
+		}
+	}
+	out := []rune(strings.Join(words, " "))
+	if len(out) > maxName {
+		out = out[:maxName]
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// linkLike finds what mail programs make clickable: a scheme, www., or a name with
+// a dot and letters on both sides. An e-mail address is left, it is what we tell of.
+func linkLike(word string) bool {
+	lower := strings.ToLower(word)
+	if strings.Contains(lower, "://") || strings.Contains(lower, "www.") || strings.ContainsAny(lower, "/\\<>") || strings.HasPrefix(lower, "mailto:") {
+		return true
+	}
+	if _, err := broker.CanonicalEmail(word); err == nil {
+		return false
+	}
+	for i, r := range lower {
+		if (r == '.' || r == '。' || r == '．') && i > 0 {
+			rest := []rune(lower[i+len(string(r)):])
+			if len(rest) >= 2 && unicode.IsLetter(rest[0]) && unicode.IsLetter(rest[1]) {
+				return true
+			}
+		}
+	}
+	return false
+}
