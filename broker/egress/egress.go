@@ -1,0 +1,207 @@
+// Package egress is the one way out: the HTTP client for every address that somebody else chose.
+package egress
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// What every request is held to (SECURITY.md B16, B22).
+const (
+	DialTimeout     = 5 * time.Second  // name look-up and connect; the TLS handshake has as long again
+	RequestTimeout  = 10 * time.Second // from the first byte sent to the last byte read
+	MaxBody         = 1 << 20          // bytes of a response body, after decompression
+	MaxHeader       = 64 << 10         // bytes of a response header
+	MaxInFlight     = 32               // requests of one name at a time
+	idleConnections = 8                // kept alive per host
+)
+
+// Errors of a request. Each comes wrapped with its reason, and none holds a query string, where tokens travel.
+var (
+	// ErrBlockedAddress: the host is, or resolves to, an address that is neither public nor in an allowed network.
+	ErrBlockedAddress = errors.New("egress: address not allowed")
+	// ErrBlockedURL: not https on port 443 and not in an allowed network, or a URL with credentials in it.
+	ErrBlockedURL = errors.New("egress: URL not allowed")
+	// ErrRedirect: the host answered with a redirect. None is ever followed.
+	ErrRedirect = errors.New("egress: redirect refused")
+	// ErrTooLarge: the response body is larger than MaxBody.
+	ErrTooLarge = errors.New("egress: response too large")
+	// ErrBusy: MaxInFlight requests of this name are under way; nothing was sent.
+	ErrBusy = errors.New("egress: too many requests under way")
+	// ErrTimeout: DialTimeout or RequestTimeout has passed, or the caller's own deadline.
+	ErrTimeout = errors.New("egress: timeout")
+	// ErrUnreachable: no such host, connection refused or cut, TLS handshake failed, answer not HTTP or its header over MaxHeader.
+	ErrUnreachable = errors.New("egress: host unreachable")
+)
+
+// Options loosen the rules. The zero value is the strictest: public addresses, https, port 443, the system's roots.
+type Options struct {
+	// Allow names networks that may be reached although they are not public, there also over http and on any port.
+	// Link-local and multicast addresses are never reached: the cloud's metadata service answers on one.
+	Allow []netip.Prefix
+	// CABundle holds PEM certificates that are trusted beside the system's roots.
+	CABundle []byte
+	// Resolver looks names up; nil is the system's.
+	Resolver *net.Resolver
+}
+
+// Client sends requests under one set of rules. It is safe for concurrent use and keeps connections alive; make few of them.
+type Client struct {
+	rules     rules
+	resolver  *net.Resolver
+	roots     *x509.CertPool
+	transport map[string]http.RoundTripper // by scheme, since what may be dialled depends on it
+	timeout   time.Duration
+
+	mu    sync.Mutex
+	named map[string]*http.Client
+}
+
+// New makes a Client. It fails only on a bad Options.Allow or Options.CABundle.
+func New(options Options) (*Client, error) {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	return newClient(options, roots)
+}
+
+// With makes a Client that also allows what more allows, for one connection inside a company's network. It shares no limits with c.
+func (c *Client) With(more Options) (*Client, error) {
+	more.Allow = slices.Concat(c.rules.allowed, more.Allow)
+	more.Resolver = cmp.Or(more.Resolver, c.resolver)
+	return newClient(more, c.roots.Clone())
+}
+
+func newClient(options Options, roots *x509.CertPool) (*Client, error) {
+	rules, err := newRules(options.Allow)
+	if err != nil {
+		return nil, err
+	}
+	if len(options.CABundle) > 0 && !roots.AppendCertsFromPEM(options.CABundle) {
+		return nil, errors.New("egress: the CA bundle holds no PEM certificate")
+	}
+	c := &Client{rules: rules, resolver: options.Resolver, roots: roots, timeout: RequestTimeout, named: map[string]*http.Client{}}
+	c.transport = map[string]http.RoundTripper{"http": c.newTransport("http"), "https": c.newTransport("https")}
+	return c, nil
+}
+
+// HTTP is For("").
+func (c *Client) HTTP() *http.Client { return c.For("") }
+
+// For is the client of one upstream: its requests fail with ErrBusy while MaxInFlight of them are under way, whatever the others do.
+// The same name answers the same client. A response's body must be closed, as always. A request that failed must not be sent again:
+// its URL has lost its query, because http.Client quotes the URL in its error.
+func (c *Client) For(name string) *http.Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.named[name] == nil {
+		// The time limit is the guard's, not http.Client's: a slot must end with it.
+		c.named[name] = &http.Client{Transport: &guard{client: c, slots: make(chan struct{}, MaxInFlight)}}
+	}
+	return c.named[name]
+}
+
+// newTransport is one connection pool. Every address that it dials has been checked after the name was resolved, so that a name that
+// resolves differently the second time (rebinding) gains nothing. The environment's proxy would dial for us, unchecked: there is none.
+func (c *Client) newTransport(scheme string) http.RoundTripper {
+	dialer := &net.Dialer{
+		Timeout:  DialTimeout,
+		Resolver: c.resolver,
+		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			return c.rules.mayDial(scheme, address)
+		},
+	}
+	return &http.Transport{
+		Proxy:                  nil,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    DialTimeout,
+		ForceAttemptHTTP2:      true,
+		MaxResponseHeaderBytes: MaxHeader,
+		MaxIdleConnsPerHost:    idleConnections,
+		MaxIdleConns:           16 * idleConnections,
+		IdleConnTimeout:        90 * time.Second,
+	}
+}
+
+// guard is the RoundTripper that holds every request of one name to the rules.
+type guard struct {
+	client *Client
+	slots  chan struct{}
+}
+
+// RoundTrip sends one request or answers one of the errors of this package.
+func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := g.send(request)
+	if err == nil {
+		return response, nil
+	}
+	if request.Body != nil {
+		request.Body.Close()
+	}
+	err = fmt.Errorf("%s: %w", request.URL.Hostname(), classify(err))
+	// http.Client puts the request's URL into the error that it returns; there is no other way to keep the query out of it.
+	bare := *request.URL
+	bare.RawQuery, bare.ForceQuery = "", false
+	request.URL = &bare
+	return nil, err
+}
+
+func (g *guard) send(request *http.Request) (*http.Response, error) {
+	if err := g.client.rules.maySend(request.URL); err != nil {
+		return nil, err
+	}
+	select {
+	case g.slots <- struct{}{}:
+	default:
+		return nil, ErrBusy
+	}
+	ctx, cancel := context.WithTimeout(request.Context(), g.client.timeout)
+	// The slot comes back with the end of the body, or at the deadline from those who forget to close it.
+	pending := context.AfterFunc(ctx, func() { <-g.slots })
+	done := func() {
+		if pending() {
+			<-g.slots
+		}
+		cancel()
+	}
+	response, err := g.client.transport[request.URL.Scheme].RoundTrip(request.WithContext(ctx))
+	if err == nil {
+		err = refuse(response)
+	}
+	if err != nil {
+		if response != nil {
+			response.Body.Close()
+		}
+		done()
+		return nil, err
+	}
+	response.Request = request
+	response.Body = &body{ReadCloser: response.Body, done: done, left: MaxBody}
+	return response, nil
+}
+
+// refuse says why a response is not given to the caller.
+func refuse(response *http.Response) error {
+	switch code := response.StatusCode; {
+	case code >= 300 && code < 400 && code != http.StatusNotModified:
+		return fmt.Errorf("%w: status %d", ErrRedirect, code)
+	case response.ContentLength > MaxBody:
+		return fmt.Errorf("%w: %d bytes", ErrTooLarge, response.ContentLength)
+	case code == http.StatusSwitchingProtocols:
+		return fmt.Errorf("%w: the host switched the protocol", ErrUnreachable)
+	}
+	return nil
+}
