@@ -1,0 +1,53 @@
+package providers
+
+import (
+	"net/url"
+	"regexp"
+
+	"gatehouse/broker"
+)
+
+var aadsts = regexp.MustCompile(`AADSTS(\d{5,7})`)
+
+// byAADSTS is what Microsoft's numbered errors mean for us. The numbers may change at any time: they choose
+// the words of a refusal, never whether there is one.
+var byAADSTS = map[string]broker.Code{
+	"65001":   broker.ConsentRequired,
+	"65004":   broker.ConsentDeclined,
+	"90093":   broker.AdminApproval,
+	"90094":   broker.AdminApproval,
+	"90099":   broker.AdminApproval,
+	"50105":   broker.NotAssigned,
+	"50020":   broker.WrongTenant,
+	"50034":   broker.WrongTenant,
+	"16000":   broker.WrongTenant,
+	"90072":   broker.WrongTenant,
+	"500011":  broker.UpstreamMisconfigured, // the app is not installed in the tenant
+	"700016":  broker.UpstreamMisconfigured,
+	"50011":   broker.UpstreamMisconfigured, // redirect_uri
+	"7000215": broker.UpstreamMisconfigured, // wrong secret
+	"7000222": broker.UpstreamMisconfigured, // expired secret
+	"90002":   broker.UpstreamMisconfigured, // no such tenant
+	"53000":   broker.UpstreamPolicy,        // Conditional Access
+	"53001":   broker.UpstreamPolicy,
+	"53002":   broker.UpstreamPolicy,
+	"53003":   broker.UpstreamPolicy,
+	"53004":   broker.UpstreamPolicy,
+	"50076":   broker.UpstreamPolicy, // a second factor
+	"50079":   broker.UpstreamPolicy,
+	"54005":   broker.StateInvalid, // the code was used or is too old: start again
+	"70008":   broker.StateInvalid,
+	"50058":   broker.LoginRequired,
+}
+
+func entraExplain(code, description string, answer url.Values) broker.Code {
+	if number := aadsts.FindStringSubmatch(description); number != nil {
+		if c, ok := byAADSTS[number[1]]; ok {
+			return c
+		}
+	}
+	if code == "interaction_required" {
+		return broker.LoginRequired
+	}
+	return standard(code, description, answer)
+}

@@ -1,0 +1,50 @@
+package providers
+
+import (
+	"net/url"
+	"strings"
+
+	"gatehouse/broker"
+)
+
+var _ = register(Kind{
+	Name: "adfs", Label: "AD FS", Icon: "adfs",
+	Fields: []Field{
+		{Key: keyIssuer, Label: "Issuer", Required: true, Check: checkADFSIssuer, Help: "https://{server}/adfs"},
+		fieldClientID, fieldSecret,
+		{Key: "scopes", Label: "Scopes", Default: "openid email profile allatclaims", Check: checkScopes,
+			Help: "allatclaims brings the address and the name into the ID token; grant it in the application group."},
+		fieldCA, fieldNetworks,
+	},
+	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
+		return newOpenID(env, c, shape{
+			issuer: c.Issuer, scopes: listed(setting(c, "scopes", "openid email profile allatclaims")), secretInForm: true,
+			words: adfsWords, claims: adfsClaims,
+		}), nil
+	},
+})
+
+// checkADFSIssuer refuses the issuer of AD FS's access tokens, which its console shows first.
+func checkADFSIssuer(value string) string {
+	if strings.Contains(value, "/services/trust") {
+		return "must be the issuer of ID tokens, https://{server}/adfs, not the federation service identifier"
+	}
+	return checkIssuer(value)
+}
+
+// adfsWords: only with form_post does AD FS put more than the subject into the ID token.
+func adfsWords(t broker.Trip) url.Values {
+	words := standardWords(t)
+	words.Set("response_mode", "form_post")
+	words.Set("domain_hint", t.DomainHint)
+	if words.Get("prompt") == broker.PromptSelect { // AD FS knows none and login only
+		words.Del("prompt")
+	}
+	return words
+}
+
+// adfsClaims: what a directory says of an address was typed in by its administrator. upn and unique_name change, and are no addresses.
+func adfsClaims(t idToken, c *broker.Claims) error {
+	c.Level = unchecked(c.Email)
+	return nil
+}

@@ -1,0 +1,110 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// metadata is what we use of a provider's configuration (OIDC Discovery §3).
+type metadata struct {
+	issuer      string
+	authorize   string
+	token       string
+	jwks        string
+	userinfo    string   // empty for none
+	algs        []string // of ID tokens, as announced
+	authMethods []string // of the token endpoint; nil for not said
+	// sendsIss: every authorization answer names its issuer (RFC 9207 §3).
+	sendsIss bool
+}
+
+// parseMetadata reads a discovery document. accept says which issuer it may name: a document that names
+// another one is not this provider's (OIDC Discovery §4.3, SECURITY.md B9).
+func parseMetadata(body []byte, accept func(issuer string) error) (metadata, error) {
+	d, err := parseDocument(body, ofSurface)
+	if err != nil {
+		return metadata{}, err
+	}
+	m := metadata{
+		issuer: d.text("issuer"), authorize: d.text("authorization_endpoint"), token: d.text("token_endpoint"),
+		jwks: d.text("jwks_uri"), userinfo: d.text("userinfo_endpoint"),
+		algs:        d.texts("id_token_signing_alg_values_supported"),
+		authMethods: d.texts("token_endpoint_auth_methods_supported"),
+		sendsIss:    d["authorization_response_iss_parameter_supported"] == true,
+	}
+	if err := accept(m.issuer); err != nil {
+		return metadata{}, err
+	}
+	for _, e := range []struct{ name, value string }{
+		{"authorization_endpoint", m.authorize}, {"token_endpoint", m.token}, {"jwks_uri", m.jwks}, {"userinfo_endpoint", m.userinfo},
+	} {
+		if e.value == "" && e.name == "userinfo_endpoint" {
+			continue
+		}
+		if why := endpointProblem(m.issuer, e.value); why != "" {
+			return metadata{}, fmt.Errorf("%s %s", e.name, why)
+		}
+	}
+	return m, nil
+}
+
+// endpointProblem wants https; plain http only from an issuer that is plain http itself, which only an allowed
+// network can be (egress).
+func endpointProblem(issuer, endpoint string) string {
+	if endpoint == "" {
+		return "is missing"
+	}
+	if why := checkURL(endpoint); why != "" {
+		return why
+	}
+	if !strings.HasPrefix(endpoint, "https://") && !strings.HasPrefix(issuer, "http://") {
+		return "must be https"
+	}
+	return ""
+}
+
+// exactly accepts one issuer, byte for byte.
+func exactly(issuer string) func(string) error {
+	return func(got string) error {
+		if got != issuer || got == "" {
+			return fmt.Errorf("the metadata is for the issuer %q, not for %q", oneLine(got), issuer)
+		}
+		return nil
+	}
+}
+
+var errMoved = errors.New("the issuer changed, or the token or key endpoint moved to another host: save the connection again to accept it")
+
+// discover makes the cache of an issuer's metadata.
+func discover(env Env, address string, accept func(issuer string) error) *cache[metadata] {
+	return &cache[metadata]{now: env.Now, load: func(ctx context.Context, old *metadata) (metadata, time.Duration, error) {
+		body, header, err := env.fetch(ctx, "discovery", address, "", maxMetadata)
+		if err != nil {
+			return metadata{}, 0, err
+		}
+		m, err := parseMetadata(body, accept)
+		// Whoever takes over one page must not thereby take over where codes and secrets are sent (B9).
+		if err == nil && old != nil && (old.issuer != m.issuer || hostOf(old.token) != hostOf(m.token) || hostOf(old.jwks) != hostOf(m.jwks)) {
+			err = errMoved
+		}
+		if err != nil {
+			env.Log.ErrorContext(ctx, "discovery document refused", "address", address, "error", err.Error())
+			return metadata{}, 0, broker.UpstreamMisconfigured.Because(fmt.Errorf("discovery: %w", err))
+		}
+		return m, lifeOf(header), nil
+	}}
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}

@@ -1,0 +1,256 @@
+package providers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/unicode/norm"
+
+	"gatehouse/broker"
+)
+
+// bounds are what a JSON document may be made of (SECURITY.md B20).
+type bounds struct{ depth, members, elements int }
+
+var (
+	ofClaims  = bounds{depth: 8, members: 64, elements: 500}
+	ofSurface = bounds{depth: 8, members: 256, elements: 1000} // metadata, keys, API answers
+)
+
+// What is read out of a document.
+const (
+	maxText    = 1 << 10 // bytes of any text
+	maxName    = 200     // characters of a name
+	maxSubject = 255     // bytes, OIDC Core §2
+	maxAMR     = 16
+)
+
+// document is a JSON object in which every name occurs once.
+type document map[string]any
+
+// parseDocument reads one JSON object. Duplicate names are refused, because two parsers would believe two values.
+func parseDocument(b []byte, limit bounds) (document, error) {
+	v, err := parseJSON(b, limit)
+	if err != nil {
+		return nil, err
+	}
+	d, ok := v.(document)
+	if !ok {
+		return nil, errors.New("not a JSON object")
+	}
+	return d, nil
+}
+
+// parseJSON reads one JSON value: objects as document, numbers as json.Number.
+func parseJSON(b []byte, limit bounds) (any, error) {
+	if !utf8.Valid(b) {
+		return nil, errors.New("not UTF-8")
+	}
+	if !json.Valid(b) {
+		return nil, errors.New("not JSON")
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	v, err := limit.value(dec, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("more than one JSON value")
+	}
+	return v, nil
+}
+
+func (l bounds) value(dec *json.Decoder, depth int) (any, error) {
+	token, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	delim, nested := token.(json.Delim)
+	if !nested {
+		return token, nil
+	}
+	if depth++; depth > l.depth {
+		return nil, fmt.Errorf("nested deeper than %d", l.depth)
+	}
+	if delim == '[' {
+		return l.array(dec, depth)
+	}
+	return l.object(dec, depth)
+}
+
+func (l bounds) object(dec *json.Decoder, depth int) (any, error) {
+	d := document{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, _ := token.(string)
+		if _, twice := d[name]; twice {
+			return nil, fmt.Errorf("the name %q occurs twice", oneLine(name))
+		}
+		if len(d) == l.members {
+			return nil, fmt.Errorf("more than %d members", l.members)
+		}
+		if d[name], err = l.value(dec, depth); err != nil {
+			return nil, err
+		}
+	}
+	_, err := dec.Token()
+	return d, err
+}
+
+func (l bounds) array(dec *json.Decoder, depth int) (any, error) {
+	list := []any{}
+	for dec.More() {
+		if len(list) == l.elements {
+			return nil, fmt.Errorf("more than %d elements", l.elements)
+		}
+		v, err := l.value(dec, depth)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	_, err := dec.Token()
+	return list, err
+}
+
+// text is a member that is a string of at most maxText bytes, byte for byte; "" otherwise.
+func (d document) text(name string) string {
+	s, _ := d[name].(string)
+	if len(s) > maxText {
+		return ""
+	}
+	return s
+}
+
+// name is a text made fit for showing: NFC, without control characters and without what turns the direction of writing.
+func (d document) name(member string) string {
+	s, _ := d[member].(string)
+	if len(s) > maxText { // so that normalising is never asked to work on a megabyte
+		s = strings.ToValidUTF8(s[:maxText], "")
+	}
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), strings.ContainsRune("\u200b\u2028\u2029\ufeff\ufffd", r):
+			return -1
+		}
+		return r
+	}, norm.NFC.String(s))
+	s = strings.Join(strings.Fields(s), " ")
+	if runes := []rune(s); len(runes) > maxName {
+		s = strings.TrimSpace(string(runes[:maxName]))
+	}
+	return s
+}
+
+// subject is a member fit to be the key of an identity: byte for byte, or nothing.
+func (d document) subject(name string) string {
+	s, _ := d[name].(string)
+	if len(s) > maxSubject || strings.ContainsFunc(s, unicode.IsControl) {
+		return ""
+	}
+	return s
+}
+
+// email is a member that is an address, canonical; "" for anything else.
+func (d document) email(name string) string {
+	s, _ := d[name].(string)
+	e, err := broker.CanonicalEmail(s)
+	if err != nil {
+		return ""
+	}
+	return e
+}
+
+// locale is a member that is a BCP 47 tag.
+func (d document) locale(name string) string {
+	s := d.text(name)
+	if len(s) > 35 {
+		return ""
+	}
+	tag, err := language.Parse(s)
+	if s == "" || err != nil {
+		return ""
+	}
+	return tag.String()
+}
+
+// texts is a member that is a list of short strings, or one alone; nil for anything else.
+func (d document) texts(name string) []string {
+	switch v := d[name].(type) {
+	case string:
+		return []string{v}
+	case []any:
+		list := make([]string, 0, len(v))
+		for _, e := range v {
+			s, ok := e.(string)
+			if !ok || len(s) > maxText {
+				return nil
+			}
+			list = append(list, s)
+		}
+		return list
+	}
+	return nil
+}
+
+// amr is the authentication methods (RFC 8176), those that can be such a value.
+func (d document) amr() []string {
+	list, _ := d["amr"].([]any)
+	var found []string
+	for _, v := range list {
+		if s, ok := v.(string); ok && s != "" && len(s) <= 64 && checkToken(s) == "" && !slices.Contains(found, s) && len(found) < maxAMR {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// moment is a NumericDate (RFC 7519 §2) between 1970 and the year 5000.
+func (d document) moment(name string) (time.Time, bool) {
+	n, ok := d[name].(json.Number)
+	if !ok {
+		return time.Time{}, false
+	}
+	f, err := n.Float64()
+	if err != nil || math.IsNaN(f) || f <= 0 || f > 95617584000 {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(f), 0), true
+}
+
+// answer is a statement that may also be missing.
+type answer int8
+
+const (
+	unsaid answer = iota
+	no
+	yes
+)
+
+// says reads a boolean claim: true and "true" are yes, a missing or null one is unsaid, anything else is no.
+func (d document) says(name string, alsoYes ...any) answer {
+	v, there := d[name]
+	switch {
+	case !there || v == nil:
+		return unsaid
+	case v == true || v == "true" || slices.Contains(alsoYes, v):
+		return yes
+	}
+	return no
+}

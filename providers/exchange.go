@@ -1,0 +1,84 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+
+	"golang.org/x/oauth2"
+
+	"gatehouse/broker"
+)
+
+// exchanger redeems codes at one token endpoint with the connection's live secrets.
+type exchanger struct {
+	client  *http.Client
+	id      string
+	secrets []broker.Secret
+	// refused names what the endpoint's refusal means for us.
+	refused func(*oauth2.RetrieveError) (code, description string)
+	explain func(code, description string, answer url.Values) broker.Code
+	// badSecret tells that the endpoint did not believe the secret.
+	badSecret func(code, description string) bool
+	good      atomic.Int32 // index of the secret that worked last
+}
+
+// grant is a redeemed code.
+type grant struct {
+	*oauth2.Token
+	secret broker.Secret // the one that was believed
+}
+
+// redeem exchanges a code (RFC 6749 §4.1.3, RFC 7636 §4.5). While a secret rotates two are live: the one that worked
+// last is tried first, the other one only where the first was not believed, which leaves the code unspent.
+func (x *exchanger) redeem(ctx context.Context, endpoint oauth2.Endpoint, t broker.Trip, code string) (grant, error) {
+	secrets := x.secrets
+	if len(secrets) == 0 {
+		secrets = []broker.Secret{""} // a public client: PKCE alone
+	}
+	first := int(x.good.Load())
+	var last error
+	for i := range secrets {
+		n := (first + i) % len(secrets)
+		config := oauth2.Config{ClientID: x.id, ClientSecret: secrets[n].Reveal(), Endpoint: endpoint, RedirectURL: t.Callback}
+		token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, x.client), code, oauth2.VerifierOption(t.Verifier))
+		if err == nil {
+			x.good.Store(int32(n)) // at most maxSecrets
+			return grant{token, secrets[n]}, nil
+		}
+		var again bool
+		if last, again = x.failed(err, code, t.Verifier, secrets[n].Reveal()); !again {
+			break
+		}
+	}
+	return grant{}, last
+}
+
+// failed turns the library's error into a Code, and tells whether another secret may do.
+func (x *exchanger) failed(err error, sent ...string) (error, bool) {
+	r, ok := errors.AsType[*oauth2.RetrieveError](err)
+	if !ok {
+		if _, transport := errors.AsType[*url.Error](err); transport || errors.Is(err, context.DeadlineExceeded) {
+			return network("token endpoint", err), false
+		}
+		return broker.UpstreamRejected.Because(errors.New("token endpoint: " + oneLine(err.Error()))), false
+	}
+	code, description := r.ErrorCode, r.ErrorDescription
+	if x.refused != nil {
+		code, description = x.refused(r)
+	}
+	cause := said(code, description, sent...)
+	switch {
+	case code == "" && busy(r.Response.StatusCode):
+		return broker.ConnectionUnavailable.Because(errors.New("token endpoint: " + r.Response.Status)), false
+	case code == "":
+		return broker.UpstreamRejected.Because(errors.New("token endpoint: " + r.Response.Status)), false
+	case x.badSecret(code, description):
+		return broker.UpstreamMisconfigured.Because(cause), true
+	}
+	return x.explain(code, description, nil).Because(cause), false
+}
+
+func invalidClient(code, _ string) bool { return code == "invalid_client" }

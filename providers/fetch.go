@@ -1,0 +1,56 @@
+package providers
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"gatehouse/broker"
+)
+
+// Largest documents that are read, in bytes. Egress caps every body besides.
+const (
+	maxMetadata = 256 << 10
+	maxProfile  = 64 << 10
+)
+
+// fetch asks for a JSON document with GET. A status other than 200 is an error whose Code is
+// ConnectionUnavailable where coming again may help, else UpstreamRejected.
+func (e Env) fetch(ctx context.Context, what, address, bearer string, most int64) ([]byte, http.Header, error) {
+	status, body, header, err := e.ask(ctx, what, address, bearer, most)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case busy(status):
+		return nil, nil, broker.ConnectionUnavailable.Because(fmt.Errorf("%s: status %d", what, status))
+	case status != http.StatusOK:
+		return nil, nil, broker.UpstreamRejected.Because(fmt.Errorf("%s: status %d", what, status))
+	}
+	return body, header, nil
+}
+
+// ask is fetch for those who read the body of a refusal too.
+func (e Env) ask(ctx context.Context, what, address, bearer string, most int64) (status int, body []byte, header http.Header, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return 0, nil, nil, broker.UpstreamMisconfigured.Because(fmt.Errorf("%s: %w", what, bare(err)))
+	}
+	req.Header.Set("Accept", "application/json")
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	res, err := e.HTTP.Do(req)
+	if err != nil {
+		return 0, nil, nil, network(what, err)
+	}
+	defer res.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(res.Body, most+1))
+	if err != nil {
+		return 0, nil, nil, network(what, err)
+	}
+	if int64(len(body)) > most {
+		return 0, nil, nil, broker.UpstreamRejected.Because(fmt.Errorf("%s: more than %d bytes", what, most))
+	}
+	return res.StatusCode, body, res.Header, nil
+}

@@ -1,0 +1,148 @@
+package providers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"gatehouse/broker"
+)
+
+const (
+	githubWeb = "https://github.com"
+	githubAPI = "https://api.github.com"
+)
+
+var _ = register(Kind{
+	Name: "github", Label: "GitHub", Icon: "github",
+	Fields: []Field{
+		fieldClientID, fieldSecret,
+		fieldOrigin("authority", "GitHub", githubWeb),
+		{Key: "api_url", Label: "API", Default: githubAPI, Check: checkOwnAPI,
+			Help: "Goes with the address above; GitHub Enterprise Server has its API at {address}/api/v3."},
+		fieldCA, fieldNetworks,
+	},
+	check: func(c broker.Connection) []string {
+		if (c.Settings["authority"] == "") != (c.Settings["api_url"] == "") {
+			return []string{"authority and api_url go together"}
+		}
+		return nil
+	},
+	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
+		return &github{
+			env: env, connection: c.ID, clientID: c.ClientID,
+			web: setting(c, "authority", githubWeb), api: setting(c, "api_url", githubAPI),
+			exchanger: &exchanger{client: env.HTTP, id: c.ClientID, secrets: c.Secrets, explain: githubExplain,
+				badSecret: func(code, _ string) bool { return code == "incorrect_client_credentials" }},
+		}, nil
+	},
+})
+
+// checkOwnAPI accepts an own origin with a path.
+func checkOwnAPI(value string) string {
+	if why := checkIssuer(value); why != "" {
+		return why
+	}
+	u, err := url.Parse(value)
+	if err != nil || strings.HasSuffix(value, "/") {
+		return "must not end in a slash"
+	}
+	return checkOwnOrigin(u.Scheme + "://" + u.Host)
+}
+
+// github speaks plain OAuth 2: there is no ID token, the API says who it is.
+type github struct {
+	env                  Env
+	connection, clientID string
+	web, api             string
+	exchanger            *exchanger
+}
+
+// Begin sends the browser to GitHub. It cannot be asked for a fresh sign-in.
+func (g *github) Begin(_ context.Context, t broker.Trip) (broker.Departure, error) {
+	config := oauth2.Config{ClientID: g.clientID, RedirectURL: t.Callback, Scopes: []string{"read:user", "user:email"},
+		Endpoint: oauth2.Endpoint{AuthURL: g.web + "/login/oauth/authorize"}}
+	words := url.Values{"login": {t.LoginHint}}
+	if t.Choose || t.Fresh {
+		words.Set("prompt", broker.PromptSelect)
+	}
+	options := append(params(words), oauth2.S256ChallengeOption(t.Verifier))
+	return broker.Departure{URL: config.AuthCodeURL(t.State, options...)}, nil
+}
+
+// Finish redeems the code and asks the API whose it was.
+func (g *github) Finish(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
+	if iss := answer.Get("iss"); iss != "" && iss != g.web+"/login/oauth" {
+		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the answer is not from this issuer"))
+	}
+	code, err := codeIn(answer, githubExplain)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	endpoint := oauth2.Endpoint{TokenURL: g.web + "/login/oauth/access_token", AuthStyle: oauth2.AuthStyleInParams}
+	token, err := g.exchanger.redeem(ctx, endpoint, t, code)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	body, _, err := g.env.fetch(ctx, "github: user", g.api+"/user", token.AccessToken, maxProfile)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	user, err := parseDocument(body, ofSurface)
+	if err != nil {
+		return broker.Claims{}, broker.UpstreamRejected.Because(fmt.Errorf("github: user: %w", err))
+	}
+	c := broker.Claims{Connection: g.connection, Issuer: g.web, Name: user.name("name")}
+	// The number stays; a login name can be given up and be taken by somebody else.
+	number, _ := user["id"].(json.Number)
+	id, err := strconv.ParseInt(number.String(), 10, 64)
+	if err != nil || id <= 0 {
+		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("github: the user has no id"))
+	}
+	c.Subject = strconv.FormatInt(id, 10)
+	c.Email, err = g.primary(ctx, token.AccessToken)
+	if c.Email != "" {
+		c.Level = broker.L2
+	}
+	return c, err
+}
+
+// primary is the primary address if it is verified. The profile's own address is neither, and is not read.
+func (g *github) primary(ctx context.Context, token string) (string, error) {
+	body, _, err := g.env.fetch(ctx, "github: emails", g.api+"/user/emails", token, maxProfile)
+	if errors.Is(err, broker.UpstreamRejected) { // the scope was not granted
+		g.env.Log.InfoContext(ctx, "github tells no addresses", "error", err.Error())
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	v, err := parseJSON(body, ofSurface)
+	if err != nil {
+		return "", broker.UpstreamRejected.Because(fmt.Errorf("github: emails: %w", err))
+	}
+	list, _ := v.([]any)
+	for _, e := range list {
+		d, _ := e.(document)
+		if address := d.email("email"); d["primary"] == true && d["verified"] == true && !strings.HasSuffix(address, "@users.noreply.github.com") {
+			return address, nil
+		}
+	}
+	return "", nil
+}
+
+func githubExplain(code, description string, answer url.Values) broker.Code {
+	switch code {
+	case "bad_verification_code":
+		return broker.StateInvalid
+	case "application_suspended", "incorrect_client_credentials":
+		return broker.UpstreamMisconfigured
+	}
+	return standard(code, description, answer)
+}

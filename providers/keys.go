@@ -1,0 +1,133 @@
+package providers
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"gatehouse/broker"
+)
+
+const (
+	maxKeys = 100
+	maxKid  = 256
+	// staleKeys is how long keys stay good beyond their life while the upstream cannot be asked for new ones.
+	staleKeys = 24 * time.Hour
+)
+
+// key is one public key of an upstream. Only keys that came from its jwks_uri exist: what a token's own header offers is never read.
+type key struct {
+	id     string
+	alg    string // where the upstream names it; else any that fits
+	issuer string // Microsoft: whose tokens the key may sign
+	public any
+}
+
+// keySet is an upstream's keys.
+type keySet struct{ all []key }
+
+// fits tells whether the key is of the sort that the algorithm needs.
+func (k key) fits(alg string) bool {
+	if k.alg != "" && k.alg != alg {
+		return false
+	}
+	switch public := k.public.(type) {
+	case *rsa.PublicKey:
+		return alg == string(jose.RS256) || alg == string(jose.PS256)
+	case *ecdsa.PublicKey:
+		return alg == string(jose.ES256) && public.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		return alg == string(jose.EdDSA)
+	}
+	return false
+}
+
+// candidates are the keys that may have signed a token. One without a kid is good only where there is nothing to choose.
+func (s *keySet) candidates(kid, alg string) []key {
+	var found []key
+	for _, k := range s.all {
+		if k.fits(alg) && (kid == "" || k.id == kid) {
+			found = append(found, k)
+		}
+	}
+	if kid == "" && len(found) != 1 {
+		return nil
+	}
+	return found
+}
+
+// parseKeys reads a JWK Set (RFC 7517 §5). Keys that we cannot or must not use are passed over; a set without any other is an error.
+func parseKeys(body []byte) (*keySet, error) {
+	d, err := parseDocument(body, ofSurface)
+	if err != nil {
+		return nil, err
+	}
+	list, _ := d["keys"].([]any)
+	if len(list) > maxKeys {
+		return nil, fmt.Errorf("more than %d keys", maxKeys)
+	}
+	set := &keySet{}
+	for _, v := range list {
+		if k, ok := parseKey(v); ok {
+			set.all = append(set.all, k)
+		}
+	}
+	if len(set.all) == 0 {
+		return nil, errors.New("no usable key")
+	}
+	return set, nil
+}
+
+func parseKey(v any) (key, bool) {
+	d, ok := v.(document)
+	if !ok || d["use"] != nil && d["use"] != "sig" || d["kty"] == "oct" || d["d"] != nil {
+		return key{}, false
+	}
+	// Certificates are left out: nothing is decided by them, and a bad one would cost us the key.
+	plain := map[string]any{}
+	for _, member := range []string{"kty", "crv", "n", "e", "x", "y"} {
+		if value, there := d[member]; there {
+			plain[member] = value
+		}
+	}
+	encoded, err := json.Marshal(plain)
+	if err != nil {
+		return key{}, false
+	}
+	var jwk jose.JSONWebKey
+	if err := jwk.UnmarshalJSON(encoded); err != nil || !jwk.Valid() || !jwk.IsPublic() {
+		return key{}, false
+	}
+	if r, isRSA := jwk.Key.(*rsa.PublicKey); isRSA && (r.N.BitLen() < 2048 || r.N.BitLen() > 8192) {
+		return key{}, false
+	}
+	k := key{id: d.text("kid"), alg: d.text("alg"), issuer: d.text("issuer"), public: jwk.Key}
+	return k, len(k.id) <= maxKid
+}
+
+// keysOf makes the cache of an upstream's keys, wherever its metadata says that they are.
+func keysOf(env Env, meta *cache[metadata]) *cache[keySet] {
+	return &cache[keySet]{now: env.Now, maxStale: staleKeys, load: func(ctx context.Context, _ *keySet) (keySet, time.Duration, error) {
+		m, err := meta.get(ctx)
+		if err != nil {
+			return keySet{}, 0, err
+		}
+		body, header, err := env.fetch(ctx, "keys", m.jwks, "", maxMetadata)
+		if err != nil {
+			return keySet{}, 0, err
+		}
+		set, err := parseKeys(body)
+		if err != nil {
+			return keySet{}, 0, broker.UpstreamRejected.Because(fmt.Errorf("keys: %w", err))
+		}
+		return *set, lifeOf(header), nil
+	}}
+}

@@ -1,0 +1,207 @@
+package providers
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"gatehouse/broker"
+)
+
+const (
+	facebookWeb   = "https://www.facebook.com"
+	facebookGraph = "https://graph.facebook.com"
+	// graphVersion is what a connection without a version speaks. Facebook retires a version about two years after
+	// its release, and serves calls to a retired one with the oldest that still lives.
+	graphVersion = "v25.0"
+)
+
+var _ = register(Kind{
+	Name: "meta", Label: "Facebook", Icon: "facebook",
+	Fields: []Field{
+		{Key: keyClientID, Label: "App ID", Required: true, Check: checkDigits},
+		{Key: keyClientSecret, Label: "App secret", Required: true, Secret: true,
+			Help: "Turn on “Require App Secret”. Two may be live at a time."},
+		{Key: "version", Label: "Graph API version", Default: graphVersion, Check: checkVersion,
+			Help: "A version lives about two years from its release. Look at Facebook's changelog once a year and raise it here before it expires."},
+		fieldOrigin("authority", "Dialog", facebookWeb), fieldOrigin("graph_url", "Graph API", facebookGraph),
+	},
+	check: func(c broker.Connection) []string {
+		if (c.Settings["authority"] == "") != (c.Settings["graph_url"] == "") {
+			return []string{"authority and graph_url go together"}
+		}
+		return nil
+	},
+	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
+		version := "/" + setting(c, "version", graphVersion)
+		return &meta{
+			env: env, connection: c.ID, appID: c.ClientID, secrets: c.Secrets,
+			web: setting(c, "authority", facebookWeb) + version, graph: setting(c, "graph_url", facebookGraph) + version,
+			exchanger: &exchanger{client: env.HTTP, id: c.ClientID, secrets: c.Secrets,
+				refused: graphRefusal, explain: graphExplain, badSecret: graphBadSecret},
+		}, nil
+	},
+})
+
+func checkDigits(value string) string {
+	if strings.Trim(value, "0123456789") != "" || len(value) > 40 {
+		return "must be a number"
+	}
+	return ""
+}
+
+var graphVersions = regexp.MustCompile(`^v[1-9][0-9]{1,2}\.[0-9]$`)
+
+func checkVersion(value string) string {
+	if !graphVersions.MatchString(value) {
+		return "must be a version such as " + graphVersion
+	}
+	return ""
+}
+
+// meta is Facebook Login: plain OAuth 2, where the Graph API says who it is.
+type meta struct {
+	env               Env
+	connection, appID string
+	secrets           []broker.Secret
+	web, graph        string // with the version
+	exchanger         *exchanger
+}
+
+// issuer is the app: ids of people are its own, another app sees other ones.
+func (f *meta) issuer() string { return "facebook:" + f.appID }
+
+// Begin sends the browser to the dialog.
+func (f *meta) Begin(_ context.Context, t broker.Trip) (broker.Departure, error) {
+	config := oauth2.Config{ClientID: f.appID, RedirectURL: t.Callback, Scopes: []string{"public_profile", "email"},
+		Endpoint: oauth2.Endpoint{AuthURL: f.web + "/dialog/oauth"}}
+	var types []string
+	if t.Again {
+		types = append(types, "rerequest")
+	}
+	if t.Fresh || t.MaxAge != nil && *t.MaxAge <= 0 {
+		types = append(types, "reauthenticate")
+	}
+	words := url.Values{"auth_type": {strings.Join(types, ",")}}
+	if lang, region, ok := strings.Cut(t.Locale, "-"); ok && len(lang) == 2 && len(region) == 2 {
+		words.Set("locale", lang+"_"+region)
+	}
+	options := append(params(words), oauth2.S256ChallengeOption(t.Verifier))
+	return broker.Departure{URL: config.AuthCodeURL(t.State, options...)}, nil
+}
+
+// Finish redeems the code, asks whose token it is, and that it is a token for this app and of that very person: a token
+// that another app was given proves nothing here.
+func (f *meta) Finish(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
+	code, err := codeIn(answer, graphExplain)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	endpoint := oauth2.Endpoint{TokenURL: f.graph + "/oauth/access_token", AuthStyle: oauth2.AuthStyleInParams}
+	g, err := f.exchanger.redeem(ctx, endpoint, t, code)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	me, err := f.call(ctx, "me", url.Values{"fields": {"id,name,first_name,last_name,email"}, "appsecret_proof": {proof(g)}}, g.AccessToken)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	scopes, err := f.inspect(ctx, g, me.subject("id"))
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	c := broker.Claims{Connection: f.connection, Issuer: f.issuer(), Subject: me.subject("id"),
+		Name: me.name("name"), GivenName: me.name("first_name"), FamilyName: me.name("last_name")}
+	if slices.Contains(scopes, "email") { // the permission may be declined, or taken back later
+		c.Email = me.email("email")
+	}
+	c.Level = unchecked(c.Email)
+	return c, nil
+}
+
+// proof shows that the caller knows the app's secret, so that a stolen token alone opens nothing.
+func proof(g grant) string {
+	mac := hmac.New(sha256.New, []byte(g.secret.Reveal()))
+	mac.Write([]byte(g.AccessToken))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// inspect checks a token against this app and this person, and answers what the person granted.
+func (f *meta) inspect(ctx context.Context, g grant, id string) ([]string, error) {
+	d, err := f.call(ctx, "debug_token", url.Values{"input_token": {g.AccessToken}}, f.appID+"|"+g.secret.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	data, _ := d["data"].(document)
+	if checkDigits(id) != "" || id == "" || data["is_valid"] != true || fmt.Sprint(data["app_id"]) != f.appID || fmt.Sprint(data["user_id"]) != id {
+		return nil, broker.UpstreamRejected.Because(errors.New("facebook: the token is not this app's for this person"))
+	}
+	return data.texts("scopes"), nil
+}
+
+// call asks the Graph API.
+func (f *meta) call(ctx context.Context, path string, query url.Values, bearer string) (document, error) {
+	status, body, _, err := f.env.ask(ctx, "facebook: "+path, f.graph+"/"+path+"?"+query.Encode(), bearer, maxProfile)
+	if err != nil {
+		return nil, err
+	}
+	d, err := parseDocument(body, ofSurface)
+	if status == 200 && err == nil && d["error"] == nil {
+		return d, nil
+	}
+	if code, message := graphError(d); code != "" {
+		return nil, graphExplain(code, message, nil).Because(said(code, message, bearer, query.Get("input_token"), query.Get("appsecret_proof")))
+	}
+	if busy(status) {
+		return nil, broker.ConnectionUnavailable.Because(fmt.Errorf("facebook: %s: status %d", path, status))
+	}
+	return nil, broker.UpstreamRejected.Because(fmt.Errorf("facebook: %s: status %d: %w", path, status, errors.Join(err, errors.New("not what was asked for"))))
+}
+
+// graphError reads the Graph API's own form of an error: "code" or "code/subcode".
+func graphError(d document) (code, message string) {
+	e, _ := d["error"].(document)
+	number, _ := e["code"].(json.Number)
+	code = number.String()
+	if sub, ok := e["error_subcode"].(json.Number); ok {
+		code += "/" + sub.String()
+	}
+	message, _ = e["message"].(string)
+	return code, message
+}
+
+func graphRefusal(r *oauth2.RetrieveError) (code, description string) {
+	d, err := parseDocument(r.Body, ofSurface)
+	if err != nil {
+		return "", ""
+	}
+	return graphError(d)
+}
+
+func graphBadSecret(code, message string) bool {
+	return code == "1" && strings.Contains(message, "secret") || strings.Contains(message, "client secret")
+}
+
+// graphExplain reads the Graph API's error codes, and the dialog's.
+func graphExplain(code, message string, answer url.Values) broker.Code {
+	number, sub, _ := strings.Cut(code, "/")
+	switch {
+	case sub == "36007" || sub == "36009": // the code is too old, or was used
+		return broker.StateInvalid
+	case number == "2" || number == "4" || number == "17" || number == "32" || number == "341": // down, or too many calls
+		return broker.ConnectionUnavailable
+	case number == "1" || number == "101" || number == "191" || number == "2635" || strings.Contains(message, "appsecret_proof"):
+		return broker.UpstreamMisconfigured
+	}
+	return standard(code, message, answer)
+}

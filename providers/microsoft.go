@@ -1,0 +1,211 @@
+package providers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gatehouse/broker"
+)
+
+// msaTenant is the tenant of all personal Microsoft accounts.
+const msaTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+// The authorities that are no single tenant.
+const (
+	entraCommon        = "common"        // work and personal accounts
+	entraOrganizations = "organizations" // work accounts
+	entraConsumers     = "consumers"     // personal accounts
+)
+
+// entraClouds are the sign-in hosts of the national clouds.
+var entraClouds = map[string]string{
+	"global": "https://login.microsoftonline.com",
+	"us":     "https://login.microsoftonline.us",
+	"china":  "https://login.partner.microsoftonline.cn",
+}
+
+var _ = register(Kind{
+	Name: "microsoft", Label: "Microsoft", Icon: "microsoft",
+	Fields: []Field{
+		{Key: "tenant", Label: "Tenant", Required: true, Check: checkEntraTenant,
+			Help: "The tenant's id or domain; or organizations, consumers, common."},
+		{Key: "allowed_tenants", Label: "Allowed tenants", Check: checkGUIDs,
+			Help: "With organizations and common: the ids of the tenants whose people may sign in."},
+		{Key: "any_tenant", Label: "Any organization in the world", Flag: true, Default: "false",
+			Help: "With organizations and common: accept everybody with a Microsoft account."},
+		{Key: "allow_guests", Label: "Guests", Flag: true, Default: "false",
+			Help: "Accept people who are guests in the tenant, whose home is elsewhere."},
+		fieldClientID, fieldSecret,
+		{Key: "cloud", Label: "Cloud", Default: "global", Options: []string{"global", "us", "china"}},
+		fieldOrigin("authority", "Authority", "the cloud's own"),
+	},
+	check: checkEntra,
+	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
+		e := newEntra(c)
+		return newOpenID(env, c, shape{
+			issuer: e.origin + "/" + e.tenant + "/v2.0", accept: e.accept,
+			scopes: []string{"openid", "profile", "email"}, secretInForm: true,
+			words: entraWords, names: e.names, issued: e.issued, claims: e.claims, explain: entraExplain,
+		}), nil
+	},
+})
+
+func checkEntraTenant(value string) string {
+	if slices.Contains([]string{entraCommon, entraOrganizations, entraConsumers}, value) || guid.MatchString(value) || checkDomain(value) == "" {
+		return ""
+	}
+	return "must be a tenant id or domain in lower case, organizations, consumers or common"
+}
+
+func checkEntra(c broker.Connection) []string {
+	many := c.Settings["tenant"] == entraCommon || c.Settings["tenant"] == entraOrganizations
+	anybody := c.Settings["any_tenant"] == "true"
+	switch {
+	case many && c.Settings["allowed_tenants"] == "" && !anybody:
+		return []string{"allowed_tenants is missing: without it everybody with a Microsoft account could sign in, which any_tenant would have to say"}
+	case anybody && (!many || c.Settings["allowed_tenants"] != ""):
+		return []string{"any_tenant makes sense only with organizations or common, and without allowed_tenants"}
+	}
+	return nil
+}
+
+// entra decides who of Microsoft's people may come in, and through which key and issuer.
+type entra struct {
+	origin, tenant string
+	allowed        []string // tenant ids; nil: whatever the authority admits
+	guests         bool
+}
+
+func newEntra(c broker.Connection) entra {
+	e := entra{
+		origin: setting(c, "authority", entraClouds[setting(c, "cloud", "global")]), tenant: c.Settings["tenant"],
+		guests: c.Settings["allow_guests"] == "true",
+	}
+	for _, id := range listed(c.Settings["allowed_tenants"]) {
+		e.allowed = append(e.allowed, strings.ToLower(id))
+	}
+	return e
+}
+
+// template is what metadata and keys of the authorities for many tenants say in place of a tenant's id.
+const template = "{tenantid}"
+
+func (e entra) issuer(tid string) string { return e.origin + "/" + tid + "/v2.0" }
+
+// accept: the metadata's issuer is the template exactly where many tenants may come, else one tenant's.
+func (e entra) accept(issuer string) error {
+	var want string
+	switch {
+	case e.tenant == entraCommon || e.tenant == entraOrganizations:
+		want = e.issuer(template)
+	case e.tenant == entraConsumers:
+		want = e.issuer(msaTenant)
+	case guid.MatchString(e.tenant):
+		want = e.issuer(e.tenant)
+	default: // a domain: its metadata say which tenant's it is
+		if e.tenantOf(issuer) != "" {
+			return nil
+		}
+		want = e.issuer(template)
+	}
+	return exactly(want)(issuer)
+}
+
+// tenantOf is the tenant id in a concrete issuer, "" for anything else.
+func (e entra) tenantOf(issuer string) string {
+	rest, ok := strings.CutPrefix(issuer, e.origin+"/")
+	tid, suffixed := strings.CutSuffix(rest, "/v2.0")
+	if !ok || !suffixed || !guid.MatchString(tid) {
+		return ""
+	}
+	return tid
+}
+
+// names: Microsoft does not announce RFC 9207; an iss that comes nevertheless must at least be one of its own. That it
+// is the token's is compared later.
+func (e entra) names(m *metadata, iss string) bool {
+	return iss == m.issuer || m.issuer == e.issuer(template) && e.tenantOf(iss) != ""
+}
+
+// issued checks tenant, issuer and key against each other (SECURITY.md B10, B11): the token's issuer must be that of its
+// tid, and the key must be one that may sign for that issuer. The key for personal accounts signs for no organization.
+func (e entra) issued(m *metadata, t idToken) (string, error) {
+	tid := t.text("tid")
+	switch {
+	case t.text("ver") != "2.0":
+		return "", errors.New("not a v2.0 token")
+	case !guid.MatchString(tid):
+		return "", errors.New("tid is missing or no tenant id")
+	case t.issuer != e.issuer(tid):
+		return "", errors.New("issuer and tid do not belong together")
+	}
+	single := m.issuer != e.issuer(template)
+	signs := strings.ReplaceAll(t.key.issuer, template, tid)
+	if signs != t.issuer && !(signs == "" && single && t.issuer == m.issuer) {
+		return "", errors.New("the key may not sign for this issuer")
+	}
+	if err := e.admits(m, tid); err != nil {
+		return "", err
+	}
+	return t.issuer, nil
+}
+
+// admits tells whether this tenant's people may come in. Microsoft's own check of the authority is not relied upon.
+func (e entra) admits(m *metadata, tid string) error {
+	ok := len(e.allowed) == 0 || slices.Contains(e.allowed, tid)
+	switch {
+	case m.issuer != e.issuer(template):
+		ok = ok && e.issuer(tid) == m.issuer
+	case e.tenant == entraOrganizations:
+		ok = ok && tid != msaTenant
+	}
+	if !ok {
+		return broker.WrongTenant.Because(fmt.Errorf("microsoft: tenant %s may not sign in here", tid))
+	}
+	return nil
+}
+
+// claims: the identity is the person in the tenant. The address is anybody's word unless xms_edov says that the tenant
+// proved its domain: a tenant's administrator can write any address there (nOAuth, SECURITY.md C1).
+func (e entra) claims(t idToken, c *broker.Claims) error {
+	tid, oid := t.text("tid"), t.text("oid")
+	if !guid.MatchString(oid) {
+		return broker.UpstreamMisconfigured.Because(errors.New("microsoft: oid is missing; the scope profile brings it"))
+	}
+	if e.guest(t, tid) && !e.guests {
+		return broker.WrongTenant.Because(errors.New("microsoft: the person is a guest in tenant " + tid))
+	}
+	c.Subject = tid + ":" + oid
+	c.Level = unchecked(c.Email)
+	verified := t.says("xms_edov", "1", json.Number("1"))
+	if c.Email != "" && verified == yes && t.says("email_verified") != no {
+		c.Level = broker.L2
+	}
+	return nil
+}
+
+// guest: acct is anything but a member's 0, or the account is homed with another provider.
+func (e entra) guest(t idToken, tid string) bool {
+	acct, there := t.document["acct"]
+	if there && acct != json.Number("0") && acct != "0" {
+		return true
+	}
+	idp, there := t.document["idp"]
+	return there && tid != msaTenant && idp != t.issuer && idp != "https://sts.windows.net/"+tid+"/"
+}
+
+// entraWords: v2.0 takes one prompt only, and a login_hint would pass the chooser by.
+func entraWords(t broker.Trip) url.Values {
+	words := standardWords(t)
+	words.Del("ui_locales")
+	words.Set("mkt", t.Locale)
+	words.Set("domain_hint", t.DomainHint)
+	if words.Get("prompt") == broker.PromptSelect {
+		words.Del("login_hint")
+	}
+	return words
+}

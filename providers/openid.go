@@ -1,0 +1,265 @@
+package providers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"gatehouse/broker"
+)
+
+// shape is what differs between kinds that speak OpenID Connect. A nil function means the standard behaviour.
+type shape struct {
+	issuer string // discovery is at issuer + wellKnown
+	// accept says which issuer the metadata may name; nil: exactly issuer.
+	accept func(issuer string) error
+	scopes []string
+	// secretInForm: the token endpoint wants client_secret_post, whatever its metadata say.
+	secretInForm bool
+	// words are the parameters of an authorization request, in this kind's own words.
+	words func(t broker.Trip) url.Values
+	// names tells whether an authorization answer's iss (RFC 9207) is this upstream's; nil: the metadata's issuer.
+	names func(m *metadata, iss string) bool
+	// issued checks who issued a token and answers the issuer as we store it; nil: the metadata's issuer.
+	issued func(m *metadata, t idToken) (string, error)
+	// claims says who came back. The fields that every kind fills alike are filled already.
+	claims func(t idToken, c *broker.Claims) error
+	// userinfo: an address that the ID token lacks may be at the userinfo endpoint.
+	userinfo bool
+	explain  func(code, description string, answer url.Values) broker.Code
+}
+
+// openID is an upstream that speaks OpenID Connect, whatever its brand.
+type openID struct {
+	shape
+	env        Env
+	connection string
+	clientID   string
+	meta       *cache[metadata]
+	verifier   verifier
+	exchanger  *exchanger
+}
+
+func newOpenID(env Env, c broker.Connection, s shape) *openID {
+	if s.accept == nil {
+		s.accept = exactly(s.issuer)
+	}
+	if s.words == nil {
+		s.words = standardWords
+	}
+	if s.names == nil {
+		s.names = func(m *metadata, iss string) bool { return iss == m.issuer }
+	}
+	if s.issued == nil {
+		s.issued = issuedBy
+	}
+	if s.explain == nil {
+		s.explain = standard
+	}
+	u := &openID{shape: s, env: env, connection: c.ID, clientID: c.ClientID}
+	u.meta = discover(env, s.issuer+wellKnownAfter(s.issuer), s.accept)
+	u.verifier = verifier{keys: keysOf(env, u.meta), clientID: c.ClientID, now: env.Now, issued: s.issued}
+	u.exchanger = &exchanger{client: env.HTTP, id: c.ClientID, secrets: c.Secrets, explain: s.explain, badSecret: invalidClient}
+	return u
+}
+
+// wellKnownAfter is the discovery path: "any terminating / must be removed" before it (OIDC Discovery §4.1).
+func wellKnownAfter(issuer string) string {
+	if strings.HasSuffix(issuer, "/") {
+		return wellKnown[1:]
+	}
+	return wellKnown
+}
+
+var errIssuer = errors.New("another issuer")
+
+func issuedBy(m *metadata, t idToken) (string, error) {
+	if t.issuer == "" || t.issuer != m.issuer {
+		return "", errIssuer
+	}
+	return t.issuer, nil
+}
+
+// ready tells whether Begin needs no network.
+func (u *openID) ready() bool { return u.meta.fresh() }
+
+// Begin sends the browser to the authorization endpoint (OIDC Core §3.1.2.1), with PKCE whether or not the metadata
+// announce it.
+func (u *openID) Begin(ctx context.Context, t broker.Trip) (broker.Departure, error) {
+	m, err := u.meta.get(ctx)
+	if err != nil {
+		return broker.Departure{}, err
+	}
+	config := oauth2.Config{ClientID: u.clientID, RedirectURL: t.Callback, Scopes: u.scopes, Endpoint: oauth2.Endpoint{AuthURL: m.authorize}}
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(t.Verifier), oidc.Nonce(t.Nonce)}
+	return broker.Departure{URL: config.AuthCodeURL(t.State, append(options, params(u.words(t))...)...)}, nil
+}
+
+func params(words url.Values) []oauth2.AuthCodeOption {
+	var options []oauth2.AuthCodeOption
+	for name := range words {
+		if v := words.Get(name); v != "" {
+			options = append(options, oauth2.SetAuthURLParam(name, v))
+		}
+	}
+	return options
+}
+
+// standardWords are those of OIDC Core §3.1.2.1. Asking for max_age obliges the upstream to answer auth_time.
+func standardWords(t broker.Trip) url.Values {
+	words := url.Values{"login_hint": {t.LoginHint}, "ui_locales": {t.Locale}}
+	switch {
+	case t.Fresh:
+		words.Set("prompt", broker.PromptLogin)
+	case t.Choose:
+		words.Set("prompt", broker.PromptSelect)
+	}
+	words.Set("max_age", age(t))
+	return words
+}
+
+// age is the max_age of a trip, "" for none.
+func age(t broker.Trip) string {
+	switch {
+	case t.Fresh:
+		return "0"
+	case t.MaxAge != nil:
+		return strconv.Itoa(max(*t.MaxAge, 0))
+	}
+	return ""
+}
+
+// maxCode is the longest authorization code in bytes; AD FS makes the longest ones.
+const maxCode = 8 << 10
+
+// Finish redeems the code and says who came back.
+func (u *openID) Finish(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
+	m, err := u.meta.get(ctx)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	// Before the code goes anywhere: an answer of another issuer is a mix-up (RFC 9207 §2.4).
+	iss := answer.Get("iss")
+	if iss == "" && m.sendsIss || iss != "" && !u.names(m, iss) {
+		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the answer is not from this issuer"))
+	}
+	code, err := codeIn(answer, u.explain)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	g, err := u.exchanger.redeem(ctx, oauth2.Endpoint{TokenURL: m.token, AuthStyle: u.authStyle(m)}, t, code)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	raw, _ := g.Extra("id_token").(string)
+	id, err := u.verifier.verify(ctx, m, t.Nonce, raw)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	if err := u.coherent(t, id, iss, g.AccessToken); err != nil {
+		return broker.Claims{}, err
+	}
+	return u.person(ctx, m, id, g.AccessToken)
+}
+
+// codeIn reads an authorization answer (RFC 6749 §4.1.2).
+func codeIn(answer url.Values, explain func(code, description string, answer url.Values) broker.Code) (string, error) {
+	if refusal := answer.Get("error"); refusal != "" {
+		description := answer.Get("error_description")
+		return "", explain(refusal, description, answer).Because(said(refusal, description))
+	}
+	code := answer.Get("code")
+	if code == "" || len(code) > maxCode {
+		return "", broker.UpstreamRejected.Because(errors.New("the answer has neither a code nor an error"))
+	}
+	return code, nil
+}
+
+// coherent holds the ID token against what came with it and against what was asked.
+func (u *openID) coherent(t broker.Trip, id idToken, iss, access string) error {
+	if iss != "" && iss != id.issuer {
+		return broker.UpstreamRejected.Because(errors.New("the answer and the token name two issuers"))
+	}
+	if id.parsed.AccessTokenHash != "" {
+		if err := id.parsed.VerifyAccessToken(access); err != nil {
+			return broker.UpstreamRejected.Because(err)
+		}
+	}
+	return stale(t, id.authTime, u.env.Now())
+}
+
+// stale refuses an answer that says itself that the person was not authenticated as recently as was asked. One that
+// says nothing proves nothing: its AuthTime stays zero, and the broker asks for a factor of its own.
+func stale(t broker.Trip, at, now time.Time) error {
+	switch {
+	case at.IsZero():
+		return nil
+	case at.Sub(now) > skew:
+		return broker.UpstreamRejected.Because(errors.New("auth_time is in the future"))
+	case t.Fresh && t.StartedAt.Sub(at) > skew:
+		return broker.LoginRequired.Because(errors.New("the upstream did not authenticate the person again"))
+	case t.MaxAge != nil && now.Sub(at) > time.Duration(*t.MaxAge)*time.Second+skew:
+		return broker.LoginRequired.Because(errors.New("auth_time is older than max_age"))
+	}
+	return nil
+}
+
+// authStyle is how the client proves itself: client_secret_basic is the default (OIDC Core §9).
+func (u *openID) authStyle(m *metadata) oauth2.AuthStyle {
+	basic := m.authMethods == nil || slices.Contains(m.authMethods, "client_secret_basic")
+	if u.secretInForm || !basic || len(u.exchanger.secrets) == 0 {
+		return oauth2.AuthStyleInParams
+	}
+	return oauth2.AuthStyleInHeader
+}
+
+// person makes claims of a verified token, with the userinfo endpoint's help where the kind asks it.
+func (u *openID) person(ctx context.Context, m *metadata, id idToken, access string) (broker.Claims, error) {
+	c := broker.Claims{Connection: u.connection, Issuer: id.issuer, Subject: id.subject, AuthTime: id.authTime,
+		AMR: id.amr(), ACR: id.name("acr")}
+	about, email := id.document, asserted(id.document)
+	if u.userinfo && m.userinfo != "" && (email.address == "" || email.verified == unsaid) {
+		info, err := u.ask(ctx, m, id.subject, access)
+		if err != nil {
+			return broker.Claims{}, err
+		}
+		email = email.better(asserted(info))
+		if about.name("name") == "" {
+			about = info
+		}
+	}
+	c.Email, c.Level = email.address, email.level()
+	c.Name, c.GivenName, c.FamilyName = about.name("name"), about.name("given_name"), about.name("family_name")
+	c.Locale = cmp.Or(id.locale("locale"), about.locale("locale"))
+	if u.claims != nil {
+		if err := u.claims(id, &c); err != nil {
+			return broker.Claims{}, err
+		}
+	}
+	return c, nil
+}
+
+// ask reads the userinfo endpoint. A document about somebody else refuses the login (OIDC Core §5.3.2).
+func (u *openID) ask(ctx context.Context, m *metadata, subject, access string) (document, error) {
+	body, _, err := u.env.fetch(ctx, "userinfo", m.userinfo, access, maxProfile)
+	if err != nil {
+		return nil, err
+	}
+	info, err := parseDocument(body, ofClaims)
+	if err == nil && info.subject("sub") != subject {
+		err = errors.New("it is about another subject")
+	}
+	if err != nil {
+		return nil, broker.UpstreamRejected.Because(fmt.Errorf("userinfo: %w", err))
+	}
+	return info, nil
+}

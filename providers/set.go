@@ -1,0 +1,166 @@
+package providers
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/egress"
+)
+
+// Options are what a Set works with. Egress is required.
+type Options struct {
+	// Egress is the one way out. Networks and certificates of a single connection are added for that one only.
+	Egress *egress.Client
+	// Callback is the absolute redirect_uri of a connection, for trips that carry none.
+	Callback func(connectionID string) string
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil: nothing is logged
+}
+
+// Set opens upstreams and keeps them open, so that metadata, keys and sockets are shared by all logins of a
+// connection, and by no other connection. It is safe for concurrent use.
+type Set struct {
+	opts Options
+
+	mu     sync.Mutex
+	opened map[string]opened
+}
+
+type opened struct {
+	at       time.Time // the connection's UpdatedAt
+	upstream broker.Upstream
+}
+
+// New makes an empty Set.
+func New(opts Options) *Set {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Set{opts: opts, opened: map[string]opened{}}
+}
+
+// Open answers the upstream of a connection at once, asking nobody. A changed UpdatedAt opens it anew. It answers
+// ConnectionDisabled for a disabled connection (SECURITY.md B17; a draft may be opened, to be tried) and
+// UpstreamMisconfigured for one with Problems. What it returns is a broker.Notifier where the kind is one.
+func (s *Set) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
+	if c.State == broker.Disabled {
+		return nil, broker.ConnectionDisabled
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, ok := s.opened[c.ID]; ok && o.at.Equal(c.UpdatedAt) {
+		return o.upstream, nil
+	}
+	u, err := s.open(Normalise(c))
+	if err != nil {
+		return nil, broker.UpstreamMisconfigured.Because(fmt.Errorf("connection %s: %w", c.ID, err))
+	}
+	s.opened[c.ID] = opened{c.UpdatedAt, u}
+	return u, nil
+}
+
+func (s *Set) open(c broker.Connection) (broker.Upstream, error) {
+	if found := Problems(c); len(found) > 0 {
+		return nil, errors.New(strings.Join(found, "; "))
+	}
+	client, err := s.client(c)
+	if err != nil {
+		return nil, err
+	}
+	k, _ := Find(c.Kind)
+	u, err := k.Open(Env{HTTP: client, Now: s.opts.Now, Log: s.opts.Log.With("connection", c.ID)}, c)
+	if err != nil {
+		return nil, err
+	}
+	g := &guarded{Upstream: u, id: c.ID, callback: s.opts.Callback, gate: newGate(s.opts.Now)}
+	if n, ok := u.(broker.Notifier); ok {
+		return struct {
+			*guarded
+			broker.Notifier
+		}{g, n}, nil
+	}
+	return g, nil
+}
+
+// client is the way out for one connection: with its own certificates and networks where it has any.
+func (s *Set) client(c broker.Connection) (*http.Client, error) {
+	out := s.opts.Egress
+	nets, _ := networks(c.Settings[fieldNetworks.Key])
+	if ca := c.Settings[fieldCA.Key]; ca != "" || len(nets) > 0 {
+		own, err := out.With(egress.Options{Allow: nets, CABundle: []byte(ca)})
+		if err != nil {
+			return nil, err
+		}
+		out = own
+	}
+	return out.For("connection " + c.ID), nil
+}
+
+// guarded is an upstream behind its gate.
+type guarded struct {
+	broker.Upstream
+	id       string
+	callback func(string) string
+	gate     *gate
+}
+
+// Begin waits for the network only where metadata have to be loaded.
+func (g *guarded) Begin(ctx context.Context, t broker.Trip) (d broker.Departure, err error) {
+	if t, err = g.own(t); err != nil {
+		return d, err
+	}
+	if r, lazy := g.Upstream.(interface{ ready() bool }); !lazy || r.ready() {
+		return g.Upstream.Begin(ctx, t)
+	}
+	err = g.gate.pass(ctx, func(ctx context.Context) (err error) {
+		d, err = g.Upstream.Begin(ctx, t)
+		return err
+	})
+	return d, err
+}
+
+// Finish takes only an answer in which every parameter occurs once and whose state is the trip's.
+func (g *guarded) Finish(ctx context.Context, t broker.Trip, answer url.Values) (c broker.Claims, err error) {
+	if t, err = g.own(t); err != nil {
+		return c, err
+	}
+	for _, name := range []string{"code", "state", "iss", "error", "error_description"} {
+		if len(answer[name]) > 1 {
+			return c, broker.UpstreamRejected.Because(fmt.Errorf("the answer has %s twice", name))
+		}
+	}
+	if s := answer.Get("state"); s != "" && subtle.ConstantTimeCompare([]byte(s), []byte(t.State)) != 1 {
+		return c, broker.StateInvalid
+	}
+	err = g.gate.pass(ctx, func(ctx context.Context) (err error) {
+		c, err = g.Upstream.Finish(ctx, t, answer)
+		return err
+	})
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	return c, nil
+}
+
+// own refuses the trip of another connection (SECURITY.md B3).
+func (g *guarded) own(t broker.Trip) (broker.Trip, error) {
+	if t.Connection != "" && t.Connection != g.id {
+		return t, broker.StateInvalid.Because(errors.New("the trip is another connection's"))
+	}
+	if t.Callback == "" && g.callback != nil {
+		t.Callback = g.callback(g.id)
+	}
+	return t, nil
+}

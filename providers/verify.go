@@ -1,0 +1,234 @@
+package providers
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+
+	"gatehouse/broker"
+)
+
+// What an ID token is held to (SECURITY.md B5, B13, B20).
+const (
+	maxToken  = 16 << 10         // bytes
+	skew      = 60 * time.Second // between our clock and the upstream's
+	maxAge    = 10 * time.Minute // since it was issued
+	maxExpiry = 24 * time.Hour   // from issue to expiry
+	maxAuds   = 16
+)
+
+// algorithms are the signatures that we believe. A symmetric one is never among them: the key would be public, or the client's.
+var algorithms = []string{"RS256", "PS256", "ES256", "EdDSA"}
+
+// idToken is a verified ID token. Only verify makes one.
+type idToken struct {
+	document
+	issuer   string
+	subject  string
+	key      key
+	parsed   *oidc.IDToken
+	authTime time.Time
+}
+
+// verifier checks the ID tokens of one connection.
+type verifier struct {
+	keys     *cache[keySet]
+	clientID string
+	now      func() time.Time
+	// issued says whether its issuer may have signed this token with this key, and how we call that issuer.
+	issued func(m *metadata, t idToken) (string, error)
+}
+
+// verify checks an ID token as OIDC Core §3.1.3.7 asks and more strictly. The error is a Code: UpstreamRejected,
+// or what kept the keys from being loaded.
+func (v verifier) verify(ctx context.Context, m *metadata, nonce, raw string) (idToken, error) {
+	t, err := v.check(ctx, m, nonce, raw)
+	if _, coded := errors.AsType[broker.Code](err); err != nil && !coded {
+		err = broker.UpstreamRejected.Because(fmt.Errorf("id token: %w", err))
+	}
+	return t, err
+}
+
+func (v verifier) check(ctx context.Context, m *metadata, nonce, raw string) (idToken, error) {
+	allowed := announced(m.algs)
+	if len(allowed) == 0 {
+		return idToken{}, broker.UpstreamMisconfigured.Because(errors.New("no signature algorithm of the upstream is acceptable"))
+	}
+	kid, alg, err := parseHeader(raw, allowed)
+	if err != nil {
+		return idToken{}, err
+	}
+	signer := &signer{keys: v.keys, kid: kid, alg: alg}
+	parsed, err := oidc.NewVerifier("", signer, &oidc.Config{
+		ClientID: v.clientID, SupportedSigningAlgs: []string{alg}, Now: v.now,
+		// Both are checked below, more strictly than the library does.
+		SkipIssuerCheck: true, SkipExpiryCheck: true,
+	}).Verify(ctx, raw)
+	if signer.err != nil {
+		return idToken{}, signer.err
+	}
+	if err != nil {
+		return idToken{}, err
+	}
+	d, err := parseDocument(signer.payload, ofClaims)
+	if err != nil {
+		return idToken{}, err
+	}
+	t := idToken{document: d, issuer: d.text("iss"), subject: d.subject("sub"), key: signer.used, parsed: parsed}
+	t.authTime, _ = d.moment("auth_time")
+	if err := errors.Join(v.audience(d), v.lifetime(d), binding(d, t.subject, nonce)); err != nil {
+		return idToken{}, err
+	}
+	if t.issuer, err = v.issued(m, t); err != nil {
+		return idToken{}, err
+	}
+	return t, nil
+}
+
+// announced are the algorithms that both sides accept; RS256 where the upstream names none (OIDC Discovery §3).
+func announced(theirs []string) []string {
+	if len(theirs) == 0 {
+		return []string{"RS256"}
+	}
+	var both []string
+	for _, alg := range algorithms {
+		if slices.Contains(theirs, alg) {
+			both = append(both, alg)
+		}
+	}
+	return both
+}
+
+// parseHeader reads the one thing that a header may decide: which of our keys to try. It refuses what is not plainly
+// a signed token, before a library looks at it: encryption, compression, extensions, duplicate names.
+func parseHeader(raw string, allowed []string) (kid, alg string, err error) {
+	if len(raw) > maxToken {
+		return "", "", fmt.Errorf("more than %d bytes", maxToken)
+	}
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return "", "", errors.New("not a signed token in compact form")
+	}
+	for _, part := range parts {
+		if part == "" || strings.Trim(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return "", "", errors.New("not base64url")
+		}
+	}
+	decoded, err := base64.RawURLEncoding.Strict().DecodeString(parts[0])
+	if err != nil {
+		return "", "", errors.New("the header is not base64url")
+	}
+	h, err := parseDocument(decoded, ofClaims)
+	if err != nil {
+		return "", "", fmt.Errorf("header: %w", err)
+	}
+	for _, member := range []string{"crit", "b64", "zip", "enc", "p2c", "p2s", "epk"} {
+		if _, there := h[member]; there {
+			return "", "", fmt.Errorf("the header has the member %s", member)
+		}
+	}
+	// A logout token or an access token is none, though the same key signs it (RFC 8725 §3.11).
+	if typ, there := h["typ"]; there && !strings.EqualFold(h.text("typ"), "JWT") {
+		return "", "", fmt.Errorf("the type is %.40q", typ)
+	}
+	alg, kid = h.text("alg"), h.text("kid")
+	if !slices.Contains(allowed, alg) {
+		return "", "", fmt.Errorf("the algorithm %.40q is not acceptable", alg)
+	}
+	if v, there := h["kid"]; there && (kid == "" || kid != v || len(kid) > maxKid) {
+		return "", "", errors.New("the kid is not a short text")
+	}
+	return kid, alg, nil
+}
+
+// signer is the oidc.KeySet of one verification. It remembers which key it was, and what kept it from finding out.
+type signer struct {
+	keys     *cache[keySet]
+	kid, alg string
+	used     key
+	payload  []byte
+	err      error // a Code: the keys could not be loaded
+}
+
+var errSignature = errors.New("no key of the upstream verifies the signature")
+
+// VerifySignature tries our keys for the token. For an unknown key or a bad signature it asks the upstream for new keys,
+// rarely (see cache.renew): the upstream may have rotated them, or a forger may want us to ask a thousand times.
+func (s *signer) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
+	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(s.alg)})
+	if err != nil {
+		return nil, err
+	}
+	set, err := s.keys.get(ctx)
+	if err != nil {
+		s.err = err
+		return nil, err
+	}
+	for set != nil {
+		for _, k := range set.candidates(s.kid, s.alg) {
+			if payload, err := jws.Verify(k.public); err == nil {
+				s.used, s.payload = k, payload
+				return payload, nil
+			}
+		}
+		set = s.keys.renew(ctx, set)
+	}
+	return nil, errSignature
+}
+
+// audience wants the token to be ours, and only ours where it names several (OIDC Core §3.1.3.7 no. 3 to 5).
+func (v verifier) audience(d document) error {
+	auds, azp := d.texts("aud"), d["azp"]
+	switch {
+	case len(auds) == 0 || len(auds) > maxAuds || !slices.Contains(auds, v.clientID):
+		return errors.New("the audience is not this client")
+	case azp == nil && len(auds) > 1:
+		return errors.New("several audiences and no authorized party")
+	case azp != nil && azp != v.clientID:
+		return errors.New("the authorized party is another client")
+	}
+	return nil
+}
+
+// lifetime wants a token that was made just now and ends soon.
+func (v verifier) lifetime(d document) error {
+	now := v.now()
+	exp, hasExp := d.moment("exp")
+	iat, hasIat := d.moment("iat")
+	nbf, hasNbf := d.moment("nbf")
+	switch {
+	case !hasExp || !hasIat:
+		return errors.New("exp or iat is missing or no date")
+	case d["nbf"] != nil && !hasNbf:
+		return errors.New("nbf is no date")
+	case now.Sub(exp) > skew:
+		return errors.New("expired")
+	case iat.Sub(now) > skew || hasNbf && nbf.Sub(now) > skew:
+		return errors.New("not valid yet")
+	case now.Sub(iat) > maxAge+skew:
+		return errors.New("issued too long ago")
+	case !exp.After(iat) || exp.Sub(iat) > maxExpiry:
+		return errors.New("the lifetime makes no sense")
+	}
+	return nil
+}
+
+// binding ties the token to this login and to somebody.
+func binding(d document, subject, nonce string) error {
+	got, _ := d["nonce"].(string)
+	switch {
+	case nonce == "" || subtle.ConstantTimeCompare([]byte(got), []byte(nonce)) != 1:
+		return errors.New("the nonce is not this login's")
+	case subject == "":
+		return errors.New("sub is missing or no subject")
+	}
+	return nil
+}
