@@ -296,6 +296,10 @@ func (c *checker) visit(n ast.Node) bool {
 				c.say(f, "a context is passed, never stored")
 			}
 		}
+	case *ast.CallExpr:
+		if c.dir == "cmd/gatehouse" && readsEnvironment(n.Fun) { // it hands os.LookupEnv to config, uncalled
+			c.say(n, "only config reads the environment")
+		}
 	case *ast.SelectorExpr:
 		c.visitSelector(n)
 	}
@@ -313,15 +317,17 @@ func (c *checker) visitInterface(n *ast.InterfaceType) {
 }
 
 func (c *checker) visitSelector(n *ast.SelectorExpr) {
-	for _, f := range []string{"Getenv", "LookupEnv", "Environ", "ExpandEnv"} {
-		if selects(n, "os", f) && c.dir != "config" {
-			c.say(n, "only config reads the environment")
-		}
+	if readsEnvironment(n) && c.dir != "config" && c.dir != "cmd/gatehouse" {
+		c.say(n, "only config reads the environment")
 	}
 	// The hall takes the status numbers from net/http, and nothing that could serve or call.
 	if x, ok := n.X.(*ast.Ident); ok && c.dir == "broker" && x.Name == "http" && !strings.HasPrefix(n.Sel.Name, "Status") {
 		c.say(n, "the hall does no I/O, but uses http.%s", n.Sel.Name)
 	}
+}
+
+func readsEnvironment(e ast.Expr) bool {
+	return selects(e, "os", "Getenv") || selects(e, "os", "LookupEnv") || selects(e, "os", "Environ") || selects(e, "os", "ExpandEnv")
 }
 
 func selects(e ast.Expr, pkg, name string) bool {
@@ -369,6 +375,8 @@ func TestHouseSeesPlantedFaults(t *testing.T) {
 		"an init":                 {file("broker/web", "func init() {}"), "init()"},
 		"a stored context":        {file("broker/web", "type s struct { ctx context.Context }"), "never stored"},
 		"a room asks for itself":  {file("broker/web", `var p = os.Getenv("PORT")`), "only config"},
+		"cmd asks for itself":     {file("cmd/gatehouse", `var p = os.Getenv("PORT")`), "only config"},
+		"cmd hands it on":         {file("cmd/gatehouse", `var p = os.LookupEnv`), ""},
 		"config asks":             {file("config", `func f() string { return os.Getenv("PORT") }`), ""},
 		"the hall names a status": {file("broker", "var s = http.StatusOK"), ""},
 		"the hall calls out":      {file("broker", `var r, _ = http.Get("x")`), "does no I/O"},
