@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -126,5 +127,34 @@ func TestB16_TheURLCorpusReachesNothingInside(t *testing.T) {
 	}
 	if canary.hits.Load() == 0 {
 		t.Fatal("the canary counts nothing")
+	}
+}
+
+func TestB16_WhatTheURLAloneTells(t *testing.T) {
+	strict := must(t)(New(Options{})).rules
+	for text, want := range map[string]error{
+		"https://idp.test/path?x=1":    nil,
+		"https://8.8.8.8/":             nil,
+		"https://1e100.net./":          nil,
+		"https://[2606:4700::1111]/":   nil,
+		"https://3com.test/":           nil,
+		"https://[::ffff:8.8.8.8]/":    ErrBlockedAddress,
+		"https://134744072/":           ErrBlockedAddress,
+		"https://8.8.8.0x8/":           ErrBlockedAddress,
+		"https://host.0x/":             ErrBlockedAddress,
+		"https://me:pass@8.8.8.8/":     ErrBlockedURL,
+		"https://me@idp.test/":         ErrBlockedURL,
+		"ftp://8.8.8.8/":               ErrBlockedURL,
+		"https:///":                    ErrBlockedURL,
+		"https://8.8.8.8:444/":         ErrBlockedURL,
+		"http://[2606:4700::1111]:80/": ErrBlockedURL,
+	} {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := strict.maySend(u); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", text, err, want)
+		}
 	}
 }
