@@ -28,6 +28,7 @@ func (c *call) broken() bool {
 		case <-c.r.Context().Done():
 			return true
 		case <-c.done:
+			c.w.WriteHeader(http.StatusServiceUnavailable)
 			return true
 		}
 	}

@@ -1,12 +1,13 @@
 package fakeidp
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -230,31 +231,37 @@ func expect(t *testing.T, document map[string]any, members map[string]any) {
 	}
 }
 
-func TestStartReleasesItsPortAndItsHangingRequests(t *testing.T) {
-	s, stop := Start(Options{Kind: KindGoogle})
+func TestCloseLetsGoOfHangingRequests(t *testing.T) {
+	s := New(Options{Kind: KindGoogle, BaseURL: "http://idp.test"})
 	s.Misbehave(func(f *Fault) { f.Break(Break{Hang: time.Hour}, AtDiscovery) })
-	failed := make(chan error, 1)
+	answer := httptest.NewRecorder()
+	answered := make(chan struct{})
 	go func() {
-		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.BaseURL()+"/.well-known/openid-configuration", nil)
-		if err != nil {
-			failed <- err
-			return
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err == nil {
-			response.Body.Close()
-		}
-		failed <- err
+		defer close(answered)
+		s.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/.well-known/openid-configuration", nil))
 	}()
-	for s.Calls(AtDiscovery) == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	stop()
+	s.Close()
 	select {
-	case <-failed:
+	case <-answered:
+		if answer.Code != http.StatusServiceUnavailable {
+			t.Errorf("status %d", answer.Code)
+		}
 	case <-time.After(5 * time.Second):
 		t.Fatal("the request still hangs")
 	}
+}
+
+func TestStopReleasesThePort(t *testing.T) {
+	s, stop := Start(Options{Kind: KindGoogle})
+	if r := get(t, s.BaseURL()+"/.well-known/openid-configuration", nil); r.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", r.StatusCode)
+	}
+	stop()
+	listener, err := net.Listen("tcp", strings.TrimPrefix(s.BaseURL(), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
 }
 
 func TestNewRefusesUnknownKindsAndAlgorithms(t *testing.T) {

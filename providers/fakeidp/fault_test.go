@@ -81,13 +81,13 @@ func TestB3_EvilIDPOmitsOrFakesTheIssuerOfItsAnswer(t *testing.T) {
 func TestErrorAnswersAreAsChosen(t *testing.T) {
 	s := faulty(t, func(f *Fault) {
 		f.AuthorizeError = OAuthError{"temporarily_unavailable", "<b>later</b>"}
-		f.TokenError = OAuthError{"invalid_grant", "no"}
+		f.TokenError = OAuthError{"slow_down", "no"}
 	})
 	answer := arrive(t, s, asking(s))
 	if answer.Get("error") != "temporarily_unavailable" || answer.Get("error_description") != "<b>later</b>" || answer.Get("state") != "a-state" {
 		t.Errorf("%v", answer)
 	}
-	if r := redeem(t, s, redeeming(s, "any")); r.StatusCode != 400 || text(r.json(t), "error") != "invalid_grant" {
+	if r := redeem(t, s, redeeming(s, "any")); r.StatusCode != 400 || text(r.json(t), "error") != "slow_down" {
 		t.Errorf("%d %s", r.StatusCode, r.body)
 	}
 }

@@ -116,6 +116,8 @@ func TestADFSPutsMoreIntoIDTokensOnlyByFormPostOrSetting(t *testing.T) {
 	}
 	_, claims := parts(t, text(redeem(t, s, redeeming(s, code)).json(t), "id_token"))
 	expect(t, claims, map[string]any{"email": "hana@contoso.test", "given_name": "Hana"})
+	_, claims = parts(t, text(signIn(t, s, "hana", "scope", "openid allatclaims"), "id_token"))
+	expect(t, claims, map[string]any{"email": nil})
 	set := stage(t, Options{Kind: KindADFS, ClaimsInIDToken: true})
 	_, claims = parts(t, text(signIn(t, set, "hana"), "id_token"))
 	expect(t, claims, map[string]any{"email": "hana@contoso.test"})
