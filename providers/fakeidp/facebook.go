@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -92,7 +93,8 @@ func facebookExplains(e OAuthError) OAuthError {
 
 // sharesEmail says whether the person granted the permission email.
 func (g *grant) sharesEmail() bool {
-	return g.request.scope("email") && (!g.persona.DenyEmail || g.request.form.Get("auth_type") == "rerequest")
+	again := slices.Contains(strings.Split(g.request.form.Get("auth_type"), ","), "rerequest")
+	return g.request.scope("email") && (!g.persona.DenyEmail || again)
 }
 
 // graphUser finds the person behind a call, which must carry the right appsecret_proof ("Require App Secret" is on).

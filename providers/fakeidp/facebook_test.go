@@ -102,11 +102,12 @@ func TestFacebookPeopleMayHaveOrShareNoEmail(t *testing.T) {
 		login, permissions, email string
 		changes                   []string
 	}{
-		"shared":         {"fay", "public_profile=granted email=granted", "fay@example.test", nil},
-		"none to share":  {"finn", "public_profile=granted email=granted", "", nil},
-		"declined":       {"dana", "public_profile=granted email=declined", "", nil},
-		"asked again":    {"dana", "public_profile=granted email=granted", "dana@example.test", []string{"auth_type", "rerequest"}},
-		"scope not sent": {"fay", "public_profile=granted", "", []string{"scope", "public_profile"}},
+		"shared":           {"fay", "public_profile=granted email=granted", "fay@example.test", nil},
+		"none to share":    {"finn", "public_profile=granted email=granted", "", nil},
+		"declined":         {"dana", "public_profile=granted email=declined", "", nil},
+		"asked again":      {"dana", "public_profile=granted email=granted", "dana@example.test", []string{"auth_type", "rerequest"}},
+		"asked thoroughly": {"dana", "public_profile=granted email=granted", "dana@example.test", []string{"auth_type", "rerequest,reauthenticate"}},
+		"scope not sent":   {"fay", "public_profile=granted", "", []string{"scope", "public_profile"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			token := text(signIn(t, s, row.login, append([]string{"scope", "public_profile email"}, row.changes...)...), "access_token")
