@@ -1,0 +1,260 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+)
+
+// authorize is both ends of a login (RFC 6749 §4.1.1): a fresh request starts
+// one, and the same address, carrying ?login=, spends it and answers the app.
+func (d *Door) authorize(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		return broker.MethodNotAllowed // a HEAD would issue a code that nobody gets
+	}
+	query := r.URL.Query()
+	switch {
+	case query.Has("client_id"):
+		return d.ask(w, r, query)
+	case query.Has("login") && query.Has("error"):
+		return d.abandon(w, r, query.Get("login"), broker.Code(query.Get("error")))
+	case query.Has("login"):
+		return d.finish(w, r, query.Get("login"))
+	case query.Has("consent"):
+		return d.consented(w, r, query)
+	case query.Has("post"):
+		form, err := d.posts.Take(r.Context(), query.Get("post"))
+		if errors.Is(err, broker.NotFound) {
+			return broker.RequestInvalid.Because(err)
+		}
+		if err != nil {
+			return err
+		}
+		return d.ask(w, r, form)
+	}
+	return d.ask(w, r, query)
+}
+
+// authorizePost takes a request that was posted (OIDC Core §3.1.2.1). A post from
+// another site brings no cookie of ours, so we come back as a GET before we look.
+func (d *Door) authorizePost(w http.ResponseWriter, r *http.Request) error {
+	if _, err := d.target(r.Context(), r.PostForm); err != nil {
+		return err
+	}
+	return d.comeBack(w, r, pathAuthorize, r.PostForm)
+}
+
+// comeBack stores a posted form under a handle that works once.
+func (d *Door) comeBack(w http.ResponseWriter, r *http.Request, path string, form url.Values) error {
+	handle := broker.NewToken()
+	if err := d.posts.Put(r.Context(), handle, form); err != nil {
+		return err
+	}
+	seeOther(w, path+"?post="+handle)
+	return nil
+}
+
+func seeOther(w http.ResponseWriter, target string) {
+	w.Header().Set("Location", target)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// ask answers a request from the browser's session, or sends the person to sign in.
+func (d *Door) ask(w http.ResponseWriter, r *http.Request, form url.Values) error {
+	q, err := d.target(r.Context(), form)
+	if err != nil {
+		return err
+	}
+	if err := d.check(q); err != nil {
+		return d.tellApp(w, r, q, err)
+	}
+	s, a, err := d.kit.Current(r)
+	if err != nil && !noSession(err) {
+		return d.failed(w, r, q, err)
+	}
+	if err == nil && d.reusable(q, s) {
+		return d.proceed(w, r, q, s, a, false)
+	}
+	if q.silent() {
+		return d.tellApp(w, r, q, broker.LoginRequired)
+	}
+	return d.toLogin(w, r, d.login(q))
+}
+
+// noSession tells whether an error of Current only means that the person must sign in.
+func noSession(err error) bool {
+	switch broker.CodeOf(err) {
+	case broker.NotFound, broker.StartAgain, broker.AccountDisabled, broker.ConnectionDisabled:
+		return true
+	}
+	return false
+}
+
+func (d *Door) toLogin(w http.ResponseWriter, r *http.Request, l broker.Login) error {
+	path, err := d.logins.Start(w, r, l)
+	if err != nil {
+		return err
+	}
+	seeOther(w, path)
+	return nil
+}
+
+// finish spends a login and answers the request that was parked in it, which is
+// validated anew: the client may have changed meanwhile.
+func (d *Door) finish(w http.ResponseWriter, r *http.Request, id string) error {
+	s, a, form, err := d.logins.Finish(w, r, id)
+	if err != nil {
+		return err
+	}
+	q, err := d.target(r.Context(), form)
+	if err != nil {
+		return err
+	}
+	if err := d.check(q); err != nil {
+		return d.tellApp(w, r, q, err)
+	}
+	if err := d.admit(r.Context(), a, s.Authn); err != nil {
+		return err
+	}
+	return d.proceed(w, r, q, s, a, false)
+}
+
+// abandon tells the app of a login that ended in a refusal.
+func (d *Door) abandon(w http.ResponseWriter, r *http.Request, id string, why broker.Code) error {
+	if why.Meaning().OAuth == "" {
+		return broker.RequestInvalid.Because(errors.New("oidc: a refusal that is not for apps"))
+	}
+	form, err := d.logins.Abandon(w, r, id)
+	if err != nil {
+		return err
+	}
+	q, err := d.target(r.Context(), form)
+	if err != nil {
+		return err
+	}
+	return d.tellApp(w, r, q, why)
+}
+
+// proceed goes from a person who is known to the answer; allowed says that this
+// very request was consented to.
+func (d *Door) proceed(w http.ResponseWriter, r *http.Request, q *request, s broker.Session, a broker.Account, allowed bool) error {
+	if q.subject != "" && q.subject != a.ID {
+		return d.tellApp(w, r, q, broker.LoginRequired) // the app asked for somebody else
+	}
+	if !allowed {
+		missing, err := d.missing(r.Context(), q, a.ID)
+		switch {
+		case err != nil:
+			return d.failed(w, r, q, err)
+		case missing && q.silent():
+			return d.tellApp(w, r, q, broker.ConsentRequired)
+		case missing:
+			return d.toConsent(w, r, q, s)
+		}
+	}
+	code, err := d.code(r.Context(), q, s)
+	if err != nil {
+		if e, ok := errors.AsType[*fosite.RFC6749Error](err); ok && e.CodeField < 500 {
+			return d.tellApp(w, r, q, err)
+		}
+		return d.failed(w, r, q, err)
+	}
+	d.answer(w, r, q, url.Values{"code": {code}})
+	return nil
+}
+
+type appKey struct{}
+
+// code has fosite issue an authorization code. It is shown only what it shall
+// decide on: nothing that an app sent beside that has a say (FOSITE.md P5).
+func (d *Door) code(ctx context.Context, q *request, s broker.Session) (string, error) {
+	form := url.Values{
+		"client_id": {q.client.ID}, "redirect_uri": {q.redirect}, "response_type": {"code"},
+		"scope": {strings.Join(q.scopes, " ")}, "state": {"kept"},
+	}
+	for _, name := range []string{"code_challenge", "code_challenge_method"} {
+		if v := q.form.Get(name); v != "" {
+			form.Set(name, v)
+		}
+	}
+	ctx = context.WithValue(ctx, appKey{}, &app{Client: q.client, redirect: q.redirect})
+	ar, err := d.provider.NewAuthorizeRequest(ctx, &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}, Form: form, PostForm: url.Values{}})
+	if err != nil {
+		return "", err
+	}
+	ar.SetID(broker.NewID())
+	for _, scope := range q.scopes {
+		ar.GrantScope(scope)
+	}
+	for _, audience := range q.client.Audience {
+		ar.GrantAudience(audience)
+	}
+	who := &session{Account: s.AccountID, Session: s.ID, Authn: s.Authn, Nonce: q.form.Get("nonce")}
+	resp, err := d.provider.NewAuthorizeResponse(ctx, ar, who)
+	if err != nil {
+		return "", err
+	}
+	return resp.GetCode(), nil
+}
+
+// tellApp sends an OAuth error to the app (RFC 6749 §4.1.2.1).
+func (d *Door) tellApp(w http.ResponseWriter, r *http.Request, q *request, err error) error {
+	params := url.Values{"error": {"server_error"}}
+	if spoken, ok := errors.AsType[*fosite.RFC6749Error](err); ok {
+		params.Set("error", spoken.ErrorField)
+		params.Set("error_description", printable(spoken.GetDescription()))
+	} else if code := broker.CodeOf(err); code.Meaning().OAuth != "" {
+		params.Set("error", code.Meaning().OAuth)
+		params.Set("error_description", string(code))
+	}
+	d.log.InfoContext(r.Context(), "authorization refused", "error", params.Get("error"), "client", q.client.ID, "err", causes(err))
+	d.answer(w, r, q, params)
+	return nil
+}
+
+// failed is for what is nobody's fault but ours. A person gets a page; an app
+// that asked with prompt=none gets the error, since it shows no page.
+func (d *Door) failed(w http.ResponseWriter, r *http.Request, q *request, err error) error {
+	if !q.silent() {
+		return err
+	}
+	d.log.ErrorContext(r.Context(), "authorization failed", "client", q.client.ID, "err", causes(err))
+	return d.tellApp(w, r, q, broker.CodeOf(err))
+}
+
+// answer redirects to the app, always with iss (RFC 9207). A custom scheme needs
+// the person's click (UX.md E-30).
+func (d *Door) answer(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
+	target := d.answerURL(q, params)
+	if scheme, _, _ := strings.Cut(q.redirect, ":"); scheme != "https" && scheme != "http" {
+		d.kit.HandOff(w, r, target, q.client.Name)
+		return
+	}
+	seeOther(w, target)
+}
+
+func (d *Door) answerURL(q *request, params url.Values) string {
+	params.Set("iss", d.issuer)
+	if q.state != "" {
+		params.Set("state", q.state)
+	}
+	return withQuery(q.redirect, params)
+}
+
+// withQuery appends to a URI without touching a byte of what was registered.
+func withQuery(uri string, params url.Values) string {
+	if len(params) == 0 {
+		return uri
+	}
+	separator := "?"
+	if strings.Contains(uri, "?") {
+		separator = "&"
+	}
+	return uri + separator + params.Encode()
+}

@@ -1,0 +1,166 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+)
+
+// app shows a client to fosite.
+type app struct {
+	broker.Client
+	redirect string // the redirect URI of this request, once broker.MatchRedirect allowed it
+}
+
+var _ fosite.Client = (*app)(nil)
+
+// GetID is the client id.
+func (a *app) GetID() string { return a.ID }
+
+// GetHashedSecret is nothing: authenticate compares secrets.
+func (a *app) GetHashedSecret() []byte { return nil }
+
+// GetRedirectURIs is the one that was matched, so that fosite's own ideas of a
+// loopback address never widen ours.
+func (a *app) GetRedirectURIs() []string { return []string{a.redirect} }
+
+// GetGrantTypes lists what was registered.
+func (a *app) GetGrantTypes() fosite.Arguments { return a.GrantTypes }
+
+// GetResponseTypes is code and nothing else.
+func (a *app) GetResponseTypes() fosite.Arguments { return fosite.Arguments{"code"} }
+
+// GetScopes lists what was registered.
+func (a *app) GetScopes() fosite.Arguments { return a.Scopes }
+
+// IsPublic tells whether the client has no secret.
+func (a *app) IsPublic() bool { return a.Public() }
+
+// GetAudience lists what was registered.
+func (a *app) GetAudience() fosite.Arguments { return a.Audience }
+
+// NewClientSecret makes a secret of 260 bits for a client and its keyed hash.
+// The secret is shown once and kept nowhere.
+func NewClientSecret(ring *seal.Keyring, clientID string) (secret broker.Secret, hash string) {
+	secret = broker.Secret(broker.NewToken())
+	return secret, HashSecret(ring, clientID, secret.Reveal())
+}
+
+// HashSecret is what Client.SecretHashes holds of a secret. The client id is part
+// of it, so a hash that is copied to another client is worth nothing.
+func HashSecret(ring *seal.Keyring, clientID, secret string) string {
+	return ring.Hash(purposeSecret, []byte(clientID+"\x00"+secret))
+}
+
+// credentials are what a client showed at a token endpoint.
+type credentials struct {
+	id, secret, method string
+}
+
+// readCredentials finds exactly one way of authentication (RFC 6749 §2.3).
+func readCredentials(r *http.Request, form url.Values) (c credentials, err error) {
+	if form.Has("client_assertion") || form.Has("client_assertion_type") {
+		return c, fosite.ErrInvalidClient.WithHint("Client assertions are not supported.")
+	}
+	c = credentials{id: form.Get("client_id"), secret: form.Get("client_secret"), method: "none"}
+	if form.Has("client_secret") {
+		c.method = "client_secret_post"
+	}
+	if r.Header.Get("Authorization") == "" {
+		return c, nil
+	}
+	id, secret, ok := r.BasicAuth()
+	switch {
+	case !ok:
+		return c, fosite.ErrInvalidClient.WithHint("The Authorization header must be HTTP Basic.")
+	case form.Has("client_secret"):
+		return c, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication, not two.")
+	}
+	// RFC 6749 §2.3.1: both parts are form-encoded; many clients send them as they are.
+	basic := credentials{unescape(id), unescape(secret), "client_secret_basic"}
+	if form.Has("client_id") && c.id != basic.id {
+		return c, fosite.ErrInvalidRequest.WithHint("The client_id differs from the one in the Authorization header.")
+	}
+	return basic, nil
+}
+
+func unescape(s string) string {
+	if plain, err := url.QueryUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+// authenticate is the client authentication of every endpoint: exactly the method
+// that is registered (SECURITY.md A9), in the same time for a client that does not
+// exist. It also refuses a grant that the client may not use.
+func (d *Door) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+	shown, err := readCredentials(r, form)
+	if err != nil {
+		return nil, err
+	}
+	c, err := d.client(ctx, shown.id)
+	if err != nil && !errors.Is(err, broker.ClientUnknown) {
+		return nil, err
+	}
+	known := err == nil
+	if !d.proves(c, shown) || !known {
+		return nil, fosite.ErrInvalidClient.WithHint("The client is unknown, or it did not authenticate as it is registered.")
+	}
+	if u, err := unitOf(ctx); err == nil {
+		u.client = c
+	}
+	if grant := form.Get("grant_type"); grant != "" && !c.May(grant) {
+		return nil, fosite.ErrUnauthorizedClient.WithHint("The client is not registered for this grant type.")
+	}
+	return &app{Client: c}, nil
+}
+
+// proves compares with every live secret, whichever matches, and with one that
+// does not exist where there is none.
+func (d *Door) proves(c broker.Client, shown credentials) bool {
+	if shown.method == "none" {
+		return c.AuthMethod == "none"
+	}
+	hashes := c.SecretHashes
+	if len(hashes) == 0 {
+		hashes = []string{d.noSecret}
+	}
+	value, match := []byte(shown.id+"\x00"+shown.secret), false
+	for _, h := range hashes {
+		if d.ring.Same(h, purposeSecret, value) {
+			match = true
+		}
+	}
+	return match && shown.method == c.AuthMethod && len(c.SecretHashes) > 0
+}
+
+// client finds a client by an id that a stranger sent: ClientUnknown for none,
+// and for a disabled one.
+func (d *Door) client(ctx context.Context, id string) (broker.Client, error) {
+	if id == "" || len(id) > maxClientID || !visible(id) {
+		return broker.Client{}, broker.ClientUnknown
+	}
+	c, err := d.clients.Client(ctx, id)
+	switch {
+	case errors.Is(err, broker.NotFound):
+		return broker.Client{}, broker.ClientUnknown
+	case err != nil:
+		return broker.Client{}, err
+	case c.Disabled:
+		return broker.Client{}, broker.ClientUnknown
+	}
+	return c, nil
+}
+
+// visible tells whether s is printable ASCII (the VSCHAR of RFC 6749, Appendix A).
+func visible(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+}

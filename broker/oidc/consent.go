@@ -1,0 +1,237 @@
+package oidc
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gatehouse/broker"
+)
+
+// asked is a request that waits for its person's consent.
+type asked struct {
+	Form    url.Values `json:"form"`
+	Session string     `json:"session"` // only its browser may answer
+	Allowed bool       `json:"allowed"`
+}
+
+// version is what a consent was given to. A client with another name or other
+// redirect URIs is another one to the person (SECURITY.md A14).
+func version(c broker.Client) (string, error) {
+	b, err := json.Marshal([]any{c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs, c.AuthMethod, c.Native, c.Audience})
+	if err != nil {
+		return "", fmt.Errorf("oidc: client %s: %w", c.ID, err)
+	}
+	sum := sha256.Sum256(b)
+	return base64.RawURLEncoding.EncodeToString(sum[:16]), nil
+}
+
+// missing tells whether the person must be asked.
+func (d *Door) missing(ctx context.Context, q *request, account string) (bool, error) {
+	if q.client.FirstParty {
+		return false, nil
+	}
+	given, v, err := d.given(ctx, q.client, account)
+	if err != nil {
+		return false, err
+	}
+	// A public client that is reached by a custom scheme or a loopback port could be
+	// any program on the device, so nothing is remembered for it (RFC 8252 §8.6).
+	anybody := q.client.Public() && !strings.HasPrefix(q.redirect, "https://")
+	return anybody || q.asks(broker.PromptConsent) || !given.Covers(v, q.scopes), nil
+}
+
+func (d *Door) given(ctx context.Context, c broker.Client, account string) (broker.Consent, string, error) {
+	v, err := version(c)
+	if err != nil {
+		return broker.Consent{}, "", err
+	}
+	given, err := d.consents.Consent(ctx, account, c.ID)
+	if errors.Is(err, broker.NotFound) {
+		return broker.Consent{}, v, nil
+	}
+	return given, v, err
+}
+
+func (d *Door) toConsent(w http.ResponseWriter, r *http.Request, q *request, s broker.Session) error {
+	id := broker.NewID()
+	if err := d.asked.Put(r.Context(), id, asked{Form: q.form, Session: s.ID}); err != nil {
+		return err
+	}
+	seeOther(w, pathConsent+"/"+id)
+	return nil
+}
+
+// waiting finds the request that the path names, for the browser that parked it.
+func (d *Door) waiting(r *http.Request) (*request, broker.Session, broker.Account, error) {
+	s, a, err := d.kit.Current(r)
+	if noSession(err) {
+		err = broker.StartAgain
+	}
+	if err != nil {
+		return nil, s, a, err
+	}
+	parked, err := d.asked.Get(r.Context(), r.PathValue("id"))
+	if errors.Is(err, broker.NotFound) {
+		err = broker.LoginUnknown
+	}
+	if err == nil && parked.Session != s.ID {
+		err = broker.LoginElsewhere
+	}
+	if err != nil {
+		return nil, s, a, err
+	}
+	q, err := d.target(r.Context(), parked.Form)
+	if err == nil {
+		err = d.check(q)
+	}
+	if err != nil {
+		// It was a good request when it was parked, so its client has changed since.
+		return nil, s, a, broker.RequestInvalid.Because(err)
+	}
+	return q, s, a, nil
+}
+
+// consentView is what the page shows (UX.md E-15).
+type consentView struct {
+	App    string
+	Host   string // where the answer goes
+	Email  string
+	Scopes []scopeView
+	Action string
+	Switch string
+}
+
+type scopeView struct {
+	Name  string
+	Known bool // there is a sentence for it
+	New   bool // not allowed before
+}
+
+// consentPage asks the person.
+func (d *Door) consentPage(w http.ResponseWriter, r *http.Request) error {
+	q, _, a, err := d.waiting(r)
+	if err != nil {
+		return err
+	}
+	given, v, err := d.given(r.Context(), q.client, a.ID)
+	if err != nil {
+		return err
+	}
+	view := consentView{
+		App: q.client.Name, Host: hostOf(q.redirect), Email: a.Email,
+		Action: pathConsent + "/" + r.PathValue("id"), Switch: pathAuthorize + "?consent=" + r.PathValue("id") + "&switch=1",
+	}
+	before := given.Version == v && len(given.Scopes) > 0
+	for _, scope := range q.scopes {
+		view.Scopes = append(view.Scopes, scopeView{scope, aboutPerson(scope), before && !slices.Contains(given.Scopes, scope)})
+	}
+	r = d.kit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
+	d.pages.Show(w, r, http.StatusOK, "consent", view)
+	return nil
+}
+
+// hostOf is the host of a redirect URI, or its scheme where that is all there is.
+func hostOf(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return ""
+	}
+	if u.Host == "" {
+		return u.Scheme
+	}
+	return u.Host
+}
+
+// consent records what the person decided and hands off; the code is emitted by
+// the GET that follows (DESIGN.md §4).
+func (d *Door) consent(w http.ResponseWriter, r *http.Request) error {
+	q, s, a, err := d.waiting(r)
+	if err != nil {
+		return err
+	}
+	r = d.kit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
+	e := broker.Event{Verb: broker.EventConsentDenied, Code: broker.ConsentDenied, Account: a.ID, Actor: a.ID, Client: q.client.ID, Session: s.ID}
+	switch r.PostFormValue("decision") {
+	case "cancel":
+		if err := d.journal.Record(r.Context(), d.kit.Event(r, e)); err != nil {
+			return err
+		}
+		params := url.Values{"error": {broker.ConsentDenied.Meaning().OAuth}, "error_description": {string(broker.ConsentDenied)}}
+		d.kit.HandOff(w, r, d.answerURL(q, params), q.client.Name)
+		return nil
+	case "allow":
+	default:
+		return broker.RequestInvalid.Because(errors.New("oidc: no decision"))
+	}
+	given, v, err := d.given(r.Context(), q.client, a.ID)
+	if err != nil {
+		return err
+	}
+	scopes := slices.Clone(q.scopes)
+	if given.Version == v {
+		scopes = append(scopes, given.Scopes...)
+	}
+	slices.Sort(scopes)
+	given = broker.Consent{AccountID: a.ID, ClientID: q.client.ID, Version: v, Scopes: slices.Compact(scopes), GrantedAt: d.now()}
+	e.Verb, e.Code, e.Detail = broker.EventConsentGranted, "", map[string]string{"scope": strings.Join(q.scopes, " ")}
+	err = d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
+		if err := d.consents.PutConsent(ctx, given); err != nil {
+			return err
+		}
+		return d.journal.Record(ctx, d.kit.Event(r, e))
+	})
+	if err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	if _, err := d.asked.Change(r.Context(), id, func(p *asked) error { p.Allowed = true; return nil }); err != nil {
+		return err
+	}
+	d.kit.HandOff(w, r, pathAuthorize+"?consent="+id, q.client.Name)
+	return nil
+}
+
+// consented goes on with a request whose consent was asked. The code goes to the
+// browser that gave it; any other starts from the beginning.
+func (d *Door) consented(w http.ResponseWriter, r *http.Request, query url.Values) error {
+	id := query.Get("consent")
+	parked, err := d.asked.Get(r.Context(), id)
+	if errors.Is(err, broker.NotFound) {
+		return broker.LoginUnknown
+	}
+	if err != nil {
+		return err
+	}
+	s, a, err := d.kit.Current(r)
+	if err != nil && !noSession(err) {
+		return err
+	}
+	if err != nil || s.ID != parked.Session {
+		return d.ask(w, r, parked.Form)
+	}
+	q, err := d.target(r.Context(), parked.Form)
+	if err != nil {
+		return err
+	}
+	if err := d.check(q); err != nil {
+		return d.tellApp(w, r, q, err)
+	}
+	switch {
+	case query.Has("switch"):
+		l := d.login(q)
+		l.Pick = true
+		return d.toLogin(w, r, l)
+	case !parked.Allowed:
+		seeOther(w, pathConsent+"/"+id)
+		return nil
+	}
+	return d.proceed(w, r, q, s, a, true)
+}

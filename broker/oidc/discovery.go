@@ -1,0 +1,138 @@
+package oidc
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// The scopes that are about a person (OIDC Core §5.4, §11).
+const (
+	scopeProfile = "profile"
+	scopeEmail   = "email"
+)
+
+func personScopes() []string { return []string{scopeOpenID, scopeProfile, scopeEmail, scopeOffline} }
+
+// aboutPerson tells whether a scope means something only where a person signed in.
+func aboutPerson(scope string) bool { return slices.Contains(personScopes(), scope) }
+
+// authMethods are the ways of client authentication (OIDC Core §9).
+func authMethods() []string {
+	return []string{"client_secret_basic", "client_secret_post", "none"}
+}
+
+// The routes of this door.
+const (
+	pathConfiguration = "/.well-known/openid-configuration"
+	pathServer        = "/.well-known/oauth-authorization-server"
+	pathKeys          = "/jwks"
+	pathAuthorize     = "/authorize"
+	pathToken         = "/token"
+	pathUserinfo      = "/userinfo"
+	pathRevoke        = "/revoke"
+	pathIntrospect    = "/introspect"
+	pathConsent       = "/consent"
+	pathEndSession    = "/end_session"
+)
+
+// metadata is OIDC Discovery §3 and RFC 8414 §2 in one: only what there is.
+type metadata struct {
+	Issuer                string   `json:"issuer"`
+	Authorization         string   `json:"authorization_endpoint"`
+	Token                 string   `json:"token_endpoint"`
+	Userinfo              string   `json:"userinfo_endpoint"`
+	Keys                  string   `json:"jwks_uri"`
+	Revocation            string   `json:"revocation_endpoint"`
+	Introspection         string   `json:"introspection_endpoint"`
+	EndSession            string   `json:"end_session_endpoint"`
+	Scopes                []string `json:"scopes_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	ResponseModes         []string `json:"response_modes_supported"`
+	Grants                []string `json:"grant_types_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	IDTokenAlgs           []string `json:"id_token_signing_alg_values_supported"`
+	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
+	Challenges            []string `json:"code_challenge_methods_supported"`
+	Claims                []string `json:"claims_supported"`
+	Prompts               []string `json:"prompt_values_supported"`
+	Locales               []string `json:"ui_locales_supported"`
+	ClaimsParameter       bool     `json:"claims_parameter_supported"`
+	RequestParameter      bool     `json:"request_parameter_supported"`
+	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
+	IssuerInAuthorization bool     `json:"authorization_response_iss_parameter_supported"`
+}
+
+func (d *Door) metadata() (document, error) {
+	at := func(path string) string { return d.issuer + path }
+	secret := authMethods()[:2]
+	body, err := json.Marshal(metadata{
+		Issuer: d.issuer, Authorization: at(pathAuthorize), Token: at(pathToken), Userinfo: at(pathUserinfo), Keys: at(pathKeys),
+		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession),
+		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, Grants: grants(),
+		SubjectTypes: []string{"public"}, IDTokenAlgs: algs(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: secret,
+		Challenges: []string{methodS256},
+		Claims: []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash",
+			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},
+		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
+		Locales: d.kit.Texts.Languages(), IssuerInAuthorization: true,
+	})
+	if err != nil {
+		return document{}, fmt.Errorf("oidc: discovery: %w", err)
+	}
+	return newDocument(body, "application/json", time.Hour), nil
+}
+
+// document is an answer that is built once.
+type document struct {
+	body         []byte
+	etag         string
+	contentType  string
+	cacheControl string
+}
+
+func newDocument(body []byte, contentType string, life time.Duration) document {
+	sum := sha256.Sum256(body)
+	return document{
+		body: body, contentType: contentType,
+		etag:         `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`,
+		cacheControl: "public, max-age=" + strconv.Itoa(int(life/time.Second)),
+	}
+}
+
+func (doc document) serve(w http.ResponseWriter, r *http.Request) error {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cache-Control", doc.cacheControl)
+	h.Set("ETag", doc.etag)
+	for tag := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
+		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == doc.etag || tag == "*" {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
+	h.Set("Content-Type", doc.contentType)
+	h.Set("Content-Length", strconv.Itoa(len(doc.body)))
+	w.WriteHeader(http.StatusOK)
+	// An error here means that the client has gone away.
+	_, _ = w.Write(doc.body)
+	return nil
+}
+
+func (d *Door) configuration(w http.ResponseWriter, r *http.Request) error {
+	return d.discovery.serve(w, r)
+}
+
+func (d *Door) jwks(w http.ResponseWriter, r *http.Request) error {
+	return d.keys.jwks().serve(w, r)
+}

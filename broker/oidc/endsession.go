@@ -1,0 +1,196 @@
+package oidc
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// cookiePick tells the login journey that somebody signed out here: the next
+// departure asks the upstream for select_account, so that the next person on a
+// shared computer is not signed in as this one.
+const cookiePick = "__Host-gh_pick"
+
+const pickLife = 24 * time.Hour
+
+// purposeLogout seals what the confirm page brings back.
+const purposeLogout = "logout"
+
+// leaving is a sign-out on its way (OIDC RP-Initiated Logout §2).
+type leaving struct {
+	Target  string `json:"t,omitempty"` // where to go afterwards, checked
+	App     string `json:"a,omitempty"` // whose it is
+	session string // of the hint
+}
+
+// readLeaving trusts nothing but a hint that we signed: only with one is anybody
+// sent anywhere, and only to a URI of that client, byte for byte (SECURITY.md A4).
+func (d *Door) readLeaving(r *http.Request, form url.Values) (leaving, error) {
+	var l leaving
+	if repeated(form) != "" {
+		return l, broker.RequestInvalid.Because(errors.New("oidc: a parameter comes twice"))
+	}
+	for name, values := range form {
+		if len(values[0]) > maxOf(name) || !clean(values[0]) {
+			return l, broker.RequestInvalid.Because(errors.New("oidc: a parameter is too long or no text"))
+		}
+	}
+	h, err := d.readHint(form.Get("id_token_hint"))
+	if err != nil || form.Has("client_id") && form.Get("client_id") != h.Audience {
+		return l, nil
+	}
+	c, err := d.client(r.Context(), h.Audience)
+	if errors.Is(err, broker.ClientUnknown) {
+		return l, nil
+	}
+	if err != nil {
+		return l, err
+	}
+	l.session, l.App = h.Session, c.Name
+	if to := form.Get("post_logout_redirect_uri"); slices.Contains(c.PostLogoutRedirectURIs, to) {
+		params := url.Values{}
+		if state := form.Get("state"); state != "" {
+			params.Set("state", state)
+		}
+		l.Target = withQuery(to, params)
+	}
+	return l, nil
+}
+
+// endSession signs out, after a question unless the app proved that it means this
+// very session (SECURITY.md A16).
+func (d *Door) endSession(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		return broker.MethodNotAllowed
+	}
+	form := r.URL.Query()
+	if form.Has("post") {
+		var err error
+		if form, err = d.posts.Take(r.Context(), form.Get("post")); errors.Is(err, broker.NotFound) {
+			form = url.Values{} // a reload: the question without the app
+		} else if err != nil {
+			return err
+		}
+	}
+	l, err := d.readLeaving(r, form)
+	if err != nil {
+		return err
+	}
+	r = d.kit.WithLocale(r, form.Get("ui_locales"))
+	s, _, err := d.kit.Current(r)
+	switch {
+	case noSession(err):
+		return d.left(w, r, l)
+	case err != nil:
+		return err
+	case l.session == s.ID:
+		if err := d.signOut(w, r, s); err != nil {
+			return err
+		}
+		return d.left(w, r, l)
+	case form.Has("stay"):
+		d.pages.Show(w, r, http.StatusOK, "stayed", nil)
+		return nil
+	}
+	sealed, err := d.sealLeaving(l, s.ID)
+	if err != nil {
+		return err
+	}
+	d.pages.Show(w, r, http.StatusOK, "signout", signoutView{Action: pathEndSession + "/confirm", Leaving: sealed})
+	return nil
+}
+
+// signoutView is what the confirm page shows (UX.md E-18).
+type signoutView struct {
+	Action  string
+	Leaving string // sealed for this session
+}
+
+// The page brings the sign-out back sealed, so that asking costs no row.
+
+func (d *Door) sealLeaving(l leaving, session string) (string, error) {
+	plain, err := json.Marshal(l)
+	if err != nil {
+		return "", fmt.Errorf("oidc: sign-out: %w", err)
+	}
+	sealed, err := d.ring.Seal(plain, purposeLogout, session)
+	if err != nil {
+		return "", fmt.Errorf("oidc: sign-out: %w", err)
+	}
+	return text.EncodeToString(sealed), nil
+}
+
+func (d *Door) openLeaving(sealed, session string) (l leaving, err error) {
+	raw, err := text.DecodeString(sealed)
+	if err != nil {
+		return l, broker.RequestInvalid
+	}
+	plain, err := d.ring.Open(raw, purposeLogout, session)
+	if err != nil {
+		return l, broker.RequestInvalid
+	}
+	return l, json.Unmarshal(plain, &l)
+}
+
+// endSessionPost takes a sign-out that an app posted; the cookie is looked at
+// when the browser comes back with a GET.
+func (d *Door) endSessionPost(w http.ResponseWriter, r *http.Request) error {
+	if _, err := d.readLeaving(r, r.PostForm); err != nil {
+		return err
+	}
+	return d.comeBack(w, r, pathEndSession, r.PostForm)
+}
+
+// endSessionConfirm is the answer to the question. The kit refuses it from another origin.
+func (d *Door) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
+	s, _, err := d.kit.Current(r)
+	if noSession(err) {
+		seeOther(w, pathEndSession)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if r.PostFormValue("decision") == "stay" {
+		seeOther(w, pathEndSession+"?stay=1")
+		return nil
+	}
+	l, err := d.openLeaving(r.PostFormValue("leaving"), s.ID)
+	if err != nil {
+		return err
+	}
+	if err := d.signOut(w, r, s); err != nil {
+		return err
+	}
+	if l.Target != "" {
+		d.kit.HandOff(w, r, l.Target, l.App)
+		return nil
+	}
+	seeOther(w, pathEndSession)
+	return nil
+}
+
+func (d *Door) signOut(w http.ResponseWriter, r *http.Request, s broker.Session) error {
+	if err := d.kit.EndSession(w, r, s); err != nil {
+		return err
+	}
+	http.SetCookie(w, &http.Cookie{Name: cookiePick, Value: "1", Path: "/", Secure: true, HttpOnly: true,
+		SameSite: http.SameSiteLaxMode, MaxAge: int(pickLife / time.Second)})
+	return nil
+}
+
+// left goes on to the app, or says that it is done (UX.md E-19).
+func (d *Door) left(w http.ResponseWriter, r *http.Request, l leaving) error {
+	if l.Target != "" {
+		seeOther(w, l.Target)
+		return nil
+	}
+	d.pages.Show(w, r, http.StatusOK, "signedout", nil)
+	return nil
+}

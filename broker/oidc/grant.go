@@ -1,0 +1,134 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+
+	"gatehouse/broker"
+)
+
+// admit asks the one gate about an account and how it signed in.
+func (d *Door) admit(ctx context.Context, a broker.Account, how broker.Authn) error {
+	facts := broker.Facts{Now: d.now(), Account: &a, Authn: how}
+	if how.Method == broker.ByUpstream {
+		c, err := d.kit.Connections.Connection(ctx, how.Connection)
+		switch {
+		case err == nil:
+			facts.Connection = &c
+		case !errors.Is(err, broker.NotFound):
+			return err
+		}
+	}
+	return broker.Admit(facts)
+}
+
+// live answers why a family gives nothing any more: it ended, it is over, or its
+// person may not come in.
+func (d *Door) live(ctx context.Context, f broker.Family, a broker.Account) error {
+	switch {
+	case f.EndedBy != "":
+		return f.EndedBy
+	case !f.EndedAt.IsZero(), !d.now().Before(f.ExpiresAt):
+		return broker.Revoked
+	}
+	return d.admit(ctx, a, f.Authn)
+}
+
+// judge decides about a refresh token whose MAC was good. The live one rotates;
+// the one before it gets the same successor again for broker.RefreshGrace; any
+// other was used before, so either its thief or its owner holds a younger one:
+// TokenReused (RFC 9700 §4.14.2).
+func (d *Door) judge(ctx context.Context, f broker.Family, a broker.Account, said shown, client string) (rotate bool, err error) {
+	if f.ClientID != client {
+		return false, broker.Revoked
+	}
+	if err := d.live(ctx, f, a); err != nil {
+		return false, err
+	}
+	switch {
+	case said.generation == f.Generation:
+		return true, nil
+	case said.generation == f.Generation-1 && d.now().Before(f.RotatedAt.Add(broker.RefreshGrace)):
+		return false, nil
+	default:
+		return false, broker.TokenReused
+	}
+}
+
+// settle writes what the request led to, with its events, in one transaction. It
+// answers a Code where the grant is refused after all.
+func (d *Door) settle(ctx context.Context, u *unit, events ...broker.Event) error {
+	err := d.atomic.Atomic(ctx, func(ctx context.Context) error {
+		if f := u.agreed.begin; f != nil {
+			if err := d.begin(ctx, *f); err != nil {
+				return err
+			}
+		}
+		if u.agreed.rotate {
+			if err := d.families.Rotate(ctx, u.family.ID, u.next-1, d.now()); err != nil {
+				return err
+			}
+		}
+		return d.journal.Record(ctx, events...)
+	})
+	if !errors.Is(err, broker.Conflict) {
+		return err
+	}
+	switch {
+	case u.agreed.begin != nil:
+		return broker.CodeReused
+	case u.agreed.rotate:
+		return d.again(ctx, u, events)
+	}
+	return err
+}
+
+// begin spends a code. The insert is exact about the account and its epoch; then
+// the gate is asked, and a session that has ended meanwhile gives nothing.
+func (d *Door) begin(ctx context.Context, f broker.Family) error {
+	if err := d.families.BeginFamily(ctx, f); err != nil {
+		return err
+	}
+	_, a, err := d.families.Family(ctx, f.ID)
+	if err != nil {
+		return err
+	}
+	if err := d.admit(ctx, a, f.Authn); err != nil {
+		return err
+	}
+	s, err := d.kit.Sessions.SessionByID(ctx, f.SessionID)
+	if errors.Is(err, broker.NotFound) || err == nil && (!s.EndedAt.IsZero() || !d.now().Before(s.ExpiresAt)) {
+		return broker.Revoked
+	}
+	return err
+}
+
+// again is for the loser of two refreshes at once: the winner has rotated, so the
+// loser is a retry and gets the same successor, unless there is another reason.
+func (d *Door) again(ctx context.Context, u *unit, events []broker.Event) error {
+	f, a, err := d.families.Family(ctx, u.family.ID)
+	if errors.Is(err, broker.NotFound) {
+		return broker.Revoked
+	}
+	if err != nil {
+		return err
+	}
+	rotate, err := d.judge(ctx, f, a, shown{f.ID, u.next - 1}, u.client.ID)
+	if err != nil {
+		return err
+	}
+	if rotate {
+		return broker.Revoked // the database saw a reason that is gone by now
+	}
+	return d.journal.Record(ctx, events...)
+}
+
+// end ends a family for good and says so.
+func (d *Door) end(ctx context.Context, id string, why broker.Code, events ...broker.Event) error {
+	return d.atomic.Atomic(ctx, func(ctx context.Context) error {
+		if err := d.families.EndFamily(ctx, id, why, d.now()); err != nil {
+			return err
+		}
+		return d.journal.Record(ctx, events...)
+	})
+}

@@ -1,0 +1,330 @@
+package oidc
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"gatehouse/broker"
+)
+
+// The life of a signing key (SECURITY.md A22).
+const (
+	keyLife  = 30 * 24 * time.Hour
+	keyLead  = 24 * time.Hour // published before it signs, so that every app has it
+	jwksLife = 15 * time.Minute
+	// keyTail is how long a retired key stays published: as long as a token it
+	// signed, or an app's copy of the JWKS, may live.
+	keyTail = time.Hour
+	// hintLife is how long after that its ID tokens are still good as id_token_hint.
+	hintLife   = 90 * 24 * time.Hour
+	keyRefresh = 30 * time.Second
+	keyLease   = "signing-keys"
+)
+
+// Keys makes, rotates and publishes the issuer's signing keys. Fill the exported
+// fields; it is safe for concurrent use.
+type Keys struct {
+	Store   broker.SigningKeys
+	Leases  broker.Leases
+	Atomic  broker.Atomic
+	Journal broker.Journal
+	Now     func() time.Time
+
+	current atomic.Pointer[keySet]
+}
+
+// keySet is what is known of the keys, parsed once, never changed.
+type keySet struct {
+	all    []*signer
+	byID   map[string]*signer
+	active map[string]*signer // by algorithm
+	jwks   document
+}
+
+// signer answers the key that signs for an algorithm.
+func (k *Keys) signer(alg string) (*signer, error) {
+	if set := k.current.Load(); set != nil && set.active[alg] != nil {
+		return set.active[alg], nil
+	}
+	return nil, fmt.Errorf("oidc: there is no key for %s", alg)
+}
+
+// byID finds a key that is published, or was within the last 90 days.
+func (k *Keys) byID(kid string) *signer {
+	if set := k.current.Load(); set != nil {
+		return set.byID[kid]
+	}
+	return nil
+}
+
+// jwks is the key set as bytes.
+func (k *Keys) jwks() document { return k.current.Load().jwks }
+
+// Start loads the keys and makes what is missing, under a lease: of replicas that
+// start together, one makes them and the others wait for it.
+func (k *Keys) Start(ctx context.Context) error {
+	for {
+		if err := k.load(ctx); err != nil {
+			return err
+		}
+		if len(k.current.Load().active) == len(algs()) {
+			return nil
+		}
+		if err := k.upkeep(ctx); err != nil {
+			return err
+		}
+		if len(k.current.Load().active) == len(algs()) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("oidc: waiting for another replica to make the signing keys: %w", ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// Tick follows what other replicas did and does what is due. Run calls it every
+// 30 seconds, so no replica is behind by more than a minute.
+func (k *Keys) Tick(ctx context.Context) error {
+	if err := k.load(ctx); err != nil {
+		return err
+	}
+	if len(k.due()) == 0 {
+		return nil
+	}
+	return k.upkeep(ctx)
+}
+
+// load reads the keys; it parses only what it has not parsed yet.
+func (k *Keys) load(ctx context.Context) error {
+	rows, err := k.Store.SigningKeys(ctx)
+	if err != nil {
+		return fmt.Errorf("oidc: signing keys: %w", err)
+	}
+	now, old := k.Now(), k.current.Load()
+	set := &keySet{byID: map[string]*signer{}, active: map[string]*signer{}}
+	for _, row := range rows {
+		parsed, err := reuse(old, row)
+		if err != nil {
+			return err
+		}
+		set.all = append(set.all, parsed)
+		if row.State != broker.KeyRetired || now.Before(row.RetireAt.Add(hintLife)) {
+			set.byID[row.ID] = parsed
+		}
+		if best := set.active[row.Alg]; row.State == broker.KeyActive && (best == nil || best.ActiveAt.Before(row.ActiveAt)) {
+			set.active[row.Alg] = parsed
+		}
+	}
+	if set.jwks, err = set.publish(now); err != nil {
+		return err
+	}
+	k.current.Store(set)
+	return nil
+}
+
+func reuse(old *keySet, row broker.SigningKey) (*signer, error) {
+	if old == nil || old.byID[row.ID] == nil || !bytes.Equal(old.byID[row.ID].Private, row.Private) {
+		return parseKey(row)
+	}
+	again := *old.byID[row.ID]
+	again.SigningKey = row
+	return &again, nil
+}
+
+// publish builds the JWKS: every key that signs, will sign, or signed what may still live.
+func (s *keySet) publish(now time.Time) (document, error) {
+	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	for _, key := range s.all {
+		if key.State != broker.KeyRetired || now.Before(key.RetireAt) {
+			set.Keys = append(set.Keys, key.public())
+		}
+	}
+	slices.SortFunc(set.Keys, func(a, b jose.JSONWebKey) int { return cmp.Compare(a.KeyID, b.KeyID) })
+	body, err := json.Marshal(set)
+	if err != nil {
+		return document{}, fmt.Errorf("oidc: jwks: %w", err)
+	}
+	return newDocument(body, "application/jwk-set+json", jwksLife), nil
+}
+
+// chore is one thing that is due.
+type chore struct {
+	make   broker.SigningKey // with an Alg: a key to make, in this state
+	change broker.SigningKey // with an ID: a key to write
+	seen   broker.KeyState
+	remove string // a key to forget
+}
+
+// due lists what the schedule asks for now, from what is loaded.
+func (k *Keys) due() (todo []chore) {
+	now, set := k.Now(), k.current.Load()
+	next := map[string]*signer{}
+	for _, key := range set.all {
+		switch {
+		case key.State == broker.KeyNext:
+			next[key.Alg] = key
+		case key.State == broker.KeyRetired && !now.Before(key.RetireAt.Add(hintLife)):
+			todo = append(todo, chore{remove: key.ID})
+		case key.State == broker.KeyActive && key != set.active[key.Alg]:
+			todo = append(todo, retire(key.SigningKey, now))
+		}
+	}
+	for _, alg := range algs() {
+		active, coming := set.active[alg], next[alg]
+		switch {
+		case active == nil && coming == nil:
+			todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyActive, ActiveAt: now}})
+		case coming == nil && !now.Before(active.ActiveAt.Add(keyLife-keyLead)):
+			todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(keyLead)}})
+		case coming != nil && (active == nil || !now.Before(coming.ActiveAt)):
+			up := coming.SigningKey
+			up.State, up.ActiveAt = broker.KeyActive, now
+			todo = append(todo, chore{change: up, seen: broker.KeyNext})
+			if active != nil {
+				todo = append(todo, retire(active.SigningKey, now))
+			}
+		}
+	}
+	return todo
+}
+
+func retire(key broker.SigningKey, now time.Time) chore {
+	seen := key.State
+	key.State, key.RetireAt = broker.KeyRetired, now.Add(keyTail)
+	return chore{change: key, seen: seen}
+}
+
+// upkeep does what is due, on one replica at a time.
+func (k *Keys) upkeep(ctx context.Context) error {
+	return k.leased(ctx, func() error { return k.do(ctx, k.due(), true) })
+}
+
+// errBusy says that another replica is at the keys right now.
+var errBusy = errors.New("oidc: another process is changing the signing keys; try again in a minute")
+
+func (k *Keys) leased(ctx context.Context, work func() error) error {
+	now := k.Now()
+	ok, err := k.Leases.Lease(ctx, keyLease, broker.NewID(), now, now.Add(10*time.Second))
+	if err != nil {
+		return fmt.Errorf("oidc: lease: %w", err)
+	}
+	if !ok {
+		return nil
+	}
+	if err := k.load(ctx); err != nil {
+		return err
+	}
+	if err := work(); err != nil {
+		return err
+	}
+	return k.load(ctx)
+}
+
+// do makes the keys first, since RSA takes its time, then writes everything at once.
+func (k *Keys) do(ctx context.Context, todo []chore, tell bool) error {
+	now := k.Now()
+	for i := range todo {
+		if todo[i].make.Alg == "" {
+			continue
+		}
+		var err error
+		if todo[i].make.Private, err = newPrivate(todo[i].make.Alg); err != nil {
+			return err
+		}
+		todo[i].make.ID, todo[i].make.CreatedAt = broker.NewID(), now
+	}
+	return k.Atomic.Atomic(ctx, func(ctx context.Context) error {
+		var events []broker.Event
+		for _, c := range todo {
+			id, what, err := k.write(ctx, c)
+			if err != nil {
+				return fmt.Errorf("oidc: signing key %s: %w", id, err)
+			}
+			events = append(events, broker.Event{ID: broker.NewID(), At: now, Verb: broker.EventKeyChanged, Detail: map[string]string{"key": id, "change": what}})
+		}
+		if !tell || len(events) == 0 {
+			return nil
+		}
+		return k.Journal.Record(ctx, events...)
+	})
+}
+
+func (k *Keys) write(ctx context.Context, c chore) (id, what string, err error) {
+	switch {
+	case c.make.Alg != "":
+		return c.make.ID, "made", k.Store.AddSigningKey(ctx, c.make)
+	case c.change.ID != "":
+		return c.change.ID, string(c.change.State), k.Store.ChangeSigningKey(ctx, c.change, c.seen)
+	default:
+		return c.remove, "removed", k.Store.DeleteSigningKey(ctx, c.remove)
+	}
+}
+
+// RotateNow rotates before its time; its caller tells the audit log. In an
+// emergency the new keys sign at once and every old one is forgotten: apps refuse
+// its tokens as soon as they read the JWKS again, we refuse them within a minute.
+// Otherwise the next keys are published now and sign in a day.
+func (k *Keys) RotateNow(ctx context.Context, emergency bool) error {
+	done := false
+	err := k.leased(ctx, func() error {
+		done = true
+		now := k.Now()
+		var todo []chore
+		coming := map[string]bool{}
+		for _, key := range k.current.Load().all {
+			coming[key.Alg] = coming[key.Alg] || key.State == broker.KeyNext
+			if emergency {
+				todo = append(todo, chore{remove: key.ID})
+			}
+		}
+		for _, alg := range algs() {
+			switch {
+			case emergency:
+				todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyActive, ActiveAt: now}})
+			case !coming[alg]:
+				todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(keyLead)}})
+			}
+		}
+		return k.do(ctx, todo, false)
+	})
+	if err == nil && !done {
+		return errBusy
+	}
+	return err
+}
+
+func newPrivate(alg string) ([]byte, error) {
+	var key crypto.PrivateKey
+	var err error
+	switch alg {
+	case algRS256:
+		// RSA 4096 signs six times slower and is no safer for a key that lives a month.
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	case algES256:
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	default:
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("oidc: new %s key: %w", alg, err)
+	}
+	return x509.MarshalPKCS8PrivateKey(key)
+}

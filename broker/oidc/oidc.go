@@ -1,0 +1,160 @@
+// Package oidc is the door apps knock on: the OpenID Provider. It asks the login
+// journey who somebody is and never how; fosite is met here and nowhere else.
+package oidc
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+	"gatehouse/broker/web"
+)
+
+// Logins is all this door knows of the journey.
+type Logins interface {
+	// Start parks the app's request and answers the path to send the browser to. It
+	// may set cookies on w. Of l it is given Request, ClientID, Locale, Hint,
+	// Connection, Fresh, MaxAge and Pick.
+	Start(w http.ResponseWriter, r *http.Request, l broker.Login) (path string, err error)
+	// Finish spends the login for this browser, sets the session cookie on w (GET
+	// only) and answers the session and the parked request.
+	Finish(w http.ResponseWriter, r *http.Request, id string) (broker.Session, broker.Account, url.Values, error)
+	// Abandon answers the parked request of this browser's login, which ended in a refusal.
+	Abandon(w http.ResponseWriter, r *http.Request, id string) (url.Values, error)
+}
+
+// Options are what a Door is made of; all are needed.
+type Options struct {
+	// Issuer is the public origin, such as "https://id.example.com", without a path
+	// and without a slash at its end.
+	Issuer   string
+	Kit      *web.Kit
+	Logins   Logins
+	Clients  broker.Clients
+	Families broker.Families
+	Consents broker.Consents
+	Keys     broker.SigningKeys
+	Leases   broker.Leases
+	Fleeting broker.Fleeting
+	Marks    broker.Marks
+	Journal  broker.Journal
+	Atomic   broker.Atomic
+	Ring     *seal.Keyring
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Door is the OpenID Provider. It is safe for concurrent use.
+type Door struct {
+	issuer   string
+	kit      *web.Kit
+	logins   Logins
+	clients  broker.Clients
+	families broker.Families
+	consents broker.Consents
+	marks    broker.Marks
+	journal  broker.Journal
+	atomic   broker.Atomic
+	ring     *seal.Keyring
+	now      func() time.Time
+	log      *slog.Logger
+
+	keys      *Keys
+	strategy  *strategy
+	provider  *fosite.Fosite
+	pages     *web.Pages
+	discovery document
+	posts     broker.Shelf[url.Values] // what was posted to us from elsewhere
+	asked     broker.Shelf[asked]      // requests that wait for consent
+	noSecret  string                   // the hash of a secret that nobody has
+}
+
+// postLife is how long a posted form waits for its browser to come back.
+const postLife = 5 * time.Minute
+
+// startLife is how long a start may wait for another replica's signing keys.
+const startLife = 30 * time.Second
+
+//go:embed page/*.html
+var pages embed.FS
+
+// New makes the door. It loads the signing keys, and makes them at the first start.
+func New(o Options) (*Door, error) {
+	if u, err := url.Parse(o.Issuer); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != o.Issuer {
+		return nil, errors.New("oidc: the issuer must be an origin, such as https://id.example.com")
+	}
+	d := &Door{
+		issuer: o.Issuer, kit: o.Kit, logins: o.Logins, clients: o.Clients, families: o.Families, consents: o.Consents, marks: o.Marks,
+		journal: o.Journal, atomic: o.Atomic, ring: o.Ring, now: o.Now, log: o.Log, pages: o.Kit.Pages(pages),
+		keys:  &Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
+		posts: broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
+		asked: broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+	}
+	_, d.noSecret = NewClientSecret(o.Ring, "")
+	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
+	codes := broker.Shelf[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Fleeting, Now: o.Now}
+	d.provider = newProvider(
+		&store{codes: codes, families: o.Families, judge: d.judge, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
+		d.strategy, newConfig(o.Issuer, d.authenticate))
+	ctx, cancel := context.WithTimeout(context.Background(), startLife)
+	defer cancel()
+	if err := d.keys.Start(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	d.discovery, err = d.metadata()
+	return d, err
+}
+
+// Keys are the door's signing keys.
+func (d *Door) Keys() *Keys { return d.keys }
+
+// Run keeps the signing keys until ctx is done.
+func (d *Door) Run(ctx context.Context) {
+	tick := time.NewTicker(keyRefresh)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := d.keys.Tick(ctx); err != nil && ctx.Err() == nil {
+				d.log.ErrorContext(ctx, "the signing keys could not be kept", "err", err)
+			}
+		}
+	}
+}
+
+// Mount adds the door's routes.
+func (d *Door) Mount(mux *http.ServeMux) {
+	open := func(pattern string, h web.Handler) { mux.Handle(pattern, d.kit.HandleOpen(h)) }
+	open("GET "+pathConfiguration, d.configuration)
+	open("GET "+pathServer, d.configuration)
+	open("GET "+pathKeys, d.jwks)
+	open("POST "+pathToken, d.token)
+	open("GET "+pathUserinfo, d.userinfo)
+	open("POST "+pathUserinfo, d.userinfo)
+	open("POST "+pathRevoke, d.revoke)
+	open("POST "+pathIntrospect, d.introspect)
+	for _, path := range []string{pathConfiguration, pathServer, pathKeys, pathToken, pathUserinfo, pathRevoke} {
+		open("OPTIONS "+path, preflight)
+	}
+	// These two take posts from other sites, and look at no cookie.
+	open("POST "+pathAuthorize, d.authorizePost)
+	open("POST "+pathEndSession, d.endSessionPost)
+
+	guarded := func(pattern string, h web.Handler) { mux.Handle(pattern, d.kit.Handle(h)) }
+	guarded("GET "+pathAuthorize, d.authorize)
+	guarded("GET "+pathConsent+"/{id}", d.consentPage)
+	guarded("POST "+pathConsent+"/{id}", d.consent)
+	guarded("GET "+pathEndSession, d.endSession)
+	guarded("POST "+pathEndSession+"/confirm", d.endSessionConfirm)
+}

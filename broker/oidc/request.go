@@ -1,0 +1,245 @@
+package oidc
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+)
+
+// The longest values that we take, in bytes; what is stored is bounded by them.
+const (
+	maxClientID = 128
+	maxRedirect = 2000
+	maxState    = 4096
+	maxNonce    = 512
+	maxHint     = 8192
+	maxValue    = 2048
+	maxRequest  = 16 << 10 // all names and values together
+)
+
+func maxOf(name string) int {
+	switch name {
+	case "client_id":
+		return maxClientID
+	case "redirect_uri", "post_logout_redirect_uri":
+		return maxRedirect
+	case "state":
+		return maxState
+	case "nonce":
+		return maxNonce
+	case "id_token_hint":
+		return maxHint
+	default:
+		return maxValue
+	}
+}
+
+// repeated names a parameter that comes twice (RFC 6749 §3.1); resource and
+// audience are lists by nature (RFC 8707 §2), and we read neither.
+func repeated(form url.Values) string {
+	for name, values := range form {
+		if len(values) != 1 && name != "resource" && name != "audience" {
+			return name
+		}
+	}
+	return ""
+}
+
+// clean tells whether a value is text without control characters.
+func clean(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
+}
+
+// printable keeps to the characters that error_description may have (RFC 6749 §5.2).
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// request is an authorization request whose client and redirect URI are ours to answer.
+type request struct {
+	form     url.Values // as the app sent it
+	client   broker.Client
+	redirect string // byte for byte what was registered, but for a loopback port
+	state    string
+	scopes   []string
+	prompt   []string
+	maxAge   *int   // seconds
+	subject  string // of id_token_hint, empty without one
+}
+
+func (q *request) asks(prompt string) bool { return slices.Contains(q.prompt, prompt) }
+
+// silent tells whether no page may be shown (prompt=none).
+func (q *request) silent() bool { return q.asks(broker.PromptNone) }
+
+// target finds whom a request belongs to. Its errors are Codes for a page of our
+// own: nothing is ever sent to an address that is not registered (SECURITY.md A3, A4).
+func (d *Door) target(ctx context.Context, form url.Values) (*request, error) {
+	size := 0
+	for name, values := range form {
+		for _, v := range values {
+			size += len(name) + len(v)
+		}
+	}
+	if size > maxRequest {
+		return nil, broker.RequestInvalid.Because(errors.New("oidc: the request is too long"))
+	}
+	if len(form["client_id"]) > 1 || len(form["redirect_uri"]) > 1 {
+		return nil, broker.RequestInvalid.Because(errors.New("oidc: client_id or redirect_uri comes twice"))
+	}
+	c, err := d.client(ctx, form.Get("client_id"))
+	if err != nil {
+		return nil, err
+	}
+	q := &request{form: form, client: c, redirect: form.Get("redirect_uri"), state: form.Get("state")}
+	if len(q.redirect) > maxRedirect || !broker.MatchRedirect(c.RedirectURIs, q.redirect) {
+		return nil, broker.RedirectURIMismatch
+	}
+	if _, err := url.Parse(q.redirect); err != nil {
+		return nil, broker.RedirectURIMismatch
+	}
+	if len(form["state"]) > 1 || len(q.state) > maxState || !clean(q.state) {
+		q.state = "" // it is refused below, and what is refused is not repeated
+	}
+	return q, nil
+}
+
+// check reads the rest of the request. Its errors are OAuth errors for the app.
+func (d *Door) check(q *request) error {
+	for _, ask := range []func(*request) error{checkForm, checkShape, checkProof, d.checkPerson} {
+		if err := ask(q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkForm(q *request) error {
+	if repeated(q.form) != "" {
+		return fosite.ErrInvalidRequest.WithHint("A parameter comes more than once.")
+	}
+	for name, values := range q.form {
+		if len(name) > 64 || !clean(name) || len(values[0]) > maxOf(name) || !clean(values[0]) {
+			return fosite.ErrInvalidRequest.WithHint("A parameter is too long or holds control characters.")
+		}
+	}
+	return nil
+}
+
+func checkShape(q *request) error {
+	q.scopes = strings.Fields(q.form.Get("scope"))
+	switch {
+	case q.form.Has("request"):
+		return fosite.ErrRequestNotSupported
+	case q.form.Has("request_uri"):
+		// Refused before fosite sees it: fosite would fetch it (SECURITY.md A19).
+		return fosite.ErrRequestURINotSupported
+	case q.form.Has("registration"):
+		return fosite.ErrRegistrationNotSupported
+	case q.form.Get("response_type") == "":
+		return fosite.ErrInvalidRequest.WithHint("The response_type is missing.")
+	case q.form.Get("response_type") != "code":
+		return fosite.ErrUnsupportedResponseType
+	case q.form.Has("response_mode") && q.form.Get("response_mode") != "query":
+		return fosite.ErrUnsupportedResponseMode
+	case !q.client.May(grantCode):
+		return fosite.ErrUnauthorizedClient
+	}
+	for _, s := range q.scopes {
+		// fosite compares scopes without regard to case, so "OpenID" would pass for
+		// openid (FOSITE.md P9).
+		if !slices.Contains(q.client.Scopes, s) {
+			return fosite.ErrInvalidScope.WithHint("The client is not registered for this scope.")
+		}
+	}
+	return nil
+}
+
+// checkProof holds PKCE (RFC 7636) to S256 and to the client's registration.
+func checkProof(q *request) error {
+	challenge, method := q.form.Get("code_challenge"), q.form.Get("code_challenge_method")
+	switch {
+	case challenge == "" && method == "" && !q.client.RequirePKCE():
+		return nil
+	case challenge == "":
+		return fosite.ErrInvalidRequest.WithHint("The code_challenge is missing (PKCE).")
+	case method != methodS256:
+		return fosite.ErrInvalidRequest.WithHint("The code_challenge_method must be S256.")
+	}
+	if sum, err := base64.RawURLEncoding.DecodeString(challenge); err != nil || len(sum) != 32 {
+		return fosite.ErrInvalidRequest.WithHint("The code_challenge is not an S256 challenge.")
+	}
+	return nil
+}
+
+// checkPerson reads what the app wants of the person (OIDC Core §3.1.2.1).
+func (d *Door) checkPerson(q *request) error {
+	q.prompt = strings.Fields(q.form.Get("prompt"))
+	if !broker.ValidPrompt(q.prompt) {
+		return fosite.ErrInvalidRequest.WithHint("The prompt is unknown, or none is not alone.")
+	}
+	if age := q.form.Get("max_age"); age != "" {
+		n, err := strconv.Atoi(age)
+		if err != nil || n < 0 || n > 1<<31-1 || strings.HasPrefix(age, "+") {
+			return fosite.ErrInvalidRequest.WithHint("The max_age is not a number of seconds.")
+		}
+		q.maxAge = &n
+	}
+	if token := q.form.Get("id_token_hint"); token != "" {
+		h, err := d.readHint(token)
+		if err != nil {
+			return fosite.ErrInvalidRequest.WithHint("The id_token_hint is not an ID token of ours.")
+		}
+		q.subject = h.Subject
+	}
+	return nil
+}
+
+// fresh tells whether the person must prove anew who they are, whatever session
+// there is. fosite ignores max_age=0; it means just that (FOSITE.md §1).
+func (q *request) fresh() bool {
+	return q.asks(broker.PromptLogin) || q.maxAge != nil && *q.maxAge == 0
+}
+
+// login is what the login journey is told of the request.
+func (d *Door) login(q *request) broker.Login {
+	l := broker.Login{
+		Request: q.form, ClientID: q.client.ID, Locale: d.kit.Texts.Match(q.form.Get("ui_locales")),
+		Hint: q.form.Get("login_hint"), Connection: q.form.Get("connection"),
+		Fresh: q.fresh(), Pick: q.asks(broker.PromptSelect),
+	}
+	if q.maxAge != nil && *q.maxAge > 0 {
+		l.MaxAge = q.maxAge
+	}
+	return l
+}
+
+// reusable tells whether a session answers the request without the person.
+func (d *Door) reusable(q *request, s broker.Session) bool {
+	connection := q.form.Get("connection")
+	switch {
+	case q.fresh(), q.asks(broker.PromptSelect):
+		return false
+	case !broker.Fresh(s.Authn, d.now(), q.maxAge, time.Time{}):
+		return false
+	case q.subject != "" && q.subject != s.AccountID:
+		return false
+	}
+	return connection == "" || connection == s.Authn.Connection
+}

@@ -1,0 +1,218 @@
+package oidc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+)
+
+// token is the token endpoint (RFC 6749 §3.2).
+func (d *Door) token(w http.ResponseWriter, r *http.Request) error {
+	ctx, u := withUnit(r.Context())
+	if err := tokenForm(r); err != nil {
+		return d.refuse(w, r, u, err)
+	}
+	ar, err := d.provider.NewAccessRequest(ctx, r, &session{})
+	if err == nil {
+		err = narrow(ar, u.client)
+	}
+	var resp fosite.AccessResponder
+	if err == nil {
+		resp, err = d.provider.NewAccessResponse(ctx, ar)
+	}
+	if err == nil {
+		err = d.settle(ctx, u, d.issued(r, u, ar))
+	}
+	if err != nil {
+		return d.refuse(w, r, u, err)
+	}
+	resp.SetTokenType("Bearer")
+	d.allowOrigin(w, r, u.client)
+	return writeJSON(w, http.StatusOK, resp.ToMap())
+}
+
+// tokenForm refuses what fosite would let pass: parameters in the URL, which end
+// up in logs, a parameter that comes twice (FOSITE.md P12), an unknown grant.
+func tokenForm(r *http.Request) error {
+	if err := bodyForm(r); err != nil {
+		return err
+	}
+	grant := r.PostForm.Get("grant_type")
+	switch {
+	case grant == "":
+		return fosite.ErrInvalidRequest.WithHint("The grant_type is missing.")
+	case !slices.Contains(grants(), grant):
+		return fosite.ErrUnsupportedGrantType
+	}
+	return nil
+}
+
+// bodyForm checks a form that carries credentials or tokens.
+func bodyForm(r *http.Request) error {
+	if r.URL.RawQuery != "" {
+		return fosite.ErrInvalidRequest.WithHint("Send the parameters in the body, not in the URL.")
+	}
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded") {
+		return fosite.ErrInvalidRequest.WithHint("The body must be application/x-www-form-urlencoded.")
+	}
+	if name := repeated(r.PostForm); name != "" {
+		return fosite.ErrInvalidRequest.WithHint("A parameter comes more than once.")
+	}
+	for name, values := range r.PostForm {
+		if len(values[0]) > maxOf(name) || !clean(values[0]) {
+			return fosite.ErrInvalidRequest.WithHint("A parameter is too long or holds control characters.")
+		}
+	}
+	return nil
+}
+
+// narrow settles the scopes of a request that names some: at a refresh a subset of
+// what was granted (RFC 6749 §6, which fosite ignores), at client_credentials a
+// subset of what is registered, and never one that is about a person.
+func narrow(ar fosite.AccessRequester, c broker.Client) error {
+	req, ok := ar.(*fosite.AccessRequest)
+	if !ok {
+		return errors.New("oidc: fosite made another kind of request")
+	}
+	asked := strings.Fields(req.Form.Get("scope"))
+	switch {
+	case req.GrantTypes.ExactOne(grantClient):
+		if len(asked) == 0 {
+			asked = slices.DeleteFunc(slices.Clone(c.Scopes), aboutPerson)
+		}
+		if slices.ContainsFunc(asked, aboutPerson) {
+			return fosite.ErrInvalidScope.WithHint("There is no person in a client_credentials grant.")
+		}
+		req.GrantedScope = asked
+	case req.GrantTypes.ExactOne(grantRefresh) && len(asked) > 0:
+		for _, s := range asked {
+			if !slices.Contains(req.GrantedScope, s) {
+				return fosite.ErrInvalidScope.WithHint("The scope was not granted before.")
+			}
+		}
+		req.GrantedScope = asked
+	}
+	return nil
+}
+
+// issued is the event of a grant that is about to be written.
+func (d *Door) issued(r *http.Request, u *unit, ar fosite.AccessRequester) broker.Event {
+	e := broker.Event{Verb: broker.EventTokenIssued, Client: u.client.ID,
+		Detail: map[string]string{"grant": strings.Join(ar.GetGrantTypes(), " "), "scope": strings.Join(ar.GetGrantedScopes(), " ")}}
+	if who, ok := ar.GetSession().(*session); ok && who.Account != "" {
+		e.Account, e.Session, e.Connection = who.Account, who.Session, who.Authn.Connection
+		e.Detail["family"] = ar.GetID()
+	}
+	return d.kit.Event(r, e)
+}
+
+// refuse answers an error of a token endpoint as JSON (RFC 6749 §5.2). Reuse ends
+// the family, also when the answer cannot be delivered any more.
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error) error {
+	answer, code := verdict(err, u.why)
+	ctx := context.WithoutCancel(r.Context())
+	family, account := "", ""
+	switch {
+	case code == broker.CodeReused && u.agreed.begin != nil:
+		family, account = u.agreed.begin.ID, u.agreed.begin.AccountID
+	case code == broker.TokenReused:
+		family, account = u.family.ID, u.family.AccountID
+	}
+	refused := d.kit.Event(r, broker.Event{Verb: broker.EventTokenRefused, Code: code, Client: u.client.ID, Account: account,
+		Detail: map[string]string{"error": answer.ErrorField, "grant": grantOf(r.PostForm)}})
+	switch {
+	case family != "":
+		ended := d.kit.Event(r, broker.Event{Verb: broker.EventFamilyEnded, Code: code, Client: u.client.ID, Account: account,
+			Detail: map[string]string{"family": family}})
+		if err := d.end(ctx, family, code, refused, ended); err != nil {
+			// Not invalid_grant: the family may live, so the client shall come again.
+			return broker.Unavailable.Because(err)
+		}
+	case u.client.ID != "" && answer.CodeField < 500:
+		// A stranger's mistakes stay out of the database, or he could fill it.
+		if err := d.journal.Record(ctx, refused); err != nil {
+			d.log.ErrorContext(ctx, "the refusal is not in the audit log", "err", err)
+		}
+	}
+	d.logRefusal(r, answer, code, err)
+	if u.client.ID != "" {
+		d.allowOrigin(w, r, u.client)
+	}
+	if answer.CodeField == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="`+d.issuer+`", charset="UTF-8"`)
+	}
+	if answer.CodeField == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	return writeJSON(w, answer.CodeField, map[string]string{"error": answer.ErrorField, "error_description": printable(answer.GetDescription())})
+}
+
+// grantOf keeps what a stranger calls a grant out of the audit log.
+func grantOf(form url.Values) string {
+	if g := form.Get("grant_type"); slices.Contains(grants(), g) {
+		return g
+	}
+	return ""
+}
+
+func (d *Door) logRefusal(r *http.Request, answer *fosite.RFC6749Error, code broker.Code, err error) {
+	log := d.log.InfoContext
+	if answer.CodeField >= 500 {
+		log = d.log.ErrorContext
+	}
+	log(r.Context(), "token refused", "error", answer.ErrorField, "code", string(code), "route", r.Pattern, "err", causes(err))
+}
+
+// verdict turns an error into the OAuth error for the client and the Code for us.
+// A lost race and a closed gate are the grant's fault, never ours (FOSITE.md P2).
+func verdict(err error, why broker.Code) (*fosite.RFC6749Error, broker.Code) {
+	code, named := errors.AsType[broker.Code](err)
+	spoken, isOAuth := errors.AsType[*fosite.RFC6749Error](err)
+	switch {
+	case named && code.Meaning().Status == http.StatusServiceUnavailable:
+		return fosite.ErrTemporarilyUnavailable, code
+	case named && code.Meaning().Status < 500 && code != broker.Conflict:
+		return fosite.ErrInvalidGrant, code
+	case isOAuth && spoken.CodeField < 500:
+		if why == "" {
+			why = broker.RequestInvalid
+		}
+		if spoken.ErrorField == fosite.ErrInvalidClient.ErrorField {
+			why = broker.ClientUnknown
+		}
+		return spoken, why
+	}
+	return fosite.ErrServerError, broker.Internal
+}
+
+// causes is the chain of an error without fosite's hints, which repeat what a stranger sent.
+func causes(err error) string {
+	var chain []string
+	for ; err != nil; err = errors.Unwrap(err) {
+		chain = append(chain, err.Error())
+	}
+	return strings.Join(chain, ": ")
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache") // RFC 6749 §5.1
+	w.WriteHeader(status)
+	// An error here means that the client has gone away.
+	_, _ = w.Write(append(body, '\n'))
+	return nil
+}

@@ -1,0 +1,94 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+)
+
+// The tokens' half of the store. Tokens have no rows: an access token is sealed,
+// a refresh token is derived, and their family's row says whether they live.
+
+// CreateAccessTokenSession has no row to write.
+func (s *store) CreateAccessTokenSession(context.Context, string, fosite.Requester) error { return nil }
+
+// GetAccessTokenSession is not asked: bearer reads access tokens.
+func (s *store) GetAccessTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
+	return nil, fosite.ErrNotFound
+}
+
+// DeleteAccessTokenSession has no row to delete.
+func (s *store) DeleteAccessTokenSession(context.Context, string) error { return nil }
+
+// CreateRefreshTokenSession notes that a family that begins has a refresh token.
+func (s *store) CreateRefreshTokenSession(ctx context.Context, _, _ string, _ fosite.Requester) error {
+	_, p, err := pendingOf(ctx)
+	if err != nil {
+		return err
+	}
+	if p.begin != nil {
+		p.begin.Generation, p.begin.ExpiresAt = 1, p.begin.CreatedAt.Add(broker.RefreshLife)
+	}
+	return nil
+}
+
+// GetRefreshTokenSession reads the family of a refresh token and judges it.
+func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosite.Session) (fosite.Requester, error) {
+	u, err := unitOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	said, err := s.open(token)
+	if err != nil {
+		return nil, fosite.ErrNotFound
+	}
+	f, a, err := s.families.Family(ctx, said.family)
+	if errors.Is(err, broker.NotFound) {
+		return nil, fosite.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := fosite.NewRequest()
+	r.ID, r.Client = f.ID, &app{Client: u.client}
+	r.RequestedScope, r.GrantedScope = f.Scopes, f.Scopes
+	r.RequestedAudience, r.GrantedAudience = f.Audience, f.Audience
+	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn}
+	rotate, err := s.judge(ctx, f, a, said, u.client.ID)
+	u.family, u.next, u.rotate = f, said.generation+1, rotate
+	switch code := broker.CodeOf(err); {
+	case err == nil:
+		return r, nil
+	case code == broker.TokenReused:
+		u.why = code
+		return r, fosite.ErrInactiveToken // fosite revokes the family
+	case code.Meaning().Status < 500:
+		u.why = code
+		return nil, fosite.ErrNotFound
+	default:
+		return nil, err
+	}
+}
+
+// DeleteRefreshTokenSession has no row to delete.
+func (s *store) DeleteRefreshTokenSession(context.Context, string) error { return nil }
+
+// RotateRefreshToken notes that the family goes on.
+func (s *store) RotateRefreshToken(ctx context.Context, _, _ string) error {
+	u, p, err := pendingOf(ctx)
+	if err != nil {
+		return err
+	}
+	p.rotate = u.rotate
+	return nil
+}
+
+// RevokeRefreshToken has nothing to note: Door.refuse ends the family whose token
+// came twice, with its event.
+func (s *store) RevokeRefreshToken(context.Context, string) error { return nil }
+
+// RevokeAccessToken has nothing to add: with their family, its access tokens are dead.
+func (s *store) RevokeAccessToken(context.Context, string) error { return nil }

@@ -1,0 +1,148 @@
+package oidc
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gatehouse/broker"
+)
+
+// Problem is one reason why a client may not be registered, for the operator.
+type Problem struct {
+	Field string // as in Dynamic Client Registration (RFC 7591 §2)
+	Text  string
+}
+
+func (p Problem) String() string { return p.Field + ": " + p.Text }
+
+// The most of each that a client may have.
+const (
+	maxSecrets = 2
+	maxURIs    = 50
+	maxScopes  = 100
+)
+
+// ValidateClient tells everything that is wrong with a client, or nothing.
+func ValidateClient(c broker.Client) []Problem {
+	v := &validation{}
+	v.identity(c)
+	v.authentication(c)
+	v.grants(c)
+	v.redirects(c)
+	v.scopes(c)
+	if c.IDTokenAlg != "" && !slices.Contains(algs(), c.IDTokenAlg) {
+		v.add("id_token_signed_response_alg", "%q is none of %s", c.IDTokenAlg, strings.Join(algs(), ", "))
+	}
+	return v.problems
+}
+
+type validation struct{ problems []Problem }
+
+func (v *validation) add(field, format string, args ...any) {
+	v.problems = append(v.problems, Problem{field, fmt.Sprintf(format, args...)})
+}
+
+func (v *validation) identity(c broker.Client) {
+	// No character that a URL, a header or a log would have to escape.
+	if c.ID == "" || len(c.ID) > maxClientID || strings.Trim(c.ID, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-") != "" {
+		v.add("client_id", "must be 1 to %d letters, digits and . _ ~ -", maxClientID)
+	}
+	if strings.TrimSpace(c.Name) != c.Name || c.Name == "" || len(c.Name) > 200 || !clean(c.Name) {
+		v.add("client_name", "must be 1 to 200 characters, without spaces around it; people read it")
+	}
+}
+
+func (v *validation) authentication(c broker.Client) {
+	const field = "token_endpoint_auth_method"
+	switch {
+	case !slices.Contains(authMethods(), c.AuthMethod):
+		v.add(field, "%q is none of %s", c.AuthMethod, strings.Join(authMethods(), ", "))
+	case c.Public() && len(c.SecretHashes) > 0:
+		v.add(field, "none is for clients without a secret, and this one has %d", len(c.SecretHashes))
+	case !c.Public() && len(c.SecretHashes) == 0:
+		v.add("client_secret", "is missing; %s needs one", c.AuthMethod)
+	case len(c.SecretHashes) > maxSecrets:
+		v.add("client_secret", "%d secrets live, at most %d: the old one and the new one", len(c.SecretHashes), maxSecrets)
+	}
+	if c.Public() && c.SkipPKCE {
+		v.add("require_pkce", "a client without a secret cannot go without PKCE (RFC 9700 §2.1.1)")
+	}
+}
+
+func (v *validation) grants(c broker.Client) {
+	const field = "grant_types"
+	if len(c.GrantTypes) == 0 {
+		v.add(field, "names none; a browser app needs %s", grantCode)
+	}
+	for i, g := range c.GrantTypes {
+		if !slices.Contains(grants(), g) {
+			v.add(field, "%q is none of %s", g, strings.Join(grants(), ", "))
+		}
+		if slices.Contains(c.GrantTypes[:i], g) {
+			v.add(field, "%q comes twice", g)
+		}
+	}
+	if c.Public() && c.May(grantClient) {
+		v.add(field, "%s needs a secret", grantClient)
+	}
+	if c.May(grantRefresh) && !c.May(grantCode) {
+		v.add(field, "%s goes with %s only", grantRefresh, grantCode)
+	}
+}
+
+func (v *validation) redirects(c broker.Client) {
+	if c.May(grantCode) && len(c.RedirectURIs) == 0 {
+		v.add("redirect_uris", "is empty; %s needs one", grantCode)
+	}
+	v.uris("redirect_uris", c.RedirectURIs, c.Native)
+	v.uris("post_logout_redirect_uris", c.PostLogoutRedirectURIs, c.Native)
+}
+
+func (v *validation) uris(field string, uris []string, native bool) {
+	if len(uris) > maxURIs {
+		v.add(field, "%d URIs, at most %d", len(uris), maxURIs)
+	}
+	for i, uri := range uris {
+		if p := broker.RedirectProblem(uri, native); p != "" {
+			v.add(field, "%q %s", uri, p)
+			continue
+		}
+		u, err := url.Parse(uri)
+		switch {
+		case err != nil || u.Opaque != "" || u.Host == "" && u.Path == "":
+			v.add(field, "%q must have a path, such as com.example.app:/callback", uri)
+		case u.Scheme != strings.ToLower(u.Scheme) || u.Host != strings.ToLower(u.Host) || !strings.HasPrefix(uri, u.Scheme+":"):
+			v.add(field, "%q must have its scheme and host in lower case, since it is compared byte for byte", uri)
+		case u.Query().Has("code") || u.Query().Has("state") || u.Query().Has("iss") || u.Query().Has("error"):
+			v.add(field, "%q must not hold a parameter of the answer", uri)
+		case slices.Contains(uris[:i], uri):
+			v.add(field, "%q comes twice", uri)
+		}
+	}
+}
+
+func (v *validation) scopes(c broker.Client) {
+	if len(c.Scopes) > maxScopes {
+		v.add("scope", "%d scopes, at most %d", len(c.Scopes), maxScopes)
+	}
+	for i, s := range c.Scopes {
+		switch {
+		case s == "" || len(s) > 100 || strings.ContainsAny(s, " \"\\") || !visible(s):
+			v.add("scope", "%q must be 1 to 100 characters without spaces, quotes and backslashes (RFC 6749 §3.3)", s)
+		case slices.ContainsFunc(personScopes(), func(known string) bool { return s != known && strings.EqualFold(s, known) }):
+			v.add("scope", "%q differs from a standard scope by case only", s)
+		case slices.Contains(c.Scopes[:i], s):
+			v.add("scope", "%q comes twice", s)
+		}
+	}
+	if slices.Contains(c.Scopes, scopeOffline) != c.May(grantRefresh) {
+		v.add("scope", "%s and the grant %s go together", scopeOffline, grantRefresh)
+	}
+	for _, a := range c.Audience {
+		if a == "" || len(a) > maxClientID || !visible(a) {
+			v.add("audience", "%q must be 1 to %d printable characters", a, maxClientID)
+		}
+	}
+}
