@@ -96,7 +96,7 @@ export async function start(t, args, { env } = {}) {
 /** Starts the demo in a fresh folder and returns what demo.json says, with the mailbox at hand. */
 export async function startDemo(t) {
   const dir = await scratch(t)
-  const server = await start(t, ['demo', '--addr', `127.0.0.1:${await freePort()}`, '--data', dir])
+  const server = await start(t, ['demo', '--addr', 'localhost:0', '--data', dir])
   const demo = await until(async () => {
     if (!server.running()) throw Object.assign(new Error('the demo ended:\n' + server.output()))
     return JSON.parse(await readFile(path.join(dir, 'demo.json')))
@@ -116,7 +116,7 @@ export async function startDemo(t) {
     },
     mails: (to) => mails(demo.mailbox, to),
     mailedCode: (to, number) => mailedCode(demo.mailbox, to, number),
-    accountsList: () => gatehouse(['accounts', 'list', '--json'], { env: { GATEHOUSE_ISSUER: demo.issuer, GATEHOUSE_DATA_DIR: dir } }),
+    accountsList: () => gatehouse(['accounts', 'list', '--json', '--config', path.join(dir, 'gatehouse.yaml')]),
   }
 }
 
