@@ -1,3 +1,114 @@
 package credential
 
-func common(password string) bool { return false }
+import (
+	_ "embed"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+//go:embed words.txt
+var wordList string
+
+// guesser knows how people make a password long without making it good.
+type guesser struct {
+	words []string // longest first
+}
+
+func newGuesser() guesser {
+	words := strings.Fields(wordList)
+	slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
+	return guesser{words}
+}
+
+// common tells whether a password is one of the first that a guesser tries: one or
+// two well-known words dressed up with digits and signs, a piece repeated, or a run
+// along the keyboard or the digits.
+func (g guesser) common(password string) bool {
+	folded := strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, strings.ToLower(password))
+	if fewSigns(folded) || runs(folded) || repeats(folded) {
+		return true
+	}
+	// Once as it is and once with "p4ssw0rd" read as "password".
+	return g.wordy(folded) || g.wordy(unleet.Replace(folded))
+}
+
+var unleet = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "@", "a", "$", "s", "!", "i")
+
+// wordy tells whether nothing but two known words at most, digits and signs are in
+// it, or one known word and fewer than four letters beside it.
+func (g guesser) wordy(s string) bool {
+	known, letters, longest := 0, 0, 0
+	for s != "" {
+		if w := g.prefix(s); w != "" {
+			known++
+			longest = max(longest, len(w))
+			s = s[len(w):]
+			continue
+		}
+		r := []rune(s)[0]
+		if unicode.IsLetter(r) {
+			letters++
+		}
+		s = s[len(string(r)):]
+	}
+	return known > 0 && known <= 2 && (letters == 0 || letters < 4 && longest >= 5)
+}
+
+func (g guesser) prefix(s string) string {
+	for _, w := range g.words {
+		if strings.HasPrefix(s, w) {
+			return w
+		}
+	}
+	return ""
+}
+
+// fewSigns finds passwords of hardly any different characters.
+func fewSigns(s string) bool {
+	seen := map[rune]bool{}
+	for _, r := range s {
+		seen[r] = true
+	}
+	return len(seen) <= 4
+}
+
+// repeats finds a piece of at most six characters, twice or more: "abc123abc123".
+func repeats(s string) bool {
+	for n := 1; n <= 6 && 2*n <= len(s); n++ {
+		if strings.HasPrefix(strings.Repeat(s[:n], len(s)/n+1), s) {
+			return true
+		}
+	}
+	return false
+}
+
+// rows are what fingers run along, forwards and backwards, from any place and over the end.
+const rows = "01234567890123456789 abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz qwertyuiopasdfghjklzxcvbnmqwertyuiop " +
+	"qwertzuiopasdfghjklyxcvbnmqwertzuiop azertyuiopqsdfghjklmwxcvbnazertyuiop 1q2w3e4r5t6y7u8i9o0p 1qaz2wsx3edc4rfv5tgb6yhn7ujm " +
+	"qazwsxedcrfvtgbyhnujm 1234567890qwertyuiop"
+
+// runs tells whether it is made of pieces of at least four characters along a row,
+// and two characters at most beside them.
+func runs(s string) bool {
+	back := []rune(rows)
+	slices.Reverse(back)
+	all, beside := rows+" "+string(back), 0
+	for s != "" {
+		n := 0
+		for n < len(s) && strings.Contains(all, s[:n+1]) {
+			n++
+		}
+		if n < 4 {
+			n = len(string([]rune(s)[0]))
+			beside += n
+		}
+		s = s[n:]
+	}
+	return beside <= 2
+}

@@ -44,6 +44,7 @@ type Passwords struct {
 	slots    chan struct{} // one per hash that may run
 	queue    chan struct{} // one per hash that runs or waits
 	wait     time.Duration
+	guess    guesser
 	dummy    string
 }
 
@@ -51,7 +52,7 @@ type Passwords struct {
 // a short queue behind them.
 func NewPasswords(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time) *Passwords {
 	cores := runtime.GOMAXPROCS(0)
-	p := &Passwords{fleeting: fleeting, ring: ring, now: now, wait: 2 * time.Second,
+	p := &Passwords{fleeting: fleeting, ring: ring, now: now, wait: 2 * time.Second, guess: newGuesser(),
 		refunds: broker.Shelf[int64]{Name: "password-refund", Life: Window, In: fleeting, Now: now},
 		slots:   make(chan struct{}, cores), queue: make(chan struct{}, cores*32)}
 	p.dummy = encode(defaults, salt(), make([]byte, keySize))
@@ -62,7 +63,7 @@ func NewPasswords(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.
 // that is too short, too long or known to everybody, and Busy.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	password = norm.NFC.String(password)
-	if err := Acceptable(password); err != nil {
+	if err := p.Acceptable(password); err != nil {
 		return "", err
 	}
 	s := salt()
@@ -74,9 +75,9 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Acceptable answers WeakPassword where a password may not be chosen.
-func Acceptable(password string) error {
+func (p *Passwords) Acceptable(password string) error {
 	password = norm.NFC.String(password)
-	if !utf8.ValidString(password) || utf8.RuneCountInString(password) < MinPassword || len(password) > MaxPassword || common(password) {
+	if !utf8.ValidString(password) || utf8.RuneCountInString(password) < MinPassword || len(password) > MaxPassword || p.guess.common(password) {
 		return broker.WeakPassword
 	}
 	return nil

@@ -1,0 +1,98 @@
+package credential
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+)
+
+// memory is a Fleeting for tests. It never collects, as a slow backend might not.
+type memory struct {
+	mu     sync.Mutex
+	values map[string][]byte
+	counts map[string]int64
+	calls  []string
+}
+
+func newMemory() *memory { return &memory{values: map[string][]byte{}, counts: map[string]int64{}} }
+
+func (m *memory) lock(call string) func() {
+	m.mu.Lock()
+	m.calls = append(m.calls, call)
+	return m.mu.Unlock
+}
+
+func (m *memory) Put(_ context.Context, shelf, key string, v []byte, _ time.Time) error {
+	defer m.lock("put")()
+	if _, ok := m.values[shelf+key]; ok {
+		return broker.Conflict
+	}
+	m.values[shelf+key] = v
+	return nil
+}
+
+func (m *memory) Get(_ context.Context, shelf, key string) ([]byte, error) {
+	defer m.lock("get")()
+	if v, ok := m.values[shelf+key]; ok {
+		return v, nil
+	}
+	return nil, broker.NotFound
+}
+
+func (m *memory) Take(_ context.Context, shelf, key string) ([]byte, error) {
+	defer m.lock("take")()
+	v, ok := m.values[shelf+key]
+	if !ok {
+		return nil, broker.NotFound
+	}
+	delete(m.values, shelf+key)
+	return v, nil
+}
+
+func (m *memory) Swap(_ context.Context, shelf, key string, old, v []byte) error {
+	defer m.lock("swap")()
+	have, ok := m.values[shelf+key]
+	switch {
+	case !ok:
+		return broker.NotFound
+	case string(have) != string(old):
+		return broker.Conflict
+	}
+	m.values[shelf+key] = v
+	return nil
+}
+
+func (m *memory) Count(_ context.Context, shelf, key string, _ time.Time) (int64, error) {
+	defer m.lock("count")()
+	m.counts[shelf+key]++
+	return m.counts[shelf+key], nil
+}
+
+// clock stands at the beginning of a window until it is moved.
+type clock struct{ at atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.at.Store(time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC).UnixNano())
+	return c
+}
+
+func (c *clock) now() time.Time        { return time.Unix(0, c.at.Load()).UTC() }
+func (c *clock) pass(d time.Duration)  { c.at.Add(int64(d)) }
+func ring(t testing.TB) *seal.Keyring  { t.Helper(); return must(t)(seal.New(time.Now())) }
+func code(err error) broker.Code       { return broker.CodeOf(err) }
+func ctx(t testing.TB) context.Context { return t.Context() }
+
+func must(t testing.TB) func(k *seal.Keyring, err error) *seal.Keyring {
+	return func(k *seal.Keyring, err error) *seal.Keyring {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+}
