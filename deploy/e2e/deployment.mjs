@@ -15,11 +15,14 @@ export async function deployment(t, engine, { issuer } = {}) {
   issuer ??= `http://localhost:${port}`
   const env = {
     GATEHOUSE_ISSUER: issuer, GATEHOUSE_LISTEN: `127.0.0.1:${port}`, GATEHOUSE_OPERATIONS_LISTEN: 'off', GATEHOUSE_DATA_DIR: path.join(dir, 'data'),
-    GATEHOUSE_KEYRING: path.join(dir, 'keyring.json'), GATEHOUSE_UPSTREAM_NETWORKS: '127.0.0.0/8', GATEHOUSE_REGISTRATION: 'form',
+    GATEHOUSE_UPSTREAM_NETWORKS: '127.0.0.0/8', GATEHOUSE_REGISTRATION: 'form',
   }
-  if (engine !== 'SQLite') Object.assign(env, await stores())
   const run = (args, input) => gatehouse(args, { env, input })
-  await run(['migrate'])
+  await run(['migrate']) // beside SQLite, this makes the keyring
+  if (engine !== 'SQLite') {
+    Object.assign(env, await stores(), { GATEHOUSE_KEYRING: path.join(env.GATEHOUSE_DATA_DIR, 'keyring.json') })
+    await run(['migrate'])
+  }
   return {
     issuer, run, callback: (connection) => `${issuer}/callback/${connection}`,
     /** Starts one replica, at the deployment's own port where none is named. */

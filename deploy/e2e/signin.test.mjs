@@ -135,7 +135,7 @@ test('ac_32 two clicks on Confirm account take a mailed code once', async (t) =>
   const persona = demo.persona('oidc', 'una')
   await page.goto(ask.url)
   await signInWith(page, demo.connection('oidc'), persona)
-  await page.getByRole('button', { name: /new here/i }).click()
+  await page.getByRole('button', { name: /I’m new/ }).click()
   await page.locator('input[autocomplete="one-time-code"]').fill(await demo.mailedCode(persona.email))
   await twice(page, 'Confirm account')
   await button(page, 'Create account').click()
