@@ -1,0 +1,159 @@
+package storage
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/storage/gormdb"
+)
+
+// CacheLife is how stale a client or a connection may be that another replica
+// has changed. A change of our own is seen at once.
+const CacheLife = 5 * time.Second
+
+// cacheAtMost bounds the clients in memory.
+const cacheAtMost = 10_000
+
+// cache implements broker.Clients and broker.Connections over the database.
+type cache struct {
+	db      *gormdb.DB
+	now     func() time.Time
+	clients shelf[broker.Client]
+	conns   shelf[broker.Connection]
+	lists   shelf[[]broker.Connection] // one, under the empty key
+}
+
+func newCache(db *gormdb.DB, now func() time.Time) *cache { return &cache{db: db, now: now} }
+
+// shelf remembers values by key. What is unknown is not remembered, so that
+// made-up ids cost no memory.
+type shelf[T any] struct {
+	mu      sync.Mutex
+	kept    map[string]dated[T]
+	changes int // a value that was read before a change is not kept after it
+}
+
+type dated[T any] struct {
+	value T
+	until time.Time
+}
+
+func (s *shelf[T]) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = nil
+	s.changes++
+}
+
+func (s *shelf[T]) get(key string, now time.Time) (v T, ok bool, changes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.kept[key]
+	// A clock that went backwards makes nothing last longer.
+	fresh := ok && now.Before(d.until) && !now.Before(d.until.Add(-CacheLife))
+	return d.value, fresh, s.changes
+}
+
+func (s *shelf[T]) put(key string, v T, now time.Time, changes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changes != changes {
+		return
+	}
+	if s.kept == nil || len(s.kept) >= cacheAtMost {
+		s.kept = map[string]dated[T]{}
+	}
+	s.kept[key] = dated[T]{v, now.Add(CacheLife)}
+}
+
+// through reads from memory or, past it, from the database. A transaction always
+// reads the database: it sees its own writes, and must not show them to others.
+func through[T any](ctx context.Context, c *cache, s *shelf[T], key string, copied func(T) T, load func() (T, error)) (T, error) {
+	if c.db.InTransaction(ctx) {
+		return load()
+	}
+	now := c.now()
+	v, ok, changes := s.get(key, now)
+	if ok {
+		return copied(v), nil
+	}
+	v, err := load()
+	if err != nil {
+		return v, err
+	}
+	s.put(key, copied(v), now, changes)
+	return v, nil
+}
+
+// Client implements broker.Clients.
+func (c *cache) Client(ctx context.Context, id string) (broker.Client, error) {
+	return through(ctx, c, &c.clients, id, copyClient, func() (broker.Client, error) { return c.db.Client(ctx, id) })
+}
+
+// Clients implements broker.Clients, always from the database.
+func (c *cache) Clients(ctx context.Context) ([]broker.Client, error) { return c.db.Clients(ctx) }
+
+// PutClient implements broker.Clients.
+func (c *cache) PutClient(ctx context.Context, client broker.Client) error {
+	return c.changed(ctx, c.db.PutClient(ctx, client))
+}
+
+// DeleteClient implements broker.Clients.
+func (c *cache) DeleteClient(ctx context.Context, id string) error {
+	return c.changed(ctx, c.db.DeleteClient(ctx, id))
+}
+
+// Connection implements broker.Connections.
+func (c *cache) Connection(ctx context.Context, id string) (broker.Connection, error) {
+	return through(ctx, c, &c.conns, id, copyConnection, func() (broker.Connection, error) { return c.db.Connection(ctx, id) })
+}
+
+// Connections implements broker.Connections.
+func (c *cache) Connections(ctx context.Context) ([]broker.Connection, error) {
+	return through(ctx, c, &c.lists, "", copyConnections, func() ([]broker.Connection, error) { return c.db.Connections(ctx) })
+}
+
+// PutConnection implements broker.Connections.
+func (c *cache) PutConnection(ctx context.Context, conn broker.Connection) error {
+	return c.changed(ctx, c.db.PutConnection(ctx, conn))
+}
+
+// DeleteConnection implements broker.Connections.
+func (c *cache) DeleteConnection(ctx context.Context, id string) error {
+	return c.changed(ctx, c.db.DeleteConnection(ctx, id))
+}
+
+// changed forgets everything once the change is committed. It does so after an
+// error too, since a commit whose answer was lost may have happened.
+func (c *cache) changed(ctx context.Context, err error) error {
+	c.db.AfterCommit(ctx, func() {
+		c.clients.forget()
+		c.conns.forget()
+		c.lists.forget()
+	})
+	return err
+}
+
+func copyClient(c broker.Client) broker.Client {
+	for _, list := range []*[]string{&c.SecretHashes, &c.RedirectURIs, &c.PostLogoutRedirectURIs, &c.GrantTypes, &c.Scopes, &c.Audience} {
+		*list = slices.Clone(*list)
+	}
+	return c
+}
+
+func copyConnection(c broker.Connection) broker.Connection {
+	c.Secrets, c.Domains, c.Settings = slices.Clone(c.Secrets), slices.Clone(c.Domains), maps.Clone(c.Settings)
+	return c
+}
+
+func copyConnections(list []broker.Connection) []broker.Connection {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i] = copyConnection(list[i])
+	}
+	return list
+}

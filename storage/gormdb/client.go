@@ -1,0 +1,80 @@
+package gormdb
+
+import (
+	"context"
+
+	"gatehouse/broker"
+)
+
+type clientRow struct {
+	ID             string
+	Name           string
+	SecretHashes   texts
+	AuthMethod     string
+	RedirectURIs   texts `gorm:"column:redirect_uris"`
+	PostLogoutURIs texts `gorm:"column:post_logout_redirect_uris"`
+	GrantTypes     texts
+	Scopes         texts
+	Audience       texts
+	Native         bool
+	FirstParty     bool
+	SkipPKCE       bool   `gorm:"column:skip_pkce"`
+	IDTokenAlg     string `gorm:"column:id_token_alg"`
+	Disabled       bool
+	Created        int64 `gorm:"column:created_at"`
+	Updated        int64 `gorm:"column:updated_at"`
+}
+
+const clientColumns = `id, name, secret_hashes, auth_method, redirect_uris, post_logout_redirect_uris, grant_types, scopes, audience,
+	native, first_party, skip_pkce, id_token_alg, disabled, created_at, updated_at`
+
+func toClient(r clientRow) broker.Client {
+	return broker.Client{
+		ID: r.ID, Name: r.Name, SecretHashes: r.SecretHashes, AuthMethod: r.AuthMethod, RedirectURIs: r.RedirectURIs,
+		PostLogoutRedirectURIs: r.PostLogoutURIs, GrantTypes: r.GrantTypes, Scopes: r.Scopes, Audience: r.Audience,
+		Native: r.Native, FirstParty: r.FirstParty, SkipPKCE: r.SkipPKCE, IDTokenAlg: r.IDTokenAlg, Disabled: r.Disabled,
+		CreatedAt: moment(r.Created), UpdatedAt: moment(r.Updated),
+	}
+}
+
+// Client implements broker.Clients.
+func (d *DB) Client(ctx context.Context, id string) (broker.Client, error) {
+	var r clientRow
+	err := d.one(ctx, &r, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id)
+	return toClient(r), err
+}
+
+// Clients implements broker.Clients, by name.
+func (d *DB) Clients(ctx context.Context) ([]broker.Client, error) {
+	var rows []clientRow
+	err := d.all(ctx, &rows, `SELECT `+clientColumns+` FROM clients ORDER BY name, id`)
+	return each(rows, toClient), err
+}
+
+// PutClient implements broker.Clients. Replacing keeps the CreatedAt that stands.
+func (d *DB) PutClient(ctx context.Context, c broker.Client) error {
+	_, err := d.exec(ctx, `INSERT INTO clients (`+clientColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, secret_hashes = excluded.secret_hashes, auth_method = excluded.auth_method,
+		redirect_uris = excluded.redirect_uris, post_logout_redirect_uris = excluded.post_logout_redirect_uris,
+		grant_types = excluded.grant_types, scopes = excluded.scopes, audience = excluded.audience, native = excluded.native,
+		first_party = excluded.first_party, skip_pkce = excluded.skip_pkce, id_token_alg = excluded.id_token_alg,
+		disabled = excluded.disabled, updated_at = excluded.updated_at`,
+		c.ID, c.Name, texts(c.SecretHashes), c.AuthMethod, texts(c.RedirectURIs), texts(c.PostLogoutRedirectURIs), texts(c.GrantTypes),
+		texts(c.Scopes), texts(c.Audience), c.Native, c.FirstParty, c.SkipPKCE, c.IDTokenAlg, c.Disabled,
+		micros(c.CreatedAt), micros(c.UpdatedAt))
+	return err
+}
+
+// DeleteClient implements broker.Clients.
+func (d *DB) DeleteClient(ctx context.Context, id string) error {
+	return d.joined(ctx, func(ctx context.Context) error {
+		if err := ifNone(broker.NotFound)(d.exec(ctx, `DELETE FROM clients WHERE id = ?`, id)); err != nil {
+			return err
+		}
+		if _, err := d.exec(ctx, `DELETE FROM consents WHERE client_id = ?`, id); err != nil {
+			return err
+		}
+		_, err := d.exec(ctx, `DELETE FROM families WHERE client_id = ?`, id)
+		return err
+	})
+}

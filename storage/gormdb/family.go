@@ -1,0 +1,103 @@
+package gormdb
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+)
+
+type familyRow struct {
+	ID         string
+	ClientID   string
+	AccountID  string
+	SessionID  string
+	Scopes     texts
+	Audience   texts
+	Authn      authnRow `gorm:"embedded"`
+	Generation int64
+	Rotated    int64 `gorm:"column:rotated_at"`
+	Created    int64 `gorm:"column:created_at"`
+	Expires    int64 `gorm:"column:expires_at"`
+	Ended      int64 `gorm:"column:ended_at"`
+	EndedBy    string
+}
+
+const familyColumns = `f.id, f.client_id, f.account_id, f.session_id, f.scopes, f.audience, f.method, f.connection, f.identity,
+	f.amr, f.acr, f.auth_time, f.epoch, f.generation, f.rotated_at, f.created_at, f.expires_at, f.ended_at, f.ended_by`
+
+func toFamily(r familyRow) broker.Family {
+	return broker.Family{
+		ID: r.ID, ClientID: r.ClientID, AccountID: r.AccountID, SessionID: r.SessionID, Scopes: r.Scopes, Audience: r.Audience,
+		Authn: toAuthn(r.Authn), Generation: r.Generation, RotatedAt: moment(r.Rotated), CreatedAt: moment(r.Created),
+		ExpiresAt: moment(r.Expires), EndedAt: moment(r.Ended), EndedBy: broker.Code(r.EndedBy),
+	}
+}
+
+// BeginFamily implements broker.Families. A family of an identity needs that
+// identity to be linked to the account, else StartAgain.
+func (d *DB) BeginFamily(ctx context.Context, f broker.Family) error {
+	from, args := d.admitted(f.AccountID, f.Authn)
+	rows, err := d.exec(ctx, `INSERT INTO families (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
+		amr, acr, auth_time, epoch, generation, rotated_at, created_at, expires_at, ended_at, ended_by)
+		SELECT ?, ?, a.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, a.auth_epoch, ?, ?, ?, ?, ?, ?`+from+` ON CONFLICT (id) DO NOTHING`,
+		append([]any{f.ID, f.ClientID, f.SessionID, texts(f.Scopes), texts(f.Audience), string(f.Authn.Method), f.Authn.Connection,
+			f.Authn.Identity, texts(f.Authn.AMR), f.Authn.ACR, micros(f.Authn.AuthTime), f.Generation, micros(f.RotatedAt),
+			micros(f.CreatedAt), micros(f.ExpiresAt), micros(f.EndedAt), string(f.EndedBy)}, args...)...)
+	if err != nil || rows > 0 {
+		return err
+	}
+	// Nothing was inserted: a used code counts before a changed account, since it ends the family.
+	var id string
+	switch err := d.onWriter(ctx, &id, `SELECT id FROM families WHERE id = ?`, f.ID); {
+	case err == nil:
+		return broker.Conflict
+	case errors.Is(err, broker.NotFound):
+		return broker.StartAgain
+	default:
+		return err
+	}
+}
+
+// Family implements broker.Families.
+func (d *DB) Family(ctx context.Context, id string) (broker.Family, broker.Account, error) {
+	var r struct {
+		Family  familyRow  `gorm:"embedded"`
+		Account accountRow `gorm:"embedded;embeddedPrefix:a_"`
+	}
+	err := d.one(ctx, &r, `SELECT `+familyColumns+`, `+joinedAccount+` FROM families f JOIN accounts a ON a.id = f.account_id
+		WHERE f.id = ?`, id)
+	return toFamily(r.Family), toAccount(r.Account), err
+}
+
+// Rotate implements broker.Families. An expired family is not alive.
+func (d *DB) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
+	return ifNone(broker.Conflict)(d.exec(ctx, `UPDATE families SET generation = generation + 1, rotated_at = ?
+		WHERE id = ? AND generation = ? AND ended_at = 0 AND expires_at > ? AND EXISTS (
+			SELECT 1 FROM accounts a WHERE a.id = families.account_id AND a.auth_epoch = families.epoch AND NOT a.disabled)`,
+		micros(at), id, from, micros(at)))
+}
+
+// EndFamily implements broker.Families.
+func (d *DB) EndFamily(ctx context.Context, id string, why broker.Code, at time.Time) error {
+	_, err := d.exec(ctx, `UPDATE families SET ended_at = ?, ended_by = ? WHERE id = ? AND ended_at = 0`, micros(at), string(why), id)
+	return err
+}
+
+// EndFamilies implements broker.Families. An empty filter is refused: it would
+// end everybody's.
+func (d *DB) EndFamilies(ctx context.Context, f broker.FamilyFilter, why broker.Code, at time.Time) error {
+	where, args := []string{`ended_at = 0`}, []any{micros(at), string(why)}
+	for _, c := range []struct{ column, value string }{{"account_id", f.Account}, {"client_id", f.Client}, {"session_id", f.Session}} {
+		if c.value != "" {
+			where, args = append(where, c.column+` = ?`), append(args, c.value)
+		}
+	}
+	if len(where) == 1 {
+		return errors.New("storage: EndFamilies needs an account, a client or a session")
+	}
+	_, err := d.exec(ctx, `UPDATE families SET ended_at = ?, ended_by = ? WHERE `+strings.Join(where, ` AND `), args...)
+	return err
+}

@@ -1,0 +1,101 @@
+package gormdb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+
+	"gatehouse/broker"
+)
+
+// errInTransaction is a mistake of the caller: the effect could be rolled back,
+// and what was single-use would be there again.
+var errInTransaction = errors.New("storage: Take, Swap and Count have no place inside a transaction")
+
+// Put implements broker.Fleeting. It joins the transaction in ctx. What has
+// expired is as good as collected, here and below.
+func (d *DB) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
+	return ifNone(broker.Conflict)(d.exec(ctx, `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 0, ?)
+		ON CONFLICT (shelf, key) DO UPDATE SET value = excluded.value, n = 0, expires_at = excluded.expires_at
+		WHERE fleeting.expires_at <= ?`, shelf, key, filled(v), micros(expires), micros(d.now())))
+}
+
+type valueRow struct{ Value []byte }
+
+// Get implements broker.Fleeting.
+func (d *DB) Get(ctx context.Context, shelf, key string) ([]byte, error) {
+	var r valueRow
+	err := d.one(ctx, &r, `SELECT value FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ?`, shelf, key, micros(d.now()))
+	return r.Value, err
+}
+
+// Take implements broker.Fleeting.
+func (d *DB) Take(ctx context.Context, shelf, key string) ([]byte, error) {
+	if d.InTransaction(ctx) {
+		return nil, errInTransaction
+	}
+	var rows []valueRow
+	err := d.write(ctx, func(q *gorm.DB) error {
+		rows = nil
+		// Into a list, so that the rows are read to their end: SQLite commits there.
+		return q.Raw(`DELETE FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ? RETURNING value`,
+			shelf, key, micros(d.now())).Scan(&rows).Error
+	})
+	if errors.Is(err, errText) || err == nil && len(rows) == 0 {
+		return nil, broker.NotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rows[0].Value, nil
+}
+
+// Swap implements broker.Fleeting.
+func (d *DB) Swap(ctx context.Context, shelf, key string, old, v []byte) error {
+	if d.InTransaction(ctx) {
+		return errInTransaction
+	}
+	rows, err := d.exec(ctx, `UPDATE fleeting SET value = ? WHERE shelf = ? AND key = ? AND value = ? AND expires_at > ?`,
+		filled(v), shelf, key, filled(old), micros(d.now()))
+	switch {
+	case errors.Is(err, errText):
+		return broker.NotFound
+	case err != nil || rows > 0:
+		return err
+	}
+	if _, err := d.Get(ctx, shelf, key); err != nil {
+		return err
+	}
+	return broker.Conflict
+}
+
+// Count implements broker.Fleeting.
+func (d *DB) Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error) {
+	if d.InTransaction(ctx) {
+		return 0, errInTransaction
+	}
+	var rows []struct{ N int64 }
+	now := micros(d.now())
+	err := d.write(ctx, func(q *gorm.DB) error {
+		rows = nil
+		return q.Raw(`INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 1, ?)
+			ON CONFLICT (shelf, key) DO UPDATE SET
+				n = CASE WHEN fleeting.expires_at <= ? THEN 1 ELSE fleeting.n + 1 END,
+				expires_at = CASE WHEN fleeting.expires_at <= ? THEN excluded.expires_at ELSE fleeting.expires_at END
+			RETURNING n`, shelf, key, []byte{}, micros(expires), now, now).Scan(&rows).Error
+	})
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	return rows[0].N, nil
+}
+
+// filled keeps an empty value apart from NULL.
+func filled(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

@@ -1,0 +1,129 @@
+// Package gormdb keeps everything durable, and what is fleeting where there is no Redis, in SQLite or PostgreSQL.
+package gormdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// Options say which database to open, and what a DB needs beside it.
+type Options struct {
+	// URL is "sqlite:path" or "postgres://user:password@host/database?options".
+	URL string
+	// Pool is how many connections to hold open at most: all of them on
+	// PostgreSQL, the readers on SQLite, which has one writer beside them. 0 is 10.
+	Pool int
+	// Sealer seals secret columns. Without one nothing secret can be stored or read.
+	Sealer Sealer
+	// Pinned names the settings of a connection kind that never change once a
+	// connection was live. Where it is nil, none of them may.
+	Pinned func(kind string) []string
+	Now    func() time.Time // nil is time.Now
+	Log    *slog.Logger     // nil is slog.Default
+}
+
+// DB implements every durable port of package broker, and Fleeting. It is safe
+// for concurrent use. Text that is not UTF-8 or holds a NUL is RequestInvalid to
+// write and NotFound to look up; a moment is kept to the microsecond, in UTC.
+type DB struct {
+	writer   *gorm.DB
+	reader   *gorm.DB // the same as writer on PostgreSQL
+	pools    []*sql.DB
+	postgres bool
+	sealer   Sealer
+	pinned   func(kind string) []string
+	now      func() time.Time
+	log      *slog.Logger
+}
+
+// Open connects to the database; it neither migrates nor checks the schema, see
+// Migrate and Ready. Unavailable where the database does not answer.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	d := &DB{sealer: o.Sealer, pinned: o.Pinned, now: o.Now, log: o.Log}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	if d.log == nil {
+		d.log = slog.Default()
+	}
+	if o.Pool == 0 {
+		o.Pool = 10
+	}
+	if o.Pool < 0 {
+		return nil, errors.New("storage: the pool needs at least one connection")
+	}
+	kind, rest, _ := strings.Cut(o.URL, ":")
+	var err error
+	switch kind {
+	case "sqlite":
+		err = d.openSQLite(strings.TrimPrefix(rest, "//"), o.Pool)
+	case "postgres", "postgresql":
+		err = d.openPostgres(o.URL, o.Pool)
+	default:
+		return nil, errors.New(`storage: the database must be "sqlite:path" or "postgres://…"`)
+	}
+	if err == nil {
+		err = d.Ping(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// Ping answers nil while the database does.
+func (d *DB) Ping(ctx context.Context) error {
+	for _, p := range d.pools {
+		if err := p.PingContext(ctx); err != nil {
+			return fmt.Errorf("storage: the database: %w", explain(err))
+		}
+	}
+	return nil
+}
+
+// Close closes all connections. It waits for no transaction.
+func (d *DB) Close() error {
+	var errs []error
+	for _, p := range d.pools {
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Dialect is "sqlite" or "postgres".
+func (d *DB) Dialect() string {
+	if d.postgres {
+		return "postgres"
+	}
+	return "sqlite"
+}
+
+// Stats are those of the writers' pool and, on SQLite, of the readers'.
+func (d *DB) Stats() []sql.DBStats {
+	stats := make([]sql.DBStats, len(d.pools))
+	for i, p := range d.pools {
+		stats[i] = p.Stats()
+	}
+	return stats
+}
+
+// gormConfig leaves prepared statements to the drivers: both keep them per
+// connection (see statements.go for SQLite; pgx does it itself). gorm's own
+// PrepareStmt is per pool and binds a statement first met inside a transaction
+// to that transaction, so it prepares such a one again each time.
+func gormConfig() *gorm.Config {
+	return &gorm.Config{
+		SkipDefaultTransaction: true,
+		QueryFields:            true,           // name the columns, never *
+		Logger:                 logger.Discard, // it would write values into the log
+		DisableAutomaticPing:   true,
+	}
+}

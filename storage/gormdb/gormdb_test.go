@@ -1,0 +1,111 @@
+package gormdb_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+	"gatehouse/storage/gormdb"
+	"gatehouse/storage/storetest"
+)
+
+// place makes an empty database and returns its URL.
+type place func(t testing.TB) string
+
+func sqliteFile(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "gatehouse.db") }
+
+// postgresSchema makes a schema of its own on the server that the environment
+// names; deploy/check.sh starts one.
+func postgresSchema(t testing.TB) string {
+	t.Helper()
+	server := os.Getenv("GATEHOUSE_TEST_POSTGRES")
+	if server == "" {
+		t.Fatal("set GATEHOUSE_TEST_POSTGRES to the URL of a PostgreSQL server where tests may create schemas, or run deploy/check.sh")
+	}
+	pool, err := sql.Open("pgx", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := "t_" + strings.ToLower(broker.NewID())
+	if _, err := pool.Exec(`CREATE SCHEMA ` + schema); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := pool.Exec(`DROP SCHEMA ` + schema + ` CASCADE`); err != nil {
+			t.Error(err)
+		}
+		_ = pool.Close()
+	})
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("search_path", schema)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func keyring(t testing.TB) *seal.Keyring {
+	t.Helper()
+	k, err := seal.New(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// open opens what is at the URL, with a keyring of its own unless one is given.
+func open(t testing.TB, at string, o gormdb.Options) *gormdb.DB {
+	t.Helper()
+	o.URL = at
+	if o.Sealer == nil {
+		o.Sealer = keyring(t)
+	}
+	d, err := gormdb.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	if err := d.Migrate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func backend(d *gormdb.DB) storetest.Backend {
+	return storetest.Backend{
+		Atomic: d, Accounts: d, Identities: d, Sessions: d, Families: d, Clients: d, Connections: d, Consents: d,
+		Journal: d, Outbox: d, Keys: d, Marks: d, Leases: d, Fleeting: d,
+	}
+}
+
+func suite(t *testing.T, new place) {
+	for _, pool := range []int{0, 1} {
+		t.Run(fmt.Sprintf("pool %d", pool), func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T) storetest.Backend {
+				return backend(open(t, new(t), gormdb.Options{Pool: pool}))
+			})
+			storetest.Fleeting(t, func(t *testing.T) broker.Fleeting { return open(t, new(t), gormdb.Options{Pool: pool}) })
+		})
+	}
+}
+
+func TestSQLite(t *testing.T)   { suite(t, sqliteFile) }
+func TestPostgres(t *testing.T) { suite(t, postgresSchema) }
+
+// everywhere runs a test on both databases.
+func everywhere(t *testing.T, run func(t *testing.T, new place)) {
+	t.Run("SQLite", func(t *testing.T) { run(t, sqliteFile) })
+	t.Run("PostgreSQL", func(t *testing.T) { run(t, postgresSchema) })
+}

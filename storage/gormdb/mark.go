@@ -1,0 +1,33 @@
+package gormdb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// Mark implements broker.Marks.
+func (d *DB) Mark(ctx context.Context, kind, id string, expires time.Time) error {
+	return ifNone(broker.Conflict)(d.exec(ctx, `INSERT INTO marks (kind, id, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+		kind, id, micros(expires)))
+}
+
+// Marked implements broker.Marks.
+func (d *DB) Marked(ctx context.Context, kind, id string) (bool, error) {
+	var found string
+	err := d.one(ctx, &found, `SELECT id FROM marks WHERE kind = ? AND id = ?`, kind, id)
+	if errors.Is(err, broker.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Lease implements broker.Leases.
+func (d *DB) Lease(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
+	rows, err := d.exec(ctx, `INSERT INTO leases (name, holder, until) VALUES (?, ?, ?) ON CONFLICT (name)
+		DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE leases.holder = excluded.holder OR leases.until <= ?`,
+		name, holder, micros(until), micros(now))
+	return rows > 0, err
+}

@@ -1,0 +1,134 @@
+package gormdb
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Schema tells which versions meet.
+type Schema struct {
+	Database int64 // of the database; 0 for an empty one
+	Binary   int64 // that this binary brings
+	// Oldest is the oldest version that a binary may bring and still use the
+	// database. A migration that only adds leaves it alone; one that takes
+	// something away raises it ("floor" in table house), one release after the
+	// binaries stopped needing it. So N and N−1 run side by side.
+	Oldest int64
+}
+
+// Migrate brings the schema up to the binary's version. Replicas may start
+// together: on PostgreSQL an advisory lock lets one work while the others wait,
+// which needs a connection of its own session, so no pooler in transaction mode.
+func (d *DB) Migrate(ctx context.Context) error {
+	s, err := d.MigrationStatus(ctx)
+	if err != nil || s.Database >= s.Binary {
+		return err
+	}
+	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true)}
+	if d.postgres {
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 10))
+		if err != nil {
+			return fmt.Errorf("storage: migrate: %w", err)
+		}
+		dialect, options = goose.DialectPostgres, append(options, goose.WithSessionLocker(locker))
+	}
+	folder, err := fs.Sub(migrations, "migrations/"+d.Dialect())
+	if err != nil {
+		return fmt.Errorf("storage: migrate: %w", err)
+	}
+	provider, err := goose.NewProvider(dialect, d.pools[0], folder, options...)
+	if err != nil {
+		return fmt.Errorf("storage: migrate: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		// On SQLite another process may just have done it.
+		if s, again := d.MigrationStatus(ctx); again == nil && s.Database >= s.Binary {
+			return nil
+		}
+		return fmt.Errorf("storage: migrate: %w", explain(err))
+	}
+	return nil
+}
+
+// MigrationStatus reads the versions and changes nothing.
+func (d *DB) MigrationStatus(ctx context.Context) (Schema, error) {
+	var s Schema
+	files, err := fs.ReadDir(migrations, "migrations/"+d.Dialect())
+	if err != nil {
+		return s, fmt.Errorf("storage: the migrations: %w", err)
+	}
+	if s.Binary, err = goose.NumericComponent(files[len(files)-1].Name()); err != nil {
+		return s, fmt.Errorf("storage: the migrations: %w", err)
+	}
+	catalog := `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('goose_db_version', 'house')`
+	if d.postgres {
+		catalog = `SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name IN ('goose_db_version', 'house')`
+	}
+	var tables int
+	if err := d.onWriter(ctx, &tables, catalog); err != nil || tables < 2 {
+		return s, err
+	}
+	if err := d.onWriter(ctx, &s.Database, `SELECT max(version_id) FROM goose_db_version WHERE is_applied`); err != nil {
+		return s, err
+	}
+	var floor struct{ Value []byte }
+	if err := d.onWriter(ctx, &floor, `SELECT value FROM house WHERE id = 'floor'`); err != nil {
+		return s, fmt.Errorf("storage: the oldest version of the schema: %w", err)
+	}
+	s.Oldest, err = strconv.ParseInt(string(floor.Value), 10, 64)
+	return s, err
+}
+
+// Ready answers nil where this binary and the schema fit, else one error that
+// says what to do.
+func (d *DB) Ready(ctx context.Context) error {
+	s, err := d.MigrationStatus(ctx)
+	switch {
+	case err != nil:
+		return err
+	case s.Database == 0:
+		return errors.New("storage: the database is empty: run `gatehouse migrate`")
+	case s.Database < s.Binary:
+		return fmt.Errorf("storage: the database has schema version %d and this gatehouse needs %d: run `gatehouse migrate`", s.Database, s.Binary)
+	case s.Oldest > s.Binary:
+		return fmt.Errorf("storage: the database has schema version %d, which a gatehouse of schema version %d (this one) can no longer use: "+
+			"install a newer gatehouse", s.Database, s.Binary)
+	}
+	return nil
+}
+
+// ClockSkew is how far the database's clock is from ours (positive: it is ahead),
+// at least: what the question itself took is given the benefit of the doubt. On
+// SQLite there is one clock. This is the one place that asks SQL for the time.
+func (d *DB) ClockSkew(ctx context.Context) (time.Duration, error) {
+	if !d.postgres {
+		return 0, nil
+	}
+	var us int64
+	before := d.now()
+	err := d.one(ctx, &us, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`)
+	after := d.now()
+	if err != nil {
+		return 0, err
+	}
+	theirs := time.UnixMicro(us)
+	switch {
+	case theirs.Before(before):
+		return theirs.Sub(before), nil
+	case theirs.After(after):
+		return theirs.Sub(after), nil
+	default:
+		return 0, nil
+	}
+}

@@ -1,0 +1,32 @@
+package gormdb
+
+import (
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+)
+
+func (d *DB) openPostgres(url string, size int) error {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		// The cause may quote the URL, and with it the password.
+		return errors.New("storage: the PostgreSQL URL does not parse: check its host, its options, and that user and password are percent-encoded")
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "gatehouse"
+	}
+	pool := stdlib.OpenDB(*config)
+	pool.SetMaxOpenConns(size)
+	pool.SetMaxIdleConns(size)
+	// After a fail-over no connection stays with the old server for good.
+	pool.SetConnMaxLifetime(30 * time.Minute)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	d.pools, d.postgres = append(d.pools, pool), true
+	d.writer, err = gorm.Open(postgres.New(postgres.Config{Conn: pool}), gormConfig())
+	d.reader = d.writer
+	return err
+}

@@ -1,0 +1,116 @@
+package gormdb
+
+import (
+	"context"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// authnRow is how a session or family was authenticated.
+type authnRow struct {
+	Method     string
+	Connection string
+	Identity   string
+	AMR        texts `gorm:"column:amr"`
+	ACR        string
+	AuthTime   int64
+	Epoch      int64
+}
+
+func toAuthn(r authnRow) broker.Authn {
+	return broker.Authn{
+		Method: broker.Method(r.Method), Connection: r.Connection, Identity: r.Identity, AMR: r.AMR, ACR: r.ACR,
+		AuthTime: moment(r.AuthTime), Epoch: r.Epoch,
+	}
+}
+
+type sessionRow struct {
+	ID        string
+	AccountID string
+	Authn     authnRow `gorm:"embedded"`
+	UserAgent string
+	Address   string
+	Created   int64 `gorm:"column:created_at"`
+	Expires   int64 `gorm:"column:expires_at"`
+	Ended     int64 `gorm:"column:ended_at"`
+}
+
+const sessionColumns = `s.id, s.account_id, s.method, s.connection, s.identity, s.amr, s.acr, s.auth_time, s.epoch,
+	s.user_agent, s.address, s.created_at, s.expires_at, s.ended_at`
+
+func toSession(r sessionRow) broker.Session {
+	return broker.Session{
+		ID: r.ID, AccountID: r.AccountID, Authn: toAuthn(r.Authn), UserAgent: r.UserAgent, Address: r.Address,
+		CreatedAt: moment(r.Created), ExpiresAt: moment(r.Expires), EndedAt: moment(r.Ended),
+	}
+}
+
+// admitted is the end of an INSERT … SELECT that may only happen while the
+// account is enabled and at the epoch of the proof (SECURITY.md I5) and, for one
+// born of an identity, while that is linked: the row is locked, so that an
+// Unlink waits and then sees what was born.
+//
+// An epoch that rises at the same moment needs no lock: what was born just
+// before carries the old epoch and is dead by comparison.
+func (d *DB) admitted(account string, n broker.Authn) (string, []any) {
+	query, args := ` FROM accounts a WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled`, []any{account, n.Epoch}
+	if n.Identity == "" {
+		return query, args
+	}
+	return query + ` AND EXISTS (SELECT 1 FROM identities i WHERE i.id = ? AND i.account_id = a.id` + d.lock(" FOR KEY SHARE") + `)`,
+		append(args, n.Identity)
+}
+
+// lock is the locking clause on PostgreSQL. SQLite has one writer and needs none.
+func (d *DB) lock(clause string) string {
+	if d.postgres {
+		return clause
+	}
+	return ""
+}
+
+// CreateSession implements broker.Sessions. A session of an identity needs that
+// identity to be linked to the account, else StartAgain.
+func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session) error {
+	from, args := d.admitted(s.AccountID, s.Authn)
+	return ifNone(broker.StartAgain)(d.exec(ctx, `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr,
+		auth_time, epoch, user_agent, address, created_at, expires_at, ended_at)
+		SELECT ?, ?, a.id, ?, ?, ?, ?, ?, ?, a.auth_epoch, ?, ?, ?, ?, ?`+from,
+		append([]any{s.ID, hash, string(s.Authn.Method), s.Authn.Connection, s.Authn.Identity, texts(s.Authn.AMR), s.Authn.ACR,
+			micros(s.Authn.AuthTime), clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt)}, args...)...))
+}
+
+// Session implements broker.Sessions.
+func (d *DB) Session(ctx context.Context, hashes []string) (broker.Session, broker.Account, error) {
+	if len(hashes) == 0 {
+		return broker.Session{}, broker.Account{}, broker.NotFound
+	}
+	var r struct {
+		Session sessionRow `gorm:"embedded"`
+		Account accountRow `gorm:"embedded;embeddedPrefix:a_"`
+	}
+	err := d.one(ctx, &r, `SELECT `+sessionColumns+`, `+joinedAccount+` FROM sessions s JOIN accounts a ON a.id = s.account_id
+		WHERE s.hash IN ? LIMIT 1`, hashes)
+	return toSession(r.Session), toAccount(r.Account), err
+}
+
+// SessionByID implements broker.Sessions; NotFound.
+func (d *DB) SessionByID(ctx context.Context, id string) (broker.Session, error) {
+	var r sessionRow
+	err := d.one(ctx, &r, `SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ?`, id)
+	return toSession(r), err
+}
+
+// SessionsOf implements broker.Sessions, the newest first, ended and expired ones too.
+func (d *DB) SessionsOf(ctx context.Context, account string) ([]broker.Session, error) {
+	var rows []sessionRow
+	err := d.all(ctx, &rows, `SELECT `+sessionColumns+` FROM sessions s WHERE s.account_id = ? ORDER BY s.created_at DESC, s.id`, account)
+	return each(rows, toSession), err
+}
+
+// EndSession implements broker.Sessions.
+func (d *DB) EndSession(ctx context.Context, id string, at time.Time) error {
+	_, err := d.exec(ctx, `UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at = 0`, micros(at), id)
+	return err
+}

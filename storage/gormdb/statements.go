@@ -1,0 +1,122 @@
+package gormdb
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"maps"
+	"strings"
+	"unicode/utf8"
+)
+
+// statements makes connections that keep their prepared statements, inside and
+// outside of transactions: SQLite compiles a statement in more time than it
+// takes to run it. It also refuses text that PostgreSQL would refuse.
+type statements struct{ driver.Connector }
+
+func (s statements) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := s.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	full, ok := c.(conn)
+	if !ok {
+		return nil, errors.Join(errors.New("storage: the SQLite driver has changed"), c.Close())
+	}
+	return &keeping{conn: full, kept: map[string]driver.Stmt{}}, nil
+}
+
+// conn is what the driver's connections can do.
+type conn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.SessionResetter
+	driver.Validator
+}
+
+// keeping is one connection; database/sql never uses it twice at a time.
+type keeping struct {
+	conn
+	kept map[string]driver.Stmt
+}
+
+// keepAtMost bounds the statements of a connection; we have about a hundred.
+const keepAtMost = 200
+
+// errText is what PostgreSQL calls 22021: not UTF-8, or with a NUL.
+var errText = errors.New("text that is not UTF-8 or holds a NUL")
+
+func (k *keeping) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	s, err := k.take(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	defer k.keep(query, s)
+	return s.(driver.StmtExecContext).ExecContext(ctx, args)
+}
+
+func (k *keeping) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	s, err := k.take(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.(driver.StmtQueryContext).QueryContext(ctx, args)
+	if err != nil {
+		k.keep(query, s)
+		return nil, err
+	}
+	return &keptRows{rows, func() { k.keep(query, s) }}, nil
+}
+
+// take lends a statement: while its rows are open, the same query gets another.
+func (k *keeping) take(ctx context.Context, query string, args []driver.NamedValue) (driver.Stmt, error) {
+	for _, a := range args {
+		if t, ok := a.Value.(string); ok && !storable(t) {
+			return nil, errText
+		}
+	}
+	if s, ok := k.kept[query]; ok {
+		delete(k.kept, query)
+		return s, nil
+	}
+	return k.PrepareContext(ctx, query)
+}
+
+func (k *keeping) keep(query string, s driver.Stmt) {
+	if _, twice := k.kept[query]; twice {
+		_ = s.Close()
+		return
+	}
+	for old := range maps.Keys(k.kept) {
+		if len(k.kept) < keepAtMost {
+			break
+		}
+		_ = k.kept[old].Close()
+		delete(k.kept, old)
+	}
+	k.kept[query] = s
+}
+
+func (k *keeping) Close() error {
+	for _, s := range k.kept {
+		_ = s.Close()
+	}
+	clear(k.kept)
+	return k.conn.Close()
+}
+
+type keptRows struct {
+	driver.Rows
+	back func()
+}
+
+func (r *keptRows) Close() error {
+	err := r.Rows.Close()
+	r.back()
+	return err
+}
+
+func storable(s string) bool {
+	return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
+}

@@ -1,0 +1,148 @@
+// Package redisdb keeps what is fleeting in Redis: one round trip per call.
+package redisdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"gatehouse/broker"
+)
+
+// prefix keeps our keys apart from those of others in the same database.
+const prefix = "gatehouse:"
+
+// Options say which server to use.
+type Options struct {
+	// URL is "redis://user:password@host:port/db", "rediss://…" for TLS, or
+	// "unix:///path/to/socket".
+	URL string
+	// Pool is how many connections to hold at most; 0 is 10 for each processor.
+	Pool int
+	Now  func() time.Time // nil is time.Now
+}
+
+// DB implements broker.Fleeting. Errors of the connection are Unavailable; a
+// call that ended in one may have had its effect.
+type DB struct {
+	client *redis.Client
+	now    func() time.Time
+	swap   *redis.Script
+	count  *redis.Script
+}
+
+// Open connects to the server; Unavailable where it does not answer.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	options, err := redis.ParseURL(o.URL)
+	if err != nil {
+		// The cause may quote the URL, and with it the password.
+		return nil, errors.New("storage: the Redis URL does not parse: it must look like redis://user:password@host:6379/0, user and password percent-encoded")
+	}
+	options.PoolSize = o.Pool
+	// A repeated Take or Count whose first answer was lost would answer wrongly.
+	options.MaxRetries = -1
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	d := &DB{client: redis.NewClient(options), now: o.Now, swap: redis.NewScript(swapScript), count: redis.NewScript(countScript)}
+	if err := d.client.Ping(ctx).Err(); err != nil {
+		return nil, errors.Join(unavailable(err), d.Close())
+	}
+	return d, nil
+}
+
+// Close closes all connections.
+func (d *DB) Close() error { return d.client.Close() }
+
+// Ping answers nil while the server does.
+func (d *DB) Ping(ctx context.Context) error { return unavailable(d.client.Ping(ctx).Err()) }
+
+// CheckPolicy refuses a server that may forget what has not expired: a replay
+// mark or a spent code that was evicted is open again.
+func (d *DB) CheckPolicy(ctx context.Context) error {
+	info, err := d.client.InfoMap(ctx, "memory").Result()
+	if err != nil {
+		return unavailable(err)
+	}
+	if policy := info["Memory"]["maxmemory_policy"]; policy != "noeviction" {
+		return fmt.Errorf("storage: Redis has maxmemory-policy %q and would forget live logins and codes when it is full: "+
+			"set maxmemory-policy noeviction, or give Gatehouse a Redis of its own", policy)
+	}
+	return nil
+}
+
+// Put implements broker.Fleeting.
+func (d *DB) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
+	err := d.client.SetArgs(ctx, name(shelf, key), v, redis.SetArgs{Mode: "NX", TTL: d.left(expires)}).Err()
+	if errors.Is(err, redis.Nil) {
+		return broker.Conflict
+	}
+	return unavailable(err)
+}
+
+// Get implements broker.Fleeting.
+func (d *DB) Get(ctx context.Context, shelf, key string) ([]byte, error) {
+	return found(d.client.Get(ctx, name(shelf, key)).Bytes())
+}
+
+// Take implements broker.Fleeting.
+func (d *DB) Take(ctx context.Context, shelf, key string) ([]byte, error) {
+	return found(d.client.GetDel(ctx, name(shelf, key)).Bytes())
+}
+
+// Swap implements broker.Fleeting.
+func (d *DB) Swap(ctx context.Context, shelf, key string, old, v []byte) error {
+	answer, err := d.swap.Run(ctx, d.client, []string{name(shelf, key)}, old, v).Int()
+	switch {
+	case err != nil:
+		return unavailable(err)
+	case answer < 0:
+		return broker.NotFound
+	case answer == 0:
+		return broker.Conflict
+	}
+	return nil
+}
+
+const swapScript = `local v = redis.call('GET', KEYS[1])
+if not v then return -1 end
+if v ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+return 1`
+
+// Count implements broker.Fleeting.
+func (d *DB) Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error) {
+	n, err := d.count.Run(ctx, d.client, []string{name(shelf, key)}, d.left(expires).Milliseconds()).Int64()
+	return n, unavailable(err)
+}
+
+const countScript = `local n = redis.call('INCR', KEYS[1])
+if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return n`
+
+// name puts the length of the shelf before it, so that no two pairs share a key.
+func name(shelf, key string) string {
+	return fmt.Sprintf("%s%d:%s:%s", prefix, len(shelf), shelf, key)
+}
+
+// left is what remains by our clock; the server's own is never asked.
+func (d *DB) left(expires time.Time) time.Duration {
+	return max(expires.Sub(d.now()).Round(time.Millisecond), time.Millisecond)
+}
+
+func found(v []byte, err error) ([]byte, error) {
+	if errors.Is(err, redis.Nil) {
+		return nil, broker.NotFound
+	}
+	return v, unavailable(err)
+}
+
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return broker.Unavailable.Because(fmt.Errorf("redis: %w", err))
+}

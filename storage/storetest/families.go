@@ -1,0 +1,144 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+func familyTests() []test {
+	return append(rotateTests(), []test{
+		{"a family comes back with its account", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			f := family(t, b, newFamily(a))
+			gotF, gotA, err := b.Families.Family(within(t), f.ID)
+			ok(t, err)
+			same(t, gotF, f)
+			same(t, gotA, a)
+		}},
+		{"an unknown family is NotFound", func(t *testing.T, b Backend) {
+			_, _, err := b.Families.Family(within(t), "nothing")
+			answers(t, err, broker.NotFound)
+		}},
+		{"A5: a second family of one id is Conflict, also after the first ended or its account changed", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			f := family(t, b, newFamily(a))
+			answers(t, b.Families.BeginFamily(within(t), f), broker.Conflict)
+			ok(t, b.Families.EndFamily(within(t), f.ID, broker.CodeReused, moment()))
+			answers(t, b.Families.BeginFamily(within(t), f), broker.Conflict)
+			a.AuthEpoch = 4
+			ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
+			answers(t, b.Families.BeginFamily(within(t), f), broker.Conflict)
+		}},
+		{"I5: no family is born of a disabled, unknown or changed account", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			f := newFamily(a)
+			f.Authn.Epoch = 2
+			answers(t, b.Families.BeginFamily(within(t), f), broker.StartAgain)
+			f = newFamily(broker.Account{ID: "nobody", AuthEpoch: 3})
+			answers(t, b.Families.BeginFamily(within(t), f), broker.StartAgain)
+			f = newFamily(a)
+			a.Disabled = true
+			ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
+			answers(t, b.Families.BeginFamily(within(t), f), broker.StartAgain)
+		}},
+		{"a family ends once; the first reason stays", func(t *testing.T, b Backend) {
+			f := family(t, b, newFamily(account(t, b)))
+			at := moment().Add(time.Minute)
+			ok(t, b.Families.EndFamily(within(t), f.ID, broker.TokenReused, at))
+			ok(t, b.Families.EndFamily(within(t), f.ID, broker.Revoked, at.Add(time.Minute)))
+			ok(t, b.Families.EndFamilies(within(t), broker.FamilyFilter{Account: f.AccountID}, broker.Revoked, at.Add(time.Minute)))
+			ok(t, b.Families.EndFamily(within(t), "nothing", broker.Revoked, at))
+			f.EndedAt, f.EndedBy = at, broker.TokenReused
+			ended, _, err := b.Families.Family(within(t), f.ID)
+			ok(t, err)
+			same(t, ended, f)
+		}},
+		{"families end by account, client, session, and by all that is asked together", endFamilies},
+		{"ending the families of nothing in particular is refused", func(t *testing.T, b Backend) {
+			f := family(t, b, newFamily(account(t, b)))
+			if b.Families.EndFamilies(within(t), broker.FamilyFilter{}, broker.Revoked, moment()) == nil {
+				t.Fatal("an empty filter was taken")
+			}
+			alive(t, b, f.ID, true)
+		}},
+	}...)
+}
+
+func rotateTests() []test {
+	return []test{
+		{"A6: rotating makes the next generation live, once", func(t *testing.T, b Backend) {
+			f := family(t, b, newFamily(account(t, b)))
+			at := moment().Add(time.Hour)
+			ok(t, b.Families.Rotate(within(t), f.ID, 0, at))
+			answers(t, b.Families.Rotate(within(t), f.ID, 0, at), broker.Conflict)
+			answers(t, b.Families.Rotate(within(t), f.ID, 2, at), broker.Conflict)
+			ok(t, b.Families.Rotate(within(t), f.ID, 1, at.Add(time.Hour)))
+			f.Generation, f.RotatedAt = 2, at.Add(time.Hour)
+			rotated, _, err := b.Families.Family(within(t), f.ID)
+			ok(t, err)
+			same(t, rotated, f)
+		}},
+		{"A6: an ended, expired or unknown family does not rotate", func(t *testing.T, b Backend) {
+			f := family(t, b, newFamily(account(t, b)))
+			answers(t, b.Families.Rotate(within(t), f.ID, 0, f.ExpiresAt), broker.Conflict)
+			ok(t, b.Families.EndFamily(within(t), f.ID, broker.TokenReused, moment()))
+			answers(t, b.Families.Rotate(within(t), f.ID, 0, moment()), broker.Conflict)
+			answers(t, b.Families.Rotate(within(t), "nothing", 0, moment()), broker.Conflict)
+		}},
+		{"I5: a family of a disabled or changed account does not rotate", func(t *testing.T, b Backend) {
+			for _, change := range []func(*broker.Account){
+				func(a *broker.Account) { a.AuthEpoch++ },
+				func(a *broker.Account) { a.Disabled = true },
+			} {
+				a := account(t, b)
+				f := family(t, b, newFamily(a))
+				change(&a)
+				ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
+				answers(t, b.Families.Rotate(within(t), f.ID, 0, moment()), broker.Conflict)
+			}
+		}},
+	}
+}
+
+func endFamilies(t *testing.T, b Backend) {
+	a, other := account(t, b), account(t, b)
+	make4 := func() (f [4]broker.Family) {
+		for i := range f {
+			f[i] = newFamily(a)
+			f[i].ClientID, f[i].SessionID = "app1", "s1"
+		}
+		f[1].ClientID, f[2].SessionID = "app2", "s2"
+		f[3].AccountID = other.ID
+		for i := range f {
+			family(t, b, f[i])
+		}
+		return f
+	}
+	for _, c := range []struct {
+		filter broker.FamilyFilter
+		live   [4]bool
+	}{
+		{broker.FamilyFilter{Account: a.ID}, [4]bool{false, false, false, true}},
+		{broker.FamilyFilter{Client: "app2"}, [4]bool{true, false, true, true}},
+		{broker.FamilyFilter{Session: "s2"}, [4]bool{true, true, false, true}},
+		{broker.FamilyFilter{Account: a.ID, Client: "app1"}, [4]bool{false, true, false, true}},
+		{broker.FamilyFilter{Account: a.ID, Client: "app1", Session: "s1"}, [4]bool{false, true, true, true}},
+	} {
+		f := make4()
+		ok(t, b.Families.EndFamilies(within(t), c.filter, broker.Revoked, moment()))
+		for i := range f {
+			alive(t, b, f[i].ID, c.live[i])
+		}
+	}
+}
+
+func alive(t *testing.T, b Backend, id string, want bool) {
+	t.Helper()
+	f, _, err := b.Families.Family(within(t), id)
+	ok(t, err)
+	if f.EndedAt.IsZero() != want {
+		t.Fatalf("family %s alive: %v, want %v", id, !want, want)
+	}
+}

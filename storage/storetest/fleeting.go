@@ -1,0 +1,146 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// Fleeting proves a backend of broker.Fleeting. It plays now, since Redis has a
+// clock of its own.
+func Fleeting(t *testing.T, open func(t *testing.T) broker.Fleeting) {
+	f := open(t)
+	for _, c := range []struct {
+		name string
+		run  func(t *testing.T, f broker.Fleeting)
+	}{
+		{"a value comes back as it was put, whatever its bytes", func(t *testing.T, f broker.Fleeting) {
+			for _, v := range [][]byte{[]byte("ż"), {}, {0, 0xff, 0}, bytes.Repeat([]byte("x"), 100_000)} {
+				key := broker.NewID()
+				ok(t, f.Put(within(t), "shelf", key, v, soon()))
+				if back := got(f.Get(within(t), "shelf", key))(t); !bytes.Equal(back, v) {
+					t.Fatalf("put %d bytes, got %d", len(v), len(back))
+				}
+			}
+		}},
+		{"put creates; a key that stands is Conflict and keeps its value", func(t *testing.T, f broker.Fleeting) {
+			key := broker.NewID()
+			ok(t, f.Put(within(t), "shelf", key, []byte("a"), soon()))
+			answers(t, f.Put(within(t), "shelf", key, []byte("a"), soon()), broker.Conflict)
+			answers(t, f.Put(within(t), "shelf", key, []byte("b"), soon()), broker.Conflict)
+			same(t, got(f.Get(within(t), "shelf", key))(t), []byte("a"))
+		}},
+		{"shelves do not share keys, however they are written", func(t *testing.T, f broker.Fleeting) {
+			ok(t, f.Put(within(t), "a:b", "c", nil, soon()))
+			for _, other := range [][2]string{{"a", "b:c"}, {"a:b:c", ""}, {"", "a:b:c"}, {"A:B", "c"}} {
+				_, err := f.Get(within(t), other[0], other[1])
+				answers(t, err, broker.NotFound)
+			}
+		}},
+		{"what is not there is NotFound to get, take and swap", func(t *testing.T, f broker.Fleeting) {
+			_, err := f.Get(within(t), "shelf", "nothing")
+			answers(t, err, broker.NotFound)
+			_, err = f.Take(within(t), "shelf", "nothing")
+			answers(t, err, broker.NotFound)
+			answers(t, f.Swap(within(t), "shelf", "nothing", nil, nil), broker.NotFound)
+		}},
+		{"I4: a second take answers NotFound, and the key is free again", func(t *testing.T, f broker.Fleeting) {
+			key := broker.NewID()
+			ok(t, f.Put(within(t), "shelf", key, []byte("a"), soon()))
+			same(t, got(f.Take(within(t), "shelf", key))(t), []byte("a"))
+			_, err := f.Take(within(t), "shelf", key)
+			answers(t, err, broker.NotFound)
+			ok(t, f.Put(within(t), "shelf", key, []byte("b"), soon()))
+		}},
+		{"a swap writes over exactly the old value", func(t *testing.T, f broker.Fleeting) {
+			key := broker.NewID()
+			ok(t, f.Put(within(t), "shelf", key, nil, soon()))
+			ok(t, f.Swap(within(t), "shelf", key, nil, []byte{0, 1}))
+			answers(t, f.Swap(within(t), "shelf", key, nil, []byte("c")), broker.Conflict)
+			answers(t, f.Swap(within(t), "shelf", key, []byte{0}, []byte("c")), broker.Conflict)
+			ok(t, f.Swap(within(t), "shelf", key, []byte{0, 1}, []byte{}))
+			if v := got(f.Get(within(t), "shelf", key))(t); len(v) != 0 {
+				t.Fatalf("got %q", v)
+			}
+		}},
+		{"what has expired may be put anew, and a swap does not prolong it", expiring},
+		{"I4: of many who take at once, one gets the value", func(t *testing.T, f broker.Fleeting) {
+			for range 10 {
+				key := broker.NewID()
+				ok(t, f.Put(within(t), "shelf", key, []byte("v"), soon()))
+				oneWinner(t, race(crowd, func(int) error { _, err := f.Take(within(t), "shelf", key); return err }), broker.NotFound)
+			}
+		}},
+		{"of many who put at once, one does; of many who swap at once, one does", func(t *testing.T, f broker.Fleeting) {
+			key := broker.NewID()
+			oneWinner(t, race(crowd, func(int) error { return f.Put(within(t), "shelf", key, []byte("v"), soon()) }), broker.Conflict)
+			oneWinner(t, race(crowd, func(i int) error {
+				return f.Swap(within(t), "shelf", key, []byte("v"), fmt.Append(nil, i))
+			}), broker.Conflict)
+		}},
+		{"E2: of many who count at once, nobody's count is lost", counting},
+		{"a cancelled context has no effect and is Unavailable", func(t *testing.T, f broker.Fleeting) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			key := broker.NewID()
+			err := f.Put(ctx, "shelf", key, nil, soon())
+			answers(t, err, broker.Unavailable)
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("error %v hides its cause", err)
+			}
+			_, err = f.Get(within(t), "shelf", key)
+			answers(t, err, broker.NotFound)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.run(t, f) })
+	}
+}
+
+func soon() time.Time { return time.Now().Add(time.Minute) }
+
+func expiring(t *testing.T, f broker.Fleeting) {
+	key := broker.NewID()
+	ok(t, f.Put(within(t), "shelf", key, []byte("a"), time.Now().Add(300*time.Millisecond)))
+	ok(t, f.Swap(within(t), "shelf", key, []byte("a"), []byte("b")))
+	if _, err := f.Count(within(t), "counter", key, time.Now().Add(300*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(patience)
+	for f.Put(within(t), "shelf", key, []byte("c"), soon()) != nil {
+		if time.Now().After(deadline) {
+			t.Fatal("it never expired")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	same(t, got(f.Get(within(t), "shelf", key))(t), []byte("c"))
+	for got(f.Count(within(t), "counter", key, soon()))(t) != 1 {
+		if time.Now().After(deadline) {
+			t.Fatal("the counter never began again")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func counting(t *testing.T, f broker.Fleeting) {
+	key := broker.NewID()
+	counts := make([]int64, crowd)
+	for _, err := range race(crowd, func(i int) (err error) {
+		counts[i], err = f.Count(within(t), "counter", key, soon())
+		return err
+	}) {
+		ok(t, err)
+	}
+	slices.Sort(counts)
+	for i, n := range counts {
+		if n != int64(i+1) {
+			t.Fatalf("counted %v", counts)
+		}
+	}
+	same(t, got(f.Count(within(t), "counter", broker.NewID(), soon()))(t), int64(1))
+}

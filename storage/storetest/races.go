@@ -1,0 +1,189 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// crowd is how many do the same at once.
+const crowd = 50
+
+func raceTests() []test {
+	return []test{
+		{"A5: of many who redeem one code at once, one gets a family", func(t *testing.T, b Backend) {
+			for range 10 {
+				f := newFamily(account(t, b))
+				oneWinner(t, race(crowd, func(int) error { return b.Families.BeginFamily(within(t), f) }), broker.Conflict)
+			}
+		}},
+		{"A5: the same inside transactions that write more", func(t *testing.T, b Backend) {
+			f := newFamily(account(t, b))
+			oneWinner(t, race(crowd, func(int) error {
+				return b.Atomic.Atomic(within(t), func(ctx context.Context) error {
+					if err := b.Families.BeginFamily(ctx, f); err != nil {
+						return err
+					}
+					return b.Journal.Record(ctx, broker.Event{Account: f.ID})
+				})
+			}), broker.Conflict)
+			same(t, len(got(b.Journal.Events(within(t), broker.EventFilter{Account: f.ID}))(t)), 1)
+		}},
+		{"A6: of many who refresh at once, one rotates", func(t *testing.T, b Backend) {
+			f := family(t, b, newFamily(account(t, b)))
+			for g := range int64(10) {
+				oneWinner(t, race(crowd, func(int) error { return b.Families.Rotate(within(t), f.ID, g, moment()) }), broker.Conflict)
+			}
+		}},
+		{"C16: of many who link one identity at once, one does", func(t *testing.T, b Backend) {
+			i := identity(t, b, account(t, b))
+			i.Subject = broker.NewID()
+			oneWinner(t, race(20, func(int) error {
+				mine := i
+				mine.ID, mine.AccountID = broker.NewID(), account(t, b).ID
+				return b.Identities.Link(within(t), mine)
+			}), broker.Conflict)
+		}},
+		{"of many who create one account at once, one does", func(t *testing.T, b Backend) {
+			email := broker.NewID()
+			oneWinner(t, race(20, func(int) error {
+				return b.Accounts.CreateAccount(within(t), broker.Account{ID: broker.NewID(), Email: email})
+			}), broker.Conflict)
+		}},
+		{"of many who change an account of one epoch at once, one does", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			a.AuthEpoch++
+			oneWinner(t, race(20, func(int) error { return b.Accounts.ChangeAccount(within(t), a, 3) }), broker.Conflict)
+		}},
+		{"of many who create one connection at once, nobody moves it", func(t *testing.T, b Backend) {
+			id := "c-" + broker.NewID()
+			oneWinner(t, race(20, func(int) error {
+				return b.Connections.PutConnection(within(t), broker.Connection{ID: id, State: broker.Live, Issuer: broker.NewID()})
+			}), broker.Conflict)
+		}},
+		{"a connection is not deleted under an identity that is being linked", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			for range 10 {
+				c := connection(t, b)
+				i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: c.ID, Issuer: "i", Subject: broker.NewID()}
+				errs := race(2, func(n int) error {
+					if n == 0 {
+						return b.Connections.DeleteConnection(within(t), c.ID)
+					}
+					return b.Identities.Link(within(t), i)
+				})
+				if (errs[0] == nil) == (errs[1] == nil) {
+					t.Fatalf("delete %v, link %v: want exactly one", errs[0], errs[1])
+				}
+			}
+		}},
+		{"I5: what is born while the epoch rises is of the old epoch, and nothing is born of it afterwards", birthAgainstEpoch},
+		{"nothing born of an identity outlives its unlinking", birthAgainstUnlink},
+		{"G6: a crowd of one user's transactions, each with reads inside, comes through", crowdOfTransactions},
+	}
+}
+
+func birthAgainstEpoch(t *testing.T, b Backend) {
+	for range 5 {
+		a := account(t, b)
+		var changed atomic.Bool
+		errs := race(crowd, func(i int) error {
+			if i == crowd/2 {
+				next := a
+				next.AuthEpoch++
+				err := b.Accounts.ChangeAccount(within(t), next, 3)
+				changed.Store(true)
+				return err
+			}
+			late := changed.Load()
+			err := b.Sessions.CreateSession(within(t), broker.NewID(), broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: authn(a)})
+			if err == nil && late {
+				return errors.New("born after the change")
+			}
+			if errors.Is(err, broker.StartAgain) {
+				return nil
+			}
+			return err
+		})
+		for _, err := range errs {
+			ok(t, err)
+		}
+		for _, s := range got(b.Sessions.SessionsOf(within(t), a.ID))(t) {
+			if s.Authn.Epoch != 3 {
+				t.Fatalf("a session of the proof at epoch 3 claims epoch %d", s.Authn.Epoch)
+			}
+		}
+	}
+}
+
+func birthAgainstUnlink(t *testing.T, b Backend) {
+	for range 10 {
+		a := account(t, b)
+		i := identity(t, b, a)
+		errs := race(20, func(n int) error {
+			if n == 10 {
+				return b.Identities.Unlink(within(t), i.ID, moment())
+			}
+			f := newFamily(a)
+			f.Authn.Identity = i.ID
+			// A transaction that takes its time is the dangerous one.
+			err := b.Atomic.Atomic(within(t), func(ctx context.Context) error {
+				if err := b.Families.BeginFamily(ctx, f); err != nil {
+					return err
+				}
+				if err := b.Sessions.CreateSession(ctx, f.ID, broker.Session{ID: f.ID, AccountID: a.ID, Authn: f.Authn}); err != nil {
+					return err
+				}
+				return b.Journal.Record(ctx, broker.Event{Account: a.ID, Session: f.ID})
+			})
+			if errors.Is(err, broker.StartAgain) {
+				return nil
+			}
+			return err
+		})
+		for _, err := range errs {
+			ok(t, err)
+		}
+		for _, s := range got(b.Sessions.SessionsOf(within(t), a.ID))(t) {
+			if s.EndedAt.IsZero() {
+				t.Fatal("a session outlived the identity it was born of")
+			}
+			alive(t, b, s.ID, false)
+		}
+	}
+}
+
+func crowdOfTransactions(t *testing.T, b Backend) {
+	a := account(t, b)
+	i := identity(t, b, a)
+	for _, err := range race(64, func(int) error {
+		return b.Atomic.Atomic(within(t), func(ctx context.Context) error {
+			if _, _, err := b.Identities.Identity(ctx, i.Connection, i.Issuer, i.Subject); err != nil {
+				return err
+			}
+			if _, err := b.Connections.Connection(ctx, i.Connection); err != nil {
+				return err
+			}
+			if _, err := b.Fleeting.Get(ctx, "shelf", "nothing"); !errors.Is(err, broker.NotFound) {
+				return err
+			}
+			f := newFamily(a)
+			if err := b.Families.BeginFamily(ctx, f); err != nil {
+				return err
+			}
+			if _, _, err := b.Families.Family(ctx, f.ID); err != nil {
+				return err
+			}
+			if err := b.Fleeting.Put(ctx, "shelf", f.ID, []byte("v"), time.Now().Add(time.Hour)); err != nil {
+				return err
+			}
+			return b.Identities.SeeIdentity(ctx, i.ID, a.Email, moment())
+		})
+	}) {
+		ok(t, err)
+	}
+}

@@ -1,0 +1,77 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+func sessionTests() []test {
+	return []test{
+		{"a session comes back with its account, by any of the hashes", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			s, hash := session(t, b, a, authn(a))
+			for _, hashes := range [][]string{{hash}, {"k2.other", hash}, {hash, "k2.other", "k3.other"}} {
+				gotS, gotA, err := b.Sessions.Session(within(t), hashes)
+				ok(t, err)
+				same(t, gotS, s)
+				same(t, gotA, a)
+			}
+			same(t, got(b.Sessions.SessionByID(within(t), s.ID))(t), s)
+		}},
+		{"a session of empty fields comes back empty", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: broker.Authn{Epoch: a.AuthEpoch}}
+			ok(t, b.Sessions.CreateSession(within(t), broker.NewID(), s))
+			same(t, got(b.Sessions.SessionByID(within(t), s.ID))(t), s)
+		}},
+		{"an unknown session is NotFound", func(t *testing.T, b Backend) {
+			for _, hashes := range [][]string{nil, {"k1.nothing"}, {"a\x00"}} {
+				_, _, err := b.Sessions.Session(within(t), hashes)
+				answers(t, err, broker.NotFound)
+			}
+			_, err := b.Sessions.SessionByID(within(t), "nothing")
+			answers(t, err, broker.NotFound)
+		}},
+		{"a User-Agent that is no text does not stop a sign-in", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: authn(a), UserAgent: "Br\xf8wser\x00"}
+			ok(t, b.Sessions.CreateSession(within(t), broker.NewID(), s))
+			same(t, got(b.Sessions.SessionByID(within(t), s.ID))(t).UserAgent, "Br\uFFFDwser\uFFFD")
+		}},
+		{"I5: no session is born of a disabled, unknown or changed account", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			for _, epoch := range []int64{2, 4} {
+				n := authn(a)
+				n.Epoch = epoch
+				answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: n}), broker.StartAgain)
+			}
+			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), broker.Session{ID: broker.NewID(), AccountID: "nobody"}), broker.StartAgain)
+			a.Disabled = true
+			ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
+			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: authn(a)}), broker.StartAgain)
+			if list := got(b.Sessions.SessionsOf(within(t), a.ID))(t); len(list) != 0 {
+				t.Fatalf("born all the same: %+v", list)
+			}
+		}},
+		{"a session ends once; the first moment stays, and it is still found", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			s, hash := session(t, b, a, authn(a))
+			at := moment().Add(time.Minute)
+			ok(t, b.Sessions.EndSession(within(t), s.ID, at))
+			ok(t, b.Sessions.EndSession(within(t), s.ID, at.Add(time.Minute)))
+			ok(t, b.Sessions.EndSession(within(t), "nothing", at))
+			s.EndedAt = at
+			gotS, _, err := b.Sessions.Session(within(t), []string{hash})
+			ok(t, err)
+			same(t, gotS, s)
+		}},
+		{"the sessions of an account are its own", func(t *testing.T, b Backend) {
+			a, other := account(t, b), account(t, b)
+			s, _ := session(t, b, a, authn(a))
+			session(t, b, other, authn(other))
+			same(t, got(b.Sessions.SessionsOf(within(t), a.ID))(t), []broker.Session{s})
+		}},
+	}
+}
