@@ -99,7 +99,10 @@ type Trip struct {
 	// Choose asks for prompt=select_account.
 	Choose bool
 	// Again asks for the e-mail permission once more (Facebook auth_type=rerequest).
-	Again     bool
+	Again bool
+	// Proves names the link that waits in the login and that this trip's identity
+	// shall confirm, as one of the same account; empty for a plain sign-in.
+	Proves    string
 	StartedAt time.Time
 	Spent     bool
 }

@@ -59,8 +59,9 @@ type Login struct {
 
 	// Notice is a Code to show as a banner on the next page, once.
 	Notice Code
-	// NoticeFor is the connection the notice is about.
+	// NoticeFor is the connection the notice is about, NoticeRef the reference of its Event.
 	NoticeFor string
+	NoticeRef string
 
 	CreatedAt time.Time
 	ExpiresAt time.Time

@@ -1,0 +1,96 @@
+package login
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"gatehouse/broker"
+)
+
+// cookiePick asks for the account chooser at the next departure; the sign-out sets it.
+const cookiePick = "__Host-gh_pick"
+
+// away sends the browser to an upstream.
+func (d *Door) away(w http.ResponseWriter, r *http.Request) error {
+	v, l, moved, err := d.here(w, r)
+	if err != nil || moved {
+		return err
+	}
+	q := r.URL.Query()
+	to := travel{Connection: r.PathValue("connection"), Choose: q.Get("choose") == "1", Again: q.Get("again") == "1", Prove: q.Get("prove") == "1"}
+	_, signedOut := r.Cookie(cookiePick)
+	to.Choose = to.Choose || signedOut == nil
+	out, err := d.depart(r.Context(), v, l.ID, to)
+	if errors.Is(err, broker.Conflict) {
+		return redirect(w, r, loginPath(l.ID))
+	}
+	if err != nil {
+		return err
+	}
+	if signedOut == nil {
+		http.SetCookie(w, &http.Cookie{Name: cookiePick, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	}
+	if out.Form != nil {
+		d.Kit.PostOff(w, d.inLogin(r, l), out.URL, out.Form, "")
+		return nil
+	}
+	return redirect(w, r, out.URL)
+}
+
+// posted stores an answer that an upstream had the browser post, and sends the
+// browser to our own GET: on the POST, which comes from another site, there is no
+// Lax cookie to compare.
+func (d *Door) posted(w http.ResponseWriter, r *http.Request) error {
+	handle := broker.NewToken()
+	if err := d.handles.Put(r.Context(), d.Ring.Hash("login.handle", []byte(handle)), r.PostForm); err != nil {
+		return err
+	}
+	// The state goes along, so that a reload finds its login when the handle is used up.
+	q := url.Values{"handle": {handle}, "state": r.PostForm["state"]}
+	return redirect(w, r, "/callback/"+url.PathEscape(r.PathValue("connection"))+"?"+q.Encode())
+}
+
+// back takes the browser back from an upstream and leads on to wherever its login is.
+func (d *Door) back(w http.ResponseWriter, r *http.Request) error {
+	ctx, v := r.Context(), d.visit(r)
+	answer, err := d.answer(r)
+	if err != nil {
+		return err
+	}
+	id, err := d.arrive(ctx, v, r.PathValue("connection"), answer)
+	if err != nil && (id == "" || !errors.Is(err, broker.Conflict)) {
+		return err
+	}
+	l, err := d.open(ctx, v, id)
+	if err != nil {
+		return err
+	}
+	if l.Spent() {
+		return redirect(w, r, loginPath(id))
+	}
+	sc, err := d.settle(ctx, v, l)
+	if err == nil && sc.No == nil && sc.Step == broker.StepDone && l.Notice == "" {
+		return d.done(w, r, sc.Login)
+	}
+	if err != nil && !errors.Is(err, broker.Conflict) {
+		return err
+	}
+	return redirect(w, r, loginPath(id))
+}
+
+// answer is what the upstream sent: in the query, or under a one-shot handle.
+func (d *Door) answer(r *http.Request) (url.Values, error) {
+	q := r.URL.Query()
+	handle := q.Get("handle")
+	if handle == "" {
+		return q, nil
+	}
+	for _, key := range d.Ring.Hashes("login.handle", []byte(handle)) {
+		form, err := d.handles.Take(r.Context(), key)
+		if !errors.Is(err, broker.NotFound) {
+			return form, err
+		}
+	}
+	return url.Values{"state": q["state"]}, nil
+}

@@ -1,0 +1,54 @@
+package login
+
+import (
+	"context"
+
+	"gatehouse/broker"
+)
+
+// mailCode sends a code to an address that nobody has proven yet. For somebody
+// who registers with a password, an address that has an account gets another
+// mail, and everything else is the same (SECURITY.md E1).
+func (s *service) mailCode(ctx context.Context, v visit, sc scene, email string) error {
+	owner, err := found(s.Accounts.AccountByEmail(ctx, email))
+	if err != nil {
+		return err
+	}
+	code, err := s.sendCode(ctx, v, sc.Login, email, owner)
+	if err != nil {
+		return err
+	}
+	_, err = s.move(ctx, sc.Login, func(l *broker.Login) { l.Code = &code })
+	return err
+}
+
+// resend sends a new code to where the last one went, or, on the link page of an
+// owner without a password, the first one to that owner.
+func (s *service) resend(ctx context.Context, v visit, id string) error {
+	sc, err := s.expect(ctx, v, id, broker.StepCode, broker.StepLink)
+	if err != nil {
+		return err
+	}
+	if sc.Step == broker.StepCode {
+		return s.mailCode(ctx, v, sc, sc.Code.Email)
+	}
+	if sc.Facts.Owner.HasPassword() {
+		return broker.Conflict
+	}
+	return s.mailCode(ctx, v, sc, sc.Facts.Owner.Email)
+}
+
+// prove takes the mailed code.
+func (s *service) prove(ctx context.Context, v visit, id, typed string) error {
+	sc, err := s.expect(ctx, v, id, broker.StepCode)
+	if err != nil {
+		return err
+	}
+	if err := s.Codes.Check(ctx, sc.Code, typed); err != nil {
+		return err
+	}
+	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
+		l.Proven, l.Code = sc.Code.Email, nil
+	})
+	return err
+}

@@ -1,0 +1,209 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"gatehouse/broker"
+	"gatehouse/broker/credential"
+	"gatehouse/broker/text"
+	"gatehouse/broker/web"
+)
+
+// enter begins a login without an app: it ends at the account page. A known code
+// in sso_error shows as a banner, any other text as nothing.
+func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
+	l := broker.Login{}
+	if code := broker.Code(r.URL.Query().Get("sso_error")); code.Meaning().Status != 0 {
+		l.Notice = code
+	} else if have, _, err := d.visit(r).current(); err != nil || have != nil {
+		if err != nil {
+			return err
+		}
+		return redirect(w, r, "/account")
+	}
+	if lang, ok := d.Kit.Switched(r); ok {
+		l.Locale = lang
+	}
+	l, err := d.begin(r.Context(), d.Kit.EnsureBrowser(w, r), l)
+	if err != nil {
+		return err
+	}
+	return redirect(w, r, loginPath(l.ID))
+}
+
+// here opens the login of a GET. In another browser a login without any proof is
+// copied and the browser sent to the copy, of which it is told by moved.
+func (d *Door) here(w http.ResponseWriter, r *http.Request) (v visit, l broker.Login, moved bool, err error) {
+	v = d.visit(r)
+	l, err = d.open(r.Context(), v, r.PathValue("id"))
+	if !errors.Is(err, broker.LoginElsewhere) || l.Proof() || l.Spent() {
+		return v, l, false, err
+	}
+	q := r.URL.Query()
+	if len(v.browser) == 0 && q.Get("copy") != "" {
+		return v, l, false, broker.CookiesBlocked // it was given one a moment ago
+	}
+	l, err = d.adopt(r.Context(), d.Kit.EnsureBrowser(w, r), l)
+	if err != nil {
+		return v, l, false, err
+	}
+	path := loginPath(l.ID)
+	if c := r.PathValue("connection"); c != "" {
+		path = departPath(l.ID, c)
+	}
+	q.Set("copy", "1")
+	return v, l, true, redirect(w, r, path+"?"+q.Encode())
+}
+
+// show is the one page of a login: whatever it waits for.
+func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
+	v, l, moved, err := d.here(w, r)
+	if err != nil || moved {
+		return err
+	}
+	ctx := r.Context()
+	if lang, ok := d.Kit.Switched(r); ok && !l.Spent() {
+		_, err := d.logins.Change(ctx, l.ID, func(l *broker.Login) error { l.Locale = lang; return nil })
+		if err != nil {
+			return err
+		}
+		return redirect(w, r, loginPath(l.ID))
+	}
+	if l.Spent() {
+		if _, err := d.again(v, l); err == nil {
+			return redirect(w, r, d.end(l))
+		} else if !errors.Is(err, broker.InteractionRequired) {
+			return err
+		}
+		if err := d.revive(ctx, l); err != nil {
+			return err
+		}
+		return redirect(w, r, loginPath(l.ID))
+	}
+	sc, err := d.settle(ctx, v, l)
+	if err != nil {
+		return err
+	}
+	if sc.No != nil && banner(broker.CodeOf(sc.No)) {
+		if sc.Login, err = d.fallBack(ctx, v, sc); err == nil {
+			sc, err = d.look(ctx, v, sc.Login)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if sc.No == nil && sc.Step == broker.StepDone {
+		return d.done(w, r, sc.Login)
+	}
+	return d.present(w, r, v, sc)
+}
+
+// end is where a finished login leads.
+func (d *Door) end(l broker.Login) string {
+	if app(l) {
+		return appPath(l.ID)
+	}
+	return "/account"
+}
+
+// done leads a GET out of the login.
+func (d *Door) done(w http.ResponseWriter, r *http.Request, l broker.Login) error {
+	if !app(l) {
+		if _, _, _, err := d.Finish(w, r, l.ID); err != nil {
+			return err
+		}
+	}
+	return redirect(w, r, d.end(l))
+}
+
+// act is what a POST asks of the verbs, read from its form.
+type act struct {
+	do func(ctx context.Context, v visit, id string) error
+	// keep are the fields that a page shows again as they were typed. Never a password.
+	keep url.Values
+	then string // query of the page that follows
+}
+
+// act runs the verb of a POST and asks what is next: a page, with 303; the app,
+// with the hand-off page, because Chromium holds form-action against every
+// redirect of a POST; or the same page again, with what was wrong.
+func (d *Door) act(read func(*http.Request) act) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		ctx, v, id := r.Context(), d.visit(r), r.PathValue("id")
+		r = d.Kit.WithSelf(r, loginPath(id))
+		if len(v.browser) == 0 {
+			return broker.CookiesBlocked
+		}
+		a := read(r)
+		err := a.do(ctx, v, id)
+		if err != nil && !errors.Is(err, broker.Conflict) && !correctable(broker.CodeOf(err)) {
+			return d.refused(w, r, v, id, err)
+		}
+		l, e := d.open(ctx, v, id)
+		if e != nil {
+			return e
+		}
+		sc, e := scene{Login: l}, nil
+		if !l.Spent() {
+			if sc, e = d.settle(ctx, v, l); e != nil && !errors.Is(e, broker.Conflict) {
+				return e
+			}
+		}
+		switch {
+		case app(l) && (sc.Spent() || sc.No == nil && sc.Step == broker.StepDone):
+			d.Kit.HandOff(w, d.inLogin(r, l), appPath(id), d.appName(ctx, l))
+			return nil
+		case err == nil || errors.Is(err, broker.Conflict) || sc.Spent() || sc.No != nil:
+			return redirect(w, r, loginPath(id)+a.then)
+		}
+		return d.correct(w, r, v, sc, a, err)
+	}
+}
+
+// correctable tells whether the person can put it right on the same page.
+func correctable(c broker.Code) bool {
+	switch c {
+	case broker.EmailInvalid, broker.WrongPassword, broker.WeakPassword, broker.NameInvalid,
+		broker.CodeWrong, broker.CodeExpired, broker.CodeTooSoon, broker.RateLimited, broker.Busy:
+		return true
+	}
+	return false
+}
+
+// correct shows the page of the step again with what was wrong, and the code's status.
+func (d *Door) correct(w http.ResponseWriter, r *http.Request, v visit, sc scene, a act, err error) error {
+	r = d.inLogin(r, sc.Login)
+	code, p := broker.CodeOf(err), d.Kit.Printer(r)
+	args, key := text.Args{}, "login.problem."+string(code)
+	if wrong, ok := errors.AsType[credential.WrongCode](err); ok {
+		key, args["left"] = key+".left", wrong.Left
+	}
+	if _, ok := errors.AsType[codeRenewed](err); ok {
+		key += ".renewed"
+	}
+	if retry, ok := errors.AsType[broker.Retry](err); ok {
+		w.Header().Set("Retry-After", itoa(retry.After))
+		args["wait"] = web.Wait(p, retry.After)
+	}
+	form := web.Form{Problems: []web.Problem{{Field: field(code), Text: p.Text(key, args)}}}
+	r.Form = a.keep
+	return d.presentStatus(w, r, v, sc, form, code.Meaning().Status)
+}
+
+// field is the input that a code is about, or "" for the page as a whole.
+func field(c broker.Code) string {
+	switch c {
+	case broker.EmailInvalid:
+		return "email"
+	case broker.WrongPassword, broker.WeakPassword:
+		return "password"
+	case broker.NameInvalid:
+		return "given_name"
+	case broker.CodeWrong, broker.CodeExpired:
+		return "code"
+	}
+	return ""
+}

@@ -1,0 +1,208 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// maxProofs is how many wrong proofs one ceremony survives (SECURITY.md C6).
+const maxProofs = 5
+
+// ceremony names what a link page shows: this login, this identity, this owner.
+// The form carries it back, so a proof given to one page links nothing that
+// another page put in its place (SECURITY.md C3).
+func (s *service) ceremony(l broker.Login, owner *broker.Account) string {
+	if l.Claims == nil {
+		return ""
+	}
+	parts := []string{l.ID, l.Claims.Connection, l.Claims.Issuer, l.Claims.Subject}
+	if owner != nil {
+		parts = append(parts, owner.ID)
+	}
+	return s.Ring.Hash("login.ceremony", []byte(strings.Join(parts, "\x00")))
+}
+
+// link links the waiting identity to the account that has its address, once its
+// owner gave the password.
+func (s *service) link(ctx context.Context, v visit, id, shown, password string) error {
+	sc, err := s.linking(ctx, v, id, shown)
+	if err != nil {
+		return err
+	}
+	owner := *sc.Facts.Owner
+	if !owner.HasPassword() {
+		return broker.Conflict
+	}
+	if err := s.attempt(ctx, sc); err != nil {
+		return err
+	}
+	if err := s.checkPassword(ctx, v, sc, owner.Email, &owner, password); err != nil {
+		return err
+	}
+	return s.attach(ctx, v, sc, owner, "pwd")
+}
+
+// linkByCode does the same with a mailed code, for an owner without a password.
+func (s *service) linkByCode(ctx context.Context, v visit, id, shown, typed string) error {
+	sc, err := s.linking(ctx, v, id, shown)
+	if err != nil {
+		return err
+	}
+	owner := *sc.Facts.Owner
+	if owner.HasPassword() || sc.Code == nil || sc.Code.Email != owner.Email {
+		return broker.Conflict
+	}
+	if err := s.Codes.Check(ctx, sc.Code, typed); err != nil {
+		return err
+	}
+	return s.attach(ctx, v, sc, owner, "")
+}
+
+func (s *service) linking(ctx context.Context, v visit, id, shown string) (scene, error) {
+	sc, err := s.expect(ctx, v, id, broker.StepLink)
+	if err == nil && s.ceremony(sc.Login, sc.Facts.Owner) != shown {
+		err = broker.Conflict
+	}
+	return sc, err
+}
+
+// own links the waiting identity to an account under another address, once its
+// owner gave address and password. An address that nobody has costs and answers
+// the same as a wrong password.
+func (s *service) own(ctx context.Context, v visit, id, shown, email, password string) error {
+	sc, err := s.expect(ctx, v, id, broker.StepOwn)
+	if err == nil && s.ceremony(sc.Login, nil) != shown {
+		err = broker.Conflict
+	}
+	if err != nil {
+		return err
+	}
+	if email, err = broker.CanonicalEmail(email); err != nil {
+		return err
+	}
+	if err := s.attempt(ctx, sc); err != nil {
+		return err
+	}
+	owner, err := found(s.Accounts.AccountByEmail(ctx, email))
+	if err != nil {
+		return err
+	}
+	if err := s.checkPassword(ctx, v, sc, email, owner, password); err != nil {
+		return err
+	}
+	return s.attach(ctx, v, sc, *owner, "pwd")
+}
+
+// attempt counts a proof before it is looked at. One too many ends the ceremony:
+// the claims are dropped and the login begins again.
+func (s *service) attempt(ctx context.Context, sc scene) error {
+	n, err := s.Fleeting.Count(ctx, "login.proofs", s.ceremony(sc.Login, nil), sc.ExpiresAt)
+	if err != nil || n <= maxProofs {
+		return err
+	}
+	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
+		*l = l.Restarted()
+		l.Notice = broker.RateLimited
+	})
+	if err != nil {
+		return err
+	}
+	return broker.Conflict
+}
+
+// attach writes the link, its Event and its mail in one transaction, and makes
+// the owner the login's account. The proof was given in this request; it is kept
+// nowhere, so nothing is left that could link again (SECURITY.md C4).
+func (s *service) attach(ctx context.Context, v visit, sc scene, owner broker.Account, proof string) error {
+	if owner.Disabled {
+		return broker.AccountDisabled
+	}
+	i, err := s.insert(ctx, v, sc, owner)
+	if err != nil {
+		return err
+	}
+	authn := vouched(*sc.Claims, i.ID, owner)
+	if proof != "" {
+		authn.AMR, authn.AuthTime = methods("fed", append(sc.Claims.AMR, proof)...), s.Now()
+	}
+	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
+		l.AccountID, l.Authn, l.Code = owner.ID, authn, nil
+	})
+	return err
+}
+
+// insert links in one transaction. Where somebody was quicker it answers their
+// link if it is the very same one (a double click), else LinkConflict.
+func (s *service) insert(ctx context.Context, v visit, sc scene, owner broker.Account) (broker.Identity, error) {
+	i := identity(*sc.Claims, owner.ID, s.Now())
+	err := s.Atomic.Atomic(ctx, func(ctx context.Context) error {
+		now, err := s.Accounts.Account(ctx, owner.ID)
+		if err != nil {
+			return err
+		}
+		if now.AuthEpoch != owner.AuthEpoch || now.Disabled {
+			return broker.StartAgain // the proof was for the account as it was
+		}
+		if err := s.Identities.Link(ctx, i); err != nil {
+			return err
+		}
+		e := v.event(broker.Event{Verb: broker.EventIdentityLinked, Account: owner.ID, Actor: owner.ID,
+			Client: sc.ClientID, Connection: i.Connection})
+		if err := s.Journal.Record(ctx, e); err != nil {
+			return err
+		}
+		return s.mailLinked(ctx, v, sc, owner, i)
+	})
+	if !errors.Is(err, broker.Conflict) {
+		return i, err
+	}
+	there, a, err := s.Identities.Identity(ctx, i.Connection, i.Issuer, i.Subject)
+	if err == nil && a.ID == owner.ID {
+		return there, nil
+	}
+	if err == nil || errors.Is(err, broker.NotFound) {
+		err = broker.LinkConflict
+	}
+	return i, err
+}
+
+func identity(c broker.Claims, account string, now time.Time) broker.Identity {
+	return broker.Identity{ID: broker.NewID(), AccountID: account, Connection: c.Connection, Issuer: c.Issuer,
+		Subject: c.Subject, Email: c.Email, LinkedAt: now, SeenAt: now}
+}
+
+// proves names the ceremony that another identity of the same owner shall confirm.
+func (s *service) proves(ctx context.Context, v visit, l broker.Login) (string, error) {
+	sc, err := s.look(ctx, v, l)
+	if err != nil {
+		return "", err
+	}
+	if sc.Step != broker.StepLink || sc.Facts.Owner.HasPassword() {
+		return "", broker.Conflict
+	}
+	return s.ceremony(l, sc.Facts.Owner), nil
+}
+
+// proved finishes a link whose owner just signed in with an identity they already
+// have. That identity must be theirs, and the link the one the trip began for.
+func (s *service) proved(ctx context.Context, v visit, l broker.Login, t broker.Trip, by broker.Claims) error {
+	sc, err := s.look(ctx, v, l)
+	if err != nil {
+		return err
+	}
+	if sc.Step != broker.StepLink || s.ceremony(l, sc.Facts.Owner) != t.Proves {
+		return broker.Conflict
+	}
+	_, a, err := s.Identities.Identity(ctx, by.Connection, by.Issuer, by.Subject)
+	if errors.Is(err, broker.NotFound) || err == nil && a.ID != sc.Facts.Owner.ID {
+		return s.say(ctx, v, l, by.Connection, broker.LinkConflict)
+	}
+	if err != nil {
+		return err
+	}
+	return s.attach(ctx, v, sc, *sc.Facts.Owner, "")
+}

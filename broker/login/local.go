@@ -1,0 +1,169 @@
+package login
+
+import (
+	"context"
+	"strings"
+
+	"gatehouse/broker"
+)
+
+// identify takes the address of the identifier step. It asks nothing about
+// accounts, so it answers the same for every address (SECURITY.md E1). Where an
+// upstream left the address open, or somebody registers, a code goes out to it.
+func (s *service) identify(ctx context.Context, v visit, id, typed string) error {
+	sc, err := s.expect(ctx, v, id, broker.StepChoose, broker.StepOrg, broker.StepPassword, broker.StepEmail)
+	if err != nil {
+		return err
+	}
+	email, err := broker.CanonicalEmail(typed)
+	if err != nil {
+		return err
+	}
+	if sc.Step == broker.StepEmail {
+		return s.mailCode(ctx, v, sc, email)
+	}
+	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
+		l.Email, l.UsePassword, l.Wish, l.Proven = email, false, broker.WishNone, ""
+	})
+	return err
+}
+
+// address is whose password the password page asks for.
+func address(sc scene) string {
+	if sc.Wish == broker.WishNew {
+		return sc.Proven
+	}
+	return sc.Email
+}
+
+// password signs in with the address of the identifier step. shown is the address
+// that the page showed: where another tab went on with another one, nothing happens.
+func (s *service) password(ctx context.Context, v visit, id, shown, password string) error {
+	sc, err := s.expect(ctx, v, id, broker.StepPassword)
+	if err != nil {
+		return err
+	}
+	email := address(sc)
+	if !strings.EqualFold(strings.TrimSpace(shown), email) {
+		return broker.Conflict
+	}
+	a, err := found(s.Accounts.AccountByEmail(ctx, email))
+	if err != nil {
+		return err
+	}
+	if err := s.checkPassword(ctx, v, sc, email, a, password); err != nil {
+		return err
+	}
+	authn := broker.Authn{Method: broker.ByPassword, AMR: methods("pwd"), AuthTime: s.Now(), Epoch: a.AuthEpoch}
+	_, err = s.move(ctx, sc.Login, func(l *broker.Login) { l.AccountID, l.Authn = a.ID, authn })
+	return err
+}
+
+// confirm gives the fresh proof that an app asked for and the upstream could not.
+func (s *service) confirm(ctx context.Context, v visit, id, password string) error {
+	sc, err := s.expect(ctx, v, id, broker.StepConfirm)
+	if err != nil {
+		return err
+	}
+	a := *sc.Facts.Account
+	if err := s.checkPassword(ctx, v, sc, a.Email, &a, password); err != nil {
+		return err
+	}
+	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
+		l.Authn.AMR, l.Authn.AuthTime = methods("pwd", l.Authn.AMR...), s.Now()
+		l.SessionID = "" // a new proof is a new session
+	})
+	return err
+}
+
+// goOn takes the account of this browser's session for the login. No proof is
+// given, so no session is made: Finish hands out the one there is.
+func (s *service) goOn(ctx context.Context, v visit, id, session string) error {
+	sc, err := s.expect(ctx, v, id, broker.StepPick)
+	if err != nil {
+		return err
+	}
+	have, a, err := v.current()
+	if err != nil {
+		return err
+	}
+	if have == nil || have.ID != session {
+		return broker.Conflict
+	}
+	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
+		l.AccountID, l.Authn, l.SessionID = a.ID, have.Authn, have.ID
+	})
+	return err
+}
+
+// The wishes that a page offers beside those of the hall.
+const (
+	wishBack     broker.Wish = "back"
+	wishOther    broker.Wish = "other"    // E-17: use another account
+	wishPassword broker.Wish = "password" // E-2: use your password instead
+)
+
+// wish takes a branch that the page offers; one that it does not offer is Conflict.
+func (s *service) wish(ctx context.Context, v visit, id string, wish broker.Wish) error {
+	sc, err := s.expect(ctx, v, id, broker.StepChoose, broker.StepPick, broker.StepOrg, broker.StepPassword, broker.StepEmail,
+		broker.StepCode, broker.StepNeutral, broker.StepRegister, broker.StepOwn)
+	if err != nil {
+		return err
+	}
+	if wish == broker.WishNew && sc.Step == broker.StepNeutral {
+		return s.mailCode(ctx, v, sc, sc.Claims.Email)
+	}
+	edit := branch(sc, wish)
+	if edit == nil {
+		return broker.Conflict
+	}
+	_, err = s.move(ctx, sc.Login, edit)
+	return err
+}
+
+func branch(sc scene, wish broker.Wish) func(*broker.Login) {
+	upstream := sc.Claims != nil
+	switch {
+	case wish == wishOther && sc.Step == broker.StepPick:
+		return func(l *broker.Login) { l.Wish = wishOther }
+	case wish == wishPassword && sc.Step == broker.StepOrg && sc.Facts.Passwords:
+		return func(l *broker.Login) { l.UsePassword = true }
+	case wish == broker.WishNew && !upstream:
+		return func(l *broker.Login) { l.Wish, l.Code, l.Proven = broker.WishNew, nil, "" }
+	case wish == broker.WishOwn && upstream && sc.Step != broker.StepOwn:
+		return func(l *broker.Login) { l.Wish, l.Code = broker.WishOwn, nil }
+	case wish == wishBack && sc.Step == broker.StepOwn:
+		return func(l *broker.Login) { l.Wish = broker.WishNone }
+	case wish == wishBack && sc.Step == broker.StepCode:
+		return func(l *broker.Login) { l.Code = nil }
+	case wish == wishBack && !upstream:
+		return func(l *broker.Login) { l.Wish, l.Code, l.Proven = broker.WishNone, nil, "" }
+	default:
+		return nil
+	}
+}
+
+// restart is "Start again" and "Cancel": the app's request stays, nothing else.
+func (s *service) restart(ctx context.Context, v visit, id string) error {
+	l, err := s.open(ctx, v, id)
+	if err != nil {
+		return err
+	}
+	if l.Spent() && l.SessionID != "" {
+		return broker.Conflict // it ended well; show where
+	}
+	return s.revive(ctx, l)
+}
+
+// revive makes a login that ended without a session, or whose session is gone,
+// one that can be used again. Nothing proven survives.
+func (s *service) revive(ctx context.Context, seen broker.Login) error {
+	_, err := s.logins.Change(ctx, seen.ID, func(l *broker.Login) error {
+		if !same(*l, seen) {
+			return broker.Conflict
+		}
+		*l = l.Restarted()
+		return nil
+	})
+	return err
+}

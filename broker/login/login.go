@@ -1,0 +1,119 @@
+// Package login answers one question: who is this, and how do we know?
+package login
+
+import (
+	"embed"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/credential"
+	"gatehouse/broker/mail"
+	"gatehouse/broker/seal"
+	"gatehouse/broker/web"
+)
+
+//go:embed page/*.html
+var pageFiles embed.FS
+
+// Options are what the room is made of; all are needed.
+type Options struct {
+	Kit         *web.Kit
+	Accounts    broker.Accounts
+	Identities  broker.Identities
+	Sessions    broker.Sessions
+	Connections broker.Connections
+	Clients     broker.Clients
+	Fleeting    broker.Fleeting
+	Atomic      broker.Atomic
+	Journal     broker.Journal
+	Upstreams   broker.Upstreams
+	Passwords   *credential.Passwords
+	Codes       *credential.Codes
+	Post        *mail.Post
+	Ring        *seal.Keyring
+
+	Registration broker.Registration
+	// PasswordSignIn tells whether a password opens a session. It confirms a link either way.
+	PasswordSignIn bool
+	// Icon names the symbol of a connection's kind, see web.Kit.
+	Icon func(kind string) string
+	// Callback is the absolute redirect_uri of a connection: …/callback/{connection}.
+	Callback func(connection string) string
+
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// Door serves the journey. No step knows the next one: every route asks the hall.
+// It is safe for concurrent use.
+type Door struct {
+	*service
+	pages *web.Pages
+}
+
+// New makes the room. It panics where a page or a text is missing, see web.Kit.Pages.
+func New(o Options) *Door {
+	return &Door{service: newService(o), pages: o.Kit.Pages(pageFiles)}
+}
+
+// Mount adds the room's routes.
+func (d *Door) Mount(mux *http.ServeMux) {
+	get := func(pattern string, h web.Handler) { mux.Handle("GET "+pattern, d.Kit.Handle(h)) }
+	post := func(pattern string, read func(*http.Request) act) {
+		mux.Handle("POST "+pattern, d.Kit.Handle(d.act(read)))
+	}
+
+	get("/login", d.enter)
+	get("/login/{id}", d.show)
+	get("/login/{id}/to/{connection}", d.away)
+	get("/login/{id}/restart", d.startAgain)
+	post("/login/{id}/email", d.postEmail)
+	post("/login/{id}/password", d.postPassword)
+	post("/login/{id}/link", d.postLink)
+	post("/login/{id}/own", d.postOwn)
+	post("/login/{id}/register", d.postRegister)
+	post("/login/{id}/code", d.postCode)
+	post("/login/{id}/resend", d.postResend)
+	post("/login/{id}/wish", d.postWish)
+	post("/login/{id}/confirm", d.postConfirm)
+	post("/login/{id}/continue", d.postContinue)
+	post("/login/{id}/cancel", d.postRestart)
+	post("/login/{id}/restart", d.postRestart)
+
+	get("/callback/{connection}", d.back)
+	open := func(pattern string, h web.Handler) { mux.Handle("POST "+pattern, d.Kit.HandleOpen(h)) }
+	open("/callback/{connection}", d.posted)
+	open("/callback/{connection}/deauthorize", d.deauthorized)
+	open("/callback/{connection}/data-deletion", d.deleted)
+	get("/data-deletion/{code}", d.deletionStatus)
+
+	get("/account", d.account)
+}
+
+func loginPath(id string) string { return "/login/" + url.PathEscape(id) }
+
+func departPath(id, connection string) string {
+	return loginPath(id) + "/to/" + url.PathEscape(connection)
+}
+
+// appPath is where the app's request is answered.
+func appPath(id string) string { return "/authorize?login=" + url.QueryEscape(id) }
+
+// visit reads what the request tells of its browser.
+func (d *Door) visit(r *http.Request) visit {
+	hashes, _ := d.Kit.Browser(r)
+	return visit{
+		browser: hashes, locale: d.Kit.Locale(r), address: d.Kit.Address(r),
+		agent:   d.Kit.Event(r, broker.Event{}).UserAgent,
+		session: func() (broker.Session, broker.Account, error) { return d.Kit.Current(r) },
+		event:   func(e broker.Event) broker.Event { return d.Kit.Event(r, e) },
+	}
+}
+
+func redirect(w http.ResponseWriter, r *http.Request, path string) error {
+	http.Redirect(w, r, path, http.StatusSeeOther)
+	return nil
+}

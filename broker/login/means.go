@@ -1,0 +1,77 @@
+package login
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+
+	"gatehouse/broker"
+	"gatehouse/broker/mail"
+)
+
+// locale is the language of a login's mails and upstream pages: what was chosen
+// in it or asked for with it, else the browser's.
+func (s *service) locale(v visit, l broker.Login) string {
+	if lang := s.Kit.Texts.Match(l.Locale); lang != "" {
+		return lang
+	}
+	return v.locale
+}
+
+// checkPassword holds a password against an account, nil for an address that has
+// none, and tells the audit log of a wrong one; both cost the same.
+func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email string, a *broker.Account, password string) error {
+	err := s.Passwords.Check(ctx, email, a, password)
+	if errors.Is(err, broker.WrongPassword) {
+		e := broker.Event{Verb: broker.EventPasswordFailed, Code: broker.WrongPassword, Client: sc.ClientID}
+		if a != nil {
+			e.Account = a.ID
+		}
+		if failed := s.Journal.Record(ctx, v.event(e)); failed != nil {
+			return failed
+		}
+	}
+	return err
+}
+
+// sendCode makes a code and writes its mail. To an owner who registers again it
+// goes with another text, so that the mailbox alone learns of the account.
+func (s *service) sendCode(ctx context.Context, v visit, l broker.Login, email string, owner *broker.Account) (broker.MailedCode, error) {
+	code, secret, err := s.Codes.Issue(ctx, email)
+	if err != nil {
+		return code, err
+	}
+	e := broker.Event{Verb: broker.EventCodeSent, Client: l.ClientID}
+	var m mail.Message = mail.Code{To: email, Code: secret, Locale: s.locale(v, l)}
+	if owner != nil {
+		e.Account = owner.ID
+		if l.Claims == nil {
+			m = mail.AlreadyRegistered{To: email, Code: secret, Locale: s.locale(v, l)}
+		}
+	}
+	return code, s.Atomic.Atomic(ctx, func(ctx context.Context) error {
+		if err := s.Journal.Record(ctx, v.event(e)); err != nil {
+			return err
+		}
+		return s.Post.Queue(ctx, m)
+	})
+}
+
+// mailLinked tells the owner of the new way to sign in, in the owner's language.
+func (s *service) mailLinked(ctx context.Context, v visit, sc scene, owner broker.Account, i broker.Identity) error {
+	m := mail.Linked{To: owner.Email, Connection: i.Connection, Email: i.Email, At: i.LinkedAt, Locale: owner.Locale}
+	if c := sc.Facts.Connection; c != nil {
+		m.Connection = c.Name
+	}
+	if m.Locale == "" {
+		m.Locale = s.locale(v, sc.Login)
+	}
+	return s.Post.Queue(ctx, m)
+}
+
+// reference is what a person reads out to support: eight characters that are hard
+// to mistake.
+func reference() string {
+	r := rand.Text()
+	return r[:4] + "-" + r[4:8]
+}

@@ -1,0 +1,108 @@
+package login
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/mail"
+)
+
+// deletion is what the status page of a data deletion shows. Nothing in it names anybody.
+type deletion struct {
+	At    time.Time
+	Found bool
+}
+
+// deauthorized drops the identity of a person who removed our app at the upstream.
+func (d *Door) deauthorized(w http.ResponseWriter, r *http.Request) error {
+	if _, err := d.notice(r, broker.NoticeDeauthorized); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// deleted does the same for a person who asks for deletion, and answers where they
+// can see what became of it (Meta's data deletion callback).
+func (d *Door) deleted(w http.ResponseWriter, r *http.Request) error {
+	found, err := d.notice(r, broker.NoticeDeletion)
+	if err != nil {
+		return err
+	}
+	code := broker.NewID()
+	if err := d.deletions.Put(r.Context(), d.Ring.Hash("login.deletion", []byte(code)), deletion{At: d.Now(), Found: found}); err != nil {
+		return err
+	}
+	status := d.Kit.Issuer.ResolveReference(&url.URL{Path: "/data-deletion/" + code})
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(map[string]string{"url": status.String(), "confirmation_code": code})
+}
+
+// notice verifies a notice and unlinks the identity it is about, with its Event
+// and a mail to the owner. One that is gone already is no fault: notices come twice.
+func (d *Door) notice(r *http.Request, kind broker.NoticeKind) (found bool, err error) {
+	ctx := r.Context()
+	c, err := d.Connections.Connection(ctx, r.PathValue("connection"))
+	if err != nil {
+		return false, err
+	}
+	up, err := d.Upstreams.Open(ctx, c)
+	if err != nil {
+		return false, err
+	}
+	n, ok := up.(broker.Notifier)
+	if !ok {
+		return false, broker.NotFound
+	}
+	said, err := n.Notice(ctx, kind, r.PostForm)
+	if err != nil {
+		return false, err
+	}
+	err = d.unlink(ctx, d.visit(r), c, said)
+	if errors.Is(err, broker.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (s *service) unlink(ctx context.Context, v visit, c broker.Connection, said broker.Notice) error {
+	return s.Atomic.Atomic(ctx, func(ctx context.Context) error {
+		i, a, err := s.Identities.Identity(ctx, c.ID, said.Issuer, said.Subject)
+		if err != nil {
+			return err
+		}
+		if err := s.Identities.Unlink(ctx, i.ID, s.Now()); err != nil {
+			return err
+		}
+		e := v.event(broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: c.ID, Detail: map[string]string{"notice": string(said.Kind)}})
+		if err := s.Journal.Record(ctx, e); err != nil {
+			return err
+		}
+		return s.Post.Queue(ctx, mail.Unlinked{To: a.Email, Connection: c.Name, At: s.Now(), Locale: a.Locale})
+	})
+}
+
+type deletionView struct {
+	deletion
+}
+
+// deletionStatus tells what became of a request for deletion, to whoever has its code.
+func (d *Door) deletionStatus(w http.ResponseWriter, r *http.Request) error {
+	for _, key := range d.Ring.Hashes("login.deletion", []byte(r.PathValue("code"))) {
+		del, err := d.deletions.Get(r.Context(), key)
+		if errors.Is(err, broker.NotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		d.pages.Show(w, r, http.StatusOK, "deletion", deletionView{del})
+		return nil
+	}
+	return broker.NotFound
+}

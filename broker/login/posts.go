@@ -1,0 +1,106 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"gatehouse/broker"
+)
+
+// The POSTs. Each reads its form and names one verb.
+
+func (d *Door) postEmail(r *http.Request) act {
+	email := r.PostFormValue("email")
+	return act{keep: url.Values{"email": {email}}, do: func(ctx context.Context, v visit, id string) error {
+		return d.identify(ctx, v, id, email)
+	}}
+}
+
+func (d *Door) postPassword(r *http.Request) act {
+	email, password := r.PostFormValue("email"), r.PostFormValue("password")
+	return act{do: func(ctx context.Context, v visit, id string) error {
+		return d.password(ctx, v, id, email, password)
+	}}
+}
+
+func (d *Door) postLink(r *http.Request) act {
+	shown, password, code := r.PostFormValue("ceremony"), r.PostFormValue("password"), r.PostFormValue("code")
+	return act{do: func(ctx context.Context, v visit, id string) error {
+		if r.PostForm.Has("code") {
+			return d.renewed(ctx, v, id, d.linkByCode(ctx, v, id, shown, code))
+		}
+		return d.link(ctx, v, id, shown, password)
+	}}
+}
+
+func (d *Door) postOwn(r *http.Request) act {
+	shown, email, password := r.PostFormValue("ceremony"), r.PostFormValue("email"), r.PostFormValue("password")
+	return act{keep: url.Values{"email": {email}}, do: func(ctx context.Context, v visit, id string) error {
+		return d.own(ctx, v, id, shown, email, password)
+	}}
+}
+
+func (d *Door) postRegister(r *http.Request) act {
+	in := form{Shown: r.PostFormValue("ceremony"), Given: r.PostFormValue("given_name"),
+		Family: r.PostFormValue("family_name"), Password: r.PostFormValue("password")}
+	keep := url.Values{"given_name": {in.Given}, "family_name": {in.Family}}
+	return act{keep: keep, do: func(ctx context.Context, v visit, id string) error {
+		return d.register(ctx, v, id, in)
+	}}
+}
+
+func (d *Door) postCode(r *http.Request) act {
+	code := r.PostFormValue("code")
+	return act{do: func(ctx context.Context, v visit, id string) error {
+		return d.renewed(ctx, v, id, d.prove(ctx, v, id, code))
+	}}
+}
+
+func (d *Door) postResend(*http.Request) act {
+	return act{do: d.resend, then: "?sent=1"}
+}
+
+func (d *Door) postWish(r *http.Request) act {
+	wish := broker.Wish(r.PostFormValue("wish"))
+	return act{do: func(ctx context.Context, v visit, id string) error { return d.wish(ctx, v, id, wish) }}
+}
+
+func (d *Door) postConfirm(r *http.Request) act {
+	password := r.PostFormValue("password")
+	return act{do: func(ctx context.Context, v visit, id string) error { return d.confirm(ctx, v, id, password) }}
+}
+
+func (d *Door) postContinue(r *http.Request) act {
+	session := r.PostFormValue("session")
+	return act{do: func(ctx context.Context, v visit, id string) error { return d.goOn(ctx, v, id, session) }}
+}
+
+func (d *Door) postRestart(*http.Request) act { return act{do: d.restart} }
+
+// startAgain is the same for the links of a refusal. It only ever discards.
+func (d *Door) startAgain(w http.ResponseWriter, r *http.Request) error {
+	_, l, moved, err := d.here(w, r)
+	if err != nil || moved {
+		return err
+	}
+	if err := d.restart(r.Context(), d.visit(r), l.ID); err != nil && !errors.Is(err, broker.Conflict) {
+		return err
+	}
+	return redirect(w, r, loginPath(l.ID))
+}
+
+// codeRenewed says that a code had expired and another one is on its way.
+type codeRenewed struct{}
+
+func (codeRenewed) Error() string { return string(broker.CodeExpired) }
+func (codeRenewed) Unwrap() error { return broker.CodeExpired }
+
+// renewed sends a new code in place of an expired one, as far as the limits allow.
+func (d *Door) renewed(ctx context.Context, v visit, id string, err error) error {
+	if !errors.Is(err, broker.CodeExpired) || d.resend(ctx, v, id) != nil {
+		return err
+	}
+	return codeRenewed{}
+}

@@ -1,0 +1,146 @@
+package login
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"gatehouse/broker"
+	"gatehouse/broker/text"
+	"gatehouse/broker/web"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// banner tells whether a code is shown above the sign-in page, because another
+// way, or the same way again, makes sense. The others get a page of their own.
+func banner(c broker.Code) bool {
+	switch c {
+	case broker.StateInvalid, broker.Cancelled, broker.ConnectionUnavailable, broker.ConnectionDisabled, broker.UpstreamRejected,
+		broker.UpstreamMisconfigured, broker.NoEmailClaim, broker.ConsentDeclined, broker.RateLimited, broker.Busy, broker.Unavailable:
+		return true
+	}
+	return false
+}
+
+// fallBack drops what led to a refusal and leaves its notice on the first page.
+func (s *service) fallBack(ctx context.Context, v visit, sc scene) (broker.Login, error) {
+	connection := ""
+	if sc.Claims != nil {
+		connection = sc.Claims.Connection
+	}
+	l, err := s.move(ctx, sc.Login, func(l *broker.Login) { *l = l.Restarted() })
+	if err != nil {
+		return l, err
+	}
+	if err := s.say(ctx, v, l, connection, sc.No); err != nil && broker.CodeOf(err) != broker.Conflict {
+		return l, err
+	}
+	return s.logins.Get(ctx, l.ID)
+}
+
+// refused answers a POST with a refusal that belongs to its login.
+func (d *Door) refused(w http.ResponseWriter, r *http.Request, v visit, id string, err error) error {
+	code := broker.CodeOf(err)
+	if code == broker.Internal || code == broker.LoginUnknown || code == broker.LoginElsewhere {
+		return err
+	}
+	l, e := d.open(r.Context(), v, id)
+	if e != nil {
+		return e
+	}
+	d.refuse(w, d.inLogin(r, l), l, code, "", err)
+	return nil
+}
+
+// refuse shows a refusal with an action that works, and the way back to the app.
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, l broker.Login, code broker.Code, connection string, cause error) {
+	p := d.Kit.Printer(r)
+	again := web.Action{Href: loginPath(l.ID) + "/restart", Text: p.Text("login.other_ways")}
+	view := web.RefusalView{Cause: cause, Event: broker.Event{Account: l.AccountID, Client: l.ClientID}}
+	if connection == "" && l.Claims != nil {
+		connection = l.Claims.Connection
+	}
+	if connection == "" {
+		connection = l.Authn.Connection
+	}
+	if l.Claims != nil {
+		view.Email = l.Claims.Email
+	}
+	c, err := d.Connections.Connection(r.Context(), connection)
+	upstream := connection != "" && err == nil && c.Usable() == nil
+	if upstream {
+		view.Connection, view.Event.Connection = c.Name, c.ID
+	}
+	primary := web.Action{Href: again.Href, Text: p.Text("web.start_again")}
+	switch code {
+	case broker.AccountDisabled:
+		primary.Text = p.Text("login.someone_else")
+	case broker.StartAgain, broker.NoMethod:
+	default:
+		if upstream {
+			primary = web.Action{Href: departPath(l.ID, c.ID) + "?choose=1", Text: p.Text("login.different_account")}
+			view.Others = append(view.Others, again)
+		}
+	}
+	view.Primary = &primary
+	if app(l) && code.Meaning().OAuth != "" {
+		back := appPath(l.ID) + "&error=" + url.QueryEscape(string(code))
+		text := p.Text("login.back_plain")
+		if name := d.appName(r.Context(), l); name != "" {
+			text = p.Text("login.back", name)
+		}
+		view.Others = append(view.Others, web.Action{Href: back, Text: text})
+	}
+	d.Kit.Refusal(w, r, code, view)
+}
+
+// notice is a refusal above a page, with the action that makes it good.
+type notice struct {
+	Kind, Title, Text string
+	Href, Action      string
+	Code, Ref         string
+}
+
+// noticeOf puts the notice of a login into words; nil where there is none.
+func (d *Door) noticeOf(r *http.Request, sc scene) *notice {
+	code := sc.Notice
+	if code == "" {
+		return nil
+	}
+	p := d.Kit.Printer(r)
+	c, err := d.Connections.Connection(r.Context(), sc.NoticeFor)
+	upstream := sc.NoticeFor != "" && err == nil
+	args := text.Args{"connection": "", "email": "", "product": d.Kit.Site.Name, "wait": "", "ref": sc.NoticeRef}
+	if upstream {
+		args["connection"] = c.Name
+	}
+	n := &notice{Kind: "err", Code: string(code), Ref: sc.NoticeRef, Title: say(p, code, "title", args), Text: say(p, code, "body", args)}
+	if code == broker.Cancelled {
+		n.Kind = "info"
+	}
+	if !upstream || c.Usable() != nil {
+		return n
+	}
+	n.Href, n.Action = departPath(sc.ID, c.ID), p.Text("web.try_again")
+	switch code {
+	case broker.StateInvalid:
+		n.Action = p.Text("web.start_again")
+	case broker.NoEmailClaim, broker.ConsentDeclined:
+		n.Href, n.Action = n.Href+"?again=1", p.Text("login.allow_email")
+	case broker.LinkConflict:
+		n.Title, n.Text = p.Text("login.notice.not_theirs", c.Name), p.Text("login.notice.not_theirs_body")
+		n.Href, n.Action = n.Href+"?choose=1&prove=1", p.Text("login.use_different", c.Name)
+	}
+	return n
+}
+
+// say is a text of a code; one that names what we do not know has a plain twin.
+func say(p text.Printer, code broker.Code, part string, args text.Args) string {
+	key := "error." + string(code) + "." + part
+	if !p.Fills(key, args) && p.Has(key+".plain") {
+		key += ".plain"
+	}
+	return p.Text(key, args)
+}

@@ -1,0 +1,83 @@
+package login
+
+import (
+	"context"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// form is what the short registration asks for.
+type form struct {
+	Shown    string // the ceremony that the page showed
+	Given    string
+	Family   string
+	Password string
+}
+
+// register makes an account from the short registration: for an upstream's
+// identity, or with a password for an address that a code has proven.
+func (s *service) register(ctx context.Context, v visit, id string, in form) error {
+	sc, err := s.expect(ctx, v, id, broker.StepRegister)
+	if err == nil && s.ceremony(sc.Login, nil) != in.Shown {
+		err = broker.Conflict
+	}
+	if err != nil {
+		return err
+	}
+	a := fromClaims(sc.Login, s.Now(), s.locale(v, sc.Login))
+	given, family := cleanName(in.Given), cleanName(in.Family)
+	if given == "" {
+		return broker.NameInvalid
+	}
+	a.GivenName, a.FamilyName, a.Name = given, family, cleanName(fullName(given, family))
+	if sc.Claims == nil {
+		if a.PasswordHash, err = s.Passwords.Hash(ctx, in.Password); err != nil {
+			return err
+		}
+	}
+	_, err = s.create(ctx, v, sc, a)
+	return err
+}
+
+// fromClaims is the account that an identity and a proven address make.
+func fromClaims(l broker.Login, now time.Time, locale string) broker.Account {
+	a := broker.Account{ID: broker.NewID(), Email: proven(l), Locale: locale, CreatedAt: now, UpdatedAt: now}
+	if c := l.Claims; c != nil {
+		a.Name, a.GivenName, a.FamilyName = c.Name, c.GivenName, c.FamilyName
+		if a.Name == "" {
+			a.Name = cleanName(fullName(c.GivenName, c.FamilyName))
+		}
+	}
+	return a
+}
+
+// create writes the account, its identity and their Events in one transaction
+// and makes it the login's account. Conflict means that somebody took the address
+// or the identity meanwhile: the login then shows what follows from that.
+func (s *service) create(ctx context.Context, v visit, sc scene, a broker.Account) (broker.Login, error) {
+	authn := broker.Authn{Method: broker.ByPassword, AMR: methods("pwd"), AuthTime: s.Now(), Epoch: a.AuthEpoch}
+	var i broker.Identity
+	if sc.Claims != nil {
+		i = identity(*sc.Claims, a.ID, s.Now())
+		authn = vouched(*sc.Claims, i.ID, a)
+	}
+	err := s.Atomic.Atomic(ctx, func(ctx context.Context) error {
+		if err := s.Accounts.CreateAccount(ctx, a); err != nil {
+			return err
+		}
+		events := []broker.Event{v.event(broker.Event{Verb: broker.EventAccountCreated, Account: a.ID, Actor: a.ID, Client: sc.ClientID})}
+		if sc.Claims != nil {
+			if err := s.Identities.Link(ctx, i); err != nil {
+				return err
+			}
+			events = append(events, v.event(broker.Event{Verb: broker.EventIdentityLinked, Account: a.ID, Actor: a.ID,
+				Client: sc.ClientID, Connection: i.Connection}))
+		}
+		return s.Journal.Record(ctx, events...)
+	})
+	if err != nil {
+		return sc.Login, err
+	}
+	return s.move(ctx, sc.Login, func(l *broker.Login) { l.AccountID, l.Authn, l.Code = a.ID, authn, nil })
+}

@@ -1,0 +1,365 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"reflect"
+	"slices"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// How long the room's other fleeting things live.
+const (
+	// tripShelf is longer than TripLife: a late answer still finds its way back to its login.
+	tripShelf    = time.Hour
+	handleLife   = time.Minute
+	deletionLife = 90 * 24 * time.Hour
+	// maxOpen is how many logins one browser may have open; one more drops the oldest.
+	maxOpen = 10
+)
+
+// service holds the verbs of the journey. None of them knows HTTP.
+type service struct {
+	Options
+	logins    broker.Shelf[broker.Login]
+	trips     broker.Shelf[broker.Trip]
+	browsers  broker.Shelf[[]string]
+	handles   broker.Shelf[url.Values]
+	births    broker.Shelf[born]
+	deletions broker.Shelf[deletion]
+}
+
+func newService(o Options) *service {
+	return &service{
+		Options:   o,
+		logins:    broker.Shelf[broker.Login]{Name: "login", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+		trips:     broker.Shelf[broker.Trip]{Name: "trip", Life: tripShelf, In: o.Fleeting, Now: o.Now},
+		browsers:  broker.Shelf[[]string]{Name: "login.browser", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+		handles:   broker.Shelf[url.Values]{Name: "login.handle", Life: handleLife, In: o.Fleeting, Now: o.Now},
+		births:    broker.Shelf[born]{Name: "login.birth", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+		deletions: broker.Shelf[deletion]{Name: "login.deletion", Life: deletionLife, In: o.Fleeting, Now: o.Now},
+	}
+}
+
+// visit is what the door knows of the browser that asks.
+type visit struct {
+	browser []string // keyed hashes of its browser key, the newest key first; none where it has no cookie
+	locale  string
+	address string
+	agent   string
+	// session answers the session that this browser could go on with, see web.Kit.Current.
+	session func() (broker.Session, broker.Account, error)
+	// event completes an Event with its id, its moment and where it came from.
+	event func(broker.Event) broker.Event
+}
+
+// current is the session of the browser and its account; nil where there is none
+// that may go on, whatever the reason.
+func (v visit) current() (*broker.Session, *broker.Account, error) {
+	s, a, err := v.session()
+	if err == nil {
+		return &s, &a, nil
+	}
+	if broker.CodeOf(err) == broker.Internal || broker.CodeOf(err) == broker.Unavailable {
+		return nil, nil, err
+	}
+	return nil, nil, nil
+}
+
+// scene is one login with the facts of this moment and what they say is next.
+type scene struct {
+	broker.Login
+	Facts    broker.Facts
+	Identity *broker.Identity // with Facts.Linked
+	Step     broker.Step
+	No       error // what Next answered instead of a step: a Code
+}
+
+// app tells whether an app waits for this login.
+func app(l broker.Login) bool { return l.Request != nil }
+
+// begin parks a new login for a browser. The start is cut to the second, because
+// an upstream's auth_time is: a proof of this very second must not look older.
+func (s *service) begin(ctx context.Context, browser string, l broker.Login) (broker.Login, error) {
+	now := s.Now().Truncate(time.Second)
+	l.ID, l.Browser, l.CreatedAt, l.ExpiresAt = broker.NewID(), browser, now, now.Add(broker.LoginLife)
+	if l.MaxAge != nil && *l.MaxAge <= 0 {
+		l.Fresh, l.MaxAge = true, nil // OIDC Core §3.1.2.1: max_age=0 is prompt=login
+	}
+	if err := s.logins.Put(ctx, l.ID, l); err != nil {
+		return l, err
+	}
+	return l, s.remember(ctx, browser, l.ID)
+}
+
+// remember keeps the list of a browser's open logins short, so that nobody fills
+// the store from one browser (SECURITY.md B1, H4).
+func (s *service) remember(ctx context.Context, browser, id string) error {
+	var dropped []string
+	_, err := s.browsers.Change(ctx, browser, func(open *[]string) error {
+		*open, dropped = append(*open, id), nil
+		if n := len(*open) - maxOpen; n > 0 {
+			dropped = slices.Clone((*open)[:n])
+			*open = slices.Clone((*open)[n:])
+		}
+		return nil
+	})
+	if errors.Is(err, broker.NotFound) {
+		err = s.browsers.Put(ctx, browser, []string{id})
+	}
+	if errors.Is(err, broker.Conflict) {
+		return nil // another tab of this browser was quicker; its login is counted
+	}
+	for _, old := range dropped {
+		if _, err := s.logins.Take(ctx, old); err != nil && !errors.Is(err, broker.NotFound) {
+			return err
+		}
+	}
+	return err
+}
+
+// open reads a login and holds it against the browser that asks for it.
+func (s *service) open(ctx context.Context, v visit, id string) (broker.Login, error) {
+	l, err := s.logins.Get(ctx, id)
+	if errors.Is(err, broker.NotFound) {
+		return l, broker.LoginUnknown
+	}
+	if err == nil && !slices.Contains(v.browser, l.Browser) {
+		return l, broker.LoginElsewhere
+	}
+	return l, err
+}
+
+// adopt copies a login without any proof for the browser that opened it: a link
+// that was passed on carries a request, never a person.
+func (s *service) adopt(ctx context.Context, browser string, l broker.Login) (broker.Login, error) {
+	if l.Proof() || l.Spent() {
+		return l, broker.LoginElsewhere
+	}
+	return s.begin(ctx, browser, l.Restarted())
+}
+
+// look reads the facts afresh and asks Next.
+func (s *service) look(ctx context.Context, v visit, l broker.Login) (scene, error) {
+	sc := scene{Login: l}
+	sc.Facts = broker.Facts{Now: s.Now(), Registration: s.Registration, Passwords: s.PasswordSignIn}
+	var err error
+	switch {
+	case l.AccountID != "":
+		err = s.boundFacts(ctx, &sc)
+	case l.Claims != nil:
+		err = s.upstreamFacts(ctx, &sc)
+	default:
+		err = s.localFacts(ctx, v, &sc)
+	}
+	if err != nil {
+		return sc, err
+	}
+	sc.Step, sc.No = broker.Next(l, sc.Facts)
+	return sc, nil
+}
+
+func (s *service) boundFacts(ctx context.Context, sc *scene) (err error) {
+	f := &sc.Facts
+	f.Authn = sc.Authn
+	if f.Account, err = found(s.Accounts.Account(ctx, sc.AccountID)); err != nil {
+		return err
+	}
+	if sc.Authn.Method == broker.ByUpstream {
+		f.Connection, err = found(s.Connections.Connection(ctx, sc.Authn.Connection))
+	}
+	return err
+}
+
+func (s *service) upstreamFacts(ctx context.Context, sc *scene) (err error) {
+	f, c := &sc.Facts, sc.Claims
+	if f.Connection, err = found(s.Connections.Connection(ctx, c.Connection)); err != nil {
+		return err
+	}
+	i, a, err := s.Identities.Identity(ctx, c.Connection, c.Issuer, c.Subject)
+	if err == nil {
+		sc.Identity, f.Linked = &i, &a
+		return nil
+	}
+	if !errors.Is(err, broker.NotFound) {
+		return err
+	}
+	if address := proven(sc.Login); address != "" {
+		f.Owner, err = found(s.Accounts.AccountByEmail(ctx, address))
+		return err
+	}
+	return nil
+}
+
+// localFacts never looks an account up by the typed address: the identifier step
+// answers the same for everybody (SECURITY.md E1).
+func (s *service) localFacts(ctx context.Context, v visit, sc *scene) (err error) {
+	f := &sc.Facts
+	switch {
+	case sc.Wish == broker.WishNew && sc.Proven != "":
+		f.Owner, err = found(s.Accounts.AccountByEmail(ctx, sc.Proven))
+	case sc.Wish == broker.WishNew:
+	case sc.Email != "":
+		f.Org, err = s.org(ctx, sc.Email)
+	case sc.Pick && sc.Wish != wishOther:
+		_, a, no := v.current()
+		if err = no; a != nil {
+			f.Sessions = 1
+		}
+	}
+	return err
+}
+
+// proven is the address that a mailed code or the upstream vouches for. An
+// asserted one (L1) is nobody's: it reveals and reaches no account.
+func proven(l broker.Login) string {
+	switch {
+	case l.Proven != "":
+		return l.Proven
+	case l.Claims != nil && l.Claims.Level >= broker.L2:
+		return l.Claims.Email
+	default:
+		return ""
+	}
+}
+
+// org finds the live connection that a typed address is routed to.
+func (s *service) org(ctx context.Context, email string) (*broker.Connection, error) {
+	all, err := s.Connections.Connections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i].Usable() == nil && all[i].Routes(email) {
+			return &all[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// settle looks, and carries out the steps that have no page.
+func (s *service) settle(ctx context.Context, v visit, l broker.Login) (scene, error) {
+	for try := 0; ; try++ {
+		sc, err := s.look(ctx, v, l)
+		if err != nil || sc.Spent() {
+			return sc, err
+		}
+		switch sc.Step {
+		case broker.StepBind:
+			l, err = s.bind(ctx, sc)
+		case broker.StepCreate:
+			l, err = s.create(ctx, v, sc, fromClaims(sc.Login, s.Now(), s.locale(v, sc.Login)))
+		default:
+			return sc, nil
+		}
+		if errors.Is(err, broker.Conflict) && try < 3 {
+			if l, err = s.logins.Get(ctx, sc.ID); errors.Is(err, broker.NotFound) {
+				err = broker.LoginUnknown
+			}
+		}
+		if err != nil {
+			return sc, err
+		}
+	}
+}
+
+// bind makes the owner of a linked identity the login's account.
+func (s *service) bind(ctx context.Context, sc scene) (broker.Login, error) {
+	edit, err := s.binding(ctx, sc)
+	if err != nil {
+		return sc.Login, err
+	}
+	return s.move(ctx, sc.Login, edit)
+}
+
+// binding records the sight of the identity and answers the change that follows from it.
+func (s *service) binding(ctx context.Context, sc scene) (func(*broker.Login), error) {
+	i, a := *sc.Identity, *sc.Facts.Linked
+	err := s.Identities.SeeIdentity(ctx, i.ID, sc.Claims.Email, s.Now())
+	if errors.Is(err, broker.NotFound) {
+		return nil, broker.Conflict // unlinked while we looked
+	}
+	authn := vouched(*sc.Claims, i.ID, a)
+	return func(l *broker.Login) { l.AccountID, l.Authn = a.ID, authn }, err
+}
+
+// expect looks at a login and answers Conflict where it waits for something else
+// than what was sent: the caller then shows what it does wait for.
+func (s *service) expect(ctx context.Context, v visit, id string, steps ...broker.Step) (scene, error) {
+	l, err := s.open(ctx, v, id)
+	if err != nil {
+		return scene{Login: l}, err
+	}
+	sc, err := s.look(ctx, v, l)
+	if err == nil && (sc.Spent() || sc.No != nil || !slices.Contains(steps, sc.Step)) {
+		err = broker.Conflict
+	}
+	return sc, err
+}
+
+// move changes a login that is still as it was seen; else Conflict. Whatever was
+// decided about the old one is not carried over to a new one.
+func (s *service) move(ctx context.Context, seen broker.Login, edit func(*broker.Login)) (broker.Login, error) {
+	return s.change(ctx, seen.ID, func(l *broker.Login) error {
+		if !same(*l, seen) {
+			return broker.Conflict
+		}
+		edit(l)
+		return nil
+	})
+}
+
+// change edits a login that is not spent, and takes its notice down.
+func (s *service) change(ctx context.Context, id string, edit func(*broker.Login) error) (broker.Login, error) {
+	l, err := s.logins.Change(ctx, id, func(l *broker.Login) error {
+		if l.Spent() {
+			return broker.Conflict
+		}
+		l.Notice, l.NoticeFor, l.NoticeRef = "", "", ""
+		return edit(l)
+	})
+	if errors.Is(err, broker.NotFound) {
+		return l, broker.LoginUnknown
+	}
+	return l, err
+}
+
+// same compares what decisions rest on; a notice or a language is not among it.
+func same(a, b broker.Login) bool {
+	for _, l := range []*broker.Login{&a, &b} {
+		l.Notice, l.NoticeFor, l.NoticeRef, l.Locale = "", "", "", ""
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// found turns NotFound into nil: for the rules, nobody is a fact.
+func found[T any](v T, err error) (*T, error) {
+	if errors.Is(err, broker.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
+}
+
+// vouched is the authentication by an upstream. Its time is the upstream's word
+// or nothing: auth_time is never made up.
+func vouched(c broker.Claims, identity string, a broker.Account) broker.Authn {
+	return broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, Identity: identity,
+		AMR: methods("fed", c.AMR...), ACR: c.ACR, AuthTime: c.AuthTime, Epoch: a.AuthEpoch}
+}
+
+// methods lists authentication methods (RFC 8176), each once.
+func methods(first string, more ...string) []string {
+	all := []string{first}
+	for _, m := range more {
+		if !slices.Contains(all, m) {
+			all = append(all, m)
+		}
+	}
+	return all
+}

@@ -1,0 +1,273 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// hashState is the purpose under which a trip's state is hashed: the shelf holds
+// nothing that completes a sign-in.
+const hashState = "login.state"
+
+// travel is how the browser goes to an upstream.
+type travel struct {
+	Connection string
+	Choose     bool // the account chooser there: "Use a different account", or after a sign-out
+	Again      bool // ask once more for the e-mail address
+	Prove      bool // prove the owner of the link that waits, see Login.Claims
+}
+
+// depart begins a trip. What the upstream or the connection says against it is
+// left as a notice and answered as broker.Conflict: the login shows it.
+func (s *service) depart(ctx context.Context, v visit, id string, to travel) (broker.Departure, error) {
+	var away broker.Departure
+	l, err := s.open(ctx, v, id)
+	if err != nil {
+		return away, err
+	}
+	if l.Spent() {
+		return away, broker.Conflict
+	}
+	c, up, err := s.upstream(ctx, to.Connection)
+	if err == nil {
+		t := s.trip(l, c, v, to)
+		if to.Prove {
+			if t.Proves, err = s.proves(ctx, v, l); err != nil {
+				return away, err
+			}
+		}
+		if away, err = up.Begin(ctx, t); err == nil {
+			return away, s.trips.Put(ctx, s.Ring.Hash(hashState, []byte(t.State)), t)
+		}
+	}
+	return away, s.say(ctx, v, l, to.Connection, err)
+}
+
+// trip is what goes with the browser: the app's wishes about freshness, and
+// whatever spares the person from typing the address again.
+func (s *service) trip(l broker.Login, c broker.Connection, v visit, to travel) broker.Trip {
+	t := broker.Trip{
+		Login: l.ID, Connection: c.ID,
+		State: broker.NewToken(), Nonce: broker.NewToken(), Verifier: broker.NewToken(),
+		Callback: s.Callback(c.ID), Locale: s.locale(v, l),
+		Fresh: l.Fresh, MaxAge: l.MaxAge, Choose: to.Choose || l.Pick, Again: to.Again,
+		StartedAt: s.Now(),
+	}
+	if t.Choose {
+		return t // a hint would choose for the person
+	}
+	if t.LoginHint = l.Email; t.LoginHint == "" {
+		t.LoginHint = l.Hint
+	}
+	if _, domain, ok := strings.Cut(t.LoginHint, "@"); ok && c.Routes(t.LoginHint) {
+		t.DomainHint = domain
+	}
+	return t
+}
+
+// upstream opens a live connection; it is asked when a trip begins and again when it ends.
+func (s *service) upstream(ctx context.Context, id string) (broker.Connection, broker.Upstream, error) {
+	c, err := s.Connections.Connection(ctx, id)
+	if errors.Is(err, broker.NotFound) {
+		return c, nil, broker.ConnectionDisabled
+	}
+	if err == nil {
+		err = c.Usable()
+	}
+	if err != nil {
+		return c, nil, err
+	}
+	up, err := s.Upstreams.Open(ctx, c)
+	return c, up, err
+}
+
+// say leaves a refusal in the login and answers Conflict, so that the login is
+// shown with it. An error that is no Code goes on to the operator.
+func (s *service) say(ctx context.Context, v visit, l broker.Login, connection string, err error) error {
+	code := broker.CodeOf(err)
+	if code == broker.Internal || ctx.Err() != nil {
+		return err
+	}
+	ref := ""
+	if banner(code) {
+		ref = reference()
+		s.Log.InfoContext(ctx, "refused", "code", string(code), "reference", ref, "connection", connection, "err", err)
+		e := v.event(broker.Event{Verb: broker.EventRefused, Code: code, Client: l.ClientID, Connection: connection, Reference: ref})
+		if err := s.Journal.Record(ctx, e); err != nil {
+			return err
+		}
+	}
+	_, err = s.change(ctx, l.ID, func(l *broker.Login) error {
+		l.Notice, l.NoticeFor, l.NoticeRef = code, connection, ref
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return broker.Conflict
+}
+
+// arrive takes the browser back from an upstream and answers the login's id.
+// Conflict means: nothing new was proven, show what the login waits for.
+func (s *service) arrive(ctx context.Context, v visit, connection string, answer url.Values) (string, error) {
+	key, t, err := s.returned(ctx, connection, answer)
+	if err != nil {
+		return "", err
+	}
+	// The browser first, the state after it: another browser's callback is refused
+	// and burns nothing (SECURITY.md B1).
+	l, err := s.open(ctx, v, t.Login)
+	if errors.Is(err, broker.LoginUnknown) {
+		return "", broker.StateInvalid
+	}
+	if err != nil {
+		return "", err
+	}
+	if l.Spent() {
+		return l.ID, broker.Conflict
+	}
+	if late := s.Now().Sub(t.StartedAt) > broker.TripLife; late || t.Spent {
+		return l.ID, s.stale(ctx, v, l.ID, connection, late)
+	}
+	if err := s.spend(ctx, key); err != nil {
+		if errors.Is(err, broker.Conflict) {
+			err = s.stale(ctx, v, l.ID, connection, false)
+		}
+		return l.ID, err
+	}
+	claims, err := s.exchange(ctx, t, answer)
+	if err != nil {
+		return l.ID, s.say(ctx, v, l, connection, err)
+	}
+	if t.Proves != "" {
+		return l.ID, s.proved(ctx, v, l, t, claims)
+	}
+	return l.ID, s.admit(ctx, v, l, claims)
+}
+
+// returned finds the trip of an answer. The path names the connection and the
+// trip must be its own: an answer of one upstream never reaches another's token
+// endpoint (RFC 9700 §4.4.2, SECURITY.md B3).
+func (s *service) returned(ctx context.Context, connection string, answer url.Values) (string, broker.Trip, error) {
+	state := answer["state"]
+	if len(state) != 1 || state[0] == "" || len(state[0]) > 512 {
+		return "", broker.Trip{}, broker.StateInvalid
+	}
+	for _, key := range s.Ring.Hashes(hashState, []byte(state[0])) {
+		t, err := s.trips.Get(ctx, key)
+		if errors.Is(err, broker.NotFound) {
+			continue
+		}
+		if err == nil && t.Connection != connection {
+			err = broker.StateInvalid
+		}
+		return key, t, err
+	}
+	return "", broker.Trip{}, broker.StateInvalid
+}
+
+// spend marks a trip as used; of many that try, one gets nil and the others Conflict.
+func (s *service) spend(ctx context.Context, key string) error {
+	_, err := s.trips.Change(ctx, key, func(t *broker.Trip) error {
+		if t.Spent {
+			return broker.Conflict
+		}
+		t.Spent = true
+		return nil
+	})
+	if errors.Is(err, broker.NotFound) {
+		return broker.StateInvalid
+	}
+	return err
+}
+
+// How long a second callback waits for the first one to finish.
+const (
+	patience = 3 * time.Second
+	interval = 50 * time.Millisecond
+)
+
+// stale answers a callback that is late or comes twice. A reload while the first
+// one still talks to the upstream waits for it and lands where it lands.
+func (s *service) stale(ctx context.Context, v visit, id, connection string, late bool) error {
+	for waited := time.Duration(0); ; waited += interval {
+		l, err := s.open(ctx, v, id)
+		if err != nil {
+			return err
+		}
+		if l.Spent() || l.Claims != nil || l.AccountID != "" || (l.Notice != "" && !late) {
+			return broker.Conflict
+		}
+		if late || waited >= patience {
+			return s.say(ctx, v, l, connection, broker.StateInvalid)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(interval):
+		}
+	}
+}
+
+// exchange asks the upstream who came back. The connection is read again: one
+// that was switched off meanwhile is not asked (SECURITY.md B17).
+func (s *service) exchange(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
+	c, up, err := s.upstream(ctx, t.Connection)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	claims, err := up.Finish(ctx, t, answer)
+	if err != nil {
+		return claims, err
+	}
+	if claims.Subject == "" || claims.Issuer == "" {
+		return claims, broker.UpstreamRejected.Because(errors.New("the upstream named nobody"))
+	}
+	claims.Connection = c.ID
+	return tidy(claims), nil
+}
+
+// tidy holds claims to what the hall says of them, whoever wrote the provider.
+func tidy(c broker.Claims) broker.Claims {
+	email, err := broker.CanonicalEmail(c.Email)
+	if c.Email == "" || err != nil {
+		email, c.Level = "", broker.None
+	}
+	if c.Level == broker.None {
+		email = ""
+	}
+	c.Email = email
+	c.Name, c.GivenName, c.FamilyName = cleanName(c.Name), cleanName(c.GivenName), cleanName(c.FamilyName)
+	return c
+}
+
+// admit puts the claims into the login, in place of whatever was there, and the
+// account with them where the identity has one. Two writes become one.
+func (s *service) admit(ctx context.Context, v visit, l broker.Login, claims broker.Claims) error {
+	fresh := func(l *broker.Login) {
+		l.Claims, l.Code, l.Proven, l.Wish = &claims, nil, "", broker.WishNone
+		l.AccountID, l.Authn, l.SessionID = "", broker.Authn{}, ""
+	}
+	fresh(&l)
+	sc, err := s.look(ctx, v, l)
+	if err != nil {
+		return err
+	}
+	bound := func(*broker.Login) {}
+	if sc.Step == broker.StepBind {
+		if bound, err = s.binding(ctx, sc); err != nil {
+			return err
+		}
+	}
+	_, err = s.change(ctx, l.ID, func(l *broker.Login) error {
+		fresh(l)
+		bound(l)
+		return nil
+	})
+	return err
+}

@@ -1,0 +1,230 @@
+package login
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/web"
+)
+
+// page is what every page of a login has.
+type page struct {
+	web.Form
+	Path   string // of the login; its forms post below it
+	App    string // the waiting app's name, "" for none
+	Notice *notice
+}
+
+// idp is a connection as a button or in a sentence.
+type idp struct {
+	Href, Name, Icon string
+	Last             bool
+}
+
+// inLogin tells the kit which language was chosen in the login.
+func (d *Door) inLogin(r *http.Request, l broker.Login) *http.Request {
+	if l.Locale == "" {
+		return r
+	}
+	return d.Kit.WithLocale(r, l.Locale)
+}
+
+// appName is the waiting app as people know it, "" where there is none.
+func (s *service) appName(ctx context.Context, l broker.Login) string {
+	if !app(l) || l.ClientID == "" {
+		return ""
+	}
+	c, err := s.Clients.Client(ctx, l.ClientID)
+	if err != nil {
+		return ""
+	}
+	return c.Name
+}
+
+// present shows the page of a scene on a GET.
+func (d *Door) present(w http.ResponseWriter, r *http.Request, v visit, sc scene) error {
+	r = d.inLogin(r, sc.Login)
+	if sc.No != nil {
+		d.refuse(w, r, sc.Login, broker.CodeOf(sc.No), "", sc.No)
+		return nil
+	}
+	status := http.StatusOK
+	if sc.Notice != "" {
+		onLink := sc.Step == broker.StepLink && sc.Notice == broker.LinkConflict
+		if !banner(sc.Notice) && sc.NoticeFor != "" && !onLink {
+			d.refuse(w, r, sc.Login, sc.Notice, sc.NoticeFor, sc.Notice)
+			return nil
+		}
+		status = sc.Notice.Meaning().Status
+	}
+	return d.presentStatus(w, r, v, sc, web.Form{}, status)
+}
+
+// presentStatus shows the page of a step.
+func (d *Door) presentStatus(w http.ResponseWriter, r *http.Request, v visit, sc scene, f web.Form, status int) error {
+	view, err := d.view(r, v, sc, page{Form: f, Path: loginPath(sc.ID), App: d.appName(r.Context(), sc.Login), Notice: d.noticeOf(r, sc)})
+	if err != nil {
+		return err
+	}
+	d.pages.Show(w, r, status, string(sc.Step), view)
+	return nil
+}
+
+func (d *Door) view(r *http.Request, v visit, sc scene, p page) (any, error) {
+	switch sc.Step {
+	case broker.StepChoose:
+		return d.viewChoose(r, sc, p)
+	case broker.StepPick:
+		s, a, err := v.current()
+		if err == nil && a == nil {
+			err = broker.StartAgain // signed out this very moment
+		}
+		if err != nil {
+			return nil, err
+		}
+		return pickView{page: p, Session: s.ID, Email: a.Email, Name: a.Name}, nil
+	case broker.StepOrg:
+		_, domain, _ := strings.Cut(sc.Email, "@")
+		return orgView{page: p, Email: sc.Email, Domain: domain, Idp: d.idp(sc.ID, *sc.Facts.Org, false), Password: sc.Facts.Passwords}, nil
+	case broker.StepPassword:
+		idps, more, err := d.idps(r, sc.ID)
+		return passwordView{page: p, Email: address(sc), Idps: append(idps, more...), Known: sc.Wish == broker.WishNew}, err
+	case broker.StepLink:
+		return d.viewLink(r, sc, p)
+	case broker.StepConfirm:
+		return confirmView{page: p, Email: sc.Facts.Account.Email}, nil
+	default:
+		return d.viewNew(r, sc, p), nil
+	}
+}
+
+// viewNew is the pages on the way to an account, or to one that is there under another address.
+func (d *Door) viewNew(r *http.Request, sc scene, p page) any {
+	n := newView{page: p, Email: typed(r, "email", sc.Email), Ceremony: d.ceremony(sc.Login, nil), Now: d.Now(), Local: sc.Claims == nil}
+	if sc.Claims != nil {
+		n.Theirs = sc.Claims.Email
+		if n.Email == "" {
+			n.Email = sc.Claims.Email
+		}
+		if c := sc.Facts.Connection; c != nil {
+			n.Idp = d.idp(sc.ID, *c, false)
+		}
+	}
+	switch sc.Step {
+	case broker.StepCode:
+		n.Email, n.Code = sc.Code.Email, codeOf(r, sc.Code)
+	case broker.StepRegister:
+		n.Email, n.Verified = proven(sc.Login), sc.Proven == "" && sc.Claims != nil
+		if c := sc.Claims; c != nil {
+			n.Given, n.Family = splitName(c.Name, c.GivenName, c.FamilyName)
+		}
+		n.Given, n.Family = typed(r, "given_name", n.Given), typed(r, "family_name", n.Family)
+	}
+	return n
+}
+
+func (d *Door) viewChoose(r *http.Request, sc scene, p page) (any, error) {
+	idps, more, err := d.idps(r, sc.ID)
+	if err != nil {
+		return nil, err
+	}
+	all, err := d.Connections.Connections(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	routed := slices.ContainsFunc(all, func(c broker.Connection) bool { return c.Usable() == nil && len(c.Domains) > 0 })
+	return chooseView{page: p, Email: typed(r, "email", sc.Hint), Idps: idps, More: more, Ask: d.PasswordSignIn || routed,
+		New: d.PasswordSignIn && d.Registration != broker.RegisterInvite}, nil
+}
+
+func (d *Door) viewLink(r *http.Request, sc scene, p page) (any, error) {
+	owner, c := *sc.Facts.Owner, *sc.Facts.Connection
+	v := linkView{page: p, Idp: d.idp(sc.ID, c, false), Theirs: sc.Claims.Email, Email: owner.Email, Masked: mask(owner.Email),
+		Year: owner.CreatedAt.UTC().Year(), Ceremony: d.ceremony(sc.Login, &owner), Password: owner.HasPassword()}
+	if v.Password {
+		return v, nil
+	}
+	if sc.Code != nil && sc.Code.Email == owner.Email {
+		v.Code = codeOf(r, sc.Code)
+	}
+	have, err := d.Identities.IdentitiesOf(r.Context(), owner.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range have {
+		other, err := found(d.Connections.Connection(r.Context(), i.Connection))
+		if err != nil {
+			return nil, err
+		}
+		if other == nil || other.Usable() != nil || slices.ContainsFunc(v.Others, func(o idp) bool { return o.Name == other.Name }) {
+			continue
+		}
+		b := d.idp(sc.ID, *other, false)
+		b.Href += "?prove=1"
+		v.Others = append(v.Others, b)
+	}
+	return v, nil
+}
+
+// listed is how many connections stand in the open; the rest is one click away.
+const listed = 5
+
+// idps are the connections of the sign-in page: the last used first, then in order.
+func (d *Door) idps(r *http.Request, id string) (list, more []idp, err error) {
+	all, err := d.Connections.Connections(r.Context())
+	if err != nil {
+		return nil, nil, err
+	}
+	last := d.Kit.LastUsed(r)
+	for _, c := range all {
+		if c.Hidden || c.Usable() != nil {
+			continue
+		}
+		b := d.idp(id, c, c.ID == last)
+		if b.Last {
+			list = slices.Insert(list, 0, b)
+		} else {
+			list = append(list, b)
+		}
+	}
+	if len(list) > listed {
+		list, more = list[:listed-1], list[listed-1:]
+	}
+	return list, more, nil
+}
+
+func (d *Door) idp(id string, c broker.Connection, last bool) idp {
+	return idp{Href: departPath(id, c.ID), Name: c.Name, Icon: d.Icon(c.Kind), Last: last}
+}
+
+// mask hides what the owner knows and a stranger need not: a•••@example.com.
+func mask(email string) string {
+	local, domain, _ := strings.Cut(email, "@")
+	if local == "" {
+		return email
+	}
+	return local[:1] + "•••@" + domain
+}
+
+// sentCode is a mailed code as its page tells of it.
+type sentCode struct {
+	Minutes int
+	At      time.Time
+	Again   bool // the person just asked for another one
+}
+
+func codeOf(r *http.Request, c *broker.MailedCode) *sentCode {
+	return &sentCode{Minutes: int(broker.MailedLife / time.Minute), At: c.SentAt.UTC(), Again: r.Method == http.MethodGet && r.URL.Query().Get("sent") != ""}
+}
+
+// typed is what was typed before, or the suggestion.
+func typed(r *http.Request, name, suggestion string) string {
+	if v, ok := r.Form[name]; ok && r.Method == http.MethodPost {
+		return v[0]
+	}
+	return suggestion
+}

@@ -1,0 +1,108 @@
+package login
+
+import (
+	"net/http"
+	"time"
+)
+
+// The views of page/*.html. Each page is named after its step.
+
+type chooseView struct { // E-1
+	page
+	Email      string
+	Ask        bool // for an address
+	Idps, More []idp
+	New        bool // "New here? Create an account"
+}
+
+type pickView struct { // E-17
+	page
+	Session, Email, Name string
+}
+
+type orgView struct { // E-2
+	page
+	Email, Domain string
+	Idp           idp
+	Password      bool // "Use your password instead"
+}
+
+type passwordView struct { // E-3
+	page
+	Email string
+	Idps  []idp
+	Known bool // the address was just proven, and has its account
+}
+
+type linkView struct { // E-4
+	page
+	Idp      idp
+	Theirs   string // the address at the upstream
+	Email    string // the owner's: for password managers, never shown
+	Masked   string
+	Year     int
+	Ceremony string
+	Password bool
+	Code     *sentCode // the code that is out, to an owner without a password
+	Others   []idp     // other linked ways of that owner
+}
+
+type newView struct { // neutral, own, email, code (E-6), register (E-5)
+	page
+	Idp           idp
+	Theirs        string
+	Email         string
+	Ceremony      string
+	Local         bool // no upstream: registration with a password
+	Verified      bool // by the upstream, not by a code
+	Given, Family string
+	Code          *sentCode
+	Now           time.Time
+}
+
+type confirmView struct {
+	page
+	Email string
+}
+
+type accountView struct {
+	Email, Name string
+	Password    bool
+	Methods     []method
+}
+
+// method is one linked identity.
+type method struct {
+	Name, Icon, Email string
+	LinkedAt, SeenAt  time.Time
+}
+
+// account is where a login without an app ends: who is signed in, and with what.
+func (d *Door) account(w http.ResponseWriter, r *http.Request) error {
+	v := d.visit(r)
+	_, a, err := v.current()
+	if err != nil {
+		return err
+	}
+	if a == nil {
+		return redirect(w, r, "/login")
+	}
+	ids, err := d.Identities.IdentitiesOf(r.Context(), a.ID)
+	if err != nil {
+		return err
+	}
+	view := accountView{Email: a.Email, Name: a.Name, Password: a.HasPassword()}
+	for _, i := range ids {
+		m := method{Name: i.Connection, Icon: d.Icon(""), Email: i.Email, LinkedAt: i.LinkedAt.UTC(), SeenAt: i.SeenAt.UTC()}
+		c, err := found(d.Connections.Connection(r.Context(), i.Connection))
+		if err != nil {
+			return err
+		}
+		if c != nil {
+			m.Name, m.Icon = c.Name, d.Icon(c.Kind)
+		}
+		view.Methods = append(view.Methods, m)
+	}
+	d.pages.Show(w, d.Kit.WithLocale(r, a.Locale), http.StatusOK, "account", view)
+	return nil
+}
