@@ -1,0 +1,360 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// served is the kit behind its guard, with a route of every sort.
+func served(h *house) http.Handler {
+	pages := h.Pages(room(`Hello`, `<p>{{.V}}</p>`))
+	mux := http.NewServeMux()
+	mux.Handle("GET /page", h.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		pages.Show(w, r, http.StatusOK, "one", "world")
+		return nil
+	}))
+	mux.Handle("GET /handoff", h.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		h.HandOff(w, r, "https://app.example/cb?code=1", "App")
+		return nil
+	}))
+	mux.Handle("GET /post", h.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		h.PostOff(w, r, "https://app.example/cb", url.Values{"code": {`"><script>alert(1)</script>`}}, "App")
+		return nil
+	}))
+	mux.Handle("GET /no", h.Handle(no(broker.AccountDisabled)))
+	mux.Handle("GET /panic", h.Handle(func(http.ResponseWriter, *http.Request) error { panic("x") }))
+	mux.Handle("POST /only", h.Handle(yes))
+	mux.Handle("GET /assets/{name}", h.Assets())
+	return h.Guard(mux)
+}
+
+func TestA15_EveryAnswerForbidsFramesAndNamesItsPolicy(t *testing.T) {
+	h := open(t)
+	all := served(h)
+	host := get("/page")
+	host.Host = "evil.example"
+	for name, r := range map[string]*http.Request{"page": get("/page"), "handoff": get("/handoff"), "no": get("/no"), "panic": get("/panic"), "404": get("/nowhere"),
+		"405": get("/only"), "csrf": crossSite(post("/only", "")), "too large": post("/only", strings.Repeat("a", maxBody+1)), "misdirected": host} {
+		w := h.ask(all, r)
+		want := map[string]string{
+			"Content-Security-Policy": csp, "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+			"Cross-Origin-Opener-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000", "Content-Type": "text/html; charset=utf-8"}
+		for header, value := range want {
+			if got := w.Header().Values(header); len(got) != 1 || got[0] != value {
+				t.Errorf("%s (%d): %s is %q", name, w.Code, header, got)
+			}
+		}
+		if !strings.Contains(w.Header().Get("Permissions-Policy"), "publickey-credentials-get=(self)") {
+			t.Errorf("%s: Permissions-Policy %s", name, w.Header().Get("Permissions-Policy"))
+		}
+	}
+	for _, unsafe := range []string{"unsafe-inline", "unsafe-eval", "*", "http:"} {
+		if strings.Contains(csp, unsafe) {
+			t.Errorf("the policy says %s", unsafe)
+		}
+	}
+	plain := openAt(t, "http://localhost:8080")
+	if w := plain.ask(plain.Handle(yes), get("/x")); w.Header().Get("Strict-Transport-Security") != "" {
+		t.Error("HSTS over plain http")
+	}
+}
+
+func crossSite(r *http.Request) *http.Request {
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	return r
+}
+
+// inlined is what the policy would drop or what would lead a page elsewhere.
+var inlined = regexp.MustCompile(`(?i)\sstyle=|\son[a-z]+=|<script>|<style|javascript:|(src|href)="(https?:)?//(?:[^"]*)"`)
+
+func TestA24_NothingOnAPageIsInlineAndNothingTypedBecomesMarkup(t *testing.T) {
+	h := open(t)
+	all := served(h)
+	for _, path := range []string{"/page", "/no", "/nowhere", "/post"} {
+		page := h.ask(all, get(path)).Body.String()
+		for _, found := range inlined.FindAllString(page, -1) {
+			if !strings.Contains(found, "https://help.example.com/") && !strings.Contains(found, "https://example.com/privacy") {
+				t.Errorf("%s: %s", path, found)
+			}
+		}
+		if strings.Contains(page, "<script>alert") {
+			t.Errorf("%s: markup out of a parameter", path)
+		}
+	}
+	for _, payload := range []string{`"><script>alert(1)</script>`, `'-alert(1)-'`, `</title><script>alert(1)</script>`, `javascript:alert(1)`} {
+		q := "?lang=" + url.QueryEscape(payload) + "&error_hint=" + url.QueryEscape(payload)
+		page := h.ask(all, get("/page"+q)).Body.String()
+		if strings.Contains(page, "<script>alert") || strings.Contains(page, `href="javascript`) || strings.Contains(page, `'-alert`) {
+			t.Errorf("%s: %s", payload, page)
+		}
+	}
+}
+
+func TestE14_CookiesAreHostBoundSecureAndOnlyForHTTP(t *testing.T) {
+	h := open(t)
+	w := httptest.NewRecorder()
+	h.EnsureBrowser(w, get("/x"))
+	token, _ := h.NewSession()
+	h.SetSession(w, token, noon.Add(broker.SessionLife))
+	h.SetLastUsed(w, "google")
+	h.rememberLanguage(w, get("/x?lang=fr"))
+	if err := h.EndSession(w, get("/x"), broker.Session{ID: "s"}); err != nil {
+		t.Fatal(err)
+	}
+	set := w.Result().Cookies()
+	if len(set) != 5 {
+		t.Fatalf("%d cookies", len(set))
+	}
+	for _, c := range set {
+		if !strings.HasPrefix(c.Name, "__Host-gh_") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+			t.Errorf("%s", c.Raw)
+		}
+	}
+	if set[1].MaxAge != int(broker.SessionLife/time.Second) || set[4].MaxAge != -1 {
+		t.Errorf("lives %d and %d", set[1].MaxAge, set[4].MaxAge)
+	}
+	w = httptest.NewRecorder()
+	if hash := h.EnsureBrowser(w, post("/x", "")); hash != "" || len(w.Result().Cookies()) != 0 {
+		t.Error("a POST was given a cookie")
+	}
+}
+
+func TestE14_APlantedCookieCountsAsNone(t *testing.T) {
+	h := open(t)
+	key := broker.NewToken()
+	with := func(cookies ...string) *http.Request {
+		r := get("/x")
+		for _, c := range cookies {
+			r.AddCookie(&http.Cookie{Name: cookieBrowser, Value: c})
+		}
+		return r
+	}
+	if hashes, ok := h.Browser(with(key)); !ok || hashes[0] != h.EnsureBrowser(httptest.NewRecorder(), with(key)) {
+		t.Fatal("its own key is not known again")
+	}
+	for name, r := range map[string]*http.Request{"none": with(), "two of one name": with(key, broker.NewToken()), "a short one": with("AAAA"), "strange letters": with(strings.Repeat("!", 52)), "an empty one": with("")} {
+		if _, ok := h.Browser(r); ok {
+			t.Errorf("%s is taken for a browser key", name)
+		}
+	}
+	tossed := get("/x")
+	tossed.AddCookie(&http.Cookie{Name: "gh_browser", Value: key})
+	if _, ok := h.Browser(tossed); ok {
+		t.Error("a cookie without the prefix is taken")
+	}
+}
+
+func TestE13_ASessionIsNeverTheOneThatWasPlanted(t *testing.T) {
+	h := open(t)
+	planted, _ := h.NewSession()
+	r := get("/x")
+	r.AddCookie(&http.Cookie{Name: cookieSession, Value: planted})
+	if _, _, err := h.Current(r); broker.CodeOf(err) != broker.NotFound {
+		t.Errorf("an unknown id: %v", err)
+	}
+	if fresh, hash := h.NewSession(); fresh == planted || strings.Contains(hash, fresh) {
+		t.Error("the new session has the planted id, or is stored as it is")
+	}
+}
+
+func TestE16_ASessionLivesOnlyAsLongAsEverythingItStandsOn(t *testing.T) {
+	h := open(t)
+	token, hash := h.NewSession()
+	r := get("/x")
+	r.AddCookie(&http.Cookie{Name: cookieSession, Value: token})
+	live := broker.Session{ID: "s", AccountID: "ana", ExpiresAt: noon.Add(broker.SessionLife), Authn: broker.Authn{Method: broker.ByUpstream, Connection: "google", Epoch: 3}}
+	google := broker.Connection{ID: "google", State: broker.Live}
+	for name, tc := range map[string]struct {
+		change func(*broker.Session, *broker.Account, map[string]broker.Connection)
+		want   error
+	}{
+		"as it is": {func(*broker.Session, *broker.Account, map[string]broker.Connection) {}, nil},
+		"ended":    {func(s *broker.Session, _ *broker.Account, _ map[string]broker.Connection) { s.EndedAt = noon }, broker.NotFound},
+		"expired":  {func(s *broker.Session, _ *broker.Account, _ map[string]broker.Connection) { s.ExpiresAt = noon }, broker.NotFound},
+		"disabled": {func(_ *broker.Session, a *broker.Account, _ map[string]broker.Connection) { a.Disabled = true }, broker.AccountDisabled},
+		"an older epoch": {func(_ *broker.Session, a *broker.Account, _ map[string]broker.Connection) {
+			a.AuthEpoch = 4
+		}, broker.StartAgain},
+		"connection off": {func(_ *broker.Session, _ *broker.Account, c map[string]broker.Connection) {
+			c["google"] = broker.Connection{ID: "google", State: broker.Disabled}
+		}, broker.ConnectionDisabled},
+		"connection gone": {func(_ *broker.Session, _ *broker.Account, c map[string]broker.Connection) {
+			delete(c, "google")
+		}, broker.ConnectionDisabled},
+	} {
+		s, a := live, broker.Account{ID: "ana", AuthEpoch: 3}
+		h.store.connections = map[string]broker.Connection{"google": google}
+		tc.change(&s, &a, h.store.connections)
+		h.store.sessions, h.store.accounts = map[string]broker.Session{hash: s}, map[string]broker.Account{"ana": a}
+		got, _, err := h.Current(r)
+		if tc.want == nil && (err != nil || got.ID != "s") || tc.want != nil && (broker.CodeOf(err) != tc.want || got.ID != "") {
+			t.Errorf("%s: %v, %+v", name, err, got)
+		}
+	}
+	h.store.fail = io.ErrUnexpectedEOF
+	if _, _, err := h.Current(r); broker.CodeOf(err) != broker.Internal {
+		t.Errorf("storage fails: %v", err)
+	}
+}
+
+func TestEndingASessionEndsItsFamiliesAndTellsTheAuditLog(t *testing.T) {
+	h := open(t)
+	w := httptest.NewRecorder()
+	if err := h.EndSession(w, get("/x"), broker.Session{ID: "s", AccountID: "ana"}); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.store.ended) != 1 || h.store.families[0].Session != "s" || h.store.events[0].Verb != broker.EventSignedOut || h.store.events[0].Session != "s" {
+		t.Errorf("%v %v %v", h.store.ended, h.store.families, h.store.events)
+	}
+	h.store.fail = io.ErrUnexpectedEOF
+	w = httptest.NewRecorder()
+	if err := h.EndSession(w, get("/x"), broker.Session{ID: "s"}); err == nil || len(w.Result().Cookies()) != 0 {
+		t.Error("the cookie was taken back though the session still lives")
+	}
+}
+
+func TestG12_TheAddressIsTheRightmostThatNoProxyOfOursHas(t *testing.T) {
+	h := open(t)
+	for name, tc := range map[string]struct {
+		peer string
+		xff  []string
+		want string
+	}{
+		"direct":                       {"203.0.113.7:1", nil, "203.0.113.7"},
+		"direct, with a claim":         {"203.0.113.7:1", []string{"1.2.3.4"}, "203.0.113.7"},
+		"one proxy":                    {"10.0.0.1:1", []string{"203.0.113.7"}, "203.0.113.7"},
+		"a claim before the proxy's":   {"10.0.0.1:1", []string{"1.2.3.4, 203.0.113.7"}, "203.0.113.7"},
+		"two proxies":                  {"10.0.0.1:1", []string{"1.2.3.4, 203.0.113.7, 10.9.9.9"}, "203.0.113.7"},
+		"two headers":                  {"10.0.0.1:1", []string{"1.2.3.4", "203.0.113.7"}, "203.0.113.7"},
+		"a trusted address is claimed": {"203.0.113.7:1", []string{"10.0.0.1"}, "203.0.113.7"},
+		"no address":                   {"10.0.0.1:1", []string{"nonsense"}, "10.0.0.1"},
+		"no address behind one":        {"10.0.0.1:1", []string{"1.2.3.4, x, 10.2.2.2"}, "10.2.2.2"},
+		"empty":                        {"10.0.0.1:1", []string{""}, "10.0.0.1"},
+		"with a port":                  {"10.0.0.1:1", []string{"203.0.113.7:443"}, "10.0.0.1"},
+		"IPv6":                         {"[fd00::1]:1", []string{"2001:db8::7"}, "2001:db8::7"},
+		"IPv4 in IPv6":                 {"[::ffff:10.0.0.1]:1", []string{"::ffff:203.0.113.7"}, "203.0.113.7"},
+		"only proxies":                 {"10.0.0.1:1", []string{"10.0.0.2, 10.0.0.3"}, "10.0.0.2"},
+		"no peer":                      {"@", []string{"1.2.3.4"}, ""},
+	} {
+		r := get("/x")
+		r.RemoteAddr = tc.peer
+		r.Header["X-Forwarded-For"] = tc.xff
+		r.Header.Set("X-Real-Ip", "6.6.6.6")
+		r.Header.Set("Forwarded", "for=6.6.6.6")
+		if got := h.Address(r); got != tc.want {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
+	}
+}
+
+func TestG13_AnotherHostIsMisdirected(t *testing.T) {
+	h := open(t)
+	all := served(h)
+	for host, want := range map[string]int{"id.example.com": 200, "ID.Example.com": 200, "id.example.com:443": 200, "evil.example": 421, "id.example.com.evil.example": 421,
+		"id.example.com:8443": 421, "id.example.com:80": 421, "": 421, "localhost": 421, "id.example.com.": 421} {
+		r := get("/page")
+		r.Host = host
+		r.Header.Set("X-Forwarded-Host", "id.example.com")
+		w := h.ask(all, r)
+		if w.Code != want {
+			t.Errorf("%q: %d, want %d", host, w.Code, want)
+		}
+		if host != "" && strings.Contains(w.Body.String(), "evil") {
+			t.Errorf("%q: the answer repeats the host", host)
+		}
+	}
+	r := get("/page")
+	for _, name := range []string{"X-Forwarded-Host", "X-Original-Url", "X-Rewrite-Url", "Forwarded"} {
+		r.Header.Set(name, "evil.example")
+	}
+	if w := h.ask(all, r); w.Code != 200 || strings.Contains(w.Body.String(), "evil") {
+		t.Errorf("a forwarding header: %d", w.Code)
+	}
+}
+
+func TestG16_TheLogHoldsNoSecretAndEveryLineIsJSON(t *testing.T) {
+	h := open(t)
+	all := served(h)
+	secret := "planted-secret-4711"
+	r := get("/no?code=" + secret + "&state=" + secret)
+	r.AddCookie(&http.Cookie{Name: cookieSession, Value: secret})
+	r.Header.Set("Authorization", "Bearer "+secret)
+	r.Header.Set("User-Agent", "x\r\n{\"msg\":\"forged\"}\x1b[31m"+secret)
+	h.ask(all, r)
+	h.ask(all, get("/setup/"+secret))
+	h.ask(all, post("/only", "password="+secret+"&%zz"))
+	h.ask(all, httptest.NewRequest("GE"+"T"+secret[:3], "https://id.example.com/page", nil))
+	lines := strings.Split(strings.TrimSpace(h.log.String()), "\n")
+	if len(lines) < 8 {
+		t.Fatalf("only %d lines", len(lines))
+	}
+	for _, line := range lines {
+		var v map[string]any
+		if err := json.Unmarshal([]byte(line), &v); err != nil || strings.Contains(line, secret) {
+			t.Errorf("%v: %s", err, line)
+		}
+	}
+	for _, e := range h.store.events {
+		if e.UserAgent = ""; strings.Contains(fmt.Sprintf("%+v", e), secret) {
+			t.Errorf("event %+v", e)
+		}
+	}
+}
+
+func TestH1_BodiesAreBoundedAndMultipartIsRefused(t *testing.T) {
+	h := open(t)
+	called := 0
+	counted := func(w http.ResponseWriter, r *http.Request) error { called++; return yes(w, r) }
+	kind := func(r *http.Request, k string) *http.Request { r.Header.Set("Content-Type", k); return r }
+	many := strings.Repeat("a=1&", maxKeys+1)
+	for name, tc := range map[string]struct {
+		r    *http.Request
+		want int
+	}{
+		"a form":             {post("/x", "a=b"), 204},
+		"as large as may be": {post("/x", "a="+strings.Repeat("b", maxBody-2)), 204},
+		"a byte too many":    {post("/x", "a="+strings.Repeat("b", maxBody-1)), 413},
+		"too many values":    {post("/x", many), 400},
+		"too many in a URL":  {get("/x?" + many), 400},
+		"a URL too long":     {get("/x?a=" + strings.Repeat("b", maxBody)), 413},
+		"multipart":          {kind(post("/x", "--a--"), "multipart/form-data; boundary=a"), 400},
+		"multipart in caps":  {kind(post("/x", "--a--"), "Multipart/Form-Data; boundary=a"), 400},
+		"a broken escape":    {post("/x", "a=%zz"), 400},
+		"a broken kind":      {kind(post("/x", "a=b"), ";;;"), 400},
+	} {
+		called = 0
+		for _, handler := range []http.Handler{h.Handle(counted), h.HandleOpen(counted)} {
+			body, err := io.ReadAll(tc.r.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again := tc.r.Clone(t.Context())
+			again.Body = io.NopCloser(strings.NewReader(string(body)))
+			tc.r.Body = io.NopCloser(strings.NewReader(string(body)))
+			if w := h.ask(handler, again); w.Code != tc.want {
+				t.Errorf("%s: %d, want %d", name, w.Code, tc.want)
+			}
+		}
+		if (called == 2) != (tc.want == 204) {
+			t.Errorf("%s: the handler was called %d times", name, called)
+		}
+	}
+	large := kind(post("/x", strings.Repeat("b", maxBody+1)), "application/json")
+	w := h.ask(h.HandleOpen(func(_ http.ResponseWriter, r *http.Request) error {
+		_, err := io.ReadAll(r.Body)
+		return broker.TooLarge.Because(err)
+	}), large)
+	if w.Code != 413 {
+		t.Errorf("a large body of another kind: %d", w.Code)
+	}
+}
