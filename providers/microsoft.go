@@ -107,10 +107,10 @@ func (e entra) accept(issuer string) error {
 	case guid.MatchString(e.tenant):
 		want = e.issuer(e.tenant)
 	default: // a domain: its metadata say which tenant's it is
-		if e.tenantOf(issuer) != "" {
-			return nil
+		if e.tenantOf(issuer) == "" {
+			return fmt.Errorf("the metadata of %s are for %q, which is no tenant's issuer", e.tenant, oneLine(issuer))
 		}
-		want = e.issuer(template)
+		return nil
 	}
 	return exactly(want)(issuer)
 }

@@ -1,0 +1,233 @@
+package providers
+
+import (
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+	"gatehouse/providers/fakeidp"
+)
+
+// modes are the ways to configure a Microsoft connection, with who may come in.
+var modes = map[string]struct {
+	settings map[string]string
+	in       string // the tenants that may: A, B, M for personal accounts
+}{
+	"single tenant by id":     {map[string]string{"tenant": tenantA}, "A"},
+	"single tenant by domain": {map[string]string{"tenant": "contoso.test"}, "A"},
+	"organizations, listed":   {map[string]string{"tenant": "organizations", "allowed_tenants": tenantA}, "A"},
+	"organizations, both":     {map[string]string{"tenant": "organizations", "allowed_tenants": tenantA + ", " + strings.ToUpper(tenantB)}, "AB"},
+	"organizations, any":      {map[string]string{"tenant": "organizations", "any_tenant": "true"}, "AB"},
+	"common, listed":          {map[string]string{"tenant": "common", "allowed_tenants": tenantB}, "B"},
+	"common, personal listed": {map[string]string{"tenant": "common", "allowed_tenants": fakeidp.MSATenant + " " + tenantA}, "AM"},
+	"common, any":             {map[string]string{"tenant": "common", "any_tenant": "true"}, "ABM"},
+	"consumers":               {map[string]string{"tenant": "consumers"}, "M"},
+}
+
+func entraPeople() []fakeidp.Persona {
+	yes := true
+	return []fakeidp.Persona{
+		{Login: "A", Email: "ana@contoso.test", Name: "Ana", TenantID: tenantA, HostedDomain: "contoso.test", XmsEdov: &yes},
+		{Login: "B", Email: "bo@fabrikam.test", Name: "Bo", TenantID: tenantB, HostedDomain: "fabrikam.test", XmsEdov: &yes},
+		{Login: "M", Email: "mo@example.test", Name: "Mo", TenantID: fakeidp.MSATenant, XmsEdov: &yes},
+		{Login: "G", Email: "gus@fabrikam.test", Name: "Gus", TenantID: tenantA, Guest: true},
+		{Login: "H", Email: "hal@fabrikam.test", Name: "Hal", TenantID: tenantA, HomeIDP: "https://sts.windows.net/" + tenantB + "/"},
+	}
+}
+
+// forced makes the simulator answer a token of any tenant, as an attacker's own authority would.
+func forced(tid string, r *rig) func(*fakeidp.Fault) {
+	return func(f *fakeidp.Fault) {
+		f.SetClaim("tid", tid)
+		f.SetClaim("iss", r.idp.BaseURL()+"/"+tid+"/v2.0")
+	}
+}
+
+func TestB10_OnlyTheTenantsThatMayComeIn(t *testing.T) {
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, mode.settings)
+			tids := map[string]string{"A": tenantA, "B": tenantB, "M": fakeidp.MSATenant}
+			home := "A" // somebody whom the simulator's own check of the authority lets through
+			if mode.settings["tenant"] == "consumers" {
+				home = "M"
+			}
+			for who, tid := range tids {
+				r.faulty("from "+who, forced(tid, r), func(r *rig) {
+					if who == "M" {
+						r.idp.Misbehave(func(f *fakeidp.Fault) { f.Forge = fakeidp.ForgeConsumerKey }) // the key that may sign for personal accounts
+					}
+					if strings.Contains(mode.in, who) {
+						if c := r.comes(home); !strings.HasPrefix(c.Subject, tid+":") || c.Issuer != r.idp.BaseURL()+"/"+tid+"/v2.0" {
+							r.Errorf("claims %+v", c)
+						}
+						return
+					}
+					// Where the keys already tell that this tenant cannot be, it is the token that is wrong.
+					c, err := r.login(home)
+					if code := broker.CodeOf(err); err == nil || code != broker.WrongTenant && code != broker.UpstreamRejected {
+						r.Errorf("%+v, %v", c, err)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestB10_EntraCrossTenant(t *testing.T) {
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes["organizations, listed"].settings)
+	r.comes("A")
+	r.refused("B", broker.WrongTenant)
+	r.refused("G", broker.WrongTenant)
+	r.refused("H", broker.WrongTenant)
+	rejected := func(r *rig) { r.refused("A", broker.UpstreamRejected) }
+	r.faulty("v1 token", func(f *fakeidp.Fault) { f.V1Token = true }, rejected)
+	r.faulty("no ver", func(f *fakeidp.Fault) { f.SetClaim("ver", nil) }, rejected)
+	r.faulty("ver as number", func(f *fakeidp.Fault) { f.SetClaim("ver", 2.0) }, rejected)
+	r.faulty("no tid", func(f *fakeidp.Fault) { f.SetClaim("tid", nil) }, rejected)
+	r.faulty("tid that is no id", func(f *fakeidp.Fault) {
+		f.SetClaim("tid", "contoso.test")
+		f.SetClaim("iss", r.idp.BaseURL()+"/contoso.test/v2.0")
+	}, rejected)
+	r.faulty("tid that is the template", func(f *fakeidp.Fault) {
+		f.SetClaim("tid", template)
+		f.SetClaim("iss", r.idp.BaseURL()+"/"+template+"/v2.0")
+	}, rejected)
+	r.faulty("tid in capitals", func(f *fakeidp.Fault) { forced(strings.ToUpper(tenantA), r)(f) }, rejected)
+	r.faulty("tid of A, issuer of B", func(f *fakeidp.Fault) { f.SetClaim("iss", r.idp.BaseURL()+"/"+tenantB+"/v2.0") }, rejected)
+	r.faulty("tid of B, issuer of A", func(f *fakeidp.Fault) { f.SetClaim("tid", tenantB) }, rejected)
+	r.faulty("issuer on another host", func(f *fakeidp.Fault) { f.SetClaim("iss", "https://login.microsoftonline.com/"+tenantA+"/v2.0") }, rejected)
+	r.faulty("issuer with a slash", func(f *fakeidp.Fault) { f.SetClaim("iss", r.idp.BaseURL()+"/"+tenantA+"/v2.0/") }, rejected)
+	r.faulty("no oid", func(f *fakeidp.Fault) { f.SetClaim("oid", nil) }, func(r *rig) { r.refused("A", broker.UpstreamMisconfigured) })
+	r.faulty("oid that is no id", func(f *fakeidp.Fault) { f.SetClaim("oid", "victim:oid") }, func(r *rig) { r.refused("A", broker.UpstreamMisconfigured) })
+	for _, acct := range []any{1, "1", 2, true, nil} {
+		r.faulty("a guest's acct", func(f *fakeidp.Fault) { f.SetClaim("acct", acct) }, func(r *rig) {
+			if acct == nil {
+				r.comes("A") // an optional claim
+				return
+			}
+			r.refused("A", broker.WrongTenant)
+		})
+	}
+	r.conn.Settings["allow_guests"] = "true"
+	r.anew()
+	if c := r.comes("G"); !strings.HasPrefix(c.Subject, tenantA+":") || c.Level != broker.L1 {
+		t.Errorf("guest %+v", c)
+	}
+	r.comes("H")
+	r.refused("B", broker.WrongTenant)
+}
+
+func TestB11_AKeySignsOnlyForItsIssuer(t *testing.T) {
+	for _, mode := range []string{"single tenant by id", "organizations, listed", "common, any"} {
+		t.Run(mode, func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes[mode].settings)
+			r.comes("A")
+			r.faulty("the consumers' key for an organization", func(f *fakeidp.Fault) { f.Forge = fakeidp.ForgeConsumerKey },
+				func(r *rig) { r.refused("A", broker.UpstreamRejected) })
+			for name, issuer := range map[string]string{
+				"of personal accounts": r.idp.BaseURL() + "/" + fakeidp.MSATenant + "/v2.0",
+				"of tenant B":          r.idp.BaseURL() + "/" + tenantB + "/v2.0",
+				"of another host":      "https://evil.example/{tenantid}/v2.0",
+				"of nothing":           "x",
+			} {
+				r.faulty("a key "+name, func(f *fakeidp.Fault) { f.KeyIssuer = issuer }, func(r *rig) {
+					r.anew()
+					r.refused("A", broker.UpstreamRejected)
+				})
+			}
+		})
+	}
+}
+
+func TestB9_MicrosoftsMetadataAreOneTenantsOrTheTemplate(t *testing.T) {
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, mode.settings)
+			for _, issuer := range []string{"https://login.microsoftonline.com/" + tenantA + "/v2.0", r.idp.BaseURL() + "/{tenantid}/v1.0", r.idp.BaseURL(),
+				"https://sts.windows.net/" + tenantA + "/", r.idp.BaseURL() + "/contoso.test/v2.0", ""} {
+				r.idp.Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtDiscovery, "issuer", issuer) })
+				r.anew()
+				r.refused("A", broker.UpstreamMisconfigured)
+			}
+			if tenant := mode.settings["tenant"]; tenant == "contoso.test" || guid.MatchString(tenant) || tenant == "consumers" {
+				r.idp.Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtDiscovery, "issuer", r.idp.BaseURL()+"/{tenantid}/v2.0") })
+				r.anew()
+				r.refused("A", broker.UpstreamMisconfigured)
+			}
+		})
+	}
+}
+
+func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: []fakeidp.Persona{
+		{Login: "mallory", Email: "victim@example.test", TenantID: tenantB, HostedDomain: "fabrikam.test"},
+	}}, map[string]string{"tenant": "organizations", "any_tenant": "true"})
+	for _, c := range []struct {
+		edov  any
+		level broker.Level
+	}{
+		{nil, broker.L1}, {false, broker.L1}, {"false", broker.L1}, {"0", broker.L1}, {0, broker.L1}, {"", broker.L1}, {"yes", broker.L1}, {"True", broker.L1},
+		{2, broker.L1}, {1.5, broker.L1}, {[]bool{true}, broker.L1}, {map[string]bool{"true": true}, broker.L1},
+		{true, broker.L2}, {"true", broker.L2}, {"1", broker.L2}, {1, broker.L2},
+	} {
+		r.faulty("xms_edov", func(f *fakeidp.Fault) { f.SetClaim("xms_edov", c.edov) }, func(r *rig) {
+			got := r.comes("mallory")
+			if got.Level != c.level || got.Email != "victim@example.test" || !strings.HasPrefix(got.Subject, tenantB+":") {
+				r.Errorf("xms_edov %#v: %+v, want level %d", c.edov, got, c.level)
+			}
+		})
+	}
+	r.faulty("a no beside the yes", func(f *fakeidp.Fault) { f.SetClaim("xms_edov", true); f.SetClaim("email_verified", false) }, func(r *rig) {
+		if got := r.comes("mallory"); got.Level != broker.L1 {
+			r.Errorf("level %d", got.Level)
+		}
+	})
+	// No other claim is ever taken for the address, with or without xms_edov.
+	r.faulty("other names of an address", func(f *fakeidp.Fault) {
+		f.SetClaim("email", nil)
+		for _, claim := range []string{"upn", "preferred_username", "unique_name", "verified_primary_email", "mail", "nickname"} {
+			f.SetClaim(claim, "victim@example.test")
+		}
+		f.SetClaim("xms_edov", true)
+	}, func(r *rig) {
+		if got := r.comes("mallory"); got.Email != "" || got.Level != broker.None {
+			r.Errorf("%q at level %d", got.Email, got.Level)
+		}
+	})
+}
+
+func TestMicrosoftsNumbersHaveCodes(t *testing.T) {
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, map[string]string{"tenant": tenantA})
+	r.comes("A")
+	for number, want := range map[int]broker.Code{
+		65001: broker.ConsentRequired, 65004: broker.ConsentDeclined, 90094: broker.AdminApproval, 90093: broker.AdminApproval, 90099: broker.AdminApproval,
+		50105: broker.NotAssigned, 50020: broker.WrongTenant, 50034: broker.WrongTenant, 16000: broker.WrongTenant, 90072: broker.WrongTenant,
+		500011: broker.UpstreamMisconfigured, 700016: broker.UpstreamMisconfigured, 50011: broker.UpstreamMisconfigured, 7000215: broker.UpstreamMisconfigured,
+		7000222: broker.UpstreamMisconfigured, 53000: broker.UpstreamPolicy, 53003: broker.UpstreamPolicy, 50076: broker.UpstreamPolicy, 50079: broker.UpstreamPolicy,
+		54005: broker.StateInvalid, 70008: broker.StateInvalid, 50058: broker.LoginRequired, 123456: broker.ConnectionUnavailable,
+	} {
+		e := fakeidp.AADSTS(number)
+		r.faulty("in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e }, func(r *rig) { r.anew(); r.refused("A", want) })
+		r.faulty("at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e }, func(r *rig) { r.anew(); r.refused("A", want) })
+	}
+	for code, want := range map[string]broker.Code{"access_denied": broker.Cancelled, "interaction_required": broker.LoginRequired, "made_up": broker.UpstreamRejected} {
+		r.faulty(code, func(f *fakeidp.Fault) {
+			f.AuthorizeError = fakeidp.OAuthError{Code: code, Description: "AADSTS, said nobody"}
+		},
+			func(r *rig) { r.refused("A", want) })
+	}
+}
+
+func TestNationalCloudsHaveTheirOwnHosts(t *testing.T) {
+	for cloud, host := range entraClouds {
+		e := newEntra(broker.Connection{Settings: map[string]string{"tenant": tenantA, "cloud": cloud}})
+		if e.issuer(tenantA) != host+"/"+tenantA+"/v2.0" || e.accept(host+"/"+tenantA+"/v2.0") != nil {
+			t.Errorf("%s: %s", cloud, e.issuer(tenantA))
+		}
+	}
+	e := newEntra(broker.Connection{Settings: map[string]string{"tenant": tenantA, "cloud": "us"}})
+	if e.accept("https://login.microsoftonline.com/"+tenantA+"/v2.0") == nil {
+		t.Error("one cloud speaks for another")
+	}
+}

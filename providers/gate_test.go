@@ -1,0 +1,173 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/providers/fakeidp"
+)
+
+func panics(context.Context, *int) (int, time.Duration, error) { panic("over these bytes") }
+
+func down(context.Context) error { return broker.ConnectionUnavailable }
+
+func TestB22_AFailingUpstreamIsGivenARest(t *testing.T) {
+	c := &clock{}
+	g := newGate(c.now)
+	asked := 0
+	count := func(answer error) func(context.Context) error {
+		return func(context.Context) error { asked++; return answer }
+	}
+	for range 100 {
+		if err := g.pass(t.Context(), count(broker.ConnectionUnavailable)); broker.CodeOf(err) != broker.ConnectionUnavailable {
+			t.Fatal(err)
+		}
+	}
+	if asked != tripAfter {
+		t.Fatalf("asked %d times, want %d", asked, tripAfter)
+	}
+	c.advance(restFor)
+	for range 10 {
+		_ = g.pass(t.Context(), count(broker.ConnectionUnavailable)) // still down: only the count is of interest
+	}
+	if asked != tripAfter+1 {
+		t.Fatalf("asked %d times after the rest, want one probe", asked-tripAfter)
+	}
+	c.advance(restFor)
+	for range 3 {
+		if err := g.pass(t.Context(), count(nil)); err != nil {
+			t.Fatalf("back again: %v", err)
+		}
+	}
+}
+
+func TestB22_OnlyAnUpstreamsOwnFailuresCount(t *testing.T) {
+	g := newGate((&clock{}).now)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for range 3 * tripAfter {
+		_ = g.pass(gone, down) // the person left: nothing is learnt
+		_ = g.pass(t.Context(), func(context.Context) error { return broker.UpstreamRejected })
+	}
+	if err := g.pass(t.Context(), func(context.Context) error { return nil }); err != nil {
+		t.Errorf("closed by refusals and by people who left: %v", err)
+	}
+	for range 3 * tripAfter {
+		func() {
+			defer func() { _ = recover() }()
+			_ = g.pass(t.Context(), func(context.Context) error { panic("bug") })
+		}()
+	}
+	if err := g.pass(t.Context(), func(context.Context) error { return nil }); err != nil || len(g.slots) != 0 {
+		t.Errorf("after panics: %v, %d slots taken", err, len(g.slots))
+	}
+}
+
+func TestB22_AtMostSoManyWaitForOneUpstreamAndNoneForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(time.Now)
+		var waited, turned atomic.Int32
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() {
+				began := time.Now()
+				err := g.pass(t.Context(), func(ctx context.Context) error {
+					<-ctx.Done()
+					return broker.ConnectionUnavailable.Because(ctx.Err())
+				})
+				if broker.CodeOf(err) != broker.ConnectionUnavailable {
+					t.Errorf("err %v", err)
+				}
+				switch time.Since(began) {
+				case callTime:
+					waited.Add(1)
+				case 0:
+					turned.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if waited.Load() != callsAtOnce || turned.Load() != 1000-callsAtOnce {
+			t.Errorf("%d waited, %d were turned away at once", waited.Load(), turned.Load())
+		}
+	})
+}
+
+// G9 of the performance page, and B22: one upstream hangs, another one does not notice.
+func TestB22_AHangingUpstreamSlowsNoOther(t *testing.T) {
+	hanging, other := oidcRig(t), oidcRig(t)
+	other.set = hanging.set
+	other.conn.ID = "other"
+	other.comes("vera")
+	hanging.idp.Misbehave(func(f *fakeidp.Fault) {
+		f.Break(fakeidp.Break{Hang: time.Minute}, fakeidp.AtDiscovery, fakeidp.AtToken, fakeidp.AtJWKS)
+	})
+	u := hanging.open()
+	ctx, leave := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	var busy atomic.Int32
+	for range 300 {
+		wg.Go(func() {
+			if _, err := u.Begin(ctx, hanging.newTrip()); broker.CodeOf(err) == broker.ConnectionUnavailable {
+				busy.Add(1)
+			}
+		})
+	}
+	for busy.Load() < 300-callsAtOnce { // the others are turned away while the first still hang
+		time.Sleep(time.Millisecond)
+	}
+	for range 10 {
+		other.comes("vera")
+	}
+	if n := busy.Load(); n != 300-callsAtOnce {
+		t.Errorf("%d were answered before the upstream was given up", n)
+	}
+	leave()
+	wg.Wait()
+	if n := hanging.idp.Calls(fakeidp.AtDiscovery); n != 1 {
+		t.Errorf("%d requests to the hanging upstream, want 1 for all", n)
+	}
+}
+
+func TestOpeningAsksNobodyAndKeepsWhatItOpened(t *testing.T) {
+	r := oidcRig(t)
+	first := r.open()
+	if n := r.idp.Calls(fakeidp.AtDiscovery); n != 0 {
+		t.Error("opening asked the upstream")
+	}
+	if r.open() != first {
+		t.Error("the same connection was opened twice")
+	}
+	r.anew()
+	if r.open() == first {
+		t.Error("a changed connection is still the old one")
+	}
+	r.conn.Settings = map[string]string{"nonsense": "x"}
+	r.anew()
+	if _, err := r.set.Open(t.Context(), r.conn); !errors.Is(err, broker.UpstreamMisconfigured) {
+		t.Errorf("a connection with problems: %v", err)
+	}
+}
+
+func TestAPersonWhoLeavesLeavesTheLoadRunning(t *testing.T) {
+	r := oidcRig(t)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := r.open().Begin(gone, r.newTrip()); err == nil {
+		t.Log("the load was quicker than the person")
+	}
+	if _, err := r.open().Finish(gone, r.newTrip(), url.Values{"code": {"x"}}); err == nil {
+		t.Error("finished for somebody who left")
+	}
+	r.comes("vera")
+	if n := r.idp.Calls(fakeidp.AtDiscovery); n != 1 {
+		t.Errorf("%d loads of the metadata", n)
+	}
+}

@@ -1,0 +1,281 @@
+package providers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+	"gatehouse/providers/fakeidp"
+)
+
+func TestEveryKindIsKnownByNameAndHasAForm(t *testing.T) {
+	var names []string
+	for _, k := range Kinds() {
+		names = append(names, k.Name)
+		if found, ok := Find(k.Name); !ok || found.Name != k.Name || k.Label == "" || k.Icon == "" || k.Open == nil {
+			t.Errorf("%s is not whole", k.Name)
+		}
+		keys := map[string]bool{}
+		for _, f := range k.Fields {
+			if keys[f.Key] || f.Label == "" || f.Secret != (f.Key == keyClientSecret) {
+				t.Errorf("%s: field %q", k.Name, f.Key)
+			}
+			keys[f.Key] = true
+			if f.Default != "" && f.Check != nil && f.Key != "authority" {
+				if why := f.Check(f.Default); why != "" && f.Key != "graph_url" && f.Key != "api_url" {
+					t.Errorf("%s: the default of %s %s", k.Name, f.Key, why)
+				}
+			}
+		}
+		if !keys[keyClientID] || !keys[keyClientSecret] {
+			t.Errorf("%s has no client", k.Name)
+		}
+	}
+	if want := []string{"adfs", "github", "google", "meta", "microsoft", "oidc"}; !slices.Equal(names, want) {
+		t.Errorf("kinds %v, want %v", names, want)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("two kinds of one name were taken")
+		}
+	}()
+	register(Kind{Name: "google"})
+}
+
+// sound are connections without problems, one of each kind.
+func sound(kind string) broker.Connection {
+	c := broker.Connection{ID: "c", Kind: kind, ClientID: "123", Secrets: []broker.Secret{"s3cret"}, Settings: map[string]string{}}
+	switch kind {
+	case "oidc":
+		c.Issuer = "https://example.eu.auth0.com/"
+	case "adfs":
+		c.Issuer = "https://fs.example.com/adfs"
+	case "microsoft":
+		c.Settings["tenant"] = tenantA
+	}
+	return c
+}
+
+func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
+	set := func(key, value string) func(*broker.Connection) {
+		return func(c *broker.Connection) { c.Settings[key] = value }
+	}
+	issuer := func(value string) func(*broker.Connection) {
+		return func(c *broker.Connection) { c.Issuer = value }
+	}
+	for _, k := range Kinds() {
+		if found := Problems(sound(k.Name)); len(found) > 0 {
+			t.Errorf("%s: %v", k.Name, found)
+		}
+	}
+	for i, c := range []struct {
+		kind   string
+		change func(*broker.Connection)
+		want   string // part of the one problem, "" for none
+	}{
+		{"carrier pigeon", func(*broker.Connection) {}, "no kind"},
+		{"google", func(c *broker.Connection) { c.ClientID = "" }, "client_id is missing"},
+		{"google", func(c *broker.Connection) { c.ClientID = "two words" }, "client_id must be plain"},
+		{"google", func(c *broker.Connection) { c.ClientID = "  123\n" }, ""},
+		{"google", func(c *broker.Connection) { c.Secrets = nil }, "client_secret is missing"},
+		{"google", func(c *broker.Connection) { c.Secrets = []broker.Secret{""} }, "must not be empty"},
+		{"google", func(c *broker.Connection) { c.Secrets = []broker.Secret{"a", "b", "c"} }, "two live"},
+		{"google", issuer("https://accounts.google.com"), "issuer is no setting"},
+		{"google", set("tenant", "x"), "tenant is no setting"},
+		{"google", set("hosted_domain", "Example.COM"), "hosted_domain must be a domain"},
+		{"google", set("hosted_domain", "*"), "hosted_domain must be a domain"},
+		{"google", set("hosted_domain", "example.com"), ""},
+		{"google", set("hosted_domain", "  "), ""},
+		{"google", set("authority", "https://evil.example"), "inside an allowed network"},
+		{"google", set("authority", "https://evil.example:443"), "inside an allowed network"},
+		{"google", set("authority", "http://127.0.0.1:9000"), ""},
+		{"google", set("authority", "http://127.0.0.1:9000/"), "scheme and host alone"},
+		{"google", set("authority", "http://user@127.0.0.1:9000"), "credentials"},
+		{"google", set("authority", "javascript:alert(1)"), "absolute URL"},
+		{"oidc", issuer(""), "issuer is missing"},
+		{"oidc", issuer("example.com"), "absolute URL"},
+		{"oidc", issuer("ftp://example.com"), "https://"},
+		{"oidc", issuer("https://example.com?x=y"), "no query"},
+		{"oidc", issuer("https://example.com#x"), "no fragment"},
+		{"oidc", issuer("https://exämple.com"), "plain ASCII"},
+		{"oidc", issuer("https://a b"), "plain ASCII"},
+		{"oidc", issuer(" https://example.com/.well-known/openid-configuration "), ""},
+		{"oidc", func(c *broker.Connection) { c.Secrets = nil }, ""},
+		{"oidc", set("scopes", "email"), "openid"},
+		{"oidc", set("scopes", "openid \"x\""), "separated by spaces"},
+		{"oidc", set("scopes", "openid groups"), ""},
+		{"oidc", set("networks", "10.1.0.0/16"), ""},
+		{"oidc", set("networks", "169.254.169.254/32"), "private networks only"},
+		{"oidc", set("networks", "127.0.0.0/8"), "private networks only"},
+		{"oidc", set("networks", "10.0.0.0/7"), "private networks only"},
+		{"oidc", set("networks", "0.0.0.0/0"), "private networks only"},
+		{"oidc", set("networks", "10.1.2.3"), "such as"},
+		{"oidc", set("ca_bundle", "nonsense"), "PEM"},
+		{"oidc", set("ca_bundle", strings.Repeat("x", 65<<10)), "too long"},
+		{"adfs", issuer("https://fs.example.com/adfs/services/trust"), "federation service identifier"},
+		{"microsoft", set("tenant", ""), "tenant is missing"},
+		{"microsoft", set("tenant", "Contoso"), "tenant must be"},
+		{"microsoft", set("tenant", "contoso.onmicrosoft.com"), ""},
+		{"microsoft", set("tenant", "consumers"), ""},
+		{"microsoft", set("tenant", "common"), "any_tenant"},
+		{"microsoft", set("tenant", "organizations"), "any_tenant"},
+		{"microsoft", func(c *broker.Connection) { c.Settings["tenant"], c.Settings["any_tenant"] = "common", "true" }, ""},
+		{"microsoft", func(c *broker.Connection) { c.Settings["tenant"], c.Settings["any_tenant"] = "common", "false" }, "allowed_tenants is missing"},
+		{"microsoft", func(c *broker.Connection) { c.Settings["tenant"], c.Settings["any_tenant"] = "common", "yes" }, "any_tenant must be"},
+		{"microsoft", set("any_tenant", "true"), "makes sense only"},
+		{"microsoft", func(c *broker.Connection) {
+			maps.Copy(c.Settings, map[string]string{"tenant": "common", "any_tenant": "true", "allowed_tenants": tenantA})
+		}, "makes sense only"},
+		{"microsoft", func(c *broker.Connection) {
+			c.Settings["tenant"], c.Settings["allowed_tenants"] = "common", "contoso.test"
+		}, "tenant ids"},
+		{"microsoft", set("cloud", "germany"), "one of global, us, china"},
+		{"meta", func(c *broker.Connection) { c.ClientID = "app" }, "client_id must be a number"},
+		{"meta", set("version", "25"), "version must be"},
+		{"meta", set("version", "v25.0/../v2.0"), "version must be"},
+		{"meta", set("version", "v26.0"), ""},
+		{"meta", set("graph_url", "http://127.0.0.1:1"), "go together"},
+		{"github", set("api_url", "http://127.0.0.1:1/api/v3"), "go together"},
+		{"github", func(c *broker.Connection) {
+			c.Settings["authority"], c.Settings["api_url"] = "https://ghe.example.com:8443", "https://ghe.example.com:8443/api/v3"
+		}, ""},
+		{"github", func(c *broker.Connection) {
+			c.Settings["authority"], c.Settings["api_url"] = "http://127.0.0.1:1", "https://api.evil.example"
+		}, "inside an allowed network"},
+	} {
+		conn := sound(c.kind)
+		c.change(&conn)
+		found := Problems(conn)
+		if c.want == "" && len(found) > 0 || c.want != "" && (len(found) != 1 || !strings.Contains(found[0], c.want)) {
+			t.Errorf("%d %s: %q, want %q", i, c.kind, found, c.want)
+		}
+	}
+}
+
+func TestAnIssuerIsNormalisedOnlyWherePastingSpoilsIt(t *testing.T) {
+	for pasted, want := range map[string]string{
+		"https://t.eu.auth0.com/":                                        "https://t.eu.auth0.com/",
+		" https://t.eu.auth0.com/ ":                                      "https://t.eu.auth0.com/",
+		"https://h/realms/r/.well-known/openid-configuration":            "https://h/realms/r",
+		"\thttps://h/.well-known/openid-configuration \n":                "https://h",
+		"https://h/.well-known/openid-configuration/":                    "https://h/.well-known/openid-configuration/",
+		"HTTPS://H/Realms":                                               "HTTPS://H/Realms",
+		"https://h//":                                                    "https://h//",
+		"https://h/.well-known/openid-configuration?client_id=something": "https://h/.well-known/openid-configuration?client_id=something",
+	} {
+		c := broker.Connection{Issuer: pasted}
+		once := Normalise(c)
+		if once.Issuer != want || Normalise(once).Issuer != want || c.Issuer != pasted {
+			t.Errorf("%q became %q, want %q", pasted, once.Issuer, want)
+		}
+	}
+}
+
+// An authority of one's own reaches no host on the Internet, whatever its name resolves to: egress has the last word.
+func TestB16_AnAuthorityOfOnesOwnIsNeverAPublicHost(t *testing.T) {
+	for _, k := range Kinds() {
+		for _, f := range k.Fields {
+			if f.Key != "authority" && f.Key != "graph_url" && f.Key != "api_url" {
+				continue
+			}
+			for _, public := range []string{"https://evil.example", "https://login.microsoftonline.com", "https://93.184.216.34", "https://[2606:2800:220:1::1]", "https://evil.example:443"} {
+				if f.Check(public) == "" {
+					t.Errorf("%s: %s takes %s", k.Name, f.Key, public)
+				}
+			}
+		}
+	}
+	r := oidcRig(t)
+	r.conn.Issuer = "http://192.0.2.1:9"
+	r.refused("vera", broker.UpstreamMisconfigured)
+	r.conn.Issuer = "http://169.254.169.254"
+	r.anew()
+	r.refused("vera", broker.UpstreamMisconfigured)
+}
+
+func TestG16_NoSecretIsInALogOrAnError(t *testing.T) {
+	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindGoogle, fakeidp.KindMicrosoft, fakeidp.KindADFS, fakeidp.KindFacebook, fakeidp.KindGitHub} {
+		t.Run(kind, func(t *testing.T) {
+			settings := map[string]string{}
+			if kind == fakeidp.KindMicrosoft {
+				settings["tenant"] = tenantA
+			}
+			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			var logged bytes.Buffer
+			r.set.opts.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			person := r.idp.Personas()[0].Login
+			_, secret := r.idp.Client()
+			everywhere := []fakeidp.Endpoint{fakeidp.AtDiscovery, fakeidp.AtJWKS, fakeidp.AtToken, fakeidp.AtUserInfo, fakeidp.AtDebugToken, fakeidp.AtEmails}
+			for _, at := range everywhere {
+				for name, broken := range map[string]fakeidp.Break{
+					"status":   {Status: 400, Body: `{"error":"invalid_grant","error_description":"what you sent"}`},
+					"redirect": {Redirect: "https://evil.example/"},
+					"too much": {Pad: 2 << 20},
+					"nonsense": {Status: 200, Body: "nonsense"},
+				} {
+					r.faulty(string(at)+" "+name, func(f *fakeidp.Fault) { f.Break(broken, at) }, func(r *rig) {
+						r.anew()
+						trip, answer, err := r.depart(person)
+						if err == nil {
+							_, err = r.open().Finish(r.Context(), trip, answer)
+						}
+						said := errText(err) + fmt.Sprintf("%+v", err) + logged.String()
+						for what, planted := range map[string]string{"secret": secret, "code": answer.Get("code"), "verifier": trip.Verifier, "state": trip.State,
+							"nonce": trip.Nonce, "token": "gho_", "Facebook token": "EAA", "query": "input_token="} {
+							if planted != "" && strings.Contains(said, planted) {
+								r.Errorf("the %s is in %q", what, said)
+							}
+						}
+					})
+				}
+			}
+		})
+	}
+}
+
+func TestAnUpstreamThatQuotesUsIsBlotted(t *testing.T) {
+	r := oidcRig(t)
+	trip, answer, err := r.depart("vera")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, secret := r.idp.Client()
+	r.idp.Misbehave(func(f *fakeidp.Fault) {
+		f.TokenError = fakeidp.OAuthError{Code: "invalid_grant", Description: "got " + answer.Get("code") + " and " + secret + " and " + trip.Verifier}
+	})
+	_, err = r.open().Finish(t.Context(), trip, answer)
+	if err == nil || strings.Contains(err.Error(), answer.Get("code")) || strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), trip.Verifier) {
+		t.Errorf("err %v", err)
+	}
+	if !errors.Is(err, broker.UpstreamRejected) || !strings.Contains(err.Error(), "invalid_grant: got ••• and ••• and •••") {
+		t.Errorf("err %v", err)
+	}
+}
+
+func TestAConnectionsNetworksAndCertificatesAreItsOwn(t *testing.T) {
+	r := oidcRig(t)
+	plain, err := r.set.client(r.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.conn.Settings["networks"] = "10.1.0.0/16"
+	own, err := r.set.client(r.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var other *http.Client
+	if other, err = r.set.client(broker.Connection{ID: r.conn.ID}); err != nil || other != plain || own == plain {
+		t.Errorf("the same client for a connection with an allowance and one without: %v", err)
+	}
+	r.conn.Settings["ca_bundle"] = "nonsense"
+	if _, err := r.set.client(r.conn); err == nil {
+		t.Error("a CA bundle without a certificate was taken")
+	}
+}

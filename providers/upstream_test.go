@@ -1,0 +1,431 @@
+package providers
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/providers/fakeidp"
+)
+
+func TestB2_ACodeIsGoodForItsOwnLoginOnly(t *testing.T) {
+	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindGoogle, fakeidp.KindMicrosoft, fakeidp.KindADFS, fakeidp.KindFacebook, fakeidp.KindGitHub} {
+		t.Run(kind, func(t *testing.T) {
+			settings := map[string]string{}
+			if kind == fakeidp.KindMicrosoft {
+				settings = map[string]string{"tenant": tenantA}
+			}
+			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			r.left = func(_ *url.URL, q url.Values) {
+				if q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43 || q.Get("state") == "" {
+					t.Errorf("departure without PKCE: %v", q)
+				}
+			}
+			person := r.idp.Personas()[0].Login
+			for name, fault := range map[string]func(*fakeidp.Fault){"PKCE honoured": func(*fakeidp.Fault) {}, "PKCE ignored": func(f *fakeidp.Fault) { f.IgnorePKCE = true }} {
+				if name == "PKCE ignored" && (kind == fakeidp.KindFacebook || kind == fakeidp.KindGitHub) {
+					continue // without an ID token there is no nonce to fall back on
+				}
+				r.faulty(name, fault, func(r *rig) {
+					_, stolen, err := r.depart(person)
+					if err != nil {
+						t.Fatal(err)
+					}
+					mine := r.newTrip()
+					stolen.Set("state", mine.State)
+					if c, err := r.open().Finish(t.Context(), mine, stolen); err == nil {
+						r.Errorf("%s came in with another login's code", c.Subject)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestB3_AnAnswerOfAnotherIssuerNeverCostsACode(t *testing.T) {
+	r := oidcRig(t)
+	r.comes("vera")
+	before := r.idp.Calls(fakeidp.AtToken)
+	for name, iss := range map[string]any{"missing": nil, "another": "https://accounts.google.com", "prefix": r.idp.Issuer() + "x", "with a slash": r.idp.Issuer() + "/"} {
+		r.faulty(name, func(f *fakeidp.Fault) { f.Set(fakeidp.AtAuthorize, "iss", iss) }, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+	}
+	r.path = func(q url.Values) { q.Add("iss", "https://evil.example") }
+	r.refused("vera", broker.UpstreamRejected)
+	r.path = func(q url.Values) { q.Add("code", "another") }
+	r.refused("vera", broker.UpstreamRejected)
+	r.path = func(q url.Values) { q.Set("state", "another") }
+	r.refused("vera", broker.StateInvalid)
+	r.path = nil
+	r.trip = func(trip *broker.Trip) { trip.Connection = "other" }
+	trip := r.newTrip()
+	c, err := r.open().Finish(t.Context(), trip, url.Values{"code": {"x"}, "state": {trip.State}, "iss": {r.idp.Issuer()}})
+	refusal(t, c, err, broker.StateInvalid)
+	if _, err := r.open().Begin(t.Context(), trip); broker.CodeOf(err) != broker.StateInvalid {
+		t.Errorf("begin with another connection's trip: %v", err)
+	}
+	if after := r.idp.Calls(fakeidp.AtToken); after != before {
+		t.Errorf("the token endpoint was asked %d times", after-before)
+	}
+}
+
+func TestB3_AnIssuerThatComesUnannouncedIsCompared(t *testing.T) {
+	for kind, settings := range map[string]map[string]string{fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": "common", "any_tenant": "true"}, fakeidp.KindADFS: nil, fakeidp.KindGitHub: nil} {
+		t.Run(kind, func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			person := r.idp.Personas()[0].Login
+			r.path = func(q url.Values) { q.Set("iss", "https://evil.example") }
+			r.refused(person, broker.UpstreamRejected)
+			if n := r.idp.Calls(fakeidp.AtToken); n != 0 {
+				t.Error("the code went to the token endpoint")
+			}
+		})
+	}
+	t.Run("microsoft, of another tenant", func(t *testing.T) {
+		r := entraRig(t, map[string]string{"tenant": "common", "any_tenant": "true"})
+		r.path = func(q url.Values) { q.Set("iss", r.idp.BaseURL()+"/"+tenantB+"/v2.0") }
+		r.refused("bruno", broker.UpstreamRejected)
+		r.path = func(q url.Values) { q.Set("iss", r.idp.BaseURL()+"/"+tenantA+"/v2.0") }
+		r.comes("bruno")
+	})
+}
+
+func TestB9_MetadataSpeakForTheirOwnIssuerOnly(t *testing.T) {
+	r := oidcRig(t)
+	for name, doc := range map[string]map[string]any{
+		"another issuer":         {"issuer": "https://accounts.google.com"},
+		"the issuer and a slash": {"issuer": r.idp.Issuer() + "/"},
+		"no issuer":              {"issuer": nil},
+		"issuer of another sort": {"issuer": []string{r.idp.Issuer()}},
+		"no token endpoint":      {"token_endpoint": nil},
+		"no keys":                {"jwks_uri": nil},
+		"a script":               {"authorization_endpoint": "javascript:alert(1)"},
+		"data":                   {"authorization_endpoint": "data:text/html,x"},
+		"credentials":            {"token_endpoint": "https://user:pass@example.com/token"},
+		"a relative endpoint":    {"token_endpoint": "/token"},
+		"a file":                 {"jwks_uri": "file:///etc/passwd"},
+		"userinfo elsewhere":     {"userinfo_endpoint": "gopher://x"},
+	} {
+		r.faulty(name, func(f *fakeidp.Fault) {
+			for member, v := range doc {
+				f.Set(fakeidp.AtDiscovery, member, v)
+			}
+		}, func(r *rig) {
+			r.anew()
+			r.refused("vera", broker.UpstreamMisconfigured)
+		})
+	}
+	r.faulty("issuer twice", func(f *fakeidp.Fault) {
+		f.Rewrite(fakeidp.AtDiscovery, fakeidp.DuplicateMember("issuer", r.idp.Issuer()))
+	}, func(r *rig) {
+		r.anew()
+		r.refused("vera", broker.UpstreamMisconfigured)
+	})
+	r.faulty("a redirect", func(f *fakeidp.Fault) {
+		f.Break(fakeidp.Break{Redirect: r.idp.BaseURL() + "/jwks"}, fakeidp.AtDiscovery)
+	}, func(r *rig) {
+		r.anew()
+		r.refused("vera", broker.UpstreamMisconfigured)
+	})
+}
+
+func TestB9_EndpointsThatMoveToAnotherHostNeedAnAdministrator(t *testing.T) {
+	for name, doc := range map[string][2]string{
+		"token endpoint": {"token_endpoint", "https://evil.example/token"}, "keys": {"jwks_uri", "https://evil.example/keys"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := oidcRig(t)
+			r.comes("vera")
+			r.idp.Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtDiscovery, doc[0], doc[1]) })
+			r.clock.advance(maxLife + time.Second)
+			r.comes("vera") // with the metadata that were accepted before
+			r.anew()
+			if _, err := r.login("vera"); err == nil {
+				t.Error("the saved connection did not accept the new endpoint")
+			}
+		})
+	}
+}
+
+func TestTheIssuerIsComparedByteForByte(t *testing.T) {
+	for _, path := range []string{"", "/", "/realms/demo", "/realms/demo/"} {
+		t.Run("issuer path "+path, func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindOIDC, IssuerPath: path}, nil)
+			if c := r.comes("vera"); c.Issuer != r.idp.BaseURL()+path {
+				t.Errorf("issuer %q", c.Issuer)
+			}
+			r.conn.Issuer = " \t" + r.conn.Issuer + wellKnown + "\n"
+			r.anew()
+			if strings.HasSuffix(path, "/") { // pasted behind a slash, the path would have two
+				r.conn.Issuer = " " + r.idp.Issuer() + "\n"
+			}
+			r.comes("vera")
+		})
+	}
+	r := oidcRig(t)
+	r.conn.Issuer += "/"
+	r.refused("vera", broker.UpstreamMisconfigured)
+}
+
+func TestB14_UserinfoOfSomebodyElseIsRefused(t *testing.T) {
+	r := oidcRig(t)
+	for name, sub := range map[string]any{"another": "victim", "missing": nil, "number": 1, "list": []string{"x"}} {
+		r.faulty(name, func(f *fakeidp.Fault) {
+			f.SetClaim("email", nil)
+			f.Set(fakeidp.AtUserInfo, "sub", sub)
+			f.Set(fakeidp.AtUserInfo, "email", "victim@example.test")
+		}, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+	}
+	r.faulty("sub twice", func(f *fakeidp.Fault) {
+		f.SetClaim("email", nil)
+		f.Rewrite(fakeidp.AtUserInfo, fakeidp.DuplicateMember("sub", "victim"))
+	}, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+	r.faulty("down", func(f *fakeidp.Fault) { f.SetClaim("email", nil); f.Down(fakeidp.AtUserInfo) },
+		func(r *rig) { r.refused("vera", broker.ConnectionUnavailable) })
+	r.faulty("honest", func(f *fakeidp.Fault) { f.SetClaim("email", nil) }, func(r *rig) {
+		if c := r.comes("vera"); c.Email != "vera@example.test" || c.Level != broker.L2 {
+			r.Errorf("claims %+v", c)
+		}
+	})
+}
+
+func TestB15_AddressAndVerificationComeFromOneDocument(t *testing.T) {
+	r := oidcRig(t)
+	for _, c := range []struct {
+		name         string
+		idEmail      any
+		idVerified   any
+		infoEmail    any
+		infoVerified any
+		email        string
+		level        broker.Level
+	}{
+		{"both in the token", "a@example.test", true, nil, nil, "a@example.test", broker.L2},
+		{"both at userinfo", nil, nil, "b@example.test", true, "b@example.test", broker.L2},
+		{"address in the token, yes at userinfo", "a@example.test", nil, nil, true, "a@example.test", broker.L1},
+		{"address at userinfo, yes in the token", nil, true, "b@example.test", nil, "b@example.test", broker.L1},
+		{"address at userinfo, no in the token", nil, false, "b@example.test", true, "b@example.test", broker.L1},
+		{"unsaid in the token, no at userinfo", "a@example.test", nil, "a@example.test", false, "a@example.test", broker.L1},
+		{"no in the token, yes at userinfo", "a@example.test", false, "a@example.test", true, "a@example.test", broker.L1},
+		{"unsaid in the token, another yes at userinfo", "a@example.test", nil, "b@example.test", true, "b@example.test", broker.L2},
+		{"unsaid everywhere", "a@example.test", nil, "a@example.test", nil, "a@example.test", broker.L1},
+		{"nothing anywhere", nil, nil, nil, nil, "", broker.None},
+		{"yes as text", "a@example.test", "true", nil, nil, "a@example.test", broker.L2},
+		{"yes as shouted text", "a@example.test", "TRUE", "a@example.test", true, "a@example.test", broker.L1},
+		{"yes as number", "a@example.test", 1, nil, nil, "a@example.test", broker.L1},
+		{"yes as list", "a@example.test", []bool{true}, nil, nil, "a@example.test", broker.L1},
+	} {
+		r.faulty(c.name, func(f *fakeidp.Fault) {
+			f.SetClaim("email", c.idEmail)
+			f.SetClaim("email_verified", c.idVerified)
+			f.Set(fakeidp.AtUserInfo, "email", c.infoEmail)
+			f.Set(fakeidp.AtUserInfo, "email_verified", c.infoVerified)
+		}, func(r *rig) {
+			got := r.comes("vera")
+			if got.Email != c.email || got.Level != c.level {
+				r.Errorf("%q at level %d, want %q at %d", got.Email, got.Level, c.email, c.level)
+			}
+		})
+	}
+}
+
+func TestB17_ADisabledConnectionOpensNothing(t *testing.T) {
+	r := oidcRig(t)
+	trip, answer, err := r.depart("vera")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = trip
+	_ = answer
+	r.conn.State = broker.Disabled
+	if _, err := r.set.Open(t.Context(), r.conn); !errors.Is(err, broker.ConnectionDisabled) {
+		t.Errorf("open: %v", err)
+	}
+	r.conn.State = broker.Draft
+	r.comes("vera") // so that it can be tried before it goes live
+}
+
+func TestAnAuthenticationThatIsTooOldIsRefusedOnlyWhereTheUpstreamSaysSo(t *testing.T) {
+	r := oidcRig(t)
+	hour, second := 3600, 1
+	for name, c := range map[string]struct {
+		age    time.Duration
+		fresh  bool
+		maxAge *int
+		claim  any // replaces auth_time where not 0
+		ok     bool
+	}{
+		"not asked":                   {24 * time.Hour, false, nil, 0, true},
+		"asked, and fresh":            {0, true, nil, 0, true},
+		"asked, and stale":            {2 * time.Minute, true, nil, 0, false},
+		"within max_age":              {30 * time.Minute, false, &hour, 0, true},
+		"beyond max_age":              {2 * time.Hour, false, &hour, 0, false},
+		"within the clocks' skew":     {59 * time.Second, false, &second, 0, true},
+		"asked, and nothing said":     {0, true, nil, nil, true},
+		"asked, and nonsense said":    {0, true, nil, "now", true},
+		"from the future":             {-2 * time.Minute, true, nil, 0, false},
+		"from the future, not asked":  {-2 * time.Minute, false, nil, 0, false},
+		"asked for both, and a stale": {2 * time.Hour, true, &hour, 0, false},
+	} {
+		r.faulty(name, func(f *fakeidp.Fault) {
+			f.AuthAge = c.age
+			if c.claim != 0 {
+				f.SetClaim("auth_time", c.claim)
+			}
+		}, func(r *rig) {
+			r.trip = func(trip *broker.Trip) { trip.Fresh, trip.MaxAge = c.fresh, c.maxAge }
+			got, err := r.login("vera")
+			if (err == nil) != c.ok {
+				r.Fatalf("err %v, want ok %v", err, c.ok)
+			}
+			switch {
+			case err != nil:
+			case c.claim != 0 && !got.AuthTime.IsZero():
+				r.Error("an auth_time was made up")
+			case c.claim == 0 && !got.AuthTime.Equal(r.clock.now().Add(-c.age)):
+				r.Errorf("auth_time %v", got.AuthTime)
+			}
+		})
+	}
+}
+
+func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
+	r := oidcRig(t)
+	r.comes("vera")
+	for code, want := range map[string]broker.Code{
+		"access_denied": broker.Cancelled, "login_required": broker.LoginRequired, "interaction_required": broker.InteractionRequired,
+		"consent_required": broker.ConsentRequired, "temporarily_unavailable": broker.ConnectionUnavailable, "invalid_scope": broker.UpstreamMisconfigured,
+		"unauthorized_client": broker.UpstreamMisconfigured, "made_up": broker.UpstreamRejected,
+	} {
+		r.faulty(code, func(f *fakeidp.Fault) {
+			f.AuthorizeError = fakeidp.OAuthError{Code: code, Description: "line\r\none\x00 \x1b[31m" + strings.Repeat("x", 5000)}
+		}, func(r *rig) { r.anew(); r.refused("vera", want) })
+	}
+	for code, want := range map[string]broker.Code{
+		"invalid_client": broker.UpstreamMisconfigured, "unauthorized_client": broker.UpstreamMisconfigured, "invalid_grant": broker.UpstreamRejected,
+		"server_error": broker.ConnectionUnavailable,
+	} {
+		r.faulty("token endpoint "+code, func(f *fakeidp.Fault) { f.TokenError = fakeidp.OAuthError{Code: code, Description: "no\r\nno"} },
+			func(r *rig) { r.anew(); r.refused("vera", want) })
+	}
+	for name, broken := range map[string]struct {
+		b    fakeidp.Break
+		want broker.Code
+	}{
+		"502":        {fakeidp.Break{Status: 502, Body: "<html>"}, broker.ConnectionUnavailable},
+		"429":        {fakeidp.Break{Status: 429, Body: "{}"}, broker.ConnectionUnavailable},
+		"404":        {fakeidp.Break{Status: 404, Body: "nothing here"}, broker.UpstreamRejected},
+		"nonsense":   {fakeidp.Break{Status: 200, Body: "nonsense"}, broker.UpstreamRejected},
+		"a redirect": {fakeidp.Break{Redirect: "https://evil.example/"}, broker.UpstreamMisconfigured},
+		"too large":  {fakeidp.Break{Pad: 2 << 20}, broker.UpstreamRejected},
+	} {
+		r.faulty("token endpoint "+name, func(f *fakeidp.Fault) { f.Break(broken.b, fakeidp.AtToken) }, func(r *rig) { r.anew(); r.refused("vera", broken.want) })
+	}
+	r.anew()
+	d, err := r.open().Begin(t.Context(), r.newTrip())
+	if err != nil {
+		t.Fatal(err)
+	}
+	trip := r.newTrip()
+	answer := r.browse(d, "/cancel", "")
+	answer.Set("state", trip.State)
+	c, err := r.open().Finish(t.Context(), trip, answer)
+	refusal(t, c, err, broker.Cancelled)
+	trip = r.newTrip()
+	c, err = r.open().Finish(t.Context(), trip, url.Values{"state": {trip.State}, "iss": {r.idp.Issuer()}})
+	refusal(t, c, err, broker.UpstreamRejected)
+}
+
+func TestASecretRotatesWhileBothAreLive(t *testing.T) {
+	for kind, settings := range map[string]map[string]string{
+		fakeidp.KindOIDC: nil, fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": tenantA}, fakeidp.KindADFS: nil, fakeidp.KindFacebook: nil, fakeidp.KindGitHub: nil,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			person := r.idp.Personas()[0].Login
+			good := r.conn.Secrets[0]
+			if kind == fakeidp.KindFacebook { // in the words of the real one
+				r.idp.Misbehave(func(f *fakeidp.Fault) {
+					f.Rewrite(fakeidp.AtToken, func(b []byte) []byte {
+						if !strings.Contains(string(b), "credentials are wrong") {
+							return b
+						}
+						return []byte(`{"error":{"message":"Error validating client secret.","type":"OAuthException","code":1}}`)
+					})
+				})
+			}
+			r.conn.Secrets = []broker.Secret{"the-new-one-that-is-not-yet-known", good}
+			r.anew()
+			r.comes(person)
+			before := r.idp.Calls(fakeidp.AtToken)
+			r.comes(person)
+			if n := r.idp.Calls(fakeidp.AtToken) - before; n != 1 {
+				t.Errorf("%d token requests with the secret that worked last time", n)
+			}
+			r.conn.Secrets = []broker.Secret{"wrong-one", "wrong-two"}
+			r.anew()
+			_, err := r.login(person)
+			if broker.CodeOf(err) != broker.UpstreamMisconfigured {
+				t.Errorf("two wrong secrets: %v", err)
+			}
+			if strings.Contains(errText(err), "wrong-") {
+				t.Errorf("a secret in an error: %v", err)
+			}
+		})
+	}
+}
+
+func TestAPublicClientNeedsNoSecret(t *testing.T) {
+	r := oidcRig(t)
+	r.conn.Secrets = nil
+	r.refused("vera", broker.UpstreamMisconfigured) // the simulator's client has one
+	last := r.idp.Last(fakeidp.AtToken)
+	if last.Form.Get("client_id") == "" || last.Form.Has("client_secret") || last.Header.Get("Authorization") != "" {
+		t.Errorf("token request %v", last.Form)
+	}
+}
+
+func TestTheClientProvesItselfAsTheMetadataAsk(t *testing.T) {
+	r := oidcRig(t)
+	for name, c := range map[string]struct {
+		methods any
+		basic   bool
+	}{"unsaid": {nil, true}, "both": {[]string{"client_secret_post", "client_secret_basic"}, true}, "post": {[]string{"client_secret_post"}, false}} {
+		r.faulty(name, func(f *fakeidp.Fault) {
+			f.Set(fakeidp.AtDiscovery, "token_endpoint_auth_methods_supported", c.methods)
+		}, func(r *rig) {
+			r.conn.ID = "up-" + name
+			r.comes("vera")
+			if _, _, basic := (&http.Request{Header: r.idp.Last(fakeidp.AtToken).Header}).BasicAuth(); basic != c.basic {
+				r.Errorf("basic %v", basic)
+			}
+		})
+	}
+}
+
+func TestManyLoginsAtOnceLoadEverythingOnce(t *testing.T) {
+	r := oidcRig(t)
+	u := r.open()
+	var wg sync.WaitGroup
+	for range 30 {
+		wg.Go(func() {
+			trip := r.newTrip()
+			d, err := u.Begin(t.Context(), trip)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := u.Finish(t.Context(), trip, r.browse(d, "/choose", "vera")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if d, k := r.idp.Calls(fakeidp.AtDiscovery), r.idp.Calls(fakeidp.AtJWKS); d != 1 || k != 1 {
+		t.Errorf("%d loads of the metadata, %d of the keys", d, k)
+	}
+}

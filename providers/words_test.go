@@ -1,0 +1,119 @@
+package providers
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+	"gatehouse/providers/fakeidp"
+)
+
+// protocol are the parameters that every departure has, checked elsewhere.
+var protocol = []string{"client_id", "redirect_uri", "response_type", "state", "nonce", "code_challenge", "code_challenge_method", "scope"}
+
+func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
+	thousand := 1000
+	trips := map[string]func(*broker.Trip){
+		"plain":   func(*broker.Trip) {},
+		"fresh":   func(t *broker.Trip) { t.Fresh = true },
+		"max_age": func(t *broker.Trip) { t.MaxAge = &thousand },
+		"choose":  func(t *broker.Trip) { t.Choose, t.LoginHint = true, "ana@example.test" },
+		"hinted": func(t *broker.Trip) {
+			t.LoginHint, t.DomainHint, t.Locale = "ana@example.test", "example.test", "pl-PL"
+		},
+		"again":    func(t *broker.Trip) { t.Again = true },
+		"both":     func(t *broker.Trip) { t.Fresh, t.Choose = true, true },
+		"injected": func(t *broker.Trip) { t.LoginHint = "x&prompt=none#y" },
+	}
+	for kind, want := range map[string]map[string]string{
+		fakeidp.KindOIDC: {
+			"plain": "", "fresh": "max_age=0&prompt=login", "max_age": "max_age=1000", "choose": "login_hint=ana@example.test&prompt=select_account",
+			"hinted": "login_hint=ana@example.test&ui_locales=pl-PL", "again": "", "both": "max_age=0&prompt=login", "injected": "login_hint=x&prompt=none#y",
+		},
+		fakeidp.KindGoogle: {
+			"plain": "", "fresh": "max_age=0&prompt=select_account", "max_age": "max_age=1000", "choose": "login_hint=ana@example.test&prompt=select_account",
+			"hinted": "hd=example.test&hl=pl-PL&login_hint=ana@example.test", "again": "", "both": "max_age=0&prompt=select_account", "injected": "login_hint=x&prompt=none#y",
+		},
+		fakeidp.KindMicrosoft: {
+			"plain": "", "fresh": "max_age=0&prompt=login", "max_age": "max_age=1000", "choose": "prompt=select_account",
+			"hinted": "domain_hint=example.test&login_hint=ana@example.test&mkt=pl-PL", "again": "", "both": "max_age=0&prompt=login", "injected": "login_hint=x&prompt=none#y",
+		},
+		fakeidp.KindADFS: {
+			"plain": "response_mode=form_post", "fresh": "max_age=0&prompt=login&response_mode=form_post", "max_age": "max_age=1000&response_mode=form_post",
+			"choose": "login_hint=ana@example.test&response_mode=form_post",
+			"hinted": "domain_hint=example.test&login_hint=ana@example.test&response_mode=form_post&ui_locales=pl-PL", "again": "response_mode=form_post",
+			"both": "max_age=0&prompt=login&response_mode=form_post", "injected": "login_hint=x&prompt=none#y&response_mode=form_post",
+		},
+		fakeidp.KindFacebook: {
+			"plain": "", "fresh": "auth_type=reauthenticate", "max_age": "", "choose": "", "hinted": "locale=pl_PL", "again": "auth_type=rerequest",
+			"both": "auth_type=reauthenticate", "injected": "",
+		},
+		fakeidp.KindGitHub: {
+			"plain": "", "fresh": "prompt=select_account", "max_age": "", "choose": "login=ana@example.test&prompt=select_account", "hinted": "login=ana@example.test",
+			"again": "", "both": "prompt=select_account", "injected": "login=x&prompt=none#y",
+		},
+	} {
+		settings := map[string]string{}
+		if kind == fakeidp.KindMicrosoft {
+			settings["tenant"] = tenantA
+		}
+		r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+		for name, change := range trips {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				r.trip = change
+				trip := r.newTrip()
+				d, err := r.open().Begin(t.Context(), trip)
+				if err != nil {
+					t.Fatal(err)
+				}
+				u, err := url.Parse(d.URL)
+				if err != nil || d.Form != nil || u.Fragment != "" {
+					t.Fatalf("departure %+v, %v", d, err)
+				}
+				q := u.Query()
+				if q.Get("redirect_uri") != callback || q.Get("state") != trip.State || q.Get("response_type") != "code" || q.Get("client_id") != r.conn.ClientID {
+					t.Errorf("departure %v", q)
+				}
+				if got := words(q); got != want[name] {
+					t.Errorf("words %q, want %q", got, want[name])
+				}
+				if strings.Contains(d.URL, trip.Verifier) {
+					t.Error("the verifier left the house")
+				}
+			})
+		}
+	}
+}
+
+// words are the parameters beyond the protocol's, in order.
+func words(q url.Values) string {
+	var said []string
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if !slices.Contains(protocol, name) {
+			said = append(said, name+"="+strings.Join(q[name], "|"))
+		}
+	}
+	return strings.Join(said, "&")
+}
+
+func TestOnlyWhatIsNeededIsAskedFor(t *testing.T) {
+	for kind, want := range map[string]string{
+		fakeidp.KindOIDC: "openid email profile", fakeidp.KindGoogle: "openid email profile", fakeidp.KindMicrosoft: "openid profile email",
+		fakeidp.KindADFS: "openid email profile allatclaims", fakeidp.KindFacebook: "public_profile email", fakeidp.KindGitHub: "read:user user:email",
+	} {
+		settings := map[string]string{}
+		if kind == fakeidp.KindMicrosoft {
+			settings["tenant"] = tenantA
+		}
+		r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+		r.left = func(_ *url.URL, q url.Values) {
+			if q.Get("scope") != want {
+				t.Errorf("%s: scope %q, want %q", kind, q.Get("scope"), want)
+			}
+		}
+		r.comes(r.idp.Personas()[0].Login)
+	}
+}
