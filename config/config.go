@@ -1,0 +1,243 @@
+// Package config is the one place that reads the configuration: a YAML file, then GATEHOUSE_… variables, which win.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Config is everything an operator decides. The tag of a field is its key in the file; its variable is GATEHOUSE_ and the key in
+// capitals with "_" for ".", so mail.from is GATEHOUSE_MAIL_FROM. A list in a variable is separated by commas; an empty variable counts
+// as not set. A Secret is written env:NAME or file:/path in the file, and may be given as it is in a variable.
+type Config struct {
+	// Issuer is the URL that apps know the broker by and all links start with: https, or http on a loopback host; scheme, host and port only.
+	// Default: http://localhost with the port of listen.
+	Issuer string `yaml:"issuer"`
+	// Listen is the public listener, host:port. Default localhost:8080; ":8080" listens on every interface.
+	Listen string `yaml:"listen"`
+	// Operations is the second listener, for health and metrics.
+	Operations Operations `yaml:"operations"`
+	// TLS holds the certificate of the public listener. Without it an https issuer needs trusted_proxies.
+	TLS TLS `yaml:"tls"`
+	// TrustedProxies are the addresses or networks whose X-Forwarded-For is believed. None by default.
+	TrustedProxies Networks `yaml:"trusted_proxies"`
+	// DataDir is where the broker keeps files when nothing else is configured: database, keyring, mailbox. Default ./gatehouse-data.
+	DataDir string `yaml:"data_dir"`
+	// Database is sqlite:PATH or postgres://… . Default: gatehouse.db in data_dir.
+	Database Secret `yaml:"database"`
+	// DatabasePool is the greatest number of open database connections. Default 10.
+	DatabasePool int `yaml:"database_pool"`
+	// Redis is redis://… or rediss://… for what may be forgotten. Without it the database keeps that too.
+	Redis Secret `yaml:"redis"`
+	// Keyring is the path of the keyring file, or env:NAME for a variable that holds the keyring itself. Default: keyring.json in data_dir,
+	// made at the first start, but only beside SQLite; with PostgreSQL it must be configured, since all replicas share it.
+	Keyring string `yaml:"keyring"`
+	// Mail says how mail leaves.
+	Mail Mail `yaml:"mail"`
+	// Product is what people see of the operator.
+	Product Product `yaml:"product"`
+	// Registration says how somebody without an account gets one where no tenant decides: invite (only invited people, the default),
+	// form (a short registration) or silent (from what the provider says).
+	Registration string `yaml:"registration"`
+	// Passwords says whether sign-in with a password is offered. Default true.
+	Passwords bool `yaml:"passwords"`
+	// Languages are the languages offered, as BCP 47 tags; the first is the fallback. Default en, fr, es, de.
+	Languages []string `yaml:"languages"`
+	// UpstreamNetworks are networks in which providers may be reached although they are not public, there also over http and on any port. None by default.
+	UpstreamNetworks Networks `yaml:"upstream_networks"`
+	// Log says what is logged.
+	Log Log `yaml:"log"`
+	// Connections are upstream connections that are created or updated at start. No variable; not needed for those made in the console.
+	Connections []Connection `yaml:"connections"`
+	// Clients are apps that are created or updated at start. No variable; not needed for those made in the console.
+	Clients []Client `yaml:"clients"`
+
+	// CreateKeyring is true where the keyring file may be made if there is none: beside SQLite, when keyring is not set. Not a key.
+	CreateKeyring bool `yaml:"-"`
+	// KeyringData is the keyring itself when keyring is env:NAME; Keyring is then empty. Not a key.
+	KeyringData Secret `yaml:"-"`
+}
+
+// Operations is the second listener.
+type Operations struct {
+	// Listen is host:port of /healthz and /metrics, or off. Default 127.0.0.1:9090; whoever reaches it may read the metrics.
+	Listen string `yaml:"listen"`
+}
+
+// TLS names the two PEM files of the public listener; both or none.
+type TLS struct {
+	// Cert is the path of the certificate chain.
+	Cert string `yaml:"cert"`
+	// Key is the path of its private key.
+	Key string `yaml:"key"`
+}
+
+// Mail says how mail leaves: over SMTP, or into a folder.
+type Mail struct {
+	// From is the sender, such as Gatehouse <login@example.com>. Needed with smtp.
+	From string `yaml:"from"`
+	// SMTP is smtp://user:password@host:port (with STARTTLS) or smtps://… . Without it no mail leaves the machine.
+	SMTP Secret `yaml:"smtp"`
+	// Folder takes the mails when smtp is not set. Default: mailbox in data_dir.
+	Folder string `yaml:"folder"`
+}
+
+// Product is what people see of the operator.
+type Product struct {
+	// Name is the name on every page and in every mail. Default Gatehouse.
+	Name string `yaml:"name"`
+	// SupportURL is where people find help: https or mailto. Optional.
+	SupportURL string `yaml:"support_url"`
+	// PrivacyURL is the privacy policy. Optional.
+	PrivacyURL string `yaml:"privacy_url"`
+	// TermsURL is the terms of use. Optional.
+	TermsURL string `yaml:"terms_url"`
+}
+
+// Log says what is logged.
+type Log struct {
+	// Level is debug, info, warn or error. Default info.
+	Level string `yaml:"level"`
+}
+
+// Connection is an upstream declared in the file.
+type Connection struct {
+	// ID is part of the callback path: lower-case letters, digits and dashes. It never changes.
+	ID string `yaml:"id"`
+	// Kind is google, microsoft, adfs, meta, oidc, saml, or another kind that this version has.
+	Kind string `yaml:"kind"`
+	// Name is what people see on the button.
+	Name string `yaml:"name"`
+	// Issuer is the upstream's issuer, for the kinds that need one.
+	Issuer string `yaml:"issuer"`
+	// ClientID is the id that the upstream gave us.
+	ClientID string `yaml:"client_id"`
+	// ClientSecret is the secret that the upstream gave us.
+	ClientSecret Secret `yaml:"client_secret"`
+	// Settings are the kind's own fields. None of them is secret.
+	Settings map[string]string `yaml:"settings"`
+	// Domains are mail domains whose people are sent to this connection; they prove nothing.
+	Domains []string `yaml:"domains"`
+}
+
+// Client is an app declared in the file.
+type Client struct {
+	// ID is the client_id.
+	ID string `yaml:"id"`
+	// Name is what people see on the sign-in and consent pages.
+	Name string `yaml:"name"`
+	// Secret is the client_secret, at least 32 characters; none for a public client.
+	Secret Secret `yaml:"secret"`
+	// RedirectURIs are compared byte for byte.
+	RedirectURIs []string `yaml:"redirect_uris"`
+	// PostLogoutRedirectURIs are compared byte for byte.
+	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris"`
+	// Scopes that the app may ask for. Default openid, profile, email, offline_access.
+	Scopes []string `yaml:"scopes"`
+	// GrantTypes that the app may use. Default authorization_code, refresh_token.
+	GrantTypes []string `yaml:"grant_types"`
+	// AuthMethod is client_secret_basic (the default), client_secret_post, or none for a public client.
+	AuthMethod string `yaml:"auth_method"`
+	// Public clients have no secret: apps in a browser or on a device.
+	Public bool `yaml:"public"`
+	// Native clients may use loopback and reverse-DNS redirect URIs (RFC 8252).
+	Native bool `yaml:"native"`
+	// FirstParty clients skip the consent page.
+	FirstParty bool `yaml:"first_party"`
+	// SkipPKCE lets an older confidential client go without PKCE.
+	SkipPKCE bool `yaml:"skip_pkce"`
+	// IDTokenAlg is RS256 (the default), ES256 or EdDSA.
+	IDTokenAlg string `yaml:"id_token_alg"`
+}
+
+// Off is the value of operations.listen that opens no second listener.
+const Off = "off"
+
+// maxFile is the size of the largest file that is read, in bytes.
+const maxFile = 1 << 20
+
+// Load reads the file at path ("" for none) and then the variables that env answers, fills in the defaults, and answers a Config that
+// is right as a whole, or an error. Wrong settings are all reported at once, as Problems. It reads no file but that one and those that a
+// file: reference names.
+func Load(path string, env func(name string) (value string, ok bool)) (*Config, error) {
+	c := &Config{
+		Listen: "localhost:8080", Operations: Operations{Listen: "127.0.0.1:9090"}, DataDir: "./gatehouse-data", DatabasePool: 10,
+		Product: Product{Name: "Gatehouse"}, Registration: "invite", Passwords: true, Languages: []string{"en", "fr", "es", "de"}, Log: Log{Level: "info"},
+	}
+	found := findings{from: map[string]string{}}
+	if path != "" {
+		data, err := readFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("config: %w", err)
+		}
+		found.decode(data, c)
+	}
+	found.overlay(c, env)
+	found.resolve(c, env)
+	c.complete()
+	found.check(c)
+	if len(found.problems) > 0 {
+		return nil, found.problems
+	}
+	return c, nil
+}
+
+// complete fills in the defaults that depend on other settings.
+func (c *Config) complete() {
+	if port := portOf(c.Listen); c.Issuer == "" && port != "" {
+		c.Issuer = "http://localhost:" + port
+	}
+	if c.Database.Empty() {
+		c.Database.value = "sqlite:" + filepath.Join(c.DataDir, "gatehouse.db")
+	}
+	if _, sqlite := c.SQLite(); sqlite && c.Keyring == "" && c.KeyringData.Empty() {
+		c.Keyring, c.CreateKeyring = filepath.Join(c.DataDir, "keyring.json"), true
+	}
+	if c.Mail.SMTP.Empty() {
+		orDefault(&c.Mail.Folder, filepath.Join(c.DataDir, "mailbox"))
+		orDefault(&c.Mail.From, "Gatehouse <gatehouse@localhost>")
+	}
+	for i := range c.Clients {
+		client := &c.Clients[i]
+		if client.Public {
+			orDefault(&client.AuthMethod, "none")
+		}
+		orDefault(&client.AuthMethod, "client_secret_basic")
+		orDefault(&client.IDTokenAlg, "RS256")
+		if client.GrantTypes == nil {
+			client.GrantTypes = []string{"authorization_code", "refresh_token"}
+		}
+		if client.Scopes == nil {
+			client.Scopes = []string{"openid", "profile", "email", "offline_access"}
+		}
+	}
+}
+
+func orDefault(value *string, fallback string) {
+	if *value == "" {
+		*value = fallback
+	}
+}
+
+// SQLite answers the path of the database file, and whether the database is one; else it is PostgreSQL, and Database its URL.
+func (c *Config) SQLite() (path string, ok bool) {
+	return strings.CutPrefix(c.Database.value, "sqlite:")
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = &fs.PathError{Op: "read", Path: path, Err: errors.New("larger than 1 MiB")}
+	}
+	return data, err
+}

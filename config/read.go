@@ -1,0 +1,267 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// findings collects problems while the configuration is read.
+type findings struct {
+	problems Problems
+	from     map[string]string // key to the variable or line that set it
+}
+
+// add notes a problem of a key, unless one is known: what follows from the first would only confuse.
+func (f *findings) add(key, fix string, args ...any) {
+	for _, known := range f.problems {
+		if known.Key == key && key != "" {
+			return
+		}
+	}
+	f.note(key, fix, args...)
+}
+
+// note notes a problem in any case.
+func (f *findings) note(key, fix string, args ...any) {
+	from := f.from[key]
+	if i := strings.LastIndexByte(key, '['); from == "" && i >= 0 && strings.HasSuffix(key, "]") {
+		from = f.from[key[:i]] // a list that came as one variable
+	}
+	f.problems = append(f.problems, Problem{Key: key, From: from, Fix: fmt.Sprintf(fix, args...)})
+}
+
+// decode reads the file into c. Unknown keys, wrong types and keys given twice are all found in one go.
+func (f *findings) decode(data []byte, c *Config) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		f.add("", "the file is not YAML: %v", err)
+		return
+	}
+	if len(document.Content) > 0 && document.Content[0].Kind != yaml.MappingNode {
+		f.add("", "the file holds no settings: write key: value, as in deploy/gatehouse.example.yaml")
+		return
+	}
+	lines := map[int]string{}
+	f.locate(&document, "", lines)
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	err := decoder.Decode(c)
+	var wrong *yaml.TypeError
+	switch {
+	case errors.As(err, &wrong):
+		for _, text := range wrong.Errors {
+			f.explain(text, lines)
+		}
+	case err != nil && err != io.EOF: // EOF: an empty file
+		f.add("", "the file is not YAML: %v", err)
+		return
+	}
+	if err == nil && decoder.Decode(new(yaml.Node)) != io.EOF {
+		f.add("", "the file holds a second document behind ---: keep one")
+	}
+}
+
+// locate notes which key stands on which line, and which line set a key.
+func (f *findings) locate(node *yaml.Node, key string, lines map[int]string) {
+	switch node.Kind {
+	case yaml.ScalarNode:
+		if lines[node.Line] == "" {
+			lines[node.Line] = key
+		}
+	case yaml.DocumentNode:
+		for _, child := range node.Content {
+			f.locate(child, key, lines)
+		}
+	case yaml.SequenceNode:
+		for i, child := range node.Content {
+			path := fmt.Sprintf("%s[%d]", key, i)
+			f.from[path] = "line " + strconv.Itoa(child.Line)
+			f.locate(child, path, lines)
+		}
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			name, value := node.Content[i], node.Content[i+1]
+			path := strings.TrimPrefix(key+"."+name.Value, ".")
+			// The last key on a line wins, which is the innermost: "[0].id" and not "[0]".
+			lines[name.Line] = path
+			f.from[path] = "line " + strconv.Itoa(name.Line)
+			f.locate(value, path, lines)
+		}
+	}
+}
+
+// explain turns one of the YAML library's errors, which name Go types and quote values, into a problem.
+func (f *findings) explain(text string, lines map[int]string) {
+	place, text, _ := strings.Cut(text, ": ")
+	line, _ := strconv.Atoi(strings.TrimPrefix(place, "line "))
+	key := lines[line]
+	switch {
+	case strings.Contains(text, "not found in type"):
+		name := strings.Fields(text)[1]
+		if i := strings.LastIndexByte(key, '.'); i >= 0 {
+			name = key[:i+1] + name
+		}
+		f.from[name] = place
+		f.note(name, "there is no such setting: see deploy/gatehouse.example.yaml for those there are")
+	case strings.Contains(text, "already"):
+		f.note(key, "it is set twice: keep one")
+	case strings.HasPrefix(text, "cannot unmarshal"):
+		kind := text[strings.LastIndex(text, " into ")+len(" into "):]
+		f.note(key, "want %s", expected(kind))
+	default: // ours, from Networks
+		f.note(key, "%s", text)
+	}
+}
+
+// expected says in words which value a Go type takes.
+func expected(kind string) string {
+	switch {
+	case kind == "string":
+		return "a text"
+	case kind == "int":
+		return "a whole number"
+	case kind == "bool":
+		return "true or false"
+	case strings.HasPrefix(kind, "[]"):
+		return "a list"
+	case strings.HasPrefix(kind, "map"):
+		return "a list of key: text"
+	}
+	return "settings of its own below it"
+}
+
+// leaves visits every setting with its key, entries of lists included.
+func leaves(v reflect.Value, key string, visit func(key string, v reflect.Value)) {
+	switch {
+	case v.Type() == reflect.TypeFor[Secret](), v.Type() == reflect.TypeFor[Networks]():
+		visit(key, v)
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			if tag := v.Type().Field(i).Tag.Get("yaml"); tag != "-" {
+				leaves(v.Field(i), strings.TrimPrefix(key+"."+tag, "."), visit)
+			}
+		}
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
+		for i := range v.Len() {
+			leaves(v.Index(i), fmt.Sprintf("%s[%d]", key, i), visit)
+		}
+	default:
+		visit(key, v)
+	}
+}
+
+// variable is the name of the variable for a key.
+func variable(key string) string {
+	return "GATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// overlay lets the variables win over the file.
+func (f *findings) overlay(c *Config, env func(string) (string, bool)) {
+	leaves(reflect.ValueOf(c).Elem(), "", func(key string, v reflect.Value) {
+		if strings.Contains(key, "[") {
+			return // entries of connections and clients have no variable
+		}
+		text, _ := env(variable(key))
+		if text == "" {
+			return
+		}
+		f.from[key] = variable(key)
+		f.set(key, v.Addr().Interface(), text)
+	})
+}
+
+func (f *findings) set(key string, target any, text string) {
+	var err error
+	switch target := target.(type) {
+	case *string:
+		*target = text
+	case *Secret:
+		*target = Secret{value: text}
+	case *int:
+		if *target, err = strconv.Atoi(text); err != nil {
+			f.add(key, "want a whole number")
+		}
+	case *bool:
+		if *target, err = strconv.ParseBool(text); err != nil {
+			f.add(key, "want true or false")
+		}
+	case *[]string:
+		*target = nil
+		for _, part := range strings.Split(text, ",") {
+			*target = append(*target, strings.TrimSpace(part))
+		}
+	case *Networks:
+		*target = nil
+		for i, part := range strings.Split(text, ",") {
+			prefix, err := parseNetwork(part)
+			if err != nil {
+				f.note(fmt.Sprintf("%s[%d]", key, i), "%v", err)
+				continue
+			}
+			*target = append(*target, prefix)
+		}
+	}
+}
+
+// resolve replaces references by what they name.
+func (f *findings) resolve(c *Config, env func(string) (string, bool)) {
+	leaves(reflect.ValueOf(c).Elem(), "", func(key string, v reflect.Value) {
+		if secret, ok := v.Addr().Interface().(*Secret); ok && isReference(secret.value) {
+			value, err := follow(secret.value, env)
+			if err != nil {
+				f.add(key, "%v", err)
+			}
+			*secret = Secret{value: value}
+		}
+	})
+	switch path, isFile := strings.CutPrefix(c.Keyring, "file:"); {
+	case isFile:
+		c.Keyring = path
+	case isReference(c.Keyring):
+		value, err := follow(c.Keyring, env)
+		if err != nil {
+			f.add("keyring", "%v", err)
+		}
+		c.Keyring, c.KeyringData.value = "", value
+	case strings.HasPrefix(strings.TrimSpace(c.Keyring), "{"):
+		if f.from["keyring"] != variable("keyring") {
+			f.add("keyring", "the keys themselves do not belong in this file: %s", useReference)
+		}
+		c.Keyring, c.KeyringData.value = "", c.Keyring
+	}
+}
+
+func isReference(text string) bool {
+	return strings.HasPrefix(text, "env:") || strings.HasPrefix(text, "file:")
+}
+
+// follow reads what a reference names: env:NAME or file:/path, without the line break at the end.
+func follow(reference string, env func(string) (string, bool)) (string, error) {
+	kind, name, _ := strings.Cut(reference, ":")
+	if kind == "file" {
+		data, err := readFile(name)
+		if err != nil {
+			return "", err
+		}
+		if len(bytes.TrimSpace(data)) == 0 {
+			return "", fmt.Errorf("the file %s is empty", name)
+		}
+		return strings.TrimRight(string(data), "\r\n"), nil
+	}
+	// A name is checked, so that a secret that was written behind env: is not shown as one.
+	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
+		return "", errors.New("write env: and the name of a variable: capitals, digits and _")
+	}
+	value, _ := env(name)
+	if value == "" {
+		return "", fmt.Errorf("the variable %s is not set", name)
+	}
+	return value, nil
+}
