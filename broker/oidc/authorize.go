@@ -109,6 +109,10 @@ func (d *Door) toLogin(w http.ResponseWriter, r *http.Request, l broker.Login) e
 // validated anew: the client may have changed meanwhile.
 func (d *Door) finish(w http.ResponseWriter, r *http.Request, id string) error {
 	s, a, form, err := d.logins.Finish(w, r, id)
+	if errors.Is(err, broker.InteractionRequired) {
+		seeOther(w, "/login/"+url.PathEscape(id)) // there is something left to ask
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -123,11 +123,11 @@ func (d *Door) sealLeaving(l leaving, session string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("oidc: sign-out: %w", err)
 	}
-	return text.EncodeToString(sealed), nil
+	return encode(sealed), nil
 }
 
 func (d *Door) openLeaving(sealed, session string) (l leaving, err error) {
-	raw, err := text.DecodeString(sealed)
+	raw, err := decode(sealed)
 	if err != nil {
 		return l, broker.RequestInvalid
 	}

@@ -55,9 +55,15 @@ func (a access) scopes() []string { return strings.Fields(a.Scope) }
 // errNoToken is the answer for whatever we never issued: cut, edited, another kind's.
 var errNoToken = errors.New("oidc: not a token of ours")
 
-// text is the one encoding of tokens. It is strict, so that no second spelling of
-// a token is a token (SECURITY.md A21).
-var text = base64.RawURLEncoding.Strict()
+func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// decode is strict, so that no second spelling of a token is a token (SECURITY.md A21).
+func decode(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, errNoToken // the decoder would pass them over
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(s)
+}
 
 // GenerateAccessToken seals what the request was granted.
 func (s *strategy) GenerateAccessToken(_ context.Context, r fosite.Requester) (token, signature string, err error) {
@@ -76,13 +82,13 @@ func (s *strategy) GenerateAccessToken(_ context.Context, r fosite.Requester) (t
 	if err != nil {
 		return "", "", fmt.Errorf("oidc: access token: %w", err)
 	}
-	token = text.EncodeToString(sealed)
+	token = encode(sealed)
 	return token, token, nil
 }
 
 // openAccess reads an access token that has not expired; errNoToken for anything else.
 func (s *strategy) openAccess(token string) (a access, err error) {
-	sealed, err := text.DecodeString(token)
+	sealed, err := decode(token)
 	if err != nil {
 		return a, errNoToken
 	}
@@ -111,7 +117,7 @@ func (s *strategy) refreshToken(family string, generation int64) string {
 	if err != nil {
 		return ""
 	}
-	return body + "." + text.EncodeToString(mac)
+	return body + "." + encode(mac)
 }
 
 // openRefresh checks the MAC, in constant time, before anything in the token is believed.
@@ -122,7 +128,7 @@ func (s *strategy) openRefresh(token string) (shown, error) {
 	}
 	body := token[:i]
 	part := strings.Split(body, ".")
-	mac, err := text.DecodeString(token[i+1:])
+	mac, err := decode(token[i+1:])
 	if err != nil || len(part) != 4 || part[0] != "r1" || !s.ring.CheckMAC(part[1], purposeRefresh, []byte(body), mac) {
 		return shown{}, errNoToken
 	}

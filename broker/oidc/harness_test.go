@@ -1,0 +1,444 @@
+package oidc
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+	"gatehouse/broker/text"
+	"gatehouse/broker/web"
+	"gatehouse/storage/gormdb"
+)
+
+const (
+	issuer   = "https://id.example.com"
+	callback = "https://app.example.com/callback"
+	goodbye  = "https://app.example.com/goodbye"
+	verifier = "a-verifier-of-forty-three-characters-or-more-0123456789"
+)
+
+func challengeOf(v string) string {
+	sum := sha256.Sum256([]byte(v))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// clock is a time that only moves when it is told to.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// house is the door on a real SQLite file, with a clock of its own and a login
+// journey that believes whatever the test says.
+type house struct {
+	t      *testing.T
+	db     *gormdb.DB
+	clock  *clock
+	ring   *seal.Keyring
+	kit    *web.Kit
+	door   *Door
+	mux    *http.ServeMux
+	logins *fakeLogins
+	path   string
+	secret string // of the client "app"
+}
+
+// ports are what a test may put between the door and the database.
+type ports struct {
+	journal  func(broker.Journal) broker.Journal
+	families func(broker.Families) broker.Families
+	keys     func(broker.SigningKeys) broker.SigningKeys
+	fleeting func(broker.Fleeting) broker.Fleeting
+}
+
+func through[T any](wrap func(T) T, port T) T {
+	if wrap == nil {
+		return port
+	}
+	return wrap(port)
+}
+
+func newHouse(t *testing.T) *house { return newHouseWith(t, ports{}) }
+
+func newHouseWith(t *testing.T, p ports) *house {
+	t.Helper()
+	h := &house{t: t, clock: &clock{at: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}, path: filepath.Join(t.TempDir(), "gatehouse.db")}
+	ring, err := seal.New(h.clock.Now())
+	h.must(err)
+	h.ring = ring
+	h.open(p)
+	h.must(h.db.CreateAccount(t.Context(), ana(h.clock.Now())))
+	h.secret = h.client(broker.Client{ID: "app", Name: "The App", AuthMethod: "client_secret_basic"})
+	return h
+}
+
+// open starts the process: a second call is a restart, or another replica.
+func (h *house) open(p ports) {
+	h.t.Helper()
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	db, err := gormdb.Open(h.t.Context(), gormdb.Options{URL: "sqlite:" + h.path, Sealer: h.ring, Now: h.clock.Now, Log: quiet})
+	h.must(err)
+	h.must(db.Migrate(h.t.Context()))
+	h.t.Cleanup(func() { db.Close() })
+	h.db = db
+	texts, err := text.Load()
+	h.must(err)
+	origin, err := url.Parse(issuer)
+	h.must(err)
+	journal := through[broker.Journal](p.journal, db)
+	h.kit = web.New(web.Options{Issuer: origin, Site: web.Site{Name: "Gatehouse"}, Texts: texts, Ring: h.ring, Sessions: db,
+		Connections: db, Families: db, Journal: db, Atomic: db, Now: h.clock.Now, Log: quiet})
+	h.logins = &fakeLogins{h: h, parked: map[string]broker.Login{}}
+	h.door, err = New(Options{Issuer: issuer, Kit: h.kit, Logins: h.logins, Clients: db, Families: through[broker.Families](p.families, db),
+		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through[broker.Fleeting](p.fleeting, db), Marks: db,
+		Journal: journal, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet})
+	h.must(err)
+	h.mux = http.NewServeMux()
+	h.door.Mount(h.mux)
+}
+
+func (h *house) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func ana(now time.Time) broker.Account {
+	return broker.Account{ID: "ana", Email: "ana@example.com", Name: "Ana Lima", GivenName: "Ana", FamilyName: "Lima", Locale: "es", CreatedAt: now, UpdatedAt: now}
+}
+
+// client registers a client with everything that is not said of it, and answers its secret.
+func (h *house) client(c broker.Client) string {
+	h.t.Helper()
+	if c.RedirectURIs == nil {
+		c.RedirectURIs = []string{callback}
+	}
+	if c.PostLogoutRedirectURIs == nil {
+		c.PostLogoutRedirectURIs = []string{goodbye}
+	}
+	if c.GrantTypes == nil {
+		c.GrantTypes = []string{grantCode, grantRefresh}
+		if c.AuthMethod != "none" {
+			c.GrantTypes = append(c.GrantTypes, grantClient)
+		}
+	}
+	if c.Scopes == nil {
+		c.Scopes = []string{"openid", "profile", "email", "offline_access", "photos"}
+	}
+	c.FirstParty = c.FirstParty || c.ID == "app"
+	c.CreatedAt, c.UpdatedAt = h.clock.Now(), h.clock.Now()
+	secret := ""
+	if c.AuthMethod != "none" && c.SecretHashes == nil {
+		s, hash := NewClientSecret(h.ring, c.ID)
+		secret, c.SecretHashes = s.Reveal(), []string{hash}
+	}
+	if problems := ValidateClient(c); len(problems) > 0 {
+		h.t.Fatalf("the client of the test: %v", problems)
+	}
+	h.must(h.db.PutClient(h.t.Context(), c))
+	return secret
+}
+
+// fakeLogins parks requests and, when it is asked, signs Ana in.
+type fakeLogins struct {
+	h       *house
+	mu      sync.Mutex
+	parked  map[string]broker.Login
+	account string       // who signs in; ana where empty
+	authn   broker.Authn // how; by password where empty
+	err     error        // of Finish
+}
+
+func (f *fakeLogins) Start(_ http.ResponseWriter, _ *http.Request, l broker.Login) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l.ID = broker.NewID()
+	f.parked[l.ID] = l
+	return "/login/" + l.ID, nil
+}
+
+func (f *fakeLogins) Finish(w http.ResponseWriter, r *http.Request, id string) (broker.Session, broker.Account, url.Values, error) {
+	f.mu.Lock()
+	l, ok := f.parked[id]
+	delete(f.parked, id)
+	f.mu.Unlock()
+	if f.err != nil || !ok {
+		if f.err == nil {
+			return broker.Session{}, broker.Account{}, nil, broker.LoginUnknown
+		}
+		return broker.Session{}, broker.Account{}, nil, f.err
+	}
+	id, how := f.account, f.authn
+	if id == "" {
+		id = "ana"
+	}
+	a, err := f.h.db.Account(r.Context(), id)
+	if err != nil {
+		return broker.Session{}, broker.Account{}, nil, err
+	}
+	if how.Method == "" {
+		how = broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, AuthTime: f.h.clock.Now()}
+	}
+	how.Epoch = a.AuthEpoch
+	token, hash := f.h.kit.NewSession()
+	now := f.h.clock.Now()
+	s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: how, CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
+	if err := f.h.db.CreateSession(r.Context(), hash, s); err != nil {
+		return broker.Session{}, broker.Account{}, nil, err
+	}
+	f.h.kit.SetSession(w, token, s.ExpiresAt)
+	return s, a, l.Request, nil
+}
+
+func (f *fakeLogins) Abandon(_ http.ResponseWriter, _ *http.Request, id string) (url.Values, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l, ok := f.parked[id]
+	if !ok {
+		return nil, broker.LoginUnknown
+	}
+	return l.Request, nil
+}
+
+// browser is a cookie jar that follows nothing by itself.
+type browser struct {
+	h       *house
+	cookies map[string]string
+}
+
+func (h *house) browser() *browser { return &browser{h, map[string]string{}} }
+
+// answer is what came back.
+type answer struct {
+	*http.Response
+	body string
+	json map[string]any
+}
+
+func (a answer) location() *url.URL {
+	u, err := url.Parse(a.Header.Get("Location"))
+	if err != nil {
+		return &url.URL{}
+	}
+	return u
+}
+
+func (a answer) text(name string) string {
+	s, _ := a.json[name].(string)
+	return s
+}
+
+func (b *browser) do(r *http.Request) answer {
+	b.h.t.Helper()
+	for name, value := range b.cookies {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	if r.Header.Get("Accept") == "" {
+		r.Header.Set("Accept", "text/html")
+	}
+	a := b.h.send(r)
+	for _, c := range a.Cookies() {
+		if c.MaxAge < 0 {
+			delete(b.cookies, c.Name)
+		} else {
+			b.cookies[c.Name] = c.Value
+		}
+	}
+	return a
+}
+
+func (h *house) send(r *http.Request) answer {
+	h.t.Helper()
+	w := httptest.NewRecorder()
+	h.mux.ServeHTTP(w, r)
+	a := answer{Response: w.Result(), body: w.Body.String()}
+	if strings.HasPrefix(a.Header.Get("Content-Type"), "application/json") {
+		h.must(json.Unmarshal(w.Body.Bytes(), &a.json))
+	}
+	return a
+}
+
+func newRequest(method, path string, form url.Values) *http.Request {
+	r := httptest.NewRequest(method, issuer+path, strings.NewReader(form.Encode()))
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return r
+}
+
+func (b *browser) get(path string) answer {
+	b.h.t.Helper()
+	return b.do(newRequest(http.MethodGet, path, nil))
+}
+
+func (b *browser) post(path string, form url.Values) answer {
+	b.h.t.Helper()
+	r := newRequest(http.MethodPost, path, form)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return b.do(r)
+}
+
+// ask is a good authorization request of the client "app", changed by pairs; a
+// value of "-" removes.
+func ask(pairs ...string) url.Values {
+	q := url.Values{"client_id": {"app"}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid profile email offline_access"},
+		"state": {"the-state"}, "nonce": {"the-nonce"}, "code_challenge": {challengeOf(verifier)}, "code_challenge_method": {"S256"}}
+	for i := 0; i < len(pairs); i += 2 {
+		if q.Set(pairs[i], pairs[i+1]); pairs[i+1] == "-" {
+			q.Del(pairs[i])
+		}
+	}
+	return q
+}
+
+// authorize sends a request and signs in where that is asked.
+func (b *browser) authorize(q url.Values) answer {
+	b.h.t.Helper()
+	a := b.get("/authorize?" + q.Encode())
+	if id, ok := strings.CutPrefix(a.location().Path, "/login/"); ok {
+		a = b.get("/authorize?login=" + id)
+	}
+	return a
+}
+
+// code is authorize for a request that must succeed.
+func (b *browser) code(q url.Values) string {
+	b.h.t.Helper()
+	a := b.authorize(q)
+	code := a.location().Query().Get("code")
+	if a.StatusCode != http.StatusSeeOther || code == "" {
+		b.h.t.Fatalf("no code: %d %s %s", a.StatusCode, a.Header.Get("Location"), a.body)
+	}
+	return code
+}
+
+// token posts to the token endpoint as the client "app", with its secret unless the form has credentials.
+func (h *house) token(pairs ...string) answer {
+	h.t.Helper()
+	return h.call("/token", pairs...)
+}
+
+func (h *house) call(path string, pairs ...string) answer {
+	h.t.Helper()
+	form := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		form.Set(pairs[i], pairs[i+1])
+	}
+	r := newRequest(http.MethodPost, path, form)
+	if !form.Has("client_id") {
+		r.SetBasicAuth("app", h.secret)
+	}
+	return h.send(r)
+}
+
+func (h *house) redeem(code string, pairs ...string) answer {
+	h.t.Helper()
+	return h.token(append([]string{"grant_type", grantCode, "code", code, "redirect_uri", callback, "code_verifier", verifier}, pairs...)...)
+}
+
+func (h *house) refresh(token string, pairs ...string) answer {
+	h.t.Helper()
+	return h.token(append([]string{"grant_type", grantRefresh, "refresh_token", token}, pairs...)...)
+}
+
+func (h *house) userinfo(token string) answer {
+	h.t.Helper()
+	r := newRequest(http.MethodGet, "/userinfo", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	return h.send(r)
+}
+
+func (h *house) active(token string) bool {
+	h.t.Helper()
+	a := h.call("/introspect", "token", token)
+	if a.StatusCode != http.StatusOK {
+		h.t.Fatalf("introspection: %d %s", a.StatusCode, a.body)
+	}
+	return a.json["active"] == true
+}
+
+// signIn is a whole sign-in to tokens.
+func (h *house) signIn(pairs ...string) answer {
+	h.t.Helper()
+	return h.wants(h.redeem(h.browser().code(ask(pairs...))), http.StatusOK, "")
+}
+
+// wants checks status and OAuth error.
+func (h *house) wants(a answer, status int, name string) answer {
+	h.t.Helper()
+	if a.StatusCode != status || a.text("error") != name {
+		h.t.Fatalf("%d %s, want %d %q", a.StatusCode, a.body, status, name)
+	}
+	return a
+}
+
+// page checks that a browser got a page of ours and was sent nowhere.
+func (h *house) page(a answer, code broker.Code) {
+	h.t.Helper()
+	if a.StatusCode != code.Meaning().Status || a.Header.Get("Location") != "" || !strings.Contains(a.body, "<code>"+string(code)+"</code>") {
+		h.t.Fatalf("%d to %q, want the page of %s: %.2000s", a.StatusCode, a.Header.Get("Location"), code, a.body)
+	}
+}
+
+// appHears checks an error that was sent to the app.
+func (h *house) appHears(a answer, name string) url.Values {
+	h.t.Helper()
+	u := a.location()
+	q := u.Query()
+	if a.StatusCode != http.StatusSeeOther || u.Host != "app.example.com" || q.Get("error") != name || q.Get("iss") != issuer || q.Has("code") {
+		h.t.Fatalf("%d to %q, want the error %s: %.300s", a.StatusCode, a.Header.Get("Location"), name, a.body)
+	}
+	return q
+}
+
+func (h *house) events(f broker.EventFilter) []broker.Event {
+	h.t.Helper()
+	f.Limit = 100
+	events, err := h.db.Events(h.t.Context(), f)
+	h.must(err)
+	return events
+}
+
+// ctx is the test's.
+func (h *house) ctx() context.Context { return h.t.Context() }
+
+// claims reads a JWT without checking it.
+func (h *house) claims(token string) (header, claims map[string]any) {
+	h.t.Helper()
+	part := strings.Split(token, ".")
+	if len(part) != 3 {
+		h.t.Fatalf("no JWT: %q", token)
+	}
+	for i, into := range []*map[string]any{&header, &claims} {
+		raw, err := base64.RawURLEncoding.DecodeString(part[i])
+		h.must(err)
+		h.must(json.Unmarshal(raw, into))
+	}
+	return header, claims
+}
