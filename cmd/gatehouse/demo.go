@@ -1,0 +1,332 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/config"
+	"gatehouse/providers/fakeidp"
+)
+
+// demo is everything that runs beside the broker: simulated providers, a
+// mailbox and a sample app, each on its own port of 127.0.0.1, so that what is
+// cross-site in the world is cross-site here (the broker is on localhost).
+type demo struct {
+	data    string
+	more    string // further lines of its configuration
+	now     func() time.Time
+	h       *house
+	servers []server
+	sims    map[string]*fakeidp.Server // by connection
+	file    demoFile
+}
+
+// server is one listener with what answers on it.
+type server struct {
+	listener net.Listener
+	handler  http.Handler
+}
+
+// demoFile is demo.json: all that a script needs.
+type demoFile struct {
+	Issuer      string           `json:"issuer"`
+	App         string           `json:"app"`
+	Mailbox     string           `json:"mailbox"`
+	Operations  string           `json:"operations"`
+	Clients     []demoClient     `json:"clients"`
+	Accounts    []demoAccount    `json:"accounts"`
+	Connections []demoConnection `json:"connections"`
+	Personas    []demoPersona    `json:"personas"`
+}
+
+type demoClient struct {
+	ID           string   `json:"client_id"`
+	Secret       string   `json:"client_secret,omitempty"`
+	RedirectURIs []string `json:"redirect_uris"`
+	AuthMethod   string   `json:"token_endpoint_auth_method"`
+}
+
+type demoAccount struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+	Note     string `json:"note"`
+	disabled bool
+}
+
+type demoConnection struct {
+	ID     string `json:"id"`
+	Kind   string `json:"kind"`
+	Name   string `json:"name"`
+	Issuer string `json:"issuer"`
+}
+
+type demoPersona struct {
+	Connection string `json:"connection"`
+	Login      string `json:"login"`
+	Email      string `json:"email"`
+	Note       string `json:"note"`
+}
+
+// demoPassword is no secret: it opens accounts of a loopback demo.
+const demoPassword = "seven boats at noon"
+
+func demoAccounts() []demoAccount {
+	return []demoAccount{
+		{Email: "ana@example.test", Password: demoPassword, Note: "has a password; Google's Ana links to it"},
+		{Email: "ben@example.test", Password: demoPassword, Note: "has a password and nothing else"},
+		{Email: "dora@example.test", Password: demoPassword, Note: "is turned off: refused", disabled: true},
+	}
+}
+
+// demoConnections are the demo's upstreams, as an operator would connect them.
+func demoConnections() []broker.Connection {
+	return []broker.Connection{
+		{ID: "google", Kind: "google", Name: "Google", ClientID: "gatehouse-demo.apps.example.test"},
+		{ID: "microsoft", Kind: "microsoft", Name: "Microsoft", ClientID: "6e0fbd0c-7e57-4a00-8a00-0000000000c1",
+			Settings: map[string]string{"tenant": "organizations", "allowed_tenants": fakeidp.DemoTenant}},
+		{ID: "facebook", Kind: "meta", Name: "Facebook", ClientID: "1234567890"},
+		{ID: "club", Kind: "oidc", Name: "Harbour Club", ClientID: "gatehouse"},
+	}
+}
+
+// demoSettings points a connection at its simulator.
+func demoSettings(c *broker.Connection, base string) {
+	if c.Settings == nil {
+		c.Settings = map[string]string{}
+	}
+	switch c.Kind {
+	case "oidc":
+		c.Issuer = base
+	case "meta":
+		c.Settings["graph_url"] = base
+		fallthrough
+	default:
+		c.Settings["authority"] = base
+	}
+}
+
+func runDemo(fs *flag.FlagSet) action {
+	addr := fs.String("addr", "localhost:8080", "`host:port` of the broker, on a loopback host")
+	data := fs.String("data", "", "empty `folder` to use and keep; a temporary one where none is given")
+	return func(ctx context.Context, t *tool, args []string) (err error) {
+		if len(args) != 0 {
+			return errUsage
+		}
+		d := &demo{data: *data, now: time.Now}
+		if d.data == "" {
+			if d.data, err = os.MkdirTemp("", "gatehouse-demo-"); err != nil {
+				return err
+			}
+			defer os.RemoveAll(d.data)
+		}
+		if err := d.freshFolder(); err != nil {
+			return err
+		}
+		listener, err := d.open(ctx, *addr, newLog(t.err, slog.LevelWarn))
+		if err != nil {
+			return err
+		}
+		t.opened = d.h
+		if err := d.stock(ctx); err != nil {
+			return err
+		}
+		d.tour(t)
+		return d.h.serve(ctx, listener)
+	}
+}
+
+// freshFolder refuses a folder that holds something: a demo never mixes with
+// anything real.
+func (d *demo) freshFolder() error {
+	if err := os.MkdirAll(d.data, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(d.data)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is not empty; the demo starts afresh, so name another folder with --data", d.data)
+	}
+	return nil
+}
+
+// open starts to listen and builds the house on SQLite.
+func (d *demo) open(ctx context.Context, addr string, log *slog.Logger) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || !broker.LoopbackHost(host) {
+		return nil, fmt.Errorf("--addr %s: want host:port with a loopback host; the demo's passwords are public", addr)
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another address with --addr", err)
+	}
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	d.file.Issuer = "http://" + net.JoinHostPort(host, port)
+	operations, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	d.file.Operations = "http://" + operations.Addr().String()
+	settings := fmt.Sprintf("# The demo's configuration, for commands such as: gatehouse accounts list --config %[1]s\n"+
+		"issuer: %[2]s\ndata_dir: %[3]s\noperations:\n  listen: \"off\"\nregistration: form\nupstream_networks: [127.0.0.0/8]\n%[4]s",
+		filepath.Join(d.data, "gatehouse.yaml"), d.file.Issuer, d.data, d.more)
+	file := filepath.Join(d.data, "gatehouse.yaml")
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+		return nil, err
+	}
+	cfg, err := config.Load(file, func(string) (string, bool) { return "", false })
+	if err != nil {
+		return nil, err
+	}
+	d.h, err = openHouse(ctx, cfg, log, d.now)
+	if err != nil {
+		return nil, err
+	}
+	d.servers = append(d.servers, server{operations, d.h.operations()})
+	return listener, nil
+}
+
+// stock fills the house: accounts, providers, clients; and starts what stands beside.
+func (d *demo) stock(ctx context.Context) error {
+	for _, a := range demoAccounts() {
+		if err := d.addAccount(ctx, a); err != nil {
+			return err
+		}
+	}
+	for i, c := range demoConnections() {
+		if err := d.addProvider(ctx, i, c); err != nil {
+			return fmt.Errorf("%s: %w", c.ID, err)
+		}
+	}
+	box, err := d.listen(mailbox{d.h.cfg.Mail.Folder}.handler())
+	if err != nil {
+		return err
+	}
+	d.file.Mailbox = box
+	if err := d.addApps(ctx); err != nil {
+		return err
+	}
+	for _, s := range d.servers {
+		go serveQuietly(ctx, s)
+	}
+	return d.write()
+}
+
+// listen serves on a free port of 127.0.0.1 and answers the origin.
+func (d *demo) listen(h http.Handler) (origin string, _ error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	d.servers = append(d.servers, server{l, h})
+	return "http://" + l.Addr().String(), nil
+}
+
+func (d *demo) addAccount(ctx context.Context, a demoAccount) error {
+	hash, err := d.h.passwords().Hash(ctx, a.Password)
+	if err != nil {
+		return err
+	}
+	d.file.Accounts = append(d.file.Accounts, a)
+	now := d.h.now()
+	return d.h.store.CreateAccount(ctx, broker.Account{ID: broker.NewID(), Email: a.Email, PasswordHash: hash, AuthEpoch: 1,
+		Disabled: a.disabled, CreatedAt: now, UpdatedAt: now})
+}
+
+// addProvider starts one simulated provider and connects the broker to it.
+func (d *demo) addProvider(ctx context.Context, position int, c broker.Connection) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	base, secret := "http://"+l.Addr().String(), broker.NewToken()
+	kind := c.Kind
+	if kind == "meta" {
+		kind = fakeidp.KindFacebook
+	}
+	sim := fakeidp.New(fakeidp.Options{Kind: kind, BaseURL: base, ClientID: c.ClientID, ClientSecret: secret, Name: c.Name,
+		RedirectURIs: []string{d.h.callback(c.ID)}, Personas: fakeidp.DemoPersonas(kind), Now: d.now})
+	if d.sims == nil {
+		d.sims = map[string]*fakeidp.Server{}
+	}
+	d.sims[c.ID] = sim
+	d.servers = append(d.servers, server{l, sim})
+	c.Secrets, c.Position, c.State, c.CreatedAt = []broker.Secret{broker.Secret(secret)}, position, broker.Live, d.h.now()
+	demoSettings(&c, base)
+	if err := d.h.putConnection(ctx, c, "added"); err != nil {
+		return err
+	}
+	d.file.Connections = append(d.file.Connections, demoConnection{c.ID, c.Kind, c.Name, base})
+	for _, p := range fakeidp.DemoPersonas(kind) {
+		d.file.Personas = append(d.file.Personas, demoPersona{c.ID, p.Login, p.Email, p.Note})
+	}
+	return nil
+}
+
+// addApps starts the sample app and registers it, and a native client for scripts.
+func (d *demo) addApps(ctx context.Context) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	d.file.App = "http://" + l.Addr().String()
+	now := d.h.now()
+	app := broker.Client{ID: "courts-booking", Name: "Courts Booking", AuthMethod: "client_secret_basic", IDTokenAlg: "RS256", FirstParty: true,
+		RedirectURIs: []string{d.file.App + "/callback"}, PostLogoutRedirectURIs: []string{d.file.App + "/"},
+		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"}, Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: now, UpdatedAt: now}
+	native := broker.Client{ID: "courts-desktop", Name: "Courts Desktop", AuthMethod: "none", IDTokenAlg: "ES256", Native: true,
+		RedirectURIs: []string{"http://127.0.0.1/callback"}, GrantTypes: []string{"authorization_code", "refresh_token"},
+		Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: now, UpdatedAt: now}
+	secret := broker.NewToken()
+	d.servers = append(d.servers, server{l, (&sampleApp{issuer: d.file.Issuer, origin: d.file.App, clientID: app.ID, secret: secret}).handler()})
+	d.file.Clients = []demoClient{{app.ID, secret, app.RedirectURIs, app.AuthMethod}, {native.ID, "", native.RedirectURIs, native.AuthMethod}}
+	return errors.Join(d.h.addClient(ctx, app, secret), d.h.addClient(ctx, native, ""))
+}
+
+func (d *demo) write() error {
+	b, err := json.MarshalIndent(d.file, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(d.data, "demo.json"), append(b, '\n'), 0o600)
+}
+
+func (d *demo) tour(t *tool) {
+	fmt.Fprintf(t.out, `Gatehouse is running, on this machine only.
+
+  Sample app   %[1]s    start here: Sign in
+  Mailbox      %[2]s    every mail it sends
+  Issuer       %[3]s
+  Folder       %[4]s    demo.json has everything a script needs
+
+A tour:
+  1. Linking        Sign in > Continue with Google > Ana Silva. Her address has an account:
+                    confirm once with its password: %[5]s
+                    Sign out, sign in again with Google: one click.
+  2. A new account  Continue with Google > Noor Person: a short registration.
+  3. A mailed code  Continue with Facebook > Fay Okoro. Facebook vouches for no address:
+                    choose "I'm new" and read the code in the mailbox.
+  4. A refusal      Continue with Microsoft > Eva Fischer, of another organisation.
+  5. A password     ana@example.test or ben@example.test, the same password.
+
+Ctrl-C ends it.
+`, d.file.App, d.file.Mailbox, d.file.Issuer, d.data, demoPassword)
+}
+
+// serveQuietly serves one of the demo's side servers until ctx ends.
+func serveQuietly(ctx context.Context, s server) {
+	srv := &http.Server{Handler: s.handler, ReadHeaderTimeout: 5 * time.Second}
+	go func() { <-ctx.Done(); _ = srv.Close() }()
+	_ = srv.Serve(s.listener)
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	netmail "net/mail"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"gatehouse/broker"
+	"gatehouse/broker/credential"
+	"gatehouse/broker/egress"
+	"gatehouse/broker/login"
+	"gatehouse/broker/mail"
+	"gatehouse/broker/oidc"
+	"gatehouse/broker/seal"
+	"gatehouse/broker/text"
+	"gatehouse/broker/web"
+	"gatehouse/config"
+	"gatehouse/providers"
+	"gatehouse/storage"
+)
+
+// house is the configured broker: what every command works with.
+type house struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	ring    *seal.Keyring
+	store   *storage.Store
+	metrics *prometheus.Registry
+	now     func() time.Time
+}
+
+// chore is work in the background; it ends when its context does.
+type chore func(ctx context.Context)
+
+// openHouse opens the keyring and the storage, brings the database to this
+// version, and makes sure that both belong together.
+func openHouse(ctx context.Context, cfg *config.Config, log *slog.Logger, now func() time.Time) (_ *house, err error) {
+	h := &house{cfg: cfg, log: log, now: now, metrics: prometheus.NewRegistry()}
+	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if h.ring, err = openRing(cfg, h.now()); err != nil {
+		return nil, err
+	}
+	if path, ok := cfg.SQLite(); ok {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("database: %w", err)
+		}
+	}
+	h.store, err = storage.Open(ctx, storage.Options{Database: cfg.Database.Reveal(), Pool: cfg.DatabasePool, Redis: cfg.Redis.Reveal(),
+		Sealer: h.ring, Now: h.now, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	if err = h.store.Migrate(ctx); err == nil {
+		err = h.store.Ready(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.store.Close())
+	}
+	return h, nil
+}
+
+func openRing(cfg *config.Config, now time.Time) (*seal.Keyring, error) {
+	switch {
+	case cfg.Keyring == "":
+		return seal.Parse([]byte(cfg.KeyringData.Reveal()))
+	case cfg.CreateKeyring:
+		return seal.LoadOrCreate(cfg.Keyring, now)
+	default:
+		return seal.Load(cfg.Keyring)
+	}
+}
+
+func (h *house) close() error { return h.store.Close() }
+
+func (h *house) callback(connection string) string { return h.cfg.Issuer + "/callback/" + connection }
+
+// record writes an operator's Event.
+func (h *house) record(ctx context.Context, e broker.Event) error {
+	e.ID, e.At, e.Actor = broker.NewID(), h.now(), "operator"
+	return h.store.Record(ctx, e)
+}
+
+func (h *house) passwords() *credential.Passwords {
+	return credential.NewPasswords(h.store.Fleeting, h.ring, h.now)
+}
+
+func (h *house) signingKeys() *oidc.Keys {
+	return &oidc.Keys{Store: h.store, Leases: h.store, Atomic: h.store, Journal: h.store, Now: h.now}
+}
+
+func (h *house) upstreams(out *egress.Client) *providers.Set {
+	return providers.New(providers.Options{Egress: out, Callback: h.callback, Now: h.now, Log: h.log})
+}
+
+// assemble builds every room and answers the handler of the public listener,
+// and the chores that run beside it.
+func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
+	issuer, err := url.Parse(h.cfg.Issuer)
+	if err != nil {
+		return nil, nil, err
+	}
+	texts, err := text.Load()
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := egress.New(egress.Options{Allow: h.cfg.UpstreamNetworks})
+	if err != nil {
+		return nil, nil, err
+	}
+	refusals := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_refusals_total", Help: "Refusals by code."}, []string{"code"})
+	h.metrics.MustRegister(refusals)
+	s := h.store
+	site := web.Site{Name: h.cfg.Product.Name, SupportURL: h.cfg.Product.SupportURL, PrivacyURL: h.cfg.Product.PrivacyURL, TermsURL: h.cfg.Product.TermsURL}
+	kit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Ring: h.ring, Sessions: s, Connections: s, Families: s, Journal: s, Atomic: s,
+		TrustedProxies: h.cfg.TrustedProxies, Now: h.now, Log: h.log, Count: func(c broker.Code) { refusals.WithLabelValues(string(c)).Inc() }})
+	post := &mail.Post{Outbox: s, Texts: texts, Site: mail.Site{Name: site.Name, SupportURL: site.SupportURL}, Now: h.now}
+	people := login.New(login.Options{Kit: kit, Accounts: s, Identities: s, Sessions: s, Connections: s, Clients: s, Fleeting: s.Fleeting, Atomic: s,
+		Journal: s, Upstreams: h.upstreams(out), Passwords: h.passwords(), Codes: credential.NewCodes(s.Fleeting, h.ring, h.now), Post: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
+		PasswordSignIn: h.cfg.Passwords, Callback: h.callback, Now: h.now, Log: h.log})
+	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Kit: kit, Logins: people, Clients: s, Families: s, Consents: s, Keys: s, Leases: s,
+		Fleeting: s.Fleeting, Marks: s, Journal: s, Atomic: s, Ring: h.ring, Now: h.now, Log: h.log})
+	if err != nil {
+		return nil, nil, err
+	}
+	mux := http.NewServeMux()
+	people.Mount(mux)
+	apps.Mount(mux)
+	mux.Handle("GET /assets/{name}", kit.Assets())
+	sender, err := h.sender()
+	if err != nil {
+		return nil, nil, err
+	}
+	return kit.Guard(mux), []chore{apps.Run, sender, h.janitor, h.followRing}, nil
+}
+
+// icon names the symbol of a connection's kind.
+func icon(kind string) string {
+	k, _ := providers.Find(kind)
+	return k.Icon
+}
+
+// sender delivers the outbox.
+func (h *house) sender() (chore, error) {
+	transport, err := h.transport()
+	if err != nil {
+		return nil, err
+	}
+	sender := &mail.Sender{Outbox: h.store, Transport: transport, Now: h.now, Log: h.log}
+	return func(ctx context.Context) { h.finished(ctx, "mail", sender.Run(ctx)) }, nil
+}
+
+// transport is SMTP, or the mailbox folder where no server is configured.
+func (h *house) transport() (mail.Transport, error) {
+	from, err := netmail.ParseAddress(h.cfg.Mail.From)
+	if err != nil {
+		return nil, fmt.Errorf("mail.from: %w", err)
+	}
+	if h.cfg.Mail.SMTP.Empty() {
+		return mail.NewFolder(h.cfg.Mail.Folder, *from, h.log)
+	}
+	u, err := url.Parse(h.cfg.Mail.SMTP.Reveal())
+	if err != nil {
+		return nil, errors.New("mail.smtp is no URL") // the cause would show its password
+	}
+	s := &mail.SMTP{Host: u.Hostname(), Port: 587, Implicit: u.Scheme == "smtps", From: *from, Username: u.User.Username()}
+	if s.Implicit {
+		s.Port = 465
+	}
+	if u.Port() != "" {
+		if s.Port, err = strconv.Atoi(u.Port()); err != nil {
+			return nil, fmt.Errorf("mail.smtp: %w", err)
+		}
+	}
+	password, _ := u.User.Password()
+	s.Password = broker.Secret(password)
+	return s, nil
+}
+
+// finished logs a chore that ended for another reason than the end of everything.
+func (h *house) finished(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
+		h.log.ErrorContext(ctx, "a background job ended", "job", what, "err", err)
+	}
+}
+
+func (h *house) janitor(ctx context.Context) {
+	storage.Janitor{Leases: h.store, Purge: h.store.Purge, Now: h.now, Log: h.log}.Run(ctx)
+}
+
+// followRing takes a rotated keyring over while the server runs.
+func (h *house) followRing(ctx context.Context) {
+	path := h.cfg.Keyring
+	for path != "" && sleep(ctx, ringReload) == nil {
+		changed, err := h.ring.Reload(path)
+		if err != nil {
+			h.log.ErrorContext(ctx, "the keyring file can't be loaded; the keys in use stay", "err", err)
+		} else if changed {
+			h.log.InfoContext(ctx, "keyring loaded", "primary", h.ring.Primary())
+		}
+	}
+}
