@@ -115,20 +115,27 @@ func brief(body string) string {
 
 var (
 	formTag  = regexp.MustCompile(`(?s)<form[^>]*method="post"[^>]*action="([^"]*)"[^>]*>(.*?)</form>`)
-	hidden   = regexp.MustCompile(`<input[^>]*type="hidden"[^>]*name="([^"]*)"[^>]*value="([^"]*)"`)
-	hasField = `<input[^>]*name="%s"`
+	inputTag = regexp.MustCompile(`<input[^>]*>`)
+	nameIs   = regexp.MustCompile(`\sname="([^"]*)"`)
+	valueIs  = regexp.MustCompile(`\svalue="([^"]*)"`)
 )
 
 // fill answers the form of a page that has the field.
 func (b *browser) fill(ctx context.Context, p *page, field, value string) (*page, string, error) {
 	for _, m := range formTag.FindAllStringSubmatch(p.body, -1) {
-		if !regexp.MustCompile(fmt.Sprintf(hasField, field)).MatchString(m[2]) {
+		form := url.Values{}
+		for _, tag := range inputTag.FindAllString(m[2], -1) {
+			if name := nameIs.FindStringSubmatch(tag); name != nil {
+				form.Set(name[1], "")
+				if v := valueIs.FindStringSubmatch(tag); v != nil {
+					form.Set(name[1], html.UnescapeString(v[1]))
+				}
+			}
+		}
+		if !form.Has(field) {
 			continue
 		}
-		form := url.Values{field: {value}}
-		for _, h := range hidden.FindAllStringSubmatch(m[2], -1) {
-			form.Set(h[1], html.UnescapeString(h[2]))
-		}
+		form.Set(field, value)
 		action, err := p.at.Parse(html.UnescapeString(m[1]))
 		if err != nil {
 			return nil, "", err
@@ -218,8 +225,11 @@ func (b *browser) local(ctx context.Context, alg, email string) (tokens, error) 
 		return tokens{}, errors.Join(errors.New("no password page"), err)
 	}
 	p, code, err := b.fill(ctx, p, "password", password)
-	if err != nil || p != nil {
-		return tokens{}, errors.Join(errors.New("not in after the password"), err)
+	if err != nil {
+		return tokens{}, err
+	}
+	if p != nil {
+		return tokens{}, fmt.Errorf("not in after the password:\n%s", brief(p.body))
 	}
 	return b.redeem(ctx, alg, r, code)
 }

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -64,11 +65,11 @@ func run(ctx context.Context, o options) (err error) {
 	fmt.Printf("one core of this machine: RS256 sign %.3f ms, ES256 sign %.3f ms, argon2id %.1f ms\n", costs.rs256, costs.es256, costs.argon2id)
 	sizeRow(o.binary)
 	for _, engine := range o.engines {
-		if err := measureEngine(ctx, o, dir, engine, costs); err != nil {
-			return fmt.Errorf("%s: %w", engine, err)
+		if failed := measureEngine(ctx, o, dir, engine, costs); failed != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", engine, failed))
 		}
 	}
-	return nil
+	return err
 }
 
 func (o options) wants(name string) bool {
@@ -83,23 +84,23 @@ func measureEngine(ctx context.Context, o options, dir, engine string, costs cry
 	defer s.close()
 	fmt.Printf("\n%s, concurrency %d\n%-34s %9s %9s %9s %9s %9s %9s  %s\n", engine, o.workers,
 		"operation", "per s", "own ms", "store ms", "CPU ms", "crypto", "must be", "")
+	var failures []error // one does not keep the others from being measured
 	for _, op := range operations(s, costs) {
 		if !o.wants(op.name) {
 			continue
 		}
 		if err := s.measure(ctx, o, op); err != nil {
-			return fmt.Errorf("%s: %w", op.name, err)
+			fmt.Printf("%-34s FAILED: %v\n", op.name, err)
+			failures = append(failures, fmt.Errorf("%s: %w", op.name, err))
 		}
 	}
 	if o.wants("crowd") {
-		if err := crowd(ctx, o, dir, engine); err != nil {
-			return err
-		}
+		failures = append(failures, crowd(ctx, o, dir, engine))
 	}
 	if o.wants("start") {
-		return s.measureStart(ctx)
+		failures = append(failures, s.measureStart(ctx))
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // verdict compares a figure with what must be reached; 0 is no figure.

@@ -106,9 +106,9 @@ func introspectOp(ctx context.Context, b *browser, worker int) (doer, error) {
 	}, err
 }
 
-func passwordOp(_ context.Context, b *browser, _ int) (doer, error) {
+func passwordOp(_ context.Context, b *browser, worker int) (doer, error) {
 	return func(ctx context.Context, _ int) error {
-		_, err := newBrowser(b.s, b.http).local(ctx, "RS256", person(people))
+		_, err := newBrowser(b.s, b.http).local(ctx, "RS256", person(people+worker%guarded))
 		return err
 	}, nil
 }

@@ -39,7 +39,8 @@ type client struct {
 const (
 	appRedirect = "https://app.example.test/callback"
 	connection  = "upstream"
-	people      = 100
+	people      = 100 // who come from the upstream
+	guarded     = 16  // who have a password; tries are counted by account, so no two workers share one
 	password    = "a password of the bench"
 )
 
@@ -106,8 +107,12 @@ func (s *stack) seed(ctx context.Context) error {
 		}
 		s.clients[alg] = c
 	}
-	_, err := s.tool(ctx, password, "accounts", "add", person(people), "--name", "Password Person", "--password-file", "-")
-	return err
+	for i := range guarded {
+		if _, err := s.tool(ctx, password, "accounts", "add", person(people+i), "--name", "Password Person", "--password-file", "-"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tool runs a command of the binary against this deployment.
