@@ -127,7 +127,10 @@ func TestTheExampleShowsEveryKeyAndNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := findings{from: map[string]string{}}
-	f.locate(&document, "", map[int]string{})
+	f.screen(document.Content[0], reflect.TypeFor[Config](), "", map[int]string{})
+	if len(f.problems) > 0 {
+		t.Error(f.problems)
+	}
 	index := regexp.MustCompile(`\[\d+\]`)
 	shown := map[string]bool{}
 	for key := range f.from {

@@ -37,87 +37,103 @@ func (f *findings) note(key, fix string, args ...any) {
 	f.problems = append(f.problems, Problem{Key: key, From: from, Fix: fmt.Sprintf(fix, args...)})
 }
 
-// decode reads the file into c. Unknown keys, wrong types and keys given twice are all found in one go.
+// decode reads the file into c. Unknown keys, keys given twice and values of a wrong type are all found in one go.
 func (f *findings) decode(data []byte, c *Config) {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		f.add("", "the file is not YAML: %v", err)
+	switch err := decoder.Decode(&document); {
+	case err == io.EOF:
+		return // an empty file
+	case err != nil:
+		f.note("", "the file is not YAML: %v", err)
+		return
+	case document.Content[0].Kind != yaml.MappingNode:
+		f.note("", "the file holds no settings: write key: value, as in deploy/gatehouse.example.yaml")
 		return
 	}
-	if len(document.Content) > 0 && document.Content[0].Kind != yaml.MappingNode {
-		f.add("", "the file holds no settings: write key: value, as in deploy/gatehouse.example.yaml")
-		return
+	if decoder.Decode(new(yaml.Node)) != io.EOF {
+		f.note("", "the file holds a second document behind ---: keep one")
 	}
 	lines := map[int]string{}
-	f.locate(&document, "", lines)
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	err := decoder.Decode(c)
+	f.screen(document.Content[0], reflect.TypeFor[Config](), "", lines)
+	err := document.Decode(c)
 	var wrong *yaml.TypeError
-	switch {
-	case errors.As(err, &wrong):
+	if errors.As(err, &wrong) {
 		for _, text := range wrong.Errors {
 			f.explain(text, lines)
 		}
-	case err != nil && err != io.EOF: // EOF: an empty file
-		f.add("", "the file is not YAML: %v", err)
-		return
-	}
-	if err == nil && decoder.Decode(new(yaml.Node)) != io.EOF {
-		f.add("", "the file holds a second document behind ---: keep one")
+	} else if err != nil {
+		reason, _, _ := strings.Cut(err.Error(), "`") // it quotes the value next
+		f.note("", "the file is not YAML: %s", reason)
 	}
 }
 
-// locate notes which key stands on which line, and which line set a key.
-func (f *findings) locate(node *yaml.Node, key string, lines map[int]string) {
-	switch node.Kind {
-	case yaml.ScalarNode:
-		if lines[node.Line] == "" {
-			lines[node.Line] = key
-		}
-	case yaml.DocumentNode:
-		for _, child := range node.Content {
-			f.locate(child, key, lines)
-		}
-	case yaml.SequenceNode:
+// screen takes out of the tree what is no setting, having noted it, so that one slip hides no other; the library's own check would stop
+// at a key that is there twice. It also notes which line sets which key.
+func (f *findings) screen(node *yaml.Node, t reflect.Type, key string, lines map[int]string) {
+	switch {
+	case node.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
 		for i, child := range node.Content {
 			path := fmt.Sprintf("%s[%d]", key, i)
-			f.from[path] = "line " + strconv.Itoa(child.Line)
-			f.locate(child, path, lines)
+			f.from[path] = at(child)
+			f.screen(child, t.Elem(), path, lines)
 		}
-	case yaml.MappingNode:
+	case node.Kind == yaml.MappingNode && (t.Kind() == reflect.Map || t.Kind() == reflect.Struct && t.Field(0).Tag.Get("yaml") != ""):
+		var kept []*yaml.Node
+		seen := map[string]bool{}
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			name, value := node.Content[i], node.Content[i+1]
 			path := strings.TrimPrefix(key+"."+name.Value, ".")
-			// The last key on a line wins, which is the innermost: "[0].id" and not "[0]".
-			lines[name.Line] = path
-			f.from[path] = "line " + strconv.Itoa(name.Line)
-			f.locate(value, path, lines)
+			inner, known := typeOf(t, name)
+			switch again := seen[name.Value]; {
+			case !known:
+				f.problems = append(f.problems, Problem{path, at(name), "there is no such setting: see deploy/gatehouse.example.yaml for those there are"})
+				continue
+			case again:
+				f.problems = append(f.problems, Problem{path, at(name), "it is set twice: keep one"})
+				continue
+			}
+			seen[name.Value] = true
+			lines[name.Line], f.from[path] = path, at(name)
+			if value.Kind == yaml.AliasNode { // what it stands for was screened for another place
+				f.note(path, "write it out: aliases are not read")
+				continue
+			}
+			f.screen(value, inner, path, lines)
+			kept = append(kept, name, value)
+		}
+		node.Content = kept
+	case lines[node.Line] == "":
+		lines[node.Line] = key
+	}
+}
+
+func at(node *yaml.Node) string { return "line " + strconv.Itoa(node.Line) }
+
+// typeOf answers the type of the setting below a group, and whether there is such a setting.
+func typeOf(group reflect.Type, name *yaml.Node) (reflect.Type, bool) {
+	if name.Kind != yaml.ScalarNode || name.Value == "-" {
+		return nil, false
+	}
+	if group.Kind() == reflect.Map {
+		return group.Elem(), true
+	}
+	for i := range group.NumField() {
+		if field := group.Field(i); field.Tag.Get("yaml") == name.Value {
+			return field.Type, true
 		}
 	}
+	return nil, false
 }
 
 // explain turns one of the YAML library's errors, which name Go types and quote values, into a problem.
 func (f *findings) explain(text string, lines map[int]string) {
 	place, text, _ := strings.Cut(text, ": ")
 	line, _ := strconv.Atoi(strings.TrimPrefix(place, "line "))
-	key := lines[line]
-	switch {
-	case strings.Contains(text, "not found in type"):
-		name := strings.Fields(text)[1]
-		if i := strings.LastIndexByte(key, '.'); i >= 0 {
-			name = key[:i+1] + name
-		}
-		f.from[name] = place
-		f.note(name, "there is no such setting: see deploy/gatehouse.example.yaml for those there are")
-	case strings.Contains(text, "already"):
-		f.note(key, "it is set twice: keep one")
-	case strings.HasPrefix(text, "cannot unmarshal"):
-		kind := text[strings.LastIndex(text, " into ")+len(" into "):]
-		f.note(key, "want %s", expected(kind))
-	default: // ours, from Networks
-		f.note(key, "%s", text)
-	}
+	if kind := strings.LastIndex(text, " into "); kind >= 0 {
+		text = "want " + expected(text[kind+len(" into "):])
+	} // else it is ours, from Networks
+	f.note(lines[line], "%s", text)
 }
 
 // expected says in words which value a Go type takes.

@@ -464,7 +464,7 @@ func TestConnectionsAreKeptAlive(t *testing.T) {
 	if hits := server.hits.Load(); hits != 1 {
 		t.Errorf("%d connections for ten requests", hits)
 	}
-	if client.For("a") != client.For("a") || client.For("a") == client.For("b") || client.HTTP() != client.For("") {
+	if again := client.For("a"); again != client.For("a") || client.For("a") == client.For("b") || client.HTTP() != client.For("") {
 		t.Error("a name has two clients, or two names have one")
 	}
 }

@@ -258,7 +258,7 @@ func TestG16_NothingPrintsAKey(t *testing.T) {
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "ring", k, "in", struct{ K *Keyring }{k})
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "ring", k, "in", struct{ K *Keyring }{k})
-	asJSON := must[[]byte](t)(json.Marshal(k))
+	asJSON := must[[]byte](t)(json.Marshal(map[string]any{"ring": k}))
 	prints := log.String() + string(asJSON)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		prints += fmt.Sprintf(verb, k) + fmt.Sprintf(verb, struct{ K *Keyring }{k})
