@@ -54,11 +54,11 @@ func (d *Door) posted(w http.ResponseWriter, r *http.Request) error {
 // back takes the browser back from an upstream and leads on to wherever its login is.
 func (d *Door) back(w http.ResponseWriter, r *http.Request) error {
 	ctx, v := r.Context(), d.visit(r)
-	answer, err := d.answer(r)
+	answer, lost, err := d.answer(r)
 	if err != nil {
 		return err
 	}
-	id, err := d.arrive(ctx, v, r.PathValue("connection"), answer)
+	id, err := d.arrive(ctx, v, r.PathValue("connection"), answer, lost)
 	if err != nil && (id == "" || !errors.Is(err, broker.Conflict)) {
 		return err
 	}
@@ -79,18 +79,19 @@ func (d *Door) back(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, r, loginPath(id))
 }
 
-// answer is what the upstream sent: in the query, or under a one-shot handle.
-func (d *Door) answer(r *http.Request) (url.Values, error) {
+// answer is what the upstream sent: in the query, or under a one-shot handle. A
+// handle that is used up or too old has lost it.
+func (d *Door) answer(r *http.Request) (answer url.Values, lost bool, err error) {
 	q := r.URL.Query()
 	handle := q.Get("handle")
 	if handle == "" {
-		return q, nil
+		return q, false, nil
 	}
 	for _, key := range d.Ring.Hashes("login.handle", []byte(handle)) {
 		form, err := d.handles.Take(r.Context(), key)
 		if !errors.Is(err, broker.NotFound) {
-			return form, err
+			return form, false, err
 		}
 	}
-	return url.Values{"state": q["state"]}, nil
+	return q, true, nil
 }

@@ -73,8 +73,8 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 		return redirect(w, r, loginPath(l.ID))
 	}
 	if l.Spent() {
-		if _, err := d.again(v, l); err == nil {
-			return redirect(w, r, d.end(l))
+		if _, err := d.again(ctx, v, l); err == nil {
+			return d.done(w, r, l)
 		} else if !errors.Is(err, broker.InteractionRequired) {
 			return err
 		}

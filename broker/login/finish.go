@@ -6,8 +6,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/seal"
 )
 
 // Start parks an app's request and answers the path that its browser goes to.
@@ -92,14 +94,14 @@ func (s *service) finish(ctx context.Context, v visit, id string) (finished, err
 		return finished{}, err
 	}
 	if l.Spent() {
-		return s.again(v, l)
+		return s.again(ctx, v, l)
 	}
 	sc, err := s.settle(ctx, v, l)
 	if errors.Is(err, broker.Conflict) {
 		err = broker.InteractionRequired
 	}
 	if err == nil && sc.Spent() {
-		return s.again(v, sc.Login)
+		return s.again(ctx, v, sc.Login)
 	}
 	if err == nil && sc.No != nil {
 		err = broker.InteractionRequired.Because(sc.No)
@@ -120,7 +122,11 @@ func (s *service) finish(ctx context.Context, v visit, id string) (finished, err
 		return done, s.spendLogin(ctx, done)
 	}
 	done := finished{Login: sc.Login, Account: *sc.Facts.Account, Old: have}
-	if done.Session, done.Token, err = s.bear(ctx, v, sc); err != nil {
+	done.Session, done.Token, err = s.bear(ctx, v, sc)
+	if errors.Is(err, broker.StartAgain) {
+		err = s.beginAgain(ctx, sc.Login, err)
+	}
+	if err != nil {
 		return finished{}, err
 	}
 	if have != nil && have.ID == done.Session.ID {
@@ -129,16 +135,56 @@ func (s *service) finish(ctx context.Context, v visit, id string) (finished, err
 	return done, nil
 }
 
-// again answers a spent login with the session it made, while that lives.
-func (s *service) again(v visit, l broker.Login) (finished, error) {
+// beginAgain is for an account or identity that changed after it was proven: the
+// proof is worth nothing now, and the person learns it on the first page.
+func (s *service) beginAgain(ctx context.Context, l broker.Login, why error) error {
+	_, err := s.move(ctx, l, func(l *broker.Login) {
+		*l = l.Restarted()
+		l.Notice = broker.StartAgain
+	})
+	if err != nil && !errors.Is(err, broker.Conflict) {
+		return err
+	}
+	return broker.InteractionRequired.Because(why)
+}
+
+// echo is how long a browser that lost the answer to a sign-in gets it again.
+const echo = time.Minute
+
+// again answers a spent login with the session it made, while that lives. A
+// browser that has no session yet went away from the answer that brought it (a
+// double click): it gets the same one again, for a moment.
+func (s *service) again(ctx context.Context, v visit, l broker.Login) (finished, error) {
 	have, a, err := v.current()
+	switch {
+	case err != nil:
+		return finished{}, err
+	case l.SessionID == "":
+		return finished{}, broker.InteractionRequired
+	case have != nil && have.ID == l.SessionID:
+		return finished{Login: l, Session: *have, Account: *a}, nil
+	case have != nil || s.Now().Sub(l.SpentAt) > echo:
+		return finished{}, broker.InteractionRequired
+	}
+	sc, err := s.look(ctx, v, l)
 	if err != nil {
 		return finished{}, err
 	}
-	if have == nil || l.SessionID == "" || have.ID != l.SessionID {
-		return finished{}, broker.InteractionRequired
+	key, err := birth(s.Ring, l)
+	if err != nil {
+		return finished{}, err
 	}
-	return finished{Login: l, Session: *have, Account: *a}, nil
+	token, hash, err := s.unseal(ctx, key)
+	if err == nil && sc.No == nil && sc.Step == broker.StepDone {
+		there, _, err := s.Sessions.Session(ctx, []string{hash})
+		if err == nil && there.ID == l.SessionID && there.EndedAt.IsZero() {
+			return finished{Login: l, Session: there, Account: *sc.Facts.Account, Token: token}, nil
+		}
+	}
+	if err != nil && !errors.Is(err, broker.NotFound) {
+		return finished{}, err
+	}
+	return finished{}, broker.InteractionRequired
 }
 
 // born is a session's token before the browser has it. It is sealed, and lives
@@ -152,14 +198,38 @@ type born struct {
 // account's epoch. Whoever finishes the same proof again, after a crash or by a
 // double click, gets the same token and so the same session, never a second one.
 func (s *service) bear(ctx context.Context, v visit, sc scene) (broker.Session, string, error) {
-	token, hash, err := s.token(ctx, sc.Login)
+	key, err := birth(s.Ring, sc.Login)
 	if err != nil {
 		return broker.Session{}, "", err
 	}
+	for again := false; ; again = true {
+		token, hash, err := s.token(ctx, key)
+		if err != nil {
+			return broker.Session{}, "", err
+		}
+		session, err := s.insertSession(ctx, v, sc, hash)
+		if err == nil {
+			return session, token, nil
+		}
+		there, _, e := s.Sessions.Session(ctx, []string{hash})
+		if e != nil || again {
+			return session, "", err
+		}
+		if there.EndedAt.IsZero() {
+			return there, token, nil
+		}
+		// A proof that looks the same was given, and its session ended: this is a new one.
+		if _, err := s.births.Take(ctx, key); err != nil && !errors.Is(err, broker.NotFound) {
+			return session, "", err
+		}
+	}
+}
+
+func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash string) (broker.Session, error) {
 	now := s.Now()
 	session := broker.Session{ID: broker.NewID(), AccountID: sc.AccountID, Authn: sc.Authn, UserAgent: v.agent, Address: v.address,
 		CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
-	err = s.Atomic.Atomic(ctx, func(ctx context.Context) error {
+	return session, s.Atomic.Atomic(ctx, func(ctx context.Context) error {
 		if err := s.Sessions.CreateSession(ctx, hash, session); err != nil {
 			return err
 		}
@@ -167,34 +237,29 @@ func (s *service) bear(ctx context.Context, v visit, sc scene) (broker.Session, 
 			Client: sc.ClientID, Connection: sc.Authn.Connection, Session: session.ID,
 			Detail: map[string]string{"method": string(sc.Authn.Method)}}))
 	})
-	if err == nil {
-		return session, token, nil
-	}
-	if there, _, e := s.Sessions.Session(ctx, []string{hash}); e == nil && there.EndedAt.IsZero() {
-		return there, token, nil
-	}
-	if errors.Is(err, broker.StartAgain) {
-		err = broker.InteractionRequired.Because(err) // the epoch rose meanwhile; Next says so too
-	}
-	return session, "", err
+}
+
+// birth names a proof: this login, this account, authenticated like this.
+func birth(ring *seal.Keyring, l broker.Login) (string, error) {
+	proof, err := json.Marshal([]any{l.ID, l.CreatedAt, l.AccountID, l.Authn})
+	return ring.Hash("login.birth", proof), err
 }
 
 // token makes the session's token, or answers the one made before for this very proof.
-func (s *service) token(ctx context.Context, l broker.Login) (token, hash string, err error) {
-	proof, err := json.Marshal([]any{l.ID, l.CreatedAt, l.AccountID, l.Authn})
-	if err != nil {
-		return "", "", err
-	}
-	key := s.Ring.Hash("login.birth", proof)
+func (s *service) token(ctx context.Context, key string) (token, hash string, err error) {
 	token, hash = s.Kit.NewSession()
 	sealed, err := s.Ring.Seal([]byte(token), "login.birth", key)
 	if err != nil {
 		return "", "", err
 	}
 	err = s.births.Put(ctx, key, born{sealed, hash})
-	if !errors.Is(err, broker.Conflict) {
-		return token, hash, err
+	if errors.Is(err, broker.Conflict) {
+		return s.unseal(ctx, key)
 	}
+	return token, hash, err
+}
+
+func (s *service) unseal(ctx context.Context, key string) (token, hash string, err error) {
 	b, err := s.births.Get(ctx, key)
 	if err != nil {
 		return "", "", err

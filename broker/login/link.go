@@ -157,6 +157,9 @@ func (s *service) insert(ctx context.Context, v visit, sc scene, owner broker.Ac
 		}
 		return s.mailLinked(ctx, v, sc, owner, i)
 	})
+	if errors.Is(err, broker.NotFound) {
+		return i, broker.Conflict // account or connection are gone; the next look says so
+	}
 	if !errors.Is(err, broker.Conflict) {
 		return i, err
 	}

@@ -113,8 +113,9 @@ func (s *service) say(ctx context.Context, v visit, l broker.Login, connection s
 }
 
 // arrive takes the browser back from an upstream and answers the login's id.
-// Conflict means: nothing new was proven, show what the login waits for.
-func (s *service) arrive(ctx context.Context, v visit, connection string, answer url.Values) (string, error) {
+// Conflict means: nothing new was proven, show what the login waits for. Of an
+// answer that is lost, only its state is left.
+func (s *service) arrive(ctx context.Context, v visit, connection string, answer url.Values, lost bool) (string, error) {
 	key, t, err := s.returned(ctx, connection, answer)
 	if err != nil {
 		return "", err
@@ -131,7 +132,8 @@ func (s *service) arrive(ctx context.Context, v visit, connection string, answer
 	if l.Spent() {
 		return l.ID, broker.Conflict
 	}
-	if late := s.Now().Sub(t.StartedAt) > broker.TripLife; late || t.Spent {
+	late := s.Now().Sub(t.StartedAt) > broker.TripLife || lost && !t.Spent
+	if late || t.Spent {
 		return l.ID, s.stale(ctx, v, l.ID, connection, late)
 	}
 	if err := s.spend(ctx, key); err != nil {

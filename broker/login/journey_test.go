@@ -1,0 +1,430 @@
+package login_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/login"
+)
+
+func TestAC1_TheSignInPageShowsEveryWay(t *testing.T) {
+	g := newRig(t)
+	g.connection("hidden", 9, func(c *broker.Connection) { c.Hidden = true })
+	g.connection("off", 9, func(c *broker.Connection) { c.State = broker.Disabled })
+	_, p := g.browser().begin()
+	p.has(t, 200, "<h1>Sign in</h1>", `autocomplete="username webauthn"`, "to continue to <strong>Courts Booking</strong>",
+		"Continue with Google", "Continue with Facebook", "New here? Create an account")
+	for _, not := range []string{"Continue with Hidden", "Continue with Off"} {
+		if strings.Contains(p.body, not) {
+			t.Errorf("the page offers %q", not)
+		}
+	}
+}
+
+func TestAC30_TheLastUsedWayComesFirst(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	b.cookies["__Host-gh_last"] = "facebook"
+	_, p := b.begin()
+	f, gg := strings.Index(p.body, "Continue with Facebook"), strings.Index(p.body, "Continue with Google")
+	if f < 0 || gg < f {
+		t.Error("Facebook does not come first")
+	}
+	p.has(t, 200, "Last used")
+}
+
+func TestPasswordSignInEndsAtTheApp(t *testing.T) {
+	g := newRig(t)
+	g.account(ana, password)
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/email", "email", " Ana@Example.com ").has(t, 200, "Enter your password", `value="ana@example.com"`,
+		`autocomplete="username"`, `autocomplete="current-password"`)
+	p := b.request("POST", path+"/password", pairsOf([]string{"email", ana, "password", password}))
+	p.has(t, 200, `http-equiv="refresh"`, "Taking you to Courts Booking")
+	b.post(path+"/password", "email", ana, "password", password).atApp(t, ana)
+}
+
+func TestAC7_AnOrganisationsDomainLeadsToItsConnectionWithTheAddress(t *testing.T) {
+	g := newRig(t)
+	g.connection("corp", 2, func(c *broker.Connection) { c.Domains = []string{"contoso.test"}; c.Hidden = true })
+	b := g.browser()
+	path, _ := b.begin()
+	p := b.post(path+"/email", "email", "ana@contoso.test")
+	p.has(t, 200, "<h1>Continue with Corp</h1>", "contoso.test uses Corp to sign in.", "Use your password instead")
+	b.get(path + "/to/corp")
+	if trip := g.ups.last(); trip.LoginHint != "ana@contoso.test" || trip.DomainHint != "contoso.test" {
+		t.Errorf("%+v", trip)
+	}
+	b.post(path+"/wish", "wish", "password").has(t, 200, "Enter your password")
+}
+
+func TestAC12_RegistrationMakesExactlyOneAccount(t *testing.T) {
+	g := newRig(t)
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	p := b.through(path, "google", "code")
+	p.has(t, 200, "Almost there", `value="Ana"`, `value="Silva"`, "Verified by Google", "Already have an account under another email?")
+	b.post(path+"/register", "ceremony", p.hidden("ceremony"), "given_name", " ", "family_name", "x").has(t, 422, "Enter your name.")
+	b.post(path+"/register", "ceremony", p.hidden("ceremony"), "given_name", "Ana\u202e", "family_name", "Silva").atApp(t, ana)
+	b.post(path+"/register", "ceremony", p.hidden("ceremony"), "given_name", "Ana", "family_name", "Silva").atApp(t, ana)
+	all := g.accounts()
+	if len(all) != 1 || all[0].Name != "Ana Silva" || len(g.identities(all[0])) != 1 {
+		t.Fatalf("%+v", all)
+	}
+	if len(g.events(broker.EventAccountCreated)) != 1 || len(g.events(broker.EventIdentityLinked)) != 1 {
+		t.Error("want one event each")
+	}
+}
+
+func TestAC12_WhoHasAnAccountUnderAnotherAddressLinksIt(t *testing.T) {
+	g := newRig(t)
+	a := g.account("work@example.org", password)
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "google", "code")
+	p := b.post(path+"/wish", "wish", "own")
+	p.has(t, 200, "Link Google to your account")
+	b.post(path+"/own", "ceremony", p.hidden("ceremony"), "email", "nobody@example.org", "password", password).has(t, 422, "don’t match", `value="nobody@example.org"`)
+	b.post(path+"/own", "ceremony", p.hidden("ceremony"), "email", "WORK@example.org", "password", password).atApp(t, "work@example.org")
+	if len(g.accounts()) != 1 || len(g.identities(a)) != 1 {
+		t.Fatal("a second account, or no link")
+	}
+}
+
+func TestAC13_WithoutAnAddressFromTheUpstreamACodeProvesOne(t *testing.T) {
+	g := newRig(t)
+	g.claims("code", broker.Claims{Subject: "f1", Name: "Ana Silva"})
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "facebook", "code").has(t, 200, "What’s your email address?")
+	b.post(path+"/email", "email", "no address").has(t, 422, "Enter an email address")
+	p := b.post(path+"/email", "email", ana)
+	p.has(t, 200, "Check your email", "It works for 10 minutes.")
+	code := g.code()
+	b.post(path+"/resend").has(t, 429, "You can send another code in")
+	b.post(path+"/code", "code", "12").has(t, 422, "That code isn’t right.")
+	p = b.post(path+"/code", "code", code[:3]+"-"+code[3:])
+	p.has(t, 200, "Almost there", "Confirmed by code")
+	b.post(path+"/register", "ceremony", p.hidden("ceremony"), "given_name", "Ana", "family_name", "").atApp(t, ana)
+}
+
+func TestAC13_InviteOnlyShowsTheBanner(t *testing.T) {
+	g := newRig(t, registration(broker.RegisterInvite))
+	g.claims("code", broker.Claims{Subject: "f1"})
+	b := g.browser()
+	path, _ := b.begin()
+	p := b.through(path, "facebook", "code")
+	p.has(t, 403, "<h1>Sign in</h1>", "Facebook didn’t share your email", "/to/facebook?again=1", "sso_no_email_claim")
+	b.get(path + "/to/facebook?again=1")
+	if !g.ups.last().Again {
+		t.Error("does not ask again for the address")
+	}
+}
+
+func TestAC18_ACodeRunsOutAndANewOneComes(t *testing.T) {
+	g := newRig(t)
+	g.claims("code", broker.Claims{Subject: "f1"})
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "facebook", "code")
+	b.post(path+"/email", "email", ana)
+	old := g.code()
+	g.wait(11 * time.Minute)
+	b.post(path+"/code", "code", old).has(t, 422, "That code has expired. We’ve sent a new one.")
+	fresh := g.code()
+	g.wait(time.Minute)
+	b.post(path+"/resend").has(t, 200, "New code sent at 12:12 UTC. Older codes no longer work.")
+	newest := g.code()
+	if fresh != newest {
+		b.post(path+"/code", "code", fresh).has(t, 422, "4 tries left")
+	}
+	b.post(path+"/code", "code", newest).has(t, 200, "Almost there")
+}
+
+func TestRegistrationWithAPassword(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/wish", "wish", "new").has(t, 200, "Create an account")
+	b.post(path+"/email", "email", ana).has(t, 200, "Check your email")
+	p := b.post(path+"/code", "code", g.code())
+	p.has(t, 200, `autocomplete="new-password"`, "At least 12 characters.")
+	b.post(path+"/register", "ceremony", "", "given_name", "Ana", "family_name", "", "password", "short").has(t, 422, "Choose a longer")
+	b.post(path+"/register", "ceremony", "", "given_name", "Ana", "family_name", "", "password", password).atApp(t, ana)
+	if all := g.accounts(); len(all) != 1 || !all[0].HasPassword() {
+		t.Fatalf("%+v", all)
+	}
+}
+
+func TestSilentRegistrationAsksNothing(t *testing.T) {
+	g := newRig(t, registration(broker.RegisterSilent))
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "google", "code").atApp(t, ana)
+	if all := g.accounts(); len(all) != 1 || all[0].Name != "Ana Silva" {
+		t.Fatalf("%+v", all)
+	}
+}
+
+func TestInviteOnlyRefusesWithWaysOutThatWork(t *testing.T) {
+	g := newRig(t, registration(broker.RegisterInvite))
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	p := b.through(path, "google", "code")
+	p.has(t, 403, "You don’t have access yet", ana, path+"/to/google?choose=1", "error=user_not_provisioned", "Back to Courts Booking")
+	if e := g.events(broker.EventRefused); len(e) == 0 || e[0].Reference == "" || !strings.Contains(p.body, e[0].Reference) {
+		t.Errorf("no event with the reference that was shown: %+v", e)
+	}
+	b.get(path + "/to/google?choose=1")
+	if !g.ups.last().Choose {
+		t.Error("does not ask for another account")
+	}
+	b.get(path+"/restart").has(t, 200, "<h1>Sign in</h1>")
+	b.get("/authorize?login="+strings.TrimPrefix(path, "/login/")+"&error=user_not_provisioned").has(t, 200, "APP error=user_not_provisioned state=the-app-s-state")
+}
+
+func TestB18_AFederatedSignInNeverEnablesAnAccount(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	g.linked(a, "google", "g1")
+	a.Disabled = true
+	must(t, g.db.ChangeAccount(t.Context(), a, 0))
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "google", "code").has(t, 403, "This account is turned off", "Sign in as someone else", path+"/restart")
+	now, err := g.db.Account(t.Context(), a.ID)
+	must(t, err)
+	if !now.Disabled || len(g.events(broker.EventSignedIn)) != 0 {
+		t.Fatal("enabled or signed in")
+	}
+	b.get(path+"/restart").has(t, 200, "<h1>Sign in</h1>")
+}
+
+func TestAC31_TwoTabsOfOneLoginBothLandAtTheApp(t *testing.T) {
+	g := newRig(t)
+	g.account(ana, password)
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/email", "email", ana)
+	first := b.post(path+"/password", "email", ana, "password", password)
+	second := b.post(path+"/password", "email", ana, "password", password)
+	first.atApp(t, ana)
+	second.atApp(t, ana)
+	third := b.get(path)
+	third.atApp(t, ana)
+	if first.sid() != second.sid() || first.sid() != third.sid() {
+		t.Error("more than one session")
+	}
+}
+
+func TestASpentLoginWhoseSessionIsGoneBeginsAgain(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/email", "email", ana)
+	b.post(path+"/password", "email", ana, "password", password).atApp(t, ana)
+	sessions, err := g.db.SessionsOf(t.Context(), a.ID)
+	must(t, err)
+	must(t, g.db.EndSession(t.Context(), sessions[0].ID, g.time()))
+	b.get("/authorize?login="+strings.TrimPrefix(path, "/login/")).has(t, 200, "<h1>Sign in</h1>", "to continue to <strong>Courts Booking</strong>")
+	b.post(path+"/email", "email", ana)
+	b.post(path+"/password", "email", ana, "password", password).atApp(t, ana)
+}
+
+func TestAnIdentityUnlinkedBetweenProofAndSessionBeginsAgain(t *testing.T) {
+	g := newRig(t)
+	i := g.linked(g.account(ana, password), "google", "g1")
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	b.request("GET", b.callback(path, "google", "code"), nil)
+	must(t, g.db.Unlink(t.Context(), i.ID, g.time()))
+	b.get(path).has(t, 409, "<h1>Sign in</h1>", "Please sign in again")
+}
+
+func TestACrashBetweenTheSessionAndTheSwapStillEndsAtTheApp(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/email", "email", ana)
+	b.request("POST", path+"/password", pairsOf([]string{"email", ana, "password", password}))
+	broken := errors.New("the process died")
+	g.fleet.swap = func(shelf string) error { return broken }
+	at := "/authorize?login=" + strings.TrimPrefix(path, "/login/")
+	b.get(at).has(t, 500)
+	g.fleet.swap = nil
+	b.get(at).atApp(t, ana)
+	if sessions, _ := g.db.SessionsOf(t.Context(), a.ID); len(sessions) != 1 || len(g.events(broker.EventSignedIn)) != 1 {
+		t.Errorf("%d sessions", len(sessions))
+	}
+}
+
+func TestPromptLoginAsksForAProofThatTheUpstreamDidNotGive(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, password), "google", "g1")
+	g.start.Fresh = true
+	g.claims("stale", verified("g1", ana))
+	fresh := verified("g1", ana)
+	fresh.AuthTime = g.time()
+	g.claims("fresh", fresh)
+
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "google", "stale").has(t, 200, "Confirm it’s you", "Courts Booking asks you")
+	if !g.ups.last().Fresh {
+		t.Error("the wish was not forwarded")
+	}
+	g.wait(time.Minute)
+	p := b.post(path+"/confirm", "password", password)
+	p.atApp(t, ana)
+	if !strings.Contains(p.body, "amr=pwd,fed") {
+		t.Error(p.body)
+	}
+	b = g.browser()
+	path, _ = b.begin()
+	fresh.AuthTime = g.time()
+	g.claims("fresh", fresh)
+	b.through(path, "google", "fresh").atApp(t, ana)
+}
+
+func TestMaxAgeZeroIsPromptLoginAndEnds(t *testing.T) {
+	g := newRig(t)
+	g.account(ana, password)
+	zero := 0
+	g.start.MaxAge = &zero
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/email", "email", ana)
+	p := b.request("POST", path+"/password", pairsOf([]string{"email", ana, "password", password}))
+	p.has(t, 200)
+	g.wait(2 * time.Second)
+	b.get(path).atApp(t, ana)
+}
+
+func TestWithoutAProofOfOurOwnFreshnessIsRefused(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	g.start.Fresh = true
+	g.claims("stale", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "google", "stale").has(t, 401, "error=login_required")
+}
+
+func TestAC17_TheAccountChooserGoesOnWithTheSessionOrAnotherAccount(t *testing.T) {
+	g := newRig(t)
+	g.account(ana, password)
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/email", "email", ana)
+	first := b.post(path+"/password", "email", ana, "password", password)
+	g.start.Pick = true
+	path, p := b.begin()
+	p.has(t, 200, "Choose an account", ana, "Use another account")
+	again := b.post(path+"/continue", "session", p.hidden("session"))
+	again.atApp(t, ana)
+	if again.sid() != first.sid() {
+		t.Error("continuing made another session")
+	}
+	path, _ = b.begin()
+	b.post(path+"/wish", "wish", "other").has(t, 200, "<h1>Sign in</h1>")
+	b.get(path + "/to/google")
+	if !g.ups.last().Choose {
+		t.Error("the upstream would choose the same account again")
+	}
+}
+
+func TestWithoutAnAppTheLoginEndsAtTheAccountPage(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, password), "google", "g1")
+	b := g.browser()
+	p := b.get("/login")
+	path := p.url
+	p.has(t, 200, "<h1>Sign in</h1>")
+	b.post(path+"/email", "email", ana)
+	p = b.post(path+"/password", "email", ana, "password", password)
+	p.has(t, 200, "You’re signed in as <bdi>ana@example.com</bdi>", "Google", "/end_session")
+	if p.url != "/account" {
+		t.Error(p.url)
+	}
+	b.get(path).has(t, 200, "You’re signed in as")
+	b.get("/login").has(t, 200, "You’re signed in as")
+	g.browser().get("/account").has(t, 200, "<h1>Sign in</h1>")
+}
+
+func TestSSOErrorShowsTheBannerOfAKnownCodeAndNothingElse(t *testing.T) {
+	g := newRig(t)
+	g.browser().get("/login?sso_error=user_not_provisioned").has(t, 403, "<h1>Sign in</h1>", "You don’t have access yet")
+	p := g.browser().get("/login?sso_error=<b>Call+us</b>")
+	p.has(t, 200, "<h1>Sign in</h1>")
+	if strings.Contains(p.body, "Call") {
+		t.Error("shows what a stranger wrote")
+	}
+}
+
+func TestAfterASignOutTheNextDepartureAsksWhichAccount(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	b.cookies["__Host-gh_pick"] = "1"
+	path, _ := b.begin()
+	b.get(path + "/to/google")
+	if !g.ups.last().Choose {
+		t.Error("not asked")
+	}
+	b.get(path + "/to/google")
+	if g.ups.last().Choose {
+		t.Error("asked twice")
+	}
+}
+
+func TestAnAppMayAskForAConnection(t *testing.T) {
+	g := newRig(t)
+	g.start.Connection = "google"
+	b := g.browser()
+	if p := b.get("/authorize"); !strings.HasPrefix(p.url, "https://google.test/auth") {
+		t.Fatal(p.url)
+	}
+	g.start.Connection = "nonsense"
+	b.get("/authorize").has(t, 403, "<h1>Sign in</h1>", "This way to sign in is off")
+}
+
+func TestAC34_TheLanguageIsTheLoginsThenTheBrowsers(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	b.lang = "es"
+	g.start.Locale = "fr"
+	path, p := b.begin()
+	p.has(t, 200, `lang="fr"`)
+	p = b.get(path + "?lang=de")
+	p.has(t, 200, `lang="de"`)
+	if p.url != path {
+		t.Error("the switch leaves the login")
+	}
+	b.get(path + "/to/google")
+	if g.ups.last().Locale != "de" {
+		t.Error("the language does not travel")
+	}
+	g.start.Locale = "fr"
+	_, p = b.begin()
+	p.has(t, 200, `lang="fr"`)
+}
+
+func TestPasswordsOffLeavesTheConnections(t *testing.T) {
+	g := newRig(t, func(o *login.Options) { o.PasswordSignIn = false })
+	_, p := g.browser().begin()
+	if strings.Contains(p.body, `name="email"`) || strings.Contains(p.body, "New here?") {
+		t.Error("asks for what leads nowhere")
+	}
+	p.has(t, 200, "Continue with Google")
+}

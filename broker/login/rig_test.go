@@ -1,0 +1,438 @@
+package login_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/credential"
+	"gatehouse/broker/login"
+	"gatehouse/broker/mail"
+	"gatehouse/broker/seal"
+	"gatehouse/broker/text"
+	"gatehouse/broker/web"
+	"gatehouse/storage/gormdb"
+)
+
+// rig is the room on a real database, with upstreams, an app and a mailbox that
+// the test plays.
+type rig struct {
+	t     *testing.T
+	db    *gormdb.DB
+	door  *login.Door
+	mux   http.Handler
+	ring  *seal.Keyring
+	pass  *credential.Passwords
+	fleet *fleeting
+	ups   *upstreams
+	start broker.Login // what the app asks for
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+// fleeting lets a test break a Swap.
+type fleeting struct {
+	broker.Fleeting
+	swap func(shelf string) error
+}
+
+func (f *fleeting) Swap(ctx context.Context, shelf, key string, old, v []byte) error {
+	if f.swap != nil {
+		if err := f.swap(shelf); err != nil {
+			return err
+		}
+	}
+	return f.Fleeting.Swap(ctx, shelf, key, old, v)
+}
+
+type setting func(*login.Options)
+
+func registration(m broker.Registration) setting {
+	return func(o *login.Options) { o.Registration = m }
+}
+
+func newRig(t *testing.T, settings ...setting) *rig {
+	t.Helper()
+	g := &rig{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	ctx := context.Background()
+	ring, err := seal.New(g.now)
+	must(t, err)
+	g.ring = ring
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	g.db, err = gormdb.Open(ctx, gormdb.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "t.db"), Sealer: ring, Now: g.time, Log: log})
+	must(t, err)
+	t.Cleanup(func() { _ = g.db.Close() })
+	must(t, g.db.Migrate(ctx))
+	texts, err := text.Load()
+	must(t, err)
+	g.fleet = &fleeting{Fleeting: g.db}
+	g.ups = &upstreams{answers: map[string]claimed{}}
+	issuer, _ := url.Parse("https://id.example.test")
+	kit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Ring: ring, Sessions: g.db, Connections: g.db,
+		Families: g.db, Journal: g.db, Atomic: g.db, Now: g.time, Log: log})
+	g.pass = credential.NewPasswords(g.fleet, ring, g.time)
+	o := login.Options{Kit: kit, Accounts: g.db, Identities: g.db, Sessions: g.db, Connections: g.db, Clients: g.db, Fleeting: g.fleet,
+		Atomic: g.db, Journal: g.db, Upstreams: g.ups, Passwords: g.pass, Codes: credential.NewCodes(g.fleet, ring, g.time),
+		Post: &mail.Post{Outbox: g.db, Texts: texts, Site: mail.Site{Name: "Northgate"}, Now: g.time}, Ring: ring,
+		Registration: broker.RegisterForm, PasswordSignIn: true, Icon: func(k string) string { return k },
+		Callback: func(c string) string { return "https://id.example.test/callback/" + c }, Now: g.time, Log: log}
+	for _, s := range settings {
+		s(&o)
+	}
+	g.door = login.New(o)
+	mux := http.NewServeMux()
+	g.door.Mount(mux)
+	mux.Handle("GET /authorize", kit.Handle(g.authorize))
+	g.mux = mux
+	must(t, g.db.PutClient(ctx, broker.Client{ID: "shop", Name: "Courts Booking", AuthMethod: "none", CreatedAt: g.now, UpdatedAt: g.now}))
+	for i, id := range []string{"google", "facebook", "corp"} {
+		g.connection(id, i, func(*broker.Connection) {})
+	}
+	g.start = broker.Login{Request: url.Values{"client_id": {"shop"}, "state": {"the-app-s-state"}}, ClientID: "shop"}
+	return g
+}
+
+func (g *rig) connection(id string, position int, edit func(*broker.Connection)) {
+	g.t.Helper()
+	c := broker.Connection{ID: id, Kind: id, Name: strings.ToUpper(id[:1]) + id[1:], State: broker.Live, Issuer: "https://" + id + ".test",
+		ClientID: "client-of-" + id, Secrets: []broker.Secret{"s"}, Position: position, CreatedAt: g.now, UpdatedAt: g.now}
+	edit(&c)
+	must(g.t, g.db.PutConnection(context.Background(), c))
+}
+
+func (g *rig) time() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.now
+}
+
+func (g *rig) wait(d time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now = g.now.Add(d)
+}
+
+// authorize plays the app's door: it starts, finishes and abandons logins.
+func (g *rig) authorize(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	switch {
+	case q.Has("error"):
+		request, err := g.door.Abandon(w, r, q.Get("login"))
+		if err != nil {
+			return err
+		}
+		_, _ = io.WriteString(w, "APP error="+q.Get("error")+" state="+request.Get("state"))
+		return nil
+	case q.Has("login"):
+		s, a, request, err := g.door.Finish(w, r, q.Get("login"))
+		if errors.Is(err, broker.InteractionRequired) {
+			http.Redirect(w, r, "/login/"+q.Get("login"), http.StatusSeeOther)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, _ = io.WriteString(w, "APP email="+a.Email+" state="+request.Get("state")+" sid="+s.ID+" amr="+strings.Join(s.Authn.AMR, ","))
+		return nil
+	}
+	path, err := g.door.Start(w, r, g.start)
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, path, http.StatusSeeOther)
+	return nil
+}
+
+// account makes an account; no password for "".
+func (g *rig) account(email, password string) broker.Account {
+	g.t.Helper()
+	a := broker.Account{ID: broker.NewID(), Email: email, Name: "Ana", CreatedAt: g.time(), UpdatedAt: g.time()}
+	if password != "" {
+		hash, err := g.pass.Hash(context.Background(), password)
+		must(g.t, err)
+		a.PasswordHash = hash
+	}
+	must(g.t, g.db.CreateAccount(context.Background(), a))
+	return a
+}
+
+func (g *rig) linked(a broker.Account, connection, subject string) broker.Identity {
+	g.t.Helper()
+	i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: connection, Issuer: "https://" + connection + ".test", Subject: subject,
+		Email: a.Email, LinkedAt: g.time(), SeenAt: g.time()}
+	must(g.t, g.db.Link(context.Background(), i))
+	return i
+}
+
+func (g *rig) identities(a broker.Account) []broker.Identity {
+	g.t.Helper()
+	ids, err := g.db.IdentitiesOf(context.Background(), a.ID)
+	must(g.t, err)
+	return ids
+}
+
+func (g *rig) accounts() []broker.Account {
+	g.t.Helper()
+	all, err := g.db.Accounts(context.Background(), "", 100)
+	must(g.t, err)
+	return all
+}
+
+func (g *rig) events(verb broker.Verb) []broker.Event {
+	g.t.Helper()
+	all, err := g.db.Events(context.Background(), broker.EventFilter{Verb: verb, Limit: 100})
+	must(g.t, err)
+	return all
+}
+
+// mails empties the mailbox.
+func (g *rig) mails() []broker.Mail {
+	g.t.Helper()
+	ctx := context.Background()
+	due, err := g.db.DueMail(ctx, g.time(), g.time().Add(time.Minute), 100)
+	must(g.t, err)
+	for _, m := range due {
+		must(g.t, g.db.MailSent(ctx, m.ID))
+	}
+	return due
+}
+
+var sixDigits = regexp.MustCompile(`\b\d{6}\b`)
+
+func (g *rig) code() string {
+	g.t.Helper()
+	due := g.mails()
+	if len(due) != 1 {
+		g.t.Fatalf("want one mail, got %d", len(due))
+	}
+	return sixDigits.FindString(due[0].Text)
+}
+
+// upstreams plays every identity provider: a code stands for what it will claim.
+type upstreams struct {
+	mu      sync.Mutex
+	answers map[string]claimed
+	trips   []broker.Trip
+	asked   int
+	begin   error
+	notice  func(kind broker.NoticeKind, form url.Values) (broker.Notice, error)
+	wait    chan struct{}
+}
+
+type claimed struct {
+	claims broker.Claims
+	err    error
+}
+
+type upstream struct {
+	*upstreams
+	c broker.Connection
+}
+
+func (u *upstreams) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
+	return upstream{u, c}, nil
+}
+
+func (u upstream) Begin(_ context.Context, t broker.Trip) (broker.Departure, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.begin != nil {
+		return broker.Departure{}, u.begin
+	}
+	u.trips = append(u.trips, t)
+	return broker.Departure{URL: u.c.Issuer + "/auth?state=" + t.State}, nil
+}
+
+func (u upstream) Finish(_ context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
+	if u.wait != nil {
+		<-u.wait
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.asked++
+	a, ok := u.answers[answer.Get("code")]
+	if !ok {
+		return broker.Claims{}, broker.Cancelled
+	}
+	if a.claims.Issuer == "" {
+		a.claims.Issuer = u.c.Issuer
+	}
+	return a.claims, a.err
+}
+
+func (u upstream) Notice(_ context.Context, kind broker.NoticeKind, form url.Values) (broker.Notice, error) {
+	return u.notice(kind, form)
+}
+
+func (u *upstreams) last() broker.Trip {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.trips[len(u.trips)-1]
+}
+
+// claims names a code for what an upstream will say.
+func (g *rig) claims(code string, c broker.Claims) { g.ups.answers[code] = claimed{claims: c} }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// browser keeps cookies and follows redirects as one would.
+type browser struct {
+	g       *rig
+	cookies map[string]string
+	lang    string
+	mute    bool // blocks cookies
+}
+
+func (g *rig) browser() *browser { return &browser{g: g, cookies: map[string]string{}} }
+
+// page is what a browser ends up with.
+type page struct {
+	status int
+	url    string // the last one asked for, or the foreign one it was sent to
+	body   string
+	header http.Header
+}
+
+func (b *browser) request(method, path string, form url.Values) page {
+	var body io.Reader
+	if form != nil {
+		body = strings.NewReader(form.Encode())
+	}
+	r := httptest.NewRequest(method, "https://id.example.test"+path, body)
+	r.RemoteAddr = "203.0.113.7:4000"
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	if b.lang != "" {
+		r.Header.Set("Accept-Language", b.lang)
+	}
+	for n, v := range b.cookies {
+		r.AddCookie(&http.Cookie{Name: n, Value: v})
+	}
+	w := httptest.NewRecorder()
+	b.g.mux.ServeHTTP(w, r)
+	for _, c := range w.Result().Cookies() {
+		if c.MaxAge < 0 {
+			delete(b.cookies, c.Name)
+		} else if !b.mute {
+			b.cookies[c.Name] = c.Value
+		}
+	}
+	return page{w.Code, path, w.Body.String(), w.Header()}
+}
+
+// get follows redirects until a page, or a foreign address, which it only names.
+func (b *browser) get(path string) page {
+	for range 12 {
+		p := b.request("GET", path, nil)
+		next := p.header.Get("Location")
+		if p.status != http.StatusSeeOther {
+			return p
+		}
+		if !strings.HasPrefix(next, "/") {
+			return page{p.status, next, "", p.header}
+		}
+		path = next
+	}
+	b.g.t.Fatalf("redirects do not end: %s", path)
+	return page{}
+}
+
+var refresh = regexp.MustCompile(`http-equiv="refresh" content="0;url=([^"]*)"`)
+
+// post sends a form and follows what comes: a redirect or the hand-off page.
+func (b *browser) post(path string, pairs ...string) page {
+	p := b.request("POST", path, pairsOf(pairs))
+	if p.status == http.StatusSeeOther {
+		return b.get(p.header.Get("Location"))
+	}
+	if m := refresh.FindStringSubmatch(p.body); p.status == http.StatusOK && m != nil {
+		return b.get(strings.ReplaceAll(m[1], "&amp;", "&"))
+	}
+	return p
+}
+
+func pairsOf(pairs []string) url.Values {
+	form := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		form.Add(pairs[i], pairs[i+1])
+	}
+	return form
+}
+
+// begin opens the sign-in page of the app and answers it and its path.
+func (b *browser) begin() (path string, p page) {
+	b.g.t.Helper()
+	p = b.get("/authorize")
+	path, _, _ = strings.Cut(p.url, "?")
+	return path, p
+}
+
+// through goes to an upstream and comes back with a code.
+func (b *browser) through(path, connection, code string) page {
+	b.g.t.Helper()
+	return b.get(b.callback(path, connection, code))
+}
+
+// callback goes to an upstream and answers the way back without taking it.
+func (b *browser) callback(path, connection, code string) string {
+	b.g.t.Helper()
+	path, query, _ := strings.Cut(path, "?")
+	away := b.get(path + "/to/" + connection + "?" + query)
+	u, err := url.Parse(away.url)
+	if err != nil || u.Host == "" {
+		b.g.t.Fatalf("did not depart: %d %s\n%s", away.status, away.url, away.body)
+	}
+	return "/callback/" + connection + "?" + url.Values{"state": {u.Query().Get("state")}, "code": {code}}.Encode()
+}
+
+// hidden reads a hidden input of a page.
+func (p page) hidden(name string) string {
+	m := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(p.body)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+func (p page) has(t *testing.T, status int, texts ...string) {
+	t.Helper()
+	if p.status != status {
+		t.Errorf("%s: status %d, want %d\n%s", p.url, p.status, status, p.body)
+	}
+	for _, s := range texts {
+		if !strings.Contains(p.body, s) {
+			t.Errorf("%s lacks %q:\n%s", p.url, s, p.body)
+		}
+	}
+}
+
+// atApp checks that the person landed at the app, signed in.
+func (p page) atApp(t *testing.T, email string) {
+	t.Helper()
+	p.has(t, http.StatusOK, "APP email="+email+" state=the-app-s-state")
+}
+
+func (p page) sid() string {
+	_, after, _ := strings.Cut(p.body, "sid=")
+	sid, _, _ := strings.Cut(after, " ")
+	return sid
+}

@@ -1,0 +1,500 @@
+package login_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+func TestB1_AnotherBrowsersCallbackIsRefusedAndBurnsNothing(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account("attacker@example.com", ""), "google", "evil")
+	g.claims("code", verified("evil", "attacker@example.com"))
+	attacker, victim := g.browser(), g.browser()
+	path, _ := attacker.begin()
+	back := attacker.callback(path, "google", "code")
+	for _, v := range []*browser{victim, g.browser()} {
+		v.begin()
+		p := v.get(back)
+		p.has(t, 410)
+		if g.ups.asked != 0 {
+			t.Fatal("the upstream was asked for another browser's answer")
+		}
+		if _, signedIn := v.cookies["__Host-gh_session"]; signedIn {
+			t.Fatal("the victim is signed in as the attacker")
+		}
+	}
+	g.browser().get(back).has(t, 410)
+	attacker.get(back).atApp(t, "attacker@example.com")
+}
+
+func TestB1_AnUnknownStateIsRefused(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	b.begin()
+	for _, q := range []string{"", "?state=", "?state=made-up&code=x", "?state=a&state=b", "?handle=made-up", "?state=" + strings.Repeat("A", 600)} {
+		b.get("/callback/google"+q).has(t, 400, "That took a little too long")
+	}
+}
+
+func TestB1_ALoginWithoutProofIsCopiedAndOneWithAProofIsRefused(t *testing.T) {
+	g := newRig(t)
+	g.account(ana, password)
+	g.claims("code", verified("g1", ana))
+	a := g.browser()
+	path, _ := a.begin()
+	a.post(path+"/email", "email", "typed@example.com")
+	other := g.browser()
+	p := other.get(path)
+	p.has(t, 200, "<h1>Sign in</h1>", "Courts Booking")
+	if strings.HasPrefix(p.url, path) || strings.Contains(p.body, "typed@example.com") {
+		t.Fatal("the other browser shares the login, or what was typed in it")
+	}
+	other.post(path+"/email", "email", ana).has(t, 410)
+	a.through(path, "google", "code").has(t, 200, "Link Google")
+	other.get(path).has(t, 410)
+	other.post(path+"/link", "password", password).has(t, 410)
+	a.post(path + "/cancel")
+}
+
+func TestB1_H4_ABrowserHoldsTenOpenLogins(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	var paths []string
+	for range 12 {
+		path, _ := b.begin()
+		paths = append(paths, path)
+	}
+	for i, path := range paths {
+		want := 200
+		if i < 2 {
+			want = 404
+		}
+		b.get(path).has(t, want)
+	}
+}
+
+func TestAC33_B1_ALateAnswerShowsTheBannerAndStartAgainKeepsTheRequest(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	back := b.callback(path, "google", "code")
+	g.wait(16 * time.Minute)
+	p := b.get(back)
+	p.has(t, 400, "<h1>Sign in</h1>", "That took a little too long", "sso_state_invalid", "Start again")
+	if g.ups.asked != 0 {
+		t.Error("the upstream was asked too late")
+	}
+	if e := g.events(broker.EventRefused); len(e) != 1 || !strings.Contains(p.body, e[0].Reference) {
+		t.Errorf("%+v", e)
+	}
+	b.through(path, "google", "code").atApp(t, ana)
+}
+
+func TestB3_TheAnswerOfOneUpstreamNeverReachesAnother(t *testing.T) {
+	g := newRig(t)
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	back := b.callback(path, "google", "code")
+	b.get(strings.Replace(back, "/callback/google", "/callback/facebook", 1)).has(t, 400)
+	if g.ups.asked != 0 {
+		t.Fatal("a token endpoint saw another upstream's code")
+	}
+}
+
+func TestB4_EveryTripHasSecretsOfItsOwn(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	path, _ := b.begin()
+	b.get(path + "/to/google")
+	b.get(path + "/to/google")
+	one, two := g.ups.trips[0], g.ups.trips[1]
+	seen := map[string]bool{}
+	for _, s := range []string{one.State, one.Nonce, one.Verifier, two.State, two.Nonce, two.Verifier} {
+		if len(s) < 43 || seen[s] {
+			t.Errorf("%q", s)
+		}
+		seen[s] = true
+	}
+	if one.Callback != "https://id.example.test/callback/google" {
+		t.Error(one.Callback)
+	}
+}
+
+func TestB17_AConnectionSwitchedOffOnTheWayIsNotAsked(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	back := b.callback(path, "google", "code")
+	g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Disabled })
+	b.get(back).has(t, 403, "<h1>Sign in</h1>", "Google sign-in is off")
+	if g.ups.asked != 0 || len(g.events(broker.EventSignedIn)) != 0 {
+		t.Fatal("asked, or signed in")
+	}
+	b.get(path+"/to/google").has(t, 403, "Google sign-in is off")
+
+	// Switched off between the proof and the session.
+	g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Live })
+	path, _ = b.begin()
+	b.request("GET", b.callback(path, "google", "code"), nil)
+	g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Disabled })
+	b.get("/authorize?login=" + strings.TrimPrefix(path, "/login/"))
+	if len(g.events(broker.EventSignedIn)) != 0 {
+		t.Fatal("signed in through a connection that is off")
+	}
+}
+
+func TestB17_AConnectionSwitchedOffBeforeTheLinkLinksNothing(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	p := b.through(path, "google", "code")
+	g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Disabled })
+	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password).has(t, 403, "Google sign-in is off")
+	if len(g.identities(a)) != 0 {
+		t.Fatal("linked")
+	}
+}
+
+func TestB19_OneCallbackMakesOneSessionHoweverOftenItComes(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, "")
+	g.linked(a, "google", "g1")
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	back := b.callback(path, "google", "code")
+	var wg sync.WaitGroup
+	for range 20 {
+		copied := *b
+		copied.cookies = map[string]string{}
+		for n, v := range b.cookies {
+			copied.cookies[n] = v
+		}
+		wg.Go(func() { copied.get(back).atApp(t, ana) })
+	}
+	wg.Wait()
+	sessions, err := g.db.SessionsOf(t.Context(), a.ID)
+	must(t, err)
+	if g.ups.asked != 1 || len(sessions) != 1 || len(g.events(broker.EventSignedIn)) != 1 {
+		t.Fatalf("%d exchanges, %d sessions", g.ups.asked, len(sessions))
+	}
+}
+
+func TestB19_ASecondCallbackWaitsForTheFirst(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	back := b.callback(path, "google", "code")
+	g.ups.wait = make(chan struct{})
+	first := make(chan page)
+	go func() { first <- b.request("GET", back, nil) }()
+	second := make(chan page)
+	go func() { second <- b.request("GET", back, nil) }()
+	time.AfterFunc(150*time.Millisecond, func() { close(g.ups.wait) })
+	for _, p := range []page{<-first, <-second} {
+		if !strings.HasPrefix(p.header.Get("Location"), "/authorize?login=") {
+			t.Errorf("%d %s", p.status, p.header.Get("Location"))
+		}
+	}
+}
+
+func TestAPostedAnswerComesBackAsAGet(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	back, _ := url.Parse(b.callback(path, "google", "code"))
+	stranger := g.browser() // a cross-site POST brings no Lax cookie
+	p := stranger.request("POST", back.Path, back.Query())
+	if p.status != http.StatusSeeOther || strings.Contains(p.header.Get("Location"), "code=") {
+		t.Fatalf("%d %s", p.status, p.header.Get("Location"))
+	}
+	at := p.header.Get("Location")
+	b.get(at).atApp(t, ana)
+	b.get(at).atApp(t, ana)
+	// The handle is good for one minute.
+	path, _ = b.begin()
+	back, _ = url.Parse(b.callback(path, "google", "code"))
+	p = stranger.request("POST", back.Path, back.Query())
+	g.wait(61 * time.Second)
+	asked := g.ups.asked
+	b.get(p.header.Get("Location"))
+	if g.ups.asked != asked {
+		t.Error("an expired handle was used")
+	}
+}
+
+func TestC1_C7_C13_AnAssertedAddressTellsNothing(t *testing.T) {
+	bodies := map[bool]string{}
+	for _, exists := range []bool{true, false} {
+		g := newRig(t)
+		if exists {
+			g.account(ana, password)
+		}
+		g.claims("code", broker.Claims{Subject: "f1", Email: ana, Level: broker.L1, Name: "Ana"})
+		b := g.browser()
+		path, _ := b.begin()
+		p := b.through(path, "facebook", "code")
+		p.has(t, 200, "Almost there", "I have an account", "I’m new")
+		asked := b.post(path+"/wish", "wish", "new")
+		asked.has(t, 200, "Check your email")
+		if m := g.mails(); len(m) != 1 || strings.Contains(m[0].Text, "already") {
+			t.Error("want one mail, the same for both")
+		}
+		bodies[exists] = anonymous(p.body) + anonymous(asked.body)
+		if _, signedIn := b.cookies["__Host-gh_session"]; signedIn {
+			t.Fatal("signed in")
+		}
+	}
+	if bodies[true] != bodies[false] {
+		t.Error("the pages differ")
+	}
+}
+
+func TestC2_AfterTheCodeAnAssertedAddressStillNeedsThePassword(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	g.claims("code", broker.Claims{Subject: "f1", Email: ana, Level: broker.L1})
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "facebook", "code")
+	b.post(path+"/wish", "wish", "new")
+	p := b.post(path+"/code", "code", g.code())
+	p.has(t, 200, "Link Facebook to your account?")
+	if len(g.identities(a)) != 0 {
+		t.Fatal("linked without the password")
+	}
+	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password).atApp(t, ana)
+}
+
+func TestC14_NamesReachNoAccount(t *testing.T) {
+	g := newRig(t)
+	g.account(ana, password)
+	g.claims("code", broker.Claims{Subject: ana, Email: "eve@example.net", Level: broker.L2, Name: ana, GivenName: ana})
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "google", "code").has(t, 200, "Almost there", "eve@example.net")
+}
+
+func TestC20_AnAddressThatIsNoneReachesNoAccount(t *testing.T) {
+	g := newRig(t)
+	g.account(ana, password)
+	b := g.browser()
+	path, _ := b.begin()
+	for _, typed := range []string{"", "ana", "ana@", "ａna@example.com", "ana@example.com@evil.test", "аna@example.com", "ana@example.com\x00"} {
+		b.post(path+"/email", "email", typed).has(t, 422, "Enter an email address")
+	}
+	g.claims("code", broker.Claims{Subject: "g1", Email: "ａna@example.com", Level: broker.L2})
+	b.through(path, "google", "code").has(t, 200, "What’s your email address?")
+}
+
+// anonymous takes out what differs by design: the login and its ceremony.
+func anonymous(body string) string {
+	for _, re := range []string{`/login/[A-Z2-7]{26}`, `name="ceremony" value="[^"]*"`} {
+		body = regexp.MustCompile(re).ReplaceAllString(body, "")
+	}
+	return body
+}
+
+func TestE1_AC8_TheIdentifierStepAndAWrongPasswordAreTheSameForEverybody(t *testing.T) {
+	g := newRig(t)
+	g.account(ana, password)
+	g.account("bob@example.com", "")
+	bodies := map[string]bool{}
+	for _, email := range []string{ana, "bob@example.com", "nobody@example.com"} {
+		b := g.browser()
+		path, _ := b.begin()
+		asked := b.post(path+"/email", "email", email)
+		wrong := b.post(path+"/password", "email", email, "password", "wrong password wrong")
+		wrong.has(t, 422, "That email and password don’t match. Try again or reset your password.")
+		bodies[strings.ReplaceAll(anonymous(fmt.Sprint(asked.status, asked.body, wrong.status, wrong.body, headers(wrong.header))), email, "EMAIL")] = true
+	}
+	if len(bodies) != 1 {
+		t.Error("the answers differ")
+	}
+	if n := len(g.events(broker.EventPasswordFailed)); n != 3 {
+		t.Errorf("%d events", n)
+	}
+}
+
+func headers(h http.Header) string {
+	var names []string
+	for n := range h {
+		names = append(names, n+"="+strings.Join(h[n], ","))
+	}
+	return fmt.Sprint(len(names))
+}
+
+func TestE1_RegistrationAnswersTheSameForATakenAddress(t *testing.T) {
+	bodies, codes := map[string]bool{}, 0
+	for _, taken := range []bool{true, false} {
+		g := newRig(t)
+		if taken {
+			g.account(ana, password)
+		}
+		b := g.browser()
+		path, _ := b.begin()
+		b.post(path+"/wish", "wish", "new")
+		p := b.post(path+"/email", "email", ana)
+		p.has(t, 200, "Check your email")
+		bodies[anonymous(p.body)] = true
+		due := g.mails()
+		if len(due) != 1 {
+			t.Fatalf("%d mails", len(due))
+		}
+		if strings.Contains(due[0].Text, "already") != taken {
+			t.Error("the mail does not tell the owner, and only the owner")
+		}
+		codes += len(sixDigits.FindAllString(due[0].Text, 1))
+		p = b.post(path+"/code", "code", sixDigits.FindString(due[0].Text))
+		if taken {
+			p.has(t, 200, "You already have an account", "Enter your password")
+			b.post(path+"/password", "email", ana, "password", password).atApp(t, ana)
+		}
+	}
+	if len(bodies) != 1 || codes != 2 {
+		t.Error("the pages differ")
+	}
+}
+
+func TestE13_EverySignInIsANewSessionAndTheOldOneIsDead(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	b := g.browser()
+	b.cookies["__Host-gh_session"] = strings.Repeat("A", 52) // planted
+	sign := func() page {
+		path, _ := b.begin()
+		b.post(path+"/email", "email", ana)
+		return b.post(path+"/password", "email", ana, "password", password)
+	}
+	first := sign()
+	cookie := b.cookies["__Host-gh_session"]
+	if cookie == strings.Repeat("A", 52) {
+		t.Fatal("the planted cookie was taken over")
+	}
+	second := sign()
+	if first.sid() == second.sid() || cookie == b.cookies["__Host-gh_session"] {
+		t.Error("the same session again")
+	}
+	old, err := g.db.SessionByID(t.Context(), first.sid())
+	must(t, err)
+	if old.EndedAt.IsZero() {
+		t.Error("the old session lives")
+	}
+	b.cookies["__Host-gh_session"] = cookie
+	b.get("/account").has(t, 200, "<h1>Sign in</h1>")
+	if sessions, _ := g.db.SessionsOf(t.Context(), a.ID); len(sessions) != 2 {
+		t.Errorf("%d sessions", len(sessions))
+	}
+}
+
+func TestE4_NoStepCanBeSkipped(t *testing.T) {
+	g := newRig(t)
+	g.account(ana, password)
+	b := g.browser()
+	path, _ := b.begin()
+	for _, step := range []string{"password", "link", "own", "register", "code", "resend", "confirm", "continue"} {
+		p := b.post(path+"/"+step, "email", ana, "password", password, "ceremony", "", "given_name", "Eve", "code", "123456", "session", "x")
+		p.has(t, 200, "<h1>Sign in</h1>")
+	}
+	b.get("/authorize?login="+strings.TrimPrefix(path, "/login/")).has(t, 200, "<h1>Sign in</h1>")
+	if len(g.accounts()) != 1 || b.cookies["__Host-gh_session"] != "" {
+		t.Fatal("a step was skipped")
+	}
+}
+
+func TestD15_ASessionIsExactAboutTheEpochOfItsProof(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/email", "email", ana)
+	b.request("POST", path+"/password", pairsOf([]string{"email", ana, "password", password}))
+	a.AuthEpoch++
+	must(t, g.db.ChangeAccount(t.Context(), a, 0))
+	b.get(path).has(t, 409, "Please sign in again")
+	if b.cookies["__Host-gh_session"] != "" {
+		t.Fatal("signed in")
+	}
+}
+
+func TestCookiesBlockedSaysSoInsteadOfGoingRound(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	b.mute = true
+	b.get("/authorize").has(t, 400, "Turn on cookies", "Check again")
+	b.post("/login/x/email", "email", ana).has(t, 400, "Turn on cookies")
+}
+
+func TestCrossSitePostsAreRefused(t *testing.T) {
+	g := newRig(t)
+	b := g.browser()
+	path, _ := b.begin()
+	g.mux = crossSite(g.mux)
+	b.post(path+"/email", "email", ana).has(t, 403)
+}
+
+func crossSite(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.Header.Set("Origin", "https://evil.test")
+		h.ServeHTTP(w, r)
+	})
+}
+
+func TestMetaNoticesDropTheIdentityAndSayWhere(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	g.linked(a, "facebook", "f1")
+	g.ups.notice = func(kind broker.NoticeKind, form url.Values) (broker.Notice, error) {
+		if form.Get("signed_request") != "good" {
+			return broker.Notice{}, broker.RequestInvalid
+		}
+		return broker.Notice{Kind: kind, Issuer: "https://facebook.test", Subject: "f1"}, nil
+	}
+	facebook := g.browser()
+	facebook.request("POST", "/callback/facebook/data-deletion", url.Values{"signed_request": {"forged"}}).has(t, 400)
+	if len(g.identities(a)) != 1 {
+		t.Fatal("a forged notice unlinked")
+	}
+	for i := range 2 { // notices come twice
+		p := facebook.request("POST", "/callback/facebook/data-deletion", url.Values{"signed_request": {"good"}})
+		var said struct {
+			URL  string `json:"url"`
+			Code string `json:"confirmation_code"`
+		}
+		must(t, json.Unmarshal([]byte(p.body), &said))
+		if said.URL != "https://id.example.test/data-deletion/"+said.Code || p.header.Get("Content-Type") != "application/json" {
+			t.Errorf("%+v", said)
+		}
+		text := "have been deleted"
+		if i == 1 {
+			text = "We hold no data"
+		}
+		facebook.get("/data-deletion/"+said.Code).has(t, 200, text)
+	}
+	if len(g.identities(a)) != 0 || len(g.mails()) != 1 || len(g.events(broker.EventIdentityUnlinked)) != 1 {
+		t.Fatal("not unlinked, or not told")
+	}
+	facebook.request("POST", "/callback/facebook/deauthorize", url.Values{"signed_request": {"good"}}).has(t, 200)
+	facebook.get("/data-deletion/MADEUP").has(t, 404)
+}
