@@ -21,14 +21,16 @@ type accountRow struct {
 	Updated      int64 `gorm:"column:updated_at"`
 }
 
-func (accountRow) TableName() string { return "accounts" }
-
 const accountColumns = `id, email, name, given_name, family_name, locale, password_hash, disabled, auth_epoch, created_at, updated_at`
 
-// joinedAccount are the columns of an account, a, beside those of another row.
-const joinedAccount = `a.id AS a_id, a.email AS a_email, a.name AS a_name, a.given_name AS a_given_name, a.family_name AS a_family_name,
-	a.locale AS a_locale, a.password_hash AS a_password_hash, a.disabled AS a_disabled, a.auth_epoch AS a_auth_epoch,
-	a.created_at AS a_created_at, a.updated_at AS a_updated_at`
+// joinedAccount are the same, of an account a beside another row.
+const joinedAccount = `a.id, a.email, a.name, a.given_name, a.family_name, a.locale, a.password_hash, a.disabled, a.auth_epoch,
+	a.created_at, a.updated_at`
+
+// into are the places of accountColumns.
+func (r *accountRow) into() []any {
+	return []any{&r.ID, &r.Email, &r.Name, &r.GivenName, &r.FamilyName, &r.Locale, &r.PasswordHash, &r.Disabled, &r.AuthEpoch, &r.Created, &r.Updated}
+}
 
 func toAccount(r accountRow) broker.Account {
 	return broker.Account{
@@ -41,14 +43,14 @@ func toAccount(r accountRow) broker.Account {
 // Account implements broker.Accounts.
 func (d *DB) Account(ctx context.Context, id string) (broker.Account, error) {
 	var r accountRow
-	err := d.one(ctx, &r, `SELECT `+accountColumns+` FROM accounts WHERE id = ?`, id)
+	err := d.first(ctx, r.into(), `SELECT `+accountColumns+` FROM accounts WHERE id = ?`, id)
 	return toAccount(r), err
 }
 
 // AccountByEmail implements broker.Accounts.
 func (d *DB) AccountByEmail(ctx context.Context, email string) (broker.Account, error) {
 	var r accountRow
-	err := d.one(ctx, &r, `SELECT `+accountColumns+` FROM accounts WHERE email = ?`, email)
+	err := d.first(ctx, r.into(), `SELECT `+accountColumns+` FROM accounts WHERE email = ?`, email)
 	return toAccount(r), err
 }
 

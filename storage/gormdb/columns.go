@@ -1,6 +1,7 @@
 package gormdb
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"encoding/json"
@@ -41,6 +42,22 @@ func (d *DB) one(ctx context.Context, dest any, query string, args ...any) error
 			return gorm.ErrRecordNotFound
 		}
 		return r.Error
+	})
+}
+
+// first is one without gorm's reflection, for the reads of every request: into
+// are the places of the columns, in their order.
+func (d *DB) first(ctx context.Context, into []any, query string, args ...any) error {
+	return d.read(ctx, func(q *gorm.DB) error {
+		rows, err := q.Raw(query, args...).Rows()
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		if !rows.Next() {
+			return cmp.Or(rows.Err(), gorm.ErrRecordNotFound)
+		}
+		return rows.Scan(into...)
 	})
 }
 

@@ -16,17 +16,24 @@ type familyRow struct {
 	SessionID  string
 	Scopes     texts
 	Audience   texts
-	Authn      authnRow `gorm:"embedded"`
+	Authn      authnRow
 	Generation int64
-	Rotated    int64 `gorm:"column:rotated_at"`
-	Created    int64 `gorm:"column:created_at"`
-	Expires    int64 `gorm:"column:expires_at"`
-	Ended      int64 `gorm:"column:ended_at"`
+	Rotated    int64
+	Created    int64
+	Expires    int64
+	Ended      int64
 	EndedBy    string
 }
 
 const familyColumns = `f.id, f.client_id, f.account_id, f.session_id, f.scopes, f.audience, f.method, f.connection, f.identity,
 	f.amr, f.acr, f.auth_time, f.epoch, f.generation, f.rotated_at, f.created_at, f.expires_at, f.ended_at, f.ended_by`
+
+// into are the places of familyColumns.
+func (r *familyRow) into() []any {
+	n := &r.Authn
+	return []any{&r.ID, &r.ClientID, &r.AccountID, &r.SessionID, &r.Scopes, &r.Audience, &n.Method, &n.Connection, &n.Identity,
+		&n.AMR, &n.ACR, &n.AuthTime, &n.Epoch, &r.Generation, &r.Rotated, &r.Created, &r.Expires, &r.Ended, &r.EndedBy}
+}
 
 func toFamily(r familyRow) broker.Family {
 	return broker.Family{
@@ -63,13 +70,11 @@ func (d *DB) BeginFamily(ctx context.Context, f broker.Family) error {
 
 // Family implements broker.Families.
 func (d *DB) Family(ctx context.Context, id string) (broker.Family, broker.Account, error) {
-	var r struct {
-		Family  familyRow  `gorm:"embedded"`
-		Account accountRow `gorm:"embedded;embeddedPrefix:a_"`
-	}
-	err := d.one(ctx, &r, `SELECT `+familyColumns+`, `+joinedAccount+` FROM families f JOIN accounts a ON a.id = f.account_id
+	var f familyRow
+	var a accountRow
+	err := d.first(ctx, append(f.into(), a.into()...), `SELECT `+familyColumns+`, `+joinedAccount+` FROM families f JOIN accounts a ON a.id = f.account_id
 		WHERE f.id = ?`, id)
-	return toFamily(r.Family), toAccount(r.Account), err
+	return toFamily(f), toAccount(a), err
 }
 
 // Rotate implements broker.Families. An expired family is not alive.

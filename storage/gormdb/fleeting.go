@@ -27,7 +27,7 @@ type valueRow struct{ Value []byte }
 // Get implements broker.Fleeting.
 func (d *DB) Get(ctx context.Context, shelf, key string) ([]byte, error) {
 	var r valueRow
-	err := d.one(ctx, &r, `SELECT value FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ?`, shelf, key, micros(d.now()))
+	err := d.first(ctx, []any{&r.Value}, `SELECT value FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ?`, shelf, key, micros(d.now()))
 	return r.Value, err
 }
 

@@ -21,6 +21,11 @@ type identityRow struct {
 
 const identityColumns = `i.id, i.account_id, i.connection, i.issuer, i.subject, i.email, i.linked_at, i.seen_at`
 
+// into are the places of identityColumns.
+func (r *identityRow) into() []any {
+	return []any{&r.ID, &r.AccountID, &r.Connection, &r.Issuer, &r.Subject, &r.Email, &r.Linked, &r.Seen}
+}
+
 func toIdentity(r identityRow) broker.Identity {
 	return broker.Identity{
 		ID: r.ID, AccountID: r.AccountID, Connection: r.Connection, Issuer: r.Issuer, Subject: r.Subject, Email: r.Email,
@@ -30,13 +35,11 @@ func toIdentity(r identityRow) broker.Identity {
 
 // Identity implements broker.Identities.
 func (d *DB) Identity(ctx context.Context, connection, issuer, subject string) (broker.Identity, broker.Account, error) {
-	var r struct {
-		Identity identityRow `gorm:"embedded"`
-		Account  accountRow  `gorm:"embedded;embeddedPrefix:a_"`
-	}
-	err := d.one(ctx, &r, `SELECT `+identityColumns+`, `+joinedAccount+` FROM identities i JOIN accounts a ON a.id = i.account_id
+	var i identityRow
+	var a accountRow
+	err := d.first(ctx, append(i.into(), a.into()...), `SELECT `+identityColumns+`, `+joinedAccount+` FROM identities i JOIN accounts a ON a.id = i.account_id
 		WHERE i.connection = ? AND i.issuer = ? AND i.subject = ?`, connection, issuer, subject)
-	return toIdentity(r.Identity), toAccount(r.Account), err
+	return toIdentity(i), toAccount(a), err
 }
 
 // IdentitiesOf implements broker.Identities, the oldest link first.

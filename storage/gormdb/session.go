@@ -39,6 +39,13 @@ type sessionRow struct {
 const sessionColumns = `s.id, s.account_id, s.method, s.connection, s.identity, s.amr, s.acr, s.auth_time, s.epoch,
 	s.user_agent, s.address, s.created_at, s.expires_at, s.ended_at`
 
+// into are the places of sessionColumns.
+func (r *sessionRow) into() []any {
+	n := &r.Authn
+	return []any{&r.ID, &r.AccountID, &n.Method, &n.Connection, &n.Identity, &n.AMR, &n.ACR, &n.AuthTime, &n.Epoch,
+		&r.UserAgent, &r.Address, &r.Created, &r.Expires, &r.Ended}
+}
+
 func toSession(r sessionRow) broker.Session {
 	return broker.Session{
 		ID: r.ID, AccountID: r.AccountID, Authn: toAuthn(r.Authn), UserAgent: r.UserAgent, Address: r.Address,
@@ -86,19 +93,17 @@ func (d *DB) Session(ctx context.Context, hashes []string) (broker.Session, brok
 	if len(hashes) == 0 {
 		return broker.Session{}, broker.Account{}, broker.NotFound
 	}
-	var r struct {
-		Session sessionRow `gorm:"embedded"`
-		Account accountRow `gorm:"embedded;embeddedPrefix:a_"`
-	}
-	err := d.one(ctx, &r, `SELECT `+sessionColumns+`, `+joinedAccount+` FROM sessions s JOIN accounts a ON a.id = s.account_id
+	var s sessionRow
+	var a accountRow
+	err := d.first(ctx, append(s.into(), a.into()...), `SELECT `+sessionColumns+`, `+joinedAccount+` FROM sessions s JOIN accounts a ON a.id = s.account_id
 		WHERE s.hash IN ? LIMIT 1`, hashes)
-	return toSession(r.Session), toAccount(r.Account), err
+	return toSession(s), toAccount(a), err
 }
 
 // SessionByID implements broker.Sessions; NotFound.
 func (d *DB) SessionByID(ctx context.Context, id string) (broker.Session, error) {
 	var r sessionRow
-	err := d.one(ctx, &r, `SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ?`, id)
+	err := d.first(ctx, r.into(), `SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ?`, id)
 	return toSession(r), err
 }
 

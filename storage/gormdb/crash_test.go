@@ -1,0 +1,221 @@
+package gormdb_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/storage/gormdb"
+)
+
+// grant writes what belongs together at a code's redemption.
+func grant(ctx context.Context, d *gormdb.DB, id string) error {
+	return d.Atomic(ctx, func(ctx context.Context) error {
+		f := broker.Family{ID: id, ClientID: "app", AccountID: "a", ExpiresAt: later()}
+		if err := d.BeginFamily(ctx, f); err != nil {
+			return err
+		}
+		if err := d.Put(ctx, "token", id, []byte("v"), later()); err != nil {
+			return err
+		}
+		return d.Record(ctx, broker.Event{Verb: broker.EventTokenIssued, Account: id})
+	})
+}
+
+// granted tells whether all of a grant is there; a half that stays is fatal. The
+// server may still be at the commit while we look.
+func granted(t *testing.T, d *gormdb.DB, id string) bool {
+	t.Helper()
+	for try := 0; ; try++ {
+		_, _, err := d.Family(t.Context(), id)
+		_, err2 := d.Get(t.Context(), "token", id)
+		events, err3 := d.Events(t.Context(), broker.EventFilter{Account: id})
+		if err3 == nil && (err == nil) == (err2 == nil) && (err == nil) == (len(events) == 1) {
+			return err == nil
+		}
+		if try == 100 {
+			t.Fatalf("half a grant: family %v, token %v, events %d, %v", err, err2, len(events), err3)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// TestMain lets the test below run this binary as its victim.
+func TestMain(m *testing.M) {
+	if at := os.Getenv("GATEHOUSE_TEST_CHILD"); at != "" {
+		fmt.Println(grantOnAndOn(at))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// grantOnAndOn grants until it is killed, and says so each time.
+func grantOnAndOn(at string) error {
+	d, err := gormdb.Open(context.Background(), gormdb.Options{URL: at})
+	for err == nil {
+		id := broker.NewID()
+		fmt.Println("begins " + id)
+		if err = grant(context.Background(), d, id); err == nil {
+			fmt.Println("granted " + id)
+		}
+	}
+	return err
+}
+
+func TestH7_AKilledProcessLosesNoGrantItAcknowledgedAndLeavesNoHalf(t *testing.T) {
+	everywhere(t, func(t *testing.T, new place) {
+		at := new(t)
+		d := open(t, at, gormdb.Options{})
+		if err := d.CreateAccount(t.Context(), broker.Account{ID: "a", Email: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		for kill := range 5 {
+			child := exec.CommandContext(t.Context(), os.Args[0])
+			child.Env = append(os.Environ(), "GATEHOUSE_TEST_CHILD="+at)
+			out, err := child.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := child.Start(); err != nil {
+				t.Fatal(err)
+			}
+			said, lines := map[string]string{}, bufio.NewScanner(out)
+			for lines.Scan() {
+				if what, id, found := strings.Cut(lines.Text(), " "); found && (what == "begins" || what == "granted") {
+					said[id] = what
+				}
+				if len(said) == 20+kill {
+					_ = child.Process.Kill()
+				}
+			}
+			_ = child.Wait()
+			if len(said) < 20+kill {
+				t.Fatalf("the child said only %v", said)
+			}
+			for id, what := range said {
+				if !granted(t, d, id) && what == "granted" {
+					t.Fatalf("%s was acknowledged and is lost", id)
+				}
+			}
+		}
+	})
+}
+
+// cutter passes bytes to PostgreSQL and cuts the line at the n-th message of
+// the client, before or after the server has got it.
+type cutter struct {
+	net.Listener
+	server string
+	left   atomic.Int64
+	after  bool
+}
+
+func (c *cutter) run() {
+	for {
+		client, err := c.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", c.server)
+		if err != nil {
+			_ = client.Close()
+			return
+		}
+		go c.pass(client, server)
+		go func() {
+			defer client.Close()
+			buffer := make([]byte, 64<<10)
+			for {
+				n, err := server.Read(buffer)
+				if err != nil || c.left.Load() <= 0 {
+					return
+				}
+				if _, err := client.Write(buffer[:n]); err != nil {
+					return
+				}
+			}
+		}()
+	}
+}
+
+func (c *cutter) pass(client, server net.Conn) {
+	defer client.Close()
+	defer server.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buffer)
+		if err != nil {
+			return
+		}
+		last := c.left.Add(-1) <= 0
+		if !last || c.after {
+			if _, err := server.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if last {
+			return
+		}
+	}
+}
+
+func TestH6_ACutAtAnyMessageLeavesNoHalfGrantAndIsRefused(t *testing.T) {
+	at := postgresSchema(t)
+	d := open(t, at, gormdb.Options{})
+	if err := d.CreateAccount(t.Context(), broker.Account{ID: "a", Email: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cuts, whole := 0, 0
+	for n := int64(1); whole < 2; n++ {
+		for _, after := range []bool{false, true} {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &cutter{Listener: l, server: u.Host, after: after}
+			c.left.Store(1000)
+			go c.run()
+			through := *u
+			through.Host = l.Addr().String()
+			cut, err := gormdb.Open(t.Context(), gormdb.Options{URL: through.String(), Pool: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.left.Store(n)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			id := broker.NewID()
+			err = grant(ctx, cut, id)
+			cancel()
+			there := granted(t, d, id)
+			switch {
+			case err == nil && !there:
+				t.Fatalf("cut at message %d: acknowledged and lost", n)
+			case err == nil:
+				whole++
+			case !errors.Is(err, broker.Unavailable):
+				t.Fatalf("cut at message %d: %v, want unavailable", n, err)
+			default:
+				cuts++
+			}
+			_ = cut.Close()
+			_ = l.Close()
+		}
+	}
+	if cuts < 10 {
+		t.Fatalf("only %d cuts", cuts)
+	}
+}

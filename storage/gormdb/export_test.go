@@ -1,0 +1,25 @@
+package gormdb
+
+import "testing"
+
+// Pragma asks both pools and demands that they agree.
+func Pragma(t *testing.T, d *DB, name string) string {
+	t.Helper()
+	var writer, reader string
+	if err := d.pools[0].QueryRow(`PRAGMA ` + name).Scan(&writer); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.pools[1].QueryRow(`PRAGMA ` + name).Scan(&reader); err != nil {
+		t.Fatal(err)
+	}
+	if writer != reader {
+		t.Fatalf("%s: the writer has %s, a reader %s", name, writer, reader)
+	}
+	return writer
+}
+
+// WriteOnReader tries to write where only reading is allowed.
+func WriteOnReader(d *DB) error {
+	_, err := d.pools[1].Exec(`INSERT INTO leases (name, holder, until) VALUES ('a', 'b', 0)`)
+	return err
+}

@@ -1,0 +1,172 @@
+package gormdb_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"runtime"
+	"sync"
+	"testing"
+
+	"gatehouse/broker"
+	"gatehouse/storage/gormdb"
+)
+
+func TestH6_ADeadlockIsTriedAgainAndBothComeThrough(t *testing.T) {
+	d := open(t, postgresSchema(t), gormdb.Options{})
+	for _, id := range []string{"a", "b"} {
+		if err := d.CreateAccount(t.Context(), broker.Account{ID: id, Email: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var met sync.WaitGroup
+	met.Add(2)
+	tries := make(chan string, 10)
+	errs := make(chan error, 2)
+	for _, order := range [][2]string{{"a", "b"}, {"b", "a"}} {
+		go func() {
+			first := true
+			errs <- d.Atomic(t.Context(), func(ctx context.Context) error {
+				tries <- order[0]
+				for i, id := range order {
+					if err := d.ChangeAccount(ctx, broker.Account{ID: id, Email: id, Name: order[0]}, 0); err != nil {
+						return errors.New("swallowed: the cause is hidden")
+					}
+					if i == 0 && first { // both hold one row and want the other
+						first = false
+						met.Done()
+						met.Wait()
+					}
+				}
+				return nil
+			})
+		}()
+	}
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if len(tries) != 3 {
+		t.Errorf("%d tries, want 3: no dead-lock happened", len(tries))
+	}
+}
+
+func TestH6_AWriterWaitsForAnotherProcess(t *testing.T) {
+	at := sqliteFile(t)
+	d := open(t, at, gormdb.Options{})
+	other := raw(t, at)
+	other.SetMaxOpenConns(1)
+	if _, err := other.Exec(`BEGIN IMMEDIATE`); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- d.CreateAccount(t.Context(), broker.Account{ID: "a"}) }()
+	for d.Stats()[0].InUse == 0 {
+		runtime.Gosched()
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("it did not wait: %v", err)
+	default:
+	}
+	if _, err := other.Exec(`COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestH6_AServerThatEndsOurConnectionsIsUnavailableOnceAndThenServesAgain(t *testing.T) {
+	at := postgresSchema(t)
+	d := open(t, at, gormdb.Options{Pool: 1})
+	err := d.Atomic(t.Context(), func(ctx context.Context) error {
+		if err := d.CreateAccount(ctx, broker.Account{ID: "a"}); err != nil {
+			return err
+		}
+		terminate(t, at)
+		return d.Record(ctx, broker.Event{Account: "a"})
+	})
+	if !errors.Is(err, broker.Unavailable) {
+		t.Fatalf("error %v", err)
+	}
+	if _, err := d.Account(t.Context(), "a"); !errors.Is(err, broker.NotFound) {
+		t.Fatalf("afterwards: %v", err)
+	}
+}
+
+// terminate ends the connections that hold a transaction in this schema.
+func terminate(t *testing.T, at string) {
+	t.Helper()
+	pool := raw(t, at)
+	var schema string
+	if err := pool.QueryRow(`SELECT current_schema()`).Scan(&schema); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := pool.QueryRow(`SELECT count(pg_terminate_backend(a.pid)) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+		JOIN pg_namespace s ON s.oid = c.relnamespace JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE s.nspname = $1 AND a.pid <> pg_backend_pid()`, schema).Scan(&n); err != nil || n == 0 {
+		t.Fatalf("ended %d connections, %v", n, err)
+	}
+}
+
+func TestATransactionThatIsOverTakesNoMore(t *testing.T) {
+	everywhere(t, func(t *testing.T, new place) {
+		d := open(t, new(t), gormdb.Options{})
+		var leaked context.Context
+		if err := d.Atomic(t.Context(), func(ctx context.Context) error { leaked = ctx; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.CreateAccount(leaked, broker.Account{ID: "a"}); !errors.Is(err, sql.ErrTxDone) {
+			t.Fatalf("error %v", err)
+		}
+	})
+}
+
+func TestHooksFollowTheOutcome(t *testing.T) {
+	everywhere(t, func(t *testing.T, new place) {
+		d := open(t, new(t), gormdb.Options{})
+		var happened []string
+		run := func(end error) {
+			_ = d.Atomic(t.Context(), func(ctx context.Context) error {
+				return d.Atomic(ctx, func(ctx context.Context) error {
+					d.AfterCommit(ctx, func() { happened = append(happened, "after commit") })
+					d.OnRollback(ctx, func() { happened = append(happened, "on rollback") })
+					happened = append(happened, "inside")
+					return end
+				})
+			})
+		}
+		run(nil)
+		run(errors.New("no"))
+		d.AfterCommit(t.Context(), func() { happened = append(happened, "at once") })
+		d.OnRollback(t.Context(), func() { happened = append(happened, "never") })
+		want := []string{"inside", "after commit", "inside", "on rollback", "at once"}
+		if len(happened) != len(want) {
+			t.Fatalf("%q", happened)
+		}
+		for i := range want {
+			if happened[i] != want[i] {
+				t.Fatalf("%q", happened)
+			}
+		}
+	})
+}
+
+func TestOnlyPinnedSettingsOfALiveConnectionAreKept(t *testing.T) {
+	d := open(t, sqliteFile(t), gormdb.Options{Pinned: func(string) []string { return []string{"tenant"} }})
+	c := broker.Connection{ID: "c", Kind: "microsoft", State: broker.Live, Settings: map[string]string{"tenant": "t", "prompt": "a"}}
+	if err := d.PutConnection(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	c.Settings = map[string]string{"tenant": "t", "other": "b"}
+	if err := d.PutConnection(t.Context(), c); err != nil {
+		t.Fatalf("a free setting: %v", err)
+	}
+	c.Settings = map[string]string{"tenant": "u"}
+	if err := d.PutConnection(t.Context(), c); !errors.Is(err, broker.Conflict) {
+		t.Fatalf("a pinned setting: %v", err)
+	}
+}
