@@ -60,6 +60,7 @@ type demoAccount struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
 	Note     string `json:"note"`
+	name     string
 	disabled bool
 }
 
@@ -82,9 +83,9 @@ const demoPassword = "seven boats at noon"
 
 func demoAccounts() []demoAccount {
 	return []demoAccount{
-		{Email: "ana@example.test", Password: demoPassword, Note: "has a password; Google's Ana links to it"},
-		{Email: "ben@example.test", Password: demoPassword, Note: "has a password and nothing else"},
-		{Email: "dora@example.test", Password: demoPassword, Note: "is turned off: refused", disabled: true},
+		{Email: "ana@example.test", Password: demoPassword, Note: "has a password; Google's Ana links to it", name: "Ana Silva"},
+		{Email: "ben@example.test", Password: demoPassword, Note: "has a password and nothing else", name: "Ben Carter"},
+		{Email: "dora@example.test", Password: demoPassword, Note: "is turned off: refused", name: "Dora Klein", disabled: true},
 	}
 }
 
@@ -240,7 +241,7 @@ func (d *demo) addAccount(ctx context.Context, a demoAccount) error {
 	}
 	d.file.Accounts = append(d.file.Accounts, a)
 	now := d.h.now()
-	return d.h.store.CreateAccount(ctx, broker.Account{ID: broker.NewID(), Email: a.Email, PasswordHash: hash, AuthEpoch: 1,
+	return d.h.store.CreateAccount(ctx, broker.Account{ID: broker.NewID(), Email: a.Email, Name: a.name, PasswordHash: hash, AuthEpoch: 1,
 		Disabled: a.disabled, CreatedAt: now, UpdatedAt: now})
 }
 

@@ -138,7 +138,7 @@ func TestFirstGoogleLoginLinksOnceAndThenTakesOneClick(t *testing.T) {
 	}
 
 	b.press("Link and sign in", "password", demoPassword)
-	w.arrived(b, "ana@example.test")
+	w.arrived(b, "Ana Silva")
 	if got := b.claim("amr"); !strings.Contains(got, "pwd") || !strings.Contains(got, "fed") {
 		t.Errorf("amr is %s", got)
 	}
@@ -149,7 +149,7 @@ func TestFirstGoogleLoginLinksOnceAndThenTakesOneClick(t *testing.T) {
 	b.sees("Sign in")
 	b.click("Continue with Google")
 	b.click("Ana") // the broker asked for the account chooser, after a sign-out
-	w.arrived(b, "ana@example.test")
+	w.arrived(b, "Ana Silva")
 	if n := len(w.events(broker.EventIdentityLinked)); n != 1 {
 		t.Errorf("%d link events", n)
 	}
@@ -178,7 +178,7 @@ func TestAPasswordSignsIn(t *testing.T) {
 	b.open(w.file.App + "/login")
 	b.press("Continue", "email", " Ben@Example.test ")
 	b.press("Sign in", "password", demoPassword)
-	w.arrived(b, "ben@example.test")
+	w.arrived(b, "Ben Carter")
 }
 
 func TestAFacebookAddressIsProvenByAMailedCode(t *testing.T) {
@@ -224,7 +224,7 @@ func TestAC33_StartAgainAfterSixteenMinutesKeepsTheRequest(t *testing.T) {
 	b.click("Start again") // at the same provider
 	b.click("Ana")
 	b.press("Link and sign in", "password", demoPassword)
-	w.arrived(b, "ana@example.test") // the app compares its own state
+	w.arrived(b, "Ana Silva") // the app compares its own state
 }
 
 func TestB1_AnotherBrowsersCallbackSignsNobodyIn(t *testing.T) {
@@ -277,7 +277,7 @@ func TestACodeAndALoginAreGoodOnce(t *testing.T) {
 	b.open(w.file.App + "/login")
 	b.press("Continue", "email", "ben@example.test")
 	b.press("Sign in", "password", demoPassword)
-	w.arrived(b, "ben@example.test")
+	w.arrived(b, "Ben Carter")
 	var code string
 	for _, step := range b.trail {
 		if _, q, ok := strings.Cut(step, "/callback?"); ok {
