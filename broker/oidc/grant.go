@@ -25,10 +25,7 @@ func (d *Door) admit(ctx context.Context, a broker.Account, how broker.Authn) er
 // live answers why a family gives nothing any more: it ended, it is over, or its
 // person may not come in.
 func (d *Door) live(ctx context.Context, f broker.Family, a broker.Account) error {
-	switch {
-	case f.EndedBy != "":
-		return f.EndedBy
-	case !f.EndedAt.IsZero(), !d.now().Before(f.ExpiresAt):
+	if !f.EndedAt.IsZero() || !d.now().Before(f.ExpiresAt) {
 		return broker.Revoked
 	}
 	return d.admit(ctx, a, f.Authn)

@@ -74,6 +74,7 @@ type ports struct {
 	families func(broker.Families) broker.Families
 	keys     func(broker.SigningKeys) broker.SigningKeys
 	fleeting func(broker.Fleeting) broker.Fleeting
+	bare     bool // a first start, without signing keys
 }
 
 func through[T any](wrap func(T) T, port T) T {
@@ -106,6 +107,9 @@ func (h *house) open(p ports) {
 	h.must(db.Migrate(h.t.Context()))
 	h.t.Cleanup(func() { db.Close() })
 	h.db = db
+	if !p.bare {
+		h.withKeys()
+	}
 	texts, err := text.Load()
 	h.must(err)
 	origin, err := url.Parse(issuer)
@@ -126,6 +130,31 @@ func (h *house) must(err error) {
 	h.t.Helper()
 	if err != nil {
 		h.t.Fatal(err)
+	}
+}
+
+// madeKeys are signing keys that the tests share, because RSA takes its time.
+var madeKeys = sync.OnceValue(func() []broker.SigningKey {
+	var all []broker.SigningKey
+	for _, alg := range algs() {
+		private, err := newPrivate(alg)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, broker.SigningKey{ID: broker.NewID(), Alg: alg, State: broker.KeyActive, Private: private})
+	}
+	return all
+})
+
+// withKeys gives a new database its signing keys.
+func (h *house) withKeys() {
+	h.t.Helper()
+	have, err := h.db.SigningKeys(h.t.Context())
+	h.must(err)
+	for _, k := range madeKeys() {
+		if k.CreatedAt, k.ActiveAt = h.clock.Now(), h.clock.Now(); len(have) == 0 {
+			h.must(h.db.AddSigningKey(h.t.Context(), k))
+		}
 	}
 }
 

@@ -138,7 +138,9 @@ func TestP7_NoTwoReadersShareASession(t *testing.T) {
 	if a.Session == b.Session || b.Session.GetSubject() != "ana" || b.Form.Get("redirect_uri") != "" {
 		t.Error("two requests write into one session")
 	}
-	if s := a.Session.(*session); s.Clone() == fosite.Session(s) || s.IDTokenClaims() != s.IDTokenClaims() {
+	s := a.Session.(*session)
+	first := s.IDTokenClaims()
+	if second := s.IDTokenClaims(); s.Clone() == fosite.Session(s) || first != second {
 		t.Error("Clone must copy, IDTokenClaims must not")
 	}
 }

@@ -119,12 +119,15 @@ func (d *Door) issued(r *http.Request, u *unit, ar fosite.AccessRequester) broke
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error) error {
 	answer, code := verdict(err, u.why)
 	ctx := context.WithoutCancel(r.Context())
-	family, account := "", ""
+	family, account := "", u.family.AccountID
+	if f := u.agreed.begin; f != nil {
+		account = f.AccountID
+	}
 	switch {
 	case code == broker.CodeReused && u.agreed.begin != nil:
-		family, account = u.agreed.begin.ID, u.agreed.begin.AccountID
+		family = u.agreed.begin.ID
 	case code == broker.TokenReused:
-		family, account = u.family.ID, u.family.AccountID
+		family = u.family.ID
 	}
 	refused := d.kit.Event(r, broker.Event{Verb: broker.EventTokenRefused, Code: code, Client: u.client.ID, Account: account,
 		Detail: map[string]string{"error": answer.ErrorField, "grant": grantOf(r.PostForm)}})

@@ -1,0 +1,316 @@
+package oidc
+
+import (
+	"bytes"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+)
+
+func TestA9_AClientAuthenticatesExactlyAsRegistered(t *testing.T) {
+	h := newHouse(t)
+	secrets := map[string]string{"app": h.secret}
+	methods := map[string]string{"app": "client_secret_basic", "poster": "client_secret_post", "public": "none"}
+	secrets["poster"] = h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethod: "client_secret_post", FirstParty: true})
+	h.client(broker.Client{ID: "public", Name: "Public", AuthMethod: "none", FirstParty: true})
+	try := func(id, method, secret, code string) answer {
+		form := url.Values{"grant_type": {grantCode}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}}
+		if method != "client_secret_basic" {
+			form.Set("client_id", id)
+		}
+		if method == "client_secret_post" {
+			form.Set("client_secret", secret)
+		}
+		r := newRequest(http.MethodPost, "/token", form)
+		if method == "client_secret_basic" {
+			r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
+		}
+		return h.send(r)
+	}
+	for id, registered := range methods {
+		for _, method := range authMethods() {
+			for _, secret := range []string{"", "wrong", secrets["app"], secrets["poster"]} {
+				good := method == registered && (method == "none" || secret != "" && secret == secrets[id])
+				code := "none"
+				if good {
+					code = h.browser().code(ask("client_id", id))
+				}
+				a := try(id, method, secret, code)
+				if good && a.StatusCode != http.StatusOK || !good && (a.StatusCode != http.StatusUnauthorized || a.text("error") != "invalid_client") {
+					t.Errorf("%s (%s) by %s: %d %s", id, registered, method, a.StatusCode, a.body)
+				}
+			}
+		}
+	}
+	both := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}, "client_id": {"app"}, "client_secret": {h.secret}})
+	both.SetBasicAuth("app", h.secret)
+	h.wants(h.send(both), http.StatusBadRequest, "invalid_request")
+	differ := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}, "client_id": {"poster"}})
+	differ.SetBasicAuth("app", h.secret)
+	h.wants(h.send(differ), http.StatusBadRequest, "invalid_request")
+	h.wants(h.token("grant_type", grantClient, "client_id", "app", "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", "x.y.z"),
+		http.StatusUnauthorized, "invalid_client")
+	bearer := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}})
+	bearer.Header.Set("Authorization", "Bearer x")
+	h.wants(h.send(bearer), http.StatusUnauthorized, "invalid_client")
+	h.wants(h.token("grant_type", grantClient, "client_id", "nobody", "client_secret", h.secret), http.StatusUnauthorized, "invalid_client")
+}
+
+func TestA9_TwoSecretsLiveAndAHashIsWorthNothingElsewhere(t *testing.T) {
+	h := newHouse(t)
+	c, err := h.db.Client(h.ctx(), "app")
+	h.must(err)
+	second, hash := NewClientSecret(h.ring, "app")
+	c.SecretHashes = append(c.SecretHashes, hash)
+	h.must(h.db.PutClient(h.ctx(), c))
+	first := h.secret
+	for _, secret := range []string{first, second.Reveal()} {
+		h.secret = secret
+		h.wants(h.token("grant_type", grantClient), http.StatusOK, "")
+	}
+	h.client(broker.Client{ID: "copy", Name: "Copy", AuthMethod: "client_secret_post", SecretHashes: []string{hash}})
+	h.wants(h.token("grant_type", grantClient, "client_id", "copy", "client_secret", second.Reveal()), http.StatusUnauthorized, "invalid_client")
+	c.SecretHashes = []string{hash}
+	h.must(h.db.PutClient(h.ctx(), c))
+	h.secret = first
+	h.wants(h.token("grant_type", grantClient), http.StatusUnauthorized, "invalid_client")
+}
+
+func TestA10_WhatAnotherDeploymentGaveIsNothingHere(t *testing.T) {
+	here, there := newHouse(t), newHouseWith(t, ports{bare: true})
+	got := there.signIn()
+	here.wants(here.userinfo(got.text("access_token")), http.StatusUnauthorized, "invalid_token")
+	here.wants(here.refresh(got.text("refresh_token")), http.StatusBadRequest, "invalid_grant")
+	here.wants(here.redeem(there.browser().code(ask())), http.StatusBadRequest, "invalid_grant")
+	if _, err := here.door.readHint(got.text("id_token")); err == nil {
+		t.Error("an ID token of another deployment is a hint here")
+	}
+}
+
+func TestA11_NoTokenPassesForAnother(t *testing.T) {
+	h := newHouse(t)
+	got := h.signIn()
+	code := h.browser().code(ask())
+	tokens := map[string]string{"access": got.text("access_token"), "refresh": got.text("refresh_token"), "id": got.text("id_token"), "code": code}
+	for name, token := range tokens {
+		if a := h.userinfo(token); (a.StatusCode == http.StatusOK) != (name == "access") {
+			t.Errorf("%s at userinfo: %d", name, a.StatusCode)
+		}
+		if a := h.refresh(token); name != "refresh" {
+			h.wants(a, http.StatusBadRequest, "invalid_grant")
+		}
+		if name != "code" {
+			h.wants(h.redeem(token), http.StatusBadRequest, "invalid_grant")
+		}
+		if active := h.active(token); name == "id" && active || name == "code" && active {
+			t.Errorf("%s is active", name)
+		}
+		if _, err := h.door.readHint(token); (err == nil) != (name == "id") {
+			t.Errorf("%s as id_token_hint: %v", name, err)
+		}
+	}
+}
+
+func TestA11_AForgedHintIsNone(t *testing.T) {
+	h := newHouse(t)
+	id := h.signIn().text("id_token")
+	part := strings.Split(id, ".")
+	encoded := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	key, err := h.door.keys.signer(algES256)
+	h.must(err)
+	rsaKey, err := h.door.keys.signer(algRS256)
+	h.must(err)
+	other, err := key.sign(idToken{Issuer: "https://evil.example", Subject: "ana", Audience: "app"})
+	h.must(err)
+	logout := *key
+	logout.header = encoded(`{"alg":"ES256","kid":"` + key.ID + `","typ":"logout+jwt"}`)
+	typed, err := logout.sign(idToken{Issuer: issuer, Subject: "ana", Audience: "app"})
+	h.must(err)
+	for name, token := range map[string]string{
+		"alg none":          encoded(`{"alg":"none"}`) + "." + part[1] + ".",
+		"HS256, public key": encoded(`{"alg":"HS256","kid":"`+rsaKey.ID+`","typ":"JWT"}`) + "." + part[1] + "." + part[2],
+		"another key":       encoded(`{"alg":"RS256","kid":"`+key.ID+`","typ":"JWT"}`) + "." + part[1] + "." + part[2],
+		"unknown key":       encoded(`{"alg":"RS256","kid":"x","typ":"JWT"}`) + "." + part[1] + "." + part[2],
+		"edited":            part[0] + "." + encoded(`{"iss":"`+issuer+`","sub":"eve","aud":"app"}`) + "." + part[2],
+		"another issuer":    other, "another type": typed, "cut": id[:len(id)-10], "nothing": "", "dots": "..",
+	} {
+		if said, err := h.door.readHint(token); err == nil {
+			t.Errorf("%s: %+v", name, said)
+		}
+	}
+}
+
+func TestA12_OnlyTheCodeFlowExists(t *testing.T) {
+	h := newHouse(t)
+	b := h.browser()
+	for _, kind := range []string{"token", "id_token", "code token", "code id_token", "id_token token", "code id_token token", "none", "code code", "password"} {
+		h.appHears(b.get("/authorize?"+ask("response_type", kind).Encode()), "unsupported_response_type")
+	}
+	h.appHears(b.get("/authorize?"+ask("response_type", "-").Encode()), "invalid_request")
+	for _, mode := range []string{"fragment", "form_post", "query.jwt", "web_message", ""} {
+		h.appHears(b.get("/authorize?"+ask("response_mode", mode).Encode()), "unsupported_response_mode")
+	}
+	for _, grant := range []string{"password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:device_code",
+		"urn:ietf:params:oauth:grant-type:token-exchange", "authorization_code refresh_token"} {
+		h.wants(h.token("grant_type", grant, "username", "ana", "password", "x"), http.StatusBadRequest, "unsupported_grant_type")
+	}
+	meta := h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration", nil)).json
+	if types := meta["response_types_supported"].([]any); len(types) != 1 || types[0] != "code" {
+		t.Errorf("response types %v", types)
+	}
+}
+
+func TestA13_NoMoreScopeThanRegistered(t *testing.T) {
+	h := newHouse(t)
+	h.appHears(h.browser().get("/authorize?"+ask("scope", "openid admin").Encode()), "invalid_scope")
+	got := h.signIn("scope", "openid offline_access", "claims", `{"id_token":{"sub":{"value":"eve"},"email":null}}`)
+	if _, claims := h.claims(got.text("id_token")); claims["sub"] != "ana" || claims["email"] != nil {
+		t.Errorf("%v", claims)
+	}
+	h.wants(h.refresh(got.text("refresh_token"), "scope", "openid email"), http.StatusBadRequest, "invalid_scope")
+	c, err := h.db.Client(h.ctx(), "app")
+	h.must(err)
+	c.GrantTypes = []string{grantCode}
+	h.must(h.db.PutClient(h.ctx(), c))
+	h.wants(h.token("grant_type", grantClient), http.StatusBadRequest, "unauthorized_client")
+}
+
+func TestA19_NobodyIsCalledForARequest(t *testing.T) {
+	h := newHouse(t)
+	b := h.browser()
+	h.appHears(b.get("/authorize?"+ask("request_uri", "http://127.0.0.1:1/").Encode()), "request_uri_not_supported")
+	h.appHears(b.get("/authorize?"+ask("request_uri", "http://127.0.0.1:1/", "scope", "photos").Encode()), "request_uri_not_supported")
+	h.appHears(b.get("/authorize?"+ask("request", "eyJhbGciOiJub25lIn0.e30.").Encode()), "request_not_supported")
+	h.appHears(b.get("/authorize?"+ask("request", "eyJhbGciOiJub25lIn0.e30.", "scope", "photos").Encode()), "request_not_supported")
+	h.appHears(b.get("/authorize?"+ask("registration", "{}").Encode()), "registration_not_supported")
+}
+
+func TestA21_IntrospectionTellsStrangersNothing(t *testing.T) {
+	h := newHouse(t)
+	stranger := h.client(broker.Client{ID: "stranger", Name: "Stranger", AuthMethod: "client_secret_post"})
+	api := h.client(broker.Client{ID: "api", Name: "API", AuthMethod: "client_secret_post"})
+	h.client(broker.Client{ID: "public", Name: "Public", AuthMethod: "none"})
+	c, err := h.db.Client(h.ctx(), "app")
+	h.must(err)
+	c.Audience = []string{"api"}
+	h.must(h.db.PutClient(h.ctx(), c))
+	got := h.signIn()
+	machine := h.token("grant_type", grantClient).text("access_token")
+	for _, token := range []string{got.text("access_token"), got.text("refresh_token"), machine, "nonsense", ""} {
+		a := h.call("/introspect", "token", token, "client_id", "stranger", "client_secret", stranger)
+		if strings.TrimSpace(a.body) != `{"active":false}` {
+			t.Errorf("a stranger learns %s", a.body)
+		}
+		h.wants(h.call("/introspect", "token", token, "client_id", "public"), http.StatusUnauthorized, "invalid_client")
+	}
+	for _, token := range []string{got.text("access_token"), machine} {
+		if a := h.call("/introspect", "token", token, "client_id", "api", "client_secret", api); a.json["active"] != true || !slices.Contains(a.json["aud"].([]any), any("api")) {
+			t.Errorf("its audience learns %s", a.body)
+		}
+		h.wants(h.call("/revoke", "token", token, "client_id", "stranger", "client_secret", stranger), http.StatusBadRequest, "unauthorized_client")
+	}
+	token := got.text("access_token")
+	own := h.call("/introspect", "token", token)
+	if own.text("sub") != "ana" || own.text("client_id") != "app" || own.text("token_type") != "Bearer" || own.json["exp"].(float64)-own.json["iat"].(float64) != 600 {
+		t.Errorf("%s", own.body)
+	}
+	if !h.active(got.text("refresh_token")) {
+		t.Error("the refresh token is not active")
+	}
+}
+
+func TestA21_EveryTruncationAndEditIsInactive(t *testing.T) {
+	h := newHouse(t)
+	got := h.signIn()
+	for _, token := range []string{got.text("access_token"), got.text("refresh_token")} {
+		var forged []string
+		for i := range token {
+			edit := byte('A')
+			if token[i] == 'A' {
+				edit = 'B'
+			}
+			forged = append(forged, token[:i], token[:i]+token[i+1:], token[:i]+string(edit)+token[i+1:])
+		}
+		forged = append(forged, token+"A", token+"=", token+"\n", " "+token, token+"\r\n", strings.ToUpper(token), token+"."+token)
+		for _, f := range forged {
+			if f == token {
+				continue
+			}
+			if _, err := h.door.strategy.openAccess(f); err == nil {
+				t.Fatalf("%q opens as an access token", f)
+			}
+			if _, err := h.door.strategy.openRefresh(f); err == nil {
+				t.Fatalf("%q opens as a refresh token", f)
+			}
+		}
+		for _, f := range forged[:6] {
+			if h.active(f) {
+				t.Errorf("%q is active", f)
+			}
+		}
+	}
+}
+
+func TestA23_NothingLeaksOnTheWay(t *testing.T) {
+	h := newHouse(t)
+	var log bytes.Buffer
+	h.door.log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	b := h.browser()
+	a := b.authorize(ask())
+	if a.Header.Get("Referrer-Policy") != "no-referrer" || a.Header.Get("Cache-Control") != "no-store" || a.body != "" {
+		t.Errorf("%v %q", a.Header, a.body)
+	}
+	code := a.location().Query().Get("code")
+	got := h.redeem(code)
+	h.redeem(code)
+	h.refresh(got.text("refresh_token"))
+	h.token("grant_type", grantCode, "code", "planted-code", "redirect_uri", callback, "code_verifier", "planted-verifier")
+	h.token("grant_type", grantClient, "client_id", "app", "client_secret", "planted-secret")
+	h.token("grant_type", grantClient, "scope", "planted-scope")
+	for _, secret := range []string{code, got.text("access_token"), got.text("refresh_token"), got.text("id_token"), h.secret, "planted", verifier} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+		for _, e := range h.events(broker.EventFilter{}) {
+			for _, v := range e.Detail {
+				if strings.Contains(v, secret) {
+					t.Errorf("the audit log holds %q: %+v", secret, e)
+				}
+			}
+		}
+	}
+	if !strings.Contains(log.String(), "token refused") {
+		t.Error("nothing was logged at all")
+	}
+}
+
+func TestA24_NothingThatIsSentBecomesMarkup(t *testing.T) {
+	h := newHouse(t)
+	h.client(broker.Client{ID: "third", Name: `<script>alert(1)</script>`, AuthMethod: "none", Scopes: []string{"openid", "<b>x</b>"}, GrantTypes: []string{grantCode}})
+	b := h.browser()
+	b.code(ask())
+	const payload = `"><script>alert(1)</script>`
+	for _, name := range []string{"client_id", "redirect_uri", "state", "scope", "nonce", "prompt", "response_type", "response_mode", "ui_locales", "login_hint", "error_hint"} {
+		a := b.get("/authorize?" + ask(name, payload).Encode())
+		if strings.Contains(a.body, "<script>alert") || strings.ContainsAny(a.Header.Get("Location"), "<>\"") {
+			t.Errorf("%s: %s %s", name, a.Header.Get("Location"), a.body)
+		}
+	}
+	a := b.get(b.get("/authorize?" + ask("client_id", "third", "scope", "openid <b>x</b>").Encode()).Header.Get("Location"))
+	if a.StatusCode != http.StatusOK || strings.Contains(a.body, "<script>alert") || strings.Contains(a.body, "<b>x") || !strings.Contains(a.body, "&lt;b&gt;x") {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if csp := a.Header.Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") {
+		t.Errorf("CSP %q", csp)
+	}
+	evil := h.token("grant_type", grantClient, "scope", payload)
+	if strings.Contains(evil.body, "<script>") || evil.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("%s", evil.body)
+	}
+}

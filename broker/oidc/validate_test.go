@@ -1,0 +1,73 @@
+package oidc
+
+import (
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+)
+
+func TestEveryRefusalOfAClientNamesItsField(t *testing.T) {
+	good := func() broker.Client {
+		return broker.Client{ID: "app", Name: "App", AuthMethod: "client_secret_basic", SecretHashes: []string{"k1.x"}, RedirectURIs: []string{callback},
+			PostLogoutRedirectURIs: []string{goodbye}, GrantTypes: []string{grantCode, grantRefresh}, Scopes: []string{"openid", "offline_access"}}
+	}
+	if p := ValidateClient(good()); len(p) > 0 {
+		t.Fatalf("a good one: %v", p)
+	}
+	public := func(c *broker.Client) { c.AuthMethod, c.SecretHashes = "none", nil }
+	for name, c := range map[string]struct {
+		change func(*broker.Client)
+		field  string
+	}{
+		"no id":                   {func(c *broker.Client) { c.ID = "" }, "client_id"},
+		"an id with a space":      {func(c *broker.Client) { c.ID = "my app" }, "client_id"},
+		"an id with a colon":      {func(c *broker.Client) { c.ID = "a:b" }, "client_id"},
+		"no name":                 {func(c *broker.Client) { c.Name = " " }, "client_name"},
+		"a name with a newline":   {func(c *broker.Client) { c.Name = "a\nb" }, "client_name"},
+		"no method":               {func(c *broker.Client) { c.AuthMethod = "" }, "token_endpoint_auth_method"},
+		"private_key_jwt":         {func(c *broker.Client) { c.AuthMethod = "private_key_jwt" }, "token_endpoint_auth_method"},
+		"public with a secret":    {func(c *broker.Client) { c.AuthMethod = "none" }, "token_endpoint_auth_method"},
+		"no secret":               {func(c *broker.Client) { c.SecretHashes = nil }, "client_secret"},
+		"three secrets":           {func(c *broker.Client) { c.SecretHashes = []string{"a", "b", "c"} }, "client_secret"},
+		"public without PKCE":     {func(c *broker.Client) { public(c); c.SkipPKCE = true }, "require_pkce"},
+		"no grant":                {func(c *broker.Client) { c.GrantTypes, c.Scopes = nil, nil }, "grant_types"},
+		"password grant":          {func(c *broker.Client) { c.GrantTypes = append(c.GrantTypes, "password") }, "grant_types"},
+		"a grant twice":           {func(c *broker.Client) { c.GrantTypes = append(c.GrantTypes, grantCode) }, "grant_types"},
+		"public machine":          {func(c *broker.Client) { public(c); c.GrantTypes = append(c.GrantTypes, grantClient) }, "grant_types"},
+		"refresh alone":           {func(c *broker.Client) { c.GrantTypes = []string{grantRefresh} }, "grant_types"},
+		"no redirect URI":         {func(c *broker.Client) { c.RedirectURIs = nil }, "redirect_uris"},
+		"plain http":              {func(c *broker.Client) { c.RedirectURIs = []string{"http://app.example.com/cb"} }, "redirect_uris"},
+		"a fragment":              {func(c *broker.Client) { c.RedirectURIs = []string{callback + "#x"} }, "redirect_uris"},
+		"a wildcard":              {func(c *broker.Client) { c.RedirectURIs = []string{"https://*.example.com/cb"} }, "redirect_uris"},
+		"a script":                {func(c *broker.Client) { c.RedirectURIs = []string{"javascript:alert(1)"} }, "redirect_uris"},
+		"a scheme on the web":     {func(c *broker.Client) { c.RedirectURIs = []string{"com.example.app:/cb"} }, "redirect_uris"},
+		"an opaque URI":           {func(c *broker.Client) { c.Native = true; c.RedirectURIs = []string{"com.example.app:cb"} }, "redirect_uris"},
+		"an upper-case host":      {func(c *broker.Client) { c.RedirectURIs = []string{"https://App.example.com/cb"} }, "redirect_uris"},
+		"a parameter of ours":     {func(c *broker.Client) { c.RedirectURIs = []string{callback + "?state=x"} }, "redirect_uris"},
+		"a URI twice":             {func(c *broker.Client) { c.RedirectURIs = []string{callback, callback} }, "redirect_uris"},
+		"a bad post-logout URI":   {func(c *broker.Client) { c.PostLogoutRedirectURIs = []string{"http://app.example.com"} }, "post_logout_redirect_uris"},
+		"OpenID":                  {func(c *broker.Client) { c.Scopes = append(c.Scopes, "OpenID") }, "scope"},
+		"a scope with a space":    {func(c *broker.Client) { c.Scopes = append(c.Scopes, "a b") }, "scope"},
+		"a scope twice":           {func(c *broker.Client) { c.Scopes = append(c.Scopes, "openid") }, "scope"},
+		"refresh, not offline":    {func(c *broker.Client) { c.Scopes = []string{"openid"} }, "scope"},
+		"offline without refresh": {func(c *broker.Client) { c.GrantTypes = []string{grantCode} }, "scope"},
+		"an empty audience":       {func(c *broker.Client) { c.Audience = []string{""} }, "audience"},
+		"HS256":                   {func(c *broker.Client) { c.IDTokenAlg = "HS256" }, "id_token_signed_response_alg"},
+	} {
+		client := good()
+		c.change(&client)
+		problems := ValidateClient(client)
+		if len(problems) != 1 || problems[0].Field != c.field || !strings.HasPrefix(problems[0].String(), c.field+": ") {
+			t.Errorf("%s: %v, want one of %s", name, problems, c.field)
+		}
+	}
+}
+
+func TestTheIssuerIsAnOrigin(t *testing.T) {
+	for _, bad := range []string{"", "id.example.com", "https://id.example.com/", "https://id.example.com/x", "https://id.example.com?x", "https://u@id.example.com"} {
+		if _, err := New(Options{Issuer: bad}); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
