@@ -37,8 +37,9 @@ func Fleeting(t *testing.T, open func(t *testing.T) broker.Fleeting) {
 			same(t, got(f.Get(within(t), "shelf", key))(t), []byte("a"))
 		}},
 		{"shelves do not share keys, however they are written", func(t *testing.T, f broker.Fleeting) {
-			ok(t, f.Put(within(t), "a:b", "c", nil, soon()))
-			for _, other := range [][2]string{{"a", "b:c"}, {"a:b:c", ""}, {"", "a:b:c"}, {"A:B", "c"}} {
+			a := broker.NewID()
+			ok(t, f.Put(within(t), a+":b", "c", nil, soon()))
+			for _, other := range [][2]string{{a, "b:c"}, {a + ":b:c", ""}, {"", a + ":b:c"}, {a + ":B", "c"}} {
 				_, err := f.Get(within(t), other[0], other[1])
 				answers(t, err, broker.NotFound)
 			}
