@@ -135,7 +135,8 @@ func (d *Door) act(read func(*http.Request) act) web.Handler {
 		ctx, v, id := r.Context(), d.visit(r), r.PathValue("id")
 		r = d.Kit.WithSelf(r, loginPath(id))
 		if len(v.browser) == 0 {
-			return broker.CookiesBlocked
+			d.Kit.Fail(w, r, broker.CookiesBlocked)
+			return nil
 		}
 		a := read(r)
 		err := a.do(ctx, v, id)

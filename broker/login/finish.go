@@ -116,8 +116,11 @@ func (s *service) finish(ctx context.Context, v visit, id string) (finished, err
 	if err != nil {
 		return finished{}, err
 	}
-	if have != nil && have.ID == sc.SessionID {
-		// The account chooser: nothing was proven, so the session there is goes on.
+	if sc.SessionID != "" {
+		// The account chooser: nothing was proven, so the session there is goes on, or none.
+		if have == nil || have.ID != sc.SessionID {
+			return finished{}, s.beginAgain(ctx, sc.Login, broker.StartAgain)
+		}
 		done := finished{Login: sc.Login, Session: *have, Account: *a}
 		return done, s.spendLogin(ctx, done)
 	}

@@ -345,6 +345,23 @@ func TestAC17_TheAccountChooserGoesOnWithTheSessionOrAnotherAccount(t *testing.T
 	}
 }
 
+func TestASignOutAfterTheChooserLeavesNoSession(t *testing.T) {
+	g := newRig(t)
+	g.account(ana, password)
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/email", "email", ana)
+	first := b.post(path+"/password", "email", ana, "password", password)
+	g.start.Pick = true
+	path, p := b.begin()
+	b.request("POST", path+"/continue", pairsOf([]string{"session", p.hidden("session")}))
+	must(t, g.db.EndSession(t.Context(), first.sid(), g.time()))
+	b.get(path).has(t, 409, "<h1>Sign in</h1>", "Please sign in again")
+	if len(g.events(broker.EventSignedIn)) != 1 {
+		t.Error("a session came back from nothing")
+	}
+}
+
 func TestWithoutAnAppTheLoginEndsAtTheAccountPage(t *testing.T) {
 	g := newRig(t)
 	g.linked(g.account(ana, password), "google", "g1")

@@ -84,6 +84,9 @@ func app(l broker.Login) bool { return l.Request != nil }
 // begin parks a new login for a browser. The start is cut to the second, because
 // an upstream's auth_time is: a proof of this very second must not look older.
 func (s *service) begin(ctx context.Context, browser string, l broker.Login) (broker.Login, error) {
+	if browser == "" {
+		return l, broker.CookiesBlocked // a HEAD: nobody is there to bind it to
+	}
 	now := s.Now().Truncate(time.Second)
 	l.ID, l.Browser, l.CreatedAt, l.ExpiresAt = broker.NewID(), browser, now, now.Add(broker.LoginLife)
 	if l.MaxAge != nil && *l.MaxAge <= 0 {

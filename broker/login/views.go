@@ -103,6 +103,6 @@ func (d *Door) account(w http.ResponseWriter, r *http.Request) error {
 		}
 		view.Methods = append(view.Methods, m)
 	}
-	d.pages.Show(w, d.Kit.WithLocale(r, a.Locale), http.StatusOK, "account", view)
+	d.pages.Show(w, r, http.StatusOK, "account", view)
 	return nil
 }
