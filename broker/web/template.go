@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"fmt"
-	"html"
 	"html/template"
 	"io/fs"
 	"net/http"
@@ -131,7 +130,8 @@ func writeAttr(b *strings.Builder, name string, v any) {
 		}
 	default:
 		if s := fmt.Sprint(v); s != "" {
-			b.WriteString(" " + name + `="` + html.EscapeString(s) + `"`)
+			// What was typed may be no UTF-8 or hold NUL, and no page may.
+			b.WriteString(" " + name + `="` + template.HTMLEscapeString(toValid(s)) + `"`)
 		}
 	}
 }
