@@ -12,7 +12,7 @@ var _ = register(Kind{
 	Fields: []Field{
 		{Key: keyIssuer, Label: "Issuer", Required: true, Check: checkADFSIssuer, Help: "https://{server}/adfs"},
 		fieldClientID, fieldSecret,
-		{Key: "scopes", Label: "Scopes", Default: "openid email profile allatclaims", Check: checkScopes,
+		{Key: "scopes", Label: "Scopes", Default: "openid email profile allatclaims", Free: true, Check: checkScopes,
 			Help: "allatclaims brings the address and the name into the ID token; grant it in the application group."},
 		fieldCA, fieldNetworks,
 	},

@@ -15,9 +15,9 @@ var (
 	fieldClientID = Field{Key: keyClientID, Label: "Client ID", Required: true, Check: checkToken}
 	fieldSecret   = Field{Key: keyClientSecret, Label: "Client secret", Required: true, Secret: true,
 		Help: "Two may be live at a time, so that a new one can be brought in before the old one expires."}
-	fieldCA = Field{Key: "ca_bundle", Label: "CA certificates", Long: true, Check: checkPEM,
+	fieldCA = Field{Key: "ca_bundle", Label: "CA certificates", Long: true, Free: true, Check: checkPEM,
 		Help: "PEM certificates trusted for this connection, beside the system's."}
-	fieldNetworks = Field{Key: "networks", Label: "Private networks", Check: checkNetworks,
+	fieldNetworks = Field{Key: "networks", Label: "Private networks", Free: true, Check: checkNetworks,
 		Help: "Private networks, such as 10.20.0.0/16, that this connection may reach. Nothing private is reachable otherwise."}
 )
 

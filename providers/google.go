@@ -14,7 +14,7 @@ var _ = register(Kind{
 	Name: "google", Label: "Google", Icon: "google",
 	Fields: []Field{
 		fieldClientID, fieldSecret,
-		{Key: "hosted_domain", Label: "Workspace domain", Check: checkDomain,
+		{Key: "hosted_domain", Label: "Workspace domain", Free: true, Check: checkDomain,
 			Help: "Only accounts of this Google Workspace domain may sign in; empty for every Google account."},
 		fieldOrigin("authority", "Issuer", googleIssuer),
 	},

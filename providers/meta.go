@@ -32,7 +32,7 @@ var _ = register(Kind{
 		{Key: keyClientID, Label: "App ID", Required: true, Check: checkDigits},
 		{Key: keyClientSecret, Label: "App secret", Required: true, Secret: true,
 			Help: "Turn on “Require App Secret”. Two may be live at a time."},
-		{Key: "version", Label: "Graph API version", Default: graphVersion, Check: checkVersion,
+		{Key: "version", Label: "Graph API version", Default: graphVersion, Free: true, Check: checkVersion,
 			Help: "A version lives about two years from its release. Look at Facebook's changelog once a year and raise it here before it expires."},
 		fieldOrigin("authority", "Dialog", facebookWeb), fieldOrigin("graph_url", "Graph API", facebookGraph),
 	},

@@ -37,7 +37,7 @@ var _ = register(Kind{
 			Help: "With organizations and common: the ids of the tenants whose people may sign in."},
 		{Key: "any_tenant", Label: "Any organization in the world", Flag: true, Default: "false",
 			Help: "With organizations and common: accept everybody with a Microsoft account."},
-		{Key: "allow_guests", Label: "Guests", Flag: true, Default: "false",
+		{Key: "allow_guests", Label: "Guests", Flag: true, Free: true, Default: "false",
 			Help: "Accept people who are guests in the tenant, whose home is elsewhere."},
 		fieldClientID, fieldSecret,
 		{Key: "cloud", Label: "Cloud", Default: "global", Options: []string{"global", "us", "china"}},

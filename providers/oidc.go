@@ -14,7 +14,7 @@ var _ = register(Kind{
 			Help: "Exactly as the provider spells it, with or without a slash at the end."},
 		fieldClientID,
 		{Key: keyClientSecret, Label: "Client secret", Secret: true, Help: "Empty for a public client, which PKCE alone protects."},
-		{Key: "scopes", Label: "Scopes", Default: "openid email profile", Check: checkScopes},
+		{Key: "scopes", Label: "Scopes", Default: "openid email profile", Free: true, Check: checkScopes},
 		fieldCA, fieldNetworks,
 	},
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {

@@ -37,6 +37,7 @@ type Field struct {
 	Secret           bool     // write-only
 	Flag             bool     // "true" or "false"
 	Long             bool     // several lines, such as a certificate
+	Free             bool     // may change while the connection is live: it does not say whom an identity means
 	Default          string   // what an empty value means
 	Options          []string // the only values, if any
 	// Check says what is wrong with a value that is there, or ""; nil accepts everything.
@@ -78,6 +79,17 @@ func Kinds() []Kind {
 func Find(name string) (Kind, bool) {
 	k, ok := kinds[name]
 	return k, ok
+}
+
+// Pinned names the settings of a kind that never change once a connection was live: those that say who its people are.
+func Pinned(kind string) []string {
+	var keys []string
+	for _, f := range kinds[kind].Fields {
+		if !f.Free {
+			keys = append(keys, f.Key)
+		}
+	}
+	return keys
 }
 
 const wellKnown = "/.well-known/openid-configuration"

@@ -52,12 +52,24 @@ func New(opts Options) *Set {
 }
 
 // Open answers the upstream of a connection at once, asking nobody. A changed UpdatedAt opens it anew. It answers
-// ConnectionDisabled for a disabled connection (SECURITY.md B17; a draft may be opened, to be tried) and
-// UpstreamMisconfigured for one with Problems. What it returns is a broker.Notifier where the kind is one.
+// UpstreamMisconfigured for a connection with Problems. What it returns is a broker.Notifier where the kind is one; of a
+// disabled connection it is nothing else, so that a person's wish to be forgotten is still heard, and Begin and
+// Finish answer ConnectionDisabled (SECURITY.md B17). A draft may be opened, to be tried.
 func (s *Set) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
-	if c.State == broker.Disabled {
-		return nil, broker.ConnectionDisabled
+	u, err := s.kept(c)
+	if err != nil || c.State != broker.Disabled {
+		return u, err
 	}
+	if n, ok := u.(broker.Notifier); ok {
+		return struct {
+			disabled
+			broker.Notifier
+		}{disabled{}, n}, nil
+	}
+	return disabled{}, nil
+}
+
+func (s *Set) kept(c broker.Connection) (broker.Upstream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o, ok := s.opened[c.ID]; ok && o.at.Equal(c.UpdatedAt) {
@@ -69,6 +81,17 @@ func (s *Set) Open(_ context.Context, c broker.Connection) (broker.Upstream, err
 	}
 	s.opened[c.ID] = opened{c.UpdatedAt, u}
 	return u, nil
+}
+
+// disabled is the upstream of a connection that signs nobody in.
+type disabled struct{}
+
+func (disabled) Begin(context.Context, broker.Trip) (broker.Departure, error) {
+	return broker.Departure{}, broker.ConnectionDisabled
+}
+
+func (disabled) Finish(context.Context, broker.Trip, url.Values) (broker.Claims, error) {
+	return broker.Claims{}, broker.ConnectionDisabled
 }
 
 func (s *Set) open(c broker.Connection) (broker.Upstream, error) {

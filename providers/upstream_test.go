@@ -1,7 +1,6 @@
 package providers
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -143,6 +142,9 @@ func TestB9_EndpointsThatMoveToAnotherHostNeedAnAdministrator(t *testing.T) {
 			r.idp.Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtDiscovery, doc[0], doc[1]) })
 			r.clock.advance(maxLife + time.Second)
 			r.comes("vera") // with the metadata that were accepted before
+			if m, err := unwrap(t, r.open()).meta.get(t.Context()); err != nil || strings.Contains(m.token+m.jwks, "evil") {
+				t.Errorf("metadata %+v, %v", m, err)
+			}
 			r.anew()
 			if _, err := r.login("vera"); err == nil {
 				t.Error("the saved connection did not accept the new endpoint")
@@ -233,20 +235,38 @@ func TestB15_AddressAndVerificationComeFromOneDocument(t *testing.T) {
 	}
 }
 
-func TestB17_ADisabledConnectionOpensNothing(t *testing.T) {
-	r := oidcRig(t)
-	trip, answer, err := r.depart("vera")
-	if err != nil {
-		t.Fatal(err)
+func TestB17_ADisabledConnectionSignsNobodyIn(t *testing.T) {
+	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindFacebook, fakeidp.KindGitHub} {
+		t.Run(kind, func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: kind}, nil)
+			person := r.idp.Personas()[0].Login
+			trip, answer, err := r.depart(person)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.conn.State = broker.Disabled // while the person is away
+			c, err := r.open().Finish(t.Context(), trip, answer)
+			refusal(t, c, err, broker.ConnectionDisabled)
+			if d, err := r.open().Begin(t.Context(), trip); d.URL != "" || broker.CodeOf(err) != broker.ConnectionDisabled {
+				t.Errorf("departure %q, %v", d.URL, err)
+			}
+			if n := r.idp.Calls(fakeidp.AtToken); n != 0 {
+				t.Error("the code was redeemed")
+			}
+			n, ok := r.open().(broker.Notifier)
+			if ok != (kind == fakeidp.KindFacebook) {
+				t.Fatalf("takes notices: %v", ok)
+			}
+			if ok { // somebody's wish to be forgotten is heard all the same
+				signed := r.idp.SignedRequest("42", r.clock.now())
+				if said, err := n.Notice(t.Context(), broker.NoticeDeletion, url.Values{"signed_request": {signed}}); err != nil || said.Subject != "42" {
+					t.Errorf("notice %+v, %v", said, err)
+				}
+			}
+			r.conn.State = broker.Draft
+			r.comes(person) // so that it can be tried before it goes live
+		})
 	}
-	_ = trip
-	_ = answer
-	r.conn.State = broker.Disabled
-	if _, err := r.set.Open(t.Context(), r.conn); !errors.Is(err, broker.ConnectionDisabled) {
-		t.Errorf("open: %v", err)
-	}
-	r.conn.State = broker.Draft
-	r.comes("vera") // so that it can be tried before it goes live
 }
 
 func TestAnAuthenticationThatIsTooOldIsRefusedOnlyWhereTheUpstreamSaysSo(t *testing.T) {

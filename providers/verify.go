@@ -172,14 +172,16 @@ func (s *signer) VerifySignature(ctx context.Context, raw string) ([]byte, error
 		s.err = err
 		return nil, err
 	}
-	for set != nil {
+	for range 2 {
 		for _, k := range set.candidates(s.kid, s.alg) {
 			if payload, err := jws.Verify(k.public); err == nil {
 				s.used, s.payload = k, payload
 				return payload, nil
 			}
 		}
-		set = s.keys.renew(ctx, set)
+		if set = s.keys.renew(ctx, set); set == nil {
+			break
+		}
 	}
 	return nil, errSignature
 }

@@ -83,6 +83,21 @@ func TestB5_AnUpstreamCannotTalkUsIntoAnotherAlgorithm(t *testing.T) {
 	}
 }
 
+func TestB5_AnAlgorithmThatTheUpstreamDidNotAnnounceIsRefused(t *testing.T) {
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindADFS}, nil) // RS256, with keys that name no use but that
+	r.idp.Misbehave(func(f *fakeidp.Fault) {
+		f.Rewrite(fakeidp.AtJWKS, func(b []byte) []byte { return []byte(strings.ReplaceAll(string(b), `"alg":"RS256",`, "")) })
+	})
+	r.comes("hana")
+	r.idp.Misbehave(func(f *fakeidp.Fault) {
+		f.Set(fakeidp.AtDiscovery, "id_token_signing_alg_values_supported", []string{"PS256", "none"})
+	})
+	r.anew()
+	r.refused("hana", broker.UpstreamRejected)
+	r.idp.Misbehave(func(f *fakeidp.Fault) { f.Alg = "PS256" })
+	r.comes("hana")
+}
+
 func TestB5_HeadersThatPlayTricksAreRefused(t *testing.T) {
 	r := oidcRig(t)
 	r.comes("vera")
