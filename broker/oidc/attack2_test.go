@@ -237,6 +237,9 @@ func TestA21_EveryTruncationAndEditIsInactive(t *testing.T) {
 			}
 			forged = append(forged, token[:i], token[:i]+token[i+1:], token[:i]+string(edit)+token[i+1:])
 		}
+		for _, last := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
+			forged = append(forged, token[:len(token)-1]+string(last))
+		}
 		forged = append(forged, token+"A", token+"=", token+"\n", " "+token, token+"\r\n", strings.ToUpper(token), token+"."+token)
 		for _, f := range forged {
 			if f == token {

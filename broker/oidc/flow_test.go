@@ -208,8 +208,15 @@ func TestUserinfoAnswersWhatTheScopesAllow(t *testing.T) {
 	h.wants(h.send(both), http.StatusBadRequest, "invalid_request")
 	h.wants(h.userinfo(h.signIn("scope", "photos").text("access_token")), http.StatusForbidden, "insufficient_scope")
 	h.wants(h.userinfo(token+"x"), http.StatusUnauthorized, "invalid_token")
-	h.clock.add(broker.AccessLife)
+	offline, machine := h.signIn(), h.token("grant_type", grantClient)
+	h.clock.add(broker.AccessLife - time.Second)
+	h.wants(h.userinfo(offline.text("access_token")), http.StatusOK, "")
+	h.clock.add(time.Second)
 	h.wants(h.userinfo(token), http.StatusUnauthorized, "invalid_token")
+	h.wants(h.userinfo(offline.text("access_token")), http.StatusUnauthorized, "invalid_token")
+	if h.active(offline.text("access_token")) || h.active(machine.text("access_token")) || !h.active(offline.text("refresh_token")) {
+		t.Error("an access token outlives ten minutes, or a refresh token does not")
+	}
 }
 
 func TestClientCredentialsHaveNoPerson(t *testing.T) {

@@ -405,7 +405,7 @@ func TestTheTokenEndpointSpeaksJSONAlsoWhenItRefuses(t *testing.T) {
 		"nothing":       body(form, ""),
 		"a broken form": body(form, "grant_type=%zz"),
 		"in the URL": func() *http.Request {
-			r := newRequest(http.MethodPost, "/token?grant_type=client_credentials", nil)
+			r := newRequest(http.MethodPost, "/token?scope=photos", url.Values{"grant_type": {grantClient}})
 			r.SetBasicAuth("app", h.secret)
 			return r
 		}(),

@@ -62,11 +62,8 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	switch code := broker.CodeOf(err); {
 	case err == nil:
 		return r, nil
-	case code == broker.TokenReused:
-		u.why = code
-		return r, fosite.ErrInactiveToken // fosite revokes the family
 	case code.Meaning().Status < 500:
-		u.why = code
+		u.why = code // Door.refuse ends the family where this is TokenReused
 		return nil, fosite.ErrNotFound
 	default:
 		return nil, err
@@ -86,9 +83,8 @@ func (s *store) RotateRefreshToken(ctx context.Context, _, _ string) error {
 	return nil
 }
 
-// RevokeRefreshToken has nothing to note: Door.refuse ends the family whose token
-// came twice, with its event.
-func (s *store) RevokeRefreshToken(context.Context, string) error { return nil }
+// RevokeRefreshToken is not asked: Door.refuse ends families.
+func (s *store) RevokeRefreshToken(context.Context, string) error { return errNotOurs }
 
-// RevokeAccessToken has nothing to add: with their family, its access tokens are dead.
-func (s *store) RevokeAccessToken(context.Context, string) error { return nil }
+// RevokeAccessToken is not asked either.
+func (s *store) RevokeAccessToken(context.Context, string) error { return errNotOurs }
