@@ -14,10 +14,18 @@ import (
 // and what was single-use would be there again.
 var errInTransaction = errors.New("storage: Take, Swap and Count have no place inside a transaction")
 
+// alone marks a fleeting write outside of transactions.
+func (d *DB) alone(ctx context.Context) context.Context {
+	if d.postgres || d.InTransaction(ctx) {
+		return ctx
+	}
+	return forgettable(ctx)
+}
+
 // Put implements broker.Fleeting. It joins the transaction in ctx. What has
 // expired is as good as collected, here and below.
 func (d *DB) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
-	return ifNone(broker.Conflict)(d.exec(ctx, `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 0, ?)
+	return ifNone(broker.Conflict)(d.exec(d.alone(ctx), `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 0, ?)
 		ON CONFLICT (shelf, key) DO UPDATE SET value = excluded.value, n = 0, expires_at = excluded.expires_at
 		WHERE fleeting.expires_at <= ?`, shelf, key, filled(v), micros(expires), micros(d.now())))
 }
@@ -37,7 +45,7 @@ func (d *DB) Take(ctx context.Context, shelf, key string) ([]byte, error) {
 		return nil, errInTransaction
 	}
 	var rows []valueRow
-	err := d.write(ctx, func(q *gorm.DB) error {
+	err := d.write(d.alone(ctx), func(q *gorm.DB) error {
 		rows = nil
 		// Into a list, so that the rows are read to their end: SQLite commits there.
 		return q.Raw(`DELETE FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ? RETURNING value`,
@@ -57,7 +65,7 @@ func (d *DB) Swap(ctx context.Context, shelf, key string, old, v []byte) error {
 	if d.InTransaction(ctx) {
 		return errInTransaction
 	}
-	rows, err := d.exec(ctx, `UPDATE fleeting SET value = ? WHERE shelf = ? AND key = ? AND value = ? AND expires_at > ?`,
+	rows, err := d.exec(d.alone(ctx), `UPDATE fleeting SET value = ? WHERE shelf = ? AND key = ? AND value = ? AND expires_at > ?`,
 		filled(v), shelf, key, filled(old), micros(d.now()))
 	switch {
 	case errors.Is(err, errText):
@@ -78,7 +86,7 @@ func (d *DB) Count(ctx context.Context, shelf, key string, expires time.Time) (i
 	}
 	var rows []struct{ N int64 }
 	now := micros(d.now())
-	err := d.write(ctx, func(q *gorm.DB) error {
+	err := d.write(d.alone(ctx), func(q *gorm.DB) error {
 		rows = nil
 		return q.Raw(`INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 1, ?)
 			ON CONFLICT (shelf, key) DO UPDATE SET

@@ -23,7 +23,7 @@ func (s statements) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(errors.New("storage: the SQLite driver has changed"), c.Close())
 	}
-	return &keeping{conn: full, kept: map[string]driver.Stmt{}}, nil
+	return &keeping{conn: full, kept: map[string]driver.Stmt{}, full: true}, nil
 }
 
 // conn is what the driver's connections can do.
@@ -39,6 +39,7 @@ type conn interface {
 type keeping struct {
 	conn
 	kept map[string]driver.Stmt
+	full bool // PRAGMA synchronous is FULL, as it was opened
 }
 
 // keepAtMost bounds the statements of a connection; we have about a hundred.
@@ -69,8 +70,47 @@ func (k *keeping) QueryContext(ctx context.Context, query string, args []driver.
 	return &keptRows{rows, func() { k.keep(query, s) }}, nil
 }
 
+type forgettableKey struct{}
+
+// forgettable marks a statement of its own whose effect a power cut may undo: it
+// waits for no disk. A transaction always does.
+func forgettable(ctx context.Context) context.Context {
+	return context.WithValue(ctx, forgettableKey{}, true)
+}
+
+func (k *keeping) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	if err := k.synchronous(ctx, true); err != nil {
+		return nil, err
+	}
+	return k.conn.BeginTx(ctx, o)
+}
+
+func (k *keeping) synchronous(ctx context.Context, full bool) error {
+	if k.full == full {
+		return nil
+	}
+	query := `PRAGMA synchronous = NORMAL`
+	if full {
+		query = `PRAGMA synchronous = FULL`
+	}
+	// Never kept: SQLite carries it out when it is prepared.
+	s, err := k.PrepareContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if _, err := s.(driver.StmtExecContext).ExecContext(ctx, nil); err != nil {
+		return err
+	}
+	k.full = full
+	return nil
+}
+
 // take lends a statement: while its rows are open, the same query gets another.
 func (k *keeping) take(ctx context.Context, query string, args []driver.NamedValue) (driver.Stmt, error) {
+	if err := k.synchronous(ctx, ctx.Value(forgettableKey{}) == nil); err != nil {
+		return nil, err
+	}
 	for _, a := range args {
 		if t, ok := a.Value.(string); ok && !storable(t) {
 			return nil, errText
