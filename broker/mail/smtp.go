@@ -22,7 +22,7 @@ type SMTP struct {
 	Password broker.Secret
 	Implicit bool         // TLS from the start, usually port 465
 	From     mail.Address // what receivers see
-	RootCAs  *tls.Config  // nil: the system's
+	TLS      *tls.Config  // nil: the system's trust
 }
 
 // Send implements Transport.
@@ -43,8 +43,8 @@ func (s *SMTP) Send(ctx context.Context, m broker.Mail) error {
 
 func (s *SMTP) options() []gomail.Option {
 	o := []gomail.Option{gomail.WithPort(s.Port), gomail.WithTimeout(patience)}
-	if s.RootCAs != nil {
-		o = append(o, gomail.WithTLSConfig(s.RootCAs))
+	if s.TLS != nil {
+		o = append(o, gomail.WithTLSConfig(s.TLS))
 	}
 	switch {
 	case s.Implicit:
