@@ -127,11 +127,17 @@ func (k *Kit) page(r *http.Request, view any) Page {
 	return p
 }
 
-// languages are the links of the footer; none where this page cannot be asked for again.
+// languages are the links of the footer; none where this page cannot be asked for
+// again, such as the answer of an upstream, which is good for one time.
 func (k *Kit) languages(r *http.Request, current string) []Language {
 	at := self(r)
 	if at == nil {
 		return nil
+	}
+	for _, once := range []string{"code", "handle", "error", "token", "SAMLResponse"} {
+		if at.Query().Has(once) {
+			return nil
+		}
 	}
 	var links []Language
 	for _, code := range k.Texts.Languages() {
