@@ -209,14 +209,18 @@ func (d *Door) code(ctx context.Context, q *request, s broker.Session) (string, 
 
 // tellApp sends an OAuth error to the app (RFC 6749 §4.1.2.1).
 func (d *Door) tellApp(w http.ResponseWriter, r *http.Request, q *request, err error) error {
-	params := url.Values{"error": {"server_error"}}
+	params, counted := url.Values{"error": {"server_error"}}, broker.RequestInvalid
 	if spoken, ok := errors.AsType[*fosite.RFC6749Error](err); ok {
 		params.Set("error", spoken.ErrorField)
 		params.Set("error_description", printable(spoken.GetDescription()))
-	} else if code := broker.CodeOf(err); code.Meaning().OAuth != "" {
-		params.Set("error", code.Meaning().OAuth)
-		params.Set("error_description", string(code))
+	} else {
+		counted = broker.CodeOf(err)
+		if name := counted.Meaning().OAuth; name != "" {
+			params.Set("error", name)
+			params.Set("error_description", string(counted))
+		}
 	}
+	d.kit.Count(counted)
 	d.log.InfoContext(r.Context(), "authorization refused", "error", params.Get("error"), "client", q.client.ID, "err", causes(err))
 	d.answer(w, r, q, params)
 	return nil

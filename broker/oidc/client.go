@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/ory/fosite"
@@ -57,6 +58,11 @@ func NewClientSecret(ring *seal.Keyring, clientID string) (secret broker.Secret,
 // of it, so a hash that is copied to another client is worth nothing.
 func HashSecret(ring *seal.Keyring, clientID, secret string) string {
 	return ring.Hash(purposeSecret, []byte(clientID+"\x00"+secret))
+}
+
+// SameSecret tells whether HashSecret made the hash of this secret, under any key that is still held.
+func SameSecret(ring *seal.Keyring, clientID, secret, hash string) bool {
+	return ring.Same(hash, purposeSecret, []byte(clientID+"\x00"+secret))
 }
 
 // credentials are what a client showed at a token endpoint.
@@ -117,8 +123,14 @@ func (d *Door) authenticate(ctx context.Context, r *http.Request, form url.Value
 	if u, err := unitOf(ctx); err == nil {
 		u.client = c
 	}
-	if grant := form.Get("grant_type"); grant != "" && !c.May(grant) {
+	grant := form.Get("grant_type")
+	if grant != "" && !c.May(grant) {
 		return nil, fosite.ErrUnauthorizedClient.WithHint("The client is not registered for this grant type.")
+	}
+	for s := range strings.FieldsSeq(form.Get("scope")) {
+		if grant == grantClient && !slices.Contains(c.Scopes, s) { // fosite would repeat what was sent
+			return nil, fosite.ErrInvalidScope.WithHint("The client is not registered for this scope.")
+		}
 	}
 	return &app{Client: c}, nil
 }
@@ -133,9 +145,9 @@ func (d *Door) proves(c broker.Client, shown credentials) bool {
 	if len(hashes) == 0 {
 		hashes = []string{d.noSecret}
 	}
-	value, match := []byte(shown.id+"\x00"+shown.secret), false
+	match := false
 	for _, h := range hashes {
-		if d.ring.Same(h, purposeSecret, value) {
+		if SameSecret(d.ring, shown.id, shown.secret, h) {
 			match = true
 		}
 	}

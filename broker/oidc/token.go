@@ -145,6 +145,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error
 			d.log.ErrorContext(ctx, "the refusal is not in the audit log", "err", err)
 		}
 	}
+	d.kit.Count(code)
 	d.logRefusal(r, answer, code, err)
 	if u.client.ID != "" {
 		d.allowOrigin(w, r, u.client)

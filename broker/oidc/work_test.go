@@ -1,0 +1,83 @@
+package oidc
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// counted counts what goes to storage.
+type counted struct {
+	broker.Families
+	broker.Fleeting
+	broker.Journal
+	n atomic.Int64
+}
+
+func (c *counted) Family(ctx context.Context, id string) (broker.Family, broker.Account, error) {
+	c.n.Add(1)
+	return c.Families.Family(ctx, id)
+}
+
+func (c *counted) BeginFamily(ctx context.Context, f broker.Family) error {
+	c.n.Add(1)
+	return c.Families.BeginFamily(ctx, f)
+}
+
+func (c *counted) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
+	c.n.Add(1)
+	return c.Families.Rotate(ctx, id, from, at)
+}
+
+func (c *counted) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
+	c.n.Add(1)
+	return c.Fleeting.Put(ctx, shelf, key, v, expires)
+}
+
+func (c *counted) Get(ctx context.Context, shelf, key string) ([]byte, error) {
+	c.n.Add(1)
+	return c.Fleeting.Get(ctx, shelf, key)
+}
+
+func (c *counted) Record(ctx context.Context, e ...broker.Event) error {
+	c.n.Add(1)
+	return c.Journal.Record(ctx, e...)
+}
+
+// The checks assert work, not time (DESIGN.md §11): each figure is one way to storage.
+func TestARequestAsksStorageNoMoreOftenThanItMust(t *testing.T) {
+	c := &counted{}
+	h := newHouseWith(t, ports{
+		families: func(f broker.Families) broker.Families { c.Families = f; return c },
+		fleeting: func(f broker.Fleeting) broker.Fleeting { c.Fleeting = f; return c },
+		journal:  func(j broker.Journal) broker.Journal { c.Journal = j; return c },
+	})
+	b := h.browser()
+	b.code(ask())
+	var got answer
+	var code string
+	for _, step := range []struct {
+		name string
+		do   func()
+		want int64
+	}{
+		{"a code from a session: the code", func() { code = b.code(ask()) }, 1},
+		{"its redemption: the code, the family, the account, the event", func() { got = h.redeem(code) }, 4},
+		{"userinfo: family and account", func() { h.wants(h.userinfo(got.text("access_token")), http.StatusOK, "") }, 1},
+		{"introspection: family and account", func() { h.active(got.text("access_token")) }, 1},
+		{"a refresh: family and account, the rotation, the event", func() { got = h.refresh(got.text("refresh_token")) }, 3},
+		{"client_credentials: the event", func() { h.token("grant_type", grantClient) }, 1},
+		{"a token that is none: nothing", func() { h.userinfo(got.text("access_token") + "x") }, 0},
+		{"a refresh token that is none: nothing but the event", func() { h.refresh(got.text("refresh_token") + "x") }, 1},
+	} {
+		c.n.Store(0)
+		step.do()
+		if n := c.n.Load(); n != step.want {
+			t.Errorf("%s: %d, want %d", step.name, n, step.want)
+		}
+	}
+}
