@@ -195,7 +195,7 @@ export function request(demo, client, redirectURI, extra = {}) {
   return { url: `${demo.issuer}/authorize?${query}`, state, verifier, redirectURI, client }
 }
 
-/** Redeems a code and returns the token endpoint's answer with the ID token's claims. */
+/** Redeems a code: the token endpoint's answer, with the ID token's claims and what userinfo says. */
 export async function redeem(demo, { client, redirectURI, verifier }, code) {
   const body = new URLSearchParams({ grant_type: 'authorization_code', code, redirect_uri: redirectURI, code_verifier: verifier })
   const headers = {}
@@ -203,6 +203,9 @@ export async function redeem(demo, { client, redirectURI, verifier }, code) {
   else headers.authorization = 'Basic ' + Buffer.from(`${encodeURIComponent(client.client_id)}:${encodeURIComponent(client.client_secret)}`).toString('base64')
   const res = await fetch(demo.issuer + '/token', { method: 'POST', body, headers })
   const answer = await res.json()
-  if (answer.id_token) answer.claims = JSON.parse(Buffer.from(answer.id_token.split('.')[1], 'base64url'))
+  if (answer.id_token) {
+    answer.claims = JSON.parse(Buffer.from(answer.id_token.split('.')[1], 'base64url'))
+    answer.userinfo = await (await fetch(demo.issuer + '/userinfo', { headers: { authorization: 'Bearer ' + answer.access_token } })).json()
+  }
   return { status: res.status, ...answer }
 }

@@ -23,7 +23,7 @@ for (const js of [false, true]) {
     assert.equal(answer.iss, demo.issuer)
     const tokens = await redeem(demo, ask, answer.code)
     assert.equal(tokens.status, 200, JSON.stringify(tokens))
-    assert.equal(tokens.claims.email, demo.account.email)
+    assert.equal(tokens.userinfo.email, demo.account.email)
     assert.deepEqual(log.complaints, [])
     assert.equal(back.answers().length, 1)
   })
@@ -40,12 +40,9 @@ for (const js of [false, true]) {
     await until(() => third.calls.length > 0)
     for (const call of [...back.calls, ...third.calls]) assert.equal(call.headers.referer, undefined, 'the app sees a Referer')
     const posts = log.requests.filter((r) => r.method === 'POST').length
-    await page.goBack()
-    await page.waitForLoadState()
+    const shown = await page.goBack()
+    assert.ok(shown.status() < 400, 'going back ends on a refusal')
     assert.equal(log.requests.filter((r) => r.method === 'POST').length, posts, 'going back posted again')
-    // A finished login leads its own browser on to the app again; a form it left open is fine as well.
-    await until(async () => page.url().startsWith(third.origin) || /Sign in|password/i.test(await h1(page).textContent({ timeout: 500 })),
-      { seconds: 5, about: 'a page that is no dead end' })
     assert.deepEqual(log.complaints, [])
   })
 
@@ -63,17 +60,14 @@ for (const js of [false, true]) {
     await identify(c, demo.account.email)
     await passwordField(c).waitFor()
 
-    await typePassword(a, demo.account.password)
-    assert.equal((await arrive(a, back, 1)).state, ask.state)
-    await typePassword(b, demo.account.password)
-    const second = await arrive(b, back, 2)
-    assert.equal(second.state, ask.state)
-    assert.equal(second.error, undefined)
-    await typePassword(c, demo.account.password)
-    const third = await arrive(c, back, 3)
-    assert.equal(third.state, other.state)
-    assert.equal((await redeem(demo, other, third.code)).status, 200)
-    assert.equal((await redeem(demo, ask, second.code)).status, 200)
+    // Each app redeems at once; a later sign-in of the same browser replaces its session.
+    for (const [n, tab, wanted] of [[1, a, ask], [2, b, ask], [3, c, other]]) {
+      await typePassword(tab, demo.account.password)
+      const answer = await arrive(tab, back, n)
+      assert.equal(answer.state, wanted.state)
+      const tokens = await redeem(demo, wanted, answer.code)
+      assert.equal(tokens.status, 200, `tab ${n}: ${JSON.stringify(tokens)}`)
+    }
   })
 }
 
@@ -125,9 +119,12 @@ test('ac_32 two clicks on Link and sign in link once', async (t) => {
   await passwordField(page).fill(demo.account.password)
   await twice(page, 'Link and sign in')
   const tokens = await redeem(demo, ask, (await arrive(page, back)).code)
-  assert.equal(tokens.claims.email, demo.account.email)
-  const linked = (await demo.mails(demo.account.email)).filter((m) => /sign-in method|linked|Google/i.test(m.subject))
-  assert.equal(linked.length, 1, 'one mail tells of one link')
+  assert.equal(tokens.userinfo.email, demo.account.email)
+  const told = await until(async () => {
+    const all = await demo.mails(demo.account.email)
+    return all.length > 0 && all
+  }, { about: 'the mail that tells of the link' })
+  assert.equal(told.length, 1)
 })
 
 test('ac_32 two clicks on Confirm account take a mailed code once', async (t) => {
@@ -139,7 +136,7 @@ test('ac_32 two clicks on Confirm account take a mailed code once', async (t) =>
   await page.locator('input[autocomplete="one-time-code"]').fill(await demo.mailedCode(persona.email))
   await twice(page, 'Confirm account')
   await button(page, 'Create account').click()
-  assert.equal((await redeem(demo, ask, (await arrive(page, back)).code)).claims.email, persona.email)
+  assert.equal((await redeem(demo, ask, (await arrive(page, back)).code)).userinfo.email, persona.email)
 })
 
 test('ac_47 signing out asks where nothing proves who wants it, and never follows a stranger’s address', async (t) => {
