@@ -34,12 +34,15 @@ type town struct {
 	ctx context.Context
 }
 
-func newTown(t *testing.T, more ...string) *town {
+func newTown(t *testing.T, more ...string) *town { return newTownHeard(t, io.Discard, more...) }
+
+// newTownHeard is newTown with its log, at debug level.
+func newTownHeard(t *testing.T, log io.Writer, more ...string) *town {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &clock{at: time.Now().Truncate(time.Second)}
 	d := &demo{data: t.TempDir(), now: c.now, more: strings.Join(more, "\n")}
-	listener, err := d.open(ctx, "localhost:0", slog.New(slog.NewJSONHandler(io.Discard, nil)))
+	listener, err := d.open(ctx, "localhost:0", newLog(log, slog.LevelDebug))
 	if err != nil {
 		t.Fatal(err)
 	}

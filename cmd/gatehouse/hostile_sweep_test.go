@@ -1,0 +1,166 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+)
+
+const (
+	thirdCallback = "https://third.example.test/callback"
+	hostVerifier  = "a-verifier-of-forty-three-characters-or-more-0123456789"
+)
+
+// addThird registers an app that must ask for consent.
+func (s *siege) addThird(t *testing.T) (secret string) {
+	t.Helper()
+	now := s.h.now()
+	secret = broker.NewToken()
+	err := s.h.addClient(s.ctx, broker.Client{ID: "third", Name: "Third <b>&\"Party\"</b>", AuthMethod: "client_secret_post", IDTokenAlg: "ES256",
+		RedirectURIs: []string{thirdCallback}, GrantTypes: []string{"authorization_code", "refresh_token"},
+		Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: now, UpdatedAt: now}, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+// asking is a flawless authorization request of the sample app, with changes; a
+// value of "-" takes a parameter away.
+func (s *siege) asking(changes ...string) url.Values {
+	sum := sha256.Sum256([]byte(hostVerifier))
+	q := url.Values{"response_type": {"code"}, "client_id": {"courts-booking"}, "redirect_uri": {s.file.App + "/callback"},
+		"scope": {"openid profile email offline_access"}, "state": {"a-state"}, "nonce": {"a-nonce"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}}
+	for i := 0; i+1 < len(changes); i += 2 {
+		if q.Set(changes[i], changes[i+1]); changes[i+1] == "-" {
+			q.Del(changes[i])
+		}
+	}
+	return q
+}
+
+// insider is a browser with everything that a stranger may hope to reach: a
+// session, a login that is open, and a request that waits for consent.
+type insider struct {
+	*browser
+	login, consent string
+}
+
+func (s *siege) insider(t *testing.T) insider {
+	t.Helper()
+	b := s.signedIn(t, "ben@example.test")
+	in := insider{browser: b}
+	in.consent = s.hop(t, b, "/authorize?"+s.asking("client_id", "third", "redirect_uri", thirdCallback).Encode())
+	in.login = s.hop(t, b, "/authorize?"+s.asking("prompt", "login").Encode())
+	if !strings.HasPrefix(in.consent, "/consent/") || !strings.HasPrefix(in.login, "/login/") {
+		t.Fatalf("the insider stands at %+v", in)
+	}
+	return in
+}
+
+func (s *siege) signedIn(t *testing.T, email string) *browser {
+	t.Helper()
+	b := newBrowser(t)
+	b.open(s.file.App + "/login")
+	b.press("Continue", "email", email)
+	b.press("Sign in", "password", demoPassword)
+	b.sees("Signed in as " + map[string]string{"ben@example.test": "Ben Carter", "ana@example.test": "Ana Silva"}[email])
+	return b
+}
+
+// hop makes one GET and answers where it leads, without following.
+func (s *siege) hop(t *testing.T, b *browser, path string) string {
+	t.Helper()
+	p := b.send(s.request(t, http.MethodGet, path, nil))
+	return p.header.Get("Location")
+}
+
+// path fills in a pattern.
+func (in insider) path(pattern string) string {
+	_, path, _ := strings.Cut(pattern, " ")
+	id := strings.TrimPrefix(in.login, "/login/")
+	if strings.HasPrefix(path, "/consent/") {
+		id = strings.TrimPrefix(in.consent, "/consent/")
+	}
+	connection := "google"
+	if strings.HasSuffix(path, "/deauthorize") || strings.HasSuffix(path, "/data-deletion") {
+		connection = "facebook"
+	}
+	return strings.NewReplacer("{id}", id, "{connection}", connection, "{code}", "NOSUCHCODE", "{name}", "app.css").Replace(path)
+}
+
+func TestA15_A24_E17_H1_EveryRouteWithstandsEveryParameter(t *testing.T) {
+	s := newSiege(t)
+	s.addThird(t)
+	in := s.insider(t)
+	routes, names := mountedRoutes(t), readParameters(t)
+	for _, route := range routes {
+		method, _, _ := strings.Cut(route, " ")
+		for _, p := range payloads() {
+			all := url.Values{}
+			for _, name := range names {
+				all.Set(name, p.value)
+			}
+			s.send(t, route+" all "+p.name, s.request(t, method, in.path(route), all))
+			s.send(t, route+" all "+p.name+", signed in", in.as(s.request(t, method, in.path(route), all)))
+			one := url.Values{names[len(p.name)%len(names)]: {p.value, "again"}, "x[]": {p.value}, "x[y][z]": {p.value}, p.value: {"x"}}
+			s.send(t, route+" arrays "+p.name, in.as(s.request(t, method, in.path(route), one)))
+		}
+		for _, broken := range []string{"%", "%zz", "a=%", "a=%u0041", "a;b", "&&&===", "%00=%00", "\xff=\xff", strings.Repeat("a=&", 101)} {
+			s.send(t, route+" broken "+broken[:min(len(broken), 9)], in.as(s.raw(t, method, in.path(route), broken)))
+		}
+		if strings.Contains(route, "{") {
+			s.paths(t, route)
+		}
+	}
+	s.everyRouteWasReached(t, routes)
+	t.Logf("%d requests to %d routes", s.sent, len(routes))
+}
+
+// paths puts each payload where a route takes an id.
+func (s *siege) paths(t *testing.T, route string) {
+	t.Helper()
+	method, path, _ := strings.Cut(route, " ")
+	stranger := newBrowser(t)
+	for _, p := range payloads() {
+		if p.value == "" || p.name == "long" && len(p.value) > 30<<10 {
+			continue
+		}
+		var filled strings.Builder
+		for i, part := range strings.Split(path, "/")[1:] {
+			if strings.HasPrefix(part, "{") {
+				part = url.PathEscape(p.value)
+			}
+			fmt.Fprintf(&filled, "%s%s", map[bool]string{true: "", false: "/"}[i < 0], part)
+		}
+		s.send(t, route+" path "+p.name, stranger.as(s.request(t, method, filled.String(), nil)))
+	}
+}
+
+// everyRouteWasReached reads the access log: each pattern of the router was hit,
+// and there is none that the source did not tell of.
+func (s *siege) everyRouteWasReached(t *testing.T, routes []string) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, line := range s.records(t) {
+		if r, _ := line["route"].(string); r != "" {
+			seen[r] = true
+		}
+	}
+	for _, r := range routes {
+		if !seen[r] {
+			t.Errorf("no request reached %s", r)
+		}
+		delete(seen, r)
+	}
+	for r := range seen {
+		t.Errorf("%s is served and was not read from the source", r)
+	}
+}
