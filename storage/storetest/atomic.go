@@ -10,7 +10,7 @@ import (
 )
 
 func atomicTests() []test {
-	return []test{
+	return append(refusalTests(), []test{
 		{"H6: a roll-back undoes everything, what is fleeting, queued and recorded included", func(t *testing.T, b Backend) {
 			stop := errors.New("stop")
 			w := everything(t, b)
@@ -45,6 +45,11 @@ func atomicTests() []test {
 			same(t, w.stands(t, b), [7]bool{})
 		}},
 		{"a nested transaction joins: it is undone with the outer one, and undoes it", nested},
+	}...)
+}
+
+func refusalTests() []test {
+	return []test{
 		{"a refusal inside undoes nothing by itself", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			fresh := broker.Account{ID: broker.NewID(), Email: broker.NewID()}

@@ -8,7 +8,7 @@ import (
 )
 
 func connectionTests() []test {
-	return []test{
+	return append(liveConnectionTests(), []test{
 		{"a connection comes back as it was put, its secrets too", func(t *testing.T, b Backend) {
 			c := connection(t, b)
 			same(t, got(b.Connections.Connection(within(t), c.ID))(t), c)
@@ -34,6 +34,11 @@ func connectionTests() []test {
 			_, err := b.Connections.Connection(within(t), c.ID)
 			answers(t, err, broker.NotFound)
 		}},
+	}...)
+}
+
+func liveConnectionTests() []test {
+	return []test{
 		{"a connection that was live never points elsewhere, not by a detour either", func(t *testing.T, b Backend) {
 			for _, state := range []broker.ConnectionState{broker.Live, broker.Disabled, broker.Draft} {
 				c := connection(t, b)

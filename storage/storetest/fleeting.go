@@ -16,10 +16,18 @@ import (
 // clock of its own.
 func Fleeting(t *testing.T, open func(t *testing.T) broker.Fleeting) {
 	f := open(t)
-	for _, c := range []struct {
-		name string
-		run  func(t *testing.T, f broker.Fleeting)
-	}{
+	for _, c := range append(fleetingTests(), fleetingRaces()...) {
+		t.Run(c.name, func(t *testing.T) { c.run(t, f) })
+	}
+}
+
+type fleetingTest struct {
+	name string
+	run  func(t *testing.T, f broker.Fleeting)
+}
+
+func fleetingTests() []fleetingTest {
+	return []fleetingTest{
 		{"a value comes back as it was put, whatever its bytes", func(t *testing.T, f broker.Fleeting) {
 			for _, v := range [][]byte{[]byte("ż"), {}, {0, 0xff, 0}, bytes.Repeat([]byte("x"), 100_000)} {
 				key := broker.NewID()
@@ -71,6 +79,11 @@ func Fleeting(t *testing.T, open func(t *testing.T) broker.Fleeting) {
 			}
 		}},
 		{"what has expired may be put anew, and a swap does not prolong it", expiring},
+	}
+}
+
+func fleetingRaces() []fleetingTest {
+	return []fleetingTest{
 		{"I4: of many who take at once, one gets the value", func(t *testing.T, f broker.Fleeting) {
 			for range 10 {
 				key := broker.NewID()
@@ -98,8 +111,6 @@ func Fleeting(t *testing.T, open func(t *testing.T) broker.Fleeting) {
 			_, err = f.Get(within(t), "shelf", key)
 			answers(t, err, broker.NotFound)
 		}},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, f) })
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 func identityTests() []test {
-	return []test{
+	return append(linkedTests(), []test{
 		{"an identity comes back with its account", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			i := identity(t, b, a)
@@ -46,6 +46,11 @@ func identityTests() []test {
 			lost.Connection = "nowhere"
 			answers(t, b.Identities.Link(within(t), lost), broker.NotFound)
 		}},
+	}...)
+}
+
+func linkedTests() []test {
+	return []test{
 		{"the identities of an account are its own", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			first, second := identity(t, b, a), identity(t, b, a)

@@ -14,7 +14,7 @@ import (
 const crowd = 50
 
 func raceTests() []test {
-	return []test{
+	return append(connectionRaceTests(), []test{
 		{"A5: of many who redeem one code at once, one gets a family", func(t *testing.T, b Backend) {
 			for range 10 {
 				f := newFamily(account(t, b))
@@ -59,11 +59,27 @@ func raceTests() []test {
 			a.AuthEpoch++
 			oneWinner(t, race(20, func(int) error { return b.Accounts.ChangeAccount(within(t), a, 3) }), broker.Conflict)
 		}},
+	}...)
+}
+
+func connectionRaceTests() []test {
+	return []test{
 		{"of many who create one connection at once, nobody moves it", func(t *testing.T, b Backend) {
 			id := "c-" + broker.NewID()
 			oneWinner(t, race(20, func(int) error {
 				return b.Connections.PutConnection(within(t), broker.Connection{ID: id, State: broker.Live, Issuer: broker.NewID()})
 			}), broker.Conflict)
+		}},
+		{"of many who take one draft live at once, each elsewhere, one does", func(t *testing.T, b Backend) {
+			for range 5 {
+				c := broker.Connection{ID: "c-" + broker.NewID(), State: broker.Draft}
+				ok(t, b.Connections.PutConnection(within(t), c))
+				oneWinner(t, race(20, func(int) error {
+					live := c
+					live.State, live.Issuer = broker.Live, broker.NewID()
+					return b.Connections.PutConnection(within(t), live)
+				}), broker.Conflict)
+			}
 		}},
 		{"a connection is not deleted under an identity that is being linked", func(t *testing.T, b Backend) {
 			a := account(t, b)

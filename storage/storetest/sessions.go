@@ -8,7 +8,7 @@ import (
 )
 
 func sessionTests() []test {
-	return []test{
+	return append(sessionLifeTests(), []test{
 		{"a session comes back with its account, by any of the hashes", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			s, hash := session(t, b, a, authn(a))
@@ -40,6 +40,11 @@ func sessionTests() []test {
 			ok(t, b.Sessions.CreateSession(within(t), broker.NewID(), s))
 			same(t, got(b.Sessions.SessionByID(within(t), s.ID))(t).UserAgent, "Br\uFFFDwser\uFFFD")
 		}},
+	}...)
+}
+
+func sessionLifeTests() []test {
+	return []test{
 		{"I5: no session is born of a disabled, unknown or changed account", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			for _, epoch := range []int64{2, 4} {
