@@ -151,9 +151,13 @@ func (f *meta) inspect(ctx context.Context, g grant, id string) ([]string, error
 
 // call asks the Graph API.
 func (f *meta) call(ctx context.Context, path string, query url.Values, bearer string) (document, error) {
-	status, body, _, err := f.env.ask(ctx, "facebook: "+path, f.graph+"/"+path+"?"+query.Encode(), bearer, maxProfile)
+	status, body, header, err := f.env.ask(ctx, "facebook: "+path, f.graph+"/"+path+"?"+query.Encode(), bearer, maxProfile)
 	if err != nil {
 		return nil, err
+	}
+	// Facebook answers calls to a retired version with another one, and says so only here.
+	if served := header.Get("Facebook-Api-Version"); served != "" && !strings.HasSuffix(f.graph, "/"+served) {
+		f.env.Log.WarnContext(ctx, "the configured Graph API version has expired", "served", oneLine(served))
 	}
 	d, err := parseDocument(body, ofSurface)
 	if status == 200 && err == nil && d["error"] == nil {

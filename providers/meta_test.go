@@ -1,6 +1,11 @@
 package providers
 
 import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -183,5 +188,25 @@ func TestB23_ASignedRequestIsForgedOrStaleOrReal(t *testing.T) {
 func TestOnlyFacebookSendsNotices(t *testing.T) {
 	if _, ok := oidcRig(t).open().(broker.Notifier); ok {
 		t.Error("an OpenID Provider takes notices")
+	}
+}
+
+func TestARetiredGraphVersionIsToldToTheOperator(t *testing.T) {
+	for served, told := range map[string]bool{"v25.0": false, "v26.0": true, "": false} {
+		graph := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if served != "" {
+				w.Header().Set("Facebook-API-Version", served)
+			}
+			io.WriteString(w, `{"id":"42"}`)
+		}))
+		var log bytes.Buffer
+		f := &meta{env: Env{HTTP: graph.Client(), Log: slog.New(slog.NewTextHandler(&log, nil))}, graph: graph.URL + "/v25.0"}
+		if _, err := f.call(t.Context(), "me", nil, "token"); err != nil {
+			t.Error(err)
+		}
+		if strings.Contains(log.String(), "expired") != told {
+			t.Errorf("served %q: log %q", served, log.String())
+		}
+		graph.Close()
 	}
 }

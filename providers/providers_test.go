@@ -279,3 +279,25 @@ func TestAConnectionsNetworksAndCertificatesAreItsOwn(t *testing.T) {
 		t.Error("a CA bundle without a certificate was taken")
 	}
 }
+
+func TestWhatSaysWhoseIdentitiesTheseAreIsPinned(t *testing.T) {
+	for kind, keys := range map[string][]string{
+		"microsoft": {"tenant", "cloud", "authority"}, "google": {"authority"}, "meta": {"authority", "graph_url"}, "github": {"authority", "api_url"},
+	} {
+		for _, key := range keys {
+			if !slices.Contains(Pinned(kind), key) {
+				t.Errorf("%s: %s may change under a live connection", kind, key)
+			}
+		}
+	}
+	for kind, keys := range map[string][]string{"oidc": {"ca_bundle", "networks", "scopes"}, "meta": {"version"}, "google": {"hosted_domain"}} {
+		for _, key := range keys {
+			if slices.Contains(Pinned(kind), key) {
+				t.Errorf("%s: %s can never be renewed", kind, key)
+			}
+		}
+	}
+	if got := Pinned("carrier pigeon"); len(got) != 0 {
+		t.Errorf("pinned %v", got)
+	}
+}

@@ -300,3 +300,14 @@ func TestAnAccessTokenThatIsNotTheIDTokensIsRefused(t *testing.T) {
 	r.faulty("id token of another sort", func(f *fakeidp.Fault) { f.Set(fakeidp.AtToken, "id_token", 7) },
 		func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 }
+
+func TestALocaleIsALanguageTagOrNothing(t *testing.T) {
+	r := oidcRig(t)
+	for said, want := range map[any]string{"pl": "pl", "pt-br": "pt-BR", "en_US": "en-US", "nonsense that is long enough to be no tag": "", "../../etc": "", "": "", 7: ""} {
+		r.faulty("locale", func(f *fakeidp.Fault) { f.SetClaim("locale", said) }, func(r *rig) {
+			if got := r.comes("vera").Locale; got != want {
+				r.Errorf("%v became %q, want %q", said, got, want)
+			}
+		})
+	}
+}

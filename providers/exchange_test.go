@@ -1,0 +1,197 @@
+package providers
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/providers/fakeidp"
+)
+
+func TestAnAuthenticationThatIsTooOldIsRefusedOnlyWhereTheUpstreamSaysSo(t *testing.T) {
+	r := oidcRig(t)
+	hour, second := 3600, 1
+	for name, c := range map[string]struct {
+		age    time.Duration
+		fresh  bool
+		maxAge *int
+		claim  any // replaces auth_time where not 0
+		ok     bool
+	}{
+		"not asked":                   {24 * time.Hour, false, nil, 0, true},
+		"asked, and fresh":            {0, true, nil, 0, true},
+		"asked, and stale":            {2 * time.Minute, true, nil, 0, false},
+		"within max_age":              {30 * time.Minute, false, &hour, 0, true},
+		"beyond max_age":              {2 * time.Hour, false, &hour, 0, false},
+		"within the clocks' skew":     {59 * time.Second, false, &second, 0, true},
+		"asked, and nothing said":     {0, true, nil, nil, true},
+		"asked, and nonsense said":    {0, true, nil, "now", true},
+		"from the future":             {-2 * time.Minute, true, nil, 0, false},
+		"from the future, not asked":  {-2 * time.Minute, false, nil, 0, false},
+		"asked for both, and a stale": {2 * time.Hour, true, &hour, 0, false},
+	} {
+		r.faulty(name, func(f *fakeidp.Fault) {
+			f.AuthAge = c.age
+			if c.claim != 0 {
+				f.SetClaim("auth_time", c.claim)
+			}
+		}, func(r *rig) {
+			r.trip = func(trip *broker.Trip) { trip.Fresh, trip.MaxAge = c.fresh, c.maxAge }
+			got, err := r.login("vera")
+			if (err == nil) != c.ok {
+				r.Fatalf("err %v, want ok %v", err, c.ok)
+			}
+			switch {
+			case err != nil:
+			case c.claim != 0 && !got.AuthTime.IsZero():
+				r.Error("an auth_time was made up")
+			case c.claim == 0 && !got.AuthTime.Equal(r.clock.now().Add(-c.age)):
+				r.Errorf("auth_time %v", got.AuthTime)
+			}
+		})
+	}
+}
+
+func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
+	r := oidcRig(t)
+	r.comes("vera")
+	for code, want := range map[string]broker.Code{
+		"access_denied": broker.Cancelled, "login_required": broker.LoginRequired, "interaction_required": broker.InteractionRequired,
+		"consent_required": broker.ConsentRequired, "temporarily_unavailable": broker.ConnectionUnavailable, "invalid_scope": broker.UpstreamMisconfigured,
+		"unauthorized_client": broker.UpstreamMisconfigured, "made_up": broker.UpstreamRejected,
+	} {
+		r.faulty(code, func(f *fakeidp.Fault) {
+			f.AuthorizeError = fakeidp.OAuthError{Code: code, Description: "line\r\none\x00 \x1b[31m" + strings.Repeat("x", 5000)}
+		}, func(r *rig) { r.anew(); r.refused("vera", want) })
+	}
+	r.faulty("not assigned, as Okta says it", func(f *fakeidp.Fault) {
+		f.AuthorizeError = fakeidp.OAuthError{Code: "access_denied", Description: "User is not assigned to the client application."}
+	}, func(r *rig) { r.refused("vera", broker.NotAssigned) })
+	for code, want := range map[string]broker.Code{
+		"invalid_client": broker.UpstreamMisconfigured, "unauthorized_client": broker.UpstreamMisconfigured, "invalid_grant": broker.UpstreamRejected,
+		"server_error": broker.ConnectionUnavailable,
+	} {
+		r.faulty("token endpoint "+code, func(f *fakeidp.Fault) { f.TokenError = fakeidp.OAuthError{Code: code, Description: "no\r\nno"} },
+			func(r *rig) { r.anew(); r.refused("vera", want) })
+	}
+	for name, broken := range map[string]struct {
+		b    fakeidp.Break
+		want broker.Code
+	}{
+		"502":        {fakeidp.Break{Status: 502, Body: "<html>"}, broker.ConnectionUnavailable},
+		"429":        {fakeidp.Break{Status: 429, Body: "{}"}, broker.ConnectionUnavailable},
+		"404":        {fakeidp.Break{Status: 404, Body: "nothing here"}, broker.UpstreamRejected},
+		"nonsense":   {fakeidp.Break{Status: 200, Body: "nonsense"}, broker.UpstreamRejected},
+		"a redirect": {fakeidp.Break{Redirect: "https://evil.example/"}, broker.UpstreamMisconfigured},
+		"too large":  {fakeidp.Break{Pad: 2 << 20}, broker.UpstreamRejected},
+	} {
+		r.faulty("token endpoint "+name, func(f *fakeidp.Fault) { f.Break(broken.b, fakeidp.AtToken) }, func(r *rig) { r.anew(); r.refused("vera", broken.want) })
+	}
+	r.anew()
+	d, err := r.open().Begin(t.Context(), r.newTrip())
+	if err != nil {
+		t.Fatal(err)
+	}
+	trip := r.newTrip()
+	answer := r.browse(d, "/cancel", "")
+	answer.Set("state", trip.State)
+	c, err := r.open().Finish(t.Context(), trip, answer)
+	refusal(t, c, err, broker.Cancelled)
+	trip = r.newTrip()
+	c, err = r.open().Finish(t.Context(), trip, url.Values{"state": {trip.State}, "iss": {r.idp.Issuer()}})
+	refusal(t, c, err, broker.UpstreamRejected)
+}
+
+func TestASecretRotatesWhileBothAreLive(t *testing.T) {
+	for kind, settings := range map[string]map[string]string{
+		fakeidp.KindOIDC: nil, fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": tenantA}, fakeidp.KindADFS: nil, fakeidp.KindFacebook: nil, fakeidp.KindGitHub: nil,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			person := r.idp.Personas()[0].Login
+			good := r.conn.Secrets[0]
+			if kind == fakeidp.KindFacebook { // in the words of the real one
+				r.idp.Misbehave(func(f *fakeidp.Fault) {
+					f.Rewrite(fakeidp.AtToken, func(b []byte) []byte {
+						if !strings.Contains(string(b), "credentials are wrong") {
+							return b
+						}
+						return []byte(`{"error":{"message":"Error validating client secret.","type":"OAuthException","code":1}}`)
+					})
+				})
+			}
+			r.conn.Secrets = []broker.Secret{"the-new-one-that-is-not-yet-known", good}
+			r.anew()
+			r.comes(person)
+			before := r.idp.Calls(fakeidp.AtToken)
+			r.comes(person)
+			if n := r.idp.Calls(fakeidp.AtToken) - before; n != 1 {
+				t.Errorf("%d token requests with the secret that worked last time", n)
+			}
+			r.conn.Secrets = []broker.Secret{"wrong-one", "wrong-two"}
+			r.anew()
+			_, err := r.login(person)
+			if broker.CodeOf(err) != broker.UpstreamMisconfigured {
+				t.Errorf("two wrong secrets: %v", err)
+			}
+			if strings.Contains(errText(err), "wrong-") {
+				t.Errorf("a secret in an error: %v", err)
+			}
+		})
+	}
+}
+
+func TestAPublicClientNeedsNoSecret(t *testing.T) {
+	r := oidcRig(t)
+	r.conn.Secrets = nil
+	r.refused("vera", broker.UpstreamMisconfigured) // the simulator's client has one
+	last := r.idp.Last(fakeidp.AtToken)
+	if last.Form.Get("client_id") == "" || last.Form.Has("client_secret") || last.Header.Get("Authorization") != "" {
+		t.Errorf("token request %v", last.Form)
+	}
+}
+
+func TestTheClientProvesItselfAsTheMetadataAsk(t *testing.T) {
+	r := oidcRig(t)
+	for name, c := range map[string]struct {
+		methods any
+		basic   bool
+	}{"unsaid": {nil, true}, "both": {[]string{"client_secret_post", "client_secret_basic"}, true}, "post": {[]string{"client_secret_post"}, false}} {
+		r.faulty(name, func(f *fakeidp.Fault) {
+			f.Set(fakeidp.AtDiscovery, "token_endpoint_auth_methods_supported", c.methods)
+		}, func(r *rig) {
+			r.conn.ID = "up-" + name
+			r.comes("vera")
+			if _, _, basic := (&http.Request{Header: r.idp.Last(fakeidp.AtToken).Header}).BasicAuth(); basic != c.basic {
+				r.Errorf("basic %v", basic)
+			}
+		})
+	}
+}
+
+func TestManyLoginsAtOnceLoadEverythingOnce(t *testing.T) {
+	r := oidcRig(t)
+	u := r.open()
+	var wg sync.WaitGroup
+	for range 30 {
+		wg.Go(func() {
+			trip := r.newTrip()
+			d, err := u.Begin(t.Context(), trip)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := u.Finish(t.Context(), trip, r.browse(d, "/choose", "vera")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if d, k := r.idp.Calls(fakeidp.AtDiscovery), r.idp.Calls(fakeidp.AtJWKS); d != 1 || k != 1 {
+		t.Errorf("%d loads of the metadata, %d of the keys", d, k)
+	}
+}
