@@ -145,13 +145,13 @@ func (f *findings) checkSecret(key string, secret Secret, least int) {
 	if secret.literal {
 		f.add(key, "a secret does not belong in this file: %s", useReference)
 	}
-	if flaw := weakness(secret.value, least); flaw != "" {
+	if flaw := Weakness(secret.value, least); flaw != "" {
 		f.add(key, "the secret %s", flaw)
 	}
 }
 
-// weakness says what is wrong with a secret, in words that go behind "the secret", or "".
-func weakness(secret string, least int) string {
+// Weakness says what is wrong with a secret that somebody made up, in words that go behind "the secret", or "".
+func Weakness(secret string, least int) string {
 	plain := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(lowerAlnum, r) {
 			return r

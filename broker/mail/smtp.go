@@ -41,6 +41,18 @@ func (s *SMTP) Send(ctx context.Context, m broker.Mail) error {
 	return nil
 }
 
+// Check connects as Send does, with TLS and password, and sends nothing.
+func (s *SMTP) Check(ctx context.Context) error {
+	client, err := gomail.NewClient(s.Host, s.options()...)
+	if err != nil {
+		return fmt.Errorf("smtp: %w", err)
+	}
+	if err := client.DialWithContext(ctx); err != nil {
+		return fmt.Errorf("smtp: %w", err)
+	}
+	return client.Close()
+}
+
 func (s *SMTP) options() []gomail.Option {
 	o := []gomail.Option{gomail.WithPort(s.Port), gomail.WithTimeout(patience)}
 	if s.TLS != nil {

@@ -217,8 +217,9 @@ func (k *Keys) upkeep(ctx context.Context) error {
 	return k.leased(ctx, func() error { return k.do(ctx, k.due(), true) })
 }
 
-// errBusy says that another replica is at the keys right now.
-var errBusy = errors.New("oidc: another process is changing the signing keys; try again in a minute")
+// ErrKeysBusy says that another replica is at the keys right now, or was within the
+// last ten seconds.
+var ErrKeysBusy = errors.New("oidc: another process is changing the signing keys; try again in a minute")
 
 func (k *Keys) leased(ctx context.Context, work func() error) error {
 	now := k.Now()
@@ -281,7 +282,7 @@ func (k *Keys) write(ctx context.Context, c chore) (id, what string, err error) 
 // RotateNow rotates before its time; its caller tells the audit log. In an
 // emergency the new keys sign at once and every old one is forgotten: apps refuse
 // its tokens as soon as they read the JWKS again, we refuse them within a minute.
-// Otherwise the next keys are published now and sign in a day.
+// Otherwise the next keys are published now and sign in a day. It answers ErrKeysBusy.
 func (k *Keys) RotateNow(ctx context.Context, emergency bool) error {
 	done := false
 	err := k.leased(ctx, func() error {
@@ -306,7 +307,7 @@ func (k *Keys) RotateNow(ctx context.Context, emergency bool) error {
 		return k.do(ctx, todo, false)
 	})
 	if err == nil && !done {
-		return errBusy
+		return ErrKeysBusy
 	}
 	return err
 }

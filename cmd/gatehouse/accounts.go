@@ -6,9 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 
 	"gatehouse/broker"
+	"gatehouse/broker/mail"
+	"gatehouse/broker/text"
 )
 
 // accountView is an account as the command line shows it: without its hash.
@@ -39,40 +43,33 @@ func viewAccount(a broker.Account) accountView {
 
 func accountCommands() []command {
 	return []command{
-		{"accounts add", "EMAIL", "create an account", addAccount},
-		{"accounts list", "", "list accounts by e-mail", listAccounts},
-		{"accounts show", "EMAIL", "show an account and its sign-in methods", showAccount},
-		{"accounts password", "EMAIL", "set an account's password; its sessions and tokens end", setPassword},
-		{"accounts disable", "EMAIL", "turn an account off; its sessions and tokens end", func(*flag.FlagSet) action {
-			return changeAccount(broker.EventAccountChanged, "disabled", func(a *broker.Account) { a.Disabled = true })
-		}},
-		{"accounts enable", "EMAIL", "turn an account on again", func(*flag.FlagSet) action {
-			return changeAccount(broker.EventAccountChanged, "enabled", func(a *broker.Account) { a.Disabled = false })
-		}},
-		{"accounts signout", "EMAIL", "end every session and token of an account", func(*flag.FlagSet) action {
-			return changeAccount(broker.EventSignedOut, "everywhere", func(*broker.Account) {})
-		}},
-		{"accounts unlink", "EMAIL", "remove an identity from an account", unlinkIdentity},
-		{"accounts consents", "EMAIL", "list what an account allowed which client", listConsents},
-		{"accounts consents remove", "EMAIL", "take an account's consent to a client back; its tokens end", removeConsent},
+		{"accounts add", "EMAIL", "create an account", `ana@example.com --name "Ana Silva" --password-file -`, addAccount},
+		{"accounts list", "", "list accounts by e-mail", "--limit 20", listAccounts},
+		{"accounts show", "EMAIL|ID", "show an account and its sign-in methods", "ana@example.com", showAccount},
+		{"accounts password", "EMAIL|ID", "set an account's password and tell its owner; its sessions and tokens end", "ana@example.com --password-file new.txt", setPassword},
+		{"accounts disable", "EMAIL|ID", "turn an account off; its sessions and tokens end", "ana@example.com", switchAccount(true)},
+		{"accounts enable", "EMAIL|ID", "turn an account on again", "ana@example.com", switchAccount(false)},
+		{"accounts signout", "EMAIL|ID", "end every session and token of an account", "ana@example.com", signOut},
+		{"accounts unlink", "EMAIL|ID", "remove an identity from an account and tell its owner", "ana@example.com --identity 4Q7…", unlinkIdentity},
+		{"accounts consents", "EMAIL|ID", "list what an account allowed which client", "ana@example.com", listConsents},
+		{"accounts consents remove", "EMAIL|ID", "take an account's consent to a client back; its tokens end", "ana@example.com --client wiki", removeConsent},
 	}
 }
 
 func addAccount(fs *flag.FlagSet) action {
 	name := fs.String("name", "", "the person's name")
-	file := fs.String("password-file", "", "`file` with the password, - for standard input; without it only upstreams sign in")
+	file := fs.String("password-file", "", "`FILE` with the password, - for standard input; without one the person signs in through a provider")
 	return func(ctx context.Context, t *tool, args []string) error {
-		email, err := one(args)
-		if err != nil {
-			return err
-		}
 		h, err := t.house(ctx)
 		if err != nil {
 			return err
 		}
 		a := broker.Account{ID: broker.NewID(), Name: *name, AuthEpoch: 1, CreatedAt: h.now(), UpdatedAt: h.now()}
-		if a.Email, err = broker.CanonicalEmail(email); err != nil {
+		if a.Email, err = broker.CanonicalEmail(args[0]); err != nil {
 			return err
+		}
+		if len(*name) > 200 || strings.ContainsFunc(*name, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
+			return errors.New("--name: want at most 200 bytes on one line")
 		}
 		if *file != "" {
 			if a.PasswordHash, err = t.hash(ctx, h, *file); err != nil {
@@ -96,7 +93,7 @@ func addAccount(fs *flag.FlagSet) action {
 }
 
 func (t *tool) hash(ctx context.Context, h *house, file string) (string, error) {
-	password, err := t.secret(file)
+	password, err := t.secret(ctx, file)
 	if err != nil {
 		return "", err
 	}
@@ -104,14 +101,17 @@ func (t *tool) hash(ctx context.Context, h *house, file string) (string, error) 
 }
 
 func listAccounts(fs *flag.FlagSet) action {
-	after := fs.String("after", "", "list from after this `address`")
-	limit := fs.Int("limit", 100, "at most so many")
+	after := fs.String("after", "", "list from after this `ADDRESS`")
+	limit := fs.Int("limit", 100, "at most so many, up to 1000")
 	return func(ctx context.Context, t *tool, _ []string) error {
+		if err := checkLimit(*limit); err != nil {
+			return err
+		}
 		h, err := t.house(ctx)
 		if err != nil {
 			return err
 		}
-		all, err := h.store.Accounts(ctx, *after, *limit)
+		all, err := h.store.Accounts(ctx, strings.ToLower(*after), *limit)
 		if err != nil {
 			return err
 		}
@@ -120,128 +120,229 @@ func listAccounts(fs *flag.FlagSet) action {
 			views = append(views, viewAccount(a))
 		}
 		return t.print(views, func(w io.Writer) {
-			fmt.Fprintln(w, "EMAIL\tNAME\tPASSWORD\tDISABLED\tCREATED\tID")
+			row(w, "EMAIL", "NAME", "PASSWORD", "STATE", "CREATED", "ID")
 			for _, a := range views {
-				fmt.Fprintf(w, "%s\t%s\t%v\t%v\t%s\t%s\n", a.Email, a.Name, a.Password, a.Disabled, date(a.CreatedAt), a.ID)
+				row(w, a.Email, or(a.Name, "-"), yesNo(a.Password), onOff(a.Disabled), date(a.CreatedAt), a.ID)
+			}
+			if len(views) == *limit {
+				fmt.Fprintf(w, "\nThere may be more: --after %s\n", views[len(views)-1].Email)
 			}
 		})
 	}
 }
 
-// account finds an account by the address on the command line.
-func (t *tool) account(ctx context.Context, args []string) (*house, broker.Account, error) {
-	email, err := one(args)
-	if err != nil {
-		return nil, broker.Account{}, err
+func yesNo(b bool) string {
+	if b {
+		return "yes"
 	}
+	return "no"
+}
+
+func onOff(disabled bool) string {
+	if disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
+// account finds an account by the address or the id on the command line.
+func (t *tool) account(ctx context.Context, which string) (*house, broker.Account, error) {
 	h, err := t.house(ctx)
 	if err != nil {
 		return nil, broker.Account{}, err
 	}
-	if email, err = broker.CanonicalEmail(email); err != nil {
-		return nil, broker.Account{}, err
+	var a broker.Account
+	if strings.Contains(which, "@") {
+		if which, err = broker.CanonicalEmail(which); err != nil {
+			return nil, a, err
+		}
+		a, err = h.store.AccountByEmail(ctx, which)
+	} else {
+		a, err = h.store.Account(ctx, which)
 	}
-	a, err := h.store.AccountByEmail(ctx, email)
 	if errors.Is(err, broker.NotFound) {
-		return nil, a, fmt.Errorf("%s has no account", email)
+		return nil, a, fmt.Errorf("there is no account %q", which)
 	}
 	return h, a, err
 }
 
 func showAccount(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, a, err := t.account(ctx, args)
+		h, a, err := t.account(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		ids, err := h.store.IdentitiesOf(ctx, a.ID)
-		if err != nil {
-			return err
-		}
-		v := viewAccount(a)
-		for _, i := range ids {
-			v.Identities = append(v.Identities, identityView{i.ID, i.Connection, i.Issuer, i.Subject, i.Email, i.LinkedAt, i.SeenAt})
-		}
-		return t.print(v, func(w io.Writer) {
-			fmt.Fprintf(w, "id\t%s\nemail\t%s\nname\t%s\npassword\t%v\ndisabled\t%v\ncreated\t%s\n", v.ID, v.Email, v.Name, v.Password, v.Disabled, date(v.CreatedAt))
-			for _, i := range v.Identities {
-				fmt.Fprintf(w, "identity\t%s: %s at %s, %s, linked %s, last seen %s\n", i.ID, i.Connection, i.Issuer, i.Email, date(i.LinkedAt), date(i.SeenAt))
-			}
-		})
+		return t.showAccount(ctx, h, a)
 	}
+}
+
+func (t *tool) showAccount(ctx context.Context, h *house, a broker.Account) error {
+	ids, err := h.store.IdentitiesOf(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	v := viewAccount(a)
+	for _, i := range ids {
+		v.Identities = append(v.Identities, identityView{i.ID, i.Connection, i.Issuer, i.Subject, i.Email, i.LinkedAt, i.SeenAt})
+	}
+	return t.print(v, func(w io.Writer) {
+		row(w, "id", v.ID)
+		row(w, "email", v.Email)
+		row(w, "name", or(v.Name, "-"))
+		row(w, "password", yesNo(v.Password))
+		row(w, "state", onOff(v.Disabled))
+		row(w, "created", date(v.CreatedAt))
+		for _, i := range v.Identities {
+			row(w, "identity", fmt.Sprintf("%s: %s at %s, %s, linked %s, last seen %s", i.ID, i.Connection, i.Issuer, or(i.Email, "no e-mail"), date(i.LinkedAt), date(i.SeenAt)))
+		}
+	})
+}
+
+// renew writes an account under a new epoch, so that everything born before is
+// dead, with its Event and what else belongs into the transaction.
+func (h *house) renew(ctx context.Context, a *broker.Account, verb broker.Verb, what string, more func(ctx context.Context) error) error {
+	seen := a.AuthEpoch
+	a.AuthEpoch, a.UpdatedAt = seen+1, h.now()
+	return h.store.Atomic(ctx, func(ctx context.Context) error {
+		if err := h.store.ChangeAccount(ctx, *a, seen); err != nil {
+			return err
+		}
+		if err := h.record(ctx, broker.Event{Verb: verb, Account: a.ID, Detail: map[string]string{"change": what}}); err != nil || more == nil {
+			return err
+		}
+		return more(ctx)
+	})
 }
 
 func setPassword(fs *flag.FlagSet) action {
-	file := fs.String("password-file", "-", "`file` with the password, - for standard input")
+	file := fs.String("password-file", "-", "`FILE` with the password, - for standard input")
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, _, err := t.account(ctx, args)
+		h, a, err := t.account(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		hash, err := t.hash(ctx, h, *file)
+		if a.PasswordHash, err = t.hash(ctx, h, *file); err != nil {
+			return err
+		}
+		texts, err := text.Load()
 		if err != nil {
 			return err
 		}
-		return changeAccount(broker.EventPasswordChanged, "set", func(a *broker.Account) { a.PasswordHash = hash })(ctx, t, args)
-	}
-}
-
-// changeAccount edits an account and raises its epoch, so that everything born
-// before is dead.
-func changeAccount(verb broker.Verb, what string, edit func(*broker.Account)) action {
-	return func(ctx context.Context, t *tool, args []string) error {
-		h, a, err := t.account(ctx, args)
-		if err != nil {
-			return err
-		}
-		seen := a.AuthEpoch
-		edit(&a)
-		a.AuthEpoch, a.UpdatedAt = seen+1, h.now()
-		err = h.store.Atomic(ctx, func(ctx context.Context) error {
-			if err := h.store.ChangeAccount(ctx, a, seen); err != nil {
-				return err
-			}
-			return h.record(ctx, broker.Event{Verb: verb, Account: a.ID, Detail: map[string]string{"change": what}})
+		// The owner is told, because whoever holds an operator's shell could take the account over this way.
+		err = h.renew(ctx, &a, broker.EventPasswordChanged, "set", func(ctx context.Context) error {
+			return h.post(texts).Queue(ctx, mail.PasswordChanged{To: a.Email, At: h.now(), Locale: a.Locale})
 		})
 		if err != nil {
 			return err
 		}
-		return t.print(viewAccount(a), func(w io.Writer) { fmt.Fprintf(w, "%s: %s\n", a.Email, what) })
+		return t.print(viewAccount(a), func(w io.Writer) {
+			fmt.Fprintf(w, "%s has a new password; every session and token has ended, and a mail tells the owner\n", a.Email)
+		})
+	}
+}
+
+func switchAccount(off bool) func(*flag.FlagSet) action {
+	return func(*flag.FlagSet) action {
+		return func(ctx context.Context, t *tool, args []string) error {
+			h, a, err := t.account(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if a.Disabled != off {
+				a.Disabled = off
+				err = h.renew(ctx, &a, broker.EventAccountChanged, onOff(off), nil)
+			}
+			if err != nil {
+				return err
+			}
+			return t.print(viewAccount(a), func(w io.Writer) { fmt.Fprintf(w, "%s is %s\n", a.Email, onOff(off)) })
+		}
+	}
+}
+
+func signOut(*flag.FlagSet) action {
+	return func(ctx context.Context, t *tool, args []string) error {
+		h, a, err := t.account(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if err := h.renew(ctx, &a, broker.EventSignedOut, "everywhere", nil); err != nil {
+			return err
+		}
+		return t.print(viewAccount(a), func(w io.Writer) { fmt.Fprintf(w, "%s is signed out everywhere\n", a.Email) })
 	}
 }
 
 func unlinkIdentity(fs *flag.FlagSet) action {
-	id := fs.String("identity", "", "`id` of the identity, as shown by accounts show")
+	id := fs.String("identity", "", "`ID` of the identity, as accounts show tells it")
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, a, err := t.account(ctx, args)
+		if *id == "" {
+			return misuse("--identity is missing")
+		}
+		h, a, err := t.account(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		ids, err := h.store.IdentitiesOf(ctx, a.ID)
+		texts, err := text.Load()
 		if err != nil {
 			return err
 		}
-		for _, i := range ids {
-			if i.ID != *id {
-				continue
+		err = h.store.Atomic(ctx, func(ctx context.Context) error {
+			a.UpdatedAt = h.now()
+			// The row is taken first, so that two who unlink at once don't both see the other way in.
+			if err := h.store.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
+				return err
 			}
-			if len(ids) == 1 && !a.HasPassword() {
-				return errors.New("this is the only way into the account; set a password first")
-			}
-			return h.store.Atomic(ctx, func(ctx context.Context) error {
-				if err := h.store.Unlink(ctx, i.ID, h.now()); err != nil {
-					return err
-				}
-				return h.record(ctx, broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: i.Connection})
-			})
+			return h.unlink(ctx, texts, a, *id)
+		})
+		if err != nil {
+			return err
 		}
-		return fmt.Errorf("%s has no identity %q", a.Email, *id)
+		return t.showAccount(ctx, h, a)
 	}
+}
+
+// unlink removes an identity unless it is the last way in.
+func (h *house) unlink(ctx context.Context, texts *text.Catalog, a broker.Account, id string) error {
+	all, err := h.store.IdentitiesOf(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	var gone *broker.Identity
+	var name string
+	ways := 0
+	if a.HasPassword() && h.cfg.Passwords {
+		ways++
+	}
+	for _, i := range all {
+		c, err := h.store.Connection(ctx, i.Connection)
+		switch {
+		case err != nil:
+			return err
+		case i.ID == id:
+			gone, name = &i, c.Name
+		case c.Usable() == nil:
+			ways++
+		}
+	}
+	switch {
+	case gone == nil:
+		return fmt.Errorf("%s has no identity %q; accounts show lists them", a.Email, id)
+	case ways == 0:
+		return fmt.Errorf("this is the last way into %s: set a password first, see accounts password, or turn the account off", a.Email)
+	}
+	if err := h.store.Unlink(ctx, id, h.now()); err != nil {
+		return err
+	}
+	if err := h.record(ctx, broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: gone.Connection}); err != nil {
+		return err
+	}
+	return h.post(texts).Queue(ctx, mail.Unlinked{To: a.Email, Connection: name, At: h.now(), Locale: a.Locale})
 }
 
 func listConsents(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, a, err := t.account(ctx, args)
+		h, a, err := t.account(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -259,26 +360,36 @@ func listConsents(*flag.FlagSet) action {
 			views = append(views, view{c.ClientID, c.Scopes, c.GrantedAt})
 		}
 		return t.print(views, func(w io.Writer) {
-			fmt.Fprintln(w, "CLIENT\tSCOPES\tGRANTED")
+			row(w, "CLIENT", "SCOPES", "GRANTED")
 			for _, c := range views {
-				fmt.Fprintf(w, "%s\t%v\t%s\n", c.Client, c.Scopes, date(c.GrantedAt))
+				row(w, c.Client, strings.Join(c.Scopes, " "), date(c.GrantedAt))
 			}
 		})
 	}
 }
 
 func removeConsent(fs *flag.FlagSet) action {
-	client := fs.String("client", "", "`id` of the client")
+	client := fs.String("client", "", "`ID` of the client")
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, a, err := t.account(ctx, args)
+		if *client == "" {
+			return misuse("--client is missing")
+		}
+		h, a, err := t.account(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		return h.store.Atomic(ctx, func(ctx context.Context) error {
+		err = h.store.Atomic(ctx, func(ctx context.Context) error {
 			if err := h.store.RemoveConsent(ctx, a.ID, *client, h.now()); err != nil {
 				return err
 			}
 			return h.record(ctx, broker.Event{Verb: broker.EventConsentRemoved, Account: a.ID, Client: *client})
 		})
+		if errors.Is(err, broker.NotFound) {
+			return fmt.Errorf("%s allowed nothing to a client %q; accounts consents lists them", a.Email, *client)
+		}
+		if err != nil {
+			return err
+		}
+		return t.removed("client_id", *client)
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/broker"
@@ -28,34 +31,40 @@ type eventView struct {
 }
 
 func auditCommands() []command {
-	return []command{{"audit", "", "read the audit log, newest first", readAudit}}
+	return []command{{"audit", "", "read the audit log, newest first", "--account ana@example.com --since 24h", readAudit}}
 }
 
 func readAudit(fs *flag.FlagSet) action {
 	var f broker.EventFilter
-	email := fs.String("account", "", "only about the account with this `address`")
-	fs.StringVar(&f.Client, "client", "", "only about this client `id`")
-	fs.StringVar(&f.Reference, "reference", "", "only the refusal that a person was shown with this `reference`")
-	fs.Func("verb", "only this `verb`, such as login.refused", func(s string) error { f.Verb = broker.Verb(s); return nil })
-	since := fs.Duration("since", 0, "only the last `duration`, such as 24h")
-	fs.IntVar(&f.Limit, "limit", 100, "at most so many")
-	return func(ctx context.Context, t *tool, args []string) error {
-		if len(args) != 0 {
-			return errUsage
+	who := fs.String("account", "", "only about the account with this `ADDRESS` or id")
+	fs.StringVar(&f.Client, "client", "", "only about this client `ID`")
+	fs.StringVar(&f.Reference, "reference", "", "only the refusal that a person was shown with this `REFERENCE`")
+	fs.Func("verb", "only this `VERB`, such as login.refused", func(s string) error { f.Verb = broker.Verb(s); return nil })
+	since := fs.Duration("since", 0, "only the last `DURATION`, such as 24h")
+	fs.Func("before", "only before this `TIME`, such as 2026-11-22T08:30:00Z: the next page", func(s string) (err error) {
+		if f.Before, err = time.Parse(time.RFC3339, s); err != nil {
+			return errors.New("want a time such as 2026-11-22T08:30:00Z")
+		}
+		return nil
+	})
+	fs.IntVar(&f.Limit, "limit", 100, "at most so many, up to 1000")
+	return func(ctx context.Context, t *tool, _ []string) error {
+		if err := checkLimit(f.Limit); err != nil {
+			return err
+		}
+		if *since < 0 {
+			return misuse("--since: want a duration such as 24h")
 		}
 		h, err := t.house(ctx)
 		if err != nil {
 			return err
 		}
-		if *email != "" {
-			_, a, err := t.account(ctx, []string{*email})
+		if *who != "" {
+			_, a, err := t.account(ctx, *who)
 			if err != nil {
 				return err
 			}
 			f.Account = a.ID
-		}
-		if *since < 0 {
-			return errors.New("--since: want a positive duration")
 		}
 		if *since > 0 {
 			f.Since = h.now().Add(-*since)
@@ -69,10 +78,21 @@ func readAudit(fs *flag.FlagSet) action {
 			views = append(views, eventView{e.ID, e.At, string(e.Verb), string(e.Code), e.Account, e.Actor, e.Client, e.Connection, e.Session, e.Reference, e.Address, e.UserAgent, e.Detail})
 		}
 		return t.print(views, func(w io.Writer) {
-			fmt.Fprintln(w, "AT\tVERB\tCODE\tACCOUNT\tCLIENT\tCONNECTION\tADDRESS\tREFERENCE")
+			row(w, "AT", "VERB", "CODE", "ACCOUNT", "ACTOR", "CLIENT", "CONNECTION", "ADDRESS", "REFERENCE", "DETAIL")
 			for _, e := range views {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", date(e.At), e.Verb, e.Code, e.Account, e.Client, e.Connection, e.Address, e.Reference)
+				row(w, date(e.At), e.Verb, or(e.Code, "-"), or(e.Account, "-"), or(e.Actor, "-"), or(e.Client, "-"), or(e.Connection, "-"), or(e.Address, "-"), or(e.Reference, "-"), details(e.Detail))
+			}
+			if len(views) == f.Limit {
+				fmt.Fprintf(w, "\nThere may be more: --before %s\n", views[len(views)-1].At.Format(time.RFC3339))
 			}
 		})
 	}
+}
+
+func details(m map[string]string) string {
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		all = append(all, k+"="+m[k])
+	}
+	return strings.Join(all, " ")
 }

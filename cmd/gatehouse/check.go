@@ -2,17 +2,26 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/broker"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/mail"
-	"gatehouse/providers"
+	"gatehouse/broker/oidc"
+	"gatehouse/config"
+	"gatehouse/storage"
+	"gatehouse/storage/redisdb"
 )
 
 // finding is one line of `gatehouse check`.
@@ -20,82 +29,219 @@ type finding struct {
 	What    string `json:"what"`
 	OK      bool   `json:"ok"`
 	Problem string `json:"problem,omitempty"`
+	Note    string `json:"note,omitempty"`
 }
 
-// runCheck looks at everything that a start needs and says what to fix. A
-// configuration or database that does not open is its one finding.
+// inspection looks at everything that a start needs, and goes on after a problem.
+type inspection struct {
+	*house
+	found []finding
+}
+
+// see notes what came of one look.
+func (i *inspection) see(what, note string, err error) {
+	f := finding{What: what, OK: err == nil, Note: note}
+	if err != nil {
+		f.Problem, f.Note = explain(err), ""
+	}
+	i.found = append(i.found, f)
+}
+
+// runCheck tells everything at once and changes nothing: it makes no keyring and
+// no database, and migrates none.
 func runCheck(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, args []string) error {
-		if len(args) != 0 {
-			return errUsage
+	return func(ctx context.Context, t *tool, _ []string) error {
+		i := &inspection{house: &house{log: newLog(t.err, slog.LevelError), now: time.Now}}
+		var err error
+		if i.cfg, err = t.load(); err != nil {
+			i.misconfigured(err)
+		} else {
+			i.everything(ctx)
 		}
-		h, err := t.house(ctx)
-		if err != nil {
+		if i.store != nil {
+			defer i.close()
+		}
+		if err := ctx.Err(); err != nil {
 			return err
-		}
-		found := []finding{{What: "configuration", OK: true}, {What: "keyring", OK: true}, {What: "database", OK: true}}
-		found = append(found, finding1("clock, "+h.store.FleetingIn(), h.store.Alive(ctx)), finding1("mail", h.checkMail(ctx)))
-		connections, err := h.store.Connections(ctx)
-		if err != nil {
-			return err
-		}
-		for _, c := range connections {
-			found = append(found, finding1("connection "+c.ID, h.checkConnection(ctx, c)))
 		}
 		bad := 0
-		err = t.print(found, func(w io.Writer) {
-			for _, f := range found {
-				state := "ok"
-				if !f.OK {
-					state = f.Problem
-				}
-				fmt.Fprintf(w, "%s\t%s\n", f.What, state)
-			}
-		})
-		for _, f := range found {
+		for _, f := range i.found {
 			if !f.OK {
 				bad++
 			}
 		}
+		err = t.print(i.found, func(w io.Writer) {
+			for _, f := range i.found {
+				row(w, f.What, map[bool]string{true: "ok", false: "WRONG"}[f.OK], f.Problem+f.Note)
+			}
+		})
 		if bad > 0 {
-			return fmt.Errorf("%d of %d checks failed", bad, len(found))
+			return fmt.Errorf("%d of %d checks failed", bad, len(i.found))
 		}
 		return err
 	}
 }
 
-func finding1(what string, err error) finding {
-	if err != nil {
-		return finding{What: what, Problem: err.Error()}
+// misconfigured has one line for each wrong setting.
+func (i *inspection) misconfigured(err error) {
+	problems, ok := errors.AsType[config.Problems](err)
+	if !ok {
+		i.see("configuration", "", err)
 	}
-	return finding{What: what, OK: true}
+	for _, p := range problems {
+		where := strings.TrimSpace("configuration " + p.Key)
+		if p.From != "" {
+			where += " (" + p.From + ")"
+		}
+		i.see(where, "", errors.New(p.Fix))
+	}
 }
 
-// checkMail opens a connection to the mail server, if there is one.
+func (i *inspection) everything(ctx context.Context) {
+	i.see("configuration", "", nil)
+	for n, c := range i.cfg.Clients {
+		i.see(fmt.Sprintf("clients[%d] (%s)", n, c.ID), "", clientError(oidc.ValidateClient(declaredClient(broker.Client{SecretHashes: []string{"one"}}, c))))
+	}
+	if i.cfg.TLS.Cert != "" {
+		note, err := i.certificate()
+		i.see("certificate", note, err)
+	}
+	if i.cfg.CreateKeyring && !exists(i.cfg.Keyring) && !databaseStands(i.cfg) {
+		i.see("keyring", "none yet: the first start makes "+i.cfg.Keyring, nil)
+	} else {
+		var err error
+		i.ring, err = openRing(i.cfg, i.now())
+		i.see("keyring", "", err)
+	}
+	i.database(ctx)
+	if !i.cfg.Redis.Empty() {
+		i.see("redis", "", i.redis(ctx))
+	}
+	note := ""
+	if i.cfg.Mail.SMTP.Empty() {
+		note = "no server: mails are files in " + i.cfg.Mail.Folder
+	}
+	i.see("mail", note, i.checkMail(ctx))
+	i.connections(ctx)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// certificate loads the pair and tells until when it is good.
+func (i *inspection) certificate() (note string, _ error) {
+	pair, err := tls.LoadX509KeyPair(i.cfg.TLS.Cert, i.cfg.TLS.Key)
+	if err != nil {
+		return "", err
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return "", err
+	}
+	if i.now().After(leaf.NotAfter) {
+		return "", fmt.Errorf("it expired on %s UTC", date(leaf.NotAfter))
+	}
+	return "good until " + date(leaf.NotAfter) + " UTC", nil
+}
+
+// database opens the store if it can be used as it is.
+func (i *inspection) database(ctx context.Context) {
+	if path, sqlite := i.cfg.SQLite(); sqlite && !exists(path) {
+		i.see("database", "none yet: the first start makes "+path, nil)
+		return
+	}
+	o := storage.Options{Database: i.cfg.Database.Reveal(), Pool: 1, Now: i.now, Log: i.log}
+	if i.ring != nil {
+		o.Sealer = i.ring
+	}
+	store, err := storage.Open(ctx, o)
+	if err != nil {
+		i.see("database", "", err)
+		return
+	}
+	schema, err := store.MigrationStatus(ctx)
+	switch {
+	case err == nil && schema.Database < schema.Binary:
+		i.see("database", fmt.Sprintf("has schema %d and this version brings %d: serve or migrate brings it there", schema.Database, schema.Binary), nil)
+	case err == nil && i.ring == nil:
+		i.see("database", "its secrets are not looked at, without the keyring", store.DB.Ready(ctx))
+	default:
+		if err == nil {
+			err = store.Ready(ctx)
+		}
+		i.see("database", "", err)
+		if err == nil {
+			i.see("clock", "", store.Alive(ctx))
+			i.store = store
+			return
+		}
+	}
+	_ = store.Close()
+}
+
+func (i *inspection) redis(ctx context.Context) error {
+	db, err := redisdb.Open(ctx, redisdb.Options{URL: i.cfg.Redis.Reveal(), Pool: 1, Now: i.now})
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.CheckPolicy(ctx), db.Close())
+}
+
+// checkMail logs in to the mail server, if there is one, and sends nothing.
 func (h *house) checkMail(ctx context.Context) error {
+	if h.cfg.Mail.SMTP.Empty() {
+		return nil
+	}
 	transport, err := h.transport()
 	if err != nil {
 		return err
 	}
-	smtp, ok := transport.(*mail.SMTP)
-	if !ok {
-		return nil
+	if server, ok := transport.(*mail.SMTP); ok {
+		err = server.Check(ctx)
 	}
-	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", net.JoinHostPort(smtp.Host, strconv.Itoa(smtp.Port)))
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; see `mail.smtp`", err)
 	}
-	return conn.Close()
+	return nil
 }
 
-// checkConnection asks a live connection where it would send a browser, which
-// needs its discovery document.
-func (h *house) checkConnection(ctx context.Context, c broker.Connection) error {
-	if c.State != broker.Live {
-		return nil
+// connections looks at those of the database and those that the configuration
+// declares, which win.
+func (i *inspection) connections(ctx context.Context) {
+	var all []broker.Connection
+	if i.store != nil {
+		var err error
+		if all, err = i.store.Connections(ctx); err != nil {
+			i.see("connections", "", err)
+		}
 	}
-	for _, p := range providers.Problems(c) {
-		return fmt.Errorf("%s", p)
+	for position, d := range i.cfg.Connections {
+		n := slices.IndexFunc(all, func(c broker.Connection) bool { return c.ID == d.ID })
+		if n < 0 {
+			all, n = append(all, broker.Connection{}), len(all)
+		}
+		c, err := i.declaredConnection(all[n], position, d)
+		if err != nil {
+			i.see("connection "+d.ID, "", err)
+		}
+		all[n] = c
+	}
+	for _, c := range all {
+		if c.State != broker.Live {
+			i.see("connection "+c.ID, "not looked at: it is "+string(c.State), nil)
+			continue
+		}
+		i.see("connection "+c.ID, "", i.checkConnection(ctx, c, all))
+	}
+}
+
+// checkConnection asks a connection where it would send a browser, which needs
+// its discovery document where the kind has one.
+func (h *house) checkConnection(ctx context.Context, c broker.Connection, all []broker.Connection) error {
+	if problems := connectionProblems(c, all, h.cfg.UpstreamNetworks); len(problems) > 0 {
+		return errors.New(strings.Join(problems, "; "))
 	}
 	out, err := egress.New(egress.Options{Allow: h.cfg.UpstreamNetworks})
 	if err != nil {
@@ -108,5 +254,29 @@ func (h *house) checkConnection(ctx context.Context, c broker.Connection) error 
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	_, err = up.Begin(ctx, broker.Trip{Connection: c.ID, State: broker.NewToken(), Nonce: broker.NewToken(), Verifier: broker.NewToken(), Callback: h.callback(c.ID), StartedAt: h.now()})
+	for _, key := range []string{"authority", "graph_url", "api_url"} {
+		if err == nil && c.Settings[key] != "" {
+			err = reach(ctx, out, c.Settings[key])
+		}
+	}
+	if errors.Is(err, egress.ErrBlockedAddress) || errors.Is(err, egress.ErrBlockedURL) {
+		err = fmt.Errorf("%w; a host that is not public, or http, or another port than 443 needs its network in `upstream_networks`", err)
+	}
 	return err
+}
+
+// reach finds out whether something answers there; what it says is its own affair.
+func reach(ctx context.Context, out *egress.Client, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	res, err := out.For("check").Do(req)
+	if errors.Is(err, egress.ErrRedirect) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
 }

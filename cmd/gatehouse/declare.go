@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"gatehouse/broker"
-	"gatehouse/broker/oidc"
 	"gatehouse/config"
+	"gatehouse/providers"
 )
 
 // declare brings the connections and clients of the configuration file into the
@@ -16,7 +16,11 @@ import (
 // nothing and writes no Event.
 func (h *house) declare(ctx context.Context) error {
 	for i, c := range h.cfg.Connections {
-		if err := h.declareConnection(ctx, i, c); err != nil {
+		err := h.declareConnection(ctx, i, c)
+		if err != nil {
+			err = h.declareConnection(ctx, i, c) // another replica may just have done it
+		}
+		if err != nil {
 			return fmt.Errorf("connections[%d] (%s): %w", i, c.ID, err)
 		}
 	}
@@ -33,25 +37,31 @@ func (h *house) declareConnection(ctx context.Context, position int, d config.Co
 	if err != nil && !errors.Is(err, broker.NotFound) {
 		return err
 	}
-	c := stored
-	c.ID, c.Kind, c.Name, c.Issuer, c.ClientID, c.Settings, c.Domains, c.Position = d.ID, d.Kind, d.Name, d.Issuer, d.ClientID, d.Settings, d.Domains, position
-	if c.Settings == nil {
-		c.Settings = map[string]string{}
+	found := err == nil
+	c, err := h.declaredConnection(stored, position, d)
+	if err != nil || found && slices.Equal(c.Secrets, stored.Secrets) && alike(c, stored) {
+		return err
+	}
+	return h.putConnection(ctx, c, "declared")
+}
+
+// declaredConnection is what the configuration makes of a stored connection, or of none.
+func (h *house) declaredConnection(c broker.Connection, position int, d config.Connection) (_ broker.Connection, err error) {
+	c.ID, c.Kind, c.Name, c.Issuer, c.ClientID, c.Settings, c.Position = d.ID, d.Kind, d.Name, d.Issuer, d.ClientID, d.Settings, position
+	if c.Domains, err = canonicalDomains(d.Domains); err != nil {
+		return c, err
 	}
 	if c.State == "" {
 		c.State, c.CreatedAt = broker.Live, h.now()
 	}
 	if secret := broker.Secret(d.ClientSecret.Reveal()); secret != "" && (len(c.Secrets) == 0 || c.Secrets[0] != secret) {
-		c.Secrets = append([]broker.Secret{secret}, c.Secrets...)
-		c.Secrets = c.Secrets[:min(2, len(c.Secrets))]
+		c.Secrets = withSecret(c.Secrets, secret)
 	}
-	if err == nil && slices.Equal(c.Secrets, stored.Secrets) && alike(c, stored) {
-		return nil
-	}
-	return h.putConnection(ctx, c, "declared")
+	return providers.Normalise(c), nil
 }
 
-// alike compares what two values print, where nil and empty are the same.
+// alike compares what two values print, where nil and empty are the same. Secrets
+// print as dots, all the same.
 func alike(a, b any) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
 
 func (h *house) declareClient(ctx context.Context, d config.Client) error {
@@ -59,17 +69,12 @@ func (h *house) declareClient(ctx context.Context, d config.Client) error {
 	if err != nil && !errors.Is(err, broker.NotFound) {
 		return err
 	}
-	c := stored
-	c.ID, c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs = d.ID, d.Name, d.RedirectURIs, d.PostLogoutRedirectURIs
-	c.Scopes, c.GrantTypes, c.AuthMethod, c.IDTokenAlg = d.Scopes, d.GrantTypes, d.AuthMethod, d.IDTokenAlg
-	c.Native, c.FirstParty, c.SkipPKCE = d.Native, d.FirstParty, d.SkipPKCE
-	if secret := d.Secret.Reveal(); secret != "" {
-		if hash := oidc.HashSecret(h.ring, c.ID, secret); len(c.SecretHashes) == 0 || c.SecretHashes[0] != hash {
-			c.SecretHashes = append([]string{hash}, c.SecretHashes...)
-			c.SecretHashes = c.SecretHashes[:min(2, len(c.SecretHashes))]
-		}
+	found := err == nil
+	c := declaredClient(stored, d)
+	if secret := d.Secret.Reveal(); secret != "" && !c.Public() {
+		c.SecretHashes = h.secretHashes(c, secret)
 	}
-	if err == nil && alike(c, stored) {
+	if found && alike(c, stored) {
 		return nil
 	}
 	if c.CreatedAt.IsZero() {
@@ -77,4 +82,16 @@ func (h *house) declareClient(ctx context.Context, d config.Client) error {
 	}
 	c.UpdatedAt = h.now()
 	return h.putClient(ctx, c, "declared")
+}
+
+// declaredClient is what the configuration makes of a stored client, or of none,
+// but for its secret.
+func declaredClient(c broker.Client, d config.Client) broker.Client {
+	c.ID, c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs = d.ID, d.Name, d.RedirectURIs, d.PostLogoutRedirectURIs
+	c.Scopes, c.GrantTypes, c.AuthMethod, c.IDTokenAlg = d.Scopes, d.GrantTypes, d.AuthMethod, d.IDTokenAlg
+	c.Native, c.FirstParty, c.SkipPKCE = d.Native, d.FirstParty, d.SkipPKCE
+	if c.Public() {
+		c.SecretHashes = nil
+	}
+	return c
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -117,12 +118,9 @@ func demoSettings(c *broker.Connection, base string) {
 }
 
 func runDemo(fs *flag.FlagSet) action {
-	addr := fs.String("addr", "localhost:8080", "`host:port` of the broker, on a loopback host")
-	data := fs.String("data", "", "empty `folder` to use and keep; a temporary one where none is given")
-	return func(ctx context.Context, t *tool, args []string) (err error) {
-		if len(args) != 0 {
-			return errUsage
-		}
+	addr := fs.String("addr", "localhost:8080", "`HOST:PORT` of the broker, on a loopback host")
+	data := fs.String("data", "", "empty `FOLDER` to use and keep; a temporary one where none is given")
+	return func(ctx context.Context, t *tool, _ []string) (err error) {
 		d := &demo{data: *data, now: time.Now}
 		if d.data == "" {
 			if d.data, err = os.MkdirTemp("", "gatehouse-demo-"); err != nil {
@@ -141,7 +139,9 @@ func runDemo(fs *flag.FlagSet) action {
 		if err := d.stock(ctx); err != nil {
 			return err
 		}
-		d.tour(t)
+		if err := t.print(d.file, d.tour); err != nil {
+			return err
+		}
 		return d.h.serve(ctx, listener)
 	}
 }
@@ -303,8 +303,8 @@ func (d *demo) write() error {
 	return os.WriteFile(filepath.Join(d.data, "demo.json"), append(b, '\n'), 0o600)
 }
 
-func (d *demo) tour(t *tool) {
-	fmt.Fprintf(t.out, `Gatehouse is running, on this machine only.
+func (d *demo) tour(w io.Writer) {
+	fmt.Fprintf(w, `Gatehouse is running, on this machine only.
 
   Sample app   %[1]s    start here: Sign in
   Mailbox      %[2]s    every mail it sends

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,22 +22,24 @@ import (
 
 func serving() []command {
 	return []command{
-		{"demo", "", "run everything on this machine, with simulated providers and a sample app", runDemo},
-		{"serve", "", "run the broker", runServe},
-		{"check", "", "check configuration, database, Redis, keyring, mail and connections", runCheck},
-		{"migrate", "", "bring the database to this version", runMigrate},
+		{"demo", "", "run everything on this machine, with simulated providers and a sample app", "--addr localhost:8081", runDemo},
+		{"serve", "", "run the broker", "--config gatehouse.yaml", runServe},
+		{"check", "", "check configuration, keyring, database, Redis, mail and connections; changes nothing", "--config gatehouse.yaml", runCheck},
+		{"migrate", "", "bring the database to this version", "--config gatehouse.yaml", runMigrate},
 	}
 }
 
 func runServe(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, args []string) error {
-		if len(args) != 0 {
-			return errUsage
-		}
+	return func(ctx context.Context, t *tool, _ []string) error {
 		cfg, err := t.load()
 		if err != nil {
 			return err
 		}
+		listener, err := listen(cfg)
+		if err != nil {
+			return err
+		}
+		defer listener.Close()
 		h, err := openHouse(ctx, cfg, newLog(t.err, level(cfg)), time.Now)
 		if err != nil {
 			return err
@@ -44,17 +48,6 @@ func runServe(*flag.FlagSet) action {
 		if err := h.declare(ctx); err != nil {
 			return err
 		}
-		listener, err := net.Listen("tcp", cfg.Listen)
-		if err != nil {
-			return fmt.Errorf("%w; choose another address with `listen`", err)
-		}
-		if cfg.TLS.Cert != "" {
-			pair, err := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key)
-			if err != nil {
-				return fmt.Errorf("tls: %w", err)
-			}
-			listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
-		}
 		if cfg.Operations.Listen != config.Off {
 			l, err := net.Listen("tcp", cfg.Operations.Listen)
 			if err != nil {
@@ -62,8 +55,83 @@ func runServe(*flag.FlagSet) action {
 			}
 			go serveQuietly(ctx, server{l, h.operations()})
 		}
-		fmt.Fprintf(t.out, "Gatehouse serves %s\n", cfg.Issuer)
+		next, err := h.next(ctx, t.config)
+		if err != nil {
+			return err
+		}
+		v := map[string]any{"issuer": cfg.Issuer, "listen": listener.Addr().String(), "operations": cfg.Operations.Listen, "next": next}
+		if err := t.print(v, func(w io.Writer) { welcome(w, cfg, next) }); err != nil {
+			return err
+		}
 		return h.serve(ctx, listener)
+	}
+}
+
+// listen opens the public listener, before anything else is touched: most starts
+// that fail do so because another one still runs.
+func listen(cfg *config.Config) (net.Listener, error) {
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another address with `listen`", err)
+	}
+	if cfg.TLS.Cert == "" {
+		return listener, nil
+	}
+	pair, err := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w; see `tls.cert` and `tls.key`", err), listener.Close())
+	}
+	return tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
+}
+
+// next lists the commands that a newcomer still has to run: without accounts or
+// providers nobody signs in, and without apps to nothing.
+func (h *house) next(ctx context.Context, file string) ([]string, error) {
+	accounts, err := h.store.Accounts(ctx, "", 1)
+	if err != nil {
+		return nil, err
+	}
+	connections, err := h.store.Connections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := h.store.Clients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	next := []string{}
+	for _, step := range []struct {
+		missing bool
+		line    string
+	}{
+		{len(accounts) == 0, `accounts add you@example.com --name "Your Name" --password-file -`},
+		{len(connections) == 0, "connections add google --kind google --name Google --client-id … --client-secret-file -"},
+		{len(clients) == 0, `clients add --name "My App" --redirect-uri http://localhost:3000/callback`},
+	} {
+		if !step.missing {
+			continue
+		}
+		if file != "" {
+			step.line += " --config " + file
+		}
+		next = append(next, "gatehouse "+step.line)
+	}
+	return next, nil
+}
+
+func welcome(w io.Writer, cfg *config.Config, next []string) {
+	fmt.Fprintf(w, "Gatehouse serves %s\n", cfg.Issuer)
+	if path, ok := cfg.SQLite(); ok {
+		if whole, err := filepath.Abs(path); err == nil {
+			path = whole
+		}
+		fmt.Fprintf(w, "Its data is in %s, sealed with %s: keep copies of both, apart from each other\n", path, or(cfg.Keyring, "the keyring of the environment"))
+	}
+	if cfg.Mail.SMTP.Empty() {
+		fmt.Fprintf(w, "No mail leaves this machine: mails are files in %s\n", cfg.Mail.Folder)
+	}
+	if len(next) > 0 {
+		fmt.Fprintf(w, "\nNext, in another terminal:\n  %s\n\n", strings.Join(next, "\n  "))
 	}
 }
 

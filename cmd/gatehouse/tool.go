@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"gatehouse/broker"
+	"gatehouse/broker/credential"
 	"gatehouse/config"
 )
 
@@ -52,6 +55,7 @@ func (t *tool) print(v any, rows func(w io.Writer)) error {
 	if t.json {
 		e := json.NewEncoder(t.out)
 		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false) // it goes to a terminal or a script, and URLs have &
 		return e.Encode(v)
 	}
 	w := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
@@ -59,32 +63,81 @@ func (t *tool) print(v any, rows func(w io.Writer)) error {
 	return w.Flush()
 }
 
+// removed says that something is gone.
+func (t *tool) removed(key, id string) error {
+	return t.print(map[string]any{key: id, "removed": true}, func(w io.Writer) { row(w, "removed "+id) })
+}
+
+// row writes one line of a table. A cell may be what a stranger chose: a control
+// character in it would speak to the operator's terminal.
+func row(w io.Writer, cells ...any) {
+	for i, c := range cells {
+		text := strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+				return -1
+			}
+			return r
+		}, strings.ToValidUTF8(fmt.Sprint(c), ""))
+		if i > 0 {
+			text = "\t" + text
+		}
+		io.WriteString(w, text)
+	}
+	io.WriteString(w, "\n")
+}
+
+// maxSecret is the longest secret in bytes.
+const maxSecret = 4 << 10
+
 // secret reads a secret from a file, or from standard input for "-". A secret
 // never comes from the command line, where every process can read it.
-func (t *tool) secret(path string) (string, error) {
-	var b []byte
-	var err error
-	if path == "-" {
-		b, err = io.ReadAll(io.LimitReader(t.in, 1<<16))
-	} else {
-		b, err = os.ReadFile(path)
+func (t *tool) secret(ctx context.Context, path string) (string, error) {
+	from, name := t.in, "standard input"
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return "", err
+		}
+		defer file.Close()
+		from, name = file, path
+	} else if file, ok := t.in.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&fs.ModeCharDevice != 0 {
+			fmt.Fprintln(t.err, "Type the secret (it shows), then Enter and Ctrl-D:")
+		}
 	}
+	b, err := readAll(ctx, from)
 	if err != nil {
 		return "", err
 	}
 	s := strings.TrimRight(string(b), "\r\n")
-	if s == "" {
-		return "", fmt.Errorf("%s holds no secret", path)
+	switch {
+	case s == "":
+		return "", fmt.Errorf("%s holds no secret", name)
+	case len(b) > maxSecret:
+		return "", fmt.Errorf("%s is too long for a secret", name)
+	case strings.ContainsAny(s, "\r\n\x00"):
+		return "", fmt.Errorf("%s holds more than one line", name)
 	}
 	return s, nil
 }
 
-// one returns the single argument of a command.
-func one(args []string) (string, error) {
-	if len(args) != 1 {
-		return "", errUsage
+// readAll lets Ctrl-C end the wait for somebody who types.
+func readAll(ctx context.Context, from io.Reader) ([]byte, error) {
+	type answer struct {
+		b   []byte
+		err error
 	}
-	return args[0], nil
+	read := make(chan answer, 1)
+	go func() {
+		b, err := io.ReadAll(io.LimitReader(from, maxSecret+1))
+		read <- answer{b, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case a := <-read:
+		return a.b, a.err
+	}
 }
 
 // list is a flag that may be given more than once.
@@ -106,19 +159,27 @@ func (s settings) Set(v string) error {
 	return nil
 }
 
-// explain says what an error means to an operator.
+// maxList is the most that one answer lists.
+const maxList = 1000
+
+func checkLimit(n int) error {
+	if n < 1 || n > maxList {
+		return misuse(fmt.Sprintf("--limit: want a number from 1 to %d", maxList))
+	}
+	return nil
+}
+
+// explain says in one message what an error means to an operator.
 func explain(err error) string {
 	switch {
-	case errors.Is(err, broker.Internal) || errors.Is(err, broker.Unavailable):
-		return err.Error()
-	case errors.Is(err, broker.NotFound):
-		return "no such thing: " + err.Error()
 	case errors.Is(err, broker.EmailInvalid):
 		return "that is not an e-mail address"
 	case errors.Is(err, broker.WeakPassword):
-		return "the password must have 12 to 256 characters and not be a common one"
+		return fmt.Sprintf("the password must have %d to %d characters and be none that everybody tries", credential.MinPassword, credential.MaxPassword)
+	case errors.Is(err, broker.Conflict):
+		return err.Error() + ": somebody else changed it at the same moment; look and try again"
 	}
-	return err.Error()
+	return strings.NewReplacer("\n\t", " ", "\t", " ").Replace(err.Error()) // a driver's list of addresses
 }
 
 func date(at time.Time) string {
@@ -126,6 +187,14 @@ func date(at time.Time) string {
 		return "-"
 	}
 	return at.UTC().Format("2006-01-02 15:04:05")
+}
+
+// or is a cell that is never empty.
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
 }
 
 func newLog(w io.Writer, level slog.Level) *slog.Logger {

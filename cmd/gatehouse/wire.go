@@ -57,9 +57,9 @@ func openHouse(ctx context.Context, cfg *config.Config, log *slog.Logger, now fu
 		}
 	}
 	h.store, err = storage.Open(ctx, storage.Options{Database: cfg.Database.Reveal(), Pool: cfg.DatabasePool, Redis: cfg.Redis.Reveal(),
-		Sealer: h.ring, Now: h.now, Log: log})
+		Sealer: h.ring, Pinned: providers.Pinned, Now: h.now, Log: log})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; see `database` and `redis` in the configuration", err)
 	}
 	if err = h.store.Migrate(ctx); err == nil {
 		err = h.store.Ready(ctx)
@@ -74,11 +74,22 @@ func openRing(cfg *config.Config, now time.Time) (*seal.Keyring, error) {
 	switch {
 	case cfg.Keyring == "":
 		return seal.Parse([]byte(cfg.KeyringData.Reveal()))
-	case cfg.CreateKeyring:
+	case cfg.CreateKeyring && !databaseStands(cfg):
 		return seal.LoadOrCreate(cfg.Keyring, now)
-	default:
-		return seal.Load(cfg.Keyring)
 	}
+	ring, err := seal.Load(cfg.Keyring)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the keyring %s is missing; put back the copy of it, or name another with `keyring`", cfg.Keyring)
+	}
+	return ring, err
+}
+
+// databaseStands tells whether there is a SQLite database already. Its keyring is
+// then never made anew: a fresh one would open nothing and look as if it were the one.
+func databaseStands(cfg *config.Config) bool {
+	path, sqlite := cfg.SQLite()
+	info, err := os.Stat(path)
+	return sqlite && err == nil && info.Size() > 0
 }
 
 func (h *house) close() error { return h.store.Close() }
@@ -124,7 +135,7 @@ func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
 	site := web.Site{Name: h.cfg.Product.Name, SupportURL: h.cfg.Product.SupportURL, PrivacyURL: h.cfg.Product.PrivacyURL, TermsURL: h.cfg.Product.TermsURL}
 	kit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Ring: h.ring, Sessions: s, Connections: s, Families: s, Journal: s, Atomic: s,
 		TrustedProxies: h.cfg.TrustedProxies, Now: h.now, Log: h.log, Count: func(c broker.Code) { refusals.WithLabelValues(string(c)).Inc() }})
-	post := &mail.Post{Outbox: s, Texts: texts, Site: mail.Site{Name: site.Name, SupportURL: site.SupportURL}, Now: h.now}
+	post := h.post(texts)
 	people := login.New(login.Options{Kit: kit, Accounts: s, Identities: s, Sessions: s, Connections: s, Clients: s, Fleeting: s.Fleeting, Atomic: s,
 		Journal: s, Upstreams: h.upstreams(out), Passwords: h.passwords(), Codes: credential.NewCodes(s.Fleeting, h.ring, h.now), Post: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
 		PasswordSignIn: h.cfg.Passwords, Callback: h.callback, Now: h.now, Log: h.log})
@@ -142,6 +153,11 @@ func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
 		return nil, nil, err
 	}
 	return kit.Guard(mux), []chore{apps.Run, sender, h.janitor, h.followRing}, nil
+}
+
+// post writes the mails that people get.
+func (h *house) post(texts *text.Catalog) *mail.Post {
+	return &mail.Post{Outbox: h.store, Texts: texts, Site: mail.Site{Name: h.cfg.Product.Name, SupportURL: h.cfg.Product.SupportURL}, Now: h.now}
 }
 
 // icon names the symbol of a connection's kind.
