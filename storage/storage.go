@@ -54,7 +54,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Redis == "" {
 		return s, nil
 	}
-	s.redis, err = redisdb.Open(ctx, redisdb.Options{URL: o.Redis, Pool: o.Pool, Now: o.Now})
+	s.redis, err = redisdb.Open(ctx, redisdb.Options{URL: o.Redis, Pool: o.Pool, Now: o.Now, Log: o.Log})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"gatehouse/broker"
 	"gatehouse/broker/seal"
 )
 
@@ -59,15 +60,20 @@ const canary = "canary"
 // CheckCanary proves that this process holds the keyring the data was sealed
 // with: the first one stores a sealed word, every other one must open it.
 func (d *DB) CheckCanary(ctx context.Context) error {
-	sealed, err := d.seal([]byte(canary), canaryColumn, canary)
-	if err != nil {
-		return err
-	}
-	if _, err := d.exec(ctx, `INSERT INTO house (id, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, canary, sealed); err != nil {
-		return err
-	}
+	const query = `SELECT value FROM house WHERE id = ?`
 	var r struct{ Value []byte }
-	if err := d.onWriter(ctx, &r, `SELECT value FROM house WHERE id = ?`, canary); err != nil {
+	err := d.onWriter(ctx, &r, query, canary)
+	if errors.Is(err, broker.NotFound) {
+		sealed, err := d.seal([]byte(canary), canaryColumn, canary)
+		if err != nil {
+			return err
+		}
+		if _, err := d.exec(ctx, `INSERT INTO house (id, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, canary, sealed); err != nil {
+			return err
+		}
+		return d.CheckCanary(ctx) // another replica's may stand now
+	}
+	if err != nil {
 		return err
 	}
 	if word, err := d.open(r.Value, canaryColumn, canary); err != nil || string(word) != canary {

@@ -170,3 +170,24 @@ func TestOnlyPinnedSettingsOfALiveConnectionAreKept(t *testing.T) {
 		t.Fatalf("a pinned setting: %v", err)
 	}
 }
+
+func TestATransactionOnSQLiteHoldsTheLockFromItsBeginning(t *testing.T) {
+	at := sqliteFile(t)
+	d := open(t, at, gormdb.Options{})
+	other := raw(t, at)
+	other.SetMaxOpenConns(1)
+	if _, err := other.Exec(`PRAGMA busy_timeout = 0`); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Atomic(t.Context(), func(ctx context.Context) error {
+		if _, err := d.Account(ctx, "nobody"); !errors.Is(err, broker.NotFound) {
+			return err
+		}
+		if _, err := other.Exec(`INSERT INTO leases (name, holder, until) VALUES ('a', 'b', 0)`); err == nil {
+			t.Error("another process wrote between our read and our write, which then fails")
+		}
+		return d.CreateAccount(ctx, broker.Account{ID: "a"})
+	}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -23,6 +24,7 @@ type Options struct {
 	// Pool is how many connections to hold at most; 0 is 10 for each processor.
 	Pool int
 	Now  func() time.Time // nil is time.Now
+	Log  *slog.Logger     // nil is slog.Default; it also hears the driver, process-wide
 }
 
 // DB implements broker.Fleeting. Errors of the connection are Unavailable; a
@@ -47,11 +49,23 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	redis.SetLogger(driverLog{o.Log})
 	d := &DB{client: redis.NewClient(options), now: o.Now, swap: redis.NewScript(swapScript), count: redis.NewScript(countScript)}
 	if err := d.client.Ping(ctx).Err(); err != nil {
 		return nil, errors.Join(unavailable(err), d.Close())
 	}
 	return d, nil
+}
+
+// driverLog turns the driver's own lines into ours.
+type driverLog struct{ *slog.Logger }
+
+// Printf implements the driver's logger.
+func (l driverLog) Printf(ctx context.Context, format string, v ...any) {
+	l.WarnContext(ctx, "redis driver: "+fmt.Sprintf(format, v...))
 }
 
 // Close closes all connections.
