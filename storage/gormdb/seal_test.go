@@ -112,6 +112,10 @@ func TestG17_CiphertextSwappedBetweenRowsDoesNotOpen(t *testing.T) {
 		if _, err := d.Connection(t.Context(), "one"); !errors.Is(err, seal.ErrOpen) {
 			t.Errorf("connection: %v", err)
 		}
+		list, err := d.Connections(t.Context())
+		if err != nil || len(list) != 2 || list[0].State != broker.Disabled || list[0].Secrets != nil || list[1].State != broker.Live {
+			t.Errorf("connections: %+v, %v", list, err)
+		}
 		if _, err := d.SigningKeys(t.Context()); !errors.Is(err, seal.ErrOpen) {
 			t.Errorf("signing keys: %v", err)
 		}
