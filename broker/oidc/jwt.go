@@ -154,6 +154,10 @@ func (d *Door) readHint(token string) (hint, error) {
 	if err != nil || len(jws.Signatures) != 1 {
 		return h, errHint
 	}
+	// go-jose reads other spellings of the same bytes; a token has one (SECURITY.md A21).
+	if spelled, err := jws.CompactSerialize(); err != nil || spelled != token {
+		return h, errHint
+	}
 	head := jws.Signatures[0].Protected
 	key := d.keys.byID(head.KeyID)
 	if key == nil || key.alg != head.Algorithm || head.ExtraHeaders[jose.HeaderType] != "JWT" {
