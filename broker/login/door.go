@@ -39,11 +39,11 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
 func (d *Door) here(w http.ResponseWriter, r *http.Request) (v visit, l broker.Login, moved bool, err error) {
 	v = d.visit(r)
 	l, err = d.open(r.Context(), v, r.PathValue("id"))
-	if !errors.Is(err, broker.LoginElsewhere) || l.Proof() || l.Spent() {
+	if !errors.Is(err, broker.LoginElsewhere) {
 		return v, l, false, err
 	}
 	q := r.URL.Query()
-	if len(v.browser) == 0 && q.Get("copy") != "" {
+	if len(v.browser) == 0 && q.Get("copy") != "" && !l.Proof() {
 		return v, l, false, broker.CookiesBlocked // it was given one a moment ago
 	}
 	l, err = d.adopt(r.Context(), d.Kit.EnsureBrowser(w, r), l)

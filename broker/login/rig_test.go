@@ -42,10 +42,18 @@ type rig struct {
 	now time.Time
 }
 
-// fleeting lets a test break a Swap.
+// fleeting lets a test step in before a Swap or a Count.
 type fleeting struct {
 	broker.Fleeting
-	swap func(shelf string) error
+	swap  func(shelf string) error
+	count func(shelf string)
+}
+
+func (f *fleeting) Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error) {
+	if f.count != nil {
+		f.count(shelf)
+	}
+	return f.Fleeting.Count(ctx, shelf, key, expires)
 }
 
 func (f *fleeting) Swap(ctx context.Context, shelf, key string, old, v []byte) error {

@@ -1,0 +1,160 @@
+package login_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// What must hold when two requests meet inside one of the verbs.
+
+func TestB19_TwoCallbacksThatMeetAtTheStateMakeOneExchange(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	back := b.callback(path, "google", "code")
+	// Both have seen the state unspent before either spends it.
+	var mu sync.Mutex
+	met, both := 0, make(chan struct{})
+	g.fleet.swap = func(shelf string) error {
+		if shelf != "trip" {
+			return nil
+		}
+		mu.Lock()
+		if met++; met == 2 {
+			close(both)
+		}
+		mu.Unlock()
+		select {
+		case <-both:
+		case <-time.After(5 * time.Second):
+			t.Error("the second callback never came to spend the state")
+		}
+		return nil
+	}
+	pages := make(chan page, 2)
+	for range 2 {
+		go func() { pages <- b.request("GET", back, nil) }()
+	}
+	for range 2 {
+		if p := <-pages; !strings.HasPrefix(p.header.Get("Location"), "/authorize?login=") {
+			t.Errorf("%d %s", p.status, p.header.Get("Location"))
+		}
+	}
+	if g.ups.asked != 1 {
+		t.Errorf("%d exchanges", g.ups.asked)
+	}
+}
+
+func TestC3_AProofIsNotCarriedOverToALoginThatMovedOn(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/email", "email", ana)
+	var once sync.Once
+	g.fleet.swap = func(shelf string) (err error) {
+		if shelf == "login" {
+			once.Do(func() {
+				g.fleet.swap = nil
+				b.request("POST", path+"/restart", pairsOf(nil))
+				err = broker.Conflict
+			})
+		}
+		return err
+	}
+	b.post(path+"/password", "email", ana, "password", password).has(t, 200, "<h1>Sign in</h1>")
+	if sessions, _ := g.db.SessionsOf(t.Context(), a.ID); len(sessions) != 0 {
+		t.Error("a restarted login took the proof")
+	}
+}
+
+func TestC3_RegistrationAndOwnLinkUseTheIdentityThatThePageShowed(t *testing.T) {
+	g := newRig(t)
+	a := g.account("work@example.org", password)
+	g.claims("one", verified("g1", ana))
+	g.claims("two", verified("g2", "eve@example.net"))
+	b := g.browser()
+	path, _ := b.begin()
+	first := b.through(path, "google", "one")
+	b.through(path, "google", "two")
+	b.post(path+"/register", "ceremony", first.hidden("ceremony"), "given_name", "Ana", "family_name", "").has(t, 200, "eve@example.net")
+	b.post(path+"/wish", "wish", "own")
+	b.post(path+"/own", "ceremony", first.hidden("ceremony"), "email", "work@example.org", "password", password)
+	if len(g.accounts()) != 1 || len(g.identities(a)) != 0 {
+		t.Error("the proof for one identity served another")
+	}
+}
+
+func TestAnOtherTabsAddressGetsNobodysPassword(t *testing.T) {
+	g := newRig(t)
+	g.account(ana, password)
+	g.account("bob@example.com", password)
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/email", "email", "bob@example.com")
+	b.post(path + "/restart")
+	b.post(path+"/email", "email", ana)
+	// The first tab still shows Bob.
+	b.post(path+"/password", "email", "bob@example.com", "password", password).has(t, 200, "Enter your password", ana)
+	if len(g.events(broker.EventPasswordFailed)) != 0 {
+		t.Error("a password was tried against another address")
+	}
+}
+
+func TestC4_APasswordChangedInTheSameMomentLinksNothing(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	p := b.through(path, "google", "code")
+	var once sync.Once
+	g.fleet.count = func(shelf string) {
+		if shelf == "password-tries" {
+			once.Do(func() { // after the account was read, before the link is written
+				a.AuthEpoch++
+				must(t, g.db.ChangeAccount(t.Context(), a, 0))
+			})
+		}
+	}
+	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password).has(t, 409, "Please sign in again")
+	if len(g.identities(a)) != 0 {
+		t.Error("a proof of the old password linked")
+	}
+}
+
+func TestB18_ADisabledOwnerIsLinkedToNothing(t *testing.T) {
+	g := newRig(t)
+	a := g.account("work@example.org", password)
+	a.Disabled = true
+	must(t, g.db.ChangeAccount(t.Context(), a, 0))
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "google", "code")
+	p := b.post(path+"/wish", "wish", "own")
+	b.post(path+"/own", "ceremony", p.hidden("ceremony"), "email", "work@example.org", "password", "wrong password wrong").has(t, 422)
+	b.post(path+"/own", "ceremony", p.hidden("ceremony"), "email", "work@example.org", "password", password).has(t, 403, "This account is turned off")
+	if len(g.identities(a)) != 0 {
+		t.Error("linked")
+	}
+}
+
+func TestAuthTimeOfTheSameSecondIsFresh(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, password), "google", "g1")
+	g.start.Fresh = true
+	g.wait(700 * time.Millisecond)
+	b := g.browser()
+	path, _ := b.begin()
+	c := verified("g1", ana)
+	c.AuthTime = g.time().Truncate(time.Second) // an upstream counts whole seconds
+	g.claims("code", c)
+	b.through(path, "google", "code").atApp(t, ana)
+}
