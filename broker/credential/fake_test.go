@@ -17,6 +17,7 @@ type memory struct {
 	values map[string][]byte
 	counts map[string]int64
 	calls  []string
+	onGet  func()
 }
 
 func newMemory() *memory { return &memory{values: map[string][]byte{}, counts: map[string]int64{}} }
@@ -37,6 +38,9 @@ func (m *memory) Put(_ context.Context, shelf, key string, v []byte, _ time.Time
 }
 
 func (m *memory) Get(_ context.Context, shelf, key string) ([]byte, error) {
+	if m.onGet != nil {
+		defer m.onGet()
+	}
 	defer m.lock("get")()
 	if v, ok := m.values[shelf+key]; ok {
 		return v, nil

@@ -179,6 +179,11 @@ func TestWithoutTLSNothingIsSaidToAServerElsewhere(t *testing.T) {
 	if err := s.client("0.0.0.0").Send(t.Context(), letterbox); err == nil {
 		t.Error("the mail went out in clear")
 	}
+	open := s.client("0.0.0.0")
+	open.Username = ""
+	if err := open.Send(t.Context(), letterbox); err == nil {
+		t.Error("without a password the mail went out in clear")
+	}
 	if s.said("AUTH") || s.said("MAIL") {
 		t.Error("the password or the address went out in clear")
 	}
