@@ -40,34 +40,40 @@ type cache[T any] struct {
 	flight  chan struct{} // closed when the load under way ends; nil while there is none
 }
 
-// fresh tells whether get would answer at once, without a load.
-func (c *cache[T]) fresh() bool {
+// settled tells whether get would answer at once. The caller holds no lock.
+func (c *cache[T]) settled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.value != nil && c.now().Before(c.expires)
+	return c.value != nil && !c.due()
 }
 
-// get returns the document, loading it if need be.
+// due tells whether somebody should load, and wait for it: there is nothing fresh to serve, nobody loads already what can be
+// served stale meanwhile, and the last attempt is not too recent. The caller holds mu.
+func (c *cache[T]) due() bool {
+	now := c.now()
+	if c.value == nil {
+		return c.flight != nil || c.tried.IsZero() || now.Sub(c.tried) >= retryFirst
+	}
+	return !now.Before(c.expires) && c.flight == nil && now.Sub(c.tried) >= retryRenew
+}
+
+// get returns the document, loading it if need be. Where there is one, only the login that starts its renewal waits,
+// and not for long: while the upstream hangs, the others are served what there is.
 func (c *cache[T]) get(ctx context.Context) (*T, error) {
 	c.mu.Lock()
-	if c.value != nil && c.now().Before(c.expires) {
-		defer c.mu.Unlock()
-		return c.value, nil
-	}
-	pause, wait := retryFirst, loadTime
-	if c.value != nil {
-		pause, wait = retryRenew, patience
-	}
-	flight := c.flight
-	if flight == nil && (c.tried.IsZero() || c.now().Sub(c.tried) >= pause) {
-		flight = c.start(ctx)
-	}
-	c.mu.Unlock()
-	if flight != nil {
-		waitFor(ctx, flight, wait)
-	}
-	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.due() {
+		flight, wait := c.flight, loadTime
+		if c.value != nil {
+			wait = patience
+		}
+		if flight == nil {
+			flight = c.start(ctx)
+		}
+		c.mu.Unlock()
+		waitFor(ctx, flight, wait)
+		c.mu.Lock()
+	}
 	return c.served()
 }
 
@@ -95,9 +101,8 @@ func (c *cache[T]) renew(ctx context.Context, old *T) *T {
 
 // served is what there is to serve. The caller holds mu.
 func (c *cache[T]) served() (*T, error) {
-	stale := c.value != nil && !c.now().Before(c.expires)
 	switch {
-	case c.value != nil && !(stale && c.maxStale > 0 && c.now().Sub(c.expires) > c.maxStale):
+	case c.value != nil && (c.maxStale == 0 || c.now().Sub(c.expires) <= c.maxStale):
 		return c.value, nil
 	case c.err != nil:
 		return nil, c.err

@@ -49,7 +49,7 @@ func (x *exchanger) redeem(ctx context.Context, endpoint oauth2.Endpoint, t brok
 			return grant{token, secrets[n]}, nil
 		}
 		var again bool
-		if last, again = x.failed(err, code, t.Verifier, secrets[n].Reveal()); !again {
+		if last, again = x.failed(ctx, err, code, t.Verifier, secrets[n].Reveal()); !again {
 			break
 		}
 	}
@@ -57,10 +57,11 @@ func (x *exchanger) redeem(ctx context.Context, endpoint oauth2.Endpoint, t brok
 }
 
 // failed turns the library's error into a Code, and tells whether another secret may do.
-func (x *exchanger) failed(err error, sent ...string) (error, bool) {
+func (x *exchanger) failed(ctx context.Context, err error, sent ...string) (error, bool) {
 	r, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
-		if _, transport := errors.AsType[*url.Error](err); transport || errors.Is(err, context.DeadlineExceeded) {
+		// Of a body that was too slow the library tells only in words.
+		if _, transport := errors.AsType[*url.Error](err); transport || ctx.Err() != nil {
 			return network("token endpoint", err), false
 		}
 		return broker.UpstreamRejected.Because(errors.New("token endpoint: " + oneLine(err.Error()))), false

@@ -1,12 +1,17 @@
 package providers
 
 import (
+	"context"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/oauth2"
 
 	"gatehouse/broker"
 	"gatehouse/providers/fakeidp"
@@ -193,5 +198,23 @@ func TestManyLoginsAtOnceLoadEverythingOnce(t *testing.T) {
 	wg.Wait()
 	if d, k := r.idp.Calls(fakeidp.AtDiscovery), r.idp.Calls(fakeidp.AtJWKS); d != 1 || k != 1 {
 		t.Errorf("%d loads of the metadata, %d of the keys", d, k)
+	}
+}
+
+func TestB22_ATokenAnswerThatDripsIsGivenUp(t *testing.T) {
+	done := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"access_token":`)
+		w.(http.Flusher).Flush()
+		<-done
+	}))
+	defer server.Close()
+	defer close(done)
+	x := &exchanger{client: server.Client(), id: "us", secrets: []broker.Secret{"one", "two"}, explain: standard, badSecret: invalidClient}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := x.redeem(ctx, oauth2.Endpoint{TokenURL: server.URL, AuthStyle: oauth2.AuthStyleInParams}, broker.Trip{Verifier: "verifier"}, "code")
+	if broker.CodeOf(err) != broker.ConnectionUnavailable {
+		t.Errorf("err %v", err)
 	}
 }

@@ -1,11 +1,14 @@
 package providers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gatehouse/broker"
@@ -172,6 +175,57 @@ func TestCachedMetadataAndKeysOutliveAnUpstreamThatIsDown(t *testing.T) {
 	r.idp.Behave()
 	r.clock.advance(retryRenew)
 	r.comes("vera")
+}
+
+func TestOnlyOneLoginWaitsForARenewalWhileTheUpstreamHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		value, hang := 0, false
+		c := &cache[int]{now: time.Now, load: func(ctx context.Context, _ *int) (int, time.Duration, error) {
+			if hang {
+				<-ctx.Done()
+				return 0, 0, ctx.Err()
+			}
+			value++
+			return value, time.Hour, nil
+		}}
+		get := func() (int, time.Duration) {
+			began := time.Now()
+			v, err := c.get(t.Context())
+			if err != nil {
+				t.Error(err)
+				return 0, 0
+			}
+			return *v, time.Since(began)
+		}
+		get()
+		hang = true
+		time.Sleep(2 * time.Hour)
+		var waited atomic.Int32
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				v, took := get()
+				if v != 1 || took != 0 && took != patience {
+					t.Errorf("served %d after %v", v, took)
+				}
+				if took > 0 {
+					waited.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if waited.Load() != 1 {
+			t.Errorf("%d logins waited", waited.Load())
+		}
+		if !c.settled() {
+			t.Error("not settled although it would be served at once")
+		}
+		hang = false
+		time.Sleep(retryRenew)
+		if v, _ := get(); v != 2 {
+			t.Errorf("served %d once the upstream was back", v)
+		}
+	})
 }
 
 func TestAnUpstreamThatWasDownIsAskedAgainSoon(t *testing.T) {

@@ -103,6 +103,9 @@ func (f *meta) Begin(_ context.Context, t broker.Trip) (broker.Departure, error)
 // Finish redeems the code, asks whose token it is, and that it is a token for this app and of that very person: a token
 // that another app was given proves nothing here.
 func (f *meta) Finish(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
+	if answer.Has("iss") && answer.Get("iss") != facebookWeb {
+		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the answer is not from this issuer"))
+	}
 	code, err := codeIn(answer, graphExplain)
 	if err != nil {
 		return broker.Claims{}, err

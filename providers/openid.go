@@ -90,7 +90,7 @@ func issuedBy(m *metadata, t idToken) (string, error) {
 }
 
 // ready tells whether Begin needs no network.
-func (u *openID) ready() bool { return u.meta.fresh() }
+func (u *openID) ready() bool { return u.meta.settled() }
 
 // Begin sends the browser to the authorization endpoint (OIDC Core §3.1.2.1), with PKCE whether or not the metadata
 // announce it.

@@ -71,7 +71,7 @@ func TestB3_AnAnswerOfAnotherIssuerNeverCostsACode(t *testing.T) {
 }
 
 func TestB3_AnIssuerThatComesUnannouncedIsCompared(t *testing.T) {
-	for kind, settings := range map[string]map[string]string{fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": "common", "any_tenant": "true"}, fakeidp.KindADFS: nil, fakeidp.KindGitHub: nil} {
+	for kind, settings := range map[string]map[string]string{fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": "common", "any_tenant": "true"}, fakeidp.KindADFS: nil, fakeidp.KindGitHub: nil, fakeidp.KindFacebook: nil} {
 		t.Run(kind, func(t *testing.T) {
 			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
 			person := r.idp.Personas()[0].Login
