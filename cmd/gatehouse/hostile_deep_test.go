@@ -74,14 +74,13 @@ func (s *siege) fire(t *testing.T, name string, in insider, x aim) {
 
 func TestA24_E15_E17_EveryParameterOfARightRequest(t *testing.T) {
 	s := newSiege(t)
-	third := s.addThird(t)
 	in := s.insider(t)
 	c := s.file.Clients[0]
 	wishes := []string{"prompt", "max_age", "login_hint", "ui_locales", "id_token_hint", "connection", "response_mode", "acr_values", "claims",
 		"request", "request_uri", "registration", "lang", "display", "post", "login", "error", "consent", "switch"}
 	basic := http.Header{"Authorization": {"Basic " + basicOf(c.ID, c.Secret)}, "Accept": {"application/json"}}
 	stranger := func() (*browser, string, url.Values) { return newBrowser(t), "/authorize", s.asking() }
-	credentials := url.Values{"client_id": {"third"}, "client_secret": {third}}
+	credentials := url.Values{"client_id": {"third"}, "client_secret": {s.third}}
 	with := func(more ...string) url.Values {
 		v := url.Values{}
 		for k, x := range credentials {

@@ -98,7 +98,6 @@ func (in insider) path(pattern string) string {
 
 func TestA15_A24_E17_H1_EveryRouteWithstandsEveryParameter(t *testing.T) {
 	s := newSiege(t)
-	s.addThird(t)
 	in := s.insider(t)
 	routes, names := mountedRoutes(t), readParameters(t)
 	for _, route := range routes {

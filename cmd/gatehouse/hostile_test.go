@@ -23,6 +23,7 @@ type siege struct {
 	*town
 	heard  *heard
 	client *http.Client
+	third  string // the secret of the app that must ask for consent
 	sent   int
 }
 
@@ -42,8 +43,10 @@ func (h *heard) lines() []string {
 func newSiege(t *testing.T, more ...string) *siege {
 	t.Helper()
 	log := &heard{}
-	return &siege{town: newTownHeard(t, log, more...), heard: log, client: &http.Client{Timeout: 20 * time.Second,
+	s := &siege{town: newTownHeard(t, log, more...), heard: log, client: &http.Client{Timeout: 20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	s.third = s.addThird(t)
+	return s
 }
 
 // answer is what came back, read to its end.
@@ -85,7 +88,7 @@ func (s *siege) sound(t *testing.T, what string, a *answer) {
 	t.Helper()
 	if ours := a.Header.Get("X-Request-Id") != ""; !ours {
 		// net/http refuses what is no HTTP before any handler sees it.
-		if a.StatusCode != 400 && a.StatusCode != 431 && a.StatusCode != 505 || a.html() {
+		if !slices.Contains([]int{400, 417, 431, 501, 505}, a.StatusCode) || a.html() {
 			t.Errorf("%s: %d without a request id", what, a.StatusCode)
 		}
 		return
@@ -108,6 +111,7 @@ func (s *siege) sound(t *testing.T, what string, a *answer) {
 		t.Errorf("%s: %d %s", what, a.StatusCode, a.body)
 	}
 	switch {
+	case a.Request.Method == http.MethodHead:
 	case a.root != nil:
 		s.checkPage(t, what, a)
 	case strings.HasPrefix(h.Get("Content-Type"), "application/json"), h.Get("Content-Type") == "application/jwk-set+json":

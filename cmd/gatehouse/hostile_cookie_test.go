@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+)
+
+func TestE13_E14_CookiesThatWeNeverSetAreWorthNothing(t *testing.T) {
+	s := newSiege(t)
+	in := s.insider(t)
+	other := s.signedIn(t, "ana@example.test")
+	mine, theirs := cookiesOf(in.browser, s), cookiesOf(other, s)
+	if mine["__Host-gh_session"] == "" || mine["__Host-gh_browser"] == "" {
+		t.Fatalf("the insider has %v", mine)
+	}
+	session := mine["__Host-gh_session"]
+	for what, header := range map[string]string{
+		"garbage":                   "__Host-gh_session=ghx; __Host-gh_browser=ghx; __Host-gh_lang=ghx; __Host-gh_last=<script>; __Host-gh_pick=ghx",
+		"100 cookies":               strings.Repeat("__Host-gh_session=AAAA; ", 100),
+		"a planted session":         "__Host-gh_session=" + broker.NewToken() + "; __Host-gh_browser=" + broker.NewToken(),
+		"an empty one":              "__Host-gh_session=; __Host-gh_browser=",
+		"the session twice":         "__Host-gh_session=" + session + "; __Host-gh_session=" + session,
+		"beside a planted one":      "__Host-gh_session=" + session + "; __Host-gh_session=" + broker.NewToken(),
+		"in lower case":             "__Host-gh_session=" + strings.ToLower(session),
+		"with a space":              "__Host-gh_session=\"" + session + " \"",
+		"one character short":       "__Host-gh_session=" + session[1:],
+		"without its prefix":        "gh_session=" + session,
+		"as the other's browser":    "__Host-gh_session=" + mine["__Host-gh_browser"],
+		"another browser's browser": "__Host-gh_browser=" + theirs["__Host-gh_browser"],
+		"no cookies at all":         "",
+		"control characters":        "__Host-gh_session=a,b\"; \u00e9=1; =; __Host-gh_session",
+		"semicolons":                strings.Repeat(";", 8000),
+	} {
+		for _, path := range []string{"/account", "/login", in.login, in.consent, "/authorize?" + s.asking("prompt", "none").Encode(), "/end_session"} {
+			req := s.request(t, http.MethodGet, path, nil)
+			if header != "" {
+				req.Header["Cookie"] = []string{header}
+			}
+			a := s.send(t, what+" on "+path, req)
+			if strings.Contains(a.body, "ben@example.test") || strings.Contains(a.Header.Get("Location"), "code=") || strings.Contains(a.body, "Ben Carter") {
+				t.Errorf("%s on %s: let in: %d %s", what, path, a.StatusCode, a.Header.Get("Location"))
+			}
+			for _, c := range a.Cookies() {
+				if c.MaxAge >= 0 && c.Value != "" && strings.Contains(header, c.Value) {
+					t.Errorf("%s on %s: the planted cookie was taken over: %s", what, path, c.Raw)
+				}
+			}
+		}
+	}
+	// The session itself still lives: nobody can end it for its owner.
+	a := s.send(t, "the owner", in.as(s.request(t, http.MethodGet, "/account", nil)))
+	if !strings.Contains(a.body, "ben@example.test") {
+		t.Errorf("the owner's session is gone: %d %s", a.StatusCode, textOf(a.root))
+	}
+}
+
+func TestA21_EveryEditOfASessionOrBrowserCookieIsNone(t *testing.T) {
+	s := newSiege(t)
+	in := s.insider(t)
+	mine := cookiesOf(in.browser, s)
+	for name, path := range map[string]string{"__Host-gh_session": "/account", "__Host-gh_browser": in.login} {
+		value := mine[name]
+		whole := s.send(t, name, in.as(s.request(t, http.MethodGet, path, nil)))
+		if whole.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d before any edit", name, whole.StatusCode)
+		}
+		for i, edited := range edits(value) {
+			req := s.request(t, http.MethodGet, path, nil)
+			for k, v := range mine {
+				if k == name {
+					v = edited
+				}
+				req.Header.Add("Cookie", k+"="+v)
+			}
+			req.Header.Set("Cookie", strings.Join(req.Header.Values("Cookie"), "; "))
+			a := s.send(t, fmt.Sprintf("%s, edit %d", name, i), req)
+			if a.StatusCode == http.StatusOK && a.root != nil && (path != "/account" || strings.Contains(a.body, "ben@example.test")) {
+				t.Errorf("%s: the edit %q opens %s", name, edited, path)
+			}
+		}
+	}
+}
+
+// cookiesOf are the cookies that a browser has for us.
+func cookiesOf(b *browser, s *siege) map[string]string {
+	found := map[string]string{}
+	req, err := http.NewRequest(http.MethodGet, s.file.Issuer+"/", nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, c := range b.client.Jar.Cookies(req.URL) {
+		found[c.Name] = c.Value
+	}
+	return found
+}
+
+// edits are a token cut at every place, with every byte changed, and in other spellings.
+func edits(token string) (all []string) {
+	for i := range len(token) {
+		b := []byte(token)
+		if b[i]++; b[i] == '{' || b[i] == '[' || b[i] == ':' || b[i] == ';' || b[i] == ',' || b[i] == '/' {
+			b[i] = 'A'
+		}
+		if b[i] == token[i] {
+			b[i] = 'B'
+		}
+		all = append(all, token[:i], string(b))
+	}
+	all = append(all, token+"A", token+"=", token+token, strings.ToLower(token), strings.ToUpper(token), token+".", "."+token, token+"%00", token+"\\")
+	return slices.DeleteFunc(all, func(s string) bool { return s == token })
+}
