@@ -62,6 +62,9 @@ func (k *Kit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v
 	k.Count(code)
 	k.logRefusal(r, code, ref, v.Cause)
 	k.record(r, code, ref, v.Event)
+	if t, ok := w.(*tracked); ok && t.status != 0 {
+		return // the answer had begun; a page inside it would help nobody
+	}
 	wait := 0
 	if retry, ok := errors.AsType[broker.Retry](v.Cause); ok {
 		wait = retry.After

@@ -71,12 +71,7 @@ func (k *Kit) recovered(w *tracked, r *http.Request) {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
-	err := broker.Internal.Because(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-	if w.status != 0 {
-		k.Log.ErrorContext(r.Context(), "panic in an answer that had begun", "err", err)
-		return
-	}
-	k.Fail(w, r, err)
+	k.Fail(w, r, broker.Internal.Because(fmt.Errorf("panic: %v\n%s", p, debug.Stack())))
 }
 
 type contextKey int

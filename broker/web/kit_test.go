@@ -246,6 +246,17 @@ func TestAPanicIsAPageWithoutItsCause(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatHadBegunIsNotMixedWithAPage(t *testing.T) {
+	h := open(t)
+	w := h.ask(h.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		_, err := w.Write([]byte("half"))
+		return errors.Join(err, errors.New("the cause"))
+	}), get("/x"))
+	if w.Body.String() != "half" || !strings.Contains(h.log.String(), "the cause") {
+		t.Errorf("%q, log %s", w.Body, h.log)
+	}
+}
+
 func TestAProgramIsRefusedInJSON(t *testing.T) {
 	h := open(t)
 	r := post("/token", "")
