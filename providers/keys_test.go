@@ -179,14 +179,14 @@ func TestCachedMetadataAndKeysOutliveAnUpstreamThatIsDown(t *testing.T) {
 
 func TestOnlyOneLoginWaitsForARenewalWhileTheUpstreamHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		value, hang := 0, false
+		var hang atomic.Bool
+		var loads atomic.Int32
 		c := &cache[int]{now: time.Now, load: func(ctx context.Context, _ *int) (int, time.Duration, error) {
-			if hang {
+			if hang.Load() {
 				<-ctx.Done()
 				return 0, 0, ctx.Err()
 			}
-			value++
-			return value, time.Hour, nil
+			return int(loads.Add(1)), time.Hour, nil
 		}}
 		get := func() (int, time.Duration) {
 			began := time.Now()
@@ -198,7 +198,7 @@ func TestOnlyOneLoginWaitsForARenewalWhileTheUpstreamHangs(t *testing.T) {
 			return *v, time.Since(began)
 		}
 		get()
-		hang = true
+		hang.Store(true)
 		time.Sleep(2 * time.Hour)
 		var waited atomic.Int32
 		var wg sync.WaitGroup
@@ -220,7 +220,7 @@ func TestOnlyOneLoginWaitsForARenewalWhileTheUpstreamHangs(t *testing.T) {
 		if !c.settled() {
 			t.Error("not settled although it would be served at once")
 		}
-		hang = false
+		hang.Store(false)
 		time.Sleep(retryRenew)
 		if v, _ := get(); v != 2 {
 			t.Errorf("served %d once the upstream was back", v)
