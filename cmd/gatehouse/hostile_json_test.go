@@ -27,7 +27,7 @@ func (s *siege) checkJSON(t *testing.T, what string, a *answer) {
 		"invalid_scope", "invalid_token", "insufficient_scope", "temporarily_unavailable"}, name) {
 		t.Errorf("%s: the error is %v", what, said)
 	}
-	if text, _ := said["error_description"].(string); strings.ContainsAny(text, "<>\"\\") || strings.Contains(text, "ghx") || len(text) > 300 {
+	if text, _ := said["error_description"].(string); strings.ContainsAny(text, "<>\"\\") || strings.Contains(text, "ghx") || len(text) > 1000 {
 		t.Errorf("%s: repeats what was sent: %q", what, text)
 	}
 	if ref, _ := said["reference"].(string); ref != "" {
