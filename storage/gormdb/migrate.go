@@ -52,8 +52,8 @@ func (d *DB) Migrate(ctx context.Context) error {
 		return fmt.Errorf("storage: migrate: %w", err)
 	}
 	if _, err := provider.Up(ctx); err != nil {
-		// On SQLite another process may just have done it.
-		if s, again := d.MigrationStatus(ctx); again == nil && s.Database >= s.Binary {
+		// On SQLite, without an advisory lock, another process may just have done it.
+		if s, again := d.MigrationStatus(ctx); !d.postgres && again == nil && s.Database >= s.Binary {
 			return nil
 		}
 		return fmt.Errorf("storage: migrate: %w", explain(err))

@@ -1,7 +1,6 @@
 package gormdb_test
 
 import (
-	"context"
 	"embed"
 	"io/fs"
 	"slices"
@@ -64,21 +63,26 @@ func TestBothDatabasesHaveTheSameTablesAndIndexes(t *testing.T) {
 func TestReplicasMayMigrateTogether(t *testing.T) {
 	everywhere(t, func(t *testing.T, new place) {
 		at := new(t)
+		var replicas []*gormdb.DB
+		for range 6 {
+			d, err := gormdb.Open(t.Context(), gormdb.Options{URL: at, Pool: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			replicas = append(replicas, d)
+		}
 		errs := make(chan error)
-		for range 4 {
+		for _, d := range replicas {
 			go func() {
-				d, err := gormdb.Open(context.Background(), gormdb.Options{URL: at, Pool: 1})
+				err := d.Migrate(t.Context())
 				if err == nil {
-					err = d.Migrate(context.Background())
+					err = d.Ready(t.Context())
 				}
-				if err == nil {
-					err = d.Ready(context.Background())
-				}
-				_ = d.Close()
 				errs <- err
 			}()
 		}
-		for range 4 {
+		for range replicas {
 			if err := <-errs; err != nil {
 				t.Error(err)
 			}
