@@ -155,6 +155,9 @@ func TestTheHintNamesWhoMustAnswer(t *testing.T) {
 	c := h.browser()
 	c.code(ask())
 	h.appHears(c.get("/authorize?"+ask("prompt", "none", "id_token_hint", hint).Encode()), "login_required")
+	if a := c.get("/authorize?" + ask("id_token_hint", hint).Encode()); !strings.HasPrefix(a.Header.Get("Location"), "/login/") {
+		t.Errorf("whoever is there is not whom the app asked for: %s", a.Header.Get("Location"))
+	}
 	h.appHears(c.authorize(ask("id_token_hint", hint)), "login_required")
 }
 
