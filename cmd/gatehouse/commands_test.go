@@ -1,0 +1,365 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// operator runs commands in this process, each as a shell would.
+type operator struct {
+	t      *testing.T
+	dir    string
+	config string
+	vars   map[string]string
+}
+
+// outcome is what a command left on the terminal.
+type outcome struct {
+	code     int
+	out, err string
+}
+
+// newOperator has a configuration of its own, on SQLite in a folder of its own.
+func newOperator(t *testing.T, more ...string) *operator {
+	t.Helper()
+	o := &operator{t: t, dir: t.TempDir()}
+	o.configure(more...)
+	return o
+}
+
+// operatorOf is the operator of a running demo.
+func operatorOf(w *town) *operator {
+	return &operator{t: w.t, dir: w.data, config: filepath.Join(w.data, "gatehouse.yaml")}
+}
+
+func (o *operator) configure(more ...string) {
+	o.t.Helper()
+	o.config = filepath.Join(o.dir, "gatehouse.yaml")
+	lines := append([]string{"data_dir: " + filepath.Join(o.dir, "data"), "operations: {listen: \"off\"}"}, more...)
+	if err := os.WriteFile(o.config, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// in runs a command with something on standard input.
+func (o *operator) in(stdin string, args ...string) outcome {
+	return o.until(context.Background(), strings.NewReader(stdin), args...)
+}
+
+func (o *operator) until(ctx context.Context, stdin io.Reader, args ...string) outcome {
+	var out, err bytes.Buffer
+	code := run(ctx, append(args, "--config", o.config), terminal{stdin, &out, &err, o.env})
+	return outcome{code, out.String(), err.String()}
+}
+
+func (o *operator) env(name string) (string, bool) { v, ok := o.vars[name]; return v, ok }
+
+// does fails unless the command succeeds, and answers its output.
+func (o *operator) does(args ...string) string { o.t.Helper(); return o.doesWith("", args...) }
+
+func (o *operator) doesWith(stdin string, args ...string) string {
+	o.t.Helper()
+	got := o.in(stdin, args...)
+	if got.code != done {
+		o.t.Fatalf("gatehouse %s: exit %d\n%s%s", strings.Join(args, " "), got.code, got.out, got.err)
+	}
+	return got.out
+}
+
+// shows reads the JSON of a command that succeeds.
+func (o *operator) shows(v any, args ...string) {
+	o.t.Helper()
+	text := o.does(append(args, "--json")...)
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		o.t.Fatalf("gatehouse %s --json: %v:\n%s", strings.Join(args, " "), err, text)
+	}
+}
+
+// isRefused fails unless the command ends with 1 and says why.
+func (o *operator) isRefused(why string, args ...string) {
+	o.t.Helper()
+	o.isRefusedWith("", why, args...)
+}
+
+func (o *operator) isRefusedWith(stdin, why string, args ...string) {
+	o.t.Helper()
+	got := o.in(stdin, args...)
+	if got.code != failed || !strings.Contains(got.err, why) {
+		o.t.Errorf("gatehouse %s: exit %d, want %d and %q, got:\n%s%s", strings.Join(args, " "), got.code, failed, why, got.out, got.err)
+	}
+}
+
+// file writes a file into the operator's folder.
+func (o *operator) file(name, text string) string {
+	o.t.Helper()
+	path := filepath.Join(o.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		o.t.Fatal(err)
+	}
+	return path
+}
+
+// heard are the Events since the beginning, oldest first, as "verb change".
+func (o *operator) heard() (all []string) {
+	o.t.Helper()
+	var events []eventView
+	o.shows(&events, "audit", "--limit", "1000")
+	slices.Reverse(events)
+	for _, e := range events {
+		if e.Actor == "operator" {
+			all = append(all, strings.TrimSpace(e.Verb+" "+e.Detail["change"]))
+		}
+	}
+	return all
+}
+
+// store opens the operator's database beside the commands.
+func (o *operator) store() *house {
+	o.t.Helper()
+	tool := &tool{terminal: terminal{strings.NewReader(""), io.Discard, io.Discard, o.env}, config: o.config}
+	h, err := tool.house(o.t.Context())
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() { h.close() })
+	return h
+}
+
+// breakTable makes every write of a kind to a table fail, until mended.
+func (o *operator) breakTable(what, table string) (mend func()) {
+	o.t.Helper()
+	h := o.store()
+	path, _ := h.cfg.SQLite()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	exec := func(query string) {
+		o.t.Helper()
+		if _, err := db.Exec(query); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+	exec(fmt.Sprintf("CREATE TRIGGER broken BEFORE %s ON %s BEGIN SELECT RAISE(ABORT, 'broken by the test'); END", what, table))
+	return func() { exec("DROP TRIGGER broken"); db.Close() }
+}
+
+const boats = "seven boats at noon"
+
+func TestEveryCommandExplainsItself(t *testing.T) {
+	o := &operator{t: t, config: filepath.Join(t.TempDir(), "is-not-there.yaml")} // help opens nothing
+	for _, c := range commands() {
+		fs := flag.NewFlagSet("", flag.ContinueOnError)
+		c.flags(fs)
+		words := strings.Fields(c.name)
+		got := o.in("", append(words, "--help")...)
+		if got.code != done || got.err != "" {
+			t.Errorf("%s --help: exit %d, %q", c.name, got.code, got.err)
+		}
+		want := []string{c.about, "Usage:   gatehouse " + c.name, "Example: gatehouse " + c.name, "--config FILE", "--json", c.args}
+		fs.VisitAll(func(f *flag.Flag) { want = append(want, "  --"+f.Name+" ", f.Name) })
+		for _, part := range want {
+			if !strings.Contains(got.out, strings.TrimRight(part, " ")) {
+				t.Errorf("%s --help does not say %q:\n%s", c.name, part, got.out)
+			}
+		}
+		var out bytes.Buffer
+		if code := run(t.Context(), append([]string{"help"}, words...), terminal{out: &out, err: &out}); code != done || out.String() != got.out {
+			t.Errorf("help %s: exit %d\n%s", c.name, code, out.String())
+		}
+		if needs := strings.Count(c.args, " ") + 1; c.args != "" && len(strings.Fields(c.example)) < needs {
+			t.Errorf("the example of %s leaves its argument out", c.name)
+		}
+	}
+}
+
+// An example that does not parse teaches the wrong thing.
+func TestEveryExampleParses(t *testing.T) {
+	for _, c := range commands() {
+		fs := flag.NewFlagSet("", flag.ContinueOnError)
+		fs.String("config", "", "")
+		fs.Bool("json", false, "")
+		c.flags(fs)
+		var words []string
+		for i, part := range strings.Split(c.example, `"`) {
+			if i%2 == 0 {
+				words = append(words, strings.Fields(part)...)
+			} else {
+				words = append(words, part)
+			}
+		}
+		rest, err := parse(fs, words)
+		if err != nil || len(rest) != len(strings.Fields(c.args)) {
+			t.Errorf("%s %s: %v, arguments %q", c.name, c.example, err, rest)
+		}
+	}
+}
+
+func TestTheOverviewNamesEveryCommandAndAGroupItsOwn(t *testing.T) {
+	for _, args := range [][]string{{}, {"help"}, {"--help"}, {"-h"}} {
+		var out, err bytes.Buffer
+		if code := run(t.Context(), args, terminal{out: &out, err: &err}); code != done || err.Len() > 0 {
+			t.Errorf("%q: exit %d, %s", args, code, &err)
+		}
+		for _, c := range commands() {
+			if !strings.Contains(out.String(), "  "+strings.TrimSpace(c.name+" "+c.args)+" ") {
+				t.Errorf("%q does not list %s", args, c.name)
+			}
+		}
+	}
+	for _, args := range [][]string{{"clients", "--help"}, {"help", "clients"}} {
+		var out bytes.Buffer
+		code := run(t.Context(), args, terminal{out: &out, err: &out})
+		if code != done || !strings.Contains(out.String(), "clients secret ID") || strings.Contains(out.String(), "accounts") {
+			t.Errorf("%q: exit %d\n%s", args, code, &out)
+		}
+	}
+}
+
+func TestWhatIsNotUnderstoodExitsWithTwoAndTouchesNothing(t *testing.T) {
+	o := newOperator(t)
+	for name, tc := range map[string]struct{ line, says string }{
+		"no such command":      {"acounts list", `there is no command "acounts"`},
+		"no such verb":         {"accounts remove", "accounts add"},
+		"a group alone":        {"accounts", "name one of its commands"},
+		"help of nothing":      {"bogus --help", `there is no command "bogus"`},
+		"flags first":          {"--json accounts list", "the command comes first"},
+		"no such flag":         {"accounts list --bogus", "flag provided but not defined: -bogus"},
+		"a flag of another":    {"accounts list --identity x", "not defined: -identity"},
+		"too few":              {"accounts show", "want EMAIL|ID"},
+		"too many":             {"accounts show a@example.test b@example.test", "got 2 arguments"},
+		"none wanted":          {"serve now", "want nothing behind the command"},
+		"demo wants none":      {"demo now", "want nothing"},
+		"no number":            {"accounts list --limit many", "-limit"},
+		"a limit of nothing":   {"accounts list --limit 0", "1 to 1000"},
+		"a limit of all":       {"audit --limit 1001", "1 to 1000"},
+		"no duration":          {"audit --since yesterday", "-since"},
+		"a negative duration":  {"audit --since -1h", "--since"},
+		"no time":              {"audit --before noon", "2026-"},
+		"no key=value":         {"connections add x --set scopes", "key=value"},
+		"no identity":          {"accounts unlink a@example.test", "--identity is missing"},
+		"no client":            {"accounts consents remove a@example.test", "--client is missing"},
+		"secret of the public": {"clients add --name x --auth-method none --secret-file s", "public client has no secret"},
+		"a negative wait":      {"keys rotate --wait -1s", "--wait"},
+	} {
+		got := o.in("", strings.Fields(tc.line)...)
+		if got.code != notUnderstood || !strings.Contains(got.err, tc.says) || got.out != "" {
+			t.Errorf("%s: gatehouse %s: exit %d, want %d and %q, got:\n%s%s", name, tc.line, got.code, notUnderstood, tc.says, got.out, got.err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(o.dir, "data")); !os.IsNotExist(err) {
+		t.Errorf("a line that was not understood made files: %v", err)
+	}
+}
+
+// A secret in the arguments is in every process list and in the shell's history.
+func TestNoSecretIsTakenFromTheCommandLineOrRepeated(t *testing.T) {
+	for _, c := range commands() {
+		fs := flag.NewFlagSet("", flag.ContinueOnError)
+		c.flags(fs)
+		fs.VisitAll(func(f *flag.Flag) {
+			name := strings.ToLower(f.Name)
+			if (strings.Contains(name, "secret") || strings.Contains(name, "password")) && !strings.HasSuffix(name, "-file") {
+				t.Errorf("%s --%s takes a secret from the command line", c.name, f.Name)
+			}
+		})
+	}
+	o := newOperator(t)
+	for _, line := range []string{"accounts password ana@example.test hunter2hunter2", "clients secret wiki hunter2hunter2", "accounts bogus hunter2hunter2"} {
+		got := o.in("", strings.Fields(line)...)
+		if got.code != notUnderstood || strings.Contains(got.out+got.err, "hunter2") {
+			t.Errorf("%s: exit %d:\n%s%s", line, got.code, got.out, got.err)
+		}
+	}
+}
+
+func TestASecretComesFromAFileOrStandardInput(t *testing.T) {
+	o := newOperator(t)
+	for i, tc := range []struct{ name, text, why string }{
+		{"a line", boats + "\n", ""},
+		{"without an end", boats, ""},
+		{"of Windows", boats + "\r\n", ""},
+		{"with spaces around", "  " + boats + " ", ""},
+		{"nothing", "", "holds no secret"},
+		{"an empty line", "\n", "holds no secret"},
+		{"two lines", boats + "\n" + boats + "\n", "more than one line"},
+		{"a NUL", boats + "\x00", "more than one line"},
+		{"too long", strings.Repeat("x", maxSecret+1), "too long"},
+		{"too short", "short", "12 to 256 characters"},
+		{"known to everybody", "password1234", "none that everybody tries"},
+	} {
+		path := o.file("secret", tc.text)
+		for how, from := range map[string]struct{ stdin, path string }{"file": {"", path}, "stdin": {tc.text, "-"}} {
+			args := []string{"accounts", "add", fmt.Sprintf("p%d-%s@example.test", i, how), "--password-file", from.path}
+			if tc.why == "" {
+				o.doesWith(from.stdin, args...)
+			} else {
+				o.isRefusedWith(from.stdin, tc.why, args...)
+			}
+		}
+	}
+	o.isRefused("no such file", "accounts", "add", "x@example.test", "--password-file", filepath.Join(o.dir, "nowhere"))
+	var all []accountView
+	if o.shows(&all, "accounts", "list"); len(all) != 8 {
+		t.Errorf("%d accounts, want 8: a refused secret makes none", len(all))
+	}
+	h := o.store()
+	a, err := h.store.AccountByEmail(t.Context(), "p2-file@example.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.passwords().Check(t.Context(), "test", &a, boats); err != nil {
+		t.Errorf("the line's end became part of the password: %v", err)
+	}
+}
+
+func TestCtrlCEndsWhateverWaits(t *testing.T) {
+	o := newOperator(t)
+	o.doesWith(boats, "accounts", "add", "ana@example.test", "--password-file", "-")
+	silent, speak := io.Pipe() // somebody who never types
+	defer speak.Close()
+	for _, line := range []string{"accounts password ana@example.test", "keys rotate --wait 1h"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(300*time.Millisecond, cancel)
+		got := o.until(ctx, silent, strings.Fields(line)...)
+		if got.code != interrupted || !strings.Contains(got.err, "interrupted") || got.out != "" {
+			t.Errorf("%s: exit %d:\n%s%s", line, got.code, got.out, got.err)
+		}
+	}
+	o.does("keys", "rotate", "--wait", "0s") // what was interrupted is in nobody's way
+	if got := o.heard(); !slices.Equal(got, []string{"account.created", "key.changed"}) {
+		t.Errorf("events %q", got)
+	}
+}
+
+// What a stranger chose for a name must not move the operator's cursor or hide a line.
+func TestATableKeepsControlCharactersAway(t *testing.T) {
+	o := newOperator(t)
+	h := o.store()
+	err := h.store.CreateAccount(t.Context(), broker.Account{ID: broker.NewID(), Email: "eve@example.test", Name: "Eve\x1b[2J\u202e\r\nroot\tadmin", AuthEpoch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.record(t.Context(), broker.Event{Verb: broker.EventRefused, Client: "x\x1b]0;y\a\nz"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"accounts list", "accounts show eve@example.test", "audit"} {
+		out := o.does(strings.Fields(line)...)
+		if strings.ContainsAny(out, "\x1b\a\r\u202e") || strings.Contains(out, "\nroot") || strings.Contains(out, "\nz") {
+			t.Errorf("%s: %q", line, out)
+		}
+	}
+}
