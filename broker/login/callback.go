@@ -42,8 +42,18 @@ func (d *Door) away(w http.ResponseWriter, r *http.Request) error {
 // browser to our own GET: on the POST, which comes from another site, there is no
 // Lax cookie to compare.
 func (d *Door) posted(w http.ResponseWriter, r *http.Request) error {
+	// Without a trip of ours behind it, a stranger's post is not worth a row.
+	if _, _, err := d.returned(r.Context(), r.PathValue("connection"), r.PostForm); err != nil {
+		return err
+	}
 	handle := broker.NewToken()
-	if err := d.handles.Put(r.Context(), d.Ring.Hash("login.handle", []byte(handle)), r.PostForm); err != nil {
+	key := d.Ring.Hash("login.handle", []byte(handle))
+	// Sealed, because the upstream's code and ID token are in it.
+	sealed, err := d.Ring.Seal([]byte(r.PostForm.Encode()), "login.handle", key)
+	if err == nil {
+		err = d.handles.Put(r.Context(), key, sealed)
+	}
+	if err != nil {
 		return err
 	}
 	// The state goes along, so that a reload finds its login when the handle is used up.
@@ -88,10 +98,18 @@ func (d *Door) answer(r *http.Request) (answer url.Values, lost bool, err error)
 		return q, false, nil
 	}
 	for _, key := range d.Ring.Hashes("login.handle", []byte(handle)) {
-		form, err := d.handles.Take(r.Context(), key)
-		if !errors.Is(err, broker.NotFound) {
-			return form, false, err
+		sealed, err := d.handles.Take(r.Context(), key)
+		if errors.Is(err, broker.NotFound) {
+			continue
 		}
+		var plain []byte
+		if err == nil {
+			plain, err = d.Ring.Open(sealed, "login.handle", key)
+		}
+		if err == nil {
+			answer, err = url.ParseQuery(string(plain))
+		}
+		return answer, false, err
 	}
 	return q, true, nil
 }

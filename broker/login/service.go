@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"errors"
-	"net/url"
 	"reflect"
 	"slices"
 	"time"
@@ -27,7 +26,7 @@ type service struct {
 	logins    broker.Shelf[broker.Login]
 	trips     broker.Shelf[broker.Trip]
 	browsers  broker.Shelf[[]string]
-	handles   broker.Shelf[url.Values]
+	handles   broker.Shelf[[]byte]
 	births    broker.Shelf[born]
 	deletions broker.Shelf[deletion]
 }
@@ -38,7 +37,7 @@ func newService(o Options) *service {
 		logins:    broker.Shelf[broker.Login]{Name: "login", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 		trips:     broker.Shelf[broker.Trip]{Name: "trip", Life: tripShelf, In: o.Fleeting, Now: o.Now},
 		browsers:  broker.Shelf[[]string]{Name: "login.browser", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
-		handles:   broker.Shelf[url.Values]{Name: "login.handle", Life: handleLife, In: o.Fleeting, Now: o.Now},
+		handles:   broker.Shelf[[]byte]{Name: "login.handle", Life: handleLife, In: o.Fleeting, Now: o.Now},
 		births:    broker.Shelf[born]{Name: "login.birth", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 		deletions: broker.Shelf[deletion]{Name: "login.deletion", Life: deletionLife, In: o.Fleeting, Now: o.Now},
 	}

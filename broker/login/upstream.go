@@ -42,7 +42,9 @@ func (s *service) depart(ctx context.Context, v visit, id string, to travel) (br
 			}
 		}
 		if away, err = up.Begin(ctx, t); err == nil {
-			return away, s.trips.Put(ctx, s.Ring.Hash(hashState, []byte(t.State)), t)
+			key := s.Ring.Hash(hashState, []byte(t.State))
+			t.State = "" // the browser brings it back
+			return away, s.trips.Put(ctx, key, t)
 		}
 	}
 	return away, s.say(ctx, v, l, to.Connection, err)
@@ -168,6 +170,7 @@ func (s *service) returned(ctx context.Context, connection string, answer url.Va
 		if err == nil && t.Connection != connection {
 			err = broker.StateInvalid
 		}
+		t.State = state[0]
 		return key, t, err
 	}
 	return "", broker.Trip{}, broker.StateInvalid
