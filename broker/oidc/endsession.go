@@ -144,7 +144,13 @@ func (d *Door) endSessionPost(w http.ResponseWriter, r *http.Request) error {
 	if _, err := d.readLeaving(r, r.PostForm); err != nil {
 		return err
 	}
-	return d.comeBack(w, r, pathEndSession, r.PostForm)
+	keep := url.Values{} // what we read and nothing else, so that nobody keeps secrets with us
+	for _, name := range []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"} {
+		if r.PostForm.Has(name) {
+			keep.Set(name, r.PostForm.Get(name))
+		}
+	}
+	return d.comeBack(w, r, pathEndSession, keep)
 }
 
 // endSessionConfirm is the answer to the question. The kit refuses it from another origin.
