@@ -250,4 +250,3 @@ func (f *fakeLogins) Abandon(_ http.ResponseWriter, _ *http.Request, id string) 
 	}
 	return l.Request, nil
 }
-

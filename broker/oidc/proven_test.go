@@ -254,4 +254,3 @@ func TestC1_NoGetterOfTheConfigWrites(t *testing.T) {
 		t.Errorf("a code lives %v", cfg.AuthorizeCodeLifespan)
 	}
 }
-
