@@ -18,8 +18,9 @@ import (
 type Options struct {
 	// URL is "sqlite:path" or "postgres://user:password@host/database?options".
 	URL string
-	// Pool is how many connections to hold open at most: all of them on
-	// PostgreSQL, the readers on SQLite, which has one writer beside them. 0 is 10.
+	// Pool is how many connections to hold open at most: all of them on PostgreSQL,
+	// the readers on SQLite, which has one writer beside them and no use for many
+	// more readers than processors. 0 is 10.
 	Pool int
 	// Sealer seals secret columns. Without one nothing secret can be stored or read.
 	Sealer Sealer

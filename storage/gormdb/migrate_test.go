@@ -62,32 +62,38 @@ func TestBothDatabasesHaveTheSameTablesAndIndexes(t *testing.T) {
 
 func TestReplicasMayMigrateTogether(t *testing.T) {
 	everywhere(t, func(t *testing.T, new place) {
-		at := new(t)
-		var replicas []*gormdb.DB
-		for range 6 {
-			d, err := gormdb.Open(t.Context(), gormdb.Options{URL: at, Pool: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer d.Close()
-			replicas = append(replicas, d)
-		}
-		errs := make(chan error)
-		for _, d := range replicas {
-			go func() {
-				err := d.Migrate(t.Context())
-				if err == nil {
-					err = d.Ready(t.Context())
-				}
-				errs <- err
-			}()
-		}
-		for range replicas {
-			if err := <-errs; err != nil {
-				t.Error(err)
-			}
+		for range 3 {
+			migrateTogether(t, new(t))
 		}
 	})
+}
+
+func migrateTogether(t *testing.T, at string) {
+	t.Helper()
+	var replicas []*gormdb.DB
+	for range 6 {
+		d, err := gormdb.Open(t.Context(), gormdb.Options{URL: at, Pool: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		replicas = append(replicas, d)
+	}
+	errs := make(chan error)
+	for _, d := range replicas {
+		go func() {
+			err := d.Migrate(t.Context())
+			if err == nil {
+				err = d.Ready(t.Context())
+			}
+			errs <- err
+		}()
+	}
+	for range replicas {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestAStartRefusesASchemaThatDoesNotFitAndSaysWhatToDo(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/callbacks"
@@ -27,7 +28,7 @@ func (d *DB) openSQLite(path string, readers int) error {
 	if d.writer, err = d.sqlitePool(path, 1, "_txlock=immediate"); err != nil {
 		return err
 	}
-	d.reader, err = d.sqlitePool(path, readers, "_query_only=1")
+	d.reader, err = d.sqlitePool(path, min(readers, max(4, runtime.NumCPU())), "_query_only=1")
 	return err
 }
 
