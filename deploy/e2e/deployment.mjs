@@ -14,7 +14,7 @@ export async function deployment(t, engine, { issuer } = {}) {
   const port = await freePort()
   issuer ??= `http://localhost:${port}`
   const env = {
-    GATEHOUSE_ISSUER: issuer, GATEHOUSE_LISTEN: `127.0.0.1:${port}`, GATEHOUSE_OPERATIONS_LISTEN: 'off', GATEHOUSE_DATA_DIR: path.join(dir, 'data'),
+    GATEHOUSE_ISSUER: issuer, GATEHOUSE_LISTEN: `127.0.0.1:${port}`, GATEHOUSE_DATA_DIR: path.join(dir, 'data'),
     GATEHOUSE_UPSTREAM_NETWORKS: '127.0.0.0/8', GATEHOUSE_REGISTRATION: 'form',
   }
   const run = (args, input) => gatehouse(args, { env, input })
@@ -27,11 +27,12 @@ export async function deployment(t, engine, { issuer } = {}) {
     issuer, run, callback: (connection) => `${issuer}/callback/${connection}`,
     /** Starts one replica, at the deployment's own port where none is named. */
     async serve(at = port) {
-      const server = await start(t, ['serve'], { env: { ...env, GATEHOUSE_LISTEN: `127.0.0.1:${at}` } })
+      const operations = `127.0.0.1:${await freePort()}`
+      const server = await start(t, ['serve'], { env: { ...env, GATEHOUSE_LISTEN: `127.0.0.1:${at}`, GATEHOUSE_OPERATIONS_LISTEN: operations } })
       await until(async () => {
-        assert.ok(server.running(), server.output())
-        return (await fetch(`http://127.0.0.1:${at}/.well-known/openid-configuration`, { headers: { host: new URL(issuer).host } })).ok
-      }, { about: 'the broker' }).catch((error) => { throw new Error(server.output(), { cause: error }) })
+        assert.ok(server.running(), 'it ended')
+        return (await fetch(`http://${operations}/healthz/ready`)).ok
+      }, { about: 'the broker' }).catch((error) => { throw new Error(server.output().slice(-2000), { cause: error }) })
       return { ...server, port: at }
     },
     connect: (id, name, upstream) => run(['connections', 'add', id, '--kind', 'oidc', '--name', name, '--issuer', upstream.issuer,

@@ -14,7 +14,7 @@ import { chromium } from 'playwright-core'
 const top = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Waits until what returns something true, and returns that. */
-export async function until(what, { seconds = 15, about = String(what) } = {}) {
+export async function until(what, { seconds = 20, about = String(what) } = {}) {
   const end = Date.now() + seconds * 1000
   for (let last; ; await sleep(50)) {
     try {
@@ -98,9 +98,9 @@ export async function startDemo(t) {
   const dir = await scratch(t)
   const server = await start(t, ['demo', '--addr', 'localhost:0', '--data', dir])
   const demo = await until(async () => {
-    if (!server.running()) throw Object.assign(new Error('the demo ended:\n' + server.output()))
+    if (!server.running()) throw new Error('the demo ended')
     return JSON.parse(await readFile(path.join(dir, 'demo.json')))
-  }, { about: 'demo.json' }).catch((error) => { throw new Error(server.output(), { cause: error }) })
+  }, { about: 'demo.json' }).catch((error) => { throw new Error(server.output().slice(-2000), { cause: error }) })
   await until(() => fetch(demo.issuer + '/.well-known/openid-configuration').then((r) => r.ok), { about: 'the demo' })
   return {
     ...demo,
@@ -110,13 +110,13 @@ export async function startDemo(t) {
     confidential: demo.clients.find((c) => c.token_endpoint_auth_method !== 'none'),
     native: demo.clients.find((c) => c.token_endpoint_auth_method === 'none'),
     connection: (kind) => demo.connections.find((c) => c.kind === kind),
-    persona: (kind, login) => {
+    persona: (kind, login) => { // by the kind of their connection
       const { id } = demo.connections.find((c) => c.kind === kind)
       return demo.personas.find((p) => p.connection === id && p.login === login)
     },
     mails: (to) => mails(demo.mailbox, to),
     mailedCode: (to, number) => mailedCode(demo.mailbox, to, number),
-    accountsList: () => gatehouse(['accounts', 'list', '--json', '--config', path.join(dir, 'gatehouse.yaml')]),
+    run: (args, input) => gatehouse([...args, '--json', '--config', path.join(dir, 'gatehouse.yaml')], { input }),
   }
 }
 
@@ -148,7 +148,7 @@ after(async () => { if (launched) await (await launched).close() })
 /** A person's browser: its own cookies, and a log of requests and complaints. */
 export async function person(t, { js = true, ...options } = {}) {
   const context = await (await browser()).newContext({ javaScriptEnabled: js, locale: 'en-US', viewport: { width: 1280, height: 800 }, ...options })
-  context.setDefaultTimeout(10_000)
+  context.setDefaultTimeout(20_000)
   t.after(() => context.close())
   const log = { requests: [], complaints: [] }
   context.on('request', (r) => log.requests.push({ method: r.method(), url: r.url(), referer: r.headers().referer, type: r.resourceType() }))
@@ -157,8 +157,8 @@ export async function person(t, { js = true, ...options } = {}) {
   return { context, log, page: await context.newPage() }
 }
 
-// Chromium tells every 4xx page on its console, and those are pages here, not faults.
-const isStatus = (text) => /^Failed to load resource: the server responded with a status of 4\d\d/.test(text)
+// Chromium tells every refusal on its console; here they are pages, not faults.
+const isStatus = (text) => /^Failed to load resource: the server responded with a status of [45]\d\d/.test(text)
 
 /** An app's redirect address on loopback; it keeps what it was sent. */
 export async function app(t, { answer } = {}) {

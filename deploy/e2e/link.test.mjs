@@ -114,7 +114,7 @@ test('ac_10 cancelling, reloading, going back and a second tab never link', asyn
 test('ac_12 an unknown address gets one account by a short registration', async (t) => {
   const s = await setting(t)
   const noor = s.demo.persona('google', 'new.person')
-  const before = (await s.demo.accountsList()).length
+  const before = (await s.demo.run(['accounts', 'list'])).length
   const ask = await s.begin(s.page)
   await signInWith(s.page, s.google, noor)
   await expectHeading(s.page, 'Almost there')
@@ -129,7 +129,7 @@ test('ac_12 an unknown address gets one account by a short registration', async 
   const again = await s.begin(next.page)
   await signInWith(next.page, s.google, noor)
   assert.equal((await s.finish(next.page, again)).sub, first.sub)
-  const accounts = await s.demo.accountsList()
+  const accounts = await s.demo.run(['accounts', 'list'])
   assert.equal(accounts.length, before + 1)
   assert.equal(accounts.filter((a) => a.email === noor.email).length, 1)
 })
@@ -138,7 +138,7 @@ test('ac_12 who has an account under another address links it instead of making 
   const s = await setting(t)
   const owner = await subjectOf(t, s)
   const noor = s.demo.persona('google', 'new.person')
-  const before = (await s.demo.accountsList()).length
+  const before = (await s.demo.run(['accounts', 'list'])).length
   const ask = await s.begin(s.page)
   await signInWith(s.page, s.google, noor)
   await expectHeading(s.page, 'Almost there')
@@ -153,5 +153,5 @@ test('ac_12 who has an account under another address links it instead of making 
   await providerButton(next.page, s.google.name).click()
   await become(next.page, noor)
   assert.equal((await s.finish(next.page, again)).sub, owner)
-  assert.equal((await s.demo.accountsList()).length, before)
+  assert.equal((await s.demo.run(['accounts', 'list'])).length, before)
 })

@@ -196,9 +196,12 @@ describe('every page', () => {
     await h1(page).waitFor()
     await see(page, 'refused')
 
-    page = await visitor({ login_hint: 'bruno@contoso.test' })
+    await demo.run(['connections', 'add', 'office', '--kind', 'oidc', '--name', 'The Office', '--issuer', demo.connection('oidc').issuer, '--client-id', 'x',
+      '--client-secret-file', '-', '--domain', 'office.test', '--hidden'], 'a secret that nobody needs here')
+    page = await visitor({ login_hint: 'olga@office.test' })
+    assert.equal(await field(page, 'Email address').inputValue(), 'olga@office.test')
     await button(page, 'Continue').click()
-    await h1(page).waitFor()
+    await expectHeading(page, 'Continue with The Office')
     await see(page, 'organisation')
 
     page = await visitor({ redirect_uri: 'https://stranger.example.test/cb' })

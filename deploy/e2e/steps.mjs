@@ -11,7 +11,7 @@ export const passwordField = (page) => page.locator('input[type=password]')
 export async function expectHeading(page, heading) {
   const fits = (text) => heading instanceof RegExp ? heading.test(text) : text === heading
   try {
-    await until(async () => fits((await h1(page).textContent({ timeout: 1000 })).trim()), { seconds: 10 })
+    await until(async () => fits((await h1(page).textContent({ timeout: 1000 })).trim()), { seconds: 20 })
   } catch {
     const text = await page.locator('body').innerText({ timeout: 1000 }).catch(() => '')
     assert.fail(`want the heading ${heading} at ${page.url()}, the page says:\n${text.slice(0, 600)}`)
@@ -65,7 +65,7 @@ export async function arrive(page, app, n = 1) {
     const allow = button(page, 'Allow')
     if (await allow.isVisible().catch(() => false)) await allow.click({ timeout: 2000 }).catch(() => {})
     return false
-  }, { seconds: 10, about: 'the app' }).catch(async (error) => {
+  }, { seconds: 20, about: 'the app' }).catch(async (error) => {
     const text = await page.locator('body').innerText({ timeout: 1000 }).catch(() => '')
     throw new Error(`the app was not reached; at ${page.url()} the page says:\n${text.slice(0, 600)}`, { cause: error })
   })

@@ -64,12 +64,16 @@ export default async function* report(events) {
   for await (const { type, data } of events) {
     if (type === 'test:stderr' || type === 'test:stdout') yield data.message
     if (type !== 'test:pass' && type !== 'test:fail') continue
-    if (data.details.type === 'suite') continue
+    const error = data.details.error
+    if (data.details.type === 'suite') { // its tests are counted, its hooks are not
+      if (error && error.failureType !== 'subtestsFailed') yield `FAIL ${data.name}\n${(error.cause ?? error).stack ?? error}\n`
+      continue
+    }
     if (data.skip !== undefined || data.todo !== undefined) done.skipped.push(data.name)
     else if (type === 'test:pass') done.passed.push(data.name)
     else {
       done.failed.push(data.name)
-      const cause = data.details.error.cause ?? data.details.error
+      const cause = error.cause ?? error
       yield `FAIL ${data.name} (${(data.details.duration_ms / 1000).toFixed(1)} s)\n${cause.stack ?? cause}\n`
     }
   }
