@@ -86,8 +86,10 @@ func (d *DB) MigrationStatus(ctx context.Context) (Schema, error) {
 	if err := d.onWriter(ctx, &floor, `SELECT value FROM house WHERE id = 'floor'`); err != nil {
 		return s, fmt.Errorf("storage: the oldest version of the schema: %w", err)
 	}
-	s.Oldest, err = strconv.ParseInt(string(floor.Value), 10, 64)
-	return s, err
+	if s.Oldest, err = strconv.ParseInt(string(floor.Value), 10, 64); err != nil {
+		return s, fmt.Errorf("storage: the oldest version of the schema is no number; restore the database from its backup: %w", err)
+	}
+	return s, nil
 }
 
 // Ready answers nil where this binary and the schema fit, else one error that
