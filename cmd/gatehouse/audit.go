@@ -83,7 +83,7 @@ func readAudit(fs *flag.FlagSet) action {
 				row(w, date(e.At), e.Verb, or(e.Code, "-"), or(e.Account, "-"), or(e.Actor, "-"), or(e.Client, "-"), or(e.Connection, "-"), or(e.Address, "-"), or(e.Reference, "-"), details(e.Detail))
 			}
 			if len(views) == f.Limit {
-				fmt.Fprintf(w, "\nThere may be more: --before %s\n", views[len(views)-1].At.Format(time.RFC3339))
+				fmt.Fprintf(w, "\nThere may be more: --before %s\n", views[len(views)-1].At.Format(time.RFC3339Nano))
 			}
 		})
 	}

@@ -182,7 +182,7 @@ func (i *inspection) database(ctx context.Context) {
 }
 
 func (i *inspection) redis(ctx context.Context) error {
-	db, err := redisdb.Open(ctx, redisdb.Options{URL: i.cfg.Redis.Reveal(), Pool: 1, Now: i.now})
+	db, err := redisdb.Open(ctx, redisdb.Options{URL: i.cfg.Redis.Reveal(), Pool: 1, Now: i.now, Log: i.log})
 	if err != nil {
 		return err
 	}

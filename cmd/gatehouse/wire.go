@@ -89,7 +89,7 @@ func openRing(cfg *config.Config, now time.Time) (*seal.Keyring, error) {
 func databaseStands(cfg *config.Config) bool {
 	path, sqlite := cfg.SQLite()
 	info, err := os.Stat(path)
-	return sqlite && err == nil && info.Size() > 0
+	return sqlite && err == nil && info.Mode().IsRegular() && info.Size() > 0
 }
 
 func (h *house) close() error { return h.store.Close() }

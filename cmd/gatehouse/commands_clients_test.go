@@ -1,0 +1,266 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// token asks the token endpoint as a client for itself (RFC 6749 §4.4) and
+// answers the error, "" for none.
+func (w *town) token(id, secret string) string {
+	w.t.Helper()
+	w.advance(6 * time.Second) // a server may know a client of five seconds ago
+	req, err := http.NewRequest(http.MethodPost, w.file.Issuer+"/token", strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var v appTokens
+	if err := json.NewDecoder(res.Body).Decode(&v); err != nil {
+		w.t.Fatal(err)
+	}
+	if (v.Access == "") == (v.Error == "") {
+		w.t.Fatalf("neither a token nor an error: %d %+v", res.StatusCode, v)
+	}
+	return v.Error
+}
+
+func TestTwoSecretsOfAClientLiveAtATime(t *testing.T) {
+	w := newTown(t)
+	o := operatorOf(w)
+	var c clientView
+	o.shows(&c, "clients", "add", "--name", "Robot", "--grant", "client_credentials", "--scope", "robots")
+	first, id := c.Secret, c.ID
+	if len(first) < 43 || c.Secrets != 1 || len(id) < 20 {
+		t.Fatalf("added: %+v", c)
+	}
+	if got := w.token(id, first); got != "" {
+		t.Fatalf("a new client: %s", got)
+	}
+	o.shows(&c, "clients", "secret", id)
+	second := c.Secret
+	for _, secret := range []string{first, second} {
+		if got := w.token(id, secret); got != "" {
+			t.Errorf("one of two live secrets: %s", got)
+		}
+	}
+	own := "Zk3vQ9xT2mW7pL4sD8fH1jC6bN5gR0yE"
+	o.doesWith(own+"\n", "clients", "secret", id, "--secret-file", "-")
+	for secret, want := range map[string]string{first: "invalid_client", second: "", own: ""} {
+		if got := w.token(id, secret); got != want {
+			t.Errorf("after the third: %q, want %q", got, want)
+		}
+	}
+	o.doesWith(own, "clients", "secret", id, "--secret-file", "-") // the same again pushes nobody out
+	if got := w.token(id, second); got != "" {
+		t.Errorf("the second secret after the third came twice: %s", got)
+	}
+	var later clientView
+	if o.shows(&later, "clients", "show", id); later.Secret != "" || later.Secrets != 2 {
+		t.Errorf("shown later: %+v", later)
+	}
+	for _, line := range []string{"clients list", "clients show " + id, "audit"} {
+		out := o.does(strings.Fields(line)...) + o.does(append(strings.Fields(line), "--json")...)
+		for _, secret := range []string{first, second, own} {
+			if strings.Contains(out, secret) {
+				t.Errorf("%s shows a secret", line)
+			}
+		}
+	}
+}
+
+func TestADisabledClientsTokensEnd(t *testing.T) {
+	w := newTown(t)
+	o := operatorOf(w)
+	b := w.signedIn("ben@example.test", "Ben Carter")
+	demo := w.file.Clients[0]
+	if w.token(demo.ID, demo.Secret) != "" || !w.refreshes(b) {
+		t.Fatal("nothing to lose")
+	}
+	refresh := w.refreshToken(b)
+	o.does("clients", "disable", demo.ID)
+	if got := w.token(demo.ID, demo.Secret); got != "invalid_client" {
+		t.Errorf("a disabled client: %q", got)
+	}
+	o.does("clients", "disable", demo.ID) // nothing to do, nothing to tell
+	o.does("clients", "enable", demo.ID)
+	if got := w.token(demo.ID, demo.Secret); got != "" {
+		t.Errorf("enabled again: %s", got)
+	}
+	if w.refreshes(b) {
+		t.Error("its refresh token from before came back to life")
+	}
+	_, family, _ := strings.Cut(refresh, ".")
+	_, family, _ = strings.Cut(family, ".")
+	family, _, _ = strings.Cut(family, ".")
+	f, _, err := w.h.store.Family(w.ctx, family)
+	if err != nil || f.EndedAt.IsZero() || f.EndedBy != broker.Revoked {
+		t.Errorf("the family: %+v, %v", f, err)
+	}
+	if got := o.heard(); !slices.Equal(got[len(got)-2:], []string{"client.changed disabled", "client.changed enabled"}) {
+		t.Errorf("events %q", got)
+	}
+}
+
+// refreshToken is the one that the sample app shows.
+func (w *town) refreshToken(b *browser) string {
+	w.t.Helper()
+	b.open(w.file.App + "/")
+	for _, d := range elements(b.page.root, "details") {
+		if strings.HasPrefix(textOf(d), "Refresh token ") {
+			return strings.TrimPrefix(textOf(d), "Refresh token ")
+		}
+	}
+	w.t.Fatal("no refresh token")
+	return ""
+}
+
+func TestAClientIsChangedFlagByFlag(t *testing.T) {
+	o := newOperator(t)
+	var c clientView
+	o.shows(&c, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/a", "--redirect-uri", "https://wiki.example.test/b")
+	if c.ID != "wiki" || c.AuthMethod != "client_secret_basic" || !c.RequirePKCE || c.FirstParty || !slices.Equal(c.GrantTypes, []string{"authorization_code", "refresh_token"}) {
+		t.Errorf("added: %+v", c)
+	}
+	o.isRefused(`there is a client "wiki" already`, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://x.example.test/")
+
+	var changed clientView
+	o.shows(&changed, "clients", "change", "wiki", "--redirect-uri", "https://wiki.example.test/c", "--first-party", "--no-pkce", "--id-token-alg", "ES256")
+	if !slices.Equal(changed.RedirectURIs, []string{"https://wiki.example.test/c"}) || !changed.FirstParty || changed.RequirePKCE || changed.IDTokenAlg != "ES256" {
+		t.Errorf("changed: %+v", changed)
+	}
+	if changed.Name != "Wiki" || !slices.Equal(changed.Scopes, c.Scopes) || changed.Secrets != 1 {
+		t.Errorf("changed what no flag named: %+v", changed)
+	}
+	o.isRefused(`redirect_uris: "http://wiki.example.test/" must be https`, "clients", "change", "wiki", "--redirect-uri", "http://wiki.example.test/")
+	if got := o.in("", "clients", "change", "wiki"); got.code != notUnderstood || !strings.Contains(got.err, "at least one flag") {
+		t.Errorf("a change of nothing: exit %d %s", got.code, got.err)
+	}
+
+	o.does("clients", "remove", "wiki")
+	o.isRefused(`there is no client "wiki"`, "clients", "show", "wiki")
+	o.isRefused(`there is no client "wiki"`, "clients", "remove", "wiki")
+	if got := o.heard(); !slices.Equal(got, []string{"client.changed added", "client.changed changed", "client.changed removed"}) {
+		t.Errorf("events %q", got)
+	}
+}
+
+func TestAClientThatCannotBeSafeIsRefusedWithEveryReason(t *testing.T) {
+	o := newOperator(t)
+	got := o.in("", "clients", "add", "--redirect-uri", "https://*.example.test/cb", "--redirect-uri", "javascript:alert(1)", "--grant", "password", "--id-token-alg", "none")
+	for _, why := range []string{"client_name:", `redirect_uris: "https://*.example.test/cb"`, `redirect_uris: "javascript:alert(1)"`, `grant_types: "password" is none of`, `id_token_signed_response_alg: "none"`} {
+		if got.code != failed || !strings.Contains(got.err, why) {
+			t.Errorf("exit %d, want %q in:\n%s", got.code, why, got.err)
+		}
+	}
+	for name, tc := range map[string]struct{ stdin, why, line string }{
+		"a public client without PKCE":    {"", "require_pkce", "--auth-method none --no-pkce"},
+		"a public client for itself":      {"", "client_credentials needs a secret", "--auth-method none --grant client_credentials"},
+		"another method":                  {"", "token_endpoint_auth_method", "--auth-method tls"},
+		"a custom scheme, not native":     {"", "native clients only", "--redirect-uri com.example.app:/cb"},
+		"a short secret":                  {"short", "at least 32 characters", "--secret-file -"},
+		"a secret that everybody knows":   {strings.Repeat("changeme", 5), "well-known", "--secret-file -"},
+		"a secret that repeats itself":    {strings.Repeat("ab", 20), "repeats itself", "--secret-file -"},
+		"offline access without refresh":  {"", "go together", "--grant authorization_code"},
+		"an id that a URL has to escape":  {"", "client_id", "--id a/b"},
+		"a redirect URI with the answer":  {"", "parameter of the answer", "--redirect-uri https://x.example.test/?code=1"},
+		"a redirect URI with credentials": {"", "redirect_uris", "--redirect-uri https://me@x.example.test/"},
+	} {
+		args := append(strings.Fields("clients add --name Wiki --redirect-uri https://x.example.test/cb"), strings.Fields(tc.line)...)
+		got := o.in(tc.stdin, args...)
+		if got.code != failed || !strings.Contains(got.err, tc.why) {
+			t.Errorf("%s: exit %d, want %q in:\n%s%s", name, got.code, tc.why, got.out, got.err)
+		}
+	}
+	o.isRefused("public client", "clients", "secret", o.publicClient())
+	var all []clientView
+	if o.shows(&all, "clients", "list"); len(all) != 1 {
+		t.Errorf("%d clients are there", len(all))
+	}
+}
+
+func (o *operator) publicClient() string {
+	o.t.Helper()
+	var c clientView
+	o.shows(&c, "clients", "add", "--name", "Phone", "--native", "--auth-method", "none", "--redirect-uri", "http://127.0.0.1/cb", "--redirect-uri", "com.example.phone:/cb")
+	if c.Secret != "" || c.Secrets != 0 || !c.RequirePKCE || !c.Native {
+		o.t.Errorf("a public client: %+v", c)
+	}
+	return c.ID
+}
+
+// Every decision of the command line and its Event are one transaction: where the
+// Event cannot be written, nothing has changed.
+func TestNothingChangesWithoutItsEvent(t *testing.T) {
+	o := newOperator(t)
+	stockForEveryCommand(o)
+	h := o.store()
+	view := func() (all []string) {
+		for _, line := range []string{"accounts list", "accounts show ana@example.test", "accounts consents ana@example.test", "clients list", "connections list", "audit"} {
+			all = append(all, o.does(append(strings.Fields(line), "--json")...))
+		}
+		f, _, err := h.store.Family(t.Context(), "family")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ring := o.store().ring // a key that was added and is not yet in use is in nobody's way
+		return append(all, f.EndedAt.String(), ring.Primary(), ring.Created("kold").String())
+	}
+	before := view()
+	mend := o.breakTable("INSERT", "events")
+	n := 0
+	for _, c := range commands() {
+		for _, tried := range everyCommand()[c.name] {
+			if !tried.decides {
+				continue
+			}
+			n++
+			got := o.in(tried.stdin, append(strings.Fields(c.name), tried.args...)...)
+			if got.code != failed || !strings.Contains(got.err, "broken by the test") {
+				t.Errorf("%s: exit %d\n%s%s", c.name, got.code, got.out, got.err)
+			}
+		}
+	}
+	mend()
+	for i, after := range view() {
+		if after != before[i] {
+			t.Errorf("changed all the same:\n%s\n%s", before[i], after)
+		}
+	}
+	if n < 20 {
+		t.Errorf("only %d decisions were tried", n)
+	}
+}
+
+// And where the tokens of a client that is turned off cannot be ended, it stays on.
+func TestAClientIsNotDisabledWhileItsTokensLive(t *testing.T) {
+	o := newOperator(t)
+	stockForEveryCommand(o)
+	before := o.heard()
+	mend := o.breakTable("UPDATE", "families")
+	for _, line := range []string{"clients disable wiki", "accounts consents remove ana@example.test --client wiki", "accounts unlink ana@example.test --identity the-identity"} {
+		o.isRefused("broken by the test", strings.Fields(line)...)
+	}
+	mend()
+	var c clientView
+	var a accountView
+	o.shows(&c, "clients", "show", "wiki")
+	o.shows(&a, "accounts", "show", "ana@example.test")
+	if c.Disabled || len(a.Identities) != 1 || !slices.Equal(o.heard(), before) {
+		t.Errorf("half of it happened: %+v %+v", c, a)
+	}
+	o.does("clients", "disable", "wiki")
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// tried is one way to run a command over what stockForEveryCommand made.
+type tried struct {
+	args    []string
+	stdin   string
+	decides bool // it writes an Event
+}
+
+// everyCommand has at least one way for each that ends by itself, in an order in
+// which they can all succeed.
+func everyCommand() map[string][]tried {
+	change := func(line string) []tried { return []tried{{strings.Fields(line), "", true}} }
+	look := func(line string) []tried { return []tried{{strings.Fields(line), "", false}} }
+	secret := func(line, secret string) []tried { return []tried{{strings.Fields(line), secret, true}} }
+	return map[string][]tried{
+		"check": look(""), "migrate": look(""),
+		"keys list": look(""), "keys rotate": change("--wait 0s"), "keys retire": change("kold"),
+		"keys rotate-signing": change(""),
+		"accounts add":        secret("new@example.test --name New --password-file -", boats),
+		"accounts list":       look(""), "accounts show": look("ana@example.test"),
+		"accounts password": secret("ana@example.test", "nine larks by the mill"),
+		"accounts disable":  change("ana@example.test"), "accounts enable": change("off@example.test"),
+		"accounts signout": change("ana@example.test"), "accounts unlink": change("ana@example.test --identity the-identity"),
+		"accounts consents": look("ana@example.test"), "accounts consents remove": change("ana@example.test --client wiki"),
+		"clients add": change("--name New --redirect-uri https://new.example.test/"), "clients list": look(""), "clients show": look("wiki"),
+		"clients change": change("wiki --name Other"), "clients secret": change("wiki"),
+		"clients disable": change("wiki"), "clients enable": change("off"), "clients remove": change("wiki"),
+		"connections kinds": look(""), "connections add": secret("new --kind google --name New --client-id c --client-secret-file -", "a secret"),
+		"connections list": look(""), "connections show": look("hub"), "connections change": change("hub --name Other"),
+		"connections secret": secret("hub", "another secret"), "connections disable": change("hub"), "connections enable": change("off"),
+		"connections remove": change("off"),
+		"audit":              look(""),
+	}
+}
+
+// endlessCommands are the commands that run until they are stopped.
+func endlessCommands() []string { return []string{"demo", "serve"} }
+
+// stockForEveryCommand makes something of each kind to work on: a keyring whose
+// old key nothing uses, an account with an identity, a consent and a family, and
+// of everything one that is off.
+func stockForEveryCommand(o *operator) {
+	t := o.t
+	t.Helper()
+	o.keyring("kold", time.Now().Add(-90*24*time.Hour))
+	o.keyring("knew", time.Now().Add(-40*24*time.Hour))
+	h := o.store()
+	o.doesWith(boats, "accounts", "add", "ana@example.test", "--password-file", "-")
+	o.does("accounts", "add", "off@example.test")
+	o.does("accounts", "disable", "off@example.test")
+	for _, id := range []string{"wiki", "off"} {
+		o.does("clients", "add", "--id", id, "--name", id, "--redirect-uri", "https://wiki.example.test/")
+	}
+	o.does("clients", "disable", "off")
+	for _, id := range []string{"hub", "off"} { // of a kind that check asks no network about
+		o.doesWith("a secret", "connections", "add", id, "--kind", "github", "--name", id, "--client-id", "c", "--client-secret-file", "-")
+	}
+	o.does("connections", "disable", "off")
+	a, err := h.store.AccountByEmail(t.Context(), "ana@example.test")
+	if err == nil {
+		err = h.store.Link(t.Context(), broker.Identity{ID: "the-identity", AccountID: a.ID, Connection: "hub", Issuer: "i", Subject: "s", LinkedAt: h.now(), SeenAt: h.now()})
+	}
+	if err == nil {
+		err = h.store.PutConsent(t.Context(), broker.Consent{AccountID: a.ID, ClientID: "wiki", Version: "1", Scopes: []string{"openid"}, GrantedAt: h.now()})
+	}
+	if err == nil {
+		err = h.store.BeginFamily(t.Context(), broker.Family{ID: "family", ClientID: "wiki", AccountID: a.ID, Authn: broker.Authn{Method: broker.ByUpstream, Connection: "hub", Identity: "the-identity", Epoch: a.AuthEpoch},
+			CreatedAt: h.now(), ExpiresAt: h.now().Add(time.Hour)})
+	}
+	if err == nil {
+		err = h.signingKeys().Start(t.Context())
+	}
+	o.freeKeys(h)
+	if err = errors.Join(err, h.close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEveryCommandPrintsJSONAndOtherwiseATable(t *testing.T) {
+	ways := everyCommand()
+	var names []string
+	for _, c := range commands() {
+		if !slices.Contains(endlessCommands(), c.name) {
+			names = append(names, c.name)
+		}
+	}
+	if known := slices.Sorted(maps.Keys(ways)); !slices.Equal(known, slices.Sorted(slices.Values(names))) {
+		t.Fatalf("the commands are %q, tried are %q", names, known)
+	}
+	stocked := newOperator(t)
+	stockForEveryCommand(stocked)
+	for mode, asJSON := range map[string]bool{"JSON": true, "table": false} {
+		for _, name := range names {
+			t.Run(name+" "+mode, func(t *testing.T) {
+				o := stocked.twin(t)
+				for _, w := range ways[name] {
+					args := append(strings.Fields(name), w.args...)
+					if asJSON {
+						args = append(args, "--json")
+					}
+					before := len(o.heard())
+					got := o.in(w.stdin, args...)
+					if got.code != done || got.out == "" {
+						t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+					}
+					if valid := oneJSON(got.out); valid != asJSON {
+						t.Errorf("JSON: %v\n%s", valid, got.out)
+					}
+					if strings.Contains(got.out, "%!") {
+						t.Errorf("it prints a format: %s", got.out)
+					}
+					if n := len(o.heard()) - before; (n > 0) != w.decides {
+						t.Errorf("%d events", n)
+					}
+				}
+			})
+		}
+	}
+}
+
+// twin has a copy of everything that the operator has.
+func (o *operator) twin(t *testing.T) *operator {
+	t.Helper()
+	other := newOperator(t)
+	if err := os.CopyFS(filepath.Join(other.dir, "data"), os.DirFS(filepath.Join(o.dir, "data"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(other.dir, "data", "keyring.json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return other
+}
+
+// oneJSON tells whether a text is one JSON object or list and nothing else.
+func oneJSON(s string) bool {
+	d := json.NewDecoder(strings.NewReader(s))
+	var v any
+	if d.Decode(&v) != nil {
+		return false
+	}
+	_, more := d.Token()
+	switch v.(type) {
+	case map[string]any, []any:
+		return more == io.EOF
+	}
+	return false
+}

@@ -1,0 +1,382 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// printed is what a running command has printed so far.
+type printed struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (p *printed) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(b)
+}
+func (p *printed) String() string { p.mu.Lock(); defer p.mu.Unlock(); return p.text.String() }
+
+// running is a command that runs until it is stopped.
+type running struct {
+	t        *testing.T
+	out, err printed
+	stop     context.CancelFunc
+	ended    chan int
+}
+
+// runs starts a command and waits until it has printed the words.
+func (o *operator) runs(until string, args ...string) *running {
+	o.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	r := &running{t: o.t, stop: stop, ended: make(chan int, 1)}
+	o.t.Cleanup(stop)
+	go func() { r.ended <- run(ctx, args, terminal{strings.NewReader(""), &r.out, &r.err, o.env}) }()
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(r.out.String(), until); time.Sleep(10 * time.Millisecond) {
+		select {
+		case code := <-r.ended:
+			o.t.Fatalf("%q ended with %d:\n%s%s", args, code, r.out.String(), r.err.String())
+		default:
+		}
+		if time.Now().After(deadline) {
+			o.t.Fatalf("%q did not print %q:\n%s%s", args, until, r.out.String(), r.err.String())
+		}
+	}
+	return r
+}
+
+// ends sends it a Ctrl-C.
+func (r *running) ends() {
+	r.t.Helper()
+	r.stop()
+	select {
+	case code := <-r.ended:
+		if code != done {
+			r.t.Errorf("it ended with %d:\n%s", code, r.err.String())
+		}
+	case <-time.After(20 * time.Second):
+		r.t.Fatal("it did not end")
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+func TestServeWithoutAConfigurationSaysWhatANewcomerDoesNext(t *testing.T) {
+	dir := t.TempDir()
+	listen, operations := freeAddress(t), freeAddress(t)
+	o := &operator{t: t, dir: dir, vars: map[string]string{"GATEHOUSE_LISTEN": listen, "GATEHOUSE_OPERATIONS_LISTEN": operations, "GATEHOUSE_DATA_DIR": filepath.Join(dir, "data")}}
+	issuer := "http://localhost" + listen[strings.LastIndex(listen, ":"):]
+	r := o.runs("Gatehouse serves "+issuer, "serve")
+	status, body := get(t, "http://"+listen+"/.well-known/openid-configuration") // by another name: refused
+	if status != http.StatusMisdirectedRequest {
+		t.Errorf("by its address: %d %s", status, body)
+	}
+	if status, body = get(t, issuer+"/.well-known/openid-configuration"); status != http.StatusOK || !strings.Contains(body, fmt.Sprintf("%q", issuer)) {
+		t.Errorf("discovery: %d %s", status, body)
+	}
+	for _, path := range []string{"/healthz/live", "/healthz/ready", "/metrics"} {
+		if status, _ := get(t, "http://"+operations+path); status != http.StatusOK {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	steps := []string{"gatehouse accounts add you@example.com", "gatehouse connections add google", "gatehouse clients add"}
+	for _, step := range append(steps, "Next, in another terminal", filepath.Join(dir, "data", "gatehouse.db"), filepath.Join(dir, "data", "mailbox")) {
+		if !strings.Contains(r.out.String(), step) {
+			t.Errorf("it does not say %q:\n%s", step, r.out.String())
+		}
+	}
+	r.ends()
+
+	// What was done is not asked for again; and the same as JSON.
+	o.config = o.file("empty.yaml", "")
+	o.does("accounts", "add", "ana@example.test")
+	r = o.runs("}", "serve", "--json", "--config", o.config)
+	var v struct {
+		Issuer string
+		Next   []string
+	}
+	if err := json.Unmarshal([]byte(r.out.String()), &v); err != nil || v.Issuer != issuer || len(v.Next) != 2 || !strings.HasSuffix(v.Next[0], " --config "+o.config) {
+		t.Errorf("%v: %s", err, r.out.String())
+	}
+	r.ends()
+	o.doesWith("s", "connections", "add", "hub", "--kind", "github", "--name", "Hub", "--client-id", "c", "--client-secret-file", "-")
+	o.does("clients", "add", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/")
+	r = o.runs("Gatehouse serves", "serve")
+	r.ends()
+	if strings.Contains(r.out.String(), "another terminal") {
+		t.Errorf("it still asks for more:\n%s", r.out.String())
+	}
+}
+
+func TestAWrongStartStopsWithOneMessageThatSaysWhatToFix(t *testing.T) {
+	o := newOperator(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	listen := "listen: " + freeAddress(t)
+	o.keyring("kown", time.Now())
+	garbage := o.file("garbage.db", strings.Repeat("this is no database\n", 100))
+	folder := t.TempDir()
+	for name, tc := range map[string]struct {
+		says  []string
+		lines []string
+	}{
+		"two wrong settings": {[]string{"issuer (line 3): plain http is for localhost only: use https", "registration (line 4): want one of"}, []string{"issuer: http://login.example.com", "registration: maybe"}},
+		"an unknown setting": {[]string{"isuer (line 3): there is no such setting"}, []string{"isuer: x"}},
+		"a taken port":       {[]string{"address already in use; choose another address with `listen`"}, []string{"listen: " + taken.Addr().String()}},
+		"a taken operations": {[]string{"choose another address with `operations.listen`"}, []string{listen, "GATEHOUSE_OPERATIONS_LISTEN=" + taken.Addr().String()}},
+		"no database":        {[]string{"file is not a database", "see `database`"}, []string{listen, "database: sqlite:" + garbage}},
+		"a folder":           {[]string{"is a directory", "see `database`"}, []string{listen, "database: sqlite:" + folder}},
+		"no PostgreSQL":      {[]string{"connection refused", "see `database`"}, []string{listen, "database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: " + o.ringFile()}},
+		"no keyring file":    {[]string{"the keyring /nowhere/ring.json is missing"}, []string{listen, "database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: /nowhere/ring.json"}},
+		"no certificate":     {[]string{"/nowhere/tls.crt", "see `tls.cert` and `tls.key`"}, []string{listen, "issuer: https://login.example.com", "tls: {cert: /nowhere/tls.crt, key: /nowhere/tls.key}"}},
+		"a wrong connection": {[]string{"connections[0] (hub):", "client_id is missing"}, []string{listen, "connections: [{id: hub, kind: github, name: Hub}]"}},
+		"a wrong client":     {[]string{"clients[0] (wiki):", "parameter of the answer"}, []string{listen, `clients: [{id: wiki, name: Wiki, public: true, redirect_uris: ["https://wiki.example.test/?code=1"]}]`}},
+	} {
+		o.vars = map[string]string{}
+		o.configure(slices.DeleteFunc(slices.Clone(tc.lines), func(line string) bool {
+			name, value, isVar := strings.Cut(line, "=")
+			if isVar = isVar && strings.HasPrefix(name, "GATEHOUSE_"); isVar {
+				o.vars[name] = value
+			}
+			return isVar
+		})...)
+		got := o.in("", "serve")
+		if got.code != failed || got.out != "" || !strings.HasPrefix(got.err, "gatehouse serve: ") || strings.Count(got.err, "gatehouse serve:") != 1 {
+			t.Errorf("%s: exit %d\n%s%s", name, got.code, got.out, got.err)
+		}
+		for _, says := range tc.says {
+			if !strings.Contains(got.err, says) {
+				t.Errorf("%s: want %q in:\n%s", name, says, got.err)
+			}
+		}
+	}
+}
+
+// ringFile is a keyring of its own.
+func (o *operator) ringFile() string {
+	o.t.Helper()
+	other := &operator{t: o.t, dir: o.t.TempDir()}
+	other.keyring("kown", time.Now())
+	return filepath.Join(other.dir, "data", "keyring.json")
+}
+
+func TestCheckTellsEverythingAtOnceAlsoWithoutADatabase(t *testing.T) {
+	o := newOperator(t)
+	o.vars = map[string]string{"MAIL": "smtp://127.0.0.1:1", "CACHE": "redis://127.0.0.1:1"}
+	o.configure("database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: /nowhere/ring.json", "redis: env:CACHE", "mail: {from: login@example.test, smtp: env:MAIL}",
+		"issuer: https://login.example.test", "tls: {cert: /nowhere/tls.crt, key: /nowhere/tls.key}",
+		"connections:", "  - {id: hub, kind: github, name: Hub}", "  - {id: local, kind: oidc, name: Local, issuer: 'http://127.0.0.1:1', client_id: c}",
+		"clients:", `  - {id: wiki, name: Wiki, public: true, redirect_uris: ["https://wiki.example.test/?code=1"]}`)
+	var found []finding
+	got := o.in("", "check", "--json")
+	if err := json.Unmarshal([]byte(got.out), &found); err != nil || got.code != failed {
+		t.Fatalf("exit %d, %v\n%s%s", got.code, err, got.out, got.err)
+	}
+	want := map[string]string{
+		"configuration": "", "certificate": "/nowhere/tls.crt", "keyring": "/nowhere/ring.json is missing", "database": "connection refused", "redis": "connection refused",
+		"mail": "see `mail.smtp`", "connection hub": "client_id is missing", "connection local": "`upstream_networks`", "clients[0] (wiki)": "parameter of the answer",
+	}
+	if len(found) != len(want) {
+		t.Errorf("%d findings, want %d:\n%s", len(found), len(want), got.out)
+	}
+	for _, f := range found {
+		problem, known := want[f.What]
+		if !known || f.OK != (problem == "") || !strings.Contains(f.Problem, problem) {
+			t.Errorf("%+v, want %q", f, problem)
+		}
+	}
+	if !strings.Contains(got.err, "8 of 9 checks failed") {
+		t.Errorf("it sums up %q", got.err)
+	}
+
+	o.configure("issuer: http://login.example.test", "listen: nowhere", "registration: maybe")
+	if got = o.in("", "check"); got.code != failed || strings.Count(got.out, "WRONG") != 3 || !strings.Contains(got.out, "issuer (line 3)") {
+		t.Errorf("wrong settings: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+func TestCheckChangesNothingAndMigrateMaySayTheSameTwice(t *testing.T) {
+	o := newOperator(t)
+	var one, two map[string]int64
+	o.shows(&one, "migrate")
+	if o.shows(&two, "migrate"); one["schema"] < 1 || one["schema"] != two["schema"] {
+		t.Errorf("schema %v, then %v", one, two)
+	}
+	if out := o.does("migrate"); out != fmt.Sprintf("the database is at schema %d\n", one["schema"]) {
+		t.Errorf("it says %q", out)
+	}
+	var found []finding
+	if o.shows(&found, "check"); len(found) != 5 || slices.ContainsFunc(found, func(f finding) bool { return !f.OK }) {
+		t.Errorf("found %+v", found)
+	}
+
+	// A database of an older version is told about and not migrated.
+	fresh := newOperator(t)
+	fresh.keyring("kown", time.Now())
+	path := fresh.file("data/gatehouse.db", "")
+	if fresh.shows(&found, "check"); !strings.Contains(fmt.Sprint(found), "has schema 0") {
+		t.Errorf("found %+v", found)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() > 4096 {
+		t.Errorf("check migrated: %v %v", info, err)
+	}
+}
+
+func TestWhatTheConfigurationDeclaresIsStoredOnceAndToldOnce(t *testing.T) {
+	o := newOperator(t)
+	o.vars = map[string]string{"HUB": "a secret of the hub", "WIKI": "Zk3vQ9xT2mW7pL4sD8fH1jC6bN5gR0yE"}
+	declare := func(hub, wiki string) {
+		o.configure("listen: "+freeAddress(t),
+			"connections:", "  - {id: corp, kind: oidc, name: Corp, issuer: 'https://id.example.test/.well-known/openid-configuration', client_id: c, domains: [corp.example.test], settings: {scopes: ' openid email ', ca_bundle: ''}}",
+			"  - {id: hub, kind: github, name: "+hub+", client_id: c, client_secret: env:HUB}",
+			"clients:", "  - {id: wiki, name: "+wiki+", secret: env:WIKI, redirect_uris: [https://wiki.example.test/]}", "  - {id: phone, name: Phone, public: true, native: true, redirect_uris: [com.example.phone:/cb]}")
+	}
+	restart := func() []string {
+		t.Helper()
+		o.runs("Gatehouse serves", "serve", "--config", o.config).ends()
+		return o.heard()
+	}
+	declare("Hub", "Wiki")
+	first := restart()
+	if want := []string{"connection.changed declared", "connection.changed declared", "client.changed declared", "client.changed declared"}; !slices.Equal(first, want) {
+		t.Fatalf("the first start tells %q", first)
+	}
+	if again := restart(); !slices.Equal(again, first) {
+		t.Errorf("a restart tells %q more", again[len(first):])
+	}
+	declare("GitHub", "Wiki")
+	if second := restart(); !slices.Equal(second[len(first):], []string{"connection.changed declared"}) {
+		t.Errorf("another name tells %q", second[len(first):])
+	}
+	var c connectionView
+	if o.shows(&c, "connections", "show", "hub"); c.Name != "GitHub" || c.Secrets != 1 || c.Position != 1 {
+		t.Errorf("the connection: %+v", c)
+	}
+
+	// What the operator turned off stays off, and a new secret leaves the old one alive.
+	o.does("connections", "disable", "hub")
+	o.does("clients", "disable", "wiki")
+	o.vars["HUB"], o.vars["WIKI"] = "another secret of the hub", "mW7pL4sD8fH1jC6bN5gR0yEZk3vQ9xT2"
+	told := len(o.heard())
+	if third := restart(); len(third) != told+2 {
+		t.Errorf("new secrets tell %q", third[told:])
+	}
+	var client clientView
+	o.shows(&c, "connections", "show", "hub")
+	o.shows(&client, "clients", "show", "wiki")
+	if c.State != "disabled" || c.Secrets != 2 || !client.Disabled || client.Secrets != 2 {
+		t.Errorf("%+v %+v", c, client)
+	}
+
+	// After the keyring was rotated, the client's secret is hashed anew, once, and the other one stays.
+	o.does("keys", "rotate", "--wait", "0s")
+	told = len(o.heard())
+	if fourth := restart(); !slices.Equal(fourth[told:], []string{"client.changed declared"}) {
+		t.Errorf("after the rotation: %q", fourth[told:])
+	}
+	if fifth := restart(); len(fifth) != told+1 {
+		t.Errorf("and again: %q", fifth[told:])
+	}
+	if o.shows(&client, "clients", "show", "wiki"); client.Secrets != 2 {
+		t.Errorf("%d secrets", client.Secrets)
+	}
+}
+
+func TestTheDemoPrintsATourAndWritesWhatAScriptNeeds(t *testing.T) {
+	o := &operator{t: t, dir: t.TempDir()}
+	data := filepath.Join(o.dir, "demo")
+	r := o.runs("Ctrl-C ends it.", "demo", "--addr", "localhost:0", "--data", data)
+	text, err := os.ReadFile(filepath.Join(data, "demo.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v struct {
+		Issuer, App, Mailbox string
+		Clients              []struct {
+			ID           string   `json:"client_id"`
+			Secret       string   `json:"client_secret"`
+			RedirectURIs []string `json:"redirect_uris"`
+			AuthMethod   string   `json:"token_endpoint_auth_method"`
+		}
+		Accounts    []struct{ Email, Password, Note string }
+		Connections []struct{ ID, Kind, Name, Issuer string }
+		Personas    []struct{ Connection, Login, Email, Note string }
+	}
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatalf("%v:\n%s", err, text)
+	}
+	for _, part := range []string{v.Issuer, v.App, v.Mailbox, v.Accounts[0].Password, data} {
+		if part == "" || !strings.Contains(r.out.String(), part) {
+			t.Errorf("the tour does not name %q:\n%s", part, r.out.String())
+		}
+	}
+	for _, address := range []string{v.Issuer + "/.well-known/openid-configuration", v.App, v.Mailbox} {
+		if status, _ := get(t, address); status != http.StatusOK {
+			t.Errorf("%s: %d", address, status)
+		}
+	}
+	app, native := v.Clients[0], v.Clients[1]
+	if len(v.Clients) != 2 || app.AuthMethod != "client_secret_basic" || app.Secret == "" || native.AuthMethod != "none" || native.Secret != "" || !strings.HasPrefix(native.RedirectURIs[0], "http://127.0.0.1/") {
+		t.Errorf("its clients: %+v", v.Clients)
+	}
+	for _, p := range v.Personas {
+		if !slices.ContainsFunc(v.Connections, func(c struct{ ID, Kind, Name, Issuer string }) bool {
+			return c.ID == p.Connection && c.Issuer != "" && c.Kind != ""
+		}) || p.Login == "" || p.Note == "" {
+			t.Errorf("%+v has no connection", p)
+		}
+	}
+	o.config = filepath.Join(data, "gatehouse.yaml")
+	if out := o.does("accounts", "list"); !strings.Contains(out, v.Accounts[0].Email) { // beside the running demo
+		t.Errorf("its accounts:\n%s", out)
+	}
+	o.does("check")
+	r.ends()
+	o.isRefused("is not empty", "demo", "--data", data)
+	o.isRefused("loopback host", "demo", "--addr", "0.0.0.0:0")
+
+	r = o.runs("}\n", "demo", "--addr", "localhost:0", "--json")
+	again := v
+	if err := json.Unmarshal([]byte(r.out.String()), &again); err != nil || again.Issuer == "" || len(again.Clients) != 2 {
+		t.Errorf("%v:\n%s", err, r.out.String())
+	}
+	r.ends()
+}
