@@ -86,13 +86,10 @@ func redirectMutations() []string {
 			}
 		}
 	}
-	for _, u := range []string{"http://127.0.0.1:/cb", "http://127.0.0.1:x/cb", "http://127.0.0.1:80@evil.test/cb", "http://127.0.0.1.evil.test/cb",
+	return append(out, "http://127.0.0.1:/cb", "http://127.0.0.1:x/cb", "http://127.0.0.1:80@evil.test/cb", "http://127.0.0.1.evil.test/cb",
 		"http://127.0.0.1:80.evil.test/cb", "http://127.0.0.2/cb", "https://127.0.0.1/cb", "http://127.0.0.1:1/cb/", "http://127.0.0.1:1/cb?y",
 		"http://127.1/cb", "http://2130706433/cb", "http://0x7f.1/cb", "http://[::1]:9/CB", "http://[::1]evil.test/cb", "http://[0:0:0:0:0:0:0:1]/cb",
-		"http://127.0.0.1:123456/cb", "http://localhost:3001/cb", "http://localhost/cb", "com.example.app:/cb2", "com.example.app://cb", "COM.example.app:/cb"} {
-		out = append(out, u)
-	}
-	return out
+		"http://127.0.0.1:123456/cb", "http://localhost:3001/cb", "http://localhost/cb", "com.example.app:/cb2", "com.example.app://cb", "COM.example.app:/cb")
 }
 
 func FuzzMatchRedirect(f *testing.F) {
