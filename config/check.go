@@ -101,7 +101,7 @@ func (f *findings) checkStorage(c *Config) {
 			f.add("database", "the URL names no database: write postgres://user@host/database")
 		}
 		if c.Keyring == "" && c.KeyringData.Empty() {
-			f.add("keyring", "PostgreSQL needs a keyring that all replicas share: write the path of its file, or env:NAME")
+			f.add("keyring", "PostgreSQL needs a keyring that all replicas share: make one with gatehouse keys create, then write the path of its file, or env:NAME")
 		}
 	}
 }

@@ -30,7 +30,7 @@ func everyCommand() map[string][]tried {
 	secret := func(line, secret string) []tried { return []tried{{strings.Fields(line), secret, true}} }
 	return map[string][]tried{
 		"check": look(""), "migrate": look(""),
-		"keys list": look(""), "keys rotate": change("--wait 0s"), "keys retire": change("kold"),
+		"keys create": look("NEW"), "keys list": look(""), "keys rotate": change("--wait 0s"), "keys retire": change("kold"),
 		"keys rotate-signing": change(""),
 		"accounts add":        secret("new@example.test --name New --password-file -", boats),
 		"accounts list":       look(""), "accounts show": look("ana@example.test"),
@@ -113,6 +113,9 @@ func TestEveryCommandPrintsJSONAndOtherwiseATable(t *testing.T) {
 					args := append(strings.Fields(name), w.args...)
 					if asJSON {
 						args = append(args, "--json")
+					}
+					if n := slices.Index(args, "NEW"); n >= 0 {
+						args[n] = filepath.Join(o.dir, "new.json")
 					}
 					before := len(o.heard())
 					got := o.in(w.stdin, args...)

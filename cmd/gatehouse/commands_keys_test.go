@@ -177,6 +177,29 @@ func TestAKeyringOfTheEnvironmentIsRotatedWhereItIsKept(t *testing.T) {
 	o.does("keys", "list")
 }
 
+func TestAKeyringForPostgreSQLIsMadeOnRequestAndNeverOverwritten(t *testing.T) {
+	o := newOperator(t)
+	ring := filepath.Join(o.dir, "elsewhere", "keyring.json")
+	o.does("keys", "create", ring)
+	info, err := os.Stat(ring)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	was, err := os.ReadFile(ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.isRefused("is there already", "keys", "create", ring)
+	if is, err := os.ReadFile(ring); err != nil || string(is) != string(was) {
+		t.Errorf("it was overwritten: %v", err)
+	}
+	o.configure("keyring: " + ring)
+	var v keysShown
+	if o.shows(&v, "keys", "list"); len(v.Keyring) != 1 || !strings.Contains(string(was), v.Keyring[0].ID) {
+		t.Errorf("another keyring is in use: %+v", v.Keyring)
+	}
+}
+
 func TestAKeyringIsMadeOnceAndNeverBesideADatabaseThatStands(t *testing.T) {
 	o := newOperator(t)
 	ring := filepath.Join(o.dir, "data", "keyring.json")

@@ -23,10 +23,27 @@ const keysPause = 11 * time.Second
 
 func keyCommands() []command {
 	return []command{
+		{"keys create", "FILE", "make the keyring of a new deployment on PostgreSQL; beside SQLite the first start makes it", "/etc/gatehouse/keyring.json", createRing},
 		{"keys list", "", "list the signing keys and the keyring's keys", "--json", listKeys},
 		{"keys rotate", "", "rotate the keyring while servers run, and re-seal what is stored", "", rotateRing},
 		{"keys retire", "ID", "drop an old key of the keyring that nothing uses any more", "k4mzt2xqa", retireRingKey},
 		{"keys rotate-signing", "", "publish new signing keys, which sign in a day; the old ones stay published as long as their tokens live", "", rotateSigning},
+	}
+}
+
+// createRing makes a keyring file that only its owner may read, and no other command does.
+func createRing(*flag.FlagSet) action {
+	return func(_ context.Context, t *tool, args []string) error {
+		if exists(args[0]) {
+			return fmt.Errorf("%s is there already; a keyring that was overwritten could never be made again", args[0])
+		}
+		ring, err := seal.LoadOrCreate(args[0], time.Now())
+		if err != nil {
+			return err
+		}
+		return t.print(map[string]string{"keyring": args[0], "primary": ring.Primary()}, func(w io.Writer) {
+			row(w, "made "+args[0]+": name it with `keyring` in the configuration, and keep a copy of it away from the database")
+		})
 	}
 }
 

@@ -79,7 +79,7 @@ func openRing(cfg *config.Config, now time.Time) (*seal.Keyring, error) {
 	}
 	ring, err := seal.Load(cfg.Keyring)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the keyring %s is missing; put back the copy of it, or name another with `keyring`", cfg.Keyring)
+		return nil, fmt.Errorf("the keyring %s is missing; put back the copy of it, name another with `keyring`, or make one for a new database with keys create", cfg.Keyring)
 	}
 	return ring, err
 }
