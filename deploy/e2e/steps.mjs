@@ -69,5 +69,7 @@ export async function arrive(page, app, n = 1) {
     const text = await page.locator('body').innerText({ timeout: 1000 }).catch(() => '')
     throw new Error(`the app was not reached; at ${page.url()} the page says:\n${text.slice(0, 600)}`, { cause: error })
   })
-  return app.answers()[n - 1].query
+  const answer = app.answers()[n - 1].query
+  await page.waitForURL((url) => url.origin !== answer.iss) // the browser is there, too, and free to go elsewhere
+  return answer
 }
