@@ -34,16 +34,7 @@ func wrongClaims() []claim {
 func (s *siege) arrive(t *testing.T, what, connection, button string) *answer {
 	t.Helper()
 	b := newBrowser(t)
-	login := s.hop(t, b, "/authorize?"+s.asking().Encode())
-	to, err := url.Parse(s.hop(t, b, login+"/to/"+connection))
-	if err != nil || to.Host == "" {
-		t.Fatalf("%s: %s leads to %v, %v", what, login, to, err)
-	}
-	req, err := http.NewRequest(http.MethodGet, to.String(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.send(req)
+	s.depart(t, b, s.hop(t, b, "/authorize?"+s.asking().Encode()), connection)
 	back, err := url.Parse(b.stopBefore(button, "/callback/"))
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +42,19 @@ func (s *siege) arrive(t *testing.T, what, connection, button string) *answer {
 	return s.walk(t, what, b, s.request(t, http.MethodGet, back.Path, back.Query()))
 }
 
+// depart stands before an upstream's page.
+func (s *siege) depart(t *testing.T, b *browser, login, connection string) {
+	t.Helper()
+	to := s.hop(t, b, login+"/to/"+connection)
+	req, err := http.NewRequest(http.MethodGet, to, nil)
+	if err != nil || req.URL.Host == "" {
+		t.Fatalf("%s leads to %q, %v", login, to, err)
+	}
+	b.send(req)
+}
+
 func TestB20_A24_NoClaimBreaksAPageOrAnAccount(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	before := len(s.events(broker.EventAccountCreated))
 	for _, name := range []string{"name", "given_name", "family_name", "email", "email_verified", "sub", "iss", "aud", "nonce", "exp", "iat", "auth_time", "amr", "acr", "locale", "azp", "picture"} {
@@ -75,6 +78,7 @@ func TestB20_A24_NoClaimBreaksAPageOrAnAccount(t *testing.T) {
 }
 
 func TestA24_ANameFullOfMarkupStaysAName(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	b := newBrowser(t)
 	b.open(s.file.App + "/login")

@@ -11,6 +11,7 @@ import (
 )
 
 func TestE13_E14_CookiesThatWeNeverSetAreWorthNothing(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	in := s.insider(t)
 	other := s.signedIn(t, "ana@example.test")
@@ -60,6 +61,7 @@ func TestE13_E14_CookiesThatWeNeverSetAreWorthNothing(t *testing.T) {
 }
 
 func TestA21_EveryEditOfASessionOrBrowserCookieIsNone(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	in := s.insider(t)
 	mine := cookiesOf(in.browser, s)

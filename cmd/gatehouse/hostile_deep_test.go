@@ -73,6 +73,7 @@ func (s *siege) fire(t *testing.T, name string, in insider, x aim) {
 }
 
 func TestA24_E15_E17_EveryParameterOfARightRequest(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	in := s.insider(t)
 	c := s.file.Clients[0]
@@ -115,11 +116,16 @@ func TestA24_E15_E17_EveryParameterOfARightRequest(t *testing.T) {
 }
 
 func TestA24_B1_EveryParameterOfTheJourney(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	at := func(b *browser) string { return b.page.url.Path }
-	start := func() *browser {
+	enter := func() (*browser, string) {
 		b := newBrowser(t)
-		b.open(s.file.App + "/login")
+		return b, s.hop(t, b, "/authorize?"+s.asking().Encode())
+	}
+	start := func() *browser {
+		b, login := enter()
+		b.open(s.file.Issuer + login)
 		return b
 	}
 	typed := func() *browser {
@@ -142,8 +148,9 @@ func TestA24_B1_EveryParameterOfTheJourney(t *testing.T) {
 		return b, at(b) + "/" + verb, formOf(b, verb)
 	}
 	state := func() (*browser, string, url.Values) {
-		b := start()
-		back, err := url.Parse(stopAtCallback(b))
+		b, login := enter()
+		s.depart(t, b, login, "google")
+		back, err := url.Parse(b.stopBefore("Ana", "/callback/"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,6 +43,7 @@ func mutations(registered string) (all []string) {
 }
 
 func TestA3_NoMutationOfARedirectURIIsFollowed(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	in := s.insider(t)
 	registered := s.file.App + "/callback"
@@ -98,6 +99,7 @@ func (s *siege) refusedAtHome(t *testing.T, what string, req *http.Request, want
 }
 
 func TestA4_NoRouteLeadsOutOfTheHouse(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	in := s.insider(t)
 	g := s.grant(t, in.browser)

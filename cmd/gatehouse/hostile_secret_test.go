@@ -246,6 +246,7 @@ func (s *siege) walkStranger(t *testing.T, p planted) {
 }
 
 func TestA23_G16_G17_NoSecretIsLoggedRecordedOrStored(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	p := s.journey(t)
 	for _, line := range s.heard.lines() {

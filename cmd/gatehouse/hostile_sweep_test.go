@@ -3,9 +3,9 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -97,12 +97,16 @@ func (in insider) path(pattern string) string {
 }
 
 func TestA15_A24_E17_H1_EveryRouteWithstandsEveryParameter(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	in := s.insider(t)
 	routes, names := mountedRoutes(t), readParameters(t)
 	for _, route := range routes {
 		method, _, _ := strings.Cut(route, " ")
-		for _, p := range payloads() {
+		for i, p := range payloads() {
+			if method == http.MethodOptions && i > 3 {
+				break // there is nothing to read them
+			}
 			all := url.Values{}
 			for _, name := range names {
 				all.Set(name, p.value)
@@ -129,17 +133,11 @@ func (s *siege) paths(t *testing.T, route string) {
 	method, path, _ := strings.Cut(route, " ")
 	stranger := newBrowser(t)
 	for _, p := range payloads() {
-		if p.value == "" || p.name == "long" && len(p.value) > 30<<10 {
+		if p.value == "" {
 			continue
 		}
-		var filled strings.Builder
-		for i, part := range strings.Split(path, "/")[1:] {
-			if strings.HasPrefix(part, "{") {
-				part = url.PathEscape(p.value)
-			}
-			fmt.Fprintf(&filled, "%s%s", map[bool]string{true: "", false: "/"}[i < 0], part)
-		}
-		s.send(t, route+" path "+p.name, stranger.as(s.request(t, method, filled.String(), nil)))
+		filled := regexp.MustCompile(`\{\w+\}`).ReplaceAllLiteralString(path, url.PathEscape(p.value))
+		s.send(t, route+" path "+p.name, stranger.as(s.request(t, method, filled, nil)))
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gatehouse/broker"
 )
 
 // granted is everything that a sign-in gave out.
@@ -125,6 +127,7 @@ func (s *siege) cookiePlace(name, path, sign string) place {
 }
 
 func TestA11_NoTokenPassesForAnotherAnywhere(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	in := s.insider(t)
 	places := s.places(in)
@@ -159,6 +162,7 @@ func TestA11_NoTokenPassesForAnotherAnywhere(t *testing.T) {
 }
 
 func TestA21_EveryEditOfATokenIsNone(t *testing.T) {
+	t.Parallel()
 	s := newSiege(t)
 	in := s.insider(t)
 	places := s.places(in)
@@ -182,6 +186,15 @@ func TestA21_EveryEditOfATokenIsNone(t *testing.T) {
 					t.Errorf("%s at %s: the edit %d, %q, is worth something", c.kind, at, i, edited)
 				}
 			}
+		}
+	}
+	refused, err := s.h.store.Events(s.ctx, broker.EventFilter{Verb: broker.EventTokenRefused, Limit: 5000})
+	if err != nil || len(refused) < 2*len(g.refresh) {
+		t.Errorf("%d refusals are in the audit log, %v", len(refused), err)
+	}
+	for _, e := range refused {
+		if e.Code == "" || e.Client != "courts-booking" {
+			t.Fatalf("a refusal without its reason: %+v", e)
 		}
 	}
 	for _, edited := range edits(g.access)[1:] { // RFC 7009 §2.2: no error, and nothing ends
