@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // browser follows a login as a person's would. Its cookies are a map, because Go's jar keeps Secure
@@ -81,6 +82,9 @@ func (b *browser) follow(ctx context.Context, method, at string, form url.Values
 			next = html.UnescapeString(m[1])
 		}
 		if next == "" {
+			if res.StatusCode == http.StatusServiceUnavailable {
+				return nil, "", errBusy
+			}
 			if res.StatusCode != http.StatusOK {
 				return nil, "", fmt.Errorf("%s %s: %s\n%s", method, at, res.Status, brief(body))
 			}
@@ -105,6 +109,9 @@ func (b *browser) follow(ctx context.Context, method, at string, form url.Values
 	}
 	return nil, "", errors.New("redirects without end")
 }
+
+// errBusy is the answer of a broker that hashes as many passwords as it can.
+var errBusy = errors.New("busy")
 
 var tags = regexp.MustCompile(`<[^>]*>|\s+`)
 
@@ -224,12 +231,16 @@ func (b *browser) local(ctx context.Context, alg, email string) (tokens, error) 
 	if p, _, err = b.fill(ctx, p, "email", email); err != nil || p == nil {
 		return tokens{}, errors.Join(errors.New("no password page"), err)
 	}
-	p, code, err := b.fill(ctx, p, "password", password)
+	in, code, err := b.fill(ctx, p, "password", password)
+	for errors.Is(err, errBusy) && ctx.Err() == nil {
+		time.Sleep(100 * time.Millisecond)
+		in, code, err = b.fill(ctx, p, "password", password)
+	}
 	if err != nil {
 		return tokens{}, err
 	}
-	if p != nil {
-		return tokens{}, fmt.Errorf("not in after the password:\n%s", brief(p.body))
+	if in != nil {
+		return tokens{}, fmt.Errorf("not in after the password:\n%s", brief(in.body))
 	}
 	return b.redeem(ctx, alg, r, code)
 }

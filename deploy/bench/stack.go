@@ -176,6 +176,12 @@ func (s *stack) startStores(ctx context.Context) error {
 	s.stores = append(s.stores,
 		command(ctx, as, home, bin+"/postgres", "-D", "data", "-p", pgPort, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="+home, "-c", "max_connections=200"),
 		command(ctx, nil, s.dir, "redis-server", "--bind", "127.0.0.1", "--port", redisPort, "--save", "", "--maxmemory-policy", "noeviction"))
+	said, err := os.Create(filepath.Join(s.dir, "postgres.log"))
+	if err != nil {
+		return err
+	}
+	defer said.Close() // the server has its own handle
+	s.stores[0].Stderr = said
 	for _, cmd := range s.stores {
 		if err := cmd.Start(); err != nil {
 			return err
@@ -185,11 +191,12 @@ func (s *stack) startStores(ctx context.Context) error {
 	ready := func() error {
 		out, err := command(ctx, as, home, bin+"/psql", "-h", "127.0.0.1", "-p", pgPort, "-U", "gatehouse", "-c", "select 1", "postgres").CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("psql: %w\n%s", err, out)
+			log, _ := os.ReadFile(said.Name())
+			return fmt.Errorf("psql: %w\n%s\nPostgreSQL said:\n%s", err, out, log)
 		}
 		return nil
 	}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if err := ready(); err == nil || time.Now().After(end) {
 			return err
 		}
