@@ -9,14 +9,13 @@ import (
 	"time"
 
 	"gatehouse/broker"
-	"gatehouse/broker/seal"
 )
 
 // Start parks an app's request and answers the path that its browser goes to.
 // Only Request, ClientID, Locale, Hint, Connection, Fresh, MaxAge and Pick of l
 // are read. The caller has validated the request and answers a GET.
 func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (path string, err error) {
-	l, err = d.begin(r.Context(), d.Kit.EnsureBrowser(w, r), l)
+	l, err = d.park(w, r, l)
 	if err != nil {
 		return "", err
 	}
@@ -24,6 +23,12 @@ func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (pa
 		return departPath(l.ID, l.Connection), nil
 	}
 	return loginPath(l.ID), nil
+}
+
+// park begins a login for the browser. One that is new here has no other open.
+func (d *Door) park(w http.ResponseWriter, r *http.Request, l broker.Login) (broker.Login, error) {
+	_, known := d.Kit.Browser(r)
+	return d.begin(r.Context(), d.Kit.EnsureBrowser(w, r), l, known)
 }
 
 // Finish spends a login and answers the parked request with the session that it
@@ -173,40 +178,49 @@ func (s *service) again(ctx context.Context, v visit, l broker.Login) (finished,
 	if err != nil {
 		return finished{}, err
 	}
-	key, err := birth(s.Ring, l)
-	if err != nil {
-		return finished{}, err
+	if sc.No != nil || sc.Step != broker.StepDone {
+		return finished{}, broker.InteractionRequired
 	}
-	token, hash, err := s.unseal(ctx, key)
-	if err == nil && sc.No == nil && sc.Step == broker.StepDone {
+	for try := range births {
+		token, hash, err := s.birth(l, try)
+		if err != nil {
+			return finished{}, err
+		}
 		there, _, err := s.Sessions.Session(ctx, []string{hash})
-		if err == nil && there.ID == l.SessionID && there.EndedAt.IsZero() {
+		if errors.Is(err, broker.NotFound) {
+			break
+		}
+		if err != nil {
+			return finished{}, err
+		}
+		if there.ID == l.SessionID && there.EndedAt.IsZero() {
 			return finished{Login: l, Session: there, Account: *sc.Facts.Account, Token: token}, nil
 		}
-	}
-	if err != nil && !errors.Is(err, broker.NotFound) {
-		return finished{}, err
 	}
 	return finished{}, broker.InteractionRequired
 }
 
-// born is a session's token before the browser has it. It is sealed, and lives
-// as long as the login.
-type born struct {
-	Sealed []byte
-	Hash   string
+// births is how many sessions a proof that looks the same may be worth, one after
+// the other: each was ended before the next began.
+const births = 10
+
+// birth is the token of the session that a login's proof is worth, and its hash.
+// The proof is this login, this account, authenticated like this.
+func (s *service) birth(l broker.Login, try int) (token, hash string, err error) {
+	proof, err := json.Marshal([]any{l.ID, l.CreatedAt, l.AccountID, l.Authn, try})
+	if err != nil {
+		return "", "", err
+	}
+	token, hash = s.Kit.NewSession(proof)
+	return token, hash, nil
 }
 
 // bear writes the session and its Event in one transaction, exact about the
 // account's epoch. Whoever finishes the same proof again, after a crash or by a
 // double click, gets the same token and so the same session, never a second one.
 func (s *service) bear(ctx context.Context, v visit, sc scene) (broker.Session, string, error) {
-	key, err := birth(s.Ring, sc.Login)
-	if err != nil {
-		return broker.Session{}, "", err
-	}
-	for again := false; ; again = true {
-		token, hash, err := s.token(ctx, key)
+	for try := range births {
+		token, hash, err := s.birth(sc.Login, try)
 		if err != nil {
 			return broker.Session{}, "", err
 		}
@@ -215,17 +229,15 @@ func (s *service) bear(ctx context.Context, v visit, sc scene) (broker.Session, 
 			return session, token, nil
 		}
 		there, _, e := s.Sessions.Session(ctx, []string{hash})
-		if e != nil || again {
+		if e != nil {
 			return session, "", err
 		}
 		if there.EndedAt.IsZero() {
 			return there, token, nil
 		}
 		// A proof that looks the same was given, and its session ended: this is a new one.
-		if _, err := s.births.Take(ctx, key); err != nil && !errors.Is(err, broker.NotFound) {
-			return session, "", err
-		}
 	}
+	return broker.Session{}, "", broker.StartAgain
 }
 
 func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash string) (broker.Session, error) {
@@ -236,39 +248,19 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 		if err := s.Sessions.CreateSession(ctx, hash, session); err != nil {
 			return err
 		}
+		if sc.Claims != nil && sc.Authn.Identity != "" {
+			err := s.Identities.SeeIdentity(ctx, sc.Authn.Identity, sc.Claims.Email, now)
+			if errors.Is(err, broker.NotFound) {
+				err = broker.StartAgain // unlinked meanwhile
+			}
+			if err != nil {
+				return err
+			}
+		}
 		return s.Journal.Record(ctx, v.event(broker.Event{Verb: broker.EventSignedIn, Account: sc.AccountID, Actor: sc.AccountID,
 			Client: sc.ClientID, Connection: sc.Authn.Connection, Session: session.ID,
 			Detail: map[string]string{"method": string(sc.Authn.Method)}}))
 	})
-}
-
-// birth names a proof: this login, this account, authenticated like this.
-func birth(ring *seal.Keyring, l broker.Login) (string, error) {
-	proof, err := json.Marshal([]any{l.ID, l.CreatedAt, l.AccountID, l.Authn})
-	return ring.Hash("login.birth", proof), err
-}
-
-// token makes the session's token, or answers the one made before for this very proof.
-func (s *service) token(ctx context.Context, key string) (token, hash string, err error) {
-	token, hash = s.Kit.NewSession()
-	sealed, err := s.Ring.Seal([]byte(token), "login.birth", key)
-	if err != nil {
-		return "", "", err
-	}
-	err = s.births.Put(ctx, key, born{sealed, hash})
-	if errors.Is(err, broker.Conflict) {
-		return s.unseal(ctx, key)
-	}
-	return token, hash, err
-}
-
-func (s *service) unseal(ctx context.Context, key string) (token, hash string, err error) {
-	b, err := s.births.Get(ctx, key)
-	if err != nil {
-		return "", "", err
-	}
-	plain, err := s.Ring.Open(b.Sealed, "login.birth", key)
-	return string(plain), b.Hash, err
 }
 
 // spendLogin marks the login as finished, after the session is committed. One

@@ -16,8 +16,9 @@ const (
 	tripShelf    = time.Hour
 	handleLife   = time.Minute
 	deletionLife = 90 * 24 * time.Hour
-	// maxOpen is how many logins one browser may have open; one more drops the oldest.
-	maxOpen = 10
+	// maxOpen is how many logins one browser may have open beside its very first; one
+	// more drops the oldest.
+	maxOpen = 9
 )
 
 // service holds the verbs of the journey. None of them knows HTTP.
@@ -27,7 +28,6 @@ type service struct {
 	trips     broker.Shelf[broker.Trip]
 	browsers  broker.Shelf[[]string]
 	handles   broker.Shelf[[]byte]
-	births    broker.Shelf[born]
 	deletions broker.Shelf[deletion]
 }
 
@@ -38,7 +38,6 @@ func newService(o Options) *service {
 		trips:     broker.Shelf[broker.Trip]{Name: "trip", Life: tripShelf, In: o.Fleeting, Now: o.Now},
 		browsers:  broker.Shelf[[]string]{Name: "login.browser", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 		handles:   broker.Shelf[[]byte]{Name: "login.handle", Life: handleLife, In: o.Fleeting, Now: o.Now},
-		births:    broker.Shelf[born]{Name: "login.birth", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 		deletions: broker.Shelf[deletion]{Name: "login.deletion", Life: deletionLife, In: o.Fleeting, Now: o.Now},
 	}
 }
@@ -82,7 +81,8 @@ func app(l broker.Login) bool { return l.Request != nil }
 
 // begin parks a new login for a browser. The start is cut to the second, because
 // an upstream's auth_time is: a proof of this very second must not look older.
-func (s *service) begin(ctx context.Context, browser string, l broker.Login) (broker.Login, error) {
+// known tells whether the browser may have others open.
+func (s *service) begin(ctx context.Context, browser string, l broker.Login, known bool) (broker.Login, error) {
 	if browser == "" {
 		return l, broker.CookiesBlocked // a HEAD: nobody is there to bind it to
 	}
@@ -93,6 +93,9 @@ func (s *service) begin(ctx context.Context, browser string, l broker.Login) (br
 	}
 	if err := s.logins.Put(ctx, l.ID, l); err != nil {
 		return l, err
+	}
+	if !known {
+		return l, nil
 	}
 	return l, s.remember(ctx, browser, l.ID)
 }
@@ -141,7 +144,7 @@ func (s *service) adopt(ctx context.Context, browser string, l broker.Login) (br
 	if l.Proof() || l.Spent() {
 		return l, broker.LoginElsewhere
 	}
-	return s.begin(ctx, browser, l.Restarted())
+	return s.begin(ctx, browser, l.Restarted(), true)
 }
 
 // look reads the facts afresh and asks Next.
@@ -270,22 +273,14 @@ func (s *service) settle(ctx context.Context, v visit, l broker.Login) (scene, e
 
 // bind makes the owner of a linked identity the login's account.
 func (s *service) bind(ctx context.Context, sc scene) (broker.Login, error) {
-	edit, err := s.binding(ctx, sc)
-	if err != nil {
-		return sc.Login, err
-	}
-	return s.move(ctx, sc.Login, edit)
+	return s.move(ctx, sc.Login, binding(sc))
 }
 
-// binding records the sight of the identity and answers the change that follows from it.
-func (s *service) binding(ctx context.Context, sc scene) (func(*broker.Login), error) {
-	i, a := *sc.Identity, *sc.Facts.Linked
-	err := s.Identities.SeeIdentity(ctx, i.ID, sc.Claims.Email, s.Now())
-	if errors.Is(err, broker.NotFound) {
-		return nil, broker.Conflict // unlinked while we looked
-	}
-	authn := vouched(*sc.Claims, i.ID, a)
-	return func(l *broker.Login) { l.AccountID, l.Authn = a.ID, authn }, err
+// binding is the change that a linked identity makes to its login.
+func binding(sc scene) func(*broker.Login) {
+	a := *sc.Facts.Linked
+	authn := vouched(*sc.Claims, sc.Identity.ID, a)
+	return func(l *broker.Login) { l.AccountID, l.Authn = a.ID, authn }
 }
 
 // expect looks at a login and answers Conflict where it waits for something else

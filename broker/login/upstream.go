@@ -265,9 +265,7 @@ func (s *service) admit(ctx context.Context, v visit, l broker.Login, claims bro
 	}
 	bound := func(*broker.Login) {}
 	if sc.Step == broker.StepBind {
-		if bound, err = s.binding(ctx, sc); err != nil {
-			return err
-		}
+		bound = binding(sc)
 	}
 	_, err = s.change(ctx, l.ID, func(l *broker.Login) error {
 		fresh(l)

@@ -52,32 +52,31 @@ func (d *Door) judge(ctx context.Context, f broker.Family, a broker.Account, sai
 	}
 }
 
-// settle writes what the request led to, with its events, in one transaction. It
-// answers a Code where the grant is refused after all.
-func (d *Door) settle(ctx context.Context, u *unit, events ...broker.Event) error {
-	err := d.atomic.Atomic(ctx, func(ctx context.Context) error {
-		if f := u.agreed.begin; f != nil {
-			if err := d.begin(ctx, *f); err != nil {
-				return err
-			}
-		}
-		if u.agreed.rotate {
-			if err := d.families.Rotate(ctx, u.family.ID, u.next-1, d.now()); err != nil {
-				return err
-			}
-		}
-		return d.journal.Record(ctx, events...)
-	})
-	if !errors.Is(err, broker.Conflict) {
-		return err
-	}
+// settle writes what the request led to before anybody hears of it: a spent code
+// with its family and its event in one transaction, or the next generation in one
+// statement. A token that belongs to no family needs no row. It answers a Code
+// where the grant is refused after all.
+func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 	switch {
 	case u.agreed.begin != nil:
-		return broker.CodeReused
+		err := d.atomic.Atomic(ctx, func(ctx context.Context) error {
+			if err := d.begin(ctx, *u.agreed.begin); err != nil {
+				return err
+			}
+			return d.journal.Record(ctx, issued)
+		})
+		if errors.Is(err, broker.Conflict) {
+			return broker.CodeReused
+		}
+		return err
 	case u.agreed.rotate:
-		return d.again(ctx, u, events)
+		err := d.families.Rotate(ctx, u.family.ID, u.next-1, d.now())
+		if errors.Is(err, broker.Conflict) {
+			return d.again(ctx, u)
+		}
+		return err
 	}
-	return err
+	return nil
 }
 
 // begin spends a code. The insert is exact about the account and its epoch; then
@@ -102,7 +101,7 @@ func (d *Door) begin(ctx context.Context, f broker.Family) error {
 
 // again is for the loser of two refreshes at once: the winner has rotated, so the
 // loser is a retry and gets the same successor, unless there is another reason.
-func (d *Door) again(ctx context.Context, u *unit, events []broker.Event) error {
+func (d *Door) again(ctx context.Context, u *unit) error {
 	f, a, err := d.families.Family(ctx, u.family.ID)
 	if errors.Is(err, broker.NotFound) {
 		return broker.Revoked
@@ -111,13 +110,10 @@ func (d *Door) again(ctx context.Context, u *unit, events []broker.Event) error 
 		return err
 	}
 	rotate, err := d.judge(ctx, f, a, shown{f.ID, u.next - 1}, u.client.ID)
-	if err != nil {
-		return err
-	}
-	if rotate {
+	if err == nil && rotate {
 		return broker.Revoked // the database saw a reason that is gone by now
 	}
-	return d.journal.Record(ctx, events...)
+	return err
 }
 
 // end ends a family for good and says so.

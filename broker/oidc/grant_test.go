@@ -56,7 +56,9 @@ func TestTheNonceComesFromTheCodeOnly(t *testing.T) {
 func TestAFailingWriteUndoesTheWholeGrant(t *testing.T) {
 	broken := errors.New("the disk is full")
 	j := &brokenJournal{}
-	h := newHouseWith(t, ports{journal: func(real broker.Journal) broker.Journal { j.Journal = real; return j }})
+	f := &brokenFamilies{}
+	h := newHouseWith(t, ports{journal: func(real broker.Journal) broker.Journal { j.Journal = real; return j },
+		families: func(real broker.Families) broker.Families { f.Families = real; return f }})
 	code := h.browser().code(ask())
 	j.err = broken
 	a := h.wants(h.redeem(code), http.StatusInternalServerError, "server_error")
@@ -66,14 +68,13 @@ func TestAFailingWriteUndoesTheWholeGrant(t *testing.T) {
 	j.err = nil
 	got := h.wants(h.redeem(code), http.StatusOK, "") // the code was not spent
 
-	j.err = broken
+	f.err = broken
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusInternalServerError, "server_error")
-	j.err = nil
+	f.err = broker.Unavailable
+	h.wants(h.refresh(got.text("refresh_token")), http.StatusServiceUnavailable, "temporarily_unavailable")
+	f.err = nil
 	h.clock.add(time.Minute)
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "") // it did not rotate
-
-	j.err = broker.Unavailable
-	h.wants(h.token("grant_type", grantClient), http.StatusServiceUnavailable, "temporarily_unavailable")
 }
 
 type brokenJournal struct {
@@ -124,6 +125,13 @@ func TestARevocationThatCannotBeWrittenIsNotA200(t *testing.T) {
 type brokenFamilies struct {
 	broker.Families
 	err error
+}
+
+func (f *brokenFamilies) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
+	if f.err != nil {
+		return f.err
+	}
+	return f.Families.Rotate(ctx, id, from, at)
 }
 
 func (f *brokenFamilies) EndFamily(ctx context.Context, id string, why broker.Code, at time.Time) error {

@@ -231,7 +231,7 @@ func (f *fakeLogins) Finish(w http.ResponseWriter, r *http.Request, id string) (
 		how = broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, AuthTime: f.h.clock.Now()}
 	}
 	how.Epoch = a.AuthEpoch
-	token, hash := f.h.kit.NewSession()
+	token, hash := f.h.kit.NewSession([]byte(broker.NewToken()))
 	now := f.h.clock.Now()
 	s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: how, CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
 	if err := f.h.db.CreateSession(r.Context(), hash, s); err != nil {

@@ -103,7 +103,7 @@ func narrow(ar fosite.AccessRequester, c broker.Client) error {
 	return nil
 }
 
-// issued is the event of a grant that is about to be written.
+// issued is the event of a new family.
 func (d *Door) issued(r *http.Request, u *unit, ar fosite.AccessRequester) broker.Event {
 	e := broker.Event{Verb: broker.EventTokenIssued, Client: u.client.ID,
 		Detail: map[string]string{"grant": strings.Join(ar.GetGrantTypes(), " "), "scope": strings.Join(ar.GetGrantedScopes(), " ")}}

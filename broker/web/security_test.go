@@ -104,7 +104,7 @@ func TestE14_CookiesAreHostBoundSecureAndOnlyForHTTP(t *testing.T) {
 	h := open(t)
 	w := httptest.NewRecorder()
 	h.EnsureBrowser(w, get("/x"))
-	token, _ := h.NewSession()
+	token, _ := h.NewSession([]byte(broker.NewToken()))
 	h.SetSession(w, token, noon.Add(broker.SessionLife))
 	h.SetLastUsed(w, "google")
 	h.rememberLanguage(w, get("/x?lang=fr"))
@@ -156,20 +156,20 @@ func TestE14_APlantedCookieCountsAsNone(t *testing.T) {
 
 func TestE13_ASessionIsNeverTheOneThatWasPlanted(t *testing.T) {
 	h := open(t)
-	planted, _ := h.NewSession()
+	planted, _ := h.NewSession([]byte(broker.NewToken()))
 	r := get("/x")
 	r.AddCookie(&http.Cookie{Name: cookieSession, Value: planted})
 	if _, _, err := h.Current(r); broker.CodeOf(err) != broker.NotFound {
 		t.Errorf("an unknown id: %v", err)
 	}
-	if fresh, hash := h.NewSession(); fresh == planted || strings.Contains(hash, fresh) {
+	if fresh, hash := h.NewSession([]byte(broker.NewToken())); fresh == planted || strings.Contains(hash, fresh) {
 		t.Error("the new session has the planted id, or is stored as it is")
 	}
 }
 
 func TestE16_ASessionLivesOnlyAsLongAsEverythingItStandsOn(t *testing.T) {
 	h := open(t)
-	token, hash := h.NewSession()
+	token, hash := h.NewSession([]byte(broker.NewToken()))
 	r := get("/x")
 	r.AddCookie(&http.Cookie{Name: cookieSession, Value: token})
 	live := broker.Session{ID: "s", AccountID: "ana", ExpiresAt: noon.Add(broker.SessionLife), Authn: broker.Authn{Method: broker.ByUpstream, Connection: "google", Epoch: 3}}

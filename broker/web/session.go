@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"encoding/base32"
 	"errors"
 	"net/http"
 	"time"
@@ -43,11 +44,14 @@ func (k *Kit) Current(r *http.Request) (broker.Session, broker.Account, error) {
 	return s, a, nil
 }
 
-// NewSession makes a session's token, for SetSession, and the keyed hash under
-// which the session is stored. A new proof always gets a new token, so a planted
-// one is worth nothing (SECURITY.md E13).
-func (k *Kit) NewSession() (token, hash string) {
-	token = broker.NewToken()
+// NewSession makes the token of the session that a proof is worth, for
+// SetSession, and the keyed hash under which the session is stored. The same
+// proof gives the same token, so that a retry after a crash finds the session it
+// made; nobody without the keyring can make it, and a new proof always gets a new
+// one, so a planted token is worth nothing (SECURITY.md E13).
+func (k *Kit) NewSession(proof []byte) (token, hash string) {
+	_, mac := k.Ring.MAC("session token", proof)
+	token = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac) // looks as broker.NewToken
 	return token, k.Ring.Hash(hashSession, []byte(token))
 }
 
