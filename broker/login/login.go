@@ -66,6 +66,7 @@ func (d *Door) Mount(mux *http.ServeMux) {
 		mux.Handle("POST "+pattern, d.Kit.Handle(d.act(read)))
 	}
 
+	get("/{$}", func(w http.ResponseWriter, r *http.Request) error { return redirect(w, r, "/account") })
 	get("/login", d.enter)
 	get("/login/{id}", d.show)
 	get("/login/{id}/to/{connection}", d.away)
