@@ -33,7 +33,11 @@ func main() {
 	flag.DurationVar(&o.duration, "for", 5*time.Second, "how long each operation is driven")
 	flag.IntVar(&o.workers, "c", 16, "concurrency")
 	flag.StringVar(&o.binary, "binary", "", "binary to measure; built here where empty")
+	hello := flag.String("hello", "", "serve one word at this `address` and do nothing else: the bench's own yardstick")
 	flag.Parse()
+	if *hello != "" {
+		serveHello(*hello)
+	}
 	o.engines = strings.Split(*engines, ",")
 	if *only != "" {
 		o.only = strings.Split(*only, ",")
@@ -63,6 +67,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	costs := measureCrypto()
 	fmt.Printf("one core of this machine: RS256 sign %.3f ms, ES256 sign %.3f ms, argon2id %.1f ms\n", costs.rs256, costs.es256, costs.argon2id)
+	if err := measureHello(ctx, o); err != nil {
+		return err
+	}
 	sizeRow(o.binary)
 	for _, engine := range o.engines {
 		if failed := measureEngine(ctx, o, dir, engine, costs); failed != nil {
