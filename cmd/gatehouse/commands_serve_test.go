@@ -44,7 +44,9 @@ func (o *operator) runs(until string, args ...string) *running {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{t: o.t, stop: stop, ended: make(chan int, 1)}
 	o.t.Cleanup(stop)
-	go func() { r.ended <- run(ctx, args, terminal{strings.NewReader(""), &r.out, &r.err, o.env}) }()
+	go func() {
+		r.ended <- run(ctx, args, terminal{strings.NewReader(""), &r.out, &r.err, o.env, "./gatehouse"})
+	}()
 	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(r.out.String(), until); time.Sleep(10 * time.Millisecond) {
 		select {
 		case code := <-r.ended:
@@ -114,7 +116,7 @@ func TestServeWithoutAConfigurationSaysWhatANewcomerDoesNext(t *testing.T) {
 			t.Errorf("%s: %d", path, status)
 		}
 	}
-	steps := []string{"gatehouse accounts add you@example.com", "gatehouse connections add google", "gatehouse clients add"}
+	steps := []string{"  ./gatehouse accounts add you@example.com", "  ./gatehouse connections add google", "  ./gatehouse clients add"}
 	for _, step := range append(steps, "Next, in another terminal", filepath.Join(dir, "data", "gatehouse.db"), filepath.Join(dir, "data", "mailbox")) {
 		if !strings.Contains(r.out.String(), step) {
 			t.Errorf("it does not say %q:\n%s", step, r.out.String())

@@ -103,7 +103,7 @@ func listKeys(*flag.FlagSet) action {
 // primary, waits again, and seals what is stored anew. Interrupted anywhere, it
 // leaves a keyring that works; run again, it starts over with another key.
 func rotateRing(fs *flag.FlagSet) action {
-	wait := fs.Duration("wait", 3*ringReload, "how long running servers get to load the keyring, twice")
+	wait := fs.Duration("wait", 3*ringReload, "how long running servers get to load the keyring, twice; longer where each has a copy of the file that you spread meanwhile")
 	return func(ctx context.Context, t *tool, _ []string) error {
 		if *wait < 0 {
 			return misuse("--wait: want a duration such as 10s")

@@ -18,7 +18,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once what the first one asked to end
-	os.Exit(run(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv}))
+	os.Exit(run(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv, os.Args[0]}))
 }
 
 // The exit statuses.
@@ -34,6 +34,7 @@ type terminal struct {
 	in       io.Reader
 	out, err io.Writer
 	env      func(string) (string, bool)
+	program  string // as it was called, for lines to copy
 }
 
 // action carries a command out; args are what follows its flags, as many as the

@@ -55,7 +55,7 @@ func runServe(*flag.FlagSet) action {
 			}
 			go serveQuietly(ctx, server{l, h.operations()})
 		}
-		next, err := h.next(ctx, t.config)
+		next, err := h.next(ctx, t)
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func listen(cfg *config.Config) (net.Listener, error) {
 
 // next lists the commands that a newcomer still has to run: without accounts or
 // providers nobody signs in, and without apps to nothing.
-func (h *house) next(ctx context.Context, file string) ([]string, error) {
+func (h *house) next(ctx context.Context, t *tool) ([]string, error) {
 	accounts, err := h.store.Accounts(ctx, "", 1)
 	if err != nil {
 		return nil, err
@@ -111,10 +111,10 @@ func (h *house) next(ctx context.Context, file string) ([]string, error) {
 		if !step.missing {
 			continue
 		}
-		if file != "" {
-			step.line += " --config " + file
+		if t.config != "" {
+			step.line += " --config " + t.config
 		}
-		next = append(next, "gatehouse "+step.line)
+		next = append(next, or(t.program, "gatehouse")+" "+step.line)
 	}
 	return next, nil
 }
