@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"maps"
 	"os"
@@ -163,4 +164,61 @@ func oneJSON(s string) bool {
 		return more == io.EOF
 	}
 	return false
+}
+
+// A README whose lines do not run teaches distrust.
+func TestEveryCommandOfTheREADMEParses(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "./gatehouse "); ok {
+			rest, _, _ = strings.Cut(rest, "#")
+			lines = append(lines, rest)
+		} else if _, rest, ok := strings.Cut(line, "| `gatehouse "); ok { // the table of what looks after it
+			name, about, _ := strings.Cut(rest, "`")
+			if _, _, ok := find(strings.Fields(name)); ok {
+				lines = append(lines, name)
+				continue
+			}
+			for i, verb := range strings.Split(about, "`") {
+				if i%2 == 1 {
+					lines = append(lines, name+" "+verb)
+				}
+			}
+		}
+	}
+	for _, line := range lines {
+		var words []string
+		for i, part := range strings.Split(line, `"`) {
+			if i%2 == 0 {
+				words = append(words, strings.Fields(part)...)
+			} else {
+				words = append(words, part)
+			}
+		}
+		c, rest, ok := find(words)
+		if !ok {
+			t.Errorf("README: there is no command in %q", line)
+			continue
+		}
+		fs := flag.NewFlagSet("", flag.ContinueOnError)
+		fs.String("config", "", "")
+		fs.Bool("json", false, "")
+		c.flags(fs)
+		if _, err := parse(fs, rest); err != nil {
+			t.Errorf("README: %q: %v", line, err)
+		}
+	}
+	if len(lines) < 30 {
+		t.Errorf("only %d commands were found", len(lines))
+	}
+	for _, c := range commands() { // and none is left out, but what explains itself elsewhere
+		mentioned := slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line+" ", c.name+" ") })
+		if group, _, in := strings.Cut(c.name, " "); !mentioned && in && group != "keys" && c.name != "accounts consents remove" {
+			t.Errorf("README does not mention %s", c.name)
+		}
+	}
 }
