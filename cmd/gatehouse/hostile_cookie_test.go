@@ -21,7 +21,7 @@ func TestE13_E14_CookiesThatWeNeverSetAreWorthNothing(t *testing.T) {
 	}
 	session := mine["__Host-gh_session"]
 	for what, header := range map[string]string{
-		"garbage":                   "__Host-gh_session=ghx; __Host-gh_browser=ghx; __Host-gh_lang=ghx; __Host-gh_last=<script>; __Host-gh_pick=ghx",
+		"garbage":                   "__Host-gh_session=hostileghx; __Host-gh_browser=hostileghx; __Host-gh_lang=hostileghx; __Host-gh_last=<script>; __Host-gh_pick=hostileghx",
 		"100 cookies":               strings.Repeat("__Host-gh_session=AAAA; ", 100),
 		"a planted session":         "__Host-gh_session=" + broker.NewToken() + "; __Host-gh_browser=" + broker.NewToken(),
 		"an empty one":              "__Host-gh_session=; __Host-gh_browser=",

@@ -93,7 +93,7 @@ func (in insider) path(pattern string) string {
 	if strings.HasSuffix(path, "/deauthorize") || strings.HasSuffix(path, "/data-deletion") {
 		connection = "facebook"
 	}
-	return strings.NewReplacer("{id}", id, "{connection}", connection, "{code}", "NOSUCHCODE", "{name}", "app.css").Replace(path)
+	return strings.NewReplacer("{id}", id, "{connection}", connection, "{code}", "NOSUCHCODE", "{name}", "app.css", "{$}", "").Replace(path)
 }
 
 func TestA15_A24_E17_H1_EveryRouteWithstandsEveryParameter(t *testing.T) {

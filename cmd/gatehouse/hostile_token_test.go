@@ -202,6 +202,13 @@ func TestA21_EveryEditOfATokenIsNone(t *testing.T) {
 			t.Errorf("an edited token is revoked with %d", a.StatusCode)
 		}
 	}
+	own, _ := s.redeem(t, "client_credentials", url.Values{})["access_token"].(string)
+	for _, revoked := range []bool{false, true} { // an app's own token, which has no family to end
+		if places["introspect"](t, "an app's own token", own) == revoked || places["userinfo"](t, "an app's own token", own) {
+			t.Errorf("an app's own token, revoked %v, is worth the wrong thing", revoked)
+		}
+		s.call(t, "revoke an app's own token", "/revoke", url.Values{"token": {own}})
+	}
 	for at, token := range map[string]string{"userinfo": g.access, "code": fresh, "refresh": g.refresh, "hint": g.id} {
 		if !places[at](t, at, token) {
 			t.Errorf("all those edits cost the real token its worth at %s", at)
