@@ -237,6 +237,11 @@ func TestCheckTellsEverythingAtOnceAlsoWithoutADatabase(t *testing.T) {
 
 func TestCheckChangesNothingAndMigrateMaySayTheSameTwice(t *testing.T) {
 	o := newOperator(t)
+	for _, says := range []string{"made a new database: " + filepath.Join(o.dir, "data", "gatehouse.db"), ""} {
+		if got := o.in("", "accounts", "list"); got.code != done || strings.TrimSpace(got.err) != says {
+			t.Errorf("exit %d, %q, want %q", got.code, got.err, says)
+		}
+	}
 	var one, two map[string]int64
 	o.shows(&one, "migrate")
 	if o.shows(&two, "migrate"); one["schema"] < 1 || one["schema"] != two["schema"] {

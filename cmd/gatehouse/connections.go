@@ -62,9 +62,11 @@ func connectionCommands() []command {
 func listKinds(*flag.FlagSet) action {
 	return func(_ context.Context, t *tool, _ []string) error {
 		type field struct {
-			Key    string `json:"key"`
-			About  string `json:"about"`
-			Needed bool   `json:"required"`
+			Key     string   `json:"key"`
+			About   string   `json:"about"`
+			Needed  bool     `json:"required"`
+			Default string   `json:"default,omitempty"`
+			Options []string `json:"options,omitempty"`
 		}
 		type view struct {
 			Name   string  `json:"kind"`
@@ -75,21 +77,25 @@ func listKinds(*flag.FlagSet) action {
 		for _, k := range providers.Kinds() {
 			v := view{Name: k.Name, Label: k.Label}
 			for _, f := range k.Fields {
-				v.Fields = append(v.Fields, field{f.Key, strings.TrimSpace(f.Label + ". " + f.Help), f.Required})
+				v.Fields = append(v.Fields, field{f.Key, strings.TrimSpace(f.Label + ". " + f.Help), f.Required, f.Default, f.Options})
 			}
 			views = append(views, v)
 		}
 		return t.print(views, func(w io.Writer) {
 			for _, k := range views {
-				fmt.Fprintf(w, "%s\t%s\t\n", k.Name, k.Label)
+				row(w, k.Name, k.Label, "")
 				for _, f := range k.Fields {
-					need := ""
+					about := f.About
 					if f.Needed {
-						need = " (required)"
+						about += " (required)"
 					}
-					fmt.Fprintf(w, "\t%s\t%s%s\n", f.Key, f.About, need)
+					if len(f.Options) > 0 {
+						about += " (" + strings.Join(f.Options, ", ") + ")"
+					}
+					row(w, "", f.Key, about)
 				}
 			}
+			fmt.Fprintln(w, "\nissuer, client_id and client_secret have flags of their own; every other one is given as --set KEY=VALUE.")
 		})
 	}
 }

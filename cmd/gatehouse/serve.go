@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -122,13 +121,14 @@ func (h *house) next(ctx context.Context, t *tool) ([]string, error) {
 func welcome(w io.Writer, cfg *config.Config, next []string) {
 	fmt.Fprintf(w, "Gatehouse serves %s\n", cfg.Issuer)
 	if path, ok := cfg.SQLite(); ok {
-		if whole, err := filepath.Abs(path); err == nil {
-			path = whole
+		ring := "the keyring of the environment"
+		if cfg.Keyring != "" {
+			ring = absolute(cfg.Keyring)
 		}
-		fmt.Fprintf(w, "Its data is in %s, sealed with %s: keep copies of both, apart from each other\n", path, or(cfg.Keyring, "the keyring of the environment"))
+		fmt.Fprintf(w, "Its data is in %s, sealed with %s: keep copies of both, apart from each other\n", absolute(path), ring)
 	}
 	if cfg.Mail.SMTP.Empty() {
-		fmt.Fprintf(w, "No mail leaves this machine: mails are files in %s\n", cfg.Mail.Folder)
+		fmt.Fprintf(w, "No mail leaves this machine: mails are files in %s\n", absolute(cfg.Mail.Folder))
 	}
 	if len(next) > 0 {
 		fmt.Fprintf(w, "\nNext, in another terminal:\n  %s\n\n", strings.Join(next, "\n  "))

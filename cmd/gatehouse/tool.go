@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -37,8 +38,21 @@ func (t *tool) house(ctx context.Context) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
+	path, sqlite := cfg.SQLite()
+	fresh := sqlite && !exists(path)
 	t.opened, err = openHouse(ctx, cfg, newLog(t.err, slog.LevelWarn), time.Now)
+	if fresh && err == nil { // in the wrong folder, an empty answer would look like the truth
+		fmt.Fprintf(t.err, "made a new database: %s\n", absolute(path))
+	}
 	return t.opened, err
+}
+
+// absolute is a path that says where it is, if it can.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
 }
 
 func (t *tool) load() (*config.Config, error) { return config.Load(t.config, t.env) }
