@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
+	"strings"
 
 	"gatehouse/broker"
 )
@@ -25,7 +27,11 @@ func (k *Kit) Guard(next http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", id)
 		k.secure(w.Header())
 		defer func() {
-			k.Log.InfoContext(r.Context(), "request", "request_id", id, "method", method(r.Method), "route", r.Pattern, "status", w.status,
+			level := slog.LevelInfo
+			if strings.HasPrefix(w.Header().Get("Cache-Control"), "public") {
+				level = slog.LevelDebug // fixed bytes that everybody polls tell nothing
+			}
+			k.Log.Log(r.Context(), level, "request", "request_id", id, "method", method(r.Method), "route", r.Pattern, "status", w.status,
 				"bytes", w.size, "ms", k.Now().Sub(began).Milliseconds(), "address", k.Address(r))
 		}()
 		defer k.recovered(w, r)
