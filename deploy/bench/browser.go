@@ -83,7 +83,7 @@ func (b *browser) follow(ctx context.Context, method, at string, form url.Values
 		}
 		if next == "" {
 			if res.StatusCode == http.StatusServiceUnavailable {
-				return nil, "", errBusy
+				return nil, "", fmt.Errorf("%w: %s %s: %s", errBusy, method, at, brief(body))
 			}
 			if res.StatusCode != http.StatusOK {
 				return nil, "", fmt.Errorf("%s %s: %s\n%s", method, at, res.Status, brief(body))

@@ -65,15 +65,15 @@ func openStack(ctx context.Context, dir, engine, binary string, more ...string) 
 		return nil, err
 	}
 	s.issuer = "http://localhost:" + port
-	data := filepath.Join(s.dir, "data")
 	s.env = append([]string{"GATEHOUSE_ISSUER=" + s.issuer, "GATEHOUSE_LISTEN=127.0.0.1:" + port, "GATEHOUSE_OPERATIONS_LISTEN=off",
-		"GATEHOUSE_DATA_DIR=" + data,
+		"GATEHOUSE_DATA_DIR=" + filepath.Join(s.dir, "data"),
 		"GATEHOUSE_UPSTREAM_NETWORKS=127.0.0.0/8", "GATEHOUSE_REGISTRATION=silent"}, more...)
-	if _, err := s.tool(ctx, "", "migrate"); err != nil { // beside SQLite, this makes the keyring
-		return nil, err
-	}
-	if engine == "postgres" {
-		s.env = append(s.env, "GATEHOUSE_KEYRING="+filepath.Join(data, "keyring.json"))
+	if engine == "postgres" { // beside SQLite the first start makes the keyring
+		ring := filepath.Join(s.dir, "keyring.json")
+		if _, err := s.tool(ctx, "", "keys", "create", ring); err != nil {
+			return nil, err
+		}
+		s.env = append(s.env, "GATEHOUSE_KEYRING="+ring)
 		if err := s.startStores(ctx); err != nil {
 			return nil, err
 		}

@@ -18,11 +18,11 @@ export async function deployment(t, engine, { issuer } = {}) {
     GATEHOUSE_UPSTREAM_NETWORKS: '127.0.0.0/8', GATEHOUSE_REGISTRATION: 'form',
   }
   const run = (args, input) => gatehouse(args, { env, input })
-  await run(['migrate']) // beside SQLite, this makes the keyring
   if (engine !== 'SQLite') {
-    Object.assign(env, await stores(), { GATEHOUSE_KEYRING: path.join(env.GATEHOUSE_DATA_DIR, 'keyring.json') })
-    await run(['migrate'])
+    Object.assign(env, await stores(), { GATEHOUSE_KEYRING: path.join(dir, 'keyring.json') })
+    await run(['keys', 'create', env.GATEHOUSE_KEYRING]) // beside SQLite the first start makes one
   }
+  await run(['migrate'])
   return {
     issuer, run, callback: (connection) => `${issuer}/callback/${connection}`,
     /** Starts one replica, at the deployment's own port where none is named. */
