@@ -20,6 +20,7 @@ type metadata struct {
 	userinfo    string   // empty for none
 	algs        []string // of ID tokens, as announced
 	authMethods []string // of the token endpoint; nil for not said
+	prompts     []string // values of prompt, as announced
 	// sendsIss: every authorization answer names its issuer (RFC 9207 §3).
 	sendsIss bool
 }
@@ -36,6 +37,7 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 		jwks: d.text("jwks_uri"), userinfo: d.text("userinfo_endpoint"),
 		algs:        d.texts("id_token_signing_alg_values_supported"),
 		authMethods: d.texts("token_endpoint_auth_methods_supported"),
+		prompts:     d.texts("prompt_values_supported"),
 		sendsIss:    d["authorization_response_iss_parameter_supported"] == true,
 	}
 	if err := accept(m.issuer); err != nil {

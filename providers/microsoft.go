@@ -48,7 +48,7 @@ var _ = register(Kind{
 		e := newEntra(c)
 		return newOpenID(env, c, shape{
 			issuer: e.origin + "/" + e.tenant + "/v2.0", accept: e.accept,
-			scopes: []string{"openid", "profile", "email"}, secretInForm: true,
+			scopes: []string{"openid", "profile", "email"}, secretInForm: true, chooser: true,
 			words: entraWords, names: e.names, issued: e.issued, claims: e.claims, explain: entraExplain,
 		}), nil
 	},

@@ -27,6 +27,8 @@ type shape struct {
 	secretInForm bool
 	// words are the parameters of an authorization request, in this kind's own words.
 	words func(t broker.Trip) url.Values
+	// chooser: prompt=select_account is known there, whatever the metadata announce.
+	chooser bool
 	// names tells whether an authorization answer's iss (RFC 9207) is this upstream's; nil: the metadata's issuer.
 	names func(m *metadata, iss string) bool
 	// issued checks who issued a token and answers the issuer as we store it; nil: the metadata's issuer.
@@ -100,8 +102,13 @@ func (u *openID) Begin(ctx context.Context, t broker.Trip) (broker.Departure, er
 		return broker.Departure{}, err
 	}
 	config := oauth2.Config{ClientID: u.clientID, RedirectURL: t.Callback, Scopes: u.scopes, Endpoint: oauth2.Endpoint{AuthURL: m.authorize}}
+	words := u.words(t)
+	if words.Get("prompt") == broker.PromptSelect && !u.chooser && !slices.Contains(m.prompts, broker.PromptSelect) {
+		// One that does not announce a chooser may refuse the word; a new sign-in asks who it is, too.
+		words.Set("prompt", broker.PromptLogin)
+	}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(t.Verifier), oidc.Nonce(t.Nonce)}
-	return broker.Departure{URL: config.AuthCodeURL(t.State, append(options, params(u.words(t))...)...)}, nil
+	return broker.Departure{URL: config.AuthCodeURL(t.State, append(options, params(words)...)...)}, nil
 }
 
 func params(words url.Values) []oauth2.AuthCodeOption {

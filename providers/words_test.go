@@ -117,3 +117,13 @@ func TestOnlyWhatIsNeededIsAskedFor(t *testing.T) {
 		r.comes(r.idp.Personas()[0].Login)
 	}
 }
+
+func TestAChooserThatIsNotAnnouncedIsNotAskedFor(t *testing.T) {
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindOIDC}, nil)
+	r.idp.Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtDiscovery, "prompt_values_supported", []string{"none", "login", "consent"}) })
+	r.trip = func(t *broker.Trip) { t.Choose = true }
+	d, err := r.open().Begin(t.Context(), r.newTrip())
+	if err != nil || !strings.Contains(d.URL, "prompt=login") {
+		t.Errorf("%s, %v", d.URL, err)
+	}
+}
