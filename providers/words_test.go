@@ -120,7 +120,9 @@ func TestOnlyWhatIsNeededIsAskedFor(t *testing.T) {
 
 func TestAChooserThatIsNotAnnouncedIsNotAskedFor(t *testing.T) {
 	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindOIDC}, nil)
-	r.idp.Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtDiscovery, "prompt_values_supported", []string{"none", "login", "consent"}) })
+	r.idp.Misbehave(func(f *fakeidp.Fault) {
+		f.Set(fakeidp.AtDiscovery, "prompt_values_supported", []string{"none", "login", "consent"})
+	})
 	r.trip = func(t *broker.Trip) { t.Choose = true }
 	d, err := r.open().Begin(t.Context(), r.newTrip())
 	if err != nil || !strings.Contains(d.URL, "prompt=login") {
