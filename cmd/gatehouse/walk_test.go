@@ -214,7 +214,7 @@ func TestAnotherOrganisationIsRefusedWithAReferenceThatFindsTheEvent(t *testing.
 	}
 }
 
-func TestAC33_StartAgainAfterSixteenMinutesKeepsTheRequest(t *testing.T) {
+func Test_ac_33_StartAgainAfterSixteenMinutesKeepsTheRequest(t *testing.T) {
 	w := newTown(t)
 	b := newBrowser(t)
 	b.open(w.file.App + "/login")
