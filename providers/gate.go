@@ -13,11 +13,12 @@ import (
 const (
 	callTime    = 10 * time.Second // for everything that one step of a login asks of it
 	callsAtOnce = 32
+	queueTime   = 2 * time.Second  // for a place among them: a crowd is no outage
 	tripAfter   = 5                // failures in a row
 	restFor     = 10 * time.Second // then nobody asks
 )
 
-// gate stands before everything that waits for one upstream: at most callsAtOnce wait at a time, none longer than callTime,
+// gate stands before everything that waits for one upstream: at most callsAtOnce ask at a time, none longer than callTime,
 // and after tripAfter failures in a row nobody waits for restFor; then a single call finds out whether it is back.
 type gate struct {
 	slots chan struct{}
@@ -35,10 +36,14 @@ func newGate(now func() time.Time) *gate {
 
 // pass runs call, or answers ConnectionUnavailable without running it.
 func (g *gate) pass(ctx context.Context, call func(context.Context) error) error {
+	queue := time.NewTimer(queueTime)
+	defer queue.Stop()
 	select {
 	case g.slots <- struct{}{}:
 		defer func() { <-g.slots }()
-	default:
+	case <-ctx.Done():
+		return broker.ConnectionUnavailable.Because(ctx.Err())
+	case <-queue.C:
 		return broker.ConnectionUnavailable.Because(errors.New("too many logins wait for this upstream"))
 	}
 	probe, err := g.enter()

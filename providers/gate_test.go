@@ -88,14 +88,14 @@ func TestB22_AtMostSoManyWaitForOneUpstreamAndNoneForEver(t *testing.T) {
 				switch time.Since(began) {
 				case callTime:
 					waited.Add(1)
-				case 0:
+				case queueTime:
 					turned.Add(1)
 				}
 			})
 		}
 		wg.Wait()
 		if waited.Load() != callsAtOnce || turned.Load() != 1000-callsAtOnce {
-			t.Errorf("%d waited, %d were turned away at once", waited.Load(), turned.Load())
+			t.Errorf("%d waited, %d were turned away after the queue", waited.Load(), turned.Load())
 		}
 	})
 }
