@@ -13,7 +13,13 @@ type Account struct {
 	Locale       string // BCP 47, empty where unknown
 	PasswordHash string // PHC string, empty where there is none
 	Disabled     bool
-	// AuthEpoch rises on password set or reset, e-mail change, disable and
+	// Unverified accounts were imported, and nobody has proven their address: they
+	// open no session, own and block no address, and are deleted with everything
+	// that hangs on them when somebody proves it (SECURITY.md C9).
+	Unverified bool
+	// Lock is nil for none.
+	Lock *Lock
+	// AuthEpoch rises on password set or reset, e-mail change, disable, lock and
 	// sign-out-everywhere. What was born under an older epoch is dead.
 	AuthEpoch int64
 	CreatedAt time.Time

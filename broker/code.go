@@ -22,6 +22,14 @@ const (
 	Cancelled             Code = "sso_cancelled"
 	EmailUnverified       Code = "sso_email_unverified"
 	LinkConflict          Code = "link_conflict"
+	IdentityMismatch      Code = "identity_mismatch"
+	BindRefused           Code = "bind_refused"
+	MicrosoftRequired     Code = "microsoft_required"
+	SSORequired           Code = "sso_required"
+	WorkAccountRequired   Code = "work_account_required"
+	MembershipSuspended   Code = "membership_suspended"
+	SecondFactorRequired  Code = "mfa_required"
+	InviteWrongUser       Code = "invite_wrong_user"
 	ConnectionDisabled    Code = "connection_disabled"
 	ConnectionUnavailable Code = "connection_unavailable"
 	WrongTenant           Code = "wrong_tenant"
@@ -86,6 +94,14 @@ var meanings = map[Code]Meaning{
 	Cancelled:             {http.StatusOK, ""},
 	EmailUnverified:       {http.StatusForbidden, "access_denied"},
 	LinkConflict:          {http.StatusConflict, "access_denied"},
+	IdentityMismatch:      {http.StatusForbidden, "access_denied"},
+	BindRefused:           {http.StatusForbidden, "access_denied"},
+	MicrosoftRequired:     {http.StatusForbidden, "access_denied"},
+	SSORequired:           {http.StatusForbidden, "access_denied"},
+	WorkAccountRequired:   {http.StatusForbidden, "access_denied"},
+	MembershipSuspended:   {http.StatusForbidden, "access_denied"},
+	SecondFactorRequired:  {http.StatusForbidden, "access_denied"},
+	InviteWrongUser:       {http.StatusConflict, "access_denied"},
 	ConnectionDisabled:    {http.StatusForbidden, "access_denied"},
 	ConnectionUnavailable: {http.StatusServiceUnavailable, "temporarily_unavailable"},
 	WrongTenant:           {http.StatusForbidden, "access_denied"},

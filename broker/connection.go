@@ -78,6 +78,8 @@ type Claims struct {
 	AuthTime   time.Time // zero where the upstream proved none
 	AMR        []string  // RFC 8176 values
 	ACR        string
+	// Standing is what the upstream says of the person's place in its directory.
+	Standing Standing
 }
 
 // Trip is what the broker remembers while the browser is at an upstream.

@@ -11,9 +11,12 @@ const (
 	EventRefused          Verb = "login.refused"
 	EventSignedOut        Verb = "session.ended"
 	EventPasswordFailed   Verb = "password.failed"
+	EventPasswordBlocked  Verb = "password.blocked_by_policy" // it was right, and a rule wants another way
 	EventPasswordChanged  Verb = "password.changed"
 	EventAccountCreated   Verb = "account.created"
 	EventAccountChanged   Verb = "account.changed"
+	EventAccountLocked    Verb = "account.locked"
+	EventAccountUnlocked  Verb = "account.unlocked"
 	EventIdentityLinked   Verb = "identity.linked"
 	EventIdentityUnlinked Verb = "identity.unlinked"
 	EventCodeSent         Verb = "code.sent"

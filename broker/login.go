@@ -21,6 +21,15 @@ const (
 	WishNew  Wish = "new" // "I'm new here": make an account
 )
 
+// Purpose is what a login is for, beside signing in.
+type Purpose string
+
+// The purposes.
+const (
+	PurposeSignIn Purpose = ""
+	PurposeLink   Purpose = "link" // the signed-in account adds a way to sign in
+)
+
 // Login is one browser's unfinished attempt to say who it is. It never holds a
 // password, and no proof of a link: a proof is used in the request that gave it.
 type Login struct {
@@ -40,6 +49,11 @@ type Login struct {
 	MaxAge *int
 	// Pick asks for the account chooser (prompt=select_account).
 	Pick bool
+	// Purpose and, with PurposeLink, the account that asked. They are set when the
+	// login begins: a login for signing in never turns into one that links from
+	// inside (SECURITY.md C5).
+	Purpose Purpose
+	For     string
 
 	// Email is the canonical address typed at the identifier step.
 	Email string
@@ -47,6 +61,9 @@ type Login struct {
 	UsePassword bool
 	// Wish is the branch taken on E-1 ("Create an account") or on E-5 and the neutral page.
 	Wish Wish
+	// Chosen is the account that the person named on E-5 and whose password was right,
+	// where the link takes more than that. It is no proof: all of it is asked again.
+	Chosen string
 	// Claims is what the upstream said, once it did.
 	Claims *Claims
 	// Code is the mailed code that is out, and Proven the address that one has proven.
@@ -98,5 +115,5 @@ func (l Login) Spent() bool { return !l.SpentAt.IsZero() }
 // Restarted is the login as it began: the same request, nothing proven.
 func (l Login) Restarted() Login {
 	return Login{ID: l.ID, Browser: l.Browser, Request: l.Request, ClientID: l.ClientID, Locale: l.Locale, Hint: l.Hint,
-		Connection: l.Connection, Fresh: l.Fresh, MaxAge: l.MaxAge, Pick: l.Pick, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt}
+		Connection: l.Connection, Fresh: l.Fresh, MaxAge: l.MaxAge, Pick: l.Pick, Purpose: l.Purpose, For: l.For, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt}
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 	"time"
 )
@@ -22,6 +23,8 @@ const (
 	StepRegister Step = "register" // E-5
 	StepCreate   Step = "create"   // no page: make the account from the claims
 	StepBind     Step = "bind"     // no page: the identity is linked, its account becomes the login's
+	StepJoin     Step = "join"     // no page: link the identity without a ceremony, see Verdict
+	StepFactor   Step = "factor"   // E-12: the second factor
 	StepConfirm  Step = "confirm"  // a fresh proof is asked for and the upstream gave none: our password
 	StepDone     Step = "done"     // no page: back to the app
 )
@@ -49,16 +52,28 @@ type Facts struct {
 
 	// Account is who comes in: the bound account, or the owner of the identity.
 	Account *Account
+	// Enrolled tells that Account, or at a link Owner, has a second factor. It is read
+	// where authority is born.
+	Enrolled bool
 	// Connection is the one that vouched, or that Authn names; nil if it is gone.
 	Connection *Connection
 	// Authn is how the person was authenticated; zero while nobody is.
-	Authn Authn
+	Authn   Authn
+	Tenancy Tenancy
 
 	// Linked is the account that the claims' identity belongs to.
 	Linked *Account
-	// Owner is the account that has the address in question: the upstream's, or
-	// the one proven by a mailed code.
+	// Owner is the account that has the address in question: the upstream's, the one
+	// proven by a mailed code, or the invited one; or the account that Login.Chosen names.
 	Owner *Account
+	// Bound are Owner's identities, or Acting's, read where it is locked.
+	Bound []Identity
+	// Acting is the account that this browser is signed in to, and ActingAs how;
+	// read where the login was started from inside or with an invitation.
+	Acting   *Account
+	ActingAs Authn
+	// Invitation is the open one that the person came with.
+	Invitation *Invitation
 	// Org is the connection that the typed address is routed to.
 	Org *Connection
 	// Sessions counts the sessions this browser could continue.
@@ -84,6 +99,9 @@ func Next(l Login, f Facts) (Step, error) {
 // Where the upstream proved none, only a factor of our own can (DESIGN.md §4).
 func nextBound(l Login, f Facts) (Step, error) {
 	if err := Admit(f); err != nil {
+		if errors.Is(err, SecondFactorRequired) && f.Enrolled {
+			return StepFactor, nil
+		}
 		return "", err
 	}
 	var since time.Time
@@ -113,10 +131,9 @@ func nextUpstream(l Login, f Facts) (Step, error) {
 	switch v.Outcome {
 	case SignIn:
 		return StepBind, nil
+	case LinkHere, Already, Trust:
+		return StepJoin, nil
 	case Link:
-		if f.Owner.Disabled {
-			return "", AccountDisabled
-		}
 		return StepLink, nil
 	case Neutral:
 		return StepNeutral, nil
@@ -167,30 +184,6 @@ func nextNew(l Login, f Facts) (Step, error) {
 		return StepCode, nil
 	default:
 		return StepEmail, nil
-	}
-}
-
-// Admit is the one gate. It is asked at every birth and every renewal of
-// authority; whatever it cannot know is a no.
-func Admit(f Facts) error {
-	switch {
-	case f.Account == nil:
-		return StartAgain
-	case f.Account.Disabled:
-		return AccountDisabled
-	case f.Authn.Epoch != f.Account.AuthEpoch:
-		return StartAgain
-	}
-	switch f.Authn.Method {
-	case ByPassword:
-		return nil
-	case ByUpstream:
-		if f.Connection == nil || f.Connection.ID != f.Authn.Connection {
-			return ConnectionDisabled
-		}
-		return f.Connection.Usable()
-	default:
-		return StartAgain
 	}
 }
 

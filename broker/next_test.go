@@ -100,7 +100,9 @@ func TestAdmitIsClosedUnlessEverythingFits(t *testing.T) {
 }
 
 func TestResolveLinksNobodyByAddress(t *testing.T) {
-	claims := func(level Level) *Claims { return &Claims{Subject: "1", Email: "ana@example.test", Level: level} }
+	claims := func(level Level) *Claims {
+		return &Claims{Connection: "google", Subject: "1", Email: "ana@example.test", Level: level}
+	}
 	for name, c := range map[string]struct {
 		login Login
 		facts Facts
@@ -111,13 +113,13 @@ func TestResolveLinksNobodyByAddress(t *testing.T) {
 		"no subject":                               {Login{Claims: &Claims{Email: "ana@example.test", Level: L3}}, Facts{Linked: &ana}, "", UpstreamRejected},
 		"linked signs in, whatever the address":    {Login{Claims: &Claims{Subject: "1"}}, Facts{Linked: &ana}, SignIn, nil},
 		"linked wins over a wish":                  {Login{Claims: claims(L2), Wish: WishOwn}, Facts{Linked: &ana, Owner: &ana}, SignIn, nil},
-		"L3 with an owner is a ceremony (C1, C21)": {Login{Claims: claims(L3)}, Facts{Owner: &ana, Registration: RegisterSilent}, Link, nil},
-		"L2 with an owner is a ceremony (C2)":      {Login{Claims: claims(L2)}, Facts{Owner: &ana, Registration: RegisterSilent}, Link, nil},
+		"L3 with an owner is a ceremony (C1, C21)": {Login{Claims: claims(L3)}, Facts{Connection: live, Owner: &ana, Registration: RegisterSilent}, Link, nil},
+		"L2 with an owner is a ceremony (C2)":      {Login{Claims: claims(L2)}, Facts{Connection: live, Owner: &ana, Registration: RegisterSilent}, Link, nil},
 		"L1 tells nothing, with an owner (C7)":     {Login{Claims: claims(L1)}, Facts{Owner: &ana, Registration: RegisterSilent}, Neutral, nil},
 		"L1 tells nothing, without (C7)":           {Login{Claims: claims(L1)}, Facts{Registration: RegisterSilent}, Neutral, nil},
 		"L1 is never silent (C13)":                 {Login{Claims: claims(L1)}, Facts{Registration: RegisterForm}, Neutral, nil},
 		"L1 with a code out":                       {Login{Claims: claims(L1), Code: &MailedCode{}}, Facts{Owner: &ana}, AskCode, nil},
-		"L1 proven by code, with an owner":         {Login{Claims: claims(L1), Proven: "ana@example.test"}, Facts{Owner: &ana}, Link, nil},
+		"L1 proven by code, with an owner":         {Login{Claims: claims(L1), Proven: "ana@example.test"}, Facts{Connection: live, Owner: &ana}, Link, nil},
 		"L1 proven by code, nobody has it":         {Login{Claims: claims(L1), Proven: "ana@example.test"}, Facts{Registration: RegisterForm}, Register, nil},
 		"no address, registration off":             {Login{Claims: claims(None)}, Facts{}, "", NoEmailClaim},
 		"no address, registration on":              {Login{Claims: claims(None)}, Facts{Registration: RegisterForm}, AskEmail, nil},

@@ -17,11 +17,13 @@ type Atomic interface {
 type Accounts interface {
 	// Account answers NotFound for an unknown id.
 	Account(ctx context.Context, id string) (Account, error)
-	// AccountByEmail looks up a canonical address; NotFound.
+	// AccountByEmail looks up a canonical address among verified accounts; NotFound.
 	AccountByEmail(ctx context.Context, email string) (Account, error)
 	// Accounts lists by e-mail, after the given address, at most limit.
 	Accounts(ctx context.Context, after string, limit int) ([]Account, error)
-	// CreateAccount answers Conflict where the address is taken.
+	// CreateAccount answers Conflict where the address is taken. A verified account
+	// takes the place of unverified ones with its address: they are deleted with
+	// their identities, and nothing of them passes on.
 	CreateAccount(ctx context.Context, a Account) error
 	// ChangeAccount writes every field but ID and CreatedAt where the stored epoch
 	// is still seen, else Conflict.
@@ -39,6 +41,15 @@ type Identities interface {
 	Unlink(ctx context.Context, id string, at time.Time) error
 	// SeeIdentity records the address and the moment of a sign-in.
 	SeeIdentity(ctx context.Context, id, email string, at time.Time) error
+}
+
+// Factors are the second factors of accounts.
+type Factors interface {
+	// Enrolled tells whether the account has one.
+	Enrolled(ctx context.Context, account string) (bool, error)
+	// Check spends a code of the account's factor; CodeWrong, Retry with RateLimited.
+	// Call it outside a transaction.
+	Check(ctx context.Context, account, typed string) error
 }
 
 // Sessions keeps browsers' sessions, found by the keyed hash of their cookie.

@@ -16,12 +16,17 @@ const (
 // renewal.
 type Authn struct {
 	Method     Method
-	Connection string // with ByUpstream
-	Identity   string // with ByUpstream: the Identity's id
-	AMR        []string
-	ACR        string
-	AuthTime   time.Time // never made up: the moment a proof was given
-	Epoch      int64     // Account.AuthEpoch at that moment
+	Connection string   // with ByUpstream
+	Identity   string   // with ByUpstream: the Identity's id
+	Standing   Standing // likewise
+	// Factor tells that an enrolled second factor was given as well.
+	Factor   bool
+	AMR      []string
+	ACR      string
+	AuthTime time.Time // never made up: the moment a proof was given
+	Epoch    int64     // Account.AuthEpoch at that moment
+	// Members are the epochs of the memberships at that moment, by tenant.
+	Members map[string]int64
 }
 
 // SessionLife is how long a session lasts, whatever happens in it.

@@ -1,0 +1,140 @@
+package broker
+
+// Admit is the one gate. It is asked at every birth and every renewal of
+// authority; whatever it cannot know is a no. It answers a Code:
+// MicrosoftRequired and SSORequired name a rule, which Refusing tells.
+func Admit(f Facts) error {
+	a := f.Account
+	switch {
+	case a == nil || a.Unverified:
+		return StartAgain
+	case a.Disabled:
+		return AccountDisabled
+	case f.Authn.Epoch != a.AuthEpoch:
+		return StartAgain
+	}
+	if err := vouchedFor(f); err != nil {
+		return err
+	}
+	here, pick, err := f.Tenancy.context(*a)
+	switch {
+	case err != nil:
+		return err
+	case pick:
+		return InteractionRequired
+	case here != nil && here.Suspended:
+		return MembershipSuspended
+	case here != nil && f.Authn.Members[here.Tenant.ID] != here.Epoch:
+		return StartAgain
+	case !f.Tenancy.goodHere(*a, here):
+		return WrongTenant
+	}
+	for _, l := range rules(f, here) {
+		if err := l.admits(f.Authn); err != nil {
+			return err
+		}
+	}
+	if needsFactor(f, here) && !f.Authn.Factor {
+		return SecondFactorRequired
+	}
+	return nil
+}
+
+// vouchedFor asks how the person was authenticated.
+func vouchedFor(f Facts) error {
+	switch f.Authn.Method {
+	case ByPassword:
+		return nil
+	case ByUpstream:
+		if f.Connection == nil || f.Connection.ID != f.Authn.Connection {
+			return ConnectionDisabled
+		}
+		return f.Connection.Usable()
+	default:
+		return StartAgain
+	}
+}
+
+// goodHere tells whether the connection may bring this account into the context: a
+// tenant's connection is good in the context of its tenant, and in every context
+// for an account that the tenant manages.
+func (t Tenancy) goodHere(a Account, here *Member) bool {
+	owner := t.Connection
+	if owner == nil || here != nil && here.Tenant.ID == owner.ID {
+		return true
+	}
+	m := t.managing(a)
+	return m != nil && m.Tenant.ID == owner.ID
+}
+
+// rules are all that hold at once. A break-glass owner is exempt from them.
+func rules(f Facts, here *Member) []Lock {
+	if f.Tenancy.BreakGlass && f.Tenancy.Role == RoleOwner {
+		return nil
+	}
+	all := f.Tenancy.locks(*f.Account, here)
+	for _, m := range []*Member{here, f.Tenancy.managing(*f.Account)} {
+		if m != nil && m.Tenant.enforces() {
+			all = append(all, Lock{Connections: m.Tenant.Enforced, Guests: true, Personal: true, SetBy: m.Tenant.Name})
+		}
+	}
+	return all
+}
+
+// locks are the account's, the membership's in this context, and the one of the
+// managing tenant, whose rules hold in every context.
+func (t Tenancy) locks(a Account, here *Member) []Lock {
+	var all []Lock
+	if a.Lock != nil {
+		all = append(all, *a.Lock)
+	}
+	for _, m := range []*Member{here, t.managing(a)} {
+		if m != nil && m.Lock != nil {
+			all = append(all, *m.Lock)
+		}
+	}
+	return all
+}
+
+// enforces is a no only for what is known to refuse nobody.
+func (t Tenant) enforces() bool {
+	switch t.Enforcement {
+	case EnforceOff, EnforceReport, "":
+		return false
+	}
+	return true
+}
+
+func (l Lock) admits(n Authn) error {
+	switch {
+	case n.Method != ByUpstream || !l.Allows(n.Connection):
+		return l.refusal()
+	case !l.accepts(n.Standing):
+		return WorkAccountRequired
+	}
+	return nil
+}
+
+// needsFactor: of an account that has a second factor it is asked whichever way
+// the person came in.
+func needsFactor(f Facts, here *Member) bool {
+	return f.Enrolled || f.Tenancy.BreakGlass || here != nil && here.Tenant.SecondFactor
+}
+
+// Refusing is the rule that keeps the person out, for the page that says what to
+// press and for the administrator who asks who set it; nil where no rule does.
+func Refusing(f Facts) *Lock {
+	if f.Account == nil {
+		return nil
+	}
+	here, _, err := f.Tenancy.context(*f.Account)
+	if err != nil {
+		return nil
+	}
+	for _, l := range rules(f, here) {
+		if l.admits(f.Authn) != nil {
+			return &l
+		}
+	}
+	return nil
+}
