@@ -108,7 +108,7 @@ func (t Tenant) enforces() bool {
 func (l Lock) admits(n Authn) error {
 	switch {
 	case n.Method != ByUpstream || !l.Allows(n.Connection):
-		return l.refusal()
+		return l.Refusal()
 	case !l.accepts(n.Standing):
 		return WorkAccountRequired
 	}

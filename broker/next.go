@@ -23,6 +23,7 @@ const (
 	StepRegister Step = "register" // E-5
 	StepCreate   Step = "create"   // no page: make the account from the claims
 	StepBind     Step = "bind"     // no page: the identity is linked, its account becomes the login's
+	StepDepart   Step = "depart"   // a link from inside has not been to its upstream yet, or came back without an answer
 	StepJoin     Step = "join"     // no page: link the identity without a ceremony, see Verdict
 	StepFactor   Step = "factor"   // E-12: the second factor
 	StepConfirm  Step = "confirm"  // a fresh proof is asked for and the upstream gave none: our password
@@ -151,6 +152,9 @@ func nextUpstream(l Login, f Facts) (Step, error) {
 }
 
 func nextLocal(l Login, f Facts) (Step, error) {
+	if l.Purpose == PurposeLink {
+		return StepDepart, nil
+	}
 	if l.Wish == WishNew {
 		return nextNew(l, f)
 	}

@@ -169,7 +169,7 @@ func proofsOf(l Login, f Facts, owner Account, level Level) (Proofs, error) {
 		}
 		p.Code = level < L3 || !p.Password
 	} else {
-		p.Code, p.Other = !p.Password, !p.Password
+		p.Code, p.Other = !p.Password, !p.Password && !p.Factor // one request gives all proofs
 	}
 	if l.Proven == owner.Email { // by a mailed code, in this login
 		p.Code, p.Other = false, false

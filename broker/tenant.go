@@ -27,8 +27,8 @@ const OnlyMicrosoft = "microsoft"
 // Allows tells whether the connection is one of the lock's.
 func (l Lock) Allows(connection string) bool { return slices.Contains(l.Connections, connection) }
 
-// refusal is what somebody is told who came by another way.
-func (l Lock) refusal() Code {
+// Refusal is what somebody is told who came by another way.
+func (l Lock) Refusal() Code {
 	if l.Only == OnlyMicrosoft {
 		return MicrosoftRequired
 	}

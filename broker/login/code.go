@@ -32,7 +32,7 @@ func (s *service) resend(ctx context.Context, v visit, id string) error {
 	if sc.Step == broker.StepCode {
 		return s.mailCode(ctx, v, sc, sc.Code.Email)
 	}
-	if sc.Facts.Owner.HasPassword() {
+	if !sc.Proofs.Code {
 		return broker.Conflict
 	}
 	return s.mailCode(ctx, v, sc, sc.Facts.Owner.Email)

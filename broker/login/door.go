@@ -189,7 +189,11 @@ func (d *Door) correct(w http.ResponseWriter, r *http.Request, v visit, sc scene
 		w.Header().Set("Retry-After", itoa(retry.After))
 		args["wait"] = web.Wait(p, retry.After)
 	}
-	form := web.Form{Problems: []web.Problem{{Field: field(code), Text: p.Text(key, args)}}}
+	at := field(code)
+	if _, ok := errors.AsType[factorWrong](err); ok && at != "" {
+		at, key = "factor", "login.factor.wrong"
+	}
+	form := web.Form{Problems: []web.Problem{{Field: at, Text: p.Text(key, args)}}}
 	r.Form = a.keep
 	return d.presentStatus(w, r, v, sc, form, code.Meaning().Status)
 }

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,40 +27,46 @@ func (s *service) ceremony(l broker.Login, owner *broker.Account) string {
 	return s.Ring.Hash("login.ceremony", []byte(strings.Join(parts, "\x00")))
 }
 
-// link links the waiting identity to the account that has its address, once its
-// owner gave the password.
-func (s *service) link(ctx context.Context, v visit, id, shown, password string) error {
-	sc, err := s.linking(ctx, v, id, shown)
-	if err != nil {
-		return err
-	}
-	owner := *sc.Facts.Owner
-	if !owner.HasPassword() {
-		return broker.Conflict
-	}
-	if err := s.attempt(ctx, sc); err != nil {
-		return err
-	}
-	if err := s.checkPassword(ctx, v, sc, owner.Email, &owner, password); err != nil {
-		return err
-	}
-	return s.attach(ctx, v, sc, owner, "pwd")
+// proof is what the owner gives on the link page, in one request: nothing of it is kept.
+type proof struct {
+	Shown    string // the ceremony that the page showed
+	Password string
+	Code     string // mailed
+	Factor   string
 }
 
-// linkByCode does the same with a mailed code, for an owner without a password.
-func (s *service) linkByCode(ctx context.Context, v visit, id, shown, typed string) error {
-	sc, err := s.linking(ctx, v, id, shown)
+// link links the waiting identity to the account that has its address, once its
+// owner gave every proof that the page asked for.
+func (s *service) link(ctx context.Context, v visit, id string, in proof) error {
+	sc, err := s.linking(ctx, v, id, in.Shown)
 	if err != nil {
 		return err
 	}
-	owner := *sc.Facts.Owner
-	if owner.HasPassword() || sc.Code == nil || sc.Code.Email != owner.Email {
-		return broker.Conflict
+	owner, amr := *sc.Facts.Owner, []string(nil)
+	if sc.Proofs.Code && (sc.Code == nil || sc.Code.Email != owner.Email) {
+		return broker.Conflict // none is out: the page offers to send one
 	}
-	if err := s.Codes.Check(ctx, sc.Code, typed); err != nil {
-		return err
+	if sc.Proofs.Password {
+		if err := s.attempt(ctx, sc); err != nil {
+			return err
+		}
+		if err := s.checkPassword(ctx, v, sc, owner.Email, &owner, in.Password); err != nil {
+			return err
+		}
+		amr = append(amr, "pwd")
 	}
-	return s.attach(ctx, v, sc, owner, "")
+	if sc.Proofs.Code {
+		if err := s.Codes.Check(ctx, sc.Code, in.Code); err != nil {
+			return err
+		}
+	}
+	if sc.Proofs.Factor {
+		if err := s.Factors.Check(ctx, owner.ID, in.Factor); err != nil {
+			return wrongFactor(err)
+		}
+		amr = append(amr, amrFactor...)
+	}
+	return s.attach(ctx, v, sc, owner, amr)
 }
 
 func (s *service) linking(ctx context.Context, v visit, id, shown string) (scene, error) {
@@ -94,7 +101,27 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	if err := s.checkPassword(ctx, v, sc, email, owner, password); err != nil {
 		return err
 	}
-	return s.attach(ctx, v, sc, *owner, "pwd")
+	more, err := s.more(ctx, sc, *owner)
+	if err != nil {
+		return err
+	}
+	if more {
+		_, err = s.move(ctx, sc.Login, func(l *broker.Login) { l.Chosen, l.Wish, l.Code = owner.ID, broker.WishNone, nil })
+		return err
+	}
+	return s.attach(ctx, v, sc, *owner, []string{"pwd"})
+}
+
+// more tells whether a link to this account takes more than its password. The link
+// page then asks for all of it: of the password nothing was kept but whose it is.
+func (s *service) more(ctx context.Context, sc scene, owner broker.Account) (bool, error) {
+	l, f := sc.Login, sc.Facts
+	l.Chosen, f.Owner = owner.ID, &owner
+	if err := s.ownerFacts(ctx, &f, owner); err != nil {
+		return false, err
+	}
+	verdict, err := broker.Resolve(l, f)
+	return verdict.Proofs.Code || verdict.Proofs.Factor, err
 }
 
 // attempt counts a proof before it is looked at. One too many ends the ceremony:
@@ -115,24 +142,39 @@ func (s *service) attempt(ctx context.Context, sc scene) error {
 }
 
 // attach writes the link, its Event and its mail in one transaction, and makes
-// the owner the login's account. The proof was given in this request; it is kept
-// nowhere, so nothing is left that could link again (SECURITY.md C4).
-func (s *service) attach(ctx context.Context, v visit, sc scene, owner broker.Account, proof string) error {
-	if owner.Disabled {
-		return broker.AccountDisabled
-	}
+// the owner the login's account. The proofs were given in this request, amr names
+// them; they are kept nowhere, so nothing is left that could link again (SECURITY.md C4).
+func (s *service) attach(ctx context.Context, v visit, sc scene, owner broker.Account, amr []string) error {
 	i, err := s.insert(ctx, v, sc, owner)
 	if err != nil {
 		return err
 	}
 	authn := vouched(*sc.Claims, i.ID, owner)
-	if proof != "" {
-		authn.AMR, authn.AuthTime = methods("fed", append(sc.Claims.AMR, proof)...), s.Now()
+	if len(amr) > 0 {
+		authn.AMR, authn.AuthTime = methods("fed", append(slices.Clone(sc.Claims.AMR), amr...)...), s.Now()
 	}
+	authn.Factor = sc.Proofs.Factor
 	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
-		l.AccountID, l.Authn, l.Code = owner.ID, authn, nil
+		l.AccountID, l.Authn, l.Code, l.Chosen = owner.ID, authn, nil, ""
 	})
 	return err
+}
+
+// join links without a ceremony, where Resolve says so. A person who asked for it
+// inside goes on with the session they have: nobody signed in.
+func (s *service) join(ctx context.Context, v visit, sc scene) (broker.Login, error) {
+	if sc.Purpose != broker.PurposeLink {
+		if err := s.attach(ctx, v, sc, *sc.Facts.Owner, nil); err != nil {
+			return sc.Login, err
+		}
+		return s.logins.Get(ctx, sc.ID)
+	}
+	if _, err := s.insert(ctx, v, sc, *sc.Facts.Acting); err != nil {
+		return sc.Login, err
+	}
+	return s.move(ctx, sc.Login, func(l *broker.Login) {
+		l.AccountID, l.Authn, l.SessionID = sc.Facts.Acting.ID, sc.Facts.ActingAs, sc.Session.ID
+	})
 }
 
 // insert links in one transaction. Where somebody was quicker it answers their
@@ -140,12 +182,8 @@ func (s *service) attach(ctx context.Context, v visit, sc scene, owner broker.Ac
 func (s *service) insert(ctx context.Context, v visit, sc scene, owner broker.Account) (broker.Identity, error) {
 	i := identity(*sc.Claims, owner.ID, s.Now())
 	err := s.Atomic.Atomic(ctx, func(ctx context.Context) error {
-		now, err := s.Accounts.Account(ctx, owner.ID)
-		if err != nil {
+		if err := s.stillMay(ctx, sc, owner); err != nil {
 			return err
-		}
-		if now.AuthEpoch != owner.AuthEpoch || now.Disabled {
-			return broker.StartAgain // the proof was for the account as it was
 		}
 		if err := s.Identities.Link(ctx, i); err != nil {
 			return err
@@ -173,6 +211,32 @@ func (s *service) insert(ctx context.Context, v visit, sc scene, owner broker.Ac
 	return i, err
 }
 
+// stillMay asks the rules once more inside the transaction of the link. The row of
+// a locked account is taken first, so that of two first binds at once the second
+// sees the first.
+func (s *service) stillMay(ctx context.Context, sc scene, seen broker.Account) error {
+	now, err := s.Accounts.Account(ctx, seen.ID)
+	if err != nil {
+		return err
+	}
+	if now.AuthEpoch != seen.AuthEpoch || now.Disabled {
+		return broker.StartAgain // the proof was for the account as it was
+	}
+	f := sc.Facts
+	if now.Lock != nil {
+		if err := s.Accounts.ChangeAccount(ctx, now, now.AuthEpoch); err != nil {
+			return err
+		}
+		if f.Bound, err = s.Identities.IdentitiesOf(ctx, now.ID); err != nil {
+			return err
+		}
+		f.Bound = slices.DeleteFunc(f.Bound, func(i broker.Identity) bool {
+			return i.Connection == sc.Claims.Connection && i.Issuer == sc.Claims.Issuer && i.Subject == sc.Claims.Subject
+		})
+	}
+	return broker.MayLink(*sc.Claims, f, now)
+}
+
 func identity(c broker.Claims, account string, now time.Time) broker.Identity {
 	return broker.Identity{ID: broker.NewID(), AccountID: account, Connection: c.Connection, Issuer: c.Issuer,
 		Subject: c.Subject, Email: c.Email, LinkedAt: now, SeenAt: now}
@@ -184,7 +248,7 @@ func (s *service) proves(ctx context.Context, v visit, l broker.Login) (string, 
 	if err != nil {
 		return "", err
 	}
-	if sc.Step != broker.StepLink || sc.Facts.Owner.HasPassword() {
+	if sc.Step != broker.StepLink || !sc.Proofs.Other {
 		return "", broker.Conflict
 	}
 	return s.ceremony(l, sc.Facts.Owner), nil
@@ -197,7 +261,7 @@ func (s *service) proved(ctx context.Context, v visit, l broker.Login, t broker.
 	if err != nil {
 		return err
 	}
-	if sc.Step != broker.StepLink || s.ceremony(l, sc.Facts.Owner) != t.Proves {
+	if sc.Step != broker.StepLink || !sc.Proofs.Other || s.ceremony(l, sc.Facts.Owner) != t.Proves {
 		return broker.Conflict
 	}
 	_, a, err := s.Identities.Identity(ctx, by.Connection, by.Issuer, by.Subject)
@@ -207,5 +271,5 @@ func (s *service) proved(ctx context.Context, v visit, l broker.Login, t broker.
 	if err != nil {
 		return err
 	}
-	return s.attach(ctx, v, sc, *sc.Facts.Owner, "")
+	return s.attach(ctx, v, sc, *sc.Facts.Owner, nil)
 }

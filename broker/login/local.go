@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"gatehouse/broker"
@@ -55,9 +56,42 @@ func (s *service) password(ctx context.Context, v visit, id, shown, password str
 		return err
 	}
 	authn := broker.Authn{Method: broker.ByPassword, AMR: methods("pwd"), AuthTime: s.Now(), Epoch: a.AuthEpoch}
+	if rule := broker.Refusing(broker.Facts{Account: a, Authn: authn}); rule != nil {
+		// The next look refuses. That the password was right is worth an event of its own.
+		e := broker.Event{Verb: broker.EventPasswordBlocked, Code: rule.Refusal(), Account: a.ID, Client: sc.ClientID, Detail: setBy(rule)}
+		if err := s.Journal.Record(ctx, v.event(e)); err != nil {
+			return err
+		}
+	}
 	_, err = s.move(ctx, sc.Login, func(l *broker.Login) { l.AccountID, l.Authn = a.ID, authn })
 	return err
 }
+
+// amrFactor are the methods of a second factor (RFC 8176 §2).
+var amrFactor = []string{"otp", "mfa"}
+
+// factor takes the second factor of whoever is otherwise proven.
+func (s *service) factor(ctx context.Context, v visit, id, typed string) error {
+	sc, err := s.expect(ctx, v, id, broker.StepFactor)
+	if err != nil {
+		return err
+	}
+	if err := s.Factors.Check(ctx, sc.AccountID, typed); err != nil {
+		return wrongFactor(err)
+	}
+	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
+		l.Authn.Factor, l.Authn.AMR = true, methods(l.Authn.AMR[0], append(slices.Clone(l.Authn.AMR[1:]), amrFactor...)...)
+	})
+	return err
+}
+
+// wrongFactor is a wrong code of a second factor, so that the page says it beside
+// the right field.
+type factorWrong struct{ error }
+
+func (w factorWrong) Unwrap() error { return w.error }
+
+func wrongFactor(err error) error { return factorWrong{err} }
 
 // confirm gives the fresh proof that an app asked for and the upstream could not.
 func (s *service) confirm(ctx context.Context, v visit, id, password string) error {

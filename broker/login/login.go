@@ -32,8 +32,10 @@ type Options struct {
 	Upstreams   broker.Upstreams
 	Passwords   *credential.Passwords
 	Codes       *credential.Codes
-	Post        *mail.Post
-	Ring        *seal.Keyring
+	// Factors are the second factors of accounts; nil while the deployment has none.
+	Factors broker.Factors
+	Post    *mail.Post
+	Ring    *seal.Keyring
 
 	Registration broker.Registration
 	// PasswordSignIn tells whether a password opens a session. It confirms a link either way.
@@ -79,6 +81,7 @@ func (d *Door) Mount(mux *http.ServeMux) {
 	post("/login/{id}/code", d.postCode)
 	post("/login/{id}/resend", d.postResend)
 	post("/login/{id}/wish", d.postWish)
+	post("/login/{id}/factor", d.postFactor)
 	post("/login/{id}/confirm", d.postConfirm)
 	post("/login/{id}/continue", d.postContinue)
 	post("/login/{id}/cancel", d.postRestart)

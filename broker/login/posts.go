@@ -26,12 +26,9 @@ func (d *Door) postPassword(r *http.Request) act {
 }
 
 func (d *Door) postLink(r *http.Request) act {
-	shown, password, code := r.PostFormValue("ceremony"), r.PostFormValue("password"), r.PostFormValue("code")
+	in := proof{Shown: r.PostFormValue("ceremony"), Password: r.PostFormValue("password"), Code: r.PostFormValue("code"), Factor: r.PostFormValue("factor")}
 	return act{do: func(ctx context.Context, v visit, id string) error {
-		if r.PostForm.Has("code") {
-			return d.renewed(ctx, v, id, d.linkByCode(ctx, v, id, shown, code))
-		}
-		return d.link(ctx, v, id, shown, password)
+		return d.renewed(ctx, v, id, d.link(ctx, v, id, in))
 	}}
 }
 
@@ -65,6 +62,11 @@ func (d *Door) postResend(*http.Request) act {
 func (d *Door) postWish(r *http.Request) act {
 	wish := broker.Wish(r.PostFormValue("wish"))
 	return act{do: func(ctx context.Context, v visit, id string) error { return d.wish(ctx, v, id, wish) }}
+}
+
+func (d *Door) postFactor(r *http.Request) act {
+	typed := r.PostFormValue("factor")
+	return act{do: func(ctx context.Context, v visit, id string) error { return d.factor(ctx, v, id, typed) }}
 }
 
 func (d *Door) postConfirm(r *http.Request) act {

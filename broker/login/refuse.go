@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"gatehouse/broker"
 	"gatehouse/broker/text"
@@ -50,13 +51,53 @@ func (d *Door) refused(w http.ResponseWriter, r *http.Request, v visit, id strin
 	if e != nil {
 		return e
 	}
-	d.refuse(w, d.inLogin(r, l), l, code, "", err)
+	d.refuse(w, d.inLogin(r, l), scene{Login: l}, code, "", err)
 	return nil
 }
 
-// refuse shows a refusal with an action that works, and the way back to the app.
-func (d *Door) refuse(w http.ResponseWriter, r *http.Request, l broker.Login, code broker.Code, connection string, cause error) {
+// rule is what keeps the person of a scene out, nil where no rule does.
+func rule(sc scene) *broker.Lock {
+	if l := broker.Refusing(sc.Facts); l != nil {
+		return l
+	}
+	for _, a := range []*broker.Account{sc.Facts.Owner, sc.Facts.Acting} {
+		if a != nil && a.Lock != nil {
+			return a.Lock
+		}
+	}
+	return nil
+}
+
+// setBy tells the audit log whose rule it is and since when.
+func setBy(l *broker.Lock) map[string]string {
+	if l == nil {
+		return nil
+	}
+	return map[string]string{"only": l.Only, "set_by": l.SetBy, "set_at": l.SetAt.UTC().Format(time.RFC3339)}
+}
+
+// ways are the live connections through which a rule lets people in, as buttons.
+func (d *Door) ways(r *http.Request, id string, l *broker.Lock) (list []web.Action, first string) {
+	if l == nil {
+		return nil, ""
+	}
 	p := d.Kit.Printer(r)
+	for _, connection := range l.Connections {
+		c, err := d.Connections.Connection(r.Context(), connection)
+		if err != nil || c.Usable() != nil {
+			continue
+		}
+		if first == "" {
+			first = c.Name
+		}
+		list = append(list, web.Action{Href: departPath(id, c.ID) + "?choose=1", Text: p.Text("web.continue_with", c.Name)})
+	}
+	return list, first
+}
+
+// refuse shows a refusal with an action that works, and the way back to the app.
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, sc scene, code broker.Code, connection string, cause error) {
+	p, l := d.Kit.Printer(r), sc.Login
 	again := web.Action{Href: loginPath(l.ID) + "/restart", Text: p.Text("login.other_ways")}
 	view := web.RefusalView{Cause: cause, Event: broker.Event{Account: l.AccountID, Client: l.ClientID}}
 	if connection == "" && l.Claims != nil {
@@ -75,7 +116,13 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, l broker.Login, co
 	}
 	primary := web.Action{Href: again.Href, Text: p.Text("web.start_again")}
 	switch code {
-	case broker.AccountDisabled:
+	case broker.MicrosoftRequired, broker.SSORequired:
+		view.Event.Detail = setBy(rule(sc))
+		var list []web.Action
+		if list, view.Connection = d.ways(r, l.ID, rule(sc)); len(list) > 0 {
+			primary, view.Others = list[0], append(list[1:], again)
+		}
+	case broker.AccountDisabled, broker.MembershipSuspended:
 		primary.Text = p.Text("login.someone_else")
 	case broker.StartAgain, broker.NoMethod:
 	default:

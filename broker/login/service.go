@@ -72,6 +72,8 @@ type scene struct {
 	broker.Login
 	Facts    broker.Facts
 	Identity *broker.Identity // with Facts.Linked
+	Session  *broker.Session  // with Facts.Acting
+	Proofs   broker.Proofs    // with StepLink
 	Step     broker.Step
 	No       error // what Next answered instead of a step: a Code
 }
@@ -156,7 +158,7 @@ func (s *service) look(ctx context.Context, v visit, l broker.Login) (scene, err
 	case l.AccountID != "":
 		err = s.boundFacts(ctx, &sc)
 	case l.Claims != nil:
-		err = s.upstreamFacts(ctx, &sc)
+		err = s.upstreamFacts(ctx, v, &sc)
 	default:
 		err = s.localFacts(ctx, v, &sc)
 	}
@@ -164,6 +166,10 @@ func (s *service) look(ctx context.Context, v visit, l broker.Login) (scene, err
 		return sc, err
 	}
 	sc.Step, sc.No = broker.Next(l, sc.Facts)
+	if sc.Step == broker.StepLink {
+		verdict, _ := broker.Resolve(l, sc.Facts) // Next has just asked it
+		sc.Proofs = verdict.Proofs
+	}
 	return sc, nil
 }
 
@@ -174,15 +180,32 @@ func (s *service) boundFacts(ctx context.Context, sc *scene) (err error) {
 		return err
 	}
 	if sc.Authn.Method == broker.ByUpstream {
-		f.Connection, err = found(s.Connections.Connection(ctx, sc.Authn.Connection))
+		if f.Connection, err = found(s.Connections.Connection(ctx, sc.Authn.Connection)); err != nil {
+			return err
+		}
+	}
+	if !sc.Authn.Factor && sc.SessionID == "" {
+		f.Enrolled, err = s.enrolled(ctx, sc.AccountID)
 	}
 	return err
 }
 
-func (s *service) upstreamFacts(ctx context.Context, sc *scene) (err error) {
+func (s *service) enrolled(ctx context.Context, account string) (bool, error) {
+	if s.Factors == nil {
+		return false, nil
+	}
+	return s.Factors.Enrolled(ctx, account)
+}
+
+func (s *service) upstreamFacts(ctx context.Context, v visit, sc *scene) (err error) {
 	f, c := &sc.Facts, sc.Claims
 	if f.Connection, err = found(s.Connections.Connection(ctx, c.Connection)); err != nil {
 		return err
+	}
+	if sc.Purpose == broker.PurposeLink {
+		if err = s.actingFacts(ctx, v, sc); err != nil {
+			return err
+		}
 	}
 	i, a, err := s.Identities.Identity(ctx, c.Connection, c.Issuer, c.Subject)
 	if err == nil {
@@ -192,11 +215,37 @@ func (s *service) upstreamFacts(ctx context.Context, sc *scene) (err error) {
 	if !errors.Is(err, broker.NotFound) {
 		return err
 	}
-	if address := proven(sc.Login); address != "" {
+	if err = nil; sc.Chosen != "" {
+		f.Owner, err = found(s.Accounts.Account(ctx, sc.Chosen))
+	} else if address := proven(sc.Login); address != "" {
 		f.Owner, err = found(s.Accounts.AccountByEmail(ctx, address))
+	}
+	if err != nil || f.Owner == nil {
 		return err
 	}
-	return nil
+	return s.ownerFacts(ctx, f, *f.Owner)
+}
+
+// ownerFacts are what a link asks about the account that would get the identity.
+func (s *service) ownerFacts(ctx context.Context, f *broker.Facts, owner broker.Account) (err error) {
+	if f.Enrolled, err = s.enrolled(ctx, owner.ID); err != nil || owner.Lock == nil {
+		return err
+	}
+	f.Bound, err = s.Identities.IdentitiesOf(ctx, owner.ID)
+	return err
+}
+
+// actingFacts are who this browser is signed in as, for a link that was asked for inside.
+func (s *service) actingFacts(ctx context.Context, v visit, sc *scene) error {
+	have, a, err := v.current()
+	if err != nil || have == nil {
+		return err
+	}
+	sc.Session, sc.Facts.Acting, sc.Facts.ActingAs = have, a, have.Authn
+	if a.Lock != nil {
+		sc.Facts.Bound, err = s.Identities.IdentitiesOf(ctx, a.ID)
+	}
+	return err
 }
 
 // localFacts never looks an account up by the typed address: the identifier step
@@ -255,6 +304,8 @@ func (s *service) settle(ctx context.Context, v visit, l broker.Login) (scene, e
 		switch sc.Step {
 		case broker.StepBind:
 			l, err = s.bind(ctx, sc)
+		case broker.StepJoin:
+			l, err = s.join(ctx, v, sc)
 		case broker.StepCreate:
 			l, err = s.create(ctx, v, sc, fromClaims(sc.Login, s.Now(), s.locale(v, sc.Login)))
 		default:
@@ -346,7 +397,7 @@ func found[T any](v T, err error) (*T, error) {
 // vouched is the authentication by an upstream. Its time is the upstream's word
 // or nothing: auth_time is never made up.
 func vouched(c broker.Claims, identity string, a broker.Account) broker.Authn {
-	return broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, Identity: identity,
+	return broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, Identity: identity, Standing: c.Standing,
 		AMR: methods("fed", c.AMR...), ACR: c.ACR, AuthTime: c.AuthTime, Epoch: a.AuthEpoch}
 }
 

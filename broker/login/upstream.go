@@ -255,7 +255,7 @@ func tidy(c broker.Claims) broker.Claims {
 // account with them where the identity has one. Two writes become one.
 func (s *service) admit(ctx context.Context, v visit, l broker.Login, claims broker.Claims) error {
 	fresh := func(l *broker.Login) {
-		l.Claims, l.Code, l.Proven, l.Wish = &claims, nil, "", broker.WishNone
+		l.Claims, l.Code, l.Proven, l.Chosen, l.Wish = &claims, nil, "", "", broker.WishNone
 		l.AccountID, l.Authn, l.SessionID = "", broker.Authn{}, ""
 	}
 	fresh(&l)

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -49,14 +50,14 @@ func (s *service) appName(ctx context.Context, l broker.Login) string {
 func (d *Door) present(w http.ResponseWriter, r *http.Request, v visit, sc scene) error {
 	r = d.inLogin(r, sc.Login)
 	if sc.No != nil {
-		d.refuse(w, r, sc.Login, broker.CodeOf(sc.No), "", sc.No)
+		d.refuse(w, r, sc, broker.CodeOf(sc.No), "", sc.No)
 		return nil
 	}
 	status := http.StatusOK
 	if sc.Notice != "" {
 		onLink := sc.Step == broker.StepLink && sc.Notice == broker.LinkConflict
 		if !banner(sc.Notice) && sc.NoticeFor != "" && !onLink {
-			d.refuse(w, r, sc.Login, sc.Notice, sc.NoticeFor, sc.Notice)
+			d.refuse(w, r, sc, sc.Notice, sc.NoticeFor, sc.Notice)
 			return nil
 		}
 		status = sc.Notice.Meaning().Status
@@ -95,6 +96,10 @@ func (d *Door) view(r *http.Request, v visit, sc scene, p page) (any, error) {
 		return passwordView{page: p, Email: address(sc), Idps: append(idps, more...), Known: sc.Wish == broker.WishNew}, err
 	case broker.StepLink:
 		return d.viewLink(r, sc, p)
+	case broker.StepDepart:
+		return d.viewDepart(r, sc, p)
+	case broker.StepFactor:
+		return confirmView{page: p, Email: sc.Facts.Account.Email}, nil
 	case broker.StepConfirm:
 		return confirmView{page: p, Email: sc.Facts.Account.Email}, nil
 	default:
@@ -144,12 +149,13 @@ func (d *Door) viewChoose(r *http.Request, sc scene, p page) (any, error) {
 func (d *Door) viewLink(r *http.Request, sc scene, p page) (any, error) {
 	owner, c := *sc.Facts.Owner, *sc.Facts.Connection
 	v := linkView{page: p, Idp: d.idp(sc.ID, c, false), Theirs: sc.Claims.Email, Email: owner.Email, Masked: mask(owner.Email),
-		Year: owner.CreatedAt.UTC().Year(), Ceremony: d.ceremony(sc.Login, &owner), Password: owner.HasPassword()}
-	if v.Password {
-		return v, nil
-	}
-	if sc.Code != nil && sc.Code.Email == owner.Email {
+		Year: owner.CreatedAt.UTC().Year(), Ceremony: d.ceremony(sc.Login, &owner), Proofs: sc.Proofs}
+	if sc.Proofs.Code && sc.Code != nil && sc.Code.Email == owner.Email {
 		v.Code = codeOf(r, sc.Code)
+	}
+	v.Ready = !sc.Proofs.Code || v.Code != nil
+	if !sc.Proofs.Other {
+		return v, nil
 	}
 	have, err := d.Identities.IdentitiesOf(r.Context(), owner.ID)
 	if err != nil {
@@ -168,6 +174,15 @@ func (d *Door) viewLink(r *http.Request, sc scene, p page) (any, error) {
 		v.Others = append(v.Others, b)
 	}
 	return v, nil
+}
+
+// viewDepart is where a link from inside waits for its upstream.
+func (d *Door) viewDepart(r *http.Request, sc scene, p page) (any, error) {
+	c, err := d.Connections.Connection(r.Context(), sc.Connection)
+	if errors.Is(err, broker.NotFound) {
+		err = broker.ConnectionDisabled
+	}
+	return departView{page: p, Idp: d.idp(sc.ID, c, false)}, err
 }
 
 // listed is how many connections stand in the open; the rest is one click away.

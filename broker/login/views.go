@@ -3,6 +3,8 @@ package login
 import (
 	"net/http"
 	"time"
+
+	"gatehouse/broker"
 )
 
 // The views of page/*.html. Each page is named after its step.
@@ -42,8 +44,9 @@ type linkView struct { // E-4
 	Masked   string
 	Year     int
 	Ceremony string
-	Password bool
-	Code     *sentCode // the code that is out, to an owner without a password
+	Proofs   broker.Proofs
+	Ready    bool      // every proof can be given now
+	Code     *sentCode // the code that is out, to the owner
 	Others   []idp     // other linked ways of that owner
 }
 
@@ -60,7 +63,12 @@ type newView struct { // neutral, own, email, code (E-6), register (E-5)
 	Now           time.Time
 }
 
-type confirmView struct {
+type departView struct { // a link from inside
+	page
+	Idp idp
+}
+
+type confirmView struct { // a fresh proof, or the second factor (E-12)
 	page
 	Email string
 }

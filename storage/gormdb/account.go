@@ -2,6 +2,8 @@ package gormdb
 
 import (
 	"context"
+	"database/sql/driver"
+	"encoding/json"
 	"errors"
 
 	"gatehouse/broker"
@@ -17,27 +19,72 @@ type accountRow struct {
 	PasswordHash string
 	Disabled     bool
 	AuthEpoch    int64
+	Lock         lockText
+	Claimed      string
 	Created      int64 `gorm:"column:created_at"`
 	Updated      int64 `gorm:"column:updated_at"`
 }
 
-const accountColumns = `id, email, name, given_name, family_name, locale, password_hash, disabled, auth_epoch, created_at, updated_at`
+const accountColumns = `id, email, name, given_name, family_name, locale, password_hash, disabled, auth_epoch, lock, claimed, created_at, updated_at`
 
 // joinedAccount are the same, of an account a beside another row.
 const joinedAccount = `a.id, a.email, a.name, a.given_name, a.family_name, a.locale, a.password_hash, a.disabled, a.auth_epoch,
-	a.created_at, a.updated_at`
+	a.lock, a.claimed, a.created_at, a.updated_at`
 
 // into are the places of accountColumns.
 func (r *accountRow) into() []any {
-	return []any{&r.ID, &r.Email, &r.Name, &r.GivenName, &r.FamilyName, &r.Locale, &r.PasswordHash, &r.Disabled, &r.AuthEpoch, &r.Created, &r.Updated}
+	return []any{&r.ID, &r.Email, &r.Name, &r.GivenName, &r.FamilyName, &r.Locale, &r.PasswordHash, &r.Disabled, &r.AuthEpoch,
+		&r.Lock, &r.Claimed, &r.Created, &r.Updated}
 }
 
 func toAccount(r accountRow) broker.Account {
-	return broker.Account{
+	a := broker.Account{
 		ID: r.ID, Email: r.Email, Name: r.Name, GivenName: r.GivenName, FamilyName: r.FamilyName, Locale: r.Locale,
-		PasswordHash: r.PasswordHash, Disabled: r.Disabled, AuthEpoch: r.AuthEpoch,
+		PasswordHash: r.PasswordHash, Disabled: r.Disabled, AuthEpoch: r.AuthEpoch, Lock: r.Lock.lock,
 		CreatedAt: moment(r.Created), UpdatedAt: moment(r.Updated),
 	}
+	if r.Claimed != "" {
+		a.Email, a.Unverified = r.Claimed, true
+	}
+	return a
+}
+
+// addresses are the columns email and claimed: an address that nobody has proven
+// is not where addresses are looked up and kept apart, so it blocks nobody's.
+func addresses(a broker.Account) (email, claimed string) {
+	if a.Unverified {
+		return "unverified " + a.ID, a.Email
+	}
+	return a.Email, ""
+}
+
+// lockText is a lock as JSON, empty for none.
+type lockText struct{ lock *broker.Lock }
+
+// Value implements driver.Valuer.
+func (l lockText) Value() (driver.Value, error) {
+	if l.lock == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(l.lock)
+	return string(b), err
+}
+
+// Scan implements sql.Scanner. A lock that can't be read is an error, never none.
+func (l *lockText) Scan(v any) error {
+	var text []byte
+	switch v := v.(type) {
+	case string:
+		text = []byte(v)
+	case []byte:
+		text = v
+	default:
+		return errors.New("storage: a lock that is no text")
+	}
+	if l.lock = nil; len(text) == 0 {
+		return nil
+	}
+	return json.Unmarshal(text, &l.lock)
 }
 
 // Account implements broker.Accounts.
@@ -63,21 +110,36 @@ func (d *DB) Accounts(ctx context.Context, after string, limit int) ([]broker.Ac
 
 // CreateAccount implements broker.Accounts.
 func (d *DB) CreateAccount(ctx context.Context, a broker.Account) error {
-	return ifNone(broker.Conflict)(d.exec(ctx, `INSERT INTO accounts (`+accountColumns+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		a.ID, a.Email, a.Name, a.GivenName, a.FamilyName, a.Locale, a.PasswordHash, a.Disabled, a.AuthEpoch,
-		micros(a.CreatedAt), micros(a.UpdatedAt)))
+	return d.joined(ctx, func(ctx context.Context) error {
+		email, claimed := addresses(a)
+		err := ifNone(broker.Conflict)(d.exec(ctx, `INSERT INTO accounts (`+accountColumns+`)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			a.ID, email, a.Name, a.GivenName, a.FamilyName, a.Locale, a.PasswordHash, a.Disabled, a.AuthEpoch,
+			lockText{a.Lock}, claimed, micros(a.CreatedAt), micros(a.UpdatedAt)))
+		if err != nil || a.Unverified {
+			return err
+		}
+		if _, err := d.exec(ctx, `DELETE FROM identities WHERE account_id IN (SELECT id FROM accounts WHERE claimed = ? AND claimed <> '')`, a.Email); err != nil {
+			return err
+		}
+		_, err = d.exec(ctx, `DELETE FROM accounts WHERE claimed = ? AND claimed <> ''`, a.Email)
+		return err
+	})
 }
 
 // ChangeAccount implements broker.Accounts. Conflict also where the new address
-// is taken, which spoils a transaction.
+// is taken, which spoils a transaction, and where an unverified account would
+// become a verified one: that is another account.
 func (d *DB) ChangeAccount(ctx context.Context, a broker.Account, seen int64) error {
 	if a.AuthEpoch < seen {
 		return errors.New("storage: an account's epoch never falls")
 	}
+	email, claimed := addresses(a)
 	return ifNone(broker.Conflict)(d.exec(ctx, `UPDATE accounts SET email = ?, name = ?, given_name = ?, family_name = ?, locale = ?,
-		password_hash = ?, disabled = ?, auth_epoch = ?, updated_at = ? WHERE id = ? AND auth_epoch = ?`,
-		a.Email, a.Name, a.GivenName, a.FamilyName, a.Locale, a.PasswordHash, a.Disabled, a.AuthEpoch, micros(a.UpdatedAt), a.ID, seen))
+		password_hash = ?, disabled = ?, auth_epoch = ?, lock = ?, claimed = ?, updated_at = ?
+		WHERE id = ? AND auth_epoch = ? AND (claimed = '') = ?`,
+		email, a.Name, a.GivenName, a.FamilyName, a.Locale, a.PasswordHash, a.Disabled, a.AuthEpoch, lockText{a.Lock}, claimed,
+		micros(a.UpdatedAt), a.ID, seen, !a.Unverified))
 }
 
 // each turns rows into nouns; no rows into nil.

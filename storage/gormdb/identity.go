@@ -49,16 +49,24 @@ func (d *DB) IdentitiesOf(ctx context.Context, account string) ([]broker.Identit
 	return each(rows, toIdentity), err
 }
 
-// Link implements broker.Identities. NotFound where the account or the
-// connection does not exist.
+// Link implements broker.Identities. NotFound where the account or the connection
+// does not exist, or nobody has proven the account's address: whoever claimed it
+// puts no identity in the way of its owner (SECURITY.md C11).
 func (d *DB) Link(ctx context.Context, i broker.Identity) error {
-	err := ifNone(broker.Conflict)(d.exec(ctx, `INSERT INTO identities (id, account_id, connection, issuer, subject, email, linked_at, seen_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		i.ID, i.AccountID, i.Connection, i.Issuer, i.Subject, i.Email, micros(i.LinkedAt), micros(i.SeenAt)))
-	if errors.Is(err, errForeign) {
+	rows, err := d.exec(ctx, `INSERT INTO identities (id, account_id, connection, issuer, subject, email, linked_at, seen_at)
+		SELECT ?, a.id, ?, ?, ?, ?, ?, ? FROM accounts a WHERE a.id = ? AND a.claimed = '' ON CONFLICT DO NOTHING`,
+		i.ID, i.Connection, i.Issuer, i.Subject, i.Email, micros(i.LinkedAt), micros(i.SeenAt), i.AccountID)
+	switch {
+	case errors.Is(err, errForeign):
 		return broker.NotFound
+	case err != nil || rows > 0:
+		return err
 	}
-	return err
+	var id string
+	if err := d.onWriter(ctx, &id, `SELECT id FROM accounts WHERE id = ? AND claimed = ''`, i.AccountID); err != nil {
+		return err
+	}
+	return broker.Conflict
 }
 
 // Unlink implements broker.Identities. The identity goes first: a session that

@@ -16,12 +16,14 @@ type authnRow struct {
 	ACR        string
 	AuthTime   int64
 	Epoch      int64
+	Standing   string
+	Factor     bool
 }
 
 func toAuthn(r authnRow) broker.Authn {
 	return broker.Authn{
 		Method: broker.Method(r.Method), Connection: r.Connection, Identity: r.Identity, AMR: r.AMR, ACR: r.ACR,
-		AuthTime: moment(r.AuthTime), Epoch: r.Epoch,
+		AuthTime: moment(r.AuthTime), Epoch: r.Epoch, Standing: broker.Standing(r.Standing), Factor: r.Factor,
 	}
 }
 
@@ -36,13 +38,13 @@ type sessionRow struct {
 	Ended     int64 `gorm:"column:ended_at"`
 }
 
-const sessionColumns = `s.id, s.account_id, s.method, s.connection, s.identity, s.amr, s.acr, s.auth_time, s.epoch,
+const sessionColumns = `s.id, s.account_id, s.method, s.connection, s.identity, s.amr, s.acr, s.auth_time, s.epoch, s.standing, s.factor,
 	s.user_agent, s.address, s.created_at, s.expires_at, s.ended_at`
 
 // into are the places of sessionColumns.
 func (r *sessionRow) into() []any {
 	n := &r.Authn
-	return []any{&r.ID, &r.AccountID, &n.Method, &n.Connection, &n.Identity, &n.AMR, &n.ACR, &n.AuthTime, &n.Epoch,
+	return []any{&r.ID, &r.AccountID, &n.Method, &n.Connection, &n.Identity, &n.AMR, &n.ACR, &n.AuthTime, &n.Epoch, &n.Standing, &n.Factor,
 		&r.UserAgent, &r.Address, &r.Created, &r.Expires, &r.Ended}
 }
 
@@ -61,7 +63,7 @@ func toSession(r sessionRow) broker.Session {
 // An epoch that rises at the same moment needs no lock: what was born just
 // before carries the old epoch and is dead by comparison.
 func (d *DB) admitted(account string, n broker.Authn) (string, []any) {
-	query, args := ` FROM accounts a WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled`, []any{account, n.Epoch}
+	query, args := ` FROM accounts a WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = ''`, []any{account, n.Epoch}
 	if n.Identity == "" {
 		return query, args
 	}
@@ -82,10 +84,10 @@ func (d *DB) lock(clause string) string {
 func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session) error {
 	from, args := d.admitted(s.AccountID, s.Authn)
 	return ifNone(broker.StartAgain)(d.exec(ctx, `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr,
-		auth_time, epoch, user_agent, address, created_at, expires_at, ended_at)
-		SELECT ?, ?, a.id, ?, ?, ?, ?, ?, ?, a.auth_epoch, ?, ?, ?, ?, ?`+from,
+		auth_time, epoch, standing, factor, user_agent, address, created_at, expires_at, ended_at)
+		SELECT ?, ?, a.id, ?, ?, ?, ?, ?, ?, a.auth_epoch, ?, ?, ?, ?, ?, ?, ?`+from,
 		append([]any{s.ID, hash, string(s.Authn.Method), s.Authn.Connection, s.Authn.Identity, texts(s.Authn.AMR), s.Authn.ACR,
-			micros(s.Authn.AuthTime), clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt)}, args...)...))
+			micros(s.Authn.AuthTime), string(s.Authn.Standing), s.Authn.Factor, clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt)}, args...)...))
 }
 
 // Session implements broker.Sessions.

@@ -8,7 +8,7 @@ import (
 )
 
 func accountTests() []test {
-	return append(accountChangeTests(), []test{
+	return append(append(accountChangeTests(), unverifiedTests()...), []test{
 		{"an account comes back as it was created", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			same(t, got(b.Accounts.Account(within(t), a.ID))(t), a)
@@ -48,7 +48,8 @@ func accountChangeTests() []test {
 			a := account(t, b)
 			c := broker.Account{
 				ID: a.ID, Email: "new." + a.Email, Name: "N", GivenName: "G", FamilyName: "F", Locale: "en", PasswordHash: "",
-				Disabled: true, AuthEpoch: 4, CreatedAt: moment().AddDate(1, 0, 0), UpdatedAt: moment().AddDate(0, 0, 1),
+				Disabled: true, AuthEpoch: 4,
+				Lock: &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"entra", "fs"}, Guests: true, SetBy: "operator", SetAt: moment()}, CreatedAt: moment().AddDate(1, 0, 0), UpdatedAt: moment().AddDate(0, 0, 1),
 			}
 			ok(t, b.Accounts.ChangeAccount(within(t), c, a.AuthEpoch))
 			c.CreatedAt = a.CreatedAt
@@ -92,5 +93,48 @@ func listAccounts(t *testing.T, b Backend) {
 	}
 	if list := got(b.Accounts.Accounts(within(t), "", 0))(t); len(list) != 0 {
 		t.Fatalf("at most none is %+v", list)
+	}
+}
+
+func unverifiedTests() []test {
+	unverified := func(t *testing.T, b Backend, email string) broker.Account {
+		t.Helper()
+		a := broker.Account{ID: broker.NewID(), Email: email, Name: "M", PasswordHash: "$argon2id$…", Unverified: true, AuthEpoch: 1}
+		ok(t, b.Accounts.CreateAccount(within(t), a))
+		return a
+	}
+	return []test{
+		{"C9: an address that was claimed blocks nobody, and the claims go when it is proven", func(t *testing.T, b Backend) {
+			email := "claimed." + broker.NewID() + "@example.com"
+			one, two := unverified(t, b, email), unverified(t, b, email)
+			same(t, got(b.Accounts.Account(within(t), one.ID))(t), one)
+			_, err := b.Accounts.AccountByEmail(within(t), email)
+			answers(t, err, broker.NotFound)
+			owner := broker.Account{ID: broker.NewID(), Email: email, AuthEpoch: 1}
+			ok(t, b.Accounts.CreateAccount(within(t), owner))
+			same(t, got(b.Accounts.AccountByEmail(within(t), email))(t), owner)
+			for _, a := range []broker.Account{one, two} {
+				_, err := b.Accounts.Account(within(t), a.ID)
+				answers(t, err, broker.NotFound)
+			}
+		}},
+		{"C9: an unverified account opens no session, and no change verifies it", func(t *testing.T, b Backend) {
+			a := unverified(t, b, "claimed."+broker.NewID()+"@example.com")
+			s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: broker.Authn{Method: broker.ByPassword, Epoch: 1}}
+			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), s), broker.StartAgain)
+			f := broker.Family{ID: broker.NewID(), AccountID: a.ID, Authn: s.Authn}
+			answers(t, b.Families.BeginFamily(within(t), f), broker.StartAgain)
+			verified := a
+			verified.Unverified = false
+			answers(t, b.Accounts.ChangeAccount(within(t), verified, 1), broker.Conflict)
+			a.Name = "N"
+			ok(t, b.Accounts.ChangeAccount(within(t), a, 1))
+			same(t, got(b.Accounts.Account(within(t), a.ID))(t), a)
+		}},
+		{"C11: an unverified account gets no identity", func(t *testing.T, b Backend) {
+			a, c := unverified(t, b, "claimed."+broker.NewID()+"@example.com"), connection(t, b)
+			i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: c.ID, Issuer: c.Issuer, Subject: broker.NewID()}
+			answers(t, b.Identities.Link(within(t), i), broker.NotFound)
+		}},
 	}
 }

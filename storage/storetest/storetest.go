@@ -161,7 +161,8 @@ func identity(t *testing.T, b Backend, a broker.Account) broker.Identity {
 }
 
 func authn(a broker.Account) broker.Authn {
-	return broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, ACR: "1", AuthTime: moment(), Epoch: a.AuthEpoch}
+	return broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, ACR: "1", AuthTime: moment(), Epoch: a.AuthEpoch,
+		Standing: broker.StandingGuest, Factor: true}
 }
 
 // session makes one and returns the hash of its cookie too.
