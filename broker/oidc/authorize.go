@@ -87,13 +87,10 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request, form url.Values) erro
 	return d.toLogin(w, r, d.login(q))
 }
 
-// noSession tells whether an error of Current only means that the person must sign in.
+// noSession tells whether an error of Current only means that the person must sign
+// in: there is no session, or the gate said no to it, for whatever reason.
 func noSession(err error) bool {
-	switch broker.CodeOf(err) {
-	case broker.NotFound, broker.StartAgain, broker.AccountDisabled, broker.ConnectionDisabled:
-		return true
-	}
-	return false
+	return err != nil && broker.CodeOf(err).Meaning().Status < 500
 }
 
 func (d *Door) toLogin(w http.ResponseWriter, r *http.Request, l broker.Login) error {
