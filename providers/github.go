@@ -98,7 +98,16 @@ func (g *github) Finish(ctx context.Context, t broker.Trip, answer url.Values) (
 	if err != nil {
 		return broker.Claims{}, broker.UpstreamRejected.Because(fmt.Errorf("github: user: %w", err))
 	}
-	c := broker.Claims{Connection: g.connection, Issuer: g.web, Name: user.name("name")}
+	list, err := g.emails(ctx, token.AccessToken)
+	if err != nil {
+		return broker.Claims{}, err
+	}
+	return g.person(user, list)
+}
+
+// person makes claims of a user and the user's list of addresses.
+func (g *github) person(user document, emails []any) (broker.Claims, error) {
+	c := broker.Claims{Connection: g.connection, Issuer: g.web, Name: user.name("name"), Email: primary(emails)}
 	// The number stays; a login name can be given up and be taken by somebody else.
 	number, _ := user["id"].(json.Number)
 	id, err := strconv.ParseInt(number.String(), 10, 64)
@@ -106,35 +115,45 @@ func (g *github) Finish(ctx context.Context, t broker.Trip, answer url.Values) (
 		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("github: the user has no id"))
 	}
 	c.Subject = strconv.FormatInt(id, 10)
-	c.Email, err = g.primary(ctx, token.AccessToken)
 	if c.Email != "" {
 		c.Level = broker.L2
 	}
-	return c, err
+	return c, nil
 }
 
-// primary is the primary address if it is verified. The profile's own address is neither, and is not read.
-func (g *github) primary(ctx context.Context, token string) (string, error) {
+// read takes a user with "emails" beside, the answer of /user/emails.
+func (g *github) read(d document) (broker.Claims, error) {
+	list, _ := d["emails"].([]any)
+	return g.person(d, list)
+}
+
+// emails are the user's addresses, none where the scope was not granted.
+func (g *github) emails(ctx context.Context, token string) ([]any, error) {
 	body, _, err := g.env.fetch(ctx, "github: emails", g.api+"/user/emails", token, maxProfile)
 	if errors.Is(err, broker.UpstreamRejected) { // the scope was not granted
 		g.env.Log.InfoContext(ctx, "github tells no addresses", "error", err.Error())
-		return "", nil
+		return nil, nil
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	v, err := parseJSON(body, ofSurface)
 	if err != nil {
-		return "", broker.UpstreamRejected.Because(fmt.Errorf("github: emails: %w", err))
+		return nil, broker.UpstreamRejected.Because(fmt.Errorf("github: emails: %w", err))
 	}
 	list, _ := v.([]any)
-	for _, e := range list {
+	return list, nil
+}
+
+// primary is the primary address if it is verified. The profile's own address is neither, and is not read.
+func primary(emails []any) string {
+	for _, e := range emails {
 		d, _ := e.(document)
 		if address := d.email("email"); d["primary"] == true && d["verified"] == true && !strings.HasSuffix(address, "@users.noreply.github.com") {
-			return address, nil
+			return address
 		}
 	}
-	return "", nil
+	return ""
 }
 
 func githubExplain(code, description string, answer url.Values) broker.Code {

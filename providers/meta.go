@@ -123,11 +123,16 @@ func (f *meta) Finish(ctx context.Context, t broker.Trip, answer url.Values) (br
 	if err != nil {
 		return broker.Claims{}, err
 	}
-	c := broker.Claims{Connection: f.connection, Issuer: f.issuer(), Subject: me.subject("id"),
-		Name: me.name("name"), GivenName: me.name("first_name"), FamilyName: me.name("last_name")}
-	if slices.Contains(scopes, "email") { // the permission may be declined, or taken back later
-		c.Email = me.email("email")
+	if !slices.Contains(scopes, "email") { // the permission may be declined, or taken back later
+		delete(me, "email")
 	}
+	return f.read(me)
+}
+
+// read makes claims of the answer of /me.
+func (f *meta) read(me document) (broker.Claims, error) {
+	c := broker.Claims{Connection: f.connection, Issuer: f.issuer(), Subject: me.subject("id"), Email: me.email("email"),
+		Name: me.name("name"), GivenName: me.name("first_name"), FamilyName: me.name("last_name")}
 	c.Level = unchecked(c.Email)
 	return c, nil
 }

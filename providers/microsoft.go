@@ -49,7 +49,7 @@ var _ = register(Kind{
 		return newOpenID(env, c, shape{
 			issuer: e.origin + "/" + e.tenant + "/v2.0", accept: e.accept,
 			scopes: []string{"openid", "profile", "email"}, secretInForm: true, chooser: true,
-			words: entraWords, names: e.names, issued: e.issued, claims: e.claims, explain: entraExplain,
+			template: e.template(), words: entraWords, names: e.names, issued: e.issued, claims: e.claims, explain: entraExplain,
 		}), nil
 	},
 })
@@ -96,11 +96,21 @@ const template = "{tenantid}"
 
 func (e entra) issuer(tid string) string { return e.origin + "/" + tid + "/v2.0" }
 
+func (e entra) many() bool { return e.tenant == entraCommon || e.tenant == entraOrganizations }
+
+// template is the metadata's issuer where many tenants may come.
+func (e entra) template() string {
+	if !e.many() {
+		return ""
+	}
+	return e.issuer(template)
+}
+
 // accept: the metadata's issuer is the template exactly where many tenants may come, else one tenant's.
 func (e entra) accept(issuer string) error {
 	var want string
 	switch {
-	case e.tenant == entraCommon || e.tenant == entraOrganizations:
+	case e.many():
 		want = e.issuer(template)
 	case e.tenant == entraConsumers:
 		want = e.issuer(msaTenant)

@@ -22,7 +22,9 @@ type shape struct {
 	issuer string // discovery is at issuer + wellKnown
 	// accept says which issuer the metadata may name; nil: exactly issuer.
 	accept func(issuer string) error
-	scopes []string
+	// template is the issuer that the metadata name where it stands for many; empty: one issuer.
+	template string
+	scopes   []string
 	// secretInForm: the token endpoint wants client_secret_post, whatever its metadata say.
 	secretInForm bool
 	// words are the parameters of an authorization request, in this kind's own words.

@@ -15,32 +15,6 @@ import (
 	"gatehouse/broker/text"
 )
 
-// accountView is an account as the command line shows it: without its hash.
-type accountView struct {
-	ID         string         `json:"id"`
-	Email      string         `json:"email"`
-	Name       string         `json:"name"`
-	Password   bool           `json:"has_password"`
-	Disabled   bool           `json:"disabled"`
-	Epoch      int64          `json:"auth_epoch"`
-	CreatedAt  time.Time      `json:"created_at"`
-	Identities []identityView `json:"identities,omitempty"`
-}
-
-type identityView struct {
-	ID         string    `json:"id"`
-	Connection string    `json:"connection"`
-	Issuer     string    `json:"issuer"`
-	Subject    string    `json:"subject"`
-	Email      string    `json:"email"`
-	LinkedAt   time.Time `json:"linked_at"`
-	SeenAt     time.Time `json:"seen_at"`
-}
-
-func viewAccount(a broker.Account) accountView {
-	return accountView{ID: a.ID, Email: a.Email, Name: a.Name, Password: a.HasPassword(), Disabled: a.Disabled, Epoch: a.AuthEpoch, CreatedAt: a.CreatedAt}
-}
-
 func accountCommands() []command {
 	return []command{
 		{"accounts add", "EMAIL", "create an account", `ana@example.com --name "Ana Silva" --password-file -`, addAccount},
@@ -49,6 +23,8 @@ func accountCommands() []command {
 		{"accounts password", "EMAIL|ID", "set an account's password and tell its owner; its sessions and tokens end", "ana@example.com --password-file new.txt", setPassword},
 		{"accounts disable", "EMAIL|ID", "turn an account off; its sessions and tokens end", "ana@example.com", switchAccount(true)},
 		{"accounts enable", "EMAIL|ID", "turn an account on again", "ana@example.com", switchAccount(false)},
+		{"accounts lock", "EMAIL|ID", "let an account in by one way only; its sessions and tokens end", "ana@example.com --only microsoft", lockAccount},
+		{"accounts unlock", "EMAIL|ID", "let an account in by every way again", "ana@example.com", unlockAccount},
 		{"accounts signout", "EMAIL|ID", "end every session and token of an account", "ana@example.com", signOut},
 		{"accounts unlink", "EMAIL|ID", "remove an identity from an account and tell its owner", "ana@example.com --identity 4Q7…", unlinkIdentity},
 		{"accounts consents", "EMAIL|ID", "list what an account allowed which client", "ana@example.com", listConsents},
@@ -59,12 +35,13 @@ func accountCommands() []command {
 func addAccount(fs *flag.FlagSet) action {
 	name := fs.String("name", "", "the person's name")
 	file := fs.String("password-file", "", "`FILE` with the password, - for standard input; without one the person signs in through a provider")
+	unverified := fs.Bool("unverified", false, "nobody has proven the address: the account opens nothing and blocks nobody, and goes when somebody proves it")
 	return func(ctx context.Context, t *tool, args []string) error {
 		h, err := t.house(ctx)
 		if err != nil {
 			return err
 		}
-		a := broker.Account{ID: broker.NewID(), Name: *name, AuthEpoch: 1, CreatedAt: h.now(), UpdatedAt: h.now()}
+		a := broker.Account{ID: broker.NewID(), Name: *name, Unverified: *unverified, AuthEpoch: 1, CreatedAt: h.now(), UpdatedAt: h.now()}
 		if a.Email, err = broker.CanonicalEmail(args[0]); err != nil {
 			return err
 		}
@@ -122,27 +99,13 @@ func listAccounts(fs *flag.FlagSet) action {
 		return t.print(views, func(w io.Writer) {
 			row(w, "EMAIL", "NAME", "PASSWORD", "STATE", "CREATED", "ID")
 			for _, a := range views {
-				row(w, a.Email, or(a.Name, "-"), yesNo(a.Password), onOff(a.Disabled), date(a.CreatedAt), a.ID)
+				row(w, a.Email, or(a.Name, "-"), yesNo(a.Password), state(a), date(a.CreatedAt), a.ID)
 			}
 			if len(views) == *limit {
 				fmt.Fprintf(w, "\nThere may be more: --after %s\n", views[len(views)-1].Email)
 			}
 		})
 	}
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
-}
-
-func onOff(disabled bool) string {
-	if disabled {
-		return "disabled"
-	}
-	return "enabled"
 }
 
 // account finds an account by the address or the id on the command line.
@@ -161,41 +124,9 @@ func (t *tool) account(ctx context.Context, which string) (*house, broker.Accoun
 		a, err = h.store.Account(ctx, which)
 	}
 	if errors.Is(err, broker.NotFound) {
-		return nil, a, fmt.Errorf("there is no account %q", which)
+		return nil, a, fmt.Errorf("there is no account %q; an unverified one goes by its id, see accounts list", which)
 	}
 	return h, a, err
-}
-
-func showAccount(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, args []string) error {
-		h, a, err := t.account(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		return t.showAccount(ctx, h, a)
-	}
-}
-
-func (t *tool) showAccount(ctx context.Context, h *house, a broker.Account) error {
-	ids, err := h.store.IdentitiesOf(ctx, a.ID)
-	if err != nil {
-		return err
-	}
-	v := viewAccount(a)
-	for _, i := range ids {
-		v.Identities = append(v.Identities, identityView{i.ID, i.Connection, i.Issuer, i.Subject, i.Email, i.LinkedAt, i.SeenAt})
-	}
-	return t.print(v, func(w io.Writer) {
-		row(w, "id", v.ID)
-		row(w, "email", v.Email)
-		row(w, "name", or(v.Name, "-"))
-		row(w, "password", yesNo(v.Password))
-		row(w, "state", onOff(v.Disabled))
-		row(w, "created", date(v.CreatedAt))
-		for _, i := range v.Identities {
-			row(w, "identity", fmt.Sprintf("%s: %s at %s, %s, linked %s, last seen %s", i.ID, i.Connection, i.Issuer, or(i.Email, "no e-mail"), date(i.LinkedAt), date(i.SeenAt)))
-		}
-	})
 }
 
 // renew writes an account under a new epoch, so that everything born before is

@@ -141,7 +141,7 @@ func find(args []string) (command, []string, bool) {
 
 // commands lists everything the binary does, in the order of its help.
 func commands() []command {
-	return slices.Concat(serving(), keyCommands(), accountCommands(), clientCommands(), connectionCommands(), auditCommands())
+	return slices.Concat(serving(), keyCommands(), accountCommands(), clientCommands(), connectionCommands(), explainCommands(), auditCommands())
 }
 
 // lost answers a line that names no command: with the list that was asked for, or

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+)
+
+// entra adds a Microsoft connection that nobody is asked about.
+func (o *operator) entra(id string) {
+	o.t.Helper()
+	o.doesWith("a secret", "connections", "add", id, "--kind", "microsoft", "--name", "Microsoft", "--client-id", "c", "--client-secret-file", "-",
+		"--set", "tenant=11111111-2222-3333-4444-555555555555")
+}
+
+func TestALockNamesTheConnectionsOfNowAndWhoSetIt(t *testing.T) {
+	o := newOperator(t)
+	o.doesWith(boats, "accounts", "add", "ana@example.test", "--password-file", "-")
+	o.isRefused("no live connection of the kind microsoft or adfs", "accounts", "lock", "ana@example.test", "--only", "microsoft")
+	o.entra("entra")
+	o.entra("off")
+	o.does("connections", "disable", "off")
+	o.isRefused("connection off is disabled", "accounts", "lock", "ana@example.test", "--only", "off")
+	o.isRefused(`there is no connection "none"`, "accounts", "lock", "ana@example.test", "--only", "entra,none")
+	var before, after accountView
+	o.shows(&before, "accounts", "show", "ana@example.test")
+	o.does("accounts", "lock", "ana@example.test", "--only", "microsoft")
+	o.entra("later") // a lock that grew by itself would let in whom nobody thought of
+	o.shows(&after, "accounts", "show", "ana@example.test")
+	if l := after.Lock; l == nil || strings.Join(l.Connections, " ") != "entra" || l.Only != broker.OnlyMicrosoft || l.SetBy != "operator" || l.SetAt.IsZero() || l.Guests || l.Personal {
+		t.Errorf("the lock is %+v", after.Lock)
+	}
+	if after.Epoch != before.Epoch+1 {
+		t.Errorf("epoch %d, was %d: a lock ends what was born before it", after.Epoch, before.Epoch)
+	}
+	if out := o.does("accounts", "show", "ana@example.test"); !strings.Contains(out, "set by operator on 2") {
+		t.Errorf("it does not say who set it and when:\n%s", out)
+	}
+	o.does("accounts", "unlock", "ana@example.test")
+	var open accountView
+	o.shows(&open, "accounts", "show", "ana@example.test")
+	if open.Lock != nil || open.Epoch != after.Epoch || !open.Password {
+		t.Errorf("unlocked: %+v", open)
+	}
+	if heard := strings.Join(o.heard(), "\n"); !strings.Contains(heard, "account.locked") || !strings.Contains(heard, "account.unlocked") {
+		t.Errorf("events:\n%s", heard)
+	}
+}
+
+func TestALockThatLeavesNoWayInIsRefused(t *testing.T) {
+	o := newOperator(t)
+	o.does("accounts", "add", "bob@example.test")
+	o.entra("entra")
+	o.isRefused("would leave no way into bob@example.test", "accounts", "lock", "bob@example.test", "--only", "microsoft")
+}
+
+func TestAnUnverifiedAccountIsShownAndGoesWhenTheAddressIsProven(t *testing.T) {
+	o := newOperator(t)
+	o.doesWith(boats, "accounts", "add", "ana@example.test", "--unverified", "--password-file", "-")
+	if out := o.does("accounts", "list"); !strings.Contains(out, "unverified") {
+		t.Errorf("the list:\n%s", out)
+	}
+	o.isRefused("an unverified one goes by its id", "accounts", "show", "ana@example.test")
+	o.does("accounts", "add", "ana@example.test") // the operator vouches for the address
+	if out := o.does("accounts", "list"); strings.Contains(out, "unverified") || strings.Count(out, "ana@example.test") != 1 {
+		t.Errorf("the list:\n%s", out)
+	}
+}
+
+func TestExplainAsksTheRulesThatSignInsAsk(t *testing.T) {
+	o := newOperator(t)
+	o.doesWith(boats, "accounts", "add", "ana@example.test", "--password-file", "-")
+	o.doesWith("a secret", "connections", "add", "google", "--kind", "google", "--name", "Google", "--client-id", "c", "--client-secret-file", "-")
+	o.entra("entra")
+	google := `{"iss":"https://accounts.google.com","sub":"1","email":"Ana@Example.test","email_verified":true}`
+	const tid, oid = "11111111-2222-3333-4444-555555555555", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
+	entra := func(tid string) string {
+		return `{"ver":"2.0","iss":"https://login.microsoftonline.com/` + tid + `/v2.0","tid":"` + tid + `","oid":"` + oid + `","sub":"s","email":"ana@example.test","xms_edov":true}`
+	}
+	says := func(claims, connection string, more ...string) (e explanation) {
+		t.Helper()
+		file := o.file("claims.json", claims)
+		o.shows(&e, append([]string{"explain", "--connection", connection, "--claims", file}, more...)...)
+		return e
+	}
+	if e := says(google, "google"); e.Outcome != "link" || len(e.Proofs) != 1 || e.Account != "ana@example.test" || e.Refused != "" {
+		t.Errorf("google: %+v", e)
+	}
+	if e := says(strings.Replace(google, "true", "false", 1), "google"); e.Outcome != "neutral" || e.Account != "" {
+		t.Errorf("an address that google has not verified: %+v", e)
+	}
+	if e := says(google, "google", "--account", "ana@example.test"); e.Outcome != "link_here" {
+		t.Errorf("from inside: %+v", e)
+	}
+	if e := says(entra(oid), "entra"); e.Refused != "wrong_tenant" {
+		t.Errorf("another tenant: %+v", e)
+	}
+	o.does("accounts", "lock", "ana@example.test", "--only", "microsoft")
+	if e := says(google, "google"); e.Refused != "microsoft_required" || e.Lock == nil {
+		t.Errorf("google, locked: %+v", e)
+	}
+	if e := says(entra(tid), "entra"); e.Outcome != "link" || len(e.Proofs) != 2 {
+		t.Errorf("entra, locked: %+v", e)
+	}
+	o.isRefused("there is no connection", "explain", "--connection", "none", "--claims", o.file("c.json", google))
+	o.isRefused("--claims", "explain", "--connection", "google", "--claims", o.file("c.json", "{"))
+	if n := len(o.heard()); n == 0 {
+		t.Error("the events are gone")
+	}
+}

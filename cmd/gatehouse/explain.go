@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"gatehouse/broker"
+	"gatehouse/providers"
+)
+
+// explanation is a decision with everything it rests on.
+type explanation struct {
+	Connection string    `json:"connection"`
+	Issuer     string    `json:"issuer,omitempty"`
+	Subject    string    `json:"subject,omitempty"`
+	Email      string    `json:"email,omitempty"`
+	Level      string    `json:"level,omitempty"`
+	Standing   string    `json:"standing,omitempty"`
+	Account    string    `json:"account,omitempty"`
+	Lock       *lockView `json:"lock,omitempty"`
+	Outcome    string    `json:"outcome,omitempty"`
+	Because    string    `json:"because,omitempty"`
+	Proofs     []string  `json:"proofs,omitempty"`
+	Step       string    `json:"step,omitempty"`
+	Refused    string    `json:"refused,omitempty"`
+	Cause      string    `json:"cause,omitempty"`
+}
+
+func explainCommands() []command {
+	return []command{
+		{"explain", "", "say what becomes of somebody who comes back from a provider with these claims, and why", "--connection google --claims claims.json", explainClaims},
+	}
+}
+
+func explainClaims(fs *flag.FlagSet) action {
+	connection := fs.String("connection", "", "`ID` of the connection")
+	file := fs.String("claims", "", "`FILE` with the claims as JSON (an ID token's payload, or the provider's answer about the person), - for standard input")
+	account := fs.String("account", "", "`EMAIL|ID` of an account that is signed in and asks for the link from inside")
+	return func(ctx context.Context, t *tool, _ []string) error {
+		if *connection == "" || *file == "" {
+			return misuse("--connection and --claims are both needed")
+		}
+		raw, err := t.claims(*file)
+		if err != nil {
+			return err
+		}
+		h, err := t.house(ctx)
+		if err != nil {
+			return err
+		}
+		c, err := h.store.Connection(ctx, *connection)
+		if errors.Is(err, broker.NotFound) {
+			return fmt.Errorf("there is no connection %q; see connections list", *connection)
+		}
+		if err != nil {
+			return err
+		}
+		e := explanation{Connection: c.ID}
+		claims, err := providers.Read(c, raw)
+		if code, ok := errors.AsType[broker.Code](err); ok {
+			e.Refused, e.Cause = string(code), err.Error()
+			return t.explained(e)
+		}
+		if err != nil {
+			return fmt.Errorf("--claims: %w", err)
+		}
+		l := broker.Login{Claims: &claims, ExpiresAt: h.now().Add(broker.LoginLife)}
+		f, err := h.facts(ctx, c, claims)
+		if err == nil && *account != "" {
+			var a broker.Account
+			if _, a, err = t.account(ctx, *account); err == nil {
+				l.Purpose, l.For = broker.PurposeLink, a.ID
+				f.Acting, f.ActingAs = &a, broker.Authn{AuthTime: h.now()}
+				f.Bound, err = h.store.IdentitiesOf(ctx, a.ID)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		e.decide(l, f)
+		return t.explained(e)
+	}
+}
+
+// maxClaims is the largest file of claims in bytes.
+const maxClaims = 64 << 10
+
+func (t *tool) claims(file string) ([]byte, error) {
+	in := t.in
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("--claims: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	raw, err := io.ReadAll(io.LimitReader(in, maxClaims+1))
+	if err == nil && len(raw) > maxClaims {
+		err = errors.New("more than 64 KiB")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--claims: %w", err)
+	}
+	return raw, nil
+}
+
+// facts are what a sign-in would read: the same facts for the same rules.
+func (h *house) facts(ctx context.Context, c broker.Connection, claims broker.Claims) (broker.Facts, error) {
+	f := broker.Facts{Now: h.now(), Registration: broker.Registration(h.cfg.Registration), Passwords: h.cfg.Passwords, Connection: &c}
+	_, a, err := h.store.Identity(ctx, c.ID, claims.Issuer, claims.Subject)
+	switch {
+	case err == nil:
+		f.Linked = &a
+	case !errors.Is(err, broker.NotFound):
+		return f, err
+	case claims.Level >= broker.L2:
+		a, err = h.store.AccountByEmail(ctx, claims.Email)
+		if errors.Is(err, broker.NotFound) {
+			return f, nil
+		}
+		if err != nil {
+			return f, err
+		}
+		f.Owner = &a
+		f.Bound, err = h.store.IdentitiesOf(ctx, a.ID)
+		return f, err
+	}
+	return f, nil
+}
+
+var levels = map[broker.Level]string{
+	broker.None: "none: no address",
+	broker.L1:   "L1: asserted, and nobody checked it",
+	broker.L2:   "L2: the provider verified it",
+	broker.L3:   "L3: the provider is the authority for this domain",
+}
+
+// decide asks the rules and writes down what they say.
+func (e *explanation) decide(l broker.Login, f broker.Facts) {
+	c := *l.Claims
+	e.Issuer, e.Subject, e.Email, e.Level, e.Standing = c.Issuer, c.Subject, c.Email, levels[c.Level], string(c.Standing)
+	who := f.Linked
+	for _, a := range []*broker.Account{f.Owner, f.Acting} {
+		if who == nil {
+			who = a
+		}
+	}
+	if who != nil {
+		e.Account, e.Lock = who.Email, viewLock(who.Lock)
+	}
+	v, err := broker.Resolve(l, f)
+	e.Outcome, e.Because, e.Proofs = string(v.Outcome), v.Because, named(v.Proofs)
+	step, no := broker.Next(l, f)
+	e.Step = string(step)
+	if v.Outcome == broker.SignIn && no == nil {
+		f.Account = f.Linked
+		f.Authn = broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, Standing: c.Standing, Epoch: f.Linked.AuthEpoch}
+		no = broker.Admit(f)
+	}
+	if err = errors.Join(err, no); err != nil {
+		e.Refused = string(broker.CodeOf(err))
+	}
+}
+
+func named(p broker.Proofs) []string {
+	var all []string
+	for _, proof := range []struct {
+		asked bool
+		name  string
+	}{{p.Password, "the account's password"}, {p.Code && !p.Other, "a code mailed to the account"},
+		{p.Other, "a code mailed to the account, or another of its identities"}, {p.Factor, "the second factor"}} {
+		if proof.asked {
+			all = append(all, proof.name)
+		}
+	}
+	return all
+}
+
+func (t *tool) explained(e explanation) error {
+	return t.print(e, func(w io.Writer) {
+		lines := [][2]string{{"connection", e.Connection}, {"identity", strings.TrimSpace(e.Issuer + " " + e.Subject)}, {"address", e.Email}, {"level", e.Level},
+			{"standing", e.Standing}, {"account", e.Account}, {"decision", e.Outcome}, {"because", e.Because}, {"the owner gives", strings.Join(e.Proofs, " and ")}, {"next page", e.Step}}
+		if e.Lock != nil {
+			lines = slices.Insert(lines, 6, [2]string{"lock", e.Lock.String()})
+		}
+		if e.Refused != "" {
+			lines = append(lines, [2]string{"refused", e.Refused}, [2]string{"cause", e.Cause})
+		}
+		for _, l := range lines {
+			if l[1] != "" {
+				row(w, l[0], l[1])
+			}
+		}
+	})
+}
