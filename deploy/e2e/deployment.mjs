@@ -8,14 +8,14 @@ import { freePort, gatehouse, scratch, start, until } from './harness.mjs'
 
 export const engines = ['SQLite', 'PostgreSQL and Redis']
 
-/** Prepares a deployment under an issuer; serve starts one replica of it at a port. */
-export async function deployment(t, engine, { issuer } = {}) {
+/** Prepares a deployment under an issuer; serve starts one replica of it at a port. More settings go into env. */
+export async function deployment(t, engine, { issuer, env: more } = {}) {
   const dir = await scratch(t)
   const port = await freePort()
   issuer ??= `http://localhost:${port}`
   const env = {
     GATEHOUSE_ISSUER: issuer, GATEHOUSE_LISTEN: `127.0.0.1:${port}`, GATEHOUSE_DATA_DIR: path.join(dir, 'data'),
-    GATEHOUSE_UPSTREAM_NETWORKS: '127.0.0.0/8', GATEHOUSE_REGISTRATION: 'form',
+    GATEHOUSE_UPSTREAM_NETWORKS: '127.0.0.0/8', GATEHOUSE_REGISTRATION: 'form', ...more,
   }
   const run = (args, input) => gatehouse(args, { env, input })
   if (engine !== 'SQLite') {
@@ -24,7 +24,7 @@ export async function deployment(t, engine, { issuer } = {}) {
   }
   await run(['migrate'])
   return {
-    issuer, run, callback: (connection) => `${issuer}/callback/${connection}`,
+    issuer, run, mailbox: path.join(dir, 'data', 'mailbox'), callback: (connection) => `${issuer}/callback/${connection}`,
     /** Starts one replica, at the deployment's own port where none is named. */
     async serve(at = port) {
       const operations = `127.0.0.1:${await freePort()}`
