@@ -20,6 +20,7 @@ type Codes struct {
 	fleeting broker.Fleeting
 	ring     *seal.Keyring
 	now      func() time.Time
+	tries    tries
 	sent     broker.Shelf[sent]
 }
 
@@ -30,7 +31,8 @@ type sent struct {
 
 // NewCodes makes the issuer of codes.
 func NewCodes(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time) *Codes {
-	return &Codes{fleeting: fleeting, ring: ring, now: now, sent: broker.Shelf[sent]{Name: "codes-sent", Life: time.Hour, In: fleeting, Now: now}}
+	return &Codes{fleeting: fleeting, ring: ring, now: now, tries: newTries(fleeting, ring, now),
+		sent: broker.Shelf[sent]{Name: "codes-sent", Life: time.Hour, In: fleeting, Now: now}}
 }
 
 // WrongCode is the answer to a wrong code that leaves tries; it wraps CodeWrong.
@@ -65,11 +67,12 @@ func bound(m broker.MailedCode, code string) []byte {
 	return []byte(m.ID + " " + m.Email + " " + code)
 }
 
-// Check holds what was typed against a mailed code, nil for none. The try is
-// counted and committed before the compare, so parallel guesses cannot share one.
-// It answers WrongCode with the tries that are left, or CodeExpired, which also
-// ends a code after five tries. Call it outside a transaction.
-func (c *Codes) Check(ctx context.Context, m *broker.MailedCode, typed string) error {
+// Check holds what was typed against a mailed code, nil for none; the target is
+// the code's address. The try is counted and committed before the compare, for the
+// code and for the target, so parallel guesses cannot share one. It answers
+// WrongCode with the tries that are left, CodeExpired, which also ends a code after
+// five tries, or Retry with RateLimited. Call it outside a transaction.
+func (c *Codes) Check(ctx context.Context, at Target, m *broker.MailedCode, typed string) error {
 	if m == nil || !c.now().Before(m.ExpiresAt) {
 		return broker.CodeExpired
 	}
@@ -77,15 +80,19 @@ func (c *Codes) Check(ctx context.Context, m *broker.MailedCode, typed string) e
 	if typed == "" {
 		return broker.CodeWrong // it cannot be the code, so it costs no try
 	}
+	slot, err := c.tries.spend(ctx, at, MostTries)
+	if err != nil {
+		return err
+	}
 	n, err := c.fleeting.Count(ctx, "code-tries", m.ID, m.ExpiresAt.Add(time.Minute))
 	if err != nil {
 		return fmt.Errorf("counting a try: %w", err)
 	}
 	switch {
 	case n > broker.MailedTries:
-		return broker.CodeExpired
+		return errors.Join(broker.CodeExpired, c.tries.giveBack(ctx, slot)) // nothing was compared
 	case c.ring.Same(m.Hash, "mailed-code", bound(*m, typed)):
-		return nil
+		return c.tries.giveBack(ctx, slot)
 	case n == broker.MailedTries:
 		return broker.CodeExpired
 	}
@@ -167,5 +174,3 @@ func (s *sent) allow(now time.Time) error {
 	}
 	return nil
 }
-
-func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

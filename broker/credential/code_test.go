@@ -13,7 +13,8 @@ import (
 )
 
 func codes(t *testing.T) (*Codes, *memory, *clock) {
-	m, c := newMemory(), newClock()
+	c := newClock()
+	m := newMemory(c.now)
 	return NewCodes(m, ring(t), c.now), m, c
 }
 
@@ -28,13 +29,13 @@ func TestACodeOpensOnceTypedInAnyUsualWay(t *testing.T) {
 		t.Fatalf("code %q in %+v", s, m)
 	}
 	for _, typed := range []string{s, " " + s[:3] + " " + s[3:] + "\t", s[:3] + "-" + s[3:], s[:3] + "\u00a0" + s[3:]} {
-		if err := c.Check(ctx(t), &m, typed); err != nil {
+		if err := c.Check(ctx(t), nobody(m.Email), &m, typed); err != nil {
 			t.Errorf("%q: %v", typed, err)
 		}
 	}
 }
 
-func TestE2_AMailedCodeHasFiveTries(t *testing.T) {
+func TestE3_AMailedCodeHasFiveTries(t *testing.T) {
 	c, mem, clk := codes(t)
 	m, secret, err := c.Issue(ctx(t), "ana@example.com")
 	if err != nil {
@@ -45,22 +46,22 @@ func TestE2_AMailedCodeHasFiveTries(t *testing.T) {
 		wrong = "111111"
 	}
 	for _, typed := range []string{"", "12345", "abcdef", "12345678", strings.Repeat("1", 4000)} {
-		if err := c.Check(ctx(t), &m, typed); code(err) != broker.CodeWrong {
+		if err := c.Check(ctx(t), nobody(m.Email), &m, typed); code(err) != broker.CodeWrong {
 			t.Errorf("%.10q: %v", typed, err)
 		}
 	}
 	var left []int
 	for range 4 {
-		w, _ := errors.AsType[WrongCode](c.Check(ctx(t), &m, wrong))
+		w, _ := errors.AsType[WrongCode](c.Check(ctx(t), nobody(m.Email), &m, wrong))
 		left = append(left, w.Left)
 	}
 	if !slices.Equal(left, []int{4, 3, 2, 1}) {
 		t.Errorf("tries left %v", left)
 	}
-	if err := c.Check(ctx(t), &m, wrong); code(err) != broker.CodeExpired {
+	if err := c.Check(ctx(t), nobody(m.Email), &m, wrong); code(err) != broker.CodeExpired {
 		t.Errorf("the fifth wrong try: %v", err)
 	}
-	if err := c.Check(ctx(t), &m, secret.Reveal()); code(err) != broker.CodeExpired {
+	if err := c.Check(ctx(t), nobody(m.Email), &m, secret.Reveal()); code(err) != broker.CodeExpired {
 		t.Errorf("the right code after five tries: %v", err)
 	}
 	clk.pass(time.Minute)
@@ -69,15 +70,40 @@ func TestE2_AMailedCodeHasFiveTries(t *testing.T) {
 		t.Fatal(err)
 	}
 	mem.calls = nil
-	if err := c.Check(ctx(t), &m, secret.Reveal()); err != nil || !slices.Equal(mem.calls, []string{"count"}) {
+	if err := c.Check(ctx(t), nobody(m.Email), &m, secret.Reveal()); err != nil || !slices.Equal(mem.calls[len(mem.calls)-3:], []string{"put", "count", "take"}) {
 		t.Errorf("the right code: %v after %v, want it counted like a wrong one", err, mem.calls)
 	}
 	clk.pass(broker.MailedLife)
-	if err := c.Check(ctx(t), &m, secret.Reveal()); code(err) != broker.CodeExpired {
+	if err := c.Check(ctx(t), nobody(m.Email), &m, secret.Reveal()); code(err) != broker.CodeExpired {
 		t.Errorf("the right code too late: %v", err)
 	}
-	if err := c.Check(ctx(t), nil, "123456"); code(err) != broker.CodeExpired {
+	if err := c.Check(ctx(t), nobody("ana@example.com"), nil, "123456"); code(err) != broker.CodeExpired {
 		t.Errorf("no code: %v", err)
+	}
+}
+
+func TestE3_AHundredGuessesAtOnceAreFive(t *testing.T) {
+	c, mem, clk := codes(t)
+	m, secret, err := c.Issue(ctx(t), "ana@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compared atomic.Int64
+	var all sync.WaitGroup
+	for range 100 {
+		replica := NewCodes(mem, c.ring, clk.now)
+		all.Go(func() {
+			if _, ok := errors.AsType[WrongCode](replica.Check(ctx(t), nobody(m.Email), &m, miss(secret))); ok {
+				compared.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if compared.Load() != broker.MailedTries-1 { // the fifth is answered with the code's end
+		t.Errorf("%d guesses were told that they are wrong", compared.Load())
+	}
+	if err := c.Check(ctx(t), nobody(m.Email), &m, secret.Reveal()); code(err) != broker.CodeExpired {
+		t.Errorf("the right code after them: %v", err)
 	}
 }
 
@@ -93,7 +119,7 @@ func TestACodeBelongsToItsAddressAndItsID(t *testing.T) {
 	renamed := a
 	renamed.ID = broker.NewID()
 	for _, m := range []broker.MailedCode{moved, renamed} {
-		if err := c.Check(ctx(t), &m, secret.Reveal()); code(err) != broker.CodeWrong {
+		if err := c.Check(ctx(t), nobody(m.Email), &m, secret.Reveal()); code(err) != broker.CodeWrong {
 			t.Errorf("moved to %s %s: %v", m.ID, m.Email, err)
 		}
 	}

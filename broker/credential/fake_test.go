@@ -11,16 +11,20 @@ import (
 	"gatehouse/broker/seal"
 )
 
-// memory is a Fleeting for tests. It never collects, as a slow backend might not.
+// memory is a Fleeting for tests. It collects nothing that is read; a Put goes over what has expired.
 type memory struct {
 	mu     sync.Mutex
+	now    func() time.Time
 	values map[string][]byte
+	until  map[string]time.Time
 	counts map[string]int64
 	calls  []string
 	onGet  func()
 }
 
-func newMemory() *memory { return &memory{values: map[string][]byte{}, counts: map[string]int64{}} }
+func newMemory(now func() time.Time) *memory {
+	return &memory{now: now, values: map[string][]byte{}, until: map[string]time.Time{}, counts: map[string]int64{}}
+}
 
 func (m *memory) lock(call string) func() {
 	m.mu.Lock()
@@ -28,12 +32,12 @@ func (m *memory) lock(call string) func() {
 	return m.mu.Unlock
 }
 
-func (m *memory) Put(_ context.Context, shelf, key string, v []byte, _ time.Time) error {
+func (m *memory) Put(_ context.Context, shelf, key string, v []byte, expires time.Time) error {
 	defer m.lock("put")()
-	if _, ok := m.values[shelf+key]; ok {
+	if _, ok := m.values[shelf+key]; ok && m.now().Before(m.until[shelf+key]) {
 		return broker.Conflict
 	}
-	m.values[shelf+key] = v
+	m.values[shelf+key], m.until[shelf+key] = v, expires
 	return nil
 }
 

@@ -28,33 +28,24 @@ const (
 	MaxPassword = 256
 )
 
-// The window in which tries are counted, and how many there are in one.
-const (
-	Window = 15 * time.Minute
-	Tries  = 5
-)
-
 // Passwords hashes and checks passwords. Make one with NewPasswords: it is the one
 // verifier of the process, so its limits hold for sign-in, link and confirmation alike.
 type Passwords struct {
-	fleeting broker.Fleeting
-	ring     *seal.Keyring
-	now      func() time.Time
-	refunds  broker.Shelf[int64]
-	slots    chan struct{} // one per hash that may run
-	queue    chan struct{} // one per hash that runs or waits
-	wait     time.Duration
-	guess    guesser
-	dummy    string
+	tries tries
+	hash  func(password, salt []byte, time, memory uint32, lanes uint8, size uint32) []byte
+	slots chan struct{} // one per hash that may run
+	queue chan struct{} // one per hash that runs or waits
+	wait  time.Duration
+	guess guesser
+	dummy string
 }
 
 // NewPasswords makes the verifier: as many hashes at once as there are cores, and
 // a short queue behind them.
 func NewPasswords(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time) *Passwords {
 	cores := runtime.GOMAXPROCS(0)
-	p := &Passwords{fleeting: fleeting, ring: ring, now: now, wait: 2 * time.Second, guess: newGuesser(),
-		refunds: broker.Shelf[int64]{Name: "password-refund", Life: Window, In: fleeting, Now: now},
-		slots:   make(chan struct{}, cores), queue: make(chan struct{}, cores*32)}
+	p := &Passwords{tries: newTries(fleeting, ring, now), hash: argon2.IDKey, wait: 2 * time.Second, guess: newGuesser(),
+		slots: make(chan struct{}, cores), queue: make(chan struct{}, cores*32)}
 	p.dummy = encode(defaults, salt(), make([]byte, keySize))
 	return p
 }
@@ -83,69 +74,29 @@ func (p *Passwords) Acceptable(password string) error {
 	return nil
 }
 
-// Check holds a password against an account, nil for an address that has none;
-// key is the canonical address. It answers WrongPassword, Retry with RateLimited
-// after five tries in a window, or Busy. An account that does not exist, or has no
-// password, costs the same count and the same hash (SECURITY.md E1).
-//
-// A try is counted before the hash, so that parallel tries cannot outrun the
-// count; only a try that succeeded is given back.
-func (p *Passwords) Check(ctx context.Context, key string, a *broker.Account, password string) error {
-	who := p.ring.Hash("password-tries", []byte(key))
-	if a != nil {
-		// One count per account, whatever spelling or route led to it.
-		who = p.ring.Hash("password-tries", []byte("account "+a.ID))
-	}
-	who, after := p.window(who)
-	n, err := p.fleeting.Count(ctx, "password-tries", who, p.now().Add(Window))
+// Check holds a password against the account of a target. It answers
+// WrongPassword, Retry with RateLimited after five tries in any window, or Busy.
+// An account that does not exist, or has no password, costs the same count and the
+// same hash (SECURITY.md E1). Call it outside a transaction, because it counts.
+func (p *Passwords) Check(ctx context.Context, at Target, password string) error {
+	slot, err := p.tries.spend(ctx, at, PasswordTries)
 	if err != nil {
-		return fmt.Errorf("counting a try: %w", err)
+		return err
 	}
-	if n > Tries && !p.refunded(ctx, who, n) {
-		return broker.Retry{Code: broker.RateLimited, After: after}
-	}
-	stored := p.dummy
-	if a != nil && a.HasPassword() {
-		stored = a.PasswordHash
+	stored, has := p.dummy, at.Account != nil && at.Account.HasPassword()
+	if has {
+		stored = at.Account.PasswordHash
 	}
 	ok, err := p.verify(ctx, stored, password)
 	switch {
+	case errors.Is(err, broker.Busy):
+		return errors.Join(err, p.tries.giveBack(ctx, slot)) // nothing was hashed
 	case err != nil:
 		return err
-	case !ok || a == nil || !a.HasPassword():
+	case !ok || !has:
 		return broker.WrongPassword
 	}
-	return p.refund(ctx, who)
-}
-
-// window names the fixed window we are in, and the seconds until it ends. Two
-// windows meet within 15 minutes at most: ten tries.
-func (p *Passwords) window(who string) (key string, seconds int) {
-	width := int64(Window / time.Second)
-	now := p.now().Unix()
-	return who + "." + strconv.FormatInt(now/width, 10), int(width - now%width)
-}
-
-func (p *Passwords) refunded(ctx context.Context, who string, n int64) bool {
-	back, err := p.refunds.Get(ctx, who)
-	return err == nil && n-back <= Tries
-}
-
-// refund gives the try of a success back: otherwise five sign-ins would lock the
-// owner out, while giving back all tries would hand an attacker five more.
-func (p *Passwords) refund(ctx context.Context, who string) error {
-	for try := 0; ; try++ {
-		_, err := p.refunds.Change(ctx, who, func(n *int64) error { *n++; return nil })
-		if errors.Is(err, broker.NotFound) {
-			err = p.refunds.Put(ctx, who, 1)
-		}
-		if err == nil || (errors.Is(err, broker.Conflict) && try == 2) {
-			return nil // a try too few is the owner's loss for a quarter of an hour, no reason to refuse
-		}
-		if !errors.Is(err, broker.Conflict) {
-			return fmt.Errorf("giving a try back: %w", err)
-		}
-	}
+	return p.tries.giveBack(ctx, slot)
 }
 
 // params are the costs of argon2id (RFC 9106 §4).
@@ -187,13 +138,13 @@ func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c 
 	case <-ctx.Done():
 		return nil, broker.Busy.Because(ctx.Err())
 	}
-	return argon2.IDKey([]byte(password), salt, c.time, c.memory, c.lanes, keySize), nil
+	return p.hash([]byte(password), salt, c.time, c.memory, c.lanes, keySize), nil
 }
 
 func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, error) {
-	c, s, want, err := decode(phc)
-	if err != nil {
-		return false, err
+	c, s, want, damaged := decode(phc)
+	if damaged != nil {
+		c, s, want = defaults, salt(), make([]byte, keySize) // the same work; the answer is the damage
 	}
 	password = norm.NFC.String(password)
 	long := len(password) > MaxPassword
@@ -204,7 +155,7 @@ func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, err
 	if err != nil {
 		return false, err
 	}
-	return subtle.ConstantTimeCompare(key, want) == 1 && !long, nil
+	return subtle.ConstantTimeCompare(key, want) == 1 && !long, damaged
 }
 
 // encode writes the PHC string format.

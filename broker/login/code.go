@@ -44,7 +44,11 @@ func (s *service) prove(ctx context.Context, v visit, id, typed string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Codes.Check(ctx, sc.Code, typed); err != nil {
+	owner, err := found(s.Accounts.AccountByEmail(ctx, sc.Code.Email))
+	if err != nil {
+		return err
+	}
+	if err := s.Codes.Check(ctx, v.target(sc.Code.Email, owner), sc.Code, typed); err != nil {
 		return err
 	}
 	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {

@@ -54,6 +54,7 @@ func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker
 		return broker.Session{}, broker.Account{}, nil, err
 	}
 	d.Kit.SetSession(w, done.Token, done.Session.ExpiresAt)
+	d.Kit.SetKnown(w, r, done.Account)
 	if c := done.Session.Authn.Connection; c != "" {
 		d.Kit.SetLastUsed(w, c)
 	}

@@ -56,7 +56,7 @@ func (s *service) link(ctx context.Context, v visit, id string, in proof) error 
 		amr = append(amr, "pwd")
 	}
 	if sc.Proofs.Code {
-		if err := s.Codes.Check(ctx, sc.Code, in.Code); err != nil {
+		if err := s.Codes.Check(ctx, v.target(owner.Email, &owner), sc.Code, in.Code); err != nil {
 			return err
 		}
 	}

@@ -85,7 +85,7 @@ func (s *service) factor(ctx context.Context, v visit, id, typed string) error {
 	return err
 }
 
-// wrongFactor is a wrong code of a second factor, so that the page says it beside
+// factorWrong is a wrong code of a second factor, so that the page says it beside
 // the right field.
 type factorWrong struct{ error }
 

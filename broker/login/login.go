@@ -113,6 +113,7 @@ func (d *Door) visit(r *http.Request) visit {
 		browser: hashes, locale: d.Kit.Locale(r), address: d.Kit.Address(r),
 		agent:   d.Kit.Event(r, broker.Event{}).UserAgent,
 		session: func() (broker.Session, broker.Account, error) { return d.Kit.Current(r) },
+		known:   func(a broker.Account) bool { return d.Kit.Known(r, a) },
 		event:   func(e broker.Event) broker.Event { return d.Kit.Event(r, e) },
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"gatehouse/broker"
+	"gatehouse/broker/credential"
 	"gatehouse/broker/mail"
 )
 
@@ -18,10 +19,15 @@ func (s *service) locale(v visit, l broker.Login) string {
 	return v.locale
 }
 
+// target is what a try of this browser counts on.
+func (v visit) target(email string, a *broker.Account) credential.Target {
+	return credential.Target{Address: email, Account: a, Known: a != nil && v.known(*a)}
+}
+
 // checkPassword holds a password against an account, nil for an address that has
 // none, and tells the audit log of a wrong one; both cost the same.
 func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email string, a *broker.Account, password string) error {
-	err := s.Passwords.Check(ctx, email, a, password)
+	err := s.Passwords.Check(ctx, v.target(email, a), password)
 	if errors.Is(err, broker.WrongPassword) {
 		e := broker.Event{Verb: broker.EventPasswordFailed, Code: broker.WrongPassword, Client: sc.ClientID}
 		if a != nil {

@@ -115,8 +115,8 @@ func TestC4_APasswordChangedInTheSameMomentLinksNothing(t *testing.T) {
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
 	var once sync.Once
-	g.fleet.count = func(shelf string) {
-		if shelf == "password-tries" {
+	g.fleet.put = func(shelf string) {
+		if shelf == "tries" {
 			once.Do(func() { // after the account was read, before the link is written
 				a.AuthEpoch++
 				must(t, g.db.ChangeAccount(t.Context(), a, 0))

@@ -42,18 +42,18 @@ type rig struct {
 	now time.Time
 }
 
-// fleeting lets a test step in before a Swap or a Count.
+// fleeting lets a test step in before a Swap or a Put.
 type fleeting struct {
 	broker.Fleeting
-	swap  func(shelf string) error
-	count func(shelf string)
+	swap func(shelf string) error
+	put  func(shelf string)
 }
 
-func (f *fleeting) Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error) {
-	if f.count != nil {
-		f.count(shelf)
+func (f *fleeting) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
+	if f.put != nil {
+		f.put(shelf)
 	}
-	return f.Fleeting.Count(ctx, shelf, key, expires)
+	return f.Fleeting.Put(ctx, shelf, key, v, expires)
 }
 
 func (f *fleeting) Swap(ctx context.Context, shelf, key string, old, v []byte) error {

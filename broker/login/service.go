@@ -50,6 +50,8 @@ type visit struct {
 	agent   string
 	// session answers the session that this browser could go on with, see web.Kit.Current.
 	session func() (broker.Session, broker.Account, error)
+	// known tells whether this browser has signed in to the account before, see web.Kit.Known.
+	known func(broker.Account) bool
 	// event completes an Event with its id, its moment and where it came from.
 	event func(broker.Event) broker.Event
 }

@@ -19,12 +19,14 @@ const (
 	cookieSession = "__Host-gh_session"
 	cookieLang    = "__Host-gh_lang"
 	cookieLast    = "__Host-gh_last"
+	cookieKnown   = "__Host-gh_known"
 )
 
-// The purposes under which the two secrets among them are hashed.
+// The purposes under which what they hold is hashed.
 const (
 	hashBrowser = "browser"
 	hashSession = "session"
+	hashKnown   = "known"
 )
 
 const halfYear = 180 * 24 * time.Hour

@@ -108,11 +108,12 @@ func TestE14_CookiesAreHostBoundSecureAndOnlyForHTTP(t *testing.T) {
 	h.SetSession(w, token, noon.Add(broker.SessionLife))
 	h.SetLastUsed(w, "google")
 	h.rememberLanguage(w, get("/x?lang=fr"))
+	h.SetKnown(w, acquainted(h), broker.Account{ID: "ana"})
 	if err := h.EndSession(w, get("/x"), broker.Session{ID: "s"}); err != nil {
 		t.Fatal(err)
 	}
 	set := w.Result().Cookies()
-	if len(set) != 5 {
+	if len(set) != 6 {
 		t.Fatalf("%d cookies", len(set))
 	}
 	for _, c := range set {
@@ -120,8 +121,8 @@ func TestE14_CookiesAreHostBoundSecureAndOnlyForHTTP(t *testing.T) {
 			t.Errorf("%s", c.Raw)
 		}
 	}
-	if set[1].MaxAge != int(broker.SessionLife/time.Second) || set[4].MaxAge != -1 {
-		t.Errorf("lives %d and %d", set[1].MaxAge, set[4].MaxAge)
+	if set[1].MaxAge != int(broker.SessionLife/time.Second) || set[4].MaxAge != int(halfYear/time.Second) || set[5].MaxAge != -1 {
+		t.Errorf("lives %d, %d and %d", set[1].MaxAge, set[4].MaxAge, set[5].MaxAge)
 	}
 	w = httptest.NewRecorder()
 	if hash := h.EnsureBrowser(w, post("/x", "")); hash != "" || len(w.Result().Cookies()) != 0 {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/credential"
 )
 
 // operator runs commands in this process, each as a shell would.
@@ -323,7 +324,7 @@ func TestASecretComesFromAFileOrStandardInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.passwords().Check(t.Context(), "test", &a, boats); err != nil {
+	if err := h.passwords().Check(t.Context(), credential.Target{Address: a.Email, Account: &a}, boats); err != nil {
 		t.Errorf("the line's end became part of the password: %v", err)
 	}
 }

@@ -1,0 +1,357 @@
+package credential
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+const bad = "a wrong password"
+
+// counted hashes quickly and counts how often.
+func counted(p *Passwords) *atomic.Int64 {
+	n := &atomic.Int64{}
+	p.hash = func(password, salt []byte, _, _ uint32, _ uint8, _ uint32) []byte {
+		n.Add(1)
+		sum := sha256.Sum256(append(slices.Clone(salt), password...))
+		return sum[:]
+	}
+	return n
+}
+
+// other is the verifier of another replica, on the same storage.
+func other(p *Passwords, m *memory, c *clock) *Passwords {
+	o := NewPasswords(m, p.tries.ring, c.now)
+	o.hash = p.hash
+	return o
+}
+
+func known(a *broker.Account) Target { return Target{Address: a.Email, Account: a, Known: true} }
+
+func limited(t *testing.T, err error) int {
+	t.Helper()
+	retry, ok := errors.AsType[broker.Retry](err)
+	if !ok || retry.Code != broker.RateLimited {
+		t.Fatalf("not limited: %v", err)
+	}
+	return retry.After
+}
+
+func TestE2_FiveTriesInAnyWindowThenNoHashAtAll(t *testing.T) {
+	p, _, c := passwords(t)
+	hashes := counted(p)
+	a := account(t, p, "ana", good)
+	hashes.Store(0)
+	for range PasswordTries {
+		if err := p.Check(ctx(t), of(a), bad); code(err) != broker.WrongPassword {
+			t.Fatalf("a try: %v", err)
+		}
+		c.pass(time.Minute)
+	}
+	if after := limited(t, p.Check(ctx(t), of(a), good)); after != 600 || hashes.Load() != PasswordTries {
+		t.Fatalf("the sixth try, with the right password: again after %d s, %d hashes", after, hashes.Load())
+	}
+	c.pass(10*time.Minute - time.Second)
+	if after := limited(t, p.Check(ctx(t), of(a), good)); after != 1 {
+		t.Errorf("a second before the first try is forgotten: again after %d s", after)
+	}
+	c.pass(time.Second)
+	if err := p.Check(ctx(t), of(a), bad); code(err) != broker.WrongPassword {
+		t.Errorf("when the first try is forgotten: %v", err)
+	}
+	if after := limited(t, p.Check(ctx(t), of(a), good)); after != 60 {
+		t.Errorf("the window slides: again after %d s", after)
+	}
+}
+
+func TestE2_AThousandTriesAreAtMostTenInAnyWindow(t *testing.T) {
+	p, m, c := passwords(t)
+	hashes := counted(p)
+	a := account(t, p, "ana", good)
+	verifiers := []*Passwords{p, other(p, m, c), other(p, m, c)}
+	mailed := NewCodes(m, p.tries.ring, c.now)
+	var words, all []time.Time
+	var out broker.MailedCode
+	wrong := ""
+	for i := range 1000 {
+		at := Target{Address: []string{"ana@example.com", "ANA@example.com", "ana@EXAMPLE.com"}[i%3], Account: a}
+		c.pass(time.Duration(i%29) * time.Second)
+		before := hashes.Load()
+		if i%3 == 0 {
+			_ = verifiers[i%9/3].Check(ctx(t), at, bad)
+			if hashes.Load() > before {
+				words, all = append(words, c.now()), append(all, c.now())
+			}
+			continue
+		}
+		if fresh, secret, err := mailed.Issue(ctx(t), a.Email); err == nil {
+			out, wrong = fresh, miss(secret)
+		}
+		tried := m.counts["code-tries"+out.ID]
+		_ = NewCodes(m, p.tries.ring, c.now).Check(ctx(t), at, &out, wrong)
+		if n := m.counts["code-tries"+out.ID]; n > tried && n <= broker.MailedTries {
+			all = append(all, c.now())
+		}
+	}
+	if n := most(words); n != PasswordTries {
+		t.Errorf("%d passwords were verified in one window, want %d", n, PasswordTries)
+	}
+	if n := most(all); n > MostTries || n <= PasswordTries {
+		t.Errorf("%d tries were verified in one window, want more than %d and at most %d", n, PasswordTries, MostTries)
+	}
+}
+
+// miss is a code that is not the right one.
+func miss(s broker.Secret) string {
+	if s.Reveal() == "000000" {
+		return "111111"
+	}
+	return "000000"
+}
+
+// most is how many moments lie in one Window at most.
+func most(at []time.Time) (n int) {
+	first := 0
+	for i := range at {
+		for at[i].Sub(at[first]) >= Window {
+			first++
+		}
+		n = max(n, i-first+1)
+	}
+	return n
+}
+
+func TestE2_PasswordsAndCodesSpendOneBudget(t *testing.T) {
+	p, m, c := passwords(t)
+	counted(p)
+	a := account(t, p, "ana", good)
+	mailed := NewCodes(m, p.tries.ring, c.now)
+	out, secret, err := mailed.Issue(ctx(t), a.Email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		_ = mailed.Check(ctx(t), of(a), &out, miss(secret))
+	}
+	for range 2 {
+		_ = p.Check(ctx(t), of(a), bad)
+	}
+	limited(t, p.Check(ctx(t), of(a), good))
+	if err := mailed.Check(ctx(t), of(a), &out, secret.Reveal()); err != nil {
+		t.Errorf("a code may go on where passwords stop: %v", err)
+	}
+	c.pass(time.Minute)
+	if out, secret, err = mailed.Issue(ctx(t), a.Email); err != nil {
+		t.Fatal(err)
+	}
+	for range broker.MailedTries {
+		_ = mailed.Check(ctx(t), of(a), &out, miss(secret))
+	}
+	c.pass(time.Minute)
+	if out, secret, err = mailed.Issue(ctx(t), a.Email); err != nil {
+		t.Fatal(err)
+	}
+	limited(t, mailed.Check(ctx(t), of(a), &out, secret.Reveal()))
+}
+
+func TestE2_ParallelTriesCannotOutrunTheCount(t *testing.T) {
+	p, m, c := passwords(t)
+	hashes := counted(p)
+	a := account(t, p, "ana", good)
+	hashes.Store(0)
+	replicas := []*Passwords{p, other(p, m, c), other(p, m, c)}
+	var all sync.WaitGroup
+	for i := range 90 {
+		all.Go(func() { _ = replicas[i%3].Check(ctx(t), of(a), bad) })
+	}
+	all.Wait()
+	if hashes.Load() != PasswordTries {
+		t.Errorf("%d real verifications", hashes.Load())
+	}
+}
+
+func TestE2_ATurnOfTheKeyringGivesNoSecondBudget(t *testing.T) {
+	p, _, c := passwords(t)
+	counted(p)
+	a := account(t, p, "ana", good)
+	for range PasswordTries {
+		_ = p.Check(ctx(t), of(a), bad)
+	}
+	if err := p.tries.ring.Rotate(c.now()); err != nil {
+		t.Fatal(err)
+	}
+	limited(t, p.Check(ctx(t), of(a), good))
+}
+
+func TestE2_ASuccessGivesBackItsOwnTryAndNoOther(t *testing.T) {
+	p, _, _ := passwords(t)
+	counted(p)
+	a := account(t, p, "ana", good)
+	for range 3 * PasswordTries {
+		if err := p.Check(ctx(t), of(a), good); err != nil {
+			t.Fatalf("the owner signs in often: %v", err)
+		}
+	}
+	wrong := 0
+	for range 20 {
+		if code(p.Check(ctx(t), of(a), bad)) == broker.WrongPassword {
+			wrong++
+		}
+		_ = p.Check(ctx(t), of(a), good)
+	}
+	if wrong != PasswordTries {
+		t.Errorf("between the owner's successes there were %d guesses, want %d", wrong, PasswordTries)
+	}
+}
+
+func TestE2_StrangersCannotSpendWhatAKnownBrowserHasNorTheOtherWayRound(t *testing.T) {
+	p, m, c := passwords(t)
+	hashes := counted(p)
+	a, b := account(t, p, "ana", good), account(t, p, "bob", good)
+	hashes.Store(0)
+	for range 30 {
+		_ = p.Check(ctx(t), of(a), bad)
+	}
+	if err := p.Check(ctx(t), known(a), good); err != nil {
+		t.Fatalf("the owner at a known browser: %v", err)
+	}
+	limited(t, p.Check(ctx(t), of(a), good))
+	for range 30 {
+		_ = other(p, m, c).Check(ctx(t), known(a), bad)
+	}
+	limited(t, p.Check(ctx(t), known(a), good))
+	if n := hashes.Load(); n != 2*PasswordTries+1 {
+		t.Errorf("%d hashes, want five for strangers, five for known browsers and the owner's", n)
+	}
+	for range 30 {
+		_ = p.Check(ctx(t), known(b), bad)
+	}
+	if err := p.Check(ctx(t), of(b), good); err != nil {
+		t.Errorf("guesses at a known browser shut the owner out elsewhere: %v", err)
+	}
+}
+
+func TestE1_E2_EverySortOfAccountCostsTheSameWork(t *testing.T) {
+	p, m, _ := passwords(t)
+	hashes := counted(p)
+	ana := account(t, p, "ana", good)
+	costlier := *ana
+	costlier.ID, costlier.PasswordHash = "dora", strings.Replace(ana.PasswordHash, "m=19456,t=2", "m=65536,t=3", 1)
+	damaged := *ana
+	damaged.ID, damaged.PasswordHash = "carl", "$2y$10$abcdefghijklmnopqrstuv"
+	work := func(at Target) (calls string, n int64) {
+		m.calls = nil
+		hashes.Store(0)
+		for range PasswordTries + 2 {
+			_ = p.Check(ctx(t), at, bad)
+		}
+		return strings.Join(m.calls, " "), hashes.Load()
+	}
+	calls, n := work(of(ana))
+	if n != PasswordTries {
+		t.Fatalf("%d hashes", n)
+	}
+	for name, at := range map[string]Target{"nobody": nobody("eve@example.com"), "an account without a password": of(&broker.Account{ID: "bob", Email: "bob@example.com"}),
+		"a hash with other costs": of(&costlier), "a hash of another kind": of(&damaged)} {
+		if c, h := work(at); c != calls || h != n {
+			t.Errorf("%s: %d hashes after %s\nwant %d after %s", name, h, c, n, calls)
+		}
+	}
+	if a, b := limited(t, p.Check(ctx(t), of(ana), bad)), limited(t, p.Check(ctx(t), nobody("eve@example.com"), bad)); a != b {
+		t.Errorf("again after %d s and %d s", a, b)
+	}
+}
+
+func TestE18_TwoThousandAtOnceNeverHashMoreThanThereAreCores(t *testing.T) {
+	const people = 2000
+	p, _, _ := passwords(t)
+	if cap(p.queue) >= people {
+		t.Fatalf("a queue of %d is no bound", cap(p.queue))
+	}
+	p.wait = time.Hour // only the queue's end may turn anybody away here
+	var running, peak atomic.Int64
+	gate := make(chan struct{})
+	p.hash = func(_, _ []byte, _, _ uint32, _ uint8, size uint32) []byte {
+		now := running.Add(1)
+		defer running.Add(-1)
+		for old := peak.Load(); now > old && !peak.CompareAndSwap(old, now); old = peak.Load() {
+		}
+		<-gate
+		return make([]byte, size)
+	}
+	answers := make(chan error, people)
+	for range people {
+		go func() { answers <- p.Check(ctx(t), nobody(broker.NewID()+"@example.com"), bad) }()
+	}
+	for range people - cap(p.queue) {
+		retry, ok := errors.AsType[broker.Retry](<-answers)
+		if !ok || retry.Code != broker.Busy || retry.After < 1 {
+			t.Fatalf("beyond the queue: %+v", retry)
+		}
+	}
+	close(gate)
+	for range cap(p.queue) {
+		if err := <-answers; code(err) != broker.WrongPassword {
+			t.Fatalf("in the queue: %v", err)
+		}
+	}
+	if n := peak.Load(); n < 1 || n > int64(cap(p.slots)) {
+		t.Errorf("%d hashes ran at once, want at most %d", n, cap(p.slots))
+	}
+}
+
+func TestE18_BusyCostsNobodyATry(t *testing.T) {
+	p, _, _ := passwords(t)
+	counted(p)
+	a := account(t, p, "ana", good)
+	empty := fill(p.queue)
+	for range 2 * PasswordTries {
+		retry, ok := errors.AsType[broker.Retry](p.Check(ctx(t), of(a), good))
+		if !ok || retry.Code != broker.Busy || retry.After < 1 {
+			t.Fatalf("with a full queue: %+v", retry)
+		}
+	}
+	empty()
+	if err := p.Check(ctx(t), of(a), good); err != nil {
+		t.Errorf("when there is room again: %v", err)
+	}
+}
+
+func TestE18_AWaitForASlotEnds(t *testing.T) {
+	p, _, _ := passwords(t)
+	p.wait = time.Millisecond
+	defer fill(p.slots)()
+	if err := p.Check(ctx(t), nobody("x@example.com"), bad); code(err) != broker.Busy {
+		t.Fatalf("with every slot taken: %v", err)
+	}
+	gone, cancel := context.WithCancel(ctx(t))
+	cancel()
+	p.wait = time.Hour
+	if err := p.Check(gone, nobody("y@example.com"), bad); code(err) != broker.Busy {
+		t.Fatalf("after the browser has gone: %v", err)
+	}
+	if len(p.queue) != 0 {
+		t.Error("a place in the queue was kept")
+	}
+}
+
+func fill(c chan struct{}) (drain func()) {
+	n := 0
+	for len(c) < cap(c) {
+		c <- struct{}{}
+		n++
+	}
+	return func() {
+		for range n {
+			<-c
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package web
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gatehouse/broker"
+)
+
+// maxKnown is how many accounts a browser stays known to.
+const maxKnown = 8
+
+// Known tells whether this browser has signed in to the account before, since the
+// account last changed (its AuthEpoch). Trust it with nothing but a budget of tries.
+func (k *Kit) Known(r *http.Request, a broker.Account) bool {
+	browser := token(r, cookieBrowser)
+	if browser == "" {
+		return false
+	}
+	return slices.ContainsFunc(knownTo(r), k.isKnown(browser, a))
+}
+
+// SetKnown remembers a sign-in for half a year, sign-outs included. The cookie holds
+// a keyed hash per account: it names nobody, and in another browser it is worth nothing.
+func (k *Kit) SetKnown(w http.ResponseWriter, r *http.Request, a broker.Account) {
+	browser := token(r, cookieBrowser)
+	if browser == "" {
+		return
+	}
+	others := slices.DeleteFunc(knownTo(r), k.isKnown(browser, a))
+	entries := append([]string{k.Ring.Hash(hashKnown, acquaintance(browser, a))}, others[:min(len(others), maxKnown-1)]...)
+	k.setCookie(w, cookieKnown, strings.Join(entries, "~"), halfYear)
+}
+
+func (k *Kit) isKnown(browser string, a broker.Account) func(hash string) bool {
+	value := acquaintance(browser, a)
+	return func(hash string) bool { return k.Ring.Same(hash, hashKnown, value) }
+}
+
+// acquaintance binds to the epoch too: what an intruder's browser was before the
+// owner changed the password, it is no longer.
+func acquaintance(browser string, a broker.Account) []byte {
+	return []byte(a.ID + " " + strconv.FormatInt(a.AuthEpoch, 10) + " " + browser)
+}
+
+// knownTo reads the entries of the cookie, the newest first.
+func knownTo(r *http.Request) []string {
+	v := cookie(r, cookieKnown)
+	if v == "" || len(v) > 1024 || strings.Trim(v, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~") != "" {
+		return nil
+	}
+	entries := strings.Split(v, "~")
+	return entries[:min(len(entries), maxKnown)]
+}
