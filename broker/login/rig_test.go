@@ -37,16 +37,27 @@ type rig struct {
 	fleet *fleeting
 	ups   *upstreams
 	start broker.Login // what the app asks for
+	path  string       // of the database
+	first *rig         // of a replica: whose clock it goes by
 
 	mu  sync.Mutex
 	now time.Time
 }
 
-// fleeting lets a test step in before a Swap or a Put.
+// fleeting lets a test step in at a Swap, a Put or a Count.
 type fleeting struct {
 	broker.Fleeting
-	swap func(shelf string) error
-	put  func(shelf string)
+	swap  func(shelf string) error
+	put   func(shelf string)
+	count func(shelf string, n int64) // after it
+}
+
+func (f *fleeting) Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error) {
+	n, err := f.Fleeting.Count(ctx, shelf, key, expires)
+	if f.count != nil {
+		f.count(shelf, n)
+	}
+	return n, err
 }
 
 func (f *fleeting) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
@@ -73,20 +84,41 @@ func registration(m broker.Registration) setting {
 
 func newRig(t *testing.T, settings ...setting) *rig {
 	t.Helper()
-	g := &rig{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	ctx := context.Background()
+	g := &rig{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), path: filepath.Join(t.TempDir(), "t.db"),
+		ups: &upstreams{answers: map[string]claimed{}}}
 	ring, err := seal.New(g.now)
 	must(t, err)
 	g.ring = ring
+	g.assemble(settings)
+	must(t, g.db.PutClient(context.Background(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethod: "none", CreatedAt: g.now, UpdatedAt: g.now}))
+	for i, id := range []string{"google", "facebook", "corp"} {
+		g.connection(id, i, func(*broker.Connection) {})
+	}
+	g.start = broker.Login{Request: url.Values{"client_id": {"shop"}, "state": {"the-app-s-state"}}, ClientID: "shop"}
+	return g
+}
+
+// replica is another process on the same storage, with the same upstreams and time.
+func (g *rig) replica(settings ...setting) *rig {
+	g.t.Helper()
+	r := &rig{t: g.t, first: g, path: g.path, ring: g.ring, ups: g.ups, start: g.start}
+	r.assemble(settings)
+	return r
+}
+
+// assemble opens the database and builds the room on it.
+func (g *rig) assemble(settings []setting) {
+	t, ring, ctx := g.t, g.ring, context.Background()
+	t.Helper()
+	var err error
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	g.db, err = gormdb.Open(ctx, gormdb.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "t.db"), Sealer: ring, Now: g.time, Log: log})
+	g.db, err = gormdb.Open(ctx, gormdb.Options{URL: "sqlite:" + g.path, Sealer: ring, Now: g.time, Log: log})
 	must(t, err)
 	t.Cleanup(func() { _ = g.db.Close() })
 	must(t, g.db.Migrate(ctx))
 	texts, err := text.Load()
 	must(t, err)
 	g.fleet = &fleeting{Fleeting: g.db}
-	g.ups = &upstreams{answers: map[string]claimed{}}
 	issuer, _ := url.Parse("https://id.example.test")
 	kit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Ring: ring, Sessions: g.db, Connections: g.db,
 		Families: g.db, Journal: g.db, Atomic: g.db, Now: g.time, Log: log})
@@ -104,12 +136,6 @@ func newRig(t *testing.T, settings ...setting) *rig {
 	g.door.Mount(mux)
 	mux.Handle("GET /authorize", kit.Handle(g.authorize))
 	g.mux = mux
-	must(t, g.db.PutClient(ctx, broker.Client{ID: "shop", Name: "Courts Booking", AuthMethod: "none", CreatedAt: g.now, UpdatedAt: g.now}))
-	for i, id := range []string{"google", "facebook", "corp"} {
-		g.connection(id, i, func(*broker.Connection) {})
-	}
-	g.start = broker.Login{Request: url.Values{"client_id": {"shop"}, "state": {"the-app-s-state"}}, ClientID: "shop"}
-	return g
 }
 
 func (g *rig) connection(id string, position int, edit func(*broker.Connection)) {
@@ -121,6 +147,9 @@ func (g *rig) connection(id string, position int, edit func(*broker.Connection))
 }
 
 func (g *rig) time() time.Time {
+	if g.first != nil {
+		return g.first.time()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.now
