@@ -30,6 +30,8 @@ const (
 	MembershipSuspended   Code = "membership_suspended"
 	SecondFactorRequired  Code = "mfa_required"
 	InviteWrongUser       Code = "invite_wrong_user"
+	LastMethod            Code = "last_method"
+	MethodRequired        Code = "method_required"
 	ConnectionDisabled    Code = "connection_disabled"
 	ConnectionUnavailable Code = "connection_unavailable"
 	WrongTenant           Code = "wrong_tenant"
@@ -102,6 +104,8 @@ var meanings = map[Code]Meaning{
 	MembershipSuspended:   {http.StatusForbidden, "access_denied"},
 	SecondFactorRequired:  {http.StatusForbidden, "access_denied"},
 	InviteWrongUser:       {http.StatusConflict, "access_denied"},
+	LastMethod:            {http.StatusConflict, ""},
+	MethodRequired:        {http.StatusForbidden, ""},
 	ConnectionDisabled:    {http.StatusForbidden, "access_denied"},
 	ConnectionUnavailable: {http.StatusServiceUnavailable, "temporarily_unavailable"},
 	WrongTenant:           {http.StatusForbidden, "access_denied"},

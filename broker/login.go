@@ -27,8 +27,24 @@ type Purpose string
 // The purposes.
 const (
 	PurposeSignIn Purpose = ""
-	PurposeLink   Purpose = "link" // the signed-in account adds a way to sign in
+	PurposeLink   Purpose = "link"  // the signed-in account adds a way to sign in
+	PurposeProve  Purpose = "prove" // it proves itself anew, to change its ways to sign in
 )
+
+// The paths of the account pages, where logins without an app end.
+const (
+	AccountPath = "/account"
+	MethodsPath = "/account/methods"
+)
+
+// Ends is where a finished login without an app leads: its purpose says, never a
+// URL that somebody could choose (SECURITY.md A4).
+func (p Purpose) Ends() string {
+	if p == PurposeSignIn {
+		return AccountPath
+	}
+	return MethodsPath
+}
 
 // Login is one browser's unfinished attempt to say who it is. It never holds a
 // password, and no proof of a link: a proof is used in the request that gave it.
@@ -49,7 +65,7 @@ type Login struct {
 	MaxAge *int
 	// Pick asks for the account chooser (prompt=select_account).
 	Pick bool
-	// Purpose and, with PurposeLink, the account that asked. They are set when the
+	// Purpose and, where it has one, the account that asked. They are set when the
 	// login begins: a login for signing in never turns into one that links from
 	// inside (SECURITY.md C5).
 	Purpose Purpose

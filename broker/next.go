@@ -26,7 +26,7 @@ const (
 	StepDepart   Step = "depart"   // a link from inside has not been to its upstream yet, or came back without an answer
 	StepJoin     Step = "join"     // no page: link the identity without a ceremony, see Verdict
 	StepFactor   Step = "factor"   // E-12: the second factor
-	StepConfirm  Step = "confirm"  // a fresh proof is asked for and the upstream gave none: our password
+	StepConfirm  Step = "confirm"  // a fresh proof is asked for and the upstream gave none: our password, or a mailed code
 	StepDone     Step = "done"     // no page: back to the app
 )
 
@@ -112,7 +112,7 @@ func nextBound(l Login, f Facts) (Step, error) {
 	if Fresh(f.Authn, f.Now, l.MaxAge, since) {
 		return StepDone, nil
 	}
-	if f.Passwords && f.Account.HasPassword() {
+	if f.Passwords && f.Account.HasPassword() || l.Purpose == PurposeProve {
 		return StepConfirm, nil
 	}
 	return "", LoginRequired
@@ -153,6 +153,9 @@ func nextUpstream(l Login, f Facts) (Step, error) {
 
 func nextLocal(l Login, f Facts) (Step, error) {
 	if l.Purpose == PurposeLink {
+		if f.Acting == nil || f.Acting.ID != l.For {
+			return "", StartAgain
+		}
 		return StepDepart, nil
 	}
 	if l.Wish == WishNew {

@@ -22,20 +22,21 @@ func (s *service) mailCode(ctx context.Context, v visit, sc scene, email string)
 	return err
 }
 
-// resend sends a new code to where the last one went, or, on the link page of an
-// owner without a password, the first one to that owner.
+// resend sends a new code to where the last one went, or, where the page asks an
+// owner without a password for one, the first one to that owner.
 func (s *service) resend(ctx context.Context, v visit, id string) error {
-	sc, err := s.expect(ctx, v, id, broker.StepCode, broker.StepLink)
-	if err != nil {
+	sc, err := s.expect(ctx, v, id, broker.StepCode, broker.StepLink, broker.StepConfirm)
+	switch {
+	case err != nil:
 		return err
-	}
-	if sc.Step == broker.StepCode {
+	case sc.Step == broker.StepCode:
 		return s.mailCode(ctx, v, sc, sc.Code.Email)
+	case sc.Step == broker.StepLink && sc.Proofs.Code:
+		return s.mailCode(ctx, v, sc, sc.Facts.Owner.Email)
+	case sc.Step == broker.StepConfirm && !knowsPassword(sc):
+		return s.mailCode(ctx, v, sc, sc.Facts.Account.Email)
 	}
-	if !sc.Proofs.Code {
-		return broker.Conflict
-	}
-	return s.mailCode(ctx, v, sc, sc.Facts.Owner.Email)
+	return broker.Conflict
 }
 
 // prove takes the mailed code.

@@ -22,7 +22,7 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return redirect(w, r, "/account")
+		return redirect(w, r, broker.AccountPath)
 	}
 	if lang, ok := d.Kit.Switched(r); ok {
 		l.Locale = lang
@@ -103,10 +103,13 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 
 // end is where a finished login leads.
 func (d *Door) end(l broker.Login) string {
-	if app(l) {
+	switch {
+	case app(l):
 		return appPath(l.ID)
+	case l.Purpose == broker.PurposeLink:
+		return l.Purpose.Ends() + "?linked=" + url.QueryEscape(l.Connection)
 	}
-	return "/account"
+	return l.Purpose.Ends()
 }
 
 // done leads a GET out of the login.

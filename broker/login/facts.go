@@ -111,6 +111,8 @@ func (s *service) actingFacts(ctx context.Context, v visit, sc *scene) error {
 func (s *service) localFacts(ctx context.Context, v visit, sc *scene) (err error) {
 	f := &sc.Facts
 	switch {
+	case sc.Purpose == broker.PurposeLink:
+		err = s.actingFacts(ctx, v, sc)
 	case sc.Wish == broker.WishNew && sc.Proven != "":
 		f.Owner, err = found(s.Accounts.AccountByEmail(ctx, sc.Proven))
 	case sc.Wish == broker.WishNew:

@@ -11,9 +11,11 @@ import (
 	"gatehouse/broker"
 )
 
-// Start parks an app's request and answers the path that its browser goes to.
-// Only Request, ClientID, Locale, Hint, Connection, Fresh, MaxAge and Pick of l
-// are read. The caller has validated the request and answers a GET.
+// Start parks an app's request, or what the account page asks for, and answers the
+// path that the browser goes to. Only Request, ClientID, Locale, Hint, Connection,
+// Fresh, MaxAge and Pick of l are read; of the account page also Purpose, For and
+// Email. The caller has validated all of it and answers a GET, or a POST of a
+// browser that has its key.
 func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (path string, err error) {
 	l, err = d.park(w, r, l)
 	if err != nil {

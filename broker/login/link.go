@@ -170,6 +170,9 @@ func (s *service) join(ctx context.Context, v visit, sc scene) (broker.Login, er
 		return s.logins.Get(ctx, sc.ID)
 	}
 	if _, err := s.insert(ctx, v, sc, *sc.Facts.Acting); err != nil {
+		if errors.Is(err, broker.LinkConflict) {
+			err = broker.Conflict // the next look says whose it is
+		}
 		return sc.Login, err
 	}
 	return s.move(ctx, sc.Login, func(l *broker.Login) {

@@ -93,18 +93,31 @@ func (w factorWrong) Unwrap() error { return w.error }
 
 func wrongFactor(err error) error { return factorWrong{err} }
 
-// confirm gives the fresh proof that an app asked for and the upstream could not.
-func (s *service) confirm(ctx context.Context, v visit, id, password string) error {
+// knowsPassword tells whether it is the password that gives a fresh proof, else a
+// mailed code.
+func knowsPassword(sc scene) bool { return sc.Facts.Passwords && sc.Facts.Account.HasPassword() }
+
+// confirm gives the fresh proof that was asked for and that the upstream could not
+// give: the password, or where there is none the code that was mailed.
+func (s *service) confirm(ctx context.Context, v visit, id, password, code string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepConfirm)
 	if err != nil {
 		return err
 	}
-	a := *sc.Facts.Account
-	if err := s.checkPassword(ctx, v, sc, a.Email, &a, password); err != nil {
+	a, amr := *sc.Facts.Account, "pwd"
+	switch {
+	case knowsPassword(sc):
+		err = s.checkPassword(ctx, v, sc, a.Email, &a, password)
+	case sc.Code == nil || sc.Code.Email != a.Email:
+		err = broker.Conflict // none is out: the page offers to send one
+	default:
+		amr, err = "otp", s.Codes.Check(ctx, sc.Code, code)
+	}
+	if err != nil {
 		return err
 	}
 	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
-		l.Authn.AMR, l.Authn.AuthTime = methods("pwd", l.Authn.AMR...), s.Now()
+		l.Authn.AMR, l.Authn.AuthTime, l.Code = methods(amr, l.Authn.AMR...), s.Now(), nil
 		l.SessionID = "" // a new proof is a new session
 	})
 	return err

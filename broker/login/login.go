@@ -68,7 +68,7 @@ func (d *Door) Mount(mux *http.ServeMux) {
 		mux.Handle("POST "+pattern, d.Kit.Handle(d.act(read)))
 	}
 
-	get("/{$}", func(w http.ResponseWriter, r *http.Request) error { return redirect(w, r, "/account") })
+	get("/{$}", func(w http.ResponseWriter, r *http.Request) error { return redirect(w, r, broker.AccountPath) })
 	get("/login", d.enter)
 	get("/login/{id}", d.show)
 	get("/login/{id}/to/{connection}", d.away)
@@ -93,8 +93,6 @@ func (d *Door) Mount(mux *http.ServeMux) {
 	open("/callback/{connection}/deauthorize", d.deauthorized)
 	open("/callback/{connection}/data-deletion", d.deleted)
 	get("/data-deletion/{code}", d.deletionStatus)
-
-	get("/account", d.account)
 }
 
 func loginPath(id string) string { return "/login/" + url.PathEscape(id) }

@@ -70,8 +70,10 @@ func (d *Door) postFactor(r *http.Request) act {
 }
 
 func (d *Door) postConfirm(r *http.Request) act {
-	password := r.PostFormValue("password")
-	return act{do: func(ctx context.Context, v visit, id string) error { return d.confirm(ctx, v, id, password) }}
+	password, code := r.PostFormValue("password"), r.PostFormValue("code")
+	return act{do: func(ctx context.Context, v visit, id string) error {
+		return d.renewed(ctx, v, id, d.confirm(ctx, v, id, password, code))
+	}}
 }
 
 func (d *Door) postContinue(r *http.Request) act {

@@ -135,6 +135,17 @@ func (g *rig) assemble(settings []setting) {
 	mux := http.NewServeMux()
 	g.door.Mount(mux)
 	mux.Handle("GET /authorize", kit.Handle(g.authorize))
+	for _, path := range []string{broker.AccountPath, broker.MethodsPath} {
+		mux.Handle("GET "+path, kit.Handle(func(w http.ResponseWriter, r *http.Request) error {
+			_, a, err := kit.Current(r)
+			if err != nil {
+				http.Redirect(w, r, "/login", http.StatusSeeOther)
+				return nil
+			}
+			_, err = io.WriteString(w, "ACCOUNT email="+a.Email)
+			return err
+		}))
+	}
 	g.mux = mux
 }
 

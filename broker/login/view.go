@@ -17,6 +17,7 @@ type page struct {
 	web.Form
 	Path   string // of the login; its forms post below it
 	App    string // the waiting app's name, "" for none
+	Prove  string // where a person came from who proves themselves anew, "" for others
 	Notice *notice
 }
 
@@ -67,7 +68,11 @@ func (d *Door) present(w http.ResponseWriter, r *http.Request, v visit, sc scene
 
 // presentStatus shows the page of a step.
 func (d *Door) presentStatus(w http.ResponseWriter, r *http.Request, v visit, sc scene, f web.Form, status int) error {
-	view, err := d.view(r, v, sc, page{Form: f, Path: loginPath(sc.ID), App: d.appName(r.Context(), sc.Login), Notice: d.noticeOf(r, sc)})
+	p := page{Form: f, Path: loginPath(sc.ID), App: d.appName(r.Context(), sc.Login), Notice: d.noticeOf(r, sc)}
+	if sc.Purpose == broker.PurposeProve {
+		p.Prove = sc.Purpose.Ends()
+	}
+	view, err := d.view(r, v, sc, p)
 	if err != nil {
 		return err
 	}
@@ -101,7 +106,11 @@ func (d *Door) view(r *http.Request, v visit, sc scene, p page) (any, error) {
 	case broker.StepFactor:
 		return confirmView{page: p, Email: sc.Facts.Account.Email}, nil
 	case broker.StepConfirm:
-		return confirmView{page: p, Email: sc.Facts.Account.Email}, nil
+		c := confirmView{page: p, Email: sc.Facts.Account.Email, Password: knowsPassword(sc)}
+		if sc.Code != nil && sc.Code.Email == c.Email {
+			c.Code = codeOf(r, sc.Code)
+		}
+		return c, nil
 	default:
 		return d.viewNew(r, sc, p), nil
 	}
@@ -143,7 +152,7 @@ func (d *Door) viewChoose(r *http.Request, sc scene, p page) (any, error) {
 	}
 	routed := slices.ContainsFunc(all, func(c broker.Connection) bool { return c.Usable() == nil && len(c.Domains) > 0 })
 	return chooseView{page: p, Email: typed(r, "email", sc.Hint), Idps: idps, More: more, Ask: d.PasswordSignIn || routed,
-		New: d.PasswordSignIn && d.Registration != broker.RegisterInvite}, nil
+		New: d.PasswordSignIn && d.Registration != broker.RegisterInvite && sc.Purpose == broker.PurposeSignIn}, nil
 }
 
 func (d *Door) viewLink(r *http.Request, sc scene, p page) (any, error) {
@@ -182,7 +191,14 @@ func (d *Door) viewDepart(r *http.Request, sc scene, p page) (any, error) {
 	if errors.Is(err, broker.NotFound) {
 		err = broker.ConnectionDisabled
 	}
-	return departView{page: p, Idp: d.idp(sc.ID, c, false)}, err
+	if err != nil {
+		return nil, err
+	}
+	view := departView{page: p, Idp: d.idp(sc.ID, c, false), Live: c.Usable() == nil}
+	if n := p.Notice; n != nil && n.Href != "" {
+		view.Idp.Href = n.Href
+	}
+	return view, nil
 }
 
 // listed is how many connections stand in the open; the rest is one click away.

@@ -1,7 +1,6 @@
 package login
 
 import (
-	"net/http"
 	"time"
 
 	"gatehouse/broker"
@@ -65,52 +64,13 @@ type newView struct { // neutral, own, email, code (E-6), register (E-5)
 
 type departView struct { // a link from inside
 	page
-	Idp idp
+	Idp  idp
+	Live bool // the connection can be gone to
 }
 
 type confirmView struct { // a fresh proof, or the second factor (E-12)
 	page
-	Email string
-}
-
-type accountView struct {
-	Email, Name string
-	Password    bool
-	Methods     []method
-}
-
-// method is one linked identity.
-type method struct {
-	Name, Icon, Email string
-	LinkedAt, SeenAt  time.Time
-}
-
-// account is where a login without an app ends: who is signed in, and with what.
-func (d *Door) account(w http.ResponseWriter, r *http.Request) error {
-	v := d.visit(r)
-	_, a, err := v.current()
-	if err != nil {
-		return err
-	}
-	if a == nil {
-		return redirect(w, r, "/login")
-	}
-	ids, err := d.Identities.IdentitiesOf(r.Context(), a.ID)
-	if err != nil {
-		return err
-	}
-	view := accountView{Email: a.Email, Name: a.Name, Password: a.HasPassword()}
-	for _, i := range ids {
-		m := method{Name: i.Connection, Icon: d.Icon(""), Email: i.Email, LinkedAt: i.LinkedAt.UTC(), SeenAt: i.SeenAt.UTC()}
-		c, err := found(d.Connections.Connection(r.Context(), i.Connection))
-		if err != nil {
-			return err
-		}
-		if c != nil {
-			m.Name, m.Icon = c.Name, d.Icon(c.Kind)
-		}
-		view.Methods = append(view.Methods, m)
-	}
-	d.pages.Show(w, r, http.StatusOK, "account", view)
-	return nil
+	Email    string
+	Password bool      // it takes the password, else a mailed code
+	Code     *sentCode // the code that is out
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -239,36 +240,31 @@ func (h *house) unlink(ctx context.Context, texts *text.Catalog, a broker.Accoun
 	if err != nil {
 		return err
 	}
-	var gone *broker.Identity
-	var name string
-	ways := 0
-	if a.HasPassword() && h.cfg.Passwords {
-		ways++
+	connections, err := h.store.Connections(ctx)
+	if err != nil {
+		return err
 	}
-	for _, i := range all {
-		c, err := h.store.Connection(ctx, i.Connection)
-		switch {
-		case err != nil:
-			return err
-		case i.ID == id:
-			gone, name = &i, c.Name
-		case c.Usable() == nil:
-			ways++
-		}
-	}
-	switch {
-	case gone == nil:
+	n := slices.IndexFunc(all, func(i broker.Identity) bool { return i.ID == id })
+	if n < 0 {
 		return fmt.Errorf("%s has no identity %q; accounts show lists them", a.Email, id)
-	case ways == 0:
+	}
+	// Whoever is held to a connection binds another identity of it, once the operator has untied the first.
+	loose := a
+	loose.Lock = nil
+	if !broker.WaysIn(loose, all, connections, h.cfg.Passwords).Without(id) {
 		return fmt.Errorf("this is the last way into %s: set a password first, see accounts password, or turn the account off", a.Email)
 	}
 	if err := h.store.Unlink(ctx, id, h.now()); err != nil {
 		return err
 	}
-	if err := h.record(ctx, broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: gone.Connection}); err != nil {
+	c, err := h.store.Connection(ctx, all[n].Connection)
+	if err != nil {
 		return err
 	}
-	return h.post(texts).Queue(ctx, mail.Unlinked{To: a.Email, Connection: name, At: h.now(), Locale: a.Locale})
+	if err := h.record(ctx, broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: c.ID}); err != nil {
+		return err
+	}
+	return h.post(texts).Queue(ctx, mail.Unlinked{To: a.Email, Connection: c.Name, At: h.now(), Locale: a.Locale})
 }
 
 func listConsents(*flag.FlagSet) action {

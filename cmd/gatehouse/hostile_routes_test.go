@@ -157,7 +157,7 @@ func (b *blueprint) eval(x ast.Expr, e env) (all []string) {
 func readParameters(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, dir := range []string{"../../broker/login", "../../broker/oidc", "../../broker/web", "../../providers"} {
+	for _, dir := range []string{"../../broker/account", "../../broker/login", "../../broker/oidc", "../../broker/web", "../../providers"} {
 		b := readBlueprint(t, dir)
 		for _, f := range b.files {
 			ast.Inspect(f, func(n ast.Node) bool {

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"gatehouse/broker"
+	"gatehouse/broker/account"
 	"gatehouse/broker/credential"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/login"
@@ -139,6 +140,8 @@ func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
 	people := login.New(login.Options{Kit: kit, Accounts: s, Identities: s, Sessions: s, Connections: s, Clients: s, Fleeting: s.Fleeting, Atomic: s,
 		Journal: s, Upstreams: h.upstreams(out), Passwords: h.passwords(), Codes: credential.NewCodes(s.Fleeting, h.ring, h.now), Post: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
 		PasswordSignIn: h.cfg.Passwords, Callback: h.callback, Now: h.now, Log: h.log})
+	own := account.New(account.Options{Kit: kit, Logins: people, Accounts: s, Identities: s, Connections: s, Atomic: s, Journal: s, Post: post,
+		PasswordSignIn: h.cfg.Passwords, Icon: icon, Now: h.now})
 	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Kit: kit, Logins: people, Clients: s, Families: s, Consents: s, Keys: s, Leases: s,
 		Fleeting: s.Fleeting, Marks: s, Journal: s, Atomic: s, Ring: h.ring, Now: h.now, Log: h.log})
 	if err != nil {
@@ -146,6 +149,7 @@ func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
 	}
 	mux := http.NewServeMux()
 	people.Mount(mux)
+	own.Mount(mux)
 	apps.Mount(mux)
 	mux.Handle("GET /assets/{name}", kit.Assets())
 	sender, err := h.sender()

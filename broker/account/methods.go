@@ -1,0 +1,146 @@
+package account
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// The parameters of the methods page. They name what was just done, and the page
+// says so only where it is so.
+const (
+	queryLinked   = "linked"   // a connection; the login journey says it too
+	queryUnlinked = "unlinked" // a connection
+	queryGone     = "gone"     // the identity that the session was born of
+)
+
+// standing is what an account can come in by, at this moment.
+type standing struct {
+	identities  []broker.Identity
+	connections []broker.Connection
+	ways        broker.Ways
+}
+
+func (d *Door) standing(ctx context.Context, a broker.Account) (s standing, err error) {
+	if s.identities, err = d.Identities.IdentitiesOf(ctx, a.ID); err != nil {
+		return s, err
+	}
+	if s.connections, err = d.Connections.Connections(ctx); err != nil {
+		return s, err
+	}
+	s.ways = broker.WaysIn(a, s.identities, s.connections, d.PasswordSignIn)
+	return s, nil
+}
+
+// connection is one of the standing by its id; one that is gone has its id for a name.
+func (s standing) connection(id string) broker.Connection {
+	if i := slices.IndexFunc(s.connections, func(c broker.Connection) bool { return c.ID == id }); i >= 0 {
+		return s.connections[i]
+	}
+	return broker.Connection{ID: id, Name: id, State: broker.Disabled}
+}
+
+func (s standing) has(connection string) bool {
+	return slices.ContainsFunc(s.identities, func(i broker.Identity) bool { return i.Connection == connection })
+}
+
+// mayLink asks the rules whether an identity of the connection may be added. Whose
+// it turns out to be is asked again when the upstream has said so.
+func (s standing) mayLink(a broker.Account, c broker.Connection, now time.Time) error {
+	return broker.MayLink(broker.Claims{Connection: c.ID}, broker.Facts{Now: now, Connection: &c, Bound: s.identities}, a)
+}
+
+type methodsView struct {
+	Email    string
+	Lock     *broker.Lock
+	Only     string // the kind that the lock is about, for its words
+	Linked   string // what was just done: the connection's name
+	Unlinked string
+	Password bool
+	Opens    bool // the password does
+	Methods  []method
+	Links    []offer
+}
+
+// method is one linked identity.
+type method struct {
+	Name, Icon, Email string
+	LinkedAt, SeenAt  time.Time
+	Off               bool
+	Unlink            string // path, "" where it is not offered
+	Required, Last    bool   // why not
+}
+
+// offer is a connection that may be linked.
+type offer struct{ ID, Name, Icon string }
+
+// show is the account: who is signed in, and the ways to do so.
+func (d *Door) show(w http.ResponseWriter, r *http.Request, p person) error {
+	have, err := d.standing(r.Context(), p.Account)
+	if err != nil {
+		return err
+	}
+	d.Kit.EnsureBrowser(w, r) // the POSTs of this page begin logins
+	v := methodsView{Email: p.Email, Lock: p.Lock, Password: p.HasPassword(), Opens: have.ways.Password}
+	if p.Lock != nil {
+		v.Only = p.Lock.Only
+	}
+	for _, i := range have.identities {
+		v.Methods = append(v.Methods, d.method(p.Account, have, i))
+	}
+	for _, c := range have.connections {
+		hidden := c.Hidden && !c.Routes(p.Email)
+		if !hidden && !have.has(c.ID) && have.mayLink(p.Account, c, d.Now()) == nil {
+			v.Links = append(v.Links, offer{c.ID, c.Name, d.Icon(c.Kind)})
+		}
+	}
+	q := r.URL.Query()
+	if c := q.Get(queryLinked); have.has(c) {
+		v.Linked = have.connection(c).Name
+	}
+	if c := have.connection(q.Get(queryUnlinked)); c.Usable() == nil && !have.has(c.ID) {
+		v.Unlinked = c.Name
+	}
+	d.pages.Show(w, r, http.StatusOK, "methods", v)
+	return nil
+}
+
+func (d *Door) method(a broker.Account, have standing, i broker.Identity) method {
+	c := have.connection(i.Connection)
+	m := method{Name: c.Name, Icon: d.Icon(c.Kind), Email: i.Email, LinkedAt: i.LinkedAt.UTC(), SeenAt: i.SeenAt.UTC(), Off: c.Usable() != nil}
+	switch broker.MayUnlink(a, i, have.ways) {
+	case nil:
+		m.Unlink = unlinkPath(i.ID)
+	case broker.MethodRequired:
+		m.Required = true
+	default:
+		m.Last = true
+	}
+	return m
+}
+
+// link begins the journey to an upstream, for the person who asked and for nobody
+// else. The hand-off page leads there, because Chromium holds form-action against
+// every redirect of a POST.
+func (d *Door) link(w http.ResponseWriter, r *http.Request, p person) error {
+	have, err := d.standing(r.Context(), p.Account)
+	if err != nil {
+		return err
+	}
+	c := have.connection(r.PostFormValue("connection"))
+	if err := have.mayLink(p.Account, c, d.Now()); err != nil {
+		return d.refuse(w, r, p, c, err)
+	}
+	if !d.proven(p) {
+		return d.prove(w, r, p, have)
+	}
+	path, err := d.Logins.Start(w, r, broker.Login{Purpose: broker.PurposeLink, For: p.ID, Connection: c.ID})
+	if err != nil {
+		return err
+	}
+	d.Kit.HandOff(w, r, path, c.Name)
+	return nil
+}
