@@ -35,12 +35,12 @@ func (d *Door) standing(ctx context.Context, a broker.Account) (s standing, err 
 	return s, nil
 }
 
-// connection is one of the standing by its id; one that is gone has its id for a name.
+// connection finds one by its id; the zero one, which is not usable, where there is none.
 func (s standing) connection(id string) broker.Connection {
 	if i := slices.IndexFunc(s.connections, func(c broker.Connection) bool { return c.ID == id }); i >= 0 {
 		return s.connections[i]
 	}
-	return broker.Connection{ID: id, Name: id, State: broker.Disabled}
+	return broker.Connection{}
 }
 
 func (s standing) has(connection string) bool {
