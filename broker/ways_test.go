@@ -106,3 +106,30 @@ func TestC5_ALinkFromInsideWaitsOnlyForWhoAskedForIt(t *testing.T) {
 		}
 	}
 }
+
+func TestC5_OnlyWhoAskedAndProvedItLatelyGetsTheLink(t *testing.T) {
+	c := Connection{ID: "google", State: Live}
+	l := Login{Purpose: PurposeLink, For: "a", Claims: &Claims{Connection: "google", Subject: "g"}}
+	good := Facts{Now: noon, Connection: &c, Acting: &Account{ID: "a"}, ActingAs: Authn{Method: ByPassword, AuthTime: noon.Add(-LinkFresh)}}
+	for name, tc := range map[string]struct {
+		edit func(*Facts)
+		want string
+	}{
+		"who asked, lately":        {func(*Facts) {}, "link_here <nil>"},
+		"at the last moment":       {func(f *Facts) { f.ActingAs.AuthTime = noon.Add(-LinkFresh - TripLife) }, "link_here <nil>"},
+		"a moment too late":        {func(f *Facts) { f.ActingAs.AuthTime = noon.Add(-LinkFresh - TripLife - 1) }, " start_again"},
+		"whose proof has no time":  {func(f *Facts) { f.ActingAs = Authn{Method: ByUpstream} }, " start_again"},
+		"somebody else":            {func(f *Facts) { f.Acting = &Account{ID: "b"} }, " start_again"},
+		"nobody":                   {func(f *Facts) { f.Acting = nil }, " start_again"},
+		"an identity of another's": {func(f *Facts) { f.Linked = &Account{ID: "b"} }, " link_conflict"},
+		"an identity of their own": {func(f *Facts) { f.Linked = &Account{ID: "a"} }, "already <nil>"},
+		"under a lock":             {func(f *Facts) { f.Acting = &Account{ID: "a", Lock: &Lock{Only: OnlyMicrosoft}} }, " microsoft_required"},
+	} {
+		f := good
+		tc.edit(&f)
+		v, err := Resolve(l, f)
+		if got := fmt.Sprintf("%s %v", v.Outcome, err); got != tc.want {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package login_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// inside is a browser signed in by password, whose account page begins logins.
+func (g *rig) inside(a broker.Account, start broker.Login) *browser {
+	g.t.Helper()
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/email", "email", a.Email)
+	b.post(path+"/password", "email", a.Email, "password", password).atApp(g.t, a.Email)
+	start.For = a.ID
+	g.start = start
+	return b
+}
+
+// linking begins a link from inside and answers its login and the way back from the upstream.
+func (b *browser) linking(code string) (path, back string) {
+	b.g.t.Helper()
+	away := b.get("/authorize")
+	u, err := url.Parse(away.url)
+	if err != nil || u.Host != "google.test" {
+		b.g.t.Fatalf("did not depart: %d %s\n%s", away.status, away.url, away.body)
+	}
+	return "/login/" + b.g.ups.last().Login, "/callback/google?" + url.Values{"state": {u.Query().Get("state")}, "code": {code}}.Encode()
+}
+
+var toGoogle = broker.Login{Purpose: broker.PurposeLink, Connection: "google"}
+
+// The upstream here answers the same code as often as it is asked.
+func TestC4_ALinkFromInsideIsMadeOnce(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	g.claims("code", verified("g1", "another@example.net"))
+	b := g.inside(a, toGoogle)
+	path, back := b.linking("code")
+	if p := b.get(back); p.url != broker.MethodsPath+"?linked=google" || len(g.identities(a)) != 1 {
+		t.Fatalf("%s, %d identities", p.url, len(g.identities(a)))
+	}
+	must(t, g.db.Unlink(t.Context(), g.identities(a)[0].ID, g.time()))
+	for _, old := range []string{back, path, path + "/restart", path + "/to/google", back, path} {
+		b.get(old)
+		b.post(path + "/restart")
+		if len(g.identities(a)) != 0 {
+			t.Fatalf("%s links again", old)
+		}
+	}
+	if len(g.events(broker.EventSignedIn)) != 1 {
+		t.Error("a link signed somebody in")
+	}
+}
+
+func TestACancelledLinkWaitsAndLeadsBackToTheAccount(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	g.claims("code", verified("g1", ana))
+	b := g.inside(a, toGoogle)
+	path, back := b.linking("no such code")
+	b.get(back).has(t, 200, "<h1>Link Google</h1>", "Sign-in cancelled", path+"/to/google", broker.MethodsPath)
+	if p := b.through(path, "google", "code"); p.url != broker.MethodsPath+"?linked=google" {
+		t.Error(p.url)
+	}
+	// Switched off meanwhile: it says so, and offers no way there.
+	path, _ = b.linking("code")
+	g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Disabled })
+	p := b.get(path + "/to/google")
+	p.has(t, 403, "Google sign-in is off", broker.MethodsPath)
+	if strings.Contains(p.body, path+"/to/google") {
+		t.Error("offers what is off")
+	}
+}
+
+func TestARefusedLinkLeadsToTheAccountAndNeverToASignInPage(t *testing.T) {
+	for name, tc := range map[string]struct {
+		before func(*rig, broker.Account)
+		status int
+		title  string
+	}{
+		"somebody else's identity": {func(g *rig, _ broker.Account) { g.linked(g.account("eve@example.com", ""), "google", "g1") }, 409, "That Google account is already linked"},
+		"a proof too old":          {func(g *rig, _ broker.Account) { g.wait(broker.TripLife) }, 409, "Please sign in again"},
+		"the connection is off": {func(g *rig, _ broker.Account) {
+			g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Disabled })
+		}, 403, "Link Google"},
+	} {
+		g := newRig(t)
+		a := g.account(ana, password)
+		g.claims("code", verified("g1", ana))
+		b := g.inside(a, toGoogle)
+		g.wait(broker.LinkFresh + time.Second)
+		path, back := b.linking("code")
+		tc.before(g, a)
+		p := b.get(back)
+		p.has(t, tc.status, "<h1>"+tc.title, `href="`+broker.MethodsPath+`"`)
+		if strings.Contains(p.body, path+"/restart") || strings.Contains(p.body, "Other ways to sign in") {
+			t.Errorf("%s: leads to a sign-in page", name)
+		}
+		if len(g.identities(a)) != 0 {
+			t.Errorf("%s: linked", name)
+		}
+	}
+}
+
+func TestWhoProvesThemselvesAnewComesBackToTheMethods(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	b := g.inside(a, broker.Login{Purpose: broker.PurposeProve, Fresh: true, Email: ana})
+	path, p := b.begin()
+	p.has(t, 200, "Enter your password", "You’re about to change how you sign in.", "Back to your account")
+	b.get(path+"/restart").has(t, 200, "<h1>Sign in</h1>", "You’re about to change how you sign in.")
+	b.post(path+"/email", "email", ana)
+	if p := b.post(path+"/password", "email", ana, "password", password); p.url != broker.MethodsPath {
+		t.Error(p.url)
+	}
+}
