@@ -48,6 +48,26 @@ func raceTests() []test {
 				return b.Identities.Link(within(t), mine)
 			}), broker.Conflict)
 		}},
+		{"C17: of many who unlink at once and take the account's row first, each sees what is left", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			var all []broker.Identity
+			for range 10 {
+				all = append(all, identity(t, b, a))
+			}
+			race(len(all), func(n int) error {
+				return b.Atomic.Atomic(within(t), func(ctx context.Context) error {
+					if err := b.Accounts.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
+						return err
+					}
+					left, err := b.Identities.IdentitiesOf(ctx, a.ID)
+					if err != nil || len(left) == 1 {
+						return errors.Join(err, broker.Conflict)
+					}
+					return b.Identities.Unlink(ctx, all[n].ID, moment())
+				})
+			})
+			same(t, len(got(b.Identities.IdentitiesOf(within(t), a.ID))(t)), 1)
+		}},
 		{"of many who create one account at once, one does", func(t *testing.T, b Backend) {
 			email := broker.NewID()
 			oneWinner(t, race(20, func(int) error {
