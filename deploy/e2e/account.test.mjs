@@ -7,10 +7,10 @@ import { become, button, expectHeading, signIn, signInWith } from './steps.mjs'
 
 const link = (page, name) => page.getByRole('link', { name, exact: true })
 
-/** Opens the page that lists the ways to sign in. */
-async function methods(page, demo) {
-  await page.goto(demo.issuer + '/account/methods')
-  await expectHeading(page, 'Your account')
+/** What was looked at is accessible, fits, and is within its budget. */
+function clean(found) {
+  for (const what of ['violations', 'incomplete', 'overflow', 'small']) assert.deepEqual(found.flatMap((f) => f[what]), [], what)
+  for (const { name, cold } of found.filter((f) => f.cold)) assert.ok(cold.total <= 20_000 && cold.css <= 6_000, `${name}: ${JSON.stringify(cold)}`)
 }
 
 for (const js of [true, false]) {
@@ -60,6 +60,7 @@ test('ac_46 nobody unlinks the last way in, and who signed in with what they unl
   await button(page, 'Link Harbour Club').click()
   await expectHeading(page, 'Sign in')
   assert.match(await page.locator('main').innerText(), /You’re about to change how you sign in/)
+  const found = [await look(page, 'prove')]
   await signInWith(page, demo.connection('google'), noor)
   await expectHeading(page, 'Your account')
   await button(page, 'Link Harbour Club').click()
@@ -70,11 +71,13 @@ test('ac_46 nobody unlinks the last way in, and who signed in with what they unl
   assert.match(await page.locator('main').innerText(), /you’ll be signed out here/)
   await button(page, 'Unlink Google').click()
   await expectHeading(page, 'You’re signed out')
+  found.push(await look(page, 'unlinked-here'))
   await link(page, 'Sign in').click()
   await signInWith(page, demo.connection('oidc'), demo.persona('oidc', 'vera'))
   await expectHeading(page, 'Your account')
   assert.match(await page.locator('main').innerText(), new RegExp(noor.email))
   assert.equal(await link(page, /^Unlink/).count(), 0)
+  clean(found)
 })
 
 test('ac_46 a link that was cancelled, or belongs to somebody else, leads back to the account', async (t) => {
@@ -111,6 +114,23 @@ test('ac_46 a link that was cancelled, or belongs to somebody else, leads back t
   await expectHeading(page, 'Unlink Google?')
   found.push(await look(page, 'unlink'))
 
-  for (const what of ['violations', 'incomplete', 'overflow', 'small']) assert.deepEqual(found.flatMap((f) => f[what]), [], what)
-  for (const { name, cold } of found.filter((f) => f.cold)) assert.ok(cold.total <= 20_000 && cold.css <= 6_000, `${name}: ${JSON.stringify(cold)}`)
+  await link(page, 'Keep it').click()
+
+  await button(page, 'Link Microsoft').click()
+  await become(page, demo.persona('microsoft', 'bruno'))
+  await expectHeading(page, 'Your account')
+  await demo.run(['accounts', 'lock', demo.account.email, '--only', 'microsoft'])
+  await until(async () => { // every replica knows within 5 s
+    await page.goto(demo.issuer + '/account')
+    return (await page.locator('h1').textContent()) === 'Sign in'
+  })
+  await page.goto(demo.issuer + '/login')
+  await signInWith(page, demo.connection('microsoft'), demo.persona('microsoft', 'bruno'))
+  await expectHeading(page, 'Your account')
+  const says = await page.locator('main').innerText()
+  assert.match(says, /Your administrator requires Microsoft for this account\./)
+  assert.match(says, /Required by your administrator\./)
+  assert.equal(await page.getByRole('button', { name: /^Link / }).count(), 0)
+  found.push(await look(page, 'methods-locked'))
+  clean(found)
 })
