@@ -69,7 +69,7 @@ type methodsView struct {
 type method struct {
 	Name, Icon, Email string
 	LinkedAt, SeenAt  time.Time
-	Off               bool
+	Off, Shut         bool   // its connection is off; the lock does not let it in
 	Unlink            string // path, "" where it is not offered
 	Required, Last    bool   // why not
 }
@@ -110,7 +110,7 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request, p person) error {
 
 func (d *Door) method(a broker.Account, have standing, i broker.Identity) method {
 	c := have.connection(i.Connection)
-	m := method{Name: c.Name, Icon: d.Icon(c.Kind), Email: i.Email, LinkedAt: i.LinkedAt.UTC(), SeenAt: i.SeenAt.UTC(), Off: c.Usable() != nil}
+	m := method{Name: c.Name, Icon: d.Icon(c.Kind), Email: i.Email, LinkedAt: i.LinkedAt.UTC(), SeenAt: i.SeenAt.UTC(), Off: c.Usable() != nil, Shut: a.Lock != nil && !a.Lock.Allows(i.Connection)}
 	switch broker.MayUnlink(a, i, have.ways) {
 	case nil:
 		m.Unlink = unlinkPath(i.ID)
