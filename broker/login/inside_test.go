@@ -113,7 +113,14 @@ func TestWhoProvesThemselvesAnewComesBackToTheMethods(t *testing.T) {
 	b := g.inside(a, broker.Login{Purpose: broker.PurposeProve, Fresh: true, Email: ana})
 	path, p := b.begin()
 	p.has(t, 200, "Enter your password", "You’re about to change how you sign in.", "Back to your account")
-	b.get(path+"/restart").has(t, 200, "<h1>Sign in</h1>", "You’re about to change how you sign in.")
+	if p := b.get(path + "/restart"); strings.Contains(p.body, "Continue with") || strings.Contains(p.body, "New here?") {
+		t.Errorf("offers what is not hers:\n%s", p.body)
+	}
+	b.get(path).has(t, 200, "<h1>Sign in</h1>", "You’re about to change how you sign in.", `name="email"`)
+	other := g.browser()
+	if p := other.get(path); p.status != 409 || strings.Contains(p.body, ana) {
+		t.Errorf("another browser is told %d\n%s", p.status, p.body)
+	}
 	b.post(path+"/email", "email", ana)
 	if p := b.post(path+"/password", "email", ana, "password", password); p.url != broker.MethodsPath {
 		t.Error(p.url)

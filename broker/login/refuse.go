@@ -115,19 +115,16 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, sc scene, code bro
 		view.Connection, view.Event.Connection = c.Name, c.ID
 	}
 	primary := web.Action{Href: again.Href, Text: p.Text("web.start_again")}
-	switch l.Purpose {
-	case broker.PurposeLink: // whoever asked for a link is signed in, and belongs back where they asked
+	if l.Purpose == broker.PurposeLink { // whoever asked for a link is signed in, and belongs back where they asked
 		again = web.Action{Href: l.Purpose.Ends(), Text: p.Text("login.depart.back")}
 		primary = again
-	case broker.PurposeProve:
-		view.Others = append(view.Others, web.Action{Href: l.Purpose.Ends(), Text: p.Text("login.depart.back")})
 	}
 	switch code {
 	case broker.MicrosoftRequired, broker.SSORequired:
 		view.Event.Detail = setBy(rule(sc))
 		var list []web.Action
 		if list, view.Connection = d.ways(r, l.ID, rule(sc)); len(list) > 0 && l.Purpose != broker.PurposeLink {
-			primary, view.Others = list[0], append(append(list[1:], again), view.Others...)
+			primary, view.Others = list[0], append(list[1:], again)
 		}
 	case broker.AccountDisabled, broker.MembershipSuspended:
 		primary.Text = p.Text("login.someone_else")
@@ -137,6 +134,9 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, sc scene, code bro
 			primary = web.Action{Href: departPath(l.ID, c.ID) + "?choose=1", Text: p.Text("login.different_account")}
 			view.Others = append(view.Others, again)
 		}
+	}
+	if l.Purpose == broker.PurposeProve {
+		view.Others = append(view.Others, web.Action{Href: l.Purpose.Ends(), Text: p.Text("login.depart.back")})
 	}
 	view.Primary = &primary
 	if app(l) && code.Meaning().OAuth != "" {

@@ -83,6 +83,9 @@ func (d *Door) presentStatus(w http.ResponseWriter, r *http.Request, v visit, sc
 func (d *Door) view(r *http.Request, v visit, sc scene, p page) (any, error) {
 	switch sc.Step {
 	case broker.StepChoose:
+		if sc.Purpose == broker.PurposeProve {
+			return d.viewProve(r, v, sc, p)
+		}
 		return d.viewChoose(r, sc, p)
 	case broker.StepPick:
 		s, a, err := v.current()
@@ -152,7 +155,35 @@ func (d *Door) viewChoose(r *http.Request, sc scene, p page) (any, error) {
 	}
 	routed := slices.ContainsFunc(all, func(c broker.Connection) bool { return c.Usable() == nil && len(c.Domains) > 0 })
 	return chooseView{page: p, Email: typed(r, "email", sc.Hint), Idps: idps, More: more, Ask: d.PasswordSignIn || routed,
-		New: d.PasswordSignIn && d.Registration != broker.RegisterInvite && sc.Purpose == broker.PurposeSignIn}, nil
+		New: d.PasswordSignIn && d.Registration != broker.RegisterInvite}, nil
+}
+
+// viewProve offers whoever proves themselves anew their own ways in, and tells
+// nobody else what those are.
+func (d *Door) viewProve(r *http.Request, v visit, sc scene, p page) (any, error) {
+	_, a, err := v.current()
+	if err == nil && (a == nil || a.ID != sc.For) {
+		err = broker.StartAgain
+	}
+	if err != nil {
+		return nil, err
+	}
+	have, err := d.Identities.IdentitiesOf(r.Context(), a.ID)
+	if err != nil {
+		return nil, err
+	}
+	all, err := d.Connections.Connections(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	ways := broker.WaysIn(*a, have, all, d.PasswordSignIn)
+	view := chooseView{page: p, Email: typed(r, "email", sc.Hint), Ask: ways.Password}
+	for _, c := range all {
+		if slices.ContainsFunc(have, func(i broker.Identity) bool { return i.Connection == c.ID && slices.Contains(ways.Identities, i.ID) }) {
+			view.Idps = append(view.Idps, d.idp(sc.ID, c, c.ID == d.Kit.LastUsed(r)))
+		}
+	}
+	return view, nil
 }
 
 func (d *Door) viewLink(r *http.Request, sc scene, p page) (any, error) {

@@ -60,6 +60,8 @@ test('ac_46 nobody unlinks the last way in, and who signed in with what they unl
   await button(page, 'Link Harbour Club').click()
   await expectHeading(page, 'Sign in')
   assert.match(await page.locator('main').innerText(), /You’re about to change how you sign in/)
+  assert.deepEqual(await page.getByRole('link', { name: /^Continue with/ }).allInnerTexts().then((all) => all.map((s) => s.split('\n')[0].trim())), ['Continue with Google'])
+  assert.equal(await page.getByRole('textbox').count(), 0) // there is no password
   const found = [await look(page, 'prove')]
   await signInWith(page, demo.connection('google'), noor)
   await expectHeading(page, 'Your account')
