@@ -111,7 +111,7 @@ func (s *service) confirm(ctx context.Context, v visit, id, password, code strin
 	case sc.Code == nil || sc.Code.Email != a.Email:
 		err = broker.Conflict // none is out: the page offers to send one
 	default:
-		amr, err = "otp", s.Codes.Check(ctx, sc.Code, code)
+		amr, err = "otp", s.Codes.Check(ctx, v.target(a.Email, &a), sc.Code, code)
 	}
 	if err != nil {
 		return err
