@@ -20,7 +20,6 @@ const (
 	StateInvalid       Code = "sso_state_invalid"
 
 	Cancelled             Code = "sso_cancelled"
-	EmailUnverified       Code = "sso_email_unverified"
 	LinkConflict          Code = "link_conflict"
 	IdentityMismatch      Code = "identity_mismatch"
 	BindRefused           Code = "bind_refused"
@@ -94,7 +93,6 @@ var meanings = map[Code]Meaning{
 	StateInvalid:       {http.StatusBadRequest, ""},
 
 	Cancelled:             {http.StatusOK, ""},
-	EmailUnverified:       {http.StatusForbidden, "access_denied"},
 	LinkConflict:          {http.StatusConflict, "access_denied"},
 	IdentityMismatch:      {http.StatusForbidden, "access_denied"},
 	BindRefused:           {http.StatusForbidden, "access_denied"},
