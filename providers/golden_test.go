@@ -31,20 +31,26 @@ type outcome struct {
 	AuthTime   time.Time    `json:"auth_time,omitzero"`
 	AMR        []string     `json:"amr,omitempty"`
 	ACR        string       `json:"acr,omitempty"`
+
+	Standing broker.Standing `json:"standing,omitempty"`
 }
 
-// TestGoldenClaims holds what each kind makes of its demo people against testdata/{kind}.json.
+// TestGoldenClaims holds what each kind makes of its demo people against testdata/{name}.json.
 func TestGoldenClaims(t *testing.T) {
-	for kind, settings := range map[string]map[string]string{
-		fakeidp.KindGoogle:    nil,
-		fakeidp.KindMicrosoft: {"tenant": "common", "allowed_tenants": tenantA},
-		fakeidp.KindADFS:      nil,
-		fakeidp.KindFacebook:  nil,
-		fakeidp.KindOIDC:      nil,
-		fakeidp.KindGitHub:    nil,
+	for name, c := range map[string]struct {
+		kind     string
+		settings map[string]string
+	}{
+		"google":         {fakeidp.KindGoogle, nil},
+		"microsoft":      {fakeidp.KindMicrosoft, map[string]string{"tenant": "common", "allowed_tenants": tenantA}},
+		"microsoft-open": {fakeidp.KindMicrosoft, map[string]string{"tenant": "common", "any_tenant": "true", "allow_guests": "true"}},
+		"adfs":           {fakeidp.KindADFS, nil},
+		"meta":           {fakeidp.KindFacebook, nil},
+		"oidc":           {fakeidp.KindOIDC, nil},
+		"github":         {fakeidp.KindGitHub, nil},
 	} {
-		t.Run(kind, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: kind}, maps.Clone(settings))
+		t.Run(name, func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: c.kind}, maps.Clone(c.settings))
 			table := map[string]outcome{}
 			for _, p := range r.idp.Personas() {
 				c, err := r.login(p.Login)
@@ -55,6 +61,7 @@ func TestGoldenClaims(t *testing.T) {
 				table[p.Login] = outcome{
 					Issuer: strings.Replace(c.Issuer, r.idp.BaseURL(), "{base}", 1), Subject: c.Subject, Email: c.Email, Level: c.Level,
 					Name: c.Name, GivenName: c.GivenName, FamilyName: c.FamilyName, Locale: c.Locale, AuthTime: c.AuthTime, AMR: c.AMR, ACR: c.ACR,
+					Standing: c.Standing,
 				}
 			}
 			got, err := json.MarshalIndent(table, "", "  ")
@@ -62,7 +69,7 @@ func TestGoldenClaims(t *testing.T) {
 				t.Fatal(err)
 			}
 			got = append(got, '\n')
-			path := filepath.Join("testdata", r.conn.Kind+".json")
+			path := filepath.Join("testdata", name+".json")
 			if *update {
 				if err := os.WriteFile(path, got, 0o644); err != nil {
 					t.Fatal(err)
@@ -73,7 +80,7 @@ func TestGoldenClaims(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got, want) {
-				t.Errorf("claims of %s:\n%s\nwant:\n%s", kind, got, want)
+				t.Errorf("claims of %s:\n%s\nwant:\n%s", name, got, want)
 			}
 		})
 	}

@@ -186,7 +186,7 @@ func (e entra) claims(t idToken, c *broker.Claims) error {
 	if !guid.MatchString(oid) {
 		return broker.UpstreamMisconfigured.Because(errors.New("microsoft: oid is missing; the scope profile brings it"))
 	}
-	if e.guest(t, tid) && !e.guests {
+	if c.Standing = standing(t, tid); c.Standing == broker.StandingGuest && !e.guests {
 		return broker.WrongTenant.Because(errors.New("microsoft: the person is a guest in tenant " + tid))
 	}
 	c.Subject = tid + ":" + oid
@@ -198,14 +198,21 @@ func (e entra) claims(t idToken, c *broker.Claims) error {
 	return nil
 }
 
-// guest: acct is anything but a member's 0, or the account is homed with another provider.
-func (e entra) guest(t idToken, tid string) bool {
+// standing: a personal account is told by its tenant, which is nobody's organization. A guest is whoever is not plainly a member:
+// acct is there and is not a member's 0, or idp names a home that is not this very tenant.
+func standing(t idToken, tid string) broker.Standing {
+	if tid == msaTenant {
+		return broker.StandingPersonal
+	}
 	acct, there := t.document["acct"]
 	if there && acct != json.Number("0") && acct != "0" {
-		return true
+		return broker.StandingGuest
 	}
 	idp, there := t.document["idp"]
-	return there && tid != msaTenant && idp != t.issuer && idp != "https://sts.windows.net/"+tid+"/"
+	if there && idp != t.issuer && idp != "https://sts.windows.net/"+tid+"/" {
+		return broker.StandingGuest
+	}
+	return broker.StandingMember
 }
 
 // entraWords: v2.0 takes one prompt only, and a login_hint would pass the chooser by.

@@ -71,7 +71,7 @@ func microsoftPersonas() []Persona {
 	}, {
 		Login: "gus", Email: "gus@fabrikam.test", Name: "Gus Adler", GivenName: "Gus", FamilyName: "Adler",
 		TenantID: DemoTenant, Guest: true, HomeIDP: "https://sts.windows.net/" + OtherTenant + "/",
-		Note: "is a guest in contoso.test",
+		Note: "is refused: only a guest in contoso.test",
 	}, {
 		Login: "mallory", Email: "ana@example.test", Name: "Mallory Grey", GivenName: "Mallory", FamilyName: "Grey",
 		TenantID: OtherTenant, HostedDomain: "fabrikam.test",
