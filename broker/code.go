@@ -36,6 +36,7 @@ const (
 	WrongTenant           Code = "wrong_tenant"
 	AdminApproval         Code = "admin_approval_required"
 	NotAssigned           Code = "not_assigned"
+	AppNotInstalled       Code = "app_not_installed"
 	ConsentDeclined       Code = "consent_declined"
 	UpstreamPolicy        Code = "idp_policy"
 	UpstreamMisconfigured Code = "idp_misconfigured"
@@ -109,6 +110,7 @@ var meanings = map[Code]Meaning{
 	WrongTenant:           {http.StatusForbidden, "access_denied"},
 	AdminApproval:         {http.StatusForbidden, "access_denied"},
 	NotAssigned:           {http.StatusForbidden, "access_denied"},
+	AppNotInstalled:       {http.StatusForbidden, "access_denied"},
 	ConsentDeclined:       {http.StatusForbidden, "access_denied"},
 	UpstreamPolicy:        {http.StatusForbidden, "access_denied"},
 	UpstreamMisconfigured: {http.StatusBadGateway, "temporarily_unavailable"},

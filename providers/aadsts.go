@@ -7,7 +7,7 @@ import (
 	"gatehouse/broker"
 )
 
-var aadsts = regexp.MustCompile(`AADSTS(\d{5,7})`)
+var aadsts = regexp.MustCompile(`\bAADSTS(\d{5,7})\b`)
 
 // byAADSTS is what Microsoft's numbered errors mean for us. The numbers may change at any time: they choose
 // the words of a refusal, never whether there is one.
@@ -22,8 +22,8 @@ var byAADSTS = map[string]broker.Code{
 	"50034":   broker.WrongTenant,
 	"16000":   broker.WrongTenant,
 	"90072":   broker.WrongTenant,
-	"500011":  broker.UpstreamMisconfigured, // the app is not installed in the tenant
-	"700016":  broker.UpstreamMisconfigured,
+	"500011":  broker.AppNotInstalled,
+	"700016":  broker.AppNotInstalled,
 	"50011":   broker.UpstreamMisconfigured, // redirect_uri
 	"7000215": broker.UpstreamMisconfigured, // wrong secret
 	"7000222": broker.UpstreamMisconfigured, // expired secret
@@ -40,14 +40,20 @@ var byAADSTS = map[string]broker.Code{
 	"50058":   broker.LoginRequired,
 }
 
+// entraExplain reads the number where there is one, else the code. A number that nobody here knows is no cancelling: a person's own Cancel
+// comes with a known number or with none.
 func entraExplain(code, description string, answer url.Values) broker.Code {
-	if number := aadsts.FindStringSubmatch(description); number != nil {
+	number := aadsts.FindStringSubmatch(description)
+	if number != nil {
 		if c, ok := byAADSTS[number[1]]; ok {
 			return c
 		}
 	}
-	if code == "interaction_required" {
+	switch {
+	case code == "interaction_required":
 		return broker.LoginRequired
+	case number != nil && (code == "access_denied" || code == "server_error"):
+		return broker.UpstreamRejected
 	}
 	return standard(code, description, answer)
 }

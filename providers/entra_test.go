@@ -197,28 +197,6 @@ func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
 	})
 }
 
-func TestMicrosoftsNumbersHaveCodes(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, map[string]string{"tenant": tenantA})
-	r.comes("A")
-	for number, want := range map[int]broker.Code{
-		65001: broker.ConsentRequired, 65004: broker.ConsentDeclined, 90094: broker.AdminApproval, 90093: broker.AdminApproval, 90099: broker.AdminApproval,
-		50105: broker.NotAssigned, 50020: broker.WrongTenant, 50034: broker.WrongTenant, 16000: broker.WrongTenant, 90072: broker.WrongTenant,
-		500011: broker.UpstreamMisconfigured, 700016: broker.UpstreamMisconfigured, 50011: broker.UpstreamMisconfigured, 7000215: broker.UpstreamMisconfigured,
-		7000222: broker.UpstreamMisconfigured, 53000: broker.UpstreamPolicy, 53003: broker.UpstreamPolicy, 50076: broker.UpstreamPolicy, 50079: broker.UpstreamPolicy,
-		54005: broker.StateInvalid, 70008: broker.StateInvalid, 50058: broker.LoginRequired, 123456: broker.ConnectionUnavailable,
-	} {
-		e := fakeidp.AADSTS(number)
-		r.faulty("in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e }, func(r *rig) { r.anew(); r.refused("A", want) })
-		r.faulty("at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e }, func(r *rig) { r.anew(); r.refused("A", want) })
-	}
-	for code, want := range map[string]broker.Code{"access_denied": broker.Cancelled, "interaction_required": broker.LoginRequired, "made_up": broker.UpstreamRejected} {
-		r.faulty(code, func(f *fakeidp.Fault) {
-			f.AuthorizeError = fakeidp.OAuthError{Code: code, Description: "AADSTS, said nobody"}
-		},
-			func(r *rig) { r.refused("A", want) })
-	}
-}
-
 func TestNationalCloudsHaveTheirOwnHosts(t *testing.T) {
 	for cloud, host := range entraClouds {
 		e := newEntra(broker.Connection{Settings: map[string]string{"tenant": tenantA, "cloud": cloud}})

@@ -79,7 +79,11 @@ func (x *exchanger) failed(ctx context.Context, err error, sent ...string) (erro
 	case x.badSecret(code, description):
 		return broker.UpstreamMisconfigured.Because(cause), true
 	}
-	return x.explain(code, description, nil).Because(cause), false
+	named := x.explain(code, description, nil)
+	if named == broker.UpstreamRejected && busy(r.Response.StatusCode) {
+		named = broker.ConnectionUnavailable
+	}
+	return named.Because(cause), false
 }
 
 func invalidClient(code, _ string) bool { return code == "invalid_client" }

@@ -60,7 +60,8 @@ func (g *gate) pass(ctx context.Context, call func(context.Context) error) error
 	defer cancel()
 	err = call(within)
 	settled = true
-	g.leave(probe, errors.Is(err, broker.ConnectionUnavailable) && !left(ctx), !left(ctx))
+	_, hearsay := errors.AsType[brought](err)
+	g.leave(probe, errors.Is(err, broker.ConnectionUnavailable), !left(ctx) && !hearsay)
 	return err
 }
 
@@ -77,7 +78,7 @@ func (g *gate) enter() (probe bool, err error) {
 	return true, nil
 }
 
-// leave counts how a call went. One that its person left, known is false, tells nothing.
+// leave counts how a call went. One that its person left, or whose answer the browser wrote, tells nothing: known is false.
 func (g *gate) leave(probe, failed, known bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

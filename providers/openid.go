@@ -184,7 +184,7 @@ func (u *openID) Finish(ctx context.Context, t broker.Trip, answer url.Values) (
 func codeIn(answer url.Values, explain func(code, description string, answer url.Values) broker.Code) (string, error) {
 	if refusal := answer.Get("error"); refusal != "" {
 		description := answer.Get("error_description")
-		return "", explain(refusal, description, answer).Because(said(refusal, description))
+		return "", brought{explain(refusal, description, answer).Because(said(refusal, description))}
 	}
 	code := answer.Get("code")
 	if code == "" || len(code) > maxCode {

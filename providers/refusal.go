@@ -70,6 +70,11 @@ func standard(code, _ string, _ url.Values) broker.Code {
 	return broker.UpstreamRejected
 }
 
+// brought is a refusal that the browser brought. Anybody can write one, so it tells nothing of the upstream's health (SECURITY.md B22).
+type brought struct{ error }
+
+func (b brought) Unwrap() error { return b.error }
+
 // network names what went wrong on the way. A rule of our own that stood in the way is the configuration's fault.
 func network(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, bare(err))

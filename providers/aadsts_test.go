@@ -1,0 +1,152 @@
+package providers
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+	"gatehouse/providers/fakeidp"
+)
+
+// family demands one Code for each of Microsoft's numbers, whether the browser or the token endpoint brings it, and whatever OAuth code it comes with.
+func family(t *testing.T, want broker.Code, numbers ...int) {
+	t.Helper()
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, map[string]string{"tenant": tenantA})
+	r.comes("A")
+	for _, number := range numbers {
+		if got := byAADSTS[fmt.Sprint(number)]; got != want {
+			t.Errorf("%d is %q, want %q", number, got, want)
+		}
+		for _, code := range []string{"", "access_denied", "invalid_grant", "interaction_required", "server_error"} {
+			e := fakeidp.AADSTS(number)
+			if code != "" {
+				e.Code = code
+			}
+			name := fmt.Sprintf("%d as %s ", number, e.Code)
+			r.faulty(name+"in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e }, func(r *rig) { r.anew(); r.refused("A", want) })
+			r.faulty(name+"at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e }, func(r *rig) { r.anew(); r.refused("A", want) })
+		}
+	}
+}
+
+func TestAADSTSConsentRequired(t *testing.T) { family(t, broker.ConsentRequired, 65001) }
+func TestAADSTSConsentDeclined(t *testing.T) { family(t, broker.ConsentDeclined, 65004) }
+func TestAADSTSAdminApproval(t *testing.T)   { family(t, broker.AdminApproval, 90093, 90094, 90099) }
+func TestAADSTSNotAssigned(t *testing.T)     { family(t, broker.NotAssigned, 50105) }
+func TestAADSTSWrongTenant(t *testing.T)     { family(t, broker.WrongTenant, 16000, 50020, 50034, 90072) }
+func TestAADSTSAppNotInstalled(t *testing.T) { family(t, broker.AppNotInstalled, 500011, 700016) }
+func TestAADSTSConditionalAccess(t *testing.T) {
+	family(t, broker.UpstreamPolicy, 53000, 53001, 53002, 53003, 53004)
+}
+func TestAADSTSSecondFactor(t *testing.T)   { family(t, broker.UpstreamPolicy, 50076, 50079) }
+func TestAADSTSRetry(t *testing.T)          { family(t, broker.StateInvalid, 54005, 70008) }
+func TestAADSTSNobodySignedIn(t *testing.T) { family(t, broker.LoginRequired, 50058) }
+func TestAADSTSMisconfigured(t *testing.T) {
+	family(t, broker.UpstreamMisconfigured, 50011, 90002, 7000215, 7000222)
+}
+
+// The words of an answer choose the words of a refusal, and nothing of the upstream's gets further than the log.
+func TestAADSTSUnknownNumbersAndUnnumberedRefusals(t *testing.T) {
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, map[string]string{"tenant": tenantA})
+	r.comes("A")
+	for _, c := range []struct {
+		code, description string
+		want              broker.Code
+	}{
+		{"server_error", "AADSTS123456: An error occurred.", broker.UpstreamRejected},
+		{"access_denied", "AADSTS123456: You may not.", broker.UpstreamRejected},
+		{"made_up", "AADSTS123456: What now.", broker.UpstreamRejected},
+		{"made_up", "", broker.UpstreamRejected},
+		{"access_denied", "", broker.Cancelled},
+		{"access_denied", "AADSTS, said nobody", broker.Cancelled},
+		{"access_denied", "AADSTS1234: too short", broker.Cancelled},
+		{"access_denied", "AADSTS5010512345: too long for a number", broker.Cancelled},
+		{"access_denied", "xAADSTS50105: within a word", broker.Cancelled},
+		{"access_denied", "AADSTS65004: first. AADSTS50105: second.", broker.ConsentDeclined},
+		{"interaction_required", "", broker.LoginRequired},
+		{"login_required", "", broker.LoginRequired},
+		{"invalid_scope", "AADSTS70011: no such scope", broker.UpstreamMisconfigured},
+		{"temporarily_unavailable", "AADSTS90033: A transient error has occurred.", broker.ConnectionUnavailable},
+		{"temporarily_unavailable", "", broker.ConnectionUnavailable},
+		{"server_error", "", broker.ConnectionUnavailable},
+	} {
+		e := fakeidp.OAuthError{Code: c.code, Description: c.description}
+		r.faulty(c.code+" "+c.description+", in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e }, func(r *rig) { r.anew(); r.refused("A", c.want) })
+		r.faulty(c.code+" "+c.description+", at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e }, func(r *rig) { r.anew(); r.refused("A", c.want) })
+	}
+	r.faulty("a 503 in words of its own", func(f *fakeidp.Fault) {
+		f.Break(fakeidp.Break{Status: 503, Body: `{"error":"made_up","error_description":"AADSTS123456: later"}`}, fakeidp.AtToken)
+	}, func(r *rig) { r.anew(); r.refused("A", broker.ConnectionUnavailable) })
+}
+
+// D19: while the directory is down nobody comes in by it, and it is called by its name.
+func TestD19_ADirectoryThatIsDownSignsNobodyIn(t *testing.T) {
+	for kind, who := range map[string]string{fakeidp.KindMicrosoft: "bruno", fakeidp.KindADFS: "hana"} {
+		settings := map[string]string{}
+		if kind == fakeidp.KindMicrosoft {
+			settings["tenant"] = tenantA
+		}
+		for _, at := range []fakeidp.Endpoint{fakeidp.AtDiscovery, fakeidp.AtJWKS, fakeidp.AtToken} {
+			for _, status := range []int{500, 502, 503, 504, 429} {
+				t.Run(fmt.Sprintf("%s, %d at %s", kind, status, at), func(t *testing.T) {
+					r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+					r.idp.Misbehave(func(f *fakeidp.Fault) { f.Break(fakeidp.Break{Status: status, Body: "later"}, at) })
+					for range 2 * tripAfter {
+						r.refused(who, broker.ConnectionUnavailable)
+					}
+				})
+			}
+		}
+		t.Run(kind+", in the answer", func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			r.idp.Misbehave(func(f *fakeidp.Fault) { f.AuthorizeError = fakeidp.OAuthError{Code: "temporarily_unavailable"} })
+			r.refused(who, broker.ConnectionUnavailable)
+		})
+	}
+}
+
+// Anybody with a login of their own can bring an answer that says the upstream is down.
+func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
+	for kind, settings := range map[string]map[string]string{
+		fakeidp.KindOIDC: nil, fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": tenantA}, fakeidp.KindADFS: nil, fakeidp.KindFacebook: nil, fakeidp.KindGitHub: nil,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			person := r.idp.Personas()[0].Login
+			r.comes(person)
+			forge := func(code string) {
+				t.Helper()
+				for range 3 * tripAfter {
+					trip := r.newTrip()
+					answer := url.Values{"state": {trip.State}, "error": {code}}
+					if kind == fakeidp.KindOIDC {
+						answer.Set("iss", r.idp.Issuer())
+					}
+					c, err := r.open().Finish(t.Context(), trip, answer)
+					refusal(t, c, err, byCode[code])
+				}
+			}
+			forge("temporarily_unavailable")
+			r.comes(person)
+			// Nor does a made-up Cancel tell that an upstream is back which is down.
+			r.idp.Misbehave(func(f *fakeidp.Fault) { f.Down(fakeidp.AtToken) })
+			for range tripAfter {
+				r.refused(person, broker.ConnectionUnavailable)
+				trip := r.newTrip()
+				answer := url.Values{"state": {trip.State}, "error": {"access_denied"}}
+				if kind == fakeidp.KindOIDC {
+					answer.Set("iss", r.idp.Issuer())
+				}
+				_, _ = r.open().Finish(t.Context(), trip, answer) // refused in any case; only the gate is of interest
+			}
+			asked := r.idp.Calls(fakeidp.AtToken)
+			_, err := r.login(person)
+			if !errors.Is(err, broker.ConnectionUnavailable) || !strings.Contains(err.Error(), "rest") || r.idp.Calls(fakeidp.AtToken) != asked {
+				t.Errorf("the upstream was asked again: %v", err)
+			}
+		})
+	}
+}
