@@ -122,7 +122,7 @@ func TestB7_AStormOfUnknownKeysLoadsTheKeysOnce(t *testing.T) {
 }
 
 func TestB8_AStormOfBadSignaturesLoadsTheKeysOnce(t *testing.T) {
-	flood(t, oidcRig(t), fakeidp.ForgeCorrupt, 2000)
+	flood(t, oidcRig(t), fakeidp.ForgeCorrupt, 10000)
 }
 
 func TestB7_NobodyElseWaitsWhileKeysAreLoaded(t *testing.T) {

@@ -1,0 +1,240 @@
+package providers
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/egress"
+	"gatehouse/providers/fakeidp"
+)
+
+// simulated are the simulators, with whoever signs in first at each.
+var simulated = []struct {
+	name, who string
+	settings  map[string]string
+	token     bool // there is an ID token
+}{
+	{fakeidp.KindOIDC, "vera", nil, true},
+	{fakeidp.KindGoogle, "ana", nil, true},
+	{fakeidp.KindMicrosoft, "bruno", map[string]string{"tenant": "organizations", "allowed_tenants": tenantA}, true},
+	{fakeidp.KindADFS, "hana", nil, true},
+	{fakeidp.KindFacebook, "fay", nil, false},
+	{fakeidp.KindGitHub, "kit", nil, false},
+}
+
+// everyKind runs a test at each kind, or at those whose upstream sends an ID token.
+func everyKind(t *testing.T, tokensOnly bool, run func(r *rig, who string)) {
+	t.Helper()
+	for _, k := range simulated {
+		if tokensOnly && !k.token {
+			continue
+		}
+		t.Run(k.name, func(t *testing.T) {
+			r := rigged(t, fakeidp.Options{Kind: k.name}, k.settings)
+			r.comes(k.who)
+			run(r, k.who)
+		})
+	}
+}
+
+func TestB4_B5_B6_B12_B13_B20_B21_EveryKindHoldsItsTokensToTheSameRules(t *testing.T) {
+	everyKind(t, true, func(r *rig, who string) {
+		bad := func(name string, fault func(*fakeidp.Fault)) {
+			r.faulty(name, fault, func(r *rig) { r.refused(who, broker.UpstreamRejected) })
+		}
+		claim := func(name string, value any) {
+			bad(fmt.Sprintf("%s %.40v", name, value), func(f *fakeidp.Fault) { f.SetClaim(name, value) })
+		}
+		for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeNoSig, fakeidp.ForgeHMACPEM, fakeidp.ForgeHMACDER, fakeidp.ForgeHMACJWK,
+			fakeidp.ForgeHMACSecret, fakeidp.ForgeWrongKey, fakeidp.ForgeCorrupt, fakeidp.ForgeUnknownKid, fakeidp.ForgeJWK, fakeidp.ForgeX5C, fakeidp.ForgeJKU,
+			fakeidp.ForgeX5U, fakeidp.ForgeEncrypted, fakeidp.ForgeEncryptedZip, fakeidp.ForgeEncryptedPBES2} {
+			bad(string(forge), func(f *fakeidp.Fault) { f.Forge = forge })
+		}
+		for _, header := range []string{"crit", "b64", "zip", "enc", "p2c"} {
+			bad("header "+header, func(f *fakeidp.Fault) { f.SetHeader(header, []string{"x"}) })
+		}
+		bad("header twice", func(f *fakeidp.Fault) { f.RawHeader = fakeidp.DuplicateMember("kid", "x") })
+		now := r.clock.now()
+		for name, values := range map[string][]any{
+			"nonce": {nil, "", "another", 7}, "aud": {nil, "another", []string{"another"}, r.conn.ClientID + "x"}, "azp": {"another", 7},
+			"iss": {nil, "", "https://evil.example", r.conn.Issuer + "/", 7}, "sub": {nil, "", 7},
+			"exp": {nil, "9999999999", -1, now.Add(-61 * time.Second).Unix(), now.AddDate(10, 0, 0).Unix(), json.Number("1e400")},
+			"iat": {nil, "1", now.Add(61 * time.Second).Unix(), now.Add(-12 * time.Minute).Unix(), now.AddDate(-10, 0, 0).Unix()},
+			"nbf": {"soon", now.Add(61 * time.Second).Unix(), now.Add(time.Hour).Unix()},
+			"x":   {fakeidp.DeepJSON(8), fakeidp.ManyGroups(501), fakeidp.LongText(17 << 10)},
+		} {
+			for _, v := range values {
+				claim(name, v)
+			}
+		}
+		bad("two audiences and no azp", func(f *fakeidp.Fault) {
+			f.SetClaim("aud", []string{r.conn.ClientID, "another"})
+			f.SetClaim("azp", nil)
+		})
+		for _, member := range []string{"sub", "email", "iss", "tid", "oid", "acct"} {
+			bad(member+" twice", func(f *fakeidp.Fault) {
+				f.SetClaim(member, "x")
+				f.RawPayload = fakeidp.DuplicateMember(member, "victim")
+			})
+		}
+		bad("not UTF-8", func(f *fakeidp.Fault) { f.SetClaim("x", "y"); f.RawPayload = fakeidp.InvalidUTF8("x") })
+		bad("65 claims", func(f *fakeidp.Fault) { f.Claims = fakeidp.ManyClaims(65) })
+		if n := r.idp.Calls(fakeidp.AtRogueKeys); n != 0 {
+			r.Errorf("a key's address in a header was asked %d times", n)
+		}
+		r.comes(who)
+	})
+}
+
+func TestB20_FacebooksAndGitHubsAnswersAreBoundedToo(t *testing.T) {
+	everyKind(t, false, func(r *rig, who string) {
+		if r.conn.Kind != "meta" && r.conn.Kind != "github" {
+			return
+		}
+		for name, rewrite := range map[string]func([]byte) []byte{
+			"id twice":     fakeidp.DuplicateMember("id", "7"),
+			"not UTF-8":    fakeidp.InvalidUTF8("name"),
+			"cut":          fakeidp.Truncated,
+			"a list":       func([]byte) []byte { return []byte(`["x"]`) },
+			"deep":         func(b []byte) []byte { return append(b[:len(b)-1], `,"x":`+string(fakeidp.DeepJSON(9))+`}`...) },
+			"a megabyte":   func(b []byte) []byte { return append(b[:len(b)-1], `,"x":"`+fakeidp.LongText(1<<20)+`"}`...) },
+			"two values":   func(b []byte) []byte { return append(b, b...) },
+			"id of a sort": func([]byte) []byte { return []byte(`{"id":{"x":1},"name":"n"}`) },
+		} {
+			r.faulty(name, func(f *fakeidp.Fault) { f.Rewrite(fakeidp.AtUserInfo, rewrite) }, func(r *rig) { r.refused(who, broker.UpstreamRejected) })
+		}
+		r.faulty("hostile name", func(f *fakeidp.Fault) { f.Set(fakeidp.AtUserInfo, "name", fakeidp.HostileName) }, func(r *rig) {
+			if got := r.comes(who).Name; got != "Ana[31m Set-Cookie: x=y txt.exe<script>alert(1)</script>" {
+				r.Errorf("name %q", got)
+			}
+		})
+	})
+}
+
+func TestB17_NoKindSignsInThroughADisabledConnection(t *testing.T) {
+	everyKind(t, false, func(r *rig, who string) {
+		trip, answer, err := r.depart(who)
+		if err != nil {
+			r.Fatal(err)
+		}
+		before := r.idp.Calls(fakeidp.AtToken)
+		r.conn.State = broker.Disabled
+		c, err := r.open().Finish(r.Context(), trip, answer)
+		refusal(r.T, c, err, broker.ConnectionDisabled)
+		if _, err := r.open().Begin(r.Context(), trip); broker.CodeOf(err) != broker.ConnectionDisabled || r.idp.Calls(fakeidp.AtToken) != before {
+			r.Errorf("begin: %v", err)
+		}
+	})
+}
+
+func TestB3_NoKindTakesTheAnswerOfAnotherTripOrConnection(t *testing.T) {
+	everyKind(t, false, func(r *rig, who string) {
+		before := r.idp.Calls(fakeidp.AtToken)
+		r.path = func(q url.Values) { q.Set("state", "another") }
+		r.refused(who, broker.StateInvalid)
+		r.path = func(q url.Values) { q.Set("iss", "https://evil.example") }
+		r.refused(who, broker.UpstreamRejected)
+		for _, name := range []string{"code", "state", "iss"} {
+			r.path = func(q url.Values) { q[name] = []string{q.Get(name), q.Get(name)} }
+			r.refused(who, broker.UpstreamRejected)
+		}
+		r.path = nil
+		trip, answer, err := r.depart(who)
+		if err != nil {
+			r.Fatal(err)
+		}
+		trip.Connection = "other"
+		c, err := r.open().Finish(r.Context(), trip, answer)
+		refusal(r.T, c, err, broker.StateInvalid)
+		if n := r.idp.Calls(fakeidp.AtToken) - before; n != 0 {
+			r.Errorf("the token endpoint saw a code %d times", n)
+		}
+	})
+}
+
+// inward is a set of names for one host inside, at a port; the simulator alone is allowed.
+func inward(port string) []string {
+	var all []string
+	for _, host := range []string{"127.0.0.2", "127.0.2", "127.2", "127.0.0.2.", "2130706434", "0x7f000002", "0x7f.0.0.2", "0177.0.0.2", "017700000002", "[::ffff:127.0.0.2]",
+		"[::ffff:7f00:2]", "[64:ff9b::7f00:2]", "[2002:7f00:2::]", "[::127.0.0.2]", "0.0.0.0", "[::]", "169.254.169.254", "10.0.0.1", "[fd00:ec2::254]", "[fe80::1]"} {
+		all = append(all, "http://"+host+":"+port+"/inside", "https://"+host+":"+port+"/inside", "http://"+host+"/inside", "https://me:pw@"+host+":"+port+"/inside")
+	}
+	return all
+}
+
+func TestB16_NoSinkOfAnUpstreamReachesTheInside(t *testing.T) {
+	var hits atomic.Int32
+	canary := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))
+	canary.Listener.Close()
+	listener, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	canary.Listener = listener
+	canary.Start()
+	defer canary.Close()
+	_, port, _ := strings.Cut(strings.TrimPrefix(canary.URL, "http://"), ":")
+	out, err := egress.New(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	confined := func(r *rig) {
+		r.set = New(Options{Egress: out, Now: r.clock.now, Callback: func(string) string { return callback }})
+	}
+	r := oidcRig(t)
+	confined(r)
+	r.comes("vera")
+	targets := inward(port)
+	if len(targets) < 80 {
+		t.Fatalf("%d targets", len(targets))
+	}
+	own := r.conn.Issuer
+	for _, target := range targets {
+		for _, sink := range []string{"token_endpoint", "jwks_uri", "userinfo_endpoint"} {
+			r.faulty(sink+" "+target, func(f *fakeidp.Fault) {
+				f.Set(fakeidp.AtDiscovery, sink, target)
+				f.SetClaim("email", nil) // so that userinfo is asked
+			}, func(r *rig) {
+				r.anew()
+				if _, err := r.login("vera"); err == nil {
+					r.Error("came in")
+				}
+			})
+		}
+		r.conn.Issuer = target
+		r.anew()
+		if u, err := r.set.Open(t.Context(), r.conn); err == nil {
+			if _, err := u.Begin(t.Context(), r.newTrip()); err == nil {
+				t.Errorf("departed by the metadata of %s", target)
+			}
+		}
+		r.conn.Issuer = own
+	}
+	everyKind(t, false, func(r *rig, who string) {
+		confined(r)
+		r.comes(who)
+		for _, at := range []fakeidp.Endpoint{fakeidp.AtDiscovery, fakeidp.AtJWKS, fakeidp.AtToken, fakeidp.AtUserInfo, fakeidp.AtDebugToken} {
+			r.faulty("a redirect at "+string(at), func(f *fakeidp.Fault) {
+				f.Break(fakeidp.Break{Redirect: canary.URL + "/inside"}, at)
+			}, func(r *rig) { r.anew(); _, _ = r.login(who) }) // not every kind asks everywhere; the canary tells
+		}
+		r.faulty("addresses in claims", func(f *fakeidp.Fault) {
+			f.SetClaim("picture", canary.URL)
+			f.SetClaim("_claim_names", map[string]any{"groups": "src1", "email": "src1"})
+			f.SetClaim("_claim_sources", map[string]any{"src1": map[string]any{"endpoint": canary.URL, "access_token": "x"}})
+		}, func(r *rig) { r.anew(); r.comes(who) })
+	})
+	if n := hits.Load(); n != 0 {
+		t.Errorf("the inside was reached %d times", n)
+	}
+}
