@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/mail"
+	"gatehouse/broker/text"
+	"gatehouse/storage"
+)
+
+// somebodyReplays sends again what was sent before, or what was meant for another.
+func (m *model) somebodyReplays() {
+	b := pick(m, m.browsers)
+	from := b
+	if m.chance(35) {
+		from = pick(m, m.browsers)
+	}
+	t := pick(m, b.tabs)
+	switch r := m.rng.Float64() * 100; {
+	case r < 25 && len(from.callbacks) > 0:
+		back := pick(m, from.callbacks)
+		if other := pick(m, m.browsers); m.chance(25) && len(other.callbacks) > 0 {
+			back = crossed(back, pick(m, other.callbacks))
+		}
+		m.callback(b, t, back)
+	case r < 85 && len(from.papers) > 0:
+		f := from.papers[m.rng.IntN(len(from.papers))]
+		ceremony := f
+		if b.hostile && m.chance(25) && len(b.papers) > 0 {
+			ceremony = pick(m, b.papers)
+		}
+		m.count("stale form")
+		m.submit(b, t, f, ceremony)
+	case len(from.papers) > 0: // a link that was passed on, or another page of a login
+		if f := pick(m, from.papers); f.login != "" {
+			path := "/login/" + f.login
+			if m.chance(30) {
+				path = "/authorize?login=" + f.login
+			}
+			m.say("%s opens %s of %s", b.name, path, from.name)
+			m.visit(b, t, path)
+		}
+	}
+}
+
+// crossed is the answer of one trip with the code of another.
+func crossed(a, b string) string {
+	u, _ := url.Parse(a)
+	v, _ := url.Parse(b)
+	q := u.Query()
+	q.Set("code", v.Query().Get("code"))
+	u.RawQuery = q.Encode()
+	return u.RequestURI()
+}
+
+// theOperatorActs works through the storage, as the commands do.
+func (m *model) theOperatorActs() {
+	a := pick(m, m.accounts[max(0, len(m.accounts)-24):])
+	if m.chance(60) {
+		a = m.accounts[m.rng.IntN(min(len(m.accounts), 10))]
+	}
+	if a.unverified {
+		return
+	}
+	switch r := m.rng.Float64() * 100; {
+	case r < 18 || a.disabled:
+		m.switches(a)
+	case r < 32:
+		m.locks(a)
+	case r < 42:
+		m.renews(a, broker.EventSignedOut, "signed everywhere out", func(*broker.Account) {}, nil)
+	case r < 57:
+		m.setsPassword(a)
+	case r < 75:
+		m.unlinks(a)
+	case r < 85:
+		m.switchesConnection()
+	case r < 92:
+		m.switchesApp()
+	default:
+		m.removesConsent(a)
+	}
+}
+
+func (m *model) renews(a *account, verb broker.Verb, what string, edit func(*broker.Account), more func(context.Context) error) {
+	h := m.houses[2]
+	row, err := h.store.Account(m.ctx, a.id)
+	m.must(err)
+	edit(&row)
+	m.must(h.renew(m.ctx, &row, verb, what, more))
+	a.gen++
+	m.say("operator: %s %s", a.email, what)
+	m.count("operator")
+}
+
+func (m *model) switches(a *account) {
+	a.disabled = !a.disabled
+	m.renews(a, broker.EventAccountChanged, onOff(a.disabled), func(row *broker.Account) { row.Disabled = a.disabled }, nil)
+}
+
+func (m *model) locks(a *account) {
+	verb, lock := broker.EventAccountLocked, &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}, Guests: true, SetBy: "operator", SetAt: m.now()}
+	switch {
+	case a.lock != nil:
+		verb, lock, a.lock = broker.EventAccountUnlocked, nil, nil
+	case m.chance(25):
+		lock.Only, lock.Connections = "google,club", []string{"google", "club"}
+		fallthrough
+	default:
+		a.lock = lock.Connections
+	}
+	m.count("lock")
+	m.renews(a, verb, "lock "+fmt.Sprint(a.lock), func(row *broker.Account) { row.Lock = lock }, nil)
+}
+
+func (m *model) setsPassword(a *account) {
+	password := m.newPassword("set")
+	texts, err := text.Load()
+	m.must(err)
+	for _, p := range m.people {
+		if p.email == a.email {
+			p.old, p.password = p.password, password
+		}
+	}
+	delete(m.byPassword, a.password)
+	a.password = password
+	m.byPassword[password] = a
+	m.renews(a, broker.EventPasswordChanged, "password set", func(row *broker.Account) { row.PasswordHash = cheapHash(password) }, func(ctx context.Context) error {
+		return m.houses[2].post(texts).Queue(ctx, mail.PasswordChanged{To: a.email, At: m.now()})
+	})
+	m.readMail(nil)
+}
+
+func (m *model) unlinks(a *account) {
+	var which ident
+	for i, bond := range m.idents {
+		if bond.account == a && (which == ident{} || bond.id < m.idents[which].id) {
+			which = i
+		}
+	}
+	bond := m.idents[which]
+	if bond == nil {
+		return
+	}
+	texts, err := text.Load()
+	m.must(err)
+	row, err := m.houses[2].store.Account(m.ctx, a.id)
+	m.must(err)
+	err = m.houses[2].store.Atomic(m.ctx, func(ctx context.Context) error {
+		return m.houses[2].unlink(ctx, texts, row, bond.id)
+	})
+	if err != nil {
+		return // the last way in
+	}
+	m.say("operator: unlinks %v from %s", which, a.email)
+	m.count("unlink")
+	delete(m.idents, which)
+	for _, s := range m.sessions {
+		if s.identity == bond.id {
+			m.endSitting(s)
+		}
+	}
+	for _, l := range m.logins { // the proof dies with the link
+		l.held = slices.DeleteFunc(l.held, func(h *held) bool { return h.ident == which && h.gen >= 0 })
+	}
+	m.readMail(nil)
+}
+
+func (m *model) switchesConnection() {
+	id := pick(m, m.conns)
+	for _, other := range m.conns {
+		if !m.live[other] {
+			id = other // one at a time, and not for long
+		}
+	}
+	c, err := m.houses[2].store.Connection(m.ctx, id)
+	m.must(err)
+	m.live[id] = !m.live[id]
+	if c.State = broker.Disabled; m.live[id] {
+		c.State = broker.Live
+	}
+	m.must(m.houses[2].storeConnection(m.ctx, c, string(c.State)))
+	m.say("operator: %s is %s", id, c.State)
+	m.wait(storage.CacheLife + time.Second)
+}
+
+func (m *model) switchesApp() {
+	a := pick(m, m.apps)
+	for _, other := range m.apps {
+		if other.off {
+			a = other
+		}
+	}
+	c, err := m.houses[2].store.Client(m.ctx, a.id)
+	m.must(err)
+	a.off = !a.off
+	c.Disabled = a.off
+	m.must(m.houses[2].putClient(m.ctx, c, onOff(a.off)))
+	m.say("operator: app %s is off: %v", a.id, a.off)
+	m.wait(storage.CacheLife + time.Second)
+}
+
+func (m *model) removesConsent(a *account) {
+	err := m.houses[2].store.RemoveConsent(m.ctx, a.id, "third", m.now())
+	if errors.Is(err, broker.NotFound) {
+		return
+	}
+	m.must(err)
+	m.must(m.houses[2].record(m.ctx, broker.Event{Verb: broker.EventConsentRemoved, Account: a.id, Client: "third"}))
+	m.say("operator: %s no longer consents to third", a.email)
+	m.count("consent removed")
+	for _, f := range m.families {
+		if f.app.id == "third" && f.from.account == a {
+			f.over = true
+		}
+	}
+}
+
+// lookAtEverything holds the whole database against the books.
+func (m *model) lookAtEverything() {
+	m.searchLogs()
+	now := m.now().UnixMicro()
+	accounts := 0
+	m.rows("SELECT id, email, claimed, disabled, auth_epoch FROM accounts", func(scan func(...any) error) error {
+		var id, email, claimed string
+		var disabled any
+		var epoch int64
+		err := scan(&id, &email, &claimed, &disabled, &epoch)
+		accounts++
+		if a := m.byID[id]; a == nil || a.unverified != (claimed != "") || !a.unverified && a.email != email {
+			m.fail("account %s %s is in no book", id, email)
+		}
+		return err
+	})
+	if accounts != len(m.accounts) {
+		m.fail("there are %d accounts, and %d in the books", accounts, len(m.accounts))
+	}
+	bonds := 0
+	m.rows("SELECT id, account_id, connection, issuer, subject FROM identities", func(scan func(...any) error) error {
+		var id, account string
+		var i ident
+		err := scan(&id, &account, &i.connection, &i.issuer, &i.subject)
+		bonds++
+		if b := m.idents[i]; b == nil || b.id != id || b.account.id != account {
+			m.fail("identity %v of %s is in no book", i, account)
+		}
+		return err
+	})
+	if bonds != len(m.idents) {
+		m.fail("there are %d identities, and %d in the books", bonds, len(m.idents))
+	}
+	m.rows(fmt.Sprintf("SELECT s.id FROM sessions s JOIN accounts a ON a.id = s.account_id AND a.auth_epoch = s.epoch WHERE s.ended_at = 0 AND s.expires_at > %d", now), func(scan func(...any) error) error {
+		var id string
+		err := scan(&id)
+		if s := m.sessions[id]; s == nil {
+			m.fail("session %s was born unseen", id)
+		} else if why := m.dead(s); why != "" && m.live[s.connection] == (s.connection != "") {
+			m.fail("session %s of %s lives: %s", id, s.account.email, why)
+		}
+		return err
+	})
+	m.rows(fmt.Sprintf("SELECT f.id FROM families f JOIN accounts a ON a.id = f.account_id AND a.auth_epoch = f.epoch WHERE f.ended_at = 0 AND f.expires_at > %d", now), func(scan func(...any) error) error {
+		var id string
+		err := scan(&id)
+		if f := m.families[id]; f == nil {
+			m.fail("family %s was born unseen", id)
+		} else if why := m.deadFamily(f); why != "" && m.live[f.from.connection] == (f.from.connection != "") {
+			m.fail("family %s of %s lives: %s", id, f.from.account.email, why)
+		}
+		return err
+	})
+	m.throwAway()
+}
+
+// throwAway forgets what can matter no more, as the janitor does.
+func (m *model) throwAway() {
+	_, _, err := m.houses[2].store.Purge(m.ctx, m.now(), 5000)
+	m.must(err)
+	old := m.now().Add(-2 * broker.LoginLife)
+	for key, l := range m.logins {
+		if l.at.Before(old) {
+			delete(m.logins, key)
+			delete(m.wants, l.id)
+		}
+	}
+	for state, t := range m.trips {
+		if t.at.Before(old) {
+			delete(m.trips, state)
+		}
+	}
+	for value, c := range m.upCodes {
+		if c.at.Before(old) {
+			delete(m.upCodes, value)
+		}
+	}
+	for id, f := range m.families {
+		if !m.now().Before(f.ends) {
+			delete(m.families, id)
+		}
+	}
+	for value, s := range m.cookies {
+		if !m.now().Before(s.ends.Add(time.Hour)) {
+			delete(m.cookies, value)
+			delete(m.sessions, s.id)
+		}
+	}
+	for state, r := range m.parked {
+		if r.at.Before(old) {
+			delete(m.parked, state)
+		}
+	}
+}

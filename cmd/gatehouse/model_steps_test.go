@@ -1,0 +1,365 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// somebodyBrowses does the next thing in a tab of somebody's browser.
+func (m *model) somebodyBrowses() {
+	b := pick(m, m.browsers)
+	t := pick(m, b.tabs)
+	switch {
+	case t.back != "" && m.chance(85):
+		m.comeBack(b, t)
+	case t.away != "" && m.chance(85):
+		m.atUpstream(b, t)
+	case t.page != nil && len(t.page.papers)+len(t.page.links) > 0 && m.chance(80):
+		m.onPage(b, t)
+	case m.chance(12):
+		m.say("%s opens the account", b.name)
+		m.follow(b, t, m.do(b, http.MethodGet, pick(m, []string{"/account", "/login", "/login?sso_error=sso_cancelled"}), nil))
+	case m.chance(8):
+		m.signsOut(b, t)
+	default:
+		m.asks(b, t)
+	}
+}
+
+// asks sends the browser to the broker with an app's request.
+func (m *model) asks(b *window, t *tab) {
+	a := pick(m, m.apps)
+	m.serial++
+	req := &sent{app: a, verifier: broker.NewToken(), nonce: broker.NewToken(), at: m.now()}
+	state := "state" + broker.NewToken()
+	m.parked[state] = req
+	m.secret(req.verifier)
+	m.secret(state)
+	sum := sha256.Sum256([]byte(req.verifier))
+	q := url.Values{"response_type": {"code"}, "client_id": {a.id}, "redirect_uri": {a.redirect}, "scope": {"openid profile email offline_access"},
+		"state": {state}, "nonce": {req.nonce}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}}
+	if m.chance(30) {
+		q.Set("prompt", pick(m, []string{"none", "none", "login", "consent", "select_account", "select_account login"}))
+	}
+	if m.chance(12) {
+		q.Set("max_age", pick(m, []string{"0", "30", "600", "7200"}))
+	}
+	if m.chance(15) {
+		q.Set("connection", pick(m, m.conns))
+	}
+	if m.chance(10) {
+		q.Set("scope", "openid")
+	}
+	m.say("%s asks for %s, %s %s %s", b.name, a.id, q.Get("prompt"), q.Get("max_age"), q.Get("connection"))
+	t.back, t.away = "", ""
+	m.follow(b, t, m.do(b, http.MethodGet, "/authorize?"+q.Encode(), nil))
+}
+
+// asked is what an app asked of freshness.
+func asked(q url.Values) want {
+	w := want{known: true, maxAge: -1, fresh: slices.Contains(strings.Fields(q.Get("prompt")), broker.PromptLogin)}
+	if q.Has("max_age") {
+		w.maxAge, _ = strconv.Atoi(q.Get("max_age"))
+		if w.maxAge == 0 {
+			w.fresh, w.maxAge = true, -1
+		}
+	}
+	return w
+}
+
+// onPage follows a link or fills a form in.
+func (m *model) onPage(b *window, t *tab) {
+	p := t.page
+	if len(p.papers) > 0 && (len(p.links) == 0 || m.chance(62)) {
+		f := p.papers[0]
+		if len(p.papers) > 1 && m.chance(35) {
+			f = pick(m, p.papers)
+		}
+		m.submit(b, t, f, f)
+		return
+	}
+	link := pick(m, p.links)
+	for range 3 { // rather on than away
+		if !strings.Contains(link, "lang=") && (strings.Contains(link, "/to/") || strings.HasPrefix(link, "/authorize")) {
+			break
+		}
+		link = pick(m, p.links)
+	}
+	m.say("%s follows %s", b.name, link)
+	m.visit(b, t, link)
+}
+
+func (m *model) visit(b *window, t *tab, link string) {
+	u, err := url.Parse(link)
+	m.must(err)
+	login, route := loginOf(u)
+	if u.Host != "" || u.Fragment != "" && u.Path == "" {
+		return
+	}
+	p := m.do(b, http.MethodGet, u.RequestURI(), nil)
+	if route == "restart" && p.status == http.StatusSeeOther {
+		m.in(b, login).clear()
+	}
+	m.follow(b, t, p)
+}
+
+// submit sends a form; the ceremony in it may be of another one.
+func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
+	values := url.Values{}
+	for name, v := range f.values {
+		values[name] = slices.Clone(v)
+	}
+	if len(f.buttons) > 0 {
+		for name, v := range pick(m, f.buttons) {
+			values[name] = v
+		}
+	}
+	if ceremony != f && ceremony.values.Has("ceremony") {
+		values.Set("ceremony", ceremony.values.Get("ceremony"))
+	}
+	l := m.in(b, f.login)
+	m.fill(b, l, f, values)
+	m.say("%s submits %s %v", b.name, f.action, values)
+	m.seq++
+	for _, a := range m.accounts {
+		if a.password != "" && a.password == values.Get("password") && f.route != "register" {
+			l.proofs = append(l.proofs, proven{account: a, gen: a.gen, at: m.now(), seq: m.seq})
+		}
+	}
+	if c := l.mail; c != nil && f.route == "code" && c.code == values.Get("code") && m.now().Before(c.at.Add(broker.MailedLife)) {
+		l.proofs = append(l.proofs, proven{address: c.to, at: m.now(), seq: m.seq})
+		m.count("mailed code right")
+	}
+	m.next = act0{form: ceremony}
+	p := m.do(b, http.MethodPost, f.action, values)
+	if (f.route == "restart" || f.route == "cancel") && p.status == http.StatusSeeOther {
+		l.clear()
+	}
+	if p.status == http.StatusUnprocessableEntity && values.Has("password") && f.route != "register" {
+		m.wrongPassword(values)
+	}
+	m.readMail(l)
+	m.follow(b, t, p)
+}
+
+// wrongPassword: a page that says so has its Event, unless it is about something else.
+func (m *model) wrongPassword(values url.Values) {
+	if m.byPassword[values.Get("password")] != nil || values.Has("code") || !strings.Contains(values.Get("email")+"@", "@example.test") && values.Get("email") != "" {
+		return
+	}
+	m.count("wrong password")
+	m.event(broker.EventPasswordFailed, func(broker.Event) bool { return true })
+}
+
+// fill types what this person would type, or what an attacker tries.
+func (m *model) fill(b *window, l *ledger, f *paper, values url.Values) {
+	for _, name := range f.fields {
+		switch name {
+		case "email":
+			if f.route != "email" && f.route != "own" {
+				continue
+			}
+			values.Set("email", b.email)
+			switch {
+			case f.route == "own" && m.chance(70):
+			case m.chance(30):
+				values.Set("email", pick(m, m.people).email)
+			case m.chance(3):
+				values.Set("email", "no address")
+			}
+		case "password":
+			values.Set("password", b.person.password)
+			switch {
+			case f.route == "register":
+				m.serial++
+				values.Set("password", m.newPassword(b.person.name))
+			case b.person.password == "" && m.chance(90):
+				// Nobody's account, or one without a password: let it be, mostly; it costs the most.
+				values.Set("password", pick(m, m.people).old)
+			case m.chance(15) && b.old != "":
+				values.Set("password", b.old)
+			case m.chance(8):
+				values.Set("password", marker+" guess")
+			}
+			m.secret(values.Get("password"))
+		case "given_name":
+			values.Set("given_name", "Some")
+		case "code":
+			values.Set("code", m.knownCode(b, l))
+		}
+	}
+}
+
+// knownCode is a code that this person can know: from their own mailbox.
+func (m *model) knownCode(b *window, l *ledger) string {
+	mine := m.inbox[b.email]
+	switch {
+	case len(mine) > 0 && m.chance(75):
+		return mine[len(mine)-1].code
+	case len(mine) > 1 && m.chance(50):
+		return pick(m, mine).code
+	case m.chance(20) && l.mail != nil && !b.hostile:
+		return l.mail.code // somebody reads it out to them
+	}
+	return fmt.Sprintf("%06d", m.rng.IntN(1_000_000))
+}
+
+// readMail empties the outbox; codes belong to the login that asked for them.
+func (m *model) readMail(l *ledger) []broker.Mail {
+	store := m.houses[2].store
+	mails, err := store.DueMail(m.ctx, m.now(), m.now().Add(time.Second), 20)
+	m.must(err)
+	for _, mail := range mails {
+		m.must(store.MailSent(m.ctx, mail.ID))
+		code := sixDigits.FindString(mail.Subject)
+		if code == "" {
+			continue
+		}
+		c := mailed{mail.To, code, m.now()}
+		m.secret(code)
+		m.inbox[c.to] = append(m.inbox[c.to], c)
+		if n := len(m.inbox[c.to]); n > 5 {
+			m.inbox[c.to] = m.inbox[c.to][n-5:]
+		}
+		if l != nil {
+			l.mail = &c
+		}
+		m.event(broker.EventCodeSent, func(broker.Event) bool { return true })
+	}
+	return mails
+}
+
+// departed writes down who went where with which state.
+func (m *model) departed(b *window, conn string, t *tab) {
+	from, err := url.Parse(t.page.path)
+	m.must(err)
+	to, err := url.Parse(t.away)
+	m.must(err)
+	login, _ := loginOf(from)
+	state := to.Query().Get("state")
+	m.secret(state)
+	m.trips[state] = &trip{browser: b, login: login, connection: conn, prove: from.Query().Get("prove") == "1", waiting: slices.Clone(m.in(b, login).held), at: m.now()}
+	m.count("departure")
+}
+
+// base is where a simulated upstream lives.
+func (m *model) base(conn string) string {
+	c, err := m.houses[2].store.Connection(m.ctx, conn)
+	m.must(err)
+	if c.Kind == "oidc" {
+		return c.Issuer + "/"
+	}
+	return c.Settings["authority"] + "/"
+}
+
+// atUpstream signs in there as one of the person's own accounts, or, at a shared
+// machine, as somebody else.
+func (m *model) atUpstream(b *window, t *tab) {
+	u, err := url.Parse(t.away)
+	m.must(err)
+	var conn string
+	for _, c := range m.conns {
+		if strings.HasPrefix(t.away, m.base(c)) {
+			conn = c
+		}
+	}
+	who := b.person
+	if m.chance(15) {
+		who = pick(m, m.people)
+	}
+	theirs := slices.DeleteFunc(slices.Clone(who.personas), func(p *persona) bool { return p.connection != conn })
+	p := pick(m, theirs)
+	q := u.Query()
+	q.Set("persona", p.login)
+	path := u.Path + "/choose"
+	if m.chance(4) {
+		path = u.Path + "/cancel"
+	}
+	rec := httptest.NewRecorder()
+	m.sims[conn].ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path+"?"+q.Encode(), nil))
+	back, err := url.Parse(rec.Header().Get("Location"))
+	if err != nil || back.Path == "" {
+		t.away = ""
+		return
+	}
+	m.say("%s is %s (%s, %d) at %s", b.name, p.login, p.email, p.level, conn)
+	t.away, t.back = "", back.RequestURI()
+	if code := back.Query().Get("code"); code != "" {
+		m.upCodes[code] = &upCode{persona: p, state: back.Query().Get("state"), at: m.now()}
+		m.secret(code)
+	}
+	b.callbacks = append(b.callbacks, t.back)
+	if n := len(b.callbacks); n > 6 {
+		b.callbacks = b.callbacks[n-6:]
+	}
+	if m.chance(85) {
+		m.comeBack(b, t)
+	}
+}
+
+func (m *model) comeBack(b *window, t *tab) {
+	back := t.back
+	t.back = ""
+	m.callback(b, t, back)
+}
+
+// callback delivers an upstream's answer, and writes down what it truly proves.
+func (m *model) callback(b *window, t *tab, back string) {
+	u, err := url.Parse(back)
+	m.must(err)
+	q := u.Query()
+	trip, code := m.trips[q.Get("state")], m.upCodes[q.Get("code")]
+	m.seq++
+	m.next = act0{trip: trip}
+	m.say("%s comes back with %s", b.name, back)
+	if trip != nil {
+		conn := strings.TrimPrefix(u.Path, "/callback/")
+		late := m.now().Sub(trip.at) > broker.TripLife
+		switch {
+		case trip.browser != b:
+			m.count("foreign state")
+		case trip.used:
+			m.count("state replayed")
+		case conn != trip.connection || late:
+		default:
+			trip.used = true
+			if code != nil && !code.used && code.state == q.Get("state") && code.connection == conn && m.live[conn] {
+				m.proves(b, trip, code)
+			}
+		}
+		if trip.browser == b {
+			m.in(b, trip.login).at = m.now()
+		} else {
+			m.next.trip = nil
+		}
+	}
+	m.follow(b, t, m.do(b, http.MethodGet, back, nil))
+}
+
+func (m *model) proves(b *window, trip *trip, c *upCode) {
+	c.used = true
+	l := m.in(b, trip.login)
+	h := &held{persona: c.persona, at: c.at, seq: m.seq, gen: -1}
+	if bond := m.idents[c.ident]; bond != nil {
+		h.gen = bond.account.gen
+	}
+	m.next.came = h
+	if trip.prove {
+		return
+	}
+	// Where the app asked for a fresh sign-in, the broker may have turned this answer down.
+	if w := m.wants[trip.login]; w.known && !w.fresh && w.maxAge < 0 {
+		l.held = nil
+	}
+	l.held = append(l.held, h)
+}

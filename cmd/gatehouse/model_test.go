@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/providers/fakeidp"
+)
+
+var (
+	modelSteps = flag.Int("model.steps", 0, "steps of each model run; 0 for those of the check")
+	modelSeed  = flag.Uint64("model.seed", 0, "seed of the model runs; 0 for a fixed one and today's")
+)
+
+// TestModel lets random people, attackers, apps and an operator act on two
+// replicas of the house. It keeps its own books of what every browser really
+// proved, and holds the database, the answers, the audit log and the log against
+// them. A run is told again with -model.seed and -model.steps.
+func TestModel(t *testing.T) {
+	today := uint64(time.Now().Unix() / 86400)
+	for _, place := range []struct {
+		name         string
+		postgres     bool
+		registration string
+		fixed, today int
+	}{
+		{"sqlite", false, "form", 9000, 5000},
+		{"postgres", true, "silent", 4000, 2000},
+	} {
+		t.Run(place.name, func(t *testing.T) {
+			runs := []struct {
+				seed  uint64
+				steps int
+			}{{1, place.fixed}, {today, place.today}}
+			for i := range runs {
+				if *modelSteps > 0 {
+					runs[i].steps = *modelSteps
+				}
+				if *modelSeed > 0 {
+					runs[i].seed = *modelSeed
+				}
+			}
+			if *modelSeed > 0 {
+				runs = runs[:1]
+			}
+			for _, r := range runs {
+				t.Logf("seed %d, %d steps", r.seed, r.steps)
+				newModel(t, r.seed, place.postgres, place.registration).run(r.steps)
+			}
+		})
+	}
+}
+
+// model is the world and what is known about it without asking the house.
+type model struct {
+	t    *testing.T
+	ctx  context.Context
+	rng  *rand.Rand
+	seed uint64
+	*clock
+	issuer string
+	houses []*house // two replicas, and the operator's shell
+	doors  []http.Handler
+	raw    *sql.DB
+	log    *modelLog
+	sims   map[string]*fakeidp.Server
+	live   map[string]bool // connections
+	conns  []string
+
+	people   []*person
+	browsers []*window
+	apps     []*app
+
+	accounts   []*account
+	byID       map[string]*account
+	byPassword map[string]*account
+	idents     map[ident]*bond
+	sessions   map[string]*sitting
+	cookies    map[string]*sitting
+	logins     map[string]*ledger // by id and browser
+	wants      map[string]want    // by login id
+	trips      map[string]*trip   // by state
+	upCodes    map[string]*upCode
+	families   map[string]*family
+	codes      []*code
+	refreshes  []*refresh
+	accesses   []*access
+	parked     map[string]*sent // authorization requests, by the app's state
+	inbox      map[string][]mailed
+
+	n       int // steps so far
+	seq     int // requests so far
+	serial  int
+	next    act0 // what is known of the request to come
+	cur     act0
+	secrets map[string]bool
+	counts  map[string]int
+	trail   []string
+}
+
+// run acts, and looks at everything from time to time.
+func (m *model) run(steps int) {
+	defer func() {
+		if m.t.Failed() {
+			m.t.Logf("go test ./cmd/gatehouse -run '%s' -model.seed %d -model.steps %d\nthe last steps:\n%s", m.t.Name(), m.seed, steps, strings.Join(m.trail, "\n"))
+		}
+	}()
+	for m.n = 1; m.n <= steps; m.n++ {
+		m.step()
+		if m.n%250 == 0 {
+			m.lookAtEverything()
+		}
+		if m.n%400 == 0 {
+			m.newFaces()
+		}
+		if m.n%20000 == 0 {
+			fmt.Printf("model: seed %d, %d steps, %v\n", m.seed, m.n, m.counts)
+		}
+		if m.t.Failed() {
+			return
+		}
+	}
+	m.lookAtEverything()
+	m.covered(steps)
+	m.t.Log(m.counts)
+}
+
+// covered fails where the world stood still: a model that sees nothing finds nothing.
+func (m *model) covered(steps int) {
+	for _, what := range []string{"session", "session by password", "session by upstream", "link", "account", "code redeemed", "code reused", "refreshed",
+		"refresh reused", "userinfo", "refusal", "mailed code right", "stale form", "state replayed", "foreign state", "lock", "unlink", "wrong password",
+		"first bind of a lock", "family ended", "signed out"} {
+		if m.counts[what] == 0 && steps >= 2000 {
+			m.t.Errorf("in %d steps there was no %s: %v", steps, what, m.counts)
+		}
+	}
+}
+
+// fail says what is wrong and what was done.
+func (m *model) fail(format string, args ...any) {
+	m.t.Helper()
+	m.t.Errorf("step %d: "+format, append([]any{m.n}, args...)...)
+}
+
+func (m *model) must(err error) {
+	m.t.Helper()
+	if err != nil {
+		m.t.Fatalf("step %d: %v", m.n, err)
+	}
+}
+
+func (m *model) say(format string, args ...any) {
+	m.trail = append(m.trail, fmt.Sprintf("%6d %s ", m.n, m.now().UTC().Format("02T15:04:05"))+fmt.Sprintf(format, args...))
+	if len(m.trail) > 60 {
+		m.trail = m.trail[len(m.trail)-60:]
+	}
+}
+
+// chance is a throw of dice, in percent.
+func (m *model) chance(percent float64) bool { return m.rng.Float64()*100 < percent }
+
+func pick[T any](m *model, all []T) T { return all[m.rng.IntN(len(all))] }
+
+// late picks one of the last few: what is old is mostly dead.
+func late[T any](m *model, all []T) T {
+	n := min(len(all), 6)
+	return all[len(all)-1-m.rng.IntN(n)]
+}
+
+func (m *model) count(what string) { m.counts[what]++ }
+
+// step is one thing that somebody does.
+func (m *model) step() {
+	switch r := m.rng.Float64() * 100; {
+	case r < 14:
+		m.timePasses()
+	case r < 70:
+		m.somebodyBrowses()
+	case r < 76:
+		m.somebodyReplays()
+	case r < 96:
+		m.anAppActs()
+	default:
+		m.theOperatorActs()
+	}
+}
+
+func (m *model) timePasses() {
+	d := time.Duration(1+m.rng.IntN(9)) * time.Second
+	switch r := m.rng.Float64() * 100; {
+	case r < 1.5:
+		d = time.Duration(1+m.rng.IntN(3)) * time.Hour
+	case r < 12:
+		d = time.Duration(120+m.rng.IntN(600)) * time.Second
+	case r < 40:
+		d = time.Duration(10+m.rng.IntN(80)) * time.Second
+	}
+	m.wait(d)
+}
+
+func (m *model) wait(d time.Duration) {
+	m.say("%s pass", d)
+	m.advance(d)
+}
