@@ -69,7 +69,7 @@ func (m *model) theOperatorActs() {
 		return
 	}
 	switch r := m.rng.Float64() * 100; {
-	case r < 18 || a.disabled:
+	case r < 12 || a.disabled:
 		m.switches(a)
 	case r < 32:
 		m.locks(a)
@@ -80,9 +80,9 @@ func (m *model) theOperatorActs() {
 	case r < 75:
 		m.unlinks(a)
 	case r < 85:
-		m.switchesConnection()
+		m.switchesConnection(pick(m, m.conns))
 	case r < 92:
-		m.switchesApp()
+		m.switchesApp(pick(m, m.apps))
 	default:
 		m.removesConsent(a)
 	}
@@ -172,13 +172,23 @@ func (m *model) unlinks(a *account) {
 	m.readMail(nil)
 }
 
-func (m *model) switchesConnection() {
-	id := pick(m, m.conns)
-	for _, other := range m.conns {
-		if !m.live[other] {
-			id = other // one at a time, and not for long
+// switchesBackOn ends what would stop everybody for too long.
+func (m *model) switchesBackOn() {
+	for _, id := range m.conns {
+		if !m.live[id] {
+			m.switchesConnection(id)
+			return
 		}
 	}
+	for _, a := range m.apps {
+		if a.off {
+			m.switchesApp(a)
+			return
+		}
+	}
+}
+
+func (m *model) switchesConnection(id string) {
 	c, err := m.houses[2].store.Connection(m.ctx, id)
 	m.must(err)
 	m.live[id] = !m.live[id]
@@ -190,13 +200,7 @@ func (m *model) switchesConnection() {
 	m.wait(storage.CacheLife + time.Second)
 }
 
-func (m *model) switchesApp() {
-	a := pick(m, m.apps)
-	for _, other := range m.apps {
-		if other.off {
-			a = other
-		}
-	}
+func (m *model) switchesApp(a *app) {
 	c, err := m.houses[2].store.Client(m.ctx, a.id)
 	m.must(err)
 	a.off = !a.off
@@ -311,7 +315,7 @@ func (m *model) throwAway() {
 		}
 	}
 	for state, r := range m.parked {
-		if r.at.Before(old) {
+		if r.at.Before(old.Add(-24 * time.Hour)) {
 			delete(m.parked, state)
 		}
 	}

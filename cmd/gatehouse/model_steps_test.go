@@ -17,8 +17,19 @@ import (
 
 // somebodyBrowses does the next thing in a tab of somebody's browser.
 func (m *model) somebodyBrowses() {
-	b := pick(m, m.browsers)
-	t := pick(m, b.tabs)
+	if m.focus == nil || m.chance(6) {
+		m.focus = pick(m, m.browsers)
+	}
+	b, codes := m.focus, len(m.codes)
+	t := b.tabs[0]
+	if m.chance(18) {
+		t = b.tabs[1]
+	}
+	defer func() {
+		if len(m.codes) > codes && m.chance(60) {
+			m.redeems(m.codes[len(m.codes)-1])
+		}
+	}()
 	switch {
 	case t.back != "" && m.chance(85):
 		m.comeBack(b, t)
@@ -80,20 +91,27 @@ func asked(q url.Values) want {
 // onPage follows a link or fills a form in.
 func (m *model) onPage(b *window, t *tab) {
 	p := t.page
-	if len(p.papers) > 0 && (len(p.links) == 0 || m.chance(62)) {
-		f := p.papers[0]
-		if len(p.papers) > 1 && m.chance(35) {
+	if len(p.papers) > 0 && (len(p.links) == 0 || m.chance(68)) {
+		f := pick(m, p.papers)
+		for range 2 { // rather on than back
+			if f.route != "cancel" && f.route != "restart" && f.route != "wish" {
+				break
+			}
 			f = pick(m, p.papers)
 		}
 		m.submit(b, t, f, f)
 		return
 	}
 	link := pick(m, p.links)
-	for range 3 { // rather on than away
+	for range 8 { // rather on than away
 		if !strings.Contains(link, "lang=") && (strings.Contains(link, "/to/") || strings.HasPrefix(link, "/authorize")) {
 			break
 		}
 		link = pick(m, p.links)
+	}
+	if strings.Contains(link, "lang=") && m.chance(80) {
+		m.asks(b, t)
+		return
 	}
 	m.say("%s follows %s", b.name, link)
 	m.visit(b, t, link)
@@ -172,7 +190,7 @@ func (m *model) fill(b *window, l *ledger, f *paper, values url.Values) {
 			values.Set("email", b.email)
 			switch {
 			case f.route == "own" && m.chance(70):
-			case m.chance(30):
+			case m.chance(12) || b.hostile && m.chance(40):
 				values.Set("email", pick(m, m.people).email)
 			case m.chance(3):
 				values.Set("email", "no address")
@@ -186,9 +204,9 @@ func (m *model) fill(b *window, l *ledger, f *paper, values url.Values) {
 			case b.person.password == "" && m.chance(90):
 				// Nobody's account, or one without a password: let it be, mostly; it costs the most.
 				values.Set("password", pick(m, m.people).old)
-			case m.chance(15) && b.old != "":
+			case m.chance(8) && b.old != "":
 				values.Set("password", b.old)
-			case m.chance(8):
+			case m.chance(6):
 				values.Set("password", marker+" guess")
 			}
 			m.secret(values.Get("password"))

@@ -98,6 +98,7 @@ type model struct {
 	n       int // steps so far
 	seq     int // requests so far
 	serial  int
+	focus   *window
 	next    act0 // what is known of the request to come
 	cur     act0
 	secrets map[string]bool
@@ -129,7 +130,7 @@ func (m *model) run(steps int) {
 	}
 	m.lookAtEverything()
 	m.covered(steps)
-	m.t.Log(m.counts)
+	m.t.Log(m.n-1, "steps", m.counts)
 }
 
 // covered fails where the world stood still: a model that sees nothing finds nothing.
@@ -158,8 +159,8 @@ func (m *model) must(err error) {
 
 func (m *model) say(format string, args ...any) {
 	m.trail = append(m.trail, fmt.Sprintf("%6d %s ", m.n, m.now().UTC().Format("02T15:04:05"))+fmt.Sprintf(format, args...))
-	if len(m.trail) > 60 {
-		m.trail = m.trail[len(m.trail)-60:]
+	if len(m.trail) > 120 {
+		m.trail = m.trail[len(m.trail)-120:]
 	}
 }
 
@@ -179,25 +180,28 @@ func (m *model) count(what string) { m.counts[what]++ }
 // step is one thing that somebody does.
 func (m *model) step() {
 	switch r := m.rng.Float64() * 100; {
-	case r < 14:
+	case r < 7:
 		m.timePasses()
-	case r < 70:
+	case r < 78:
 		m.somebodyBrowses()
-	case r < 76:
+	case r < 85:
 		m.somebodyReplays()
-	case r < 96:
+	case r < 97:
 		m.anAppActs()
 	default:
 		m.theOperatorActs()
+	}
+	if m.chance(10) {
+		m.switchesBackOn()
 	}
 }
 
 func (m *model) timePasses() {
 	d := time.Duration(1+m.rng.IntN(9)) * time.Second
 	switch r := m.rng.Float64() * 100; {
-	case r < 1.5:
+	case r < 1:
 		d = time.Duration(1+m.rng.IntN(3)) * time.Hour
-	case r < 12:
+	case r < 9:
 		d = time.Duration(120+m.rng.IntN(600)) * time.Second
 	case r < 40:
 		d = time.Duration(10+m.rng.IntN(80)) * time.Second
