@@ -97,11 +97,30 @@ func wrongFactor(err error) error { return factorWrong{err} }
 // mailed code.
 func knowsPassword(sc scene) bool { return sc.Facts.Passwords && sc.Facts.Account.HasPassword() }
 
+// still is for a login that goes on with a chosen session: a fresh proof alone does
+// not bring one back that has ended.
+func (s *service) still(ctx context.Context, v visit, sc scene) error {
+	if sc.SessionID == "" {
+		return nil
+	}
+	have, _, err := v.current()
+	if err != nil || have != nil && have.ID == sc.SessionID {
+		return err
+	}
+	if err := s.beginAgain(ctx, sc.Login, broker.StartAgain); broker.CodeOf(err) != broker.InteractionRequired {
+		return err
+	}
+	return broker.Conflict
+}
+
 // confirm gives the fresh proof that was asked for and that the upstream could not
 // give: the password, or where there is none the code that was mailed.
 func (s *service) confirm(ctx context.Context, v visit, id, password, code string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepConfirm)
 	if err != nil {
+		return err
+	}
+	if err := s.still(ctx, v, sc); err != nil {
 		return err
 	}
 	a, amr := *sc.Facts.Account, "pwd"

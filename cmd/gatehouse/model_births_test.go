@@ -260,6 +260,14 @@ func (m *model) unexplained(l *ledger, s *sitting, authTime int64) string {
 		}
 		return ""
 	case "upstream":
+		if c := l.chosen; c != nil && byPassword && c.account == a && c.gen == a.gen && c.identity == s.identity && c.connection == s.connection {
+			for _, bond := range m.idents {
+				if bond.id == s.identity {
+					return ""
+				}
+			}
+			return "its identity was unlinked"
+		}
 		for i, bond := range m.idents {
 			if bond.id != s.identity {
 				continue

@@ -60,7 +60,8 @@ type ledger struct {
 	at     time.Time
 	held   []*held // what an upstream may have left in this login last
 	proofs []proven
-	mail   *mailed // the last code that this login sent
+	mail   *mailed  // the last code that this login sent
+	chosen *sitting // on the account chooser
 }
 
 type held struct {
@@ -182,7 +183,7 @@ func (m *model) in(b *window, login string) *ledger {
 	return l
 }
 
-func (l *ledger) clear() { l.held, l.proofs, l.mail = nil, nil, nil }
+func (l *ledger) clear() { l.held, l.proofs, l.mail, l.chosen = nil, nil, nil, nil }
 
 func (l *ledger) holds(i ident) *held { return holding(l.held, i) }
 

@@ -158,6 +158,12 @@ func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 		l.proofs = append(l.proofs, proven{address: c.to, at: m.now(), seq: m.seq})
 		m.count("mailed code right")
 	}
+	switch s := m.session(b); {
+	case f.route == "continue" && s != nil && s.id == values.Get("session"):
+		l.chosen = s
+	case f.route == "confirm" && l.chosen != nil && (l.chosen != s || m.dead(s) != ""):
+		l.chosen = nil // a password alone does not bring it back
+	}
 	m.next = act0{form: ceremony}
 	p := m.do(b, http.MethodPost, f.action, values)
 	if (f.route == "restart" || f.route == "cancel") && p.status == http.StatusSeeOther {
