@@ -239,6 +239,7 @@ func (m *model) deadFamily(f *family) string {
 // endSitting is a sign-out: what was given out under the session ends with it.
 func (m *model) endSitting(s *sitting) {
 	s.over = true
+	m.say("  session %s of %s is over", s.id, s.account.email)
 	for _, f := range m.families {
 		if f.from == s {
 			f.over = true

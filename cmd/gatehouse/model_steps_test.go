@@ -99,7 +99,15 @@ func (m *model) onPage(b *window, t *tab) {
 			}
 			f = pick(m, p.papers)
 		}
+		if f.values.Has("ceremony") && m.chance(25) {
+			m.mixesUp(b, t, f)
+			return
+		}
+		links := m.counts["link"]
 		m.submit(b, t, f, f)
+		if m.counts["link"] > links && m.chance(40) {
+			m.triesAnother(b, t)
+		}
 		return
 	}
 	link := pick(m, p.links)
@@ -261,129 +269,4 @@ func (m *model) readMail(l *ledger) []broker.Mail {
 		m.event(broker.EventCodeSent, func(broker.Event) bool { return true })
 	}
 	return mails
-}
-
-// departed writes down who went where with which state.
-func (m *model) departed(b *window, conn string, t *tab) {
-	from, err := url.Parse(t.page.path)
-	m.must(err)
-	to, err := url.Parse(t.away)
-	m.must(err)
-	login, _ := loginOf(from)
-	state := to.Query().Get("state")
-	m.secret(state)
-	m.trips[state] = &trip{browser: b, login: login, connection: conn, prove: from.Query().Get("prove") == "1", waiting: slices.Clone(m.in(b, login).held), at: m.now()}
-	m.count("departure")
-}
-
-// base is where a simulated upstream lives.
-func (m *model) base(conn string) string {
-	c, err := m.houses[2].store.Connection(m.ctx, conn)
-	m.must(err)
-	if c.Kind == "oidc" {
-		return c.Issuer + "/"
-	}
-	return c.Settings["authority"] + "/"
-}
-
-// atUpstream signs in there as one of the person's own accounts, or, at a shared
-// machine, as somebody else.
-func (m *model) atUpstream(b *window, t *tab) {
-	u, err := url.Parse(t.away)
-	m.must(err)
-	var conn string
-	for _, c := range m.conns {
-		if strings.HasPrefix(t.away, m.base(c)) {
-			conn = c
-		}
-	}
-	who := b.person
-	if m.chance(15) {
-		who = pick(m, m.people)
-	}
-	theirs := slices.DeleteFunc(slices.Clone(who.personas), func(p *persona) bool { return p.connection != conn })
-	p := pick(m, theirs)
-	q := u.Query()
-	q.Set("persona", p.login)
-	path := u.Path + "/choose"
-	if m.chance(4) {
-		path = u.Path + "/cancel"
-	}
-	rec := httptest.NewRecorder()
-	m.sims[conn].ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path+"?"+q.Encode(), nil))
-	back, err := url.Parse(rec.Header().Get("Location"))
-	if err != nil || back.Path == "" {
-		t.away = ""
-		return
-	}
-	m.say("%s is %s (%s, %d) at %s", b.name, p.login, p.email, p.level, conn)
-	t.away, t.back = "", back.RequestURI()
-	if code := back.Query().Get("code"); code != "" {
-		m.upCodes[code] = &upCode{persona: p, state: back.Query().Get("state"), at: m.now()}
-		m.secret(code)
-	}
-	b.callbacks = append(b.callbacks, t.back)
-	if n := len(b.callbacks); n > 6 {
-		b.callbacks = b.callbacks[n-6:]
-	}
-	if m.chance(85) {
-		m.comeBack(b, t)
-	}
-}
-
-func (m *model) comeBack(b *window, t *tab) {
-	back := t.back
-	t.back = ""
-	m.callback(b, t, back)
-}
-
-// callback delivers an upstream's answer, and writes down what it truly proves.
-func (m *model) callback(b *window, t *tab, back string) {
-	u, err := url.Parse(back)
-	m.must(err)
-	q := u.Query()
-	trip, code := m.trips[q.Get("state")], m.upCodes[q.Get("code")]
-	m.seq++
-	m.next = act0{trip: trip}
-	m.say("%s comes back with %s", b.name, back)
-	if trip != nil {
-		conn := strings.TrimPrefix(u.Path, "/callback/")
-		late := m.now().Sub(trip.at) > broker.TripLife
-		switch {
-		case trip.browser != b:
-			m.count("foreign state")
-		case trip.used:
-			m.count("state replayed")
-		case conn != trip.connection || late:
-		default:
-			trip.used = true
-			if code != nil && !code.used && code.state == q.Get("state") && code.connection == conn && m.live[conn] {
-				m.proves(b, trip, code)
-			}
-		}
-		if trip.browser == b {
-			m.in(b, trip.login).at = m.now()
-		} else {
-			m.next.trip = nil
-		}
-	}
-	m.follow(b, t, m.do(b, http.MethodGet, back, nil))
-}
-
-func (m *model) proves(b *window, trip *trip, c *upCode) {
-	c.used = true
-	l := m.in(b, trip.login)
-	h := &held{persona: c.persona, at: c.at, seq: m.seq, gen: -1}
-	if bond := m.idents[c.ident]; bond != nil {
-		h.gen = bond.account.gen
-	}
-	m.next.came = h
-	if trip.prove {
-		return
-	}
-	// Where the app asked for a fresh sign-in, the broker may have turned this answer down.
-	if w := m.wants[trip.login]; w.known && !w.fresh && w.maxAge < 0 {
-		l.held = nil
-	}
-	l.held = append(l.held, h)
 }

@@ -136,7 +136,7 @@ func (m *model) run(steps int) {
 // covered fails where the world stood still: a model that sees nothing finds nothing.
 func (m *model) covered(steps int) {
 	for _, what := range []string{"session", "session by password", "session by upstream", "link", "account", "code redeemed", "code reused", "refreshed",
-		"refresh reused", "userinfo", "refusal", "mailed code right", "stale form", "state replayed", "foreign state", "lock", "unlink", "wrong password",
+		"refresh reused", "userinfo", "refusal", "mailed code right", "stale form", "mixed up", "another after a link", "state replayed", "foreign state", "lock", "unlink", "wrong password",
 		"first bind of a lock", "family ended", "signed out"} {
 		if m.counts[what] == 0 && steps >= 2000 {
 			m.t.Errorf("in %d steps there was no %s: %v", steps, what, m.counts)
@@ -159,8 +159,8 @@ func (m *model) must(err error) {
 
 func (m *model) say(format string, args ...any) {
 	m.trail = append(m.trail, fmt.Sprintf("%6d %s ", m.n, m.now().UTC().Format("02T15:04:05"))+fmt.Sprintf(format, args...))
-	if len(m.trail) > 120 {
-		m.trail = m.trail[len(m.trail)-120:]
+	if len(m.trail) > 700 {
+		m.trail = m.trail[len(m.trail)-700:]
 	}
 }
 
