@@ -189,19 +189,11 @@ func (m *model) goesAs(b *window, t *tab, login string, f *paper) bool {
 
 // triesAnother is for somebody who just linked one identity: is that good for the next one too (SECURITY.md C4)?
 func (m *model) triesAnother(b *window, t *tab) {
-	m.asks(b, t)
-	if t.page == nil {
-		return
-	}
+	t.back, t.away = "", ""
+	m.visit(b, t, "/login?sso_error=sso_cancelled")
 	u, err := url.Parse(t.page.path)
 	m.must(err)
 	login, _ := loginOf(u)
-	if login == "" {
-		m.visit(b, t, "/login")
-		if u, err = url.Parse(t.page.path); err == nil {
-			login, _ = loginOf(u)
-		}
-	}
 	if login == "" || !m.goesAs(b, t, login, nil) {
 		return
 	}
