@@ -260,6 +260,10 @@ func (m *model) ended(f *family) {
 
 func (m *model) refresh(r *refresh) {
 	f, a := r.family, r.family.app
+	if m.chance(25) { // one that was used
+		i := m.rng.IntN(len(f.tokens))
+		r = &refresh{f.tokens[i], f, i}
+	}
 	if m.chance(5) {
 		a = pick(m, m.apps)
 	}

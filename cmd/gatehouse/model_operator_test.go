@@ -18,7 +18,13 @@ import (
 func (m *model) somebodyReplays() {
 	b := pick(m, m.browsers)
 	from := b
-	if m.chance(35) {
+	switch {
+	case m.focus != nil && m.chance(50): // what just happens is what is worth stealing
+		from = m.focus
+		if m.chance(30) {
+			b = from
+		}
+	case m.chance(35):
 		from = pick(m, m.browsers)
 	}
 	t := pick(m, b.tabs)
@@ -29,7 +35,7 @@ func (m *model) somebodyReplays() {
 			back = crossed(back, pick(m, other.callbacks))
 		}
 		m.callback(b, t, back)
-	case r < 85 && len(from.papers) > 0:
+	case r < 75 && len(from.papers) > 0:
 		f := from.papers[m.rng.IntN(len(from.papers))]
 		ceremony := f
 		if b.hostile && m.chance(25) && len(b.papers) > 0 {
@@ -38,9 +44,9 @@ func (m *model) somebodyReplays() {
 		m.count("stale form")
 		m.submit(b, t, f, ceremony)
 	case len(from.papers) > 0: // a link that was passed on, or another page of a login
-		if f := pick(m, from.papers); f.login != "" {
+		if f := late(m, from.papers); f.login != "" {
 			path := "/login/" + f.login
-			if m.chance(30) {
+			if m.chance(50) {
 				path = "/authorize?login=" + f.login
 			}
 			m.say("%s opens %s of %s", b.name, path, from.name)

@@ -30,6 +30,7 @@ func (m *model) somebodyBrowses() {
 		}
 	}()
 	switch {
+	case m.chance(8) && m.bindsLocked(b, t):
 	case t.back != "" && m.chance(85):
 		m.comeBack(b, t)
 	case t.away != "" && m.chance(85):
@@ -98,7 +99,7 @@ func (m *model) onPage(b *window, t *tab) {
 			}
 			f = pick(m, p.papers)
 		}
-		if f.values.Has("ceremony") && m.chance(25) {
+		if f.values.Has("ceremony") && m.chance(40) {
 			m.mixesUp(b, t, f)
 			return
 		}

@@ -118,7 +118,7 @@ func (m *model) run(steps int) {
 		if m.n%250 == 0 {
 			m.lookAtEverything()
 		}
-		if m.n%400 == 0 {
+		if m.n%200 == 0 {
 			m.newFaces()
 		}
 		if m.n%20000 == 0 {
@@ -135,10 +135,14 @@ func (m *model) run(steps int) {
 
 // covered fails where the world stood still: a model that sees nothing finds nothing.
 func (m *model) covered(steps int) {
-	for _, what := range []string{"session", "session by password", "session by upstream", "link", "account", "code redeemed", "code reused", "refreshed",
-		"refresh reused", "userinfo", "refusal", "mailed code right", "stale form", "mixed up", "another after a link", "state replayed", "foreign state", "lock", "unlink", "wrong password",
-		"first bind of a lock", "family ended", "signed out"} {
-		if m.counts[what] == 0 && steps >= 2000 {
+	often := []string{"session", "session by password", "session by upstream", "link", "code redeemed", "code reused", "refreshed", "userinfo", "refusal",
+		"mailed code right", "stale form", "state replayed", "foreign state", "lock", "wrong password", "family ended", "mixed up"}
+	seldom := []string{"account", "refresh reused", "unlink", "first bind of a lock", "another after a link", "signed out", "session replaced"}
+	if steps >= 9000 {
+		often = append(often, seldom...)
+	}
+	for _, what := range often {
+		if m.counts[what] == 0 && steps >= 4000 {
 			m.t.Errorf("in %d steps there was no %s: %v", steps, what, m.counts)
 		}
 	}

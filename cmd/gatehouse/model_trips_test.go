@@ -210,3 +210,46 @@ func (m *model) triesAnother(b *window, t *tab) {
 		}
 	}
 }
+
+// bindsLocked is somebody who may come in by one way only and has not been there
+// yet: the first bind takes the password and a mailed code.
+func (m *model) bindsLocked(b *window, t *tab) bool {
+	a := m.account(b.email)
+	if a == nil || a.lock == nil || a.disabled || a.password == "" {
+		return false
+	}
+	for i, bond := range m.idents {
+		if bond.account == a && slices.Contains(a.lock, i.connection) {
+			return false
+		}
+	}
+	var mine []*persona
+	for _, p := range b.personas {
+		if p.email == b.email && p.level >= broker.L2 && slices.Contains(a.lock, p.connection) {
+			mine = append(mine, p)
+		}
+	}
+	if len(mine) == 0 {
+		return false
+	}
+	p := pick(m, mine)
+	t.back, t.away = "", ""
+	m.visit(b, t, "/login?sso_error=sso_cancelled")
+	u, err := url.Parse(t.page.path)
+	m.must(err)
+	login, _ := loginOf(u)
+	m.visit(b, t, "/login/"+login+"/to/"+p.connection)
+	if u, err = url.Parse(t.away); err != nil || t.away == "" {
+		return true
+	}
+	m.choose(b, t, u, p)
+	for range 2 {
+		for _, f := range t.page.papers {
+			if f.route == "link" || f.route == "resend" {
+				m.submit(b, t, f, f)
+				break
+			}
+		}
+	}
+	return true
+}
