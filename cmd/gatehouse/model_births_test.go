@@ -115,7 +115,7 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 		} else if why := m.unproven(l, h, a, born[a.id]); why != "" {
 			m.fail("%s linked %v to %s: %s", m.cur.browser.name, r.ident, a.email, why)
 		}
-		m.idents[r.ident] = &bond{r.id, a}
+		m.idents[r.ident] = &bond{r.id, a, m.seq}
 		if h != nil {
 			h.gen = a.gen
 		}

@@ -43,6 +43,7 @@ type account struct {
 type bond struct {
 	id      string
 	account *account
+	seq     int // of the request that made it
 }
 
 // sitting is a session.

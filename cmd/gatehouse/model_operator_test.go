@@ -146,7 +146,7 @@ func (m *model) setsPassword(a *account) {
 func (m *model) unlinks(a *account) {
 	var which ident
 	for i, bond := range m.idents {
-		if bond.account == a && (which == ident{} || bond.id < m.idents[which].id) {
+		if bond.account == a && (which == ident{} || bond.seq < m.idents[which].seq) {
 			which = i
 		}
 	}
