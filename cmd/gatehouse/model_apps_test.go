@@ -35,11 +35,11 @@ func (m *model) reached(b *window, u *url.URL) {
 		return
 	}
 	if why := m.dead(s); why != "" {
-		m.fail("%s got a code for %s: %s", b.name, s.account.email, why)
+		m.fail("%s got a code for %s: %s", b.name, s.holder.email, why)
 	}
 	m.secret(value)
 	m.count("code")
-	m.codes = append(m.codes, &code{value: value, sent: req, sitting: s, gen: s.account.gen, at: m.now()})
+	m.codes = append(m.codes, &code{value: value, sent: req, sitting: s, gen: s.holder.gen, at: m.now()})
 	if len(m.codes) > 30 {
 		m.codes = m.codes[10:]
 	}
@@ -54,7 +54,7 @@ func (m *model) signedIn(b *window, p *shown) {
 	if s == nil {
 		m.fail("%s sees %s without a session", b.name, p.path)
 	} else if why := m.dead(s); why != "" {
-		m.fail("%s sees %s as %s: %s", b.name, p.path, s.account.email, why)
+		m.fail("%s sees %s as %s: %s", b.name, p.path, s.holder.email, why)
 	}
 	m.count("page inside")
 }
@@ -126,7 +126,7 @@ func (m *model) redeems(c *code) {
 		redirect = "https://courts.example.test/other"
 	}
 	right = a == c.app && verifier == c.verifier && redirect == c.app.redirect && !a.off
-	m.say("%s redeems a code of %s (right: %v, for %s)", a.id, c.app.id, right, c.sitting.account.email)
+	m.say("%s redeems a code of %s (right: %v, for %s)", a.id, c.app.id, right, c.sitting.holder.email)
 	status, answer := m.post("/token", a.form(url.Values{"grant_type": {"authorization_code"}, "code": {c.value}, "redirect_uri": {redirect}, "code_verifier": {verifier}}))
 	m.redeemed(c, right, status, answer)
 }
@@ -140,7 +140,7 @@ func (m *model) redeemed(c *code, right bool, status int, answer map[string]any)
 			m.count("code reused")
 			c.family.over = true
 			m.ended(c.family)
-		} else if right && fresh && why == "" && c.gen == c.sitting.account.gen {
+		} else if right && fresh && why == "" && c.gen == c.sitting.holder.gen {
 			m.fail("a good code is refused: %v", answer)
 		}
 		return
@@ -151,8 +151,8 @@ func (m *model) redeemed(c *code, right bool, status int, answer map[string]any)
 	case !fresh:
 		m.fail("a code was redeemed after %s", m.now().Sub(c.at))
 	case why != "":
-		m.fail("a code was redeemed for %s: %s", c.sitting.account.email, why)
-	case c.gen != c.sitting.account.gen:
+		m.fail("a code was redeemed for %s: %s", c.sitting.holder.email, why)
+	case c.gen != c.sitting.holder.gen:
 		m.fail("a code of an older authority was redeemed")
 	}
 	m.count("code redeemed")
@@ -166,12 +166,12 @@ func (m *model) redeemed(c *code, right bool, status int, answer map[string]any)
 // newFamily reads the row that a redemption wrote.
 func (m *model) newFamily(c *code) (f *family) {
 	m.rows(fmt.Sprintf("SELECT id, client_id, account_id, session_id FROM families WHERE created_at = %d", m.now().UnixMicro()), func(scan func(...any) error) error {
-		var id, client, account, session string
-		err := scan(&id, &client, &account, &session)
+		var id, client, holder, session string
+		err := scan(&id, &client, &holder, &session)
 		if m.families[id] != nil || client != c.app.id || session != c.sitting.id {
 			return err
 		}
-		if account != c.sitting.account.id {
+		if holder != c.sitting.holder.id {
 			m.fail("the family is another account's")
 		}
 		f = &family{id: id, app: c.app, from: c.sitting, gen: c.gen, ends: m.now().Add(broker.RefreshLife)}
@@ -182,7 +182,7 @@ func (m *model) newFamily(c *code) (f *family) {
 		m.fail("a code was redeemed, and no family began")
 		return nil
 	}
-	m.event(broker.EventTokenIssued, func(e broker.Event) bool { return e.Detail["family"] == f.id && e.Account == f.from.account.id })
+	m.event(broker.EventTokenIssued, func(e broker.Event) bool { return e.Detail["family"] == f.id && e.Account == f.from.holder.id })
 	return f
 }
 
@@ -220,8 +220,8 @@ func (m *model) idToken(c *code, answer map[string]any) {
 	m.must(err)
 	var claims struct{ Sub, Sid, Nonce, Aud string }
 	m.must(json.Unmarshal(body, &claims))
-	if claims.Sub != c.sitting.account.id || claims.Sid != c.sitting.id || claims.Nonce != c.nonce {
-		m.fail("the ID token is of %+v, not of %s", claims, c.sitting.account.id)
+	if claims.Sub != c.sitting.holder.id || claims.Sid != c.sitting.id || claims.Nonce != c.nonce {
+		m.fail("the ID token is of %+v, not of %s", claims, c.sitting.holder.id)
 	}
 }
 
@@ -271,7 +271,7 @@ func (m *model) refresh(r *refresh) {
 	right := a == f.app && !a.off
 	newest := r.index == len(f.tokens)-1
 	grace := r.index == len(f.tokens)-2 && m.now().Before(f.turned.Add(broker.RefreshGrace))
-	m.say("%s refreshes %s, token %d of %d of %s (%s)", a.id, f.id[:4], r.index, len(f.tokens), f.from.account.email, why)
+	m.say("%s refreshes %s, token %d of %d of %s (%s)", a.id, f.id[:4], r.index, len(f.tokens), f.from.holder.email, why)
 	status, answer := m.post("/token", a.form(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {r.value}}))
 	switch {
 	case status != http.StatusOK && right && why == "" && (newest || grace):
@@ -286,7 +286,7 @@ func (m *model) refresh(r *refresh) {
 	case !right:
 		m.fail("%s refreshed with the token of %s", a.id, f.app.id)
 	case why != "":
-		m.fail("a refresh token of %s was good: %s", f.from.account.email, why)
+		m.fail("a refresh token of %s was good: %s", f.from.holder.email, why)
 	case !newest && !grace:
 		m.fail("a used refresh token was good")
 	default:
@@ -311,7 +311,7 @@ func (m *model) uses(t *access) {
 	if m.chance(40) {
 		status, answer := m.post("/introspect", m.apps[0].form(url.Values{"token": {t.value}}))
 		if active := answer["active"] == true; active && (why != "" || t.family.app != m.apps[0]) {
-			m.fail("introspection: the token of %s is active (%d): %s", t.family.from.account.email, status, why)
+			m.fail("introspection: the token of %s is active (%d): %s", t.family.from.holder.email, status, why)
 		}
 		m.count("introspection")
 		return
@@ -322,8 +322,8 @@ func (m *model) uses(t *access) {
 	pick(m, m.doors).ServeHTTP(rec, req)
 	switch ok := rec.Code == http.StatusOK; {
 	case ok && why != "":
-		m.fail("userinfo of %s is told: %s", t.family.from.account.email, why)
-	case ok && !strings.Contains(rec.Body.String(), t.family.from.account.id):
+		m.fail("userinfo of %s is told: %s", t.family.from.holder.email, why)
+	case ok && !strings.Contains(rec.Body.String(), t.family.from.holder.id):
 		m.fail("userinfo tells of somebody else: %s", rec.Body)
 	case !ok && why == "":
 		m.fail("a good access token is refused: %d %s", rec.Code, rec.Body)

@@ -50,7 +50,7 @@ func (m *model) newAccounts(l *ledger) map[string]bool {
 		if r.hash != "" {
 			password = m.cur.values.Get("password")
 		}
-		if have := m.account(r.email); have != nil || r.claimed != "" {
+		if have := m.holder(r.email); have != nil || r.claimed != "" {
 			m.fail("%s made a second account of %s", m.cur.browser.name, r.email)
 		}
 		proven := m.provedAddress(l, r.email, 0)
@@ -77,8 +77,8 @@ func (m *model) newAccounts(l *ledger) map[string]bool {
 	return born
 }
 
-func proven0(a *account, at time.Time, seq int) proven {
-	return proven{account: a, gen: a.gen, at: at, seq: seq}
+func proven0(a *holder, at time.Time, seq int) proven {
+	return proven{holder: a, gen: a.gen, at: at, seq: seq}
 }
 
 // provedAddress tells whether a code mailed to the address was given back in this login.
@@ -89,12 +89,12 @@ func (m *model) provedAddress(l *ledger, email string, since int) bool {
 func (m *model) newIdentities(l *ledger, born map[string]bool) {
 	type row struct {
 		ident
-		id, account string
+		id, holder string
 	}
 	var all []row
 	m.rows(fmt.Sprintf("SELECT id, account_id, connection, issuer, subject FROM identities WHERE linked_at = %d", m.now().UnixMicro()), func(scan func(...any) error) error {
 		var r row
-		err := scan(&r.id, &r.account, &r.connection, &r.issuer, &r.subject)
+		err := scan(&r.id, &r.holder, &r.connection, &r.issuer, &r.subject)
 		if have := m.idents[r.ident]; have == nil || have.id != r.id {
 			all = append(all, r)
 		}
@@ -104,7 +104,7 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 		if m.idents[r.ident] != nil {
 			m.fail("identity %v moved", r.ident)
 		}
-		a := m.byID[r.account]
+		a := m.byID[r.holder]
 		if a == nil {
 			m.fail("identity %v belongs to no account", r.ident)
 			continue
@@ -138,7 +138,7 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 }
 
 // unproven says what is missing before this identity may belong to the account.
-func (m *model) unproven(l *ledger, h *held, a *account, born bool) string {
+func (m *model) unproven(l *ledger, h *held, a *holder, born bool) string {
 	proved := m.provedAddress(l, a.email, h.seq)
 	if a.disabled || a.unverified {
 		return "the account is disabled or unverified"
@@ -148,7 +148,7 @@ func (m *model) unproven(l *ledger, h *held, a *account, born bool) string {
 			return "the account is locked to other connections"
 		}
 		for i, bond := range m.idents {
-			if bond.account == a && slices.Contains(a.lock, i.connection) {
+			if bond.holder == a && slices.Contains(a.lock, i.connection) {
 				return "the locked account has an identity already"
 			}
 		}
@@ -176,7 +176,7 @@ func (m *model) unproven(l *ledger, h *held, a *account, born bool) string {
 		}
 		return ""
 	case m.cur.came != nil && m.cur.trip.prove:
-		if bond := m.idents[m.cur.came.ident]; bond == nil || bond.account != a {
+		if bond := m.idents[m.cur.came.ident]; bond == nil || bond.holder != a {
 			return "the other identity is not the owner's"
 		}
 		if a.password != "" || a.lock != nil || holding(m.cur.trip.waiting, h.ident) == nil {
@@ -196,22 +196,22 @@ func (m *model) codeGiven(l *ledger, email string) bool {
 func (m *model) newSessions(b *window, l *ledger) {
 	type row struct {
 		sitting
-		account     string
+		holder      string
 		authTime    int64
 		epoch, ends int64
 	}
 	var all []row
 	m.rows(fmt.Sprintf("SELECT id, account_id, method, connection, identity, auth_time, epoch, expires_at FROM sessions WHERE created_at = %d", m.now().UnixMicro()), func(scan func(...any) error) error {
 		var r row
-		err := scan(&r.id, &r.account, &r.method, &r.connection, &r.identity, &r.authTime, &r.epoch, &r.ends)
+		err := scan(&r.id, &r.holder, &r.method, &r.connection, &r.identity, &r.authTime, &r.epoch, &r.ends)
 		if m.sessions[r.id] == nil {
 			all = append(all, r)
 		}
 		return err
 	})
 	for _, r := range all {
-		a := m.byID[r.account]
-		s := &sitting{id: r.id, method: r.method, connection: r.connection, identity: r.identity, account: a, browser: b, ends: time.UnixMicro(r.ends)}
+		a := m.byID[r.holder]
+		s := &sitting{id: r.id, method: r.method, connection: r.connection, identity: r.identity, holder: a, browser: b, ends: time.UnixMicro(r.ends)}
 		m.sessions[r.id] = s
 		if a == nil {
 			m.fail("a session of no account")
@@ -231,14 +231,14 @@ func (m *model) newSessions(b *window, l *ledger) {
 
 // unexplained says why nothing in the books leads to this session.
 func (m *model) unexplained(l *ledger, s *sitting, authTime int64) string {
-	a := s.account
+	a := s.holder
 	if why := m.allows(a, s.method, s.connection); why != "" {
 		return why
 	}
 	at := time.UnixMicro(authTime)
 	byPassword, known := false, authTime == 0
 	for _, p := range l.proofs {
-		if p.account == a && p.gen == a.gen {
+		if p.holder == a && p.gen == a.gen {
 			byPassword = true
 			known = known || p.at.Equal(at)
 		}
@@ -260,7 +260,7 @@ func (m *model) unexplained(l *ledger, s *sitting, authTime int64) string {
 		}
 		return ""
 	case "upstream":
-		if c := l.chosen; c != nil && byPassword && c.account == a && c.gen == a.gen && c.identity == s.identity && c.connection == s.connection {
+		if c := l.chosen; c != nil && byPassword && c.holder == a && c.gen == a.gen && c.identity == s.identity && c.connection == s.connection {
 			for _, bond := range m.idents {
 				if bond.id == s.identity {
 					return ""
@@ -274,7 +274,7 @@ func (m *model) unexplained(l *ledger, s *sitting, authTime int64) string {
 			}
 			h := l.holds(i)
 			switch {
-			case bond.account != a || i.connection != s.connection:
+			case bond.holder != a || i.connection != s.connection:
 				return "the identity is somebody else's"
 			case h == nil:
 				return "the identity did not come back to this browser in this login"
@@ -298,19 +298,19 @@ func (m *model) event(verb broker.Verb, is func(broker.Event) bool) {
 	}
 }
 
-func (m *model) forget(a *account) {
+func (m *model) forget(a *holder) {
 	delete(m.byID, a.id)
 	delete(m.byPassword, a.password)
-	m.accounts = slices.DeleteFunc(m.accounts, func(b *account) bool { return a == b })
+	m.accounts = slices.DeleteFunc(m.accounts, func(b *holder) bool { return a == b })
 	for i, bond := range m.idents {
-		if bond.account == a {
+		if bond.holder == a {
 			delete(m.idents, i)
 		}
 	}
 }
 
 // cheapen gives a new account's password a hash that costs nothing.
-func (m *model) cheapen(a *account) {
+func (m *model) cheapen(a *holder) {
 	row, err := m.houses[2].store.Account(m.ctx, a.id)
 	m.must(err)
 	row.PasswordHash = cheapHash(a.password)

@@ -32,7 +32,7 @@ type person struct {
 	personas    []*persona
 }
 
-type account struct {
+type holder struct {
 	id, email, password  string
 	gen                  int // rises whenever everything older must be dead
 	disabled, unverified bool
@@ -41,15 +41,15 @@ type account struct {
 
 // bond is an identity in the database.
 type bond struct {
-	id      string
-	account *account
-	seq     int // of the request that made it
+	id     string
+	holder *holder
+	seq    int // of the request that made it
 }
 
 // sitting is a session.
 type sitting struct {
 	id, method, connection, identity string
-	account                          *account
+	holder                           *holder
 	gen                              int
 	browser                          *window
 	ends                             time.Time
@@ -74,8 +74,8 @@ type held struct {
 
 // proven is a right password or a right mailed code, given in a login.
 type proven struct {
-	account *account // by password
-	address string   // by code
+	holder  *holder // by password
+	address string  // by code
 	gen     int
 	at      time.Time
 	seq     int
@@ -164,7 +164,7 @@ type act0 struct {
 	came    *held
 }
 
-func (m *model) account(email string) *account {
+func (m *model) holder(email string) *holder {
 	for _, a := range m.accounts {
 		if a.email == email && !a.unverified {
 			return a
@@ -198,7 +198,7 @@ func holding(all []*held, i ident) *held {
 }
 
 // allows tells whether the account's rules let somebody in who came this way.
-func (m *model) allows(a *account, method, connection string) string {
+func (m *model) allows(a *holder, method, connection string) string {
 	switch {
 	case a.disabled:
 		return "the account is disabled"
@@ -219,10 +219,10 @@ func (m *model) dead(s *sitting) string {
 		return "the session has ended"
 	case !m.now().Before(s.ends):
 		return "the session has expired"
-	case s.gen != s.account.gen:
+	case s.gen != s.holder.gen:
 		return "the account's older authority has ended"
 	}
-	return m.allows(s.account, s.method, s.connection)
+	return m.allows(s.holder, s.method, s.connection)
 }
 
 func (m *model) deadFamily(f *family) string {
@@ -231,16 +231,16 @@ func (m *model) deadFamily(f *family) string {
 		return "the family has ended"
 	case !m.now().Before(f.ends):
 		return "the family has expired"
-	case f.gen != f.from.account.gen:
+	case f.gen != f.from.holder.gen:
 		return "the account's older authority has ended"
 	}
-	return m.allows(f.from.account, f.from.method, f.from.connection)
+	return m.allows(f.from.holder, f.from.method, f.from.connection)
 }
 
 // endSitting is a sign-out: what was given out under the session ends with it.
 func (m *model) endSitting(s *sitting) {
 	s.over = true
-	m.say("  session %s of %s is over", s.id, s.account.email)
+	m.say("  session %s of %s is over", s.id, s.holder.email)
 	for _, f := range m.families {
 		if f.from == s {
 			f.over = true

@@ -94,7 +94,7 @@ func (m *model) theOperatorActs() {
 	}
 }
 
-func (m *model) renews(a *account, verb broker.Verb, what string, edit func(*broker.Account), more func(context.Context) error) {
+func (m *model) renews(a *holder, verb broker.Verb, what string, edit func(*broker.Account), more func(context.Context) error) {
 	h := m.houses[2]
 	row, err := h.store.Account(m.ctx, a.id)
 	m.must(err)
@@ -105,12 +105,12 @@ func (m *model) renews(a *account, verb broker.Verb, what string, edit func(*bro
 	m.count("operator")
 }
 
-func (m *model) switches(a *account) {
+func (m *model) switches(a *holder) {
 	a.disabled = !a.disabled
 	m.renews(a, broker.EventAccountChanged, onOff(a.disabled), func(row *broker.Account) { row.Disabled = a.disabled }, nil)
 }
 
-func (m *model) locks(a *account) {
+func (m *model) locks(a *holder) {
 	verb, lock := broker.EventAccountLocked, &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}, Guests: true, SetBy: "operator", SetAt: m.now()}
 	switch {
 	case a.lock != nil:
@@ -125,7 +125,7 @@ func (m *model) locks(a *account) {
 	m.renews(a, verb, "lock "+fmt.Sprint(a.lock), func(row *broker.Account) { row.Lock = lock }, nil)
 }
 
-func (m *model) setsPassword(a *account) {
+func (m *model) setsPassword(a *holder) {
 	password := m.newPassword("set")
 	texts, err := text.Load()
 	m.must(err)
@@ -143,10 +143,10 @@ func (m *model) setsPassword(a *account) {
 	m.readMail(nil)
 }
 
-func (m *model) unlinks(a *account) {
+func (m *model) unlinks(a *holder) {
 	var which ident
 	for i, bond := range m.idents {
-		if bond.account == a && (which == ident{} || bond.seq < m.idents[which].seq) {
+		if bond.holder == a && (which == ident{} || bond.seq < m.idents[which].seq) {
 			which = i
 		}
 	}
@@ -216,7 +216,7 @@ func (m *model) switchesApp(a *app) {
 	m.wait(storage.CacheLife + time.Second)
 }
 
-func (m *model) removesConsent(a *account) {
+func (m *model) removesConsent(a *holder) {
 	err := m.houses[2].store.RemoveConsent(m.ctx, a.id, "third", m.now())
 	if errors.Is(err, broker.NotFound) {
 		return
@@ -226,7 +226,7 @@ func (m *model) removesConsent(a *account) {
 	m.say("operator: %s no longer consents to third", a.email)
 	m.count("consent removed")
 	for _, f := range m.families {
-		if f.app.id == "third" && f.from.account == a {
+		if f.app.id == "third" && f.from.holder == a {
 			f.over = true
 		}
 	}
@@ -253,12 +253,12 @@ func (m *model) lookAtEverything() {
 	}
 	bonds := 0
 	m.rows("SELECT id, account_id, connection, issuer, subject FROM identities", func(scan func(...any) error) error {
-		var id, account string
+		var id, holder string
 		var i ident
-		err := scan(&id, &account, &i.connection, &i.issuer, &i.subject)
+		err := scan(&id, &holder, &i.connection, &i.issuer, &i.subject)
 		bonds++
-		if b := m.idents[i]; b == nil || b.id != id || b.account.id != account {
-			m.fail("identity %v of %s is in no book", i, account)
+		if b := m.idents[i]; b == nil || b.id != id || b.holder.id != holder {
+			m.fail("identity %v of %s is in no book", i, holder)
 		}
 		return err
 	})
@@ -271,7 +271,7 @@ func (m *model) lookAtEverything() {
 		if s := m.sessions[id]; s == nil {
 			m.fail("session %s was born unseen", id)
 		} else if why := m.dead(s); why != "" && m.live[s.connection] == (s.connection != "") {
-			m.fail("session %s of %s lives: %s", id, s.account.email, why)
+			m.fail("session %s of %s lives: %s", id, s.holder.email, why)
 		}
 		return err
 	})
@@ -281,7 +281,7 @@ func (m *model) lookAtEverything() {
 		if f := m.families[id]; f == nil {
 			m.fail("family %s was born unseen", id)
 		} else if why := m.deadFamily(f); why != "" && m.live[f.from.connection] == (f.from.connection != "") {
-			m.fail("family %s of %s lives: %s", id, f.from.account.email, why)
+			m.fail("family %s of %s lives: %s", id, f.from.holder.email, why)
 		}
 		return err
 	})

@@ -159,7 +159,7 @@ func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 	m.seq++
 	for _, a := range m.accounts {
 		if a.password != "" && a.password == values.Get("password") && f.route != "register" {
-			l.proofs = append(l.proofs, proven{account: a, gen: a.gen, at: m.now(), seq: m.seq})
+			l.proofs = append(l.proofs, proven{holder: a, gen: a.gen, at: m.now(), seq: m.seq})
 		}
 	}
 	if c := l.mail; c != nil && f.route == "code" && c.code == values.Get("code") && m.now().Before(c.at.Add(broker.MailedLife)) {

@@ -78,9 +78,9 @@ type model struct {
 	browsers []*window
 	apps     []*app
 
-	accounts   []*account
-	byID       map[string]*account
-	byPassword map[string]*account
+	accounts   []*holder
+	byID       map[string]*holder
+	byPassword map[string]*holder
 	idents     map[ident]*bond
 	sessions   map[string]*sitting
 	cookies    map[string]*sitting

@@ -127,7 +127,7 @@ func (m *model) proves(b *window, trip *trip, c *upCode) {
 	l := m.in(b, trip.login)
 	h := &held{persona: c.persona, at: c.at, seq: m.seq, gen: -1}
 	if bond := m.idents[c.ident]; bond != nil {
-		h.gen = bond.account.gen
+		h.gen = bond.holder.gen
 	}
 	m.next.came = h
 	if trip.prove {
@@ -214,12 +214,12 @@ func (m *model) triesAnother(b *window, t *tab) {
 // bindsLocked is somebody who may come in by one way only and has not been there
 // yet: the first bind takes the password and a mailed code.
 func (m *model) bindsLocked(b *window, t *tab) bool {
-	a := m.account(b.email)
+	a := m.holder(b.email)
 	if a == nil || a.lock == nil || a.disabled || a.password == "" {
 		return false
 	}
 	for i, bond := range m.idents {
-		if bond.account == a && slices.Contains(a.lock, i.connection) {
+		if bond.holder == a && slices.Contains(a.lock, i.connection) {
 			return false
 		}
 	}

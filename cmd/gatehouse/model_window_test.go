@@ -144,7 +144,7 @@ func (m *model) takeCookies(b *window, cookies []*http.Cookie, before *sitting) 
 // justBorn is the session that this very request made and that has no cookie yet.
 func (m *model) justBorn() *sitting {
 	for _, s := range m.sessions {
-		if s.browser == m.cur.browser && s.account != nil && s.ends.Equal(m.now().Add(broker.SessionLife)) && !m.hasCookie(s) {
+		if s.browser == m.cur.browser && s.holder != nil && s.ends.Equal(m.now().Add(broker.SessionLife)) && !m.hasCookie(s) {
 			return s
 		}
 	}

@@ -32,8 +32,8 @@ func newModel(t *testing.T, seed uint64, postgres bool, registration string) *mo
 	t.Helper()
 	m := &model{t: t, ctx: t.Context(), rng: rand.New(rand.NewPCG(seed, 0)), seed: seed, issuer: modelIssuer, log: &modelLog{},
 		// A day to come, from its first second: the windows of the limits lie the same in every run.
-		clock: &clock{at: time.Now().Truncate(24 * time.Hour).Add(24 * time.Hour)}, sims: map[string]*fakeidp.Server{}, live: map[string]bool{}, byID: map[string]*account{},
-		byPassword: map[string]*account{}, idents: map[ident]*bond{}, sessions: map[string]*sitting{}, cookies: map[string]*sitting{},
+		clock: &clock{at: time.Now().Truncate(24 * time.Hour).Add(24 * time.Hour)}, sims: map[string]*fakeidp.Server{}, live: map[string]bool{}, byID: map[string]*holder{},
+		byPassword: map[string]*holder{}, idents: map[ident]*bond{}, sessions: map[string]*sitting{}, cookies: map[string]*sitting{},
 		logins: map[string]*ledger{}, wants: map[string]want{}, trips: map[string]*trip{}, upCodes: map[string]*upCode{}, families: map[string]*family{},
 		parked: map[string]*sent{}, inbox: map[string][]mailed{}, secrets: map[string]bool{}, counts: map[string]int{}}
 	m.openHouses(postgres, registration)
@@ -184,8 +184,8 @@ func (m *model) settle() {
 	m.newFaces()
 }
 
-func (m *model) enter(id, email, password string) *account {
-	a := &account{id: id, email: email, password: password}
+func (m *model) enter(id, email, password string) *holder {
+	a := &holder{id: id, email: email, password: password}
 	m.accounts = append(m.accounts, a)
 	m.byID[id] = a
 	if password != "" {
