@@ -46,7 +46,7 @@ func (d *Door) here(w http.ResponseWriter, r *http.Request) (v visit, l broker.L
 	if len(v.browser) == 0 && q.Get("copy") != "" && !l.Proof() {
 		return v, l, false, broker.CookiesBlocked // it was given one a moment ago
 	}
-	l, err = d.adopt(r.Context(), d.Kit.EnsureBrowser(w, r), l)
+	l, err = d.adopt(r.Context(), v, d.Kit.EnsureBrowser(w, r), l)
 	if err != nil {
 		return v, l, false, err
 	}

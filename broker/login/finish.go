@@ -30,7 +30,7 @@ func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (pa
 // park begins a login for the browser. One that is new here has no other open.
 func (d *Door) park(w http.ResponseWriter, r *http.Request, l broker.Login) (broker.Login, error) {
 	_, known := d.Kit.Browser(r)
-	return d.begin(r.Context(), d.Kit.EnsureBrowser(w, r), l, known)
+	return d.begin(r.Context(), d.visit(r), d.Kit.EnsureBrowser(w, r), l, known)
 }
 
 // Finish spends a login and answers the parked request with the session that it

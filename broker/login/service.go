@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/web"
 )
 
 // How long the room's other fleeting things live.
@@ -29,6 +30,7 @@ type service struct {
 	browsers  broker.Shelf[[]string]
 	handles   broker.Shelf[[]byte]
 	deletions broker.Shelf[deletion]
+	newcomers web.Newcomers
 }
 
 func newService(o Options) *service {
@@ -39,6 +41,7 @@ func newService(o Options) *service {
 		browsers:  broker.Shelf[[]string]{Name: "login.browser", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 		handles:   broker.Shelf[[]byte]{Name: "login.handle", Life: handleLife, In: o.Fleeting, Now: o.Now},
 		deletions: broker.Shelf[deletion]{Name: "login.deletion", Life: deletionLife, In: o.Fleeting, Now: o.Now},
+		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
 	}
 }
 
@@ -85,8 +88,9 @@ func app(l broker.Login) bool { return l.Request != nil }
 
 // begin parks a new login for a browser. The start is cut to the second, because
 // an upstream's auth_time is: a proof of this very second must not look older.
-// known tells whether the browser may have others open.
-func (s *service) begin(ctx context.Context, browser string, l broker.Login, known bool) (broker.Login, error) {
+// known tells whether the browser may have others open; one that is new here must
+// pass the limit of its address first.
+func (s *service) begin(ctx context.Context, v visit, browser string, l broker.Login, known bool) (broker.Login, error) {
 	if browser == "" {
 		return l, broker.CookiesBlocked // a HEAD: nobody is there to bind it to
 	}
@@ -95,18 +99,22 @@ func (s *service) begin(ctx context.Context, browser string, l broker.Login, kno
 	if l.MaxAge != nil && *l.MaxAge <= 0 {
 		l.Fresh, l.MaxAge = true, nil // OIDC Core §3.1.2.1: max_age=0 is prompt=login
 	}
-	if err := s.logins.Put(ctx, l.ID, l); err != nil {
+	var err error
+	if known {
+		err = s.remember(ctx, v, browser, l.ID)
+	} else {
+		err = s.newcomers.Admit(ctx, v.address)
+	}
+	if err != nil {
 		return l, err
 	}
-	if !known {
-		return l, nil
-	}
-	return l, s.remember(ctx, browser, l.ID)
+	return l, s.logins.Put(ctx, l.ID, l)
 }
 
 // remember keeps the list of a browser's open logins short, so that nobody fills
-// the store from one browser (SECURITY.md B1, H4).
-func (s *service) remember(ctx context.Context, browser, id string) error {
+// the store from one browser (SECURITY.md B1, H4). Anybody can make up a cookie,
+// so a browser without a list is new here, whatever it sent.
+func (s *service) remember(ctx context.Context, v visit, browser, id string) error {
 	var dropped []string
 	_, err := s.browsers.Change(ctx, browser, func(open *[]string) error {
 		*open, dropped = append(*open, id), nil
@@ -117,7 +125,9 @@ func (s *service) remember(ctx context.Context, browser, id string) error {
 		return nil
 	})
 	if errors.Is(err, broker.NotFound) {
-		err = s.browsers.Put(ctx, browser, []string{id})
+		if err = s.newcomers.Admit(ctx, v.address); err == nil {
+			err = s.browsers.Put(ctx, browser, []string{id})
+		}
 	}
 	if errors.Is(err, broker.Conflict) {
 		return nil // another tab of this browser was quicker; its login is counted
@@ -144,11 +154,11 @@ func (s *service) open(ctx context.Context, v visit, id string) (broker.Login, e
 
 // adopt copies a login without any proof for the browser that opened it: a link
 // that was passed on carries a request, never a person.
-func (s *service) adopt(ctx context.Context, browser string, l broker.Login) (broker.Login, error) {
+func (s *service) adopt(ctx context.Context, v visit, browser string, l broker.Login) (broker.Login, error) {
 	if l.Proof() || l.Spent() {
 		return l, broker.LoginElsewhere
 	}
-	return s.begin(ctx, browser, l.Restarted(), true)
+	return s.begin(ctx, v, browser, l.Restarted(), true)
 }
 
 // settle looks, and carries out the steps that have no page.

@@ -50,8 +50,12 @@ func (d *Door) authorizePost(w http.ResponseWriter, r *http.Request) error {
 	return d.comeBack(w, r, pathAuthorize, r.PostForm)
 }
 
-// comeBack stores a posted form under a handle that works once.
+// comeBack stores a posted form under a handle that works once. Whoever posts from
+// another site shows no cookie, so everybody is a newcomer here.
 func (d *Door) comeBack(w http.ResponseWriter, r *http.Request, path string, form url.Values) error {
+	if err := d.newcomers.Admit(r.Context(), d.kit.Address(r)); err != nil {
+		return err
+	}
 	handle := broker.NewToken()
 	if err := d.posts.Put(r.Context(), handle, form); err != nil {
 		return err

@@ -74,7 +74,8 @@ type Door struct {
 	discovery document
 	posts     broker.Shelf[url.Values] // what was posted to us from elsewhere
 	asked     broker.Shelf[asked]      // requests that wait for consent
-	noSecret  string                   // the hash of a secret that nobody has
+	newcomers web.Newcomers
+	noSecret  string // the hash of a secret that nobody has
 }
 
 // postLife is how long a posted form waits for its browser to come back.
@@ -97,6 +98,8 @@ func New(o Options) (*Door, error) {
 		keys:  &Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
 		posts: broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
 		asked: broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+
+		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
 	}
 	_, d.noSecret = NewClientSecret(o.Ring, "")
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}

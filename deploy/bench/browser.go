@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	random "math/rand/v2"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -22,11 +23,12 @@ type browser struct {
 	s       *stack
 	http    *http.Client
 	cookies map[string]string
+	address string // of its own, as people have: one address may not start without end
 }
 
 // newBrowser shares the keep-alive connections of h.
 func newBrowser(s *stack, h *http.Client) *browser {
-	return &browser{s, h, map[string]string{}}
+	return &browser{s, h, map[string]string{}, fmt.Sprintf("10.%d.%d.%d", random.IntN(256), random.IntN(256), random.IntN(256))}
 }
 
 func newHTTP(connections int) *http.Client {
@@ -50,6 +52,7 @@ func (b *browser) send(ctx context.Context, method, at string, form url.Values) 
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	req.Header.Set("Accept", "text/html")
+	req.Header.Set("X-Forwarded-For", b.address)
 	for name, value := range b.cookies {
 		req.AddCookie(&http.Cookie{Name: name, Value: value})
 	}

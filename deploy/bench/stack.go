@@ -67,7 +67,7 @@ func openStack(ctx context.Context, dir, engine, binary string, more ...string) 
 	s.issuer = "http://localhost:" + port
 	s.env = append([]string{"GATEHOUSE_ISSUER=" + s.issuer, "GATEHOUSE_LISTEN=127.0.0.1:" + port, "GATEHOUSE_OPERATIONS_LISTEN=off",
 		"GATEHOUSE_DATA_DIR=" + filepath.Join(s.dir, "data"),
-		"GATEHOUSE_UPSTREAM_NETWORKS=127.0.0.0/8", "GATEHOUSE_REGISTRATION=silent"}, more...)
+		"GATEHOUSE_UPSTREAM_NETWORKS=127.0.0.0/8", "GATEHOUSE_TRUSTED_PROXIES=127.0.0.1", "GATEHOUSE_REGISTRATION=silent"}, more...)
 	if engine == "postgres" { // beside SQLite the first start makes the keyring
 		ring := filepath.Join(s.dir, "keyring.json")
 		if _, err := s.tool(ctx, "", "keys", "create", ring); err != nil {
