@@ -16,6 +16,7 @@ import (
 	"gatehouse/broker/seal"
 	"gatehouse/broker/text"
 	"gatehouse/broker/web"
+	"gatehouse/storage"
 	"gatehouse/storage/gormdb"
 )
 
@@ -60,7 +61,8 @@ type house struct {
 	door   *Door
 	mux    *http.ServeMux
 	logins *fakeLogins
-	path   string
+	url    string // of the database
+	redis  string // where it is not the database that keeps what is fleeting
 	secret string // of the client "app"
 }
 
@@ -84,7 +86,12 @@ func newHouse(t *testing.T) *house { return newHouseWith(t, ports{}) }
 
 func newHouseWith(t *testing.T, p ports) *house {
 	t.Helper()
-	h := &house{t: t, clock: &clock{at: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}, path: filepath.Join(t.TempDir(), "gatehouse.db")}
+	return newHouseAt(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "", p)
+}
+
+func newHouseAt(t *testing.T, database, redis string, p ports) *house {
+	t.Helper()
+	h := &house{t: t, clock: &clock{at: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}, url: database, redis: redis}
 	ring, err := seal.New(h.clock.Now())
 	h.must(err)
 	h.ring = ring
@@ -98,10 +105,11 @@ func newHouseWith(t *testing.T, p ports) *house {
 func (h *house) open(p ports) {
 	h.t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	db, err := gormdb.Open(h.t.Context(), gormdb.Options{URL: "sqlite:" + h.path, Sealer: h.ring, Now: h.clock.Now, Log: quiet})
+	kept, err := storage.Open(h.t.Context(), storage.Options{Database: h.url, Redis: h.redis, Sealer: h.ring, Now: h.clock.Now, Log: quiet})
 	h.must(err)
-	h.must(db.Migrate(h.t.Context()))
-	h.t.Cleanup(func() { db.Close() })
+	h.must(kept.Migrate(h.t.Context()))
+	h.t.Cleanup(func() { kept.Close() })
+	db := kept.DB // past the memory, which may be five seconds old
 	h.db = db
 	if !p.bare {
 		h.withKeys()
@@ -115,7 +123,7 @@ func (h *house) open(p ports) {
 		Connections: db, Families: db, Journal: db, Atomic: db, Now: h.clock.Now, Log: quiet})
 	h.logins = &fakeLogins{h: h, parked: map[string]broker.Login{}}
 	h.door, err = New(Options{Issuer: issuer, Kit: h.kit, Logins: h.logins, Clients: db, Families: through[broker.Families](p.families, db),
-		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through[broker.Fleeting](p.fleeting, db), Marks: db,
+		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through(p.fleeting, kept.Fleeting), Marks: db,
 		Journal: journal, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet})
 	h.must(err)
 	h.mux = http.NewServeMux()

@@ -1,0 +1,152 @@
+package oidc
+
+import (
+	"database/sql"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"gatehouse/broker"
+)
+
+// server reads the URL of a server that tests may write to; deploy/check.sh starts one.
+func server(t *testing.T, name string) string {
+	t.Helper()
+	u := os.Getenv(name)
+	if u == "" {
+		t.Fatalf("set %s to the URL of a server where tests may write, or run deploy/check.sh", name)
+	}
+	return u
+}
+
+// postgresSchema makes a schema of its own.
+func postgresSchema(t *testing.T) string {
+	t.Helper()
+	at := server(t, "GATEHOUSE_TEST_POSTGRES")
+	pool, err := sql.Open("pgx", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := "t_" + strings.ToLower(broker.NewID())
+	if _, err := pool.Exec(`CREATE SCHEMA ` + schema); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := pool.Exec(`DROP SCHEMA ` + schema + ` CASCADE`); err != nil {
+			t.Error(err)
+		}
+		_ = pool.Close()
+	})
+	u, err := url.Parse(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("search_path", schema)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// replica is another process on the same stores.
+func (h *house) replica(p ports) *house {
+	h.t.Helper()
+	r := *h
+	r.open(p)
+	return &r
+}
+
+// fleet runs a test on two replicas that share SQLite, or PostgreSQL and Redis.
+func fleet(t *testing.T, run func(t *testing.T, one, two *house)) {
+	for name, made := range map[string]func(t *testing.T) *house{
+		"SQLite": func(t *testing.T) *house {
+			return newHouseAt(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "", ports{})
+		},
+		"PostgreSQL and Redis": func(t *testing.T) *house {
+			return newHouseAt(t, postgresSchema(t), server(t, "GATEHOUSE_TEST_REDIS"), ports{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			one := made(t)
+			run(t, one, one.replica(ports{}))
+		})
+	}
+}
+
+func TestA5_ACodeIsSpentOnceByAFleet(t *testing.T) {
+	rounds := map[string]int{"SQLite": 10, "PostgreSQL and Redis": 90}
+	fleet(t, func(t *testing.T, one, two *house) {
+		for round := range rounds[filepath.Base(strings.ReplaceAll(t.Name(), "_", " "))] {
+			code := one.browser().code(ask())
+			var mu sync.Mutex
+			var won []answer
+			said, turn := map[string]int{}, 0
+			race(50, func() {
+				mu.Lock()
+				at := []*house{one, two}[turn%2]
+				turn++
+				mu.Unlock()
+				a := at.redeem(code)
+				mu.Lock()
+				defer mu.Unlock()
+				if said[fmt.Sprint(a.StatusCode, a.text("error"))]++; a.StatusCode == http.StatusOK {
+					won = append(won, a)
+				}
+			})
+			if len(won) != 1 || said["400invalid_grant"] != 49 {
+				t.Fatalf("round %d: %v", round, said)
+			}
+			for _, h := range []*house{one, two} {
+				if h.active(won[0].text("access_token")) || h.active(won[0].text("refresh_token")) {
+					t.Fatalf("round %d: what the first one got lives", round)
+				}
+				h.wants(h.refresh(won[0].text("refresh_token")), http.StatusBadRequest, "invalid_grant")
+				h.wants(h.userinfo(won[0].text("access_token")), http.StatusUnauthorized, "invalid_token")
+			}
+		}
+	})
+}
+
+func TestA6_ReuseIsSeenByEveryReplicaAndAfterARestart(t *testing.T) {
+	fleet(t, func(t *testing.T, one, two *house) {
+		first := one.signIn().text("refresh_token")
+		second := two.wants(two.refresh(first), http.StatusOK, "")
+		one.clock.add(broker.RefreshGrace + 1)
+		after := one.replica(ports{})
+		after.wants(after.refresh(first), http.StatusBadRequest, "invalid_grant")
+		for _, h := range []*house{one, two, after, one.replica(ports{})} {
+			h.wants(h.refresh(second.text("refresh_token")), http.StatusBadRequest, "invalid_grant")
+			h.wants(h.userinfo(second.text("access_token")), http.StatusUnauthorized, "invalid_token")
+			if h.active(second.text("access_token")) || h.active(second.text("refresh_token")) {
+				t.Error("the family lives")
+			}
+		}
+	})
+}
+
+func TestA6_RefreshesAtOnceOnAFleetGetOneSuccessor(t *testing.T) {
+	fleet(t, func(t *testing.T, one, two *house) {
+		token := one.signIn().text("refresh_token")
+		got, turn := make(chan string, 20), make(chan *house, 20)
+		for range 10 {
+			turn <- one
+			turn <- two
+		}
+		race(20, func() { got <- (<-turn).refresh(token).text("refresh_token") })
+		close(got)
+		successor := ""
+		for s := range got {
+			if s == "" || successor != "" && s != successor {
+				t.Fatalf("successors %q and %q", successor, s)
+			}
+			successor = s
+		}
+		one.wants(two.refresh(successor), http.StatusOK, "")
+	})
+}
