@@ -60,7 +60,7 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 	switch {
 	case u.agreed.begin != nil:
 		err := d.atomic.Atomic(ctx, func(ctx context.Context) error {
-			if err := d.begin(ctx, *u.agreed.begin); err != nil {
+			if err := d.begin(ctx, u.client, *u.agreed.begin); err != nil {
 				return err
 			}
 			return d.journal.Record(ctx, issued)
@@ -80,8 +80,9 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 }
 
 // begin spends a code. The insert is exact about the account and its epoch; then
-// the gate is asked, and a session that has ended meanwhile gives nothing.
-func (d *Door) begin(ctx context.Context, f broker.Family) error {
+// the gate is asked, and a session that has ended or a consent that was taken back
+// meanwhile gives nothing (SECURITY.md A7).
+func (d *Door) begin(ctx context.Context, c broker.Client, f broker.Family) error {
 	if err := d.families.BeginFamily(ctx, f); err != nil {
 		return err
 	}
@@ -95,6 +96,13 @@ func (d *Door) begin(ctx context.Context, f broker.Family) error {
 	s, err := d.kit.Sessions.SessionByID(ctx, f.SessionID)
 	if errors.Is(err, broker.NotFound) || err == nil && (!s.EndedAt.IsZero() || !d.now().Before(s.ExpiresAt)) {
 		return broker.Revoked
+	}
+	if err != nil || c.FirstParty {
+		return err
+	}
+	given, v, err := d.given(ctx, c, f.AccountID)
+	if err == nil && !given.Covers(v, f.Scopes) {
+		err = broker.Revoked
 	}
 	return err
 }

@@ -73,6 +73,7 @@ type ports struct {
 	keys     func(broker.SigningKeys) broker.SigningKeys
 	fleeting func(broker.Fleeting) broker.Fleeting
 	bare     bool // a first start, without signing keys
+	memory   bool // clients and connections as storage remembers them
 }
 
 func through[T any](wrap func(T) T, port T) T {
@@ -121,8 +122,12 @@ func (h *house) open(p ports) {
 	journal := through[broker.Journal](p.journal, db)
 	h.kit = web.New(web.Options{Issuer: origin, Site: web.Site{Name: "Gatehouse"}, Texts: texts, Ring: h.ring, Sessions: db,
 		Connections: db, Families: db, Journal: db, Atomic: db, Now: h.clock.Now, Log: quiet})
+	var clients broker.Clients = db
+	if p.memory {
+		clients, h.kit.Connections = kept, kept
+	}
 	h.logins = &fakeLogins{h: h, parked: map[string]broker.Login{}}
-	h.door, err = New(Options{Issuer: issuer, Kit: h.kit, Logins: h.logins, Clients: db, Families: through[broker.Families](p.families, db),
+	h.door, err = New(Options{Issuer: issuer, Kit: h.kit, Logins: h.logins, Clients: clients, Families: through[broker.Families](p.families, db),
 		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through(p.fleeting, kept.Fleeting), Marks: db,
 		Journal: journal, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet})
 	h.must(err)

@@ -1,0 +1,167 @@
+package oidc
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/storage"
+)
+
+// held is what an app and a browser have in their hands when something happens.
+type held struct {
+	*house
+	browser  *browser
+	got      answer // tokens of the browser's session
+	code     string // likewise, not redeemed yet
+	usedCode string
+	usedRT   string
+}
+
+func (h held) account(change func(a *broker.Account)) {
+	a, err := h.db.Account(h.ctx(), "ana")
+	h.must(err)
+	seen := a.AuthEpoch
+	change(&a)
+	h.must(h.db.ChangeAccount(h.ctx(), a, seen))
+}
+
+func (h held) client(change func(c *broker.Client)) {
+	c, err := h.db.Client(h.ctx(), "app")
+	h.must(err)
+	change(&c)
+	h.must(h.db.PutClient(h.ctx(), c))
+}
+
+// cause is one way in which what was given ends.
+type cause struct {
+	name string
+	do   func(h held)
+	// code tells that a code which was not redeemed yet gives nothing either.
+	code bool
+	// session tells that the browser's session gives nothing either.
+	session bool
+	refresh string // the error at a refresh; invalid_grant where empty
+}
+
+func causesOfRevocation() []cause {
+	return []cause{
+		{"the account is disabled", func(h held) { h.account(func(a *broker.Account) { a.Disabled = true }) }, true, true, ""},
+		{"the password is changed", func(h held) {
+			h.account(func(a *broker.Account) { a.PasswordHash, a.AuthEpoch = "another", a.AuthEpoch+1 })
+		}, true, true, ""},
+		{"signed out everywhere", func(h held) { h.account(func(a *broker.Account) { a.AuthEpoch++ }) }, true, true, ""},
+		{"the account is locked to another connection", func(h held) {
+			h.account(func(a *broker.Account) {
+				a.Lock = &broker.Lock{Only: "entra", Connections: []string{"entra"}, SetBy: "operator", SetAt: h.clock.Now()}
+				a.AuthEpoch++
+			})
+		}, true, true, ""},
+		{"the identity is unlinked", func(h held) { h.must(h.db.Unlink(h.ctx(), "identity", h.clock.Now())) }, true, true, ""},
+		{"the connection is disabled", func(h held) {
+			c, err := h.db.Connection(h.ctx(), "google")
+			h.must(err)
+			c.State = broker.Disabled
+			h.must(h.db.PutConnection(h.ctx(), c))
+		}, true, true, ""},
+		{"the connection is removed", func(h held) {
+			h.must(h.db.Unlink(h.ctx(), "identity", h.clock.Now())) // it stays while identities hang on it
+			h.must(h.db.DeleteConnection(h.ctx(), "google"))
+		}, true, true, ""},
+		{"the consent is removed", func(h held) {
+			h.must(h.db.PutConsent(h.ctx(), broker.Consent{AccountID: "ana", ClientID: "app", GrantedAt: h.clock.Now()}))
+			h.must(h.db.RemoveConsent(h.ctx(), "ana", "app", h.clock.Now()))
+		}, false, false, ""},
+		{"the client is disabled", func(h held) { h.client(func(c *broker.Client) { c.Disabled = true }) }, true, false, "invalid_client"},
+		{"the client is removed", func(h held) { h.must(h.db.DeleteClient(h.ctx(), "app")) }, true, false, "invalid_client"},
+		{"the person signs out", func(h held) {
+			a := h.browser.get("/end_session?id_token_hint=" + url.QueryEscape(h.got.text("id_token")))
+			if a.StatusCode != http.StatusOK {
+				h.t.Fatalf("%d %s", a.StatusCode, a.body)
+			}
+		}, true, true, ""},
+		{"the code comes again", func(h held) { h.redeem(h.usedCode) }, false, false, ""},
+		{"an old refresh token comes again", func(h held) { h.refresh(h.usedRT) }, false, false, ""},
+		{"the access token is revoked", func(h held) { h.wants(h.call("/revoke", "token", h.got.text("access_token")), 200, "") }, false, false, ""},
+		{"the refresh token is revoked", func(h held) { h.wants(h.call("/revoke", "token", h.got.text("refresh_token")), 200, "") }, false, false, ""},
+	}
+}
+
+// holding is a house where Ana came through Google and has everything that there is.
+func holding(t *testing.T) held {
+	h := held{house: newHouse(t)}
+	now := h.clock.Now()
+	h.must(h.db.PutConnection(h.ctx(), broker.Connection{ID: "google", Kind: "google", Name: "Google", State: broker.Live, Issuer: "https://accounts.google.com", CreatedAt: now, UpdatedAt: now}))
+	h.must(h.db.Link(h.ctx(), broker.Identity{ID: "identity", AccountID: "ana", Connection: "google", Issuer: "https://accounts.google.com", Subject: "1", LinkedAt: now, SeenAt: now}))
+	h.logins.authn = broker.Authn{Method: broker.ByUpstream, Connection: "google", Identity: "identity", AuthTime: now}
+	h.client(func(c *broker.Client) { c.Audience = []string{"api"} })
+	h.browser = h.house.browser()
+	h.usedCode = h.browser.code(ask())
+	first := h.wants(h.redeem(h.usedCode), http.StatusOK, "")
+	h.usedRT = first.text("refresh_token")
+	h.got = h.wants(h.refresh(h.usedRT), http.StatusOK, "")
+	h.clock.add(broker.RefreshGrace)
+	h.code = h.browser.code(ask())
+	return h
+}
+
+func TestA7_EveryCauseOfRevocationEndsEverything(t *testing.T) {
+	for _, c := range causesOfRevocation() {
+		t.Run(c.name, func(t *testing.T) {
+			h := holding(t)
+			api := h.house.client(broker.Client{ID: "api", Name: "API", AuthMethod: "client_secret_post"})
+			tokens := []string{h.got.text("access_token"), h.got.text("refresh_token")}
+			seen := func(at *house, token string) bool {
+				return at.call("/introspect", "token", token, "client_id", "api", "client_secret", api).json["active"] == true
+			}
+			other := h.replica(ports{memory: true})
+			if a := other.userinfo(tokens[0]); a.StatusCode != http.StatusOK || !seen(other, tokens[0]) || !h.active(tokens[1]) {
+				t.Fatalf("nothing to lose: %d", a.StatusCode)
+			}
+			c.do(h)
+			h.clock.add(storage.CacheLife) // what another replica may take to hear of it
+			for _, at := range []*house{h.house, other} {
+				want, status := c.refresh, http.StatusUnauthorized
+				if want == "" {
+					want, status = "invalid_grant", http.StatusBadRequest
+				}
+				at.wants(at.refresh(tokens[1]), status, want)
+				at.wants(at.userinfo(tokens[0]), http.StatusUnauthorized, "invalid_token")
+				if seen(at, tokens[0]) || c.refresh == "" && (at.active(tokens[0]) || at.active(tokens[1])) {
+					t.Error("introspection says that it is active")
+				}
+				if c.session {
+					at.appHears((&browser{at, h.browser.cookies}).get("/authorize?"+ask("prompt", "none").Encode()), "login_required")
+				}
+				if c.code {
+					at.wants(at.redeem(h.code), status, want)
+				}
+			}
+			if !c.code { // the rest of the session was not touched
+				h.wants(h.redeem(h.code), http.StatusOK, "")
+			}
+		})
+	}
+}
+
+func TestA7_AClientThatLostItsGrantRefreshesNoMore(t *testing.T) {
+	h := holding(t)
+	h.client(func(c *broker.Client) { c.GrantTypes, c.Scopes = []string{grantCode}, []string{"openid"} })
+	h.wants(h.refresh(h.got.text("refresh_token")), http.StatusBadRequest, "unauthorized_client")
+}
+
+func TestA7_ACodeOfAConsentThatWasTakenBackGivesNothing(t *testing.T) {
+	h, b, secret := third(t)
+	allow := func() string {
+		path := b.get("/authorize?" + thirdAsks("prompt", "consent").Encode()).Header.Get("Location")
+		b.post(path, url.Values{"decision": {"allow"}})
+		return b.get("/authorize?consent=" + path[len("/consent/"):]).location().Query().Get("code")
+	}
+	code := allow()
+	h.clock.add(time.Second)
+	h.must(h.db.RemoveConsent(h.ctx(), "ana", "third", h.clock.Now()))
+	h.wants(h.redeem(code, "client_id", "third", "client_secret", secret), http.StatusBadRequest, "invalid_grant")
+	h.wants(h.redeem(allow(), "client_id", "third", "client_secret", secret), http.StatusOK, "")
+}
