@@ -1,0 +1,216 @@
+package oidc
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"testing"
+
+	"gatehouse/broker"
+)
+
+// cutter passes bytes to PostgreSQL and cuts every line at the n-th message of
+// the clients, before or after the server has got it.
+type cutter struct {
+	net.Listener
+	server string
+	left   atomic.Int64
+	after  atomic.Bool
+}
+
+const whole = 1 << 40
+
+func (c *cutter) run() {
+	for {
+		client, err := c.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", c.server)
+		if err != nil {
+			_ = client.Close()
+			return
+		}
+		go c.pass(client, server)
+		go func() {
+			defer client.Close()
+			buffer := make([]byte, 64<<10)
+			for {
+				n, err := server.Read(buffer)
+				if err != nil || c.left.Load() <= 0 {
+					return
+				}
+				if _, err := client.Write(buffer[:n]); err != nil {
+					return
+				}
+			}
+		}()
+	}
+}
+
+func (c *cutter) pass(client, server net.Conn) {
+	defer client.Close()
+	defer server.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buffer)
+		if err != nil {
+			return
+		}
+		last := c.left.Add(-1) <= 0
+		if !last || c.after.Load() {
+			if _, err := server.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if last {
+			return
+		}
+	}
+}
+
+// shaky is a replica whose line to the database is cut at will, beside one whose
+// line holds.
+type shaky struct {
+	*house // that holds
+	weak   *house
+	line   *cutter
+}
+
+func newShaky(t *testing.T) shaky {
+	t.Helper()
+	at := postgresSchema(t)
+	s := shaky{house: newHouseAt(t, at, "", ports{})}
+	u, err := url.Parse(at)
+	s.must(err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s.must(err)
+	t.Cleanup(func() { _ = l.Close() })
+	s.line = &cutter{Listener: l, server: u.Host}
+	s.line.left.Store(whole)
+	go s.line.run()
+	u.Host = l.Addr().String()
+	weak := *s.house
+	weak.url = u.String()
+	s.weak = weak.replica(ports{})
+	return s
+}
+
+// sweep runs do once for each message that it sends to the database, with the
+// line cut there, until it is done before the cut.
+func (s shaky) sweep(prepare func() (do func() answer, check func(a answer))) {
+	s.t.Helper()
+	cuts := 0
+	for n := int64(1); ; n++ {
+		undisturbed := 0
+		for _, after := range []bool{false, true} {
+			do, check := prepare()
+			for s.weak.db.Ping(s.ctx()) != nil { // until the pool has a line again
+			}
+			s.line.after.Store(after)
+			s.line.left.Store(n)
+			a := do()
+			if s.line.left.Swap(whole) > 0 {
+				undisturbed++
+			} else {
+				cuts++
+			}
+			if a.StatusCode != http.StatusOK && a.StatusCode < 500 {
+				s.t.Fatalf("cut at message %d (after: %v): %d %s", n, after, a.StatusCode, a.body)
+			}
+			check(a)
+			if s.t.Failed() {
+				s.t.Fatalf("cut at message %d (after: %v): %d %s", n, after, a.StatusCode, a.body)
+			}
+		}
+		if undisturbed == 2 {
+			break
+		}
+	}
+	if cuts < 6 {
+		s.t.Errorf("only %d cuts", cuts)
+	}
+}
+
+func TestH6_ACutAtAnyStatementOfACodesRedemptionNeverGivesTwoGrants(t *testing.T) {
+	s := newShaky(t)
+	families := 0
+	s.sweep(func() (func() answer, func(answer)) {
+		code := s.browser().code(ask())
+		return func() answer { return s.weak.redeem(code) }, func(first answer) {
+			again := s.redeem(code)
+			switch {
+			case first.StatusCode == http.StatusOK:
+				s.wants(again, http.StatusBadRequest, "invalid_grant")
+				families++
+				if s.active(first.text("access_token")) {
+					t.Error("a code was spent twice and its tokens live")
+				}
+			case again.StatusCode == http.StatusOK: // nothing had been written
+				families++
+				if !s.active(again.text("access_token")) {
+					t.Error("what was given at last is dead")
+				}
+			default: // written, and nobody heard of it: the code is spent and its family over
+				families++
+				s.wants(again, http.StatusBadRequest, "invalid_grant")
+			}
+			if n := len(s.events(broker.EventFilter{Verb: broker.EventTokenIssued})); n != families {
+				t.Errorf("%d grants are recorded, want %d", n, families)
+			}
+			s.wants(s.redeem(s.browser().code(ask())), http.StatusOK, "") // the person starts again
+			families++
+		}
+	})
+}
+
+func TestH6_ACutAtAnyStatementOfARefreshLeavesOneSuccessor(t *testing.T) {
+	s := newShaky(t)
+	s.sweep(func() (func() answer, func(answer)) {
+		token := s.signIn().text("refresh_token")
+		return func() answer { return s.weak.refresh(token) }, func(first answer) {
+			again := s.wants(s.refresh(token), http.StatusOK, "").text("refresh_token")
+			if first.StatusCode == http.StatusOK && first.text("refresh_token") != again {
+				t.Error("two successors")
+			}
+			f, _, err := s.db.Family(s.ctx(), mustOpen(t, s.house, token).family)
+			s.must(err)
+			if f.Generation != 2 || !f.EndedAt.IsZero() {
+				t.Errorf("generation %d, ended %v", f.Generation, f.EndedAt)
+			}
+			s.wants(s.refresh(again), http.StatusOK, "")
+		}
+	})
+}
+
+func TestH6_ACutAtAnyStatementOfARevocationIsNeverAnsweredAsDone(t *testing.T) {
+	s := newShaky(t)
+	secret := s.client(broker.Client{ID: "machine", Name: "Machine", AuthMethod: "client_secret_post"})
+	for name, made := range map[string]func() (string, []string){
+		"access":  func() (string, []string) { return s.signIn().text("access_token"), nil },
+		"refresh": func() (string, []string) { return s.signIn().text("refresh_token"), nil },
+		"machine": func() (string, []string) {
+			auth := []string{"client_id", "machine", "client_secret", secret}
+			return s.token(append(auth, "grant_type", grantClient)...).text("access_token"), auth
+		},
+	} {
+		s.sweep(func() (func() answer, func(answer)) {
+			token, auth := made()
+			form := append([]string{"token", token}, auth...)
+			live := func() bool { return s.call("/introspect", form...).json["active"] == true }
+			if !live() {
+				t.Fatalf("%s: nothing to revoke", name)
+			}
+			return func() answer { return s.weak.call("/revoke", form...) }, func(first answer) {
+				if first.StatusCode == http.StatusOK && live() {
+					t.Errorf("%s: revoked, and alive", name)
+				}
+				s.wants(s.call("/revoke", form...), http.StatusOK, "")
+				if live() {
+					t.Errorf("%s: revoked at last, and alive", name)
+				}
+			}
+		})
+	}
+}
