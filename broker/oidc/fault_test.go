@@ -1,98 +1,27 @@
 package oidc
 
 import (
-	"net"
 	"net/http"
-	"net/url"
-	"sync/atomic"
 	"testing"
 
 	"gatehouse/broker"
+	"gatehouse/storage/storetest"
 )
-
-// cutter passes bytes to PostgreSQL and cuts every line at the n-th message of
-// the clients, before or after the server has got it.
-type cutter struct {
-	net.Listener
-	server string
-	left   atomic.Int64
-	after  atomic.Bool
-}
-
-const whole = 1 << 40
-
-func (c *cutter) run() {
-	for {
-		client, err := c.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", c.server)
-		if err != nil {
-			_ = client.Close()
-			return
-		}
-		go c.pass(client, server)
-		go func() {
-			defer client.Close()
-			buffer := make([]byte, 64<<10)
-			for {
-				n, err := server.Read(buffer)
-				if err != nil || c.left.Load() <= 0 {
-					return
-				}
-				if _, err := client.Write(buffer[:n]); err != nil {
-					return
-				}
-			}
-		}()
-	}
-}
-
-func (c *cutter) pass(client, server net.Conn) {
-	defer client.Close()
-	defer server.Close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := client.Read(buffer)
-		if err != nil {
-			return
-		}
-		last := c.left.Add(-1) <= 0
-		if !last || c.after.Load() {
-			if _, err := server.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
-		if last {
-			return
-		}
-	}
-}
 
 // shaky is a replica whose line to the database is cut at will, beside one whose
 // line holds.
 type shaky struct {
 	*house // that holds
 	weak   *house
-	line   *cutter
+	line   *storetest.Line
 }
 
 func newShaky(t *testing.T) shaky {
 	t.Helper()
-	at := postgresSchema(t)
+	at := storetest.Postgres(t)
 	s := shaky{house: newHouseAt(t, at, "", ports{})}
-	u, err := url.Parse(at)
-	s.must(err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	s.must(err)
-	t.Cleanup(func() { _ = l.Close() })
-	s.line = &cutter{Listener: l, server: u.Host}
-	s.line.left.Store(whole)
-	go s.line.run()
-	u.Host = l.Addr().String()
 	weak := *s.house
-	weak.url = u.String()
+	s.line, weak.url = storetest.NewLine(t, at)
 	s.weak = weak.replica(ports{})
 	return s
 }
@@ -108,13 +37,12 @@ func (s shaky) sweep(prepare func() (do func() answer, check func(a answer))) {
 			do, check := prepare()
 			for s.weak.db.Ping(s.ctx()) != nil { // until the pool has a line again
 			}
-			s.line.after.Store(after)
-			s.line.left.Store(n)
+			s.line.Cut(n, after)
 			a := do()
-			if s.line.left.Swap(whole) > 0 {
-				undisturbed++
-			} else {
+			if s.line.Mend() {
 				cuts++
+			} else {
+				undisturbed++
 			}
 			if a.StatusCode != http.StatusOK && a.StatusCode < 500 {
 				s.t.Fatalf("cut at message %d (after: %v): %d %s", n, after, a.StatusCode, a.body)

@@ -1,58 +1,16 @@
 package oidc
 
 import (
-	"database/sql"
 	"fmt"
 	"net/http"
-	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
-
 	"gatehouse/broker"
+	"gatehouse/storage/storetest"
 )
-
-// server reads the URL of a server that tests may write to; deploy/check.sh starts one.
-func server(t *testing.T, name string) string {
-	t.Helper()
-	u := os.Getenv(name)
-	if u == "" {
-		t.Fatalf("set %s to the URL of a server where tests may write, or run deploy/check.sh", name)
-	}
-	return u
-}
-
-// postgresSchema makes a schema of its own.
-func postgresSchema(t *testing.T) string {
-	t.Helper()
-	at := server(t, "GATEHOUSE_TEST_POSTGRES")
-	pool, err := sql.Open("pgx", at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	schema := "t_" + strings.ToLower(broker.NewID())
-	if _, err := pool.Exec(`CREATE SCHEMA ` + schema); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if _, err := pool.Exec(`DROP SCHEMA ` + schema + ` CASCADE`); err != nil {
-			t.Error(err)
-		}
-		_ = pool.Close()
-	})
-	u, err := url.Parse(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := u.Query()
-	q.Set("search_path", schema)
-	u.RawQuery = q.Encode()
-	return u.String()
-}
 
 // replica is another process on the same stores.
 func (h *house) replica(p ports) *house {
@@ -69,7 +27,7 @@ func fleet(t *testing.T, run func(t *testing.T, one, two *house)) {
 			return newHouseAt(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "", ports{})
 		},
 		"PostgreSQL and Redis": func(t *testing.T) *house {
-			return newHouseAt(t, postgresSchema(t), server(t, "GATEHOUSE_TEST_REDIS"), ports{})
+			return newHouseAt(t, storetest.Postgres(t), storetest.Redis(t), ports{})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,12 +2,8 @@ package gormdb_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
-	"net/url"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -24,37 +20,7 @@ type place func(t testing.TB) string
 
 func sqliteFile(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "gatehouse.db") }
 
-// postgresSchema makes a schema of its own on the server that the environment
-// names; deploy/check.sh starts one.
-func postgresSchema(t testing.TB) string {
-	t.Helper()
-	server := os.Getenv("GATEHOUSE_TEST_POSTGRES")
-	if server == "" {
-		t.Fatal("set GATEHOUSE_TEST_POSTGRES to the URL of a PostgreSQL server where tests may create schemas, or run deploy/check.sh")
-	}
-	pool, err := sql.Open("pgx", server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	schema := "t_" + strings.ToLower(broker.NewID())
-	if _, err := pool.Exec(`CREATE SCHEMA ` + schema); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if _, err := pool.Exec(`DROP SCHEMA ` + schema + ` CASCADE`); err != nil {
-			t.Error(err)
-		}
-		_ = pool.Close()
-	})
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := u.Query()
-	q.Set("search_path", schema)
-	u.RawQuery = q.Encode()
-	return u.String()
-}
+func postgresSchema(t testing.TB) string { return storetest.Postgres(t) }
 
 func keyring(t testing.TB) *seal.Keyring {
 	t.Helper()

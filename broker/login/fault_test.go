@@ -1,0 +1,158 @@
+package login_test
+
+import (
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+	"gatehouse/broker/login"
+	"gatehouse/storage/gormdb"
+	"gatehouse/storage/storetest"
+)
+
+// newShakyRig is the room on PostgreSQL, whose line the test may cut; the rig's
+// own database is the same one by a line that holds.
+func newShakyRig(t *testing.T) (*rig, *storetest.Line, *gormdb.DB) {
+	t.Helper()
+	at := storetest.Postgres(t)
+	line, through := storetest.NewLine(t, at)
+	var g *rig
+	dbs := map[string]*gormdb.DB{}
+	g = newRig(t, func(o *login.Options) {
+		for _, url := range []string{at, through} {
+			d, err := gormdb.Open(t.Context(), gormdb.Options{URL: url, Sealer: o.Ring, Now: o.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+			must(t, err)
+			t.Cleanup(func() { _ = d.Close() })
+			must(t, d.Migrate(t.Context()))
+			dbs[url] = d
+		}
+		weak := dbs[through]
+		o.Accounts, o.Identities, o.Sessions, o.Connections, o.Clients = weak, weak, weak, weak, weak
+		o.Fleeting, o.Atomic, o.Journal, o.Post.Outbox = weak, weak, weak, weak
+		o.Kit.Sessions, o.Kit.Connections, o.Kit.Families, o.Kit.Journal, o.Kit.Atomic = weak, weak, weak, weak, weak
+	})
+	g.db = dbs[at]
+	must(t, g.db.PutClient(t.Context(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethod: "none", CreatedAt: g.now, UpdatedAt: g.now}))
+	g.connection("google", 0, func(*broker.Connection) {})
+	return g, line, dbs[through]
+}
+
+// sweep runs do once for each message that it sends to the database, with the line
+// cut there, until it is done before the cut.
+func sweep(t *testing.T, line *storetest.Line, weak *gormdb.DB, prepare func() (do func() page, check func(page))) {
+	t.Helper()
+	cuts := 0
+	for n := int64(1); ; n++ {
+		undisturbed := 0
+		for _, after := range []bool{false, true} {
+			do, check := prepare()
+			for weak.Ping(t.Context()) != nil { // until the pool has a line again
+			}
+			line.Cut(n, after)
+			p := do()
+			if line.Mend() {
+				cuts++
+			} else {
+				undisturbed++
+			}
+			if check(p); t.Failed() {
+				t.Fatalf("cut at message %d (after: %v): %d", n, after, p.status)
+			}
+		}
+		if undisturbed == 2 {
+			break
+		}
+	}
+	if cuts < 20 {
+		t.Errorf("only %d cuts", cuts)
+	}
+}
+
+// whole checks that each session of the account has its Event, and each Event its session.
+func (g *rig) whole(a broker.Account) (sessions int) {
+	g.t.Helper()
+	all, err := g.db.SessionsOf(g.t.Context(), a.ID)
+	must(g.t, err)
+	told, err := g.db.Events(g.t.Context(), broker.EventFilter{Account: a.ID, Verb: broker.EventSignedIn, Limit: 100})
+	must(g.t, err)
+	said := map[string]bool{}
+	for _, e := range told {
+		said[e.Session] = true
+	}
+	for _, s := range all {
+		if !said[s.ID] {
+			g.t.Errorf("a session without its event")
+		}
+	}
+	if len(told) != len(all) {
+		g.t.Errorf("%d sessions, %d events", len(all), len(told))
+	}
+	return len(all)
+}
+
+func TestH6_ACutAtAnyStatementOfASignInLeavesNoHalfSession(t *testing.T) {
+	g, line, weak := newShakyRig(t)
+	sweep(t, line, weak, func() (func() page, func(page)) {
+		email := "p" + strings.ToLower(broker.NewID()) + "@example.com"
+		a := g.account(email, "")
+		g.linked(a, "google", email)
+		g.claims("code", verified(email, email))
+		b := g.browser()
+		path, _ := b.begin()
+		back := b.callback(path, "google", "code")
+		return func() page { return b.get(back) }, func(p page) {
+			if n := g.whole(a); n > 1 {
+				t.Errorf("%d sessions of one sign-in", n)
+			}
+			if p.status == 200 {
+				p.atApp(t, email)
+			}
+			again, _ := b.begin() // the person starts again
+			b.through(again, "google", "code").atApp(t, email)
+			g.whole(a)
+		}
+	})
+}
+
+func TestH6_ACutAtAnyStatementOfALinkLeavesNoHalfLink(t *testing.T) {
+	g, line, weak := newShakyRig(t)
+	sweep(t, line, weak, func() (func() page, func(page)) {
+		email := "p" + strings.ToLower(broker.NewID()) + "@example.com"
+		a := g.account(email, password)
+		g.claims("code", verified(email, email))
+		b := g.browser()
+		path, _ := b.begin()
+		ceremony := b.through(path, "google", "code").hidden("ceremony")
+		if ceremony == "" {
+			t.Fatal("no link page")
+		}
+		return func() page { return b.post(path+"/link", "ceremony", ceremony, "password", password) }, func(p page) {
+			told, err := g.db.Events(t.Context(), broker.EventFilter{Account: a.ID, Verb: broker.EventIdentityLinked, Limit: 10})
+			must(t, err)
+			mails := 0
+			for _, m := range g.mails() {
+				if m.To == email {
+					mails++
+				}
+			}
+			if n := len(g.identities(a)); n > 1 || n != len(told) || n != mails {
+				t.Errorf("%d identities, %d events, %d mails", n, len(told), mails)
+			}
+			if p.status == 200 {
+				p.atApp(t, email)
+			}
+			g.whole(a)
+			again, _ := b.begin()
+			end := b.through(again, "google", "code")
+			if c := end.hidden("ceremony"); c != "" {
+				end = b.post(again+"/link", "ceremony", c, "password", password)
+			}
+			end.atApp(t, email)
+			if g.mails(); len(g.identities(a)) != 1 {
+				t.Error("no identity in the end")
+			}
+		}
+	})
+}
