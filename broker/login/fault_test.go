@@ -3,6 +3,7 @@ package login_test
 import (
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 // own database is the same one by a line that holds.
 func newShakyRig(t *testing.T) (*rig, *storetest.Line, *gormdb.DB) {
 	t.Helper()
-	at := storetest.Postgres(t)
+	at := storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES"))
 	line, through := storetest.NewLine(t, at)
 	var g *rig
 	dbs := map[string]*gormdb.DB{}

@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"net/http"
+	"os"
 	"testing"
 
 	"gatehouse/broker"
@@ -18,7 +19,7 @@ type shaky struct {
 
 func newShaky(t *testing.T) shaky {
 	t.Helper()
-	at := storetest.Postgres(t)
+	at := storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES"))
 	s := shaky{house: newHouseAt(t, at, "", ports{})}
 	weak := *s.house
 	s.line, weak.url = storetest.NewLine(t, at)

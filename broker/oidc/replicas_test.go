@@ -3,6 +3,7 @@ package oidc
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -27,7 +28,7 @@ func fleet(t *testing.T, run func(t *testing.T, one, two *house)) {
 			return newHouseAt(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "", ports{})
 		},
 		"PostgreSQL and Redis": func(t *testing.T) *house {
-			return newHouseAt(t, storetest.Postgres(t), storetest.Redis(t), ports{})
+			return newHouseAt(t, storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES")), storetest.Redis(t, os.Getenv("GATEHOUSE_TEST_REDIS")), ports{})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

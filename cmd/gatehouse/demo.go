@@ -325,9 +325,9 @@ Ctrl-C ends it.
 `, d.file.App, d.file.Mailbox, d.file.Issuer, d.data, demoPassword)
 }
 
-// serveQuietly serves one of the demo's side servers until ctx ends.
+// serveQuietly serves a listener beside the public one until ctx ends.
 func serveQuietly(ctx context.Context, s server) {
-	srv := &http.Server{Handler: s.handler, ReadHeaderTimeout: 5 * time.Second}
+	srv := newServer(s.handler)
 	go func() { <-ctx.Done(); _ = srv.Close() }()
 	_ = srv.Serve(s.listener)
 }

@@ -152,8 +152,8 @@ func (h *house) serve(ctx context.Context, l net.Listener) error {
 	for _, chore := range chores {
 		running.Go(func() { chore(background) })
 	}
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: 60 * time.Second, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug)}
+	srv := newServer(handler)
+	srv.ErrorLog = slog.NewLogLogger(h.log.Handler(), slog.LevelDebug)
 	down := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
@@ -168,6 +168,13 @@ func (h *house) serve(ctx context.Context, l net.Listener) error {
 	stop()
 	running.Wait()
 	return err
+}
+
+// newServer waits for nobody: whoever sends or reads a byte now and then loses the
+// connection (SECURITY.md H2).
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: 60 * time.Second, MaxHeaderBytes: 32 << 10}
 }
 
 // operations answers the second listener: health and metrics.

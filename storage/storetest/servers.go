@@ -3,18 +3,19 @@ package storetest
 import (
 	"database/sql"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 
 	"gatehouse/broker"
 )
 
-// Postgres makes a schema of its own on the server that the environment names, and
-// answers its URL; deploy/check.sh starts one. The caller brings the driver.
-func Postgres(t testing.TB) string {
+// Postgres makes a schema of its own on the server, which the test reads from
+// GATEHOUSE_TEST_POSTGRES, and answers its URL. The caller brings the driver.
+func Postgres(t testing.TB, server string) string {
 	t.Helper()
-	server := named(t, "GATEHOUSE_TEST_POSTGRES", "a PostgreSQL server where tests may create schemas")
+	if server == "" {
+		t.Fatal("set GATEHOUSE_TEST_POSTGRES to the URL of a PostgreSQL server where tests may create schemas, or run deploy/check.sh")
+	}
 	pool, err := sql.Open("pgx", server)
 	if err != nil {
 		t.Fatal(err)
@@ -39,17 +40,11 @@ func Postgres(t testing.TB) string {
 	return u.String()
 }
 
-// Redis answers the URL of the server that the environment names.
-func Redis(t testing.TB) string {
+// Redis answers the server's URL, which the test reads from GATEHOUSE_TEST_REDIS.
+func Redis(t testing.TB, server string) string {
 	t.Helper()
-	return named(t, "GATEHOUSE_TEST_REDIS", "a Redis server where tests may write")
-}
-
-func named(t testing.TB, name, what string) string {
-	t.Helper()
-	u := os.Getenv(name)
-	if u == "" {
-		t.Fatalf("set %s to the URL of %s, or run deploy/check.sh", name, what)
+	if server == "" {
+		t.Fatal("set GATEHOUSE_TEST_REDIS to the URL of a Redis server where tests may write, or run deploy/check.sh")
 	}
-	return u
+	return server
 }
