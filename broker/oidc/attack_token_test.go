@@ -5,9 +5,11 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"gatehouse/broker"
@@ -91,6 +93,56 @@ func TestA10_WhatAnotherDeploymentGaveIsNothingHere(t *testing.T) {
 	if _, err := here.door.readHint(got.text("id_token")); err == nil {
 		t.Error("an ID token of another deployment is a hint here")
 	}
+	for _, token := range []string{got.text("access_token"), got.text("refresh_token"), got.text("id_token")} {
+		if here.active(token) {
+			t.Error("a token of another deployment is active here")
+		}
+		here.wants(here.call("/revoke", "token", token), http.StatusOK, "")
+	}
+	if !there.active(got.text("access_token")) {
+		t.Error("it was revoked from here")
+	}
+	b := here.browser()
+	b.code(ask())
+	for name, value := range there.cookiesOf() {
+		if (&browser{here, map[string]string{name: value}}).alive() {
+			t.Errorf("the cookie %s of another deployment is good here", name)
+		}
+	}
+	here.wants(here.token("grant_type", grantClient, "client_id", "app", "client_secret", there.secret), http.StatusUnauthorized, "invalid_client")
+}
+
+// cookiesOf are the cookies of a browser that is signed in.
+func (h *house) cookiesOf() map[string]string {
+	b := h.browser()
+	b.code(ask())
+	return b.cookies
+}
+
+func TestA10_WhatOneClientGotIsNothingToAnother(t *testing.T) {
+	h, b, got := signedIn(t)
+	secret := h.client(broker.Client{ID: "other", Name: "Other", AuthMethod: "client_secret_post", FirstParty: true})
+	as := []string{"client_id", "other", "client_secret", secret}
+	code := b.code(ask())
+	h.wants(h.redeem(code, as...), http.StatusBadRequest, "invalid_grant")
+	h.wants(h.refresh(got.text("refresh_token"), as...), http.StatusBadRequest, "invalid_grant")
+	for _, token := range []string{got.text("access_token"), got.text("refresh_token"), got.text("id_token"), code} {
+		if a := h.call("/introspect", append(as, "token", token)...); strings.TrimSpace(a.body) != `{"active":false}` {
+			t.Errorf("introspection says %s", a.body)
+		}
+		if a := h.call("/revoke", append(as, "token", token)...); a.json["error"] != nil && a.text("error") != "unauthorized_client" {
+			t.Errorf("revocation says %s", a.body)
+		}
+	}
+	a := b.get(leave("id_token_hint", got.text("id_token"), "client_id", "other", "post_logout_redirect_uri", goodbye))
+	if a.StatusCode != http.StatusOK || !b.alive() {
+		t.Errorf("signed out by the hint of another client: %d", a.StatusCode)
+	}
+	if !h.active(got.text("access_token")) {
+		t.Error("the other client ended it")
+	}
+	h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "")
+	h.wants(h.redeem(code), http.StatusOK, "")
 }
 
 func TestA11_NoTokenPassesForAnother(t *testing.T) {
@@ -183,12 +235,28 @@ func TestA13_NoMoreScopeThanRegistered(t *testing.T) {
 
 func TestA19_NobodyIsCalledForARequest(t *testing.T) {
 	h := newHouse(t)
+	var calls atomic.Int64
+	canary := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
+	defer canary.Close()
 	b := h.browser()
-	h.appHears(b.get("/authorize?"+ask("request_uri", "http://127.0.0.1:1/").Encode()), "request_uri_not_supported")
-	h.appHears(b.get("/authorize?"+ask("request_uri", "http://127.0.0.1:1/", "scope", "photos").Encode()), "request_uri_not_supported")
-	h.appHears(b.get("/authorize?"+ask("request", "eyJhbGciOiJub25lIn0.e30.").Encode()), "request_not_supported")
-	h.appHears(b.get("/authorize?"+ask("request", "eyJhbGciOiJub25lIn0.e30.", "scope", "photos").Encode()), "request_not_supported")
-	h.appHears(b.get("/authorize?"+ask("registration", "{}").Encode()), "registration_not_supported")
+	for _, scope := range []string{"openid", "photos"} {
+		for param, name := range map[string]string{"request_uri": "request_uri_not_supported", "request": "request_not_supported", "registration": "registration_not_supported"} {
+			for _, value := range []string{canary.URL, "eyJhbGciOiJub25lIn0.e30.", "urn:ietf:params:oauth:request_uri:x", "{}"} {
+				h.appHears(b.get("/authorize?"+ask(param, value, "scope", scope).Encode()), name)
+				posted := h.send(newRequest(http.MethodPost, "/authorize", ask(param, value, "scope", scope)))
+				h.appHears(b.get(posted.Header.Get("Location")), name)
+				h.token("grant_type", grantCode, "code", "x", param, value)
+				h.call("/introspect", "token", "x", param, value)
+				b.get(leave(param, value))
+			}
+		}
+	}
+	for _, param := range []string{"jwks_uri", "client_uri", "logo_uri", "sector_identifier_uri", "resource", "claims_locales", "redirect_uri"} {
+		b.get("/authorize?" + ask(param, canary.URL).Encode())
+	}
+	if n := calls.Load(); n != 0 {
+		t.Errorf("a stranger made us call him %d times", n)
+	}
 }
 
 func TestA21_IntrospectionTellsStrangersNothing(t *testing.T) {

@@ -21,7 +21,9 @@ type place func(t testing.TB) string
 
 func sqliteFile(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "gatehouse.db") }
 
-func postgresSchema(t testing.TB) string { return storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES")) }
+func postgresSchema(t testing.TB) string {
+	return storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES"))
+}
 
 func keyring(t testing.TB) *seal.Keyring {
 	t.Helper()
