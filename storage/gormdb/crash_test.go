@@ -20,15 +20,25 @@ import (
 
 // grant writes what belongs together at a code's redemption.
 func grant(ctx context.Context, d *gormdb.DB, id string) error {
+	return grantBy(ctx, d, id, func(int) {})
+}
+
+// grantBy says after which of its statements it is.
+func grantBy(ctx context.Context, d *gormdb.DB, id string, after func(statement int)) error {
 	return d.Atomic(ctx, func(ctx context.Context) error {
-		f := broker.Family{ID: id, ClientID: "app", AccountID: "a", ExpiresAt: later()}
-		if err := d.BeginFamily(ctx, f); err != nil {
-			return err
+		for n, write := range []func() error{
+			func() error {
+				return d.BeginFamily(ctx, broker.Family{ID: id, ClientID: "app", AccountID: "a", ExpiresAt: later()})
+			},
+			func() error { return d.Put(ctx, "token", id, []byte("v"), later()) },
+			func() error { return d.Record(ctx, broker.Event{Verb: broker.EventTokenIssued, Account: id}) },
+		} {
+			if err := write(); err != nil {
+				return err
+			}
+			after(n + 1)
 		}
-		if err := d.Put(ctx, "token", id, []byte("v"), later()); err != nil {
-			return err
-		}
-		return d.Record(ctx, broker.Event{Verb: broker.EventTokenIssued, Account: id})
+		return nil
 	})
 }
 
@@ -53,19 +63,25 @@ func granted(t *testing.T, d *gormdb.DB, id string) bool {
 // TestMain lets the test below run this binary as its victim.
 func TestMain(m *testing.M) {
 	if at := os.Getenv("GATEHOUSE_TEST_CHILD"); at != "" {
-		fmt.Println(grantOnAndOn(at))
+		fmt.Println(grantOnAndOn(at, os.Getenv("GATEHOUSE_TEST_STOP")))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
-// grantOnAndOn grants until it is killed, and says so each time.
-func grantOnAndOn(at string) error {
+// grantOnAndOn grants until it is killed, and says so each time. In the 20th grant
+// it stops after the statement that it is told of, and waits to be killed there.
+func grantOnAndOn(at, stop string) error {
 	d, err := gormdb.Open(context.Background(), gormdb.Options{URL: at})
-	for err == nil {
+	for n := 1; err == nil; n++ {
 		id := broker.NewID()
 		fmt.Println("begins " + id)
-		if err = grant(context.Background(), d, id); err == nil {
+		if err = grantBy(context.Background(), d, id, func(statement int) {
+			if n == 20 && fmt.Sprint(statement) == stop {
+				fmt.Println("stops " + id)
+				time.Sleep(time.Hour)
+			}
+		}); err == nil {
 			fmt.Println("granted " + id)
 		}
 	}
@@ -81,7 +97,7 @@ func TestH7_AKilledProcessLosesNoGrantItAcknowledgedAndLeavesNoHalf(t *testing.T
 		}
 		for kill := range 5 {
 			child := exec.CommandContext(t.Context(), os.Args[0])
-			child.Env = append(os.Environ(), "GATEHOUSE_TEST_CHILD="+at)
+			child.Env = append(os.Environ(), "GATEHOUSE_TEST_CHILD="+at, fmt.Sprintf("GATEHOUSE_TEST_STOP=%d", kill))
 			out, err := child.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -91,15 +107,17 @@ func TestH7_AKilledProcessLosesNoGrantItAcknowledgedAndLeavesNoHalf(t *testing.T
 			}
 			said, lines := map[string]string{}, bufio.NewScanner(out)
 			for lines.Scan() {
-				if what, id, found := strings.Cut(lines.Text(), " "); found && (what == "begins" || what == "granted") {
+				what, id, found := strings.Cut(lines.Text(), " ")
+				if found && (what == "begins" || what == "granted") {
 					said[id] = what
 				}
-				if len(said) == 20+kill {
+				// Between two statements, at the commit, or somewhere.
+				if stops := kill >= 1 && kill <= 3; stops && what == "stops" || !stops && len(said) == 20+kill {
 					_ = child.Process.Kill()
 				}
 			}
 			_ = child.Wait()
-			if len(said) < 20+kill {
+			if len(said) < 20 {
 				t.Fatalf("the child said only %v", said)
 			}
 			for id, what := range said {
