@@ -1,0 +1,32 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// What the model found, told again by itself.
+
+func TestE13_APasswordBringsNoChosenSessionBackThatHasEnded(t *testing.T) {
+	s := newSiege(t)
+	b := newBrowser(t)
+	b.open(s.file.App + "/login")
+	b.press("Continue", "email", "ben@example.test")
+	b.press("Sign in", "password", demoPassword)
+	s.arrived(b, "Ben Carter")
+
+	s.advance(time.Minute)
+	b.open(s.file.Issuer + "/authorize?" + s.asking("prompt", "select_account login").Encode())
+	b.press("Ben Carter ben@example.test")
+	asked := b.page
+	b.open(s.file.Issuer + "/end_session")
+	b.press("Sign out")
+	b.page = asked
+	b.press("Continue", "password", demoPassword)
+	if n := len(s.events(broker.EventSignedIn)); n != 1 {
+		t.Errorf("%d sign-ins, and only one was asked for who it is: %s", n, textOf(b.page.root))
+	}
+	b.sees("Sign in")
+}
