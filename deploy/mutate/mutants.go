@@ -1,0 +1,253 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strings"
+)
+
+// mutant is one changed place of a rule.
+type mutant struct {
+	file  string // relative to the top
+	line  int
+	key   string // function, original, change and ordinal: it outlives moves
+	edits []edit
+}
+
+type edit struct {
+	from, to int
+	text     string
+}
+
+// apply makes the changed file.
+func (m mutant) apply(text string) string {
+	edits := slices.SortedFunc(slices.Values(m.edits), func(a, b edit) int { return cmp.Compare(b.from, a.from) })
+	for _, e := range edits {
+		text = text[:e.from] + e.text + text[e.to:]
+	}
+	return text
+}
+
+// mutants lists every change of every function in the file.
+func mutants(file, text string) ([]mutant, error) {
+	set := token.NewFileSet()
+	tree, err := parser.ParseFile(set, file, text, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	m := &mutator{set: set, file: file, text: text, seen: map[string]int{}, twice: map[string]bool{}}
+	for _, d := range tree.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
+			m.name = functionName(f)
+			m.walk(f.Body, f.Type.Results)
+		}
+	}
+	return m.all, nil
+}
+
+func functionName(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return f.Name.Name
+	}
+	t := f.Recv.List[0].Type
+	if p, ok := t.(*ast.StarExpr); ok {
+		t = p.X
+	}
+	if id, ok := t.(*ast.Ident); ok {
+		return id.Name + "." + f.Name.Name
+	}
+	return f.Name.Name
+}
+
+type mutator struct {
+	set        *token.FileSet
+	file, text string
+	name       string // of the function
+	seen       map[string]int
+	twice      map[string]bool // changes made already, by another way
+	all        []mutant
+}
+
+func (m *mutator) offset(p token.Pos) int { return m.set.Position(p).Offset }
+
+func (m *mutator) source(n ast.Node) string { return m.text[m.offset(n.Pos()):m.offset(n.End())] }
+
+func (m *mutator) replace(n ast.Node, text string) edit {
+	return edit{m.offset(n.Pos()), m.offset(n.End()), text}
+}
+
+func (m *mutator) add(at ast.Node, old, changed string, edits ...edit) {
+	if id := fmt.Sprint(edits); m.twice[id] {
+		return
+	} else {
+		m.twice[id] = true
+	}
+	key := m.name + ": " + oneLine(old) + " -> " + oneLine(changed)
+	m.seen[key]++
+	m.all = append(m.all, mutant{m.file, m.set.Position(at.Pos()).Line, fmt.Sprintf("%s #%d", key, m.seen[key]), edits})
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// walk looks at a body whose returns answer results; a function inside has its own.
+func (m *mutator) walk(body ast.Node, results *ast.FieldList) {
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			m.walk(n.Body, n.Type.Results)
+			return false
+		case *ast.IfStmt:
+			m.condition(n.Cond)
+		case *ast.SwitchStmt:
+			m.cases(n)
+		case *ast.BinaryExpr:
+			m.operator(n)
+		case *ast.Ident:
+			m.literal(n)
+		case *ast.ReturnStmt:
+			m.answer(n, results)
+		case *ast.BlockStmt:
+			m.statements(n.List)
+		case *ast.CaseClause:
+			m.statements(n.Body)
+		}
+		return true
+	})
+}
+
+// condition forces a condition, so that what it names stays used, and turns it round.
+func (m *mutator) condition(e ast.Expr) {
+	if id, ok := e.(*ast.Ident); ok && (id.Name == "true" || id.Name == "false") {
+		return // see literal
+	}
+	s := m.source(e)
+	m.add(e, s, "true", m.replace(e, "true || ("+s+")"))
+	m.add(e, s, "false", m.replace(e, "false && ("+s+")"))
+	if b, ok := e.(*ast.BinaryExpr); !ok || opposite[b.Op] == nil { // see operator
+		m.add(e, s, "!("+s+")", m.replace(e, "!("+s+")"))
+	}
+}
+
+// cases does so with the cases of a switch. One that compares is written as
+// comparisons first.
+func (m *mutator) cases(n *ast.SwitchStmt) {
+	var all []ast.Expr
+	for _, c := range n.Body.List {
+		all = append(all, c.(*ast.CaseClause).List...)
+	}
+	if n.Tag == nil {
+		for _, e := range all {
+			m.condition(e)
+		}
+		return
+	}
+	tag := m.source(n.Tag)
+	written := []edit{m.replace(n.Tag, "")}
+	for _, e := range all {
+		written = append(written, m.replace(e, tag+" == ("+m.source(e)+")"))
+	}
+	for i, e := range all {
+		old, s := tag+" == "+m.source(e), written[i+1].text
+		for _, to := range [][2]string{{"true", "true || (" + s + ")"}, {"false", "false && (" + s + ")"}, {"!(" + old + ")", "!(" + s + ")"}} {
+			edits := slices.Clone(written)
+			edits[i+1].text = to[1]
+			m.add(e, old, to[0], edits...)
+		}
+	}
+}
+
+// opposite lists what becomes of an operator.
+var opposite = map[token.Token][]string{
+	token.EQL: {"!="}, token.NEQ: {"=="},
+	token.LSS: {"<=", ">="}, token.LEQ: {"<", ">"}, token.GTR: {">=", "<="}, token.GEQ: {">", "<"},
+}
+
+func (m *mutator) operator(n *ast.BinaryExpr) {
+	x, y, s := m.source(n.X), m.source(n.Y), m.source(n)
+	for _, op := range opposite[n.Op] {
+		m.add(n, s, x+" "+op+" "+y, m.replace(n, "("+x+" "+op+" "+y+")"))
+	}
+	// A part that does not count must be missed too.
+	switch n.Op {
+	case token.LAND:
+		m.add(n, s, x+" || "+y, m.replace(n, "("+x+" || "+y+")"))
+		m.add(n, s, "true && "+y, m.replace(n.X, "(true || ("+x+"))"))
+		m.add(n, s, x+" && true", m.replace(n.Y, "(true || ("+y+"))"))
+	case token.LOR:
+		m.add(n, s, x+" && "+y, m.replace(n, "(("+x+") && ("+y+"))"))
+		m.add(n, s, "false || "+y, m.replace(n.X, "(false && ("+x+"))"))
+		m.add(n, s, x+" || false", m.replace(n.Y, "(false && ("+y+"))"))
+	}
+}
+
+func (m *mutator) literal(n *ast.Ident) {
+	switch n.Name {
+	case "true":
+		m.add(n, "true", "false", m.replace(n, "false"))
+	case "false":
+		m.add(n, "false", "true", m.replace(n, "true"))
+	}
+}
+
+// answer lets an error, a Code, a reason or something found be none, and a yes be a no.
+func (m *mutator) answer(n *ast.ReturnStmt, results *ast.FieldList) {
+	if results == nil || len(n.Results) != results.NumFields() {
+		return // one call answers all
+	}
+	i := 0
+	for _, field := range results.List {
+		for range max(1, len(field.Names)) {
+			m.result(n, n.Results[i], field.Type)
+			i++
+		}
+	}
+}
+
+func (m *mutator) result(n *ast.ReturnStmt, e, declared ast.Expr) {
+	none := "nil"
+	switch t := declared.(type) {
+	case *ast.StarExpr, *ast.ArrayType, *ast.MapType:
+	case *ast.Ident:
+		switch t.Name {
+		case "error":
+		case "Code", "string":
+			none = `""`
+		case "bool":
+			m.condition(e)
+			return
+		default:
+			return
+		}
+	default:
+		return
+	}
+	if s := m.source(e); s != none {
+		head := m.text[m.offset(n.Pos()):m.offset(e.Pos())]
+		tail := m.text[m.offset(e.End()):m.offset(n.End())]
+		m.add(e, m.source(n), head+none+tail, m.replace(e, none))
+	}
+}
+
+// statements drops assignments. What they assign is still worked out, so that
+// nothing is left unused.
+func (m *mutator) statements(list []ast.Stmt) {
+	for _, s := range list {
+		switch s := s.(type) {
+		case *ast.IncDecStmt:
+			m.add(s, m.source(s), "dropped", m.replace(s, ""))
+		case *ast.AssignStmt:
+			var right []string
+			for _, e := range s.Rhs {
+				right = append(right, m.source(e))
+			}
+			left := strings.TrimSuffix(strings.Repeat("_, ", len(s.Lhs)), ", ")
+			if text := left + " = " + strings.Join(right, ", "); text != m.source(s) {
+				m.add(s, m.source(s), "dropped", m.replace(s, text))
+			}
+		}
+	}
+}
