@@ -34,17 +34,18 @@ func CanonicalEmail(s string) (string, error) {
 // CanonicalDomain returns a mail domain in lower-case A-labels, with at least
 // two labels; else EmailInvalid.
 func CanonicalDomain(s string) (string, error) {
-	if strings.HasSuffix(s, ".") {
-		return "", EmailInvalid
-	}
 	a, err := domainProfile.ToASCII(s)
-	if err != nil || len(a) > 253 || !strings.Contains(a, ".") {
+	if err != nil || !strings.Contains(a, ".") || strings.HasSuffix(a, ".") {
 		return "", EmailInvalid
 	}
 	if _, err := netip.ParseAddr(a); err == nil {
 		return "", EmailInvalid
 	}
-	return strings.ToLower(a), nil
+	// Some lookalikes map to what the profile itself refuses.
+	if again, err := domainProfile.ToASCII(a); err != nil || again != a {
+		return "", EmailInvalid
+	}
+	return a, nil
 }
 
 var domainProfile = idna.New(idna.MapForLookup(), idna.StrictDomainName(true), idna.VerifyDNSLength(true),

@@ -65,8 +65,9 @@ func RedirectProblem(uri string, native bool) string {
 		}
 	}
 	u, err := url.Parse(uri)
+	_, broken := url.PathUnescape(uri) // Parse lets some through
 	switch {
-	case err != nil || u.Scheme == "":
+	case err != nil || broken != nil || u.Scheme == "":
 		return "must be an absolute URI"
 	case strings.Contains(uri, "#"):
 		return "must not have a fragment"
@@ -79,7 +80,7 @@ func RedirectProblem(uri string, native bool) string {
 	}
 	switch u.Scheme {
 	case "https":
-		if u.Hostname() == "" || u.Opaque != "" {
+		if u.Hostname() == "" {
 			return "must name a host"
 		}
 		return ""
@@ -100,7 +101,8 @@ func RedirectProblem(uri string, native bool) string {
 }
 
 func dotSegments(uri string) bool {
-	path, _, _ := strings.Cut(uri, "?")
+	_, path, _ := strings.Cut(uri, ":")
+	path, _, _ = strings.Cut(path, "?")
 	path = strings.ReplaceAll(strings.ToLower(path), "%2e", ".")
 	path = strings.ReplaceAll(path, "%2f", "/")
 	for seg := range strings.SplitSeq(path, "/") {
@@ -117,6 +119,6 @@ func LoopbackHost(host string) bool {
 	if host == "localhost" {
 		return true
 	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
+	ip, _ := netip.ParseAddr(host) // the zero address is no loopback
+	return ip.IsLoopback()
 }
