@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"strings"
 	"testing"
@@ -21,6 +23,10 @@ import (
 // this login, about somebody.
 func FuzzIDToken(f *testing.F) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	foreign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -42,7 +48,16 @@ func FuzzIDToken(f *testing.F) {
 		f.Fatalf("the seed is not good: %v", err)
 	}
 	f.Fuzz(func(t *testing.T, header, payload string, corrupt bool) {
-		raw := signed(t, private, part([]byte(header))+"."+part([]byte(payload)))
+		input := part([]byte(header)) + "." + part([]byte(payload))
+		public, _ := x509.MarshalPKIXPublicKey(&private.PublicKey)
+		mac := hmac.New(sha256.New, public)
+		mac.Write([]byte(input))
+		for who, forged := range map[string]string{"nobody": input + ".", "another key": signed(t, foreign, input), "our public key as a secret": input + "." + part(mac.Sum(nil))} {
+			if id, err := v.verify(t.Context(), &metadata{issuer: "https://up", algs: algorithms}, "n", forged); err == nil || id.subject != "" {
+				t.Fatalf("believed %q %q, signed by %s", header, payload, who)
+			}
+		}
+		raw := signed(t, private, input)
 		if corrupt {
 			raw = raw[:len(raw)-4] + "AAAA"
 		}
