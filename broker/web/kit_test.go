@@ -26,7 +26,7 @@ var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 // house is a kit with everything around it in memory.
 type house struct {
 	*Kit
-	t       *testing.T
+	t       testing.TB
 	store   *store
 	log     *bytes.Buffer
 	clock   time.Time
@@ -87,9 +87,9 @@ func (s *store) Record(_ context.Context, e ...broker.Event) error {
 
 func (s *store) Atomic(ctx context.Context, do func(context.Context) error) error { return do(ctx) }
 
-func open(t *testing.T) *house { return openAt(t, "https://id.example.com") }
+func open(t testing.TB) *house { return openAt(t, "https://id.example.com") }
 
-func openAt(t *testing.T, issuer string) *house {
+func openAt(t testing.TB, issuer string) *house {
 	t.Helper()
 	texts, err := text.Load()
 	if err != nil {
