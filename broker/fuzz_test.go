@@ -15,7 +15,7 @@ import (
 // that is the spelling that was typed.
 func FuzzCanonicalEmail(f *testing.F) {
 	for _, s := range []string{"Ana@Example.test", " ana@example.test\t", "a@b@c", "ana@BÜCHER.example", "ana@xn--bcher-kva.example", "ana@ｅxample．test", "ana＠example.test",
-		"vıctim@example.test", "ana@exam\u00adple.test", "ana@faß.example", "ana@\u212aelvin.example", "ana@عربي.example", "ana@xn--a.test", "ana@127.0.0.1", "\"a@b\"@example.test", "0@ｅ．", "0@ℸ.0", "0@0.ϲ"} {
+		"vıctim@example.test", "ana@exam\u00adple.test", "ana@faß.example", "ana@\u212aelvin.example", "ana@عربي.example", "ana@xn--a.test", "ana@127.0.0.1", "\"a@b\"@example.test", "0@ｅ．", "0@ℸ.0", "0@0.ϲ", "0@0.İ"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -39,7 +39,7 @@ func FuzzCanonicalEmail(f *testing.F) {
 		if len(typed) != len(local) || !strings.EqualFold(typed, local) {
 			t.Fatalf("%q → %q: another local part", s, got)
 		}
-		if plain := strings.ToLower(typedDomain); isASCII(plain) && plain != domain {
+		if isASCII(typedDomain) && strings.ToLower(typedDomain) != domain {
 			t.Fatalf("%q → %q: another domain", s, got)
 		}
 		shown, err := idna.ToUnicode(domain)
