@@ -159,6 +159,9 @@ func (m *model) unproven(l *ledger, h *held, a *holder, born bool) string {
 		}
 		return "the address of the new account was not proven"
 	}
+	if ask := m.inside[l.id]; ask != nil {
+		return m.unasked(ask, a)
+	}
 	code := proved || m.codeGiven(l, a.email)
 	switch {
 	case m.cur.route == "link" || m.cur.route == "own":
@@ -212,6 +215,9 @@ func (m *model) newSessions(b *window, l *ledger) {
 	for _, r := range all {
 		a := m.byID[r.holder]
 		s := &sitting{id: r.id, method: r.method, connection: r.connection, identity: r.identity, holder: a, browser: b, ends: time.UnixMicro(r.ends)}
+		if r.authTime != 0 {
+			s.auth = time.UnixMicro(r.authTime)
+		}
 		m.sessions[r.id] = s
 		if a == nil {
 			m.fail("a session of no account")
@@ -242,6 +248,7 @@ func (m *model) unexplained(l *ledger, s *sitting, authTime int64) string {
 			byPassword = true
 			known = known || p.at.Equal(at)
 		}
+		known = known || p.address == a.email && p.at.Equal(at)
 	}
 	for _, h := range l.held {
 		known = known || h.at.Equal(at)

@@ -52,6 +52,7 @@ type sitting struct {
 	holder                           *holder
 	gen                              int
 	browser                          *window
+	auth                             time.Time // when somebody proved something, zero for never
 	ends                             time.Time
 	over                             bool
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"time"
 
 	"gatehouse/broker"
@@ -166,15 +165,7 @@ func (m *model) unlinks(a *holder) {
 	}
 	m.say("operator: unlinks %v from %s", which, a.email)
 	m.count("unlink")
-	delete(m.idents, which)
-	for _, s := range m.sessions {
-		if s.identity == bond.id {
-			m.endSitting(s)
-		}
-	}
-	for _, l := range m.logins { // the proof dies with the link
-		l.held = slices.DeleteFunc(l.held, func(h *held) bool { return h.ident == which && h.gen >= 0 })
-	}
+	m.unbound(which, bond)
 	m.readMail(nil)
 }
 

@@ -42,6 +42,8 @@ func (m *model) somebodyBrowses() {
 		m.follow(b, t, m.do(b, http.MethodGet, pick(m, []string{"/account", "/login", "/login?sso_error=sso_cancelled"}), nil))
 	case m.chance(8):
 		m.signsOut(b, t)
+	case m.chance(12) && m.session(b) != nil:
+		m.changesWays(b, t)
 	default:
 		m.asks(b, t)
 	}
@@ -162,7 +164,7 @@ func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 			l.proofs = append(l.proofs, proven{holder: a, gen: a.gen, at: m.now(), seq: m.seq})
 		}
 	}
-	if c := l.mail; c != nil && f.route == "code" && c.code == values.Get("code") && m.now().Before(c.at.Add(broker.MailedLife)) {
+	if c := l.mail; c != nil && (f.route == "code" || f.route == "confirm") && c.code == values.Get("code") && m.now().Before(c.at.Add(broker.MailedLife)) {
 		l.proofs = append(l.proofs, proven{address: c.to, at: m.now(), seq: m.seq})
 		m.count("mailed code right")
 	}
@@ -173,7 +175,13 @@ func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 		l.chosen = nil // a password alone does not bring it back
 	}
 	m.next = act0{form: ceremony}
+	before, dead := m.session(b), ""
+	if before != nil {
+		dead = m.dead(before)
+	}
 	p := m.do(b, http.MethodPost, f.action, values)
+	m.asksInside(before, dead, f.action, p)
+	m.partsWith(b, before, dead, f.action)
 	if (f.route == "restart" || f.route == "cancel") && p.status == http.StatusSeeOther {
 		l.clear()
 	}

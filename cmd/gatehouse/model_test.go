@@ -86,6 +86,7 @@ type model struct {
 	cookies    map[string]*sitting
 	logins     map[string]*ledger // by id and browser
 	wants      map[string]want    // by login id
+	inside     map[string]*wish0  // by login id
 	trips      map[string]*trip   // by state
 	upCodes    map[string]*upCode
 	families   map[string]*family

@@ -244,20 +244,26 @@ func (m *model) refusal(p *shown) {
 	}
 }
 
+// next is where an answer leads by itself, empty for a page to stay on.
+func (p *shown) next() string {
+	next := p.header.Get("Location")
+	if next == "" && p.root != nil {
+		for _, n := range elements(p.root, "meta") {
+			if strings.EqualFold(attr(n, "http-equiv"), "refresh") {
+				_, next, _ = strings.Cut(attr(n, "content"), "url=")
+			}
+		}
+	}
+	return next
+}
+
 // follow goes where an answer leads, in a tab.
 func (m *model) follow(b *window, t *tab, p *shown) {
 	for range 12 {
 		t.page, t.away = p, ""
-		next := p.header.Get("Location")
-		if next == "" && p.root != nil {
-			for _, n := range elements(p.root, "meta") {
-				if strings.EqualFold(attr(n, "http-equiv"), "refresh") {
-					_, next, _ = strings.Cut(attr(n, "content"), "url=")
-				}
-			}
-			if next != "" && m.chance(10) {
-				return // the person stays on the hand-off page
-			}
+		next := p.next()
+		if next != "" && p.header.Get("Location") == "" && m.chance(10) {
+			return // the person stays on the hand-off page
 		}
 		if next == "" {
 			m.signedIn(b, p)
@@ -298,6 +304,8 @@ func (m *model) led(b *window, p *shown, u *url.URL) {
 		w = asked(q)
 	} else if from.Path == "/login" {
 		w.known = true
+	} else if strings.HasPrefix(from.Path, broker.MethodsPath) {
+		w.known, w.fresh = true, m.inside[login] == nil // else they prove themselves anew first
 	}
 	w.created = m.now()
 	m.wants[login] = w

@@ -34,7 +34,7 @@ func newModel(t *testing.T, seed uint64, postgres bool, registration string) *mo
 		// A day to come, from its first second: the windows of the limits lie the same in every run.
 		clock: &clock{at: time.Now().Truncate(24 * time.Hour).Add(24 * time.Hour)}, sims: map[string]*fakeidp.Server{}, live: map[string]bool{}, byID: map[string]*holder{},
 		byPassword: map[string]*holder{}, idents: map[ident]*bond{}, sessions: map[string]*sitting{}, cookies: map[string]*sitting{},
-		logins: map[string]*ledger{}, wants: map[string]want{}, trips: map[string]*trip{}, upCodes: map[string]*upCode{}, families: map[string]*family{},
+		logins: map[string]*ledger{}, wants: map[string]want{}, inside: map[string]*wish0{}, trips: map[string]*trip{}, upCodes: map[string]*upCode{}, families: map[string]*family{},
 		parked: map[string]*sent{}, inbox: map[string][]mailed{}, secrets: map[string]bool{}, counts: map[string]int{}}
 	m.openHouses(postgres, registration)
 	m.connect()
