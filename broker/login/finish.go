@@ -47,10 +47,12 @@ func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker
 	if done.Token == "" {
 		return done.Session, done.Account, done.Request, nil
 	}
-	if done.Old != nil {
-		if err := d.Kit.EndSession(w, r, *done.Old); err != nil {
-			return broker.Session{}, broker.Account{}, nil, err
-		}
+	old, _, err := d.Kit.Held(r)
+	if err == nil && old.ID != done.Session.ID {
+		err = d.Kit.EndSession(w, r, old)
+	}
+	if err != nil && !errors.Is(err, broker.NotFound) {
+		return broker.Session{}, broker.Account{}, nil, err
 	}
 	if err := d.spendLogin(r.Context(), done); err != nil {
 		return broker.Session{}, broker.Account{}, nil, err
@@ -93,7 +95,6 @@ type finished struct {
 	Session broker.Session
 	Account broker.Account
 	Token   string
-	Old     *broker.Session // this browser's session before, to be ended
 }
 
 func (s *service) finish(ctx context.Context, v visit, id string) (finished, error) {
@@ -120,11 +121,11 @@ func (s *service) finish(ctx context.Context, v visit, id string) (finished, err
 	if err != nil {
 		return finished{}, err
 	}
-	have, a, err := v.current()
-	if err != nil {
-		return finished{}, err
-	}
 	if sc.SessionID != "" {
+		have, a, err := v.current()
+		if err != nil {
+			return finished{}, err
+		}
 		// The account chooser: nothing was proven, so the session there is goes on, or none.
 		if have == nil || have.ID != sc.SessionID {
 			return finished{}, s.beginAgain(ctx, sc.Login, broker.StartAgain)
@@ -132,18 +133,12 @@ func (s *service) finish(ctx context.Context, v visit, id string) (finished, err
 		done := finished{Login: sc.Login, Session: *have, Account: *a}
 		return done, s.spendLogin(ctx, done)
 	}
-	done := finished{Login: sc.Login, Account: *sc.Facts.Account, Old: have}
+	done := finished{Login: sc.Login, Account: *sc.Facts.Account}
 	done.Session, done.Token, err = s.bear(ctx, v, sc)
 	if errors.Is(err, broker.StartAgain) {
 		err = s.beginAgain(ctx, sc.Login, err)
 	}
-	if err != nil {
-		return finished{}, err
-	}
-	if have != nil && have.ID == done.Session.ID {
-		done.Old = nil
-	}
-	return done, nil
+	return done, err
 }
 
 // beginAgain is for an account or identity that changed after it was proven: the

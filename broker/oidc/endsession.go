@@ -83,7 +83,7 @@ func (d *Door) endSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	r = d.kit.WithLocale(r, form.Get("ui_locales"))
-	s, _, err := d.kit.Current(r)
+	s, _, err := d.kit.Held(r)
 	switch {
 	case noSession(err):
 		return d.left(w, r, l)
@@ -155,7 +155,7 @@ func (d *Door) endSessionPost(w http.ResponseWriter, r *http.Request) error {
 
 // endSessionConfirm is the answer to the question. The kit refuses it from another origin.
 func (d *Door) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
-	s, _, err := d.kit.Current(r)
+	s, _, err := d.kit.Held(r)
 	if noSession(err) {
 		seeOther(w, pathEndSession)
 		return nil

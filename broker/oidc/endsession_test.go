@@ -143,3 +143,22 @@ func TestAPostedSignOutLooksAtTheCookieOnTheWayBack(t *testing.T) {
 		t.Errorf("a reload: %d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 }
+
+func TestA7_ASignOutEndsASessionThatTheGateKeepsOut(t *testing.T) {
+	h, b, got := signedIn(t)
+	off := ana(h.clock.Now())
+	off.Disabled = true
+	h.must(h.db.ChangeAccount(t.Context(), off, off.AuthEpoch))
+	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); a.Header.Get("Location") != goodbye {
+		t.Fatalf("%d %s", a.StatusCode, a.Header.Get("Location"))
+	}
+	on := ana(h.clock.Now())
+	h.must(h.db.ChangeAccount(t.Context(), on, on.AuthEpoch))
+	all, err := h.db.SessionsOf(t.Context(), "ana")
+	h.must(err)
+	for _, s := range all {
+		if s.EndedAt.IsZero() {
+			t.Errorf("session %s was said to have ended and lives", s.ID)
+		}
+	}
+}

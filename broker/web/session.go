@@ -15,22 +15,13 @@ import (
 // not go on, and any other error where storage fails.
 func (k *Kit) Current(r *http.Request) (broker.Session, broker.Account, error) {
 	var none broker.Session
-	value := token(r, cookieSession)
-	if value == "" {
-		return none, broker.Account{}, broker.NotFound
-	}
-	ctx := r.Context()
-	s, a, err := k.Sessions.Session(ctx, k.Ring.Hashes(hashSession, []byte(value)))
+	s, a, err := k.Held(r)
 	if err != nil {
 		return none, broker.Account{}, err
 	}
-	now := k.Now()
-	if !s.EndedAt.IsZero() || !now.Before(s.ExpiresAt) {
-		return none, broker.Account{}, broker.NotFound
-	}
-	facts := broker.Facts{Now: now, Account: &a, Authn: s.Authn}
+	facts := broker.Facts{Now: k.Now(), Account: &a, Authn: s.Authn}
 	if s.Authn.Method == broker.ByUpstream {
-		c, err := k.Connections.Connection(ctx, s.Authn.Connection)
+		c, err := k.Connections.Connection(r.Context(), s.Authn.Connection)
 		switch {
 		case err == nil:
 			facts.Connection = &c
@@ -42,6 +33,21 @@ func (k *Kit) Current(r *http.Request) (broker.Session, broker.Account, error) {
 		return none, broker.Account{}, err
 	}
 	return s, a, nil
+}
+
+// Held is the session of the request's cookie, whatever the gate says of it; NotFound
+// where it has ended or there is none. It is for ending it: one that may not be used
+// now, since its connection is off, would live again with the connection.
+func (k *Kit) Held(r *http.Request) (broker.Session, broker.Account, error) {
+	value := token(r, cookieSession)
+	if value == "" {
+		return broker.Session{}, broker.Account{}, broker.NotFound
+	}
+	s, a, err := k.Sessions.Session(r.Context(), k.Ring.Hashes(hashSession, []byte(value)))
+	if err == nil && (!s.EndedAt.IsZero() || !k.Now().Before(s.ExpiresAt)) {
+		err = broker.NotFound
+	}
+	return s, a, err
 }
 
 // NewSession makes the token of the session that a proof is worth, for

@@ -130,7 +130,7 @@ func (m *model) takeCookies(b *window, cookies []*http.Cookie, before *sitting) 
 			m.fail("%s got a session cookie and no session was born", b.name)
 		case s.browser != b:
 			m.fail("%s got the session of %s", b.name, s.browser.name)
-		case before != nil && before != s && m.dead(before) == "":
+		case before != nil && before != s && !before.over && m.now().Before(before.ends):
 			m.endSitting(before)
 			m.count("session replaced")
 		}
