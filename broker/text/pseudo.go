@@ -23,7 +23,7 @@ func (c *Catalog) WithPseudo() *Catalog {
 	more.langs[PseudoLong] = base.mapped(PseudoLong, "ltr", lengthen)
 	more.langs[PseudoRTL] = base.mapped(PseudoRTL, "rtl", mirror)
 	more.names = slices.Sorted(maps.Keys(more.langs))
-	more.prepare()
+	more.prepare(Fallback)
 	return more
 }
 

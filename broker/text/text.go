@@ -19,13 +19,15 @@ import (
 //go:embed catalog/*.json
 var embedded embed.FS
 
-// Fallback is the language of a person about whom nothing is known.
+// Fallback is the language that has every text, and that of a person about whom
+// nothing is known unless Offer names another.
 const Fallback = "en"
 
 // Catalog is the texts of all languages. It is safe for concurrent use.
 type Catalog struct {
 	langs   map[string]*messages
 	names   []string // languages in the order that people are offered
+	first   string   // the language of a person about whom nothing is known
 	match   language.Matcher
 	matched []string // what the matcher's index means
 }
@@ -58,8 +60,25 @@ func load(files fs.FS) (*Catalog, error) {
 		return nil, fmt.Errorf("text: there is no catalog in %q", Fallback)
 	}
 	c.names = slices.Sorted(maps.Keys(c.langs))
-	c.prepare()
+	c.prepare(Fallback)
 	return c, nil
+}
+
+// Offer is the catalog in these languages alone. The first is for people about whom
+// nothing is known. It takes the pseudo languages too.
+func (c *Catalog) Offer(languages []string) (*Catalog, error) {
+	all := c.WithPseudo()
+	for _, lang := range languages {
+		if all.langs[lang] == nil {
+			return nil, fmt.Errorf("languages: there are no texts in %q; there are %s", lang, strings.Join(c.names, ", "))
+		}
+	}
+	if len(languages) == 0 {
+		return nil, errors.New("languages: name at least one")
+	}
+	offered := &Catalog{langs: all.langs, names: slices.Sorted(slices.Values(languages))}
+	offered.prepare(languages[0])
+	return offered, nil
 }
 
 func (c *Catalog) read(files fs.FS, name string) error {
@@ -97,12 +116,12 @@ func (c *Catalog) read(files fs.FS, name string) error {
 	return nil
 }
 
-// prepare builds the matcher; the fallback comes first because a matcher
-// answers its first tag when nothing fits.
-func (c *Catalog) prepare() {
-	c.matched = []string{Fallback}
+// prepare builds the matcher; the first comes first because a matcher answers its
+// first tag when nothing fits.
+func (c *Catalog) prepare(first string) {
+	c.first, c.matched = first, []string{first}
 	for _, n := range c.names {
-		if n != Fallback {
+		if n != first {
 			c.matched = append(c.matched, n)
 		}
 	}
@@ -139,7 +158,7 @@ func (c *Catalog) Match(accept ...string) string {
 }
 
 func (c *Catalog) matchOne(wish string) string {
-	if c.langs[wish] != nil {
+	if slices.Contains(c.names, wish) {
 		return wish
 	}
 	var tags []language.Tag
@@ -164,13 +183,12 @@ func (c *Catalog) matchOne(wish string) string {
 	return ""
 }
 
-// Printer writes in the given language, or in the fallback where there is no such.
+// Printer writes in the given language, or in the first where it is not offered.
 func (c *Catalog) Printer(lang string) Printer {
-	m := c.langs[lang]
-	if m == nil {
-		lang, m = Fallback, c.langs[Fallback]
+	if !slices.Contains(c.names, lang) {
+		lang = c.first
 	}
-	return Printer{lang: lang, m: m, fallback: c.langs[Fallback]}
+	return Printer{lang: lang, m: c.langs[lang], fallback: c.langs[Fallback]}
 }
 
 // Check reports everything that is wrong with the catalogs: a key that one

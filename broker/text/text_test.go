@@ -155,3 +155,30 @@ func FuzzMatchNeverPanics(f *testing.F) {
 		}
 	})
 }
+
+func TestOnlyTheLanguagesOfTheConfigurationAreOffered(t *testing.T) {
+	all, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := all.Offer([]string{"fr", "de"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Languages(); !slices.Equal(got, []string{"de", "fr"}) {
+		t.Errorf("offered are %q", got)
+	}
+	for wish, want := range map[string]string{"en": "", "es-MX": "", "de-AT": "de", "en, de;q=0.5": "de"} {
+		if got := c.Match(wish); got != want {
+			t.Errorf("%q is answered in %q, want %q", wish, got, want)
+		}
+	}
+	for _, lang := range []string{"", "en", "xx"} {
+		if got := c.Printer(lang).Lang(); got != "fr" {
+			t.Errorf("%q is written in %q, want the first", lang, got)
+		}
+	}
+	if _, err := all.Offer([]string{"en", "tlh"}); err == nil || !strings.Contains(err.Error(), `"tlh"`) {
+		t.Errorf("a language without texts: %v", err)
+	}
+}

@@ -156,7 +156,7 @@ func setPassword(fs *flag.FlagSet) action {
 		if a.PasswordHash, err = t.hash(ctx, h, *file); err != nil {
 			return err
 		}
-		texts, err := text.Load()
+		texts, err := h.texts()
 		if err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ func unlinkIdentity(fs *flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
-		texts, err := text.Load()
+		texts, err := h.texts()
 		if err != nil {
 			return err
 		}

@@ -122,7 +122,7 @@ func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	texts, err := text.Load()
+	texts, err := h.texts()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -157,6 +157,15 @@ func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
 		return nil, nil, err
 	}
 	return kit.Guard(mux), []chore{apps.Run, sender, h.janitor, h.followRing}, nil
+}
+
+// texts are the words of pages and mails, in the languages that are offered.
+func (h *house) texts() (*text.Catalog, error) {
+	all, err := text.Load()
+	if err != nil {
+		return nil, err
+	}
+	return all.Offer(h.cfg.Languages)
 }
 
 // post writes the mails that people get.
