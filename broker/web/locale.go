@@ -10,7 +10,7 @@ func toValid(s string) string { return strings.ToValidUTF8(s, "") }
 
 // Locale is the language of the answer: the switch in this request (lang), the
 // request's ui_locales, what WithLocale was told, the cookie, Accept-Language,
-// then English (UX.md §2.5).
+// then the first that is offered (UX.md §2.5).
 func (k *Kit) Locale(r *http.Request) string {
 	told, _ := r.Context().Value(keyLocales).([]string)
 	query := r.URL.Query()
@@ -19,7 +19,7 @@ func (k *Kit) Locale(r *http.Request) string {
 	if lang := k.Texts.Match(wishes...); lang != "" {
 		return lang
 	}
-	return "en"
+	return k.Texts.Printer("").Lang()
 }
 
 // WithLocale tells Locale what is known of the person, the weightier first: what
