@@ -152,7 +152,10 @@ func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 			values[name] = v
 		}
 	}
-	if ceremony != f && ceremony.values.Has("ceremony") {
+	if !ceremony.values.Has("ceremony") {
+		ceremony = f
+	}
+	if ceremony != f {
 		values.Set("ceremony", ceremony.values.Get("ceremony"))
 	}
 	l := m.in(b, f.login)
