@@ -49,7 +49,7 @@ type Door struct {
 func New(o Options) *Door { return &Door{Options: o, pages: o.Kit.Pages(pageFiles)} }
 
 // Mount adds the room's routes.
-func (d *Door) Mount(mux *http.ServeMux) {
+func (d *Door) Mount(mux web.Router) {
 	handle := func(pattern string, h web.Handler) { mux.Handle(pattern, d.Kit.Handle(h)) }
 
 	handle("GET /account", d.known(d.show))

@@ -62,7 +62,7 @@ func New(o Options) *Door {
 }
 
 // Mount adds the room's routes.
-func (d *Door) Mount(mux *http.ServeMux) {
+func (d *Door) Mount(mux web.Router) {
 	get := func(pattern string, h web.Handler) { mux.Handle("GET "+pattern, d.Kit.Handle(h)) }
 	post := func(pattern string, read func(*http.Request) act) {
 		mux.Handle("POST "+pattern, d.Kit.Handle(d.act(read)))

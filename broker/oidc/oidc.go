@@ -137,7 +137,7 @@ func (d *Door) Run(ctx context.Context) {
 }
 
 // Mount adds the door's routes.
-func (d *Door) Mount(mux *http.ServeMux) {
+func (d *Door) Mount(mux web.Router) {
 	open := func(pattern string, h web.Handler) { mux.Handle(pattern, d.kit.HandleOpen(h)) }
 	open("GET "+pathConfiguration, d.configuration)
 	open("GET "+pathServer, d.configuration)

@@ -14,6 +14,12 @@ type matcher interface {
 	Handler(*http.Request) (http.Handler, string)
 }
 
+// Router is what rooms mount their routes on: http.ServeMux, or whoever wants to
+// know which routes there are.
+type Router interface {
+	Handle(pattern string, h http.Handler)
+}
+
 // Guard stands before everything: it gives the request an id, turns away hosts
 // that are not ours (SECURITY.md G13), answers what the mux knows no route for with
 // our own pages, and writes the access log: the route, never a path or a query,

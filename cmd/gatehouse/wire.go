@@ -115,20 +115,50 @@ func (h *house) upstreams(out *egress.Client) *providers.Set {
 	return providers.New(providers.Options{Egress: out, Callback: h.callback, Now: h.now, Log: h.log})
 }
 
+// rooms are all that answers on the public listener.
+type rooms struct {
+	kit    *web.Kit
+	people *login.Door
+	own    *account.Door
+	apps   *oidc.Door
+}
+
+// mount adds every route of the public listener.
+func (r rooms) mount(mux web.Router) {
+	r.people.Mount(mux)
+	r.own.Mount(mux)
+	r.apps.Mount(mux)
+	mux.Handle("GET /assets/{name}", r.kit.Assets())
+}
+
 // assemble builds every room and answers the handler of the public listener,
 // and the chores that run beside it.
 func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
-	issuer, err := url.Parse(h.cfg.Issuer)
+	r, err := h.furnish()
 	if err != nil {
 		return nil, nil, err
+	}
+	mux := http.NewServeMux()
+	r.mount(mux)
+	sender, err := h.sender()
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.kit.Guard(mux), []chore{r.apps.Run, sender, h.janitor, h.followRing}, nil
+}
+
+func (h *house) furnish() (r rooms, _ error) {
+	issuer, err := url.Parse(h.cfg.Issuer)
+	if err != nil {
+		return r, err
 	}
 	texts, err := h.texts()
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	out, err := egress.New(egress.Options{Allow: h.cfg.UpstreamNetworks})
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	refusals := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_refusals_total", Help: "Refusals by code."}, []string{"code"})
 	h.metrics.MustRegister(refusals)
@@ -144,19 +174,7 @@ func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
 		PasswordSignIn: h.cfg.Passwords, Icon: icon, Now: h.now})
 	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Kit: kit, Logins: people, Clients: s, Families: s, Consents: s, Keys: s, Leases: s,
 		Fleeting: s.Fleeting, Marks: s, Journal: s, Atomic: s, Ring: h.ring, Now: h.now, Log: h.log})
-	if err != nil {
-		return nil, nil, err
-	}
-	mux := http.NewServeMux()
-	people.Mount(mux)
-	own.Mount(mux)
-	apps.Mount(mux)
-	mux.Handle("GET /assets/{name}", kit.Assets())
-	sender, err := h.sender()
-	if err != nil {
-		return nil, nil, err
-	}
-	return kit.Guard(mux), []chore{apps.Run, sender, h.janitor, h.followRing}, nil
+	return rooms{kit, people, own, apps}, err
 }
 
 // texts are the words of pages and mails, in the languages that are offered.

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+
+	"gatehouse/broker"
+	"gatehouse/providers/fakeidp"
+)
+
+const (
+	quarterApp    = "https://app.example.test/callback"
+	quarterSecret = "a secret of the app that only this test has"
+	matrixWord    = "four geese over the weir"
+)
+
+var verifier = strings.Repeat("v", 43)
+
+// quarter is a town of two replicas on one database. Each cell of the matrix has
+// a person of its own there.
+type quarter struct {
+	*town
+	houses   [2]*house
+	replicas [2]http.Handler
+	people   int
+}
+
+func newQuarter(t *testing.T) *quarter {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	c := &clock{at: time.Now().Truncate(time.Second)}
+	d := &demo{data: t.TempDir(), now: c.now}
+	l, err := d.open(ctx, "localhost:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close() // nobody calls it: browsers reach the replicas directly
+	q := &quarter{town: &town{d, c, t, ctx}}
+	other, err := openHouse(ctx, d.h.cfg, slog.New(slog.DiscardHandler), c.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.houses = [2]*house{d.h, other}
+	done := make(chan struct{}, 20)
+	running := 0
+	for i, h := range q.houses {
+		handler, chores, err := h.assemble(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.replicas[i] = handler
+		for _, run := range chores {
+			running++
+			go func() { run(ctx); done <- struct{}{} }()
+		}
+	}
+	t.Cleanup(func() {
+		stop()
+		for range running {
+			<-done
+		}
+		for _, h := range q.houses {
+			if err := h.close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	q.furnishes()
+	return q
+}
+
+// furnishes connects the providers and registers the app.
+func (q *quarter) furnishes() {
+	q.t.Helper()
+	tenants := func() map[string]string {
+		return map[string]string{"tenant": "common", "allowed_tenants": fakeidp.DemoTenant + "," + fakeidp.MSATenant, "allow_guests": "true"}
+	}
+	for i, c := range []broker.Connection{
+		{ID: "google", Kind: "google", Name: "Google"}, {ID: "facebook", Kind: "meta", Name: "Facebook", ClientID: "1234567890"},
+		{ID: "github", Kind: "github", Name: "GitHub"}, {ID: "club", Kind: "oidc", Name: "Microsoft"},
+		{ID: "entra", Kind: "microsoft", Name: "Microsoft", ClientID: "6e0fbd0c-7e57-4a00-8a00-0000000000c1", Settings: tenants()},
+		{ID: "unlisted", Kind: "microsoft", Name: "Microsoft", ClientID: "6e0fbd0c-7e57-4a00-8a00-0000000000c2", Settings: tenants()},
+		{ID: "adfs", Kind: "adfs", Name: "Head Office"},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			q.t.Fatal(err)
+		}
+		base, kind := "http://"+l.Addr().String(), c.Kind
+		if c.ClientID == "" {
+			c.ClientID = "gatehouse-" + c.ID
+		}
+		if kind == "meta" {
+			kind = fakeidp.KindFacebook
+		}
+		sim := fakeidp.New(fakeidp.Options{Kind: kind, BaseURL: base, ClientID: c.ClientID, ClientSecret: "secret-" + c.ID, Name: c.Name,
+			RedirectURIs: []string{q.h.callback(c.ID)}, Now: q.clock.now})
+		if q.sims == nil {
+			q.sims = map[string]*fakeidp.Server{}
+		}
+		q.sims[c.ID] = sim
+		q.file.Connections = append(q.file.Connections, demoConnection{c.ID, c.Kind, c.Name, base})
+		c.Secrets, c.Position, c.State, c.CreatedAt = []broker.Secret{broker.Secret("secret-" + c.ID)}, i, broker.Live, q.clock.now()
+		switch demoSettings(&c, base); kind {
+		case "adfs":
+			c.Issuer, c.Settings = base+"/adfs", nil
+		case "github":
+			c.Settings["api_url"] = base
+		}
+		if err := q.h.putConnection(q.ctx, c, "added"); err != nil {
+			q.t.Fatalf("%s: %v", c.ID, err)
+		}
+		go serveQuietly(q.ctx, server{l, sim})
+	}
+	box, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	go serveQuietly(q.ctx, server{box, mailbox{q.h.cfg.Mail.Folder}.handler()})
+	q.file.Mailbox = "http://" + box.Addr().String()
+	for _, c := range []broker.Client{{ID: "app", FirstParty: true}, {ID: "third"}} {
+		c.Name, c.AuthMethod, c.IDTokenAlg, c.RedirectURIs, c.CreatedAt, c.UpdatedAt = "App "+c.ID, "client_secret_basic", "RS256", []string{quarterApp}, q.clock.now(), q.clock.now()
+		c.GrantTypes, c.Scopes = []string{"authorization_code", "refresh_token", "client_credentials"}, []string{"openid", "profile", "email", "offline_access"}
+		if err := q.h.addClient(q.ctx, c, quarterSecret); err != nil {
+			q.t.Fatal(err)
+		}
+	}
+}
+
+// cheap is a hash of matrixWord that costs next to nothing.
+func cheap() string {
+	salt := []byte("0123456789abcdef")
+	b := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=8,t=1,p=1$%s$%s", argon2.Version, b.EncodeToString(salt), b.EncodeToString(argon2.IDKey([]byte(matrixWord), salt, 1, 8, 1, 32)))
+}
+
+// cell is one person in one column, with the browser of whoever tries to be them.
+type cell struct {
+	*browser
+	q       *quarter
+	account broker.Account
+	address string // IP address
+	replica int
+	policy  policy
+	moves   bool            // the last step goes to the other replica
+	before  int             // sessions at the lock
+	old     map[string]bool // sessions of before the way
+	codes   []string
+}
+
+type policy string
+
+const (
+	open   policy = "off"
+	locked policy = "locked"
+	midway policy = "locked on the way"
+)
+
+// RoundTrip reaches a replica directly; the app answers by itself.
+func (c *cell) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasPrefix(r.URL.String(), quarterApp) {
+		if code := r.URL.Query().Get("code"); code != "" {
+			c.codes = append(c.codes, code)
+		}
+		rec := httptest.NewRecorder()
+		fmt.Fprint(rec, "<h1>the app</h1>")
+		return rec.Result(), nil
+	}
+	if r.URL.Scheme+"://"+r.URL.Host != c.q.file.Issuer {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	in := httptest.NewRequest(r.Method, c.q.file.Issuer+r.URL.RequestURI(), r.Body)
+	in.Header, in.RemoteAddr, in.ContentLength = r.Header.Clone(), c.address+":4000", r.ContentLength
+	rec := httptest.NewRecorder()
+	c.q.replicas[c.replica].ServeHTTP(rec, in)
+	res := rec.Result()
+	res.Request = r
+	return res, nil
+}
+
+// cell makes a person, who has a password, and their namesakes at every provider.
+func (q *quarter) cell(t *testing.T, p policy, moves bool) *cell {
+	t.Helper()
+	q.people++
+	n := q.people
+	email := fmt.Sprintf("v%d@contoso.test", n)
+	c := &cell{browser: newBrowser(t), q: q, policy: p, moves: moves, old: map[string]bool{}, address: fmt.Sprintf("10.%d.%d.7", n/250, n%250),
+		account: broker.Account{ID: broker.NewID(), Email: email, Name: "Vic", PasswordHash: cheap(), AuthEpoch: 1, CreatedAt: q.clock.now(), UpdatedAt: q.clock.now()}}
+	c.client.Transport = c
+	if err := q.h.store.CreateAccount(q.ctx, c.account); err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	who := func(login string, edit func(*fakeidp.Persona)) fakeidp.Persona {
+		p := fakeidp.Persona{Login: fmt.Sprintf("%s%d", login, n), Email: email, Name: "Person " + login, EmailVerified: true, HostedDomain: "contoso.test", XmsEdov: &yes}
+		if edit != nil {
+			edit(&p)
+		}
+		return p
+	}
+	for id, sim := range q.sims {
+		people := []fakeidp.Persona{who("own", nil), who("other", nil)}
+		if id == "facebook" {
+			people[0].EmailVerified, people[0].XmsEdov = false, nil
+		}
+		if id == "entra" || id == "unlisted" {
+			people = append(people, who("foreign", func(p *fakeidp.Persona) { p.TenantID = fakeidp.OtherTenant }),
+				who("msa", func(p *fakeidp.Persona) { p.TenantID = fakeidp.MSATenant }),
+				who("guest", func(p *fakeidp.Persona) {
+					p.Guest, p.HomeIDP = true, "https://sts.windows.net/"+fakeidp.OtherTenant+"/"
+				}))
+		}
+		sim.SetPersonas(people...)
+	}
+	return c
+}
+
+// authorizeURL is the app's request.
+func (c *cell) authorizeURL(client string, more ...string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	v := url.Values{"client_id": {client}, "redirect_uri": {quarterApp}, "response_type": {"code"}, "scope": {"openid email offline_access"}, "state": {"abcdefghijklmnop"},
+		"nonce": {"abcdefghijklmnop"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}}
+	for i := 0; i+1 < len(more); i += 2 {
+		v.Set(more[i], more[i+1])
+	}
+	return c.q.file.Issuer + "/authorize?" + v.Encode()
+}
+
+// begin comes with the app's request and stands at the sign-in page.
+func (c *cell) begin() { c.t.Helper(); c.open(c.authorizeURL("app")) }
+
+// change edits the account through a replica.
+func (c *cell) change(replica int, edit func(*broker.Account)) {
+	c.t.Helper()
+	s := c.q.houses[replica].store
+	a, err := s.AccountByEmail(c.q.ctx, c.account.Email)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	seen := a.AuthEpoch
+	edit(&a)
+	if err := s.ChangeAccount(c.q.ctx, a, seen); err != nil {
+		c.t.Fatal(err)
+	}
+	c.account = a
+}
+
+// lock is what `accounts lock --only microsoft` writes.
+func (c *cell) lock(replica int) {
+	c.t.Helper()
+	c.change(replica, func(a *broker.Account) {
+		a.Lock = &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"entra", "adfs"}, SetBy: "operator", SetAt: c.q.clock.now()}
+		a.AuthEpoch++
+	})
+	c.before = len(c.sessions())
+}
+
+func (c *cell) sessions() []broker.Session {
+	c.t.Helper()
+	all, err := c.q.h.store.SessionsOf(c.q.ctx, c.account.ID)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return all
+}
+
+// last comes before the decisive request.
+func (c *cell) last() {
+	if c.policy == midway {
+		c.lock(1)
+		c.codes = nil
+	}
+	if c.moves {
+		c.replica = 1
+	}
+}

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// toward leaves for a provider and stands before its answer, which it returns.
+func (c *cell) toward(connection, who string) string {
+	c.t.Helper()
+	parts := strings.Split(c.page.url.Path, "/")
+	if len(parts) < 3 || parts[1] != "login" {
+		c.t.Fatalf("at %s, not at a login:\n%s", c.page.url, textOf(c.page.root))
+	}
+	c.open(c.q.file.Issuer + "/login/" + parts[2] + "/to/" + connection + "?choose=1")
+	return c.stopBefore("Person "+who, "/callback/")
+}
+
+// comes goes to a provider and back as one of its people.
+func (c *cell) comes(connection, who string) {
+	c.t.Helper()
+	if connection != "adfs" {
+		callback := c.toward(connection, who)
+		c.last()
+		c.open(callback)
+		return
+	}
+	parts := strings.Split(c.page.url.Path, "/")
+	c.open(c.q.file.Issuer + "/login/" + parts[2] + "/to/adfs?choose=1")
+	c.click("Person " + who)
+	c.last()
+	c.press("Continue")
+}
+
+// may presses a button where the page has it: a lock may have ended the way before.
+func (c *cell) may(button string, fields ...string) bool {
+	c.t.Helper()
+	for _, b := range elements(c.page.root, "button") {
+		if textOf(b) == button {
+			c.press(button, fields...)
+			return true
+		}
+	}
+	return false
+}
+
+// links makes an identity of the person's before anything begins.
+func (c *cell) links(connection, who string) {
+	c.t.Helper()
+	p, m := c.policy, c.moves
+	c.policy, c.moves = "", false
+	c.begin()
+	c.comes(connection, who)
+	if c.may("I have an account") { // nobody vouches for the address
+		c.press("Link and sign in", "email", c.account.Email, "password", matrixWord)
+	} else {
+		c.press("Link and sign in", "password", matrixWord)
+	}
+	if len(c.codes) != 1 {
+		c.t.Fatalf("%s was not linked: %s", connection, textOf(c.page.root))
+	}
+	c.policy, c.moves, c.codes = p, m, nil
+	fresh := newBrowser(c.t)
+	fresh.client.Transport = c
+	c.browser = fresh
+}
+
+// gets tells whether anything of authority over the person came of the way.
+func (c *cell) gets() bool {
+	c.t.Helper()
+	born := 0
+	for _, s := range c.sessions() {
+		if !c.old[s.ID] && s.EndedAt.IsZero() && s.Authn.Epoch == c.account.AuthEpoch {
+			born++
+		}
+	}
+	if c.policy != open && len(c.sessions()) > c.before && born == 0 {
+		c.t.Error("a dead session was born")
+	}
+	in := c.page.url.Path
+	c.open(c.q.file.Issuer + broker.AccountPath)
+	known := c.page.url.Path == broker.AccountPath
+	if known && born == 0 || len(c.codes) > 0 && born == 0 {
+		c.t.Errorf("%s: known %t, %d codes, without a session", in, known, len(c.codes))
+	}
+	return born > 0 || known || len(c.codes) > 0
+}
+
+var reference = regexp.MustCompile(`\b[0-9A-Z]{4}-[0-9A-Z]{4}\b`)
+
+// explained holds the refusal against what a refusal must say.
+func (c *cell) explained(want ...broker.Code) {
+	c.t.Helper()
+	text := textOf(c.page.root)
+	ref := reference.FindString(text)
+	events, err := c.q.h.store.Events(c.q.ctx, broker.EventFilter{Reference: ref, Limit: 2})
+	if err != nil || ref == "" || len(events) != 1 || !slices.Contains(want, events[0].Code) {
+		c.t.Errorf("want %v, the reference %q finds %+v, %v:\n%s", want, ref, events, err, text)
+		return
+	}
+	if events[0].Code == broker.MicrosoftRequired {
+		for _, a := range elements(c.page.root, "a") {
+			if strings.Contains(attr(a, "href"), "/to/entra") && strings.HasPrefix(textOf(a), "Continue with Microsoft") {
+				return
+			}
+		}
+		c.t.Errorf("the refusal offers no way to Microsoft:\n%s", text)
+	}
+}
+
+// way is one that could end in a session or code.
+type way struct {
+	name  string
+	setup func(*cell)
+	drive func(*cell)
+	green bool          // allowed under the lock
+	dies  []broker.Code // how the refusal is explained under the lock; nil where the login merely begins again
+	never bool          // gives nothing without a lock either
+}
+
+func linkPage(connection string) func(*cell) {
+	return func(c *cell) {
+		c.t.Helper()
+		moves, p := c.moves, c.policy
+		c.moves, c.policy = false, ""
+		c.begin()
+		c.comes(connection, "own")
+		c.moves, c.policy = moves, p
+		c.last()
+		c.may("Link and sign in", "password", matrixWord)
+	}
+}
+
+func linked(connection string) func(*cell) { return func(c *cell) { c.links(connection, "own") } }
+
+func arrives(connection, who string) func(*cell) {
+	return func(c *cell) { c.begin(); c.comes(connection, who) }
+}
+
+var ms, mismatch = []broker.Code{broker.MicrosoftRequired}, []broker.Code{broker.IdentityMismatch}
+
+func ways() []way {
+	work := []broker.Code{broker.WorkAccountRequired}
+	bound := linked("entra")
+	return []way{
+		{name: "D1 password", drive: func(c *cell) {
+			c.begin()
+			c.press("Continue", "email", c.account.Email)
+			c.last()
+			c.press("Sign in", "password", matrixWord)
+		}, dies: ms},
+		{name: "D1 password of a bound account", setup: bound, drive: func(c *cell) {
+			c.begin()
+			c.press("Continue", "email", c.account.Email)
+			c.last()
+			c.press("Sign in", "password", matrixWord)
+		}, dies: ms},
+		{name: "D6 link page google", drive: linkPage("google"), dies: ms},
+		{name: "D6 link page github", drive: linkPage("github"), dies: ms},
+		{name: "D4 link page of one named Microsoft", drive: linkPage("club"), dies: ms},
+		{name: "D4 link page of an Entra connection that is not the lock's", drive: linkPage("unlisted"), dies: ms},
+		{name: "D6 link page google of a bound account", setup: bound, drive: linkPage("google"), dies: ms},
+		{name: "D6 own", drive: func(c *cell) {
+			c.begin()
+			c.toFacebook()
+			c.press("I have an account")
+			c.last()
+			c.press("Link and sign in", "email", c.account.Email, "password", matrixWord)
+		}, dies: ms},
+		{name: "D4 google linked", setup: linked("google"), drive: arrives("google", "own"), dies: ms},
+		{name: "D4 facebook linked", setup: linked("facebook"), drive: arrives("facebook", "own"), dies: ms},
+		{name: "D4 github linked", setup: linked("github"), drive: arrives("github", "own"), dies: ms},
+		{name: "D4 one named Microsoft linked", setup: linked("club"), drive: arrives("club", "own"), dies: ms},
+		{name: "D4 an Entra connection that is not the lock's", setup: linked("unlisted"), drive: arrives("unlisted", "own"), dies: ms},
+		{name: "entra bound", setup: bound, drive: arrives("entra", "own"), green: true},
+		{name: "adfs bound", setup: linked("adfs"), drive: arrives("adfs", "own"), green: true},
+		{name: "D9 entra same tenant, other oid", setup: bound, drive: linkOther("entra", "other"), dies: mismatch},
+		{name: "D9 adfs, another person", setup: linked("adfs"), drive: linkOther("adfs", "other"), dies: mismatch},
+		{name: "D9 adfs beside entra", setup: bound, drive: linkOther("adfs", "own"), dies: mismatch},
+		{name: "D8 entra other tenant", setup: bound, drive: arrives("entra", "foreign"), dies: []broker.Code{broker.WrongTenant}, never: true},
+		{name: "D7 entra personal account", drive: linkOther("entra", "msa"), dies: work},
+		{name: "D7 entra personal account, linked", setup: func(c *cell) { c.links("entra", "msa") }, drive: arrives("entra", "msa"), dies: work},
+		{name: "D8 entra guest", drive: linkOther("entra", "guest"), dies: work},
+		{name: "D8 entra guest, linked", setup: func(c *cell) { c.links("entra", "guest") }, drive: arrives("entra", "guest"), dies: work},
+		{name: "D18 first bind by the password alone", drive: linkPage("entra")},
+	}
+}
+
+// linkOther comes with a further identity of the address, and the password.
+func linkOther(connection, who string) func(*cell) {
+	return func(c *cell) {
+		c.begin()
+		c.comes(connection, who)
+		if !c.may("Link and sign in", "password", matrixWord) && c.may("I have an account") {
+			c.may("Link and sign in", "email", c.account.Email, "password", matrixWord)
+		}
+	}
+}
+
+// toFacebook stands at the neutral page.
+func (c *cell) toFacebook() {
+	c.t.Helper()
+	p, m := c.policy, c.moves
+	c.policy, c.moves = "", false
+	c.comes("facebook", "own")
+	c.policy, c.moves = p, m
+}
+
+func TestD1_D4_D5_D6_D7_D8_D9_TheMatrix(t *testing.T) {
+	q := newQuarter(t)
+	for _, w := range ways() {
+		for _, p := range []policy{open, locked, midway} {
+			for _, moves := range []bool{false, true} {
+				name := w.name + ", " + string(p)
+				if moves {
+					name += ", other replica"
+				}
+				t.Run(name, func(t *testing.T) { q.holds(t, w, p, moves) })
+			}
+		}
+	}
+}
+
+func (q *quarter) holds(t *testing.T, w way, p policy, moves bool) {
+	c := q.cell(t, p, moves)
+	if w.setup != nil {
+		w.setup(c)
+	}
+	q.advance(time.Minute)
+	for _, s := range c.sessions() {
+		c.old[s.ID] = true
+	}
+	if p == locked {
+		c.lock(1)
+	}
+	w.drive(c)
+	at, status := c.page, c.page.status
+	got := c.gets()
+	want := p == open && !w.never || w.green
+	if got != want {
+		t.Fatalf("authority %t, want %t, at %s (%d):\n%s", got, want, at.url, status, textOf(at.root))
+	}
+	if p == locked && !w.green && w.dies != nil {
+		c.page = at
+		c.explained(w.dies...)
+	}
+	if status >= http.StatusInternalServerError {
+		t.Errorf("%d %s", status, textOf(at.root))
+	}
+}
