@@ -103,7 +103,7 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	}
 	more, err := s.more(ctx, sc, *owner)
 	if err != nil {
-		return err
+		return barred{err, owner.Lock}
 	}
 	if more {
 		_, err = s.move(ctx, sc.Login, func(l *broker.Login) { l.Chosen, l.Wish, l.Code = owner.ID, broker.WishNone, nil })

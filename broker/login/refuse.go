@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -55,8 +56,20 @@ func (d *Door) refused(w http.ResponseWriter, r *http.Request, v visit, id strin
 	return nil
 }
 
+// barred is the refusal of an account that the login does not name, with its lock:
+// its owner has just proven it, and is told what to press.
+type barred struct {
+	error
+	by *broker.Lock
+}
+
+func (b barred) Unwrap() error { return b.error }
+
 // rule is what keeps the person of a scene out, nil where no rule does.
-func rule(sc scene) *broker.Lock {
+func rule(sc scene, cause error) *broker.Lock {
+	if b, ok := errors.AsType[barred](cause); ok {
+		return b.by
+	}
 	if l := broker.Refusing(sc.Facts); l != nil {
 		return l
 	}
@@ -121,9 +134,9 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, sc scene, code bro
 	}
 	switch code {
 	case broker.MicrosoftRequired, broker.SSORequired:
-		view.Event.Detail = setBy(rule(sc))
+		view.Event.Detail = setBy(rule(sc, cause))
 		var list []web.Action
-		if list, view.Connection = d.ways(r, l.ID, rule(sc)); len(list) > 0 && l.Purpose != broker.PurposeLink {
+		if list, view.Connection = d.ways(r, l.ID, rule(sc, cause)); len(list) > 0 && l.Purpose != broker.PurposeLink {
 			primary, view.Others = list[0], append(list[1:], again)
 		}
 	case broker.AccountDisabled, broker.MembershipSuspended:

@@ -246,7 +246,7 @@ func (q *quarter) holds(t *testing.T, w way, p policy, moves bool) {
 	if got != want {
 		t.Fatalf("authority %t, want %t, at %s (%d):\n%s", got, want, at.url, status, textOf(at.root))
 	}
-	if p == locked && !w.green && w.dies != nil {
+	if p != open && !w.green && w.dies != nil {
 		c.page = at
 		c.explained(w.dies...)
 	}
