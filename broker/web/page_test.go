@@ -78,6 +78,11 @@ func TestAC39_AFailedFormSaysWhereAndPutsTheFocusThere(t *testing.T) {
 	if strings.Count(page, "autofocus") != 1 || strings.Count(page, "<h1>") != 1 {
 		t.Error("there is more than one focus or heading")
 	}
+	view.Problems = view.Problems[1:]
+	page = h.shown(`{{template "field" (field . "name" "email" "label" "Email" "autofocus" true)}}`, view, get("/x"))
+	if !strings.Contains(page, `role="alert" tabindex="-1" autofocus>`) || strings.Count(page, "autofocus") != 1 {
+		t.Error("what is wrong with the form as a whole does not have the focus")
+	}
 }
 
 func TestAC40_AFieldShutsNoPasswordManagerOut(t *testing.T) {

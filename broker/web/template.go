@@ -114,8 +114,9 @@ func (f fieldView) aria(b *strings.Builder, autofocus bool) {
 		writeAttr(b, "aria-invalid", "true")
 	}
 	writeAttr(b, "aria-describedby", strings.Join(described, " "))
-	if bad := slices.IndexFunc(f.P.Problem, func(x Problem) bool { return x.Field != "" }); bad >= 0 {
-		autofocus = f.P.Problem[bad].Field == f.ID
+	if len(f.P.Problem) > 0 { // the first wrong field has the focus, or else the summary
+		bad := slices.IndexFunc(f.P.Problem, func(x Problem) bool { return x.Field != "" })
+		autofocus = bad >= 0 && f.P.Problem[bad].Field == f.ID
 	}
 	writeAttr(b, "autofocus", autofocus)
 }
