@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -45,7 +46,7 @@ func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker
 		return broker.Session{}, broker.Account{}, nil, err
 	}
 	if done.Token == "" {
-		return done.Session, done.Account, done.Request, nil
+		return done.Session, done.Account, inLanguage(done.Login), nil
 	}
 	old, _, err := d.Kit.Held(r)
 	if err == nil && old.ID != done.Session.ID {
@@ -62,7 +63,17 @@ func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker
 	if c := done.Session.Authn.Connection; c != "" {
 		d.Kit.SetLastUsed(w, c)
 	}
-	return done.Session, done.Account, done.Request, nil
+	return done.Session, done.Account, inLanguage(done.Login), nil
+}
+
+// inLanguage is the parked request in the language that was chosen on the way,
+// which goes before the one that the app asked for.
+func inLanguage(l broker.Login) url.Values {
+	request := maps.Clone(l.Request)
+	if request != nil && l.Locale != "" {
+		request.Set("ui_locales", l.Locale)
+	}
+	return request
 }
 
 // Abandon ends a login for an error and answers the parked request that the error

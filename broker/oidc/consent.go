@@ -121,6 +121,12 @@ func (d *Door) consentPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if lang, ok := d.kit.Switched(r); ok { // it goes before what the app asked for, and stays
+		_, err := d.asked.Change(r.Context(), r.PathValue("id"), func(p *asked) error { p.Form.Set("ui_locales", lang); return nil })
+		if err != nil {
+			return err
+		}
+	}
 	given, v, err := d.given(r.Context(), q.client, a.ID)
 	if err != nil {
 		return err

@@ -102,7 +102,7 @@ func (d *Door) endSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d.pages.Show(w, r, http.StatusOK, "signout", signoutView{Action: pathEndSession + "/confirm", Leaving: sealed})
+	d.pages.Show(w, r, http.StatusOK, "signout", signoutView{Action: inLanguage(pathEndSession+"/confirm", d.kit.Locale(r)), Leaving: sealed})
 	return nil
 }
 
@@ -157,14 +157,14 @@ func (d *Door) endSessionPost(w http.ResponseWriter, r *http.Request) error {
 func (d *Door) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
 	s, _, err := d.kit.Held(r)
 	if noSession(err) {
-		seeOther(w, pathEndSession)
+		seeOther(w, inLanguage(pathEndSession, d.kit.Locale(r)))
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	if r.PostFormValue("decision") == "stay" {
-		seeOther(w, pathEndSession+"?stay=1")
+		seeOther(w, inLanguage(pathEndSession, d.kit.Locale(r))+"&stay=1")
 		return nil
 	}
 	l, err := d.openLeaving(r.PostFormValue("leaving"), s.ID)
@@ -178,9 +178,12 @@ func (d *Door) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
 		d.kit.HandOff(w, r, l.Target, l.App)
 		return nil
 	}
-	seeOther(w, pathEndSession)
+	seeOther(w, inLanguage(pathEndSession, d.kit.Locale(r)))
 	return nil
 }
+
+// inLanguage keeps the language of the question for what follows it.
+func inLanguage(path, lang string) string { return path + "?ui_locales=" + url.QueryEscape(lang) }
 
 func (d *Door) signOut(w http.ResponseWriter, r *http.Request, s broker.Session) error {
 	if err := d.kit.EndSession(w, r, s); err != nil {

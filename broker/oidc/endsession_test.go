@@ -73,7 +73,7 @@ func TestA16_AC47_WithoutSuchAHintThePersonIsAsked(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 		form := url.Values{"decision": {"stay"}, "leaving": {sealed.FindStringSubmatch(a.body)[1]}}
-		if a = b.post("/end_session/confirm", form); a.Header.Get("Location") != "/end_session?stay=1" || !b.alive() {
+		if a = b.post("/end_session/confirm", form); a.Header.Get("Location") != "/end_session?ui_locales=en&stay=1" || !b.alive() {
 			t.Errorf("%s: stay: %d %s", name, a.StatusCode, a.Header.Get("Location"))
 		}
 	}
@@ -96,7 +96,7 @@ func TestA16_AC47_WithoutSuchAHintThePersonIsAsked(t *testing.T) {
 	if !stranger.alive() {
 		t.Error("the other browser was signed out too")
 	}
-	if a := b.post("/end_session/confirm", form); a.Header.Get("Location") != "/end_session" {
+	if a := b.post("/end_session/confirm", form); a.Header.Get("Location") != "/end_session?ui_locales=en" {
 		t.Errorf("twice: %d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	if a := b.get("/end_session"); a.StatusCode != http.StatusOK || !strings.Contains(a.body, `href="/login"`) {

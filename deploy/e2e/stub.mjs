@@ -7,7 +7,7 @@ const b64 = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
 /**
  * Starts it on a free port of 127.0.0.1. It is an OpenID Provider under its origin, and a Microsoft authority for one
  * tenant. What next holds decides the next sign-ins: claims of the person, an error, token for a status of the token endpoint,
- * or meanwhile for what happens while the person is there.
+ * or meanwhile for what happens while the person is there. asked is the last authorization request.
  */
 export async function startStub(t, tenant) {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -29,6 +29,7 @@ export async function startStub(t, tenant) {
       case '/authorize': {
         const back = new URL(url.searchParams.get('redirect_uri'))
         back.searchParams.set('state', url.searchParams.get('state'))
+        stub.asked = Object.fromEntries(url.searchParams)
         const { error, description, claims, meanwhile } = stub.next
         await meanwhile?.()
         if (error) {

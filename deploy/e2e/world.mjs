@@ -67,11 +67,12 @@ export async function world(t, { env } = {}) {
   }
 }
 
-/** The mails to an address as they were sent, oldest first. */
+/** The mails to an address, oldest first. */
 async function mailsTo(folder, to) {
   const all = []
   for (const name of (await readdir(folder)).filter((f) => f.endsWith('.eml')).sort()) {
-    const text = await readFile(`${folder}/${name}`, 'utf8')
+    const sent = await readFile(`${folder}/${name}`, 'latin1') // quoted-printable
+    const text = Buffer.from(sent.replace(/=\r?\n/g, '').replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16))), 'latin1').toString()
     if (new RegExp(`^To:.*<?${to.replaceAll('.', '\\.')}>?`, 'm').test(text)) all.push(text)
   }
   return all
