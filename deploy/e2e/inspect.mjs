@@ -49,7 +49,7 @@ function clipped(when) {
 }
 
 // measureRing runs in the page and puts a function there that tells what is wrong with the ring of the element in focus.
-function measureRing() {
+export function measureRing() {
   const channels = (colour) => { // of rgb() and rgba()
     const [r, g, b, a = 1] = colour.match(/[\d.]+/g).map(Number)
     return { rgb: [r, g, b], a }

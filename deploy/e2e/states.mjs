@@ -73,11 +73,7 @@ export const states = [
     const { page } = await visit()
     await identify(page, w.stranger())
     await at(page, 'input[name=password]')
-    const { url, form } = await page.evaluate(() => {
-      const f = document.querySelector('input[name=password]').form
-      return { url: f.action, form: Object.fromEntries(new FormData(f)) }
-    })
-    for (let n = 0; n < 5; n++) await page.context().request.post(url, { form: { ...form, password: wrong }, headers: { origin: w.issuer } })
+    await exhaust(w, page)
     await enter(page, 'password', wrong)
     return page
   } },
@@ -381,6 +377,15 @@ async function linked(w, visit) {
   await who.page.locator('button[value=annex]').click()
   await at(who.page, 'main .note.ok')
   return who
+}
+
+/** Gives five wrong passwords behind the page that asks for one. */
+export async function exhaust(w, page) {
+  const { url, form } = await page.evaluate(() => {
+    const f = document.querySelector('input[name=password]').form
+    return { url: f.action, form: Object.fromEntries(new FormData(f)) }
+  })
+  for (let n = 0; n < 5; n++) await page.context().request.post(url, { form: { ...form, password: wrong }, headers: { origin: w.issuer } })
 }
 
 /** Waits until a state is there that a failed form was to bring about. */
