@@ -1,0 +1,101 @@
+package login_test
+
+import (
+	"fmt"
+	"testing"
+
+	"gatehouse/broker"
+)
+
+// work is what an answer cost: messages to the database, what was counted (one for
+// each hash and each code), and mails.
+type work struct {
+	Messages int64
+	Counted  map[string]int
+	Mails    int
+}
+
+// TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork goes where an address is typed or
+// asserted, with one of every sort. credential counts the hashes of one try.
+func TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork(t *testing.T) {
+	g, line, _ := newShakyRig(t)
+	g.connection("facebook", 1, func(*broker.Connection) {})
+	g.account("password@example.com", password)
+	g.account("linked@example.com", "")
+	g.linked(g.account("disabled@example.com", password), "google", "g-disabled")
+	g.linked(g.account("locked@example.com", password), "google", "g-locked")
+	for _, email := range []string{"disabled@example.com", "locked@example.com"} {
+		a, err := g.db.AccountByEmail(t.Context(), email)
+		must(t, err)
+		if a.Disabled = email == "disabled@example.com"; !a.Disabled {
+			a.Lock = &broker.Lock{Only: "google", SetBy: "operator", SetAt: g.time()}
+		}
+		must(t, g.db.ChangeAccount(t.Context(), a, a.AuthEpoch))
+	}
+
+	var cost work
+	g.fleet.count = func(shelf string, _ int64) { cost.Counted[shelf]++ }
+	g.fleet.swap = func(shelf string) error { cost.Counted[shelf]++; return nil }
+	g.fleet.put = func(shelf string) { cost.Counted[shelf]++ }
+	measured := func(do func() page, status int) (string, page) {
+		t.Helper()
+		cost = work{Counted: map[string]int{}}
+		line.Mend()
+		p := do()
+		cost.Messages = line.Passed()
+		cost.Mails = len(g.mails())
+		p.has(t, status)
+		return fmt.Sprintf("%+v", cost), p
+	}
+	walk := func(email string) (steps []string) {
+		step := func(name string, status int, do func() page) (p page) {
+			c, p := measured(do, status)
+			steps = append(steps, name+" "+c)
+			return p
+		}
+		b := g.browser()
+		path, _ := b.begin()
+		step("identifier", 200, func() page { return b.post(path+"/email", "email", email) })
+		step("wrong password", 422, func() page { return b.post(path+"/password", "email", email, "password", "wrong password wrong") })
+
+		b = g.browser()
+		path, _ = b.begin()
+		b.post(path+"/wish", "wish", "new")
+		step("registration", 200, func() page { return b.post(path+"/email", "email", email) })
+		step("wrong code", 422, func() page { return b.post(path+"/code", "code", "000000") })
+
+		g.claims(email, broker.Claims{Subject: email, Email: email, Level: broker.L1})
+		b = g.browser()
+		path, _ = b.begin()
+		back := b.callback(path, "facebook", email)
+		step("asserted address", 200, func() page { return b.get(back) })
+		g.wait(broker.MailedLife) // or it is too soon for another code
+		path, _ = b.begin()
+		b.through(path, "facebook", email)
+		step("code to it", 200, func() page { return b.post(path+"/wish", "wish", "new") })
+
+		g.claims(email, broker.Claims{Subject: email + "2", Email: "eve@example.net", Level: broker.L1})
+		b = g.browser()
+		path, _ = b.begin()
+		b.through(path, "facebook", email)
+		own := b.post(path+"/wish", "wish", "own")
+		step("own, wrong password", 422, func() page {
+			return b.post(path+"/own", "ceremony", own.hidden("ceremony"), "email", email, "password", "wrong password wrong")
+		})
+		g.wait(broker.MailedLife)
+		return steps
+	}
+
+	walk("warm@example.com") // statements are prepared once
+	want := walk("nobody@example.com")
+	for _, s := range want {
+		t.Log(s)
+	}
+	for _, email := range []string{"password@example.com", "linked@example.com", "disabled@example.com", "locked@example.com"} {
+		for i, have := range walk(email) {
+			if have != want[i] {
+				t.Errorf("%s: %s\nfor nobody: %s", email, have, want[i])
+			}
+		}
+	}
+}
