@@ -93,7 +93,7 @@ describe('ac_23 a refusal', () => {
     })
   }
 
-  test('ac_23 user_not_provisioned, sso_no_email_claim: nobody comes in uninvited', async (t) => {
+  test('ac_13 ac_23 user_not_provisioned, sso_no_email_claim: nobody comes in uninvited', async (t) => {
     const ana = await account()
     const who = await asked(t)
     stub.next = { claims: person('stranger', 'stranger@example.test') }
@@ -106,6 +106,7 @@ describe('ac_23 a refusal', () => {
     stub.next = { claims: person('nameless') }
     await providerButton(who.page, 'Club').click()
     await refused(who, 'sso_no_email_claim', null, 403)
+    assert.match(await banner(who.page).innerText(), /Club didn’t share your email/)
     stub.next = { claims: person('known', ana.email) }
     await primary(who.page)
     await expectHeading(who.page, 'Link Club to your account?')

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { before, describe, test } from 'node:test'
-import { until } from './harness.mjs'
+import { redeem, until } from './harness.mjs'
 import { person } from './stub.mjs'
 import { enter, identify, input, life, submit, to, wish, world, wrong } from './world.mjs'
 
@@ -163,7 +163,7 @@ describe('ac_34 the language', () => {
   })
 
   test('ac_34 a new account and its mails have the language of the login that made it', async (t) => {
-    const { page } = await w.visitor(t, { extra: { ui_locales: 'fr' } })
+    const { page, ask } = await w.visitor(t, { extra: { ui_locales: 'fr' } })
     const email = w.stranger()
     await wish(page, 'new')
     await speaks(page, 'fr', 'login.new.title')
@@ -177,7 +177,7 @@ describe('ac_34 the language', () => {
     await input(page, 'given_name').fill('Ana')
     await enter(page, 'register', 'nine lanterns over water')
     await atApp(page)
-    const [made] = (await w.broker.run(['accounts', 'list', '--json'])).filter((a) => a.email === email)
-    assert.equal((await w.broker.run(['accounts', 'show', made.id, '--json'])).locale ?? 'de', 'de')
+    const made = await redeem(w, ask, w.back.answers().at(-1).query.code)
+    assert.equal(made.userinfo.locale, 'de')
   })
 })

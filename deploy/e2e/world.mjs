@@ -38,11 +38,12 @@ export async function world(t, { env } = {}) {
   return {
     broker, issuer: broker.issuer, stub, back, ours, theirs,
     /** Makes an account; without a password where there is to be none. */
-    async account(secret = password) {
-      const email = `person${++people}@example.test`
+    async account(secret = password, email = `person${++people}@example.test`) {
       const args = ['accounts', 'add', email, '--name', 'Ana Silva', '--json']
       return { email, password: secret, ...await (secret ? broker.addAccount(email, secret) : broker.run(args)) }
     },
+    /** The connections of the identities that an account has. */
+    async linked(email) { return (await broker.run(['accounts', 'show', email, '--json'])).identities?.map((i) => i.connection) ?? [] },
     /** An address that nobody has. */
     stranger: () => `stranger${++people}@example.test`,
     ask: (extra, client = ours) => request({ issuer: broker.issuer }, client, redirectAt(client, back.origin), extra),
