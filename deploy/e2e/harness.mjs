@@ -89,7 +89,7 @@ export async function start(t, args, { env } = {}) {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal)
     return gone
   }
-  t.after(() => Promise.race([end('SIGTERM'), sleep(10_000).then(() => end('SIGKILL'))]))
+  t.after(() => Promise.race([end('SIGTERM'), sleep(10_000, undefined, { ref: false }).then(() => end('SIGKILL'))]))
   return { output: () => output, kill: () => end('SIGKILL'), stop: () => end('SIGTERM'), running: () => child.exitCode === null && child.signalCode === null }
 }
 
