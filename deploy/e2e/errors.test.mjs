@@ -140,11 +140,13 @@ describe('ac_23 a refusal', () => {
     stub.next = {
       claims: person('annex-1', ana.email),
       async meanwhile() {
+        stub.next = { claims: person('annex-1', ana.email) }
         await broker.run(['connections', 'disable', 'annex'])
-        const other = await asked(t) // another browser sees when the server knows
+        const other = await asked(t) // another browser sees when the server knows, of the list and of the one
+        const login = other.page.url()
         await until(async () => {
-          await other.page.reload()
-          return await providerButton(other.page, 'Annex').count() === 0
+          await other.page.goto(login + '/to/annex')
+          return await h1(other.page).textContent() === 'Sign in' && await providerButton(other.page, 'Annex').count() === 0
         }, { about: 'the server to know' })
       },
     }

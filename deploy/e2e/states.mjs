@@ -391,5 +391,5 @@ export async function exhaust(w, page) {
 /** Waits until a state is there that a failed form was to bring about. */
 export async function reached(page, state) {
   await page.waitForLoadState()
-  if (state.wrong) await at(page, '[role=alert]')
+  if (state.wrong) await at(page, '.note.err')
 }
