@@ -15,8 +15,8 @@ describe('a link', () => {
   const last = () => w.back.answers().at(-1).query
   const subjectOf = async (ask) => (await redeem(w, ask, last().code)).claims.sub
   /** Comes from a provider in a fresh browser. */
-  async function comes(t, claims, name = 'Club') {
-    const who = await w.visitor(t)
+  async function comes(t, claims, name = 'Club', options) {
+    const who = await w.visitor(t, options)
     w.stub.next = { claims }
     await providerButton(who.page, name).click()
     return who
@@ -133,7 +133,7 @@ describe('a link', () => {
     const owner = await subjectOf(made.ask)
 
     const annex = person('c-11-new', mail)
-    const { page, ask } = await comes(t, annex, 'Annex')
+    const { page, ask } = await comes(t, annex, 'Annex', { js: false })
     await expectHeading(page, 'Link Annex to your account?')
     assert.equal(await passwordField(page).count(), 0)
     assert.equal(await button(page, 'Email me a code').count(), 1)
