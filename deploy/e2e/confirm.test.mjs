@@ -103,6 +103,7 @@ describe('a link', () => {
     await button(page, 'Link and sign in').click()
     await atApp(page) // it ended well, so this leads to the same end
     assert.deepEqual(await w.linked(owner.email), ['club'])
+    await w.mail(owner.email)
     assert.equal((await w.mails(owner.email)).length, 1)
   })
 
