@@ -94,13 +94,13 @@ func (c *cell) works(g grown) (alive []string) {
 			alive = append(alive, what)
 		}
 	}
-	status, doc := c.call("/userinfo", g.access)
+	status, _ := c.call("/userinfo", g.access)
 	say(status == http.StatusOK, "userinfo")
 	for name, token := range map[string]string{"access": g.access, "refresh": g.refresh} {
-		_, doc = c.call("/introspect", "", "token", token)
+		_, doc := c.call("/introspect", "", "token", token)
 		say(doc["active"] == true, "introspect "+name)
 	}
-	_, doc = c.redeem(g.code)
+	_, doc := c.redeem(g.code)
 	say(doc["access_token"] != nil, "code")
 	_, doc = c.call("/token", "", "grant_type", "refresh_token", "refresh_token", g.refresh)
 	say(doc["access_token"] != nil, "refresh")

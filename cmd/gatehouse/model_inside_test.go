@@ -49,8 +49,9 @@ func (m *model) unasked(ask *wish0, a *holder) string {
 
 // partsWith looks at what a form of the account page unlinked.
 func (m *model) partsWith(b *window, s *sitting, dead string, action string) {
-	id, ok := strings.CutPrefix(action, broker.MethodsPath+"/")
-	if id, ok = strings.CutSuffix(id, "/unlink"); !ok {
+	rest, inside := strings.CutPrefix(action, broker.MethodsPath+"/")
+	id, ok := strings.CutSuffix(rest, "/unlink")
+	if !inside || !ok {
 		return
 	}
 	left := 0
