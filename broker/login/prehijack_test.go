@@ -1,0 +1,87 @@
+package login_test
+
+import (
+	"context"
+	"testing"
+
+	"gatehouse/broker"
+)
+
+// claimed is an imported account whose address nobody has proven, with a password
+// that an attacker knows.
+func (g *rig) claimed(email, password string) broker.Account {
+	g.t.Helper()
+	hash, err := g.pass.Hash(context.Background(), password)
+	must(g.t, err)
+	a := broker.Account{ID: broker.NewID(), Email: email, Name: "Mallory", PasswordHash: hash, Unverified: true, CreatedAt: g.time(), UpdatedAt: g.time()}
+	must(g.t, g.db.CreateAccount(context.Background(), a))
+	return a
+}
+
+const planted = "the password that mallory planted"
+
+func TestC9_C13_AClaimedAddressBelongsToWhoeverProvesIt(t *testing.T) {
+	g := newRig(t)
+	old := g.claimed(ana, planted)
+	guess := func() page {
+		b := g.browser()
+		path, _ := b.begin()
+		b.post(path+"/email", "email", ana)
+		return b.post(path+"/password", "email", ana, "password", planted)
+	}
+	guess().has(t, 422, "password")
+
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	p := b.through(path, "google", "code")
+	p.has(t, 200, "Almost there")
+	b.post(path+"/register", "ceremony", p.hidden("ceremony"), "given_name", "Ana").atApp(t, ana)
+
+	now, err := g.db.AccountByEmail(context.Background(), ana)
+	must(t, err)
+	if now.ID == old.ID || now.HasPassword() || now.Name == "Mallory" {
+		t.Errorf("the owner inherited %+v", now)
+	}
+	if _, err := g.db.Account(context.Background(), old.ID); broker.CodeOf(err) != broker.NotFound {
+		t.Errorf("the claimed account is still there: %v", err)
+	}
+	guess().has(t, 422, "password")
+}
+
+func TestC11_NobodyPutsAnIdentityOnAnAddressTheyHaveNotProven(t *testing.T) {
+	g := newRig(t)
+	old := g.claimed(ana, planted)
+	g.claims("code", broker.Claims{Subject: "f1", Email: ana, Level: broker.L1})
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "facebook", "code")
+	p := b.post(path+"/wish", "wish", "own")
+	p.has(t, 200, "password")
+	b.post(path+"/own", "ceremony", p.hidden("ceremony"), "email", ana, "password", planted).has(t, 422, "password")
+	if ids := g.identities(old); len(ids) != 0 {
+		t.Fatalf("the claimed account has %+v", ids)
+	}
+	i := broker.Identity{ID: broker.NewID(), AccountID: old.ID, Connection: "facebook", Issuer: "https://facebook.test", Subject: "f1"}
+	if err := g.db.Link(context.Background(), i); broker.CodeOf(err) != broker.NotFound {
+		t.Errorf("linked: %v", err)
+	}
+}
+
+func TestC21_ANewSubjectWithAKnownAddressGoesThroughTheCeremony(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, password)
+	g.linked(a, "google", "g1")
+	for level := broker.L1; level <= broker.L3; level++ {
+		g.claims("code", broker.Claims{Subject: "g2", Email: ana, Level: level}) // the mailbox, or its whole domain, has a new owner
+		b := g.browser()
+		path, _ := b.begin()
+		b.through(path, "google", "code").has(t, 200, map[broker.Level]string{broker.L1: "Almost there"}[level])
+		if n := len(g.events(broker.EventSignedIn)); n != 0 {
+			t.Fatalf("level %d opened a session", level)
+		}
+	}
+	if ids := g.identities(a); len(ids) != 1 {
+		t.Errorf("identities %+v", ids)
+	}
+}
