@@ -156,6 +156,8 @@ type cell struct {
 	policy  policy
 	moves   bool            // the last step goes to the other replica
 	before  int             // sessions at the lock
+	mails   int             // codes that went to the person
+	rests   bool            // the way goes on with a session that was there
 	old     map[string]bool // sessions of before the way
 	codes   []string
 }
