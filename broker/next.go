@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -225,5 +224,5 @@ func ValidPrompt(values []string) bool {
 			return false
 		}
 	}
-	return !slices.Contains(values, "")
+	return true
 }

@@ -190,7 +190,7 @@ func (f Facts) locked(owner Account) bool {
 // the same address would be in (SECURITY.md D9). Of f it asks Connection, Bound
 // and Tenancy.
 func MayLink(c Claims, f Facts, owner Account) error {
-	f.Account, f.Enrolled = &owner, false
+	f.Account = &owner
 	f.Authn = Authn{Method: ByUpstream, Connection: c.Connection, Standing: c.Standing, Factor: true, Epoch: owner.AuthEpoch, Members: map[string]int64{}}
 	for _, m := range f.Tenancy.Members {
 		f.Authn.Members[m.Tenant.ID] = m.Epoch
