@@ -48,7 +48,7 @@ func (f *Folder) Send(_ context.Context, m broker.Mail) (err error) {
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
-	name := m.CreatedAt.UTC().Format("20060102T150405Z") + "-" + m.ID + ".eml"
+	name := m.CreatedAt.UTC().Format("20060102T150405.000000Z") + "-" + m.ID + ".eml"
 	if err := os.Rename(temp.Name(), filepath.Join(f.dir, name)); err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}

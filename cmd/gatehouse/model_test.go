@@ -137,7 +137,8 @@ func (m *model) run(steps int) {
 func (m *model) covered(steps int) {
 	often := []string{"session", "session by password", "session by upstream", "link", "code redeemed", "code reused", "refreshed", "userinfo", "refusal",
 		"stale form", "state replayed", "foreign state", "lock", "wrong password", "family ended", "mixed up"}
-	seldom := []string{"account", "mailed code right", "refresh reused", "unlink", "first bind of a lock", "another after a link", "signed out", "session replaced"}
+	seldom := []string{"account", "mailed code right", "refresh reused", "unlink", "first bind of a lock", "another after a link", "signed out", "session replaced",
+		"linked inside", "unlinked inside"}
 	if steps >= 9000 {
 		often = append(often, seldom...)
 	}
