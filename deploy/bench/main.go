@@ -104,6 +104,9 @@ func measureEngine(ctx context.Context, o options, dir, engine string, costs cry
 	if o.wants("crowd") {
 		failures = append(failures, crowd(ctx, o, dir, engine))
 	}
+	if o.wants("sameness") {
+		failures = append(failures, s.sameness(ctx))
+	}
 	if o.wants("start") {
 		failures = append(failures, s.measureStart(ctx))
 	}

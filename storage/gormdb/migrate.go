@@ -51,14 +51,22 @@ func (d *DB) Migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("storage: migrate: %w", err)
 	}
-	if _, err := provider.Up(ctx); err != nil {
-		// On SQLite, without an advisory lock, another process may just have done it.
-		if s, again := d.MigrationStatus(ctx); !d.postgres && again == nil && s.Database >= s.Binary {
+	for {
+		_, err := provider.Up(ctx)
+		if err == nil {
 			return nil
 		}
-		return fmt.Errorf("storage: migrate: %w", explain(err))
+		// On SQLite, without an advisory lock, another process may just have done this
+		// version, and not the next one yet.
+		now, again := d.MigrationStatus(ctx)
+		switch {
+		case d.postgres || again != nil || now.Database <= s.Database:
+			return fmt.Errorf("storage: migrate: %w", explain(err))
+		case now.Database >= now.Binary:
+			return nil
+		}
+		s = now
 	}
-	return nil
 }
 
 // MigrationStatus reads the versions and changes nothing.
