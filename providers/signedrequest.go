@@ -82,5 +82,5 @@ func signedBy(secrets []broker.Secret, signature []byte, payload string) bool {
 }
 
 func fromBase64URL(s string) ([]byte, error) {
-	return base64.RawURLEncoding.DecodeString(strings.TrimRight(s, "="))
+	return base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(s, "="))
 }
