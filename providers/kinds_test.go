@@ -174,7 +174,12 @@ func inward(port string) []string {
 
 func TestB16_NoSinkOfAnUpstreamReachesTheInside(t *testing.T) {
 	var hits atomic.Int32
-	canary := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))
+	canary := httptest.NewUnstartedServer(http.NotFoundHandler())
+	canary.Config.ConnState = func(_ net.Conn, state http.ConnState) { // a connection is a hit, TLS or not
+		if state == http.StateNew {
+			hits.Add(1)
+		}
+	}
 	canary.Listener.Close()
 	listener, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {

@@ -229,6 +229,8 @@ func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
 	r.faulty("a token of 17 KiB", func(f *fakeidp.Fault) { f.SetClaim("name", fakeidp.LongText(13<<10)) }, refuse)
 	r.faulty("deep", func(f *fakeidp.Fault) { f.SetClaim("x", fakeidp.DeepJSON(8)) }, refuse)
 	r.faulty("not that deep", func(f *fakeidp.Fault) { f.SetClaim("x", fakeidp.DeepJSON(7)) }, func(r *rig) { r.comes("vera") })
+	r.faulty("501 elements", func(f *fakeidp.Fault) { f.SetClaim("x", make([]int, 501)) }, refuse)
+	r.faulty("500 elements", func(f *fakeidp.Fault) { f.SetClaim("x", make([]int, 500)) }, func(r *rig) { r.comes("vera") })
 	r.faulty("65 claims and more", func(f *fakeidp.Fault) { f.Claims = fakeidp.ManyClaims(65) }, refuse)
 	r.faulty("sub twice", func(f *fakeidp.Fault) { f.RawPayload = fakeidp.DuplicateMember("sub", "victim") }, refuse)
 	r.faulty("email twice", func(f *fakeidp.Fault) { f.RawPayload = fakeidp.DuplicateMember("email", "victim@example.test") }, refuse)

@@ -134,6 +134,9 @@ func (m *model) redeems(c *code) {
 func (m *model) redeemed(c *code, right bool, status int, answer map[string]any) {
 	fresh := m.now().Before(c.at.Add(broker.CodeLife))
 	why := m.dead(c.sitting)
+	if why == "" && !m.consents(c) {
+		why = "the consent was taken back"
+	}
 	switch {
 	case status != http.StatusOK:
 		if c.family != nil && right && fresh {
@@ -161,6 +164,13 @@ func (m *model) redeemed(c *code, right bool, status int, answer map[string]any)
 		m.tokens(c.family, answer)
 		m.idToken(c, answer)
 	}
+}
+
+// consents reports whether the person of a code lets its app in still, as the database has it.
+func (m *model) consents(c *code) bool {
+	given := 0
+	m.must(m.raw.QueryRowContext(m.ctx, fmt.Sprintf("SELECT count(*) FROM consents WHERE account_id = '%s' AND client_id = '%s'", c.sitting.holder.id, c.app.id)).Scan(&given))
+	return c.app.first || given > 0
 }
 
 // newFamily reads the row that a redemption wrote.
