@@ -11,30 +11,59 @@ type Client struct {
 	Name string
 	// SecretHashes are keyed hashes of the live secrets; none for a public client.
 	SecretHashes []string
-	// AuthMethod is token_endpoint_auth_method: client_secret_basic,
-	// client_secret_post or none (OIDC Core §9).
-	AuthMethod   string
+	// AuthMethods are the ways of client authentication it may use (OIDC Core §9):
+	// client_secret_basic, client_secret_post, private_key_jwt, or none alone.
+	AuthMethods []string
+	// Keys is its JWK Set as JSON and KeysURI where to fetch it (RFC 7591 §2 jwks,
+	// jwks_uri); at most one of them.
+	Keys    string
+	KeysURI string
+	// AuthAlg is the one algorithm of its assertions, empty for any of ours
+	// (token_endpoint_auth_signing_alg).
+	AuthAlg      string
 	RedirectURIs []string
 	// PostLogoutRedirectURIs, compared byte for byte (OIDC RP-Initiated Logout §2).
 	PostLogoutRedirectURIs []string
-	GrantTypes             []string // authorization_code, refresh_token, client_credentials
-	Scopes                 []string
-	Audience               []string // who its access tokens are for, beside itself
+	// BackchannelLogoutURI is told of a session's end (OIDC Back-Channel Logout §2.2),
+	// FrontchannelLogoutURI is shown on the signed-out page (Front-Channel Logout §2).
+	BackchannelLogoutURI  string
+	FrontchannelLogoutURI string
+	GrantTypes            []string
+	Scopes                []string
+	Audience              []string // who its access tokens are for, beside itself
 	// Native clients (RFC 8252) may register loopback and reverse-DNS redirect URIs.
 	Native bool
 	// FirstParty clients skip the consent page.
 	FirstParty bool
 	// SkipPKCE is for older confidential apps only; a public client never skips it.
 	SkipPKCE bool
+	// PushedOnly clients must use PAR (RFC 9126 §6).
+	PushedOnly bool
+	// DPoPBound clients get no Bearer tokens (RFC 9449 §5.2).
+	DPoPBound bool
+	// JWTAccess makes its access tokens JWTs (RFC 9068); they are opaque otherwise.
+	JWTAccess bool
 	// IDTokenAlg is RS256 (the default), ES256 or EdDSA.
 	IDTokenAlg string
-	Disabled   bool
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
+	// DefaultMaxAge holds where a request has no max_age, in seconds (default_max_age).
+	DefaultMaxAge *int
+	// What people and other apps are told of it (RFC 7591 §2).
+	LogoURI          string
+	ClientURI        string
+	PolicyURI        string
+	TosURI           string
+	InitiateLoginURI string
+	Contacts         []string
+	// RegistrationHash is the keyed hash of its registration access token (RFC 7592),
+	// empty for a client that did not register itself.
+	RegistrationHash string
+	Disabled         bool
+	CreatedAt        time.Time
+	UpdatedAt        time.Time
 }
 
-// Public tells whether the client has no secret (RFC 6749 §2.1).
-func (c Client) Public() bool { return c.AuthMethod == "none" }
+// Public tells whether the client cannot authenticate (RFC 6749 §2.1).
+func (c Client) Public() bool { return slices.Contains(c.AuthMethods, "none") }
 
 // RequirePKCE tells whether an authorization request needs a code_challenge.
 func (c Client) RequirePKCE() bool { return c.Public() || !c.SkipPKCE }

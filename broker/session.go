@@ -56,6 +56,11 @@ type Family struct {
 	Scopes    []string
 	Audience  []string
 	Authn     Authn
+	// KeyThumbprint is of the DPoP key that its refresh tokens are bound to (RFC 9449
+	// §5), empty for none.
+	KeyThumbprint string
+	// Claims is the claims parameter of its request (OIDC Core §5.5), empty for none.
+	Claims string
 	// Generation counts the refresh tokens: only the newest is live. The one
 	// before it is answered again with its successor for RefreshGrace after RotatedAt.
 	Generation int64

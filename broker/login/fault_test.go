@@ -35,7 +35,7 @@ func newShakyRig(t *testing.T) (*rig, *storetest.Line, *gormdb.DB) {
 		o.Kit.Sessions, o.Kit.Connections, o.Kit.Families, o.Kit.Journal, o.Kit.Atomic = weak, weak, weak, weak, weak
 	})
 	g.db = dbs[at]
-	must(t, g.db.PutClient(t.Context(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethod: "none", CreatedAt: g.now, UpdatedAt: g.now}))
+	must(t, g.db.PutClient(t.Context(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethods: []string{"none"}, CreatedAt: g.now, UpdatedAt: g.now}))
 	g.connection("google", 0, func(*broker.Connection) {})
 	return g, line, dbs[through]
 }

@@ -90,7 +90,7 @@ func newRig(t *testing.T, settings ...setting) *rig {
 	must(t, err)
 	g.ring = ring
 	g.assemble(settings)
-	must(t, g.db.PutClient(context.Background(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethod: "none", CreatedAt: g.now, UpdatedAt: g.now}))
+	must(t, g.db.PutClient(context.Background(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethods: []string{"none"}, CreatedAt: g.now, UpdatedAt: g.now}))
 	for i, id := range []string{"google", "facebook", "corp"} {
 		g.connection(id, i, func(*broker.Connection) {})
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestA1_CodeInjection(t *testing.T) {
 	h := newHouse(t)
-	other := h.client(broker.Client{ID: "other", Name: "Other", AuthMethod: "client_secret_post", FirstParty: true})
+	other := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
 	code := h.browser().code(ask())
 	for name, a := range map[string]answer{
 		"no verifier":     h.token("grant_type", grantCode, "code", code, "redirect_uri", callback),
@@ -48,7 +48,7 @@ func TestA1_ACodeIsOverAfterAMinute(t *testing.T) {
 
 func TestA2_PKCEMatrix(t *testing.T) {
 	h := newHouse(t)
-	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethod: "client_secret_post", SkipPKCE: true, FirstParty: true})
+	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, SkipPKCE: true, FirstParty: true})
 	b := h.browser()
 	b.code(ask())
 	for _, client := range []string{"app", "old"} {
@@ -182,7 +182,7 @@ func TestA6_ARefreshTokenThatComesTwiceEndsTheFamily(t *testing.T) {
 
 func TestA6_WithinTheGraceARetryGetsTheSameSuccessor(t *testing.T) {
 	h := newHouse(t)
-	thief := h.client(broker.Client{ID: "thief", Name: "Thief", AuthMethod: "client_secret_post"})
+	thief := h.client(broker.Client{ID: "thief", Name: "Thief", AuthMethods: []string{"client_secret_post"}})
 	first := h.signIn().text("refresh_token")
 	second := h.refresh(first).text("refresh_token")
 	h.clock.add(broker.RefreshGrace - time.Second)

@@ -111,7 +111,7 @@ func TestA7_EveryCauseOfRevocationEndsEverything(t *testing.T) {
 	for _, c := range causesOfRevocation() {
 		t.Run(c.name, func(t *testing.T) {
 			h := holding(t)
-			api := h.house.client(broker.Client{ID: "api", Name: "API", AuthMethod: "client_secret_post"})
+			api := h.house.client(broker.Client{ID: "api", Name: "API", AuthMethods: []string{"client_secret_post"}})
 			tokens := []string{h.got.text("access_token"), h.got.text("refresh_token")}
 			seen := func(at *house, token string) bool {
 				return at.call("/introspect", "token", token, "client_id", "api", "client_secret", api).json["active"] == true

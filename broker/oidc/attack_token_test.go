@@ -19,8 +19,8 @@ func TestA9_AClientAuthenticatesExactlyAsRegistered(t *testing.T) {
 	h := newHouse(t)
 	secrets := map[string]string{"app": h.secret}
 	methods := map[string]string{"app": "client_secret_basic", "poster": "client_secret_post", "public": "none"}
-	secrets["poster"] = h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethod: "client_secret_post", FirstParty: true})
-	h.client(broker.Client{ID: "public", Name: "Public", AuthMethod: "none", FirstParty: true})
+	secrets["poster"] = h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
+	h.client(broker.Client{ID: "public", Name: "Public", AuthMethods: []string{"none"}, FirstParty: true})
 	try := func(id, method, secret, code string) answer {
 		form := url.Values{"grant_type": {grantCode}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}}
 		if method != "client_secret_basic" {
@@ -76,7 +76,7 @@ func TestA9_TwoSecretsLiveAndAHashIsWorthNothingElsewhere(t *testing.T) {
 		h.secret = secret
 		h.wants(h.token("grant_type", grantClient), http.StatusOK, "")
 	}
-	h.client(broker.Client{ID: "copy", Name: "Copy", AuthMethod: "client_secret_post", SecretHashes: []string{hash}})
+	h.client(broker.Client{ID: "copy", Name: "Copy", AuthMethods: []string{"client_secret_post"}, SecretHashes: []string{hash}})
 	h.wants(h.token("grant_type", grantClient, "client_id", "copy", "client_secret", second.Reveal()), http.StatusUnauthorized, "invalid_client")
 	c.SecretHashes = []string{hash}
 	h.must(h.db.PutClient(h.ctx(), c))
@@ -121,7 +121,7 @@ func (h *house) cookiesOf() map[string]string {
 
 func TestA10_WhatOneClientGotIsNothingToAnother(t *testing.T) {
 	h, b, got := signedIn(t)
-	secret := h.client(broker.Client{ID: "other", Name: "Other", AuthMethod: "client_secret_post", FirstParty: true})
+	secret := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
 	as := []string{"client_id", "other", "client_secret", secret}
 	code := b.code(ask())
 	h.wants(h.redeem(code, as...), http.StatusBadRequest, "invalid_grant")
@@ -261,9 +261,9 @@ func TestA19_NobodyIsCalledForARequest(t *testing.T) {
 
 func TestA21_IntrospectionTellsStrangersNothing(t *testing.T) {
 	h := newHouse(t)
-	stranger := h.client(broker.Client{ID: "stranger", Name: "Stranger", AuthMethod: "client_secret_post"})
-	api := h.client(broker.Client{ID: "api", Name: "API", AuthMethod: "client_secret_post"})
-	h.client(broker.Client{ID: "public", Name: "Public", AuthMethod: "none"})
+	stranger := h.client(broker.Client{ID: "stranger", Name: "Stranger", AuthMethods: []string{"client_secret_post"}})
+	api := h.client(broker.Client{ID: "api", Name: "API", AuthMethods: []string{"client_secret_post"}})
+	h.client(broker.Client{ID: "public", Name: "Public", AuthMethods: []string{"none"}})
 	c, err := h.db.Client(h.ctx(), "app")
 	h.must(err)
 	c.Audience = []string{"api"}
@@ -363,7 +363,7 @@ func TestA23_NothingLeaksOnTheWay(t *testing.T) {
 
 func TestA24_NothingThatIsSentBecomesMarkup(t *testing.T) {
 	h := newHouse(t)
-	h.client(broker.Client{ID: "third", Name: `<script>alert(1)</script>`, AuthMethod: "none", Scopes: []string{"openid", "<b>x</b>"}, GrantTypes: []string{grantCode}})
+	h.client(broker.Client{ID: "third", Name: `<script>alert(1)</script>`, AuthMethods: []string{"none"}, Scopes: []string{"openid", "<b>x</b>"}, GrantTypes: []string{grantCode}})
 	b := h.browser()
 	b.code(ask())
 	const payload = `"><script>alert(1)</script>`

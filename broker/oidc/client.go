@@ -139,7 +139,7 @@ func (d *Door) authenticate(ctx context.Context, r *http.Request, form url.Value
 // does not exist where there is none.
 func (d *Door) proves(c broker.Client, shown credentials) bool {
 	if shown.method == "none" {
-		return c.AuthMethod == "none"
+		return c.Public()
 	}
 	hashes := c.SecretHashes
 	if len(hashes) == 0 {
@@ -151,7 +151,7 @@ func (d *Door) proves(c broker.Client, shown credentials) bool {
 			match = true
 		}
 	}
-	return match && shown.method == c.AuthMethod && len(c.SecretHashes) > 0
+	return match && slices.Contains(c.AuthMethods, shown.method) && len(c.SecretHashes) > 0
 }
 
 // client finds a client by an id that a stranger sent: ClientUnknown for none,

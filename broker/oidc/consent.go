@@ -25,7 +25,7 @@ type asked struct {
 // version is what a consent was given to. A client with another name or other
 // redirect URIs is another one to the person (SECURITY.md A14).
 func version(c broker.Client) (string, error) {
-	b, err := json.Marshal([]any{c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs, c.AuthMethod, c.Native, c.Audience})
+	b, err := json.Marshal([]any{c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs, strings.Join(c.AuthMethods, " "), c.Native, c.Audience})
 	if err != nil {
 		return "", fmt.Errorf("oidc: client %s: %w", c.ID, err)
 	}

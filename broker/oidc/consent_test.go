@@ -13,7 +13,7 @@ import (
 // third is a third-party client, and a browser in which Ana is signed in.
 func third(t *testing.T) (*house, *browser, string) {
 	h := newHouse(t)
-	secret := h.client(broker.Client{ID: "third", Name: "Third & Co", AuthMethod: "client_secret_post"})
+	secret := h.client(broker.Client{ID: "third", Name: "Third & Co", AuthMethods: []string{"client_secret_post"}})
 	b := h.browser()
 	b.code(ask())
 	return h, b, secret
@@ -160,7 +160,7 @@ func TestSwitchAccountGoesBackToTheChooser(t *testing.T) {
 
 func TestAClientThatAnyProgramCouldBeIsAskedForEachTime(t *testing.T) {
 	h := newHouse(t)
-	h.client(broker.Client{ID: "cli", Name: "CLI", AuthMethod: "none", Native: true, RedirectURIs: []string{"http://127.0.0.1/cb", "https://cli.example/cb"}})
+	h.client(broker.Client{ID: "cli", Name: "CLI", AuthMethods: []string{"none"}, Native: true, RedirectURIs: []string{"http://127.0.0.1/cb", "https://cli.example/cb"}})
 	b := h.browser()
 	b.code(ask())
 	for _, c := range []struct {

@@ -115,7 +115,7 @@ func TestH6_ACutAtAnyStatementOfARefreshLeavesOneSuccessor(t *testing.T) {
 
 func TestH6_ACutAtAnyStatementOfARevocationIsNeverAnsweredAsDone(t *testing.T) {
 	s := newShaky(t)
-	secret := s.client(broker.Client{ID: "machine", Name: "Machine", AuthMethod: "client_secret_post"})
+	secret := s.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{"client_secret_post"}})
 	for name, made := range map[string]func() (string, []string){
 		"access":  func() (string, []string) { return s.signIn().text("access_token"), nil },
 		"refresh": func() (string, []string) { return s.signIn().text("refresh_token"), nil },

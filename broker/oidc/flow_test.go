@@ -127,7 +127,7 @@ func TestWhatIsMerelyToleratedIsNoError(t *testing.T) {
 
 func TestPromptNoneNeverShowsAPage(t *testing.T) {
 	h := newHouse(t)
-	h.client(broker.Client{ID: "third", Name: "Third", AuthMethod: "none"})
+	h.client(broker.Client{ID: "third", Name: "Third", AuthMethods: []string{"none"}})
 	b := h.browser()
 	h.appHears(b.get("/authorize?"+ask("prompt", "none").Encode()), "login_required")
 	b.code(ask())
@@ -164,7 +164,7 @@ func TestTheHintNamesWhoMustAnswer(t *testing.T) {
 func TestEveryAlgorithmSignsAndHashesItsOwnWay(t *testing.T) {
 	h := newHouse(t)
 	for _, alg := range []string{algRS256, algES256, algEdDSA} {
-		secret := h.client(broker.Client{ID: "c-" + alg, Name: "C", AuthMethod: "client_secret_post", IDTokenAlg: alg, FirstParty: true})
+		secret := h.client(broker.Client{ID: "c-" + alg, Name: "C", AuthMethods: []string{"client_secret_post"}, IDTokenAlg: alg, FirstParty: true})
 		code := h.browser().code(ask("client_id", "c-"+alg))
 		got := h.wants(h.redeem(code, "client_id", "c-"+alg, "client_secret", secret), http.StatusOK, "")
 		header, claims := h.claims(got.text("id_token"))
@@ -314,7 +314,7 @@ func TestALoginThatEndedInARefusalIsToldToTheApp(t *testing.T) {
 func TestACustomSchemeNeedsAClick(t *testing.T) {
 	h := newHouse(t)
 	const uri = "com.example.app:/callback"
-	h.client(broker.Client{ID: "native", Name: "Native", AuthMethod: "none", Native: true, FirstParty: true, RedirectURIs: []string{uri, "http://127.0.0.1/cb"}})
+	h.client(broker.Client{ID: "native", Name: "Native", AuthMethods: []string{"none"}, Native: true, FirstParty: true, RedirectURIs: []string{uri, "http://127.0.0.1/cb"}})
 	b := h.browser()
 	a := b.authorize(ask("client_id", "native", "redirect_uri", uri))
 	if a.StatusCode != http.StatusOK || !strings.Contains(a.body, `href="com.example.app:/callback?code=`) {

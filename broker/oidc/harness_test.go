@@ -98,7 +98,7 @@ func newHouseAt(t *testing.T, database, redis string, p ports) *house {
 	h.ring = ring
 	h.open(p)
 	h.must(h.db.CreateAccount(t.Context(), ana(h.clock.Now())))
-	h.secret = h.client(broker.Client{ID: "app", Name: "The App", AuthMethod: "client_secret_basic"})
+	h.secret = h.client(broker.Client{ID: "app", Name: "The App", AuthMethods: []string{"client_secret_basic"}})
 	return h
 }
 
@@ -182,7 +182,7 @@ func (h *house) client(c broker.Client) string {
 	}
 	if c.GrantTypes == nil {
 		c.GrantTypes = []string{grantCode, grantRefresh}
-		if c.AuthMethod != "none" {
+		if !c.Public() {
 			c.GrantTypes = append(c.GrantTypes, grantClient)
 		}
 	}
@@ -192,7 +192,7 @@ func (h *house) client(c broker.Client) string {
 	c.FirstParty = c.FirstParty || c.ID == "app"
 	c.CreatedAt, c.UpdatedAt = h.clock.Now(), h.clock.Now()
 	secret := ""
-	if c.AuthMethod != "none" && c.SecretHashes == nil {
+	if !c.Public() && c.SecretHashes == nil {
 		s, hash := NewClientSecret(h.ring, c.ID)
 		secret, c.SecretHashes = s.Reveal(), []string{hash}
 	}

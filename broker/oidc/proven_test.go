@@ -21,7 +21,7 @@ import (
 
 func TestP1_PKCEDowngrade(t *testing.T) {
 	h := newHouse(t)
-	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethod: "client_secret_post", SkipPKCE: true, FirstParty: true})
+	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, SkipPKCE: true, FirstParty: true})
 	for _, client := range []string{"app", "old"} {
 		code := h.browser().code(ask("client_id", client))
 		redeem := func(v string) answer {
@@ -209,7 +209,7 @@ func TestP12_NothingComesTwice(t *testing.T) {
 
 func TestP13_OnlyThePortOfALoopbackAddressIsFree(t *testing.T) {
 	h := newHouse(t)
-	h.client(broker.Client{ID: "cli", Name: "CLI", AuthMethod: "none", Native: true, FirstParty: true,
+	h.client(broker.Client{ID: "cli", Name: "CLI", AuthMethods: []string{"none"}, Native: true, FirstParty: true,
 		RedirectURIs: []string{"http://127.0.0.1:1234/cb", "http://[::1]/cb", "http://localhost:1234/cb"}})
 	b := h.browser()
 	for uri, good := range map[string]bool{

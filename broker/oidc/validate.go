@@ -56,13 +56,20 @@ func (v *validation) identity(c broker.Client) {
 
 func (v *validation) authentication(c broker.Client) {
 	const field = "token_endpoint_auth_method"
+	for _, m := range c.AuthMethods {
+		if !slices.Contains(authMethods(), m) {
+			v.add(field, "%q is none of %s", m, strings.Join(authMethods(), ", "))
+		}
+	}
 	switch {
-	case !slices.Contains(authMethods(), c.AuthMethod):
-		v.add(field, "%q is none of %s", c.AuthMethod, strings.Join(authMethods(), ", "))
+	case len(c.AuthMethods) == 0:
+		v.add(field, "is missing; take one of %s", strings.Join(authMethods(), ", "))
+	case c.Public() && len(c.AuthMethods) > 1:
+		v.add(field, "none goes with no other")
 	case c.Public() && len(c.SecretHashes) > 0:
 		v.add(field, "none is for clients without a secret, and this one has %d", len(c.SecretHashes))
 	case !c.Public() && len(c.SecretHashes) == 0:
-		v.add("client_secret", "is missing; %s needs one", c.AuthMethod)
+		v.add("client_secret", "is missing; %s needs one", strings.Join(c.AuthMethods, ", "))
 	case len(c.SecretHashes) > maxSecrets:
 		v.add("client_secret", "%d secrets live, at most %d: the old one and the new one", len(c.SecretHashes), maxSecrets)
 	}

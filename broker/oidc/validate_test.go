@@ -9,13 +9,13 @@ import (
 
 func TestEveryRefusalOfAClientNamesItsField(t *testing.T) {
 	good := func() broker.Client {
-		return broker.Client{ID: "app", Name: "App", AuthMethod: "client_secret_basic", SecretHashes: []string{"k1.x"}, RedirectURIs: []string{callback},
+		return broker.Client{ID: "app", Name: "App", AuthMethods: []string{"client_secret_basic"}, SecretHashes: []string{"k1.x"}, RedirectURIs: []string{callback},
 			PostLogoutRedirectURIs: []string{goodbye}, GrantTypes: []string{grantCode, grantRefresh}, Scopes: []string{"openid", "offline_access"}}
 	}
 	if p := ValidateClient(good()); len(p) > 0 {
 		t.Fatalf("a good one: %v", p)
 	}
-	public := func(c *broker.Client) { c.AuthMethod, c.SecretHashes = "none", nil }
+	public := func(c *broker.Client) { c.AuthMethods, c.SecretHashes = []string{"none"}, nil }
 	for name, c := range map[string]struct {
 		change func(*broker.Client)
 		field  string
@@ -25,9 +25,9 @@ func TestEveryRefusalOfAClientNamesItsField(t *testing.T) {
 		"an id with a colon":      {func(c *broker.Client) { c.ID = "a:b" }, "client_id"},
 		"no name":                 {func(c *broker.Client) { c.Name = " " }, "client_name"},
 		"a name with a newline":   {func(c *broker.Client) { c.Name = "a\nb" }, "client_name"},
-		"no method":               {func(c *broker.Client) { c.AuthMethod = "" }, "token_endpoint_auth_method"},
-		"private_key_jwt":         {func(c *broker.Client) { c.AuthMethod = "private_key_jwt" }, "token_endpoint_auth_method"},
-		"public with a secret":    {func(c *broker.Client) { c.AuthMethod = "none" }, "token_endpoint_auth_method"},
+		"no method":               {func(c *broker.Client) { c.AuthMethods = nil }, "token_endpoint_auth_method"},
+		"tls_client_auth":         {func(c *broker.Client) { c.AuthMethods = []string{"tls_client_auth"} }, "token_endpoint_auth_method"},
+		"public with a secret":    {func(c *broker.Client) { c.AuthMethods = []string{"none"} }, "token_endpoint_auth_method"},
 		"no secret":               {func(c *broker.Client) { c.SecretHashes = nil }, "client_secret"},
 		"three secrets":           {func(c *broker.Client) { c.SecretHashes = []string{"a", "b", "c"} }, "client_secret"},
 		"public without PKCE":     {func(c *broker.Client) { public(c); c.SkipPKCE = true }, "require_pkce"},

@@ -21,7 +21,7 @@ type clientView struct {
 	ID           string    `json:"client_id"`
 	Secret       string    `json:"client_secret,omitempty"`
 	Name         string    `json:"client_name"`
-	AuthMethod   string    `json:"token_endpoint_auth_method"`
+	AuthMethods  []string  `json:"token_endpoint_auth_methods"`
 	RedirectURIs []string  `json:"redirect_uris"`
 	PostLogout   []string  `json:"post_logout_redirect_uris,omitempty"`
 	GrantTypes   []string  `json:"grant_types"`
@@ -37,7 +37,7 @@ type clientView struct {
 }
 
 func viewClient(c broker.Client, secret string) clientView {
-	return clientView{c.ID, secret, c.Name, c.AuthMethod, append([]string{}, c.RedirectURIs...), c.PostLogoutRedirectURIs, c.GrantTypes, c.Scopes, c.Audience, c.IDTokenAlg,
+	return clientView{c.ID, secret, c.Name, c.AuthMethods, append([]string{}, c.RedirectURIs...), c.PostLogoutRedirectURIs, c.GrantTypes, c.Scopes, c.Audience, c.IDTokenAlg,
 		c.Native, c.FirstParty, c.RequirePKCE(), len(c.SecretHashes), c.Disabled, c.CreatedAt}
 }
 
@@ -95,7 +95,7 @@ func addClient(fs *flag.FlagSet) action {
 	method := fs.String("auth-method", "client_secret_basic", "client_secret_basic, client_secret_post or none (public)")
 	file := fs.String("secret-file", "", "`FILE` with a secret to use, - for standard input; made up where empty")
 	return func(ctx context.Context, t *tool, _ []string) error {
-		c := broker.Client{ID: *id, AuthMethod: *method, IDTokenAlg: "RS256", GrantTypes: []string{"authorization_code", "refresh_token"},
+		c := broker.Client{ID: *id, AuthMethods: strings.Fields(*method), IDTokenAlg: "RS256", GrantTypes: []string{"authorization_code", "refresh_token"},
 			Scopes: []string{"openid", "profile", "email", "offline_access"}}
 		apply(&c)
 		if c.Public() && *file != "" {
@@ -187,7 +187,7 @@ func (t *tool) showClient(c broker.Client, secret string) error {
 	return t.print(v, func(w io.Writer) {
 		row(w, "client_id", v.ID)
 		row(w, "name", v.Name)
-		row(w, "auth method", v.AuthMethod)
+		row(w, "auth method", strings.Join(v.AuthMethods, " "))
 		row(w, "grants", strings.Join(v.GrantTypes, " "))
 		row(w, "scopes", strings.Join(v.Scopes, " "))
 		row(w, "audience", strings.Join(v.Audience, " "))
@@ -226,7 +226,7 @@ func listClients(*flag.FlagSet) action {
 		return t.print(views, func(w io.Writer) {
 			row(w, "CLIENT ID", "NAME", "AUTH METHOD", "STATE", "REDIRECT URIS")
 			for _, c := range views {
-				row(w, c.ID, c.Name, c.AuthMethod, onOff(c.Disabled), strings.Join(c.RedirectURIs, " "))
+				row(w, c.ID, c.Name, c.AuthMethods, onOff(c.Disabled), strings.Join(c.RedirectURIs, " "))
 			}
 		})
 	}

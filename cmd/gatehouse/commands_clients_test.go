@@ -132,7 +132,7 @@ func TestAClientIsChangedFlagByFlag(t *testing.T) {
 	o := newOperator(t)
 	var c clientView
 	o.shows(&c, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/a", "--redirect-uri", "https://wiki.example.test/b")
-	if c.ID != "wiki" || c.AuthMethod != "client_secret_basic" || !c.RequirePKCE || c.FirstParty || !slices.Equal(c.GrantTypes, []string{"authorization_code", "refresh_token"}) {
+	if c.ID != "wiki" || !slices.Equal(c.AuthMethods, []string{"client_secret_basic"}) || !c.RequirePKCE || c.FirstParty || !slices.Equal(c.GrantTypes, []string{"authorization_code", "refresh_token"}) {
 		t.Errorf("added: %+v", c)
 	}
 	o.isRefused(`there is a client "wiki" already`, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://x.example.test/")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"gatehouse/broker"
 	"gatehouse/config"
@@ -88,7 +89,7 @@ func (h *house) declareClient(ctx context.Context, d config.Client) error {
 // but for its secret.
 func declaredClient(c broker.Client, d config.Client) broker.Client {
 	c.ID, c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs = d.ID, d.Name, d.RedirectURIs, d.PostLogoutRedirectURIs
-	c.Scopes, c.GrantTypes, c.AuthMethod, c.IDTokenAlg = d.Scopes, d.GrantTypes, d.AuthMethod, d.IDTokenAlg
+	c.Scopes, c.GrantTypes, c.AuthMethods, c.IDTokenAlg = d.Scopes, d.GrantTypes, strings.Fields(d.AuthMethod), d.IDTokenAlg
 	c.Native, c.FirstParty, c.SkipPKCE = d.Native, d.FirstParty, d.SkipPKCE
 	if c.Public() {
 		c.SecretHashes = nil

@@ -283,15 +283,15 @@ func (d *demo) addApps(ctx context.Context) error {
 	}
 	d.file.App = "http://" + l.Addr().String()
 	now := d.h.now()
-	app := broker.Client{ID: "courts-booking", Name: "Courts Booking", AuthMethod: "client_secret_basic", IDTokenAlg: "RS256", FirstParty: true,
+	app := broker.Client{ID: "courts-booking", Name: "Courts Booking", AuthMethods: []string{"client_secret_basic"}, IDTokenAlg: "RS256", FirstParty: true,
 		RedirectURIs: []string{d.file.App + "/callback"}, PostLogoutRedirectURIs: []string{d.file.App + "/"},
 		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"}, Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: now, UpdatedAt: now}
-	native := broker.Client{ID: "courts-desktop", Name: "Courts Desktop", AuthMethod: "none", IDTokenAlg: "ES256", Native: true,
+	native := broker.Client{ID: "courts-desktop", Name: "Courts Desktop", AuthMethods: []string{"none"}, IDTokenAlg: "ES256", Native: true,
 		RedirectURIs: []string{"http://127.0.0.1/callback"}, GrantTypes: []string{"authorization_code", "refresh_token"},
 		Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: now, UpdatedAt: now}
 	secret := broker.NewToken()
 	d.servers = append(d.servers, server{l, (&sampleApp{issuer: d.file.Issuer, origin: d.file.App, clientID: app.ID, secret: secret}).handler()})
-	d.file.Clients = []demoClient{{app.ID, secret, app.RedirectURIs, app.AuthMethod}, {native.ID, "", native.RedirectURIs, native.AuthMethod}}
+	d.file.Clients = []demoClient{{app.ID, secret, app.RedirectURIs, app.AuthMethods[0]}, {native.ID, "", native.RedirectURIs, native.AuthMethods[0]}}
 	return errors.Join(d.h.addClient(ctx, app, secret), d.h.addClient(ctx, native, ""))
 }
 

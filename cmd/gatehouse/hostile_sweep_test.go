@@ -22,7 +22,7 @@ func (s *siege) addThird(t *testing.T) (secret string) {
 	t.Helper()
 	now := s.h.now()
 	secret = broker.NewToken()
-	err := s.h.addClient(s.ctx, broker.Client{ID: "third", Name: "Third <b>&\"Party\"</b>", AuthMethod: "client_secret_post", IDTokenAlg: "ES256",
+	err := s.h.addClient(s.ctx, broker.Client{ID: "third", Name: "Third <b>&\"Party\"</b>", AuthMethods: []string{"client_secret_post"}, IDTokenAlg: "ES256",
 		RedirectURIs: []string{thirdCallback}, GrantTypes: []string{"authorization_code", "refresh_token"},
 		Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: now, UpdatedAt: now}, secret)
 	if err != nil {

@@ -295,10 +295,10 @@ func (m *model) register() {
 		{id: "third", secret: broker.NewToken(), redirect: "https://third.example.test/callback"},
 		{id: "spa", redirect: "https://spa.example.test/callback", public: true},
 	} {
-		c := broker.Client{ID: a.id, Name: a.id, AuthMethod: "client_secret_post", IDTokenAlg: "ES256", FirstParty: a.first, RedirectURIs: []string{a.redirect},
+		c := broker.Client{ID: a.id, Name: a.id, AuthMethods: []string{"client_secret_post"}, IDTokenAlg: "ES256", FirstParty: a.first, RedirectURIs: []string{a.redirect},
 			GrantTypes: []string{"authorization_code", "refresh_token"}, Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: m.now(), UpdatedAt: m.now()}
 		if a.public {
-			c.AuthMethod = "none"
+			c.AuthMethods = []string{"none"}
 		}
 		m.must(m.houses[2].addClient(m.ctx, c, a.secret))
 		m.apps = append(m.apps, a)

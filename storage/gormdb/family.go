@@ -17,6 +17,8 @@ type familyRow struct {
 	Scopes     texts
 	Audience   texts
 	Authn      authnRow
+	Thumbprint string
+	Claims     string
 	Generation int64
 	Rotated    int64
 	Created    int64
@@ -26,19 +28,19 @@ type familyRow struct {
 }
 
 const familyColumns = `f.id, f.client_id, f.account_id, f.session_id, f.scopes, f.audience, f.method, f.connection, f.identity,
-	f.amr, f.acr, f.auth_time, f.epoch, f.standing, f.factor, f.generation, f.rotated_at, f.created_at, f.expires_at, f.ended_at, f.ended_by`
+	f.amr, f.acr, f.auth_time, f.epoch, f.standing, f.factor, f.key_thumbprint, f.claims, f.generation, f.rotated_at, f.created_at, f.expires_at, f.ended_at, f.ended_by`
 
 // into are the places of familyColumns.
 func (r *familyRow) into() []any {
 	n := &r.Authn
 	return []any{&r.ID, &r.ClientID, &r.AccountID, &r.SessionID, &r.Scopes, &r.Audience, &n.Method, &n.Connection, &n.Identity,
-		&n.AMR, &n.ACR, &n.AuthTime, &n.Epoch, &n.Standing, &n.Factor, &r.Generation, &r.Rotated, &r.Created, &r.Expires, &r.Ended, &r.EndedBy}
+		&n.AMR, &n.ACR, &n.AuthTime, &n.Epoch, &n.Standing, &n.Factor, &r.Thumbprint, &r.Claims, &r.Generation, &r.Rotated, &r.Created, &r.Expires, &r.Ended, &r.EndedBy}
 }
 
 func toFamily(r familyRow) broker.Family {
 	return broker.Family{
 		ID: r.ID, ClientID: r.ClientID, AccountID: r.AccountID, SessionID: r.SessionID, Scopes: r.Scopes, Audience: r.Audience,
-		Authn: toAuthn(r.Authn), Generation: r.Generation, RotatedAt: moment(r.Rotated), CreatedAt: moment(r.Created),
+		Authn: toAuthn(r.Authn), KeyThumbprint: r.Thumbprint, Claims: r.Claims, Generation: r.Generation, RotatedAt: moment(r.Rotated), CreatedAt: moment(r.Created),
 		ExpiresAt: moment(r.Expires), EndedAt: moment(r.Ended), EndedBy: broker.Code(r.EndedBy),
 	}
 }
@@ -48,11 +50,11 @@ func toFamily(r familyRow) broker.Family {
 func (d *DB) BeginFamily(ctx context.Context, f broker.Family) error {
 	from, args := d.admitted(f.AccountID, f.Authn)
 	rows, err := d.exec(ctx, `INSERT INTO families (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
-		amr, acr, auth_time, epoch, standing, factor, generation, rotated_at, created_at, expires_at, ended_at, ended_by)
-		SELECT ?, ?, a.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, a.auth_epoch, ?, ?, ?, ?, ?, ?, ?, ?`+from+` ON CONFLICT (id) DO NOTHING`,
+		amr, acr, auth_time, epoch, standing, factor, key_thumbprint, claims, generation, rotated_at, created_at, expires_at, ended_at, ended_by)
+		SELECT ?, ?, a.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, a.auth_epoch, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`+from+` ON CONFLICT (id) DO NOTHING`,
 		append([]any{f.ID, f.ClientID, f.SessionID, texts(f.Scopes), texts(f.Audience), string(f.Authn.Method), f.Authn.Connection,
 			f.Authn.Identity, texts(f.Authn.AMR), f.Authn.ACR, micros(f.Authn.AuthTime),
-			string(f.Authn.Standing), f.Authn.Factor, f.Generation, micros(f.RotatedAt),
+			string(f.Authn.Standing), f.Authn.Factor, f.KeyThumbprint, f.Claims, f.Generation, micros(f.RotatedAt),
 			micros(f.CreatedAt), micros(f.ExpiresAt), micros(f.EndedAt), string(f.EndedBy)}, args...)...)
 	if err != nil || rows > 0 {
 		return err

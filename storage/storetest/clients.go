@@ -9,9 +9,13 @@ import (
 
 func newClient() broker.Client {
 	return broker.Client{
-		ID: broker.NewID(), Name: "Żółw", SecretHashes: []string{"k1.a", "k1.b"}, AuthMethod: "client_secret_basic",
+		ID: broker.NewID(), Name: "Żółw", SecretHashes: []string{"k1.a", "k1.b"}, AuthMethods: []string{"client_secret_basic", "private_key_jwt"},
 		RedirectURIs: []string{"https://app.example/cb?x=1&y=%20"}, PostLogoutRedirectURIs: []string{"https://app.example/"},
 		GrantTypes: []string{"authorization_code", "refresh_token"}, Scopes: []string{"openid"}, Audience: []string{"api"},
+		Keys: `{"keys":[]}`, KeysURI: "https://app.example/keys", AuthAlg: "ES256", BackchannelLogoutURI: "https://app.example/back",
+		FrontchannelLogoutURI: "https://app.example/front", PushedOnly: true, DPoPBound: true, JWTAccess: true, DefaultMaxAge: new(600),
+		LogoURI: "https://app.example/logo", ClientURI: "https://app.example/", PolicyURI: "https://app.example/policy", TosURI: "https://app.example/terms",
+		InitiateLoginURI: "https://app.example/login", Contacts: []string{"ops@app.example"}, RegistrationHash: "k1.r",
 		Native: true, FirstParty: true, SkipPKCE: true, IDTokenAlg: "ES256", Disabled: true, CreatedAt: moment(), UpdatedAt: moment(),
 	}
 }
@@ -38,7 +42,7 @@ func clientTests() []test {
 		{"putting again replaces everything but the creation", func(t *testing.T, b Backend) {
 			c := newClient()
 			ok(t, b.Clients.PutClient(within(t), c))
-			next := broker.Client{ID: c.ID, Name: "x", AuthMethod: "none", UpdatedAt: moment().Add(time.Hour)}
+			next := broker.Client{ID: c.ID, Name: "x", AuthMethods: []string{"none"}, UpdatedAt: moment().Add(time.Hour)}
 			ok(t, b.Clients.PutClient(within(t), next))
 			next.CreatedAt = c.CreatedAt
 			same(t, got(b.Clients.Client(within(t), c.ID))(t), next)

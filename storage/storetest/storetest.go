@@ -180,7 +180,8 @@ func session(t *testing.T, b Backend, a broker.Account, n broker.Authn) (broker.
 func newFamily(a broker.Account) broker.Family {
 	return broker.Family{
 		ID: broker.NewID(), ClientID: "app", AccountID: a.ID, SessionID: broker.NewID(), Scopes: []string{"openid", "email"},
-		Audience: []string{"https://api.example"}, Authn: authn(a), CreatedAt: moment(), ExpiresAt: moment().Add(broker.RefreshLife),
+		Audience: []string{"https://api.example"}, Authn: authn(a), KeyThumbprint: "thumb", Claims: `{"userinfo":{"name":null}}`,
+		CreatedAt: moment(), ExpiresAt: moment().Add(broker.RefreshLife),
 	}
 }
 
