@@ -27,8 +27,11 @@ func aboutPerson(scope string) bool { return slices.Contains(personScopes(), sco
 
 // authMethods are the ways of client authentication (OIDC Core §9).
 func authMethods() []string {
-	return []string{"client_secret_basic", "client_secret_post", "none"}
+	return append(proofMethods(), "none")
 }
+
+// proofMethods are those by which a client proves who it is.
+func proofMethods() []string { return []string{"client_secret_basic", "client_secret_post", methodKey} }
 
 // The routes of this door.
 const (
@@ -61,8 +64,11 @@ type metadata struct {
 	SubjectTypes          []string `json:"subject_types_supported"`
 	IDTokenAlgs           []string `json:"id_token_signing_alg_values_supported"`
 	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAuthAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	Challenges            []string `json:"code_challenge_methods_supported"`
 	Claims                []string `json:"claims_supported"`
 	Prompts               []string `json:"prompt_values_supported"`
@@ -75,12 +81,12 @@ type metadata struct {
 
 func (d *Door) metadata() (document, error) {
 	at := func(path string) string { return d.issuer + path }
-	secret := authMethods()[:2]
 	body, err := json.Marshal(metadata{
 		Issuer: d.issuer, Authorization: at(pathAuthorize), Token: at(pathToken), Userinfo: at(pathUserinfo), Keys: at(pathKeys),
 		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession),
 		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, Grants: grants(),
-		SubjectTypes: []string{"public"}, IDTokenAlgs: algs(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: secret,
+		SubjectTypes: []string{"public"}, IDTokenAlgs: algs(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: proofMethods(),
+		TokenAuthAlgs: assertionAlgs(), RevocationAuthAlgs: assertionAlgs(), IntrospectionAuthAlgs: assertionAlgs(),
 		Challenges: []string{methodS256},
 		Claims: []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash",
 			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},

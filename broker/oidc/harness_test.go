@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/egress"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/text"
 	"gatehouse/broker/web"
@@ -74,6 +75,20 @@ type ports struct {
 	fleeting func(broker.Fleeting) broker.Fleeting
 	bare     bool // a first start, without signing keys
 	memory   bool // clients and connections as storage remembers them
+	egress   *egress.Client
+}
+
+// out reaches nothing but what the test allows.
+func (p ports) out(t *testing.T) *egress.Client {
+	t.Helper()
+	if p.egress != nil {
+		return p.egress
+	}
+	c, err := egress.New(egress.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func through[T any](wrap func(T) T, port T) T {
@@ -129,7 +144,7 @@ func (h *house) open(p ports) {
 	h.logins = &fakeLogins{h: h, parked: map[string]broker.Login{}}
 	h.door, err = New(Options{Issuer: issuer, Kit: h.kit, Logins: h.logins, Clients: clients, Families: through[broker.Families](p.families, db),
 		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through(p.fleeting, kept.Fleeting), Marks: db,
-		Journal: journal, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet})
+		Journal: journal, Atomic: db, Egress: p.out(h.t), Ring: h.ring, Now: h.clock.Now, Log: quiet})
 	h.must(err)
 	h.mux = http.NewServeMux()
 	h.door.Mount(h.mux)

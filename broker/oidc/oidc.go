@@ -14,6 +14,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/egress"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/web"
 )
@@ -47,6 +48,7 @@ type Options struct {
 	Marks    broker.Marks
 	Journal  broker.Journal
 	Atomic   broker.Atomic
+	Egress   *egress.Client // for what clients publish
 	Ring     *seal.Keyring
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -76,6 +78,8 @@ type Door struct {
 	asked     broker.Shelf[asked]      // requests that wait for consent
 	newcomers web.Newcomers
 	noSecret  string // the hash of a secret that nobody has
+	strangers map[string]clientKey
+	fetched   *keyFetcher
 }
 
 // postLife is how long a posted form waits for its browser to come back.
@@ -102,6 +106,7 @@ func New(o Options) (*Door, error) {
 		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
 	}
 	_, d.noSecret = NewClientSecret(o.Ring, "")
+	d.fetched = &keyFetcher{http: o.Egress.For("client keys"), now: o.Now}
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
 	codes := broker.Shelf[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Fleeting, Now: o.Now}
 	d.provider = newProvider(
@@ -113,6 +118,9 @@ func New(o Options) (*Door, error) {
 		return nil, err
 	}
 	var err error
+	if d.strangers, err = strangers(); err != nil {
+		return nil, err
+	}
 	d.discovery, err = d.metadata()
 	return d, err
 }
