@@ -129,10 +129,18 @@ func (d *Door) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := d.keys.Tick(ctx); err != nil && ctx.Err() == nil {
-				d.log.ErrorContext(ctx, "the signing keys could not be kept", "err", err)
-			}
+			d.keepKeys(ctx)
 		}
+	}
+}
+
+// keepKeys gives up in time for the next try: a database that never answers must
+// not keep a withdrawn key alive.
+func (d *Door) keepKeys(ctx context.Context) {
+	timed, cancel := context.WithTimeout(ctx, keyRefresh)
+	defer cancel()
+	if err := d.keys.Tick(timed); err != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "the signing keys could not be kept", "err", err)
 	}
 }
 
