@@ -163,6 +163,7 @@ func (d *Door) Mount(mux web.Router) {
 	open("POST "+pathEndSession, d.endSessionPost)
 
 	guarded := func(pattern string, h web.Handler) { mux.Handle(pattern, d.kit.Handle(h)) }
+	guarded("GET /{$}", d.frontPage)
 	guarded("GET "+pathAuthorize, d.authorize)
 	guarded("GET "+pathConsent+"/{id}", d.consentPage)
 	guarded("POST "+pathConsent+"/{id}", d.consent)
