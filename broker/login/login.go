@@ -68,7 +68,6 @@ func (d *Door) Mount(mux web.Router) {
 		mux.Handle("POST "+pattern, d.Kit.Handle(d.act(read)))
 	}
 
-	get("/{$}", func(w http.ResponseWriter, r *http.Request) error { return redirect(w, r, broker.AccountPath) })
 	get("/login", d.enter)
 	get("/login/{id}", d.show)
 	get("/login/{id}/to/{connection}", d.away)

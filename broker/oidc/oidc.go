@@ -137,10 +137,18 @@ func (d *Door) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := d.keys.Tick(ctx); err != nil && ctx.Err() == nil {
-				d.log.ErrorContext(ctx, "the signing keys could not be kept", "err", err)
-			}
+			d.keepKeys(ctx)
 		}
+	}
+}
+
+// keepKeys gives up in time for the next try: a database that never answers must
+// not keep a withdrawn key alive.
+func (d *Door) keepKeys(ctx context.Context) {
+	timed, cancel := context.WithTimeout(ctx, keyRefresh)
+	defer cancel()
+	if err := d.keys.Tick(timed); err != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "the signing keys could not be kept", "err", err)
 	}
 }
 
@@ -163,6 +171,7 @@ func (d *Door) Mount(mux web.Router) {
 	open("POST "+pathEndSession, d.endSessionPost)
 
 	guarded := func(pattern string, h web.Handler) { mux.Handle(pattern, d.kit.Handle(h)) }
+	guarded("GET /{$}", d.frontPage)
 	guarded("GET "+pathAuthorize, d.authorize)
 	guarded("GET "+pathConsent+"/{id}", d.consentPage)
 	guarded("POST "+pathConsent+"/{id}", d.consent)

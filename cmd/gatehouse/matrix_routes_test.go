@@ -26,7 +26,7 @@ type routeRow struct {
 // classified has every route of the public listener. A route that is not here
 // fails the build, and so does a row whose route is gone.
 var classified = map[string]routeRow{
-	"GET /{$}":                                  {nothing, "redirect"},
+	"GET /{$}":                                  {nothing, "page"},
 	"GET /login":                                {nothing, "begins a login"},
 	"GET /login/{id}":                           {authority, "every way ends here"},
 	"GET /login/{id}/to/{connection}":           {nothing, "departs"},

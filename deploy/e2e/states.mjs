@@ -32,6 +32,11 @@ const at = (page, selector) => page.locator(selector).first().waitFor()
  * { page, … }; it answers that page. wrong says that it shows a form that failed, status that it announces something.
  */
 export const states = [
+  { name: 'front', async go(w, visit) {
+    const { page } = await visit()
+    await page.goto(w.issuer + '/')
+    return page
+  } },
   { name: 'choose', async go(w, visit) { return (await visit()).page } },
   { name: 'choose, no address', wrong: true, async go(w, visit) {
     const { page } = await visit()
