@@ -54,6 +54,7 @@ type metadata struct {
 	Revocation            string   `json:"revocation_endpoint"`
 	Introspection         string   `json:"introspection_endpoint"`
 	EndSession            string   `json:"end_session_endpoint"`
+	DeviceAuthorization   string   `json:"device_authorization_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
@@ -78,7 +79,7 @@ func (d *Door) metadata() (document, error) {
 	secret := authMethods()[:2]
 	body, err := json.Marshal(metadata{
 		Issuer: d.issuer, Authorization: at(pathAuthorize), Token: at(pathToken), Userinfo: at(pathUserinfo), Keys: at(pathKeys),
-		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession),
+		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession), DeviceAuthorization: at(pathDeviceAuthorization),
 		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, Grants: grants(),
 		SubjectTypes: []string{"public"}, IDTokenAlgs: algs(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: secret,
 		Challenges: []string{methodS256},

@@ -74,6 +74,7 @@ type Door struct {
 	discovery document
 	posts     broker.Shelf[url.Values] // what was posted to us from elsewhere
 	asked     broker.Shelf[asked]      // requests that wait for consent
+	desk      *deviceDesk
 	newcomers web.Newcomers
 	noSecret  string // the hash of a secret that nobody has
 }
@@ -99,13 +100,13 @@ func New(o Options) (*Door, error) {
 		posts: broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
 		asked: broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 
-		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
+		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now}, desk: newDeviceDesk(o.Fleeting, o.Ring, o.Now),
 	}
 	_, d.noSecret = NewClientSecret(o.Ring, "")
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
 	codes := broker.Shelf[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Fleeting, Now: o.Now}
 	d.provider = newProvider(
-		&store{codes: codes, families: o.Families, judge: d.judge, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
+		&store{codes: codes, families: o.Families, desk: d.desk, judge: d.judge, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
 		d.strategy, newConfig(o.Issuer, d.authenticate))
 	ctx, cancel := context.WithTimeout(context.Background(), startLife)
 	defer cancel()
@@ -143,6 +144,7 @@ func (d *Door) Mount(mux web.Router) {
 	open("GET "+pathServer, d.configuration)
 	open("GET "+pathKeys, d.jwks)
 	open("POST "+pathToken, d.token)
+	open("POST "+pathDeviceAuthorization, d.deviceAuthorization)
 	open("GET "+pathUserinfo, d.userinfo)
 	open("POST "+pathUserinfo, d.userinfo)
 	open("POST "+pathRevoke, d.revoke)
@@ -158,6 +160,10 @@ func (d *Door) Mount(mux web.Router) {
 	guarded("GET "+pathAuthorize, d.authorize)
 	guarded("GET "+pathConsent+"/{id}", d.consentPage)
 	guarded("POST "+pathConsent+"/{id}", d.consent)
+	guarded("GET "+pathDevice, d.devicePage)
+	guarded("POST "+pathDevice, d.deviceTyped)
+	guarded("GET "+pathDevice+"/{id}", d.deviceQuestion)
+	guarded("POST "+pathDevice+"/{id}", d.deviceDecided)
 	guarded("GET "+pathEndSession, d.endSession)
 	guarded("POST "+pathEndSession+"/confirm", d.endSessionConfirm)
 }

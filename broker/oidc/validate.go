@@ -94,8 +94,8 @@ func (v *validation) grants(c broker.Client) {
 	if c.Public() && c.May(grantClient) {
 		v.add(field, "%s needs a secret", grantClient)
 	}
-	if c.May(grantRefresh) && !c.May(grantCode) {
-		v.add(field, "%s goes with %s only", grantRefresh, grantCode)
+	if c.May(grantRefresh) && !c.May(grantCode) && !c.May(grantDevice) {
+		v.add(field, "%s goes with %s or %s only", grantRefresh, grantCode, grantDevice)
 	}
 }
 
