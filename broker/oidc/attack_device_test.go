@@ -95,6 +95,7 @@ func TestA1_A9_ADeviceCodeIsForItsClientAlone(t *testing.T) {
 	s, hash := NewClientSecret(h.ring, "box")
 	secret, c.SecretHashes = s.Reveal(), []string{hash}
 	h.must(h.db.PutClient(h.ctx(), c))
+	h.browser().allows(h.deviceCalls("other")) // so that a consent is no hindrance
 	tv := h.deviceCalls("tv")
 	h.browser().allows(tv)
 	code := tv.text("device_code")
