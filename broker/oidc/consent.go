@@ -107,6 +107,8 @@ type consentView struct {
 	Scopes []scopeView
 	Action string
 	Switch string
+	// Unchecked tells that the app registered itself.
+	Unchecked bool
 }
 
 type scopeView struct {
@@ -134,6 +136,7 @@ func (d *Door) consentPage(w http.ResponseWriter, r *http.Request) error {
 	view := consentView{
 		App: q.client.Name, Host: hostOf(q.redirect), Email: a.Email,
 		Action: pathConsent + "/" + r.PathValue("id"), Switch: pathAuthorize + "?consent=" + r.PathValue("id") + "&switch=1",
+		Unchecked: q.client.RegistrationHash != "",
 	}
 	before := given.Version == v && len(given.Scopes) > 0
 	for _, scope := range q.scopes {

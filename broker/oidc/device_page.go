@@ -33,6 +33,8 @@ type deviceQuestionView struct {
 	At      time.Time
 	Action  string
 	Switch  string
+	// Unchecked tells that the app registered itself.
+	Unchecked bool
 }
 
 // devicePage asks for the code. A link that brings one along (verification_uri_complete)
@@ -178,7 +180,7 @@ func (d *Door) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	view := deviceQuestionView{App: c.Name, Code: shownUserCode(ask.Code), Email: a.Email, Address: call.Address, At: call.At.UTC(),
-		Action: pathDevice + "/" + id, Switch: pathDevice + "/" + id + "?switch=1"}
+		Unchecked: c.RegistrationHash != "", Action: pathDevice + "/" + id, Switch: pathDevice + "/" + id + "?switch=1"}
 	for _, scope := range call.Grant.Scopes {
 		view.Scopes = append(view.Scopes, scopeView{Name: scope, Known: aboutPerson(scope)})
 	}

@@ -31,7 +31,7 @@ type Logins interface {
 	Abandon(w http.ResponseWriter, r *http.Request, id string) (url.Values, error)
 }
 
-// Options are what a Door is made of; all are needed.
+// Options are what a Door is made of; all but Registration are needed.
 type Options struct {
 	// Issuer is the public origin, such as "https://id.example.com", without a path
 	// and without a slash at its end.
@@ -50,6 +50,9 @@ type Options struct {
 	Ring     *seal.Keyring
 	Now      func() time.Time
 	Log      *slog.Logger
+	// Registration lets clients register themselves with an initial access token
+	// (RFC 7591). Off by default.
+	Registration bool
 }
 
 // Door is the OpenID Provider. It is safe for concurrent use.
@@ -76,6 +79,7 @@ type Door struct {
 	asked     broker.Shelf[asked]      // requests that wait for consent
 	desk      *deviceDesk
 	newcomers web.Newcomers
+	registers bool
 	noSecret  string // the hash of a secret that nobody has
 }
 
@@ -100,7 +104,7 @@ func New(o Options) (*Door, error) {
 		posts: broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
 		asked: broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 
-		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now}, desk: newDeviceDesk(o.Fleeting, o.Ring, o.Now),
+		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now}, desk: newDeviceDesk(o.Fleeting, o.Ring, o.Now), registers: o.Registration,
 	}
 	_, d.noSecret = NewClientSecret(o.Ring, "")
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
@@ -151,6 +155,12 @@ func (d *Door) Mount(mux web.Router) {
 	open("POST "+pathIntrospect, d.introspect)
 	for _, path := range []string{pathConfiguration, pathServer, pathKeys, pathToken, pathUserinfo, pathRevoke} {
 		open("OPTIONS "+path, preflight)
+	}
+	if d.registers {
+		open("POST "+pathRegister, d.register)
+		for _, method := range []string{"GET ", "PUT ", "DELETE "} {
+			open(method+pathRegister+"/{id}", d.registration)
+		}
 	}
 	// These two take posts from other sites, and look at no cookie.
 	open("POST "+pathAuthorize, d.authorizePost)

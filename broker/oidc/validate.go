@@ -32,6 +32,9 @@ func ValidateClient(c broker.Client) []Problem {
 	v.grants(c)
 	v.redirects(c)
 	v.scopes(c)
+	if c.FirstParty && c.RegistrationHash != "" {
+		v.add("first_party", "a client that registered itself is never one of yours: register it yourself")
+	}
 	if c.IDTokenAlg != "" && !slices.Contains(algs(), c.IDTokenAlg) {
 		v.add("id_token_signed_response_alg", "%q is none of %s", c.IDTokenAlg, strings.Join(algs(), ", "))
 	}

@@ -46,6 +46,7 @@ func newQuarter(t *testing.T) *quarter {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.h.cfg.ClientRegistration = true
 	l.Close() // nobody calls it: browsers reach the replicas directly
 	q := &quarter{town: &town{d, c, t, ctx}}
 	other, err := openHouse(ctx, d.h.cfg, slog.New(slog.DiscardHandler), c.now)
