@@ -108,11 +108,11 @@ func refused(problems []Problem) error {
 func (d *Door) register(w http.ResponseWriter, r *http.Request) error {
 	token, err := headerToken(r)
 	if err != nil {
-		return d.challenge(w, http.StatusUnauthorized, "")
+		return d.noToken(w, false)
 	}
 	initial, err := d.openInitial(token)
 	if err != nil {
-		return d.challenge(w, http.StatusUnauthorized, "invalid_token")
+		return d.noToken(w, true)
 	}
 	m, err := readMetadata(r)
 	if err != nil {
@@ -132,7 +132,7 @@ func (d *Door) register(w http.ResponseWriter, r *http.Request) error {
 		return d.keep(ctx, r, c, "registered")
 	})
 	if errors.Is(err, errNoToken) {
-		return d.challenge(w, http.StatusUnauthorized, "invalid_token")
+		return d.noToken(w, true)
 	}
 	if err != nil {
 		return err
@@ -189,7 +189,7 @@ func (d *Door) registered(ctx context.Context, id, token string) (broker.Client,
 func (d *Door) registration(w http.ResponseWriter, r *http.Request) error {
 	token, err := headerToken(r)
 	if err != nil {
-		return d.challenge(w, http.StatusUnauthorized, "")
+		return d.noToken(w, false)
 	}
 	id := r.PathValue("id")
 	c, err := d.registered(r.Context(), id, token)
@@ -207,7 +207,7 @@ func (d *Door) registration(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if errors.Is(err, errNoToken) {
-		return d.challenge(w, http.StatusUnauthorized, "invalid_token")
+		return d.noToken(w, true)
 	}
 	return err
 }
@@ -236,7 +236,7 @@ func (d *Door) reregister(w http.ResponseWriter, r *http.Request, token string) 
 	})
 	switch {
 	case errors.Is(err, errNoToken):
-		return d.challenge(w, http.StatusUnauthorized, "invalid_token")
+		return d.noToken(w, true)
 	case err != nil:
 		return d.refuseMetadata(w, r, id, err)
 	}
@@ -284,6 +284,18 @@ func (d *Door) refuseMetadata(w http.ResponseWriter, r *http.Request, client str
 	}
 	d.kit.Count(broker.RequestInvalid)
 	return writeJSON(w, http.StatusBadRequest, map[string]string{"error": no.name, "error_description": no.text})
+}
+
+// noToken is RFC 6750 §3; shown tells that there was a token, and it is not good.
+func (d *Door) noToken(w http.ResponseWriter, shown bool) error {
+	value := `Bearer realm="` + d.issuer + `"`
+	if !shown {
+		w.Header().Set("WWW-Authenticate", value)
+		w.WriteHeader(http.StatusUnauthorized)
+		return nil
+	}
+	w.Header().Set("WWW-Authenticate", value+`, error="invalid_token"`)
+	return writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "invalid_token"})
 }
 
 // headerToken reads a bearer token from the header and nowhere else.
