@@ -49,13 +49,13 @@ type metadata struct {
 	Issuer                string   `json:"issuer"`
 	Authorization         string   `json:"authorization_endpoint"`
 	Token                 string   `json:"token_endpoint"`
+	DeviceAuthorization   string   `json:"device_authorization_endpoint"`
+	Registration          string   `json:"registration_endpoint,omitempty"`
 	Userinfo              string   `json:"userinfo_endpoint"`
 	Keys                  string   `json:"jwks_uri"`
 	Revocation            string   `json:"revocation_endpoint"`
 	Introspection         string   `json:"introspection_endpoint"`
 	EndSession            string   `json:"end_session_endpoint"`
-	DeviceAuthorization   string   `json:"device_authorization_endpoint"`
-	Registration          string   `json:"registration_endpoint,omitempty"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
@@ -78,13 +78,10 @@ type metadata struct {
 func (d *Door) metadata() (document, error) {
 	at := func(path string) string { return d.issuer + path }
 	secret := authMethods()[:2]
-	registration := ""
-	if d.registers {
-		registration = at(pathRegister)
-	}
 	body, err := json.Marshal(metadata{
+		DeviceAuthorization: at(pathDeviceAuthorization), Registration: d.registrationURI(),
 		Issuer: d.issuer, Authorization: at(pathAuthorize), Token: at(pathToken), Userinfo: at(pathUserinfo), Keys: at(pathKeys),
-		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession), DeviceAuthorization: at(pathDeviceAuthorization), Registration: registration,
+		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession),
 		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, Grants: grants(),
 		SubjectTypes: []string{"public"}, IDTokenAlgs: algs(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: secret,
 		Challenges: []string{methodS256},

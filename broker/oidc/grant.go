@@ -60,7 +60,7 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 	switch {
 	case u.agreed.begin != nil:
 		err := d.atomic.Atomic(ctx, func(ctx context.Context) error {
-			if err := d.begin(ctx, u, *u.agreed.begin); err != nil {
+			if err := d.begin(ctx, u.client, *u.agreed.begin, u.device); err != nil {
 				return err
 			}
 			return d.journal.Record(ctx, issued)
@@ -84,7 +84,7 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 // meanwhile gives nothing (SECURITY.md A7). A device belongs to its person and to no
 // session: it goes on where the browser that allowed it signs out. What it may do
 // rests on the consent alone, so that is asked of every client.
-func (d *Door) begin(ctx context.Context, u *unit, f broker.Family) error {
+func (d *Door) begin(ctx context.Context, c broker.Client, f broker.Family, device bool) error {
 	if err := d.families.BeginFamily(ctx, f); err != nil {
 		return err
 	}
@@ -95,16 +95,16 @@ func (d *Door) begin(ctx context.Context, u *unit, f broker.Family) error {
 	if err := d.admit(ctx, a, f.Authn); err != nil {
 		return err
 	}
-	if !u.device {
+	if !device {
 		s, err := d.kit.Sessions.SessionByID(ctx, f.SessionID)
 		if errors.Is(err, broker.NotFound) || err == nil && (!s.EndedAt.IsZero() || !d.now().Before(s.ExpiresAt)) {
 			return broker.Revoked
 		}
-		if err != nil || u.client.FirstParty {
+		if err != nil || c.FirstParty {
 			return err
 		}
 	}
-	given, v, err := d.given(ctx, u.client, f.AccountID)
+	given, v, err := d.given(ctx, c, f.AccountID)
 	if err == nil && !given.Covers(v, f.Scopes) {
 		err = broker.Revoked
 	}

@@ -70,6 +70,8 @@ type Door struct {
 	now      func() time.Time
 	log      *slog.Logger
 
+	desk      *deviceDesk
+	registers bool // clients register themselves
 	keys      *Keys
 	strategy  *strategy
 	provider  *fosite.Fosite
@@ -77,9 +79,7 @@ type Door struct {
 	discovery document
 	posts     broker.Shelf[url.Values] // what was posted to us from elsewhere
 	asked     broker.Shelf[asked]      // requests that wait for consent
-	desk      *deviceDesk
 	newcomers web.Newcomers
-	registers bool
 	noSecret  string // the hash of a secret that nobody has
 }
 
@@ -104,8 +104,9 @@ func New(o Options) (*Door, error) {
 		posts: broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
 		asked: broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 
-		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now}, desk: newDeviceDesk(o.Fleeting, o.Ring, o.Now), registers: o.Registration,
+		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
 	}
+	d.desk, d.registers = newDeviceDesk(o.Fleeting, o.Ring, o.Now), o.Registration
 	_, d.noSecret = NewClientSecret(o.Ring, "")
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
 	codes := broker.Shelf[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Fleeting, Now: o.Now}

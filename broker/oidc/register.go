@@ -140,6 +140,14 @@ func (d *Door) register(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusCreated, d.clientInformation(c, secret, access))
 }
 
+// registrationURI is the endpoint for discovery, empty where it is off.
+func (d *Door) registrationURI() string {
+	if !d.registers {
+		return ""
+	}
+	return d.issuer + pathRegister
+}
+
 // keep stores a client with its Event.
 func (d *Door) keep(ctx context.Context, r *http.Request, c broker.Client, what string) error {
 	if err := d.clients.PutClient(ctx, c); err != nil {

@@ -32,9 +32,6 @@ func ValidateClient(c broker.Client) []Problem {
 	v.grants(c)
 	v.redirects(c)
 	v.scopes(c)
-	if c.FirstParty && c.RegistrationHash != "" {
-		v.add("first_party", "a client that registered itself is never one of yours: register it yourself")
-	}
 	if c.IDTokenAlg != "" && !slices.Contains(algs(), c.IDTokenAlg) {
 		v.add("id_token_signed_response_alg", "%q is none of %s", c.IDTokenAlg, strings.Join(algs(), ", "))
 	}
@@ -48,6 +45,9 @@ func (v *validation) add(field, format string, args ...any) {
 }
 
 func (v *validation) identity(c broker.Client) {
+	if c.FirstParty && c.RegistrationHash != "" {
+		v.add("first_party", "a client that registered itself is never one of yours: register it yourself")
+	}
 	// No character that a URL, a header or a log would have to escape.
 	if c.ID == "" || len(c.ID) > maxClientID || strings.Trim(c.ID, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-") != "" {
 		v.add("client_id", "must be 1 to %d letters, digits and . _ ~ -", maxClientID)
