@@ -44,6 +44,8 @@ type Config struct {
 	// Registration says how somebody without an account gets one where no tenant decides: invite (only invited people, the default),
 	// form (a short registration) or silent (from what the provider says).
 	Registration string `yaml:"registration"`
+	// ClientRegistration lets apps register themselves with a token that gatehouse clients token makes (RFC 7591). Default false.
+	ClientRegistration bool `yaml:"client_registration"`
 	// Passwords says whether sign-in with a password is offered. Default true.
 	Passwords bool `yaml:"passwords"`
 	// Languages are the languages offered, as BCP 47 tags; the first is the fallback. Default en, fr, es, de.

@@ -208,10 +208,11 @@ func TestA12_OnlyTheCodeFlowExists(t *testing.T) {
 	for _, mode := range []string{"fragment", "form_post", "query.jwt", "web_message", ""} {
 		h.appHears(b.get("/authorize?"+ask("response_mode", mode).Encode()), "unsupported_response_mode")
 	}
-	for _, grant := range []string{"password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:device_code",
+	for _, grant := range []string{"password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer",
 		"urn:ietf:params:oauth:grant-type:token-exchange", "authorization_code refresh_token"} {
 		h.wants(h.token("grant_type", grant, "username", "ana", "password", "x"), http.StatusBadRequest, "unsupported_grant_type")
 	}
+	h.wants(h.token("grant_type", grantDevice, "device_code", "x"), http.StatusBadRequest, "unauthorized_client") // it is not registered for it
 	meta := h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration", nil)).json
 	if types := meta["response_types_supported"].([]any); len(types) != 1 || types[0] != "code" {
 		t.Errorf("response types %v", types)

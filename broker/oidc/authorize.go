@@ -117,6 +117,10 @@ func (d *Door) finish(w http.ResponseWriter, r *http.Request, id string) error {
 	if err != nil {
 		return err
 	}
+	if deviceParked(form) {
+		seeOther(w, deviceReturn(form))
+		return nil
+	}
 	q, err := d.target(r.Context(), form)
 	if err != nil {
 		return err
@@ -138,6 +142,10 @@ func (d *Door) abandon(w http.ResponseWriter, r *http.Request, id string, why br
 	form, err := d.logins.Abandon(w, r, id)
 	if err != nil {
 		return err
+	}
+	if deviceParked(form) {
+		seeOther(w, pathDevice)
+		return nil
 	}
 	q, err := d.target(r.Context(), form)
 	if err != nil {

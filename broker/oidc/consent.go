@@ -107,6 +107,8 @@ type consentView struct {
 	Scopes []scopeView
 	Action string
 	Switch string
+	// Unchecked tells that the app registered itself.
+	Unchecked bool
 }
 
 type scopeView struct {
@@ -134,6 +136,7 @@ func (d *Door) consentPage(w http.ResponseWriter, r *http.Request) error {
 	view := consentView{
 		App: q.client.Name, Host: hostOf(q.redirect), Email: a.Email,
 		Action: pathConsent + "/" + r.PathValue("id"), Switch: pathAuthorize + "?consent=" + r.PathValue("id") + "&switch=1",
+		Unchecked: q.client.RegistrationHash != "",
 	}
 	before := given.Version == v && len(given.Scopes) > 0
 	for _, scope := range q.scopes {
@@ -177,24 +180,8 @@ func (d *Door) consent(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return broker.RequestInvalid.Because(errors.New("oidc: no decision"))
 	}
-	given, v, err := d.given(r.Context(), q.client, a.ID)
-	if err != nil {
-		return err
-	}
-	scopes := slices.Clone(q.scopes)
-	if given.Version == v {
-		scopes = append(scopes, given.Scopes...)
-	}
-	slices.Sort(scopes)
-	given = broker.Consent{AccountID: a.ID, ClientID: q.client.ID, Version: v, Scopes: slices.Compact(scopes), GrantedAt: d.now()}
 	e.Verb, e.Code, e.Detail = broker.EventConsentGranted, "", map[string]string{"scope": strings.Join(q.scopes, " ")}
-	err = d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
-		if err := d.consents.PutConsent(ctx, given); err != nil {
-			return err
-		}
-		return d.journal.Record(ctx, d.kit.Event(r, e))
-	})
-	if err != nil {
+	if err := d.agree(r, q.client, q.scopes, e); err != nil {
 		return err
 	}
 	id := r.PathValue("id")
@@ -203,6 +190,27 @@ func (d *Door) consent(w http.ResponseWriter, r *http.Request) error {
 	}
 	d.kit.HandOff(w, r, pathAuthorize+"?consent="+id, q.client.Name)
 	return nil
+}
+
+// agree records that the account of the event allows the client these scopes, beside
+// what it allowed this version of the client before.
+func (d *Door) agree(r *http.Request, c broker.Client, scopes []string, e broker.Event) error {
+	given, v, err := d.given(r.Context(), c, e.Account)
+	if err != nil {
+		return err
+	}
+	scopes = slices.Clone(scopes)
+	if given.Version == v {
+		scopes = append(scopes, given.Scopes...)
+	}
+	slices.Sort(scopes)
+	given = broker.Consent{AccountID: e.Account, ClientID: c.ID, Version: v, Scopes: slices.Compact(scopes), GrantedAt: d.now()}
+	return d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
+		if err := d.consents.PutConsent(ctx, given); err != nil {
+			return err
+		}
+		return d.journal.Record(ctx, d.kit.Event(r, e))
+	})
 }
 
 // consented goes on with a request whose consent was asked. The code goes to the

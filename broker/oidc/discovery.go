@@ -52,6 +52,8 @@ type metadata struct {
 	Issuer                string   `json:"issuer"`
 	Authorization         string   `json:"authorization_endpoint"`
 	Token                 string   `json:"token_endpoint"`
+	DeviceAuthorization   string   `json:"device_authorization_endpoint"`
+	Registration          string   `json:"registration_endpoint,omitempty"`
 	Userinfo              string   `json:"userinfo_endpoint"`
 	Keys                  string   `json:"jwks_uri"`
 	Revocation            string   `json:"revocation_endpoint"`
@@ -82,6 +84,7 @@ type metadata struct {
 func (d *Door) metadata() (document, error) {
 	at := func(path string) string { return d.issuer + path }
 	body, err := json.Marshal(metadata{
+		DeviceAuthorization: at(pathDeviceAuthorization), Registration: d.registrationURI(),
 		Issuer: d.issuer, Authorization: at(pathAuthorize), Token: at(pathToken), Userinfo: at(pathUserinfo), Keys: at(pathKeys),
 		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession),
 		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, Grants: grants(),

@@ -74,6 +74,7 @@ type ports struct {
 	keys     func(broker.SigningKeys) broker.SigningKeys
 	fleeting func(broker.Fleeting) broker.Fleeting
 	bare     bool // a first start, without signing keys
+	register bool // clients register themselves
 	memory   bool // clients and connections as storage remembers them
 	egress   *egress.Client
 }
@@ -144,7 +145,7 @@ func (h *house) open(p ports) {
 	h.logins = &fakeLogins{h: h, parked: map[string]broker.Login{}}
 	h.door, err = New(Options{Issuer: issuer, Kit: h.kit, Logins: h.logins, Clients: clients, Families: through[broker.Families](p.families, db),
 		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through(p.fleeting, kept.Fleeting), Marks: db,
-		Journal: journal, Atomic: db, Egress: p.out(h.t), Ring: h.ring, Now: h.clock.Now, Log: quiet})
+		Journal: journal, Atomic: db, Egress: p.out(h.t), Ring: h.ring, Now: h.clock.Now, Log: quiet, Registration: p.register})
 	h.must(err)
 	h.mux = http.NewServeMux()
 	h.door.Mount(h.mux)

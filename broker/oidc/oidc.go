@@ -32,7 +32,7 @@ type Logins interface {
 	Abandon(w http.ResponseWriter, r *http.Request, id string) (url.Values, error)
 }
 
-// Options are what a Door is made of; all are needed.
+// Options are what a Door is made of; all but Registration are needed.
 type Options struct {
 	// Issuer is the public origin, such as "https://id.example.com", without a path
 	// and without a slash at its end.
@@ -52,6 +52,9 @@ type Options struct {
 	Ring     *seal.Keyring
 	Now      func() time.Time
 	Log      *slog.Logger
+	// Registration lets clients register themselves with an initial access token
+	// (RFC 7591). Off by default.
+	Registration bool
 }
 
 // Door is the OpenID Provider. It is safe for concurrent use.
@@ -69,6 +72,8 @@ type Door struct {
 	now      func() time.Time
 	log      *slog.Logger
 
+	desk      *deviceDesk
+	registers bool // clients register themselves
 	keys      *Keys
 	strategy  *strategy
 	provider  *fosite.Fosite
@@ -105,12 +110,13 @@ func New(o Options) (*Door, error) {
 
 		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
 	}
+	d.desk, d.registers = newDeviceDesk(o.Fleeting, o.Ring, o.Now), o.Registration
 	_, d.noSecret = NewClientSecret(o.Ring, "")
 	d.fetched = &keyFetcher{http: o.Egress.For("client keys"), now: o.Now}
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
 	codes := broker.Shelf[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Fleeting, Now: o.Now}
 	d.provider = newProvider(
-		&store{codes: codes, families: o.Families, judge: d.judge, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
+		&store{codes: codes, families: o.Families, desk: d.desk, judge: d.judge, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
 		d.strategy, newConfig(o.Issuer, d.authenticate))
 	ctx, cancel := context.WithTimeout(context.Background(), startLife)
 	defer cancel()
@@ -159,12 +165,19 @@ func (d *Door) Mount(mux web.Router) {
 	open("GET "+pathServer, d.configuration)
 	open("GET "+pathKeys, d.jwks)
 	open("POST "+pathToken, d.token)
+	open("POST "+pathDeviceAuthorization, d.deviceAuthorization)
 	open("GET "+pathUserinfo, d.userinfo)
 	open("POST "+pathUserinfo, d.userinfo)
 	open("POST "+pathRevoke, d.revoke)
 	open("POST "+pathIntrospect, d.introspect)
 	for _, path := range []string{pathConfiguration, pathServer, pathKeys, pathToken, pathUserinfo, pathRevoke} {
 		open("OPTIONS "+path, preflight)
+	}
+	if d.registers {
+		open("POST "+pathRegister, d.register)
+		for _, method := range []string{"GET ", "PUT ", "DELETE "} {
+			open(method+pathRegister+"/{id}", d.registration)
+		}
 	}
 	// These two take posts from other sites, and look at no cookie.
 	open("POST "+pathAuthorize, d.authorizePost)
@@ -175,6 +188,10 @@ func (d *Door) Mount(mux web.Router) {
 	guarded("GET "+pathAuthorize, d.authorize)
 	guarded("GET "+pathConsent+"/{id}", d.consentPage)
 	guarded("POST "+pathConsent+"/{id}", d.consent)
+	guarded("GET "+pathDevice, d.devicePage)
+	guarded("POST "+pathDevice, d.deviceTyped)
+	guarded("GET "+pathDevice+"/{id}", d.deviceQuestion)
+	guarded("POST "+pathDevice+"/{id}", d.deviceDecided)
 	guarded("GET "+pathEndSession, d.endSession)
 	guarded("POST "+pathEndSession+"/confirm", d.endSessionConfirm)
 }

@@ -22,6 +22,7 @@ import (
 type store struct {
 	codes    broker.Shelf[codeRecord]
 	families broker.Families
+	desk     *deviceDesk
 	judge    func(ctx context.Context, f broker.Family, a broker.Account, s shown, client string) (rotate bool, err error)
 	open     func(token string) (shown, error)
 	ring     *seal.Keyring
@@ -47,6 +48,7 @@ type unit struct {
 	family broker.Family   // that a refresh token belongs to
 	next   int64           // the generation that the request leads to
 	rotate bool            // whether next is new, or is answered again
+	device bool            // the person allowed a device; code is what it gets
 	why    broker.Code     // the reason of a refusal that fosite has no word for
 
 	pending *changes // inside of fosite's transaction

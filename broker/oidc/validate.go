@@ -48,6 +48,9 @@ func (v *validation) add(field, format string, args ...any) {
 }
 
 func (v *validation) identity(c broker.Client) {
+	if c.FirstParty && c.RegistrationHash != "" {
+		v.add("first_party", "a client that registered itself is never one of yours: register it yourself")
+	}
 	// No character that a URL, a header or a log would have to escape.
 	if c.ID == "" || len(c.ID) > maxClientID || strings.Trim(c.ID, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-") != "" {
 		v.add("client_id", "must be 1 to %d letters, digits and . _ ~ -", maxClientID)
@@ -73,8 +76,8 @@ func (v *validation) grants(c broker.Client) {
 	if c.Public() && c.May(grantClient) {
 		v.add(field, "%s needs a secret", grantClient)
 	}
-	if c.May(grantRefresh) && !c.May(grantCode) {
-		v.add(field, "%s goes with %s only", grantRefresh, grantCode)
+	if c.May(grantRefresh) && !c.May(grantCode) && !c.May(grantDevice) {
+		v.add(field, "%s goes with %s or %s only", grantRefresh, grantCode, grantDevice)
 	}
 }
 

@@ -50,6 +50,7 @@ func clientCommands() []command {
 		{"clients secret", "ID", "make a new secret; the one before stays good until the next", "wiki --json", newSecret},
 		{"clients disable", "ID", "turn an app off; its tokens end", "wiki", switchClient(true)},
 		{"clients enable", "ID", "turn an app on again", "wiki", switchClient(false)},
+		{"clients token", "", "make a token with which an app registers itself; needs client_registration", "--life 1h --json", registrationToken},
 		{"clients remove", "ID", "remove an app with its consents and tokens", "wiki", removeClient},
 	}
 }

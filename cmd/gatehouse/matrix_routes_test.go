@@ -56,6 +56,16 @@ var classified = map[string]routeRow{
 	"GET /account/methods/{id}/unlink":  {authority, "old session"},
 	"POST /account/methods/{id}/unlink": {authority, "old session"},
 
+	"POST /device_authorization": {nothing, "a person decides"},
+	"GET /device":                {nothing, "page"},
+	"POST /device":               {nothing, "a user code is no proof"},
+	"GET /device/{id}":           {nothing, "page"},
+	"POST /device/{id}":          {authority, "device"},
+	"POST /register":             {nothing, "a client is no person"},
+	"GET /register/{id}":         {nothing, "a client is no person"},
+	"PUT /register/{id}":         {nothing, "a client is no person"},
+	"DELETE /register/{id}":      {nothing, "ends"},
+
 	"GET /.well-known/openid-configuration":       {nothing, "public"},
 	"GET /.well-known/oauth-authorization-server": {nothing, "public"},
 	"GET /jwks": {nothing, "public"},
@@ -85,6 +95,7 @@ var grants = map[string]routeRow{
 	"authorization_code": {authority, "a code of before the lock"},
 	"refresh_token":      {authority, "a refresh token of before the lock"},
 	"client_credentials": {nothing, "no person"},
+	grantDevice:          {authority, "device"},
 }
 
 // recorder is a router that writes down what is mounted.

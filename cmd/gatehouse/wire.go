@@ -173,7 +173,7 @@ func (h *house) furnish() (r rooms, _ error) {
 	own := account.New(account.Options{Kit: kit, Logins: people, Accounts: s, Identities: s, Connections: s, Atomic: s, Journal: s, Post: post,
 		PasswordSignIn: h.cfg.Passwords, Icon: icon, Now: h.now})
 	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Kit: kit, Logins: people, Clients: s, Families: s, Consents: s, Keys: s, Leases: s,
-		Fleeting: s.Fleeting, Marks: s, Journal: s, Atomic: s, Egress: out, Ring: h.ring, Now: h.now, Log: h.log})
+		Fleeting: s.Fleeting, Marks: s, Journal: s, Atomic: s, Egress: out, Ring: h.ring, Now: h.now, Log: h.log, Registration: h.cfg.ClientRegistration})
 	return rooms{kit, people, own, apps}, err
 }
 
