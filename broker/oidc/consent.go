@@ -45,7 +45,7 @@ func (d *Door) missing(ctx context.Context, q *request, account string) (bool, e
 	// A public client that is reached by a custom scheme or a loopback port could be
 	// any program on the device, so nothing is remembered for it (RFC 8252 §8.6).
 	anybody := q.client.Public() && !strings.HasPrefix(q.redirect, "https://")
-	return anybody || q.asks(broker.PromptConsent) || !given.Covers(v, q.scopes), nil
+	return anybody || q.asks(broker.PromptConsent) || !given.Covers(v, q.needs()), nil
 }
 
 func (d *Door) given(ctx context.Context, c broker.Client, account string) (broker.Consent, string, error) {
@@ -136,7 +136,7 @@ func (d *Door) consentPage(w http.ResponseWriter, r *http.Request) error {
 		Action: pathConsent + "/" + r.PathValue("id"), Switch: pathAuthorize + "?consent=" + r.PathValue("id") + "&switch=1",
 	}
 	before := given.Version == v && len(given.Scopes) > 0
-	for _, scope := range q.scopes {
+	for _, scope := range q.needs() {
 		view.Scopes = append(view.Scopes, scopeView{scope, aboutPerson(scope), before && !slices.Contains(given.Scopes, scope)})
 	}
 	r = d.kit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
@@ -171,7 +171,7 @@ func (d *Door) consent(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		params := url.Values{"error": {broker.ConsentDenied.Meaning().OAuth}, "error_description": {string(broker.ConsentDenied)}}
-		d.kit.HandOff(w, r, d.answerURL(q, params), q.client.Name)
+		d.handOff(w, r, q, params)
 		return nil
 	case "allow":
 	default:
@@ -181,13 +181,13 @@ func (d *Door) consent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	scopes := slices.Clone(q.scopes)
+	scopes := q.needs()
 	if given.Version == v {
 		scopes = append(scopes, given.Scopes...)
 	}
 	slices.Sort(scopes)
 	given = broker.Consent{AccountID: a.ID, ClientID: q.client.ID, Version: v, Scopes: slices.Compact(scopes), GrantedAt: d.now()}
-	e.Verb, e.Code, e.Detail = broker.EventConsentGranted, "", map[string]string{"scope": strings.Join(q.scopes, " ")}
+	e.Verb, e.Code, e.Detail = broker.EventConsentGranted, "", map[string]string{"scope": strings.Join(q.needs(), " ")}
 	err = d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
 		if err := d.consents.PutConsent(ctx, given); err != nil {
 			return err
