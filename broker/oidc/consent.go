@@ -45,7 +45,7 @@ func (d *Door) missing(ctx context.Context, q *request, account string) (bool, e
 	// A public client that is reached by a custom scheme or a loopback port could be
 	// any program on the device, so nothing is remembered for it (RFC 8252 §8.6).
 	anybody := q.client.Public() && !strings.HasPrefix(q.redirect, "https://")
-	return anybody || q.asks(broker.PromptConsent) || !given.Covers(v, q.scopes), nil
+	return anybody || q.asks(broker.PromptConsent) || !given.Covers(v, q.needs()), nil
 }
 
 func (d *Door) given(ctx context.Context, c broker.Client, account string) (broker.Consent, string, error) {
@@ -139,7 +139,7 @@ func (d *Door) consentPage(w http.ResponseWriter, r *http.Request) error {
 		Unchecked: q.client.RegistrationHash != "",
 	}
 	before := given.Version == v && len(given.Scopes) > 0
-	for _, scope := range q.scopes {
+	for _, scope := range q.needs() {
 		view.Scopes = append(view.Scopes, scopeView{scope, aboutPerson(scope), before && !slices.Contains(given.Scopes, scope)})
 	}
 	r = d.kit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
@@ -174,14 +174,14 @@ func (d *Door) consent(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		params := url.Values{"error": {broker.ConsentDenied.Meaning().OAuth}, "error_description": {string(broker.ConsentDenied)}}
-		d.kit.HandOff(w, r, d.answerURL(q, params), q.client.Name)
+		d.handOff(w, r, q, params)
 		return nil
 	case "allow":
 	default:
 		return broker.RequestInvalid.Because(errors.New("oidc: no decision"))
 	}
-	e.Verb, e.Code, e.Detail = broker.EventConsentGranted, "", map[string]string{"scope": strings.Join(q.scopes, " ")}
-	if err := d.agree(r, q.client, q.scopes, e); err != nil {
+	e.Verb, e.Code, e.Detail = broker.EventConsentGranted, "", map[string]string{"scope": strings.Join(q.needs(), " ")}
+	if err := d.agree(r, q.client, q.needs(), e); err != nil {
 		return err
 	}
 	id := r.PathValue("id")

@@ -43,6 +43,7 @@ const (
 	pathUserinfo      = "/userinfo"
 	pathRevoke        = "/revoke"
 	pathIntrospect    = "/introspect"
+	pathPush          = "/par"
 	pathConsent       = "/consent"
 	pathEndSession    = "/end_session"
 )
@@ -59,6 +60,7 @@ type metadata struct {
 	Revocation            string   `json:"revocation_endpoint"`
 	Introspection         string   `json:"introspection_endpoint"`
 	EndSession            string   `json:"end_session_endpoint"`
+	Push                  string   `json:"pushed_authorization_request_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
@@ -74,10 +76,12 @@ type metadata struct {
 	Challenges            []string `json:"code_challenge_methods_supported"`
 	Claims                []string `json:"claims_supported"`
 	Prompts               []string `json:"prompt_values_supported"`
+	Classes               []string `json:"acr_values_supported"`
 	Locales               []string `json:"ui_locales_supported"`
 	ClaimsParameter       bool     `json:"claims_parameter_supported"`
 	RequestParameter      bool     `json:"request_parameter_supported"`
 	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
+	PushOnly              bool     `json:"require_pushed_authorization_requests"`
 	IssuerInAuthorization bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
@@ -86,14 +90,15 @@ func (d *Door) metadata() (document, error) {
 	body, err := json.Marshal(metadata{
 		DeviceAuthorization: at(pathDeviceAuthorization), Registration: d.registrationURI(),
 		Issuer: d.issuer, Authorization: at(pathAuthorize), Token: at(pathToken), Userinfo: at(pathUserinfo), Keys: at(pathKeys),
-		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession),
-		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, Grants: grants(),
+		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession), Push: at(pathPush),
+		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: responseModes(), Grants: grants(),
 		SubjectTypes: []string{"public"}, IDTokenAlgs: algs(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: proofMethods(),
 		TokenAuthAlgs: assertionAlgs(), RevocationAuthAlgs: assertionAlgs(), IntrospectionAuthAlgs: assertionAlgs(),
 		Challenges: []string{methodS256},
 		Claims: []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash",
 			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},
 		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
+		Classes: []string{acrKnown}, ClaimsParameter: true,
 		Locales: d.kit.Texts.Languages(), IssuerInAuthorization: true,
 	})
 	if err != nil {

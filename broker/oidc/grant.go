@@ -105,7 +105,7 @@ func (d *Door) begin(ctx context.Context, c broker.Client, f broker.Family, devi
 		}
 	}
 	given, v, err := d.given(ctx, c, f.AccountID)
-	if err == nil && !given.Covers(v, f.Scopes) {
+	if err == nil && !given.Covers(v, wantedOf(f.Claims).needs(f.Scopes)) {
 		err = broker.Revoked
 	}
 	return err

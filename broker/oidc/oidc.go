@@ -81,6 +81,8 @@ type Door struct {
 	discovery document
 	posts     broker.Shelf[url.Values] // what was posted to us from elsewhere
 	asked     broker.Shelf[asked]      // requests that wait for consent
+	pushes    broker.Shelf[pushed]     // requests that were pushed
+	spent     broker.Shelf[bool]       // those whose code was issued
 	newcomers web.Newcomers
 	noSecret  string // the hash of a secret that nobody has
 	strangers map[string]clientKey
@@ -107,6 +109,9 @@ func New(o Options) (*Door, error) {
 		keys:  &Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
 		posts: broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
 		asked: broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+
+		pushes: broker.Shelf[pushed]{Name: "pushed", Life: pushedLife, In: o.Fleeting, Now: o.Now},
+		spent:  broker.Shelf[bool]{Name: "spent", Life: spentLife, In: o.Fleeting, Now: o.Now},
 
 		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
 	}
@@ -170,7 +175,8 @@ func (d *Door) Mount(mux web.Router) {
 	open("POST "+pathUserinfo, d.userinfo)
 	open("POST "+pathRevoke, d.revoke)
 	open("POST "+pathIntrospect, d.introspect)
-	for _, path := range []string{pathConfiguration, pathServer, pathKeys, pathToken, pathUserinfo, pathRevoke} {
+	open("POST "+pathPush, d.push)
+	for _, path := range []string{pathConfiguration, pathServer, pathKeys, pathToken, pathUserinfo, pathRevoke, pathPush} {
 		open("OPTIONS "+path, preflight)
 	}
 	if d.registers {

@@ -122,7 +122,9 @@ type session struct {
 	Account string       `json:"account"`
 	Session string       `json:"session"`
 	Authn   broker.Authn `json:"authn"`
-	Nonce   string       `json:"nonce,omitempty"` // from the authorization request only
+	Nonce   string       `json:"nonce,omitempty"`  // from the authorization request only
+	Claims  string       `json:"claims,omitempty"` // likewise: for Family.Claims
+	Person  *person      `json:"person,omitempty"` // what Claims wants in the ID token
 
 	claims  jwt.IDTokenClaims // for fosite's eyes; our ID tokens are made from the fields above
 	headers jwt.Headers
@@ -153,7 +155,7 @@ func (s *session) GetSubject() string { return s.Account }
 
 // Clone copies what is stored and nothing that fosite wrote.
 func (s *session) Clone() fosite.Session {
-	return &session{Account: s.Account, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce}
+	return &session{Account: s.Account, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce, Claims: s.Claims, Person: s.Person}
 }
 
 // codeRecord is a code on its shelf, with PKCE and OpenID Connect in one: what
@@ -279,7 +281,7 @@ func (s *store) InvalidateAuthorizeCodeSession(ctx context.Context, code string)
 	now := s.now()
 	p.begin = &broker.Family{
 		ID: u.code.ID, ClientID: u.client.ID, AccountID: who.Account, SessionID: who.Session,
-		Scopes: u.code.GrantedScope, Audience: u.code.GrantedAudience, Authn: who.Authn,
+		Scopes: u.code.GrantedScope, Audience: u.code.GrantedAudience, Authn: who.Authn, Claims: who.Claims,
 		CreatedAt: now, ExpiresAt: now.Add(broker.AccessLife),
 	}
 	return nil

@@ -56,7 +56,7 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	r.ID, r.Client = f.ID, &app{Client: u.client}
 	r.RequestedScope, r.GrantedScope = f.Scopes, f.Scopes
 	r.RequestedAudience, r.GrantedAudience = f.Audience, f.Audience
-	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn}
+	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn, Person: wantedOf(f.Claims).idToken(a)}
 	rotate, err := s.judge(ctx, f, a, said, u.client.ID)
 	u.family, u.next, u.rotate = f, said.generation+1, rotate
 	switch code := broker.CodeOf(err); {

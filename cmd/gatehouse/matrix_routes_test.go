@@ -75,6 +75,8 @@ var classified = map[string]routeRow{
 	"OPTIONS /token":            {nothing, "preflight"},
 	"OPTIONS /userinfo":         {nothing, "preflight"},
 	"OPTIONS /revoke":           {nothing, "preflight"},
+	"OPTIONS /par":              {nothing, "preflight"},
+	"POST /par":                 {nothing, "a request: its code comes of GET /authorize"},
 	"POST /token":               {authority, "by grant type"},
 	"GET /userinfo":             {authority, "access token"},
 	"POST /userinfo":            {authority, "access token"},
