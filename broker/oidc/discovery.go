@@ -64,6 +64,7 @@ type metadata struct {
 	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
 	Challenges            []string `json:"code_challenge_methods_supported"`
+	DPoPAlgs              []string `json:"dpop_signing_alg_values_supported"`
 	Claims                []string `json:"claims_supported"`
 	Prompts               []string `json:"prompt_values_supported"`
 	Locales               []string `json:"ui_locales_supported"`
@@ -81,7 +82,7 @@ func (d *Door) metadata() (document, error) {
 		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession),
 		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, Grants: grants(),
 		SubjectTypes: []string{"public"}, IDTokenAlgs: algs(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: secret,
-		Challenges: []string{methodS256},
+		Challenges: []string{methodS256}, DPoPAlgs: proofAlgs(),
 		Claims: []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash",
 			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},
 		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},

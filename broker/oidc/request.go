@@ -38,7 +38,7 @@ func maxOf(name string) int {
 		return maxState
 	case "nonce":
 		return maxNonce
-	case "id_token_hint":
+	case "id_token_hint", "token", "access_token":
 		return maxHint
 	default:
 		return maxValue

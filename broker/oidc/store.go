@@ -49,6 +49,9 @@ type unit struct {
 	rotate bool            // whether next is new, or is answered again
 	why    broker.Code     // the reason of a refusal that fosite has no word for
 
+	key      string   // the thumbprint of the DPoP key that the request proved
+	audience []string // the resources it asked for, empty for all that was granted
+
 	pending *changes // inside of fosite's transaction
 	agreed  changes  // after its commit
 }
@@ -121,6 +124,7 @@ type session struct {
 	Session string       `json:"session"`
 	Authn   broker.Authn `json:"authn"`
 	Nonce   string       `json:"nonce,omitempty"` // from the authorization request only
+	Key     string       `json:"jkt,omitempty"`   // dpop_jkt, likewise (RFC 9449 §10)
 
 	claims  jwt.IDTokenClaims // for fosite's eyes; our ID tokens are made from the fields above
 	headers jwt.Headers
@@ -151,7 +155,7 @@ func (s *session) GetSubject() string { return s.Account }
 
 // Clone copies what is stored and nothing that fosite wrote.
 func (s *session) Clone() fosite.Session {
-	return &session{Account: s.Account, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce}
+	return &session{Account: s.Account, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce, Key: s.Key}
 }
 
 // codeRecord is a code on its shelf, with PKCE and OpenID Connect in one: what
