@@ -133,9 +133,9 @@ func (d *Door) clientKey(ctx context.Context, c broker.Client, a assertion) (cli
 	return key, found
 }
 
-// spend uses the assertion up, also where the request fails later: of many that bring
+// spendAssertion uses the assertion up, also where the request fails later: of many that bring
 // it at once, one inserts the mark.
-func (d *Door) spend(ctx context.Context, a assertion) error {
+func (d *Door) spendAssertion(ctx context.Context, a assertion) error {
 	id := sha256.Sum256([]byte(a.client + "\x00" + a.jti)) // another client may have the same jti
 	err := d.marks.Mark(ctx, markAssertion, base64.RawURLEncoding.EncodeToString(id[:]), a.expires)
 	if errors.Is(err, broker.Conflict) {

@@ -112,8 +112,8 @@ func (k heldKey) signed(t *testing.T, claims, head map[string]any) string {
 	return token
 }
 
-// prove authenticates by an assertion and nothing else; invalid_grant is the answer to who succeeds.
-func (h *house) prove(token string) answer {
+// asserts authenticates by an assertion and nothing else; invalid_grant is the answer to who succeeds.
+func (h *house) asserts(token string) answer {
 	h.t.Helper()
 	return h.send(newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantRefresh}, "refresh_token": {"none"},
 		"client_assertion_type": {assertionType}, "client_assertion": {token}}))
@@ -207,10 +207,10 @@ func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T
 	for _, alg := range assertionAlgs() {
 		keys[alg] = newHeldKey(t, alg, alg)
 		h.client(broker.Client{ID: alg, Name: alg, AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, keys[alg]), AuthAlg: alg})
-		h.proven(h.prove(keys[alg].signed(t, h.proof(alg), nil)))
+		h.proven(h.asserts(keys[alg].signed(t, h.proof(alg), nil)))
 	}
 	for _, swap := range [][2]string{{algRS256, algPS256}, {algPS256, algRS256}} { // the same key, another algorithm than registered
-		h.unproven(h.prove(heldKey{swap[0], swap[1], rsaOfApps()}.signed(t, h.proof(swap[0]), nil)))
+		h.unproven(h.asserts(heldKey{swap[0], swap[1], rsaOfApps()}.signed(t, h.proof(swap[0]), nil)))
 	}
 	key := newHeldKey(t, "k", algES256)
 	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key)})
@@ -257,15 +257,15 @@ func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T
 	} {
 		claims := h.proof("machine")
 		maps.Copy(claims, c.claims)
-		a := h.prove(key.signed(t, claims, c.head))
+		a := h.asserts(key.signed(t, claims, c.head))
 		if want := map[bool]string{true: "invalid_grant", false: "invalid_client"}[c.good]; a.text("error") != want {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
 	other := newHeldKey(t, "k", algES256)
-	h.unproven(h.prove(other.signed(t, h.proof("machine"), nil)))
-	h.unproven(h.prove(other.signed(t, h.proof("machine"), map[string]any{"jwk": other.public()}))) // a key that the token brings along
-	h.unproven(h.prove(other.signed(t, h.proof("machine"), map[string]any{"jku": "https://keys.example.com"})))
+	h.unproven(h.asserts(other.signed(t, h.proof("machine"), nil)))
+	h.unproven(h.asserts(other.signed(t, h.proof("machine"), map[string]any{"jwk": other.public()}))) // a key that the token brings along
+	h.unproven(h.asserts(other.signed(t, h.proof("machine"), map[string]any{"jku": "https://keys.example.com"})))
 }
 
 func TestA9_APublicKeyIsNoSharedSecret(t *testing.T) {
@@ -285,13 +285,13 @@ func TestA9_APublicKeyIsNoSharedSecret(t *testing.T) {
 			input := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`","kid":"k"}`)) + "." + base64.RawURLEncoding.EncodeToString(body)
 			mac := hmac.New(sha256.New, secret)
 			mac.Write([]byte(input))
-			h.unproven(h.prove(input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))))
-			h.unproven(h.prove(input + "."))
+			h.unproven(h.asserts(input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))))
+			h.unproven(h.asserts(input + "."))
 		}
 	}
-	h.unproven(h.prove(""))
-	h.unproven(h.prove(".."))
-	h.proven(h.prove(key.signed(t, h.proof("machine"), nil)))
+	h.unproven(h.asserts(""))
+	h.unproven(h.asserts(".."))
+	h.proven(h.asserts(key.signed(t, h.proof("machine"), nil)))
 }
 
 func TestA9_AnAssertionIsGoodOnce(t *testing.T) {
@@ -316,16 +316,16 @@ func TestA9_AnAssertionIsGoodOnce(t *testing.T) {
 		if good.Load() != 1 || bad.Load() != 19 {
 			t.Fatalf("%d times good, %d times refused", good.Load(), bad.Load())
 		}
-		one.unproven(two.prove(token))
+		one.unproven(two.asserts(token))
 		claims["iss"], claims["sub"] = "other", "other"
-		one.proven(two.prove(key.signed(t, claims, nil))) // a jti is its client's own
-		one.unproven(one.prove(key.signed(t, claims, nil)))
+		one.proven(two.asserts(key.signed(t, claims, nil))) // a jti is its client's own
+		one.unproven(one.asserts(key.signed(t, claims, nil)))
 
 		// The mark outlives the assertion, whatever is cleared away.
 		one.clock.add(assertionLife + assertionLate - time.Second)
 		_, _, err := one.db.Purge(one.ctx(), one.clock.Now(), 1000)
 		one.must(err)
-		one.unproven(one.prove(token))
+		one.unproven(one.asserts(token))
 	})
 }
 
@@ -362,7 +362,7 @@ func TestA9_NobodyLearnsWhichClientsThereAre(t *testing.T) {
 		"an id that is no id": {"a b\x00", key, 1},
 	} {
 		seen.n.Store(0)
-		a := h.prove(c.key.signed(t, h.proof(c.client), nil))
+		a := h.asserts(c.key.signed(t, h.proof(c.client), nil))
 		h.unproven(a)
 		said[a.body] = true
 		if n := seen.n.Load(); n != c.other {

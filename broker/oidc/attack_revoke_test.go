@@ -90,8 +90,10 @@ func causesOfRevocation() []cause {
 }
 
 // holding is a house where Ana came through Google and has everything that there is.
-func holding(t *testing.T) held {
-	h := held{house: newHouse(t)}
+func holding(t *testing.T) held { return holdingAs(t, kinds()[0]) }
+
+func holdingAs(t *testing.T, k kind) held {
+	h := held{house: newHouse(t).as(k)}
 	now := h.clock.Now()
 	h.must(h.db.PutConnection(h.ctx(), broker.Connection{ID: "google", Kind: "google", Name: "Google", State: broker.Live, Issuer: "https://accounts.google.com", CreatedAt: now, UpdatedAt: now}))
 	h.must(h.db.Link(h.ctx(), broker.Identity{ID: "identity", AccountID: "ana", Connection: "google", Issuer: "https://accounts.google.com", Subject: "1", LinkedAt: now, SeenAt: now}))
@@ -108,9 +110,15 @@ func holding(t *testing.T) held {
 }
 
 func TestA7_EveryCauseOfRevocationEndsEverything(t *testing.T) {
+	for _, k := range kinds() {
+		t.Run(k.name, func(t *testing.T) { everyCauseEnds(t, k) })
+	}
+}
+
+func everyCauseEnds(t *testing.T, k kind) {
 	for _, c := range causesOfRevocation() {
 		t.Run(c.name, func(t *testing.T) {
-			h := holding(t)
+			h := holdingAs(t, k)
 			api := h.house.client(broker.Client{ID: "api", Name: "API", AuthMethods: []string{"client_secret_post"}})
 			tokens := []string{h.got.text("access_token"), h.got.text("refresh_token")}
 			seen := func(at *house, token string) bool {

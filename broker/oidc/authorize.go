@@ -213,6 +213,10 @@ func (d *Door) code(ctx context.Context, q *request, s broker.Session, a broker.
 			form.Set(name, v)
 		}
 	}
+	key := q.form.Get("dpop_jkt")
+	if key != "" && !thumbprint(key) {
+		return "", fosite.ErrInvalidRequest.WithHint("The dpop_jkt is not the thumbprint of a key.")
+	}
 	ctx = context.WithValue(ctx, appKey{}, &app{Client: q.client, redirect: q.redirect})
 	ar, err := d.provider.NewAuthorizeRequest(ctx, &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}, Form: form, PostForm: url.Values{}})
 	if err != nil {
@@ -225,7 +229,7 @@ func (d *Door) code(ctx context.Context, q *request, s broker.Session, a broker.
 	for _, audience := range q.audience() {
 		ar.GrantAudience(audience)
 	}
-	who := &session{Account: s.AccountID, Session: s.ID, Authn: s.Authn, Nonce: q.form.Get("nonce"), Claims: q.claims.String(), Person: q.claims.idToken(a)}
+	who := &session{Account: s.AccountID, Session: s.ID, Authn: s.Authn, Nonce: q.form.Get("nonce"), Key: key, Claims: q.claims.String(), Person: q.claims.idToken(a)}
 	who.Authn.ACR = q.acr(s.Authn)
 	resp, err := d.provider.NewAuthorizeResponse(ctx, ar, who)
 	if err != nil {

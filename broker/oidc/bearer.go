@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ory/fosite"
 
@@ -69,196 +68,84 @@ func gone(err error) error {
 
 // userinfo is OIDC Core §5.3.
 func (d *Door) userinfo(w http.ResponseWriter, r *http.Request) error {
-	token, err := bearerToken(r)
+	scheme, token, err := presented(r)
 	if err != nil {
-		return d.challenge(w, http.StatusBadRequest, "invalid_request")
+		return d.challenge(w, http.StatusBadRequest, scheme, "invalid_request")
 	}
 	if token == "" {
-		return d.challenge(w, http.StatusUnauthorized, "")
+		return d.challenge(w, http.StatusUnauthorized, scheme, "")
 	}
 	g, err := d.bearer(r.Context(), token)
-	if errors.Is(err, errNoToken) {
-		return d.challenge(w, http.StatusUnauthorized, "invalid_token")
+	if err == nil {
+		d.allowOrigin(w, r, g.client)
+		err = d.forUserinfo(r, scheme, token, g)
+		if g.Key != "" {
+			scheme = schemeDPoP // the one to come back with
+		}
 	}
-	if err != nil {
+	spoken, isOAuth := errors.AsType[*fosite.RFC6749Error](err)
+	switch {
+	case errors.Is(err, errNoToken):
+		return d.challenge(w, http.StatusUnauthorized, scheme, "invalid_token")
+	case isOAuth:
+		return d.challenge(w, http.StatusUnauthorized, scheme, spoken.ErrorField)
+	case err != nil:
 		return err
-	}
-	d.allowOrigin(w, r, g.client)
-	if g.Family == "" || !g.has(scopeOpenID) {
-		return d.challenge(w, http.StatusForbidden, "insufficient_scope")
+	case g.Family == "" || !g.has(scopeOpenID):
+		return d.challenge(w, http.StatusForbidden, scheme, "insufficient_scope")
 	}
 	return writeJSON(w, http.StatusOK, personal(g))
 }
 
-// bearerToken reads the token from the header or from a posted form, never from
-// the URL, where it would end up in logs (RFC 6750 §2, §5.3).
-func bearerToken(r *http.Request) (string, error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+// forUserinfo refuses a token that is restricted to other resources, or that whoever
+// shows it does not hold.
+func (d *Door) forUserinfo(r *http.Request, scheme, token string, g grant) error {
+	if len(g.Audience) > 0 && !slices.Contains(g.Audience, d.issuer) {
+		return errNoToken
+	}
+	return d.holds(r, pathUserinfo, scheme, token, g)
+}
+
+// presented reads a token and its scheme from the header or from a posted form, never
+// from the URL, where it would end up in logs (RFC 6750 §2, §5.3).
+func presented(r *http.Request) (scheme, token string, err error) {
+	name, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	posted := ""
 	if r.Method == http.MethodPost {
 		posted = r.PostForm.Get("access_token")
 	}
 	switch {
-	case !strings.EqualFold(scheme, "Bearer"):
-		return posted, nil
-	case posted != "" || len(r.Header.Values("Authorization")) > 1:
-		return "", errors.New("oidc: two tokens")
+	case strings.EqualFold(name, schemeDPoP):
+		scheme = schemeDPoP
+	case strings.EqualFold(name, schemeBearer):
+		scheme = schemeBearer
+	default:
+		return schemeBearer, posted, nil
 	}
-	return strings.TrimSpace(token), nil
+	if posted != "" || len(r.Header.Values("Authorization")) > 1 {
+		return scheme, "", errors.New("oidc: two tokens")
+	}
+	return scheme, strings.TrimSpace(token), nil
 }
 
-// challenge is RFC 6750 §3.
-func (d *Door) challenge(w http.ResponseWriter, status int, name string) error {
-	value := `Bearer realm="` + d.issuer + `"`
+// challenge is RFC 6750 §3 and RFC 9449 §7.1. Who shows nothing hears of both schemes.
+func (d *Door) challenge(w http.ResponseWriter, status int, scheme, name string) error {
+	h := w.Header()
+	bearer, bound := schemeBearer+` realm="`+d.issuer+`"`, schemeDPoP+` realm="`+d.issuer+`", algs="`+strings.Join(proofAlgs(), " ")+`"`
 	if name == "" {
-		w.Header().Set("WWW-Authenticate", value)
+		h.Add("WWW-Authenticate", bearer)
+		h.Add("WWW-Authenticate", bound)
 		w.WriteHeader(status)
 		return nil
+	}
+	value := bearer
+	if scheme == schemeDPoP {
+		value = bound
 	}
 	value += `, error="` + name + `"`
 	if name == "insufficient_scope" {
 		value += `, scope="` + scopeOpenID + `"`
 	}
-	w.Header().Set("WWW-Authenticate", value)
+	h.Set("WWW-Authenticate", value)
 	return writeJSON(w, status, map[string]string{"error": name})
-}
-
-// introspection is the answer of RFC 7662 §2.2.
-type introspection struct {
-	Active   bool     `json:"active"`
-	Scope    string   `json:"scope,omitempty"`
-	ClientID string   `json:"client_id,omitempty"`
-	Subject  string   `json:"sub,omitempty"`
-	Issuer   string   `json:"iss,omitempty"`
-	Audience []string `json:"aud,omitempty"`
-	Expires  int64    `json:"exp,omitempty"`
-	Issued   int64    `json:"iat,omitempty"`
-	ID       string   `json:"jti,omitempty"`
-	Type     string   `json:"token_type,omitempty"` // of access tokens
-}
-
-// introspect tells a confidential client about a token that it owns or is the
-// audience of. Of any other token it learns no more than of nonsense (SECURITY.md A21).
-func (d *Door) introspect(w http.ResponseWriter, r *http.Request) error {
-	ctx, u := withUnit(r.Context())
-	err := bodyForm(r)
-	if err == nil {
-		_, err = d.provider.AuthenticateClient(ctx, r, r.PostForm)
-	}
-	if err == nil && u.client.Public() {
-		err = fosite.ErrInvalidClient.WithHint("Introspection is for clients with a secret.")
-	}
-	if err != nil {
-		return d.refuse(w, r, u, err)
-	}
-	answer, err := d.look(ctx, r.PostForm.Get("token"), u.client.ID)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, answer)
-}
-
-func (d *Door) look(ctx context.Context, token, caller string) (none introspection, _ error) {
-	if said, err := d.strategy.openRefresh(token); err == nil {
-		return d.lookRefresh(ctx, said, caller)
-	}
-	g, err := d.bearer(ctx, token)
-	if errors.Is(err, errNoToken) {
-		return none, nil
-	}
-	if err != nil {
-		return none, err
-	}
-	others := g.client.Audience
-	if g.Family != "" {
-		others = g.family.Audience
-	}
-	if g.client.ID != caller && !slices.Contains(others, caller) {
-		return none, nil
-	}
-	answer := introspection{Active: true, Scope: g.Scope, ClientID: g.client.ID, Subject: g.account.ID, Issuer: d.issuer,
-		Audience: append([]string{g.client.ID}, others...), Expires: g.Expires, Issued: g.Issued, ID: g.ID, Type: "Bearer"}
-	if g.Family == "" {
-		answer.Subject = g.client.ID
-	}
-	return answer, nil
-}
-
-func (d *Door) lookRefresh(ctx context.Context, said shown, caller string) (none introspection, _ error) {
-	f, a, err := d.families.Family(ctx, said.family)
-	if err == nil {
-		err = d.live(ctx, f, a)
-	}
-	if err != nil {
-		if errors.Is(gone(err), errNoToken) {
-			err = nil
-		}
-		return none, err
-	}
-	if f.ClientID != caller || said.generation != f.Generation {
-		return none, nil
-	}
-	return introspection{Active: true, Scope: strings.Join(f.Scopes, " "), ClientID: f.ClientID, Subject: f.AccountID, Issuer: d.issuer,
-		Audience: []string{f.ClientID}, Expires: f.ExpiresAt.Unix()}, nil
-}
-
-// revoke is RFC 7009. Revoking any token of a family ends the family, so a person
-// who signs out of an app is signed out of it.
-func (d *Door) revoke(w http.ResponseWriter, r *http.Request) error {
-	ctx, u := withUnit(r.Context())
-	err := bodyForm(r)
-	if err == nil {
-		_, err = d.provider.AuthenticateClient(ctx, r, r.PostForm)
-	}
-	if err == nil && r.PostForm.Get("token") == "" {
-		err = fosite.ErrInvalidRequest.WithHint("The token is missing.")
-	}
-	if err == nil {
-		err = d.revokeToken(ctx, r, u.client)
-	}
-	if err != nil {
-		// A failed write is said, so that the client comes again: fosite would answer 200.
-		return d.refuse(w, r, u, err)
-	}
-	d.allowOrigin(w, r, u.client)
-	w.WriteHeader(http.StatusOK)
-	return nil
-}
-
-// revokeToken does nothing where the token is none, or is over already (RFC 7009 §2.2).
-func (d *Door) revokeToken(ctx context.Context, r *http.Request, c broker.Client) error {
-	token := r.PostForm.Get("token")
-	family := ""
-	if said, err := d.strategy.openRefresh(token); err == nil {
-		family = said.family
-	} else if a, err := d.strategy.openAccess(token); err != nil {
-		return nil
-	} else if a.Family == "" {
-		return d.revokeClientToken(ctx, a, c)
-	} else {
-		family = a.Family
-	}
-	f, _, err := d.families.Family(ctx, family)
-	if errors.Is(err, broker.NotFound) || err == nil && !f.EndedAt.IsZero() {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if f.ClientID != c.ID {
-		return fosite.ErrUnauthorizedClient.WithHint("The token belongs to another client.")
-	}
-	return d.end(ctx, f.ID, broker.Revoked, d.kit.Event(r, broker.Event{Verb: broker.EventFamilyEnded, Code: broker.Revoked,
-		Account: f.AccountID, Client: c.ID, Session: f.SessionID, Detail: map[string]string{"family": f.ID}}))
-}
-
-func (d *Door) revokeClientToken(ctx context.Context, a access, c broker.Client) error {
-	if a.Client != c.ID {
-		return fosite.ErrUnauthorizedClient.WithHint("The token belongs to another client.")
-	}
-	err := d.marks.Mark(ctx, markAccess, a.ID, time.Unix(a.Expires, 0))
-	if errors.Is(err, broker.Conflict) {
-		return nil
-	}
-	return err
 }

@@ -140,7 +140,7 @@ func (h *house) call(path string, pairs ...string) answer {
 	if !form.Has("client_id") {
 		r.SetBasicAuth("app", h.secret)
 	}
-	return h.send(r)
+	return h.send(h.prove(r, ""))
 }
 
 func (h *house) redeem(code string, pairs ...string) answer {
@@ -156,8 +156,11 @@ func (h *house) refresh(token string, pairs ...string) answer {
 func (h *house) userinfo(token string) answer {
 	h.t.Helper()
 	r := newRequest(http.MethodGet, "/userinfo", nil)
-	r.Header.Set("Authorization", "Bearer "+token)
-	return h.send(r)
+	r.Header.Set("Authorization", schemeBearer+" "+token)
+	if h.prover != nil {
+		r.Header.Set("Authorization", schemeDPoP+" "+token)
+	}
+	return h.send(h.prove(r, token))
 }
 
 func (h *house) active(token string) bool {

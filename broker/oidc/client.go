@@ -137,7 +137,7 @@ func (d *Door) authenticate(ctx context.Context, r *http.Request, form url.Value
 		return nil, fosite.ErrInvalidClient.WithHint("The client is unknown, or it did not authenticate as it is registered.")
 	}
 	if shown.method == methodKey {
-		if err := d.spend(ctx, shown.assertion); err != nil {
+		if err := d.spendAssertion(ctx, shown.assertion); err != nil {
 			return nil, err
 		}
 	}

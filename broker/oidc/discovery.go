@@ -74,6 +74,7 @@ type metadata struct {
 	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
 	IntrospectionAuthAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	Challenges            []string `json:"code_challenge_methods_supported"`
+	DPoPAlgs              []string `json:"dpop_signing_alg_values_supported"`
 	Claims                []string `json:"claims_supported"`
 	Prompts               []string `json:"prompt_values_supported"`
 	Classes               []string `json:"acr_values_supported"`
@@ -94,7 +95,7 @@ func (d *Door) metadata() (document, error) {
 		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: responseModes(), Grants: grants(),
 		SubjectTypes: []string{"public"}, IDTokenAlgs: algs(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: proofMethods(),
 		TokenAuthAlgs: assertionAlgs(), RevocationAuthAlgs: assertionAlgs(), IntrospectionAuthAlgs: assertionAlgs(),
-		Challenges: []string{methodS256},
+		Challenges: []string{methodS256}, DPoPAlgs: proofAlgs(),
 		Claims: []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash",
 			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},
 		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},

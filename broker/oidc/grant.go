@@ -59,6 +59,10 @@ func (d *Door) judge(ctx context.Context, f broker.Family, a broker.Account, sai
 func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 	switch {
 	case u.agreed.begin != nil:
+		if u.client.Public() {
+			// A confidential client's refresh tokens are bound to its authentication.
+			u.agreed.begin.KeyThumbprint = u.key
+		}
 		err := d.atomic.Atomic(ctx, func(ctx context.Context) error {
 			if err := d.begin(ctx, u.client, *u.agreed.begin, u.device); err != nil {
 				return err

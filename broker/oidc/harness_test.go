@@ -62,9 +62,10 @@ type house struct {
 	door   *Door
 	mux    *http.ServeMux
 	logins *fakeLogins
-	url    string // of the database
-	redis  string // where it is not the database that keeps what is fleeting
-	secret string // of the client "app"
+	url    string  // of the database
+	redis  string  // where it is not the database that keeps what is fleeting
+	secret string  // of the client "app"
+	prover *prover // the DPoP key of the clients; none without
 }
 
 // ports are what a test may put between the door and the database.

@@ -43,7 +43,7 @@ type signer struct {
 	broker.SigningKey
 	alg     string
 	private crypto.Signer
-	header  string // of every token it signs, encoded once
+	header  string // of every ID token it signs, encoded once
 }
 
 func parseKey(k broker.SigningKey) (*signer, error) {
@@ -59,15 +59,23 @@ func parseKey(k broker.SigningKey) (*signer, error) {
 	if have := algFor(private); have != k.Alg && slices.Contains(algs(), k.Alg) {
 		return nil, fmt.Errorf("oidc: signing key %s is for %q, not for %q", k.ID, have, k.Alg)
 	}
+	header, err := headerOf(k, typJWT)
+	if err != nil {
+		return nil, err
+	}
+	return &signer{SigningKey: k, alg: k.Alg, private: private, header: header}, nil
+}
+
+func headerOf(k broker.SigningKey, typ string) (string, error) {
 	header, err := json.Marshal(struct {
 		Alg string `json:"alg"`
 		Kid string `json:"kid"`
 		Typ string `json:"typ"`
-	}{k.Alg, k.ID, "JWT"})
+	}{k.Alg, k.ID, typ})
 	if err != nil {
-		return nil, fmt.Errorf("oidc: signing key %s: %w", k.ID, err)
+		return "", fmt.Errorf("oidc: signing key %s: %w", k.ID, err)
 	}
-	return &signer{SigningKey: k, alg: k.Alg, private: private, header: base64.RawURLEncoding.EncodeToString(header)}, nil
+	return base64.RawURLEncoding.EncodeToString(header), nil
 }
 
 func algFor(k crypto.Signer) string {
@@ -87,12 +95,23 @@ func algFor(k crypto.Signer) string {
 }
 
 // sign makes a compact JWS (RFC 7515 §3.1) of the claims.
-func (k *signer) sign(claims any) (string, error) {
+func (k *signer) sign(claims any) (string, error) { return k.compact(k.header, claims) }
+
+// signAs signs a JWT of another type than an ID token's.
+func (k *signer) signAs(typ string, claims any) (string, error) {
+	header, err := headerOf(k.SigningKey, typ)
+	if err != nil {
+		return "", err
+	}
+	return k.compact(header, claims)
+}
+
+func (k *signer) compact(header string, claims any) (string, error) {
 	body, err := json.Marshal(claims)
 	if err != nil {
 		return "", fmt.Errorf("oidc: claims: %w", err)
 	}
-	input := k.header + "." + base64.RawURLEncoding.EncodeToString(body)
+	input := header + "." + base64.RawURLEncoding.EncodeToString(body)
 	sig, err := k.signature([]byte(input))
 	if err != nil {
 		return "", fmt.Errorf("oidc: sign with %s: %w", k.ID, err)
@@ -152,20 +171,7 @@ var errHint = errors.New("oidc: id_token_hint is not an ID token of ours")
 // one is good (OIDC RP-Initiated Logout §2): it names a person, it opens nothing.
 func (d *Door) readHint(token string) (hint, error) {
 	var h hint
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{algRS256, algES256, algEdDSA})
-	if err != nil || len(jws.Signatures) != 1 {
-		return h, errHint
-	}
-	// go-jose reads other spellings of the same bytes; a token has one (SECURITY.md A21).
-	if spelled, err := jws.CompactSerialize(); err != nil || spelled != token {
-		return h, errHint
-	}
-	head := jws.Signatures[0].Protected
-	key := d.keys.byID(head.KeyID)
-	if key == nil || key.alg != head.Algorithm || head.ExtraHeaders[jose.HeaderType] != "JWT" {
-		return h, errHint
-	}
-	body, err := jws.Verify(key.private.Public())
+	_, body, err := d.keys.verify(token, typJWT)
 	if err != nil {
 		return h, errHint
 	}
@@ -173,4 +179,29 @@ func (d *Door) readHint(token string) (hint, error) {
 		return hint{}, errHint
 	}
 	return h, nil
+}
+
+// errSignature is the answer for a JWT that no key of ours signed, or not as this type.
+var errSignature = errors.New("oidc: not a JWT of ours")
+
+// verify checks a JWT of ours by whichever key signed it, and answers key and claims.
+func (k *Keys) verify(token, typ string) (*signer, []byte, error) {
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{algRS256, algES256, algEdDSA})
+	if err != nil || len(jws.Signatures) != 1 {
+		return nil, nil, errSignature
+	}
+	// go-jose reads other spellings of the same bytes; a token has one (SECURITY.md A21).
+	if spelled, err := jws.CompactSerialize(); err != nil || spelled != token {
+		return nil, nil, errSignature
+	}
+	head := jws.Signatures[0].Protected
+	key := k.byID(head.KeyID)
+	if key == nil || key.alg != head.Algorithm || head.ExtraHeaders[jose.HeaderType] != typ {
+		return nil, nil, errSignature
+	}
+	body, err := jws.Verify(key.private.Public())
+	if err != nil {
+		return nil, nil, errSignature
+	}
+	return key, body, nil
 }

@@ -85,7 +85,7 @@ func TestKeysAreFetchedOnceAndKeptForTheirTime(t *testing.T) {
 		p.publishes(keySetOf(t, key), cacheControl)
 		prove := func(hits int64) {
 			t.Helper()
-			h.proven(h.prove(key.signed(t, h.proof("remote"), nil)))
+			h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 			if n := p.hits.Load(); n != hits {
 				t.Errorf("%q: %d fetches, want %d", cacheControl, n, hits)
 			}
@@ -104,11 +104,11 @@ func TestConformance_oidcc_refresh_token_rp_key_rotation(t *testing.T) {
 	h, p := newPublished(t)
 	old, next := newHeldKey(t, "old", algES256), newHeldKey(t, "next", algES256)
 	p.publishes(keySetOf(t, old), "max-age=900")
-	h.proven(h.prove(old.signed(t, h.proof("remote"), nil)))
+	h.proven(h.asserts(old.signed(t, h.proof("remote"), nil)))
 	p.publishes(keySetOf(t, next), "max-age=900")
 	h.clock.add(keysAgain)
-	h.proven(h.prove(next.signed(t, h.proof("remote"), nil)))
-	h.unproven(h.prove(old.signed(t, h.proof("remote"), nil))) // and the one it took back is nothing at once
+	h.proven(h.asserts(next.signed(t, h.proof("remote"), nil)))
+	h.unproven(h.asserts(old.signed(t, h.proof("remote"), nil))) // and the one it took back is nothing at once
 	if n := p.hits.Load(); n != 2 {
 		t.Errorf("%d fetches", n)
 	}
@@ -120,16 +120,16 @@ func TestA9_MadeUpKidsFetchOnceInHalfAMinute(t *testing.T) {
 	p.publishes(keySetOf(t, key), "")
 	for minute := range int64(3) {
 		for _, kid := range []string{"a", "b", "c", "d"} {
-			h.unproven(h.prove(heldKey{kid, key.alg, key.private}.signed(t, h.proof("remote"), nil)))
+			h.unproven(h.asserts(heldKey{kid, key.alg, key.private}.signed(t, h.proof("remote"), nil)))
 		}
 		if n := p.hits.Load(); n != minute+1 {
 			t.Errorf("%d fetches after %d half minutes", n, minute)
 		}
-		h.proven(h.prove(key.signed(t, h.proof("remote"), nil)))
+		h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 		h.clock.add(keysAgain)
 	}
 	for _, a := range []string{"app", "nobody"} { // who has no keys there makes nobody call
-		h.unproven(h.prove(key.signed(t, h.proof(a), nil)))
+		h.unproven(h.asserts(key.signed(t, h.proof(a), nil)))
 	}
 	if n := p.hits.Load(); n != 3 {
 		t.Errorf("%d fetches", n)
@@ -140,19 +140,19 @@ func TestKeysThatCannotBeFetchedAnewAreGoodForAQuarterOfAnHour(t *testing.T) {
 	h, p := newPublished(t)
 	key := newHeldKey(t, "k", algES256)
 	p.publishes(keySetOf(t, key), "")
-	h.proven(h.prove(key.signed(t, h.proof("remote"), nil)))
+	h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 	p.says(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 	h.clock.add(keysOld - time.Second)
-	h.proven(h.prove(key.signed(t, h.proof("remote"), nil)))
-	h.proven(h.prove(key.signed(t, h.proof("remote"), nil)))
+	h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
+	h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 	if n := p.hits.Load(); n != 2 {
 		t.Errorf("%d fetches: a failed one is not tried again at once", n)
 	}
 	h.clock.add(time.Second)
-	h.unproven(h.prove(key.signed(t, h.proof("remote"), nil)))
+	h.unproven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 	p.publishes(keySetOf(t, key), "")
 	h.clock.add(keysAgain)
-	h.proven(h.prove(key.signed(t, h.proof("remote"), nil)))
+	h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 }
 
 func TestManyAtOnceShareOneFetch(t *testing.T) {
@@ -170,7 +170,7 @@ func TestManyAtOnceShareOneFetch(t *testing.T) {
 		if n == 20 {
 			close(release)
 		}
-		if a := h.prove(tokens[n-1]); a.text("error") == "invalid_grant" {
+		if a := h.asserts(tokens[n-1]); a.text("error") == "invalid_grant" {
 			good.Add(1)
 		}
 	})
@@ -208,7 +208,7 @@ func TestA9_WhatAPublisherCannotDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h, p := newPublished(t)
 			p.says(answer)
-			h.unproven(h.prove(key.signed(t, h.proof("remote"), nil)))
+			h.unproven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 			if n := p.hits.Load(); n != 1 {
 				t.Errorf("%d fetches", n)
 			}
@@ -240,7 +240,7 @@ func TestA19_A20_NoKeysAreFetchedFromWhereWeMustNotGo(t *testing.T) {
 		}
 		id := "client" + string(rune('a'+i))
 		h.remote(id, uri) // as no registration would let it
-		h.unproven(h.prove(key.signed(t, h.proof(id), nil)))
+		h.unproven(h.asserts(key.signed(t, h.proof(id), nil)))
 		c, err := h.db.Client(h.ctx(), id)
 		h.must(err)
 		if _, named := strings.CutPrefix(uri, "https://"); !named && len(ValidateClient(c)) == 0 {

@@ -39,7 +39,7 @@ func maxOf(name string) int {
 		return maxState
 	case "nonce":
 		return maxNonce
-	case "id_token_hint", "client_assertion":
+	case "id_token_hint", "token", "access_token", "client_assertion":
 		return maxHint
 	case "claims":
 		return maxClaims
@@ -199,7 +199,7 @@ func checkProof(q *request) error {
 
 // errTarget is RFC 8707 §2.
 var errTarget = &fosite.RFC6749Error{ErrorField: "invalid_target", CodeField: 400,
-	DescriptionField: "The resource is none that the client may have tokens for, or no absolute URI without a fragment."}
+	DescriptionField: "The resource is unknown, or it was not granted."}
 
 const maxResources = 16
 

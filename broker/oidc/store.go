@@ -51,6 +51,9 @@ type unit struct {
 	device bool            // the person allowed a device; code is what it gets
 	why    broker.Code     // the reason of a refusal that fosite has no word for
 
+	key      string   // the thumbprint of the DPoP key that the request proved
+	audience []string // the resources it asked for, empty for all that was granted
+
 	pending *changes // inside of fosite's transaction
 	agreed  changes  // after its commit
 }
@@ -123,6 +126,7 @@ type session struct {
 	Session string       `json:"session"`
 	Authn   broker.Authn `json:"authn"`
 	Nonce   string       `json:"nonce,omitempty"`  // from the authorization request only
+	Key     string       `json:"jkt,omitempty"`    // dpop_jkt, likewise (RFC 9449 §10)
 	Claims  string       `json:"claims,omitempty"` // likewise: for Family.Claims
 	Person  *person      `json:"person,omitempty"` // what Claims wants in the ID token
 
@@ -155,7 +159,7 @@ func (s *session) GetSubject() string { return s.Account }
 
 // Clone copies what is stored and nothing that fosite wrote.
 func (s *session) Clone() fosite.Session {
-	return &session{Account: s.Account, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce, Claims: s.Claims, Person: s.Person}
+	return &session{Account: s.Account, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce, Key: s.Key, Claims: s.Claims, Person: s.Person}
 }
 
 // codeRecord is a code on its shelf, with PKCE and OpenID Connect in one: what

@@ -48,6 +48,9 @@ type access struct {
 	Issued  int64  `json:"i"`           // seconds since the epoch
 	Expires int64  `json:"e"`
 	Scope   string `json:"s,omitempty"`
+	// Audience restricts the token to resources (RFC 8707); empty for all that was granted.
+	Audience []string `json:"a,omitempty"`
+	Key      string   `json:"k,omitempty"` // the thumbprint of the DPoP key it is bound to
 }
 
 func (a access) scopes() []string { return strings.Fields(a.Scope) }
@@ -65,14 +68,24 @@ func decode(s string) ([]byte, error) {
 	return base64.RawURLEncoding.Strict().DecodeString(s)
 }
 
-// GenerateAccessToken seals what the request was granted.
-func (s *strategy) GenerateAccessToken(_ context.Context, r fosite.Requester) (token, signature string, err error) {
+// GenerateAccessToken seals what the request was granted, or signs it where the
+// client wants JWTs. Like GenerateIDToken it runs before anything is written.
+func (s *strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
+	u, err := unitOf(ctx)
+	if err != nil {
+		return "", "", err
+	}
 	now := s.now()
-	a := access{Issued: now.Unix(), Expires: now.Add(broker.AccessLife).Unix(), Scope: strings.Join(r.GetGrantedScopes(), " ")}
+	a := access{Issued: now.Unix(), Expires: now.Add(broker.AccessLife).Unix(), Scope: strings.Join(r.GetGrantedScopes(), " "),
+		Audience: u.audience, Key: u.key}
 	if who, ok := r.GetSession().(*session); ok && who.Account != "" {
 		a.Family = r.GetID()
 	} else {
 		a.Client, a.ID = r.GetClient().GetID(), broker.NewID()
+	}
+	if u.client.JWTAccess {
+		token, err = s.signAccess(a, u.client, r)
+		return token, token, err
 	}
 	plain, err := json.Marshal(a)
 	if err != nil {
@@ -86,8 +99,21 @@ func (s *strategy) GenerateAccessToken(_ context.Context, r fosite.Requester) (t
 	return token, token, nil
 }
 
-// openAccess reads an access token that has not expired; errNoToken for anything else.
+// openAccess reads an access token of either kind that has not expired; errNoToken
+// for anything else.
 func (s *strategy) openAccess(token string) (a access, err error) {
+	if strings.Contains(token, ".") {
+		a, err = s.readAccess(token)
+	} else {
+		a, err = s.unseal(token)
+	}
+	if err != nil || s.now().Unix() >= a.Expires {
+		return access{}, errNoToken
+	}
+	return a, nil
+}
+
+func (s *strategy) unseal(token string) (a access, err error) {
 	sealed, err := decode(token)
 	if err != nil {
 		return a, errNoToken
@@ -96,10 +122,7 @@ func (s *strategy) openAccess(token string) (a access, err error) {
 	if err != nil {
 		return a, errNoToken
 	}
-	if err := json.Unmarshal(plain, &a); err != nil || s.now().Unix() >= a.Expires {
-		return access{}, errNoToken
-	}
-	return a, nil
+	return a, json.Unmarshal(plain, &a)
 }
 
 // shown is what a refresh token says once its MAC is checked.

@@ -17,12 +17,9 @@ import (
 // token is the token endpoint (RFC 6749 §3.2).
 func (d *Door) token(w http.ResponseWriter, r *http.Request) error {
 	ctx, u := withUnit(r.Context())
-	if err := tokenForm(r); err != nil {
-		return d.refuse(w, r, u, err)
-	}
-	ar, err := d.provider.NewAccessRequest(ctx, r, &session{})
+	ar, p, err := d.accessRequest(ctx, r, u)
 	if err == nil {
-		err = narrow(ar, u.client)
+		err = d.spend(ctx, p)
 	}
 	var resp fosite.AccessResponder
 	if err == nil {
@@ -34,9 +31,33 @@ func (d *Door) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return d.refuse(w, r, u, err)
 	}
-	resp.SetTokenType("Bearer")
+	resp.SetTokenType(tokenType(u.key))
 	d.allowOrigin(w, r, u.client)
 	return writeJSON(w, http.StatusOK, resp.ToMap())
+}
+
+// accessRequest reads and judges everything that a token request says.
+func (d *Door) accessRequest(ctx context.Context, r *http.Request, u *unit) (ar fosite.AccessRequester, p proof, err error) {
+	if err := tokenForm(r); err != nil {
+		return nil, p, err
+	}
+	p, err = d.proof(r, pathToken)
+	if err != nil {
+		// Only to a client that is known may a page of another origin see the reason.
+		if _, unknown := d.provider.AuthenticateClient(ctx, r, r.PostForm); unknown != nil {
+			err = unknown
+		}
+		return nil, p, err
+	}
+	u.key = p.key
+	ar, err = d.provider.NewAccessRequest(ctx, r, &session{})
+	if err == nil {
+		err = narrow(ar, u)
+	}
+	if err == nil {
+		err = mustProve(u)
+	}
+	return ar, p, err
 }
 
 // tokenForm refuses what fosite would let pass: parameters in the URL, which end
@@ -67,26 +88,27 @@ func bodyForm(r *http.Request) error {
 		return fosite.ErrInvalidRequest.WithHint("A parameter comes more than once.")
 	}
 	for name, values := range r.PostForm {
-		if len(values[0]) > maxOf(name) || !clean(values[0]) {
+		if slices.ContainsFunc(values, func(v string) bool { return len(v) > maxOf(name) || !clean(v) }) {
 			return fosite.ErrInvalidRequest.WithHint("A parameter is too long or holds control characters.")
 		}
 	}
 	return nil
 }
 
-// narrow settles the scopes of a request that names some: at a refresh a subset of
-// what was granted (RFC 6749 §6, which fosite ignores), at client_credentials a
-// subset of what is registered, and never one that is about a person.
-func narrow(ar fosite.AccessRequester, c broker.Client) error {
+// narrow settles the scopes and resources of a request that names some. Scopes: at a
+// refresh a subset of what was granted (RFC 6749 §6, which fosite ignores), which the
+// family keeps; at client_credentials a subset of what is registered, and never one
+// that is about a person.
+func narrow(ar fosite.AccessRequester, u *unit) error {
 	req, ok := ar.(*fosite.AccessRequest)
 	if !ok {
 		return errors.New("oidc: fosite made another kind of request")
 	}
-	asked := strings.Fields(req.Form.Get("scope"))
+	asked := once(strings.Fields(req.Form.Get("scope")))
 	switch {
 	case req.GrantTypes.ExactOne(grantClient):
 		if len(asked) == 0 {
-			asked = slices.DeleteFunc(slices.Clone(c.Scopes), aboutPerson)
+			asked = slices.DeleteFunc(slices.Clone(u.client.Scopes), aboutPerson)
 		}
 		if slices.ContainsFunc(asked, aboutPerson) {
 			return fosite.ErrInvalidScope.WithHint("There is no person in a client_credentials grant.")
@@ -100,7 +122,18 @@ func narrow(ar fosite.AccessRequester, c broker.Client) error {
 		}
 		req.GrantedScope = asked
 	}
-	return nil
+	return narrowAudience(u, req)
+}
+
+// once keeps the first of each.
+func once(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // issued is the event of a new family.

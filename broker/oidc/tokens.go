@@ -57,6 +57,11 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	r.RequestedScope, r.GrantedScope = f.Scopes, f.Scopes
 	r.RequestedAudience, r.GrantedAudience = f.Audience, f.Audience
 	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn, Person: wantedOf(f.Claims).idToken(a)}
+	if f.KeyThumbprint != "" && f.KeyThumbprint != u.key {
+		// Not even reuse: who lacks the key must not be able to end the family.
+		u.family = f
+		return nil, fosite.ErrNotFound
+	}
 	rotate, err := s.judge(ctx, f, a, said, u.client.ID)
 	u.family, u.next, u.rotate = f, said.generation+1, rotate
 	switch code := broker.CodeOf(err); {

@@ -1,0 +1,128 @@
+package oidc
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+)
+
+// The types of the JWTs that we sign. A token of one type never passes for another
+// (RFC 8725 §3.11, RFC 9068 §2.1).
+const (
+	typJWT    = "JWT" // ID tokens
+	typAccess = "at+jwt"
+)
+
+// accessAlg is the algorithm of a client's JWT access tokens. The client named one
+// for its ID tokens and gets it here too; else it is ES256 and not the RS256 that
+// OpenID Connect defaults to, since one RS256 signature costs thirty of them and it
+// is an API that verifies, not the client.
+func accessAlg(c broker.Client) string {
+	if c.IDTokenAlg == "" {
+		return algES256
+	}
+	return c.IDTokenAlg
+}
+
+// confirmation binds a token to a key (RFC 7800 §3.1, RFC 9449 §6).
+type confirmation struct {
+	Thumbprint string `json:"jkt"`
+}
+
+// confirm answers nil where there is no key.
+func confirm(key string) *confirmation {
+	if key == "" {
+		return nil
+	}
+	return &confirmation{key}
+}
+
+// accessToken are the claims of a JWT access token (RFC 9068 §2.2).
+type accessToken struct {
+	Issuer   string        `json:"iss"`
+	Subject  string        `json:"sub"`
+	Audience []string      `json:"aud"`
+	Expires  int64         `json:"exp"`
+	Issued   int64         `json:"iat"`
+	ID       string        `json:"jti"` // of a person's token it begins with the family and a dot
+	ClientID string        `json:"client_id"`
+	Scope    string        `json:"scope,omitempty"`
+	AuthTime int64         `json:"auth_time,omitempty"`
+	ACR      string        `json:"acr,omitempty"`
+	AMR      []string      `json:"amr,omitempty"`
+	Confirm  *confirmation `json:"cnf,omitempty"`
+}
+
+// signAccess makes a JWT of what would be sealed otherwise. Its audience is never
+// empty: without a resource it is for us, that is for userinfo.
+func (s *strategy) signAccess(a access, c broker.Client, r fosite.Requester) (string, error) {
+	key, err := s.keys.signer(accessAlg(c))
+	if err != nil {
+		return "", err
+	}
+	claims := accessToken{Issuer: s.issuer, Subject: c.ID, Audience: a.Audience, Expires: a.Expires, Issued: a.Issued,
+		ID: a.ID, ClientID: c.ID, Scope: a.Scope, Confirm: confirm(a.Key)}
+	if len(claims.Audience) == 0 {
+		claims.Audience = slices.Clone([]string(r.GetGrantedAudience()))
+		if len(claims.Audience) == 0 || slices.Contains(a.scopes(), scopeOpenID) {
+			claims.Audience = append(claims.Audience, s.issuer)
+		}
+	}
+	if who, ok := r.GetSession().(*session); ok && a.Family != "" {
+		claims.Subject, claims.ID = who.Account, a.Family+"."+broker.NewID()
+		claims.ACR, claims.AMR = who.Authn.ACR, who.Authn.AMR
+		if !who.Authn.AuthTime.IsZero() {
+			claims.AuthTime = who.Authn.AuthTime.Unix()
+		}
+	}
+	return key.signAs(typAccess, claims)
+}
+
+// readAccess reads a JWT access token of ours by a key that is still published: one
+// that left the JWKS long ago is good for hints only.
+func (s *strategy) readAccess(token string) (a access, err error) {
+	key, body, err := s.keys.verify(token, typAccess)
+	if err != nil || key.State == broker.KeyRetired && !s.now().Before(key.RetireAt) {
+		return a, errNoToken
+	}
+	var said accessToken
+	if err := json.Unmarshal(body, &said); err != nil || said.Issuer != s.issuer || said.ClientID == "" || said.ID == "" || len(said.Audience) == 0 {
+		return a, errNoToken
+	}
+	a = access{ID: said.ID, Issued: said.Issued, Expires: said.Expires, Scope: said.Scope, Audience: said.Audience}
+	if said.Confirm != nil {
+		a.Key = said.Confirm.Thumbprint
+	}
+	if family, _, ok := strings.Cut(said.ID, "."); ok {
+		a.Family = family
+	} else {
+		a.Client = said.ClientID
+	}
+	return a, nil
+}
+
+// narrowAudience restricts the token to the resources that the request names, all of
+// them among what was granted (RFC 8707 §2.2). The family keeps what it was granted.
+func narrowAudience(u *unit, req *fosite.AccessRequest) error {
+	var granted []string
+	switch {
+	case req.GrantTypes.ExactOne(grantClient):
+		granted = u.client.Audience
+		req.GrantedAudience = granted
+	case u.code != nil:
+		granted = u.code.GrantedAudience
+	default:
+		granted = u.family.Audience
+	}
+	u.audience = once(req.Form["resource"])
+	for _, asked := range u.audience {
+		if !slices.Contains(granted, asked) {
+			return errTarget
+		}
+	}
+	return nil
+}

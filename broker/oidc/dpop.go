@@ -1,0 +1,218 @@
+package oidc
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+)
+
+// DPoP (RFC 9449): a token that is bound to a key is worth nothing to a thief who
+// has not got the key.
+const (
+	headerDPoP   = "DPoP"
+	typProof     = "dpop+jwt"
+	schemeBearer = "Bearer"
+	schemeDPoP   = "DPoP"
+	// proofLife is how far the clock of a client may be from ours, both ways.
+	proofLife = time.Minute
+	// markProof is the kind of the marks of used proofs. They are not in Fleeting,
+	// since a proof that is forgotten can be replayed.
+	markProof = "dpop"
+	maxProof  = 8192
+)
+
+// proofAlgs are the algorithms of proofs: asymmetric, every one.
+func proofAlgs() []string { return []string{algES256, algEdDSA, algPS256, algRS256} }
+
+// proof is what a valid DPoP proof says; zero where there was none.
+type proof struct {
+	key     string // the thumbprint of the key that signed it (RFC 7638)
+	id      string // of the mark that it was used
+	expires time.Time
+	ath     string
+}
+
+// errProof is RFC 9449 §5.
+func errProof(why string) *fosite.RFC6749Error {
+	return &fosite.RFC6749Error{ErrorField: "invalid_dpop_proof", CodeField: http.StatusBadRequest, DescriptionField: why}
+}
+
+// proof checks the DPoP header of a request for one of our paths (RFC 9449 §4.3),
+// except that it was not used before: spend does, once it is known who asks.
+func (d *Door) proof(r *http.Request, path string) (p proof, err error) {
+	shown := r.Header.Values(headerDPoP)
+	if len(shown) == 0 {
+		return p, nil
+	}
+	if len(shown) > 1 || len(shown[0]) > maxProof {
+		return p, errProof("There must be one DPoP header.")
+	}
+	key, body, err := openProof(shown[0])
+	if err != nil {
+		return p, errProof("The DPoP proof is not a JWT of type dpop+jwt that its own public key verifies.")
+	}
+	var said struct {
+		ID     string   `json:"jti"`
+		Method string   `json:"htm"`
+		URI    string   `json:"htu"`
+		Issued *float64 `json:"iat"`
+		Hash   string   `json:"ath"`
+	}
+	if err := json.Unmarshal(body, &said); err != nil || said.ID == "" || len(said.ID) > maxJTI || said.Issued == nil {
+		return p, errProof("The DPoP proof needs jti, htm, htu and iat.")
+	}
+	// The address is the configured one: the Host header is the sender's to choose.
+	if said.Method != r.Method || !sameAddress(said.URI, d.issuer+path) {
+		return p, errProof("The DPoP proof is for another request.")
+	}
+	if math.Abs(float64(d.now().Unix())-*said.Issued) > proofLife.Seconds() {
+		return p, errProof("The DPoP proof is too old, or from the future.")
+	}
+	sum := sha256.Sum256([]byte(said.ID))
+	return proof{key: key, id: key + "." + encode(sum[:]), ath: said.Hash,
+		// Twice, since the clock of another replica may be behind ours.
+		expires: time.Unix(int64(*said.Issued), 0).Add(2 * proofLife)}, nil
+}
+
+// openProof verifies a proof with the key in its header and answers the key's thumbprint.
+func openProof(token string) (key string, body []byte, err error) {
+	bad := errors.New("oidc: not a DPoP proof")
+	var allowed []jose.SignatureAlgorithm
+	for _, alg := range proofAlgs() {
+		allowed = append(allowed, jose.SignatureAlgorithm(alg))
+	}
+	// The parser refuses a private or a symmetric key in the header.
+	jws, err := jose.ParseSignedCompact(token, allowed)
+	if err != nil || len(jws.Signatures) != 1 {
+		return "", nil, bad
+	}
+	head := jws.Signatures[0].Protected
+	_, critical := head.ExtraHeaders["crit"]
+	if head.ExtraHeaders[jose.HeaderType] != typProof || head.JSONWebKey == nil || critical || !strong(head.JSONWebKey.Key) {
+		return "", nil, bad
+	}
+	if body, err = jws.Verify(head.JSONWebKey.Key); err != nil {
+		return "", nil, bad
+	}
+	sum, err := head.JSONWebKey.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return "", nil, bad
+	}
+	return encode(sum), body, nil
+}
+
+// strong bounds a stranger's key from below, and from above too: a huge RSA key
+// takes seconds to verify.
+func strong(key any) bool {
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		return k.N.BitLen() >= 2048 && k.N.BitLen() <= 4096 && k.E > 2
+	case *ecdsa.PublicKey:
+		return k.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		return len(k) == ed25519.PublicKeySize
+	}
+	return false
+}
+
+// sameAddress compares an htu with one of our addresses, without query and fragment
+// and as RFC 3986 §6.2.2 and §6.2.3 want it.
+func sameAddress(htu, ours string) bool {
+	plain := func(s string) string {
+		u, err := url.Parse(s)
+		if err != nil || u.User != nil || u.Opaque != "" || u.Host == "" {
+			return ""
+		}
+		host := strings.ToLower(u.Host)
+		switch u.Scheme {
+		case "https":
+			host = strings.TrimSuffix(host, ":443")
+		case "http":
+			host = strings.TrimSuffix(host, ":80")
+		}
+		return u.Scheme + "://" + host + u.EscapedPath()
+	}
+	got := plain(htu)
+	return got != "" && got == plain(ours)
+}
+
+// spend uses a proof up. It is exact on every replica: one insert wins.
+func (d *Door) spend(ctx context.Context, p proof) error {
+	if p.key == "" {
+		return nil
+	}
+	err := d.marks.Mark(ctx, markProof, p.id, p.expires)
+	if errors.Is(err, broker.Conflict) {
+		return errProof("The DPoP proof was used before.")
+	}
+	return err
+}
+
+// mustProve refuses a request that lacks the proof, or the key, that its client or
+// its code is bound to (RFC 9449 §5.2, §10).
+func mustProve(u *unit) error {
+	if u.client.DPoPBound && u.key == "" {
+		return errProof("This client must show a DPoP proof.")
+	}
+	if u.code != nil {
+		if who, ok := u.code.Session.(*session); ok && who.Key != "" && who.Key != u.key {
+			return fosite.ErrInvalidGrant.WithHint("The code is bound to another DPoP key.")
+		}
+	}
+	return nil
+}
+
+// thumbprint tells whether s can be the SHA-256 thumbprint of a key.
+func thumbprint(s string) bool {
+	sum, err := decode(s)
+	return err == nil && len(sum) == sha256.Size
+}
+
+// tokenType is the token_type of an access token (RFC 6749 §7.1, RFC 9449 §5).
+func tokenType(key string) string {
+	if key == "" {
+		return schemeBearer
+	}
+	return schemeDPoP
+}
+
+// holds refuses an access token that is shown in another way than it was issued for:
+// a bound one without its key (RFC 9449 §7.1, §7.2), and a Bearer token as a DPoP one.
+func (d *Door) holds(r *http.Request, path, scheme, token string, g grant) error {
+	if g.Key == "" && scheme == schemeBearer {
+		return nil
+	}
+	if g.Key == "" || scheme != schemeDPoP {
+		return errNoToken
+	}
+	p, err := d.proof(r, path)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256([]byte(token))
+	switch {
+	case p.key == "":
+		return errProof("There must be one DPoP header.")
+	case p.key != g.Key:
+		return errNoToken
+	case p.ath != encode(sum[:]):
+		return errProof("The DPoP proof is for another token.")
+	}
+	return d.spend(r.Context(), p)
+}

@@ -1,0 +1,166 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+)
+
+// introspection is the answer of RFC 7662 §2.2.
+type introspection struct {
+	Active   bool     `json:"active"`
+	Scope    string   `json:"scope,omitempty"`
+	ClientID string   `json:"client_id,omitempty"`
+	Subject  string   `json:"sub,omitempty"`
+	Issuer   string   `json:"iss,omitempty"`
+	Audience []string `json:"aud,omitempty"`
+	Expires  int64    `json:"exp,omitempty"`
+	Issued   int64    `json:"iat,omitempty"`
+	ID       string   `json:"jti,omitempty"`
+	Type     string   `json:"token_type,omitempty"` // of access tokens
+
+	Confirm *confirmation `json:"cnf,omitempty"` // the key that must be shown with it
+}
+
+// introspect tells a confidential client about a token that it owns or is the
+// audience of. Of any other token it learns no more than of nonsense (SECURITY.md A21).
+func (d *Door) introspect(w http.ResponseWriter, r *http.Request) error {
+	ctx, u := withUnit(r.Context())
+	err := bodyForm(r)
+	if err == nil {
+		_, err = d.provider.AuthenticateClient(ctx, r, r.PostForm)
+	}
+	if err == nil && u.client.Public() {
+		err = fosite.ErrInvalidClient.WithHint("Introspection is for clients with a secret.")
+	}
+	if err != nil {
+		return d.refuse(w, r, u, err)
+	}
+	answer, err := d.look(ctx, r.PostForm.Get("token"), u.client.ID)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func (d *Door) look(ctx context.Context, token, caller string) (none introspection, _ error) {
+	if said, err := d.strategy.openRefresh(token); err == nil {
+		return d.lookRefresh(ctx, said, caller)
+	}
+	g, err := d.bearer(ctx, token)
+	if errors.Is(err, errNoToken) {
+		return none, nil
+	}
+	if err != nil {
+		return none, err
+	}
+	audience := g.audience()
+	if g.client.ID != caller && !slices.Contains(audience, caller) {
+		return none, nil
+	}
+	answer := introspection{Active: true, Scope: g.Scope, ClientID: g.client.ID, Subject: g.account.ID, Issuer: d.issuer,
+		Audience: audience, Expires: g.Expires, Issued: g.Issued, ID: g.ID, Type: tokenType(g.Key), Confirm: confirm(g.Key)}
+	if g.Family == "" {
+		answer.Subject = g.client.ID
+	}
+	return answer, nil
+}
+
+// audience is who the token is for: the resources it was narrowed to, or its client
+// and all that was granted.
+func (g grant) audience() []string {
+	switch {
+	case len(g.Audience) > 0:
+		return g.Audience
+	case g.Family != "":
+		return append([]string{g.client.ID}, g.family.Audience...)
+	default:
+		return append([]string{g.client.ID}, g.client.Audience...)
+	}
+}
+
+func (d *Door) lookRefresh(ctx context.Context, said shown, caller string) (none introspection, _ error) {
+	f, a, err := d.families.Family(ctx, said.family)
+	if err == nil {
+		err = d.live(ctx, f, a)
+	}
+	if err != nil {
+		if errors.Is(gone(err), errNoToken) {
+			err = nil
+		}
+		return none, err
+	}
+	if f.ClientID != caller || said.generation != f.Generation {
+		return none, nil
+	}
+	return introspection{Active: true, Scope: strings.Join(f.Scopes, " "), ClientID: f.ClientID, Subject: f.AccountID, Issuer: d.issuer,
+		Audience: []string{f.ClientID}, Expires: f.ExpiresAt.Unix(), Confirm: confirm(f.KeyThumbprint)}, nil
+}
+
+// revoke is RFC 7009. Revoking any token of a family ends the family, so a person
+// who signs out of an app is signed out of it.
+func (d *Door) revoke(w http.ResponseWriter, r *http.Request) error {
+	ctx, u := withUnit(r.Context())
+	err := bodyForm(r)
+	if err == nil {
+		_, err = d.provider.AuthenticateClient(ctx, r, r.PostForm)
+	}
+	if err == nil && r.PostForm.Get("token") == "" {
+		err = fosite.ErrInvalidRequest.WithHint("The token is missing.")
+	}
+	if err == nil {
+		err = d.revokeToken(ctx, r, u.client)
+	}
+	if err != nil {
+		// A failed write is said, so that the client comes again: fosite would answer 200.
+		return d.refuse(w, r, u, err)
+	}
+	d.allowOrigin(w, r, u.client)
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// revokeToken does nothing where the token is none, or is over already (RFC 7009 §2.2).
+func (d *Door) revokeToken(ctx context.Context, r *http.Request, c broker.Client) error {
+	token := r.PostForm.Get("token")
+	family := ""
+	if said, err := d.strategy.openRefresh(token); err == nil {
+		family = said.family
+	} else if a, err := d.strategy.openAccess(token); err != nil {
+		return nil
+	} else if a.Family == "" {
+		return d.revokeClientToken(ctx, a, c)
+	} else {
+		family = a.Family
+	}
+	f, _, err := d.families.Family(ctx, family)
+	if errors.Is(err, broker.NotFound) || err == nil && !f.EndedAt.IsZero() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if f.ClientID != c.ID {
+		return fosite.ErrUnauthorizedClient.WithHint("The token belongs to another client.")
+	}
+	return d.end(ctx, f.ID, broker.Revoked, d.kit.Event(r, broker.Event{Verb: broker.EventFamilyEnded, Code: broker.Revoked,
+		Account: f.AccountID, Client: c.ID, Session: f.SessionID, Detail: map[string]string{"family": f.ID}}))
+}
+
+func (d *Door) revokeClientToken(ctx context.Context, a access, c broker.Client) error {
+	if a.Client != c.ID {
+		return fosite.ErrUnauthorizedClient.WithHint("The token belongs to another client.")
+	}
+	err := d.marks.Mark(ctx, markAccess, a.ID, time.Unix(a.Expires, 0))
+	if errors.Is(err, broker.Conflict) {
+		return nil
+	}
+	return err
+}
