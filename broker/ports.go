@@ -212,6 +212,13 @@ type Notifier interface {
 	Notice(ctx context.Context, kind NoticeKind, form url.Values) (Notice, error)
 }
 
+// Ender is an Upstream that may end its own session of a person (OIDC RP-Initiated Logout).
+type Ender interface {
+	// End says where to send the browser for that; it comes back to back with state.
+	// Empty where the upstream has no such place.
+	End(ctx context.Context, back, state string) (string, error)
+}
+
 // Upstreams opens the upstream of a connection. It never waits for another one.
 type Upstreams interface {
 	Open(ctx context.Context, c Connection) (Upstream, error)

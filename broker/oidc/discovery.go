@@ -70,6 +70,10 @@ type metadata struct {
 	ClaimsParameter       bool     `json:"claims_parameter_supported"`
 	RequestParameter      bool     `json:"request_parameter_supported"`
 	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
+	Backchannel           bool     `json:"backchannel_logout_supported"`
+	BackchannelSession    bool     `json:"backchannel_logout_session_supported"`
+	Frontchannel          bool     `json:"frontchannel_logout_supported"`
+	FrontchannelSession   bool     `json:"frontchannel_logout_session_supported"`
 	IssuerInAuthorization bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
@@ -86,6 +90,7 @@ func (d *Door) metadata() (document, error) {
 			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},
 		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
 		Locales: d.kit.Texts.Languages(), IssuerInAuthorization: true,
+		Backchannel: true, BackchannelSession: true, Frontchannel: true, FrontchannelSession: true,
 	})
 	if err != nil {
 		return document{}, fmt.Errorf("oidc: discovery: %w", err)

@@ -1,11 +1,14 @@
 package oidc
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"gatehouse/broker/egress"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"sync"
@@ -64,6 +67,16 @@ type house struct {
 	url    string // of the database
 	redis  string // where it is not the database that keeps what is fleeting
 	secret string // of the client "app"
+	out    *egress.Client
+	ups    map[string]broker.Upstream // by connection
+}
+
+// Open implements broker.Upstreams.
+func (h *house) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
+	if up, ok := h.ups[c.ID]; ok {
+		return up, nil
+	}
+	return nil, broker.UpstreamMisconfigured
 }
 
 // ports are what a test may put between the door and the database.
@@ -93,6 +106,9 @@ func newHouseWith(t *testing.T, p ports) *house {
 func newHouseAt(t *testing.T, database, redis string, p ports) *house {
 	t.Helper()
 	h := &house{t: t, clock: &clock{at: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}, url: database, redis: redis}
+	var err error
+	h.out, err = egress.New(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	h.must(err)
 	ring, err := seal.New(h.clock.Now())
 	h.must(err)
 	h.ring = ring
@@ -128,7 +144,7 @@ func (h *house) open(p ports) {
 	}
 	h.logins = &fakeLogins{h: h, parked: map[string]broker.Login{}}
 	h.door, err = New(Options{Issuer: issuer, Kit: h.kit, Logins: h.logins, Clients: clients, Families: through[broker.Families](p.families, db),
-		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through(p.fleeting, kept.Fleeting), Marks: db,
+		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through(p.fleeting, kept.Fleeting), Logouts: db, Upstreams: h, Egress: h.out, Marks: db,
 		Journal: journal, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet})
 	h.must(err)
 	h.mux = http.NewServeMux()

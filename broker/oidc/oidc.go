@@ -14,6 +14,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/egress"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/web"
 )
@@ -35,37 +36,43 @@ type Logins interface {
 type Options struct {
 	// Issuer is the public origin, such as "https://id.example.com", without a path
 	// and without a slash at its end.
-	Issuer   string
-	Kit      *web.Kit
-	Logins   Logins
-	Clients  broker.Clients
-	Families broker.Families
-	Consents broker.Consents
-	Keys     broker.SigningKeys
-	Leases   broker.Leases
-	Fleeting broker.Fleeting
-	Marks    broker.Marks
-	Journal  broker.Journal
-	Atomic   broker.Atomic
-	Ring     *seal.Keyring
-	Now      func() time.Time
-	Log      *slog.Logger
+	Issuer    string
+	Kit       *web.Kit
+	Logins    Logins
+	Clients   broker.Clients
+	Families  broker.Families
+	Consents  broker.Consents
+	Keys      broker.SigningKeys
+	Leases    broker.Leases
+	Fleeting  broker.Fleeting
+	Logouts   broker.Logouts
+	Upstreams broker.Upstreams
+	Egress    *egress.Client
+	Marks     broker.Marks
+	Journal   broker.Journal
+	Atomic    broker.Atomic
+	Ring      *seal.Keyring
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // Door is the OpenID Provider. It is safe for concurrent use.
 type Door struct {
-	issuer   string
-	kit      *web.Kit
-	logins   Logins
-	clients  broker.Clients
-	families broker.Families
-	consents broker.Consents
-	marks    broker.Marks
-	journal  broker.Journal
-	atomic   broker.Atomic
-	ring     *seal.Keyring
-	now      func() time.Time
-	log      *slog.Logger
+	issuer    string
+	kit       *web.Kit
+	logins    Logins
+	clients   broker.Clients
+	families  broker.Families
+	consents  broker.Consents
+	logouts   broker.Logouts
+	upstreams broker.Upstreams
+	egress    *egress.Client
+	marks     broker.Marks
+	journal   broker.Journal
+	atomic    broker.Atomic
+	ring      *seal.Keyring
+	now       func() time.Time
+	log       *slog.Logger
 
 	keys      *Keys
 	strategy  *strategy
@@ -74,6 +81,8 @@ type Door struct {
 	discovery document
 	posts     broker.Shelf[url.Values] // what was posted to us from elsewhere
 	asked     broker.Shelf[asked]      // requests that wait for consent
+	backs     broker.Shelf[leaving]    // sign-outs that went on at the upstream
+	ended     chan struct{}            // there is somebody to tell
 	newcomers web.Newcomers
 	noSecret  string // the hash of a secret that nobody has
 }
@@ -95,9 +104,11 @@ func New(o Options) (*Door, error) {
 	d := &Door{
 		issuer: o.Issuer, kit: o.Kit, logins: o.Logins, clients: o.Clients, families: o.Families, consents: o.Consents, marks: o.Marks,
 		journal: o.Journal, atomic: o.Atomic, ring: o.Ring, now: o.Now, log: o.Log, pages: o.Kit.Pages(pages),
-		keys:  &Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
-		posts: broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
-		asked: broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+		keys:    &Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
+		posts:   broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
+		asked:   broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+		backs:   broker.Shelf[leaving]{Name: "signout", Life: backLife, In: o.Fleeting, Now: o.Now},
+		logouts: o.Logouts, upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1),
 
 		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
 	}
