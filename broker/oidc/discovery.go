@@ -83,6 +83,10 @@ type metadata struct {
 	RequestParameter      bool     `json:"request_parameter_supported"`
 	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
 	PushOnly              bool     `json:"require_pushed_authorization_requests"`
+	Backchannel           bool     `json:"backchannel_logout_supported"`
+	BackchannelSession    bool     `json:"backchannel_logout_session_supported"`
+	Frontchannel          bool     `json:"frontchannel_logout_supported"`
+	FrontchannelSession   bool     `json:"frontchannel_logout_session_supported"`
 	IssuerInAuthorization bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
@@ -101,6 +105,7 @@ func (d *Door) metadata() (document, error) {
 		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
 		Classes: []string{acrKnown}, ClaimsParameter: true,
 		Locales: d.kit.Texts.Languages(), IssuerInAuthorization: true,
+		Backchannel: true, BackchannelSession: true, Frontchannel: true, FrontchannelSession: true,
 	})
 	if err != nil {
 		return document{}, fmt.Errorf("oidc: discovery: %w", err)

@@ -231,7 +231,11 @@ func TestA19_A20_NoKeysAreFetchedFromWhereWeMustNotGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHouse(t)
+	strict, err := egress.New(egress.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHouseWith(t, ports{egress: strict})
 	for i, uri := range []string{inside.URL, "https://" + u.Host, "http://localhost:" + u.Port(), "http://2130706433:" + u.Port(), "http://0x7f.0.0.1:" + u.Port(), "http://127.1:" + u.Port(),
 		"http://[::ffff:127.0.0.1]:" + u.Port(), "http://[::1]:" + u.Port(), "http://0:" + u.Port(), "http://user:pass@127.0.0.1:" + u.Port(), "https://169.254.169.254/latest/meta-data",
 		"https://10.0.0.1/", "https://192.168.0.1", "https://[fe80::1]", "https://[fd00::1]", "file:///etc/passwd", "gopher://" + u.Host, "data:application/json,{}", "//" + u.Host, "", "%"} {

@@ -36,22 +36,24 @@ type Logins interface {
 type Options struct {
 	// Issuer is the public origin, such as "https://id.example.com", without a path
 	// and without a slash at its end.
-	Issuer   string
-	Kit      *web.Kit
-	Logins   Logins
-	Clients  broker.Clients
-	Families broker.Families
-	Consents broker.Consents
-	Keys     broker.SigningKeys
-	Leases   broker.Leases
-	Fleeting broker.Fleeting
-	Marks    broker.Marks
-	Journal  broker.Journal
-	Atomic   broker.Atomic
-	Egress   *egress.Client // for what clients publish
-	Ring     *seal.Keyring
-	Now      func() time.Time
-	Log      *slog.Logger
+	Issuer    string
+	Kit       *web.Kit
+	Logins    Logins
+	Clients   broker.Clients
+	Families  broker.Families
+	Consents  broker.Consents
+	Keys      broker.SigningKeys
+	Leases    broker.Leases
+	Fleeting  broker.Fleeting
+	Logouts   broker.Logouts
+	Upstreams broker.Upstreams
+	Egress    *egress.Client // for what clients publish, and for telling them
+	Marks     broker.Marks
+	Journal   broker.Journal
+	Atomic    broker.Atomic
+	Ring      *seal.Keyring
+	Now       func() time.Time
+	Log       *slog.Logger
 	// Registration lets clients register themselves with an initial access token
 	// (RFC 7591). Off by default.
 	Registration bool
@@ -59,18 +61,21 @@ type Options struct {
 
 // Door is the OpenID Provider. It is safe for concurrent use.
 type Door struct {
-	issuer   string
-	kit      *web.Kit
-	logins   Logins
-	clients  broker.Clients
-	families broker.Families
-	consents broker.Consents
-	marks    broker.Marks
-	journal  broker.Journal
-	atomic   broker.Atomic
-	ring     *seal.Keyring
-	now      func() time.Time
-	log      *slog.Logger
+	issuer    string
+	kit       *web.Kit
+	logins    Logins
+	clients   broker.Clients
+	families  broker.Families
+	consents  broker.Consents
+	logouts   broker.Logouts
+	upstreams broker.Upstreams
+	egress    *egress.Client
+	marks     broker.Marks
+	journal   broker.Journal
+	atomic    broker.Atomic
+	ring      *seal.Keyring
+	now       func() time.Time
+	log       *slog.Logger
 
 	desk      *deviceDesk
 	registers bool // clients register themselves
@@ -83,6 +88,8 @@ type Door struct {
 	asked     broker.Shelf[asked]      // requests that wait for consent
 	pushes    broker.Shelf[pushed]     // requests that were pushed
 	spent     broker.Shelf[bool]       // those whose code was issued
+	backs     broker.Shelf[leaving]    // sign-outs that went on at the upstream
+	ended     chan struct{}            // there is somebody to tell
 	newcomers web.Newcomers
 	noSecret  string // the hash of a secret that nobody has
 	strangers map[string]clientKey
@@ -106,9 +113,11 @@ func New(o Options) (*Door, error) {
 	d := &Door{
 		issuer: o.Issuer, kit: o.Kit, logins: o.Logins, clients: o.Clients, families: o.Families, consents: o.Consents, marks: o.Marks,
 		journal: o.Journal, atomic: o.Atomic, ring: o.Ring, now: o.Now, log: o.Log, pages: o.Kit.Pages(pages),
-		keys:  &Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
-		posts: broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
-		asked: broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+		keys:    &Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
+		posts:   broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
+		asked:   broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+		backs:   broker.Shelf[leaving]{Name: "signout", Life: backLife, In: o.Fleeting, Now: o.Now},
+		logouts: o.Logouts, upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1),
 
 		pushes: broker.Shelf[pushed]{Name: "pushed", Life: pushedLife, In: o.Fleeting, Now: o.Now},
 		spent:  broker.Shelf[bool]{Name: "spent", Life: spentLife, In: o.Fleeting, Now: o.Now},
