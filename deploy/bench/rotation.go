@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -110,7 +109,7 @@ func (s *stack) startSecond(ctx context.Context) (*replica, error) {
 		return nil, err
 	}
 	r := &replica{cmd: exec.CommandContext(ctx, s.binary, "serve"), port: port, at: dialling(func() string { return port })}
-	r.cmd.Env = append(slices.Concat(os.Environ(), s.env), "GATEHOUSE_LISTEN=127.0.0.1:"+port)
+	r.cmd.Env = append(slices.Concat(r.cmd.Environ(), s.env), "GATEHOUSE_LISTEN=127.0.0.1:"+port)
 	if err := r.cmd.Start(); err != nil {
 		return nil, err
 	}
