@@ -10,15 +10,11 @@ import (
 type front struct {
 	Account   string
 	Discovery string
-	Libraries string
 }
-
-// libraries lists what the OpenID Foundation has certified.
-const libraries = "https://openid.net/developers/certified-openid-connect-implementations/"
 
 // frontPage greets whoever types the issuer into a browser: a person goes to their
 // account, an app developer finds where to begin.
 func (d *Door) frontPage(w http.ResponseWriter, r *http.Request) error {
-	d.pages.Show(w, r, http.StatusOK, "front", front{Account: broker.AccountPath, Discovery: d.issuer + pathConfiguration, Libraries: libraries})
+	d.pages.Show(w, r, http.StatusOK, "front", front{Account: broker.AccountPath, Discovery: d.issuer + pathConfiguration})
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 
 // openPosts are the routes that take a post from anywhere: they act on no cookie of ours.
 var openPosts = []string{"POST /authorize", "POST /callback/{connection}", "POST /callback/{connection}/data-deletion", "POST /callback/{connection}/deauthorize",
-	"POST /device_authorization", "POST /end_session", "POST /introspect", "POST /register", "POST /revoke", "POST /token", "POST /userinfo"}
+	"POST /device_authorization", "POST /end_session", "POST /introspect", "POST /par", "POST /register", "POST /revoke", "POST /token", "POST /userinfo"}
 
 func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
 	t.Parallel()
@@ -52,6 +52,9 @@ func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
 				}
 				if slices.Contains(openPosts, route) {
 					continue
+				}
+				if a.root == nil {
+					t.Fatalf("%s: %d and no page", what, a.StatusCode)
 				}
 				code, _ := shownRefusal(a.root)
 				if refused := a.StatusCode == http.StatusForbidden && code == string(broker.CrossOrigin); !refused && !strings.HasPrefix(kind, "multipart/") || a.StatusCode < 400 {
