@@ -58,7 +58,9 @@ func newHeldKey(t *testing.T, id, alg string) heldKey {
 	return heldKey{id, alg, private}
 }
 
-func (k heldKey) public() jose.JSONWebKey { return jose.JSONWebKey{Key: k.private.Public(), KeyID: k.id} }
+func (k heldKey) public() jose.JSONWebKey {
+	return jose.JSONWebKey{Key: k.private.Public(), KeyID: k.id}
+}
 
 // keySetOf is a JWK Set of public keys.
 func keySetOf(t *testing.T, keys ...heldKey) string {
