@@ -79,7 +79,9 @@ export async function walk(t, app, { extra, options } = {}) {
   const before = app.back.answers.length
   await page.goto(ask.url)
   await signIn(page, owner)
-  return { page, log, ask, tokens: await app.redeem(ask, await app.answer(before + 1), options) }
+  const answer = await app.answer(before + 1)
+  await page.waitForURL(app.back.redirect + '*') // the browser is there, too, and free to go elsewhere
+  return { page, log, ask, tokens: await app.redeem(ask, answer, options) }
 }
 
 /** Leaves a page of a question by the first of these buttons that is there. */
