@@ -50,6 +50,9 @@ func (d *Door) push(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		form, err = d.pushable(ctx, r.PostForm, u.client)
 	}
+	if err == nil {
+		err = d.bindPushed(r, form)
+	}
 	if err != nil {
 		return d.refuse(w, r, u, err)
 	}
@@ -80,6 +83,20 @@ func (d *Door) pushable(ctx context.Context, body url.Values, c broker.Client) (
 		return nil, err
 	}
 	return form, d.check(q)
+}
+
+// bindPushed binds a request to the key of the DPoP proof that it was pushed with,
+// as if it had named that key (RFC 9449 §10.1).
+func (d *Door) bindPushed(r *http.Request, form url.Values) error {
+	p, err := d.proof(r, pathPush)
+	if err != nil || p.key == "" {
+		return err
+	}
+	if named := form.Get("dpop_jkt"); named != "" && named != p.key {
+		return errProof("The dpop_jkt is not the key of the DPoP proof.")
+	}
+	form.Set("dpop_jkt", p.key)
+	return d.spend(r.Context(), p)
 }
 
 // pushedForm puts what was pushed in the place of a request that only names it.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,7 +174,11 @@ func TestA22_AnEmergencyIsOverInAMinuteOnEveryReplica(t *testing.T) {
 	fast.clock = &clock{at: h.clock.Now().Add(replicaSkew)}
 	fast.open(ports{})
 	fleet := []*house{h, &fast}
-	id := h.signIn().text("id_token")
+	got := h.as(kind{jwt: true}).signIn()
+	id, access := got.text("id_token"), got.text("access_token")
+	if strings.Count(access, ".") != 2 || !h.active(access) {
+		t.Fatalf("no JWT access token that lives: %s", got.body)
+	}
 	old := h.published()
 	operator := &Keys{Store: h.db, Leases: h.db, Atomic: h.db, Journal: h.db, Now: h.clock.Now}
 	h.must(operator.Start(h.ctx()))
@@ -196,9 +201,10 @@ func TestA22_AnEmergencyIsOverInAMinuteOnEveryReplica(t *testing.T) {
 		if _, err := r.door.readHint(id); err == nil {
 			t.Errorf("replica %d takes an old ID token as a hint", i)
 		}
-		if r.active(id) {
-			t.Errorf("replica %d calls an old ID token active", i)
+		if r.active(id) || r.active(access) {
+			t.Errorf("replica %d calls a token of an old key active", i)
 		}
+		r.wants(r.userinfo(access), http.StatusUnauthorized, "invalid_token")
 		if !slices.Contains(r.published(), r.signs(algRS256)) {
 			t.Errorf("replica %d signs with a key that it does not publish", i)
 		}

@@ -29,8 +29,8 @@ async function server(t) {
 }
 
 /** A deployment with one account, served. */
-export async function provider(t, env) {
-  const broker = await deployment(t, 'SQLite', { env })
+export async function provider(t) {
+  const broker = await deployment(t, 'SQLite', { env: { GATEHOUSE_CLIENT_REGISTRATION: 'true' } })
   const account = await broker.addAccount(owner.email, owner.password)
   await broker.serve()
   return { broker, account }
@@ -40,14 +40,26 @@ export async function provider(t, env) {
  * Registers an app with these flags and lets openid-client find out about the provider; auth makes the client
  * authentication from what was registered, with its secret in a header where it is left out; metadata is what it expects.
  */
-export async function register(t, { broker, account }, { flags = () => [], auth, input, metadata } = {}) {
+export async function register(t, { broker, account }, { flags = () => [], auth, metadata } = {}) {
   const back = await server(t)
   const client = await broker.run(['clients', 'add', '--json', '--name', 'Garden', '--first-party', '--redirect-uri', back.redirect,
-    '--post-logout-redirect-uri', back.origin + '/out', ...flags(back)], input)
+    '--post-logout-redirect-uri', back.origin + '/out', ...flags(back)])
   const config = await oidc.discovery(new URL(broker.issuer), client.client_id, metadata, auth?.(client) ?? oidc.ClientSecretBasic(client.client_secret),
     { execute: [oidc.allowInsecureRequests] })
   oidc.enableNonRepudiationChecks(config) // signatures are verified, though TLS vouches for the token endpoint
   return { broker, account, back, client, config, ...speaks(back, config) }
+}
+
+/** An app that registers itself with this metadata, by a token of the operator's; auth as above. Nobody vouches for it, so people are asked. */
+export async function registerItself(t, { broker, account }, { metadata, auth }) {
+  const back = await server(t)
+  const { initial_access_token: initialAccessToken } = await broker.run(['clients', 'token', '--json'])
+  const config = await oidc.dynamicClientRegistration(new URL(broker.issuer), {
+    client_name: 'Garden', redirect_uris: [back.redirect], post_logout_redirect_uris: [back.origin + '/out'], grant_types: ['authorization_code', 'refresh_token'],
+    scope: 'openid profile email offline_access', token_endpoint_auth_method: 'client_secret_post', ...metadata(back),
+  }, auth, { initialAccessToken, execute: [oidc.allowInsecureRequests] })
+  oidc.enableNonRepudiationChecks(config)
+  return { broker, account, back, client: config.clientMetadata(), config, ...speaks(back, config) }
 }
 
 function speaks(back, config) {
@@ -79,7 +91,20 @@ export async function walk(t, app, { extra, options } = {}) {
   const before = app.back.answers.length
   await page.goto(ask.url)
   await signIn(page, owner)
-  return { page, log, ask, tokens: await app.redeem(ask, await app.answer(before + 1), options) }
+  const answer = await allowed(page, app, before + 1)
+  await page.waitForURL(app.back.redirect + '*') // the browser is there, too, and free to go elsewhere
+  return { page, log, ask, tokens: await app.redeem(ask, answer, options) }
+}
+
+/** Waits for the nth answer; allows what the app asks for on the way. */
+export async function allowed(page, app, n) {
+  const allow = button(page, 'Allow')
+  await until(async () => {
+    if (app.back.answers.length >= n) return true
+    if (await allow.isVisible().catch(() => false)) await allow.click({ timeout: 2000 }).catch(() => {})
+    return false
+  }, { about: 'the app' })
+  return app.answer(n)
 }
 
 /** Leaves a page of a question by the first of these buttons that is there. */

@@ -1,9 +1,9 @@
-// How the provider reaches apps in other ways than a redirect: form_post, devices, logout tokens, registration.
+// How the provider reaches apps in other ways than a redirect: form_post, devices, logout tokens.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as oidc from 'openid-client'
 import { person, until } from './harness.mjs'
-import { opened, owner, press, provider, register, walk } from './provider.mjs'
+import { opened, owner, press, provider, register, registerItself, walk } from './provider.mjs'
 import { signIn } from './steps.mjs'
 
 for (const js of [true, false]) {
@@ -71,7 +71,7 @@ async function enterTheDevice(page) {
 }
 
 test('openid-client: back-channel logout', async (t) => {
-  const app = await register(t, await provider(t), { flags: (back) => ['--backchannel-logout-uri', back.origin + '/backchannel'] })
+  const app = await registerItself(t, await provider(t), { metadata: (back) => ({ backchannel_logout_uri: back.origin + '/backchannel' }) })
   const { page, tokens } = await walk(t, app)
   const claims = tokens.claims()
   assert.equal(typeof claims.sid, 'string')
