@@ -11,8 +11,8 @@ import (
 	"gatehouse/broker"
 )
 
-// told is what userinfo and the ID token say after a sign-in.
-func (h *house) told(pairs ...string) (info, id map[string]any) {
+// informed is what userinfo and the ID token say after a sign-in.
+func (h *house) informed(pairs ...string) (info, id map[string]any) {
 	h.t.Helper()
 	got := h.signIn(pairs...)
 	_, id = h.claims(got.text("id_token"))
@@ -21,7 +21,7 @@ func (h *house) told(pairs ...string) (info, id map[string]any) {
 
 func TestClaimsAreGivenWhereTheyAreAskedFor(t *testing.T) {
 	h := newHouse(t)
-	info, id := h.told("scope", "openid", "claims", `{"userinfo":{"name":{"essential":true},"nickname":{"essential":true}},"id_token":{"email":null,"email_verified":null,"locale":{"value":"xx"}},"other":{}}`)
+	info, id := h.informed("scope", "openid", "claims", `{"userinfo":{"name":{"essential":true},"nickname":{"essential":true}},"id_token":{"email":null,"email_verified":null,"locale":{"value":"xx"}},"other":{}}`)
 	if info["name"] != "Ana Lima" || info["email"] != nil || info["given_name"] != nil || info["nickname"] != nil || info["sub"] != "ana" {
 		t.Errorf("userinfo %v", info)
 	}
@@ -52,7 +52,7 @@ func TestA13_NoRequestOverridesAClaimOfTheProtocol(t *testing.T) {
 	h := newHouse(t)
 	evil := `{"sub":{"values":["ana","eve"]},"iss":{"value":"https://evil.example"},"aud":{"value":"eve"},"exp":{"value":9999999999},"iat":{"value":1},"auth_time":{"value":1},` +
 		`"nonce":{"value":"x"},"sid":{"value":"x"},"email":{"value":"eve@example.com"},"email_verified":{"value":false},"at_hash":{"value":"x"},"amr":{"value":"mfa"},"tenant":{"value":"x"}}`
-	info, id := h.told("scope", "openid", "claims", `{"userinfo":`+evil+`,"id_token":`+evil+`}`)
+	info, id := h.informed("scope", "openid", "claims", `{"userinfo":`+evil+`,"id_token":`+evil+`}`)
 	if info["sub"] != "ana" || info["email"] != "ana@example.com" || info["email_verified"] != true || len(info) != 3 {
 		t.Errorf("userinfo %v", info)
 	}
@@ -119,7 +119,7 @@ func TestTheClassOfAnAuthenticationIsNeverMadeUp(t *testing.T) {
 		acrKnown:       {"acr_values", "platinum " + acrKnown + " gold"},
 		acrKnown + " ": {"claims", `{"id_token":{"acr":{"essential":true,"values":["platinum","` + acrKnown + `"]}}}`},
 	} {
-		if _, id := h.told(pairs...); id["acr"] != strings.TrimSpace(want) {
+		if _, id := h.informed(pairs...); id["acr"] != strings.TrimSpace(want) {
 			t.Errorf("%v: %v", pairs, id["acr"])
 		}
 	}
