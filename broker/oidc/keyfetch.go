@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"gatehouse/broker/egress"
 )
 
 // How clients' keys are fetched (FOSITE.md §3).
@@ -129,10 +127,7 @@ func (f *keyFetcher) fetch(ctx context.Context, uri string) (clientKeys, time.Du
 	if res.StatusCode != http.StatusOK {
 		return nil, 0, fmt.Errorf("oidc: jwks_uri: status %d", res.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxKeySet+1))
-	if err == nil && len(body) > maxKeySet {
-		err = egress.ErrTooLarge
-	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxKeySet+1)) // keyList refuses the one more
 	if err != nil {
 		return nil, 0, fmt.Errorf("oidc: jwks_uri: %w", err)
 	}

@@ -121,12 +121,13 @@ func TestA9_MadeUpKidsFetchOnceInHalfAMinute(t *testing.T) {
 	for minute := range int64(3) {
 		for _, kid := range []string{"a", "b", "c", "d"} {
 			h.unproven(h.asserts(heldKey{kid, key.alg, key.private}.signed(t, h.proof("remote"), nil)))
+			h.clock.add(keysAgain / 5)
 		}
 		if n := p.hits.Load(); n != minute+1 {
 			t.Errorf("%d fetches after %d half minutes", n, minute)
 		}
 		h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
-		h.clock.add(keysAgain)
+		h.clock.add(keysAgain / 5)
 	}
 	for _, a := range []string{"app", "nobody"} { // who has no keys there makes nobody call
 		h.unproven(h.asserts(key.signed(t, h.proof(a), nil)))

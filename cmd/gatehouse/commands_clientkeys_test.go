@@ -8,7 +8,7 @@ import (
 
 // publicKeys is a JWK Set as an app's developer sends it.
 const publicKeys = `{ "keys": [
-  {"kty":"OKP","crv":"Ed25519","kid":"a","use":"sig","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"} ] }`
+  {"kty":"OKP","crv":"Ed25519","kid":"a","use":"sig","x":"tT6jM21GKE7Ct-XDoEOdGg2KMmSgHSSeLlRY8cCGpF4"} ] }`
 
 func TestAClientThatProvesItselfWithAKeyHasNoSecret(t *testing.T) {
 	o := newOperator(t)
