@@ -26,7 +26,7 @@ func clientFlags(fs *flag.FlagSet) applyFlags {
 	fs.Var((*list)(&f.PostLogoutRedirectURIs), "post-logout-redirect-uri", "`URI` that /end_session may return to; repeat for more")
 	fs.StringVar(&f.BackchannelLogoutURI, "backchannel-logout-uri", "", "`URL` that is told of a sign-out")
 	fs.StringVar(&f.FrontchannelLogoutURI, "frontchannel-logout-uri", "", "`URL` that the signed-out page frames")
-	fs.Var((*list)(&f.GrantTypes), "grant", "grant `TYPE`: authorization_code, refresh_token, client_credentials; repeat for more; without it the first two")
+	fs.Var((*list)(&f.GrantTypes), "grant", "grant `TYPE`: authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code; repeat for more; without it the first two")
 	fs.Var((*list)(&f.Scopes), "scope", "scope it may ask for; repeat for more; without it openid profile email offline_access")
 	fs.Var((*list)(&f.Audience), "audience", "who its access tokens are for, beside itself; repeat for more")
 	fs.StringVar(&f.IDTokenAlg, "id-token-alg", "RS256", "RS256, ES256 or EdDSA")
