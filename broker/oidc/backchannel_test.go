@@ -242,7 +242,9 @@ func TestA17_NoReplicaTellsWhatAnotherTells(t *testing.T) {
 func TestA17_NothingIsSentWhereEgressForbidsItAndNoRedirectIsFollowed(t *testing.T) {
 	h, l, b, got := listening(t)
 	canary := h.listener()
-	l.answers(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, canary.URL, http.StatusTemporaryRedirect) })
+	l.answers(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, canary.URL, http.StatusTemporaryRedirect)
+	})
 	for _, uri := range []string{l.URL, "http://169.254.169.254/latest", "https://10.0.0.1/", "http://0.0.0.0:1/", "https://[::ffff:127.0.0.1]/", "https://u:p@" + strings.TrimPrefix(canary.URL, "http://")} {
 		h.change("app", func(c *broker.Client) { c.BackchannelLogoutURI = uri })
 		b.get(leave("id_token_hint", got.text("id_token")))
