@@ -24,6 +24,8 @@ type Options struct {
 	Accounts    broker.Accounts
 	Identities  broker.Identities
 	Sessions    broker.Sessions
+	Upstreamed  broker.UpstreamSessions
+	Marks       broker.Marks
 	Connections broker.Connections
 	Clients     broker.Clients
 	Fleeting    broker.Fleeting
@@ -91,6 +93,7 @@ func (d *Door) Mount(mux web.Router) {
 	open("/callback/{connection}", d.posted)
 	open("/callback/{connection}/deauthorize", d.deauthorized)
 	open("/callback/{connection}/data-deletion", d.deleted)
+	open("/callback/{connection}/logout", d.loggedOut)
 	get("/data-deletion/{code}", d.deletionStatus)
 }
 

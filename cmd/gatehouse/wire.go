@@ -167,7 +167,7 @@ func (h *house) furnish() (r rooms, _ error) {
 	kit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Ring: h.ring, Sessions: s, Connections: s, Families: s, Journal: s, Atomic: s,
 		TrustedProxies: h.cfg.TrustedProxies, Now: h.now, Log: h.log, Count: func(c broker.Code) { refusals.WithLabelValues(string(c)).Inc() }})
 	post, ups := h.post(texts), h.upstreams(out)
-	people := login.New(login.Options{Kit: kit, Accounts: s, Identities: s, Sessions: s, Connections: s, Clients: s, Fleeting: s.Fleeting, Atomic: s,
+	people := login.New(login.Options{Kit: kit, Accounts: s, Identities: s, Sessions: s, Upstreamed: s, Marks: s, Connections: s, Clients: s, Fleeting: s.Fleeting, Atomic: s,
 		Journal: s, Upstreams: ups, Passwords: h.passwords(), Codes: credential.NewCodes(s.Fleeting, h.ring, h.now), Post: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
 		PasswordSignIn: h.cfg.Passwords, Callback: h.callback, Now: h.now, Log: h.log})
 	own := account.New(account.Options{Kit: kit, Logins: people, Accounts: s, Identities: s, Connections: s, Atomic: s, Journal: s, Post: post,
