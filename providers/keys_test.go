@@ -54,6 +54,12 @@ func TestAWithdrawnKeyIsForgottenWithItsLife(t *testing.T) {
 
 func unwrap(t *testing.T, u broker.Upstream) *openID {
 	t.Helper()
+	if heard, ok := u.(struct {
+		*guarded
+		broker.Notifier
+	}); ok {
+		u = heard.guarded
+	}
 	g, ok := u.(*guarded)
 	if !ok {
 		t.Fatalf("%T is not guarded", u)

@@ -189,9 +189,13 @@ func TestB23_ASignedRequestIsForgedOrStaleOrReal(t *testing.T) {
 	}
 }
 
-func TestOnlyFacebookSendsNotices(t *testing.T) {
-	if _, ok := oidcRig(t).open().(broker.Notifier); ok {
-		t.Error("an OpenID Provider takes notices")
+func TestOnlyFacebookSendsNoticesOfItsOwn(t *testing.T) {
+	n, ok := oidcRig(t).open().(broker.Notifier)
+	if !ok {
+		t.Fatal("an OpenID Provider may tell of a logout")
+	}
+	if said, err := n.Notice(t.Context(), broker.NoticeDeletion, url.Values{"signed_request": {"x"}}); broker.CodeOf(err) != broker.RequestInvalid {
+		t.Errorf("%+v, %v", said, err)
 	}
 }
 

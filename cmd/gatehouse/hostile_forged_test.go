@@ -11,7 +11,7 @@ import (
 )
 
 // openPosts are the routes that take a post from anywhere: they act on no cookie of ours.
-var openPosts = []string{"POST /authorize", "POST /callback/{connection}", "POST /callback/{connection}/data-deletion", "POST /callback/{connection}/deauthorize",
+var openPosts = []string{"POST /authorize", "POST /callback/{connection}", "POST /callback/{connection}/data-deletion", "POST /callback/{connection}/deauthorize", "POST /callback/{connection}/logout",
 	"POST /device_authorization", "POST /end_session", "POST /introspect", "POST /par", "POST /register", "POST /revoke", "POST /token", "POST /userinfo"}
 
 func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
