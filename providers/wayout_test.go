@@ -1,0 +1,47 @@
+package providers
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+	"gatehouse/providers/fakeidp"
+)
+
+func TestASessionOfTheUpstreamIsKeptInTheClaims(t *testing.T) {
+	r := oidcRig(t)
+	for sid, want := range map[any]string{"up-1": "up-1", nil: "", 7: "", strings.Repeat("s", 256): ""} {
+		r.faulty("sid", func(f *fakeidp.Fault) { f.SetClaim("sid", sid) }, func(r *rig) {
+			if c := r.comes("vera"); c.SID != want {
+				t.Errorf("%v is %q, want %q", sid, c.SID, want)
+			}
+		})
+	}
+}
+
+func TestTheWayOutOfAnUpstreamNamesTheClientAndTheWayBack(t *testing.T) {
+	for kind, has := range map[string]bool{fakeidp.KindOIDC: true, fakeidp.KindMicrosoft: true, fakeidp.KindADFS: true, fakeidp.KindGoogle: false, fakeidp.KindFacebook: false, fakeidp.KindGitHub: false} {
+		settings := map[string]string{}
+		if kind == fakeidp.KindMicrosoft {
+			settings["tenant"], settings["any_tenant"] = entraCommon, "true"
+		}
+		r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+		to, err := r.open().(broker.Ender).End(t.Context(), "https://broker.example/end_session", "the-state")
+		if err != nil || has != (to != "") {
+			t.Errorf("%s: %q, %v", kind, to, err)
+			continue
+		}
+		if u, err := url.Parse(to); has && (err != nil || !strings.HasPrefix(to, r.idp.BaseURL()) || u.Query().Get("client_id") != r.conn.ClientID ||
+			u.Query().Get("post_logout_redirect_uri") != "https://broker.example/end_session" || u.Query().Get("state") != "the-state") {
+			t.Errorf("%s: %q", kind, to)
+		}
+	}
+}
+
+func TestALogoutTokenMayTellOfMoreThanTheLogout(t *testing.T) {
+	r := oidcRig(t)
+	if _, err := r.says(typLogout, map[string]any{"events": map[string]any{eventLogout: map[string]any{}, "revoke_offline_access": true}}); err != nil {
+		t.Error(err)
+	}
+}
