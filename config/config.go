@@ -50,7 +50,7 @@ type Config struct {
 	Passwords bool `yaml:"passwords"`
 	// Languages are the languages offered, as BCP 47 tags; the first is the fallback. Default en, fr, es, de.
 	Languages []string `yaml:"languages"`
-	// UpstreamNetworks are networks in which providers may be reached although they are not public, there also over http and on any port. None by default.
+	// UpstreamNetworks are networks in which providers, and the addresses that apps register, may be reached although they are not public, there also over http and on any port. None by default.
 	UpstreamNetworks Networks `yaml:"upstream_networks"`
 	// Log says what is logged.
 	Log Log `yaml:"log"`

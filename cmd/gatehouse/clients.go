@@ -24,6 +24,7 @@ func clientCommands() []command {
 		{"clients disable", "ID", "turn an app off; its tokens end", "wiki", switchClient(true)},
 		{"clients enable", "ID", "turn an app on again", "wiki", switchClient(false)},
 		{"clients token", "", "make a token with which an app registers itself; needs client_registration", "--life 1h --json", registrationToken},
+		{"clients logouts", "", "list the apps that still have to be told of a sign-out, and what kept them", "--json", listLogouts},
 		{"clients remove", "ID", "remove an app with its consents and tokens", "wiki", removeClient},
 	}
 }

@@ -41,7 +41,7 @@ func everyCommand() map[string][]tried {
 		"accounts consents": look("ana@example.test"), "accounts consents remove": change("ana@example.test --client wiki"),
 		"clients add": change("--name New --redirect-uri https://new.example.test/"), "clients list": look(""), "clients show": look("wiki"),
 		"clients change": change("wiki --name Other"), "clients secret": change("wiki"),
-		"clients disable": change("wiki"), "clients enable": change("off"), "clients remove": change("wiki"), "clients token": change("--life 2h"),
+		"clients disable": change("wiki"), "clients enable": change("off"), "clients remove": change("wiki"), "clients token": change("--life 2h"), "clients logouts": look("--limit 5"),
 		"connections kinds": look(""), "connections add": secret("new --kind google --name New --client-id c --client-secret-file -", "a secret"),
 		"connections list": look(""), "connections show": look("hub"), "connections change": change("hub --name Other"),
 		"connections secret": secret("hub", "another secret"), "connections disable": change("hub"), "connections enable": change("off"),
