@@ -257,7 +257,7 @@ func (d *demo) addProvider(ctx context.Context, position int, c broker.Connectio
 		kind = fakeidp.KindFacebook
 	}
 	sim := fakeidp.New(fakeidp.Options{Kind: kind, BaseURL: base, ClientID: c.ClientID, ClientSecret: secret, Name: c.Name,
-		RedirectURIs: []string{d.h.callback(c.ID)}, Personas: fakeidp.DemoPersonas(kind), Now: d.now})
+		RedirectURIs: []string{d.h.callback(c.ID)}, PostLogoutRedirectURIs: []string{d.h.cfg.Issuer + "/end_session"}, Personas: fakeidp.DemoPersonas(kind), Now: d.now})
 	if d.sims == nil {
 		d.sims = map[string]*fakeidp.Server{}
 	}

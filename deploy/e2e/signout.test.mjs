@@ -1,0 +1,67 @@
+// Signing out of everything: the question and the page after it, apps in frames, the provider that somebody came from.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { app, person, redeem, request, startDemo, until } from './harness.mjs'
+import { arrive, button, expectHeading, signInWith } from './steps.mjs'
+import { look } from './look.mjs'
+
+/** Somebody who came from the club, in an app that is told of a sign-out in a frame. */
+async function member(t, { js }) {
+  const demo = await startDemo(t)
+  const back = await app(t)
+  const redirect = back.origin + '/cb'
+  const garden = await demo.run(['clients', 'add', '--name', 'Garden', '--first-party', '--redirect-uri', redirect,
+    '--post-logout-redirect-uri', back.origin + '/out', '--frontchannel-logout-uri', back.origin + '/front?of=garden', '--backchannel-logout-uri', back.origin + '/back'])
+  const ask = request(demo, garden, redirect)
+  const visitor = await person(t, { js })
+  await visitor.page.goto(ask.url)
+  const club = demo.connection('oidc')
+  await signInWith(visitor.page, club, demo.personas.find((p) => p.connection === club.id && p.email_verified !== false))
+  if (await button(visitor.page, 'Create account').isVisible()) await button(visitor.page, 'Create account').click()
+  await arrive(visitor.page, back)
+  const tokens = await redeem(demo, ask, back.answers()[0].query.code)
+  return { demo, back, club, tokens, framed: () => back.calls.filter((c) => c.path === '/front'), ...visitor }
+}
+
+const clean = (found) => assert.deepEqual([found.violations, found.overflow, found.small], [[], [], []])
+
+for (const js of [true, false]) {
+  const how = js ? 'with scripts' : 'without scripts'
+
+  test(`ac_47 a sign-out takes the apps along and ends at the provider too, ${how}`, async (t) => {
+    const { demo, back, club, tokens, framed, page, log } = await member(t, { js })
+    await page.goto(demo.issuer + '/end_session')
+    await expectHeading(page, /^Sign out of/)
+    await page.getByText('Garden').waitFor()
+    if (js) clean(await look(page, 'signout-apps', { cold: false }))
+    await page.getByLabel(`Also sign out of ${club.name}`).check()
+    await button(page, 'Sign out').click()
+    await expectHeading(page, 'You’re signed out')
+    await page.getByText('You were signed out of:').waitFor()
+    await until(() => framed().length === 1, { about: 'the frame' })
+    assert.deepEqual(framed()[0].query, { of: 'garden', iss: demo.issuer, sid: tokens.claims.sid })
+    assert.equal(framed()[0].headers.referer, undefined)
+    await until(() => back.calls.some((c) => c.path === '/back' && c.method === 'POST'), { about: 'the logout token' })
+    // The page goes on by itself: to the provider, which sends the person back.
+    await page.waitForURL(/\/end_session\?state=/)
+    await expectHeading(page, 'You’re signed out')
+    assert.deepEqual(log.complaints, [])
+  })
+
+  test(`ac_47 an app that asks gets the person back after the frames, ${how}`, async (t) => {
+    const { demo, back, tokens, framed, page } = await member(t, { js })
+    const out = new URLSearchParams({ id_token_hint: tokens.id_token, post_logout_redirect_uri: back.origin + '/out', state: 'the-state' })
+    await page.goto(`${demo.issuer}/end_session?${out}`)
+    await page.getByRole('link', { name: 'Continue to Garden' }).waitFor()
+    await page.waitForURL(back.origin + '/out?state=the-state')
+    assert.equal(framed().length, 1)
+  })
+}
+
+test('ac_47 the page after a sign-out is fit to be looked at', async (t) => {
+  const { demo, page } = await member(t, { js: true })
+  await page.goto(demo.issuer + '/end_session')
+  await button(page, 'Sign out').click()
+  await page.getByText('You were signed out of:').waitFor()
+  clean(await look(page, 'signedout-apps', { cold: false }))
+})
