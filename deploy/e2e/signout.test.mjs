@@ -1,8 +1,9 @@
 // Signing out of everything: the question and the page after it, apps in frames, the provider that somebody came from.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { deployment } from './deployment.mjs'
 import { app, person, redeem, request, startDemo, until } from './harness.mjs'
-import { arrive, button, expectHeading, signInWith } from './steps.mjs'
+import { arrive, button, expectHeading, signIn, signInWith } from './steps.mjs'
 import { look } from './look.mjs'
 
 /** Somebody who came from the club, in an app that is told of a sign-out in a frame. */
@@ -64,4 +65,31 @@ test('ac_47 the page after a sign-out is fit to be looked at', async (t) => {
   await button(page, 'Sign out').click()
   await page.getByText('You were signed out of:').waitFor()
   clean(await look(page, 'signedout-apps', { cold: false }))
+})
+
+test('A17 an app that was not told is told by the process after the one that was killed', async (t) => {
+  const broker = await deployment(t, 'SQLite')
+  const owner = { email: 'nora@example.test', password: 'a kettle on the ninth shelf' }
+  await broker.addAccount(owner.email, owner.password)
+  const first = await broker.serve()
+  let up = false
+  const back = await app(t, { answer: (req, res) => res.writeHead(req.method === 'POST' && !up ? 503 : 200).end() })
+  const client = await broker.addClient('--name', 'Garden', '--first-party', '--redirect-uri', back.origin + '/cb', '--backchannel-logout-uri', back.origin + '/back')
+  const ask = request(broker, client, back.origin + '/cb')
+  const { page } = await person(t)
+  await page.goto(ask.url)
+  await signIn(page, owner)
+  await arrive(page, back)
+  const tokens = await redeem(broker, ask, back.answers()[0].query.code)
+  const posts = () => back.calls.filter((c) => c.method === 'POST').length
+  await page.goto(`${broker.issuer}/end_session?${new URLSearchParams({ id_token_hint: tokens.id_token })}`)
+  await until(() => posts() === 1, { about: 'the first attempt' })
+  await until(async () => (await broker.run(['clients', 'logouts', '--json']))[0]?.last_error === 'the app answered 503', { about: 'what is written of it' })
+  await first.kill()
+  up = true
+  await broker.serve()
+  await until(() => posts() === 2, { about: 'the second attempt' })
+  await until(async () => (await broker.run(['clients', 'logouts', '--json'])).length === 0, { about: 'the end of it' })
+  const told = await broker.run(['audit', '--verb', 'logout.delivered', '--json'])
+  assert.deepEqual(told.map((e) => [e.client, e.session]), [[client.client_id, tokens.claims.sid]])
 })
