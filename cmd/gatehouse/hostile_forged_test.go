@@ -12,7 +12,7 @@ import (
 
 // openPosts are the routes that take a post from anywhere: they act on no cookie of ours.
 var openPosts = []string{"POST /authorize", "POST /callback/{connection}", "POST /callback/{connection}/data-deletion", "POST /callback/{connection}/deauthorize",
-	"POST /end_session", "POST /introspect", "POST /revoke", "POST /token", "POST /userinfo"}
+	"POST /end_session", "POST /introspect", "POST /par", "POST /revoke", "POST /token", "POST /userinfo"}
 
 func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
 	t.Parallel()
