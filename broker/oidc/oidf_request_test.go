@@ -55,6 +55,14 @@ func TestOIDF_oidcc_prompt_login(t *testing.T) {
 	})
 }
 
+func TestOIDF_oidcc_prompt_none_not_logged_in_in_both_modes(t *testing.T) {
+	bothModes(t, func(t *testing.T, _ *house, b *browser, ask asker) {
+		if said := b.hears(ask("prompt", "none")); said.Get("error") != "login_required" || said.Has("code") {
+			t.Errorf("%v", said)
+		}
+	})
+}
+
 func TestOIDF_oidcc_prompt_none_logged_in(t *testing.T) {
 	bothModes(t, func(t *testing.T, h *house, b *browser, ask asker) {
 		first, _ := b.idToken(ask())
@@ -141,6 +149,31 @@ func TestOIDF_oidcc_login_hint(t *testing.T)     { passes(t, "login_hint", "buff
 
 func TestOIDF_oidcc_ensure_request_with_unknown_parameter_succeeds(t *testing.T) {
 	passes(t, "extra", "foobar")
+}
+
+func TestOIDF_oidcc_ensure_registered_redirect_uri_in_both_modes(t *testing.T) {
+	bothModes(t, func(_ *testing.T, h *house, b *browser, ask asker) {
+		h.page(b.get("/authorize?"+ask("redirect_uri", callback+"/x").Encode()), broker.RedirectURIMismatch)
+	})
+}
+
+func TestOIDF_oidcc_response_type_missing_in_both_modes(t *testing.T) {
+	bothModes(t, func(t *testing.T, _ *house, b *browser, ask asker) {
+		if said := b.hears(ask("response_type", "-")); said.Get("error") != "invalid_request" {
+			t.Errorf("%v", said)
+		}
+	})
+}
+
+func TestOIDF_oidcc_ensure_post_request_succeeds_in_both_modes(t *testing.T) {
+	bothModes(t, func(t *testing.T, h *house, b *browser, ask asker) {
+		a := h.send(newRequest(http.MethodPost, "/authorize", ask()))
+		a = b.get(a.Header.Get("Location"))
+		a = b.get("/authorize?login=" + strings.TrimPrefix(a.location().Path, "/login/"))
+		if said := h.heard(a); said.Get("code") == "" {
+			t.Errorf("%d %v", a.StatusCode, said)
+		}
+	})
 }
 
 func wantsError(t *testing.T, name string, pairs ...string) {

@@ -96,6 +96,8 @@ func TestA24_E15_E17_EveryParameterOfARightRequest(t *testing.T) {
 		"authorize":          {method: "GET", path: "/authorize", good: s.asking(), more: wishes},
 		"authorize afresh":   {method: "GET", good: s.asking(), more: []string{"login_hint", "ui_locales", "connection", "prompt"}, fresh: stranger, each: true},
 		"authorize posted":   {method: "POST", path: "/authorize", good: s.asking("client_id", "third", "redirect_uri", thirdCallback), more: wishes},
+		"authorize by form":  {method: "GET", path: "/authorize", good: s.asking("response_mode", "form_post"), more: wishes},
+		"push":               {method: "POST", path: "/par", good: with("response_type", "code", "redirect_uri", thirdCallback), more: wishes},
 		"login":              {method: "GET", path: "/login", more: []string{"sso_error", "lang", "ui_locales", "login_hint"}},
 		"end_session":        {method: "GET", path: "/end_session", more: []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales", "post", "stay", "logout_hint"}},
 		"end_session posted": {method: "POST", path: "/end_session", more: []string{"id_token_hint", "post_logout_redirect_uri", "state", "client_id"}},

@@ -226,7 +226,7 @@ func (s *siege) walkStranger(t *testing.T, p planted) {
 		"/callback/" + secret + "?state=" + secret, "/callback/google?error=" + secret + "&state=" + secret, "/consent/" + secret, "/data-deletion/" + secret, "/login?sso_error=" + secret, "/assets/" + secret} {
 		s.send(t, path, s.request(t, http.MethodGet, path, nil))
 	}
-	for _, path := range []string{"/token", "/authorize", "/introspect", "/revoke", "/userinfo", "/end_session", "/callback/google", "/callback/facebook/deauthorize", "/login/x/password"} {
+	for _, path := range []string{"/token", "/authorize", "/introspect", "/par", "/revoke", "/userinfo", "/end_session", "/callback/google", "/callback/facebook/deauthorize", "/login/x/password"} {
 		form := url.Values{}
 		for _, name := range []string{"grant_type", "code", "refresh_token", "token", "access_token", "password", "client_secret", "signed_request", secret} {
 			form.Set(name, secret)
