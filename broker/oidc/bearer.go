@@ -78,7 +78,7 @@ func (d *Door) userinfo(w http.ResponseWriter, r *http.Request) error {
 	g, err := d.bearer(r.Context(), token)
 	if err == nil {
 		d.allowOrigin(w, r, g.client)
-		err = d.forUserinfo(r, scheme, token, g)
+		err = d.holds(r, pathUserinfo, scheme, token, g)
 		if g.Key != "" {
 			scheme = schemeDPoP // the one to come back with
 		}
@@ -93,17 +93,10 @@ func (d *Door) userinfo(w http.ResponseWriter, r *http.Request) error {
 		return err
 	case g.Family == "" || !g.has(scopeOpenID):
 		return d.challenge(w, http.StatusForbidden, scheme, "insufficient_scope")
+	case len(g.Audience) > 0 && !slices.Contains(g.Audience, d.issuer):
+		return d.challenge(w, http.StatusUnauthorized, scheme, "invalid_token") // it is for other resources only
 	}
 	return writeJSON(w, http.StatusOK, personal(g))
-}
-
-// forUserinfo refuses a token that is restricted to other resources, or that whoever
-// shows it does not hold.
-func (d *Door) forUserinfo(r *http.Request, scheme, token string, g grant) error {
-	if len(g.Audience) > 0 && !slices.Contains(g.Audience, d.issuer) {
-		return errNoToken
-	}
-	return d.holds(r, pathUserinfo, scheme, token, g)
 }
 
 // presented reads a token and its scheme from the header or from a posted form, never

@@ -1,0 +1,184 @@
+package oidc
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatehouse/broker"
+)
+
+const (
+	photosAPI = "https://photos.example/api"
+	filesAPI  = "https://files.example/api"
+)
+
+// resources is a house whose "app" has two APIs, of which "api" is one by its client id.
+func resources(t *testing.T, k kind) (h *house, api []string) {
+	t.Helper()
+	h = newHouse(t).as(k)
+	h.change(func(c *broker.Client) { c.Audience = []string{photosAPI, filesAPI, "api"} })
+	secret := h.client(broker.Client{ID: "api", Name: "API", AuthMethods: []string{"client_secret_post"}})
+	return h, []string{"client_id", "api", "client_secret", secret}
+}
+
+// asks sends a token request with resources, of which there may be several.
+func (h *house) asks(resource []string, pairs ...string) answer {
+	h.t.Helper()
+	f := form(pairs...)
+	f["resource"] = resource
+	r := newRequest(http.MethodPost, "/token", f)
+	r.SetBasicAuth("app", h.secret)
+	return h.send(h.prove(r, ""))
+}
+
+func TestAResourceNarrowsOneTokenAndNotTheFamily(t *testing.T) {
+	for _, k := range kinds() {
+		t.Run(k.name, func(t *testing.T) {
+			h, api := resources(t, k)
+			code := []string{"grant_type", grantCode, "code", h.browser().code(ask()), "redirect_uri", callback, "code_verifier", verifier}
+			for _, foreign := range [][]string{{"https://other.example"}, {photosAPI, "https://other.example"}, {""}, {photosAPI + "/"}, {strings.ToUpper(photosAPI)}, {issuer}} {
+				h.wants(h.asks(foreign, code...), http.StatusBadRequest, "invalid_target")
+			}
+			got := h.wants(h.asks([]string{photosAPI, photosAPI}, code...), http.StatusOK, "")
+			h.audience(got, photosAPI)
+			refresh := func(token string) []string { return []string{"grant_type", grantRefresh, "refresh_token", token} }
+			h.wants(h.asks([]string{"https://other.example"}, refresh(got.text("refresh_token"))...), http.StatusBadRequest, "invalid_target")
+			two := h.wants(h.asks([]string{filesAPI, "api"}, refresh(got.text("refresh_token"))...), http.StatusOK, "")
+			h.audience(two, filesAPI, "api")
+			if a := h.call("/introspect", append(api, "token", two.text("access_token"))...); a.json["active"] != true {
+				t.Errorf("its audience learns %s", a.body)
+			}
+			if a := h.call("/introspect", append(api, "token", got.text("access_token"))...); a.json["active"] != false || len(a.json) != 1 {
+				t.Errorf("another API learns %s", a.body)
+			}
+			all := h.wants(h.refresh(two.text("refresh_token")), http.StatusOK, "")
+			if said := list(h.call("/introspect", "token", all.text("access_token")).json["aud"]); !slices.Contains(said, photosAPI) || !slices.Contains(said, filesAPI) || !slices.Contains(said, "api") {
+				t.Errorf("the family lost something: %v", said)
+			}
+			h.wants(h.userinfo(all.text("access_token")), http.StatusOK, "")
+			h.wants(h.userinfo(two.text("access_token")), http.StatusUnauthorized, "invalid_token")
+		})
+	}
+}
+
+// audience checks that a token is for these and nobody else, in itself where it can be
+// read, and by introspection.
+func (h *house) audience(got answer, want ...string) {
+	h.t.Helper()
+	token := got.text("access_token")
+	if said := list(h.call("/introspect", "token", token).json["aud"]); !slices.Equal(said, want) {
+		h.t.Errorf("introspection: aud %v, want %v", said, want)
+	}
+	if strings.Contains(token, ".") {
+		if _, claims := h.claims(token); !slices.Equal(list(claims["aud"]), want) {
+			h.t.Errorf("aud %v, want %v", claims["aud"], want)
+		}
+	}
+}
+
+func TestAClientNarrowsItsOwnTokenToAResourceOfItsOwn(t *testing.T) {
+	for _, k := range kinds() {
+		t.Run(k.name, func(t *testing.T) {
+			h, _ := resources(t, k)
+			h.audience(h.wants(h.asks([]string{filesAPI}, "grant_type", grantClient), http.StatusOK, ""), filesAPI)
+			h.wants(h.asks([]string{filesAPI, "https://other.example"}, "grant_type", grantClient), http.StatusBadRequest, "invalid_target")
+			h.wants(h.asks([]string{"app"}, "grant_type", grantClient), http.StatusBadRequest, "invalid_target")
+			h.wants(h.asks([]string{filesAPI, "x\x00"}, "grant_type", grantClient), http.StatusBadRequest, "invalid_request")
+			h.wants(h.asks([]string{filesAPI, strings.Repeat("x", maxValue+1)}, "grant_type", grantClient), http.StatusBadRequest, "invalid_request")
+		})
+	}
+}
+
+func TestA13_NeitherScopeNorResourceGrowsAtARefresh(t *testing.T) {
+	for _, k := range kinds() {
+		t.Run(k.name, func(t *testing.T) {
+			h, _ := resources(t, k)
+			got := h.signIn("scope", "openid photos offline_access")
+			less := h.wants(h.refresh(got.text("refresh_token"), "scope", "photos photos"), http.StatusOK, "")
+			said := h.call("/introspect", "token", less.text("access_token"))
+			if less.text("scope") != "photos" || said.text("scope") != "photos" || less.json["id_token"] != nil {
+				t.Errorf("%s %s", less.body, said.body)
+			}
+			if k.jwt {
+				if _, claims := h.claims(less.text("access_token")); claims["scope"] != "photos" {
+					t.Errorf("%v", claims)
+				}
+			}
+			h.wants(h.userinfo(less.text("access_token")), http.StatusForbidden, "insufficient_scope")
+			for _, more := range []string{"openid photos offline_access email", "email", "Photos", "photos OPENID", "admin"} {
+				h.wants(h.refresh(less.text("refresh_token"), "scope", more), http.StatusBadRequest, "invalid_scope")
+			}
+			f, _, err := h.db.Family(h.ctx(), h.family(less.text("refresh_token")))
+			h.must(err)
+			if !slices.Equal(f.Scopes, []string{"openid", "photos", "offline_access"}) || len(f.Audience) != 3 {
+				t.Errorf("the family's grant changed: %v %v", f.Scopes, f.Audience)
+			}
+			all := h.wants(h.refresh(less.text("refresh_token"), "scope", ""), http.StatusOK, "")
+			if all.text("scope") != "openid photos offline_access" || all.json["id_token"] == nil {
+				t.Errorf("%s", all.body)
+			}
+			h.change(func(c *broker.Client) {
+				c.Audience = []string{photosAPI}
+				c.Scopes = []string{"openid", "offline_access"}
+			})
+			if a := h.refresh(all.text("refresh_token")); a.StatusCode != http.StatusBadRequest || a.json["access_token"] != nil {
+				t.Errorf("more than is registered: %s", a.body)
+			}
+		})
+	}
+}
+
+// family is the family of a refresh token.
+func (h *house) family(refresh string) string {
+	h.t.Helper()
+	said, err := h.door.strategy.openRefresh(refresh)
+	h.must(err)
+	return said.family
+}
+
+func TestNoRefreshTokenWithoutOfflineAccessThatWasAllowed(t *testing.T) {
+	for _, k := range kinds() {
+		t.Run(k.name, func(t *testing.T) {
+			h := newHouse(t).as(k)
+			if got := h.signIn("scope", "openid photos"); got.json["refresh_token"] != nil {
+				t.Errorf("%s", got.body)
+			}
+			if got := h.signIn(); got.text("refresh_token") == "" {
+				t.Errorf("a first party without prompt=consent: %s", got.body)
+			}
+			if got := h.wants(h.token("grant_type", grantClient), http.StatusOK, ""); got.json["refresh_token"] != nil {
+				t.Errorf("for no person: %s", got.body)
+			}
+			h.wants(h.token("grant_type", grantClient, "scope", "offline_access"), http.StatusBadRequest, "invalid_scope")
+			// A refresh token that is narrowed keeps its own scope (RFC 6749 §6).
+			got := h.wants(h.refresh(h.signIn().text("refresh_token"), "scope", "openid"), http.StatusOK, "")
+			h.wants(h.refresh(got.text("refresh_token"), "scope", "email"), http.StatusOK, "")
+		})
+	}
+}
+
+func TestAThirdPartyGetsOfflineAccessOnlyAfterThePersonAllowedIt(t *testing.T) {
+	h, b, secret := third(t)
+	as := []string{"client_id", "third", "client_secret", secret}
+	h.appHears(b.get("/authorize?"+thirdAsks("scope", "openid offline_access", "prompt", "none").Encode()), "consent_required")
+	path := b.get("/authorize?" + thirdAsks("scope", "openid").Encode()).Header.Get("Location")
+	b.post(path, url.Values{"decision": {"allow"}})
+	code := b.get("/authorize?consent=" + path[len("/consent/"):]).location().Query().Get("code")
+	if got := h.wants(h.redeem(code, as...), http.StatusOK, ""); got.json["refresh_token"] != nil {
+		t.Errorf("%s", got.body)
+	}
+	// What was allowed does not cover it, so it is asked for.
+	h.appHears(b.get("/authorize?"+thirdAsks("scope", "openid offline_access", "prompt", "none").Encode()), "consent_required")
+	path = b.get("/authorize?" + thirdAsks("scope", "openid offline_access").Encode()).Header.Get("Location")
+	if !strings.HasPrefix(path, "/consent/") {
+		t.Fatalf("no consent page: %s", path)
+	}
+	b.post(path, url.Values{"decision": {"allow"}})
+	code = b.get("/authorize?consent=" + path[len("/consent/"):]).location().Query().Get("code")
+	if got := h.wants(h.redeem(code, as...), http.StatusOK, ""); got.text("refresh_token") == "" {
+		t.Errorf("%s", got.body)
+	}
+}
