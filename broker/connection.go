@@ -80,6 +80,8 @@ type Claims struct {
 	ACR        string
 	// Standing is what the upstream says of the person's place in its directory.
 	Standing Standing
+	// SID is the upstream's session (OIDC Back-Channel Logout §2.1), empty for none.
+	SID string
 }
 
 // Trip is what the broker remembers while the browser is at an upstream.
@@ -123,11 +125,17 @@ type NoticeKind string
 const (
 	NoticeDeauthorized NoticeKind = "deauthorized" // the person removed our app
 	NoticeDeletion     NoticeKind = "deletion"     // the person asks for deletion of the data
+	NoticeLogout       NoticeKind = "logout"       // the person's session there has ended (OIDC Back-Channel Logout)
 )
 
-// Notice is a verified message about one subject of a connection.
+// Notice is a verified message about one subject of a connection. A logout may name
+// a session of the upstream instead of a subject, or both; its ID is good once, until
+// Expires.
 type Notice struct {
 	Kind    NoticeKind
 	Issuer  string
 	Subject string
+	SID     string
+	ID      string
+	Expires time.Time
 }

@@ -20,6 +20,9 @@ const (
 	EventIdentityLinked   Verb = "identity.linked"
 	EventIdentityUnlinked Verb = "identity.unlinked"
 	EventCodeSent         Verb = "code.sent"
+	EventLogoutTold       Verb = "logout.delivered" // an app answered that it knows
+	EventLogoutLost       Verb = "logout.undelivered"
+	EventUpstreamLogout   Verb = "session.ended_by_upstream"
 	EventConsentGranted   Verb = "consent.granted"
 	EventConsentDenied    Verb = "consent.denied"
 	EventConsentRemoved   Verb = "consent.removed"

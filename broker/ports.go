@@ -26,7 +26,7 @@ type Accounts interface {
 	// their identities, and nothing of them passes on.
 	CreateAccount(ctx context.Context, a Account) error
 	// ChangeAccount writes every field but ID and CreatedAt where the stored epoch
-	// is still seen, else Conflict.
+	// is still seen, else Conflict. A raised epoch ends the sessions before it.
 	ChangeAccount(ctx context.Context, a Account, seen int64) error
 }
 
@@ -62,8 +62,32 @@ type Sessions interface {
 	Session(ctx context.Context, hashes []string) (Session, Account, error)
 	SessionByID(ctx context.Context, id string) (Session, error)
 	SessionsOf(ctx context.Context, account string) ([]Session, error)
-	// EndSession is idempotent.
+	// EndSession is idempotent. It queues a Logout for each client that has to be told.
 	EndSession(ctx context.Context, id string, at time.Time) error
+}
+
+// UpstreamSessions ends what an upstream's logout names.
+type UpstreamSessions interface {
+	// EndUpstreamSessions ends the sessions that u names, with their families, and
+	// answers them.
+	EndUpstreamSessions(ctx context.Context, u UpstreamSession, at time.Time) ([]Session, error)
+}
+
+// Logouts keeps who is still to be told that a session ended. Whatever ends sessions
+// writes them, in its transaction: EndSession, EndUpstreamSessions, Unlink, and a
+// ChangeAccount that raises the epoch.
+type Logouts interface {
+	// DueLogouts leases up to n whose NextAt has come, the expired ones too: it moves
+	// their NextAt to until, so that no other replica sends them meanwhile.
+	DueLogouts(ctx context.Context, now, until time.Time, n int) ([]Logout, error)
+	// LogoutDone removes one that needs no more tries; it is idempotent.
+	LogoutDone(ctx context.Context, id string) error
+	// LogoutFailed counts the attempt and records why, and when to try again.
+	LogoutFailed(ctx context.Context, id, why string, next time.Time) error
+	// Logouts lists those that wait, the oldest first, at most limit.
+	Logouts(ctx context.Context, limit int) ([]Logout, error)
+	// ClientsOf are the clients that got tokens under a session, by name.
+	ClientsOf(ctx context.Context, session string) ([]Client, error)
 }
 
 // Families keeps authorizations.
@@ -186,6 +210,13 @@ type Upstream interface {
 type Notifier interface {
 	// Notice verifies a message of the given kind; RequestInvalid where it is forged or stale.
 	Notice(ctx context.Context, kind NoticeKind, form url.Values) (Notice, error)
+}
+
+// Ender is an Upstream that may end its own session of a person (OIDC RP-Initiated Logout).
+type Ender interface {
+	// End says where to send the browser for that; it comes back to back with state.
+	// Empty where the upstream has no such place.
+	End(ctx context.Context, back, state string) (string, error)
 }
 
 // Upstreams opens the upstream of a connection. It never waits for another one.

@@ -25,6 +25,9 @@ type Authn struct {
 	ACR      string
 	AuthTime time.Time // never made up: the moment a proof was given
 	Epoch    int64     // Account.AuthEpoch at that moment
+	// UpstreamSID is what the upstream calls its session (sid), empty where it does not
+	// say. Sessions keep it, families do not.
+	UpstreamSID string
 	// Members are the epochs of the memberships at that moment, by tenant.
 	Members map[string]int64
 }

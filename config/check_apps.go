@@ -68,6 +68,7 @@ func (f *findings) checkClients(clients []Client) {
 			f.add(at+"name", "name it as people know it")
 		}
 		f.oneOf(at+"id_token_alg", c.IDTokenAlg, "RS256", "ES256", "EdDSA")
+		f.oneOf(at+"access_token", c.AccessToken, "opaque", "jwt")
 		f.checkClientAuth(at, c)
 		f.checkGrants(at, c)
 		for j, text := range c.RedirectURIs {
@@ -85,20 +86,31 @@ func (f *findings) checkClients(clients []Client) {
 }
 
 func (f *findings) checkClientAuth(at string, c Client) {
+	methods := strings.Fields(c.AuthMethod)
 	switch {
 	case c.Public && c.AuthMethod != "none":
 		f.add(at+"auth_method", "a public client cannot prove itself: leave it out, or leave public out")
 	case c.Public && !c.Secret.Empty():
 		f.add(at+"secret", "a public client keeps no secret: leave it out, or leave public out")
 	case c.Public:
-	case c.AuthMethod == "none":
+	case slices.Contains(methods, "none"):
 		f.add(at+"auth_method", "none is for public clients: set public, or leave it out")
 	default:
-		f.oneOf(at+"auth_method", c.AuthMethod, "client_secret_basic", "client_secret_post")
-		if c.Secret.Empty() {
+		secret := false
+		for _, m := range methods {
+			f.oneOf(at+"auth_method", m, "client_secret_basic", "client_secret_post", "private_key_jwt")
+			secret = secret || m != "private_key_jwt"
+		}
+		switch {
+		case !secret && !c.Secret.Empty():
+			f.add(at+"secret", "private_key_jwt takes no secret: leave it out")
+		case secret && c.Secret.Empty():
 			f.add(at+"secret", "%s, or set public", useReference)
-		} else {
+		case secret:
 			f.checkSecret(at+"secret", c.Secret, 32)
+		}
+		if slices.Contains(methods, "private_key_jwt") && (c.Keys == "") == (c.KeysURI == "") {
+			f.add(at+"jwks", "private_key_jwt needs the app's public keys: jwks or jwks_uri, and not both")
 		}
 	}
 	if c.SkipPKCE && (c.Public || c.Native) {

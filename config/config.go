@@ -44,6 +44,8 @@ type Config struct {
 	// Registration says how somebody without an account gets one where no tenant decides: invite (only invited people, the default),
 	// form (a short registration) or silent (from what the provider says).
 	Registration string `yaml:"registration"`
+	// ClientRegistration lets apps register themselves with a token that gatehouse clients token makes (RFC 7591). Default false.
+	ClientRegistration bool `yaml:"client_registration"`
 	// Passwords says whether sign-in with a password is offered. Default true.
 	Passwords bool `yaml:"passwords"`
 	// Languages are the languages offered, as BCP 47 tags; the first is the fallback. Default en, fr, es, de.
@@ -141,8 +143,41 @@ type Client struct {
 	Scopes []string `yaml:"scopes"`
 	// GrantTypes that the app may use. Default authorization_code, refresh_token.
 	GrantTypes []string `yaml:"grant_types"`
-	// AuthMethod is client_secret_basic (the default), client_secret_post, or none for a public client.
+	// AuthMethod is client_secret_basic (the default), client_secret_post, private_key_jwt, or more than one of them with a space
+	// between; none for a public client.
 	AuthMethod string `yaml:"auth_method"`
+	// AuthAlg is the one algorithm that private_key_jwt may use: RS256, PS256, ES256 or EdDSA. Default any of them.
+	AuthAlg string `yaml:"auth_alg"`
+	// Keys is the app's public JWK Set as JSON, or file:/path of it, for private_key_jwt.
+	Keys string `yaml:"jwks"`
+	// KeysURI is where the app publishes its keys instead.
+	KeysURI string `yaml:"jwks_uri"`
+	// BackchannelLogoutURI is told of a sign-out.
+	BackchannelLogoutURI string `yaml:"backchannel_logout_uri"`
+	// FrontchannelLogoutURI is framed by the signed-out page.
+	FrontchannelLogoutURI string `yaml:"frontchannel_logout_uri"`
+	// RequirePAR refuses authorization requests that were not pushed (RFC 9126).
+	RequirePAR bool `yaml:"require_par"`
+	// DPoP gives the app no bearer tokens (RFC 9449).
+	DPoP bool `yaml:"dpop"`
+	// AccessToken is opaque (the default) or jwt (RFC 9068).
+	AccessToken string `yaml:"access_token"`
+	// Audience is who the access tokens are for, beside the app.
+	Audience []string `yaml:"audience"`
+	// DefaultMaxAge is the greatest age of a sign-in in seconds, where the request says none.
+	DefaultMaxAge *int `yaml:"default_max_age"`
+	// LogoURI is the app's logo.
+	LogoURI string `yaml:"logo_uri"`
+	// ClientURI is the app's home page.
+	ClientURI string `yaml:"client_uri"`
+	// PolicyURI is the app's privacy policy.
+	PolicyURI string `yaml:"policy_uri"`
+	// TosURI is the app's terms of service.
+	TosURI string `yaml:"tos_uri"`
+	// InitiateLoginURI is where a sign-in that starts elsewhere begins.
+	InitiateLoginURI string `yaml:"initiate_login_uri"`
+	// Contacts are whom to ask about the app.
+	Contacts []string `yaml:"contacts"`
 	// Public clients have no secret: apps in a browser or on a device.
 	Public bool `yaml:"public"`
 	// Native clients may use loopback and reverse-DNS redirect URIs (RFC 8252).
@@ -208,6 +243,7 @@ func (c *Config) complete() {
 			orDefault(&client.AuthMethod, "none")
 		}
 		orDefault(&client.AuthMethod, "client_secret_basic")
+		orDefault(&client.AccessToken, "opaque")
 		orDefault(&client.IDTokenAlg, "RS256")
 		if client.GrantTypes == nil {
 			client.GrantTypes = []string{"authorization_code", "refresh_token"}

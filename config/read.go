@@ -237,6 +237,15 @@ func (f *findings) resolve(c *Config, env func(string) (string, bool)) {
 			*secret = Secret{value: value}
 		}
 	})
+	for i := range c.Clients {
+		if set := &c.Clients[i].Keys; isReference(*set) {
+			value, err := follow(*set, env)
+			if err != nil {
+				f.add(fmt.Sprintf("clients[%d].jwks", i), "%v", err)
+			}
+			*set = value
+		}
+	}
 	switch path, isFile := strings.CutPrefix(c.Keyring, "file:"); {
 	case isFile:
 		c.Keyring = path

@@ -18,6 +18,7 @@ type metadata struct {
 	token       string
 	jwks        string
 	userinfo    string   // empty for none
+	endSession  string   // likewise
 	algs        []string // of ID tokens, as announced
 	authMethods []string // of the token endpoint; nil for not said
 	prompts     []string // values of prompt, as announced
@@ -34,7 +35,7 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 	}
 	m := metadata{
 		issuer: d.text("issuer"), authorize: d.text("authorization_endpoint"), token: d.text("token_endpoint"),
-		jwks: d.text("jwks_uri"), userinfo: d.text("userinfo_endpoint"),
+		jwks: d.text("jwks_uri"), userinfo: d.text("userinfo_endpoint"), endSession: d.text("end_session_endpoint"),
 		algs:        d.texts("id_token_signing_alg_values_supported"),
 		authMethods: d.texts("token_endpoint_auth_methods_supported"),
 		prompts:     d.texts("prompt_values_supported"),
@@ -45,8 +46,9 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 	}
 	for _, e := range []struct{ name, value string }{
 		{"authorization_endpoint", m.authorize}, {"token_endpoint", m.token}, {"jwks_uri", m.jwks}, {"userinfo_endpoint", m.userinfo},
+		{"end_session_endpoint", m.endSession},
 	} {
-		if e.value == "" && e.name == "userinfo_endpoint" {
+		if e.value == "" && (e.name == "userinfo_endpoint" || e.name == "end_session_endpoint") {
 			continue
 		}
 		if why := endpointProblem(m.issuer, e.value); why != "" {

@@ -19,7 +19,7 @@ var _ = register(Kind{
 	},
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
 		return newOpenID(env, c, shape{
-			issuer: c.Issuer, scopes: listed(setting(c, "scopes", "openid email profile")), userinfo: true, explain: oidcExplain,
+			issuer: c.Issuer, scopes: listed(setting(c, "scopes", "openid email profile")), userinfo: true, tells: true, explain: oidcExplain,
 		}), nil
 	},
 })

@@ -37,6 +37,8 @@ type shape struct {
 	issued func(m *metadata, t idToken) (string, error)
 	// claims says who came back. The fields that every kind fills alike are filled already.
 	claims func(t idToken, c *broker.Claims) error
+	// tells: it sends logout tokens, whose sub is the subject as we store it.
+	tells bool
 	// userinfo: an address that the ID token lacks may be at the userinfo endpoint.
 	userinfo bool
 	explain  func(code, description string, answer url.Values) broker.Code
@@ -234,7 +236,7 @@ func (u *openID) authStyle(m *metadata) oauth2.AuthStyle {
 // person makes claims of a verified token, with the userinfo endpoint's help where the kind asks it.
 func (u *openID) person(ctx context.Context, m *metadata, id idToken, access string) (broker.Claims, error) {
 	c := broker.Claims{Connection: u.connection, Issuer: id.issuer, Subject: id.subject, AuthTime: id.authTime,
-		AMR: id.amr(), ACR: id.name("acr")}
+		AMR: id.amr(), ACR: id.name("acr"), SID: id.sid()}
 	about, email := id.document, asserted(id.document)
 	if u.userinfo && m.userinfo != "" && (email.address == "" || email.verified == unsaid) {
 		info, err := u.ask(ctx, m, id.subject, access)

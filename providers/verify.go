@@ -50,19 +50,21 @@ type verifier struct {
 // verify checks an ID token as OIDC Core §3.1.3.7 asks and more strictly. The error is a Code: UpstreamRejected,
 // or what kept the keys from being loaded.
 func (v verifier) verify(ctx context.Context, m *metadata, nonce, raw string) (idToken, error) {
-	t, err := v.check(ctx, m, nonce, raw)
+	t, err := v.read(ctx, m, typID, raw, func(t idToken) error { return binding(t.document, t.subject, nonce) })
 	if _, coded := errors.AsType[broker.Code](err); err != nil && !coded {
 		err = broker.UpstreamRejected.Because(fmt.Errorf("id token: %w", err))
 	}
 	return t, err
 }
 
-func (v verifier) check(ctx context.Context, m *metadata, nonce, raw string) (idToken, error) {
+// read checks a token of the given type: its signature, for whom and for when it is,
+// what the caller asks of it, and who issued it.
+func (v verifier) read(ctx context.Context, m *metadata, typ, raw string, problem func(idToken) error) (idToken, error) {
 	allowed := announced(m.algs)
 	if len(allowed) == 0 {
 		return idToken{}, broker.UpstreamMisconfigured.Because(errors.New("no signature algorithm of the upstream is acceptable"))
 	}
-	kid, alg, err := parseHeader(raw, allowed)
+	kid, alg, err := parseHeader(raw, typ, allowed)
 	if err != nil {
 		return idToken{}, err
 	}
@@ -84,7 +86,7 @@ func (v verifier) check(ctx context.Context, m *metadata, nonce, raw string) (id
 	}
 	t := idToken{document: d, issuer: d.text("iss"), subject: d.subject("sub"), key: signer.used, parsed: parsed}
 	t.authTime, _ = d.moment("auth_time")
-	if err := errors.Join(v.audience(d), v.lifetime(d), binding(d, t.subject, nonce)); err != nil {
+	if err := errors.Join(v.audience(d), v.lifetime(d), problem(t)); err != nil {
 		return idToken{}, err
 	}
 	if t.issuer, err = v.issued(m, t); err != nil {
@@ -109,7 +111,7 @@ func announced(theirs []string) []string {
 
 // parseHeader reads the one thing that a header may decide: which of our keys to try. It refuses what is not plainly
 // a signed token, before a library looks at it: encryption, compression, extensions, duplicate names.
-func parseHeader(raw string, allowed []string) (kid, alg string, err error) {
+func parseHeader(raw, typ string, allowed []string) (kid, alg string, err error) {
 	if len(raw) > maxToken {
 		return "", "", fmt.Errorf("more than %d bytes", maxToken)
 	}
@@ -135,9 +137,10 @@ func parseHeader(raw string, allowed []string) (kid, alg string, err error) {
 			return "", "", fmt.Errorf("the header has the member %s", member)
 		}
 	}
-	// A logout token or an access token is none, though the same key signs it (RFC 8725 §3.11).
-	if typ, there := h["typ"]; there && !strings.EqualFold(h.text("typ"), "JWT") {
-		return "", "", fmt.Errorf("the type is %.40q", typ)
+	// The same key signs tokens of several types, and none passes for another (RFC 8725
+	// §3.11). Only ID tokens may leave theirs out.
+	if said, there := h["typ"]; (there || typ != typID) && !strings.EqualFold(h.text("typ"), typ) {
+		return "", "", fmt.Errorf("the type is %.40q", said)
 	}
 	alg, kid = h.text("alg"), h.text("kid")
 	if !slices.Contains(allowed, alg) {

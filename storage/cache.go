@@ -139,8 +139,11 @@ func (c *cache) changed(ctx context.Context, err error) error {
 }
 
 func copyClient(c broker.Client) broker.Client {
-	for _, list := range []*[]string{&c.SecretHashes, &c.RedirectURIs, &c.PostLogoutRedirectURIs, &c.GrantTypes, &c.Scopes, &c.Audience} {
+	for _, list := range []*[]string{&c.SecretHashes, &c.AuthMethods, &c.RedirectURIs, &c.PostLogoutRedirectURIs, &c.GrantTypes, &c.Scopes, &c.Audience, &c.Contacts} {
 		*list = slices.Clone(*list)
+	}
+	if c.DefaultMaxAge != nil {
+		c.DefaultMaxAge = new(*c.DefaultMaxAge)
 	}
 	return c
 }

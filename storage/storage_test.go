@@ -55,7 +55,7 @@ func open(t *testing.T, o storage.Options) *storage.Store {
 func backend(s *storage.Store) storetest.Backend {
 	return storetest.Backend{
 		Atomic: s, Accounts: s, Identities: s, Sessions: s, Families: s, Clients: s, Connections: s, Consents: s,
-		Journal: s, Outbox: s, Keys: s, Marks: s, Leases: s, Fleeting: s,
+		Journal: s, Outbox: s, Logouts: s, UpstreamSessions: s, Keys: s, Marks: s, Leases: s, Fleeting: s,
 	}
 }
 

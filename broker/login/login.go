@@ -24,6 +24,8 @@ type Options struct {
 	Accounts    broker.Accounts
 	Identities  broker.Identities
 	Sessions    broker.Sessions
+	Upstreamed  broker.UpstreamSessions
+	Marks       broker.Marks
 	Connections broker.Connections
 	Clients     broker.Clients
 	Fleeting    broker.Fleeting
@@ -68,7 +70,6 @@ func (d *Door) Mount(mux web.Router) {
 		mux.Handle("POST "+pattern, d.Kit.Handle(d.act(read)))
 	}
 
-	get("/{$}", func(w http.ResponseWriter, r *http.Request) error { return redirect(w, r, broker.AccountPath) })
 	get("/login", d.enter)
 	get("/login/{id}", d.show)
 	get("/login/{id}/to/{connection}", d.away)
@@ -92,6 +93,7 @@ func (d *Door) Mount(mux web.Router) {
 	open("/callback/{connection}", d.posted)
 	open("/callback/{connection}/deauthorize", d.deauthorized)
 	open("/callback/{connection}/data-deletion", d.deleted)
+	open("/callback/{connection}/logout", d.loggedOut)
 	get("/data-deletion/{code}", d.deletionStatus)
 }
 

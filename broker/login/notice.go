@@ -46,28 +46,33 @@ func (d *Door) deleted(w http.ResponseWriter, r *http.Request) error {
 // notice verifies a notice and unlinks the identity it is about, with its Event
 // and a mail to the owner. One that is gone already is no fault: notices come twice.
 func (d *Door) notice(r *http.Request, kind broker.NoticeKind) (found bool, err error) {
-	ctx := r.Context()
-	c, err := d.Connections.Connection(ctx, r.PathValue("connection"))
+	c, said, err := d.noticed(r, kind)
 	if err != nil {
 		return false, err
 	}
-	up, err := d.Upstreams.Open(ctx, c)
-	if err != nil {
-		return false, err
-	}
-	n, ok := up.(broker.Notifier)
-	if !ok {
-		return false, broker.NotFound
-	}
-	said, err := n.Notice(ctx, kind, r.PostForm)
-	if err != nil {
-		return false, err
-	}
-	err = d.unlink(ctx, d.visit(r), c, said)
+	err = d.unlink(r.Context(), d.visit(r), c, said)
 	if errors.Is(err, broker.NotFound) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// noticed is what the upstream says, verified, and whose it is.
+func (s *service) noticed(r *http.Request, kind broker.NoticeKind) (c broker.Connection, said broker.Notice, err error) {
+	ctx := r.Context()
+	if c, err = s.Connections.Connection(ctx, r.PathValue("connection")); err != nil {
+		return c, said, err
+	}
+	up, err := s.Upstreams.Open(ctx, c)
+	if err != nil {
+		return c, said, err
+	}
+	n, ok := up.(broker.Notifier)
+	if !ok {
+		return c, said, broker.NotFound
+	}
+	said, err = n.Notice(ctx, kind, r.PostForm)
+	return c, said, err
 }
 
 func (s *service) unlink(ctx context.Context, v visit, c broker.Connection, said broker.Notice) error {

@@ -123,7 +123,7 @@ func (g *rig) assemble(settings []setting) {
 	kit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Ring: ring, Sessions: g.db, Connections: g.db,
 		Families: g.db, Journal: g.db, Atomic: g.db, Now: g.time, Log: log})
 	g.pass = credential.NewPasswords(g.fleet, ring, g.time)
-	o := login.Options{Kit: kit, Accounts: g.db, Identities: g.db, Sessions: g.db, Connections: g.db, Clients: g.db, Fleeting: g.fleet,
+	o := login.Options{Kit: kit, Accounts: g.db, Identities: g.db, Sessions: g.db, Upstreamed: g.db, Marks: g.db, Connections: g.db, Clients: g.db, Fleeting: g.fleet,
 		Atomic: g.db, Journal: g.db, Upstreams: g.ups, Passwords: g.pass, Codes: credential.NewCodes(g.fleet, ring, g.time),
 		Post: &mail.Post{Outbox: g.db, Texts: texts, Site: mail.Site{Name: "Northgate"}, Now: g.time}, Ring: ring,
 		Registration: broker.RegisterForm, PasswordSignIn: true, Icon: func(k string) string { return k },

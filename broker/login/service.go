@@ -254,7 +254,7 @@ func same(a, b broker.Login) bool {
 // or nothing: auth_time is never made up.
 func vouched(c broker.Claims, identity string, a broker.Account) broker.Authn {
 	return broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, Identity: identity, Standing: c.Standing,
-		AMR: methods("fed", c.AMR...), ACR: c.ACR, AuthTime: c.AuthTime, Epoch: a.AuthEpoch}
+		AMR: methods("fed", c.AMR...), ACR: c.ACR, AuthTime: c.AuthTime, Epoch: a.AuthEpoch, UpstreamSID: c.SID}
 }
 
 // methods lists authentication methods (RFC 8176), each once.

@@ -105,12 +105,6 @@ func (s *strategy) readAccess(token string) (a access, err error) {
 	return a, nil
 }
 
-// errTarget is RFC 8707 §2.
-func errTarget() error {
-	return &fosite.RFC6749Error{ErrorField: "invalid_target", CodeField: 400,
-		DescriptionField: "The resource is unknown, or it was not granted."}
-}
-
 // narrowAudience restricts the token to the resources that the request names, all of
 // them among what was granted (RFC 8707 §2.2). The family keeps what it was granted.
 func narrowAudience(u *unit, req *fosite.AccessRequest) error {
@@ -127,7 +121,7 @@ func narrowAudience(u *unit, req *fosite.AccessRequest) error {
 	u.audience = once(req.Form["resource"])
 	for _, asked := range u.audience {
 		if !slices.Contains(granted, asked) {
-			return errTarget()
+			return errTarget
 		}
 	}
 	return nil

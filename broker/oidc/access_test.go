@@ -36,17 +36,8 @@ func compact(t *testing.T, signer jose.Signer, claims any) string {
 func jwts(t *testing.T) *house {
 	t.Helper()
 	h := newHouse(t)
-	h.change(func(c *broker.Client) { c.JWTAccess, c.Audience = true, []string{"https://api.example", "files"} })
+	h.change("app", func(c *broker.Client) { c.JWTAccess, c.Audience = true, []string{"https://api.example", "files"} })
 	return h
-}
-
-// change edits the client "app".
-func (h *house) change(edit func(*broker.Client)) {
-	h.t.Helper()
-	c, err := h.db.Client(h.ctx(), "app")
-	h.must(err)
-	edit(&c)
-	h.must(h.db.PutClient(h.ctx(), c))
 }
 
 func TestAJWTAccessTokenSaysWhatAnAPINeedsAndNothingElse(t *testing.T) {
@@ -103,7 +94,7 @@ func TestAJWTAccessTokenIsNeverForNobody(t *testing.T) {
 		!slices.Equal(list(claims["aud"]), []string{"https://api.example", "files"}) {
 		t.Errorf("%v", claims)
 	}
-	h.change(func(c *broker.Client) { c.Audience = nil })
+	h.change("app", func(c *broker.Client) { c.Audience = nil })
 	for _, token := range []string{h.token("grant_type", grantClient).text("access_token"), h.signIn().text("access_token"), h.signIn("scope", "photos").text("access_token")} {
 		if _, claims = h.claims(token); !slices.Equal(list(claims["aud"]), []string{issuer}) {
 			t.Errorf("aud %v", claims["aud"])
@@ -114,7 +105,7 @@ func TestAJWTAccessTokenIsNeverForNobody(t *testing.T) {
 func TestTheAlgorithmThatAClientNamedSignsItsAccessTokensToo(t *testing.T) {
 	h := jwts(t)
 	for alg, want := range map[string]string{"": algES256, algRS256: algRS256, algES256: algES256, algEdDSA: algEdDSA} {
-		h.change(func(c *broker.Client) { c.IDTokenAlg = alg })
+		h.change("app", func(c *broker.Client) { c.IDTokenAlg = alg })
 		token := h.signIn().text("access_token")
 		if header, _ := h.claims(token); header["alg"] != want {
 			t.Errorf("%q: %v", alg, header)

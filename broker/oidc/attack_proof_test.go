@@ -166,7 +166,7 @@ func TestA9_AProofWorksOnceOnAFleet(t *testing.T) {
 		one.prover = p
 		person := one.signIn().text("access_token")
 		one.prover = nil
-		for range 5 { // before the token is over
+		for range 8 { // minutes: the access token lives for ten
 			atToken := p.proof(one, http.MethodPost, "/token", "", nil)
 			wonOnce(t, one, two, func(h *house) answer { return h.tokenWith([]string{atToken}, form("grant_type", grantClient)) })
 			atUserinfo := p.proof(one, http.MethodGet, "/userinfo", person, nil)

@@ -44,7 +44,11 @@ func (d *Door) authorize(w http.ResponseWriter, r *http.Request) error {
 // authorizePost takes a request that was posted (OIDC Core §3.1.2.1). A post from
 // another site brings no cookie of ours, so we come back as a GET before we look.
 func (d *Door) authorizePost(w http.ResponseWriter, r *http.Request) error {
-	if _, err := d.target(r.Context(), r.PostForm); err != nil {
+	form, err := d.pushedForm(r.Context(), r.PostForm)
+	if err != nil {
+		return err
+	}
+	if _, err := d.target(r.Context(), form); err != nil {
 		return err
 	}
 	return d.comeBack(w, r, pathAuthorize, r.PostForm)
@@ -71,12 +75,19 @@ func seeOther(w http.ResponseWriter, target string) {
 
 // ask answers a request from the browser's session, or sends the person to sign in.
 func (d *Door) ask(w http.ResponseWriter, r *http.Request, form url.Values) error {
+	form, err := d.pushedForm(r.Context(), form)
+	if err != nil {
+		return err
+	}
 	q, err := d.target(r.Context(), form)
 	if err != nil {
 		return err
 	}
 	if err := d.check(q); err != nil {
 		return d.tellApp(w, r, q, err)
+	}
+	if q.client.PushedOnly && q.pushed() == "" {
+		return d.tellApp(w, r, q, fosite.ErrInvalidRequest.WithHint("The client must push its requests (RFC 9126)."))
 	}
 	s, a, err := d.kit.Current(r)
 	if err != nil && !noSession(err) {
@@ -117,6 +128,10 @@ func (d *Door) finish(w http.ResponseWriter, r *http.Request, id string) error {
 	if err != nil {
 		return err
 	}
+	if deviceParked(form) {
+		seeOther(w, deviceReturn(form))
+		return nil
+	}
 	q, err := d.target(r.Context(), form)
 	if err != nil {
 		return err
@@ -139,6 +154,10 @@ func (d *Door) abandon(w http.ResponseWriter, r *http.Request, id string, why br
 	if err != nil {
 		return err
 	}
+	if deviceParked(form) {
+		seeOther(w, pathDevice)
+		return nil
+	}
 	q, err := d.target(r.Context(), form)
 	if err != nil {
 		return err
@@ -149,8 +168,11 @@ func (d *Door) abandon(w http.ResponseWriter, r *http.Request, id string, why br
 // proceed goes from a person who is known to the answer; allowed says that this
 // very request was consented to.
 func (d *Door) proceed(w http.ResponseWriter, r *http.Request, q *request, s broker.Session, a broker.Account, allowed bool) error {
-	if q.subject != "" && q.subject != a.ID {
+	switch {
+	case !q.meant(a.ID):
 		return d.tellApp(w, r, q, broker.LoginRequired) // the app asked for somebody else
+	case !q.meets(s.Authn):
+		return d.tellApp(w, r, q, errUnmet)
 	}
 	if !allowed {
 		missing, err := d.missing(r.Context(), q, a.ID)
@@ -163,7 +185,10 @@ func (d *Door) proceed(w http.ResponseWriter, r *http.Request, q *request, s bro
 			return d.toConsent(w, r, q, s)
 		}
 	}
-	code, err := d.code(r.Context(), q, s)
+	code, err := d.code(r.Context(), q, s, a)
+	if err == nil {
+		err = d.spendPushed(r.Context(), q)
+	}
 	if err != nil {
 		if e, ok := errors.AsType[*fosite.RFC6749Error](err); ok && e.CodeField < 500 {
 			return d.tellApp(w, r, q, err)
@@ -178,7 +203,7 @@ type appKey struct{}
 
 // code has fosite issue an authorization code. It is shown only what it shall
 // decide on: nothing that an app sent beside that has a say (FOSITE.md P5).
-func (d *Door) code(ctx context.Context, q *request, s broker.Session) (string, error) {
+func (d *Door) code(ctx context.Context, q *request, s broker.Session, a broker.Account) (string, error) {
 	form := url.Values{
 		"client_id": {q.client.ID}, "redirect_uri": {q.redirect}, "response_type": {"code"},
 		"scope": {strings.Join(q.scopes, " ")}, "state": {"kept"},
@@ -201,10 +226,11 @@ func (d *Door) code(ctx context.Context, q *request, s broker.Session) (string, 
 	for _, scope := range q.scopes {
 		ar.GrantScope(scope)
 	}
-	for _, audience := range q.client.Audience {
+	for _, audience := range q.audience() {
 		ar.GrantAudience(audience)
 	}
-	who := &session{Account: s.AccountID, Session: s.ID, Authn: s.Authn, Nonce: q.form.Get("nonce"), Key: key}
+	who := &session{Account: s.AccountID, Session: s.ID, Authn: s.Authn, Nonce: q.form.Get("nonce"), Key: key, Claims: q.claims.String(), Person: q.claims.idToken(a)}
+	who.Authn.ACR = q.acr(s.Authn)
 	resp, err := d.provider.NewAuthorizeResponse(ctx, ar, who)
 	if err != nil {
 		return "", err
@@ -239,25 +265,6 @@ func (d *Door) failed(w http.ResponseWriter, r *http.Request, q *request, err er
 	}
 	d.log.ErrorContext(r.Context(), "authorization failed", "client", q.client.ID, "err", causes(err))
 	return d.tellApp(w, r, q, broker.CodeOf(err))
-}
-
-// answer redirects to the app, always with iss (RFC 9207). A custom scheme needs
-// the person's click (UX.md E-30).
-func (d *Door) answer(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
-	target := d.answerURL(q, params)
-	if scheme, _, _ := strings.Cut(q.redirect, ":"); scheme != "https" && scheme != "http" {
-		d.kit.HandOff(w, r, target, q.client.Name)
-		return
-	}
-	seeOther(w, target)
-}
-
-func (d *Door) answerURL(q *request, params url.Values) string {
-	params.Set("iss", d.issuer)
-	if q.state != "" {
-		params.Set("state", q.state)
-	}
-	return withQuery(q.redirect, params)
 }
 
 // withQuery appends to a URI without touching a byte of what was registered.

@@ -142,26 +142,3 @@ func (d *Door) challenge(w http.ResponseWriter, status int, scheme, name string)
 	h.Set("WWW-Authenticate", value)
 	return writeJSON(w, status, map[string]string{"error": name})
 }
-
-// personal are the claims about a person, by scope (OIDC Core §5.4).
-func personal(g grant) map[string]any {
-	a := g.account
-	claims := map[string]any{"sub": a.ID}
-	put := func(name, value string) {
-		if value != "" {
-			claims[name] = value
-		}
-	}
-	if g.has(scopeProfile) {
-		put("name", a.Name)
-		put("given_name", a.GivenName)
-		put("family_name", a.FamilyName)
-		put("locale", a.Locale)
-		claims["updated_at"] = a.UpdatedAt.Unix()
-	}
-	if g.has(scopeEmail) {
-		// Every account's address was proven before the account existed.
-		claims["email"], claims["email_verified"] = a.Email, true
-	}
-	return claims
-}

@@ -68,12 +68,13 @@ func SameSecret(ring *seal.Keyring, clientID, secret, hash string) bool {
 // credentials are what a client showed at a token endpoint.
 type credentials struct {
 	id, secret, method string
+	assertion          assertion // of private_key_jwt
 }
 
 // readCredentials finds exactly one way of authentication (RFC 6749 §2.3).
-func readCredentials(r *http.Request, form url.Values) (c credentials, err error) {
+func (d *Door) readCredentials(r *http.Request, form url.Values) (c credentials, err error) {
 	if form.Has("client_assertion") || form.Has("client_assertion_type") {
-		return c, fosite.ErrInvalidClient.WithHint("Client assertions are not supported.")
+		return d.readAsserted(r, form)
 	}
 	c = credentials{id: form.Get("client_id"), secret: form.Get("client_secret"), method: "none"}
 	if form.Has("client_secret") {
@@ -90,11 +91,26 @@ func readCredentials(r *http.Request, form url.Values) (c credentials, err error
 		return c, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication, not two.")
 	}
 	// RFC 6749 §2.3.1: both parts are form-encoded; many clients send them as they are.
-	basic := credentials{unescape(id), unescape(secret), "client_secret_basic"}
+	basic := credentials{id: unescape(id), secret: unescape(secret), method: "client_secret_basic"}
 	if form.Has("client_id") && c.id != basic.id {
 		return c, fosite.ErrInvalidRequest.WithHint("The client_id differs from the one in the Authorization header.")
 	}
 	return basic, nil
+}
+
+// readAsserted is the way of RFC 7523 §2.2; the client_id may be left out.
+func (d *Door) readAsserted(r *http.Request, form url.Values) (c credentials, err error) {
+	if form.Has("client_secret") || r.Header.Get("Authorization") != "" {
+		return c, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication, not two.")
+	}
+	if form.Get("client_assertion_type") != assertionType {
+		return c, fosite.ErrInvalidClient.WithHint("The client_assertion_type must be " + assertionType + ".")
+	}
+	a, err := readAssertion(form.Get("client_assertion"), d.issuer, d.now())
+	if err != nil || form.Has("client_id") && form.Get("client_id") != a.client {
+		return c, fosite.ErrInvalidClient.WithHint("The client assertion is not one that this server takes: see iss, sub, aud (the issuer alone), exp (five minutes at most), jti and alg.")
+	}
+	return credentials{id: a.client, method: methodKey, assertion: a}, nil
 }
 
 func unescape(s string) string {
@@ -108,7 +124,7 @@ func unescape(s string) string {
 // that is registered (SECURITY.md A9), in the same time for a client that does not
 // exist. It also refuses a grant that the client may not use.
 func (d *Door) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
-	shown, err := readCredentials(r, form)
+	shown, err := d.readCredentials(r, form)
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +133,13 @@ func (d *Door) authenticate(ctx context.Context, r *http.Request, form url.Value
 		return nil, err
 	}
 	known := err == nil
-	if !d.proves(c, shown) || !known {
+	if !d.proves(ctx, c, shown) || !known {
 		return nil, fosite.ErrInvalidClient.WithHint("The client is unknown, or it did not authenticate as it is registered.")
+	}
+	if shown.method == methodKey {
+		if err := d.spendAssertion(ctx, shown.assertion); err != nil {
+			return nil, err
+		}
 	}
 	if u, err := unitOf(ctx); err == nil {
 		u.client = c
@@ -137,9 +158,12 @@ func (d *Door) authenticate(ctx context.Context, r *http.Request, form url.Value
 
 // proves compares with every live secret, whichever matches, and with one that
 // does not exist where there is none.
-func (d *Door) proves(c broker.Client, shown credentials) bool {
-	if shown.method == "none" {
+func (d *Door) proves(ctx context.Context, c broker.Client, shown credentials) bool {
+	switch shown.method {
+	case "none":
 		return c.Public()
+	case methodKey:
+		return d.proveByKey(ctx, c, shown.assertion)
 	}
 	hashes := c.SecretHashes
 	if len(hashes) == 0 {

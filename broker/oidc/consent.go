@@ -45,7 +45,7 @@ func (d *Door) missing(ctx context.Context, q *request, account string) (bool, e
 	// A public client that is reached by a custom scheme or a loopback port could be
 	// any program on the device, so nothing is remembered for it (RFC 8252 §8.6).
 	anybody := q.client.Public() && !strings.HasPrefix(q.redirect, "https://")
-	return anybody || q.asks(broker.PromptConsent) || !given.Covers(v, q.scopes), nil
+	return anybody || q.asks(broker.PromptConsent) || !given.Covers(v, q.needs()), nil
 }
 
 func (d *Door) given(ctx context.Context, c broker.Client, account string) (broker.Consent, string, error) {
@@ -107,6 +107,8 @@ type consentView struct {
 	Scopes []scopeView
 	Action string
 	Switch string
+	// Unchecked tells that the app registered itself.
+	Unchecked bool
 }
 
 type scopeView struct {
@@ -134,9 +136,10 @@ func (d *Door) consentPage(w http.ResponseWriter, r *http.Request) error {
 	view := consentView{
 		App: q.client.Name, Host: hostOf(q.redirect), Email: a.Email,
 		Action: pathConsent + "/" + r.PathValue("id"), Switch: pathAuthorize + "?consent=" + r.PathValue("id") + "&switch=1",
+		Unchecked: q.client.RegistrationHash != "",
 	}
 	before := given.Version == v && len(given.Scopes) > 0
-	for _, scope := range q.scopes {
+	for _, scope := range q.needs() {
 		view.Scopes = append(view.Scopes, scopeView{scope, aboutPerson(scope), before && !slices.Contains(given.Scopes, scope)})
 	}
 	r = d.kit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
@@ -171,30 +174,14 @@ func (d *Door) consent(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		params := url.Values{"error": {broker.ConsentDenied.Meaning().OAuth}, "error_description": {string(broker.ConsentDenied)}}
-		d.kit.HandOff(w, r, d.answerURL(q, params), q.client.Name)
+		d.handOff(w, r, q, params)
 		return nil
 	case "allow":
 	default:
 		return broker.RequestInvalid.Because(errors.New("oidc: no decision"))
 	}
-	given, v, err := d.given(r.Context(), q.client, a.ID)
-	if err != nil {
-		return err
-	}
-	scopes := slices.Clone(q.scopes)
-	if given.Version == v {
-		scopes = append(scopes, given.Scopes...)
-	}
-	slices.Sort(scopes)
-	given = broker.Consent{AccountID: a.ID, ClientID: q.client.ID, Version: v, Scopes: slices.Compact(scopes), GrantedAt: d.now()}
-	e.Verb, e.Code, e.Detail = broker.EventConsentGranted, "", map[string]string{"scope": strings.Join(q.scopes, " ")}
-	err = d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
-		if err := d.consents.PutConsent(ctx, given); err != nil {
-			return err
-		}
-		return d.journal.Record(ctx, d.kit.Event(r, e))
-	})
-	if err != nil {
+	e.Verb, e.Code, e.Detail = broker.EventConsentGranted, "", map[string]string{"scope": strings.Join(q.needs(), " ")}
+	if err := d.agree(r, q.client, q.needs(), e); err != nil {
 		return err
 	}
 	id := r.PathValue("id")
@@ -203,6 +190,27 @@ func (d *Door) consent(w http.ResponseWriter, r *http.Request) error {
 	}
 	d.kit.HandOff(w, r, pathAuthorize+"?consent="+id, q.client.Name)
 	return nil
+}
+
+// agree records that the account of the event allows the client these scopes, beside
+// what it allowed this version of the client before.
+func (d *Door) agree(r *http.Request, c broker.Client, scopes []string, e broker.Event) error {
+	given, v, err := d.given(r.Context(), c, e.Account)
+	if err != nil {
+		return err
+	}
+	scopes = slices.Clone(scopes)
+	if given.Version == v {
+		scopes = append(scopes, given.Scopes...)
+	}
+	slices.Sort(scopes)
+	given = broker.Consent{AccountID: e.Account, ClientID: c.ID, Version: v, Scopes: slices.Compact(scopes), GrantedAt: d.now()}
+	return d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
+		if err := d.consents.PutConsent(ctx, given); err != nil {
+			return err
+		}
+		return d.journal.Record(ctx, d.kit.Event(r, e))
+	})
 }
 
 // consented goes on with a request whose consent was asked. The code goes to the

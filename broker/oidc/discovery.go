@@ -27,8 +27,11 @@ func aboutPerson(scope string) bool { return slices.Contains(personScopes(), sco
 
 // authMethods are the ways of client authentication (OIDC Core §9).
 func authMethods() []string {
-	return []string{"client_secret_basic", "client_secret_post", "none"}
+	return append(proofMethods(), "none")
 }
+
+// proofMethods are those by which a client proves who it is.
+func proofMethods() []string { return []string{"client_secret_basic", "client_secret_post", methodKey} }
 
 // The routes of this door.
 const (
@@ -40,6 +43,7 @@ const (
 	pathUserinfo      = "/userinfo"
 	pathRevoke        = "/revoke"
 	pathIntrospect    = "/introspect"
+	pathPush          = "/par"
 	pathConsent       = "/consent"
 	pathEndSession    = "/end_session"
 )
@@ -49,11 +53,14 @@ type metadata struct {
 	Issuer                string   `json:"issuer"`
 	Authorization         string   `json:"authorization_endpoint"`
 	Token                 string   `json:"token_endpoint"`
+	DeviceAuthorization   string   `json:"device_authorization_endpoint"`
+	Registration          string   `json:"registration_endpoint,omitempty"`
 	Userinfo              string   `json:"userinfo_endpoint"`
 	Keys                  string   `json:"jwks_uri"`
 	Revocation            string   `json:"revocation_endpoint"`
 	Introspection         string   `json:"introspection_endpoint"`
 	EndSession            string   `json:"end_session_endpoint"`
+	Push                  string   `json:"pushed_authorization_request_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
@@ -61,32 +68,44 @@ type metadata struct {
 	SubjectTypes          []string `json:"subject_types_supported"`
 	IDTokenAlgs           []string `json:"id_token_signing_alg_values_supported"`
 	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAuthAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	Challenges            []string `json:"code_challenge_methods_supported"`
 	DPoPAlgs              []string `json:"dpop_signing_alg_values_supported"`
 	Claims                []string `json:"claims_supported"`
 	Prompts               []string `json:"prompt_values_supported"`
+	Classes               []string `json:"acr_values_supported"`
 	Locales               []string `json:"ui_locales_supported"`
 	ClaimsParameter       bool     `json:"claims_parameter_supported"`
 	RequestParameter      bool     `json:"request_parameter_supported"`
 	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
+	PushOnly              bool     `json:"require_pushed_authorization_requests"`
+	Backchannel           bool     `json:"backchannel_logout_supported"`
+	BackchannelSession    bool     `json:"backchannel_logout_session_supported"`
+	Frontchannel          bool     `json:"frontchannel_logout_supported"`
+	FrontchannelSession   bool     `json:"frontchannel_logout_session_supported"`
 	IssuerInAuthorization bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
 func (d *Door) metadata() (document, error) {
 	at := func(path string) string { return d.issuer + path }
-	secret := authMethods()[:2]
 	body, err := json.Marshal(metadata{
+		DeviceAuthorization: at(pathDeviceAuthorization), Registration: d.registrationURI(),
 		Issuer: d.issuer, Authorization: at(pathAuthorize), Token: at(pathToken), Userinfo: at(pathUserinfo), Keys: at(pathKeys),
-		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession),
-		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, Grants: grants(),
-		SubjectTypes: []string{"public"}, IDTokenAlgs: algs(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: secret,
+		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession), Push: at(pathPush),
+		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: responseModes(), Grants: grants(),
+		SubjectTypes: []string{"public"}, IDTokenAlgs: algs(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: proofMethods(),
+		TokenAuthAlgs: assertionAlgs(), RevocationAuthAlgs: assertionAlgs(), IntrospectionAuthAlgs: assertionAlgs(),
 		Challenges: []string{methodS256}, DPoPAlgs: proofAlgs(),
 		Claims: []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash",
 			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},
 		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
+		Classes: []string{acrKnown}, ClaimsParameter: true,
 		Locales: d.kit.Texts.Languages(), IssuerInAuthorization: true,
+		Backchannel: true, BackchannelSession: true, Frontchannel: true, FrontchannelSession: true,
 	})
 	if err != nil {
 		return document{}, fmt.Errorf("oidc: discovery: %w", err)

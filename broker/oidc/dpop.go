@@ -35,11 +35,10 @@ const (
 	// since a proof that is forgotten can be replayed.
 	markProof = "dpop"
 	maxProof  = 8192
-	maxJTI    = 512
 )
 
 // proofAlgs are the algorithms of proofs: asymmetric, every one.
-func proofAlgs() []string { return []string{algES256, algEdDSA, "PS256", algRS256} }
+func proofAlgs() []string { return []string{algES256, algEdDSA, algPS256, algRS256} }
 
 // proof is what a valid DPoP proof says; zero where there was none.
 type proof struct {

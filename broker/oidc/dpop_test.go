@@ -119,7 +119,7 @@ func TestACodeIsBoundToTheKeyThatItWasAskedWith(t *testing.T) {
 func TestAClientThatPromisedDPoPGetsNoBearerToken(t *testing.T) {
 	h := newHouse(t)
 	as := h.public(broker.Client{DPoPBound: true})
-	h.change(func(c *broker.Client) { c.DPoPBound = true })
+	h.change("app", func(c *broker.Client) { c.DPoPBound = true })
 	code, theirs := h.browser().code(ask()), h.browser().code(ask("client_id", "public"))
 	h.wants(h.redeem(code), http.StatusBadRequest, "invalid_dpop_proof")
 	h.wants(h.redeem(theirs, as...), http.StatusBadRequest, "invalid_dpop_proof")

@@ -72,8 +72,9 @@ func (d *Door) endSession(w http.ResponseWriter, r *http.Request) error {
 	form := r.URL.Query()
 	if form.Has("post") {
 		var err error
-		if form, err = d.posts.Take(r.Context(), form.Get("post")); errors.Is(err, broker.NotFound) {
-			form = url.Values{} // a reload: the question without the app
+		// It stays for a while, so that a reload still knows where to go.
+		if form, err = d.posts.Get(r.Context(), form.Get("post")); errors.Is(err, broker.NotFound) {
+			form = url.Values{} // too late: the question without the app
 		} else if err != nil {
 			return err
 		}
@@ -86,30 +87,47 @@ func (d *Door) endSession(w http.ResponseWriter, r *http.Request) error {
 	s, _, err := d.kit.Held(r)
 	switch {
 	case noSession(err):
+		if l.Target == "" {
+			if l, err = d.returned(r.Context(), form.Get("state")); err != nil {
+				return err
+			}
+		}
 		return d.left(w, r, l)
 	case err != nil:
 		return err
 	case l.session == s.ID:
-		if err := d.signOut(w, r, s); err != nil {
-			return err
-		}
-		return d.left(w, r, l)
+		return d.part(w, r, s, l, false)
 	case form.Has("stay"):
 		d.pages.Show(w, r, http.StatusOK, "stayed", nil)
 		return nil
 	}
-	sealed, err := d.sealLeaving(l, s.ID)
-	if err != nil {
-		return err
-	}
-	d.pages.Show(w, r, http.StatusOK, "signout", signoutView{Action: inLanguage(pathEndSession+"/confirm", d.kit.Locale(r)), Leaving: sealed})
-	return nil
+	return d.question(w, r, s, l)
 }
 
 // signoutView is what the confirm page shows (UX.md E-18).
 type signoutView struct {
-	Action  string
-	Leaving string // sealed for this session
+	Action   string
+	Leaving  string // sealed for this session
+	Apps     []string
+	Upstream string // whose own session can be ended too
+}
+
+func (d *Door) question(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving) error {
+	sealed, err := d.sealLeaving(l, s.ID)
+	if err != nil {
+		return err
+	}
+	apps, err := d.appsOf(r.Context(), s)
+	if err != nil {
+		return err
+	}
+	upstream, _, err := d.upstreamEnd(r.Context(), s, "")
+	if err != nil {
+		return err
+	}
+	d.pages.Show(w, r, http.StatusOK, "signout", signoutView{Action: inLanguage(pathEndSession+"/confirm", d.kit.Locale(r)), Leaving: sealed,
+		Apps: names(apps), Upstream: upstream})
+	return nil
 }
 
 // The page brings the sign-out back sealed, so that asking costs no row.
@@ -171,15 +189,7 @@ func (d *Door) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := d.signOut(w, r, s); err != nil {
-		return err
-	}
-	if l.Target != "" {
-		d.kit.HandOff(w, r, l.Target, l.App)
-		return nil
-	}
-	seeOther(w, inLanguage(pathEndSession, d.kit.Locale(r)))
-	return nil
+	return d.part(w, r, s, l, r.PostFormValue("upstream") == "1")
 }
 
 // inLanguage keeps the language of the question for what follows it.
@@ -200,6 +210,6 @@ func (d *Door) left(w http.ResponseWriter, r *http.Request, l leaving) error {
 		seeOther(w, l.Target)
 		return nil
 	}
-	d.pages.Show(w, r, http.StatusOK, "signedout", nil)
+	d.pages.Show(w, r, http.StatusOK, "signedout", signedoutView{})
 	return nil
 }

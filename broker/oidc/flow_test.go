@@ -118,7 +118,7 @@ func TestWhatIsMerelyToleratedIsNoError(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser()
 	for _, pair := range [][2]string{{"acr_values", "urn:x"}, {"display", "popup"}, {"claims_locales", "de"}, {"claims", "{}"}, {"audience", "https://evil.example"},
-		{"resource", "https://evil.example"}, {"response_mode", "query"}, {"unknown", "x"}} {
+		{"response_mode", "query"}, {"unknown", "x"}} {
 		if a := b.authorize(ask(pair[0], pair[1])); a.location().Query().Get("code") == "" {
 			t.Errorf("%v: %d %s", pair, a.StatusCode, a.Header.Get("Location"))
 		}

@@ -15,11 +15,12 @@ import (
 	"gatehouse/broker"
 )
 
-// The grants of this door (RFC 6749 §4.1, §6, §4.4).
+// The grants of this door (RFC 6749 §4.1, §6, §4.4; RFC 8628).
 const (
 	grantCode    = "authorization_code"
 	grantRefresh = "refresh_token"
 	grantClient  = "client_credentials"
+	grantDevice  = "urn:ietf:params:oauth:grant-type:device_code"
 
 	methodS256   = "S256"
 	scopeOpenID  = "openid"
@@ -27,9 +28,9 @@ const (
 )
 
 // grants lists them.
-func grants() []string { return []string{grantCode, grantRefresh, grantClient} }
+func grants() []string { return []string{grantCode, grantRefresh, grantClient, grantDevice} }
 
-// newProvider composes the six handlers we need and no other: an implicit or
+// newProvider composes the seven handlers we need and no other: an implicit or
 // password grant cannot be reached because it does not exist (SECURITY.md A12).
 func newProvider(s *store, t *strategy, cfg *fosite.Config) *fosite.Fosite {
 	explicit := &oauth2.AuthorizeExplicitGrantHandler{AccessTokenStrategy: t, RefreshTokenStrategy: t, AuthorizeCodeStrategy: t,
@@ -45,9 +46,11 @@ func newProvider(s *store, t *strategy, cfg *fosite.Config) *fosite.Fosite {
 	idRefresh := &openid.OpenIDConnectRefreshHandler{IDTokenHandleHelper: helper, Config: cfg}
 	proof := &pkce.Handler{AuthorizeCodeStrategy: t, Storage: s, Config: cfg}
 
+	device := &deviceHandler{store: s, strategy: t, openID: helper}
+
 	// The code handler comes first: PKCE and OpenID Connect look for the code it made.
 	cfg.AuthorizeEndpointHandlers = fosite.AuthorizeEndpointHandlers{explicit, id, proof}
-	cfg.TokenEndpointHandlers = fosite.TokenEndpointHandlers{explicit, client, refresh, id, idRefresh, proof}
+	cfg.TokenEndpointHandlers = fosite.TokenEndpointHandlers{explicit, client, refresh, id, idRefresh, proof, device}
 	return fosite.NewOAuth2Provider(s, cfg)
 }
 

@@ -64,7 +64,7 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 			u.agreed.begin.KeyThumbprint = u.key
 		}
 		err := d.atomic.Atomic(ctx, func(ctx context.Context) error {
-			if err := d.begin(ctx, u.client, *u.agreed.begin); err != nil {
+			if err := d.begin(ctx, u.client, *u.agreed.begin, u.device); err != nil {
 				return err
 			}
 			return d.journal.Record(ctx, issued)
@@ -85,8 +85,10 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 
 // begin spends a code. The insert is exact about the account and its epoch; then
 // the gate is asked, and a session that has ended or a consent that was taken back
-// meanwhile gives nothing (SECURITY.md A7).
-func (d *Door) begin(ctx context.Context, c broker.Client, f broker.Family) error {
+// meanwhile gives nothing (SECURITY.md A7). A device belongs to its person and to no
+// session: it goes on where the browser that allowed it signs out. What it may do
+// rests on the consent alone, so that is asked of every client.
+func (d *Door) begin(ctx context.Context, c broker.Client, f broker.Family, device bool) error {
 	if err := d.families.BeginFamily(ctx, f); err != nil {
 		return err
 	}
@@ -97,15 +99,17 @@ func (d *Door) begin(ctx context.Context, c broker.Client, f broker.Family) erro
 	if err := d.admit(ctx, a, f.Authn); err != nil {
 		return err
 	}
-	s, err := d.kit.Sessions.SessionByID(ctx, f.SessionID)
-	if errors.Is(err, broker.NotFound) || err == nil && (!s.EndedAt.IsZero() || !d.now().Before(s.ExpiresAt)) {
-		return broker.Revoked
-	}
-	if err != nil || c.FirstParty {
-		return err
+	if !device {
+		s, err := d.kit.Sessions.SessionByID(ctx, f.SessionID)
+		if errors.Is(err, broker.NotFound) || err == nil && (!s.EndedAt.IsZero() || !d.now().Before(s.ExpiresAt)) {
+			return broker.Revoked
+		}
+		if err != nil || c.FirstParty {
+			return err
+		}
 	}
 	given, v, err := d.given(ctx, c, f.AccountID)
-	if err == nil && !given.Covers(v, f.Scopes) {
+	if err == nil && !given.Covers(v, wantedOf(f.Claims).needs(f.Scopes)) {
 		err = broker.Revoked
 	}
 	return err

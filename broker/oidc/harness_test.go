@@ -1,11 +1,14 @@
 package oidc
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"sync"
@@ -13,6 +16,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/egress"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/text"
 	"gatehouse/broker/web"
@@ -65,6 +69,16 @@ type house struct {
 	redis  string  // where it is not the database that keeps what is fleeting
 	secret string  // of the client "app"
 	prover *prover // the DPoP key of the clients; none without
+	out    *egress.Client
+	ups    map[string]broker.Upstream // by connection
+}
+
+// Open implements broker.Upstreams.
+func (h *house) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
+	if up, ok := h.ups[c.ID]; ok {
+		return up, nil
+	}
+	return nil, broker.UpstreamMisconfigured
 }
 
 // ports are what a test may put between the door and the database.
@@ -74,7 +88,9 @@ type ports struct {
 	keys     func(broker.SigningKeys) broker.SigningKeys
 	fleeting func(broker.Fleeting) broker.Fleeting
 	bare     bool // a first start, without signing keys
+	register bool // clients register themselves
 	memory   bool // clients and connections as storage remembers them
+	egress   *egress.Client
 }
 
 func through[T any](wrap func(T) T, port T) T {
@@ -94,6 +110,9 @@ func newHouseWith(t *testing.T, p ports) *house {
 func newHouseAt(t *testing.T, database, redis string, p ports) *house {
 	t.Helper()
 	h := &house{t: t, clock: &clock{at: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}, url: database, redis: redis}
+	var err error
+	h.out, err = egress.New(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	h.must(err)
 	ring, err := seal.New(h.clock.Now())
 	h.must(err)
 	h.ring = ring
@@ -129,8 +148,8 @@ func (h *house) open(p ports) {
 	}
 	h.logins = &fakeLogins{h: h, parked: map[string]broker.Login{}}
 	h.door, err = New(Options{Issuer: issuer, Kit: h.kit, Logins: h.logins, Clients: clients, Families: through[broker.Families](p.families, db),
-		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through(p.fleeting, kept.Fleeting), Marks: db,
-		Journal: journal, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet})
+		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through(p.fleeting, kept.Fleeting), Logouts: db, Upstreams: h,
+		Egress: cmp.Or(p.egress, h.out), Marks: db, Journal: journal, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet, Registration: p.register})
 	h.must(err)
 	h.mux = http.NewServeMux()
 	h.door.Mount(h.mux)

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -28,12 +29,15 @@ const (
 	keyLife  = 30 * 24 * time.Hour
 	keyLead  = 24 * time.Hour // published before it signs, so that every app has it
 	jwksLife = 15 * time.Minute
-	// keyTail is how long a retired key stays published: as long as a token it
-	// signed, or an app's copy of the JWKS, may live.
+	// keyTail is how long a retired key stays published. A replica that is behind
+	// signs with it for another minute, and what it signs lives ten; an app reads
+	// the JWKS at any moment of that time, and keeps what it reads.
 	keyTail = time.Hour
 	// hintLife is how long after that its ID tokens are still good as id_token_hint.
-	hintLife   = 90 * 24 * time.Hour
-	keyRefresh = 30 * time.Second
+	hintLife = 90 * 24 * time.Hour
+	// keyRefresh is how often a replica reads the keys, and the most that a reading
+	// takes: one may fail, and a withdrawn key is still gone within a minute.
+	keyRefresh = 15 * time.Second
 	keyLease   = "signing-keys"
 )
 
@@ -83,13 +87,13 @@ func (k *Keys) Start(ctx context.Context) error {
 		if err := k.load(ctx); err != nil {
 			return err
 		}
-		if len(k.current.Load().active) == len(algs()) {
+		if k.current.Load().complete() {
 			return nil
 		}
 		if err := k.upkeep(ctx); err != nil {
 			return err
 		}
-		if len(k.current.Load().active) == len(algs()) {
+		if k.current.Load().complete() {
 			return nil
 		}
 		select {
@@ -100,8 +104,14 @@ func (k *Keys) Start(ctx context.Context) error {
 	}
 }
 
+// complete tells whether there is a key for each algorithm. There may be more: a
+// newer version, which runs beside this one during an upgrade, can know others.
+func (s *keySet) complete() bool {
+	return !slices.ContainsFunc(algs(), func(alg string) bool { return s.active[alg] == nil })
+}
+
 // Tick follows what other replicas did and does what is due. Run calls it every
-// 30 seconds, so no replica is behind by more than a minute.
+// 15 seconds, so no replica is behind by more than a minute.
 func (k *Keys) Tick(ctx context.Context) error {
 	if err := k.load(ctx); err != nil {
 		return err
@@ -162,7 +172,10 @@ func (s *keySet) publish(now time.Time) (document, error) {
 	if err != nil {
 		return document{}, fmt.Errorf("oidc: jwks: %w", err)
 	}
-	return newDocument(body, "application/jwk-set+json", jwksLife), nil
+	doc := newDocument(body, "application/jwk-set+json", jwksLife)
+	// A cache in front of us would go on vouching for a withdrawn key.
+	doc.cacheControl += ", s-maxage=" + strconv.Itoa(int(keyRefresh/time.Second))
+	return doc, nil
 }
 
 // chore is one thing that is due.

@@ -215,13 +215,15 @@ func TestOnlyPagesOfTheClientMayReadItsTokens(t *testing.T) {
 		token.SetBasicAuth("app", h.secret)
 		wrong := newRequest(http.MethodPost, "/token", map[string][]string{"grant_type": {grantRefresh}, "refresh_token": {"x"}})
 		wrong.SetBasicAuth("app", h.secret)
-		for _, r := range []*http.Request{info, token, wrong} {
+		pushed := newRequest(http.MethodPost, "/par", ask())
+		pushed.SetBasicAuth("app", h.secret)
+		for _, r := range []*http.Request{info, token, wrong, pushed} {
 			if allowed := with(r); (allowed == origin && origin != "") != good {
 				t.Errorf("%s from %q: allowed %q", r.URL.Path, origin, allowed)
 			}
 		}
 	}
-	for _, path := range []string{"/token", "/userinfo", "/revoke", "/jwks"} {
+	for _, path := range []string{"/token", "/userinfo", "/revoke", "/jwks", "/par"} {
 		r := newRequest(http.MethodOptions, path, nil)
 		r.Header.Set("Origin", "https://app.example.com")
 		if a := h.send(r); a.StatusCode != http.StatusNoContent || a.Header.Get("Access-Control-Allow-Credentials") != "" ||

@@ -14,6 +14,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/egress"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/web"
 )
@@ -31,42 +32,53 @@ type Logins interface {
 	Abandon(w http.ResponseWriter, r *http.Request, id string) (url.Values, error)
 }
 
-// Options are what a Door is made of; all are needed.
+// Options are what a Door is made of; all but Registration are needed.
 type Options struct {
 	// Issuer is the public origin, such as "https://id.example.com", without a path
 	// and without a slash at its end.
-	Issuer   string
-	Kit      *web.Kit
-	Logins   Logins
-	Clients  broker.Clients
-	Families broker.Families
-	Consents broker.Consents
-	Keys     broker.SigningKeys
-	Leases   broker.Leases
-	Fleeting broker.Fleeting
-	Marks    broker.Marks
-	Journal  broker.Journal
-	Atomic   broker.Atomic
-	Ring     *seal.Keyring
-	Now      func() time.Time
-	Log      *slog.Logger
+	Issuer    string
+	Kit       *web.Kit
+	Logins    Logins
+	Clients   broker.Clients
+	Families  broker.Families
+	Consents  broker.Consents
+	Keys      broker.SigningKeys
+	Leases    broker.Leases
+	Fleeting  broker.Fleeting
+	Logouts   broker.Logouts
+	Upstreams broker.Upstreams
+	Egress    *egress.Client // for what clients publish, and for telling them
+	Marks     broker.Marks
+	Journal   broker.Journal
+	Atomic    broker.Atomic
+	Ring      *seal.Keyring
+	Now       func() time.Time
+	Log       *slog.Logger
+	// Registration lets clients register themselves with an initial access token
+	// (RFC 7591). Off by default.
+	Registration bool
 }
 
 // Door is the OpenID Provider. It is safe for concurrent use.
 type Door struct {
-	issuer   string
-	kit      *web.Kit
-	logins   Logins
-	clients  broker.Clients
-	families broker.Families
-	consents broker.Consents
-	marks    broker.Marks
-	journal  broker.Journal
-	atomic   broker.Atomic
-	ring     *seal.Keyring
-	now      func() time.Time
-	log      *slog.Logger
+	issuer    string
+	kit       *web.Kit
+	logins    Logins
+	clients   broker.Clients
+	families  broker.Families
+	consents  broker.Consents
+	logouts   broker.Logouts
+	upstreams broker.Upstreams
+	egress    *egress.Client
+	marks     broker.Marks
+	journal   broker.Journal
+	atomic    broker.Atomic
+	ring      *seal.Keyring
+	now       func() time.Time
+	log       *slog.Logger
 
+	desk      *deviceDesk
+	registers bool // clients register themselves
 	keys      *Keys
 	strategy  *strategy
 	provider  *fosite.Fosite
@@ -74,8 +86,14 @@ type Door struct {
 	discovery document
 	posts     broker.Shelf[url.Values] // what was posted to us from elsewhere
 	asked     broker.Shelf[asked]      // requests that wait for consent
+	pushes    broker.Shelf[pushed]     // requests that were pushed
+	spent     broker.Shelf[bool]       // those whose code was issued
+	backs     broker.Shelf[leaving]    // sign-outs that went on at the upstream
+	ended     chan struct{}            // there is somebody to tell
 	newcomers web.Newcomers
 	noSecret  string // the hash of a secret that nobody has
+	strangers map[string]clientKey
+	fetched   *keyFetcher
 }
 
 // postLife is how long a posted form waits for its browser to come back.
@@ -95,17 +113,24 @@ func New(o Options) (*Door, error) {
 	d := &Door{
 		issuer: o.Issuer, kit: o.Kit, logins: o.Logins, clients: o.Clients, families: o.Families, consents: o.Consents, marks: o.Marks,
 		journal: o.Journal, atomic: o.Atomic, ring: o.Ring, now: o.Now, log: o.Log, pages: o.Kit.Pages(pages),
-		keys:  &Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
-		posts: broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
-		asked: broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+		keys:    &Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
+		posts:   broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
+		asked:   broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
+		backs:   broker.Shelf[leaving]{Name: "signout", Life: backLife, In: o.Fleeting, Now: o.Now},
+		logouts: o.Logouts, upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1),
+
+		pushes: broker.Shelf[pushed]{Name: "pushed", Life: pushedLife, In: o.Fleeting, Now: o.Now},
+		spent:  broker.Shelf[bool]{Name: "spent", Life: spentLife, In: o.Fleeting, Now: o.Now},
 
 		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
 	}
+	d.desk, d.registers = newDeviceDesk(o.Fleeting, o.Ring, o.Now), o.Registration
 	_, d.noSecret = NewClientSecret(o.Ring, "")
+	d.fetched = &keyFetcher{http: o.Egress.For("client keys"), now: o.Now}
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
 	codes := broker.Shelf[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Fleeting, Now: o.Now}
 	d.provider = newProvider(
-		&store{codes: codes, families: o.Families, judge: d.judge, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
+		&store{codes: codes, families: o.Families, desk: d.desk, judge: d.judge, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
 		d.strategy, newConfig(o.Issuer, d.authenticate))
 	ctx, cancel := context.WithTimeout(context.Background(), startLife)
 	defer cancel()
@@ -113,6 +138,9 @@ func New(o Options) (*Door, error) {
 		return nil, err
 	}
 	var err error
+	if d.strangers, err = strangers(); err != nil {
+		return nil, err
+	}
 	d.discovery, err = d.metadata()
 	return d, err
 }
@@ -129,10 +157,18 @@ func (d *Door) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := d.keys.Tick(ctx); err != nil && ctx.Err() == nil {
-				d.log.ErrorContext(ctx, "the signing keys could not be kept", "err", err)
-			}
+			d.keepKeys(ctx)
 		}
+	}
+}
+
+// keepKeys gives up in time for the next try: a database that never answers must
+// not keep a withdrawn key alive.
+func (d *Door) keepKeys(ctx context.Context) {
+	timed, cancel := context.WithTimeout(ctx, keyRefresh)
+	defer cancel()
+	if err := d.keys.Tick(timed); err != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "the signing keys could not be kept", "err", err)
 	}
 }
 
@@ -143,21 +179,34 @@ func (d *Door) Mount(mux web.Router) {
 	open("GET "+pathServer, d.configuration)
 	open("GET "+pathKeys, d.jwks)
 	open("POST "+pathToken, d.token)
+	open("POST "+pathDeviceAuthorization, d.deviceAuthorization)
 	open("GET "+pathUserinfo, d.userinfo)
 	open("POST "+pathUserinfo, d.userinfo)
 	open("POST "+pathRevoke, d.revoke)
 	open("POST "+pathIntrospect, d.introspect)
-	for _, path := range []string{pathConfiguration, pathServer, pathKeys, pathToken, pathUserinfo, pathRevoke} {
+	open("POST "+pathPush, d.push)
+	for _, path := range []string{pathConfiguration, pathServer, pathKeys, pathToken, pathUserinfo, pathRevoke, pathPush} {
 		open("OPTIONS "+path, preflight)
+	}
+	if d.registers {
+		open("POST "+pathRegister, d.register)
+		for _, method := range []string{"GET ", "PUT ", "DELETE "} {
+			open(method+pathRegister+"/{id}", d.registration)
+		}
 	}
 	// These two take posts from other sites, and look at no cookie.
 	open("POST "+pathAuthorize, d.authorizePost)
 	open("POST "+pathEndSession, d.endSessionPost)
 
 	guarded := func(pattern string, h web.Handler) { mux.Handle(pattern, d.kit.Handle(h)) }
+	guarded("GET /{$}", d.frontPage)
 	guarded("GET "+pathAuthorize, d.authorize)
 	guarded("GET "+pathConsent+"/{id}", d.consentPage)
 	guarded("POST "+pathConsent+"/{id}", d.consent)
+	guarded("GET "+pathDevice, d.devicePage)
+	guarded("POST "+pathDevice, d.deviceTyped)
+	guarded("GET "+pathDevice+"/{id}", d.deviceQuestion)
+	guarded("POST "+pathDevice+"/{id}", d.deviceDecided)
 	guarded("GET "+pathEndSession, d.endSession)
 	guarded("POST "+pathEndSession+"/confirm", d.endSessionConfirm)
 }

@@ -84,14 +84,6 @@ func race(n int, do func()) {
 	done.Wait()
 }
 
-func TestP3_P4_P5_NothingIsPushedAndNothingIsMerged(t *testing.T) {
-	h := newHouse(t)
-	b := h.browser()
-	for _, uri := range []string{"urn:ietf:params:oauth:request_uri:abc", "https://evil.example/request"} {
-		h.appHears(b.get("/authorize?"+ask("request_uri", uri).Encode()), "request_uri_not_supported")
-	}
-}
-
 func TestP6_TheShelfHoldsNoUsableCode(t *testing.T) {
 	spy := &spyFleeting{}
 	h := newHouseWith(t, ports{fleeting: func(f broker.Fleeting) broker.Fleeting { spy.Fleeting = f; return spy }})

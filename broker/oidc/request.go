@@ -24,6 +24,7 @@ const (
 	maxState    = 4096
 	maxNonce    = 512
 	maxHint     = 8192
+	maxClaims   = 4096
 	maxValue    = 2048
 	maxRequest  = 16 << 10 // all names and values together
 )
@@ -38,15 +39,17 @@ func maxOf(name string) int {
 		return maxState
 	case "nonce":
 		return maxNonce
-	case "id_token_hint", "token", "access_token":
+	case "id_token_hint", "token", "access_token", "client_assertion":
 		return maxHint
+	case "claims":
+		return maxClaims
 	default:
 		return maxValue
 	}
 }
 
 // repeated names a parameter that comes twice (RFC 6749 §3.1); resource and
-// audience are lists by nature (RFC 8707 §2), and we read neither.
+// audience are lists by nature (RFC 8707 §2), and of audience we read nothing.
 func repeated(form url.Values) string {
 	for name, values := range form {
 		if len(values) != 1 && name != "resource" && name != "audience" {
@@ -77,10 +80,14 @@ type request struct {
 	client   broker.Client
 	redirect string // byte for byte what was registered, but for a loopback port
 	state    string
+	posted   bool // the answer is posted (response_mode=form_post)
 	scopes   []string
 	prompt   []string
-	maxAge   *int   // seconds
-	subject  string // of id_token_hint, empty without one
+	maxAge   *int     // seconds
+	subjects []string // of id_token_hint and of claims: who may answer; none for anybody
+	claims   wanted
+	acrs     []string // that the app would like, the dearest first
+	mustACR  []string // without one of which it wants no answer at all
 }
 
 func (q *request) asks(prompt string) bool { return slices.Contains(q.prompt, prompt) }
@@ -117,12 +124,13 @@ func (d *Door) target(ctx context.Context, form url.Values) (*request, error) {
 	if len(form["state"]) > 1 || len(q.state) > maxState || !clean(q.state) {
 		q.state = "" // it is refused below, and what is refused is not repeated
 	}
+	q.posted = len(form["response_mode"]) == 1 && form.Get("response_mode") == modePost && q.postable()
 	return q, nil
 }
 
 // check reads the rest of the request. Its errors are OAuth errors for the app.
 func (d *Door) check(q *request) error {
-	for _, ask := range []func(*request) error{checkForm, checkShape, checkProof, d.checkPerson} {
+	for _, ask := range []func(*request) error{checkForm, checkShape, checkProof, checkResources, d.checkPerson, checkClaims} {
 		if err := ask(q); err != nil {
 			return err
 		}
@@ -135,7 +143,8 @@ func checkForm(q *request) error {
 		return fosite.ErrInvalidRequest.WithHint("A parameter comes more than once.")
 	}
 	for name, values := range q.form {
-		if len(name) > 64 || !clean(name) || len(values[0]) > maxOf(name) || !clean(values[0]) {
+		bad := func(v string) bool { return len(v) > maxOf(name) || !clean(v) }
+		if len(name) > 64 || !clean(name) || slices.ContainsFunc(values, bad) {
 			return fosite.ErrInvalidRequest.WithHint("A parameter is too long or holds control characters.")
 		}
 	}
@@ -147,7 +156,7 @@ func checkShape(q *request) error {
 	switch {
 	case q.form.Has("request"):
 		return fosite.ErrRequestNotSupported
-	case q.form.Has("request_uri"):
+	case q.form.Has("request_uri") && q.pushed() == "":
 		// Refused before fosite sees it: fosite would fetch it (SECURITY.md A19).
 		return fosite.ErrRequestURINotSupported
 	case q.form.Has("registration"):
@@ -156,7 +165,7 @@ func checkShape(q *request) error {
 		return fosite.ErrInvalidRequest.WithHint("The response_type is missing.")
 	case q.form.Get("response_type") != "code":
 		return fosite.ErrUnsupportedResponseType
-	case q.form.Has("response_mode") && q.form.Get("response_mode") != "query":
+	case q.form.Has("response_mode") && q.form.Get("response_mode") != modeQuery && !q.posted:
 		return fosite.ErrUnsupportedResponseMode
 	case !q.client.May(grantCode):
 		return fosite.ErrUnauthorizedClient
@@ -188,6 +197,35 @@ func checkProof(q *request) error {
 	return nil
 }
 
+// errTarget is RFC 8707 §2.
+var errTarget = &fosite.RFC6749Error{ErrorField: "invalid_target", CodeField: 400,
+	DescriptionField: "The resource is unknown, or it was not granted."}
+
+const maxResources = 16
+
+// checkResources holds the APIs that tokens are wanted for to the registration.
+func checkResources(q *request) error {
+	if len(q.form["resource"]) > maxResources {
+		return fosite.ErrInvalidRequest.WithHint("There are too many resources.")
+	}
+	for _, uri := range q.form["resource"] {
+		u, err := url.Parse(uri)
+		if err != nil || !u.IsAbs() || strings.Contains(uri, "#") || !slices.Contains(q.client.Audience, uri) {
+			return errTarget
+		}
+	}
+	return nil
+}
+
+// audience is whom the tokens are for: the resources of the request, else
+// everything that the client is registered for.
+func (q *request) audience() []string {
+	if named := q.form["resource"]; len(named) > 0 {
+		return slices.Compact(slices.Sorted(slices.Values(named)))
+	}
+	return q.client.Audience
+}
+
 // checkPerson reads what the app wants of the person (OIDC Core §3.1.2.1).
 func (d *Door) checkPerson(q *request) error {
 	q.prompt = strings.Fields(q.form.Get("prompt"))
@@ -200,13 +238,15 @@ func (d *Door) checkPerson(q *request) error {
 			return fosite.ErrInvalidRequest.WithHint("The max_age is not a number of seconds.")
 		}
 		q.maxAge = &n
+	} else {
+		q.maxAge = q.client.DefaultMaxAge
 	}
 	if token := q.form.Get("id_token_hint"); token != "" {
 		h, err := d.readHint(token)
 		if err != nil {
 			return fosite.ErrInvalidRequest.WithHint("The id_token_hint is not an ID token of ours.")
 		}
-		q.subject = h.Subject
+		q.subjects = []string{h.Subject}
 	}
 	return nil
 }
@@ -238,7 +278,7 @@ func (d *Door) reusable(q *request, s broker.Session) bool {
 		return false
 	case !broker.Fresh(s.Authn, d.now(), q.maxAge, time.Time{}):
 		return false
-	case q.subject != "" && q.subject != s.AccountID:
+	case !q.meant(s.AccountID), !q.meets(s.Authn):
 		return false
 	}
 	return connection == "" || connection == s.Authn.Connection

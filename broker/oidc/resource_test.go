@@ -19,7 +19,7 @@ const (
 func resources(t *testing.T, k kind) (h *house, api []string) {
 	t.Helper()
 	h = newHouse(t).as(k)
-	h.change(func(c *broker.Client) { c.Audience = []string{photosAPI, filesAPI, "api"} })
+	h.change("app", func(c *broker.Client) { c.Audience = []string{photosAPI, filesAPI, "api"} })
 	secret := h.client(broker.Client{ID: "api", Name: "API", AuthMethods: []string{"client_secret_post"}})
 	return h, []string{"client_id", "api", "client_secret", secret}
 }
@@ -120,7 +120,7 @@ func TestA13_NeitherScopeNorResourceGrowsAtARefresh(t *testing.T) {
 			if all.text("scope") != "openid photos offline_access" || all.json["id_token"] == nil {
 				t.Errorf("%s", all.body)
 			}
-			h.change(func(c *broker.Client) {
+			h.change("app", func(c *broker.Client) {
 				c.Audience = []string{photosAPI}
 				c.Scopes = []string{"openid", "offline_access"}
 			})

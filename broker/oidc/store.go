@@ -22,6 +22,7 @@ import (
 type store struct {
 	codes    broker.Shelf[codeRecord]
 	families broker.Families
+	desk     *deviceDesk
 	judge    func(ctx context.Context, f broker.Family, a broker.Account, s shown, client string) (rotate bool, err error)
 	open     func(token string) (shown, error)
 	ring     *seal.Keyring
@@ -47,6 +48,7 @@ type unit struct {
 	family broker.Family   // that a refresh token belongs to
 	next   int64           // the generation that the request leads to
 	rotate bool            // whether next is new, or is answered again
+	device bool            // the person allowed a device; code is what it gets
 	why    broker.Code     // the reason of a refusal that fosite has no word for
 
 	key      string   // the thumbprint of the DPoP key that the request proved
@@ -123,8 +125,10 @@ type session struct {
 	Account string       `json:"account"`
 	Session string       `json:"session"`
 	Authn   broker.Authn `json:"authn"`
-	Nonce   string       `json:"nonce,omitempty"` // from the authorization request only
-	Key     string       `json:"jkt,omitempty"`   // dpop_jkt, likewise (RFC 9449 §10)
+	Nonce   string       `json:"nonce,omitempty"`  // from the authorization request only
+	Key     string       `json:"jkt,omitempty"`    // dpop_jkt, likewise (RFC 9449 §10)
+	Claims  string       `json:"claims,omitempty"` // likewise: for Family.Claims
+	Person  *person      `json:"person,omitempty"` // what Claims wants in the ID token
 
 	claims  jwt.IDTokenClaims // for fosite's eyes; our ID tokens are made from the fields above
 	headers jwt.Headers
@@ -155,7 +159,7 @@ func (s *session) GetSubject() string { return s.Account }
 
 // Clone copies what is stored and nothing that fosite wrote.
 func (s *session) Clone() fosite.Session {
-	return &session{Account: s.Account, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce, Key: s.Key}
+	return &session{Account: s.Account, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce, Key: s.Key, Claims: s.Claims, Person: s.Person}
 }
 
 // codeRecord is a code on its shelf, with PKCE and OpenID Connect in one: what
@@ -281,7 +285,7 @@ func (s *store) InvalidateAuthorizeCodeSession(ctx context.Context, code string)
 	now := s.now()
 	p.begin = &broker.Family{
 		ID: u.code.ID, ClientID: u.client.ID, AccountID: who.Account, SessionID: who.Session,
-		Scopes: u.code.GrantedScope, Audience: u.code.GrantedAudience, Authn: who.Authn,
+		Scopes: u.code.GrantedScope, Audience: u.code.GrantedAudience, Authn: who.Authn, Claims: who.Claims,
 		CreatedAt: now, ExpiresAt: now.Add(broker.AccessLife),
 	}
 	return nil

@@ -205,8 +205,10 @@ func (s *strategy) ValidateRefreshToken(context.Context, fosite.Requester, strin
 // ValidateAuthorizeCode has nothing left to do: a code that the shelf still has is good.
 func (s *strategy) ValidateAuthorizeCode(context.Context, fosite.Requester, string) error { return nil }
 
-// idToken is what our ID tokens say, and no more: claims about the person are for userinfo.
+// idToken is what our ID tokens say, and no more: claims about the person are for
+// userinfo, but for those that the claims parameter wants here.
 type idToken struct {
+	*person
 	Issuer   string   `json:"iss"`
 	Subject  string   `json:"sub"`
 	Audience string   `json:"aud"`
@@ -237,7 +239,7 @@ func (s *strategy) GenerateIDToken(ctx context.Context, _ time.Duration, r fosit
 	}
 	now := s.now()
 	claims := idToken{
-		Issuer: s.issuer, Subject: who.Account, Audience: u.client.ID,
+		person: who.Person, Issuer: s.issuer, Subject: who.Account, Audience: u.client.ID,
 		Issued: now.Unix(), Expires: now.Add(broker.IDTokenLife).Unix(),
 		Nonce: who.Nonce, AMR: who.Authn.AMR, ACR: who.Authn.ACR, Session: who.Session,
 	}

@@ -151,6 +151,10 @@ func (d *Door) issued(r *http.Request, u *unit, ar fosite.AccessRequester) broke
 // the family, also when the answer cannot be delivered any more.
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error) error {
 	answer, code := verdict(err, u.why)
+	if waits(answer) {
+		d.allowOrigin(w, r, u.client)
+		return writeJSON(w, answer.CodeField, map[string]string{"error": answer.ErrorField, "error_description": answer.DescriptionField})
+	}
 	ctx := context.WithoutCancel(r.Context())
 	family, account := "", u.family.AccountID
 	if f := u.agreed.begin; f != nil {

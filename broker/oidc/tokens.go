@@ -56,7 +56,7 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	r.ID, r.Client = f.ID, &app{Client: u.client}
 	r.RequestedScope, r.GrantedScope = f.Scopes, f.Scopes
 	r.RequestedAudience, r.GrantedAudience = f.Audience, f.Audience
-	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn}
+	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn, Person: wantedOf(f.Claims).idToken(a)}
 	if f.KeyThumbprint != "" && f.KeyThumbprint != u.key {
 		// Not even reuse: who lacks the key must not be able to end the family.
 		u.family = f

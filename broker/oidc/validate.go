@@ -29,9 +29,12 @@ func ValidateClient(c broker.Client) []Problem {
 	v := &validation{}
 	v.identity(c)
 	v.authentication(c)
+	v.keys(c)
 	v.grants(c)
 	v.redirects(c)
 	v.scopes(c)
+	v.logout(c)
+	v.told(c)
 	if c.IDTokenAlg != "" && !slices.Contains(algs(), c.IDTokenAlg) {
 		v.add("id_token_signed_response_alg", "%q is none of %s", c.IDTokenAlg, strings.Join(algs(), ", "))
 	}
@@ -45,36 +48,15 @@ func (v *validation) add(field, format string, args ...any) {
 }
 
 func (v *validation) identity(c broker.Client) {
+	if c.FirstParty && c.RegistrationHash != "" {
+		v.add("first_party", "a client that registered itself is never one of yours: register it yourself")
+	}
 	// No character that a URL, a header or a log would have to escape.
 	if c.ID == "" || len(c.ID) > maxClientID || strings.Trim(c.ID, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-") != "" {
 		v.add("client_id", "must be 1 to %d letters, digits and . _ ~ -", maxClientID)
 	}
 	if strings.TrimSpace(c.Name) != c.Name || c.Name == "" || len(c.Name) > 200 || !clean(c.Name) {
 		v.add("client_name", "must be 1 to 200 characters, without spaces around it; people read it")
-	}
-}
-
-func (v *validation) authentication(c broker.Client) {
-	const field = "token_endpoint_auth_method"
-	for _, m := range c.AuthMethods {
-		if !slices.Contains(authMethods(), m) {
-			v.add(field, "%q is none of %s", m, strings.Join(authMethods(), ", "))
-		}
-	}
-	switch {
-	case len(c.AuthMethods) == 0:
-		v.add(field, "is missing; take one of %s", strings.Join(authMethods(), ", "))
-	case c.Public() && len(c.AuthMethods) > 1:
-		v.add(field, "none goes with no other")
-	case c.Public() && len(c.SecretHashes) > 0:
-		v.add(field, "none is for clients without a secret, and this one has %d", len(c.SecretHashes))
-	case !c.Public() && len(c.SecretHashes) == 0:
-		v.add("client_secret", "is missing; %s needs one", strings.Join(c.AuthMethods, ", "))
-	case len(c.SecretHashes) > maxSecrets:
-		v.add("client_secret", "%d secrets live, at most %d: the old one and the new one", len(c.SecretHashes), maxSecrets)
-	}
-	if c.Public() && c.SkipPKCE {
-		v.add("require_pkce", "a client without a secret cannot go without PKCE (RFC 9700 §2.1.1)")
 	}
 }
 
@@ -94,8 +76,8 @@ func (v *validation) grants(c broker.Client) {
 	if c.Public() && c.May(grantClient) {
 		v.add(field, "%s needs a secret", grantClient)
 	}
-	if c.May(grantRefresh) && !c.May(grantCode) {
-		v.add(field, "%s goes with %s only", grantRefresh, grantCode)
+	if c.May(grantRefresh) && !c.May(grantCode) && !c.May(grantDevice) {
+		v.add(field, "%s goes with %s or %s only", grantRefresh, grantCode, grantDevice)
 	}
 }
 

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"html"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"gatehouse/broker"
@@ -52,8 +54,8 @@ func (k *Kit) PostOff(w http.ResponseWriter, r *http.Request, target string, fie
 		return
 	}
 	view := handOffView{App: app, Target: template.URL(u.String())}
-	for name, values := range fields {
-		for _, v := range values {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		for _, v := range fields[name] {
 			view.Fields = append(view.Fields, hidden{name, v})
 		}
 	}

@@ -205,7 +205,7 @@ func (o *operator) publicClient() string {
 // Every decision of the command line and its Event are one transaction: where the
 // Event cannot be written, nothing has changed.
 func TestNothingChangesWithoutItsEvent(t *testing.T) {
-	o := newOperator(t)
+	o := newOperator(t, "client_registration: true")
 	stockForEveryCommand(o)
 	h := o.store()
 	view := func() (all []string) {

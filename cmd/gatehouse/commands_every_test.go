@@ -41,7 +41,7 @@ func everyCommand() map[string][]tried {
 		"accounts consents": look("ana@example.test"), "accounts consents remove": change("ana@example.test --client wiki"),
 		"clients add": change("--name New --redirect-uri https://new.example.test/"), "clients list": look(""), "clients show": look("wiki"),
 		"clients change": change("wiki --name Other"), "clients secret": change("wiki"),
-		"clients disable": change("wiki"), "clients enable": change("off"), "clients remove": change("wiki"),
+		"clients disable": change("wiki"), "clients enable": change("off"), "clients remove": change("wiki"), "clients token": change("--life 2h"),
 		"connections kinds": look(""), "connections add": secret("new --kind google --name New --client-id c --client-secret-file -", "a secret"),
 		"connections list": look(""), "connections show": look("hub"), "connections change": change("hub --name Other"),
 		"connections secret": secret("hub", "another secret"), "connections disable": change("hub"), "connections enable": change("off"),
@@ -145,7 +145,7 @@ func TestEveryCommandPrintsJSONAndOtherwiseATable(t *testing.T) {
 // twin has a copy of everything that the operator has.
 func (o *operator) twin(t *testing.T) *operator {
 	t.Helper()
-	other := newOperator(t)
+	other := newOperator(t, "client_registration: true")
 	if err := os.CopyFS(filepath.Join(other.dir, "data"), os.DirFS(filepath.Join(o.dir, "data"))); err != nil {
 		t.Fatal(err)
 	}

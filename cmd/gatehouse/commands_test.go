@@ -255,7 +255,7 @@ func TestWhatIsNotUnderstoodExitsWithTwoAndTouchesNothing(t *testing.T) {
 		"no key=value":         {"connections add x --set scopes", "key=value"},
 		"no identity":          {"accounts unlink a@example.test", "--identity is missing"},
 		"no client":            {"accounts consents remove a@example.test", "--client is missing"},
-		"secret of the public": {"clients add --name x --auth-method none --secret-file s", "public client has no secret"},
+		"secret of the public": {"clients add --name x --auth-method none --secret-file s", "takes no secret"},
 		"a negative wait":      {"keys rotate --wait -1s", "--wait"},
 	} {
 		got := o.in("", strings.Fields(tc.line)...)

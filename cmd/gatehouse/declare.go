@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"gatehouse/broker"
+	"gatehouse/broker/oidc"
 	"gatehouse/config"
 	"gatehouse/providers"
 )
@@ -72,10 +73,10 @@ func (h *house) declareClient(ctx context.Context, d config.Client) error {
 	}
 	found := err == nil
 	c := declaredClient(stored, d)
-	if secret := d.Secret.Reveal(); secret != "" && !c.Public() {
+	if secret := d.Secret.Reveal(); secret != "" && oidc.TakesSecret(c) {
 		c.SecretHashes = h.secretHashes(c, secret)
 	}
-	if found && alike(c, stored) {
+	if found && alikeClients(c, stored) {
 		return nil
 	}
 	if c.CreatedAt.IsZero() {
@@ -91,8 +92,26 @@ func declaredClient(c broker.Client, d config.Client) broker.Client {
 	c.ID, c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs = d.ID, d.Name, d.RedirectURIs, d.PostLogoutRedirectURIs
 	c.Scopes, c.GrantTypes, c.AuthMethods, c.IDTokenAlg = d.Scopes, d.GrantTypes, strings.Fields(d.AuthMethod), d.IDTokenAlg
 	c.Native, c.FirstParty, c.SkipPKCE = d.Native, d.FirstParty, d.SkipPKCE
-	if c.Public() {
+	c.Keys, c.KeysURI, c.AuthAlg = oidc.CompactKeys(d.Keys), d.KeysURI, d.AuthAlg
+	c.BackchannelLogoutURI, c.FrontchannelLogoutURI = d.BackchannelLogoutURI, d.FrontchannelLogoutURI
+	c.PushedOnly, c.DPoPBound, c.JWTAccess, c.DefaultMaxAge = d.RequirePAR, d.DPoP, d.AccessToken == "jwt", d.DefaultMaxAge
+	c.LogoURI, c.ClientURI, c.PolicyURI, c.TosURI = d.LogoURI, d.ClientURI, d.PolicyURI, d.TosURI
+	c.InitiateLoginURI, c.Contacts, c.Audience = d.InitiateLoginURI, d.Contacts, d.Audience
+	if !oidc.TakesSecret(c) {
 		c.SecretHashes = nil
 	}
 	return c
+}
+
+// alikeClients also looks behind the one pointer.
+func alikeClients(a, b broker.Client) bool {
+	age := func(p *int) int {
+		if p == nil {
+			return -1
+		}
+		return *p
+	}
+	same := age(a.DefaultMaxAge) == age(b.DefaultMaxAge)
+	a.DefaultMaxAge, b.DefaultMaxAge = nil, nil
+	return same && alike(a, b)
 }

@@ -12,7 +12,7 @@ import (
 
 // openPosts are the routes that take a post from anywhere: they act on no cookie of ours.
 var openPosts = []string{"POST /authorize", "POST /callback/{connection}", "POST /callback/{connection}/data-deletion", "POST /callback/{connection}/deauthorize",
-	"POST /end_session", "POST /introspect", "POST /revoke", "POST /token", "POST /userinfo"}
+	"POST /device_authorization", "POST /end_session", "POST /introspect", "POST /par", "POST /register", "POST /revoke", "POST /token", "POST /userinfo"}
 
 func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
 	t.Parallel()
@@ -53,6 +53,9 @@ func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
 				if slices.Contains(openPosts, route) {
 					continue
 				}
+				if a.root == nil {
+					t.Fatalf("%s: %d and no page", what, a.StatusCode)
+				}
 				code, _ := shownRefusal(a.root)
 				if refused := a.StatusCode == http.StatusForbidden && code == string(broker.CrossOrigin); !refused && !strings.HasPrefix(kind, "multipart/") || a.StatusCode < 400 {
 					t.Errorf("%s: %d %q", what, a.StatusCode, code)
@@ -72,7 +75,7 @@ func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
 func (in insider) state(t *testing.T, s *siege) string {
 	t.Helper()
 	all := ""
-	for _, path := range []string{"/account", in.login, in.consent} {
+	for _, path := range []string{"/account", in.login, in.consent, in.device} {
 		p := in.send(s.request(t, http.MethodGet, path, nil))
 		title := elements(p.root, "h1")
 		if p.status != http.StatusOK || len(title) == 0 {

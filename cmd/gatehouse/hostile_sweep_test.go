@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -23,7 +24,7 @@ func (s *siege) addThird(t *testing.T) (secret string) {
 	now := s.h.now()
 	secret = broker.NewToken()
 	err := s.h.addClient(s.ctx, broker.Client{ID: "third", Name: "Third <b>&\"Party\"</b>", AuthMethods: []string{"client_secret_post"}, IDTokenAlg: "ES256",
-		RedirectURIs: []string{thirdCallback}, GrantTypes: []string{"authorization_code", "refresh_token"},
+		RedirectURIs: []string{thirdCallback}, GrantTypes: []string{"authorization_code", "refresh_token", grantDevice},
 		Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: now, UpdatedAt: now}, secret)
 	if err != nil {
 		t.Fatal(err)
@@ -47,10 +48,11 @@ func (s *siege) asking(changes ...string) url.Values {
 }
 
 // insider is a browser with everything that a stranger may hope to reach: a
-// session, a login that is open, and a request that waits for consent.
+// session, a login that is open, a request that waits for consent and a device that
+// waits for an answer.
 type insider struct {
 	*browser
-	login, consent string
+	login, consent, device string
 }
 
 func (s *siege) insider(t *testing.T) insider {
@@ -58,6 +60,7 @@ func (s *siege) insider(t *testing.T) insider {
 	b := s.signedIn(t, "ben@example.test")
 	in := insider{browser: b}
 	in.consent = s.hop(t, b, "/authorize?"+s.asking("client_id", "third", "redirect_uri", thirdCallback).Encode())
+	in.device = s.device(t, b)
 	in.login = s.hop(t, b, "/authorize?"+s.asking("prompt", "login").Encode())
 	if !strings.HasPrefix(in.consent, "/consent/") || !strings.HasPrefix(in.login, "/login/") {
 		t.Fatalf("the insider stands at %+v", in)
@@ -82,12 +85,33 @@ func (s *siege) hop(t *testing.T, b *browser, path string) string {
 	return p.header.Get("Location")
 }
 
+// device stands at the question of a device, and answers its path.
+func (s *siege) device(t *testing.T, b *browser) string {
+	t.Helper()
+	req := s.request(t, http.MethodPost, "/device_authorization", url.Values{"scope": {"openid"}, "client_id": {"third"}, "client_secret": {s.third}})
+	var call struct {
+		Code string `json:"user_code"`
+	}
+	if a := s.send(t, "a device", req); json.Unmarshal([]byte(a.body), &call) != nil || call.Code == "" {
+		t.Fatalf("no device: %d %s", a.StatusCode, a.body)
+	}
+	b.open(s.file.Issuer + "/device")
+	b.press("Continue", "user_code", call.Code)
+	if !strings.HasPrefix(b.page.url.Path, "/device/") {
+		t.Fatalf("no question: %s", textOf(b.page.root))
+	}
+	return b.page.url.Path
+}
+
 // path fills in a pattern.
 func (in insider) path(pattern string) string {
 	_, path, _ := strings.Cut(pattern, " ")
 	id := strings.TrimPrefix(in.login, "/login/")
 	if strings.HasPrefix(path, "/consent/") {
 		id = strings.TrimPrefix(in.consent, "/consent/")
+	}
+	if strings.HasPrefix(path, "/device/") {
+		id = strings.TrimPrefix(in.device, "/device/")
 	}
 	connection := "google"
 	if strings.HasSuffix(path, "/deauthorize") || strings.HasSuffix(path, "/data-deletion") {

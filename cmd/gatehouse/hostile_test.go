@@ -43,7 +43,7 @@ func (h *heard) lines() []string {
 func newSiege(t *testing.T, more ...string) *siege {
 	t.Helper()
 	log := &heard{}
-	s := &siege{town: newTownHeard(t, log, more...), heard: log, client: &http.Client{Timeout: 20 * time.Second,
+	s := &siege{town: newTownHeard(t, log, append(more, "client_registration: true")...), heard: log, client: &http.Client{Timeout: 20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	s.third = s.addThird(t)
 	return s

@@ -215,7 +215,7 @@ func (s *siege) headers(t *testing.T, in insider, method, pattern, path string) 
 type endless struct{ read atomic.Int64 } // the client may go on reading after its answer
 
 func (e *endless) Read(p []byte) (int, error) {
-	if e.read.Load() > 10<<20 {
+	if e.read.Load() > 256<<20 {
 		return 0, io.EOF
 	}
 	n := copy(p, bytes.Repeat([]byte("a"), len(p)))
@@ -242,7 +242,8 @@ func TestH1_ABodyWithoutEndIsCutAndCostsNoMemory(t *testing.T) {
 		} else if a.Body.Close(); a.StatusCode != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s: %d", path, a.StatusCode)
 		}
-		if n := body.read.Load(); n > 4<<20 {
+		// What nobody takes fills the buffers of both sockets: at most 36 MiB, with Linux as it comes.
+		if n := body.read.Load(); n > 64<<20 {
 			t.Errorf("%s: %d bytes were taken", path, n)
 		}
 	}

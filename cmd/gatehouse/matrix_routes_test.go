@@ -26,7 +26,7 @@ type routeRow struct {
 // classified has every route of the public listener. A route that is not here
 // fails the build, and so does a row whose route is gone.
 var classified = map[string]routeRow{
-	"GET /{$}":                                  {nothing, "redirect"},
+	"GET /{$}":                                  {nothing, "page"},
 	"GET /login":                                {nothing, "begins a login"},
 	"GET /login/{id}":                           {authority, "every way ends here"},
 	"GET /login/{id}/to/{connection}":           {nothing, "departs"},
@@ -48,6 +48,7 @@ var classified = map[string]routeRow{
 	"POST /callback/{connection}":               {authority, "adfs posts"},
 	"POST /callback/{connection}/deauthorize":   {nothing, "drops an identity"},
 	"POST /callback/{connection}/data-deletion": {nothing, "drops an identity"},
+	"POST /callback/{connection}/logout":        {nothing, "ends"},
 	"GET /data-deletion/{code}":                 {nothing, "status"},
 
 	"GET /account":                      {authority, "old session"},
@@ -55,6 +56,16 @@ var classified = map[string]routeRow{
 	"POST /account/methods/link":        {authority, "old session"},
 	"GET /account/methods/{id}/unlink":  {authority, "old session"},
 	"POST /account/methods/{id}/unlink": {authority, "old session"},
+
+	"POST /device_authorization": {nothing, "a person decides"},
+	"GET /device":                {nothing, "page"},
+	"POST /device":               {nothing, "a user code is no proof"},
+	"GET /device/{id}":           {nothing, "page"},
+	"POST /device/{id}":          {authority, "device"},
+	"POST /register":             {nothing, "a client is no person"},
+	"GET /register/{id}":         {nothing, "a client is no person"},
+	"PUT /register/{id}":         {nothing, "a client is no person"},
+	"DELETE /register/{id}":      {nothing, "ends"},
 
 	"GET /.well-known/openid-configuration":       {nothing, "public"},
 	"GET /.well-known/oauth-authorization-server": {nothing, "public"},
@@ -65,6 +76,8 @@ var classified = map[string]routeRow{
 	"OPTIONS /token":            {nothing, "preflight"},
 	"OPTIONS /userinfo":         {nothing, "preflight"},
 	"OPTIONS /revoke":           {nothing, "preflight"},
+	"OPTIONS /par":              {nothing, "preflight"},
+	"POST /par":                 {nothing, "a request: its code comes of GET /authorize"},
 	"POST /token":               {authority, "by grant type"},
 	"GET /userinfo":             {authority, "access token"},
 	"POST /userinfo":            {authority, "access token"},
@@ -85,6 +98,7 @@ var grants = map[string]routeRow{
 	"authorization_code": {authority, "a code of before the lock"},
 	"refresh_token":      {authority, "a refresh token of before the lock"},
 	"client_credentials": {nothing, "no person"},
+	grantDevice:          {authority, "device"},
 }
 
 // recorder is a router that writes down what is mounted.

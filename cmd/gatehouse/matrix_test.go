@@ -46,6 +46,7 @@ func newQuarter(t *testing.T) *quarter {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.h.cfg.ClientRegistration = true
 	l.Close() // nobody calls it: browsers reach the replicas directly
 	q := &quarter{town: &town{d, c, t, ctx}}
 	other, err := openHouse(ctx, d.h.cfg, slog.New(slog.DiscardHandler), c.now)
@@ -132,7 +133,7 @@ func (q *quarter) furnishes() {
 	q.file.Mailbox = "http://" + box.Addr().String()
 	for _, c := range []broker.Client{{ID: "app", FirstParty: true}, {ID: "third"}} {
 		c.Name, c.AuthMethods, c.IDTokenAlg, c.RedirectURIs, c.CreatedAt, c.UpdatedAt = "App "+c.ID, []string{"client_secret_basic"}, "RS256", []string{quarterApp}, q.clock.now(), q.clock.now()
-		c.GrantTypes, c.Scopes = []string{"authorization_code", "refresh_token", "client_credentials"}, []string{"openid", "profile", "email", "offline_access"}
+		c.GrantTypes, c.Scopes = []string{"authorization_code", "refresh_token", "client_credentials", grantDevice}, []string{"openid", "profile", "email", "offline_access"}
 		if err := q.h.addClient(q.ctx, c, quarterSecret); err != nil {
 			q.t.Fatal(err)
 		}

@@ -106,20 +106,7 @@ const maxSecret = 4 << 10
 // secret reads a secret from a file, or from standard input for "-". A secret
 // never comes from the command line, where every process can read it.
 func (t *tool) secret(ctx context.Context, path string) (string, error) {
-	from, name := t.in, "standard input"
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return "", err
-		}
-		defer file.Close()
-		from, name = file, path
-	} else if file, ok := t.in.(*os.File); ok {
-		if info, err := file.Stat(); err == nil && info.Mode()&fs.ModeCharDevice != 0 {
-			fmt.Fprintln(t.err, "Type the secret (it shows), then Enter and Ctrl-D:")
-		}
-	}
-	b, err := readAll(ctx, from)
+	b, name, err := t.read(ctx, path, "secret", maxSecret)
 	if err != nil {
 		return "", err
 	}
@@ -135,15 +122,34 @@ func (t *tool) secret(ctx context.Context, path string) (string, error) {
 	return s, nil
 }
 
+// read reads a file, or standard input for "-", up to one byte more than most.
+func (t *tool) read(ctx context.Context, path, what string, most int64) (_ []byte, name string, _ error) {
+	from, name := t.in, "standard input"
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, "", err
+		}
+		defer file.Close()
+		from, name = file, path
+	} else if file, ok := t.in.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&fs.ModeCharDevice != 0 {
+			fmt.Fprintln(t.err, "Type the "+what+" (it shows), then Enter and Ctrl-D:")
+		}
+	}
+	b, err := readAll(ctx, from, most)
+	return b, name, err
+}
+
 // readAll lets Ctrl-C end the wait for somebody who types.
-func readAll(ctx context.Context, from io.Reader) ([]byte, error) {
+func readAll(ctx context.Context, from io.Reader, most int64) ([]byte, error) {
 	type answer struct {
 		b   []byte
 		err error
 	}
 	read := make(chan answer, 1)
 	go func() {
-		b, err := io.ReadAll(io.LimitReader(from, maxSecret+1))
+		b, err := io.ReadAll(io.LimitReader(from, most+1))
 		read <- answer{b, err}
 	}()
 	select {

@@ -144,7 +144,7 @@ func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return r.kit.Guard(mux), []chore{r.apps.Run, sender, h.janitor, h.followRing}, nil
+	return r.kit.Guard(mux), []chore{r.apps.Run, r.apps.Tell, sender, h.janitor, h.followRing}, nil
 }
 
 func (h *house) furnish() (r rooms, _ error) {
@@ -166,14 +166,15 @@ func (h *house) furnish() (r rooms, _ error) {
 	site := web.Site{Name: h.cfg.Product.Name, SupportURL: h.cfg.Product.SupportURL, PrivacyURL: h.cfg.Product.PrivacyURL, TermsURL: h.cfg.Product.TermsURL}
 	kit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Ring: h.ring, Sessions: s, Connections: s, Families: s, Journal: s, Atomic: s,
 		TrustedProxies: h.cfg.TrustedProxies, Now: h.now, Log: h.log, Count: func(c broker.Code) { refusals.WithLabelValues(string(c)).Inc() }})
-	post := h.post(texts)
-	people := login.New(login.Options{Kit: kit, Accounts: s, Identities: s, Sessions: s, Connections: s, Clients: s, Fleeting: s.Fleeting, Atomic: s,
-		Journal: s, Upstreams: h.upstreams(out), Passwords: h.passwords(), Codes: credential.NewCodes(s.Fleeting, h.ring, h.now), Post: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
+	post, ups := h.post(texts), h.upstreams(out)
+	people := login.New(login.Options{Kit: kit, Accounts: s, Identities: s, Sessions: s, Upstreamed: s, Marks: s, Connections: s, Clients: s, Fleeting: s.Fleeting, Atomic: s,
+		Journal: s, Upstreams: ups, Passwords: h.passwords(), Codes: credential.NewCodes(s.Fleeting, h.ring, h.now), Post: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
 		PasswordSignIn: h.cfg.Passwords, Callback: h.callback, Now: h.now, Log: h.log})
 	own := account.New(account.Options{Kit: kit, Logins: people, Accounts: s, Identities: s, Connections: s, Atomic: s, Journal: s, Post: post,
 		PasswordSignIn: h.cfg.Passwords, Icon: icon, Now: h.now})
 	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Kit: kit, Logins: people, Clients: s, Families: s, Consents: s, Keys: s, Leases: s,
-		Fleeting: s.Fleeting, Marks: s, Journal: s, Atomic: s, Ring: h.ring, Now: h.now, Log: h.log})
+		Fleeting: s.Fleeting, Logouts: s, Upstreams: ups, Egress: out, Marks: s, Journal: s, Atomic: s, Ring: h.ring, Now: h.now, Log: h.log,
+		Registration: h.cfg.ClientRegistration})
 	return rooms{kit, people, own, apps}, err
 }
 

@@ -107,6 +107,9 @@ func measureEngine(ctx context.Context, o options, dir, engine string, costs cry
 	if o.wants("sameness") {
 		failures = append(failures, s.sameness(ctx))
 	}
+	if o.wants("rotation") && engine == "postgres" { // replicas are for PostgreSQL
+		failures = append(failures, s.rotation(ctx))
+	}
 	if o.wants("start") {
 		failures = append(failures, s.measureStart(ctx))
 	}

@@ -199,7 +199,7 @@ export function request(demo, client, redirectURI, extra = {}) {
 export async function redeem(demo, { client, redirectURI, verifier }, code) {
   const body = new URLSearchParams({ grant_type: 'authorization_code', code, redirect_uri: redirectURI, code_verifier: verifier })
   const headers = {}
-  if (client.token_endpoint_auth_method === 'none') body.set('client_id', client.client_id)
+  if ((client.token_endpoint_auth_methods ?? [client.token_endpoint_auth_method]).includes('none')) body.set('client_id', client.client_id)
   else headers.authorization = 'Basic ' + Buffer.from(`${encodeURIComponent(client.client_id)}:${encodeURIComponent(client.client_secret)}`).toString('base64')
   const res = await fetch(demo.issuer + '/token', { method: 'POST', body, headers })
   const answer = await res.json()

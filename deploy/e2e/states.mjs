@@ -32,6 +32,11 @@ const at = (page, selector) => page.locator(selector).first().waitFor()
  * { page, … }; it answers that page. wrong says that it shows a form that failed, status that it announces something.
  */
 export const states = [
+  { name: 'front', async go(w, visit) {
+    const { page } = await visit()
+    await page.goto(w.issuer + '/')
+    return page
+  } },
   { name: 'choose', async go(w, visit) { return (await visit()).page } },
   { name: 'choose, no address', wrong: true, async go(w, visit) {
     const { page } = await visit()
@@ -240,6 +245,19 @@ export const states = [
     await page.waitForURL(/stay=1/)
     return page
   } },
+  { name: 'device', async go(w, visit) {
+    const { page } = await visit()
+    await page.goto(w.issuer + '/device')
+    return page
+  } },
+  { name: 'device, a wrong code', wrong: true, async go(w, visit) {
+    const { page } = await visit()
+    await types(w, page, 'BBBB-BBBB')
+    return page
+  } },
+  { name: 'device, the question', async go(w, visit) { return deviceQuestion(w, visit) } },
+  { name: 'device, allowed', async go(w, visit) { return answersDevice(w, visit, 'allow') } },
+  { name: 'device, denied', async go(w, visit) { return answersDevice(w, visit, 'deny') } },
   { name: 'signed out', async go(w, visit) {
     const { page } = await signedIn(w, visit)
     await page.goto(w.issuer + '/end_session')
@@ -377,6 +395,27 @@ async function linked(w, visit) {
   await who.page.locator('button[value=annex]').click()
   await at(who.page, 'main .note.ok')
   return who
+}
+
+/** Types a code at the page for devices. */
+async function types(w, page, code) {
+  await page.goto(w.issuer + '/device')
+  await input(page, 'user_code').fill(code)
+  await page.locator('main form button[type=submit]').click()
+}
+
+async function deviceQuestion(w, visit) {
+  const { page } = await signedIn(w, visit)
+  await types(w, page, await w.device())
+  await at(page, 'button[value=deny]')
+  return page
+}
+
+async function answersDevice(w, visit, decision) {
+  const page = await deviceQuestion(w, visit)
+  await page.locator(`button[value=${decision}]`).click()
+  await until(async () => await page.locator('button[name=decision]').count() === 0)
+  return page
 }
 
 /** Gives five wrong passwords behind the page that asks for one. */

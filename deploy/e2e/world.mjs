@@ -32,7 +32,7 @@ export async function world(t, { env } = {}) {
   const back = await app(t)
   const client = (name, ...more) => broker.addClient('--name', name, '--redirect-uri', 'http://127.0.0.1/callback', '--auth-method', 'none', '--native', ...more)
   const ours = await client('Courts', '--first-party')
-  const theirs = await client('Scores')
+  const theirs = await client('Scores', ...['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'].flatMap((g) => ['--grant', g]))
   await broker.serve()
   let people = 0
   return {
@@ -58,6 +58,11 @@ export async function world(t, { env } = {}) {
     mail: (to, number = 1) => until(async () => (await mailsTo(broker.mailbox, to))[number - 1], { about: `mail ${number} to ${to}` }),
     mails: (to) => mailsTo(broker.mailbox, to),
     async code(to, number) { return /\b\d{6}\b/.exec(await this.mail(to, number))[0] },
+    /** A device of the other app asks; answers what it is to show. */
+    async device() {
+      const body = new URLSearchParams({ client_id: theirs.client_id, scope: 'openid profile email offline_access' })
+      return (await (await fetch(`${broker.issuer}/device_authorization`, { method: 'POST', body })).json()).user_code
+    },
     /** Asks for the deletion of somebody's data as Facebook does; answers where to see what became of it. */
     async deletion() {
       const payload = Buffer.from(JSON.stringify({ algorithm: 'HMAC-SHA256', user_id: '998877', issued_at: Math.floor(Date.now() / 1000) })).toString('base64url')

@@ -135,11 +135,35 @@ func (d *DB) ChangeAccount(ctx context.Context, a broker.Account, seen int64) er
 		return errors.New("storage: an account's epoch never falls")
 	}
 	email, claimed := addresses(a)
-	return ifNone(broker.Conflict)(d.exec(ctx, `UPDATE accounts SET email = ?, name = ?, given_name = ?, family_name = ?, locale = ?,
+	change := func(ctx context.Context) error {
+		return ifNone(broker.Conflict)(d.exec(ctx, `UPDATE accounts SET email = ?, name = ?, given_name = ?, family_name = ?, locale = ?,
 		password_hash = ?, disabled = ?, auth_epoch = ?, lock = ?, claimed = ?, updated_at = ?
 		WHERE id = ? AND auth_epoch = ? AND (claimed = '') = ?`,
-		email, a.Name, a.GivenName, a.FamilyName, a.Locale, a.PasswordHash, a.Disabled, a.AuthEpoch, lockText{a.Lock}, claimed,
-		micros(a.UpdatedAt), a.ID, seen, !a.Unverified))
+			email, a.Name, a.GivenName, a.FamilyName, a.Locale, a.PasswordHash, a.Disabled, a.AuthEpoch, lockText{a.Lock}, claimed,
+			micros(a.UpdatedAt), a.ID, seen, !a.Unverified))
+	}
+	if a.AuthEpoch == seen {
+		return change(ctx)
+	}
+	return d.joined(ctx, func(ctx context.Context) error {
+		if err := change(ctx); err != nil {
+			return err
+		}
+		return d.endBefore(ctx, a, seen)
+	})
+}
+
+// endBefore ends the sessions of the epochs that are over. They are dead by comparison
+// already; this is for those who are to be told.
+func (d *DB) endBefore(ctx context.Context, a broker.Account, seen int64) error {
+	at := a.UpdatedAt
+	if at.IsZero() {
+		at = d.now()
+	}
+	if _, err := d.exec(ctx, `UPDATE sessions SET ended_at = ? WHERE account_id = ? AND epoch < ? AND ended_at = 0`, micros(at), a.ID, a.AuthEpoch); err != nil {
+		return err
+	}
+	return d.queueLogouts(ctx, at, `f.account_id = ? AND f.epoch = ? AND `+tellable, a.ID, seen, micros(at), micros(at))
 }
 
 // each turns rows into nouns; no rows into nil.

@@ -55,7 +55,7 @@ func open(t testing.TB, at string, o gormdb.Options) *gormdb.DB {
 func backend(d *gormdb.DB) storetest.Backend {
 	return storetest.Backend{
 		Atomic: d, Accounts: d, Identities: d, Sessions: d, Families: d, Clients: d, Connections: d, Consents: d,
-		Journal: d, Outbox: d, Keys: d, Marks: d, Leases: d, Fleeting: d,
+		Journal: d, Outbox: d, Logouts: d, UpstreamSessions: d, Keys: d, Marks: d, Leases: d, Fleeting: d,
 	}
 }
 

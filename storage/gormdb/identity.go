@@ -84,6 +84,9 @@ func (d *DB) Unlink(ctx context.Context, id string, at time.Time) error {
 			micros(at), account, id); err != nil {
 			return err
 		}
+		if err := d.queueLogouts(ctx, at, `f.account_id = ? AND f.identity = ? AND `+tellable, account, id, micros(at), micros(at)); err != nil {
+			return err
+		}
 		_, err := d.exec(ctx, `UPDATE families SET ended_at = ?, ended_by = ? WHERE account_id = ? AND identity = ? AND ended_at = 0`,
 			micros(at), string(broker.Revoked), account, id)
 		return err

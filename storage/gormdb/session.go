@@ -31,6 +31,7 @@ type sessionRow struct {
 	ID        string
 	AccountID string
 	Authn     authnRow `gorm:"embedded"`
+	SID       string   `gorm:"column:upstream_sid"`
 	UserAgent string
 	Address   string
 	Created   int64 `gorm:"column:created_at"`
@@ -39,20 +40,22 @@ type sessionRow struct {
 }
 
 const sessionColumns = `s.id, s.account_id, s.method, s.connection, s.identity, s.amr, s.acr, s.auth_time, s.epoch, s.standing, s.factor,
-	s.user_agent, s.address, s.created_at, s.expires_at, s.ended_at`
+	s.upstream_sid, s.user_agent, s.address, s.created_at, s.expires_at, s.ended_at`
 
 // into are the places of sessionColumns.
 func (r *sessionRow) into() []any {
 	n := &r.Authn
 	return []any{&r.ID, &r.AccountID, &n.Method, &n.Connection, &n.Identity, &n.AMR, &n.ACR, &n.AuthTime, &n.Epoch, &n.Standing, &n.Factor,
-		&r.UserAgent, &r.Address, &r.Created, &r.Expires, &r.Ended}
+		&r.SID, &r.UserAgent, &r.Address, &r.Created, &r.Expires, &r.Ended}
 }
 
 func toSession(r sessionRow) broker.Session {
-	return broker.Session{
+	s := broker.Session{
 		ID: r.ID, AccountID: r.AccountID, Authn: toAuthn(r.Authn), UserAgent: r.UserAgent, Address: r.Address,
 		CreatedAt: moment(r.Created), ExpiresAt: moment(r.Expires), EndedAt: moment(r.Ended),
 	}
+	s.Authn.UpstreamSID = r.SID
+	return s
 }
 
 // admitted is the end of an INSERT … SELECT that may only happen while the
@@ -84,10 +87,10 @@ func (d *DB) lock(clause string) string {
 func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session) error {
 	from, args := d.admitted(s.AccountID, s.Authn)
 	return ifNone(broker.StartAgain)(d.exec(ctx, `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr,
-		auth_time, epoch, standing, factor, user_agent, address, created_at, expires_at, ended_at)
-		SELECT ?, ?, a.id, ?, ?, ?, ?, ?, ?, a.auth_epoch, ?, ?, ?, ?, ?, ?, ?`+from,
+		auth_time, epoch, standing, factor, upstream_sid, user_agent, address, created_at, expires_at, ended_at)
+		SELECT ?, ?, a.id, ?, ?, ?, ?, ?, ?, a.auth_epoch, ?, ?, ?, ?, ?, ?, ?, ?`+from,
 		append([]any{s.ID, hash, string(s.Authn.Method), s.Authn.Connection, s.Authn.Identity, texts(s.Authn.AMR), s.Authn.ACR,
-			micros(s.Authn.AuthTime), string(s.Authn.Standing), s.Authn.Factor, clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt)}, args...)...))
+			micros(s.Authn.AuthTime), string(s.Authn.Standing), s.Authn.Factor, s.Authn.UpstreamSID, clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt)}, args...)...))
 }
 
 // Session implements broker.Sessions.
@@ -102,10 +105,15 @@ func (d *DB) Session(ctx context.Context, hashes []string) (broker.Session, brok
 	return toSession(s), toAccount(a), err
 }
 
-// SessionByID implements broker.Sessions; NotFound.
+// SessionByID implements broker.Sessions; NotFound. In a transaction it holds the row,
+// so that whoever ends the session meanwhile waits, and sees what was born under it.
 func (d *DB) SessionByID(ctx context.Context, id string) (broker.Session, error) {
+	hold := ""
+	if d.InTransaction(ctx) {
+		hold = d.lock(" FOR SHARE")
+	}
 	var r sessionRow
-	err := d.first(ctx, r.into(), `SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ?`, id)
+	err := d.first(ctx, r.into(), `SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ?`+hold, id)
 	return toSession(r), err
 }
 
@@ -118,6 +126,11 @@ func (d *DB) SessionsOf(ctx context.Context, account string) ([]broker.Session, 
 
 // EndSession implements broker.Sessions.
 func (d *DB) EndSession(ctx context.Context, id string, at time.Time) error {
-	_, err := d.exec(ctx, `UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at = 0`, micros(at), id)
-	return err
+	return d.joined(ctx, func(ctx context.Context) error {
+		ended, err := d.exec(ctx, `UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at = 0`, micros(at), id)
+		if err != nil || ended == 0 {
+			return err
+		}
+		return d.queueLogouts(ctx, at, `f.session_id = ?`, id)
+	})
 }

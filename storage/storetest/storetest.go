@@ -15,20 +15,22 @@ import (
 
 // Backend is one opened, empty, migrated store.
 type Backend struct {
-	Atomic      broker.Atomic
-	Accounts    broker.Accounts
-	Identities  broker.Identities
-	Sessions    broker.Sessions
-	Families    broker.Families
-	Clients     broker.Clients
-	Connections broker.Connections
-	Consents    broker.Consents
-	Journal     broker.Journal
-	Outbox      broker.Outbox
-	Keys        broker.SigningKeys
-	Marks       broker.Marks
-	Leases      broker.Leases
-	Fleeting    broker.Fleeting
+	Atomic           broker.Atomic
+	Accounts         broker.Accounts
+	Identities       broker.Identities
+	Sessions         broker.Sessions
+	UpstreamSessions broker.UpstreamSessions
+	Families         broker.Families
+	Clients          broker.Clients
+	Connections      broker.Connections
+	Consents         broker.Consents
+	Journal          broker.Journal
+	Outbox           broker.Outbox
+	Logouts          broker.Logouts
+	Keys             broker.SigningKeys
+	Marks            broker.Marks
+	Leases           broker.Leases
+	Fleeting         broker.Fleeting
 }
 
 type test struct {
@@ -41,7 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 	for group, tests := range map[string][]test{
 		"accounts": accountTests(), "identities": identityTests(), "sessions": sessionTests(), "families": familyTests(),
 		"clients": clientTests(), "connections": connectionTests(), "consents": consentTests(), "journal": journalTests(),
-		"outbox": outboxTests(), "keys": keyTests(), "marks": markTests(), "leases": leaseTests(), "atomic": atomicTests(),
+		"outbox": outboxTests(), "logouts": logoutTests(), "keys": keyTests(), "marks": markTests(), "leases": leaseTests(), "atomic": atomicTests(),
 		"races": raceTests(),
 	} {
 		t.Run(group, func(t *testing.T) {

@@ -1,0 +1,60 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"gatehouse/broker"
+)
+
+// loggedOut takes an upstream's word that a person's session there has ended (OIDC
+// Back-Channel Logout §2.7). No cookie is looked at: the upstream sends it, no browser.
+func (d *Door) loggedOut(w http.ResponseWriter, r *http.Request) error {
+	c, said, err := d.noticed(r, broker.NoticeLogout)
+	if err != nil {
+		return err
+	}
+	if err := d.endFor(r.Context(), d.visit(r), c, said); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// endFor ends the sessions that a logout names, each with its Event, in one transaction
+// with the mark that the logout was used. Whom it names is looked up within the
+// connection that signed it: no upstream signs out another's people (SECURITY.md A18).
+func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said broker.Notice) error {
+	return s.Atomic.Atomic(ctx, func(ctx context.Context) error {
+		err := s.Marks.Mark(ctx, "logout", c.ID+" "+said.ID, said.Expires)
+		if errors.Is(err, broker.Conflict) {
+			return broker.RequestInvalid.Because(errors.New("this logout was used before"))
+		}
+		if err != nil {
+			return err
+		}
+		over := broker.UpstreamSession{Connection: c.ID, SID: said.SID}
+		if said.Subject != "" {
+			i, _, err := s.Identities.Identity(ctx, c.ID, said.Issuer, said.Subject)
+			if errors.Is(err, broker.NotFound) {
+				return nil // nobody's: no session was born of it
+			}
+			if err != nil {
+				return err
+			}
+			over.Identity = i.ID
+		}
+		ended, err := s.Upstreamed.EndUpstreamSessions(ctx, over, s.Now())
+		if err != nil {
+			return err
+		}
+		for _, one := range ended {
+			e := v.event(broker.Event{Verb: broker.EventUpstreamLogout, Account: one.AccountID, Connection: c.ID, Session: one.ID})
+			if err := s.Journal.Record(ctx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

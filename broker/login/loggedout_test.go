@@ -1,0 +1,88 @@
+package login_test
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// heardOut is a house with Ana signed in by google in two browsers, whose upstream
+// sessions are s1 and s2, and by facebook in a third.
+func heardOut(t *testing.T) (g *rig, sids [3]string) {
+	g = newRig(t)
+	a := g.account(ana, "")
+	g.linked(a, "google", "g1")
+	g.linked(a, "facebook", "g1") // the same subject elsewhere is somebody else's word
+	for i, from := range []struct{ connection, sid string }{{"google", "s1"}, {"google", "s2"}, {"facebook", "s1"}} {
+		c := verified("g1", ana)
+		c.SID = from.sid
+		g.claims("code", c)
+		b := g.browser()
+		path, _ := b.begin()
+		p := b.through(path, from.connection, "code")
+		p.atApp(t, ana)
+		sids[i] = p.sid()
+	}
+	return g, sids
+}
+
+func (g *rig) lives(session string) bool {
+	g.t.Helper()
+	s, err := g.db.SessionByID(g.t.Context(), session)
+	must(g.t, err)
+	return s.EndedAt.IsZero()
+}
+
+func (g *rig) tell(n broker.Notice) page {
+	g.ups.notice = func(kind broker.NoticeKind, _ url.Values) (broker.Notice, error) {
+		n.Kind, n.Issuer, n.Expires = kind, "https://google.test", g.time().Add(time.Minute)
+		return n, nil
+	}
+	return g.browser().request("POST", "/callback/google/logout", url.Values{"logout_token": {"x"}})
+}
+
+func TestA18_ALogoutEndsWhatItsOwnConnectionBroughtAndNothingElse(t *testing.T) {
+	for name, row := range map[string]struct {
+		notice broker.Notice
+		live   [3]bool
+	}{
+		"a session of it":        {broker.Notice{SID: "s1", ID: "j"}, [3]bool{false, true, true}},
+		"a person":               {broker.Notice{Subject: "g1", ID: "j"}, [3]bool{false, false, true}},
+		"a person's session":     {broker.Notice{Subject: "g1", SID: "s2", ID: "j"}, [3]bool{true, false, true}},
+		"a session of nobody":    {broker.Notice{SID: "s3", ID: "j"}, [3]bool{true, true, true}},
+		"nobody":                 {broker.Notice{Subject: "g2", ID: "j"}, [3]bool{true, true, true}},
+		"nobody, with a session": {broker.Notice{Subject: "g2", SID: "s1", ID: "j"}, [3]bool{true, true, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, sids := heardOut(t)
+			g.tell(row.notice).has(t, 200)
+			ended := 0
+			for i, sid := range sids {
+				if g.lives(sid) != row.live[i] {
+					t.Errorf("session %d lives: %v", i, g.lives(sid))
+				}
+				if !row.live[i] {
+					ended++
+				}
+			}
+			if n := len(g.events(broker.EventUpstreamLogout)); n != ended {
+				t.Errorf("%d events of %d ended sessions", n, ended)
+			}
+		})
+	}
+}
+
+func TestA18_ALogoutIsHeardOnce(t *testing.T) {
+	g, sids := heardOut(t)
+	g.tell(broker.Notice{Subject: "g1", SID: "s1", ID: "j"}).has(t, 200)
+	g.tell(broker.Notice{Subject: "g1", ID: "j"}).has(t, 400)
+	if g.lives(sids[0]) || !g.lives(sids[1]) {
+		t.Error("the same logout did something again, or nothing at first")
+	}
+	g.tell(broker.Notice{Subject: "g1", ID: "j2"}).has(t, 200)
+	if g.lives(sids[1]) {
+		t.Error("the next logout was not heard")
+	}
+}

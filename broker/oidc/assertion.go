@@ -1,0 +1,162 @@
+package oidc
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json" // names are compared to the letter, and none comes twice
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+)
+
+const (
+	methodKey     = "private_key_jwt"
+	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	// markAssertion is the kind of the marks of used assertions.
+	markAssertion = "assertion"
+
+	algPS256 = "PS256"
+	maxJTI   = 256
+
+	assertionLife  = 5 * time.Minute  // the farthest exp
+	assertionEarly = 30 * time.Second // how far nbf and iat may be ahead of our clock
+	assertionLate  = 60 * time.Second // how long after its exp it is good
+)
+
+// assertionAlgs are what clients may sign with (OIDC Core §9): never none, never a
+// shared secret.
+func assertionAlgs() []string { return []string{algRS256, algPS256, algES256, algEdDSA} }
+
+// assertion is a client's proof that it holds a private key (RFC 7523 §3).
+type assertion struct {
+	jws     *jose.JSONWebSignature
+	alg     string
+	kid     string
+	client  string
+	jti     string
+	expires time.Time
+}
+
+var errAssertion = errors.New("oidc: not a client assertion for us")
+
+// readAssertion reads everything that does not depend on the client. Nothing of it
+// is proven before verify.
+func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
+	algs := make([]jose.SignatureAlgorithm, 0, len(assertionAlgs()))
+	for _, alg := range assertionAlgs() {
+		algs = append(algs, jose.SignatureAlgorithm(alg))
+	}
+	jws, err := jose.ParseSignedCompact(token, algs)
+	if err != nil || len(jws.Signatures) != 1 {
+		return a, errAssertion
+	}
+	head := jws.Signatures[0].Protected
+	typ, _ := head.ExtraHeaders[jose.HeaderType].(string)
+	// Another kind of JWT of the same client, such as a DPoP proof, is no assertion.
+	if head.ExtraHeaders[jose.HeaderType] != nil && !strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, "client-authentication+jwt") {
+		return a, errAssertion
+	}
+	var said struct {
+		Issuer   string          `json:"iss"`
+		Subject  string          `json:"sub"`
+		Audience json.RawMessage `json:"aud"`
+		Expires  *float64        `json:"exp"`
+		From     *float64        `json:"nbf"`
+		Issued   *float64        `json:"iat"`
+		ID       string          `json:"jti"`
+	}
+	if err := json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &said); err != nil {
+		return a, errAssertion
+	}
+	// One string, our issuer: an audience that others could share, such as a list or a
+	// token endpoint, lets a server that got the assertion use it here.
+	var audience string
+	if err := json.Unmarshal(said.Audience, &audience); err != nil || audience != issuer {
+		return a, errAssertion
+	}
+	at := float64(now.UnixMilli()) / 1000
+	early := func(v *float64) bool { return v != nil && *v > at+assertionEarly.Seconds() }
+	switch {
+	case said.Subject == "" || said.Issuer != said.Subject,
+		said.ID == "" || len(said.ID) > maxJTI,
+		said.Expires == nil || *said.Expires <= at-assertionLate.Seconds() || *said.Expires > at+(assertionLife+assertionEarly).Seconds(),
+		early(said.From), early(said.Issued):
+		return a, errAssertion
+	}
+	return assertion{jws: jws, alg: head.Algorithm, kid: head.KeyID, client: said.Subject, jti: said.ID,
+		expires: time.Unix(int64(*said.Expires)+1, 0).Add(assertionLate)}, nil
+}
+
+// verify tells whether the key made the signature.
+func (a assertion) verify(k clientKey) bool {
+	_, err := a.jws.Verify(k.public)
+	return err == nil
+}
+
+// proveByKey tells whether the assertion was signed by a key of the client. For a
+// client that does not exist, or has no such key, a key that nobody has is tried, so
+// that both take one verification.
+func (d *Door) proveByKey(ctx context.Context, c broker.Client, a assertion) bool {
+	may := slices.Contains(c.AuthMethods, methodKey) && (c.AuthAlg == "" || c.AuthAlg == a.alg)
+	key, found := clientKey{}, false
+	if may {
+		key, found = d.clientKey(ctx, c, a)
+	}
+	if !found {
+		key = d.strangers[a.alg]
+	}
+	return a.verify(key) && found
+}
+
+// clientKey is the one key that may have signed the assertion.
+func (d *Door) clientKey(ctx context.Context, c broker.Client, a assertion) (clientKey, bool) {
+	if c.KeysURI == "" {
+		return parseClientKeys([]byte(c.Keys)).find(a.kid, a.alg)
+	}
+	key, found, err := d.fetched.find(ctx, c.KeysURI, a.kid, a.alg)
+	if err != nil {
+		d.log.WarnContext(ctx, "a client's keys could not be fetched", "client", c.ID, "err", err)
+	}
+	return key, found
+}
+
+// spendAssertion uses the assertion up, also where the request fails later: of many that bring
+// it at once, one inserts the mark.
+func (d *Door) spendAssertion(ctx context.Context, a assertion) error {
+	id := sha256.Sum256([]byte(a.client + "\x00" + a.jti)) // another client may have the same jti
+	err := d.marks.Mark(ctx, markAssertion, base64.RawURLEncoding.EncodeToString(id[:]), a.expires)
+	if errors.Is(err, broker.Conflict) {
+		return fosite.ErrInvalidClient.WithHint("The client assertion was used before.")
+	}
+	return err
+}
+
+// strangers are public keys whose private halves nobody has.
+func strangers() (map[string]clientKey, error) {
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	edwards, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	n := make([]byte, 256)
+	_, _ = rand.Read(n) // it never fails
+	n[0], n[255] = n[0]|0x80, n[255]|1
+	modulus := clientKey{public: &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537}}
+	return map[string]clientKey{algRS256: modulus, algPS256: modulus, algES256: {public: &curve.PublicKey}, algEdDSA: {public: edwards}}, nil
+}

@@ -1,0 +1,140 @@
+package oidc
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	stdjson "encoding/json"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json"
+)
+
+// The most of a client's keys, however they come.
+const (
+	maxKeySet     = 64 << 10 // bytes
+	maxClientKeys = 50
+	maxKid        = 256
+)
+
+// clientKey is one public key of a client.
+type clientKey struct {
+	id     string
+	alg    string // where the client names it; else any that fits
+	public any
+}
+
+func (k clientKey) fits(alg string) bool {
+	if k.alg != "" && k.alg != alg {
+		return false
+	}
+	switch public := k.public.(type) {
+	case *rsa.PublicKey:
+		return alg == algRS256 || alg == algPS256
+	case *ecdsa.PublicKey:
+		return alg == algES256 && public.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		return alg == algEdDSA
+	}
+	return false
+}
+
+type clientKeys []clientKey
+
+// find is the one key that fits: where there is a choice, the assertion must name it.
+func (all clientKeys) find(kid, alg string) (found clientKey, ok bool) {
+	for _, k := range all {
+		if !k.fits(alg) || kid != "" && k.id != "" && k.id != kid {
+			continue
+		}
+		if ok {
+			return clientKey{}, false
+		}
+		found, ok = k, true
+	}
+	return found, ok
+}
+
+// parseClientKeys reads a JWK Set (RFC 7517 §5) and passes over what is of no use.
+func parseClientKeys(set []byte) (all clientKeys) {
+	list, _ := keyList(set)
+	for _, raw := range list {
+		if k, problem := parseClientKey(raw); problem == "" {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
+func keyList(set []byte) (list []json.RawMessage, problem string) {
+	var d struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	switch err := json.Unmarshal(set, &d); {
+	case len(set) > maxKeySet:
+		return nil, "is larger than 64 KiB"
+	case err != nil || d.Keys == nil:
+		return nil, `must be a JWK Set, {"keys": […]} (RFC 7517 §5)`
+	case len(d.Keys) > maxClientKeys:
+		return nil, "holds more than 50 keys"
+	}
+	return d.Keys, ""
+}
+
+// parseClientKey answers why a key is of no use. Certificates in it are not looked at.
+func parseClientKey(raw []byte) (k clientKey, problem string) {
+	var d struct {
+		Type  string          `json:"kty"`
+		Curve string          `json:"crv,omitempty"`
+		N     string          `json:"n,omitempty"`
+		E     string          `json:"e,omitempty"`
+		X     string          `json:"x,omitempty"`
+		Y     string          `json:"y,omitempty"`
+		ID    string          `json:"kid,omitempty"`
+		Alg   string          `json:"alg,omitempty"`
+		Use   string          `json:"use,omitempty"`
+		D     json.RawMessage `json:"d,omitempty"`
+		K     json.RawMessage `json:"k,omitempty"`
+	}
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return k, "is no JWK (RFC 7517 §4)"
+	}
+	switch {
+	case d.D != nil:
+		return k, "is a private key: it must stay with the app, and this one is spent"
+	case d.K != nil || d.Type == "oct":
+		return k, "is a shared secret; only public keys are taken"
+	case d.Use != "" && d.Use != "sig":
+		return k, "is not for signatures"
+	case len(d.ID) > maxKid || !clean(d.ID):
+		return k, "has a kid of more than 256 characters, or with control characters"
+	}
+	plain, err := json.Marshal(map[string]string{"kty": d.Type, "crv": d.Curve, "n": d.N, "e": d.E, "x": d.X, "y": d.Y})
+	if err != nil {
+		return k, err.Error()
+	}
+	var key jose.JSONWebKey
+	if err := key.UnmarshalJSON(plain); err != nil || !key.Valid() || !key.IsPublic() {
+		return k, "is no RSA, EC or Ed25519 key"
+	}
+	if r, is := key.Key.(*rsa.PublicKey); is && (r.N.BitLen() < 2048 || r.N.BitLen() > 8192 || r.E < 3 || r.E&1 == 0) {
+		return k, "must have 2048 to 8192 bits"
+	}
+	k = clientKey{id: d.ID, alg: d.Alg, public: key.Key}
+	for _, alg := range assertionAlgs() {
+		if k.fits(alg) {
+			return k, ""
+		}
+	}
+	return k, "fits none of our algorithms: RSA for RS256 and PS256, P-256 for ES256, Ed25519 for EdDSA"
+}
+
+// CompactKeys is a JWK Set as it is stored, whatever its spaces were. What is no JSON
+// stays, and ValidateClient refuses it.
+func CompactKeys(set string) string {
+	if b, err := stdjson.Marshal(stdjson.RawMessage(set)); err == nil {
+		return string(b)
+	}
+	return set
+}

@@ -1,0 +1,257 @@
+package oidc
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+	"gatehouse/broker/web"
+)
+
+const (
+	pathDeviceAuthorization = "/device_authorization"
+	pathDevice              = "/device"
+
+	purposeDevice   = "device_code"
+	purposeUserCode = "user_code"
+)
+
+// The times of the device grant (RFC 8628 §3.2).
+const (
+	deviceLife     = 10 * time.Minute
+	deviceInterval = 5 * time.Second
+	// deviceKept is longer, so that a device and a person learn that a code has
+	// expired, and a second use of one is seen.
+	deviceKept = 2 * deviceLife
+)
+
+// deviceCall is a device's request on its shelf, under the keyed hash of its device code.
+type deviceCall struct {
+	// Grant is what the device gets once a person allows it; its session is theirs.
+	Grant    codeRecord   `json:"grant"`
+	Address  string       `json:"address"`
+	At       time.Time    `json:"at"`
+	Expires  time.Time    `json:"expires"`
+	Decision deviceAnswer `json:"decision,omitempty"`
+	// By is the question that the person answered.
+	By string `json:"by,omitempty"`
+}
+
+// deviceAnswer is what a person decided, once.
+type deviceAnswer string
+
+const (
+	deviceAllowed deviceAnswer = "allowed"
+	deviceDenied  deviceAnswer = "denied"
+)
+
+// devicePoll is when a device asked last, and how long it must wait.
+type devicePoll struct {
+	Last     time.Time     `json:"last"`
+	Interval time.Duration `json:"interval"`
+}
+
+// deviceAsk is the question that one browser is shown.
+type deviceAsk struct {
+	Call    string `json:"call"` // the key of the deviceCall
+	Code    string `json:"code"` // as it was typed, tidied
+	Browser string `json:"browser"`
+	Session string `json:"session,omitempty"` // that the question was shown to
+}
+
+// deviceDesk keeps what devices ask for and people answer.
+type deviceDesk struct {
+	calls   broker.Shelf[deviceCall]
+	codes   broker.Shelf[string] // the keyed hash of a user code to the key of its call
+	polls   broker.Shelf[devicePoll]
+	asks    broker.Shelf[deviceAsk]
+	guesses web.Guesses
+	ring    *seal.Keyring
+	now     func() time.Time
+}
+
+func newDeviceDesk(in broker.Fleeting, ring *seal.Keyring, now func() time.Time) *deviceDesk {
+	return &deviceDesk{
+		calls:   broker.Shelf[deviceCall]{Name: "device", Life: deviceKept, In: in, Now: now},
+		codes:   broker.Shelf[string]{Name: "device.code", Life: deviceKept, In: in, Now: now},
+		polls:   broker.Shelf[devicePoll]{Name: "device.poll", Life: deviceKept, In: in, Now: now},
+		asks:    broker.Shelf[deviceAsk]{Name: "device.ask", Life: deviceKept, In: in, Now: now},
+		guesses: web.Guesses{In: in, Ring: ring, Now: now}, ring: ring, now: now,
+	}
+}
+
+// userCodeLetters cannot be mistaken for one another and spell no word (RFC 8628 §6.1).
+const userCodeLetters = "BCDFGHJKLMNPQRSTVWXZ"
+
+const userCodeLength = 8
+
+// newUserCode makes a code of 34 bits: enough, since few are live and tries are counted.
+func newUserCode() string {
+	code := make([]byte, 0, userCodeLength)
+	for b := make([]byte, 1); len(code) < userCodeLength; {
+		_, _ = rand.Read(b) // never fails (crypto/rand)
+		if int(b[0]) < 256/len(userCodeLetters)*len(userCodeLetters) {
+			code = append(code, userCodeLetters[int(b[0])%len(userCodeLetters)])
+		}
+	}
+	return string(code)
+}
+
+// tidyUserCode reads a code as people type it: in any case, with spaces and dashes.
+// It answers "" for what cannot be one.
+func tidyUserCode(typed string) string {
+	if len(typed) > 64 {
+		return ""
+	}
+	code := strings.NewReplacer(" ", "", "\t", "", "-", "", "\u2010", "", "\u2011", "", "\u2013", "", "\u2014", "", "\u00a0", "").Replace(strings.ToUpper(typed))
+	if len(code) != userCodeLength || strings.Trim(code, userCodeLetters) != "" {
+		return ""
+	}
+	return code
+}
+
+// shownUserCode is XXXX-XXXX.
+func shownUserCode(code string) string {
+	return code[:userCodeLength/2] + "-" + code[userCodeLength/2:]
+}
+
+// open keeps a call and answers its two codes.
+func (k *deviceDesk) open(ctx context.Context, c deviceCall) (deviceCode, userCode string, err error) {
+	deviceCode = broker.NewToken()
+	key := k.ring.Hash(purposeDevice, []byte(deviceCode))
+	if err := k.calls.Put(ctx, key, c); err != nil {
+		return "", "", err
+	}
+	if err := k.polls.Put(ctx, key, devicePoll{Interval: deviceInterval}); err != nil {
+		return "", "", err
+	}
+	for range 5 { // a code that another device has is not given twice
+		userCode = newUserCode()
+		err = k.codes.Put(ctx, k.ring.Hash(purposeUserCode, []byte(userCode)), key)
+		if !errors.Is(err, broker.Conflict) {
+			return deviceCode, userCode, err
+		}
+	}
+	return "", "", broker.Unavailable.Because(err)
+}
+
+// byDeviceCode finds a call; NotFound.
+func (k *deviceDesk) byDeviceCode(ctx context.Context, code string) (key string, c deviceCall, err error) {
+	if len(code) > 128 {
+		return "", c, broker.NotFound
+	}
+	for _, key := range k.ring.Hashes(purposeDevice, []byte(code)) {
+		c, err := k.calls.Get(ctx, key)
+		if !errors.Is(err, broker.NotFound) {
+			return key, c, err
+		}
+	}
+	return "", c, broker.NotFound
+}
+
+// byUserCode finds the call of a tidied code; NotFound.
+func (k *deviceDesk) byUserCode(ctx context.Context, code string) (key string, c deviceCall, err error) {
+	for _, hash := range k.ring.Hashes(purposeUserCode, []byte(code)) {
+		key, err := k.codes.Get(ctx, hash)
+		if errors.Is(err, broker.NotFound) {
+			continue
+		}
+		if err != nil {
+			return "", c, err
+		}
+		c, err = k.calls.Get(ctx, key)
+		return key, c, err
+	}
+	return "", c, broker.NotFound
+}
+
+// answer decides a call: whoever comes first. Conflict for everybody else.
+func (k *deviceDesk) answer(ctx context.Context, key, by string, how deviceAnswer, who session) error {
+	_, err := k.calls.Change(ctx, key, func(c *deviceCall) error {
+		if c.Decision != "" || !k.now().Before(c.Expires) {
+			return broker.Conflict
+		}
+		c.Decision, c.By, c.Grant.Session = how, by, who
+		return nil
+	})
+	if errors.Is(err, broker.NotFound) {
+		return broker.Conflict
+	}
+	return err
+}
+
+// jitter is what the network may add to or take from a device's interval.
+const jitter = time.Second
+
+// tooSoon notes that a device asked, and tells whether it must slow down. Two
+// requests at once are too fast by any measure.
+func (k *deviceDesk) tooSoon(ctx context.Context, key string) (bool, error) {
+	slow := false
+	_, err := k.polls.Change(ctx, key, func(p *devicePoll) error {
+		now := k.now()
+		if slow = now.Before(p.Last.Add(p.Interval - jitter)); slow {
+			p.Interval += deviceInterval
+		}
+		p.Last = now
+		return nil
+	})
+	if errors.Is(err, broker.Conflict) {
+		return true, nil
+	}
+	return slow, err
+}
+
+// deviceAuthorization answers a device that has no browser (RFC 8628 §3.1).
+func (d *Door) deviceAuthorization(w http.ResponseWriter, r *http.Request) error {
+	ctx, u := withUnit(r.Context())
+	err := bodyForm(r)
+	if err == nil {
+		_, err = d.provider.AuthenticateClient(ctx, r, r.PostForm)
+	}
+	scopes := strings.Fields(r.PostForm.Get("scope"))
+	if err == nil {
+		err = deviceScopes(u.client, scopes)
+	}
+	if err != nil {
+		return d.refuse(w, r, u, err)
+	}
+	address, now := d.kit.Address(r), d.now()
+	// A public client proves nothing, so anybody could fill the shelf (SECURITY.md H4).
+	if err := d.newcomers.Admit(ctx, address); err != nil {
+		return err
+	}
+	deviceCode, userCode, err := d.desk.open(ctx, deviceCall{
+		Grant:   codeRecord{ID: broker.NewID(), Client: u.client.ID, Scopes: scopes, Audience: u.client.Audience},
+		Address: address, At: now, Expires: now.Add(deviceLife),
+	})
+	if err != nil {
+		return err
+	}
+	shown := shownUserCode(userCode)
+	return writeJSON(w, http.StatusOK, map[string]any{
+		"device_code": deviceCode, "user_code": shown,
+		"verification_uri": d.issuer + pathDevice, "verification_uri_complete": d.issuer + pathDevice + "?" + url.Values{"user_code": {shown}}.Encode(),
+		"expires_in": int(deviceLife / time.Second), "interval": int(deviceInterval / time.Second),
+	})
+}
+
+func deviceScopes(c broker.Client, scopes []string) error {
+	if !c.May(grantDevice) {
+		return fosite.ErrUnauthorizedClient.WithHint("The client is not registered for this grant type.")
+	}
+	for _, s := range scopes {
+		if !slices.Contains(c.Scopes, s) {
+			return fosite.ErrInvalidScope.WithHint("The client is not registered for this scope.")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/openid"
+
+	"gatehouse/broker"
+)
+
+// What the token endpoint tells a device beside tokens (RFC 8628 §3.5).
+var (
+	errAuthorizationPending = &fosite.RFC6749Error{ErrorField: "authorization_pending", DescriptionField: "The person has not decided yet.", CodeField: http.StatusBadRequest}
+	errSlowDown             = &fosite.RFC6749Error{ErrorField: "slow_down", DescriptionField: "Wait five seconds longer between requests.", CodeField: http.StatusBadRequest}
+	errDeviceExpired        = &fosite.RFC6749Error{ErrorField: "expired_token", DescriptionField: "The device_code has expired.", CodeField: http.StatusBadRequest}
+	errDeviceDenied         = &fosite.RFC6749Error{ErrorField: "access_denied", DescriptionField: "The person has said no.", CodeField: http.StatusBadRequest}
+)
+
+// deviceHandler is the grant at the token endpoint. A device code is spent as a
+// code is: by the row of its family, which Door.settle inserts.
+type deviceHandler struct {
+	store    *store
+	strategy *strategy
+	openID   *openid.IDTokenHandleHelper
+}
+
+var _ fosite.TokenEndpointHandler = (*deviceHandler)(nil)
+
+// CanSkipClientAuth never.
+func (*deviceHandler) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
+
+// CanHandleTokenEndpointRequest takes the device grant and no other.
+func (*deviceHandler) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
+	return r.GetGrantTypes().ExactOne(grantDevice)
+}
+
+// HandleTokenEndpointRequest finds what the person decided. A code of another
+// client is none, and its device is not slowed down by whoever guesses.
+func (h *deviceHandler) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, r) {
+		return fosite.ErrUnknownRequest
+	}
+	u, err := unitOf(ctx)
+	if err != nil {
+		return err
+	}
+	desk, code := h.store.desk, r.GetRequestForm().Get("device_code")
+	if code == "" {
+		return fosite.ErrInvalidRequest.WithHint("The device_code is missing.")
+	}
+	key, call, err := desk.byDeviceCode(ctx, code)
+	if errors.Is(err, broker.NotFound) || err == nil && call.Grant.Client != u.client.ID {
+		return fosite.ErrInvalidGrant
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case !desk.now().Before(call.Expires):
+		u.why = broker.CodeExpired
+		return errDeviceExpired
+	case call.Decision == deviceDenied:
+		u.why = broker.ConsentDenied
+		return errDeviceDenied
+	case call.Decision != deviceAllowed:
+		slow, err := desk.tooSoon(ctx, key)
+		if err == nil && slow {
+			err = errSlowDown
+		}
+		if err == nil {
+			err = errAuthorizationPending
+		}
+		return err
+	}
+	u.code, u.device = call.Grant.request(u.client), true
+	r.SetRequestedScopes(u.code.GetRequestedScopes())
+	r.SetRequestedAudience(u.code.GetRequestedAudience())
+	r.SetSession(u.code.GetSession())
+	r.SetID(u.code.GetID())
+	return nil
+}
+
+// PopulateTokenEndpointResponse makes the tokens and notes the family.
+func (h *deviceHandler) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, resp fosite.AccessResponder) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, r) {
+		return fosite.ErrUnknownRequest
+	}
+	u, err := unitOf(ctx)
+	if err != nil {
+		return err
+	}
+	for _, scope := range u.code.GetGrantedScopes() {
+		r.GrantScope(scope)
+	}
+	for _, audience := range u.code.GetGrantedAudience() {
+		r.GrantAudience(audience)
+	}
+	access, _, err := h.strategy.GenerateAccessToken(ctx, r)
+	if err != nil {
+		return err
+	}
+	refresh := ""
+	if r.GetGrantedScopes().Has(scopeOffline) && u.client.May(grantRefresh) {
+		if refresh, _, err = h.strategy.GenerateRefreshToken(ctx, r); err != nil {
+			return err
+		}
+	}
+	if err := h.spend(ctx, refresh); err != nil {
+		return err
+	}
+	resp.SetAccessToken(access)
+	resp.SetTokenType("bearer")
+	resp.SetExpiresIn(broker.AccessLife)
+	resp.SetScopes(r.GetGrantedScopes())
+	if refresh != "" {
+		resp.SetExtra("refresh_token", refresh)
+	}
+	if !r.GetGrantedScopes().Has(scopeOpenID) {
+		return nil
+	}
+	return h.openID.IssueExplicitIDToken(ctx, broker.IDTokenLife, r, resp)
+}
+
+func (h *deviceHandler) spend(ctx context.Context, refresh string) error {
+	ctx, err := h.store.BeginTX(ctx)
+	if err == nil {
+		err = h.store.InvalidateAuthorizeCodeSession(ctx, "")
+	}
+	if err == nil && refresh != "" {
+		err = h.store.CreateRefreshTokenSession(ctx, refresh, "", nil)
+	}
+	if err != nil {
+		return err
+	}
+	return h.store.Commit(ctx)
+}
+
+// waits tells whether an answer only sends a device to wait. It comes every five
+// seconds, so it is no refusal: nothing is counted, logged or written.
+func waits(answer *fosite.RFC6749Error) bool {
+	return answer.ErrorField == errAuthorizationPending.ErrorField || answer.ErrorField == errSlowDown.ErrorField
+}

@@ -1,0 +1,253 @@
+package oidc
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/web"
+)
+
+// The pages of UX.md E-16: the code, sign in where that is needed, always the
+// question, and what came of it. Nothing that a link can hold decides anything.
+
+// deviceView is the page where a code is typed.
+type deviceView struct {
+	web.Form
+	Action string
+	Code   string // as it was typed
+}
+
+// deviceQuestionView is the question.
+type deviceQuestionView struct {
+	App     string
+	Code    string
+	Email   string
+	Scopes  []scopeView
+	Address string
+	At      time.Time
+	Action  string
+	Switch  string
+	// Unchecked tells that the app registered itself.
+	Unchecked bool
+}
+
+// devicePage asks for the code. A link that brings one along (verification_uri_complete)
+// fills it in and does no more: it may have come from anybody (RFC 8628 §5.4).
+func (d *Door) devicePage(w http.ResponseWriter, r *http.Request) error {
+	d.kit.EnsureBrowser(w, r)
+	code := tidyUserCode(r.URL.Query().Get("user_code"))
+	if code != "" {
+		code = shownUserCode(code)
+	}
+	d.pages.Show(w, r, http.StatusOK, "device", deviceView{Action: pathDevice, Code: code})
+	return nil
+}
+
+// deviceAgain shows the page of the code with what was wrong.
+func (d *Door) deviceAgain(w http.ResponseWriter, r *http.Request, typed string, why error) error {
+	code, text := broker.CodeOf(why), ""
+	p := d.kit.Printer(r)
+	switch code {
+	case broker.CodeWrong:
+		text = p.Text("oidc.device_wrong")
+	case broker.CodeExpired:
+		text = p.Text("oidc.device_expired")
+	case broker.CodeReused:
+		text = p.Text("oidc.device_used")
+	case broker.RateLimited:
+		retry, _ := errors.AsType[broker.Retry](why)
+		w.Header().Set("Retry-After", strconv.Itoa(retry.After))
+		text = p.Text("oidc.device_tries", web.Wait(p, retry.After))
+	default:
+		return why
+	}
+	if len(typed) > 64 || !clean(typed) {
+		typed = ""
+	}
+	d.kit.Count(code)
+	d.pages.Show(w, r, code.Meaning().Status, "device", deviceView{Form: web.Form{Problems: []web.Problem{{Field: "user_code", Text: text}}}, Action: pathDevice, Code: typed})
+	return nil
+}
+
+// deviceTyped looks a code up, and goes on to its question.
+func (d *Door) deviceTyped(w http.ResponseWriter, r *http.Request) error {
+	r = d.kit.WithSelf(r, pathDevice)
+	browser, ok := d.kit.Browser(r)
+	if !ok {
+		return broker.CookiesBlocked
+	}
+	typed := r.PostFormValue("user_code")
+	code := tidyUserCode(typed)
+	if code == "" {
+		return d.deviceAgain(w, r, typed, broker.CodeWrong)
+	}
+	_, a, err := d.kit.Current(r)
+	if err != nil && !noSession(err) {
+		return err
+	}
+	in := err == nil
+	if err := d.desk.guesses.Spend(r.Context(), d.kit.Address(r), browser[0], a.ID); err != nil {
+		return d.deviceAgain(w, r, typed, err)
+	}
+	key, call, err := d.desk.byUserCode(r.Context(), code)
+	if errors.Is(err, broker.NotFound) {
+		err = broker.CodeWrong
+	}
+	if err == nil {
+		err = d.undecided(call)
+	}
+	if err != nil {
+		return d.deviceAgain(w, r, typed, err)
+	}
+	id := broker.NewID()
+	if err := d.desk.asks.Put(r.Context(), id, deviceAsk{Call: key, Code: code, Browser: browser[0]}); err != nil {
+		return err
+	}
+	if in {
+		seeOther(w, pathDevice+"/"+id)
+		return nil
+	}
+	// The way to sign in may lead to a provider, and Chromium holds form-action
+	// against every redirect of a POST.
+	d.kit.HandOff(w, r, pathDevice+"/"+id, "")
+	return nil
+}
+
+// undecided answers CodeExpired or CodeReused for a call that nobody can answer any more.
+func (d *Door) undecided(c deviceCall) error {
+	switch {
+	case c.Decision != "":
+		return broker.CodeReused
+	case !d.now().Before(c.Expires):
+		return broker.CodeExpired
+	}
+	return nil
+}
+
+// deviceAsked finds the question that the path names, for the browser it was made for.
+func (d *Door) deviceAsked(r *http.Request) (deviceAsk, deviceCall, error) {
+	ask, err := d.desk.asks.Get(r.Context(), r.PathValue("id"))
+	if errors.Is(err, broker.NotFound) {
+		err = broker.LoginUnknown
+	}
+	if err != nil {
+		return ask, deviceCall{}, err
+	}
+	if browser, _ := d.kit.Browser(r); !slices.Contains(browser, ask.Browser) {
+		return ask, deviceCall{}, broker.LoginElsewhere
+	}
+	call, err := d.desk.calls.Get(r.Context(), ask.Call)
+	if errors.Is(err, broker.NotFound) {
+		err = broker.LoginUnknown
+	}
+	return ask, call, err
+}
+
+// deviceQuestion asks the person, each time and whoever the app is (RFC 8628 §3.3.1).
+func (d *Door) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	ask, call, err := d.deviceAsked(r)
+	if err != nil {
+		return err
+	}
+	if call.By == id {
+		d.pages.Show(w, r, http.StatusOK, "devicedone", call.Decision == deviceAllowed)
+		return nil
+	}
+	if err := d.undecided(call); err != nil {
+		return d.deviceAgain(w, r, "", err)
+	}
+	c, err := d.client(r.Context(), call.Grant.Client)
+	if err != nil {
+		return err
+	}
+	s, a, err := d.kit.Current(r)
+	if err != nil && !noSession(err) {
+		return err
+	}
+	if err != nil || r.URL.Query().Has("switch") {
+		return d.toLogin(w, r, broker.Login{Request: url.Values{deviceKey: {id}}, ClientID: c.ID, Pick: err == nil})
+	}
+	if ask.Session != s.ID {
+		if _, err := d.desk.asks.Change(r.Context(), id, func(q *deviceAsk) error { q.Session = s.ID; return nil }); err != nil {
+			return err
+		}
+	}
+	view := deviceQuestionView{App: c.Name, Code: shownUserCode(ask.Code), Email: a.Email, Address: call.Address, At: call.At.UTC(),
+		Unchecked: c.RegistrationHash != "", Action: pathDevice + "/" + id, Switch: pathDevice + "/" + id + "?switch=1"}
+	for _, scope := range call.Grant.Scopes {
+		view.Scopes = append(view.Scopes, scopeView{Name: scope, Known: aboutPerson(scope)})
+	}
+	r = d.kit.WithLocale(r, r.URL.Query().Get("ui_locales"), a.Locale)
+	d.pages.Show(w, r, http.StatusOK, "deviceask", view)
+	return nil
+}
+
+// deviceDecided is the person's answer. It counts once, for the session that the
+// question was shown to; in every other case the browser goes back and sees why.
+func (d *Door) deviceDecided(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	ask, call, err := d.deviceAsked(r)
+	if err != nil {
+		return err
+	}
+	s, a, err := d.kit.Current(r)
+	if err != nil && !noSession(err) {
+		return err
+	}
+	if err != nil {
+		d.kit.HandOff(w, r, pathDevice+"/"+id, "") // to sign in first
+		return nil
+	}
+	if ask.Session != s.ID || d.undecided(call) != nil {
+		seeOther(w, pathDevice+"/"+id)
+		return nil
+	}
+	c, err := d.client(r.Context(), call.Grant.Client)
+	if err != nil {
+		return err
+	}
+	e := broker.Event{Verb: broker.EventConsentDenied, Code: broker.ConsentDenied, Account: a.ID, Actor: a.ID, Client: c.ID, Session: s.ID,
+		Detail: map[string]string{"grant": grantDevice, "device": call.Address, "scope": strings.Join(call.Grant.Scopes, " ")}}
+	how := deviceDenied
+	switch r.PostFormValue("decision") {
+	case "allow":
+		how, e.Verb, e.Code = deviceAllowed, broker.EventConsentGranted, ""
+		err = d.agree(r, c, call.Grant.Scopes, e)
+	case "deny":
+		err = d.journal.Record(r.Context(), d.kit.Event(r, e))
+	default:
+		err = broker.RequestInvalid.Because(errors.New("oidc: no decision"))
+	}
+	if err != nil {
+		return err
+	}
+	// No session: a television is not signed out with the browser that let it in.
+	err = d.desk.answer(r.Context(), ask.Call, id, how, session{Account: a.ID, Authn: s.Authn})
+	if err != nil && !errors.Is(err, broker.Conflict) {
+		return err
+	}
+	seeOther(w, pathDevice+"/"+id)
+	return nil
+}
+
+// deviceKey is the one parameter of a parked request that is a device's question.
+// An app's request always has a client_id.
+const deviceKey = "device"
+
+func deviceParked(form url.Values) bool { return form.Has(deviceKey) && !form.Has("client_id") }
+
+// deviceReturn leads back from the login, in the language that was chosen there.
+func deviceReturn(form url.Values) string {
+	path := pathDevice + "/" + url.PathEscape(form.Get(deviceKey))
+	if lang := form.Get("ui_locales"); lang != "" {
+		path = inLanguage(path, lang)
+	}
+	return path
+}

@@ -1,0 +1,146 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"net/http"
+	"net/url"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// askWait is how long a sign-out page waits to learn where the upstream signs out.
+const askWait = 2 * time.Second
+
+// backLife is how long a sign-out that goes on at the upstream may come back.
+const backLife = 10 * time.Minute
+
+// signedoutView is what the signed-out page shows (UX.md E-19).
+type signedoutView struct {
+	Apps   []string
+	Frames []string // of the apps that clear their own cookies (Front-Channel Logout §2)
+	Target template.URL
+	Next   string // whose Target is
+}
+
+// appsOf are the apps of a session that hear of its end.
+func (d *Door) appsOf(ctx context.Context, s broker.Session) ([]broker.Client, error) {
+	all, err := d.logouts.ClientsOf(ctx, s.ID)
+	var apps []broker.Client
+	for _, c := range all {
+		if c.BackchannelLogoutURI != "" || c.FrontchannelLogoutURI != "" {
+			apps = append(apps, c)
+		}
+	}
+	return apps, err
+}
+
+func names(apps []broker.Client) (all []string) {
+	for _, c := range apps {
+		all = append(all, c.Name)
+	}
+	return all
+}
+
+// frames are what the page loads, with iss and sid and nothing else.
+func (d *Door) frames(apps []broker.Client, session string) (all []string) {
+	for _, c := range apps {
+		if c.FrontchannelLogoutURI != "" {
+			all = append(all, withQuery(c.FrontchannelLogoutURI, url.Values{"iss": {d.issuer}, "sid": {session}}))
+		}
+	}
+	return all
+}
+
+// part ends the session and leads on: to the apps that clear their cookies in a frame,
+// to the upstream where the person asked for that, and to the app that asked.
+func (d *Door) part(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving, upstream bool) error {
+	apps, err := d.appsOf(r.Context(), s)
+	if err != nil {
+		return err
+	}
+	target, next := l.Target, l.App
+	if upstream {
+		if target, next, err = d.through(r.Context(), s, l); err != nil {
+			return err
+		}
+	}
+	if err := d.signOut(w, r, s); err != nil {
+		return err
+	}
+	d.hurry()
+	view := signedoutView{Apps: names(apps), Frames: d.frames(apps, s.ID), Next: next}
+	switch posted := r.Method == http.MethodPost; {
+	case len(view.Frames) > 0, len(apps) > 0 && target == "":
+		if view.Target, err = d.kit.Target(target); err != nil {
+			return err
+		}
+		d.pages.ShowFrames(w, r, "signedout", view, view.Frames, view.Target)
+	case target != "" && posted:
+		d.kit.HandOff(w, r, target, next)
+	case target != "":
+		seeOther(w, target)
+	case posted:
+		seeOther(w, inLanguage(pathEndSession, d.kit.Locale(r)))
+	default:
+		d.pages.Show(w, r, http.StatusOK, "signedout", signedoutView{})
+	}
+	return nil
+}
+
+// through is the way by the upstream's end-session endpoint, which comes back to ours.
+// Where there is none any more, it is the way without it.
+func (d *Door) through(ctx context.Context, s broker.Session, l leaving) (target, next string, err error) {
+	handle := broker.NewToken()
+	name, target, err := d.upstreamEnd(ctx, s, handle)
+	if err != nil || target == "" {
+		return l.Target, l.App, err
+	}
+	if l.Target == "" {
+		return target, name, nil
+	}
+	return target, name, d.backs.Put(ctx, handle, leaving{Target: l.Target, App: l.App})
+}
+
+// upstreamEnd is the name of the upstream that a session comes from, and where a
+// person signs out of it; empty where that is not to be had, or not at once.
+func (d *Door) upstreamEnd(ctx context.Context, s broker.Session, state string) (name, address string, err error) {
+	if s.Authn.Method != broker.ByUpstream {
+		return "", "", nil
+	}
+	c, err := d.kit.Connections.Connection(ctx, s.Authn.Connection)
+	if errors.Is(err, broker.NotFound) {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	up, err := d.upstreams.Open(ctx, c)
+	if err != nil {
+		return "", "", nil // a connection that does not open keeps nobody here
+	}
+	end, ok := up.(broker.Ender)
+	if !ok {
+		return "", "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	if address, err = end.End(ctx, d.issuer+pathEndSession, state); err != nil || address == "" {
+		return "", "", nil
+	}
+	return c.Name, address, nil
+}
+
+// returned is where a browser goes that comes back from the upstream's sign-out.
+func (d *Door) returned(ctx context.Context, state string) (leaving, error) {
+	if state == "" || len(state) > maxOf("state") {
+		return leaving{}, nil
+	}
+	l, err := d.backs.Get(ctx, state)
+	if errors.Is(err, broker.NotFound) {
+		err = nil
+	}
+	return l, err
+}

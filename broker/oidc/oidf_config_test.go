@@ -1,0 +1,112 @@
+package oidc
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/text/language"
+)
+
+// These tests have the names of the OpenID Foundation's conformance modules.
+
+func (h *house) discovered() map[string]any {
+	h.t.Helper()
+	a := h.send(newRequest(http.MethodGet, pathConfiguration, nil))
+	if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != "application/json" {
+		h.t.Fatalf("%d %v", a.StatusCode, a.Header)
+	}
+	return a.json
+}
+
+func texts(v any) (all []string) {
+	list, _ := v.([]any)
+	for _, one := range list {
+		s, _ := one.(string)
+		all = append(all, s)
+	}
+	return all
+}
+
+func TestOIDF_oidcc_discovery_endpoint_verification(t *testing.T) {
+	h := newHouse(t)
+	meta := h.discovered()
+	if meta["issuer"] != issuer {
+		t.Errorf("issuer %v", meta["issuer"])
+	}
+	for name, v := range meta {
+		if strings.HasSuffix(name, "_endpoint") || name == "jwks_uri" {
+			s, _ := v.(string)
+			if u, err := url.Parse(s); err != nil || u.Scheme != "https" || u.Host == "" || u.Fragment != "" {
+				t.Errorf("%s is %v", name, v)
+			}
+		}
+		if v == nil {
+			t.Errorf("%s is null", name)
+		}
+		if list := texts(v); reflect.TypeOf(v).Kind() == reflect.Slice {
+			if len(list) == 0 || slices.Contains(list, "") || len(slices.Compact(slices.Sorted(slices.Values(list)))) != len(list) {
+				t.Errorf("%s is %v", name, v)
+			}
+		}
+	}
+	for name, must := range map[string]string{"id_token_signing_alg_values_supported": "RS256", "response_types_supported": "code", "subject_types_supported": "public",
+		"scopes_supported": "openid", "claims_supported": "sub", "grant_types_supported": "authorization_code", "code_challenge_methods_supported": "S256",
+		"token_endpoint_auth_methods_supported": "client_secret_basic"} {
+		if !slices.Contains(texts(meta[name]), must) {
+			t.Errorf("%s is %v, without %s", name, meta[name], must)
+		}
+	}
+	for _, tag := range texts(meta["ui_locales_supported"]) {
+		if parsed, err := language.Parse(tag); err != nil || parsed.String() != tag {
+			t.Errorf("%q is no canonical language tag", tag)
+		}
+	}
+	for _, scope := range []string{"address", "phone"} {
+		if slices.Contains(texts(meta["scopes_supported"]), scope) {
+			t.Errorf("%s is advertised, and there is no such claim", scope)
+		}
+	}
+	if strings.Contains(strings.Join(texts(meta["id_token_signing_alg_values_supported"]), " "), "none") {
+		t.Error("unsigned ID tokens are advertised")
+	}
+	if a := h.send(newRequest(http.MethodGet, pathServer, nil)); !reflect.DeepEqual(a.json, meta) {
+		t.Error("RFC 8414 metadata differ")
+	}
+}
+
+func TestOIDF_common_the_jwks_is_valid(t *testing.T) {
+	h := newHouse(t)
+	a := h.send(newRequest(http.MethodGet, pathKeys, nil))
+	var raw struct{ Keys []map[string]any }
+	h.must(json.Unmarshal([]byte(a.body), &raw))
+	seen := map[any]bool{}
+	for _, k := range raw.Keys {
+		if k["kid"] == "" || seen[k["kid"]] || k["use"] != "sig" || k["alg"] == nil {
+			t.Errorf("%v", k)
+		}
+		seen[k["kid"]] = true
+		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+			if k[private] != nil {
+				t.Errorf("the private part %s of %v", private, k["kid"])
+			}
+		}
+		one, err := json.Marshal(k)
+		h.must(err)
+		var parsed jose.JSONWebKey
+		if err := parsed.UnmarshalJSON(one); err != nil || !parsed.Valid() {
+			t.Errorf("%v: %v", k["kid"], err)
+		}
+	}
+	algs := texts(h.discovered()["id_token_signing_alg_values_supported"])
+	for _, alg := range algs {
+		if !slices.ContainsFunc(raw.Keys, func(k map[string]any) bool { return k["alg"] == alg }) {
+			t.Errorf("there is no key for %s", alg)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"gatehouse/broker"
+)
+
+const (
+	purposePushed = "pushed"
+	pushedPrefix  = "urn:ietf:params:oauth:request_uri:"
+	pushedLife    = 90 * time.Second
+	// What is visited may wait this long for its person: in a login, then for consent.
+	spentLife = pushedLife + 2*broker.LoginLife + postLife
+)
+
+// pushed is a request that a client sent ahead, on its shelf under a keyed hash.
+type pushed struct {
+	Client string     `json:"client"`
+	Form   url.Values `json:"form"`
+}
+
+// errPushedGone is for a request whose code was issued already (RFC 9126 §7.3).
+var errPushedGone = &fosite.RFC6749Error{ErrorField: "invalid_request_uri", CodeField: http.StatusBadRequest,
+	DescriptionField: "The request_uri was used before."}
+
+// push is the pushed authorization request endpoint (RFC 9126 §2).
+func (d *Door) push(w http.ResponseWriter, r *http.Request) error {
+	ctx, u := withUnit(r.Context())
+	err := bodyForm(r)
+	if err == nil {
+		_, err = d.provider.AuthenticateClient(ctx, r, r.PostForm)
+	}
+	if err == nil && u.client.Public() {
+		// Anybody can be a public client, so what it has us keep is counted.
+		if err := d.newcomers.Admit(ctx, d.kit.Address(r)); err != nil {
+			d.allowOrigin(w, r, u.client)
+			return err
+		}
+	}
+	var form url.Values
+	if err == nil {
+		form, err = d.pushable(ctx, r.PostForm, u.client)
+	}
+	if err == nil {
+		err = d.bindPushed(r, form)
+	}
+	if err != nil {
+		return d.refuse(w, r, u, err)
+	}
+	token := broker.NewToken()
+	if err := d.pushes.Put(ctx, d.ring.Hash(purposePushed, []byte(token)), pushed{u.client.ID, form}); err != nil {
+		return d.refuse(w, r, u, err)
+	}
+	d.allowOrigin(w, r, u.client)
+	return writeJSON(w, http.StatusCreated, map[string]any{"request_uri": pushedPrefix + token, "expires_in": int(pushedLife / time.Second)})
+}
+
+// pushable is the request alone, without what the client proved itself by, and
+// good as it stands.
+func (d *Door) pushable(ctx context.Context, body url.Values, c broker.Client) (url.Values, error) {
+	if body.Has("request_uri") {
+		return nil, fosite.ErrInvalidRequest.WithHint("A pushed request has no request_uri (RFC 9126 §2.1).")
+	}
+	form := maps.Clone(body)
+	for _, name := range []string{"client_secret", "client_assertion", "client_assertion_type"} {
+		form.Del(name)
+	}
+	form.Set("client_id", c.ID)
+	q, err := d.target(ctx, form)
+	if code, ok := errors.AsType[broker.Code](err); ok && code.Meaning().Status < 500 {
+		return nil, fosite.ErrInvalidRequest.WithHint("The redirect_uri is not registered, or the request is too long.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return form, d.check(q)
+}
+
+// bindPushed binds a request to the key of the DPoP proof that it was pushed with,
+// as if it had named that key (RFC 9449 §10.1).
+func (d *Door) bindPushed(r *http.Request, form url.Values) error {
+	p, err := d.proof(r, pathPush)
+	if err != nil || p.key == "" {
+		return err
+	}
+	if named := form.Get("dpop_jkt"); named != "" && named != p.key {
+		return errProof("The dpop_jkt is not the key of the DPoP proof.")
+	}
+	form.Set("dpop_jkt", p.key)
+	return d.spend(r.Context(), p)
+}
+
+// pushedForm puts what was pushed in the place of a request that only names it.
+// Nothing else in the URL counts (FOSITE.md P5). From here on the request_uri is
+// the keyed hash, so what is parked opens nothing.
+func (d *Door) pushedForm(ctx context.Context, form url.Values) (url.Values, error) {
+	token, ours := strings.CutPrefix(form.Get("request_uri"), pushedPrefix)
+	if !ours {
+		return form, nil
+	}
+	if len(form["client_id"]) != 1 || len(form["request_uri"]) != 1 || len(token) > 128 {
+		return nil, broker.RequestInvalid.Because(errors.New("oidc: no single client_id and request_uri"))
+	}
+	for _, hash := range d.ring.Hashes(purposePushed, []byte(token)) {
+		p, err := d.pushes.Get(ctx, hash)
+		if errors.Is(err, broker.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if p.Client != form.Get("client_id") {
+			break // no more is said than of one that does not exist
+		}
+		p.Form.Set("request_uri", pushedPrefix+hash)
+		return p.Form, nil
+	}
+	return nil, broker.LoginUnknown.Because(errors.New("oidc: no such pushed request"))
+}
+
+// pushed is the keyed hash of the request that was pushed, empty for one that
+// came through the browser.
+func (q *request) pushed() string {
+	hash, ours := strings.CutPrefix(q.form.Get("request_uri"), pushedPrefix)
+	if !ours {
+		return ""
+	}
+	return hash
+}
+
+// spendPushed lets one code come of a pushed request. It may be visited again
+// until then, so a reload does no harm; of two that end at once, one gets its code.
+func (d *Door) spendPushed(ctx context.Context, q *request) error {
+	hash := q.pushed()
+	if hash == "" {
+		return nil
+	}
+	err := d.spent.Put(ctx, hash, true)
+	if errors.Is(err, broker.Conflict) {
+		return errPushedGone
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := d.pushes.Take(ctx, hash); err != nil && !errors.Is(err, broker.NotFound) {
+		return err
+	}
+	return nil
+}

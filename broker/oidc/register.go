@@ -1,0 +1,316 @@
+package oidc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+)
+
+const (
+	pathRegister = "/register"
+
+	purposeInitial      = "initial_access_token"
+	purposeRegistration = "registration_access_token"
+
+	// markInitial is the kind of the marks of spent initial access tokens.
+	markInitial = "registration"
+)
+
+// The most that an initial access token may be good for.
+const (
+	MaxRegistrations     = 100
+	MaxRegistrationToken = 30 * 24 * time.Hour
+)
+
+// initialToken is what an initial access token seals (RFC 7591 §1.2). It has no row
+// before it is spent.
+type initialToken struct {
+	ID      string `json:"j"`
+	Expires int64  `json:"e"`
+	Uses    int    `json:"n"`
+}
+
+// NewInitialToken makes an initial access token that registers so many clients and
+// ends at expires.
+func NewInitialToken(ring *seal.Keyring, expires time.Time, uses int) (broker.Secret, error) {
+	plain, err := json.Marshal(initialToken{broker.NewID(), expires.Unix(), uses})
+	if err != nil {
+		return "", fmt.Errorf("oidc: initial access token: %w", err)
+	}
+	sealed, err := ring.Seal(plain, purposeInitial)
+	if err != nil {
+		return "", fmt.Errorf("oidc: initial access token: %w", err)
+	}
+	return broker.Secret(encode(sealed)), nil
+}
+
+// openInitial answers errNoToken for what is none, or is over.
+func (d *Door) openInitial(token string) (t initialToken, err error) {
+	sealed, err := decode(token)
+	if err != nil {
+		return t, errNoToken
+	}
+	plain, err := d.ring.Open(sealed, purposeInitial)
+	if err != nil {
+		return t, errNoToken
+	}
+	if err := json.Unmarshal(plain, &t); err != nil || d.now().Unix() >= t.Expires {
+		return t, errNoToken
+	}
+	return t, nil
+}
+
+// spendInitial takes one use of the token, in the transaction of its client: an
+// insert, so that no two clients share one. errNoToken where none is left.
+func (d *Door) spendInitial(ctx context.Context, t initialToken) error {
+	for n := range t.Uses {
+		err := d.marks.Mark(ctx, markInitial, t.ID+"."+strconv.Itoa(n), time.Unix(t.Expires, 0))
+		if !errors.Is(err, broker.Conflict) {
+			return err
+		}
+	}
+	return errNoToken
+}
+
+// refusedMetadata is an answer of RFC 7591 §3.2.2.
+type refusedMetadata struct{ name, text string }
+
+func (e refusedMetadata) Error() string { return "oidc: " + e.name + ": " + e.text }
+
+// refused turns what is wrong with a client into one answer with every reason.
+func refused(problems []Problem) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	e := refusedMetadata{name: "invalid_client_metadata"}
+	for _, p := range problems {
+		if p.Field == "redirect_uris" {
+			e.name = "invalid_redirect_uri"
+		}
+		if len(e.text) < 1000 {
+			e.text += p.String() + ". "
+		}
+	}
+	e.text = strings.TrimSpace(printable(e.text))
+	return e
+}
+
+// register is the client registration endpoint (RFC 7591 §3). Whoever holds an
+// initial access token comes in; no URI of what it sends is fetched (SECURITY.md A20).
+func (d *Door) register(w http.ResponseWriter, r *http.Request) error {
+	token, err := headerToken(r)
+	if err != nil {
+		return d.noToken(w, false)
+	}
+	initial, err := d.openInitial(token)
+	if err != nil {
+		return d.noToken(w, true)
+	}
+	m, err := readMetadata(r)
+	if err != nil {
+		return d.refuseMetadata(w, r, "", err)
+	}
+	now := d.now()
+	c := broker.Client{ID: strings.ToLower(broker.NewID()), CreatedAt: now}
+	access := d.newRegistrationToken(&c)
+	secret, err := d.describe(&c, m)
+	if err != nil {
+		return d.refuseMetadata(w, r, "", err)
+	}
+	err = d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
+		if err := d.spendInitial(ctx, initial); err != nil {
+			return err
+		}
+		return d.keep(ctx, r, c, "registered")
+	})
+	if errors.Is(err, errNoToken) {
+		return d.noToken(w, true)
+	}
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusCreated, d.clientInformation(c, secret, access))
+}
+
+// registrationURI is the endpoint for discovery, empty where it is off.
+func (d *Door) registrationURI() string {
+	if !d.registers {
+		return ""
+	}
+	return d.issuer + pathRegister
+}
+
+// keep stores a client with its Event.
+func (d *Door) keep(ctx context.Context, r *http.Request, c broker.Client, what string) error {
+	if err := d.clients.PutClient(ctx, c); err != nil {
+		return err
+	}
+	return d.journal.Record(ctx, d.kit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: map[string]string{"change": what}}))
+}
+
+func (d *Door) newRegistrationToken(c *broker.Client) (token string) {
+	token = broker.NewToken()
+	c.RegistrationHash = d.ring.Hash(purposeRegistration, []byte(c.ID+"\x00"+token))
+	return token
+}
+
+// describe writes what was sent into the client, gives it a secret where it needs
+// one, and validates the whole.
+func (d *Door) describe(c *broker.Client, m clientMetadata) (broker.Secret, error) {
+	before := *c
+	problems := m.into(c)
+	var secret broker.Secret
+	switch {
+	case !usesSecret(*c):
+		c.SecretHashes = nil
+	case len(c.SecretHashes) == 0:
+		s, hash := NewClientSecret(d.ring, c.ID)
+		secret, c.SecretHashes = s, []string{hash}
+	}
+	c.FirstParty, c.UpdatedAt = false, d.now()
+	problems = append(problems, beyond(before, *c)...)
+	return secret, refused(append(problems, ValidateClient(*c)...))
+}
+
+// registered finds the client that a registration access token is for (RFC 7592
+// §3). A stranger does not learn which clients there are.
+func (d *Door) registered(ctx context.Context, id, token string) (broker.Client, error) {
+	c, err := d.client(ctx, id)
+	if errors.Is(err, broker.ClientUnknown) {
+		return c, errNoToken
+	}
+	if err == nil && (c.RegistrationHash == "" || !d.ring.Same(c.RegistrationHash, purposeRegistration, []byte(c.ID+"\x00"+token))) {
+		err = errNoToken
+	}
+	return c, err
+}
+
+// registration is the client configuration endpoint (RFC 7592 §2).
+func (d *Door) registration(w http.ResponseWriter, r *http.Request) error {
+	token, err := headerToken(r)
+	if err != nil {
+		return d.noToken(w, false)
+	}
+	id := r.PathValue("id")
+	c, err := d.registered(r.Context(), id, token)
+	if err == nil {
+		switch r.Method {
+		case http.MethodPut:
+			return d.reregister(w, r, token)
+		case http.MethodDelete:
+			err = d.unregister(r, id, token)
+			if err == nil {
+				w.WriteHeader(http.StatusNoContent)
+			}
+		default:
+			return writeJSON(w, http.StatusOK, d.clientInformation(c, "", token))
+		}
+	}
+	if errors.Is(err, errNoToken) {
+		return d.noToken(w, true)
+	}
+	return err
+}
+
+// reregister replaces what a client registered (RFC 7592 §2.2). The client is read
+// again inside: what an operator changed meanwhile, a switch to off above all, stands.
+func (d *Door) reregister(w http.ResponseWriter, r *http.Request, token string) error {
+	id := r.PathValue("id")
+	m, err := readMetadata(r)
+	if err != nil {
+		return d.refuseMetadata(w, r, id, err)
+	}
+	var c broker.Client
+	var secret broker.Secret
+	err = d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
+		if c, err = d.registered(ctx, id, token); err != nil {
+			return err
+		}
+		if err := d.same(c, m); err != nil {
+			return err
+		}
+		if secret, err = d.describe(&c, m); err != nil {
+			return err
+		}
+		return d.keep(ctx, r, c, "changed by itself")
+	})
+	switch {
+	case errors.Is(err, errNoToken):
+		return d.noToken(w, true)
+	case err != nil:
+		return d.refuseMetadata(w, r, id, err)
+	}
+	return writeJSON(w, http.StatusOK, d.clientInformation(c, secret, token))
+}
+
+// same holds the body of an update to the client that it is for.
+func (d *Door) same(c broker.Client, m clientMetadata) error {
+	if m.ClientID != c.ID {
+		return refusedMetadata{"invalid_client_metadata", "client_id: must be the one of this client."}
+	}
+	if m.ClientSecret == "" {
+		return nil
+	}
+	for _, hash := range c.SecretHashes {
+		if SameSecret(d.ring, c.ID, m.ClientSecret, hash) {
+			return nil
+		}
+	}
+	return refusedMetadata{"invalid_client_metadata", "client_secret: is not the one of this client; leave it out."}
+}
+
+func (d *Door) unregister(r *http.Request, id, token string) error {
+	return d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
+		if _, err := d.registered(ctx, id, token); err != nil {
+			return err
+		}
+		if err := d.clients.DeleteClient(ctx, id); err != nil {
+			return err
+		}
+		return d.journal.Record(ctx, d.kit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: id, Detail: map[string]string{"change": "removed by itself"}}))
+	})
+}
+
+// refuseMetadata tells a client what is wrong, and the audit log: only who holds a
+// token comes so far.
+func (d *Door) refuseMetadata(w http.ResponseWriter, r *http.Request, client string, err error) error {
+	no, ok := errors.AsType[refusedMetadata](err)
+	if !ok {
+		return err
+	}
+	e := broker.Event{Verb: broker.EventRequestRefused, Code: broker.RequestInvalid, Client: client, Detail: map[string]string{"error": no.name}}
+	if err := d.journal.Record(r.Context(), d.kit.Event(r, e)); err != nil {
+		return err
+	}
+	d.kit.Count(broker.RequestInvalid)
+	return writeJSON(w, http.StatusBadRequest, map[string]string{"error": no.name, "error_description": no.text})
+}
+
+// noToken is RFC 6750 §3; shown tells that there was a token, and it is not good.
+func (d *Door) noToken(w http.ResponseWriter, shown bool) error {
+	value := `Bearer realm="` + d.issuer + `"`
+	if !shown {
+		w.Header().Set("WWW-Authenticate", value)
+		w.WriteHeader(http.StatusUnauthorized)
+		return nil
+	}
+	w.Header().Set("WWW-Authenticate", value+`, error="invalid_token"`)
+	return writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "invalid_token"})
+}
+
+// headerToken reads a bearer token from the header and nowhere else.
+func headerToken(r *http.Request) (string, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) > 1 || token == "" || len(token) > 1024 {
+		return "", errNoToken
+	}
+	return strings.TrimSpace(token), nil
+}

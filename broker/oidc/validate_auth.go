@@ -1,0 +1,167 @@
+package oidc
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"gatehouse/broker"
+)
+
+const (
+	maxContacts   = 20
+	longestMaxAge = 10 * 365 * 24 * 60 * 60 // seconds
+)
+
+// TakesSecret tells whether a client authenticates with a secret.
+func TakesSecret(c broker.Client) bool {
+	return slices.Contains(c.AuthMethods, "client_secret_basic") || slices.Contains(c.AuthMethods, "client_secret_post")
+}
+
+func (v *validation) authentication(c broker.Client) {
+	const field = "token_endpoint_auth_method"
+	for i, m := range c.AuthMethods {
+		if !slices.Contains(authMethods(), m) {
+			v.add(field, "%q is none of %s", m, strings.Join(authMethods(), ", "))
+		}
+		if slices.Contains(c.AuthMethods[:i], m) {
+			v.add(field, "%q comes twice", m)
+		}
+	}
+	switch {
+	case len(c.AuthMethods) == 0:
+		v.add(field, "is missing; take one of %s", strings.Join(authMethods(), ", "))
+	case c.Public() && len(c.AuthMethods) > 1:
+		v.add(field, "none goes with no other")
+	case c.Public() && len(c.SecretHashes) > 0:
+		v.add(field, "none is for clients without a secret, and this one has %d", len(c.SecretHashes))
+	}
+	switch {
+	case c.Public():
+	case TakesSecret(c) && len(c.SecretHashes) == 0:
+		v.add("client_secret", "is missing; %s needs one", strings.Join(c.AuthMethods, ", "))
+	case !TakesSecret(c) && slices.Contains(c.AuthMethods, methodKey) && len(c.SecretHashes) > 0:
+		v.add("client_secret", "%d live, and %s takes none", len(c.SecretHashes), methodKey)
+	case len(c.SecretHashes) > maxSecrets:
+		v.add("client_secret", "%d secrets live, at most %d: the old one and the new one", len(c.SecretHashes), maxSecrets)
+	}
+	if c.Public() && c.SkipPKCE {
+		v.add("require_pkce", "a client without a secret cannot go without PKCE (RFC 9700 §2.1.1)")
+	}
+}
+
+func (v *validation) keys(c broker.Client) {
+	if c.AuthAlg != "" && !slices.Contains(assertionAlgs(), c.AuthAlg) {
+		v.add("token_endpoint_auth_signing_alg", "%q is none of %s", c.AuthAlg, strings.Join(assertionAlgs(), ", "))
+	}
+	switch {
+	case c.Keys != "" && c.KeysURI != "":
+		v.add("jwks_uri", "goes without jwks: the keys stand here or there (RFC 7591 §2)")
+	case c.Keys == "" && c.KeysURI == "" && slices.Contains(c.AuthMethods, methodKey):
+		v.add("jwks", "is missing; %s needs jwks or jwks_uri", methodKey)
+	case c.KeysURI != "":
+		v.https("jwks_uri", c.KeysURI)
+	case c.Keys != "":
+		v.keySet(c)
+	}
+}
+
+// keySet is stricter than what reads fetched keys: here somebody can mend it.
+func (v *validation) keySet(c broker.Client) {
+	const field = "jwks"
+	list, problem := keyList([]byte(c.Keys))
+	if problem != "" {
+		v.add(field, "%s", problem)
+		return
+	}
+	if len(list) == 0 {
+		v.add(field, "holds no key")
+	}
+	var all clientKeys
+	for i, raw := range list {
+		k, problem := parseClientKey(raw)
+		switch {
+		case problem != "":
+			v.add(field, "key %d %s", i+1, problem)
+		case k.id == "" && len(list) > 1:
+			v.add(field, "key %d needs a kid, since there are more", i+1)
+		case k.id != "" && slices.ContainsFunc(all, func(other clientKey) bool { return other.id == k.id }):
+			v.add(field, "the kid %q comes twice", k.id)
+		}
+		all = append(all, k)
+	}
+	usable := slices.ContainsFunc(all, func(k clientKey) bool { return k.fits(c.AuthAlg) })
+	if slices.Contains(assertionAlgs(), c.AuthAlg) && len(v.problems) == 0 && !usable {
+		v.add(field, "holds no key for %s", c.AuthAlg)
+	}
+}
+
+func (v *validation) logout(c broker.Client) {
+	v.web("backchannel_logout_uri", c.BackchannelLogoutURI)
+	v.frontchannel(c)
+	if c.DefaultMaxAge != nil && (*c.DefaultMaxAge < 0 || *c.DefaultMaxAge > longestMaxAge) {
+		v.add("default_max_age", "must be 0 to %d seconds", longestMaxAge)
+	}
+	if c.PushedOnly && !c.May(grantCode) {
+		v.add("require_pushed_authorization_requests", "goes with %s only", grantCode)
+	}
+}
+
+// frontchannel holds the URI that is framed to the app's own origin (OIDC
+// Front-Channel Logout §2).
+func (v *validation) frontchannel(c broker.Client) {
+	const field = "frontchannel_logout_uri"
+	uri := c.FrontchannelLogoutURI
+	if uri == "" || !v.web(field, uri) {
+		return
+	}
+	u, err := url.Parse(uri)
+	if err != nil || u.Query().Has("iss") || u.Query().Has("sid") {
+		v.add(field, "%q must not hold iss or sid, which are added to it", uri)
+		return
+	}
+	own := slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool {
+		r, err := url.Parse(redirect)
+		return err == nil && r.Scheme == u.Scheme && r.Host == u.Host
+	})
+	if !own {
+		v.add(field, "%q must have the scheme, host and port of a redirect URI", uri)
+	}
+}
+
+// told are the fields that people and other apps see.
+func (v *validation) told(c broker.Client) {
+	v.https("logo_uri", c.LogoURI)
+	v.https("client_uri", c.ClientURI)
+	v.https("policy_uri", c.PolicyURI)
+	v.https("tos_uri", c.TosURI)
+	v.https("initiate_login_uri", c.InitiateLoginURI)
+	if len(c.Contacts) > maxContacts {
+		v.add("contacts", "%d of them, at most %d", len(c.Contacts), maxContacts)
+	}
+	for _, who := range c.Contacts {
+		if who == "" || len(who) > 254 || strings.TrimSpace(who) != who || !clean(who) {
+			v.add("contacts", "%q must be 1 to 254 characters, without spaces around it", who)
+		}
+	}
+}
+
+// web refuses what could not be a redirect URI of a web app: the rules are the same,
+// so that no field is a way around them. Empty is none.
+func (v *validation) web(field, uri string) (ok bool) {
+	if uri == "" {
+		return true
+	}
+	p := broker.RedirectProblem(uri, false)
+	if p != "" {
+		v.add(field, "%q %s", uri, p)
+	}
+	return p == ""
+}
+
+// https is stricter: also on a loopback host it must be https.
+func (v *validation) https(field, uri string) {
+	if v.web(field, uri) && uri != "" && !strings.HasPrefix(uri, "https://") {
+		v.add(field, "%q must begin with https://", uri)
+	}
+}

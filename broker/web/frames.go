@@ -1,0 +1,54 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"html"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gatehouse/broker"
+)
+
+// frameTime is how long, in seconds, frames have before the page goes on.
+const frameTime = 3
+
+// Target is an address as HandOff takes it, for a link; empty stays empty.
+func (k *Kit) Target(address string) (template.URL, error) {
+	if address == "" {
+		return "", nil
+	}
+	safe, err := safeTarget(address)
+	return template.URL(safe), err
+}
+
+// ShowFrames is Show for a page that embeds frames of other sites: its frame-src names
+// exactly their origins. With a target, of Kit.Target, the page goes on there when the
+// frames have had their time.
+func (p *Pages) ShowFrames(w http.ResponseWriter, r *http.Request, name string, view any, frames []string, target template.URL) {
+	var origins []string
+	for _, f := range frames {
+		u, err := url.Parse(f)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsAny(u.Host, "; ,'\"*") {
+			p.k.Fail(w, r, broker.Internal.Because(errors.New("a frame whose host would break out of the policy")))
+			return
+		}
+		if origin := u.Scheme + "://" + u.Host; !slices.Contains(origins, origin) {
+			origins = append(origins, origin)
+		}
+	}
+	if len(origins) > 0 {
+		w.Header().Set("Content-Security-Policy", csp+"; frame-src "+strings.Join(origins, " "))
+	}
+	data := p.k.page(r, view)
+	data.Languages = nil // the page is there once
+	if target != "" {
+		data.Refresh = template.HTML(fmt.Sprintf(`<meta http-equiv="refresh" content="%d;url=%s">`, frameTime, html.EscapeString(string(target))))
+	}
+	if err := p.show(w, r, http.StatusOK, name, data); err != nil {
+		p.k.Fail(w, r, err)
+	}
+}

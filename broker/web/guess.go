@@ -1,0 +1,52 @@
+package web
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+)
+
+// How many short codes that anybody may type are tried within one window. A network
+// may hold a school or a company; an account or a browser is one person.
+const (
+	guessWindow      = 15 * time.Minute
+	maxGuesses       = 10
+	maxGuessesAround = 100
+)
+
+// Guesses counts the tries at short codes, of every replica.
+type Guesses struct {
+	In   broker.Fleeting
+	Ring *seal.Keyring // so that no store holds who guessed where
+	Now  func() time.Time
+}
+
+// Spend counts one try of a browser (the hash of its key) at an address, and of the
+// account that is signed in there, if any: before anything is compared, so that
+// parallel tries cannot share one. RateLimited, with the moment to come again, for
+// one too many.
+func (g Guesses) Spend(ctx context.Context, address, browser, account string) error {
+	now := g.Now()
+	ends := now.Truncate(guessWindow).Add(guessWindow)
+	refused := false
+	for _, by := range []struct {
+		who  string
+		most int64
+	}{{"n " + network(address), maxGuessesAround}, {"b " + browser, maxGuesses}, {"a " + account, maxGuesses}} {
+		if by.who == "a " {
+			continue
+		}
+		count, err := g.In.Count(ctx, "guesses", g.Ring.Hash("guesses", []byte(by.who+" "+strconv.FormatInt(ends.Unix(), 36))), ends)
+		if err != nil {
+			return err
+		}
+		refused = refused || count > by.most
+	}
+	if refused {
+		return broker.Retry{Code: broker.RateLimited, After: int(ends.Sub(now)/time.Second) + 1}
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"gatehouse/broker"
+)
+
+// The header's type of the tokens that we take.
+const (
+	typID     = "JWT"
+	typLogout = "logout+jwt"
+)
+
+// eventLogout is what a logout token says (OIDC Back-Channel Logout §2.4).
+const eventLogout = "http://schemas.openid.net/event/backchannel-logout"
+
+// maxLogoutID is the longest jti or sid that is believed, in bytes.
+const maxLogoutID = 255
+
+// Notice takes a logout token (OIDC Back-Channel Logout §2.6). It is verified as an ID
+// token is, with the same keys, before anything in it counts (SECURITY.md A18).
+func (u *openID) Notice(ctx context.Context, kind broker.NoticeKind, form url.Values) (broker.Notice, error) {
+	if kind != broker.NoticeLogout || !u.tells {
+		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("this upstream sends no such notice"))
+	}
+	if len(form["logout_token"]) != 1 {
+		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("logout_token is missing or there twice"))
+	}
+	m, err := u.meta.get(ctx)
+	if err != nil {
+		return broker.Notice{}, err
+	}
+	t, err := u.verifier.read(ctx, m, typLogout, form.Get("logout_token"), logoutProblem)
+	if err != nil {
+		if code, coded := errors.AsType[broker.Code](err); !coded || code == broker.UpstreamRejected {
+			err = broker.RequestInvalid.Because(fmt.Errorf("logout token: %w", err))
+		}
+		return broker.Notice{}, err
+	}
+	expires, _ := t.moment("exp")
+	return broker.Notice{Kind: kind, Issuer: t.issuer, Subject: t.subject, SID: t.sid(), ID: t.text("jti"), Expires: expires.Add(skew)}, nil
+}
+
+// logoutProblem is what a logout token is held to beside an ID token's rules. A nonce
+// would make an ID token of it.
+func logoutProblem(t idToken) error {
+	events, _ := t.document["events"].(document)
+	_, happened := events[eventLogout].(document)
+	_, nonce := t.document["nonce"]
+	id := t.text("jti")
+	switch {
+	case nonce:
+		return errors.New("it has a nonce")
+	case !happened:
+		return errors.New("it tells of no logout")
+	case id == "" || len(id) > maxLogoutID:
+		return errors.New("jti is missing or too long")
+	case t.document["sub"] != nil && t.subject == "" || t.document["sid"] != nil && t.sid() == "":
+		return errors.New("sub or sid is no name")
+	case t.subject == "" && t.sid() == "":
+		return errors.New("it names neither a person nor a session")
+	}
+	return nil
+}
+
+// sid is the upstream's session, "" for none.
+func (t idToken) sid() string {
+	if sid := t.text("sid"); len(sid) <= maxLogoutID {
+		return sid
+	}
+	return ""
+}
+
+// End is the end-session endpoint, with what needs no token of theirs (OIDC
+// RP-Initiated Logout §2): we keep none.
+func (u *openID) End(ctx context.Context, back, state string) (string, error) {
+	m, err := u.meta.get(ctx)
+	if err != nil || m.endSession == "" {
+		return "", err
+	}
+	at, err := url.Parse(m.endSession)
+	if err != nil {
+		return "", err
+	}
+	q := at.Query()
+	q.Set("client_id", u.clientID)
+	q.Set("post_logout_redirect_uri", back)
+	if state != "" {
+		q.Set("state", state)
+	}
+	at.RawQuery = q.Encode()
+	return at.String(), nil
+}
+
+// End asks the upstream, if it is one that can be asked.
+func (g *guarded) End(ctx context.Context, back, state string) (to string, err error) {
+	end, ok := g.Upstream.(broker.Ender)
+	if !ok {
+		return "", nil
+	}
+	if r, lazy := g.Upstream.(interface{ ready() bool }); !lazy || r.ready() {
+		return end.End(ctx, back, state)
+	}
+	err = g.gate.pass(ctx, func(ctx context.Context) (err error) {
+		to, err = end.End(ctx, back, state)
+		return err
+	})
+	return to, err
+}

@@ -1,0 +1,95 @@
+package providers
+
+import (
+	"maps"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/providers/fakeidp"
+)
+
+// says is a logout token of the upstream; a claim that is nil is left out.
+func (r *rig) says(typ string, edit map[string]any) (broker.Notice, error) {
+	r.Helper()
+	now := r.clock.now()
+	claims := map[string]any{"iss": r.conn.Issuer, "aud": r.conn.ClientID, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(), "jti": "j1",
+		"sub": "vera-sub", "sid": "s1", "events": map[string]any{eventLogout: map[string]any{}}}
+	maps.Copy(claims, edit)
+	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
+	token, err := r.idp.Mint(typ, claims)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return r.heard(url.Values{"logout_token": {token}})
+}
+
+func (r *rig) heard(form url.Values) (broker.Notice, error) {
+	r.Helper()
+	n, ok := r.open().(broker.Notifier)
+	if !ok {
+		r.Fatal("it hears no notices")
+	}
+	return n.Notice(r.Context(), broker.NoticeLogout, form)
+}
+
+func TestA18_OnlyALogoutTokenOfTheUpstreamIsBelieved(t *testing.T) {
+	r := oidcRig(t)
+	good, err := r.says(typLogout, nil)
+	if err != nil || good.Subject != "vera-sub" || good.SID != "s1" || good.ID != "j1" || good.Issuer != r.conn.Issuer || !good.Expires.After(r.clock.now().Add(2*time.Minute)) {
+		t.Fatalf("%+v, %v", good, err)
+	}
+	for name, edit := range map[string]map[string]any{"no sid": {"sid": nil}, "no sub": {"sub": nil}} {
+		if _, err := r.says(typLogout, edit); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	now := r.clock.now()
+	refused := func(t *testing.T, n broker.Notice, err error) {
+		t.Helper()
+		if broker.CodeOf(err) != broker.RequestInvalid || n != (broker.Notice{}) {
+			t.Errorf("%+v, %v", n, err)
+		}
+	}
+	for name, edit := range map[string]map[string]any{
+		"another issuer": {"iss": "https://evil.example"}, "another audience": {"aud": "another"}, "no audience": {"aud": nil},
+		"expired": {"exp": now.Add(-2 * time.Minute).Unix()}, "no exp": {"exp": nil}, "old": {"iat": now.Add(-time.Hour).Unix()}, "from the future": {"iat": now.Add(time.Hour).Unix()}, "no iat": {"iat": nil},
+		"a nonce": {"nonce": "n"}, "no events": {"events": nil}, "events of another kind": {"events": map[string]any{"https://example.com/other": map[string]any{}}},
+		"an event that is no object": {"events": map[string]any{eventLogout: true}}, "events as a list": {"events": []string{eventLogout}},
+		"no jti": {"jti": nil}, "a jti without end": {"jti": strings.Repeat("j", 300)}, "a jti that is a number": {"jti": 7},
+		"neither sub nor sid": {"sub": nil, "sid": nil}, "a sub that is a list": {"sub": []string{"vera-sub"}}, "a sid that is a number": {"sid": 7}, "a sid without end": {"sid": strings.Repeat("s", 300)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, err := r.says(typLogout, edit)
+			refused(t, n, err)
+		})
+	}
+	for _, typ := range []string{"", "JWT", "at+jwt", "logout+jwt2"} {
+		t.Run("type "+typ, func(t *testing.T) {
+			n, err := r.says(typ, nil)
+			refused(t, n, err)
+		})
+	}
+	for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeNoSig, fakeidp.ForgeHMACPEM, fakeidp.ForgeHMACSecret, fakeidp.ForgeWrongKey, fakeidp.ForgeCorrupt,
+		fakeidp.ForgeUnknownKid, fakeidp.ForgeJWK, fakeidp.ForgeJKU, fakeidp.ForgeEncrypted} {
+		r.faulty(string(forge), func(f *fakeidp.Fault) { f.Forge = forge }, func(r *rig) {
+			n, err := r.says(typLogout, nil)
+			refused(r.T, n, err)
+		})
+	}
+	for name, form := range map[string]url.Values{"nothing": {}, "two": {"logout_token": {"a", "b"}}, "no token": {"logout_token": {"x"}}} {
+		t.Run(name, func(t *testing.T) {
+			n, err := r.heard(form)
+			refused(t, n, err)
+		})
+	}
+}
+
+// A logout token opens nothing, though the same key signs it (SECURITY.md A11).
+func TestA18_A11_ALogoutTokenIsNoIDToken(t *testing.T) {
+	r := oidcRig(t)
+	r.comes("vera")
+	r.faulty("typ", func(f *fakeidp.Fault) { f.SetHeader("typ", typLogout) }, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+}
