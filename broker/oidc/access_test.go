@@ -110,15 +110,20 @@ func TestTheAlgorithmThatAClientNamedSignsItsAccessTokensToo(t *testing.T) {
 		if header, _ := h.claims(token); header["alg"] != want {
 			t.Errorf("%q: %v", alg, header)
 		}
-		var set jose.JSONWebKeySet
-		h.must(json.Unmarshal([]byte(h.send(newRequest(http.MethodGet, "/jwks", nil)).body), &set))
 		jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(want)})
 		h.must(err)
-		if _, err := jws.Verify(set); err != nil {
+		if _, err := jws.Verify(h.jwksNow()); err != nil {
 			t.Errorf("%q: an API that reads the JWKS: %v", alg, err)
 		}
 		h.wants(h.userinfo(token), http.StatusOK, "")
 	}
+}
+
+// jwksNow is the JWKS as an API reads it.
+func (h *house) jwksNow() (set jose.JSONWebKeySet) {
+	h.t.Helper()
+	h.must(json.Unmarshal([]byte(h.send(newRequest(http.MethodGet, pathKeys, nil)).body), &set))
+	return set
 }
 
 func TestAJWTOfAClientIsRevokedByItself(t *testing.T) {

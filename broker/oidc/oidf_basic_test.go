@@ -211,20 +211,6 @@ func TestOIDF_oidcc_ensure_request_with_valid_pkce_succeeds(t *testing.T) {
 	h.wants(h.redeem(code, "client_id", "suite", "client_secret", secret), http.StatusOK, "") // oidcc-server-client-secret-post, too
 }
 
-func TestOIDF_oidcc_codereuse_and_codereuse_30seconds(t *testing.T) {
-	for _, later := range []time.Duration{0, 30 * time.Second} {
-		h := newHouse(t)
-		secret := h.suite("suite")
-		code := h.browser().code(plain())
-		got := h.wants(h.exchange(secret, code), http.StatusOK, "")
-		h.clock.add(later)
-		h.wants(h.exchange(secret, code), http.StatusBadRequest, "invalid_grant")
-		if a := h.userinfo(got.text("access_token")); a.StatusCode != http.StatusUnauthorized {
-			t.Errorf("after %v the first one's access token is good: %d", later, a.StatusCode)
-		}
-	}
-}
-
 func TestOIDF_oidcc_request_objects_are_refused_in_the_right_words(t *testing.T) {
 	h := newHouse(t)
 	h.suite("suite")
