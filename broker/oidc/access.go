@@ -15,6 +15,7 @@ import (
 const (
 	typJWT    = "JWT" // ID tokens
 	typAccess = "at+jwt"
+	typLogout = "logout+jwt" // OIDC Back-Channel Logout §2.4
 )
 
 // accessAlg is the algorithm of a client's JWT access tokens. The client named one

@@ -19,21 +19,7 @@ func TestA5_ADeviceCodeIsSpentOnceByAFleet(t *testing.T) {
 		for round := range 10 {
 			tv := one.deviceCalls("tv")
 			one.browser().allows(tv)
-			var mu sync.Mutex
-			var won []answer
-			said, turn := map[string]int{}, 0
-			race(50, func() {
-				mu.Lock()
-				at := []*house{one, two}[turn%2]
-				turn++
-				mu.Unlock()
-				a := tv.poll(at)
-				mu.Lock()
-				defer mu.Unlock()
-				if said[fmt.Sprint(a.StatusCode, a.text("error"))]++; a.StatusCode == http.StatusOK {
-					won = append(won, a)
-				}
-			})
+			won, said := onBoth(50, one, two, func(at *house) answer { return tv.poll(at) })
 			if len(won) != 1 || said["400invalid_grant"] != 49 {
 				t.Fatalf("round %d: %v", round, said)
 			}

@@ -2,8 +2,6 @@ package oidc
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -45,14 +43,8 @@ func (d *Door) logoutToken(c broker.Client, l broker.Logout) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	header, err := json.Marshal(map[string]string{"alg": key.alg, "kid": key.ID, "typ": "logout+jwt"})
-	if err != nil {
-		return "", err
-	}
-	typed := *key
-	typed.header = base64.RawURLEncoding.EncodeToString(header)
 	now := d.now()
-	return typed.sign(logoutToken{Issuer: d.issuer, Subject: l.AccountID, Audience: c.ID, Issued: now.Unix(), Expires: now.Add(tokenLife).Unix(),
+	return key.signAs(typLogout, logoutToken{Issuer: d.issuer, Subject: l.AccountID, Audience: c.ID, Issued: now.Unix(), Expires: now.Add(tokenLife).Unix(),
 		ID: broker.NewID(), Session: l.SessionID, Events: map[string]struct{}{eventLogout: {}}})
 }
 

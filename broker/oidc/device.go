@@ -119,7 +119,7 @@ func tidyUserCode(typed string) string {
 	return code
 }
 
-// shownUserCode is XXXX-XXXX.
+// shownUserCode is a code in two halves, as people read it.
 func shownUserCode(code string) string {
 	return code[:userCodeLength/2] + "-" + code[userCodeLength/2:]
 }

@@ -1,9 +1,7 @@
 package oidc
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -113,7 +111,7 @@ type signoutView struct {
 }
 
 func (d *Door) question(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving) error {
-	sealed, err := d.sealLeaving(l, s.ID)
+	back, err := sealJSON(d.ring, l, purposeLogout, s.ID) // the page brings it, so that asking costs no row
 	if err != nil {
 		return err
 	}
@@ -125,35 +123,9 @@ func (d *Door) question(w http.ResponseWriter, r *http.Request, s broker.Session
 	if err != nil {
 		return err
 	}
-	d.pages.Show(w, r, http.StatusOK, "signout", signoutView{Action: inLanguage(pathEndSession+"/confirm", d.kit.Locale(r)), Leaving: sealed,
+	d.pages.Show(w, r, http.StatusOK, "signout", signoutView{Action: inLanguage(pathEndSession+"/confirm", d.kit.Locale(r)), Leaving: back,
 		Apps: names(apps), Upstream: upstream})
 	return nil
-}
-
-// The page brings the sign-out back sealed, so that asking costs no row.
-
-func (d *Door) sealLeaving(l leaving, session string) (string, error) {
-	plain, err := json.Marshal(l)
-	if err != nil {
-		return "", fmt.Errorf("oidc: sign-out: %w", err)
-	}
-	sealed, err := d.ring.Seal(plain, purposeLogout, session)
-	if err != nil {
-		return "", fmt.Errorf("oidc: sign-out: %w", err)
-	}
-	return encode(sealed), nil
-}
-
-func (d *Door) openLeaving(sealed, session string) (l leaving, err error) {
-	raw, err := decode(sealed)
-	if err != nil {
-		return l, broker.RequestInvalid
-	}
-	plain, err := d.ring.Open(raw, purposeLogout, session)
-	if err != nil {
-		return l, broker.RequestInvalid
-	}
-	return l, json.Unmarshal(plain, &l)
 }
 
 // endSessionPost takes a sign-out that an app posted; the cookie is looked at
@@ -185,9 +157,9 @@ func (d *Door) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
 		seeOther(w, inLanguage(pathEndSession, d.kit.Locale(r))+"&stay=1")
 		return nil
 	}
-	l, err := d.openLeaving(r.PostFormValue("leaving"), s.ID)
-	if err != nil {
-		return err
+	var l leaving
+	if err := openJSON(d.ring, r.PostFormValue("leaving"), &l, purposeLogout, s.ID); err != nil {
+		return broker.RequestInvalid.Because(err)
 	}
 	return d.part(w, r, s, l, r.PostFormValue("upstream") == "1")
 }

@@ -38,7 +38,7 @@ func (d *Door) introspect(w http.ResponseWriter, r *http.Request) error {
 		_, err = d.provider.AuthenticateClient(ctx, r, r.PostForm)
 	}
 	if err == nil && u.client.Public() {
-		err = fosite.ErrInvalidClient.WithHint("Introspection is for clients with a secret.")
+		err = fosite.ErrInvalidClient.WithHint("Introspection is for clients that authenticate.")
 	}
 	if err != nil {
 		return d.refuse(w, r, u, err)

@@ -100,7 +100,7 @@ func TestKeysAreFetchedOnceAndKeptForTheirTime(t *testing.T) {
 }
 
 // oidcc-refresh-token-rp-key-rotation: the app signs with a key that we have not seen.
-func TestConformance_oidcc_refresh_token_rp_key_rotation(t *testing.T) {
+func TestOIDF_oidcc_refresh_token_rp_key_rotation(t *testing.T) {
 	h, p := newPublished(t)
 	old, next := newHeldKey(t, "old", algES256), newHeldKey(t, "next", algES256)
 	p.publishes(keySetOf(t, old), "max-age=900")
@@ -271,7 +271,7 @@ func TestTheFetcherRemembersNoMoreThanItMay(t *testing.T) {
 }
 
 // oidcc-server-client-secret-post: one client, the other way to send its secret.
-func TestConformance_oidcc_server_client_secret_post(t *testing.T) {
+func TestOIDF_oidcc_server_client_secret_post(t *testing.T) {
 	h := newHouse(t)
 	secret := h.client(broker.Client{ID: "suite", Name: "Suite", AuthMethods: []string{"client_secret_basic", "client_secret_post"}, FirstParty: true})
 	got := h.wants(h.redeem(h.browser().code(ask("client_id", "suite")), "client_id", "suite", "client_secret", secret), http.StatusOK, "")
@@ -281,7 +281,7 @@ func TestConformance_oidcc_server_client_secret_post(t *testing.T) {
 }
 
 // oidcc-ensure-client-assertion-with-iss-aud-succeeds: aud is the issuer.
-func TestConformance_oidcc_ensure_client_assertion_with_iss_aud_succeeds(t *testing.T) {
+func TestOIDF_oidcc_ensure_client_assertion_with_iss_aud_succeeds(t *testing.T) {
 	h := newHouse(t)
 	key := newHeldKey(t, "k", algRS256)
 	h.client(broker.Client{ID: "suite", Name: "Suite", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key), FirstParty: true})

@@ -2,9 +2,7 @@ package oidc
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -41,28 +39,13 @@ type initialToken struct {
 // NewInitialToken makes an initial access token that registers so many clients and
 // ends at expires.
 func NewInitialToken(ring *seal.Keyring, expires time.Time, uses int) (broker.Secret, error) {
-	plain, err := json.Marshal(initialToken{broker.NewID(), expires.Unix(), uses})
-	if err != nil {
-		return "", fmt.Errorf("oidc: initial access token: %w", err)
-	}
-	sealed, err := ring.Seal(plain, purposeInitial)
-	if err != nil {
-		return "", fmt.Errorf("oidc: initial access token: %w", err)
-	}
-	return broker.Secret(encode(sealed)), nil
+	token, err := sealJSON(ring, initialToken{broker.NewID(), expires.Unix(), uses}, purposeInitial)
+	return broker.Secret(token), err
 }
 
 // openInitial answers errNoToken for what is none, or is over.
 func (d *Door) openInitial(token string) (t initialToken, err error) {
-	sealed, err := decode(token)
-	if err != nil {
-		return t, errNoToken
-	}
-	plain, err := d.ring.Open(sealed, purposeInitial)
-	if err != nil {
-		return t, errNoToken
-	}
-	if err := json.Unmarshal(plain, &t); err != nil || d.now().Unix() >= t.Expires {
+	if err := openJSON(d.ring, token, &t, purposeInitial); err != nil || d.now().Unix() >= t.Expires {
 		return t, errNoToken
 	}
 	return t, nil
@@ -169,7 +152,7 @@ func (d *Door) describe(c *broker.Client, m clientMetadata) (broker.Secret, erro
 	problems := m.into(c)
 	var secret broker.Secret
 	switch {
-	case !usesSecret(*c):
+	case !TakesSecret(*c):
 		c.SecretHashes = nil
 	case len(c.SecretHashes) == 0:
 		s, hash := NewClientSecret(d.ring, c.ID)

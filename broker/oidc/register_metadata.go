@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -73,22 +74,11 @@ func readMetadata(r *http.Request) (m clientMetadata, err error) {
 	return m, nil
 }
 
-// usesSecret tells whether one of the client's methods takes a secret.
-func usesSecret(c broker.Client) bool {
-	return slices.ContainsFunc(c.AuthMethods, func(m string) bool { return strings.HasPrefix(m, "client_secret_") })
-}
-
 // into writes the metadata into a client, as a whole: what was left out is the default.
 func (m clientMetadata) into(c *broker.Client) (problems []Problem) {
 	wrong := func(field, text string) { problems = append(problems, Problem{field, text}) }
-	orElse := func(value, fallback string) string {
-		if value == "" {
-			return fallback
-		}
-		return value
-	}
-	c.Name = orElse(m.Name, c.ID)
-	c.AuthMethods = []string{orElse(m.AuthMethod, "client_secret_basic")}
+	c.Name = cmp.Or(m.Name, c.ID)
+	c.AuthMethods = []string{cmp.Or(m.AuthMethod, "client_secret_basic")}
 	c.AuthAlg, c.Keys, c.KeysURI = m.AuthAlg, string(m.Keys), m.KeysURI
 	c.RedirectURIs, c.PostLogoutRedirectURIs = m.RedirectURIs, m.PostLogoutURIs
 	c.GrantTypes = m.GrantTypes
@@ -103,7 +93,7 @@ func (m clientMetadata) into(c *broker.Client) (problems []Problem) {
 	if c.May(grantRefresh) && !slices.Contains(c.Scopes, scopeOffline) {
 		c.Scopes = append(c.Scopes, scopeOffline)
 	}
-	c.IDTokenAlg = orElse(m.IDTokenAlg, "RS256")
+	c.IDTokenAlg = cmp.Or(m.IDTokenAlg, "RS256")
 	c.Native = m.ApplicationType == "native"
 	c.DefaultMaxAge, c.InitiateLoginURI = m.DefaultMaxAge, m.InitiateLoginURI
 	c.BackchannelLogoutURI, c.FrontchannelLogoutURI = m.BackchannelLogoutURI, m.FrontchannelLogoutURI

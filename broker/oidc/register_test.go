@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -161,19 +160,8 @@ func TestA20_ATokenRegistersAsManyAsItSays(t *testing.T) {
 		one, two = one.replica(ports{register: true}), two.replica(ports{register: true})
 		for _, uses := range rounds {
 			token := one.initial(uses)
-			var mu sync.Mutex
-			said, turn := map[int]int{}, 0
-			race(20, func() {
-				mu.Lock()
-				at := []*house{one, two}[turn%2]
-				turn++
-				mu.Unlock()
-				a := at.sends(http.MethodPost, pathRegister, token, metadataOf(nil))
-				mu.Lock()
-				defer mu.Unlock()
-				said[a.StatusCode]++
-			})
-			if said[http.StatusCreated] != uses || said[http.StatusUnauthorized] != 20-uses {
+			won, said := onBoth(20, one, two, func(at *house) answer { return at.sends(http.MethodPost, pathRegister, token, metadataOf(nil)) })
+			if len(won) != uses || said["201"] != uses || said["401invalid_token"] != 20-uses {
 				t.Errorf("%d uses: %v", uses, said)
 			}
 		}

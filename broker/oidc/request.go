@@ -221,7 +221,7 @@ func checkResources(q *request) error {
 // everything that the client is registered for.
 func (q *request) audience() []string {
 	if named := q.form["resource"]; len(named) > 0 {
-		return slices.Compact(slices.Sorted(slices.Values(named)))
+		return once(named)
 	}
 	return q.client.Audience
 }

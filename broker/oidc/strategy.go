@@ -87,16 +87,35 @@ func (s *strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) 
 		token, err = s.signAccess(a, u.client, r)
 		return token, token, err
 	}
-	plain, err := json.Marshal(a)
+	token, err = sealJSON(s.ring, a, purposeAccess)
+	return token, token, err
+}
+
+// sealJSON makes a value that only we can read again, for the purpose that comes first and
+// what else it is bound to.
+func sealJSON(ring *seal.Keyring, v any, bound ...string) (string, error) {
+	plain, err := json.Marshal(v)
 	if err != nil {
-		return "", "", fmt.Errorf("oidc: access token: %w", err)
+		return "", fmt.Errorf("oidc: %s: %w", bound[0], err)
 	}
-	sealed, err := s.ring.Seal(plain, purposeAccess)
+	b, err := ring.Seal(plain, bound...)
 	if err != nil {
-		return "", "", fmt.Errorf("oidc: access token: %w", err)
+		return "", fmt.Errorf("oidc: %s: %w", bound[0], err)
 	}
-	token = encode(sealed)
-	return token, token, nil
+	return encode(b), nil
+}
+
+// openJSON reads what sealJSON made; errNoToken for anything else.
+func openJSON(ring *seal.Keyring, token string, into any, bound ...string) error {
+	b, err := decode(token)
+	if err != nil {
+		return errNoToken
+	}
+	plain, err := ring.Open(b, bound...)
+	if err != nil || json.Unmarshal(plain, into) != nil {
+		return errNoToken
+	}
+	return nil
 }
 
 // openAccess reads an access token of either kind that has not expired; errNoToken
@@ -105,24 +124,12 @@ func (s *strategy) openAccess(token string) (a access, err error) {
 	if strings.Contains(token, ".") {
 		a, err = s.readAccess(token)
 	} else {
-		a, err = s.unseal(token)
+		err = openJSON(s.ring, token, &a, purposeAccess)
 	}
 	if err != nil || s.now().Unix() >= a.Expires {
 		return access{}, errNoToken
 	}
 	return a, nil
-}
-
-func (s *strategy) unseal(token string) (a access, err error) {
-	sealed, err := decode(token)
-	if err != nil {
-		return a, errNoToken
-	}
-	plain, err := s.ring.Open(sealed, purposeAccess)
-	if err != nil {
-		return a, errNoToken
-	}
-	return a, json.Unmarshal(plain, &a)
 }
 
 // shown is what a refresh token says once its MAC is checked.
