@@ -200,3 +200,25 @@ func TestSurvivorsAreExcusedByTheirKeyAlone(t *testing.T) {
 		}
 	}
 }
+
+// A defence that moved is taken out by nobody until its block moves along.
+func TestEveryDefenceStandsWhereItsBlockSays(t *testing.T) {
+	top := filepath.Join("..", "..")
+	blocks, err := readBlocks(top)
+	if err != nil || len(blocks) == 0 {
+		t.Fatal(len(blocks), err)
+	}
+	for _, d := range blocks {
+		text, err := os.ReadFile(filepath.Join(top, d.file))
+		if err != nil {
+			t.Errorf("%s: %v", d.at, err)
+			continue
+		}
+		code, n := string(text), 0
+		for _, c := range d.changes {
+			if code, n = c.apply(code); n != 1 {
+				t.Errorf("%s %s: the old text is there %d times: %q", d.at, d.head(), n, strings.Join(c.old, "\n"))
+			}
+		}
+	}
+}
