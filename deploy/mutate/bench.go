@@ -84,6 +84,7 @@ func (b *bench) ailing(ctx context.Context, c check) (string, error) {
 	case err != nil:
 		return "", err
 	case !passed:
+		fmt.Fprint(os.Stderr, out) // a test that fails now and then can't be run again to be asked why
 		b.sound[name] = name + " fails anyhow: " + summary(out)
 	case strings.Contains(out, "[no tests to run]") || strings.Contains(out, "[no test files]"):
 		b.sound[name] = name + " names no test"
