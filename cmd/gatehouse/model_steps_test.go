@@ -30,7 +30,7 @@ func (m *model) somebodyBrowses() {
 		}
 	}()
 	switch {
-	case m.chance(8) && m.bindsLocked(b, t):
+	case m.chance(15) && m.bindsLocked(b, t):
 	case t.back != "" && m.chance(85):
 		m.comeBack(b, t)
 	case t.away != "" && m.chance(85):
@@ -107,7 +107,7 @@ func (m *model) onPage(b *window, t *tab) {
 		}
 		links := m.counts["link"]
 		m.submit(b, t, f, f)
-		if m.counts["link"] > links && m.chance(40) {
+		if m.counts["link"] > links && m.chance(70) {
 			m.triesAnother(b, t)
 		}
 		return
