@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -35,6 +36,9 @@ func (s Shelf[T]) Put(ctx context.Context, key string, v T) error {
 func (s Shelf[T]) Get(ctx context.Context, key string) (T, error) {
 	b, err := s.In.Get(ctx, s.Name, key)
 	v, err := s.open(b, err)
+	if err == nil {
+		sightsOf(ctx).keep(s.Name, key, b)
+	}
 	return v.Value, err
 }
 
@@ -48,16 +52,25 @@ func (s Shelf[T]) Take(ctx context.Context, key string) (T, error) {
 
 // Change edits one value in place by compare-and-swap and returns the new one.
 // On Conflict it reads again and edits again, up to three times: edit must have
-// no effect of its own.
+// no effect of its own. The first try takes what ctx has seen (WithSight) for the
+// value: where that was overtaken, edit says no or the swap fails, and it is read.
 func (s Shelf[T]) Change(ctx context.Context, key string, edit func(*T) error) (T, error) {
 	var zero T
+	seen := sightsOf(ctx).take(s.Name, key)
 	for try := 0; ; try++ {
-		old, err := s.In.Get(ctx, s.Name, key)
-		v, err := s.open(old, err)
-		if err != nil {
-			return zero, err
+		old, err := seen, error(nil)
+		if seen == nil {
+			old, err = s.In.Get(ctx, s.Name, key)
 		}
-		if err := edit(&v.Value); err != nil {
+		v, err := s.open(old, err)
+		if err == nil {
+			err = edit(&v.Value)
+		}
+		switch {
+		case err != nil && seen != nil:
+			seen = nil
+			continue
+		case err != nil:
 			return zero, err
 		}
 		b, err := json.Marshal(v)
@@ -68,9 +81,10 @@ func (s Shelf[T]) Change(ctx context.Context, key string, edit func(*T) error) (
 		if err == nil {
 			return v.Value, nil
 		}
-		if !errors.Is(err, Conflict) || try == 2 {
+		if !errors.Is(err, Conflict) || try == 3 {
 			return zero, err
 		}
+		seen = nil
 	}
 }
 
@@ -85,4 +99,45 @@ func (s Shelf[T]) open(b []byte, err error) (v shelved[T], _ error) {
 		return shelved[T]{}, NotFound
 	}
 	return v, nil
+}
+
+// sights are the values that one request has read, as they were stored.
+type sights struct {
+	mu sync.Mutex
+	of map[[2]string][]byte
+}
+
+type sightsKey struct{}
+
+// WithSight lets a Change spare its read where a Get of the same context came before
+// it. A context of it is for one request: what it has seen grows old.
+func WithSight(ctx context.Context) context.Context {
+	return context.WithValue(ctx, sightsKey{}, &sights{of: map[[2]string][]byte{}})
+}
+
+// sightsOf is nil where ctx keeps none, which keeps and gives nothing.
+func sightsOf(ctx context.Context) *sights {
+	s, _ := ctx.Value(sightsKey{}).(*sights)
+	return s
+}
+
+func (s *sights) keep(shelf, key string, b []byte) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.of[[2]string{shelf, key}] = b
+}
+
+func (s *sights) take(shelf, key string) []byte {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := [2]string{shelf, key}
+	b := s.of[at]
+	delete(s.of, at)
+	return b
 }

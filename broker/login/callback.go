@@ -21,7 +21,7 @@ func (d *Door) away(w http.ResponseWriter, r *http.Request) error {
 	to := travel{Connection: r.PathValue("connection"), Choose: q.Get("choose") == "1", Again: q.Get("again") == "1", Prove: q.Get("prove") == "1"}
 	_, signedOut := r.Cookie(cookiePick)
 	to.Choose = to.Choose || signedOut == nil
-	out, err := d.depart(r.Context(), v, l.ID, to)
+	out, err := d.depart(r.Context(), v, l, to)
 	if errors.Is(err, broker.Conflict) {
 		return redirect(w, r, loginPath(l.ID))
 	}

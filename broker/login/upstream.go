@@ -22,14 +22,10 @@ type travel struct {
 	Prove      bool // prove the owner of the link that waits, see Login.Claims
 }
 
-// depart begins a trip. What the upstream or the connection says against it is
+// depart begins a trip of a login that v has open. What the upstream or the connection says against it is
 // left as a notice and answered as broker.Conflict: the login shows it.
-func (s *service) depart(ctx context.Context, v visit, id string, to travel) (broker.Departure, error) {
+func (s *service) depart(ctx context.Context, v visit, l broker.Login, to travel) (broker.Departure, error) {
 	var away broker.Departure
-	l, err := s.open(ctx, v, id)
-	if err != nil {
-		return away, err
-	}
 	if l.Spent() {
 		return away, broker.Conflict
 	}

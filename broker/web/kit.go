@@ -114,9 +114,11 @@ func (k *Kit) handle(h Handler, open bool) http.Handler {
 		w := track(rw)
 		defer k.recovered(w, r)
 		k.secure(w.Header())
+		ctx := broker.WithSight(r.Context())
 		if open {
-			r = r.WithContext(context.WithValue(r.Context(), keyOpen, true))
+			ctx = context.WithValue(ctx, keyOpen, true)
 		}
+		r = r.WithContext(ctx)
 		err := k.readForm(w, r)
 		if err == nil {
 			k.rememberLanguage(w, r)
