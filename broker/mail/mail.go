@@ -83,6 +83,15 @@ type PasswordChanged struct {
 	Locale string
 }
 
+// AppEnded tells the owner that an app was signed out, because an old key of it was
+// used again.
+type AppEnded struct {
+	To     string
+	App    string // its name as people see it
+	At     time.Time
+	Locale string
+}
+
 const notice = 3 * 24 * time.Hour
 
 func (m Code) letter() letter {
@@ -111,6 +120,10 @@ func (m Unlinked) letter() letter {
 
 func (m PasswordChanged) letter() letter {
 	return letter{to: m.To, locale: m.Locale, key: "password", life: notice, args: text.Args{"at": when(m.At)}}
+}
+
+func (m AppEnded) letter() letter {
+	return letter{to: m.To, locale: m.Locale, key: "app_ended", life: notice, args: text.Args{"app": clean(m.App), "at": when(m.At)}}
 }
 
 // Queue renders a message and puts it into the outbox, in the transaction of ctx.

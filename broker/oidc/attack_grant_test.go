@@ -171,6 +171,9 @@ func TestA6_ARefreshTokenThatComesTwiceEndsTheFamily(t *testing.T) {
 	if e := h.events(broker.EventFilter{Verb: broker.EventFamilyEnded}); len(e) != 1 || e[0].Code != broker.TokenReused {
 		t.Errorf("events %+v", e)
 	}
+	if len(h.warned) != 1 || !strings.HasPrefix(h.warned[0], "ana@example.com of ") {
+		t.Errorf("told: %q", h.warned)
+	}
 	refused := map[broker.Code]string{}
 	for _, e := range h.events(broker.EventFilter{Verb: broker.EventTokenRefused}) {
 		refused[e.Code] += e.Account

@@ -132,9 +132,19 @@ func (d *Door) again(ctx context.Context, u *unit) error {
 	return err
 }
 
-// end ends a family for good and says so.
-func (d *Door) end(ctx context.Context, id string, why broker.Code, events ...broker.Event) error {
+// end ends a family of an app for good and says so; where a refresh token was
+// reused, to the person too (SECURITY.md A6).
+func (d *Door) end(ctx context.Context, app broker.Client, id string, why broker.Code, events ...broker.Event) error {
 	return d.atomic.Atomic(ctx, func(ctx context.Context) error {
+		if why == broker.TokenReused {
+			_, a, err := d.families.Family(ctx, id)
+			if err == nil {
+				err = d.warn(ctx, a, app)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		if err := d.families.EndFamily(ctx, id, why, d.now()); err != nil {
 			return err
 		}

@@ -71,6 +71,7 @@ type house struct {
 	prover *prover // the DPoP key of the clients; none without
 	out    *egress.Client
 	ups    map[string]broker.Upstream // by connection
+	warned []string                   // people, and of which app
 }
 
 // Open implements broker.Upstreams.
@@ -149,7 +150,11 @@ func (h *house) open(p ports) {
 	h.logins = &fakeLogins{h: h, parked: map[string]broker.Login{}}
 	h.door, err = New(Options{Issuer: issuer, Kit: h.kit, Logins: h.logins, Clients: clients, Families: through[broker.Families](p.families, db),
 		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through(p.fleeting, kept.Fleeting), Logouts: db, Upstreams: h,
-		Egress: cmp.Or(p.egress, h.out), Marks: db, Journal: journal, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet, Registration: p.register})
+		Egress: cmp.Or(p.egress, h.out), Marks: db, Journal: journal, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet, Registration: p.register,
+		Warn: func(_ context.Context, a broker.Account, app broker.Client) error {
+			h.warned = append(h.warned, a.Email+" of "+app.Name)
+			return nil
+		}})
 	h.must(err)
 	h.mux = http.NewServeMux()
 	h.door.Mount(h.mux)

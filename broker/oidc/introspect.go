@@ -150,7 +150,7 @@ func (d *Door) revokeToken(ctx context.Context, r *http.Request, c broker.Client
 	if f.ClientID != c.ID {
 		return fosite.ErrUnauthorizedClient.WithHint("The token belongs to another client.")
 	}
-	return d.end(ctx, f.ID, broker.Revoked, d.kit.Event(r, broker.Event{Verb: broker.EventFamilyEnded, Code: broker.Revoked,
+	return d.end(ctx, c, f.ID, broker.Revoked, d.kit.Event(r, broker.Event{Verb: broker.EventFamilyEnded, Code: broker.Revoked,
 		Account: f.AccountID, Client: c.ID, Session: f.SessionID, Detail: map[string]string{"family": f.ID}}))
 }
 

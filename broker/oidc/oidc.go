@@ -52,8 +52,11 @@ type Options struct {
 	Journal   broker.Journal
 	Atomic    broker.Atomic
 	Ring      *seal.Keyring
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Warn tells the person, in the transaction of ctx, that an app was signed out
+	// because a refresh token of it came again after it was replaced.
+	Warn func(ctx context.Context, a broker.Account, app broker.Client) error
+	Now  func() time.Time
+	Log  *slog.Logger
 	// Registration lets clients register themselves with an initial access token
 	// (RFC 7591). Off by default.
 	Registration bool
@@ -74,6 +77,7 @@ type Door struct {
 	journal   broker.Journal
 	atomic    broker.Atomic
 	ring      *seal.Keyring
+	warn      func(context.Context, broker.Account, broker.Client) error
 	now       func() time.Time
 	log       *slog.Logger
 
@@ -112,7 +116,7 @@ func New(o Options) (*Door, error) {
 	}
 	d := &Door{
 		issuer: o.Issuer, kit: o.Kit, logins: o.Logins, clients: o.Clients, families: o.Families, consents: o.Consents, marks: o.Marks,
-		journal: o.Journal, atomic: o.Atomic, ring: o.Ring, now: o.Now, log: o.Log, pages: o.Kit.Pages(pages),
+		journal: o.Journal, atomic: o.Atomic, ring: o.Ring, warn: o.Warn, now: o.Now, log: o.Log, pages: o.Kit.Pages(pages),
 		keys:    &Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
 		posts:   broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
 		asked:   broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},

@@ -172,7 +172,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error
 	case family != "":
 		ended := d.kit.Event(r, broker.Event{Verb: broker.EventFamilyEnded, Code: code, Client: u.client.ID, Account: account,
 			Detail: map[string]string{"family": family}})
-		if err := d.end(ctx, family, code, refused, ended); err != nil {
+		if err := d.end(ctx, u.client, family, code, refused, ended); err != nil {
 			// Not invalid_grant: the family may live, so the client shall come again.
 			return broker.Unavailable.Because(err)
 		}
