@@ -47,7 +47,18 @@ const knownMetadata = `issuer authorization_endpoint token_endpoint userinfo_end
 	end_session_endpoint backchannel_logout_supported backchannel_logout_session_supported frontchannel_logout_supported frontchannel_logout_session_supported`
 
 func TestOIDF_oidcc_discovery_endpoint_verification(t *testing.T) {
-	h := newHouse(t)
+	newHouse(t).validMetadata()
+	h := newHouseWith(t, ports{register: true})
+	h.validMetadata()
+	if meta := h.discovered(); meta["registration_endpoint"] == nil {
+		t.Error("where apps register themselves is not advertised")
+	}
+}
+
+// validMetadata checks the discovery document as the suite does.
+func (h *house) validMetadata() {
+	t := h.t
+	t.Helper()
 	meta := h.discovered()
 	if meta["issuer"] != issuer {
 		t.Errorf("issuer %v", meta["issuer"])
