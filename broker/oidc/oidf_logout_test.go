@@ -4,6 +4,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +73,31 @@ func TestOIDF_oidcc_rp_initiated_logout(t *testing.T) {
 	h, b, got := signedIn(t)
 	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", longState))
 	if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != goodbye+"?state="+url.QueryEscape(longState) || a.location().Query().Get("state") != longState {
+		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
+	}
+	h.signedOut(b)
+}
+
+// A hint that has expired, signed by a key that is no longer published, still tells whose
+// sign-out it is.
+func TestOIDF_oidcc_rp_initiated_logout_by_an_old_hint(t *testing.T) {
+	h, b, got := signedIn(t)
+	head, _ := h.opened(got.text("id_token"))
+	keys, err := h.db.SigningKeys(h.ctx())
+	h.must(err)
+	for _, k := range keys {
+		if k.ID == head.KeyID {
+			k.State, k.RetireAt = broker.KeyRetired, h.clock.Now().Add(keyTail)
+			h.must(h.db.ChangeSigningKey(h.ctx(), k, broker.KeyActive))
+		}
+	}
+	h.clock.add(2 * keyTail)
+	h.tick()
+	if slices.Contains(h.published(), head.KeyID) {
+		t.Fatal("the key is still published")
+	}
+	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", longState))
+	if a.StatusCode != http.StatusSeeOther || a.location().Query().Get("state") != longState {
 		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	h.signedOut(b)
