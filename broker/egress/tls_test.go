@@ -13,7 +13,7 @@ import (
 
 // OIDC Back-Channel Logout §2.5 and RFC 9325 §3.1.1: what we send elsewhere goes by TLS
 // 1.2 or newer, and by no cipher suite that is known to be weak.
-func TestNothingIsSentByATLSThatIsTooOld(t *testing.T) {
+func TestA17_NothingIsSentByATLSThatIsTooOld(t *testing.T) {
 	for _, c := range []struct {
 		version uint16
 		suites  []uint16
