@@ -28,7 +28,7 @@ type suite struct {
 
 func newSuite(t *testing.T) *suite {
 	s := &suite{town: newTown(t), b: newBrowser(t), id: "suite", secret: broker.NewToken(), state: strings.Repeat("aZ9-._~x", 16),
-		answers: make(chan url.Values, 1), gone: make(chan url.Values, 1), backed: make(chan url.Values, 1)}
+		answers: make(chan url.Values, 100), gone: make(chan url.Values, 100), backed: make(chan url.Values, 100)} // no handler waits for a reader
 	s.advance(987654321)
 	mux := http.NewServeMux()
 	for path, heard := range map[string]chan url.Values{"/callback": s.answers, "/gone": s.gone, "/backchannel": s.backed} {
