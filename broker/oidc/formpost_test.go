@@ -63,7 +63,7 @@ func TestAPostedAnswerIsAPageWithAButton(t *testing.T) {
 	if q.Get("code") == "" || q.Get("state") != "the-state" || q.Get("iss") != issuer || len(q) != 3 {
 		t.Fatalf("%d %v %s", a.StatusCode, q, a.body)
 	}
-	for _, text := range []string{`<button class="btn primary" type="submit">`, `<script type="module" src="/assets/autopost.`, `lang="de"`, "The App"} {
+	for _, text := range []string{`<button class="btn primary" type="submit" id="continue">`, `<script type="module" src="/assets/autopost.`, `lang="de"`, "The App"} {
 		if !strings.Contains(a.body, text) {
 			t.Errorf("the page lacks %s", text)
 		}

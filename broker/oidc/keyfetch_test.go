@@ -270,16 +270,6 @@ func TestTheFetcherRemembersNoMoreThanItMay(t *testing.T) {
 	}
 }
 
-// oidcc-server-client-secret-post: one client, the other way to send its secret.
-func TestOIDF_oidcc_server_client_secret_post(t *testing.T) {
-	h := newHouse(t)
-	secret := h.client(broker.Client{ID: "suite", Name: "Suite", AuthMethods: []string{"client_secret_basic", "client_secret_post"}, FirstParty: true})
-	got := h.wants(h.redeem(h.browser().code(ask("client_id", "suite")), "client_id", "suite", "client_secret", secret), http.StatusOK, "")
-	if _, claims := h.claims(got.text("id_token")); claims["aud"] != "suite" {
-		t.Errorf("%v", claims)
-	}
-}
-
 // oidcc-ensure-client-assertion-with-iss-aud-succeeds: aud is the issuer.
 func TestOIDF_oidcc_ensure_client_assertion_with_iss_aud_succeeds(t *testing.T) {
 	h := newHouse(t)

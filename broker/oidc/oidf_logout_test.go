@@ -1,8 +1,10 @@
 package oidc
 
 import (
+	"html"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,24 +26,78 @@ func (h *house) signedOut(b *browser) {
 // stays wants an answer that leads nowhere: the question, or the page that says it is done.
 func (h *house) stays(a answer) {
 	h.t.Helper()
-	if a.StatusCode != http.StatusOK || a.Header.Get("Location") != "" || away.MatchString(a.body) {
+	if a.StatusCode != http.StatusOK || a.Header.Get("Location") != "" || away.MatchString(a.body) || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
 		h.t.Errorf("%d %s %s", a.StatusCode, a.Header.Get("Location"), a.body)
 	}
 }
 
-func TestOIDF_oidcc_rp_initiated_logout_discovery_endpoint_verification(t *testing.T) {
-	h := newHouse(t)
-	a := h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration", nil))
-	if a.text("end_session_endpoint") != issuer+"/end_session" {
-		t.Errorf("%s", a.body)
+// done wants the page that says it is done, and that it is.
+func (b *browser) done(a answer) {
+	b.h.t.Helper()
+	if b.h.stays(a); !strings.Contains(a.body, "<h1>You’re signed out</h1>") || sealed.MatchString(a.body) {
+		b.h.t.Errorf("%.2000s", a.body)
 	}
+	b.h.signedOut(b)
+}
+
+// asks wants the question, which nothing that the app said answers, and that only the
+// person's own answer signs out; then the page that says so, and nothing else.
+func (b *browser) asks(path string) {
+	b.h.t.Helper()
+	a := b.get(path)
+	if b.h.stays(a); !sealed.MatchString(a.body) || !b.alive() {
+		b.h.t.Errorf("%.2000s", a.body)
+	}
+	a = b.leaves(path)
+	b.done(b.get(a.Header.Get("Location")))
+}
+
+// advertises wants an end_session_endpoint, and these flags.
+func advertises(t *testing.T, flags ...string) {
+	meta := newHouse(t).discovered()
+	if meta["end_session_endpoint"] != issuer+"/end_session" {
+		t.Errorf("%v", meta["end_session_endpoint"])
+	}
+	for _, name := range flags {
+		if meta[name] != true {
+			t.Errorf("%s is %v", name, meta[name])
+		}
+	}
+}
+
+func TestOIDF_oidcc_rp_initiated_logout_discovery_endpoint_verification(t *testing.T) {
+	advertises(t)
 }
 
 func TestOIDF_oidcc_rp_initiated_logout(t *testing.T) {
 	h, b, got := signedIn(t)
-	state := strings.Repeat("s", 128)
-	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", state))
-	if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != goodbye+"?state="+state {
+	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", longState))
+	if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != goodbye+"?state="+url.QueryEscape(longState) || a.location().Query().Get("state") != longState {
+		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
+	}
+	h.signedOut(b)
+}
+
+// A hint that has expired, signed by a key that is no longer published, still tells whose
+// sign-out it is.
+func TestOIDF_oidcc_rp_initiated_logout_by_an_old_hint(t *testing.T) {
+	h, b, got := signedIn(t)
+	head, _ := h.opened(got.text("id_token"))
+	keys, err := h.db.SigningKeys(h.ctx())
+	h.must(err)
+	for _, k := range keys {
+		if k.ID == head.KeyID {
+			k.State, k.RetireAt = broker.KeyRetired, h.clock.Now().Add(keyTail)
+			h.must(h.db.ChangeSigningKey(h.ctx(), k, broker.KeyActive))
+		}
+	}
+	h.clock.add(2 * keyTail)
+	h.tick()
+	if slices.Contains(h.published(), head.KeyID) {
+		t.Fatal("the key is still published")
+	}
+	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", longState))
+	if a.StatusCode != http.StatusSeeOther || a.location().Query().Get("state") != longState {
 		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	h.signedOut(b)
@@ -49,80 +105,62 @@ func TestOIDF_oidcc_rp_initiated_logout(t *testing.T) {
 
 func TestOIDF_oidcc_rp_initiated_logout_no_state(t *testing.T) {
 	h, b, got := signedIn(t)
-	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); a.Header.Get("Location") != goodbye {
+	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != goodbye {
 		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	h.signedOut(b)
 }
 
 func TestOIDF_oidcc_rp_initiated_logout_bad_post_logout_redirect_uri(t *testing.T) {
-	h, b, got := signedIn(t)
-	h.stays(b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", "https://app.example.com/goodbye/extra", "state", "s")))
+	_, b, got := signedIn(t)
+	b.done(b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye+"/extra", "state", longState)))
 }
 
 func TestOIDF_oidcc_rp_initiated_logout_query_added_to_post_logout_redirect_uri(t *testing.T) {
-	h, b, got := signedIn(t)
-	h.stays(b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye+"?extra=1", "state", "s")))
+	_, b, got := signedIn(t)
+	b.done(b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye+"?extra=1", "state", longState)))
 }
 
 func TestOIDF_oidcc_rp_initiated_logout_modified_id_token_hint(t *testing.T) {
-	h, b, got := signedIn(t)
-	parts := strings.Split(got.text("id_token"), ".")
-	unsigned := encode([]byte(`{"alg":"none"}`)) + "." + parts[1] + "."
-	h.stays(b.get(leave("id_token_hint", unsigned, "post_logout_redirect_uri", goodbye, "state", "s")))
-	if !b.alive() {
-		t.Error("it signed out")
-	}
+	_, b, got := signedIn(t)
+	unsigned := encode([]byte(`{"alg":"none"}`)) + "." + strings.Split(got.text("id_token"), ".")[1] + "."
+	b.asks(leave("id_token_hint", unsigned, "post_logout_redirect_uri", goodbye, "state", longState))
 }
 
 func TestOIDF_oidcc_rp_initiated_logout_bad_id_token_hint(t *testing.T) {
 	h, b, got := signedIn(t)
 	private, err := newPrivate(algRS256)
 	h.must(err)
-	foreign, err := parseKey(broker.SigningKey{ID: "foreign", Alg: algRS256, Private: private})
+	head, claims := h.opened(got.text("id_token"))
+	foreign, err := parseKey(broker.SigningKey{ID: head.KeyID, Alg: algRS256, Private: private})
 	h.must(err)
-	_, claims := h.opened(got.text("id_token"))
 	token, err := foreign.sign(claims)
 	h.must(err)
-	h.stays(b.get(leave("id_token_hint", token, "post_logout_redirect_uri", goodbye, "state", "s")))
-	if !b.alive() {
-		t.Error("it signed out")
-	}
+	b.asks(leave("id_token_hint", token, "post_logout_redirect_uri", goodbye, "state", longState))
 }
 
 func TestOIDF_oidcc_rp_initiated_logout_no_id_token_hint(t *testing.T) {
-	h, b, _ := signedIn(t)
-	h.stays(b.get(leave("post_logout_redirect_uri", goodbye, "state", "s")))
-	b.leaves(leave("post_logout_redirect_uri", goodbye, "state", "s"))
-	h.signedOut(b)
+	_, b, _ := signedIn(t)
+	b.asks(leave("post_logout_redirect_uri", goodbye, "state", longState))
 }
 
 func TestOIDF_oidcc_rp_initiated_logout_no_params(t *testing.T) {
-	signsOutHere(t, leave())
+	_, b, _ := signedIn(t)
+	b.asks(leave())
 }
 
 func TestOIDF_oidcc_rp_initiated_logout_only_state(t *testing.T) {
-	signsOutHere(t, leave("state", "s"))
-}
-
-// signsOutHere wants the question, then the page that says it is done.
-func signsOutHere(t *testing.T, path string) {
-	h, b, _ := signedIn(t)
-	a := b.leaves(path)
-	a = b.get(a.Header.Get("Location"))
-	if h.stays(a); !strings.Contains(a.body, "signed out") {
-		t.Errorf("%s", a.body)
-	}
-	h.signedOut(b)
+	_, b, _ := signedIn(t)
+	b.asks(leave("state", longState))
 }
 
 func TestOIDF_oidcc_rp_initiated_logout_no_post_logout_redirect_uri(t *testing.T) {
-	h, b, got := signedIn(t)
-	a := b.get(leave("id_token_hint", got.text("id_token"), "state", "s"))
-	if h.stays(a); !strings.Contains(a.body, "signed out") {
-		t.Errorf("%s", a.body)
-	}
-	h.signedOut(b)
+	_, b, got := signedIn(t)
+	b.done(b.get(leave("id_token_hint", got.text("id_token"), "state", longState)))
+}
+
+func TestOIDF_oidcc_backchannel_logout_discovery_endpoint_verification(t *testing.T) {
+	advertises(t, "backchannel_logout_supported", "backchannel_logout_session_supported")
 }
 
 func TestOIDF_oidcc_backchannel_rp_initiated_logout(t *testing.T) {
@@ -131,8 +169,11 @@ func TestOIDF_oidcc_backchannel_rp_initiated_logout(t *testing.T) {
 	if id["sid"] == nil {
 		t.Fatal("the ID token has no sid")
 	}
-	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye))
-	if a.Header.Get("Location") != goodbye || h.told() != 1 || len(l.heard()) != 1 {
+	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", longState))
+	if len(h.door.ended) != 1 {
+		t.Error("nobody is woken to tell the app at once")
+	}
+	if a.location().Query().Get("state") != longState || len(a.location().Query()) != 1 || h.told() != 1 || len(l.heard()) != 1 {
 		t.Fatalf("%d %s, heard %d", a.StatusCode, a.Header.Get("Location"), len(l.heard()))
 	}
 	head, said := h.opened(l.heard()[0])
@@ -143,10 +184,19 @@ func TestOIDF_oidcc_backchannel_rp_initiated_logout(t *testing.T) {
 	events, _ := said["events"].(map[string]any)
 	event, is := events[eventLogout].(map[string]any)
 	if len(events) != 1 || !is || len(event) != 0 || said["nonce"] != nil || said["sub"] != id["sub"] || said["sid"] != id["sid"] || said["aud"] != "app" || said["iss"] != issuer ||
-		said["iat"] == nil || said["jti"] == nil {
+		said["iat"] != float64(h.clock.Now().Unix()) || said["jti"] == nil || said["exp"].(float64) <= said["iat"].(float64) {
 		t.Errorf("claims %v", said)
 	}
+	// The body has nothing but the token: the listener looks at that.
+	if r := l.posts[0]; r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+		t.Errorf("%s %v", r.Method, r.Header)
+	}
+	h.wholeSeconds(l.heard()[0])
 	h.signedOut(b)
+}
+
+func TestOIDF_oidcc_frontchannel_logout_discovery_endpoint_verification(t *testing.T) {
+	advertises(t, "frontchannel_logout_supported", "frontchannel_logout_session_supported")
 }
 
 func TestOIDF_oidcc_frontchannel_rp_initiated_logout(t *testing.T) {
@@ -155,23 +205,18 @@ func TestOIDF_oidcc_frontchannel_rp_initiated_logout(t *testing.T) {
 	b := h.browser()
 	got := h.redeem(b.code(ask()))
 	_, id := h.opened(got.text("id_token"))
-	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", "s"))
+	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", longState))
 	sid, _ := id["sid"].(string)
 	if f := a.frames(); len(f) != 1 || f[0] != "https://app.example.com/front?"+(url.Values{"iss": {issuer}, "sid": {sid}}).Encode() {
 		t.Errorf("frames %q", f)
 	}
-	if !strings.Contains(a.body, "url="+goodbye+"?state=s") {
+	if sid == "" || !strings.HasSuffix(a.Header.Get("Content-Security-Policy"), "; frame-src https://app.example.com") {
+		t.Errorf("sid %q, %v", sid, a.Header)
+	}
+	// When the frames had their time it goes on by itself, and by a link for who waits.
+	next := html.EscapeString(goodbye + "?state=" + url.QueryEscape(longState))
+	if !strings.Contains(a.body, `<meta http-equiv="refresh" content="3;url=`+next+`">`) || !strings.Contains(a.body, `href="`+next+`"`) {
 		t.Errorf("it goes nowhere: %s", a.body)
 	}
 	h.signedOut(b)
-}
-
-func TestOIDF_oidcc_frontchannel_and_backchannel_discovery(t *testing.T) {
-	h := newHouse(t)
-	a := h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration", nil))
-	for _, name := range []string{"backchannel_logout_supported", "backchannel_logout_session_supported", "frontchannel_logout_supported", "frontchannel_logout_session_supported"} {
-		if !strings.Contains(a.body, `"`+name+`":true`) {
-			t.Errorf("%s is not there", name)
-		}
-	}
 }

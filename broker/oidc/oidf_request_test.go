@@ -2,273 +2,169 @@ package oidc
 
 import (
 	"net/http"
-	"net/url"
-	"strings"
 	"testing"
 	"time"
 
 	"gatehouse/broker"
 )
 
-// The modules of the OpenID Foundation's Basic and Form Post plans that are about
-// requests. Each runs as either plan would, in its own house.
-func bothModes(t *testing.T, module func(t *testing.T, h *house, b *browser, ask func(pairs ...string) url.Values)) {
-	for _, mode := range responseModes() {
-		t.Run(mode, func(t *testing.T) {
-			h := newHouse(t)
-			module(t, h, h.browser(), func(pairs ...string) url.Values {
-				return ask(append([]string{"response_mode", mode, "state", strings.Repeat("s-._~", 25) + "abc"}, pairs...)...)
-			})
-		})
+// again compares a second authorization with the first: the same person, and a moment
+// that is later where they proved anew who they are, and else the same.
+func (p *plan) again(first map[string]any, anew bool, pairs ...string) {
+	p.t.Helper()
+	_, second := p.signsIn(pairs...)
+	before, _ := first["auth_time"].(float64)
+	after, _ := second["auth_time"].(float64)
+	if second["sub"] != first["sub"] || (after > before) != anew || after < before {
+		p.t.Errorf("%v: %v, then %v", pairs, first, second)
+	}
+	if now := float64(p.clock.Now().Unix()); anew && after != now {
+		p.t.Errorf("auth_time %v at %v", after, now)
 	}
 }
-
-// hears is authorize for a request that is answered, and the answer.
-func (b *browser) hears(q url.Values) url.Values {
-	b.h.t.Helper()
-	a := b.authorize(q)
-	said := b.h.heard(a)
-	if said == nil || said.Get("state") != q.Get("state") || said.Get("iss") != issuer {
-		b.h.t.Fatalf("%d to %q: %v", a.StatusCode, a.Header.Get("Location"), said)
-	}
-	return said
-}
-
-// idToken is hears to the claims of an ID token.
-func (b *browser) idToken(q url.Values) (claims map[string]any, token string) {
-	b.h.t.Helper()
-	said := b.hears(q)
-	got := b.h.wants(b.h.redeem(said.Get("code")), http.StatusOK, "")
-	_, claims = b.h.claims(got.text("id_token"))
-	return claims, got.text("id_token")
-}
-
-type asker = func(pairs ...string) url.Values
 
 func TestOIDF_oidcc_prompt_login(t *testing.T) {
-	bothModes(t, func(t *testing.T, h *house, b *browser, ask asker) {
-		first, _ := b.idToken(ask())
-		h.clock.add(2 * time.Second)
-		if second, _ := b.idToken(ask("prompt", "login")); second["auth_time"].(float64) <= first["auth_time"].(float64) || second["sub"] != first["sub"] {
-			t.Errorf("%v, then %v", first["auth_time"], second["auth_time"])
-		}
+	bothPlans(t, func(t *testing.T, p *plan) {
+		_, first := p.signsIn()
+		p.clock.add(50 * time.Millisecond) // the next second, although hardly later
+		p.again(first, true, "prompt", "login")
 	})
 }
 
-func TestOIDF_oidcc_prompt_none_not_logged_in_in_both_modes(t *testing.T) {
-	bothModes(t, func(t *testing.T, _ *house, b *browser, ask asker) {
-		if said := b.hears(ask("prompt", "none")); said.Get("error") != "login_required" || said.Has("code") {
-			t.Errorf("%v", said)
+func TestOIDF_oidcc_prompt_none_not_logged_in(t *testing.T) {
+	bothPlans(t, func(t *testing.T, p *plan) {
+		p.fails("login_required", "prompt", "none")
+		if len(p.logins.parked) != 0 {
+			t.Error("somebody was asked")
 		}
 	})
 }
 
 func TestOIDF_oidcc_prompt_none_logged_in(t *testing.T) {
-	bothModes(t, func(t *testing.T, h *house, b *browser, ask asker) {
-		first, _ := b.idToken(ask())
-		h.clock.add(time.Second)
-		if second, _ := b.idToken(ask("prompt", "none")); second["sub"] != first["sub"] || second["auth_time"] != first["auth_time"] {
-			t.Errorf("%v, then %v", first, second)
-		}
+	bothPlans(t, func(t *testing.T, p *plan) {
+		_, first := p.signsIn()
+		p.later()
+		p.again(first, false, "prompt", "none")
 	})
 }
 
 func TestOIDF_oidcc_max_age_1(t *testing.T) {
-	bothModes(t, func(t *testing.T, h *house, b *browser, ask asker) {
-		first, _ := b.idToken(ask())
-		h.clock.add(2 * time.Second)
-		if second, _ := b.idToken(ask("max_age", "1")); second["auth_time"].(float64) <= first["auth_time"].(float64) {
-			t.Errorf("%v, then %v", first, second)
-		}
+	bothPlans(t, func(t *testing.T, p *plan) {
+		_, first := p.signsIn("max_age", "1")
+		p.clock.add(900 * time.Millisecond)
+		p.again(first, false, "max_age", "1")
+		p.clock.add(200 * time.Millisecond)
+		p.again(first, true, "max_age", "1")
 	})
 }
 
 func TestOIDF_oidcc_max_age_10000(t *testing.T) {
-	bothModes(t, func(t *testing.T, h *house, b *browser, ask asker) {
-		first, _ := b.idToken(ask())
-		h.clock.add(time.Second)
-		if second, _ := b.idToken(ask("max_age", "10000", "prompt", "none")); second["auth_time"] != first["auth_time"] || second["auth_time"] == nil {
-			t.Errorf("%v, then %v", first, second)
-		}
+	bothPlans(t, func(t *testing.T, p *plan) {
+		_, first := p.signsIn("max_age", "10000")
+		p.later()
+		p.again(first, false, "max_age", "10000", "prompt", "none")
 	})
 }
 
 func TestOIDF_oidcc_id_token_hint(t *testing.T) {
-	bothModes(t, func(t *testing.T, h *house, b *browser, ask asker) {
-		first, hint := b.idToken(ask())
-		if second, _ := b.idToken(ask("prompt", "none", "id_token_hint", hint)); second["sub"] != first["sub"] || second["auth_time"] != first["auth_time"] {
-			t.Errorf("%v, then %v", first, second)
-		}
-		keys, err := h.db.SigningKeys(h.ctx())
-		h.must(err)
+	bothPlans(t, func(t *testing.T, p *plan) {
+		got, first := p.signsIn()
+		hint := got.text("id_token")
+		p.later()
+		p.again(first, false, "prompt", "none", "id_token_hint", hint)
+		keys, err := p.db.SigningKeys(p.ctx())
+		p.must(err)
 		for _, k := range keys { // the key that signed the hint is retired by now
 			if k.Alg == algRS256 {
-				k.State, k.RetireAt = broker.KeyRetired, h.clock.Now().Add(time.Hour)
-				h.must(h.db.ChangeSigningKey(h.ctx(), k, broker.KeyActive))
+				k.State, k.RetireAt = broker.KeyRetired, p.clock.Now().Add(time.Hour)
+				p.must(p.db.ChangeSigningKey(p.ctx(), k, broker.KeyActive))
 			}
 		}
-		h.must(h.door.keys.Tick(h.ctx()))
-		if said := b.hears(ask("prompt", "none", "id_token_hint", hint)); said.Get("code") == "" {
-			t.Errorf("by a retired key: %v", said)
-		}
+		p.must(p.door.keys.Tick(p.ctx()))
+		p.clock.add(20 * time.Minute) // and the hint has expired
+		p.again(first, false, "prompt", "none", "id_token_hint", hint)
 	})
 }
 
 func TestOIDF_oidcc_ensure_request_with_acr_values_succeeds(t *testing.T) {
-	bothModes(t, func(t *testing.T, h *house, b *browser, ask asker) {
-		offered := h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration", nil)).json["acr_values_supported"].([]any)
+	bothPlans(t, func(t *testing.T, p *plan) {
+		offered := texts(p.discovered()["acr_values_supported"])
+		if len(offered) == 0 {
+			t.Fatal("no class is advertised")
+		}
 		for _, class := range offered {
-			if id, _ := b.idToken(ask("acr_values", class.(string)+" urn:x")); id["acr"] != class {
-				t.Errorf("%v: %v", class, id["acr"])
+			for _, wanted := range []string{class, class + " urn:x", "urn:x " + class} {
+				if _, id := p.signsIn("acr_values", wanted); id["acr"] != class { // one of those requested, and never made up
+					t.Errorf("%s: %v", wanted, id["acr"])
+				}
 			}
+		}
+		p.code = p.hears("acr_values", "1 2").Get("code")
+		got := p.wants(p.exchange(), http.StatusOK, "")
+		if _, id := p.opened(got.text("id_token")); id["acr"] != nil {
+			t.Errorf("acr %v", id["acr"])
 		}
 	})
 }
 
 func TestOIDF_oidcc_claims_essential(t *testing.T) {
-	bothModes(t, func(t *testing.T, h *house, b *browser, ask asker) {
-		said := b.hears(ask("scope", "openid", "claims", `{"userinfo":{"name":{"essential":true}}}`))
-		got := h.wants(h.redeem(said.Get("code")), http.StatusOK, "")
-		_, id := h.claims(got.text("id_token"))
-		if info := h.userinfo(got.text("access_token")).json; info["name"] == nil || id["name"] != nil {
+	bothPlans(t, func(t *testing.T, p *plan) {
+		got, id := p.signsIn("claims", `{"userinfo":{"name":{"essential":true}}}`)
+		if info := p.userinfo(got.text("access_token")).json; info["name"] != "Ana Lima" || len(info) != 2 || id["name"] != nil {
 			t.Errorf("%v %v", info, id)
 		}
 	})
 }
 
 // What an app may say beside: it is honoured or passed over, and never an error.
-func passes(t *testing.T, pairs ...string) {
-	bothModes(t, func(t *testing.T, _ *house, b *browser, ask asker) { b.idToken(ask(pairs...)) })
+func passes(pairs ...string) func(t *testing.T, p *plan) {
+	return func(_ *testing.T, p *plan) { p.signsIn(pairs...) }
 }
 
-func TestOIDF_oidcc_display_page(t *testing.T)   { passes(t, "display", "page") }
-func TestOIDF_oidcc_display_popup(t *testing.T)  { passes(t, "display", "popup") }
-func TestOIDF_oidcc_ui_locales(t *testing.T)     { passes(t, "ui_locales", "se") }
-func TestOIDF_oidcc_claims_locales(t *testing.T) { passes(t, "claims_locales", "se") }
-func TestOIDF_oidcc_login_hint(t *testing.T)     { passes(t, "login_hint", "buffy@example.com") }
+func TestOIDF_oidcc_display_page(t *testing.T) {
+	bothPlans(t, passes("display", "page"))
+}
+
+func TestOIDF_oidcc_display_popup(t *testing.T) {
+	bothPlans(t, passes("display", "popup"))
+}
+
+func TestOIDF_oidcc_ui_locales(t *testing.T) {
+	bothPlans(t, passes("ui_locales", "se"))
+	bothPlans(t, passes("ui_locales", "fr de"))
+}
+
+func TestOIDF_oidcc_claims_locales(t *testing.T) {
+	bothPlans(t, passes("claims_locales", "se"))
+}
+
+func TestOIDF_oidcc_login_hint(t *testing.T) {
+	bothPlans(t, passes("login_hint", "buffy@example.com"))
+}
 
 func TestOIDF_oidcc_ensure_request_with_unknown_parameter_succeeds(t *testing.T) {
-	passes(t, "extra", "foobar")
+	bothPlans(t, passes("extra", "foobar"))
 }
 
-func TestOIDF_oidcc_ensure_registered_redirect_uri_in_both_modes(t *testing.T) {
-	bothModes(t, func(_ *testing.T, h *house, b *browser, ask asker) {
-		h.page(b.get("/authorize?"+ask("redirect_uri", callback+"/x").Encode()), broker.RedirectURIMismatch)
-	})
-}
-
-func TestOIDF_oidcc_response_type_missing_in_both_modes(t *testing.T) {
-	bothModes(t, func(t *testing.T, _ *house, b *browser, ask asker) {
-		if said := b.hears(ask("response_type", "-")); said.Get("error") != "invalid_request" {
-			t.Errorf("%v", said)
+// unsupported wants the one error of something that is advertised as not there.
+func unsupported(flag, name string, pairs ...string) func(t *testing.T, p *plan) {
+	return func(t *testing.T, p *plan) {
+		meta := p.discovered()
+		if meta[flag] != false || meta["request_object_signing_alg_values_supported"] != nil {
+			t.Errorf("%v %v", meta[flag], meta["request_object_signing_alg_values_supported"])
 		}
-	})
-}
-
-func TestOIDF_oidcc_ensure_post_request_succeeds_in_both_modes(t *testing.T) {
-	bothModes(t, func(t *testing.T, h *house, b *browser, ask asker) {
-		a := h.send(newRequest(http.MethodPost, "/authorize", ask()))
-		a = b.get(a.Header.Get("Location"))
-		a = b.get("/authorize?login=" + strings.TrimPrefix(a.location().Path, "/login/"))
-		if said := h.heard(a); said.Get("code") == "" {
-			t.Errorf("%d %v", a.StatusCode, said)
-		}
-	})
-}
-
-func wantsError(t *testing.T, name string, pairs ...string) {
-	bothModes(t, func(t *testing.T, _ *house, b *browser, ask asker) {
-		if said := b.hears(ask(pairs...)); said.Get("error") != name {
-			t.Errorf("%v", said)
-		}
-	})
+		p.fails(name, pairs...)
+	}
 }
 
 func TestOIDF_oidcc_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(t *testing.T) {
-	wantsError(t, "request_uri_not_supported", "request_uri", "https://app.example.com/request.jwt")
+	bothPlans(t, unsupported("request_uri_parameter_supported", "request_uri_not_supported", "request_uri", "https://app.example.com/request.jwt"))
 }
 
 func TestOIDF_oidcc_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(t *testing.T) {
-	wantsError(t, "request_not_supported", "request", "eyJhbGciOiJub25lIn0.e30.")
+	bothPlans(t, unsupported("request_parameter_supported", "request_not_supported", "request", "eyJhbGciOiJub25lIn0.e30."))
 }
 
 func TestOIDF_oidcc_ensure_request_object_with_redirect_uri(t *testing.T) {
-	wantsError(t, "request_not_supported", "request", "eyJhbGciOiJub25lIn0.eyJyZWRpcmVjdF91cmkiOiJodHRwczovL2V2aWwuZXhhbXBsZSJ9.")
-}
-
-// The rest of the Basic list with response_mode=form_post: what comes after the
-// answer is the same, so each module is its sign-in and the one thing it looks at.
-func TestOIDF_oidcc_formpost_basic_certification_test_plan(t *testing.T) {
-	h := newHouse(t)
-	h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
-	sign := func(t *testing.T, pairs ...string) answer {
-		t.Helper()
-		said := h.browser().hears(ask(append([]string{"response_mode", "form_post"}, pairs...)...))
-		return h.wants(h.redeem(said.Get("code")), http.StatusOK, "")
-	}
-	for module, look := range map[string]func(t *testing.T){
-		"oidcc-server": func(t *testing.T) {
-			_, id := h.claims(sign(t, "scope", "openid").text("id_token"))
-			if id["nonce"] != "the-nonce" || id["aud"] != "app" || id["name"] != nil || id["rat"] != nil {
-				t.Errorf("%v", id)
-			}
-		},
-		"oidcc-idtoken-signature": func(t *testing.T) {
-			if _, err := h.door.readHint(sign(t).text("id_token")); err != nil {
-				t.Error(err)
-			}
-		},
-		"oidcc-userinfo-get": func(t *testing.T) { h.wants(h.userinfo(sign(t).text("access_token")), http.StatusOK, "") },
-		"oidcc-userinfo-post-header": func(t *testing.T) {
-			r := newRequest(http.MethodPost, "/userinfo", nil)
-			r.Header.Set("Authorization", "Bearer "+sign(t).text("access_token"))
-			h.wants(h.send(r), http.StatusOK, "")
-		},
-		"oidcc-userinfo-post-body": func(t *testing.T) {
-			h.wants(h.send(newRequest(http.MethodPost, "/userinfo", url.Values{"access_token": {sign(t).text("access_token")}})), http.StatusOK, "")
-		},
-		"oidcc-ensure-request-without-nonce-succeeds-for-code-flow": func(t *testing.T) {
-			if _, id := h.claims(sign(t, "nonce", "-").text("id_token")); id["nonce"] != nil {
-				t.Errorf("%v", id)
-			}
-		},
-		"oidcc-scope-profile": func(t *testing.T) {
-			if info := h.userinfo(sign(t, "scope", "openid profile").text("access_token")).json; info["name"] != "Ana Lima" || info["email"] != nil {
-				t.Errorf("%v", info)
-			}
-		},
-		"oidcc-scope-email": func(t *testing.T) {
-			if info := h.userinfo(sign(t, "scope", "openid email").text("access_token")).json; info["email"] != "ana@example.com" || info["name"] != nil {
-				t.Errorf("%v", info)
-			}
-		},
-		"oidcc-scope-all":            func(t *testing.T) { sign(t, "scope", "openid profile email") },
-		"oidcc-alternate-happy-flow": func(t *testing.T) { sign(t, "scope", "email openid profile") },
-		"oidcc-server-client-secret-post": func(t *testing.T) {
-			if said := h.browser().hears(ask("response_mode", "form_post", "client_id", "poster")); said.Get("code") == "" {
-				t.Errorf("%v", said)
-			}
-		},
-		"oidcc-codereuse": func(t *testing.T) {
-			code := h.browser().hears(ask("response_mode", "form_post")).Get("code")
-			got := h.wants(h.redeem(code), http.StatusOK, "")
-			h.clock.add(30 * time.Second) // oidcc-codereuse-30seconds
-			h.wants(h.redeem(code), http.StatusBadRequest, "invalid_grant")
-			h.wants(h.userinfo(got.text("access_token")), http.StatusUnauthorized, "invalid_token")
-		},
-		"oidcc-refresh-token": func(t *testing.T) {
-			got := sign(t, "prompt", "consent")
-			again := h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "")
-			_, before := h.claims(got.text("id_token"))
-			_, after := h.claims(again.text("id_token"))
-			for _, name := range []string{"iss", "sub", "aud", "auth_time"} {
-				if before[name] != after[name] {
-					t.Errorf("%s: %v, then %v", name, before[name], after[name])
-				}
-			}
-		},
-		"oidcc-ensure-request-with-valid-pkce-succeeds": func(t *testing.T) { sign(t) },
-	} {
-		t.Run(module, look)
-	}
+	bothPlans(t, unsupported("request_parameter_supported", "request_not_supported", "request", "eyJhbGciOiJub25lIn0.eyJyZWRpcmVjdF91cmkiOiJodHRwczovL2V2aWwuZXhhbXBsZSJ9."))
 }

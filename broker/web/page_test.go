@@ -198,7 +198,7 @@ func TestTheHandOffLeadsOnlyWhereABrowserMayGo(t *testing.T) {
 	} {
 		w := hand(target)
 		page := w.Body.String()
-		if w.Code != 200 || !strings.Contains(page, `<meta http-equiv="refresh" content="0;url=`+want+`">`) || !strings.Contains(page, `<a class="btn primary" href="`+want+`">`) {
+		if w.Code != 200 || !strings.Contains(page, `<meta http-equiv="refresh" content="0;url=`+want+`">`) || !strings.Contains(page, `<a class="btn primary" href="`+want+`" id="continue">`) {
 			t.Errorf("%s: %d %s", target, w.Code, page)
 		}
 		if !strings.Contains(page, "Taking you to Courts &lt;Booking&gt;…") || strings.Contains(page, "<script>") || w.Header().Get("Content-Security-Policy") != csp {
@@ -226,7 +226,7 @@ func TestAPostedAnswerNamesItsTargetAndNothingElse(t *testing.T) {
 		t.Errorf("policy %s", got)
 	}
 	page := w.Body.String()
-	if !strings.Contains(page, `action="https://app.example/cb;x?a=1&amp;b=2" data-autopost>`) || !strings.Contains(page, `<input type="hidden" name="code" value="a&#34;&gt;&lt;b&gt;">`) || !strings.Contains(page, `<button class="btn primary" type="submit">`) {
+	if !strings.Contains(page, `action="https://app.example/cb;x?a=1&amp;b=2" data-autopost>`) || !strings.Contains(page, `<input type="hidden" name="code" value="a&#34;&gt;&lt;b&gt;">`) || !strings.Contains(page, `<button class="btn primary" type="submit" id="continue">`) {
 		t.Errorf("page %s", page)
 	}
 	for _, target := range []string{"javascript:alert(1)", "/local", "com.example.app:/cb", "https://", "https://a;script-src*/", "ftp://a/b"} {
