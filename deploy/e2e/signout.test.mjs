@@ -134,6 +134,10 @@ test('A17 an app that was not told is told by the process after the one that was
   const tokens = await redeem(broker, ask, back.answers()[0].query.code)
   const posts = () => back.calls.filter((c) => c.method === 'POST').length
   await page.goto(`${broker.issuer}/end_session?${new URLSearchParams({ id_token_hint: tokens.id_token })}`)
+  await expectHeading(page, 'You’re signed out')
+  assert.match(await page.locator('main').innerText(), /These apps haven’t answered yet\. You may still be signed in there; we’ll keep trying:\s+Garden/)
+  assert.equal(await page.getByText('You were signed out of:').count(), 0)
+  clean(await look(page, 'signedout-late', { cold: false }))
   await until(() => posts() === 1, { about: 'the first attempt' })
   await until(async () => (await broker.run(['clients', 'logouts', '--json']))[0]?.last_error === 'the app answered 503', { about: 'what is written of it' })
   await first.kill()
