@@ -184,7 +184,7 @@ func TestAThirdPartyGetsOfflineAccessOnlyAfterThePersonAllowedIt(t *testing.T) {
 }
 
 // A device asks for APIs as an app with a browser does (RFC 8707 §2, RFC 8628 §3.1).
-func TestADeviceNamesTheAPIsItsTokensAreFor(t *testing.T) {
+func TestA13_ADeviceNamesTheAPIsItsTokensAreFor(t *testing.T) {
 	for _, k := range []kind{{name: "opaque"}, {name: "JWT", jwt: true}} {
 		t.Run(k.name, func(t *testing.T) {
 			h, api := resources(t, k)
