@@ -84,8 +84,9 @@ type Logouts interface {
 	LogoutDone(ctx context.Context, id string) error
 	// LogoutFailed counts the attempt and records why, and when to try again.
 	LogoutFailed(ctx context.Context, id, why string, next time.Time) error
-	// Logouts lists those that wait, the oldest first, at most limit.
-	Logouts(ctx context.Context, limit int) ([]Logout, error)
+	// Logouts lists those of a session that wait, or all where it is empty, the oldest
+	// first, at most limit.
+	Logouts(ctx context.Context, session string, limit int) ([]Logout, error)
 	// ClientsOf are the clients that got tokens under a session, by name.
 	ClientsOf(ctx context.Context, session string) ([]Client, error)
 }

@@ -146,7 +146,7 @@ type Client struct {
 	// AuthMethod is client_secret_basic (the default), client_secret_post, private_key_jwt, or more than one of them with a space
 	// between; none for a public client.
 	AuthMethod string `yaml:"auth_method"`
-	// AuthAlg is the one algorithm that private_key_jwt may use: RS256, PS256, ES256 or EdDSA. Default any of them.
+	// AuthAlg is the one algorithm that private_key_jwt may use: RS256, PS256, ES256, EdDSA or Ed25519. Default any of them.
 	AuthAlg string `yaml:"auth_alg"`
 	// Keys is the app's public JWK Set as JSON, or file:/path of it, for private_key_jwt.
 	Keys string `yaml:"jwks"`

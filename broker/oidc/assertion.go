@@ -38,7 +38,7 @@ const (
 
 // assertionAlgs are what clients may sign with (OIDC Core §9): never none, never a
 // shared secret.
-func assertionAlgs() []string { return []string{algRS256, algPS256, algES256, algEdDSA} }
+func assertionAlgs() []string { return []string{algRS256, algPS256, algES256, algEdDSA, algEd25519} }
 
 // assertion is a client's proof that it holds a private key (RFC 7523 §3).
 type assertion struct {
@@ -102,7 +102,7 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 
 // verify tells whether the key made the signature.
 func (a assertion) verify(k clientKey) bool {
-	_, err := a.jws.Verify(k.public)
+	_, err := a.jws.Verify(verifying(k.public))
 	return err == nil
 }
 
@@ -110,7 +110,7 @@ func (a assertion) verify(k clientKey) bool {
 // client that does not exist, or has no such key, a key that nobody has is tried, so
 // that both take one verification.
 func (d *Door) proveByKey(ctx context.Context, c broker.Client, a assertion) bool {
-	may := slices.Contains(c.AuthMethods, methodKey) && (c.AuthAlg == "" || c.AuthAlg == a.alg)
+	may := slices.Contains(c.AuthMethods, methodKey) && (c.AuthAlg == "" || sameAlg(c.AuthAlg, a.alg))
 	key, found := clientKey{}, false
 	if may {
 		key, found = d.clientKey(ctx, c, a)
@@ -150,7 +150,7 @@ func strangers() (map[string]clientKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	edwards, _, err := ed25519.GenerateKey(rand.Reader)
+	twisted, _, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -158,5 +158,6 @@ func strangers() (map[string]clientKey, error) {
 	_, _ = rand.Read(n) // it never fails
 	n[0], n[255] = n[0]|0x80, n[255]|1
 	modulus := clientKey{public: &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537}}
-	return map[string]clientKey{algRS256: modulus, algPS256: modulus, algES256: {public: &curve.PublicKey}, algEdDSA: {public: edwards}}, nil
+	return map[string]clientKey{algRS256: modulus, algPS256: modulus, algES256: {public: &curve.PublicKey},
+		algEdDSA: {public: twisted}, algEd25519: {public: twisted}}, nil
 }

@@ -49,7 +49,7 @@ func newHeldKey(t *testing.T, id, alg string) heldKey {
 	switch alg {
 	case algES256:
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case algEdDSA:
+	case algEdDSA, algEd25519:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	}
 	if err != nil {
@@ -91,7 +91,7 @@ func (k heldKey) signed(t *testing.T, claims, head map[string]any) string {
 			delete(o.ExtraHeaders, jose.HeaderKey(name))
 		}
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(k.alg), Key: k.private}, o)
+	signer, err := jose.NewSigner(signingKey(k.alg, k.private), o)
 	if err != nil {
 		t.Fatal(err)
 	}

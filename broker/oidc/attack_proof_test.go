@@ -87,7 +87,7 @@ func TestASpoiltProofIsRefusedAtUserinfo(t *testing.T) {
 		for name, proofs := range spoilt(h, http.MethodGet, "/userinfo", token) {
 			a := h.shows("DPoP", token, proofs...)
 			challenge := a.Header.Get("WWW-Authenticate")
-			if a.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(challenge, "DPoP ") || !strings.Contains(challenge, `algs="ES256 EdDSA PS256 RS256"`) ||
+			if a.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(challenge, "DPoP ") || !strings.Contains(challenge, `algs="ES256 EdDSA Ed25519 PS256 RS256"`) ||
 				!strings.Contains(challenge, `error="`+a.text("error")+`"`) || a.text("error") != "invalid_dpop_proof" {
 				t.Errorf("%s: %d %s %s", name, a.StatusCode, a.body, challenge)
 			}

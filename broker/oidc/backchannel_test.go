@@ -175,7 +175,7 @@ func TestA17_AFailedDeliveryIsTriedAgainWithANewTokenUntilTheDayIsOver(t *testin
 	if tries < 24 || tries > 40 || len(seen) != tries {
 		t.Errorf("%d tries with %d tokens", tries, len(seen))
 	}
-	waits, err := h.db.Logouts(h.ctx(), 10)
+	waits, err := h.db.Logouts(h.ctx(), "", 10)
 	h.must(err)
 	if len(waits) != 1 || waits[0].Attempts != tries || waits[0].LastError != "the app answered 500" {
 		t.Errorf("waiting %+v", waits)
@@ -186,7 +186,7 @@ func TestA17_AFailedDeliveryIsTriedAgainWithANewTokenUntilTheDayIsOver(t *testin
 	if e := h.events(broker.EventFilter{Verb: broker.EventLogoutLost}); len(e) != 1 || e[0].Client != "app" || e[0].Detail["error"] != "the app answered 500" {
 		t.Errorf("events %+v", e)
 	}
-	if waits, err = h.db.Logouts(h.ctx(), 10); err != nil || len(waits) != 0 || len(l.heard()) != tries {
+	if waits, err = h.db.Logouts(h.ctx(), "", 10); err != nil || len(waits) != 0 || len(l.heard()) != tries {
 		t.Errorf("it goes on: %v %v", waits, err)
 	}
 }
@@ -251,7 +251,7 @@ func TestA17_NothingIsSentWhereEgressForbidsItAndNoRedirectIsFollowed(t *testing
 		if h.told() != 1 {
 			t.Fatalf("%s: not tried", uri)
 		}
-		waits, err := h.db.Logouts(h.ctx(), 10)
+		waits, err := h.db.Logouts(h.ctx(), "", 10)
 		h.must(err)
 		if len(waits) != 1 || !strings.Contains(waits[0].LastError, "egress: ") || strings.Contains(waits[0].LastError, "latest") {
 			t.Errorf("%s: %+v", uri, waits)

@@ -26,7 +26,7 @@ type clientKey struct {
 }
 
 func (k clientKey) fits(alg string) bool {
-	if k.alg != "" && k.alg != alg {
+	if k.alg != "" && !sameAlg(k.alg, alg) {
 		return false
 	}
 	switch public := k.public.(type) {
@@ -35,7 +35,7 @@ func (k clientKey) fits(alg string) bool {
 	case *ecdsa.PublicKey:
 		return alg == algES256 && public.Curve == elliptic.P256()
 	case ed25519.PublicKey:
-		return alg == algEdDSA
+		return isEdwards(alg)
 	}
 	return false
 }

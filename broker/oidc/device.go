@@ -221,6 +221,10 @@ func (d *Door) deviceAuthorization(w http.ResponseWriter, r *http.Request) error
 	if err == nil {
 		err = deviceScopes(u.client, scopes)
 	}
+	q := &request{form: r.PostForm, client: u.client}
+	if err == nil {
+		err = checkResources(q)
+	}
 	if err != nil {
 		return d.refuse(w, r, u, err)
 	}
@@ -230,7 +234,7 @@ func (d *Door) deviceAuthorization(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	deviceCode, userCode, err := d.desk.open(ctx, deviceCall{
-		Grant:   codeRecord{ID: broker.NewID(), Client: u.client.ID, Scopes: scopes, Audience: u.client.Audience},
+		Grant:   codeRecord{ID: broker.NewID(), Client: u.client.ID, Scopes: scopes, Audience: q.audience()},
 		Address: address, At: now, Expires: now.Add(deviceLife),
 	})
 	if err != nil {

@@ -38,7 +38,7 @@ const (
 )
 
 // proofAlgs are the algorithms of proofs: asymmetric, every one.
-func proofAlgs() []string { return []string{algES256, algEdDSA, algPS256, algRS256} }
+func proofAlgs() []string { return []string{algES256, algEdDSA, algEd25519, algPS256, algRS256} }
 
 // proof is what a valid DPoP proof says; zero where there was none.
 type proof struct {
@@ -107,7 +107,7 @@ func openProof(token string) (key string, body []byte, err error) {
 	if head.ExtraHeaders[jose.HeaderType] != typProof || head.JSONWebKey == nil || critical || !strong(head.JSONWebKey.Key) {
 		return "", nil, bad
 	}
-	if body, err = jws.Verify(head.JSONWebKey.Key); err != nil {
+	if body, err = jws.Verify(verifying(head.JSONWebKey.Key)); err != nil {
 		return "", nil, bad
 	}
 	sum, err := head.JSONWebKey.Thumbprint(crypto.SHA256)

@@ -14,12 +14,16 @@ import (
 // askWait is how long a sign-out page waits to learn where the upstream signs out.
 const askWait = 2 * time.Second
 
+// maxApps bounds what is read for one page.
+const maxApps = 100
+
 // backLife is how long a sign-out that goes on at the upstream may come back.
 const backLife = 10 * time.Minute
 
 // signedoutView is what the signed-out page shows (UX.md E-19).
 type signedoutView struct {
 	Apps   []string
+	Late   []string // of those that are told by a token: who has not taken it yet
 	Frames []string // of the apps that clear their own cookies (Front-Channel Logout §2)
 	Target template.URL
 	Next   string // whose Target is
@@ -71,12 +75,13 @@ func (d *Door) part(w http.ResponseWriter, r *http.Request, s broker.Session, l 
 		return err
 	}
 	d.hurry()
-	view := signedoutView{Apps: names(apps), Frames: d.frames(apps, s.ID), Next: next}
+	view := signedoutView{Frames: d.frames(apps, s.ID), Next: next}
 	switch posted := r.Method == http.MethodPost; {
 	case len(view.Frames) > 0, len(apps) > 0 && target == "":
 		if view.Target, err = d.kit.Target(target); err != nil {
 			return err
 		}
+		view.Apps, view.Late = d.heard(r.Context(), apps, s.ID)
 		d.pages.ShowFrames(w, r, "signedout", view, view.Frames, view.Target)
 	case target != "" && posted:
 		d.kit.HandOff(w, r, target, next)
@@ -88,6 +93,48 @@ func (d *Door) part(w http.ResponseWriter, r *http.Request, s broker.Session, l 
 		d.pages.Show(w, r, http.StatusOK, "signedout", signedoutView{})
 	}
 	return nil
+}
+
+// patience is how long the signed-out page waits for the apps, so that it can say who
+// does not know yet (UX.md E-19): no longer than a person would.
+const patience = 1600 * time.Millisecond
+
+// heard names the apps that know of the sign-out, and those that have not answered.
+func (d *Door) heard(ctx context.Context, apps []broker.Client, session string) (told, late []string) {
+	waiting, err := d.unheard(ctx, session)
+	if err != nil {
+		d.log.ErrorContext(ctx, "who knows of a sign-out cannot be read", "session", session, "err", err)
+	}
+	for _, c := range apps {
+		_, waits := waiting[c.ID]
+		if waits || err != nil && c.BackchannelLogoutURI != "" {
+			late = append(late, c.Name)
+		} else {
+			told = append(told, c.Name)
+		}
+	}
+	return told, late
+}
+
+// unheard are the clients that still have to be told of the session's end once each
+// has been tried, or time is up.
+func (d *Door) unheard(ctx context.Context, session string) (map[string]bool, error) {
+	for wait := patience / 32; ; wait *= 2 {
+		left, err := d.logouts.Logouts(ctx, session, maxApps)
+		clients, untried := map[string]bool{}, false
+		for _, l := range left {
+			clients[l.ClientID] = true
+			untried = untried || l.Attempts == 0
+		}
+		if err != nil || !untried || wait > d.patience/2 {
+			return clients, err
+		}
+		select {
+		case <-ctx.Done():
+			return clients, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
 }
 
 // through is the way by the upstream's end-session endpoint, which comes back to ours.

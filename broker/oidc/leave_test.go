@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/broker"
 )
@@ -176,4 +177,55 @@ func TestAnUpstreamThatSignsNobodyOutIsNotOffered(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.Header.Get("Location"))
 		}
 	}
+}
+
+// unread is a queue that cannot be read.
+type unread struct{ queue }
+
+type queue = broker.Logouts
+
+func (unread) Logouts(context.Context, string, int) ([]broker.Logout, error) {
+	return nil, errors.New("the database is away")
+}
+
+var listed = regexp.MustCompile(`(?s)<ul aria-labelledby="(apps|late)">(.*?)</ul>`)
+
+// The page after a sign-out says what is known of each app, and nothing that is not.
+func TestTheSignedOutPageSaysWhichAppsDoNotKnowYet(t *testing.T) {
+	h := newHouse(t)
+	up, down := h.listener(), h.listener()
+	down.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	h.client(broker.Client{ID: "up", Name: "Up", FirstParty: true, AuthMethods: []string{"none"}, BackchannelLogoutURI: up.URL})
+	h.client(broker.Client{ID: "down", Name: "Down & Out", FirstParty: true, AuthMethods: []string{"none"}, BackchannelLogoutURI: down.URL})
+	h.client(broker.Client{ID: "framed", Name: "Framed", FirstParty: true, AuthMethods: []string{"none"}, FrontchannelLogoutURI: "https://app.example.com/front"})
+	out := func() map[string]string {
+		b := h.browser()
+		for _, id := range []string{"up", "down", "framed"} {
+			h.wants(h.redeem(b.code(ask("client_id", id)), "client_id", id), http.StatusOK, "")
+		}
+		said := map[string]string{}
+		for _, m := range listed.FindAllStringSubmatch(b.leaves("/end_session").body, -1) {
+			said[m[1]] = strings.Join(regexp.MustCompile(`[^<>]+(?:</bdi>)`).FindAllString(m[2], -1), " ")
+		}
+		return said
+	}
+	want := func(when string, said map[string]string, told, late string) {
+		t.Helper()
+		if said["apps"] != told || said["late"] != late {
+			t.Errorf("%s: %q", when, said)
+		}
+	}
+	up1, down1, framed1 := "Up</bdi>", "Down &amp; Out</bdi>", "Framed</bdi>"
+	want("nobody was tried", out(), framed1, down1+" "+up1)
+
+	ctx, stop := context.WithCancel(h.ctx())
+	done := make(chan struct{})
+	go func() { defer close(done); h.door.Tell(ctx) }()
+	defer func() { stop(); <-done }()
+	h.door.patience = time.Hour // it ends when each was tried
+	want("each was tried", out(), framed1+" "+up1, down1)
+	down.answers(nil)
+	want("each has answered", out(), down1+" "+framed1+" "+up1, "")
+	h.door.patience, h.door.logouts = 0, unread{h.door.logouts}
+	want("nothing is known", out(), framed1, down1+" "+up1)
 }

@@ -94,6 +94,7 @@ type Door struct {
 	spent     broker.Shelf[bool]       // those whose code was issued
 	backs     broker.Shelf[leaving]    // sign-outs that went on at the upstream
 	ended     chan struct{}            // there is somebody to tell
+	patience  time.Duration            // of the signed-out page
 	newcomers web.Newcomers
 	noSecret  string // the hash of a secret that nobody has
 	strangers map[string]clientKey
@@ -121,7 +122,7 @@ func New(o Options) (*Door, error) {
 		posts:   broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
 		asked:   broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 		backs:   broker.Shelf[leaving]{Name: "signout", Life: backLife, In: o.Fleeting, Now: o.Now},
-		logouts: o.Logouts, upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1),
+		logouts: o.Logouts, upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1), patience: patience,
 
 		pushes: broker.Shelf[pushed]{Name: "pushed", Life: pushedLife, In: o.Fleeting, Now: o.Now},
 		spent:  broker.Shelf[bool]{Name: "spent", Life: spentLife, In: o.Fleeting, Now: o.Now},

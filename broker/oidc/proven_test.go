@@ -134,6 +134,8 @@ func TestP7_NoTwoReadersShareASession(t *testing.T) {
 	}
 }
 
+// Who used the header is asked for it again; who did not hears the error alone
+// (RFC 6749 §5.2): libraries take a challenge for the whole of the answer.
 func TestP8_A401SaysHowToAuthenticate(t *testing.T) {
 	h := newHouse(t)
 	r := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}})
@@ -141,6 +143,20 @@ func TestP8_A401SaysHowToAuthenticate(t *testing.T) {
 	a := h.wants(h.send(r), http.StatusUnauthorized, "invalid_client")
 	if !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Basic realm=") {
 		t.Errorf("WWW-Authenticate %q", a.Header.Get("WWW-Authenticate"))
+	}
+	key := newHeldKey(t, "k", algES256)
+	for name, shown := range map[string][]string{
+		"a secret in the body": {"client_id", "app", "client_secret", "wrong"},
+		"an assertion":         {"client_assertion_type", assertionType, "client_assertion", key.signed(t, h.proof("app"), nil)},
+		"nothing":              {"client_id", "app"},
+	} {
+		for _, path := range []string{pathToken, pathRevoke, pathIntrospect, pathPush, pathDeviceAuthorization} {
+			form := form(append([]string{"grant_type", grantClient, "token", "x"}, shown...)...)
+			a := h.wants(h.send(newRequest(http.MethodPost, path, form)), http.StatusUnauthorized, "invalid_client")
+			if got := a.Header.Values("WWW-Authenticate"); len(got) != 0 {
+				t.Errorf("%s, %s: WWW-Authenticate %q", name, path, got)
+			}
+		}
 	}
 }
 

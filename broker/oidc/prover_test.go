@@ -56,7 +56,7 @@ func newProver(t *testing.T, alg string) *prover {
 	switch alg {
 	case algES256:
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case algEdDSA:
+	case algEdDSA, algEd25519:
 		_, key, err = ed25519.GenerateKey(rand.Reader)
 	default:
 		key, err = rsa.GenerateKey(rand.Reader, 2048)
@@ -106,7 +106,7 @@ func (p *prover) sign(d draft) string {
 	if d.jwk != nil {
 		options.WithHeader("jwk", d.jwk)
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(p.alg), Key: p.key}, options)
+	signer, err := jose.NewSigner(signingKey(p.alg, p.key), options)
 	if err != nil {
 		p.t.Fatal(err)
 	}

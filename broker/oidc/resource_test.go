@@ -182,3 +182,40 @@ func TestAThirdPartyGetsOfflineAccessOnlyAfterThePersonAllowedIt(t *testing.T) {
 		t.Errorf("%s", got.body)
 	}
 }
+
+// A device asks for APIs as an app with a browser does (RFC 8707 §2, RFC 8628 §3.1).
+func TestA13_ADeviceNamesTheAPIsItsTokensAreFor(t *testing.T) {
+	for _, k := range []kind{{name: "opaque"}, {name: "JWT", jwt: true}} {
+		t.Run(k.name, func(t *testing.T) {
+			h, api := resources(t, k)
+			h.tv("tv", func(c *broker.Client) { c.Audience, c.JWTAccess = []string{photosAPI, filesAPI, "app"}, k.jwt })
+			calls := func(resource ...string) answer {
+				f := form("client_id", "tv", "scope", "openid offline_access")
+				f["resource"] = resource
+				return h.send(newRequest(http.MethodPost, pathDeviceAuthorization, f))
+			}
+			for _, foreign := range [][]string{{"https://other.example"}, {photosAPI, "api"}, {""}, {photosAPI + "#x"}, {"app"}} {
+				h.wants(calls(foreign...), http.StatusBadRequest, "invalid_target")
+			}
+			h.wants(calls(slices.Repeat([]string{photosAPI}, maxResources+1)...), http.StatusBadRequest, "invalid_request")
+			tv := calling{h, "tv", h.wants(calls(photosAPI, photosAPI), http.StatusOK, "")}
+			h.browser().allows(tv)
+			h.wants(h.token("grant_type", grantDevice, "client_id", "tv", "device_code", tv.text("device_code"), "resource", filesAPI), http.StatusBadRequest, "invalid_target")
+			got := h.wants(tv.poll(h), http.StatusOK, "")
+			f, _, err := h.db.Family(h.ctx(), h.family(got.text("refresh_token")))
+			h.must(err)
+			if !slices.Equal(f.Audience, []string{photosAPI}) {
+				t.Errorf("the family is for %v", f.Audience)
+			}
+			h.wants(h.token("grant_type", grantRefresh, "client_id", "tv", "refresh_token", got.text("refresh_token"), "resource", filesAPI), http.StatusBadRequest, "invalid_target")
+			if a := h.call("/introspect", append(api, "token", got.text("access_token"))...); a.json["active"] != false {
+				t.Errorf("an API that was not named learns %s", a.body)
+			}
+			all := calling{h, "tv", h.wants(calls(), http.StatusOK, "")}
+			h.browser().allows(all)
+			if f, _, err = h.db.Family(h.ctx(), h.family(h.wants(all.poll(h), http.StatusOK, "").text("refresh_token"))); err != nil || len(f.Audience) != 3 {
+				t.Errorf("without a resource: %v %v", f.Audience, err)
+			}
+		})
+	}
+}

@@ -187,7 +187,8 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error
 	if u.client.ID != "" {
 		d.allowOrigin(w, r, u.client)
 	}
-	if answer.CodeField == http.StatusUnauthorized {
+	// Of who used the header alone (RFC 6749 §5.2): others would be asked for what they do not use.
+	if answer.CodeField == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="`+d.issuer+`", charset="UTF-8"`)
 	}
 	if answer.CodeField == http.StatusServiceUnavailable {

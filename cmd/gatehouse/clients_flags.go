@@ -20,7 +20,7 @@ func clientFlags(fs *flag.FlagSet) applyFlags {
 	var f broker.Client
 	fs.StringVar(&f.Name, "name", "", "name that people see")
 	fs.Var((*list)(&f.AuthMethods), "auth-method", "`METHOD`: client_secret_basic, client_secret_post, private_key_jwt, or none (public); repeat for more; without it the first")
-	fs.StringVar(&f.AuthAlg, "auth-alg", "", "the one `ALG` that private_key_jwt may use: RS256, PS256, ES256 or EdDSA; any where empty")
+	fs.StringVar(&f.AuthAlg, "auth-alg", "", "the one `ALG` that private_key_jwt may use: RS256, PS256, ES256, EdDSA or Ed25519; any where empty")
 	fs.StringVar(&f.KeysURI, "jwks-uri", "", "`URL` where the app publishes its keys, in place of --jwks-file")
 	fs.Var((*list)(&f.RedirectURIs), "redirect-uri", "redirect `URI`, compared byte for byte; repeat for more")
 	fs.Var((*list)(&f.PostLogoutRedirectURIs), "post-logout-redirect-uri", "`URI` that /end_session may return to; repeat for more")

@@ -33,7 +33,7 @@ func listLogouts(fs *flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
-		all, err := h.store.Logouts(ctx, *limit)
+		all, err := h.store.Logouts(ctx, "", *limit)
 		if err != nil {
 			return err
 		}

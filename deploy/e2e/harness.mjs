@@ -1,6 +1,7 @@
 // What every journey needs: the real binary, a mailbox, browsers that note what they did, an app's address.
 import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { createServer as createSocket } from 'node:net'
@@ -47,7 +48,7 @@ let built
 export function binary() {
   built ??= process.env.GATEHOUSE_BINARY ?? (async () => {
     const dir = await mkdtemp(path.join(tmpdir(), 'gatehouse-bin-'))
-    after(() => rm(dir, { recursive: true, force: true }))
+    process.once('exit', () => rmSync(dir, { recursive: true, force: true })) // a hook would end it with the first test
     const out = path.join(dir, 'gatehouse')
     await finished(spawn('go', ['build', '-buildvcs=false', '-o', out, './cmd/gatehouse'], { cwd: top, env: { ...process.env, CGO_ENABLED: '0' } }))
     return out

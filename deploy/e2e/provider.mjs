@@ -37,13 +37,14 @@ export async function provider(t) {
 }
 
 /**
- * Registers an app with these flags and lets openid-client find out about the provider; auth makes the client
- * authentication from what was registered, with its secret in a header where it is left out; metadata is what it expects.
+ * Registers an app with these flags, and input for the one that reads some, and lets openid-client find out about the
+ * provider; auth makes the client authentication from what was registered, with its secret in a header where it is left
+ * out; metadata is what it expects.
  */
-export async function register(t, { broker, account }, { flags = () => [], auth, metadata } = {}) {
+export async function register(t, { broker, account }, { flags = () => [], input, auth, metadata } = {}) {
   const back = await server(t)
   const client = await broker.run(['clients', 'add', '--json', '--name', 'Garden', '--first-party', '--redirect-uri', back.redirect,
-    '--post-logout-redirect-uri', back.origin + '/out', ...flags(back)])
+    '--post-logout-redirect-uri', back.origin + '/out', ...flags(back)], input)
   const config = await oidc.discovery(new URL(broker.issuer), client.client_id, metadata, auth?.(client) ?? oidc.ClientSecretBasic(client.client_secret),
     { execute: [oidc.allowInsecureRequests] })
   oidc.enableNonRepudiationChecks(config) // signatures are verified, though TLS vouches for the token endpoint

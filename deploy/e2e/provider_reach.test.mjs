@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as oidc from 'openid-client'
 import { person, until } from './harness.mjs'
-import { opened, owner, press, provider, register, registerItself, walk } from './provider.mjs'
+import { opened, owner, press, provider, register, walk } from './provider.mjs'
 import { signIn } from './steps.mjs'
 
 for (const js of [true, false]) {
@@ -71,7 +71,7 @@ async function enterTheDevice(page) {
 }
 
 test('openid-client: back-channel logout', async (t) => {
-  const app = await registerItself(t, await provider(t), { metadata: (back) => ({ backchannel_logout_uri: back.origin + '/backchannel' }) })
+  const app = await register(t, await provider(t), { flags: (back) => ['--backchannel-logout-uri', back.origin + '/backchannel'] })
   const { page, tokens } = await walk(t, app)
   const claims = tokens.claims()
   assert.equal(typeof claims.sid, 'string')
@@ -84,6 +84,7 @@ test('openid-client: back-channel logout', async (t) => {
   assert.equal(logout.claims.iss, app.broker.issuer)
   assert.equal(logout.claims.aud, app.client.client_id)
   assert.equal(logout.claims.sid, claims.sid)
+  assert.equal(logout.claims.sub, claims.sub)
   assert.deepEqual(logout.claims.events, { 'http://schemas.openid.net/event/backchannel-logout': {} })
   assert.equal(typeof logout.claims.jti, 'string')
   assert.equal(logout.claims.nonce, undefined)

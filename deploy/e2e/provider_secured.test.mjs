@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as oidc from 'openid-client'
-import { allowed, owner, provider, register, registerItself, walk } from './provider.mjs'
+import { allowed, opened, owner, provider, register, registerItself, walk } from './provider.mjs'
 import { person } from './harness.mjs'
 import { signIn } from './steps.mjs'
 
@@ -14,26 +14,50 @@ async function keyPair(algorithm, kid) {
 }
 
 const rsa = (name) => ({ name, modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' })
-const algorithms = { ES256: { name: 'ECDSA', namedCurve: 'P-256' }, PS256: rsa('RSA-PSS'), RS256: rsa('RSASSA-PKCS1-v1_5'), EdDSA: { name: 'Ed25519' } }
+const algorithms = { ES256: { name: 'ECDSA', namedCurve: 'P-256' }, PS256: rsa('RSA-PSS'), RS256: rsa('RSASSA-PKCS1-v1_5'), EdDSA: { name: 'Ed25519' }, Ed25519: { name: 'Ed25519' } }
 
-/** The library has a newer name for EdDSA with this curve (RFC 9864); discovery lists the older one. */
-const speaker = (key, alg) => oidc.PrivateKeyJwt(key, { [oidc.modifyAssertion]: (header) => { header.alg = alg } })
+/** The library knows EdDSA by its newer name alone (RFC 9864), so the older one is written over it. */
+const speaker = (key, alg) => oidc.PrivateKeyJwt(key, alg === 'EdDSA' ? { [oidc.modifyAssertion]: (header) => { header.alg = alg } } : undefined)
+
+/** Tries everything that a client authenticates for, and that a stranger who names another key gets nothing. */
+async function provesItself(t, app, algorithm, alg) {
+  const ask = async () => {
+    const { expected, query } = await app.parameters()
+    return { expected, url: (await oidc.buildAuthorizationUrlWithPAR(app.config, query)).href }
+  }
+  const { tokens } = await walk(t, { ...app, ask })
+  assert.equal(tokens.claims().sub, app.account.id)
+  assert.equal((await oidc.refreshTokenGrant(app.config, tokens.refresh_token)).claims().sub, app.account.id)
+  assert.equal((await oidc.tokenIntrospection(app.config, tokens.access_token)).active, true)
+  const stranger = await oidc.discovery(new URL(app.broker.issuer), app.client.client_id, undefined, speaker((await keyPair(algorithm, 'one')).key, alg),
+    { execute: [oidc.allowInsecureRequests] })
+  const { query } = await app.parameters()
+  for (const call of [() => oidc.refreshTokenGrant(stranger, tokens.refresh_token), () => oidc.tokenIntrospection(stranger, tokens.access_token),
+    () => oidc.tokenRevocation(stranger, tokens.access_token), () => oidc.buildAuthorizationUrlWithPAR(stranger, query)]) {
+    await assert.rejects(call, { error: 'invalid_client', status: 401 })
+  }
+  await oidc.tokenRevocation(app.config, tokens.access_token)
+  assert.equal((await oidc.tokenIntrospection(app.config, tokens.access_token)).active, false)
+}
 
 for (const [alg, algorithm] of Object.entries(algorithms)) {
   test(`openid-client: private_key_jwt with ${alg}`, async (t) => {
     const { key, jwks } = await keyPair(algorithm, 'one')
-    const app = await registerItself(t, await provider(t), {
-      metadata: () => ({ token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: alg, jwks }), auth: speaker(key, alg),
+    const app = await register(t, await provider(t), {
+      flags: () => ['--auth-method', 'private_key_jwt', '--auth-alg', alg, '--jwks-file', '-'], input: JSON.stringify(jwks), auth: () => speaker(key, alg),
     })
-    const { tokens } = await walk(t, app)
-    assert.equal((await oidc.refreshTokenGrant(app.config, tokens.refresh_token)).claims().sub, app.account.id)
-    assert.equal((await oidc.tokenIntrospection(app.config, tokens.access_token)).active, true)
-    await oidc.tokenRevocation(app.config, tokens.access_token)
-    const stranger = await oidc.discovery(new URL(app.broker.issuer), app.client.client_id, undefined, speaker((await keyPair(algorithm, 'one')).key, alg),
-      { execute: [oidc.allowInsecureRequests] })
-    await assert.rejects(oidc.refreshTokenGrant(stranger, tokens.refresh_token), { status: 401 })
+    assert.equal(app.client.client_secret, undefined)
+    await provesItself(t, app, algorithm, alg)
   })
 }
+
+test('openid-client: an app that registers itself with its key', async (t) => {
+  const { key, jwks } = await keyPair(algorithms.PS256, 'one')
+  const app = await registerItself(t, await provider(t), {
+    metadata: () => ({ token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'PS256', jwks }), auth: speaker(key, 'PS256'),
+  })
+  await provesItself(t, app, algorithms.PS256, 'PS256')
+})
 
 test('openid-client: pushed authorization requests', async (t) => {
   const app = await register(t, await provider(t))
@@ -53,7 +77,7 @@ test('openid-client: pushed authorization requests', async (t) => {
 })
 
 test('openid-client: an app that has to push its requests may not send them through the browser', async (t) => {
-  const app = await registerItself(t, await provider(t), { metadata: () => ({ require_pushed_authorization_requests: true }) })
+  const app = await register(t, await provider(t), { flags: () => ['--require-par'] })
   const { page } = await person(t)
   const plain = await app.ask()
   await page.goto(plain.url)
@@ -72,13 +96,13 @@ for (const [kind, flags, auth] of [['confidential', [], undefined], ['public', [
     assert.equal(tokens.token_type, 'dpop')
     const sub = tokens.claims().sub
     assert.equal((await oidc.fetchUserInfo(app.config, tokens.access_token, sub, { DPoP })).email, owner.email)
-    await assert.rejects(oidc.fetchUserInfo(app.config, tokens.access_token, sub), 'without a proof the token is worth nothing')
+    await assert.rejects(oidc.fetchUserInfo(app.config, tokens.access_token, sub), { status: 401 }, 'without a proof the token is worth nothing')
     const thief = oidc.getDPoPHandle(app.config, await oidc.randomDPoPKeyPair('ES256'))
-    await assert.rejects(oidc.fetchUserInfo(app.config, tokens.access_token, sub, { DPoP: thief }))
+    await assert.rejects(oidc.fetchUserInfo(app.config, tokens.access_token, sub, { DPoP: thief }), { status: 401 })
     const next = await oidc.refreshTokenGrant(app.config, tokens.refresh_token, undefined, { DPoP })
     assert.equal(next.token_type, 'dpop')
     await oidc.fetchUserInfo(app.config, next.access_token, sub, { DPoP })
-    if (kind === 'public') await assert.rejects(oidc.refreshTokenGrant(app.config, next.refresh_token, undefined, { DPoP: thief }))
+    if (kind === 'public') await assert.rejects(oidc.refreshTokenGrant(app.config, next.refresh_token, undefined, { DPoP: thief }), { error: 'invalid_grant' })
     else assert.equal(typeof (await oidc.tokenIntrospection(app.config, next.access_token)).cnf.jkt, 'string')
   })
 }
@@ -95,5 +119,23 @@ test('openid-client: PAR and DPoP together bind the code to the key', async (t) 
   const again = await ask()
   await page.goto(again.url)
   const thief = oidc.getDPoPHandle(app.config, await oidc.randomDPoPKeyPair('ES256'))
-  await assert.rejects(app.redeem(again, await app.answer(2), { DPoP: thief }))
+  await assert.rejects(app.redeem(again, await app.answer(2), { DPoP: thief }), { error: 'invalid_grant' })
 })
+
+for (const alg of ['ES256', 'Ed25519']) {
+  test(`openid-client: an app that is held to DPoP proves itself with ${alg}, and gets nothing without`, async (t) => {
+    const app = await register(t, await provider(t), { flags: () => ['--dpop', '--access-token', 'jwt'] })
+    assert.ok(app.config.serverMetadata().dpop_signing_alg_values_supported.includes(alg))
+    const DPoP = oidc.getDPoPHandle(app.config, await oidc.randomDPoPKeyPair(alg))
+    const { page, tokens } = await walk(t, app, { options: { DPoP } })
+    assert.equal(tokens.token_type, 'dpop')
+    const { typ, claims } = await opened(app.config, tokens.access_token)
+    assert.deepEqual([typ, claims.cnf.jkt], ['at+jwt', await DPoP.calculateThumbprint()])
+    assert.equal((await oidc.fetchUserInfo(app.config, tokens.access_token, tokens.claims().sub, { DPoP })).email, owner.email)
+    const next = await oidc.refreshTokenGrant(app.config, tokens.refresh_token, undefined, { DPoP })
+    await assert.rejects(oidc.refreshTokenGrant(app.config, next.refresh_token), { error: 'invalid_dpop_proof', status: 400 })
+    const again = await app.ask()
+    await page.goto(again.url)
+    await assert.rejects(app.redeem(again, await app.answer(2)), { error: 'invalid_dpop_proof', status: 400 })
+  })
+}

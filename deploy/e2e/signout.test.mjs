@@ -67,6 +67,57 @@ test('ac_47 the page after a sign-out is fit to be looked at', async (t) => {
   clean(await look(page, 'signedout-apps', { cold: false }))
 })
 
+for (const js of [true, false]) {
+  test(`ac_47 who proves nothing is asked and may stay, a proof leads back by 303, and nobody's other address is followed, ${js ? 'with' : 'without'} scripts`, async (t) => {
+    const broker = await deployment(t, 'SQLite')
+    const owner = { email: 'nora@example.test', password: 'a kettle on the ninth shelf' }
+    await broker.addAccount(owner.email, owner.password)
+    await broker.serve()
+    const [back, stranger] = [await app(t), await app(t)]
+    const client = await broker.addClient('--name', 'Garden', '--first-party', '--redirect-uri', back.origin + '/cb', '--post-logout-redirect-uri', back.origin + '/out')
+    const { page } = await person(t, { js })
+    let n = 0
+    const come = async (extra) => {
+      const ask = request(broker, client, back.origin + '/cb', extra)
+      await page.goto(ask.url)
+      if (!extra) await signIn(page, owner)
+      const answer = await arrive(page, back, ++n)
+      return answer.error ? answer : redeem(broker, ask, answer.code)
+    }
+    const signedIn = async () => (await come({ prompt: 'none' })).status === 200
+    const leave = (fields) => page.goto(`${broker.issuer}/end_session?${new URLSearchParams(fields)}`)
+    const out = back.origin + '/out'
+
+    let hint = (await come()).id_token
+    for (const fields of [{}, { post_logout_redirect_uri: out, client_id: client.client_id }, { post_logout_redirect_uri: stranger.origin + '/' }]) {
+      await leave(fields)
+      await expectHeading(page, /^Sign out of/)
+      await button(page, 'Stay signed in').click()
+      await expectHeading(page, 'You’re still signed in')
+      assert.ok(await signedIn(), `staying ended the session: ${JSON.stringify(fields)}`)
+    }
+    for (const fields of [{ post_logout_redirect_uri: stranger.origin + '/' }, { post_logout_redirect_uri: out, client_id: client.client_id }]) {
+      await leave(fields) // and pressing the button leads nowhere either
+      await button(page, 'Sign out').click()
+      await expectHeading(page, 'You’re signed out')
+      assert.ok(!await signedIn())
+      hint = (await come()).id_token
+    }
+    for (const uri of [stranger.origin + '/', out + '/', out + '?x=1', back.origin + '/OUT', back.origin + '@' + new URL(stranger.origin).host + '/out']) {
+      await leave({ id_token_hint: hint, post_logout_redirect_uri: uri, state: 'the-state' })
+      await expectHeading(page, 'You’re signed out')
+      assert.equal(new URL(page.url()).origin, broker.issuer)
+      hint = (await come()).id_token
+    }
+    assert.equal(back.calls.filter((c) => c.path.toLowerCase().startsWith('/out')).length, 0)
+    const response = await leave({ id_token_hint: hint, post_logout_redirect_uri: out, state: 'the-state' })
+    assert.equal(response.url(), out + '?state=the-state')
+    assert.equal((await response.request().redirectedFrom().response()).status(), 303)
+    assert.ok(!await signedIn())
+    assert.deepEqual(stranger.calls, [])
+  })
+}
+
 test('A17 an app that was not told is told by the process after the one that was killed', async (t) => {
   const broker = await deployment(t, 'SQLite')
   const owner = { email: 'nora@example.test', password: 'a kettle on the ninth shelf' }
@@ -83,6 +134,10 @@ test('A17 an app that was not told is told by the process after the one that was
   const tokens = await redeem(broker, ask, back.answers()[0].query.code)
   const posts = () => back.calls.filter((c) => c.method === 'POST').length
   await page.goto(`${broker.issuer}/end_session?${new URLSearchParams({ id_token_hint: tokens.id_token })}`)
+  await expectHeading(page, 'You’re signed out')
+  assert.match(await page.locator('main').innerText(), /These apps haven’t answered yet\. You may still be signed in there; we’ll keep trying:\s+Garden/)
+  assert.equal(await page.getByText('You were signed out of:').count(), 0)
+  clean(await look(page, 'signedout-late', { cold: false }))
   await until(() => posts() === 1, { about: 'the first attempt' })
   await until(async () => (await broker.run(['clients', 'logouts', '--json']))[0]?.last_error === 'the app answered 503', { about: 'what is written of it' })
   await first.kill()

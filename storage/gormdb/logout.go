@@ -85,9 +85,13 @@ func (d *DB) LogoutFailed(ctx context.Context, id, why string, next time.Time) e
 }
 
 // Logouts implements broker.Logouts.
-func (d *DB) Logouts(ctx context.Context, limit int) ([]broker.Logout, error) {
+func (d *DB) Logouts(ctx context.Context, session string, limit int) ([]broker.Logout, error) {
 	var rows []logoutRow
-	err := d.all(ctx, &rows, `SELECT `+logoutColumns+` FROM logouts ORDER BY created_at, id LIMIT ?`, max(0, limit))
+	where, args := ``, []any{max(0, limit)}
+	if session != "" {
+		where, args = ` WHERE session_id = ?`, []any{session, max(0, limit)}
+	}
+	err := d.all(ctx, &rows, `SELECT `+logoutColumns+` FROM logouts`+where+` ORDER BY created_at, id LIMIT ?`, args...)
 	return each(rows, toLogout), err
 }
 

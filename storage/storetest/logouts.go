@@ -34,10 +34,9 @@ func listener(t *testing.T, b Backend, name string) string {
 func waiting(t *testing.T, b Backend, session string) []string {
 	t.Helper()
 	var ids []string
-	for _, l := range got(b.Logouts.Logouts(within(t), 1000))(t) {
-		if l.SessionID == session {
-			ids = append(ids, l.ClientID)
-		}
+	for _, l := range got(b.Logouts.Logouts(within(t), session, 1000))(t) {
+		same(t, l.SessionID, session)
+		ids = append(ids, l.ClientID)
 	}
 	return ids
 }
@@ -102,11 +101,12 @@ func logoutTests() []test {
 func only(t *testing.T, b Backend, session string) broker.Logout {
 	t.Helper()
 	var found []broker.Logout
-	for _, l := range got(b.Logouts.Logouts(within(t), 1000))(t) {
+	for _, l := range got(b.Logouts.Logouts(within(t), "", 1000))(t) { // of every session
 		if l.SessionID == session {
 			found = append(found, l)
 		}
 	}
+	same(t, found, got(b.Logouts.Logouts(within(t), session, 1000))(t))
 	if len(found) != 1 {
 		t.Fatalf("waiting: %+v", found)
 	}

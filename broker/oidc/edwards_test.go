@@ -1,0 +1,87 @@
+package oidc
+
+import (
+	"crypto"
+	"crypto/rand"
+
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"gatehouse/broker"
+)
+
+// signingKey has go-jose sign under a name that it does not know.
+func signingKey(alg string, key crypto.Signer) jose.SigningKey {
+	if alg == algEd25519 {
+		return jose.SigningKey{Algorithm: algEd25519, Key: renamed{key, alg}}
+	}
+	return jose.SigningKey{Algorithm: jose.SignatureAlgorithm(alg), Key: key}
+}
+
+// renamed signs as its key does and calls it alg.
+type renamed struct {
+	key crypto.Signer
+	alg string
+}
+
+func (renamed) Public() *jose.JSONWebKey { return nil }
+func (k renamed) Algs() []jose.SignatureAlgorithm {
+	return []jose.SignatureAlgorithm{jose.SignatureAlgorithm(k.alg)}
+}
+func (k renamed) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte, error) {
+	return k.key.Sign(rand.Reader, payload, crypto.Hash(0))
+}
+
+func TestEd25519IsEdDSAByANewerName(t *testing.T) {
+	h := newHouse(t)
+	old, young := newHeldKey(t, "k", algEdDSA), newHeldKey(t, "k", algEd25519)
+	young.private = old.private
+	named := func(alg string) string { return strings.Replace(keySetOf(t, old), `"kty"`, `"alg":"`+alg+`","kty"`, 1) }
+	for name, c := range map[string]broker.Client{
+		"any algorithm":             {Keys: keySetOf(t, old)},
+		"held to the older name":    {Keys: keySetOf(t, old), AuthAlg: algEdDSA},
+		"held to the newer name":    {Keys: keySetOf(t, old), AuthAlg: algEd25519},
+		"a key with the older name": {Keys: named(algEdDSA)},
+		"a key with the newer name": {Keys: named(algEd25519), AuthAlg: algEdDSA},
+	} {
+		c.ID, c.Name, c.AuthMethods, c.SecretHashes = strings.ReplaceAll(name, " ", "-"), name, []string{methodKey}, []string{}
+		h.client(c)
+		for _, k := range []heldKey{old, young} {
+			h.proven(h.asserts(k.signed(t, h.proof(c.ID), nil)))
+		}
+		another := newHeldKey(t, "k", algEd25519)
+		h.unproven(h.asserts(another.signed(t, h.proof(c.ID), nil)))
+	}
+	h.client(broker.Client{ID: "curve", Name: "Curve", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, old, newHeldKey(t, "c", algES256)), AuthAlg: algES256})
+	h.unproven(h.asserts(young.signed(t, h.proof("curve"), nil)))
+}
+
+func TestA9_TheNewerNameIsForItsOwnKindOfKeyAlone(t *testing.T) {
+	h := newHouse(t)
+	for _, alg := range []string{algES256, algRS256} {
+		k := newHeldKey(t, "k", alg)
+		h.client(broker.Client{ID: alg, Name: alg, AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, k)})
+		// Signed well by the client's own key, under a name that is not its.
+		token := k.signed(t, h.proof(alg), nil)
+		head, rest, _ := strings.Cut(token, ".")
+		plain, err := decode(head)
+		h.must(err)
+		h.unproven(h.asserts(encode([]byte(strings.Replace(string(plain), alg, algEd25519, 1))) + "." + rest))
+	}
+	// One that verifies, as something else than it says.
+	twisted := newHeldKey(t, "k", algEdDSA)
+	payload := []byte("payload")
+	signature, err := twisted.private.Sign(rand.Reader, payload, crypto.Hash(0))
+	h.must(err)
+	for alg, good := range map[jose.SignatureAlgorithm]bool{jose.EdDSA: true, algEd25519: true, jose.ES256: false, jose.HS256: false, "none": false, "": false, "ED25519": false} {
+		v, ok := verifying(twisted.private.Public()).(jose.OpaqueVerifier)
+		if err := v.VerifyPayload(payload, signature, alg); !ok || (err == nil) != good {
+			t.Errorf("%q: %v", alg, err)
+		}
+		if v.VerifyPayload(append(payload, '.'), signature, alg) == nil {
+			t.Errorf("%q: another payload", alg)
+		}
+	}
+}

@@ -1,0 +1,2 @@
+-- +goose Up
+CREATE INDEX logouts_session ON logouts (session_id);
