@@ -72,6 +72,11 @@ func TestA9_TheNewerNameIsForItsOwnKindOfKeyAlone(t *testing.T) {
 	}
 	// One that verifies, as something else than it says.
 	twisted := newHeldKey(t, "k", algEdDSA)
+	for _, alg := range assertionAlgs() {
+		if k := (clientKey{public: twisted.private.Public()}); k.fits(alg) != strings.HasPrefix(alg, "Ed") {
+			t.Errorf("an Ed25519 key and %s: %v", alg, k.fits(alg))
+		}
+	}
 	payload := []byte("payload")
 	signature, err := twisted.private.Sign(rand.Reader, payload, crypto.Hash(0))
 	h.must(err)
