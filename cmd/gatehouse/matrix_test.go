@@ -37,7 +37,10 @@ type quarter struct {
 	people   int
 }
 
-func newQuarter(t *testing.T) *quarter {
+func newQuarter(t *testing.T) *quarter { t.Helper(); return newQuarterApart(t, 0) }
+
+// newQuarterApart is newQuarter where the clock of the second replica is ahead.
+func newQuarterApart(t *testing.T, ahead time.Duration) *quarter {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &clock{at: time.Now().Truncate(time.Second)}
@@ -49,7 +52,7 @@ func newQuarter(t *testing.T) *quarter {
 	d.h.cfg.ClientRegistration = true
 	l.Close() // nobody calls it: browsers reach the replicas directly
 	q := &quarter{town: &town{d, c, t, ctx}}
-	other, err := openHouse(ctx, d.h.cfg, slog.New(slog.DiscardHandler), c.now)
+	other, err := openHouse(ctx, d.h.cfg, slog.New(slog.DiscardHandler), func() time.Time { return c.now().Add(ahead) })
 	if err != nil {
 		t.Fatal(err)
 	}
