@@ -273,3 +273,29 @@ func TestA6_EveryKindOfAppLosesTheFamilyWhoseTokenComesTwice(t *testing.T) {
 		}
 	})
 }
+
+func TestA9_AnAssertionThatWasUsedAtOneEndpointIsNoneAtAnother(t *testing.T) {
+	h := newHouse(t)
+	key := newHeldKey(t, "k", algES256)
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key), FirstParty: true,
+		GrantTypes: []string{grantCode, grantRefresh, grantClient, grantDevice}})
+	two := h.replica(ports{})
+	ways := map[string]url.Values{"/token": form("grant_type", grantClient), pathPush: ask("client_id", "machine"), pathDeviceAuthorization: form("scope", "openid"),
+		"/introspect": form("token", "x"), "/revoke": form("token", "x")}
+	send := func(at *house, path, assertion string) answer {
+		f := url.Values{"client_assertion_type": {assertionType}, "client_assertion": {assertion}}
+		for name, v := range ways[path] {
+			f[name] = v
+		}
+		return at.send(newRequest(http.MethodPost, path, f))
+	}
+	for first := range ways {
+		assertion := key.signed(t, h.proof("machine"), nil)
+		if a := send(h, first, assertion); a.StatusCode >= 300 {
+			t.Fatalf("%s: %d %s", first, a.StatusCode, a.body)
+		}
+		for path := range ways {
+			two.unproven(send(two, path, assertion))
+		}
+	}
+}
