@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"sync"
 	"syscall"
@@ -112,6 +113,9 @@ func (c *Client) For(name string) *http.Client {
 	}
 	return c.named[name]
 }
+
+// MaySend tells what can be told of a URL without asking anybody. A name that passes here is checked again when it is dialled.
+func (c *Client) MaySend(u *url.URL) error { return c.rules.maySend(u) }
 
 // newTransport is one connection pool. Every address that it dials has been checked after the name was resolved, so that a name that
 // resolves differently the second time (rebinding) gains nothing. The environment's proxy would dial for us, unchecked: there is none.

@@ -143,7 +143,7 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 	}
 	for id, registered := range kinds {
 		for _, method := range authMethods() {
-			for path, want := range map[string]int{"/token": http.StatusBadRequest, "/revoke": http.StatusOK, "/introspect": http.StatusOK} {
+			for path, want := range map[string]int{"/token": http.StatusBadRequest, "/revoke": http.StatusOK, "/introspect": http.StatusOK, pathPush: http.StatusBadRequest, pathDeviceAuthorization: http.StatusBadRequest} {
 				form := url.Values{"grant_type": {grantRefresh}, "refresh_token": {"none"}, "token": {"none"}}
 				if path == "/revoke" || path == "/introspect" {
 					form.Del("grant_type")

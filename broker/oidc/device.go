@@ -63,7 +63,7 @@ type devicePoll struct {
 // deviceAsk is the question that one browser is shown.
 type deviceAsk struct {
 	Call    string `json:"call"` // the key of the deviceCall
-	Code    string `json:"code"` // as it was typed, tidied
+	Code    string `json:"code"` // as it was typed, tidied and sealed
 	Browser string `json:"browser"`
 	Session string `json:"session,omitempty"` // that the question was shown to
 }

@@ -106,7 +106,12 @@ func (d *Door) deviceTyped(w http.ResponseWriter, r *http.Request) error {
 		return d.deviceAgain(w, r, typed, err)
 	}
 	id := broker.NewID()
-	if err := d.desk.asks.Put(r.Context(), id, deviceAsk{Call: key, Code: code, Browser: browser[0]}); err != nil {
+	// Sealed, since the page shows it again and until then it is worth something.
+	sealed, err := sealJSON(d.ring, code, purposeUserCode, id)
+	if err == nil {
+		err = d.desk.asks.Put(r.Context(), id, deviceAsk{Call: key, Code: sealed, Browser: browser[0]})
+	}
+	if err != nil {
 		return err
 	}
 	if in {
@@ -179,7 +184,11 @@ func (d *Door) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	view := deviceQuestionView{App: c.Name, Code: shownUserCode(ask.Code), Email: a.Email, Address: call.Address, At: call.At.UTC(),
+	var code string
+	if err := openJSON(d.ring, ask.Code, &code, purposeUserCode, id); err != nil {
+		return broker.LoginUnknown.Because(err)
+	}
+	view := deviceQuestionView{App: c.Name, Code: shownUserCode(code), Email: a.Email, Address: call.Address, At: call.At.UTC(),
 		Unchecked: c.RegistrationHash != "", Action: pathDevice + "/" + id, Switch: pathDevice + "/" + id + "?switch=1"}
 	for _, scope := range call.Grant.Scopes {
 		view.Scopes = append(view.Scopes, scopeView{Name: scope, Known: aboutPerson(scope)})

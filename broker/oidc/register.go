@@ -159,7 +159,7 @@ func (d *Door) describe(c *broker.Client, m clientMetadata) (broker.Secret, erro
 		secret, c.SecretHashes = s, []string{hash}
 	}
 	c.FirstParty, c.UpdatedAt = false, d.now()
-	problems = append(problems, beyond(before, *c)...)
+	problems = append(append(problems, beyond(before, *c)...), Unreachable(*c, d.egress)...)
 	return secret, refused(append(problems, ValidateClient(*c)...))
 }
 

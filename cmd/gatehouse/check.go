@@ -18,7 +18,6 @@ import (
 	"gatehouse/broker"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/mail"
-	"gatehouse/broker/oidc"
 	"gatehouse/config"
 	"gatehouse/storage"
 	"gatehouse/storage/redisdb"
@@ -100,7 +99,7 @@ func (i *inspection) misconfigured(err error) {
 func (i *inspection) everything(ctx context.Context) {
 	i.see("configuration", "", nil)
 	for n, c := range i.cfg.Clients {
-		i.see(fmt.Sprintf("clients[%d] (%s)", n, c.ID), "", clientError(oidc.ValidateClient(declaredClient(broker.Client{SecretHashes: []string{"one"}}, c))))
+		i.see(fmt.Sprintf("clients[%d] (%s)", n, c.ID), "", checkClient(i.cfg, declaredClient(broker.Client{SecretHashes: []string{"one"}}, c)))
 	}
 	if i.cfg.TLS.Cert != "" {
 		note, err := i.certificate()

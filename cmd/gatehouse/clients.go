@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gatehouse/broker"
+	"gatehouse/broker/egress"
 	"gatehouse/broker/oidc"
 	"gatehouse/config"
 )
@@ -90,6 +91,9 @@ func (h *house) addClient(ctx context.Context, c broker.Client, secret string) e
 	if secret != "" {
 		c.SecretHashes = []string{oidc.HashSecret(h.ring, c.ID, secret)}
 	}
+	if err := checkClient(h.cfg, c); err != nil {
+		return err
+	}
 	return h.putClient(ctx, c, "added")
 }
 
@@ -110,6 +114,17 @@ func (h *house) putClient(ctx context.Context, c broker.Client, what string, mor
 		}
 		return h.record(ctx, broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: map[string]string{"change": what}})
 	})
+}
+
+// checkClient tells everything that is wrong with a client that somebody describes,
+// which of its URIs we would never call included. A client that is only switched off
+// is not held to that.
+func checkClient(cfg *config.Config, c broker.Client) error {
+	out, err := egress.New(egress.Options{Allow: cfg.UpstreamNetworks})
+	if err != nil {
+		return err
+	}
+	return clientError(append(oidc.ValidateClient(c), oidc.Unreachable(c, out)...))
 }
 
 func clientError(problems []oidc.Problem) error {
@@ -190,6 +205,9 @@ func changeClient(fs *flag.FlagSet) action {
 		case len(c.SecretHashes) == 0:
 			secret = broker.NewToken()
 			c.SecretHashes = h.secretHashes(c, secret)
+		}
+		if err := checkClient(h.cfg, c); err != nil {
+			return err
 		}
 		if err := h.putClient(ctx, c, "changed"); err != nil {
 			return err

@@ -83,6 +83,9 @@ func (h *house) declareClient(ctx context.Context, d config.Client) error {
 		c.CreatedAt = h.now()
 	}
 	c.UpdatedAt = h.now()
+	if err := checkClient(h.cfg, c); err != nil {
+		return err
+	}
 	return h.putClient(ctx, c, "declared")
 }
 

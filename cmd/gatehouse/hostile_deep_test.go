@@ -109,6 +109,11 @@ func TestA24_E15_E17_EveryParameterOfARightRequest(t *testing.T) {
 		"introspect":         {method: "POST", path: "/introspect", good: url.Values{"token": {"x"}}, more: []string{"token_type_hint", "client_id"}, header: basic},
 		"revoke":             {method: "POST", path: "/revoke", good: with("token", "x"), more: []string{"token_type_hint"}},
 		"userinfo posted":    {method: "POST", path: "/userinfo", more: []string{"access_token"}},
+		"device":             {method: "POST", path: "/device_authorization", good: with("scope", "openid"), more: []string{"resource", "client_assertion", "claims"}},
+		"device typed":       {method: "POST", path: "/device", good: url.Values{"user_code": {"BCDF-GHJK"}}, more: []string{"lang"}},
+		"device linked":      {method: "GET", path: "/device", more: []string{"user_code", "lang"}},
+		"device answered":    {method: "POST", path: in.device, more: []string{"decision", "user_code"}},
+		"logout token":       {method: "POST", path: "/callback/club/logout", more: []string{"logout_token"}},
 		"deauthorize":        {method: "POST", path: "/callback/facebook/deauthorize", more: []string{"signed_request"}},
 		"deletion":           {method: "POST", path: "/callback/facebook/data-deletion", more: []string{"signed_request"}},
 	} {

@@ -26,7 +26,7 @@ func (s *siege) checkJSON(t *testing.T, what string, a *answer) {
 	name, _ := said["error"].(string)
 	if !slices.Contains([]string{"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
 		"invalid_scope", "invalid_token", "insufficient_scope", "temporarily_unavailable", "unsupported_response_type", "unsupported_response_mode",
-		"request_not_supported", "registration_not_supported", "invalid_target"}, name) {
+		"request_not_supported", "registration_not_supported", "invalid_target", "invalid_dpop_proof"}, name) {
 		t.Errorf("%s: the error is %v", what, said)
 	}
 	if text, _ := said["error_description"].(string); strings.ContainsAny(text, "<>\"\\") || strings.Contains(text, "hostileghx") || len(text) > 1000 {

@@ -105,6 +105,7 @@ func (s *siege) journey(t *testing.T) planted {
 	in := s.insider(t)
 	browsers = append(browsers, in.browser)
 	s.walkTokens(t, in, p)
+	s.walkApps(t, in, p)
 	s.walkStranger(t, p)
 	for i, b := range browsers {
 		p.addQueries(s, b.trail)
@@ -223,12 +224,14 @@ func (s *siege) walkStranger(t *testing.T, p planted) {
 	const secret = "planted-by-stranger"
 	p["a stranger's secret"], p["a wrong password"] = secret, "planted wrong password"
 	for _, path := range []string{"/" + secret, "/login/" + secret, "/login?a=" + secret, "/login?a;b=" + secret, "/login?%zz" + secret, "/authorize?client_id=" + secret, "/authorize?state=" + secret,
-		"/callback/" + secret + "?state=" + secret, "/callback/google?error=" + secret + "&state=" + secret, "/consent/" + secret, "/data-deletion/" + secret, "/login?sso_error=" + secret, "/assets/" + secret} {
+		"/callback/" + secret + "?state=" + secret, "/callback/google?error=" + secret + "&state=" + secret, "/consent/" + secret, "/data-deletion/" + secret, "/login?sso_error=" + secret, "/assets/" + secret,
+		"/device/" + secret, "/device?user_code=" + secret, "/register/" + secret, "/authorize?client_id=third&request_uri=urn:ietf:params:oauth:request_uri:" + secret} {
 		s.send(t, path, s.request(t, http.MethodGet, path, nil))
 	}
-	for _, path := range []string{"/token", "/authorize", "/introspect", "/par", "/revoke", "/userinfo", "/end_session", "/callback/google", "/callback/facebook/deauthorize", "/login/x/password"} {
+	for _, path := range []string{"/token", "/authorize", "/introspect", "/par", "/revoke", "/userinfo", "/end_session", "/callback/google", "/callback/facebook/deauthorize", "/login/x/password",
+		"/device_authorization", "/device", "/device/x", "/register", "/callback/club/logout"} {
 		form := url.Values{}
-		for _, name := range []string{"grant_type", "code", "refresh_token", "token", "access_token", "password", "client_secret", "signed_request", secret} {
+		for _, name := range []string{"grant_type", "code", "refresh_token", "token", "access_token", "password", "client_secret", "signed_request", "device_code", "user_code", "logout_token", "client_assertion", "request_uri", secret} {
 			form.Set(name, secret)
 		}
 		for _, kind := range []string{"application/x-www-form-urlencoded", secret + "/x", "multipart/form-data; boundary=" + secret, secret + "/" + secret + "; " + secret} {
@@ -238,6 +241,7 @@ func (s *siege) walkStranger(t *testing.T, p planted) {
 			req.Header.Set("Cookie", "__Host-gh_session="+secret+"; "+secret+"="+secret)
 			req.Header.Set("Origin", "https://"+secret+".example")
 			req.Header.Set("Sec-Fetch-Site", secret)
+			req.Header.Set("DPoP", secret)
 			s.send(t, path, req)
 		}
 	}

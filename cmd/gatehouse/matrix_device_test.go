@@ -27,6 +27,7 @@ func (c *cell) polls(device string) {
 	for range c.q.replicas {
 		c.replica = 1 - c.replica
 		if _, doc := c.call("/token", "", "grant_type", grantDevice, "device_code", device); doc["access_token"] != nil {
+			c.fits("device", doc)
 			c.codes = append(c.codes, doc["access_token"].(string))
 		}
 	}
@@ -81,24 +82,24 @@ func deviceWays() []way {
 
 func TestD1_D5_ADeviceComesInAsItsPersonMay(t *testing.T) {
 	q := newQuarter(t)
+	apps := q.guises()
 	for _, w := range deviceWays() {
-		for _, p := range []policy{open, locked, midway} {
-			for _, moves := range []bool{false, true} {
-				name := w.name + ", " + string(p)
-				if moves {
-					name += ", other replica"
+		for i, p := range []policy{open, locked, midway} {
+			for j, moves := range []bool{false, true} {
+				for _, app := range []guise{apps[0], apps[1+(2*i+j)%(len(apps)-1)]} {
+					t.Run(cellName(w, p, moves, app), func(t *testing.T) { q.letsIn(t, w, p, moves, app) })
 				}
-				t.Run(name, func(t *testing.T) { q.letsIn(t, w, p, moves) })
 			}
 		}
 	}
 }
 
-func (q *quarter) letsIn(t *testing.T, w way, p policy, moves bool) {
+func (q *quarter) letsIn(t *testing.T, w way, p policy, moves bool, app guise) {
 	c := q.cell(t, p, moves)
 	if w.setup != nil {
 		w.setup(c)
 	}
+	c.app = app
 	q.advance(time.Minute)
 	if p == locked {
 		c.lock(1)

@@ -73,19 +73,19 @@ func moreWays() []way {
 			c.open(callback)
 		}, dies: ms},
 		{name: "D13 the account chooser goes on with a session of before", setup: byPassword, drive: func(c *cell) {
-			c.open(c.authorizeURL("app", "prompt", "select_account"))
+			c.open(c.authorizeURL(c.app.client, "prompt", "select_account"))
 			c.last()
 			c.may("Vic " + c.account.Email)
 		}, rests: true},
 		{name: "D1 a fresh proof by the password, where the provider proves none", setup: linked("facebook"), drive: func(c *cell) {
-			c.open(c.authorizeURL("app", "max_age", "0"))
+			c.open(c.authorizeURL(c.app.client, "max_age", "0"))
 			c.calmly(func() { c.comes("facebook", "own") })
 			c.last()
 			c.may("Continue", "password", matrixWord)
 		}, dies: []broker.Code{broker.MicrosoftRequired, broker.StartAgain}},
 		{name: "D13 D14 hints of the app", setup: linked("google"), drive: func(c *cell) {
 			c.last()
-			c.open(c.authorizeURL("app", "connection", "google", "login_hint", c.account.Email, "acr_values", "pwd", "prompt", "login"))
+			c.open(c.authorizeURL(c.app.client, "connection", "google", "login_hint", c.account.Email, "acr_values", "pwd", "prompt", "login"))
 			c.open(c.stopBefore("Person own", "/callback/"))
 		}, dies: ms},
 		{name: "D18 without a password nothing binds", setup: withoutPassword, drive: func(c *cell) {

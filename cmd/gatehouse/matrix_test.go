@@ -37,7 +37,10 @@ type quarter struct {
 	people   int
 }
 
-func newQuarter(t *testing.T) *quarter {
+func newQuarter(t *testing.T) *quarter { t.Helper(); return newQuarterApart(t, 0) }
+
+// newQuarterApart is newQuarter where the clock of the second replica is ahead.
+func newQuarterApart(t *testing.T, ahead time.Duration) *quarter {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &clock{at: time.Now().Truncate(time.Second)}
@@ -49,7 +52,7 @@ func newQuarter(t *testing.T) *quarter {
 	d.h.cfg.ClientRegistration = true
 	l.Close() // nobody calls it: browsers reach the replicas directly
 	q := &quarter{town: &town{d, c, t, ctx}}
-	other, err := openHouse(ctx, d.h.cfg, slog.New(slog.DiscardHandler), c.now)
+	other, err := openHouse(ctx, d.h.cfg, slog.New(slog.DiscardHandler), func() time.Time { return c.now().Add(ahead) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +154,7 @@ func cheap() string {
 type cell struct {
 	*browser
 	q       *quarter
+	app     guise
 	account broker.Account
 	address string // IP address
 	replica int
@@ -188,6 +192,7 @@ func (c *cell) RoundTrip(r *http.Request) (*http.Response, error) {
 	in.Header, in.RemoteAddr, in.ContentLength = r.Header.Clone(), c.address+":4000", r.ContentLength
 	rec := httptest.NewRecorder()
 	c.q.replicas[c.replica].ServeHTTP(rec, in)
+	c.hears(rec)
 	res := rec.Result()
 	res.Request = r
 	return res, nil
@@ -199,7 +204,7 @@ func (q *quarter) cell(t *testing.T, p policy, moves bool) *cell {
 	q.people++
 	n := q.people
 	email := fmt.Sprintf("v%d@contoso.test", n)
-	c := &cell{browser: newBrowser(t), q: q, policy: p, moves: moves, old: map[string]bool{}, address: fmt.Sprintf("10.%d.%d.7", n/250, n%250),
+	c := &cell{browser: newBrowser(t), q: q, app: plain(), policy: p, moves: moves, old: map[string]bool{}, address: fmt.Sprintf("10.%d.%d.7", n/250, n%250),
 		account: broker.Account{ID: broker.NewID(), Email: email, Name: "Vic", PasswordHash: cheap(), AuthEpoch: 1, CreatedAt: q.clock.now(), UpdatedAt: q.clock.now()}}
 	c.client.Transport = c
 	if err := q.h.store.CreateAccount(q.ctx, c.account); err != nil {
@@ -238,11 +243,17 @@ func (c *cell) authorizeURL(client string, more ...string) string {
 	for i := 0; i+1 < len(more); i += 2 {
 		v.Set(more[i], more[i+1])
 	}
+	if c.app.posted {
+		v.Set("response_mode", "form_post")
+	}
+	if c.app.pushed && client == c.app.client {
+		v = c.pushes(v)
+	}
 	return c.q.file.Issuer + "/authorize?" + v.Encode()
 }
 
 // begin comes with the app's request and stands at the sign-in page.
-func (c *cell) begin() { c.t.Helper(); c.open(c.authorizeURL("app")) }
+func (c *cell) begin() { c.t.Helper(); c.open(c.authorizeURL(c.app.client)) }
 
 // change edits the account through a replica.
 func (c *cell) change(replica int, edit func(*broker.Account)) {

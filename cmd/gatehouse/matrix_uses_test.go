@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -22,16 +23,21 @@ func (c *cell) call(path, bearer string, pairs ...string) (int, map[string]any) 
 	for i := 0; i+1 < len(pairs); i += 2 {
 		form.Set(pairs[i], pairs[i+1])
 	}
-	req, err := http.NewRequest(http.MethodPost, c.q.file.Issuer+path, strings.NewReader(form.Encode()))
+	req, err := http.NewRequest(http.MethodPost, c.q.file.Issuer+path, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+bearer)
+		c.shows(req, bearer)
 	} else {
-		req.SetBasicAuth("app", quarterSecret)
+		c.authenticates(req, form)
 	}
+	if path == "/token" {
+		c.proven(req, map[string]any{})
+	}
+	body := form.Encode()
+	req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
 	res, err := c.RoundTrip(req)
 	if err != nil {
 		c.t.Fatal(err)
@@ -70,52 +76,6 @@ func (c *cell) signs(method string) {
 	c.comes(method, "own")
 }
 
-// grown is all that a person and their app may hold before the lock.
-type grown struct{ code, access, refresh string }
-
-func (c *cell) grows(method string) (g grown) {
-	c.t.Helper()
-	c.signs(method)
-	status, doc := c.redeem(c.newest(method))
-	if status != http.StatusOK {
-		c.t.Fatalf("%d %v", status, doc)
-	}
-	g.access, g.refresh = doc["access_token"].(string), doc["refresh_token"].(string)
-	c.open(c.authorizeURL("app"))
-	g.code = c.newest("from the session")
-	return g
-}
-
-// works tells what of it still gives or proves anything.
-func (c *cell) works(g grown) (alive []string) {
-	c.t.Helper()
-	say := func(ok bool, what string) {
-		if ok {
-			alive = append(alive, what)
-		}
-	}
-	status, _ := c.call("/userinfo", g.access)
-	say(status == http.StatusOK, "userinfo")
-	for name, token := range map[string]string{"access": g.access, "refresh": g.refresh} {
-		_, doc := c.call("/introspect", "", "token", token)
-		say(doc["active"] == true, "introspect "+name)
-	}
-	_, doc := c.redeem(g.code)
-	say(doc["access_token"] != nil, "code")
-	_, doc = c.call("/token", "", "grant_type", "refresh_token", "refresh_token", g.refresh)
-	say(doc["access_token"] != nil, "refresh")
-	for _, more := range [][]string{nil, {"prompt", "none"}, {"max_age", "0"}, {"connection", "google"}, {"login_hint", c.account.Email}, {"acr_values", "pwd"}} {
-		c.open(c.authorizeURL("app", more...))
-		say(len(c.codes) > 0, "authorize "+strings.Join(more, "="))
-		c.codes = nil
-	}
-	for _, path := range []string{broker.AccountPath, broker.MethodsPath} {
-		c.open(c.q.file.Issuer + path)
-		say(c.page.url.Path == path, path)
-	}
-	return alive
-}
-
 func TestD5_D13_D14_WhatWasBornBeforeTheLockIsDeadOnEveryReplica(t *testing.T) {
 	q := newQuarter(t)
 	for _, method := range []string{"password", "google", "entra"} {
@@ -129,8 +89,8 @@ func TestD5_D13_D14_WhatWasBornBeforeTheLockIsDeadOnEveryReplica(t *testing.T) {
 				c.open(c.authorizeURL("third")) // stands at the consent page
 				consent := c.page
 				c.replica = replica
-				if status, doc := c.call("/userinfo", g.access); status != http.StatusOK {
-					t.Fatalf("nothing to lose: %d %v", status, doc)
+				if len(c.userinfo(g.access["code"])) != 2 {
+					t.Fatal("nothing to lose")
 				}
 				c.lock(1 - replica)
 				q.advance(5 * time.Second)
@@ -158,13 +118,13 @@ func TestD13_WhatMicrosoftOpenedLivesAndAnotherMethodsSessionIsNoHelp(t *testing
 	g := c.grows("entra")
 	c.replica = 1
 	for what, more := range map[string][]string{"plain": nil, "none": {"prompt", "none"}, "hint": {"login_hint", c.account.Email}} {
-		c.open(c.authorizeURL("app", more...))
+		c.open(c.authorizeURL(c.app.client, more...))
 		if len(c.codes) != 1 {
 			t.Errorf("%s: %d codes, at %s", what, len(c.codes), c.page.url)
 		}
 		c.codes = nil
 	}
-	if _, doc := c.call("/token", "", "grant_type", "refresh_token", "refresh_token", g.refresh); doc["access_token"] == nil {
+	if _, doc := c.call("/token", "", "grant_type", "refresh_token", "refresh_token", g.refresh["code"]); doc["access_token"] == nil {
 		t.Errorf("the refresh of after the lock: %v", doc)
 	}
 	// A lock that leaves the epoch alone, as a hand in the database might: the gate asks by method.
@@ -227,7 +187,7 @@ func TestD4_ACodeMailedToAnotherProvidersPersonOpensNothing(t *testing.T) {
 func TestD9_TwoFirstBindsAtOnceMakeOneIdentity(t *testing.T) {
 	q := newQuarter(t)
 	a := q.cell(t, "", false)
-	b := &cell{browser: newBrowser(t), q: q, account: a.account, address: "10.9.9.9", replica: 1, old: map[string]bool{}}
+	b := &cell{browser: newBrowser(t), q: q, app: plain(), account: a.account, address: "10.9.9.9", replica: 1, old: map[string]bool{}}
 	b.client.Transport = b
 	a.lock(0)
 	b.account = a.account
@@ -284,7 +244,7 @@ func TestD15_AfterTheLockNoLoginOnItsWayIsBorn(t *testing.T) {
 	var doors []*cell
 	var posts []*http.Request
 	for i := range 20 {
-		c := &cell{browser: newBrowser(t), q: q, account: first.account, address: fmt.Sprintf("10.8.0.%d", i), replica: i % 2, old: map[string]bool{}}
+		c := &cell{browser: newBrowser(t), q: q, app: plain(), account: first.account, address: fmt.Sprintf("10.8.0.%d", i), replica: i % 2, old: map[string]bool{}}
 		c.client.Transport = c
 		c.begin()
 		c.press("Continue", "email", c.account.Email)

@@ -215,25 +215,35 @@ func (c *cell) toFacebook() {
 
 func TestD1_D4_D5_D6_D7_D8_D9_TheMatrix(t *testing.T) {
 	q := newQuarter(t)
+	apps := q.guises()[:2]
 	for _, w := range append(ways(), moreWays()...) {
 		for _, p := range []policy{open, locked, midway} {
-			for _, moves := range []bool{false, true} {
-				name := w.name + ", " + string(p)
-				if moves {
-					name += ", other replica"
-				}
-				t.Run(name, func(t *testing.T) { q.holds(t, w, p, moves) })
-			}
+			q.holds(t, w, p, false, apps[0])
+			q.holds(t, w, p, true, apps[1])
 		}
 	}
 }
 
-func (q *quarter) holds(t *testing.T, w way, p policy, moves bool) {
+// holds drives a way at one replica, or at two, for an app of this guise.
+func (q *quarter) holds(t *testing.T, w way, p policy, moves bool, app guise) {
+	t.Run(cellName(w, p, moves, app), func(t *testing.T) { q.drives(t, w, p, moves, app) })
+}
+
+func cellName(w way, p policy, moves bool, app guise) string {
+	name := w.name + ", " + string(p)
+	if moves {
+		name += ", other replica"
+	}
+	return name + ", " + app.name
+}
+
+func (q *quarter) drives(t *testing.T, w way, p policy, moves bool, app guise) {
 	c := q.cell(t, p, moves)
 	c.rests = w.rests
 	if w.setup != nil {
 		w.setup(c)
 	}
+	c.app = app
 	q.advance(time.Minute)
 	for _, s := range c.sessions() {
 		c.old[s.ID] = true
@@ -243,7 +253,12 @@ func (q *quarter) holds(t *testing.T, w way, p policy, moves bool) {
 	}
 	w.drive(c)
 	at, status := c.page, c.page.status
+	codes := c.codes
 	got := c.gets()
+	for _, code := range codes[max(0, len(codes)-1):] {
+		_, doc := c.redeem(code)
+		c.fits(w.name, doc)
+	}
 	want := p == open && !w.never || w.green
 	if got != want {
 		t.Fatalf("authority %t, want %t, at %s (%d):\n%s", got, want, at.url, status, textOf(at.root))
