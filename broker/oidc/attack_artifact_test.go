@@ -166,6 +166,8 @@ func TestA10_NothingOfOneAppPassesForAnothers(t *testing.T) {
 	h := a.house
 	secret := h.client(broker.Client{ID: "eve", Name: "Eve", AuthMethods: []string{"client_secret_post"}, FirstParty: true, GrantTypes: []string{grantCode, grantRefresh, grantDevice, grantClient}})
 	as := []string{"client_id", "eve", "client_secret", secret}
+	// So that a consent is no hindrance.
+	a.browser.allows(calling{h, "eve", h.wants(h.call(pathDeviceAuthorization, append([]string{"scope", "openid profile email offline_access"}, as...)...), http.StatusOK, "")})
 	with := func(pairs ...string) []string { return append(append([]string{}, as...), pairs...) }
 	for name, r := range map[string]answer{
 		"code":          h.redeem(a.all["code"], as...),

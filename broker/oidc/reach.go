@@ -18,7 +18,7 @@ func Unreachable(c broker.Client, out *egress.Client) (problems []Problem) {
 			continue // ValidateClient has the rest
 		}
 		if err := out.MaySend(u); err != nil {
-			v.add(told[0], "%q is never called from here: %v", told[1], err)
+			v.add(told[0], "%q is never called from here: %v; upstream_networks of the configuration names what else may be", told[1], err)
 		}
 	}
 	return v.problems
