@@ -102,7 +102,8 @@ func TestH10_NoBombGoesOffAnywhere(t *testing.T) {
 	}
 }
 
-// A stranger chooses the key of a proof, and a huge one takes us seconds.
+// A stranger chooses the key of a proof, and a huge one takes us seconds. The parser
+// refuses it, and strong would.
 func TestH10_A9_AProofByAHugeKeyIsNotVerified(t *testing.T) {
 	h := newHouse(t)
 	for bits, want := range map[int]int{2048: http.StatusOK, 3600: http.StatusOK, 4800: http.StatusBadRequest} {
