@@ -106,7 +106,7 @@ func parseKey(v any) (key, bool) {
 	if err := jwk.UnmarshalJSON(encoded); err != nil || !jwk.Valid() || !jwk.IsPublic() {
 		return key{}, false
 	}
-	if r, isRSA := jwk.Key.(*rsa.PublicKey); isRSA && (r.N.BitLen() < 2048 || r.N.BitLen() > 8192) {
+	if r, isRSA := jwk.Key.(*rsa.PublicKey); isRSA && (r.N.BitLen() < 2048 || r.N.BitLen() > 4096) {
 		return key{}, false
 	}
 	k := key{id: d.text("kid"), alg: d.text("alg"), issuer: d.text("issuer"), public: jwk.Key}

@@ -116,10 +116,10 @@ func parseClientKey(raw []byte) (k clientKey, problem string) {
 	}
 	var key jose.JSONWebKey
 	if err := key.UnmarshalJSON(plain); err != nil || !key.Valid() || !key.IsPublic() {
-		return k, "is no RSA, EC or Ed25519 key"
+		return k, "is no EC, Ed25519 or RSA key, the last of 4096 bits at most"
 	}
-	if r, is := key.Key.(*rsa.PublicKey); is && (r.N.BitLen() < 2048 || r.N.BitLen() > 8192 || r.E < 3 || r.E&1 == 0) {
-		return k, "must have 2048 to 8192 bits"
+	if r, is := key.Key.(*rsa.PublicKey); is && (r.N.BitLen() < 2048 || r.N.BitLen() > 4096 || r.E < 3 || r.E&1 == 0) {
+		return k, "must have 2048 to 4096 bits"
 	}
 	k = clientKey{id: d.ID, alg: d.Alg, public: key.Key}
 	for _, alg := range assertionAlgs() {
