@@ -68,16 +68,18 @@ func (d *Door) back(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, err := d.arrive(ctx, v, r.PathValue("connection"), answer, lost)
-	if err != nil && (id == "" || !errors.Is(err, broker.Conflict)) {
+	l, err := d.arrive(ctx, v, r.PathValue("connection"), answer, lost)
+	if err != nil && (l.ID == "" || !errors.Is(err, broker.Conflict)) {
 		return err
 	}
-	l, err := d.open(ctx, v, id)
-	if err != nil {
+	if err == nil && app(l) && l.AccountID != "" {
+		return d.done(w, r, l) // where something is left to ask, Finish sends the browser to it
+	}
+	if l, err = d.open(ctx, v, l.ID); err != nil {
 		return err
 	}
 	if l.Spent() {
-		return redirect(w, r, loginPath(id))
+		return redirect(w, r, loginPath(l.ID))
 	}
 	sc, err := d.settle(ctx, v, l)
 	if err == nil && sc.No == nil && sc.Step == broker.StepDone && l.Notice == "" {
@@ -86,7 +88,7 @@ func (d *Door) back(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !errors.Is(err, broker.Conflict) {
 		return err
 	}
-	return redirect(w, r, loginPath(id))
+	return redirect(w, r, loginPath(l.ID))
 }
 
 // answer is what the upstream sent: in the query, or under a one-shot handle. A

@@ -110,44 +110,44 @@ func (s *service) say(ctx context.Context, v visit, l broker.Login, connection s
 	return broker.Conflict
 }
 
-// arrive takes the browser back from an upstream and answers the login's id.
-// Conflict means: nothing new was proven, show what the login waits for. Of an
-// answer that is lost, only its state is left.
-func (s *service) arrive(ctx context.Context, v visit, connection string, answer url.Values, lost bool) (string, error) {
+// arrive takes the browser back from an upstream and answers the login, of which an
+// error leaves the id alone for certain. Conflict means: nothing new was proven, show
+// what the login waits for. Of an answer that is lost, only its state is left.
+func (s *service) arrive(ctx context.Context, v visit, connection string, answer url.Values, lost bool) (broker.Login, error) {
 	key, t, err := s.returned(ctx, connection, answer)
 	if err != nil {
-		return "", err
+		return broker.Login{}, err
 	}
 	// The browser first, the state after it: another browser's callback is refused
 	// and burns nothing (SECURITY.md B1).
 	l, err := s.open(ctx, v, t.Login)
 	if errors.Is(err, broker.LoginUnknown) {
-		return "", broker.StateInvalid
+		return broker.Login{}, broker.StateInvalid
 	}
 	if err != nil {
-		return "", err
+		return broker.Login{}, err
 	}
 	if l.Spent() {
-		return l.ID, broker.Conflict
+		return l, broker.Conflict
 	}
 	late := s.Now().Sub(t.StartedAt) > broker.TripLife || lost && !t.Spent
 	if late || t.Spent {
-		return l.ID, s.stale(ctx, v, l.ID, connection, late)
+		return l, s.stale(ctx, v, l.ID, connection, late)
 	}
 	if err := s.spend(ctx, key); err != nil {
 		if errors.Is(err, broker.Conflict) {
 			err = s.stale(ctx, v, l.ID, connection, false)
 		}
-		return l.ID, err
+		return l, err
 	}
 	claims, err := s.exchange(ctx, t, answer)
 	if err != nil {
-		return l.ID, s.say(ctx, v, l, connection, err)
+		return l, s.say(ctx, v, l, connection, err)
 	}
 	if t.Proves != "" {
-		return l.ID, s.proved(ctx, v, l, t, claims)
+		return l, s.proved(ctx, v, l, t, claims)
 	}
-	return l.ID, s.admit(ctx, v, l, claims)
+	return s.admit(ctx, v, l, claims)
 }
 
 // returned finds the trip of an answer. The path names the connection and the
@@ -249,7 +249,7 @@ func tidy(c broker.Claims) broker.Claims {
 
 // admit puts the claims into the login, in place of whatever was there, and the
 // account with them where the identity has one. Two writes become one.
-func (s *service) admit(ctx context.Context, v visit, l broker.Login, claims broker.Claims) error {
+func (s *service) admit(ctx context.Context, v visit, l broker.Login, claims broker.Claims) (broker.Login, error) {
 	fresh := func(l *broker.Login) {
 		l.Claims, l.Code, l.Proven, l.Chosen, l.Wish = &claims, nil, "", "", broker.WishNone
 		l.AccountID, l.Authn, l.SessionID = "", broker.Authn{}, ""
@@ -257,16 +257,19 @@ func (s *service) admit(ctx context.Context, v visit, l broker.Login, claims bro
 	fresh(&l)
 	sc, err := s.look(ctx, v, l)
 	if err != nil {
-		return err
+		return l, err
 	}
 	bound := func(*broker.Login) {}
 	if sc.Step == broker.StepBind {
 		bound = binding(sc)
 	}
-	_, err = s.change(ctx, l.ID, func(l *broker.Login) error {
+	now, err := s.change(ctx, l.ID, func(l *broker.Login) error {
 		fresh(l)
 		bound(l)
 		return nil
 	})
-	return err
+	if err != nil {
+		return l, err
+	}
+	return now, nil
 }
