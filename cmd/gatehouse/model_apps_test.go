@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -291,6 +292,9 @@ func (m *model) refresh(r *refresh) {
 		f.over = true
 		m.ended(f)
 		m.event(broker.EventFamilyEnded, func(e broker.Event) bool { return e.Detail["family"] == f.id })
+		if !slices.ContainsFunc(m.readMail(nil), func(mail broker.Mail) bool { return mail.To == f.from.holder.email }) {
+			m.fail("no mail tells %s that an app was signed out", f.from.holder.email)
+		}
 	case status != http.StatusOK:
 		m.count("refresh refused")
 	case !right:
