@@ -51,6 +51,9 @@ func (o *operator) configure(more ...string) {
 	o.t.Helper()
 	o.config = filepath.Join(o.dir, "gatehouse.yaml")
 	lines := append([]string{"data_dir: " + filepath.Join(o.dir, "data"), "operations: {listen: \"off\"}"}, more...)
+	if !slices.ContainsFunc(more, func(line string) bool { return strings.HasPrefix(line, "listen:") }) {
+		lines = append(lines, `listen: "127.0.0.1:0"`) // or whoever has 8080 stands in the way
+	}
 	if err := os.WriteFile(o.config, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		o.t.Fatal(err)
 	}
