@@ -83,9 +83,9 @@ type PasswordChanged struct {
 	Locale string
 }
 
-// AppEnded tells the owner that an app was signed out, because an old key of it was
-// used again.
-type AppEnded struct {
+// TokenReused tells the owner that an app was signed out, because a refresh token of it
+// came again after it was replaced (RFC 9700 §4.14.2).
+type TokenReused struct {
 	To     string
 	App    string // its name as people see it
 	At     time.Time
@@ -122,8 +122,8 @@ func (m PasswordChanged) letter() letter {
 	return letter{to: m.To, locale: m.Locale, key: "password", life: notice, args: text.Args{"at": when(m.At)}}
 }
 
-func (m AppEnded) letter() letter {
-	return letter{to: m.To, locale: m.Locale, key: "app_ended", life: notice, args: text.Args{"app": clean(m.App), "at": when(m.At)}}
+func (m TokenReused) letter() letter {
+	return letter{to: m.To, locale: m.Locale, key: "token_reused", life: notice, args: text.Args{"app": clean(m.App), "at": when(m.At)}}
 }
 
 // Queue renders a message and puts it into the outbox, in the transaction of ctx.

@@ -80,7 +80,7 @@ func every(to, locale, hostile string) []Message {
 		Linked{To: to, Connection: hostile, At: noon, Locale: locale},
 		Unlinked{To: to, Connection: hostile, At: noon, Locale: locale},
 		PasswordChanged{To: to, At: noon, Locale: locale},
-		AppEnded{To: to, App: hostile, At: noon, Locale: locale},
+		TokenReused{To: to, App: hostile, At: noon, Locale: locale},
 	}
 }
 
