@@ -19,23 +19,29 @@ func (d *Door) away(w http.ResponseWriter, r *http.Request) error {
 	}
 	q := r.URL.Query()
 	to := travel{Connection: r.PathValue("connection"), Choose: q.Get("choose") == "1", Again: q.Get("again") == "1", Prove: q.Get("prove") == "1"}
-	_, signedOut := r.Cookie(cookiePick)
-	to.Choose = to.Choose || signedOut == nil
-	out, err := d.depart(r.Context(), v, l, to)
+	out, err := d.leave(w, r, v, l, to)
 	if errors.Is(err, broker.Conflict) {
 		return redirect(w, r, loginPath(l.ID))
 	}
 	if err != nil {
 		return err
 	}
-	if signedOut == nil {
-		http.SetCookie(w, &http.Cookie{Name: cookiePick, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
-	}
 	if out.Form != nil {
 		d.Kit.PostOff(w, d.inLogin(r, l), out.URL, out.Form, "")
 		return nil
 	}
 	return redirect(w, r, out.URL)
+}
+
+// leave begins a trip, see depart; the first one after a sign-out asks for the account chooser.
+func (d *Door) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.Login, to travel) (broker.Departure, error) {
+	_, signedOut := r.Cookie(cookiePick)
+	to.Choose = to.Choose || signedOut == nil
+	out, err := d.depart(r.Context(), v, l, to)
+	if err == nil && signedOut == nil {
+		http.SetCookie(w, &http.Cookie{Name: cookiePick, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	}
+	return out, err
 }
 
 // posted stores an answer that an upstream had the browser post, and sends the
@@ -69,11 +75,14 @@ func (d *Door) back(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	l, err := d.arrive(ctx, v, r.PathValue("connection"), answer, lost)
+	if errors.Is(err, broker.LoginElsewhere) && len(v.browser) == 0 {
+		return d.strange(w, r, l)
+	}
 	if err != nil && (l.ID == "" || !errors.Is(err, broker.Conflict)) {
 		return err
 	}
 	if err == nil && app(l) && l.AccountID != "" {
-		return d.done(w, r, l) // where something is left to ask, Finish sends the browser to it
+		return d.done(w, r, l) // where something is left to ask, it sends the browser there
 	}
 	if l, err = d.open(ctx, v, l.ID); err != nil {
 		return err
@@ -89,6 +98,18 @@ func (d *Door) back(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return redirect(w, r, loginPath(l.ID))
+}
+
+// strange answers a callback in a browser that shows no key. Whether it keeps none,
+// or is another one than the sign-in was begun in, is seen when it has been given one.
+func (d *Door) strange(w http.ResponseWriter, r *http.Request, l broker.Login) error {
+	q := r.URL.Query()
+	if q.Has("copy") {
+		return d.blocked(w, r, l.ID)
+	}
+	d.Kit.EnsureBrowser(w, r)
+	q.Set("copy", "1")
+	return redirect(w, r, "/callback/"+url.PathEscape(r.PathValue("connection"))+"?"+q.Encode())
 }
 
 // answer is what the upstream sent: in the query, or under a one-shot handle. A

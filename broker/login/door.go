@@ -35,7 +35,7 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
 }
 
 // here opens the login of a GET. In another browser a login without any proof is
-// copied and the browser sent to the copy, of which it is told by moved.
+// copied and the browser sent to the copy: moved tells that it was answered.
 func (d *Door) here(w http.ResponseWriter, r *http.Request) (v visit, l broker.Login, moved bool, err error) {
 	v = d.visit(r)
 	l, err = d.open(r.Context(), v, r.PathValue("id"))
@@ -44,7 +44,7 @@ func (d *Door) here(w http.ResponseWriter, r *http.Request) (v visit, l broker.L
 	}
 	q := r.URL.Query()
 	if len(v.browser) == 0 && q.Get("copy") != "" && !l.Proof() {
-		return v, l, false, broker.CookiesBlocked // it was given one a moment ago
+		return v, l, true, d.blocked(w, r, l.ID) // it was given one a moment ago
 	}
 	l, err = d.adopt(r.Context(), v, d.Kit.EnsureBrowser(w, r), l)
 	if err != nil {
@@ -56,6 +56,12 @@ func (d *Door) here(w http.ResponseWriter, r *http.Request) (v visit, l broker.L
 	}
 	q.Set("copy", "1")
 	return v, l, true, redirect(w, r, path+"?"+q.Encode())
+}
+
+// blocked is for a browser that keeps no cookie. It may try again with the login itself.
+func (d *Door) blocked(w http.ResponseWriter, r *http.Request, id string) error {
+	d.Kit.Fail(w, d.Kit.WithSelf(r, loginPath(id)), broker.CookiesBlocked)
+	return nil
 }
 
 // show is the one page of a login: whatever it waits for.
@@ -101,25 +107,19 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 	return d.present(w, r, v, sc)
 }
 
-// end is where a finished login leads.
-func (d *Door) end(l broker.Login) string {
-	switch {
-	case app(l):
-		return appPath(l.ID)
-	case l.Purpose == broker.PurposeLink:
-		return l.Purpose.Ends() + "?linked=" + url.QueryEscape(l.Connection)
-	}
-	return l.Purpose.Ends()
-}
-
 // done leads a GET out of the login.
 func (d *Door) done(w http.ResponseWriter, r *http.Request, l broker.Login) error {
-	if !app(l) {
-		if _, _, _, err := d.Finish(w, r, l.ID); err != nil {
-			return err
-		}
+	if app(l) {
+		return d.Answer(w, r, l.ID)
 	}
-	return redirect(w, r, d.end(l))
+	if _, _, _, err := d.Finish(w, r, l.ID); err != nil {
+		return err
+	}
+	end := l.Purpose.Ends()
+	if l.Purpose == broker.PurposeLink {
+		end += "?linked=" + url.QueryEscape(l.Connection)
+	}
+	return redirect(w, r, end)
 }
 
 // act is what a POST asks of the verbs, read from its form.
@@ -138,8 +138,7 @@ func (d *Door) act(read func(*http.Request) act) web.Handler {
 		ctx, v, id := r.Context(), d.visit(r), r.PathValue("id")
 		r = d.Kit.WithSelf(r, loginPath(id))
 		if len(v.browser) == 0 {
-			d.Kit.Fail(w, r, broker.CookiesBlocked)
-			return nil
+			return d.blocked(w, r, id)
 		}
 		a := read(r)
 		err := a.do(ctx, v, id)

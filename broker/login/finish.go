@@ -12,20 +12,30 @@ import (
 	"gatehouse/broker"
 )
 
-// Start parks an app's request, or what the account page asks for, and answers the
-// path that the browser goes to. Only Request, ClientID, Locale, Hint, Connection,
+// Start parks an app's request, or what the account page asks for, and answers
+// where the browser goes: to a path of ours or, with a GET that names a connection,
+// to its upstream at once. Only Request, ClientID, Locale, Hint, Connection,
 // Fresh, MaxAge and Pick of l are read; of the account page also Purpose, For and
 // Email. The caller has validated all of it and answers a GET, or a POST of a
 // browser that has its key.
-func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (path string, err error) {
+func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (target string, err error) {
 	l, err = d.park(w, r, l)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if l.Connection != "" {
+	case l.Connection == "":
+		return loginPath(l.ID), nil
+	case r.Method != http.MethodGet:
 		return departPath(l.ID, l.Connection), nil
 	}
-	return loginPath(l.ID), nil
+	out, err := d.leave(w, r, d.visit(r), l, travel{Connection: l.Connection})
+	switch {
+	case errors.Is(err, broker.Conflict):
+		return loginPath(l.ID), nil
+	case err == nil && out.Form != nil:
+		return departPath(l.ID, l.Connection), nil // a form is posted from a page of its own
+	}
+	return out.URL, err
 }
 
 // park begins a login for the browser. One that is new here has no other open.

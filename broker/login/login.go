@@ -42,6 +42,9 @@ type Options struct {
 	Registration broker.Registration
 	// PasswordSignIn tells whether a password opens a session. It confirms a link either way.
 	PasswordSignIn bool
+	// Answer answers the app of a login in which nothing is left to ask: what a GET of
+	// /authorize?login= does, without sending the browser there.
+	Answer func(w http.ResponseWriter, r *http.Request, login string) error
 	// Icon names the symbol of a connection's kind, see web.Kit.
 	Icon func(kind string) string
 	// Callback is the absolute redirect_uri of a connection: …/callback/{connection}.

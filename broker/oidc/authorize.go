@@ -25,7 +25,7 @@ func (d *Door) authorize(w http.ResponseWriter, r *http.Request) error {
 	case query.Has("login") && query.Has("error"):
 		return d.abandon(w, r, query.Get("login"), broker.Code(query.Get("error")))
 	case query.Has("login"):
-		return d.finish(w, r, query.Get("login"))
+		return d.Answer(w, r, query.Get("login"))
 	case query.Has("consent"):
 		return d.consented(w, r, query)
 	case query.Has("post"):
@@ -117,9 +117,9 @@ func (d *Door) toLogin(w http.ResponseWriter, r *http.Request, l broker.Login) e
 	return nil
 }
 
-// finish spends a login and answers the request that was parked in it, which is
-// validated anew: the client may have changed meanwhile.
-func (d *Door) finish(w http.ResponseWriter, r *http.Request, id string) error {
+// Answer spends a login and answers the request that was parked in it, which is
+// validated anew: the client may have changed meanwhile. It serves a GET.
+func (d *Door) Answer(w http.ResponseWriter, r *http.Request, id string) error {
 	s, a, form, err := d.logins.Finish(w, r, id)
 	if errors.Is(err, broker.InteractionRequired) {
 		seeOther(w, "/login/"+url.PathEscape(id)) // there is something left to ask

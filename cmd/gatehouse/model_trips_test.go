@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,8 +20,24 @@ func (m *model) departed(b *window, conn string, t *tab) {
 	login, _ := loginOf(from)
 	state := to.Query().Get("state")
 	m.secret(state)
+	if login == "" && from.Path == "/authorize" { // the app named the connection: the login has shown itself nowhere yet
+		login = m.stored(state).Login
+		m.led(b, t.page, &url.URL{Path: "/login/" + login})
+	}
 	m.trips[state] = &trip{browser: b, login: login, connection: conn, prove: from.Query().Get("prove") == "1", waiting: slices.Clone(m.in(b, login).held), at: m.now()}
 	m.count("departure")
+}
+
+// stored is the trip that the broker keeps under a state.
+func (m *model) stored(state string) broker.Trip {
+	h := m.houses[2]
+	row, err := h.store.Fleeting.Get(m.ctx, "trip", h.ring.Hash("login.state", []byte(state)))
+	m.must(err)
+	var kept struct {
+		V broker.Trip `json:"v"`
+	}
+	m.must(json.Unmarshal(row, &kept))
+	return kept.V
 }
 
 // base is where a simulated upstream lives.
