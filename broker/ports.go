@@ -60,7 +60,8 @@ type Sessions interface {
 	// Session finds a session and its account by any of the hashes; NotFound. It
 	// returns ended and expired ones too: the caller decides.
 	Session(ctx context.Context, hashes []string) (Session, Account, error)
-	SessionByID(ctx context.Context, id string) (Session, error)
+	// SessionByID finds a session and its account; NotFound. Ended and expired ones too.
+	SessionByID(ctx context.Context, id string) (Session, Account, error)
 	SessionsOf(ctx context.Context, account string) ([]Session, error)
 	// EndSession is idempotent. It queues a Logout for each client that has to be told.
 	EndSession(ctx context.Context, id string, at time.Time) error

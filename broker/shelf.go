@@ -32,12 +32,17 @@ func (s Shelf[T]) Put(ctx context.Context, key string, v T) error {
 	return s.In.Put(ctx, s.Name, key, b, expires)
 }
 
-// Get answers NotFound for an unknown or expired key.
+// Get answers NotFound for an unknown or expired key. What a Change of ctx has just
+// written is not read again (WithSight).
 func (s Shelf[T]) Get(ctx context.Context, key string) (T, error) {
-	b, err := s.In.Get(ctx, s.Name, key)
+	seen := sightsOf(ctx)
+	b, err := seen.written(s.Name, key), error(nil)
+	if b == nil {
+		b, err = s.In.Get(ctx, s.Name, key)
+	}
 	v, err := s.open(b, err)
 	if err == nil {
-		sightsOf(ctx).keep(s.Name, key, b)
+		seen.keep(s.Name, key, sight{b, false})
 	}
 	return v.Value, err
 }
@@ -45,6 +50,7 @@ func (s Shelf[T]) Get(ctx context.Context, key string) (T, error) {
 // Take reads and removes: a second Take answers NotFound, so what was stolen
 // opens nothing.
 func (s Shelf[T]) Take(ctx context.Context, key string) (T, error) {
+	sightsOf(ctx).take(s.Name, key)
 	b, err := s.In.Take(ctx, s.Name, key)
 	v, err := s.open(b, err)
 	return v.Value, err
@@ -79,6 +85,7 @@ func (s Shelf[T]) Change(ctx context.Context, key string, edit func(*T) error) (
 		}
 		err = s.In.Swap(ctx, s.Name, key, old, b)
 		if err == nil {
+			sightsOf(ctx).keep(s.Name, key, sight{b, true})
 			return v.Value, nil
 		}
 		if !errors.Is(err, Conflict) || try == 3 {
@@ -101,18 +108,25 @@ func (s Shelf[T]) open(b []byte, err error) (v shelved[T], _ error) {
 	return v, nil
 }
 
-// sights are the values that one request has read, as they were stored.
+// sight is a value as it was stored when one request read or wrote it.
+type sight struct {
+	b     []byte
+	wrote bool
+}
+
+// sights are what one request has seen.
 type sights struct {
 	mu sync.Mutex
-	of map[[2]string][]byte
+	of map[[2]string]sight
 }
 
 type sightsKey struct{}
 
-// WithSight lets a Change spare its read where a Get of the same context came before
-// it. A context of it is for one request: what it has seen grows old.
+// WithSight lets a Change spare its read where a Get or a Change of the same context
+// came before it, and one Get after a Change. A context of it is for one request: what
+// it has seen grows old.
 func WithSight(ctx context.Context) context.Context {
-	return context.WithValue(ctx, sightsKey{}, &sights{of: map[[2]string][]byte{}})
+	return context.WithValue(ctx, sightsKey{}, &sights{of: map[[2]string]sight{}})
 }
 
 // sightsOf is nil where ctx keeps none, which keeps and gives nothing.
@@ -121,13 +135,13 @@ func sightsOf(ctx context.Context) *sights {
 	return s
 }
 
-func (s *sights) keep(shelf, key string, b []byte) {
+func (s *sights) keep(shelf, key string, v sight) {
 	if s == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.of[[2]string{shelf, key}] = b
+	s.of[[2]string{shelf, key}] = v
 }
 
 func (s *sights) take(shelf, key string) []byte {
@@ -137,7 +151,24 @@ func (s *sights) take(shelf, key string) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := [2]string{shelf, key}
-	b := s.of[at]
+	v := s.of[at]
 	delete(s.of, at)
-	return b
+	return v.b
+}
+
+// written is what this request wrote and has not read since, so whoever reads twice
+// learns what others did.
+func (s *sights) written(shelf, key string) []byte {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := [2]string{shelf, key}
+	v := s.of[at]
+	if !v.wrote {
+		return nil
+	}
+	delete(s.of, at)
+	return v.b
 }

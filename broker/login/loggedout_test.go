@@ -30,7 +30,7 @@ func heardOut(t *testing.T) (g *rig, sids [3]string) {
 
 func (g *rig) lives(session string) bool {
 	g.t.Helper()
-	s, err := g.db.SessionByID(g.t.Context(), session)
+	s, _, err := g.db.SessionByID(g.t.Context(), session)
 	must(g.t, err)
 	return s.EndedAt.IsZero()
 }

@@ -92,27 +92,35 @@ func (d *Door) begin(ctx context.Context, c broker.Client, f broker.Family, devi
 	if err := d.families.BeginFamily(ctx, f); err != nil {
 		return err
 	}
-	_, a, err := d.families.Family(ctx, f.ID)
-	if err != nil {
-		return err
+	a, live, err := d.behind(ctx, f, device)
+	if err == nil {
+		err = d.admit(ctx, a, f.Authn)
 	}
-	if err := d.admit(ctx, a, f.Authn); err != nil {
-		return err
+	if err == nil && !live {
+		err = broker.Revoked
 	}
-	if !device {
-		s, err := d.kit.Sessions.SessionByID(ctx, f.SessionID)
-		if errors.Is(err, broker.NotFound) || err == nil && (!s.EndedAt.IsZero() || !d.now().Before(s.ExpiresAt)) {
-			return broker.Revoked
-		}
-		if err != nil || c.FirstParty {
-			return err
-		}
+	if err != nil || c.FirstParty && !device {
+		return err
 	}
 	given, v, err := d.given(ctx, c, f.AccountID)
 	if err == nil && !given.Covers(v, wantedOf(f.Claims).needs(f.Scopes)) {
 		err = broker.Revoked
 	}
 	return err
+}
+
+// behind is the account of a new family, and whether the session that it was born
+// under still goes on.
+func (d *Door) behind(ctx context.Context, f broker.Family, device bool) (a broker.Account, live bool, err error) {
+	if device {
+		_, a, err = d.families.Family(ctx, f.ID)
+		return a, true, err
+	}
+	s, a, err := d.kit.Sessions.SessionByID(ctx, f.SessionID)
+	if errors.Is(err, broker.NotFound) || err == nil && a.ID != f.AccountID {
+		err = broker.Revoked
+	}
+	return a, s.EndedAt.IsZero() && d.now().Before(s.ExpiresAt), err
 }
 
 // again is for the loser of two refreshes at once: the winner has rotated, so the

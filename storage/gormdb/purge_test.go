@@ -53,7 +53,7 @@ func TestPurgeRemovesWhatHasExpiredAndKeepsWhatLives(t *testing.T) {
 		}
 		for _, id := range []string{"slow clock", "live", "ended"} {
 			_, err1 := d.Get(t.Context(), "s", id)
-			_, err2 := d.SessionByID(t.Context(), id)
+			_, _, err2 := d.SessionByID(t.Context(), id)
 			_, _, err3 := d.Family(t.Context(), id)
 			marked, err4 := d.Marked(t.Context(), "k", id)
 			if err := errors.Join(err1, err2, err3, err4); err != nil || !marked {

@@ -132,7 +132,7 @@ func (w written) stands(t *testing.T, b Backend) (there [7]bool) {
 	_, err := b.Accounts.Account(ctx, w.id)
 	there[0] = yes(err)
 	there[1] = len(got(b.Identities.IdentitiesOf(ctx, w.id))(t)) == 1
-	_, err = b.Sessions.SessionByID(ctx, w.id)
+	_, _, err = b.Sessions.SessionByID(ctx, w.id)
 	there[2] = yes(err)
 	_, _, err = b.Families.Family(ctx, w.family.ID)
 	there[3] = yes(err)

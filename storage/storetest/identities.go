@@ -103,14 +103,14 @@ func unlinkEnds(t *testing.T, b Backend) {
 	if _, _, err := b.Identities.Identity(within(t), i.Connection, i.Issuer, i.Subject); err == nil {
 		t.Fatal("the identity is still there")
 	}
-	same(t, got(b.Sessions.SessionByID(within(t), s.ID))(t).EndedAt, at)
+	same(t, sessionOf(t, b, s.ID).EndedAt, at)
 	f, _, err := b.Families.Family(within(t), f.ID)
 	ok(t, err)
 	same(t, f.EndedAt, at)
 	if f.EndedBy == "" {
 		t.Fatal("the family ended for no reason")
 	}
-	same(t, got(b.Sessions.SessionByID(within(t), otherS.ID))(t), otherS)
+	same(t, sessionOf(t, b, otherS.ID), otherS)
 	otherNow, _, err := b.Families.Family(within(t), otherF.ID)
 	ok(t, err)
 	same(t, otherNow, otherF)

@@ -159,7 +159,7 @@ func queueTests() []test {
 			}
 			same(t, waiting(t, b, s.ID), []string{c})
 			same(t, waiting(t, b, ended.ID), []string{c})
-			if got(b.Sessions.SessionByID(within(t), s.ID))(t).EndedAt.IsZero() {
+			if sessionOf(t, b, s.ID).EndedAt.IsZero() {
 				t.Fatal("the session goes on")
 			}
 			again := visit(t, b, a, authn(a), c)
@@ -212,13 +212,13 @@ func bornAndEnded(t *testing.T, b Backend, inside bool) {
 			if err := b.Families.BeginFamily(ctx, f); err != nil {
 				return err
 			}
-			now, err := b.Sessions.SessionByID(ctx, s.ID)
+			now, _, err := b.Sessions.SessionByID(ctx, s.ID)
 			if err == nil && !now.EndedAt.IsZero() {
 				err = broker.Revoked
 			}
 			once()
 			for n := 0; inside && err == nil && n < 50; n++ { // long enough for an end that nothing holds back
-				_, err = b.Sessions.SessionByID(ctx, s.ID)
+				_, _, err = b.Sessions.SessionByID(ctx, s.ID)
 			}
 			return err
 		})
@@ -252,7 +252,7 @@ func upstreamLogout(t *testing.T, b Backend) {
 			ended[s.ID] = true
 		}
 		for _, s := range want {
-			if !ended[s.ID] || got(b.Sessions.SessionByID(within(t), s.ID))(t).EndedAt.IsZero() || len(waiting(t, b, s.ID)) != 1 {
+			if !ended[s.ID] || sessionOf(t, b, s.ID).EndedAt.IsZero() || len(waiting(t, b, s.ID)) != 1 {
 				t.Fatalf("%+v: %s goes on, or its client is not told", u, s.Authn.UpstreamSID)
 			}
 		}
@@ -270,7 +270,7 @@ func upstreamLogout(t *testing.T, b Backend) {
 	third := born(a, i, "up-3")
 	end(broker.UpstreamSession{Connection: i.Connection, Identity: i.ID}, second, third)
 	for _, s := range []broker.Session{others, elsewhere} {
-		if !got(b.Sessions.SessionByID(within(t), s.ID))(t).EndedAt.IsZero() {
+		if !sessionOf(t, b, s.ID).EndedAt.IsZero() {
 			t.Fatal("somebody else's session ended")
 		}
 	}

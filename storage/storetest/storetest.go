@@ -82,6 +82,15 @@ func got[T any](v T, err error) func(t *testing.T) T {
 	}
 }
 
+// sessionOf is a session as it stands now, with the account that it says.
+func sessionOf(t *testing.T, b Backend, id string) broker.Session {
+	t.Helper()
+	s, a, err := b.Sessions.SessionByID(within(t), id)
+	ok(t, err)
+	same(t, a.ID, s.AccountID)
+	return s
+}
+
 func answers(t *testing.T, err error, want broker.Code) {
 	t.Helper()
 	if !errors.Is(err, want) {
