@@ -126,7 +126,7 @@ type sightsKey struct{}
 // came before it, and one Get after a Change. A context of it is for one request: what
 // it has seen grows old.
 func WithSight(ctx context.Context) context.Context {
-	return context.WithValue(ctx, sightsKey{}, &sights{of: map[[2]string]sight{}})
+	return context.WithValue(ctx, sightsKey{}, &sights{})
 }
 
 // sightsOf is nil where ctx keeps none, which keeps and gives nothing.
@@ -141,6 +141,9 @@ func (s *sights) keep(shelf, key string, v sight) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.of == nil { // few requests read anything
+		s.of = map[[2]string]sight{}
+	}
 	s.of[[2]string{shelf, key}] = v
 }
 

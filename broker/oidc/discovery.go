@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -113,36 +114,35 @@ func (d *Door) metadata() (document, error) {
 	return newDocument(body, "application/json", time.Hour), nil
 }
 
-// document is an answer that is built once.
+// document is an answer that is built once. All who get it share the values of its header.
 type document struct {
-	body         []byte
-	etag         string
-	contentType  string
-	cacheControl string
+	body   []byte
+	etag   string
+	header http.Header
 }
 
 func newDocument(body []byte, contentType string, life time.Duration) document {
 	sum := sha256.Sum256(body)
-	return document{
-		body: body, contentType: contentType,
-		etag:         `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`,
-		cacheControl: "public, max-age=" + strconv.Itoa(int(life/time.Second)),
-	}
+	doc := document{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, http.Header{}}
+	doc.header.Set("Access-Control-Allow-Origin", "*")
+	doc.header.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(life/time.Second)))
+	doc.header.Set("ETag", doc.etag)
+	doc.header.Set("Content-Type", contentType)
+	doc.header.Set("Content-Length", strconv.Itoa(len(body)))
+	return doc
 }
 
 func (doc document) serve(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Cache-Control", doc.cacheControl)
-	h.Set("ETag", doc.etag)
+	maps.Copy(h, doc.header)
 	for tag := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
 		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == doc.etag || tag == "*" {
+			h.Del("Content-Type")
+			h.Del("Content-Length")
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
 	}
-	h.Set("Content-Type", doc.contentType)
-	h.Set("Content-Length", strconv.Itoa(len(doc.body)))
 	w.WriteHeader(http.StatusOK)
 	// An error here means that the client has gone away.
 	_, _ = w.Write(doc.body)

@@ -174,7 +174,7 @@ func (s *keySet) publish(now time.Time) (document, error) {
 	}
 	doc := newDocument(body, "application/jwk-set+json", jwksLife)
 	// A cache in front of us would go on vouching for a withdrawn key.
-	doc.cacheControl += ", s-maxage=" + strconv.Itoa(int(keyRefresh/time.Second))
+	doc.header.Set("Cache-Control", doc.header.Get("Cache-Control")+", s-maxage="+strconv.Itoa(int(keyRefresh/time.Second)))
 	return doc, nil
 }
 

@@ -111,9 +111,8 @@ func (a assets) icon(kind string) template.HTML {
 // Assets serves GET /assets/{name}.
 func (k *Kit) Assets() http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w := track(rw)
+		w := k.track(rw)
 		defer k.recovered(w, r)
-		k.secure(w.Header())
 		f, ok := k.assets.files[path.Base(r.URL.Path)]
 		if !ok {
 			http.Error(w, http.StatusText(http.StatusNotFound), http.StatusNotFound)

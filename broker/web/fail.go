@@ -58,11 +58,11 @@ func (k *Kit) Refusal(w http.ResponseWriter, r *http.Request, code broker.Code, 
 }
 
 func (k *Kit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v RefusalView) {
-	ref := newReference()
+	t, ref := k.track(w), newReference()
 	k.Count(code)
-	k.logRefusal(r, code, ref, v.Cause)
+	k.logRefusal(t, r, code, ref, v.Cause)
 	k.record(r, code, ref, v.Event)
-	if t, ok := w.(*tracked); ok && t.status != 0 {
+	if t.status != 0 {
 		return // the answer had begun; a page inside it would help nobody
 	}
 	wait := 0
@@ -75,7 +75,7 @@ func (k *Kit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v
 		status = code.Meaning().Status
 	}
 	k.secure(w.Header())
-	if open, _ := r.Context().Value(keyOpen).(bool); open && !strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if t.open && !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		k.refuseJSON(w, status, code, ref)
 		return
 	}
@@ -161,12 +161,12 @@ func (k *Kit) refuseJSON(w http.ResponseWriter, status int, code broker.Code, re
 	_, _ = w.Write(append(body, '\n'))
 }
 
-func (k *Kit) logRefusal(r *http.Request, code broker.Code, ref string, cause error) {
+func (k *Kit) logRefusal(t *tracked, r *http.Request, code broker.Code, ref string, cause error) {
 	log := k.Log.InfoContext
 	if code.Meaning().Status >= 500 {
 		log = k.Log.ErrorContext
 	}
-	log(r.Context(), "refused", "code", string(code), "reference", ref, "request_id", RequestID(r.Context()), "route", r.Pattern, "err", cause.Error())
+	log(r.Context(), "refused", "code", string(code), "reference", ref, "request_id", t.id, "route", r.Pattern, "err", cause.Error())
 }
 
 // record writes the event. What any stranger can cause without limit, and what

@@ -13,19 +13,14 @@ import (
 // readForm bounds the body and parses a form, so that no handler reads more than
 // it was promised. Other bodies are left to the handler, bounded too.
 func (k *Kit) readForm(w http.ResponseWriter, r *http.Request) error {
-	if r.Body != nil {
+	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
 	if len(r.URL.RawQuery) > maxBody {
 		return broker.TooLarge
 	}
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch {
-	case r.Header.Get("Content-Type") != "" && err != nil:
-		return broker.RequestInvalid.Because(fmt.Errorf("content type: %w", err))
-	case kind == "multipart/form-data" || kind == "multipart/mixed":
-		// No form of ours uploads anything, and multipart is where parsers disagree.
-		return broker.RequestInvalid.Because(errors.New("multipart bodies are not accepted"))
+	if err := checkKind(r.Header.Get("Content-Type")); err != nil {
+		return err
 	}
 	if err := r.ParseForm(); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -35,6 +30,21 @@ func (k *Kit) readForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	if values(r.Form) > maxKeys {
 		return broker.RequestInvalid.Because(fmt.Errorf("more than %d form values", maxKeys))
+	}
+	return nil
+}
+
+func checkKind(contentType string) error {
+	if contentType == "" {
+		return nil
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	switch {
+	case err != nil:
+		return broker.RequestInvalid.Because(fmt.Errorf("content type: %w", err))
+	case kind == "multipart/form-data" || kind == "multipart/mixed":
+		// No form of ours uploads anything, and multipart is where parsers disagree.
+		return broker.RequestInvalid.Because(errors.New("multipart bodies are not accepted"))
 	}
 	return nil
 }

@@ -1,10 +1,10 @@
 package web
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"gatehouse/broker"
 )
@@ -27,19 +27,10 @@ type Router interface {
 func (k *Kit) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		began := k.Now()
-		id := broker.NewID()
-		r = r.WithContext(context.WithValue(r.Context(), keyRequestID, id))
-		w := track(rw)
-		w.Header().Set("X-Request-Id", id)
-		k.secure(w.Header())
-		defer func() {
-			level := slog.LevelInfo
-			if strings.HasPrefix(w.Header().Get("Cache-Control"), "public") {
-				level = slog.LevelDebug // fixed bytes that everybody polls tell nothing
-			}
-			k.Log.Log(r.Context(), level, "request", "request_id", id, "method", method(r.Method), "route", r.Pattern, "status", w.status,
-				"bytes", w.size, "ms", k.Now().Sub(began).Milliseconds(), "address", k.Address(r))
-		}()
+		w := k.track(rw)
+		w.id = broker.NewID()
+		w.Header().Set("X-Request-Id", w.id)
+		defer func() { k.logRequest(w, r, k.Now().Sub(began)) }()
 		defer k.recovered(w, r)
 		if normalHost(r.Host, k.Issuer.Scheme) != k.host {
 			k.Fail(w, r, broker.Misdirected)
@@ -53,6 +44,19 @@ func (k *Kit) Guard(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (k *Kit) logRequest(w *tracked, r *http.Request, took time.Duration) {
+	level := slog.LevelInfo
+	if strings.HasPrefix(w.Header().Get("Cache-Control"), "public") {
+		level = slog.LevelDebug // fixed bytes that everybody polls tell nothing
+	}
+	if !k.Log.Enabled(r.Context(), level) {
+		return
+	}
+	k.Log.LogAttrs(r.Context(), level, "request", slog.String("request_id", w.id), slog.String("method", method(r.Method)),
+		slog.String("route", r.Pattern), slog.Int("status", w.status), slog.Int64("bytes", w.size),
+		slog.Int64("ms", took.Milliseconds()), slog.String("address", k.Address(r)))
 }
 
 // unrouted asks the mux's own answer for what is wrong, and keeps its Allow.

@@ -1,8 +1,8 @@
 package web
 
 import (
-	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 
@@ -14,8 +14,9 @@ import (
 const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'none'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 
-// secure sets the headers of every answer.
-func (k *Kit) secure(h http.Header) {
+// headersOf are the headers of every answer that an issuer of the scheme gives.
+func headersOf(scheme string) http.Header {
+	h := http.Header{}
 	h.Set("Content-Security-Policy", csp)
 	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -24,22 +25,31 @@ func (k *Kit) secure(h http.Header) {
 	h.Set("Permissions-Policy", "publickey-credentials-get=(self), publickey-credentials-create=(self), "+
 		"camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()")
 	h.Set("Cache-Control", "no-store")
-	if k.Secure() {
+	if scheme == "https" {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
+	return h
 }
+
+// secure sets the headers of every answer. All answers share the values: who wants
+// another one sets it anew, and nobody writes into one.
+func (k *Kit) secure(h http.Header) { maps.Copy(h, k.headers) }
 
 // tracked knows whether an answer has begun, and counts it.
 type tracked struct {
 	http.ResponseWriter
+	id     string // what the log calls the request
+	open   bool   // the route is HandleOpen's
 	status int
 	size   int64
 }
 
-func track(w http.ResponseWriter) *tracked {
+// track begins an answer, whichever of our handlers sees it first.
+func (k *Kit) track(w http.ResponseWriter) *tracked {
 	if t, ok := w.(*tracked); ok {
 		return t
 	}
+	k.secure(w.Header())
 	return &tracked{ResponseWriter: w}
 }
 
@@ -77,14 +87,6 @@ func (k *Kit) recovered(w *tracked, r *http.Request) {
 type contextKey int
 
 const (
-	keyRequestID contextKey = iota
-	keyLocales
+	keyLocales contextKey = iota
 	keySelf
-	keyOpen
 )
-
-// RequestID is the id that the log gives the request, or "".
-func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(keyRequestID).(string)
-	return id
-}

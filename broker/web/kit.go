@@ -3,7 +3,6 @@
 package web
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -49,11 +48,12 @@ type Options struct {
 // Kit is the shared part of all doors. It is safe for concurrent use.
 type Kit struct {
 	Options
-	host   string // of the issuer, lower case, without the scheme's own port
-	origin string
-	assets assets
-	cross  *http.CrossOriginProtection
-	pages  *Pages
+	host    string // of the issuer, lower case, without the scheme's own port
+	origin  string
+	headers http.Header
+	assets  assets
+	cross   *http.CrossOriginProtection
+	pages   *Pages
 }
 
 // New makes a Kit. It panics where the embedded pages or texts are broken,
@@ -62,7 +62,7 @@ func New(o Options) *Kit {
 	if o.Count == nil {
 		o.Count = func(broker.Code) {}
 	}
-	k := &Kit{Options: o, cross: http.NewCrossOriginProtection(), assets: loadAssets()}
+	k := &Kit{Options: o, headers: headersOf(o.Issuer.Scheme), cross: http.NewCrossOriginProtection(), assets: loadAssets()}
 	k.host = normalHost(o.Issuer.Host, o.Issuer.Scheme)
 	k.origin = o.Issuer.Scheme + "://" + o.Issuer.Host
 	k.pages = k.Pages(ownPages)
@@ -111,14 +111,10 @@ func (k *Kit) HandleOpen(h Handler) http.Handler {
 
 func (k *Kit) handle(h Handler, open bool) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w := track(rw)
+		w := k.track(rw)
+		w.open = open
 		defer k.recovered(w, r)
-		k.secure(w.Header())
-		ctx := broker.WithSight(r.Context())
-		if open {
-			ctx = context.WithValue(ctx, keyOpen, true)
-		}
-		r = r.WithContext(ctx)
+		r = r.WithContext(broker.WithSight(r.Context()))
 		err := k.readForm(w, r)
 		if err == nil {
 			k.rememberLanguage(w, r)

@@ -265,6 +265,9 @@ func TestAProgramIsRefusedInJSON(t *testing.T) {
 	if w.Code != 503 || w.Header().Get("Content-Type") != "application/json" || !strings.Contains(w.Body.String(), `"error":"temporarily_unavailable"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
+	if w := h.ask(h.HandleOpen(func(http.ResponseWriter, *http.Request) error { panic("x") }), r); w.Code != 500 || !strings.Contains(w.Body.String(), `"error":"server_error"`) {
+		t.Errorf("after a panic: %d %s", w.Code, w.Body)
+	}
 	r = post("/token", "")
 	if w := h.ask(h.HandleOpen(no(broker.Unavailable)), r); !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
 		t.Errorf("a browser gets %s", w.Header().Get("Content-Type"))

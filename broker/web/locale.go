@@ -34,7 +34,7 @@ func (k *Kit) Switched(r *http.Request) (lang string, ok bool) {
 	if r.Method != http.MethodGet {
 		return "", false
 	}
-	lang = k.Texts.Match(r.URL.Query().Get("lang"))
+	lang = k.Texts.Match(r.FormValue("lang"))
 	return lang, lang != ""
 }
 

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +68,22 @@ func TestA15_EveryAnswerForbidsFramesAndNamesItsPolicy(t *testing.T) {
 	plain := openAt(t, "http://localhost:8080")
 	if w := plain.ask(plain.Handle(yes), get("/x")); w.Header().Get("Strict-Transport-Security") != "" {
 		t.Error("HSTS over plain http")
+	}
+}
+
+func TestA15_WhatAHandlerChangesIsOfItsOwnAnswerAlone(t *testing.T) {
+	h := open(t)
+	want := h.ask(h.Handle(yes), get("/x")).Header()
+	h.ask(h.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		for name := range want {
+			w.Header().Add(name, "more")
+			w.Header().Set(name, "other")
+			w.Header().Del(name)
+		}
+		return yes(w, r)
+	}), get("/x"))
+	if got := h.ask(h.Handle(yes), get("/x")).Header(); !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("the next answer says %v", got)
 	}
 }
 
