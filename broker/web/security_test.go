@@ -87,6 +87,18 @@ func TestA15_WhatAHandlerChangesIsOfItsOwnAnswerAlone(t *testing.T) {
 	}
 }
 
+func TestA15_ARefusalHasItsOwnHeadersWhateverTheHandlerSetBefore(t *testing.T) {
+	h := open(t)
+	w := h.ask(h.Handle(func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Security-Policy", "form-action *")
+		w.Header().Set("Cache-Control", "public")
+		return broker.NotFound
+	}), get("/x"))
+	if got := w.Header(); got.Get("Content-Security-Policy") != csp || got.Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v", w.Code, got)
+	}
+}
+
 func crossSite(r *http.Request) *http.Request {
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	return r
