@@ -408,9 +408,15 @@ func TestAnAppMayAskForAConnection(t *testing.T) {
 	g := newRig(t)
 	g.start.Connection = "google"
 	b := g.browser()
-	if p := b.get("/authorize"); !strings.HasPrefix(p.url, "https://google.test/auth") {
-		t.Fatal(p.url)
+	if p := b.request("GET", "/authorize", nil); !strings.HasPrefix(p.header.Get("Location"), "https://google.test/auth") {
+		t.Fatalf("not there at once: %s", p.header.Get("Location"))
 	}
+	b.cookies["__Host-gh_pick"] = "1"
+	if b.get("/authorize"); !g.ups.last().Choose || b.cookies["__Host-gh_pick"] != "" {
+		t.Error("after a sign-out the first departure asks for the account, and it alone")
+	}
+	g.ups.begin = broker.ConnectionUnavailable
+	b.get("/authorize").has(t, 503, "<h1>Sign in</h1>", "Google isn’t responding")
 	g.start.Connection = "nonsense"
 	b.get("/authorize").has(t, 403, "<h1>Sign in</h1>", "This way to sign in is off")
 }

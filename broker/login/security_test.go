@@ -445,6 +445,31 @@ func TestCookiesBlockedSaysSoInsteadOfGoingRound(t *testing.T) {
 	b.post("/login/x/email", "email", ana).has(t, 400, "Turn on cookies")
 }
 
+func TestCookiesBlockedIsSaidAfterTheUpstreamToo(t *testing.T) {
+	g := newRig(t)
+	g.start.Connection = "google"
+	b := g.browser()
+	b.mute = true
+	there := b.get("/authorize")
+	u, err := url.Parse(there.url)
+	must(t, err)
+	back := "/callback/google?" + url.Values{"state": {u.Query().Get("state")}, "code": {"code"}}.Encode()
+	p := b.get(back)
+	p.has(t, 400, "Turn on cookies", "Check again")
+	if g.ups.asked != 0 {
+		t.Error("the answer was spent")
+	}
+	b.mute = false
+	again := regexp.MustCompile(`href="(/login/[^"?]*)"[^>]*>\s*Check again`).FindStringSubmatch(p.body)
+	if again == nil {
+		t.Fatal(p.body)
+	}
+	b.get(again[1]).has(t, 200, "<h1>Sign in</h1>")
+
+	// One that keeps cookies is another browser, and hears that.
+	g.browser().get(back).has(t, 410)
+}
+
 func TestCrossSitePostsAreRefused(t *testing.T) {
 	g := newRig(t)
 	b := g.browser()

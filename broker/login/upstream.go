@@ -125,7 +125,7 @@ func (s *service) arrive(ctx context.Context, v visit, connection string, answer
 		return broker.Login{}, broker.StateInvalid
 	}
 	if err != nil {
-		return broker.Login{}, err
+		return l, err
 	}
 	if l.Spent() {
 		return l, broker.Conflict
