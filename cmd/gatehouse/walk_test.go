@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -158,6 +159,37 @@ func TestFirstGoogleLoginLinksOnceAndThenTakesOneClick(t *testing.T) {
 	}
 	if n := len(w.events(broker.EventSignedIn)); n != 2 {
 		t.Errorf("%d sign-in events", n)
+	}
+}
+
+func TestAnAppThatNamesTheConnectionTakesTwoRequestsOfUs(t *testing.T) {
+	w := newTown(t)
+	b := newBrowser(t)
+	b.open(w.file.App + "/")
+	b.click("Sign in")
+	asked := strings.TrimPrefix(b.trail[slices.IndexFunc(b.trail, func(s string) bool { return strings.Contains(s, "/authorize?") })], "GET ")
+	b.click("Continue with Google")
+	b.click("Ana")
+	b.press("Link and sign in", "password", demoPassword)
+	w.arrived(b, "Ana Silva")
+	for _, again := range []*browser{newBrowser(t), b} { // one that was never here, and one that was
+		again.open(asked + "&prompt=login&connection=google")
+		again.click("Ana")
+		var ours []string
+		code := false
+		for _, s := range again.trail[slices.Index(again.trail, "GET "+asked+"&prompt=login&connection=google"):] {
+			if address := strings.TrimPrefix(s, "GET "); strings.HasPrefix(address, w.file.Issuer) {
+				path, _, _ := strings.Cut(strings.TrimPrefix(address, w.file.Issuer), "?")
+				ours = append(ours, path)
+			}
+			code = code || strings.HasPrefix(s, "GET "+w.file.App+"/callback?") && strings.Contains(s, "code=")
+		}
+		if !slices.Equal(ours, []string{"/authorize", "/callback/google"}) {
+			t.Errorf("the browser came to us for %q", ours)
+		}
+		if !code {
+			t.Errorf("the app got no code: %q", again.trail)
+		}
 	}
 }
 
