@@ -113,7 +113,7 @@ func (b *browser) follow(ctx context.Context, method, at string, form url.Values
 	return nil, "", errors.New("redirects without end")
 }
 
-// errBusy is the answer of a broker that hashes as many passwords as it can.
+// errBusy is the answer of a broker that hashes as many passwords as it can, or whose upstream does not answer.
 var errBusy = errors.New("busy")
 
 var tags = regexp.MustCompile(`<[^>]*>|\s+`)

@@ -21,19 +21,19 @@ func serveHello(address string) {
 	os.Exit(1)
 }
 
-func measureHello(ctx context.Context, o options) error {
+func measureHello(ctx context.Context, o options) (float64, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	port, err := freePort()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	address := net.JoinHostPort("127.0.0.1", port)
 	s := &stack{issuer: "http://" + address, broker: exec.CommandContext(ctx, self, "-hello", address)}
 	if err := s.broker.Start(); err != nil {
-		return err
+		return 0, err
 	}
 	defer stop(s.broker, syscall.SIGKILL)
 	op := operation{prepare: func(_ context.Context, b *browser, _ int) (doer, error) {
@@ -47,13 +47,12 @@ func measureHello(ctx context.Context, o options) error {
 			break
 		}
 		if time.Now().After(end) {
-			return err
+			return 0, err
 		}
 	}
 	r, err := s.drive(ctx, o.workers, o.duration, op)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	fmt.Printf("net/http says hello in %.3f CPU ms, %.0f times a second\n", r.own/float64(r.done), float64(r.done)/r.took.Seconds())
-	return nil
+	return r.cpuMS(), nil
 }

@@ -16,7 +16,7 @@ import (
 	"strings"
 )
 
-// keySet verifies ID tokens as an app does.
+// keySet verifies tokens as an app does.
 type keySet map[string]any
 
 func (s *stack) keys(ctx context.Context, b *browser) (keySet, error) {
@@ -56,7 +56,7 @@ func (s *stack) keys(ctx context.Context, b *browser) (keySet, error) {
 func (set keySet) verify(token string) error {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return errors.New("no ID token")
+		return errors.New("no JWT")
 	}
 	head, err := base64.RawURLEncoding.DecodeString(parts[0])
 	if err != nil {
@@ -79,7 +79,7 @@ func (set keySet) verify(token string) error {
 		ok = len(signature) == 64 && ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
 	}
 	if !ok {
-		return errors.New("the ID token's signature is wrong")
+		return errors.New("the token's signature is wrong")
 	}
 	return nil
 }

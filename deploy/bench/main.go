@@ -24,6 +24,7 @@ type options struct {
 	duration      time.Duration
 	workers       int
 	binary        string
+	rows          int
 }
 
 func main() {
@@ -33,6 +34,7 @@ func main() {
 	flag.DurationVar(&o.duration, "for", 5*time.Second, "how long each operation is driven")
 	flag.IntVar(&o.workers, "c", 16, "concurrency")
 	flag.StringVar(&o.binary, "binary", "", "binary to measure; built here where empty")
+	flag.IntVar(&o.rows, "rows", 1_000_000, "what growth, which runs only where -only names it, inserts of each kind")
 	hello := flag.String("hello", "", "serve one word at this `address` and do nothing else: the bench's own yardstick")
 	flag.Parse()
 	if *hello != "" {
@@ -66,9 +68,16 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}
 	costs := measureCrypto()
-	fmt.Printf("one core of this machine: RS256 sign %.3f ms, ES256 sign %.3f ms, argon2id %.1f ms\n", costs.rs256, costs.es256, costs.argon2id)
-	if err := measureHello(ctx, o); err != nil {
+	hello, err := measureHello(ctx, o)
+	if err != nil {
 		return err
+	}
+	fmt.Println("one core of this machine, in CPU ms, and how many times that of PERFORMANCE.md's:")
+	for _, row := range []struct {
+		name        string
+		here, there float64
+	}{{"RS256 sign", costs.rs256, 0.83}, {"ES256 sign", costs.es256, 0.027}, {"argon2id", costs.argon2id, 23}, {"net/http says hello", hello, 0.020}} {
+		fmt.Printf("  %-20s %7.3f  %5.2f ×\n", row.name, row.here, row.here/row.there)
 	}
 	sizeRow(o.binary)
 	for _, engine := range o.engines {
@@ -110,8 +119,14 @@ func measureEngine(ctx context.Context, o options, dir, engine string, costs cry
 	if o.wants("rotation") && engine == "postgres" { // replicas are for PostgreSQL
 		failures = append(failures, s.rotation(ctx))
 	}
+	if len(o.only) > 0 && o.wants("growth") {
+		failures = append(failures, growth(ctx, o, dir, s))
+	}
 	if o.wants("start") {
 		failures = append(failures, s.measureStart(ctx))
+	}
+	if o.wants("outage") {
+		failures = append(failures, outages(ctx, o, s))
 	}
 	return errors.Join(failures...)
 }

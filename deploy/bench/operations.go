@@ -34,7 +34,8 @@ func operations(s *stack, c crypto) []operation {
 		{"login federated ES256", c.es256, on(0, 2.0), loginOp(s, "ES256")},
 		{"refresh RS256", c.rs256, on(0, 2.25), refreshOp("RS256")},
 		{"refresh ES256", c.es256, on(0, 0.95), refreshOp("ES256")},
-		{"client_credentials opaque", 0, on(0, 0.40), clientOp},
+		{"client_credentials opaque", 0, on(0, 0.40), clientOp("ES256")},
+		{"client_credentials JWT ES256", c.es256, on(0.20, 0.20), clientOp(jwtAccess)},
 		{"userinfo", 0, on(0, 0.21), userinfoOp(s)},
 		{"introspection", 0, on(0, 0.24), introspectOp},
 		{"discovery", 0, on(0.03, 0.03), get("/.well-known/openid-configuration")},
@@ -43,13 +44,14 @@ func operations(s *stack, c crypto) []operation {
 	}
 }
 
+// loginOp is people who have been here before; where there are many more of them, others come each time.
 func loginOp(s *stack, alg string) func(context.Context, *browser, int) (doer, error) {
 	return func(ctx context.Context, b *browser, worker int) (doer, error) {
 		keys, err := s.keys(ctx, b)
 		if err != nil {
 			return nil, err
 		}
-		if worker == 0 { // everybody has been here before
+		if worker == 0 {
 			for i := range people {
 				if _, err := newBrowser(s, b.http).federated(ctx, alg, person(i)); err != nil {
 					return nil, err
@@ -57,7 +59,7 @@ func loginOp(s *stack, alg string) func(context.Context, *browser, int) (doer, e
 			}
 		}
 		return func(ctx context.Context, n int) error {
-			t, err := newBrowser(s, b.http).federated(ctx, alg, person(n%people))
+			t, err := newBrowser(s, b.http).federated(ctx, alg, s.regular(n))
 			if err != nil {
 				return err
 			}
@@ -81,10 +83,18 @@ func refreshOp(alg string) func(context.Context, *browser, int) (doer, error) {
 	}
 }
 
-func clientOp(_ context.Context, b *browser, _ int) (doer, error) {
-	return func(ctx context.Context, _ int) error {
-		return b.token(ctx, "/token", "ES256", url.Values{"grant_type": {"client_credentials"}}, nil)
-	}, nil
+func clientOp(alg string) func(context.Context, *browser, int) (doer, error) {
+	return func(ctx context.Context, b *browser, _ int) (doer, error) {
+		keys, err := b.s.keys(ctx, b)
+		return func(ctx context.Context, _ int) error {
+			var t tokens
+			err := b.token(ctx, "/token", alg, url.Values{"grant_type": {"client_credentials"}}, &t)
+			if err == nil && alg == jwtAccess {
+				err = keys.verify(t.Access)
+			}
+			return err
+		}, err
+	}
 }
 
 func userinfoOp(s *stack) func(context.Context, *browser, int) (doer, error) {

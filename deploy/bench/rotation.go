@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -163,17 +162,7 @@ func (s *stack) until(ctx context.Context, second *replica, pleases func(keySet)
 
 // dayIsOver lets the next keys sign now, in the one place that knows when they do.
 func (s *stack) dayIsOver(ctx context.Context) error {
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/psql")
-	at := slices.IndexFunc(s.env, func(e string) bool { return strings.HasPrefix(e, "GATEHOUSE_DATABASE=") })
-	if len(found) == 0 || at < 0 {
-		return errors.New("there is no PostgreSQL")
-	}
-	out, err := exec.CommandContext(ctx, found[len(found)-1], "-qc", "update signing_keys set active_at = created_at where state = 'next'",
-		strings.TrimPrefix(s.env[at], "GATEHOUSE_DATABASE=")).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("psql: %w\n%s", err, out)
-	}
-	return nil
+	return s.sql(ctx, "update signing_keys set active_at = created_at where state = 'next'")
 }
 
 // load refreshes tokens at a steady rate and verifies each ID token by the keys that the app holds.

@@ -27,7 +27,8 @@ type stack struct {
 	broker              *exec.Cmd
 	stores              []*exec.Cmd // PostgreSQL and Redis
 	upstream            *upstream
-	clients             map[string]client // by ID token alg
+	clients             map[string]client // by ID token alg, and jwtAccess
+	rows                int               // of what growth put in
 }
 
 // client is what `clients add --json` printed.
@@ -42,9 +43,18 @@ const (
 	people      = 100 // who come from the upstream
 	guarded     = 16  // who have a password; tries are counted by account, so no two workers share one
 	password    = "a password of the bench"
+	jwtAccess   = "JWT ES256" // the client whose access tokens are JWTs
 )
 
 func person(i int) string { return fmt.Sprintf("person%d@example.test", i) }
+
+// regular is one of those who come from the upstream, another one for the next n.
+func (s *stack) regular(n int) string {
+	if s.rows > 0 {
+		return person(people + guarded + n*7919%s.rows)
+	}
+	return person(n % people)
+}
 
 // openStack starts and seeds everything. more are settings on top.
 func openStack(ctx context.Context, dir, engine, binary string, more ...string) (_ *stack, err error) {
@@ -91,13 +101,13 @@ func (s *stack) seed(ctx context.Context) error {
 	if _, err := s.tool(ctx, "", "migrate"); err != nil {
 		return err
 	}
-	if _, err := s.tool(ctx, s.upstream.secret, "connections", "add", connection, "--kind", "oidc", "--name", "Upstream", "--issuer", s.upstream.issuer,
-		"--client-id", s.upstream.clientID, "--client-secret-file", "-"); err != nil {
+	if err := s.connect(ctx, connection, s.upstream.issuer, s.upstream); err != nil {
 		return err
 	}
-	for _, alg := range []string{"RS256", "ES256"} {
-		out, err := s.tool(ctx, "", "clients", "add", "--json", "--name", "Bench "+alg, "--redirect-uri", appRedirect, "--first-party", "--id-token-alg", alg,
-			"--grant", "authorization_code", "--grant", "refresh_token", "--grant", "client_credentials")
+	for alg, flags := range map[string][]string{"RS256": {"--id-token-alg", "RS256"}, "ES256": {"--id-token-alg", "ES256"},
+		jwtAccess: {"--id-token-alg", "ES256", "--access-token", "jwt"}} {
+		out, err := s.tool(ctx, "", append([]string{"clients", "add", "--json", "--name", "Bench " + alg, "--redirect-uri", appRedirect, "--first-party",
+			"--grant", "authorization_code", "--grant", "refresh_token", "--grant", "client_credentials"}, flags...)...)
 		if err != nil {
 			return err
 		}
@@ -111,6 +121,40 @@ func (s *stack) seed(ctx context.Context) error {
 		if _, err := s.tool(ctx, password, "accounts", "add", person(people+i), "--name", "Password Person", "--password-file", "-"); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// connect adds a connection to an issuer, with the client that u knows.
+func (s *stack) connect(ctx context.Context, id, issuer string, u *upstream) error {
+	_, err := s.tool(ctx, u.secret, "connections", "add", id, "--kind", "oidc", "--name", "The "+id, "--issuer", issuer,
+		"--client-id", u.clientID, "--client-secret-file", "-")
+	return err
+}
+
+// database is the URL of PostgreSQL; empty for SQLite.
+func (s *stack) database() string {
+	for _, e := range s.env {
+		if url, ok := strings.CutPrefix(e, "GATEHOUSE_DATABASE="); ok {
+			return url
+		}
+	}
+	return ""
+}
+
+// sql runs statements on the database behind the broker's back, with the tool that comes with it.
+func (s *stack) sql(ctx context.Context, statements string) error {
+	cmd := exec.CommandContext(ctx, "sqlite3", "-bail", "-batch", filepath.Join(s.dir, "data", "gatehouse.db"))
+	if url := s.database(); url != "" {
+		found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/psql")
+		if len(found) == 0 {
+			return errors.New("there is no psql")
+		}
+		cmd = exec.CommandContext(ctx, found[len(found)-1], "-qX", "-v", "ON_ERROR_STOP=1", url)
+	}
+	cmd.Stdin = strings.NewReader(statements)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, brief(string(out)))
 	}
 	return nil
 }

@@ -8,10 +8,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +23,7 @@ type upstream struct {
 	issuer, clientID, secret string
 	key                      *ecdsa.PrivateKey
 	server                   *http.Server
+	stalls                   atomic.Bool // the token endpoint takes the request and never answers
 
 	mu    sync.Mutex
 	codes map[string]upstreamCode
@@ -69,6 +72,11 @@ func (u *upstream) authorize(request *url.URL, email string) (string, error) {
 }
 
 func (u *upstream) token(w http.ResponseWriter, r *http.Request) {
+	if u.stalls.Load() {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the caller left
+		<-r.Context().Done()
+		return
+	}
 	u.mu.Lock()
 	c, ok := u.codes[r.FormValue("code")]
 	delete(u.codes, r.FormValue("code"))

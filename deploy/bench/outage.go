@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// outageRate is how many people a second try each upstream that does not work.
+const outageRate = 5
+
+// outage is upstreams that do not work, each behind a connection of its own, and who tries them.
+type outage struct {
+	s             *stack // its upstream is the one that answers everything but the token call
+	refused, hung atomic.Int64
+	wrong         atomic.Pointer[error]
+}
+
+// outages measures what must not notice that other upstreams are slow or down, in turns with and without.
+func outages(ctx context.Context, o options, s *stack) error {
+	bad, end, err := s.breakUpstreams(ctx)
+	if err != nil {
+		return fmt.Errorf("outage: %w", err)
+	}
+	defer end()
+	for _, name := range []string{"refresh ES256", "userinfo", "introspection", "login federated ES256"} {
+		if err := bad.beside(ctx, o, s, name); err != nil {
+			return fmt.Errorf("outage: %s: %w", name, err)
+		}
+	}
+	if err := bad.wrong.Load(); err != nil {
+		return fmt.Errorf("outage: %w", *err)
+	}
+	fmt.Printf("outage: at upstreams that are down, slow or stalled %d logins were refused and %d hung; no other failed: ok\n", bad.refused.Load(), bad.hung.Load())
+	return nil
+}
+
+func (bad *outage) beside(ctx context.Context, o options, s *stack, name string) error {
+	c, err := s.ready(ctx, o.workers, s.operation(name))
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	calm := func(ctx context.Context) (sample, error) { return c.drive(ctx, o.duration/5) }
+	if _, err := calm(ctx); err != nil { // to warm up
+		return err
+	}
+	if err := s.rest(ctx); err != nil {
+		return err
+	}
+	sums, ratio, err := inTurns(ctx, [2]func(context.Context) (sample, error){calm, func(ctx context.Context) (sample, error) {
+		defer bad.begin(ctx)()
+		return calm(ctx)
+	}})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-34s calm %.3f CPU ms, p50 %.1f ms, p99 %.1f; outage %.3f CPU ms, p50 %.1f ms, p99 %.1f; ratio %.2f\n", "outage: "+name,
+		sums[0].cpuMS(), ms(sums[0].at(50)), ms(sums[0].at(99)), sums[1].cpuMS(), ms(sums[1].at(50)), ms(sums[1].at(99)), ratio)
+	return nil
+}
+
+// breakUpstreams adds a connection to a port that refuses, one to a port that accepts and never answers, and one
+// to an upstream that stops answering half-way through a login.
+func (s *stack) breakUpstreams(ctx context.Context) (_ *outage, end func(), err error) {
+	down, err := freePort()
+	if err != nil {
+		return nil, nil, err
+	}
+	slow, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, and nobody reads
+	if err != nil {
+		return nil, nil, err
+	}
+	stalled, err := startUpstream()
+	if err != nil {
+		return nil, nil, errors.Join(err, slow.Close())
+	}
+	stalled.stalls.Store(true)
+	end = func() {
+		_ = slow.Close()
+		stalled.close()
+	}
+	for id, issuer := range map[string]string{"down": "http://127.0.0.1:" + down, "slow": "http://" + slow.Addr().String(), "stalled": stalled.issuer} {
+		if err := s.connect(ctx, id, issuer, stalled); err != nil {
+			end()
+			return nil, nil, err
+		}
+	}
+	with := *s
+	with.upstream = stalled
+	return &outage{s: &with}, end, nil
+}
+
+// begin sends people to the upstreams that do not work until the function it returns is called. It comes back
+// when some of them hang.
+func (bad *outage) begin(ctx context.Context) func() {
+	ctx, cancel := context.WithCancel(ctx)
+	h := newHTTP(100)
+	var all sync.WaitGroup
+	all.Go(func() {
+		tick := time.NewTicker(time.Second / outageRate)
+		defer tick.Stop()
+		for {
+			for _, id := range []string{"down", "slow", "stalled"} {
+				all.Go(func() { bad.try(ctx, newBrowser(bad.s, h), id) })
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	wait(ctx, time.Second)
+	return func() {
+		cancel()
+		all.Wait()
+		h.CloseIdleConnections()
+	}
+}
+
+// try signs somebody in through a connection that does not work: that is said at once, or it hangs.
+func (bad *outage) try(ctx context.Context, b *browser, id string) {
+	_, _, err := b.follow(ctx, http.MethodGet, bad.s.request("ES256", url.Values{"connection": {id}}).url, nil, person(0))
+	switch {
+	case ctx.Err() != nil:
+		bad.hung.Add(1)
+	case errors.Is(err, errBusy):
+		bad.refused.Add(1)
+	default:
+		err = fmt.Errorf("a login at the upstream that is %s was not refused: %w", id, err)
+		bad.wrong.Store(&err)
+	}
+}
