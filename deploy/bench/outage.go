@@ -13,7 +13,7 @@ import (
 )
 
 // outageRate is how many people a second try each upstream that does not work.
-const outageRate = 5
+const outageRate = 3
 
 // outage is upstreams that do not work, each behind a connection of its own, and who tries them.
 type outage struct {
@@ -55,8 +55,12 @@ func (bad *outage) beside(ctx context.Context, o options, s *stack, name string)
 		return err
 	}
 	sums, ratio, err := inTurns(ctx, [2]func(context.Context) (sample, error){calm, func(ctx context.Context) (sample, error) {
-		defer bad.begin(ctx)()
-		return calm(ctx)
+		end, own, store := bad.begin(ctx)
+		defer end()
+		r, err := calm(ctx)
+		r.own -= own * r.took.Seconds()
+		r.store -= store * r.took.Seconds()
+		return r, err
 	}})
 	if err != nil {
 		return err
@@ -97,9 +101,9 @@ func (s *stack) breakUpstreams(ctx context.Context) (_ *outage, end func(), err 
 	return &outage{s: &with}, end, nil
 }
 
-// begin sends people to the upstreams that do not work until the function it returns is called. It comes back
-// when some of them hang.
-func (bad *outage) begin(ctx context.Context) func() {
+// begin sends people to the upstreams that do not work until end is called. It comes back when some of them hang,
+// with the CPU milliseconds a second that they cost by themselves.
+func (bad *outage) begin(ctx context.Context) (end func(), own, store float64) {
 	ctx, cancel := context.WithCancel(ctx)
 	h := newHTTP(100)
 	var all sync.WaitGroup
@@ -118,11 +122,14 @@ func (bad *outage) begin(ctx context.Context) func() {
 		}
 	})
 	wait(ctx, time.Second)
+	ownBefore, storeBefore := bad.s.cpu()
+	wait(ctx, time.Second)
+	own, store = bad.s.cpu()
 	return func() {
 		cancel()
 		all.Wait()
 		h.CloseIdleConnections()
-	}
+	}, own - ownBefore, store - storeBefore
 }
 
 // try signs somebody in through a connection that does not work: that is said at once, or it hangs.
