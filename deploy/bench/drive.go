@@ -25,6 +25,10 @@ func (r sample) cpuMS() float64 { return (r.own + r.store) / float64(r.done) }
 
 func (r sample) at(percent int) time.Duration { return r.latencies[len(r.latencies)*percent/100] }
 
+// warmth is how often each worker does it before the clock starts: PostgreSQL plans a statement anew the first five
+// times of each connection.
+const warmth = 8
+
 // crew is the workers that are ready for an operation.
 type crew struct {
 	s     *stack
@@ -106,10 +110,7 @@ func (s *stack) measure(ctx context.Context, o options, op operation) error {
 		return err
 	}
 	defer c.close()
-	if _, err := c.drive(ctx, o.duration/5); err != nil { // to warm up
-		return err
-	}
-	if err := s.rest(ctx); err != nil {
+	if err := c.warm(ctx, o.duration/5); err != nil {
 		return err
 	}
 	r, err := c.drive(ctx, o.duration)
@@ -123,13 +124,21 @@ func (s *stack) measure(ctx context.Context, o options, op operation) error {
 	return nil
 }
 
-// rest lets PostgreSQL clean up after what came before, so that nothing of it is counted to what comes next, and
-// waits, not for ever, until nobody works.
-func (s *stack) rest(ctx context.Context) error {
-	if s.database() != "" {
+// warm drives the crew until connections, caches and prepared statements are what they are in a day's work, and
+// waits, not for ever, until nobody works on what came before.
+func (c *crew) warm(ctx context.Context, duration time.Duration) error {
+	s := c.s
+	if s.database() != "" { // else autovacuum counts what came before to what comes next, at a moment of its own
 		if err := s.sql(ctx, "vacuum analyze; checkpoint;"); err != nil {
 			return err
 		}
+	}
+	for done := int64(0); done < int64(warmth*len(c.doers)); {
+		r, err := c.drive(ctx, duration)
+		if err != nil {
+			return err
+		}
+		done += r.done
 	}
 	for range 20 {
 		own, store := s.cpu()

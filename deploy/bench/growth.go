@@ -40,13 +40,10 @@ func growthOf(ctx context.Context, o options, name string, stacks [2]*stack) err
 			return err
 		}
 		defer c.close()
+		if err := c.warm(ctx, o.duration/5); err != nil {
+			return err
+		}
 		runs[i] = func(ctx context.Context) (sample, error) { return c.drive(ctx, o.duration/2) }
-		if _, err := runs[i](ctx); err != nil { // to warm up
-			return err
-		}
-		if err := s.rest(ctx); err != nil {
-			return err
-		}
 	}
 	sums, ratio, err := inTurns(ctx, runs)
 	if err != nil {

@@ -79,6 +79,7 @@ func run(ctx context.Context, o options) (err error) {
 	}{{"RS256 sign", costs.rs256, 0.83}, {"ES256 sign", costs.es256, 0.027}, {"argon2id", costs.argon2id, 23}, {"net/http says hello", hello, 0.020}} {
 		fmt.Printf("  %-20s %7.3f  %5.2f ×\n", row.name, row.here, row.here/row.there)
 	}
+	fmt.Printf("argon2id on all cores at once, as under load: %.1f\n", costs.hashing)
 	sizeRow(o.binary)
 	for _, engine := range o.engines {
 		if failed := measureEngine(ctx, o, dir, engine, costs); failed != nil {

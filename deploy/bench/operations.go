@@ -40,7 +40,7 @@ func operations(s *stack, c crypto) []operation {
 		{"introspection", 0, on(0, 0.24), introspectOp},
 		{"discovery", 0, on(0.03, 0.03), get("/.well-known/openid-configuration")},
 		{"jwks", 0, on(0.03, 0.03), get("/jwks")},
-		{"password login", c.argon2id + c.rs256, on(0, c.argon2id+c.rs256+1.5), passwordOp},
+		{"password login", c.hashing + c.rs256, on(0, c.hashing+c.rs256+1.5), passwordOp},
 	}
 }
 

@@ -47,13 +47,10 @@ func (bad *outage) beside(ctx context.Context, o options, s *stack, name string)
 		return err
 	}
 	defer c.close()
+	if err := c.warm(ctx, o.duration/5); err != nil {
+		return err
+	}
 	calm := func(ctx context.Context) (sample, error) { return c.drive(ctx, o.duration/5) }
-	if _, err := calm(ctx); err != nil { // to warm up
-		return err
-	}
-	if err := s.rest(ctx); err != nil {
-		return err
-	}
 	sums, ratio, err := inTurns(ctx, [2]func(context.Context) (sample, error){calm, func(ctx context.Context) (sample, error) {
 		end, own, store := bad.begin(ctx)
 		defer end()
