@@ -51,7 +51,7 @@ func (bad *outage) beside(ctx context.Context, o options, s *stack, name string)
 		return err
 	}
 	calm := func(ctx context.Context) (sample, error) { return c.drive(ctx, o.duration/5) }
-	sums, ratio, err := inTurns(ctx, [2]func(context.Context) (sample, error){calm, func(ctx context.Context) (sample, error) {
+	sums, ratio, err := inTurns(ctx, 5, [2]func(context.Context) (sample, error){calm, func(ctx context.Context) (sample, error) {
 		end, own, store := bad.begin(ctx)
 		defer end()
 		r, err := calm(ctx)

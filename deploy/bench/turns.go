@@ -5,12 +5,9 @@ import (
 	"slices"
 )
 
-// turns is how often inTurns drives each of two.
-const turns = 5
-
-// inTurns drives two things one after the other, over and over, since a machine's speed wanders from one second
+// inTurns drives two things one after the other, several times, since a machine's speed wanders from one second
 // to the next. It returns each one's sum and the median of how much more the second costs.
-func inTurns(ctx context.Context, runs [2]func(context.Context) (sample, error)) (sums [2]sample, ratio float64, err error) {
+func inTurns(ctx context.Context, turns int, runs [2]func(context.Context) (sample, error)) (sums [2]sample, ratio float64, err error) {
 	var ratios []float64
 	for i := range turns {
 		var cost [2]float64
