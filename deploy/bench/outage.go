@@ -138,7 +138,7 @@ func (bad *outage) try(ctx context.Context, b *browser, id string) {
 	case errors.Is(err, errBusy):
 		bad.refused.Add(1)
 	default:
-		err = fmt.Errorf("a login at the upstream that is %s was not refused: %w", id, err)
+		err = fmt.Errorf("a login at the upstream that is %s was not refused: %v", id, err)
 		bad.wrong.Store(&err)
 	}
 }
