@@ -12,7 +12,7 @@ import (
 // grown are the operations whose cost could depend on how much there is.
 var grown = []string{"login federated ES256", "refresh ES256", "client_credentials opaque", "userinfo", "introspection"}
 
-// growth drives a small deployment and one with very many rows in turns.
+// growth drives a small deployment and one with very many rows at once.
 func growth(ctx context.Context, o options, dir string, small *stack) error {
 	big, err := openStack(ctx, dir, small.engine, o.binary)
 	if err != nil {
@@ -33,9 +33,9 @@ func growth(ctx context.Context, o options, dir string, small *stack) error {
 }
 
 func growthOf(ctx context.Context, o options, name string, stacks [2]*stack) error {
-	var runs [2]func(context.Context) (sample, error)
+	var runs [2]driving
 	for i, s := range stacks {
-		c, err := s.ready(ctx, o.workers, s.operation(name))
+		c, err := s.ready(ctx, max(1, o.workers/2), s.operation(name))
 		if err != nil {
 			return err
 		}
@@ -43,10 +43,9 @@ func growthOf(ctx context.Context, o options, name string, stacks [2]*stack) err
 		if err := c.warm(ctx, o.duration/5); err != nil {
 			return err
 		}
-		runs[i] = func(ctx context.Context) (sample, error) { return c.drive(ctx, o.duration/5) }
+		runs[i] = func(ctx context.Context) (sample, error) { return c.drive(ctx, o.duration) }
 	}
-	const turns = 15
-	sums, ratio, err := inTurns(ctx, turns, runs)
+	sums, ratio, err := compare(ctx, runs, atOnce)
 	if err != nil {
 		return err
 	}

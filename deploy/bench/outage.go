@@ -51,14 +51,16 @@ func (bad *outage) beside(ctx context.Context, o options, s *stack, name string)
 		return err
 	}
 	calm := func(ctx context.Context) (sample, error) { return c.drive(ctx, o.duration/5) }
-	sums, ratio, err := inTurns(ctx, 5, [2]func(context.Context) (sample, error){calm, func(ctx context.Context) (sample, error) {
+	sums, ratio, err := compare(ctx, [2]driving{calm, func(ctx context.Context) (sample, error) {
 		end, own, store := bad.begin(ctx)
 		defer end()
+		before := bad.refused.Load()
 		r, err := calm(ctx)
-		r.own -= own * r.took.Seconds()
-		r.store -= store * r.took.Seconds()
+		refused := float64(bad.refused.Load() - before)
+		r.own -= own * refused
+		r.store -= store * refused
 		return r, err
-	}})
+	}}, inTurns)
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func (s *stack) breakUpstreams(ctx context.Context) (_ *outage, end func(), err 
 }
 
 // begin sends people to the upstreams that do not work until end is called. It comes back when some of them hang,
-// with the CPU milliseconds a second that they cost by themselves.
+// with the CPU milliseconds that each refusal costs by itself.
 func (bad *outage) begin(ctx context.Context) (end func(), own, store float64) {
 	ctx, cancel := context.WithCancel(ctx)
 	h := newHTTP(100)
@@ -120,13 +122,15 @@ func (bad *outage) begin(ctx context.Context) (end func(), own, store float64) {
 	})
 	wait(ctx, time.Second)
 	ownBefore, storeBefore := bad.s.cpu()
+	before := bad.refused.Load()
 	wait(ctx, time.Second)
 	own, store = bad.s.cpu()
+	refused := float64(max(1, bad.refused.Load()-before))
 	return func() {
 		cancel()
 		all.Wait()
 		h.CloseIdleConnections()
-	}, own - ownBefore, store - storeBefore
+	}, (own - ownBefore) / refused, (store - storeBefore) / refused
 }
 
 // try signs somebody in through a connection that does not work: that is said at once, or it hangs.

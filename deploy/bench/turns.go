@@ -2,31 +2,57 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"sync"
 )
 
-// inTurns drives two things one after the other, several times, since a machine's speed wanders from one second
-// to the next. It returns each one's sum and the median of how much more the second costs.
-func inTurns(ctx context.Context, turns int, runs [2]func(context.Context) (sample, error)) (sums [2]sample, ratio float64, err error) {
+// driving drives something once.
+type driving = func(context.Context) (sample, error)
+
+// turns is how often compare has both driven.
+const turns = 5
+
+// compare has two things driven several times. It returns each one's sum and the median of how many times the
+// first one's cost the second one's is.
+func compare(ctx context.Context, runs [2]driving, both func(context.Context, [2]driving) ([2]sample, error)) (sums [2]sample, ratio float64, err error) {
 	var ratios []float64
-	for i := range turns {
-		var cost [2]float64
-		for j := range runs {
-			which := (i + j) % 2 // neither is always the first
-			r, err := runs[which](ctx)
-			if err != nil {
-				return sums, 0, err
-			}
-			cost[which] = r.cpuMS()
-			sums[which].add(r)
+	for range turns {
+		pair, err := both(ctx, runs)
+		if err != nil {
+			return sums, 0, err
 		}
-		ratios = append(ratios, cost[1]/cost[0])
+		for i := range sums {
+			sums[i].add(pair[i])
+		}
+		ratios = append(ratios, pair[1].cpuMS()/pair[0].cpuMS())
 	}
 	for i := range sums {
 		slices.Sort(sums[i].latencies)
 	}
 	slices.Sort(ratios)
 	return sums, ratios[turns/2], nil
+}
+
+// inTurns drives one after the other.
+func inTurns(ctx context.Context, runs [2]driving) (pair [2]sample, err error) {
+	for i, run := range runs {
+		if pair[i], err = run(ctx); err != nil {
+			return pair, err
+		}
+	}
+	return pair, nil
+}
+
+// atOnce drives both at the same time: a machine's speed wanders from one second to the next, and so both meet the same.
+func atOnce(ctx context.Context, runs [2]driving) (pair [2]sample, err error) {
+	var all sync.WaitGroup
+	var failed [2]error
+	for i, run := range runs {
+		all.Go(func() { pair[i], failed[i] = run(ctx) })
+	}
+	all.Wait()
+	return pair, errors.Join(failed[:]...)
 }
 
 func (r *sample) add(more sample) {
