@@ -30,6 +30,7 @@ func serving() []command {
 
 func runServe(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, _ []string) error {
+		giveRoom()
 		cfg, err := t.load()
 		if err != nil {
 			return err
