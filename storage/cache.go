@@ -70,10 +70,10 @@ func (s *shelf[T]) put(key string, v T, now time.Time, changes int) {
 	s.kept[key] = dated[T]{v, now.Add(CacheLife)}
 }
 
-// through reads from memory or, past it, from the database. A transaction always
-// reads the database: it sees its own writes, and must not show them to others.
-func through[T any](ctx context.Context, c *cache, s *shelf[T], key string, copied func(T) T, load func() (T, error)) (T, error) {
-	if c.db.InTransaction(ctx) {
+// through reads from memory or, past it and where exact, from the database. What is
+// read exact is not kept: a transaction must not show its writes to others.
+func through[T any](c *cache, s *shelf[T], key string, exact bool, copied func(T) T, load func() (T, error)) (T, error) {
+	if exact {
 		return load()
 	}
 	now := c.now()
@@ -89,9 +89,11 @@ func through[T any](ctx context.Context, c *cache, s *shelf[T], key string, copi
 	return v, nil
 }
 
-// Client implements broker.Clients.
+// Client implements broker.Clients. A transaction always reads the database: it may
+// write back what it read, and then an older one would undo what another replica
+// changed meanwhile.
 func (c *cache) Client(ctx context.Context, id string) (broker.Client, error) {
-	return through(ctx, c, &c.clients, id, copyClient, func() (broker.Client, error) { return c.db.Client(ctx, id) })
+	return through(c, &c.clients, id, c.db.InTransaction(ctx), copyClient, func() (broker.Client, error) { return c.db.Client(ctx, id) })
 }
 
 // Clients implements broker.Clients, always from the database.
@@ -107,14 +109,15 @@ func (c *cache) DeleteClient(ctx context.Context, id string) error {
 	return c.changed(ctx, c.db.DeleteClient(ctx, id))
 }
 
-// Connection implements broker.Connections.
+// Connection implements broker.Connections. A transaction reads from memory as
+// everybody does, until it has changed a client or a connection itself.
 func (c *cache) Connection(ctx context.Context, id string) (broker.Connection, error) {
-	return through(ctx, c, &c.conns, id, copyConnection, func() (broker.Connection, error) { return c.db.Connection(ctx, id) })
+	return through(c, &c.conns, id, c.db.AwaitsCommit(ctx), copyConnection, func() (broker.Connection, error) { return c.db.Connection(ctx, id) })
 }
 
-// Connections implements broker.Connections.
+// Connections implements broker.Connections, inside a transaction as Connection.
 func (c *cache) Connections(ctx context.Context) ([]broker.Connection, error) {
-	return through(ctx, c, &c.lists, "", copyConnections, func() ([]broker.Connection, error) { return c.db.Connections(ctx) })
+	return through(c, &c.lists, "", c.db.AwaitsCommit(ctx), copyConnections, func() ([]broker.Connection, error) { return c.db.Connections(ctx) })
 }
 
 // PutConnection implements broker.Connections.

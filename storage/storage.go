@@ -25,7 +25,8 @@ type Options struct {
 }
 
 // Store implements every port of package broker that keeps something. Clients
-// and connections are read from memory for up to CacheLife.
+// and connections are read from memory for up to CacheLife; inside a transaction
+// only connections, and those until it has changed one.
 type Store struct {
 	durable
 	*cache

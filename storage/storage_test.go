@@ -187,6 +187,77 @@ func TestWhatATransactionHasNotCommittedIsNotRemembered(t *testing.T) {
 	sees(t.Context(), "new")
 }
 
+func TestATransactionReadsConnectionsFromMemoryUntilItChangesSomethingAndClientsNever(t *testing.T) {
+	for what, change := range map[string]func(ctx context.Context, s *storage.Store) error{
+		"a client": func(ctx context.Context, s *storage.Store) error { return s.PutClient(ctx, broker.Client{ID: "other"}) },
+		"a connection": func(ctx context.Context, s *storage.Store) error {
+			return s.PutConnection(ctx, broker.Connection{ID: "other", Position: 1})
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			at := sqliteFile(t)
+			here, there := open(t, storage.Options{Database: at}), open(t, storage.Options{Database: at})
+			put := func(name string) {
+				t.Helper()
+				conn := broker.Connection{ID: "c", Name: name}
+				if err := errors.Join(here.PutClient(t.Context(), broker.Client{ID: "app", Name: name}), here.PutConnection(t.Context(), conn)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sees := func(ctx context.Context, appWanted, connWanted string) {
+				t.Helper()
+				client, err1 := there.Client(ctx, "app")
+				conn, err2 := there.Connection(ctx, "c")
+				list, err3 := there.Connections(ctx)
+				if err := errors.Join(err1, err2, err3); err != nil || client.Name != appWanted || conn.Name != connWanted || list[0].Name != connWanted {
+					t.Errorf("sees %s, %s, %v, %v, want %s, %s", client.Name, conn.Name, list, err, appWanted, connWanted)
+				}
+			}
+			put("1")
+			sees(t.Context(), "1", "1")
+			put("2")
+			stop := errors.New("stop")
+			err := there.Atomic(t.Context(), func(ctx context.Context) error {
+				sees(ctx, "2", "1")
+				if err := change(ctx, there); err != nil {
+					return err
+				}
+				sees(ctx, "2", "2")
+				sees(t.Context(), "1", "1") // what this one reads is kept for nobody
+				return stop
+			})
+			if !errors.Is(err, stop) {
+				t.Fatal(err)
+			}
+			sees(t.Context(), "1", "1")
+		})
+	}
+}
+
+func TestWhatATransactionReadOfAConnectionIsKept(t *testing.T) {
+	at := sqliteFile(t)
+	here, there := open(t, storage.Options{Database: at}), open(t, storage.Options{Database: at})
+	put := func(name string) {
+		t.Helper()
+		if err := here.PutConnection(t.Context(), broker.Connection{ID: "c", Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("1")
+	for range 2 {
+		err := there.Atomic(t.Context(), func(ctx context.Context) error {
+			if c, err := there.Connection(ctx, "c"); err != nil || c.Name != "1" {
+				t.Errorf("sees %q, %v", c.Name, err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		put("2") // which costs the second transaction no query
+	}
+}
+
 func TestARollBackTakesBackWhatWentToRedis(t *testing.T) {
 	s := open(t, storage.Options{Redis: redisServer(t)})
 	key, stop := broker.NewID(), errors.New("stop")

@@ -65,6 +65,12 @@ func (d *DB) AfterCommit(ctx context.Context, f func()) {
 	f()
 }
 
+// AwaitsCommit tells whether the transaction in ctx has left something to AfterCommit.
+func (d *DB) AwaitsCommit(ctx context.Context) bool {
+	u := d.unit(ctx)
+	return u != nil && len(u.after) > 0
+}
+
 // OnRollback runs f if the transaction in ctx is not committed.
 func (d *DB) OnRollback(ctx context.Context, f func()) {
 	if u := d.unit(ctx); u != nil {
