@@ -90,14 +90,14 @@ func (l *lockText) Scan(v any) error {
 // Account implements broker.Accounts.
 func (d *DB) Account(ctx context.Context, id string) (broker.Account, error) {
 	var r accountRow
-	err := d.first(ctx, r.into(), `SELECT `+accountColumns+` FROM accounts WHERE id = ?`, id)
+	err := d.one(ctx, r.into(), `SELECT `+accountColumns+` FROM accounts WHERE id = ?`, id)
 	return toAccount(r), err
 }
 
 // AccountByEmail implements broker.Accounts.
 func (d *DB) AccountByEmail(ctx context.Context, email string) (broker.Account, error) {
 	var r accountRow
-	err := d.first(ctx, r.into(), `SELECT `+accountColumns+` FROM accounts WHERE email = ?`, email)
+	err := d.one(ctx, r.into(), `SELECT `+accountColumns+` FROM accounts WHERE email = ?`, email)
 	return toAccount(r), err
 }
 

@@ -153,10 +153,10 @@ func (u *unit) note(err error) error {
 // write runs one statement in ctx's transaction, or by itself.
 func (d *DB) write(ctx context.Context, do func(q *gorm.DB) error) error {
 	if u := d.unit(ctx); u != nil {
-		return u.note(do(u.q.WithContext(ctx)))
+		return u.note(do(u.q))
 	}
 	return d.persist(ctx, func() (bool, error) {
-		err := do(d.writer.WithContext(ctx))
+		err := do(d.writer)
 		return err != nil && diagnose(err) == again, explain(err)
 	})
 }
@@ -165,10 +165,10 @@ func (d *DB) write(ctx context.Context, do func(q *gorm.DB) error) error {
 func (d *DB) read(ctx context.Context, do func(q *gorm.DB) error) error {
 	var err error
 	if u := d.unit(ctx); u != nil {
-		err = u.note(do(u.q.WithContext(ctx)))
+		err = u.note(do(u.q))
 	} else {
 		err = d.persist(ctx, func() (bool, error) {
-			err := do(d.reader.WithContext(ctx))
+			err := do(d.reader)
 			return err != nil && diagnose(err) == again, explain(err)
 		})
 	}

@@ -74,6 +74,12 @@ func (r *registered) Scan(v any) error { return fromJSON(v, "{}", r) }
 const clientColumns = `id, name, secret_hashes, auth_method, redirect_uris, post_logout_redirect_uris, grant_types, scopes, audience,
 	native, first_party, skip_pkce, id_token_alg, disabled, registered, created_at, updated_at`
 
+// into are the places of clientColumns.
+func (r *clientRow) into() []any {
+	return []any{&r.ID, &r.Name, &r.SecretHashes, &r.AuthMethod, &r.RedirectURIs, &r.PostLogoutURIs, &r.GrantTypes, &r.Scopes, &r.Audience,
+		&r.Native, &r.FirstParty, &r.SkipPKCE, &r.IDTokenAlg, &r.Disabled, &r.Registered, &r.Created, &r.Updated}
+}
+
 func toClient(r clientRow) broker.Client {
 	c := broker.Client{
 		ID: r.ID, Name: r.Name, SecretHashes: r.SecretHashes, AuthMethods: append([]string(nil), strings.Fields(r.AuthMethod)...), RedirectURIs: r.RedirectURIs,
@@ -88,7 +94,7 @@ func toClient(r clientRow) broker.Client {
 // Client implements broker.Clients.
 func (d *DB) Client(ctx context.Context, id string) (broker.Client, error) {
 	var r clientRow
-	err := d.one(ctx, &r, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id)
+	err := d.one(ctx, r.into(), `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id)
 	return toClient(r), err
 }
 

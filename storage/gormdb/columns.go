@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,9 +18,12 @@ import (
 // exec runs one write and tells how many rows it touched.
 func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
 	err = d.write(ctx, func(q *gorm.DB) error {
-		r := q.Exec(query, args...)
-		rows = r.RowsAffected
-		return r.Error
+		r, err := q.Statement.ConnPool.ExecContext(ctx, d.bound(query), args...)
+		if err != nil {
+			return err
+		}
+		rows, err = r.RowsAffected()
+		return err
 	})
 	return rows, err
 }
@@ -34,48 +38,54 @@ func ifNone(code broker.Code) func(rows int64, err error) error {
 	}
 }
 
-// one reads one row into dest; NotFound.
-func (d *DB) one(ctx context.Context, dest any, query string, args ...any) error {
-	return d.read(ctx, func(q *gorm.DB) error {
-		r := q.Raw(query, args...).Scan(dest)
-		if r.Error == nil && r.RowsAffected == 0 {
-			return gorm.ErrRecordNotFound
-		}
-		return r.Error
-	})
+// one reads one row; into are the places of the columns, in their order. NotFound.
+func (d *DB) one(ctx context.Context, into []any, query string, args ...any) error {
+	return d.read(ctx, func(q *gorm.DB) error { return d.row(ctx, q, into, query, args) })
 }
 
-// first is one without gorm's reflection, for the reads of every request: into
-// are the places of the columns, in their order.
-func (d *DB) first(ctx context.Context, into []any, query string, args ...any) error {
-	return d.read(ctx, func(q *gorm.DB) error {
-		rows, err := q.Raw(query, args...).Rows()
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		if !rows.Next() {
-			return cmp.Or(rows.Err(), gorm.ErrRecordNotFound)
-		}
-		return rows.Scan(into...)
-	})
+// onWriter is one on the connection that writes, for what a write returns and so that
+// on SQLite no reader's older snapshot answers.
+func (d *DB) onWriter(ctx context.Context, into []any, query string, args ...any) error {
+	return d.write(ctx, func(q *gorm.DB) error { return d.row(ctx, q, into, query, args) })
 }
 
-// onWriter is one on the connection that has just written, so that on SQLite no
-// reader's older snapshot answers.
-func (d *DB) onWriter(ctx context.Context, dest any, query string, args ...any) error {
-	return d.write(ctx, func(q *gorm.DB) error {
-		r := q.Raw(query, args...).Scan(dest)
-		if r.Error == nil && r.RowsAffected == 0 {
-			return gorm.ErrRecordNotFound
+// row does without gorm's clauses and reflection, as exec does: they cost more than
+// the statements of a sign-in.
+func (d *DB) row(ctx context.Context, q *gorm.DB, into []any, query string, args []any) error {
+	rows, err := q.Statement.ConnPool.QueryContext(ctx, d.bound(query), args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return cmp.Or(rows.Err(), gorm.ErrRecordNotFound)
+	}
+	if err := rows.Scan(into...); err != nil {
+		return err
+	}
+	rows.Next() // to the end: SQLite commits a write there
+	return rows.Err()
+}
+
+// bound writes the places of a query as the database does. None of our texts holds a
+// question mark beside them.
+func (d *DB) bound(query string) string {
+	if !d.postgres {
+		return query
+	}
+	b := make([]byte, 0, len(query)+40)
+	for n := int64(1); ; n++ {
+		text, rest, more := strings.Cut(query, "?")
+		if b = append(b, text...); !more {
+			return string(b)
 		}
-		return r.Error
-	})
+		b, query = strconv.AppendInt(append(b, '$'), n, 10), rest
+	}
 }
 
 // all reads rows into dest, a pointer to a slice.
 func (d *DB) all(ctx context.Context, dest any, query string, args ...any) error {
-	return d.read(ctx, func(q *gorm.DB) error { return q.Raw(query, args...).Scan(dest).Error })
+	return d.read(ctx, func(q *gorm.DB) error { return q.WithContext(ctx).Raw(query, args...).Scan(dest).Error })
 }
 
 // micros is a moment as it is stored: microseconds since 1970, 0 for none.

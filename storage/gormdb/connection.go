@@ -27,6 +27,12 @@ type connectionRow struct {
 
 const connectionColumns = `id, kind, name, state, issuer, client_id, secrets, settings, domains, hidden, position, created_at, updated_at`
 
+// into are the places of connectionColumns.
+func (r *connectionRow) into() []any {
+	return []any{&r.ID, &r.Kind, &r.Name, &r.State, &r.Issuer, &r.ClientID, &r.Secrets, &r.Settings, &r.Domains, &r.Hidden, &r.Position,
+		&r.Created, &r.Updated}
+}
+
 func (d *DB) toConnection(r connectionRow) (broker.Connection, error) {
 	secrets, err := d.openSecrets(r)
 	return broker.Connection{
@@ -65,7 +71,7 @@ func (d *DB) sealSecrets(c broker.Connection) ([]byte, error) {
 // Connection implements broker.Connections.
 func (d *DB) Connection(ctx context.Context, id string) (broker.Connection, error) {
 	var r connectionRow
-	if err := d.one(ctx, &r, `SELECT `+connectionColumns+` FROM connections WHERE id = ?`, id); err != nil {
+	if err := d.one(ctx, r.into(), `SELECT `+connectionColumns+` FROM connections WHERE id = ?`, id); err != nil {
 		return broker.Connection{}, err
 	}
 	return d.toConnection(r)
@@ -100,11 +106,9 @@ func (d *DB) PutConnection(ctx context.Context, c broker.Connection) error {
 		return err
 	}
 	return d.joined(ctx, func(ctx context.Context) error {
-		var old struct {
-			Row    connectionRow `gorm:"embedded"`
-			Pinned bool
-		}
-		err := d.one(ctx, &old, `SELECT id, kind, issuer, client_id, settings, pinned FROM connections WHERE id = ?`+d.lock(` FOR UPDATE`), c.ID)
+		var old connectionRow
+		var pinned bool
+		err := d.one(ctx, append(old.into(), &pinned), `SELECT `+connectionColumns+`, pinned FROM connections WHERE id = ?`+d.lock(` FOR UPDATE`), c.ID)
 		switch {
 		case errors.Is(err, broker.NotFound):
 			// A Conflict here is somebody else who creates it right now.
@@ -114,13 +118,13 @@ func (d *DB) PutConnection(ctx context.Context, c broker.Connection) error {
 				c.Position, micros(c.CreatedAt), micros(c.UpdatedAt), c.State == broker.Live))
 		case err != nil:
 			return err
-		case old.Pinned && d.moves(old.Row, c):
+		case pinned && d.moves(old, c):
 			return broker.Conflict
 		}
 		_, err = d.exec(ctx, `UPDATE connections SET kind = ?, name = ?, state = ?, issuer = ?, client_id = ?, secrets = ?, settings = ?,
 			domains = ?, hidden = ?, position = ?, updated_at = ?, pinned = ? WHERE id = ?`,
 			c.Kind, c.Name, string(c.State), c.Issuer, c.ClientID, secrets, pairs(c.Settings), texts(c.Domains), c.Hidden,
-			c.Position, micros(c.UpdatedAt), old.Pinned || c.State == broker.Live, c.ID)
+			c.Position, micros(c.UpdatedAt), pinned || c.State == broker.Live, c.ID)
 		return err
 	})
 }
@@ -157,7 +161,7 @@ func (d *DB) DeleteConnection(ctx context.Context, id string) error {
 		return err
 	}
 	var found string
-	if err := d.onWriter(ctx, &found, `SELECT id FROM connections WHERE id = ?`, id); err != nil {
+	if err := d.onWriter(ctx, []any{&found}, `SELECT id FROM connections WHERE id = ?`, id); err != nil {
 		return err
 	}
 	return broker.Conflict

@@ -17,6 +17,11 @@ type consentRow struct {
 
 const consentColumns = `account_id, client_id, version, scopes, granted_at`
 
+// into are the places of consentColumns.
+func (r *consentRow) into() []any {
+	return []any{&r.AccountID, &r.ClientID, &r.Version, &r.Scopes, &r.Granted}
+}
+
 func toConsent(r consentRow) broker.Consent {
 	return broker.Consent{AccountID: r.AccountID, ClientID: r.ClientID, Version: r.Version, Scopes: r.Scopes, GrantedAt: moment(r.Granted)}
 }
@@ -24,7 +29,7 @@ func toConsent(r consentRow) broker.Consent {
 // Consent implements broker.Consents.
 func (d *DB) Consent(ctx context.Context, account, client string) (broker.Consent, error) {
 	var r consentRow
-	err := d.one(ctx, &r, `SELECT `+consentColumns+` FROM consents WHERE account_id = ? AND client_id = ?`, account, client)
+	err := d.one(ctx, r.into(), `SELECT `+consentColumns+` FROM consents WHERE account_id = ? AND client_id = ?`, account, client)
 	return toConsent(r), err
 }
 

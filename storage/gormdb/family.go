@@ -61,7 +61,7 @@ func (d *DB) BeginFamily(ctx context.Context, f broker.Family) error {
 	}
 	// Nothing was inserted: a used code counts before a changed account, since it ends the family.
 	var id string
-	switch err := d.onWriter(ctx, &id, `SELECT id FROM families WHERE id = ?`, f.ID); {
+	switch err := d.onWriter(ctx, []any{&id}, `SELECT id FROM families WHERE id = ?`, f.ID); {
 	case err == nil:
 		return broker.Conflict
 	case errors.Is(err, broker.NotFound):
@@ -75,7 +75,7 @@ func (d *DB) BeginFamily(ctx context.Context, f broker.Family) error {
 func (d *DB) Family(ctx context.Context, id string) (broker.Family, broker.Account, error) {
 	var f familyRow
 	var a accountRow
-	err := d.first(ctx, append(f.into(), a.into()...), `SELECT `+familyColumns+`, `+joinedAccount+` FROM families f JOIN accounts a ON a.id = f.account_id
+	err := d.one(ctx, append(f.into(), a.into()...), `SELECT `+familyColumns+`, `+joinedAccount+` FROM families f JOIN accounts a ON a.id = f.account_id
 		WHERE f.id = ?`, id)
 	return toFamily(f), toAccount(a), err
 }

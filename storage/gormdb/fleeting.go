@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"gorm.io/gorm"
-
 	"gatehouse/broker"
 )
 
@@ -30,13 +28,10 @@ func (d *DB) Put(ctx context.Context, shelf, key string, v []byte, expires time.
 		WHERE fleeting.expires_at <= ?`, shelf, key, filled(v), micros(expires), micros(d.now())))
 }
 
-type valueRow struct{ Value []byte }
-
 // Get implements broker.Fleeting.
-func (d *DB) Get(ctx context.Context, shelf, key string) ([]byte, error) {
-	var r valueRow
-	err := d.first(ctx, []any{&r.Value}, `SELECT value FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ?`, shelf, key, micros(d.now()))
-	return r.Value, err
+func (d *DB) Get(ctx context.Context, shelf, key string) (v []byte, err error) {
+	err = d.one(ctx, []any{&v}, `SELECT value FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ?`, shelf, key, micros(d.now()))
+	return v, err
 }
 
 // Take implements broker.Fleeting.
@@ -44,20 +39,16 @@ func (d *DB) Take(ctx context.Context, shelf, key string) ([]byte, error) {
 	if d.InTransaction(ctx) {
 		return nil, errInTransaction
 	}
-	var rows []valueRow
-	err := d.write(d.alone(ctx), func(q *gorm.DB) error {
-		rows = nil
-		// Into a list, so that the rows are read to their end: SQLite commits there.
-		return q.Raw(`DELETE FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ? RETURNING value`,
-			shelf, key, micros(d.now())).Scan(&rows).Error
-	})
-	if errors.Is(err, errText) || err == nil && len(rows) == 0 {
+	var v []byte
+	err := d.onWriter(d.alone(ctx), []any{&v}, `DELETE FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ? RETURNING value`,
+		shelf, key, micros(d.now()))
+	switch {
+	case errors.Is(err, errText):
 		return nil, broker.NotFound
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
 	}
-	return rows[0].Value, nil
+	return v, nil
 }
 
 // Swap implements broker.Fleeting.
@@ -80,24 +71,17 @@ func (d *DB) Swap(ctx context.Context, shelf, key string, old, v []byte) error {
 }
 
 // Count implements broker.Fleeting.
-func (d *DB) Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error) {
+func (d *DB) Count(ctx context.Context, shelf, key string, expires time.Time) (n int64, err error) {
 	if d.InTransaction(ctx) {
 		return 0, errInTransaction
 	}
-	var rows []struct{ N int64 }
 	now := micros(d.now())
-	err := d.write(d.alone(ctx), func(q *gorm.DB) error {
-		rows = nil
-		return q.Raw(`INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 1, ?)
-			ON CONFLICT (shelf, key) DO UPDATE SET
-				n = CASE WHEN fleeting.expires_at <= ? THEN 1 ELSE fleeting.n + 1 END,
-				expires_at = CASE WHEN fleeting.expires_at <= ? THEN excluded.expires_at ELSE fleeting.expires_at END
-			RETURNING n`, shelf, key, []byte{}, micros(expires), now, now).Scan(&rows).Error
-	})
-	if err != nil || len(rows) == 0 {
-		return 0, err
-	}
-	return rows[0].N, nil
+	err = d.onWriter(d.alone(ctx), []any{&n}, `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 1, ?)
+		ON CONFLICT (shelf, key) DO UPDATE SET
+			n = CASE WHEN fleeting.expires_at <= ? THEN 1 ELSE fleeting.n + 1 END,
+			expires_at = CASE WHEN fleeting.expires_at <= ? THEN excluded.expires_at ELSE fleeting.expires_at END
+		RETURNING n`, shelf, key, []byte{}, micros(expires), now, now)
+	return n, err
 }
 
 // filled keeps an empty value apart from NULL.

@@ -37,7 +37,7 @@ func toIdentity(r identityRow) broker.Identity {
 func (d *DB) Identity(ctx context.Context, connection, issuer, subject string) (broker.Identity, broker.Account, error) {
 	var i identityRow
 	var a accountRow
-	err := d.first(ctx, append(i.into(), a.into()...), `SELECT `+identityColumns+`, `+joinedAccount+` FROM identities i JOIN accounts a ON a.id = i.account_id
+	err := d.one(ctx, append(i.into(), a.into()...), `SELECT `+identityColumns+`, `+joinedAccount+` FROM identities i JOIN accounts a ON a.id = i.account_id
 		WHERE i.connection = ? AND i.issuer = ? AND i.subject = ?`, connection, issuer, subject)
 	return toIdentity(i), toAccount(a), err
 }
@@ -63,7 +63,7 @@ func (d *DB) Link(ctx context.Context, i broker.Identity) error {
 		return err
 	}
 	var id string
-	if err := d.onWriter(ctx, &id, `SELECT id FROM accounts WHERE id = ? AND claimed = ''`, i.AccountID); err != nil {
+	if err := d.onWriter(ctx, []any{&id}, `SELECT id FROM accounts WHERE id = ? AND claimed = ''`, i.AccountID); err != nil {
 		return err
 	}
 	return broker.Conflict
@@ -74,7 +74,7 @@ func (d *DB) Link(ctx context.Context, i broker.Identity) error {
 func (d *DB) Unlink(ctx context.Context, id string, at time.Time) error {
 	return d.joined(ctx, func(ctx context.Context) error {
 		var account string
-		if err := d.one(ctx, &account, `SELECT account_id FROM identities WHERE id = ?`, id); err != nil {
+		if err := d.one(ctx, []any{&account}, `SELECT account_id FROM identities WHERE id = ?`, id); err != nil {
 			return err
 		}
 		if err := ifNone(broker.NotFound)(d.exec(ctx, `DELETE FROM identities WHERE id = ?`, id)); err != nil {

@@ -17,7 +17,7 @@ func (d *DB) Mark(ctx context.Context, kind, id string, expires time.Time) error
 // Marked implements broker.Marks.
 func (d *DB) Marked(ctx context.Context, kind, id string) (bool, error) {
 	var found string
-	err := d.one(ctx, &found, `SELECT id FROM marks WHERE kind = ? AND id = ?`, kind, id)
+	err := d.one(ctx, []any{&found}, `SELECT id FROM marks WHERE kind = ? AND id = ?`, kind, id)
 	if errors.Is(err, broker.NotFound) {
 		return false, nil
 	}

@@ -61,8 +61,8 @@ const canary = "canary"
 // with: the first one stores a sealed word, every other one must open it.
 func (d *DB) CheckCanary(ctx context.Context) error {
 	const query = `SELECT value FROM house WHERE id = ?`
-	var r struct{ Value []byte }
-	err := d.onWriter(ctx, &r, query, canary)
+	var value []byte
+	err := d.onWriter(ctx, []any{&value}, query, canary)
 	if errors.Is(err, broker.NotFound) {
 		sealed, err := d.seal([]byte(canary), canaryColumn, canary)
 		if err != nil {
@@ -76,7 +76,7 @@ func (d *DB) CheckCanary(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if word, err := d.open(r.Value, canaryColumn, canary); err != nil || string(word) != canary {
+	if word, err := d.open(value, canaryColumn, canary); err != nil || string(word) != canary {
 		return errors.Join(errors.New("storage: this database was sealed with another keyring; give this process the keyring that the other replicas use, "+
 			"or that belonged to this database when it was backed up"), err)
 	}

@@ -2,6 +2,7 @@ package gormdb
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"gatehouse/broker"
@@ -100,8 +101,8 @@ func (d *DB) Session(ctx context.Context, hashes []string) (broker.Session, brok
 	}
 	var s sessionRow
 	var a accountRow
-	err := d.first(ctx, append(s.into(), a.into()...), `SELECT `+sessionColumns+`, `+joinedAccount+` FROM sessions s JOIN accounts a ON a.id = s.account_id
-		WHERE s.hash IN ? LIMIT 1`, hashes)
+	err := d.one(ctx, append(s.into(), a.into()...), `SELECT `+sessionColumns+`, `+joinedAccount+` FROM sessions s JOIN accounts a ON a.id = s.account_id
+		WHERE s.hash IN (?`+strings.Repeat(`, ?`, len(hashes)-1)+`) LIMIT 1`, each(hashes, func(h string) any { return h })...)
 	return toSession(s), toAccount(a), err
 }
 
@@ -114,7 +115,7 @@ func (d *DB) SessionByID(ctx context.Context, id string) (broker.Session, broker
 	}
 	var s sessionRow
 	var a accountRow
-	err := d.first(ctx, append(s.into(), a.into()...), `SELECT `+sessionColumns+`, `+joinedAccount+` FROM sessions s JOIN accounts a ON a.id = s.account_id
+	err := d.one(ctx, append(s.into(), a.into()...), `SELECT `+sessionColumns+`, `+joinedAccount+` FROM sessions s JOIN accounts a ON a.id = s.account_id
 		WHERE s.id = ?`+hold, id)
 	return toSession(s), toAccount(a), err
 }
