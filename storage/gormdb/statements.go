@@ -35,7 +35,11 @@ type conn interface {
 	driver.Validator
 }
 
-// keeping is one connection; database/sql never uses it twice at a time.
+// keeping is one connection; database/sql never uses it twice at a time. Its
+// statements do not watch for the end of their request, which the driver does with a
+// goroutine each, and they take microseconds: whoever waits for a connection or for a
+// transaction to begin still leaves with the request, and a write of its own that finds
+// another process writing gives up after the busy timeout.
 type keeping struct {
 	conn
 	kept map[string]driver.Stmt
@@ -49,6 +53,7 @@ const keepAtMost = 200
 var errText = errors.New("text that is not UTF-8 or holds a NUL")
 
 func (k *keeping) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	ctx = context.WithoutCancel(ctx)
 	s, err := k.take(ctx, query, args)
 	if err != nil {
 		return nil, err
@@ -58,6 +63,7 @@ func (k *keeping) ExecContext(ctx context.Context, query string, args []driver.N
 }
 
 func (k *keeping) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	ctx = context.WithoutCancel(ctx)
 	s, err := k.take(ctx, query, args)
 	if err != nil {
 		return nil, err
