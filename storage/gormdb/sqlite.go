@@ -25,7 +25,7 @@ func (d *DB) openSQLite(path string, readers int) error {
 		return err
 	}
 	var err error
-	if d.writer, err = d.sqlitePool(path, 1, "_txlock=immediate"); err != nil {
+	if d.writer, err = d.sqlitePool(path, 1, "_query_only=0"); err != nil {
 		return err
 	}
 	d.reader, err = d.sqlitePool(path, min(readers, max(4, runtime.NumCPU())), "_query_only=1")

@@ -29,17 +29,16 @@ func (s statements) Connect(ctx context.Context) (driver.Conn, error) {
 // conn is what the driver's connections can do.
 type conn interface {
 	driver.Conn
-	driver.ConnBeginTx
 	driver.ConnPrepareContext
 	driver.SessionResetter
 	driver.Validator
 }
 
 // keeping is one connection; database/sql never uses it twice at a time. Its
-// statements do not watch for the end of their request, which the driver does with a
-// goroutine each, and they take microseconds: whoever waits for a connection or for a
-// transaction to begin still leaves with the request, and a write of its own that finds
-// another process writing gives up after the busy timeout.
+// statements do not watch for the end of their request: the driver does that with a
+// goroutine each, and they take microseconds. Whoever waits for the connection still
+// leaves with the request, and a write that finds another process writing gives up
+// after the busy timeout. It is its own transaction, whose statements are kept as well.
 type keeping struct {
 	conn
 	kept map[string]driver.Stmt
@@ -84,11 +83,27 @@ func forgettable(ctx context.Context) context.Context {
 	return context.WithValue(ctx, forgettableKey{}, true)
 }
 
-func (k *keeping) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
-	if err := k.synchronous(ctx, true); err != nil {
-		return nil, err
+// BeginTx takes the writer's place at once, so that no transaction fails half-way for
+// want of it. None is forgettable.
+func (k *keeping) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
+	_, err := k.ExecContext(context.Background(), `BEGIN IMMEDIATE`, nil)
+	return k, err
+}
+
+// Commit implements driver.Tx. Where it fails, database/sql expects that no
+// transaction is left.
+func (k *keeping) Commit() error {
+	_, err := k.ExecContext(context.Background(), `COMMIT`, nil)
+	if err != nil {
+		_ = k.Rollback()
 	}
-	return k.conn.BeginTx(ctx, o)
+	return err
+}
+
+// Rollback implements driver.Tx.
+func (k *keeping) Rollback() error {
+	_, err := k.ExecContext(context.Background(), `ROLLBACK`, nil)
+	return err
 }
 
 func (k *keeping) synchronous(ctx context.Context, full bool) error {
