@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -74,15 +75,15 @@ func (d *Door) back(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l, err := d.arrive(ctx, v, r.PathValue("connection"), answer, lost)
+	l, known, err := d.arrive(ctx, v, r.PathValue("connection"), answer, lost)
+	if known != nil {
+		return d.Answer(w, r.WithContext(context.WithValue(ctx, arrivalKey{}, known)), l.ID)
+	}
 	if errors.Is(err, broker.LoginElsewhere) && len(v.browser) == 0 {
 		return d.strange(w, r, l)
 	}
 	if err != nil && (l.ID == "" || !errors.Is(err, broker.Conflict)) {
 		return err
-	}
-	if err == nil && app(l) && l.AccountID != "" {
-		return d.done(w, r, l) // where something is left to ask, it sends the browser there
 	}
 	if l, err = d.open(ctx, v, l.ID); err != nil {
 		return err

@@ -116,13 +116,45 @@ type finished struct {
 	Session broker.Session
 	Account broker.Account
 	Token   string
+	// From is the arrival that Login is of, nil where it is stored as it is.
+	From *arrival
 }
 
 func (s *service) finish(ctx context.Context, v visit, id string) (finished, error) {
+	if a, ok := ctx.Value(arrivalKey{}).(*arrival); ok && a.seen.ID == id {
+		return s.finishArrival(ctx, v, a)
+	}
 	l, err := s.open(ctx, v, id)
 	if err != nil {
 		return finished{}, err
 	}
+	return s.conclude(ctx, v, l)
+}
+
+// finishArrival makes the session of somebody who has just come back. Where that does
+// not go straight through, the login learns who came, and goes its way.
+func (s *service) finishArrival(ctx context.Context, v visit, a *arrival) (finished, error) {
+	l := a.seen
+	a.edit(&l)
+	sc, err := s.look(ctx, v, l)
+	if err == nil && sc.No == nil && sc.Step == broker.StepDone {
+		done := finished{Login: l, Account: *sc.Facts.Account, From: a}
+		if done.Session, done.Token, err = s.bear(ctx, v, sc); err == nil {
+			return done, nil
+		}
+	}
+	l, err = s.change(ctx, l.ID, func(l *broker.Login) error { a.edit(l); return nil })
+	if errors.Is(err, broker.Conflict) {
+		err = broker.InteractionRequired
+	}
+	if err != nil {
+		return finished{}, err
+	}
+	return s.conclude(ctx, v, l)
+}
+
+// conclude finishes a login as it is stored.
+func (s *service) conclude(ctx context.Context, v visit, l broker.Login) (finished, error) {
 	if l.Spent() {
 		return s.again(ctx, v, l)
 	}
@@ -286,11 +318,13 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 // that somebody finished with the same session is fine as it is.
 func (s *service) spendLogin(ctx context.Context, done finished) error {
 	_, err := s.logins.Change(ctx, done.ID, func(l *broker.Login) error {
-		if l.SessionID == done.Session.ID && l.Spent() {
+		switch {
+		case l.Spent() && l.SessionID == done.Session.ID:
 			return nil
-		}
-		if !same(*l, done.Login) {
-			return broker.InteractionRequired // restarted or bound anew meanwhile
+		case done.From != nil && !l.Spent():
+			done.From.edit(l) // in place of whatever was there, as every answer of an upstream
+		case done.From != nil || !same(*l, done.Login):
+			return broker.InteractionRequired // restarted, bound anew or finished meanwhile
 		}
 		l.SpentAt, l.SessionID = s.Now(), done.Session.ID
 		l.Claims, l.Code, l.Notice = nil, nil, ""

@@ -247,9 +247,8 @@ func TestAnIdentityUnlinkedBetweenProofAndSessionBeginsAgain(t *testing.T) {
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
 	path, _ := b.begin()
-	b.request("GET", b.callback(path, "google", "code"), nil)
-	must(t, g.db.Unlink(t.Context(), i.ID, g.time()))
-	b.get(path).has(t, 409, "<h1>Sign in</h1>", "Please sign in again")
+	g.meanwhile = func() { must(t, g.db.Unlink(t.Context(), i.ID, g.time())) }
+	b.get(b.callback(path, "google", "code")).has(t, 409, "<h1>Sign in</h1>", "Please sign in again")
 }
 
 func TestACrashBetweenTheSessionAndTheSwapStillEndsAtTheApp(t *testing.T) {

@@ -1,7 +1,6 @@
 package login_test
 
 import (
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -39,12 +38,11 @@ func TestB19_TwoCallbacksThatMeetAtTheStateMakeOneExchange(t *testing.T) {
 	}
 	pages := make(chan page, 2)
 	for range 2 {
-		go func() { pages <- b.request("GET", back, nil) }()
+		also := b.copied()
+		go func() { pages <- also.get(back) }()
 	}
 	for range 2 {
-		if p := <-pages; !strings.HasPrefix(p.header.Get("Location"), "/authorize?login=") {
-			t.Errorf("%d %s", p.status, p.header.Get("Location"))
-		}
+		(<-pages).atApp(t, ana)
 	}
 	if g.ups.asked != 1 {
 		t.Errorf("%d exchanges", g.ups.asked)
@@ -72,6 +70,31 @@ func TestC3_AProofIsNotCarriedOverToALoginThatMovedOn(t *testing.T) {
 	if sessions, _ := g.db.SessionsOf(t.Context(), a.ID); len(sessions) != 0 {
 		t.Error("a restarted login took the proof")
 	}
+}
+
+func TestC3_AnArrivalFinishesItsLoginWhateverAnotherTabTypedAndNoneThatIsFinished(t *testing.T) {
+	g := newRig(t)
+	a, bob := g.account(ana, ""), g.account("bob@example.com", password)
+	g.linked(a, "google", "g1")
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	other := b.copied()
+	g.meanwhile = func() { other.post(path+"/email", "email", bob.Email) }
+	b.request("GET", b.callback(path, "google", "code"), nil).atApp(t, ana)
+
+	b = g.browser()
+	path, _ = b.begin()
+	other = b.copied()
+	g.meanwhile = func() {
+		other.post(path+"/email", "email", bob.Email)
+		other.post(path+"/password", "email", bob.Email, "password", password).atApp(t, bob.Email)
+	}
+	p := b.request("GET", b.callback(path, "google", "code"), nil)
+	if p.status != 303 || b.cookies["__Host-gh_session"] != "" {
+		t.Errorf("%d: the login of one person brought in another", p.status)
+	}
+	b.get(p.header.Get("Location")).atApp(t, bob.Email)
 }
 
 func TestC3_RegistrationAndOwnLinkUseTheIdentityThatThePageShowed(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -39,6 +40,8 @@ type rig struct {
 	start broker.Login // what the app asks for
 	path  string       // of the database
 	first *rig         // of a replica: whose clock it goes by
+	// meanwhile happens once, between a proof and the session that it is worth.
+	meanwhile func()
 
 	mu  sync.Mutex
 	now time.Time
@@ -184,16 +187,7 @@ func (g *rig) authorize(w http.ResponseWriter, r *http.Request) error {
 		_, _ = io.WriteString(w, "APP error="+q.Get("error")+" state="+request.Get("state"))
 		return nil
 	case q.Has("login"):
-		s, a, request, err := g.door.Finish(w, r, q.Get("login"))
-		if errors.Is(err, broker.InteractionRequired) {
-			http.Redirect(w, r, "/login/"+q.Get("login"), http.StatusSeeOther)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		_, _ = io.WriteString(w, "APP email="+a.Email+" state="+request.Get("state")+" sid="+s.ID+" amr="+strings.Join(s.Authn.AMR, ","))
-		return nil
+		return g.answer(w, r, q.Get("login"))
 	}
 	path, err := g.door.Start(w, r, g.start)
 	if err != nil {
@@ -203,10 +197,21 @@ func (g *rig) authorize(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// answer takes the detour by the browser, so that a test can step in before a login is finished.
+// answer plays the app that gets what a login led to.
 func (g *rig) answer(w http.ResponseWriter, r *http.Request, login string) error {
-	http.Redirect(w, r, "/authorize?login="+login, http.StatusSeeOther)
-	return nil
+	if meanwhile := g.meanwhile; meanwhile != nil {
+		g.meanwhile = nil
+		meanwhile()
+	}
+	s, a, request, err := g.door.Finish(w, r, login)
+	if errors.Is(err, broker.InteractionRequired) {
+		http.Redirect(w, r, "/login/"+login, http.StatusSeeOther)
+		return nil
+	}
+	if err == nil {
+		_, _ = io.WriteString(w, "APP email="+a.Email+" state="+request.Get("state")+" sid="+s.ID+" amr="+strings.Join(s.Authn.AMR, ","))
+	}
+	return err
 }
 
 // account makes an account; no password for "".
@@ -391,6 +396,13 @@ func (b *browser) request(method, path string, form url.Values) page {
 		}
 	}
 	return page{w.Code, path, w.Body.String(), w.Header()}
+}
+
+// copied is another tab of the browser, with the cookies of this moment.
+func (b *browser) copied() *browser {
+	c := *b
+	c.cookies = maps.Clone(b.cookies)
+	return &c
 }
 
 // get follows redirects until a page, or a foreign address, which it only names.

@@ -110,42 +110,53 @@ func (s *service) say(ctx context.Context, v visit, l broker.Login, connection s
 	return broker.Conflict
 }
 
+// arrival is somebody known who came back in a login that does not say so yet: where
+// nothing is left to ask, the login is changed once, when it is spent.
+type arrival struct {
+	seen broker.Login // as it is stored
+	edit func(*broker.Login)
+}
+
+type arrivalKey struct{}
+
 // arrive takes the browser back from an upstream and answers the login, of which an
 // error leaves the id alone for certain. Conflict means: nothing new was proven, show
-// what the login waits for. Of an answer that is lost, only its state is left.
-func (s *service) arrive(ctx context.Context, v visit, connection string, answer url.Values, lost bool) (broker.Login, error) {
+// what the login waits for. Of an answer that is lost, only its state is left. For
+// somebody who is known and goes on to an app it answers an arrival, and the login as
+// it was: Finish stores both.
+func (s *service) arrive(ctx context.Context, v visit, connection string, answer url.Values, lost bool) (broker.Login, *arrival, error) {
 	key, t, err := s.returned(ctx, connection, answer)
 	if err != nil {
-		return broker.Login{}, err
+		return broker.Login{}, nil, err
 	}
 	// The browser first, the state after it: another browser's callback is refused
 	// and burns nothing (SECURITY.md B1).
 	l, err := s.open(ctx, v, t.Login)
 	if errors.Is(err, broker.LoginUnknown) {
-		return broker.Login{}, broker.StateInvalid
+		return broker.Login{}, nil, broker.StateInvalid
 	}
 	if err != nil {
-		return l, err
+		return l, nil, err
 	}
 	if l.Spent() {
-		return l, broker.Conflict
+		return l, nil, broker.Conflict
 	}
 	late := s.Now().Sub(t.StartedAt) > broker.TripLife || lost && !t.Spent
 	if late || t.Spent {
-		return l, s.stale(ctx, v, l.ID, connection, late)
+		return l, nil, s.stale(ctx, v, l.ID, connection, late)
 	}
 	if err := s.spend(ctx, key); err != nil {
 		if errors.Is(err, broker.Conflict) {
 			err = s.stale(ctx, v, l.ID, connection, false)
 		}
-		return l, err
+		return l, nil, err
 	}
 	claims, err := s.exchange(ctx, t, answer)
 	if err != nil {
-		return l, s.say(ctx, v, l, connection, err)
+		return l, nil, s.say(ctx, v, l, connection, err)
 	}
 	if t.Proves != "" {
-		return l, s.proved(ctx, v, l, t, claims)
+		return l, nil, s.proved(ctx, v, l, t, claims)
 	}
 	return s.admit(ctx, v, l, claims)
 }
@@ -248,28 +259,29 @@ func tidy(c broker.Claims) broker.Claims {
 }
 
 // admit puts the claims into the login, in place of whatever was there, and the
-// account with them where the identity has one. Two writes become one.
-func (s *service) admit(ctx context.Context, v visit, l broker.Login, claims broker.Claims) (broker.Login, error) {
+// account with them where the identity has one.
+func (s *service) admit(ctx context.Context, v visit, l broker.Login, claims broker.Claims) (broker.Login, *arrival, error) {
 	fresh := func(l *broker.Login) {
 		l.Claims, l.Code, l.Proven, l.Chosen, l.Wish = &claims, nil, "", "", broker.WishNone
 		l.AccountID, l.Authn, l.SessionID = "", broker.Authn{}, ""
 	}
+	seen := l
 	fresh(&l)
 	sc, err := s.look(ctx, v, l)
 	if err != nil {
-		return l, err
+		return seen, nil, err
 	}
-	bound := func(*broker.Login) {}
+	edit := fresh
 	if sc.Step == broker.StepBind {
-		bound = binding(sc)
+		bound := binding(sc)
+		edit = func(l *broker.Login) { fresh(l); bound(l) }
+		if app(l) {
+			return seen, &arrival{seen, edit}, nil
+		}
 	}
-	now, err := s.change(ctx, l.ID, func(l *broker.Login) error {
-		fresh(l)
-		bound(l)
-		return nil
-	})
+	now, err := s.change(ctx, l.ID, func(l *broker.Login) error { edit(l); return nil })
 	if err != nil {
-		return l, err
+		return seen, nil, err
 	}
-	return now, nil
+	return now, nil, nil
 }
