@@ -9,8 +9,13 @@ import (
 
 // look reads the facts afresh and asks Next.
 func (s *service) look(ctx context.Context, v visit, l broker.Login) (scene, error) {
+	return s.lookAt(ctx, v, l, nil)
+}
+
+// lookAt is look where the login's account was read a moment ago.
+func (s *service) lookAt(ctx context.Context, v visit, l broker.Login, a *broker.Account) (scene, error) {
 	sc := scene{Login: l}
-	sc.Facts = broker.Facts{Now: s.Now(), Registration: s.Registration, Passwords: s.PasswordSignIn}
+	sc.Facts = broker.Facts{Now: s.Now(), Account: a, Registration: s.Registration, Passwords: s.PasswordSignIn}
 	var err error
 	switch {
 	case l.AccountID != "":
@@ -34,7 +39,10 @@ func (s *service) look(ctx context.Context, v visit, l broker.Login) (scene, err
 func (s *service) boundFacts(ctx context.Context, sc *scene) (err error) {
 	f := &sc.Facts
 	f.Authn = sc.Authn
-	if f.Account, err = found(s.Accounts.Account(ctx, sc.AccountID)); err != nil {
+	if f.Account == nil {
+		f.Account, err = found(s.Accounts.Account(ctx, sc.AccountID))
+	}
+	if err != nil {
 		return err
 	}
 	if sc.Authn.Method == broker.ByUpstream {

@@ -136,7 +136,7 @@ func (s *service) finish(ctx context.Context, v visit, id string) (finished, err
 func (s *service) finishArrival(ctx context.Context, v visit, a *arrival) (finished, error) {
 	l := a.seen
 	a.edit(&l)
-	sc, err := s.look(ctx, v, l)
+	sc, err := s.lookAt(ctx, v, l, a.account)
 	if err == nil && sc.No == nil && sc.Step == broker.StepDone {
 		done := finished{Login: l, Account: *sc.Facts.Account, From: a}
 		if done.Session, done.Token, err = s.bear(ctx, v, sc); err == nil {

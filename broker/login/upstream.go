@@ -113,8 +113,9 @@ func (s *service) say(ctx context.Context, v visit, l broker.Login, connection s
 // arrival is somebody known who came back in a login that does not say so yet: where
 // nothing is left to ask, the login is changed once, when it is spent.
 type arrival struct {
-	seen broker.Login // as it is stored
-	edit func(*broker.Login)
+	seen    broker.Login // as it is stored
+	edit    func(*broker.Login)
+	account *broker.Account // whose it is; a session is born only while its epoch stands
 }
 
 type arrivalKey struct{}
@@ -276,7 +277,7 @@ func (s *service) admit(ctx context.Context, v visit, l broker.Login, claims bro
 		bound := binding(sc)
 		edit = func(l *broker.Login) { fresh(l); bound(l) }
 		if app(l) {
-			return seen, &arrival{seen, edit}, nil
+			return seen, &arrival{seen, edit, sc.Facts.Linked}, nil
 		}
 	}
 	now, err := s.change(ctx, l.ID, func(l *broker.Login) error { edit(l); return nil })

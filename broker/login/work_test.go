@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"fmt"
+	"net/url"
 	"testing"
 
 	"gatehouse/broker"
@@ -97,5 +98,33 @@ func TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork(t *testing.T) {
 				t.Errorf("%s: %s\nfor nobody: %s", email, have, want[i])
 			}
 		}
+	}
+}
+
+func TestASignInOfSomebodyKnownAsksStorageNoMoreOftenThanItMust(t *testing.T) {
+	g, line, _ := newShakyRig(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	g.claims("code", verified("g1", ana))
+	g.start.Connection = "google"
+	var there, back int64
+	for range 3 { // the first ones have statements prepared
+		b := g.browser()
+		line.Mend()
+		u, err := url.Parse(b.request("GET", "/authorize", nil).header.Get("Location"))
+		must(t, err)
+		there = line.Passed()
+		line.Mend()
+		b.request("GET", "/callback/google?"+url.Values{"state": {u.Query().Get("state")}, "code": {"code"}}.Encode(), nil).atApp(t, ana)
+		back = line.Passed()
+	}
+	// The newcomer, the login, the connection, the trip.
+	if there != 4 {
+		t.Errorf("%d messages on the way out", there)
+	}
+	// The trip and the login, the trip spent, the connection three times (which the
+	// cache answers), the identity with its account; begin, session, identity, event,
+	// commit; the login spent.
+	if back != 13 {
+		t.Errorf("%d messages on the way back", back)
 	}
 }
