@@ -36,7 +36,7 @@ func (s Shelf[T]) Put(ctx context.Context, key string, v T) error {
 // written is not read again (WithSight).
 func (s Shelf[T]) Get(ctx context.Context, key string) (T, error) {
 	seen := sightsOf(ctx)
-	b, err := seen.written(s.Name, key), error(nil)
+	b, err := seen.take(s.Name, key, true), error(nil)
 	if b == nil {
 		b, err = s.In.Get(ctx, s.Name, key)
 	}
@@ -50,7 +50,7 @@ func (s Shelf[T]) Get(ctx context.Context, key string) (T, error) {
 // Take reads and removes: a second Take answers NotFound, so what was stolen
 // opens nothing.
 func (s Shelf[T]) Take(ctx context.Context, key string) (T, error) {
-	sightsOf(ctx).take(s.Name, key)
+	sightsOf(ctx).take(s.Name, key, false)
 	b, err := s.In.Take(ctx, s.Name, key)
 	v, err := s.open(b, err)
 	return v.Value, err
@@ -62,7 +62,7 @@ func (s Shelf[T]) Take(ctx context.Context, key string) (T, error) {
 // value: where that was overtaken, edit says no or the swap fails, and it is read.
 func (s Shelf[T]) Change(ctx context.Context, key string, edit func(*T) error) (T, error) {
 	var zero T
-	seen := sightsOf(ctx).take(s.Name, key)
+	seen := sightsOf(ctx).take(s.Name, key, false)
 	for try := 0; ; try++ {
 		old, err := seen, error(nil)
 		if seen == nil {
@@ -147,7 +147,9 @@ func (s *sights) keep(shelf, key string, v sight) {
 	s.of[[2]string{shelf, key}] = v
 }
 
-func (s *sights) take(shelf, key string) []byte {
+// take gives away what was seen, or only what this request wrote and has not read
+// since: whoever reads twice learns what others did.
+func (s *sights) take(shelf, key string, wrote bool) []byte {
 	if s == nil {
 		return nil
 	}
@@ -155,21 +157,7 @@ func (s *sights) take(shelf, key string) []byte {
 	defer s.mu.Unlock()
 	at := [2]string{shelf, key}
 	v := s.of[at]
-	delete(s.of, at)
-	return v.b
-}
-
-// written is what this request wrote and has not read since, so whoever reads twice
-// learns what others did.
-func (s *sights) written(shelf, key string) []byte {
-	if s == nil {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := [2]string{shelf, key}
-	v := s.of[at]
-	if !v.wrote {
+	if wrote && !v.wrote {
 		return nil
 	}
 	delete(s.of, at)
