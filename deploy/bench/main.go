@@ -34,7 +34,7 @@ func main() {
 	flag.DurationVar(&o.duration, "for", 5*time.Second, "how long each operation is driven")
 	flag.IntVar(&o.workers, "c", 16, "concurrency")
 	flag.StringVar(&o.binary, "binary", "", "binary to measure; built here where empty")
-	flag.IntVar(&o.rows, "rows", 1_000_000, "what growth, which runs only where -only names it, inserts of each kind")
+	flag.IntVar(&o.rows, "rows", 1_000_000, "what growth, which runs only where -only names it, inserts of each kind, with psql or sqlite3")
 	hello := flag.String("hello", "", "serve one word at this `address` and do nothing else: the bench's own yardstick")
 	flag.Parse()
 	if *hello != "" {
