@@ -12,7 +12,7 @@ func (s *service) look(ctx context.Context, v visit, l broker.Login) (scene, err
 	return s.lookAt(ctx, v, l, nil)
 }
 
-// lookAt is look where the login's account was read a moment ago.
+// lookAt is look where the login's account was read a moment ago; nil reads it.
 func (s *service) lookAt(ctx context.Context, v visit, l broker.Login, a *broker.Account) (scene, error) {
 	sc := scene{Login: l}
 	sc.Facts = broker.Facts{Now: s.Now(), Account: a, Registration: s.Registration, Passwords: s.PasswordSignIn}

@@ -43,7 +43,8 @@ type Options struct {
 	// PasswordSignIn tells whether a password opens a session. It confirms a link either way.
 	PasswordSignIn bool
 	// Answer answers the app of a login in which nothing is left to ask: what a GET of
-	// /authorize?login= does, without sending the browser there.
+	// /authorize?login= does, without sending the browser there. It calls Finish with
+	// the request that it is given, which may be all that knows who came back.
 	Answer func(w http.ResponseWriter, r *http.Request, login string) error
 	// Icon names the symbol of a connection's kind, see web.Kit.
 	Icon func(kind string) string

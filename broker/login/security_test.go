@@ -433,6 +433,31 @@ func TestD15_ASessionIsExactAboutTheEpochOfItsProof(t *testing.T) {
 	}
 }
 
+func TestD15_WhoComesBackGetsNoSessionOfAnAccountThatChangedMeanwhile(t *testing.T) {
+	for name, change := range map[string]func(*broker.Account){
+		"disabled":    func(a *broker.Account) { a.Disabled, a.AuthEpoch = true, a.AuthEpoch+1 },
+		"a new epoch": func(a *broker.Account) { a.AuthEpoch++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t)
+			a := g.account(ana, password)
+			g.linked(a, "google", "g1")
+			g.claims("code", verified("g1", ana))
+			b := g.browser()
+			path, _ := b.begin()
+			back := b.callback(path, "google", "code")
+			g.meanwhile = func() {
+				change(&a)
+				must(t, g.db.ChangeAccount(t.Context(), a, 0))
+			}
+			b.get(back)
+			if g.meanwhile != nil || b.cookies["__Host-gh_session"] != "" || len(g.events(broker.EventSignedIn)) != 0 {
+				t.Fatal("signed in")
+			}
+		})
+	}
+}
+
 func TestCookiesBlockedSaysSoInsteadOfGoingRound(t *testing.T) {
 	g := newRig(t)
 	b := g.browser()

@@ -25,17 +25,17 @@ func (d *DB) openSQLite(path string, readers int) error {
 		return err
 	}
 	var err error
-	if d.writer, err = d.sqlitePool(path, 1, "_query_only=0"); err != nil {
+	if d.writer, err = d.sqlitePool(path, 1, ""); err != nil {
 		return err
 	}
-	d.reader, err = d.sqlitePool(path, min(readers, max(4, runtime.NumCPU())), "_query_only=1")
+	d.reader, err = d.sqlitePool(path, min(readers, max(4, runtime.NumCPU())), "&_query_only=1")
 	return err
 }
 
 func (d *DB) sqlitePool(path string, size int, option string) (*gorm.DB, error) {
 	// FULL: a commit that was acknowledged is on the disk, see deploy/adr/0002-sqlite-driver.md.
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL" +
-		"&_foreign_keys=1&_dqs=0&_defensive=1&_pragma=wal_autocheckpoint(4000)&" + option
+		"&_foreign_keys=1&_dqs=0&_defensive=1&_pragma=wal_autocheckpoint(4000)" + option
 	connector, err := sqlite.NewConnector(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("storage: the path of the SQLite database: %w", err)
