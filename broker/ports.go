@@ -39,7 +39,8 @@ type Identities interface {
 	Link(ctx context.Context, i Identity) error
 	// Unlink deletes by id and ends the sessions and families born of it; NotFound.
 	Unlink(ctx context.Context, id string, at time.Time) error
-	// SeeIdentity records the address and the moment of a sign-in.
+	// SeeIdentity records the address and the moment of a sign-in. One that is gone
+	// meanwhile stays so.
 	SeeIdentity(ctx context.Context, id, email string, at time.Time) error
 }
 

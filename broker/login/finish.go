@@ -300,11 +300,7 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 			return err
 		}
 		if sc.Claims != nil && sc.Authn.Identity != "" {
-			err := s.Identities.SeeIdentity(ctx, sc.Authn.Identity, sc.Claims.Email, now)
-			if errors.Is(err, broker.NotFound) {
-				err = broker.StartAgain // unlinked meanwhile
-			}
-			if err != nil {
+			if err := s.Identities.SeeIdentity(ctx, sc.Authn.Identity, sc.Claims.Email, now); err != nil {
 				return err
 			}
 		}

@@ -2,7 +2,6 @@ package gormdb
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -14,7 +13,8 @@ import (
 
 // unit is one running transaction. It travels in the context.
 type unit struct {
-	q *gorm.DB
+	q    *gorm.DB
+	pipe *pipe // nil on SQLite
 	// spoilt is the first failure inside, which forbids the commit even where the
 	// caller swallowed it; retry tells that the database asked to try again.
 	spoilt error
@@ -98,22 +98,13 @@ func (d *DB) persist(ctx context.Context, do func() (retry bool, err error)) err
 }
 
 func (d *DB) once(ctx context.Context, do func(ctx context.Context) error) (retry bool, err error) {
-	options := &sql.TxOptions{}
-	if d.postgres {
-		options.Isolation = sql.LevelReadCommitted
-	}
-	u := &unit{q: d.writer.WithContext(ctx).Begin(options)}
+	u := d.begin(ctx)
 	if err := u.q.Error; err != nil {
 		return diagnose(err) == again, explain(err)
 	}
 	committed := false
 	defer func() { // also where do panics
-		if !committed {
-			u.q.Rollback()
-			for _, f := range u.undo {
-				f()
-			}
-		}
+		u.end(committed)
 	}()
 	err = do(context.WithValue(ctx, unitKey{d}, u))
 	if err == nil {
@@ -122,14 +113,44 @@ func (d *DB) once(ctx context.Context, do func(ctx context.Context) error) (retr
 	if err != nil {
 		return u.retry, err
 	}
-	if err := u.q.Commit().Error; err != nil {
+	if err := u.commit(ctx); err != nil {
 		return diagnose(err) == again, explain(err)
 	}
 	committed = true
-	for _, f := range u.after {
+	return false, nil
+}
+
+func (d *DB) begin(ctx context.Context) *unit {
+	if !d.postgres {
+		return &unit{q: d.writer.WithContext(ctx).Begin()}
+	}
+	u := &unit{q: d.writer.Session(&gorm.Session{NewDB: true, Context: ctx}), pipe: &pipe{pool: d.pools[0]}}
+	u.q.Statement.ConnPool = u.pipe
+	return u
+}
+
+func (u *unit) commit(ctx context.Context) error {
+	if u.pipe != nil {
+		return u.pipe.commit(ctx)
+	}
+	return u.q.Commit().Error
+}
+
+// end leaves the database as it is or as it was, and runs what waited for that.
+func (u *unit) end(committed bool) {
+	switch {
+	case u.pipe != nil:
+		u.pipe.end()
+	case !committed:
+		u.q.Rollback()
+	}
+	then := u.undo
+	if committed {
+		then = u.after
+	}
+	for _, f := range then {
 		f()
 	}
-	return false, nil
 }
 
 func (u *unit) spoil(err error) {

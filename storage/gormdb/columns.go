@@ -28,6 +28,16 @@ func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, e
 	return rows, err
 }
 
+// later is exec for a write whose outcome nobody waits for: in a transaction on
+// PostgreSQL it goes with the next statement or the commit, and fails there.
+func (d *DB) later(ctx context.Context, query string, args ...any) error {
+	if u := d.unit(ctx); u != nil && u.pipe != nil {
+		return u.note(u.pipe.add(d.bound(query), args))
+	}
+	_, err := d.exec(ctx, query, args...)
+	return err
+}
+
 // ifNone answers code where a write touched no row.
 func ifNone(code broker.Code) func(rows int64, err error) error {
 	return func(rows int64, err error) error {
@@ -52,6 +62,9 @@ func (d *DB) onWriter(ctx context.Context, into []any, query string, args ...any
 // row does without gorm's clauses and reflection, as exec does: they cost more than
 // the statements of a sign-in.
 func (d *DB) row(ctx context.Context, q *gorm.DB, into []any, query string, args []any) error {
+	if p, ok := q.Statement.ConnPool.(*pipe); ok {
+		return p.row(ctx, into, d.bound(query), args)
+	}
 	rows, err := q.Statement.ConnPool.QueryContext(ctx, d.bound(query), args...)
 	if err != nil {
 		return err

@@ -51,8 +51,7 @@ func (d *DB) Record(ctx context.Context, events ...broker.Event) error {
 		args = append(args, pairs(e.Detail))
 	}
 	const one = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	_, err := d.exec(ctx, `INSERT INTO events (`+eventColumns+`) VALUES `+one+strings.Repeat(`, `+one, len(events)-1), args...)
-	return err
+	return d.later(ctx, `INSERT INTO events (`+eventColumns+`) VALUES `+one+strings.Repeat(`, `+one, len(events)-1), args...)
 }
 
 // mostEvents bounds one answer.

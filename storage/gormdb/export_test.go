@@ -1,6 +1,9 @@
 package gormdb
 
-import "testing"
+import (
+	"context"
+	"testing"
+)
 
 // Pragma asks both pools and demands that they agree.
 func Pragma(t *testing.T, d *DB, name string) string {
@@ -21,5 +24,11 @@ func Pragma(t *testing.T, d *DB, name string) string {
 // WriteOnReader tries to write where only reading is allowed.
 func WriteOnReader(d *DB) error {
 	_, err := d.pools[1].Exec(`INSERT INTO leases (name, holder, until) VALUES ('a', 'b', 0)`)
+	return err
+}
+
+// Run is a statement of a test, in the transaction of ctx.
+func (d *DB) Run(ctx context.Context, query string) error {
+	_, err := d.exec(ctx, query)
 	return err
 }

@@ -93,7 +93,7 @@ func (d *DB) Unlink(ctx context.Context, id string, at time.Time) error {
 	})
 }
 
-// SeeIdentity implements broker.Identities; NotFound.
+// SeeIdentity implements broker.Identities.
 func (d *DB) SeeIdentity(ctx context.Context, id, email string, at time.Time) error {
-	return ifNone(broker.NotFound)(d.exec(ctx, `UPDATE identities SET email = ?, seen_at = ? WHERE id = ?`, email, micros(at), id))
+	return d.later(ctx, `UPDATE identities SET email = ?, seen_at = ? WHERE id = ?`, email, micros(at), id)
 }

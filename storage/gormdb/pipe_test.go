@@ -1,0 +1,160 @@
+package gormdb_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/storage/gormdb"
+	"gatehouse/storage/storetest"
+)
+
+// piped is a database on PostgreSQL with one connection, and the line that leads to it.
+func piped(t *testing.T) (*gormdb.DB, *storetest.Line) {
+	at := postgresSchema(t)
+	line, through := storetest.NewLine(t, at)
+	open(t, at, gormdb.Options{})
+	return open(t, through, gormdb.Options{Pool: 1}), line
+}
+
+func told(id string) broker.Event {
+	return broker.Event{ID: id, Verb: broker.EventSignedIn, Account: "a", At: time.Now()}
+}
+
+func TestATransactionTakesNoMoreMessagesThanItHasQuestions(t *testing.T) {
+	d, line := piped(t)
+	account := func(ctx context.Context) error {
+		_, err := d.Account(ctx, "nobody")
+		if errors.Is(err, broker.NotFound) {
+			return nil
+		}
+		return err
+	}
+	for name, c := range map[string]struct {
+		do   func(ctx context.Context) error
+		want int64
+	}{
+		"begin with the first, commit with the last, nothing between": {func(ctx context.Context) error {
+			id := broker.NewID()
+			return errors.Join(d.CreateAccount(ctx, broker.Account{ID: id, Email: id + "@example.com", Unverified: true}),
+				d.SeeIdentity(ctx, "nobody", "", time.Now()), d.Record(ctx, told(broker.NewID())))
+		}, 2},
+		"a question":                          {account, 2},
+		"only what nobody waits for":          {func(ctx context.Context) error { return d.Record(ctx, told(broker.NewID())) }, 1},
+		"no question, on the only connection": {func(context.Context) error { return account(t.Context()) }, 1},
+	} {
+		for range 2 { // the first one has statements prepared
+			line.Mend()
+			if err := d.Atomic(t.Context(), c.do); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := line.Passed(); n != c.want {
+			t.Errorf("%s: %d messages, want %d", name, n, c.want)
+		}
+	}
+}
+
+func TestH6_AnEventThatFailsTakesItsTransactionAlong(t *testing.T) {
+	everywhere(t, func(t *testing.T, new place) {
+		d := open(t, new(t), gormdb.Options{Pool: 1})
+		if err := d.Record(t.Context(), told("twice")); err != nil {
+			t.Fatal(err)
+		}
+		account := broker.Account{ID: "a", Email: "a@example.com"}
+		for name, do := range map[string]func(ctx context.Context) error{
+			"at the commit": func(ctx context.Context) error {
+				return errors.Join(d.CreateAccount(ctx, account), d.Record(ctx, told("twice")))
+			},
+			"at the next statement": func(ctx context.Context) error {
+				return errors.Join(d.Record(ctx, told("twice")), d.CreateAccount(ctx, account))
+			},
+			"at the next statement, and nobody listens": func(ctx context.Context) error {
+				_ = d.Record(ctx, told("twice"))
+				_ = d.CreateAccount(ctx, account)
+				return nil
+			},
+			"before another that nobody waits for": func(ctx context.Context) error {
+				return errors.Join(d.CreateAccount(ctx, account), d.Record(ctx, told("twice")), d.Record(ctx, told("behind")))
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				if err := d.Atomic(t.Context(), do); !errors.Is(err, broker.Conflict) {
+					t.Errorf("error %v", err)
+				}
+				if _, err := d.Account(t.Context(), "a"); !errors.Is(err, broker.NotFound) {
+					t.Errorf("the account of a transaction that failed: %v", err)
+				}
+				if got, err := d.Events(t.Context(), broker.EventFilter{Account: "a"}); err != nil || len(got) != 1 {
+					t.Errorf("events %v, %v", got, err)
+				}
+			})
+		}
+	})
+}
+
+func TestATransactionSeesWhatItLeftForLater(t *testing.T) {
+	everywhere(t, func(t *testing.T, new place) {
+		d := open(t, new(t), gormdb.Options{Pool: 1})
+		err := d.Atomic(t.Context(), func(ctx context.Context) error {
+			if err := d.Record(ctx, told("one"), told("two")); err != nil {
+				return err
+			}
+			got, err := d.Events(ctx, broker.EventFilter{Account: "a"})
+			if len(got) != 2 {
+				t.Errorf("inside: %v", got)
+			}
+			return err
+		})
+		if got, e := d.Events(t.Context(), broker.EventFilter{Account: "a"}); err != nil || e != nil || len(got) != 2 {
+			t.Errorf("afterwards: %v, %v, %v", got, err, e)
+		}
+	})
+}
+
+func TestATransactionWhoseRequestEndsLeavesNothingAndServesTheNext(t *testing.T) {
+	everywhere(t, func(t *testing.T, new place) {
+		d := open(t, new(t), gormdb.Options{Pool: 1})
+		for _, last := range []func(ctx context.Context) error{
+			func(ctx context.Context) error { return d.Record(ctx, told("one")) },
+			func(ctx context.Context) error {
+				return d.CreateAccount(ctx, broker.Account{ID: "b", Email: "b@example.com"})
+			},
+			func(ctx context.Context) error { _, err := d.Events(ctx, broker.EventFilter{Account: "a"}); return err },
+		} {
+			ctx, end := context.WithCancel(t.Context())
+			err := d.Atomic(ctx, func(ctx context.Context) error {
+				if err := d.CreateAccount(ctx, broker.Account{ID: "a", Email: "a@example.com"}); err != nil {
+					t.Error(err)
+				}
+				end()
+				return last(ctx)
+			})
+			if !errors.Is(err, broker.Unavailable) {
+				t.Errorf("error %v", err)
+			}
+			if _, err := d.Account(t.Context(), "a"); !errors.Is(err, broker.NotFound) {
+				t.Errorf("what the transaction wrote: %v", err)
+			}
+		}
+	})
+}
+
+func TestH6_AfterAStatementThatNeverLeftNothingStandsAlone(t *testing.T) {
+	everywhere(t, func(t *testing.T, new place) {
+		d := open(t, new(t), gormdb.Options{Pool: 1})
+		err := d.Atomic(t.Context(), func(ctx context.Context) error {
+			_ = d.Run(ctx, "DELETE FROM what_is_not_there") // PostgreSQL refuses to prepare it
+			_ = d.CreateAccount(ctx, broker.Account{ID: "b", Email: "b@example.com"})
+			return d.Record(ctx, told("one"))
+		})
+		if err == nil {
+			t.Error("it was committed")
+		}
+		if _, err := d.Account(t.Context(), "b"); !errors.Is(err, broker.NotFound) {
+			t.Errorf("what came after it: %v", err)
+		}
+	})
+}
