@@ -56,7 +56,8 @@ type Factors interface {
 // Sessions keeps browsers' sessions, found by the keyed hash of their cookie.
 type Sessions interface {
 	// CreateSession inserts where the account is enabled and its epoch is
-	// s.Authn.Epoch, in one statement; else StartAgain.
+	// s.Authn.Epoch, in one statement; else StartAgain, which a transaction may hear
+	// from what it calls next, or from Atomic.
 	CreateSession(ctx context.Context, hash string, s Session) error
 	// Session finds a session and its account by any of the hashes; NotFound. It
 	// returns ended and expired ones too: the caller decides.
@@ -97,7 +98,7 @@ type Logouts interface {
 type Families interface {
 	// BeginFamily inserts where the account is enabled and its epoch is
 	// f.Authn.Epoch; Conflict for a taken id (the code was used), StartAgain for a
-	// changed account.
+	// changed account, either as CreateSession.
 	BeginFamily(ctx context.Context, f Family) error
 	// Family finds a family and its account; NotFound. Ended ones too.
 	Family(ctx context.Context, id string) (Family, Account, error)

@@ -66,7 +66,7 @@ func sweep(t *testing.T, line *storetest.Line, weak *gormdb.DB, prepare func() (
 			break
 		}
 	}
-	if cuts < 20 {
+	if cuts < 18 {
 		t.Errorf("only %d cuts", cuts)
 	}
 }

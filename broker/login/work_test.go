@@ -122,9 +122,9 @@ func TestASignInOfSomebodyKnownAsksStorageNoMoreOftenThanItMust(t *testing.T) {
 		t.Errorf("%d messages on the way out", there)
 	}
 	// The trip and the login, the trip spent, the connection three times (which the
-	// cache answers), the identity with its account; begin and session; identity, event
-	// and commit; the login spent.
-	if back != 10 {
+	// cache answers), the identity with its account; all of the transaction; the login
+	// spent.
+	if back != 9 {
 		t.Errorf("%d messages on the way back", back)
 	}
 }

@@ -28,8 +28,9 @@ func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, e
 	return rows, err
 }
 
-// later is exec for a write whose outcome nobody waits for: in a transaction on
-// PostgreSQL it goes with the next statement or the commit, and fails there.
+// later is for a write that says by an error what is wrong with it, or nothing: in a
+// transaction on PostgreSQL it goes with the next statement or the commit, and fails
+// there.
 func (d *DB) later(ctx context.Context, query string, args ...any) error {
 	if u := d.unit(ctx); u != nil && u.pipe != nil {
 		return u.note(u.pipe.add(d.bound(query), args))

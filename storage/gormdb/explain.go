@@ -24,6 +24,7 @@ const (
 	missing         // no row
 	taken           // a unique index
 	foreign         // a foreign key
+	lapsed          // NOT NULL, which is only ever tried for what may not be born: see admitted
 	text            // not storable as text
 	again           // the database asks to try once more
 	down            // no database, or one that can't write
@@ -45,6 +46,8 @@ func explain(err error) error {
 		return broker.Conflict.Because(err)
 	case foreign:
 		return broker.Conflict.Because(errors.Join(errForeign, err))
+	case lapsed:
+		return broker.StartAgain.Because(err)
 	case text:
 		return broker.RequestInvalid.Because(errText)
 	case again, down:
@@ -83,6 +86,8 @@ func diagnosePostgres(state string) trouble {
 		return taken
 	case "23503":
 		return foreign
+	case "23502":
+		return lapsed
 	case "22021", "22P05":
 		return text
 	case "40001", "40P01":
@@ -104,6 +109,8 @@ func diagnoseSQLite(code int) trouble {
 		return taken
 	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
 		return foreign
+	case sqlite3.SQLITE_CONSTRAINT_NOTNULL:
+		return lapsed
 	}
 	switch code & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:

@@ -46,29 +46,18 @@ func toFamily(r familyRow) broker.Family {
 }
 
 // BeginFamily implements broker.Families. A family of an identity needs that
-// identity to be linked to the account, else StartAgain.
+// identity to be linked to the account, else StartAgain. A used code counts before a
+// changed account, since it ends the family.
 func (d *DB) BeginFamily(ctx context.Context, f broker.Family) error {
-	from, args := d.admitted(f.AccountID, f.Authn)
-	rows, err := d.exec(ctx, `INSERT INTO families (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
+	n := f.Authn
+	epoch, admitted := d.admitted(f.AccountID, n)
+	args := append([]any{f.ID, f.ClientID, f.AccountID, f.SessionID, texts(f.Scopes), texts(f.Audience), string(n.Method), n.Connection,
+		n.Identity, texts(n.AMR), n.ACR, micros(n.AuthTime)}, admitted...)
+	return d.later(ctx, `INSERT INTO families (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
 		amr, acr, auth_time, epoch, standing, factor, key_thumbprint, claims, generation, rotated_at, created_at, expires_at, ended_at, ended_by)
-		SELECT ?, ?, a.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, a.auth_epoch, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`+from+` ON CONFLICT (id) DO NOTHING`,
-		append([]any{f.ID, f.ClientID, f.SessionID, texts(f.Scopes), texts(f.Audience), string(f.Authn.Method), f.Authn.Connection,
-			f.Authn.Identity, texts(f.Authn.AMR), f.Authn.ACR, micros(f.Authn.AuthTime),
-			string(f.Authn.Standing), f.Authn.Factor, f.KeyThumbprint, f.Claims, f.Generation, micros(f.RotatedAt),
-			micros(f.CreatedAt), micros(f.ExpiresAt), micros(f.EndedAt), string(f.EndedBy)}, args...)...)
-	if err != nil || rows > 0 {
-		return err
-	}
-	// Nothing was inserted: a used code counts before a changed account, since it ends the family.
-	var id string
-	switch err := d.onWriter(ctx, []any{&id}, `SELECT id FROM families WHERE id = ?`, f.ID); {
-	case err == nil:
-		return broker.Conflict
-	case errors.Is(err, broker.NotFound):
-		return broker.StartAgain
-	default:
-		return err
-	}
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE((`+epoch+`), (SELECT f.epoch FROM families f WHERE f.id = ?)), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		append(args, f.ID, string(n.Standing), n.Factor, f.KeyThumbprint, f.Claims, f.Generation, micros(f.RotatedAt),
+			micros(f.CreatedAt), micros(f.ExpiresAt), micros(f.EndedAt), string(f.EndedBy))...)
 }
 
 // Family implements broker.Families.

@@ -59,15 +59,16 @@ func toSession(r sessionRow) broker.Session {
 	return s
 }
 
-// admitted is the end of an INSERT … SELECT that may only happen while the
-// account is enabled and at the epoch of the proof (SECURITY.md I5) and, for one
-// born of an identity, while that is linked: the row is locked, so that an
-// Unlink waits and then sees what was born.
+// admitted is the epoch of a session or family that is born, as a value to insert: the
+// account's, while that is enabled and at the epoch of the proof (SECURITY.md I5)
+// and, for one born of an identity, while that is linked: the row is locked, so that
+// an Unlink waits and then sees what was born. Else it is NULL, which the column
+// refuses: the birth fails by an error (see lapsed), without another question.
 //
 // An epoch that rises at the same moment needs no lock: what was born just
 // before carries the old epoch and is dead by comparison.
 func (d *DB) admitted(account string, n broker.Authn) (string, []any) {
-	query, args := ` FROM accounts a WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = ''`, []any{account, n.Epoch}
+	query, args := `SELECT a.auth_epoch FROM accounts a WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = ''`, []any{account, n.Epoch}
 	if n.Identity == "" {
 		return query, args
 	}
@@ -86,12 +87,13 @@ func (d *DB) lock(clause string) string {
 // CreateSession implements broker.Sessions. A session of an identity needs that
 // identity to be linked to the account, else StartAgain.
 func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session) error {
-	from, args := d.admitted(s.AccountID, s.Authn)
-	return ifNone(broker.StartAgain)(d.exec(ctx, `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr,
+	n := s.Authn
+	epoch, admitted := d.admitted(s.AccountID, n)
+	args := append([]any{s.ID, hash, s.AccountID, string(n.Method), n.Connection, n.Identity, texts(n.AMR), n.ACR, micros(n.AuthTime)}, admitted...)
+	return d.later(ctx, `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr,
 		auth_time, epoch, standing, factor, upstream_sid, user_agent, address, created_at, expires_at, ended_at)
-		SELECT ?, ?, a.id, ?, ?, ?, ?, ?, ?, a.auth_epoch, ?, ?, ?, ?, ?, ?, ?, ?`+from,
-		append([]any{s.ID, hash, string(s.Authn.Method), s.Authn.Connection, s.Authn.Identity, texts(s.Authn.AMR), s.Authn.ACR,
-			micros(s.Authn.AuthTime), string(s.Authn.Standing), s.Authn.Factor, s.Authn.UpstreamSID, clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt)}, args...)...))
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (`+epoch+`), ?, ?, ?, ?, ?, ?, ?, ?)`,
+		append(args, string(n.Standing), n.Factor, n.UpstreamSID, clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt))...)
 }
 
 // Session implements broker.Sessions.
