@@ -1,4 +1,5 @@
-// Package redisdb keeps what is fleeting in Redis: one round trip per call.
+// Package redisdb keeps what is fleeting in Redis: one round trip per call, which calls
+// of the same moment share.
 package redisdb
 
 import (
@@ -30,10 +31,11 @@ type Options struct {
 // DB implements broker.Fleeting. Errors of the connection are Unavailable; a
 // call that ended in one may have had its effect.
 type DB struct {
-	client *redis.Client
-	now    func() time.Time
-	swap   *redis.Script
-	count  *redis.Script
+	client   *redis.Client
+	together *together
+	now      func() time.Time
+	swap     *redis.Script
+	count    *redis.Script
 }
 
 // Open connects to the server; Unavailable where it does not answer.
@@ -54,6 +56,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	redis.SetLogger(driverLog{o.Log})
 	d := &DB{client: redis.NewClient(options), now: o.Now, swap: redis.NewScript(swapScript), count: redis.NewScript(countScript)}
+	d.together = &together{client: d.client}
+	d.client.AddHook(d.together)
 	if err := d.client.Ping(ctx).Err(); err != nil {
 		return nil, errors.Join(unavailable(err), d.Close())
 	}
