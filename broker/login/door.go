@@ -27,7 +27,7 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
 	if lang, ok := d.Kit.Switched(r); ok {
 		l.Locale = lang
 	}
-	l, err := d.park(w, r, l)
+	l, err := d.park(w, r, d.visit(r), l)
 	if err != nil {
 		return err
 	}

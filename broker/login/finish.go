@@ -19,7 +19,8 @@ import (
 // Email. The caller has validated all of it and answers a GET, or a POST of a
 // browser that has its key.
 func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (target string, err error) {
-	l, err = d.park(w, r, l)
+	v := d.visit(r)
+	l, err = d.park(w, r, v, l)
 	switch {
 	case err != nil:
 		return "", err
@@ -28,7 +29,7 @@ func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (ta
 	case r.Method != http.MethodGet:
 		return departPath(l.ID, l.Connection), nil
 	}
-	out, err := d.leave(w, r, d.visit(r), l, travel{Connection: l.Connection})
+	out, err := d.leave(w, r, v, l, travel{Connection: l.Connection})
 	switch {
 	case errors.Is(err, broker.Conflict):
 		return loginPath(l.ID), nil
@@ -39,9 +40,8 @@ func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (ta
 }
 
 // park begins a login for the browser. One that is new here has no other open.
-func (d *Door) park(w http.ResponseWriter, r *http.Request, l broker.Login) (broker.Login, error) {
-	_, known := d.Kit.Browser(r)
-	return d.begin(r.Context(), d.visit(r), d.Kit.EnsureBrowser(w, r), l, known)
+func (d *Door) park(w http.ResponseWriter, r *http.Request, v visit, l broker.Login) (broker.Login, error) {
+	return d.begin(r.Context(), v, d.Kit.EnsureBrowser(w, r), l, len(v.browser) > 0)
 }
 
 // Finish spends a login and answers the parked request with the session that it

@@ -113,9 +113,9 @@ func appPath(id string) string { return "/authorize?login=" + url.QueryEscape(id
 // visit reads what the request tells of its browser.
 func (d *Door) visit(r *http.Request) visit {
 	hashes, _ := d.Kit.Browser(r)
+	from := d.Kit.Event(r, broker.Event{})
 	return visit{
-		browser: hashes, locale: d.Kit.Locale(r), address: d.Kit.Address(r),
-		agent:   d.Kit.Event(r, broker.Event{}).UserAgent,
+		browser: hashes, locale: d.Kit.Locale(r), address: from.Address, agent: from.UserAgent,
 		session: func() (broker.Session, broker.Account, error) { return d.Kit.Current(r) },
 		known:   func(a broker.Account) bool { return d.Kit.Known(r, a) },
 		event:   func(e broker.Event) broker.Event { return d.Kit.Event(r, e) },

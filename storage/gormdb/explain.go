@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
@@ -24,7 +25,7 @@ const (
 	missing         // no row
 	taken           // a unique index
 	foreign         // a foreign key
-	lapsed          // NOT NULL, which is only ever tried for what may not be born: see admitted
+	lapsed          // an epoch is NULL: see admitted
 	text            // not storable as text
 	again           // the database asks to try once more
 	down            // no database, or one that can't write
@@ -66,6 +67,9 @@ func diagnose(err error) trouble {
 		return missing
 	case errors.Is(err, errText):
 		return text
+	case errors.As(err, &pg) && pg.Code == "23502" && pg.ColumnName == "epoch",
+		errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_CONSTRAINT_NOTNULL && strings.Contains(lite.Error(), ".epoch"):
+		return lapsed
 	case errors.As(err, &pg):
 		return diagnosePostgres(pg.Code)
 	case errors.As(err, &lite):
@@ -86,8 +90,6 @@ func diagnosePostgres(state string) trouble {
 		return taken
 	case "23503":
 		return foreign
-	case "23502":
-		return lapsed
 	case "22021", "22P05":
 		return text
 	case "40001", "40P01":
@@ -109,8 +111,6 @@ func diagnoseSQLite(code int) trouble {
 		return taken
 	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
 		return foreign
-	case sqlite3.SQLITE_CONSTRAINT_NOTNULL:
-		return lapsed
 	}
 	switch code & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:

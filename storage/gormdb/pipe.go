@@ -35,10 +35,13 @@ func (p *pipe) add(query string, args []any) error {
 	if p.failed != nil {
 		return p.failed
 	}
-	for i, a := range args { // as database/sql does
+	for i, a := range args {
 		v, err := driver.DefaultParameterConverter.ConvertValue(a)
 		if err != nil {
 			return err
+		}
+		if s, ok := v.(string); ok && !storable(s) {
+			return errText // at once: the server would say so of another statement
 		}
 		args[i] = v
 	}

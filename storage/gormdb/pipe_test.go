@@ -158,3 +158,19 @@ func TestH6_AfterAStatementThatNeverLeftNothingStandsAlone(t *testing.T) {
 		}
 	})
 }
+
+func TestTextThatCannotBeStoredIsRefusedWhereItIsWritten(t *testing.T) {
+	everywhere(t, func(t *testing.T, new place) {
+		d := open(t, new(t), gormdb.Options{Pool: 1})
+		err := d.Atomic(t.Context(), func(ctx context.Context) error {
+			if err := d.SeeIdentity(ctx, "nobody", "a\x00b", time.Now()); !errors.Is(err, broker.RequestInvalid) {
+				t.Errorf("the write: %v", err)
+			}
+			_, err := d.Account(ctx, "nobody")
+			return err
+		})
+		if err == nil {
+			t.Error("it was committed")
+		}
+	})
+}

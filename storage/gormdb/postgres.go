@@ -20,7 +20,11 @@ func (d *DB) openPostgres(url string, size int) error {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "gatehouse"
 	}
-	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(byKey))
+	var options []stdlib.OptionOpenDB
+	if config.RuntimeParams["random_page_cost"] == "" {
+		options = append(options, stdlib.OptionAfterConnect(byKey))
+	}
+	pool := stdlib.OpenDB(*config, options...)
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
 	// After a fail-over no connection stays with the old server for good.
@@ -35,8 +39,11 @@ func (d *DB) openPostgres(url string, size int) error {
 // byKey has the planner take indexes as cheap as they are in memory and on an SSD
 // (PostgreSQL manual 20.7.2). Its default is a turning disk's: it reads a small
 // table from end to end, or hashes it, for each sign-in. Not a start parameter, which
-// poolers refuse.
+// poolers refuse; the URL may have one, and goes before it.
 func byKey(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.Exec(ctx, "set random_page_cost = 1.1")
+	if err != nil {
+		_ = c.Close(ctx) // which the driver leaves to us
+	}
 	return err
 }

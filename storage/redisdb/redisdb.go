@@ -56,7 +56,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	redis.SetLogger(driverLog{o.Log})
 	d := &DB{client: redis.NewClient(options), now: o.Now, swap: redis.NewScript(swapScript), count: redis.NewScript(countScript)}
-	d.together = &together{client: d.client}
+	d.together = &together{client: d.client, patience: patience}
 	d.client.AddHook(d.together)
 	if err := d.client.Ping(ctx).Err(); err != nil {
 		return nil, errors.Join(unavailable(err), d.Close())

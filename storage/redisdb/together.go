@@ -3,8 +3,10 @@ package redisdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -13,10 +15,11 @@ import (
 // it is on its way: under load a message costs more than what is in it, here and at the
 // server. Who asks alone waits for nobody, and each answer is its own.
 type together struct {
-	client  *redis.Client
-	mu      sync.Mutex
-	busy    bool
-	waiting []*asked
+	client   *redis.Client
+	patience time.Duration
+	mu       sync.Mutex
+	busy     bool
+	waiting  []*asked
 }
 
 type asked struct {
@@ -24,10 +27,19 @@ type asked struct {
 	turn chan bool // true to send all that waits, false when it is answered
 }
 
+const (
+	// patience is how long one waits for the message before it. Where that hangs, the
+	// pool knows how to fail: quickly, and all at once.
+	patience = 100 * time.Millisecond
+	// longest is how long a message of many may wait for a connection. It belongs to
+	// no request that could end it.
+	longest = 5 * time.Second
+)
+
 var (
 	_ redis.Hook = (*together)(nil)
 
-	errUnanswered = errors.New("the message was not sent to its end")
+	errUnanswered = errors.New("not answered")
 )
 
 // ProcessHook implements redis.Hook.
@@ -52,29 +64,39 @@ func (t *together) ask(ctx context.Context, cmd redis.Cmder, alone redis.Process
 	a := &asked{cmd, make(chan bool, 1)}
 	t.waiting = append(t.waiting, a)
 	t.mu.Unlock()
+	var send bool
+	late := time.NewTimer(t.patience)
+	defer late.Stop()
 	select {
-	case send := <-a.turn:
-		if !send {
-			return cmd.Err()
-		}
+	case send = <-a.turn:
 	case <-ctx.Done():
 		if t.leave(a) {
 			return ctx.Err()
 		}
-		if send := <-a.turn; !send { // somebody sends it already, and still writes its answer
-			return cmd.Err()
+		send = <-a.turn // somebody sends it already, and still writes its answer
+	case <-late.C:
+		if t.leave(a) {
+			return alone(ctx, cmd)
 		}
+		send = <-a.turn
+	}
+	if !send {
+		return cmd.Err()
 	}
 	defer t.handOver()
-	t.mu.Lock()
-	all := t.waiting // with this one first
-	t.waiting = nil
-	t.mu.Unlock()
-	if len(all) == 1 {
-		return alone(ctx, cmd)
+	if all := t.take(); len(all) > 1 { // with this one first
+		t.send(ctx, all)
+		return cmd.Err()
 	}
-	t.send(context.WithoutCancel(ctx), all)
-	return cmd.Err()
+	return alone(ctx, cmd)
+}
+
+func (t *together) take() []*asked {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.waiting
+	t.waiting = nil
+	return all
 }
 
 // leave takes one that nobody sends yet back, and tells whether it could.
@@ -89,23 +111,28 @@ func (t *together) leave(a *asked) bool {
 	return true
 }
 
-// send answers all, the first of which is its caller's own.
+// send answers all, the first of which is its caller's own. A command that no answer
+// was read for has an error, whatever broke off: the driver forgets to say so where a
+// new connection may not log in, and an empty answer is none (SECURITY.md H6).
 func (t *together) send(ctx context.Context, all []*asked) {
-	done := false
+	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), longest)
+	defer end()
 	defer func() {
 		for _, a := range all[1:] {
-			if !done { // a panic: an answer that is missing is no empty one
-				a.cmd.SetErr(errUnanswered)
-			}
 			a.turn <- false
 		}
 	}()
 	pipe := t.client.Pipeline()
 	for _, a := range all {
 		_ = pipe.Process(ctx, a.cmd)
+		a.cmd.SetErr(errUnanswered)
 	}
-	_, _ = pipe.Exec(ctx) // each has its own error
-	done = true
+	_, err := pipe.Exec(ctx) // of the first that has one; each has its own
+	for _, a := range all {
+		if errors.Is(a.cmd.Err(), errUnanswered) {
+			a.cmd.SetErr(fmt.Errorf("%w: %v", errUnanswered, err))
+		}
+	}
 }
 
 // handOver has the first of those who waited meanwhile send for all.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,29 +50,50 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	}
 }
 
-// gated is a DB with a command on its way that does not arrive before gate.let is
-// closed, and n others, of which others tells what became of them, that wait for it.
-func gated(t *testing.T, n int) (d *DB, g *gate, others func() []error, cancel []context.CancelFunc) {
+// server is the Redis that the environment names; deploy/check.sh starts one.
+func server(t *testing.T) *url.URL {
 	t.Helper()
-	url := os.Getenv("GATEHOUSE_TEST_REDIS")
-	if url == "" {
+	at := os.Getenv("GATEHOUSE_TEST_REDIS")
+	if at == "" {
 		t.Fatal("set GATEHOUSE_TEST_REDIS to the URL of a Redis server where tests may write, or run deploy/check.sh")
 	}
-	d, err := Open(t.Context(), Options{URL: url})
+	u, err := url.Parse(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// held is a DB with a command on its way that does not arrive before gate.let is closed.
+func held(t *testing.T, at *url.URL, patience time.Duration) (*DB, *gate) {
+	t.Helper()
+	d, err := Open(t.Context(), Options{URL: at.String()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.Close() })
-	g = &gate{held: make(chan struct{}), let: make(chan struct{})}
+	d.together.patience = patience
+	g := &gate{held: make(chan struct{}), let: make(chan struct{})}
 	d.client.AddHook(g)
+	go func() { _, _ = d.Get(t.Context(), "shelf", "held") }()
+	<-g.held
+	return d, g
+}
+
+// queue has n wait behind the one that is held; others tells what became of them.
+func queue(t *testing.T, d *DB, n int) (others func() []error, cancel []context.CancelFunc) {
+	t.Helper()
 	first := broker.NewID()
+	other, err := Open(t.Context(), Options{URL: server(t).String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
 	for i := range n {
-		if err := d.Put(t.Context(), first, fmt.Sprint(i), fmt.Append(nil, i), time.Now().Add(time.Minute)); err != nil {
+		if err := other.Put(t.Context(), first, fmt.Sprint(i), fmt.Append(nil, i), time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	go func() { _, _ = d.Get(t.Context(), "shelf", "held") }()
-	<-g.held
 	errs := make([]chan error, n)
 	for i := range n {
 		ctx, end := context.WithCancel(t.Context())
@@ -89,7 +112,7 @@ func gated(t *testing.T, n int) (d *DB, g *gate, others func() []error, cancel [
 		}()
 		await(d, i+1)
 	}
-	return d, g, func() (all []error) {
+	return func() (all []error) {
 		for _, c := range errs {
 			all = append(all, <-c)
 		}
@@ -111,7 +134,8 @@ func await(d *DB, n int) {
 }
 
 func TestWhatIsAskedMeanwhileGoesInOneMessage(t *testing.T) {
-	d, g, others, _ := gated(t, 8)
+	d, g := held(t, server(t), time.Hour)
+	others, _ := queue(t, d, 8)
 	close(g.let)
 	for i, err := range others() {
 		if err != nil {
@@ -127,7 +151,8 @@ func TestWhatIsAskedMeanwhileGoesInOneMessage(t *testing.T) {
 }
 
 func TestARequestThatEndsWaitsForNoMessageAndStopsNone(t *testing.T) {
-	d, g, others, cancel := gated(t, 4)
+	d, g := held(t, server(t), time.Hour)
+	others, cancel := queue(t, d, 4)
 	cancel[0]() // who would have sent for all
 	cancel[2]()
 	await(d, 2)
@@ -143,7 +168,8 @@ func TestARequestThatEndsWaitsForNoMessageAndStopsNone(t *testing.T) {
 }
 
 func TestH6_AnAnswerThatIsMissingIsNoEmptyOne(t *testing.T) {
-	d, g, others, _ := gated(t, 4)
+	d, g := held(t, server(t), time.Hour)
+	others, _ := queue(t, d, 4)
 	g.panics = true
 	close(g.let)
 	for i, err := range others() {
@@ -154,4 +180,45 @@ func TestH6_AnAnswerThatIsMissingIsNoEmptyOne(t *testing.T) {
 	if _, err := d.Get(t.Context(), "shelf", "nothing"); !errors.Is(err, broker.NotFound) {
 		t.Errorf("afterwards: %v", err)
 	}
+}
+
+func TestH6_AMessageThatMayNotLogInAnswersNothing(t *testing.T) {
+	admin, err := Open(t.Context(), Options{URL: server(t).String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = admin.Close() }()
+	do := func(args ...any) {
+		t.Helper()
+		if err := admin.client.Do(context.WithoutCancel(t.Context()), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	user := "gatehouse-" + strings.ToLower(broker.NewID())
+	do("ACL", "SETUSER", user, "on", ">secret", "~*", "+@all")
+	defer do("ACL", "DELUSER", user)
+	at := server(t)
+	at.User = url.UserPassword(user, "secret")
+
+	d, g := held(t, at, time.Hour)
+	others, _ := queue(t, d, 4)
+	do("ACL", "SETUSER", user, "off") // its password was changed, say
+	do("CLIENT", "KILL", "USER", user)
+	close(g.let)
+	for i, err := range others() {
+		if !errors.Is(err, broker.Unavailable) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	if len(g.many) != 1 {
+		t.Errorf("messages %v", g.many)
+	}
+}
+
+func TestWhoHasWaitedLongEnoughGoesAlone(t *testing.T) {
+	d, g := held(t, server(t), time.Millisecond)
+	if _, err := d.Get(t.Context(), "shelf", "nothing"); !errors.Is(err, broker.NotFound) {
+		t.Errorf("while the message before hangs: %v", err)
+	}
+	close(g.let)
 }
