@@ -142,7 +142,8 @@ type Consents interface {
 	RemoveConsent(ctx context.Context, account, client string, at time.Time) error
 }
 
-// Journal is the audit log. Record belongs into the transaction of what it tells.
+// Journal is the audit log. Record belongs into the transaction of what it tells, and
+// that may be the first to fail of it.
 type Journal interface {
 	Record(ctx context.Context, events ...Event) error
 	Events(ctx context.Context, f EventFilter) ([]Event, error)

@@ -13,11 +13,11 @@ import (
 	"gorm.io/gorm"
 )
 
-// pipe is one transaction on PostgreSQL in fewer round trips than database/sql has
-// for it: BEGIN goes with the first statement, COMMIT with the last, and what needs no
-// answer (later) with whatever comes next. A statement that fails ends its message
-// there, the COMMIT behind it included (PostgreSQL manual 55.2.3). One that sends
-// nothing takes no connection.
+// pipe is one transaction on PostgreSQL, pipelined: it takes fewer round trips than
+// database/sql has for it. BEGIN goes with the first statement, COMMIT with the last,
+// and what needs no answer (later) with whatever comes next. A statement that fails
+// ends its message there, the COMMIT behind it included (PostgreSQL manual 55.2.3).
+// One that sends nothing takes no connection.
 //
 // It is gorm's ConnPool for the statements that gorm runs.
 type pipe struct {
@@ -35,7 +35,7 @@ func (p *pipe) add(query string, args []any) error {
 	if p.failed != nil {
 		return p.failed
 	}
-	for i, a := range args {
+	for i, a := range args { // what writes itself into a column does, before pgx has ideas of its own
 		v, err := driver.DefaultParameterConverter.ConvertValue(a)
 		if err != nil {
 			return err
@@ -107,7 +107,6 @@ func (p *pipe) row(ctx context.Context, into []any, query string, args []any) er
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
 		if found = rows.Next(); found {
 			err = rows.Scan(into...)
 		}

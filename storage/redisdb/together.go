@@ -11,8 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// together sends in one message what several requests ask while the message before
-// it is on its way: under load a message costs more than what is in it, here and at the
+// together pipelines across requests: what they ask while a message is on its way goes
+// in the next one. Under load a message costs more than what is in it, here and at the
 // server. Who asks alone waits for nobody, and each answer is its own.
 type together struct {
 	client   *redis.Client
