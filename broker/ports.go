@@ -62,8 +62,6 @@ type Sessions interface {
 	// Session finds a session and its account by any of the hashes; NotFound. It
 	// returns ended and expired ones too: the caller decides.
 	Session(ctx context.Context, hashes []string) (Session, Account, error)
-	// SessionByID finds a session and its account; NotFound. Ended and expired ones too.
-	SessionByID(ctx context.Context, id string) (Session, Account, error)
 	SessionsOf(ctx context.Context, account string) ([]Session, error)
 	// EndSession is idempotent. It queues a Logout for each client that has to be told.
 	EndSession(ctx context.Context, id string, at time.Time) error
@@ -96,10 +94,11 @@ type Logouts interface {
 
 // Families keeps authorizations.
 type Families interface {
-	// BeginFamily inserts where the account is enabled and its epoch is
-	// f.Authn.Epoch; Conflict for a taken id (the code was used), StartAgain for a
-	// changed account, either as CreateSession.
-	BeginFamily(ctx context.Context, f Family) error
+	// BeginFamily inserts where the account is enabled, its epoch is f.Authn.Epoch
+	// and its session, if f has one, goes on at f.CreatedAt; with unlocked, only where
+	// the account has no Lock. Else Conflict for a taken id (the code was used), or
+	// StartAgain, either as CreateSession.
+	BeginFamily(ctx context.Context, f Family, unlocked bool) error
 	// Family finds a family and its account; NotFound. Ended ones too.
 	Family(ctx context.Context, id string) (Family, Account, error)
 	// Rotate makes generation from+1 the live one, in one statement: where the

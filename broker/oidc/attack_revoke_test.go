@@ -92,8 +92,10 @@ func causesOfRevocation() []cause {
 // holding is a house where Ana came through Google and has everything that there is.
 func holding(t *testing.T) held { return holdingAs(t, kinds()[0]) }
 
-func holdingAs(t *testing.T, k kind) held {
-	h := held{house: newHouse(t).as(k)}
+func holdingAs(t *testing.T, k kind) held { return holdingIn(newHouse(t).as(k)) }
+
+func holdingIn(in *house) held {
+	h := held{house: in}
 	now := h.clock.Now()
 	h.must(h.db.PutConnection(h.ctx(), broker.Connection{ID: "google", Kind: "google", Name: "Google", State: broker.Live, Issuer: "https://accounts.google.com", CreatedAt: now, UpdatedAt: now}))
 	h.must(h.db.Link(h.ctx(), broker.Identity{ID: "identity", AccountID: "ana", Connection: "google", Issuer: "https://accounts.google.com", Subject: "1", LinkedAt: now, SeenAt: now}))
@@ -172,4 +174,44 @@ func TestA7_ACodeOfAConsentThatWasTakenBackGivesNothing(t *testing.T) {
 	h.must(h.db.RemoveConsent(h.ctx(), "ana", "third", h.clock.Now()))
 	h.wants(h.redeem(code, "client_id", "third", "client_secret", secret), http.StatusBadRequest, "invalid_grant")
 	h.wants(h.redeem(allow(), "client_id", "third", "client_secret", secret), http.StatusOK, "")
+}
+
+// Of a used code nobody hears before the row of its family is tried, so whoever else
+// says no must not come first.
+func TestA5_AUsedCodeEndsItsFamilyThoughTheGateIsClosed(t *testing.T) {
+	fleet(t, func(t *testing.T, one, _ *house) {
+		h := holdingIn(one)
+		google, err := h.db.Connection(h.ctx(), "google")
+		h.must(err)
+		google.State = broker.Disabled
+		h.must(h.db.PutConnection(h.ctx(), google))
+		knows := h.replica(ports{memory: true})
+		if knows.active(h.got.text("access_token")) { // from here on without a question to the database
+			t.Fatal("the gate is open")
+		}
+		h.wants(knows.redeem(h.usedCode), http.StatusBadRequest, "invalid_grant")
+		google.State = broker.Live
+		h.must(h.db.PutConnection(h.ctx(), google))
+		if h.active(h.got.text("access_token")) {
+			t.Error("the family lives")
+		}
+		if e := h.events(broker.EventFilter{Verb: broker.EventFamilyEnded}); len(e) != 1 || e[0].Code != broker.CodeReused {
+			t.Errorf("events %+v", e)
+		}
+	})
+}
+
+// A hand in the database changes a lock and leaves the epoch.
+func TestD1_D5_ACodeOfALockedAccountIsHeldAgainstTheLockAsItIs(t *testing.T) {
+	h := holding(t)
+	lock := func(connection string) {
+		h.account(func(a *broker.Account) {
+			a.Lock = &broker.Lock{Connections: []string{connection}, SetBy: "operator", SetAt: h.clock.Now()}
+		})
+	}
+	lock("google")
+	good, bad := h.browser.code(ask()), h.browser.code(ask())
+	h.wants(h.redeem(good), http.StatusOK, "")
+	lock("entra")
+	h.wants(h.redeem(bad), http.StatusBadRequest, "invalid_grant")
 }

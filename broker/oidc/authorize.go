@@ -229,7 +229,8 @@ func (d *Door) code(ctx context.Context, q *request, s broker.Session, a broker.
 	for _, audience := range q.audience() {
 		ar.GrantAudience(audience)
 	}
-	who := &session{Account: s.AccountID, Session: s.ID, Authn: s.Authn, Nonce: q.form.Get("nonce"), Key: key, Claims: q.claims.String(), Person: q.claims.idToken(a)}
+	who := &session{Account: s.AccountID, Unlocked: a.Lock == nil, Session: s.ID, Authn: s.Authn,
+		Nonce: q.form.Get("nonce"), Key: key, Claims: q.claims.String(), Person: q.claims.idToken(a)}
 	who.Authn.ACR = q.acr(s.Authn)
 	resp, err := d.provider.NewAuthorizeResponse(ctx, ar, who)
 	if err != nil {

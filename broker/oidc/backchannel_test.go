@@ -294,7 +294,7 @@ func TestASlowAppDoesNotKeepTheOthersWaiting(t *testing.T) {
 	s, err := h.db.SessionsOf(h.ctx(), "ana")
 	h.must(err)
 	f := broker.Family{ID: broker.NewID(), ClientID: "quick", AccountID: "ana", SessionID: s[0].ID, ExpiresAt: h.clock.Now().Add(time.Hour)}
-	h.must(h.db.BeginFamily(h.ctx(), f))
+	h.must(h.db.BeginFamily(h.ctx(), f, true))
 	b.get(leave("id_token_hint", got.text("id_token")))
 	done := make(chan int)
 	go func() { done <- h.told() }()

@@ -238,7 +238,7 @@ func (d *Door) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// No session: a television is not signed out with the browser that let it in.
-	err = d.desk.answer(r.Context(), ask.Call, id, how, session{Account: a.ID, Authn: s.Authn})
+	err = d.desk.answer(r.Context(), ask.Call, id, how, session{Account: a.ID, Unlocked: a.Lock == nil, Authn: s.Authn})
 	if err != nil && !errors.Is(err, broker.Conflict) {
 		return err
 	}

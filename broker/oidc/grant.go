@@ -64,7 +64,7 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 			u.agreed.begin.KeyThumbprint = u.key
 		}
 		err := d.atomic.Atomic(ctx, func(ctx context.Context) error {
-			if err := d.begin(ctx, u.client, *u.agreed.begin, u.device); err != nil {
+			if err := d.begin(ctx, u); err != nil {
 				return err
 			}
 			return d.journal.Record(ctx, issued)
@@ -83,44 +83,37 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 	return nil
 }
 
-// begin spends a code. The insert is exact about the account and its epoch; then
-// the gate is asked, and a session that has ended or a consent that was taken back
-// meanwhile gives nothing (SECURITY.md A7). A device belongs to its person and to no
-// session: it goes on where the browser that allowed it signs out. What it may do
-// rests on the consent alone, so that is asked of every client.
-func (d *Door) begin(ctx context.Context, c broker.Client, f broker.Family, device bool) error {
-	if err := d.families.BeginFamily(ctx, f); err != nil {
+// begin spends a code. The insert is exact about the account: that it is enabled, at
+// the epoch of the proof and, of one that had no lock, still without one; so the gate
+// is asked about just that account, and nobody waits for its row. Of any other, and
+// where the gate says no, it is read: of a used code only an answer tells, and that
+// counts before all else, since it ends the family (SECURITY.md A5). A session that has ended or
+// a consent that was taken back meanwhile gives nothing (A7). A device belongs to its
+// person and to no session: it goes on where the browser that allowed it signs out.
+// What it may do rests on the consent alone, so that is asked of every client.
+func (d *Door) begin(ctx context.Context, u *unit) error {
+	f, unlocked := *u.agreed.begin, u.agreed.unlocked
+	if err := d.families.BeginFamily(ctx, f, unlocked); err != nil {
 		return err
 	}
-	a, live, err := d.behind(ctx, f, device)
-	if err == nil {
-		err = d.admit(ctx, a, f.Authn)
+	no := d.admit(ctx, broker.Account{ID: f.AccountID, AuthEpoch: f.Authn.Epoch}, f.Authn)
+	if !unlocked || no != nil {
+		_, a, err := d.families.Family(ctx, f.ID)
+		if err == nil {
+			err = d.admit(ctx, a, f.Authn)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err == nil && !live {
-		err = broker.Revoked
+	if u.client.FirstParty && !u.device {
+		return nil
 	}
-	if err != nil || c.FirstParty && !device {
-		return err
-	}
-	given, v, err := d.given(ctx, c, f.AccountID)
+	given, v, err := d.given(ctx, u.client, f.AccountID)
 	if err == nil && !given.Covers(v, wantedOf(f.Claims).needs(f.Scopes)) {
 		err = broker.Revoked
 	}
 	return err
-}
-
-// behind is the account of a new family, and whether the session that it was born
-// under still goes on.
-func (d *Door) behind(ctx context.Context, f broker.Family, device bool) (a broker.Account, live bool, err error) {
-	if device {
-		_, a, err = d.families.Family(ctx, f.ID)
-		return a, true, err
-	}
-	s, a, err := d.kit.Sessions.SessionByID(ctx, f.SessionID)
-	if errors.Is(err, broker.NotFound) || err == nil && a.ID != f.AccountID {
-		err = broker.Revoked
-	}
-	return a, s.EndedAt.IsZero() && d.now().Before(s.ExpiresAt), err
 }
 
 // again is for the loser of two refreshes at once: the winner has rotated, so the

@@ -60,8 +60,9 @@ type unit struct {
 
 // changes are what a grant writes.
 type changes struct {
-	begin  *broker.Family // the code is spent
-	rotate bool           // the family goes on to the next generation
+	begin    *broker.Family // the code is spent
+	unlocked bool           // as session.Unlocked
+	rotate   bool           // the family goes on to the next generation
 }
 
 type unitKey struct{}
@@ -122,13 +123,14 @@ func pendingOf(ctx context.Context) (*unit, *changes, error) {
 
 // session is how fosite carries who signed in, and how. Its fields are the code's record.
 type session struct {
-	Account string       `json:"account"`
-	Session string       `json:"session"`
-	Authn   broker.Authn `json:"authn"`
-	Nonce   string       `json:"nonce,omitempty"`  // from the authorization request only
-	Key     string       `json:"jkt,omitempty"`    // dpop_jkt, likewise (RFC 9449 §10)
-	Claims  string       `json:"claims,omitempty"` // likewise: for Family.Claims
-	Person  *person      `json:"person,omitempty"` // what Claims wants in the ID token
+	Account  string       `json:"account"`
+	Unlocked bool         `json:"unlocked,omitempty"` // the account had no Lock: see Door.begin
+	Session  string       `json:"session"`
+	Authn    broker.Authn `json:"authn"`
+	Nonce    string       `json:"nonce,omitempty"`  // from the authorization request only
+	Key      string       `json:"jkt,omitempty"`    // dpop_jkt, likewise (RFC 9449 §10)
+	Claims   string       `json:"claims,omitempty"` // likewise: for Family.Claims
+	Person   *person      `json:"person,omitempty"` // what Claims wants in the ID token
 
 	claims  jwt.IDTokenClaims // for fosite's eyes; our ID tokens are made from the fields above
 	headers jwt.Headers
@@ -159,7 +161,7 @@ func (s *session) GetSubject() string { return s.Account }
 
 // Clone copies what is stored and nothing that fosite wrote.
 func (s *session) Clone() fosite.Session {
-	return &session{Account: s.Account, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce, Key: s.Key, Claims: s.Claims, Person: s.Person}
+	return &session{Account: s.Account, Unlocked: s.Unlocked, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce, Key: s.Key, Claims: s.Claims, Person: s.Person}
 }
 
 // codeRecord is a code on its shelf, with PKCE and OpenID Connect in one: what
@@ -283,6 +285,7 @@ func (s *store) InvalidateAuthorizeCodeSession(ctx context.Context, code string)
 		return errors.New("oidc: a code without a session of ours")
 	}
 	now := s.now()
+	p.unlocked = who.Unlocked
 	p.begin = &broker.Family{
 		ID: u.code.ID, ClientID: u.client.ID, AccountID: who.Account, SessionID: who.Session,
 		Scopes: u.code.GrantedScope, Audience: u.code.GrantedAudience, Authn: who.Authn, Claims: who.Claims,

@@ -23,9 +23,9 @@ func (c *counted) Family(ctx context.Context, id string) (broker.Family, broker.
 	return c.Families.Family(ctx, id)
 }
 
-func (c *counted) BeginFamily(ctx context.Context, f broker.Family) error {
+func (c *counted) BeginFamily(ctx context.Context, f broker.Family, unlocked bool) error {
 	c.n.Add(1)
-	return c.Families.BeginFamily(ctx, f)
+	return c.Families.BeginFamily(ctx, f, unlocked)
 }
 
 func (c *counted) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
@@ -66,7 +66,7 @@ func TestARequestAsksStorageNoMoreOftenThanItMust(t *testing.T) {
 		want int64
 	}{
 		{"a code from a session: the code", func() { code = b.code(ask()) }, 1},
-		{"its redemption: the code, the family, the session and its account, the event", func() { got = h.redeem(code) }, 3},
+		{"its redemption: the code, the family, the event", func() { got = h.redeem(code) }, 3},
 		{"userinfo: family and account", func() { h.wants(h.userinfo(got.text("access_token")), http.StatusOK, "") }, 1},
 		{"introspection: family and account", func() { h.active(got.text("access_token")) }, 1},
 		{"a refresh: family and account, the rotation", func() { got = h.refresh(got.text("refresh_token")) }, 2},

@@ -86,7 +86,7 @@ func stockForEveryCommand(o *operator) {
 	}
 	if err == nil {
 		err = h.store.BeginFamily(t.Context(), broker.Family{ID: "family", ClientID: "wiki", AccountID: a.ID, Authn: broker.Authn{Method: broker.ByUpstream, Connection: "hub", Identity: "the-identity", Epoch: a.AuthEpoch},
-			CreatedAt: h.now(), ExpiresAt: h.now().Add(time.Hour)})
+			CreatedAt: h.now(), ExpiresAt: h.now().Add(time.Hour)}, true)
 	}
 	if err == nil {
 		err = h.signingKeys().Start(t.Context())

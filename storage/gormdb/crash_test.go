@@ -28,7 +28,7 @@ func grantBy(ctx context.Context, d *gormdb.DB, id string, after func(statement 
 	return d.Atomic(ctx, func(ctx context.Context) error {
 		for n, write := range []func() error{
 			func() error {
-				return d.BeginFamily(ctx, broker.Family{ID: id, ClientID: "app", AccountID: "a", ExpiresAt: later()})
+				return d.BeginFamily(ctx, broker.Family{ID: id, ClientID: "app", AccountID: "a", ExpiresAt: later()}, true)
 			},
 			func() error { return d.Put(ctx, "token", id, []byte("v"), later()) },
 			func() error { return d.Record(ctx, broker.Event{Verb: broker.EventTokenIssued, Account: id}) },

@@ -47,10 +47,18 @@ func toFamily(r familyRow) broker.Family {
 
 // BeginFamily implements broker.Families. A family of an identity needs that
 // identity to be linked to the account, else StartAgain. A used code counts before a
-// changed account, since it ends the family.
-func (d *DB) BeginFamily(ctx context.Context, f broker.Family) error {
+// changed account, since it ends the family. The row of its session is locked, so that
+// whoever ends that waits, and sees what was born under it.
+func (d *DB) BeginFamily(ctx context.Context, f broker.Family, unlocked bool) error {
 	n := f.Authn
 	epoch, admitted := d.admitted(f.AccountID, n)
+	if unlocked {
+		epoch += ` AND a.lock = ''`
+	}
+	if f.SessionID != "" {
+		epoch += ` AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = ? AND s.account_id = a.id AND s.ended_at = 0 AND s.expires_at > ?` + d.lock(" FOR SHARE") + `)`
+		admitted = append(admitted, f.SessionID, micros(f.CreatedAt))
+	}
 	args := append([]any{f.ID, f.ClientID, f.AccountID, f.SessionID, texts(f.Scopes), texts(f.Audience), string(n.Method), n.Connection,
 		n.Identity, texts(n.AMR), n.ACR, micros(n.AuthTime)}, admitted...)
 	return d.later(ctx, `INSERT INTO families (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,

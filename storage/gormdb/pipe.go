@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,7 +17,8 @@ import (
 // pipe is one transaction on PostgreSQL, pipelined: it takes fewer round trips than
 // database/sql has for it. BEGIN goes with the first statement, COMMIT with the last,
 // and what needs no answer (later) with whatever comes next. A statement that fails
-// ends its message there, the COMMIT behind it included (PostgreSQL manual 55.2.3).
+// ends its message there, the COMMIT behind it included (PostgreSQL manual 55.2.3),
+// and what all goes in one message is a transaction without either (55.2.4).
 // One that sends nothing takes no connection.
 //
 // It is gorm's ConnPool for the statements that gorm runs.
@@ -45,16 +47,22 @@ func (p *pipe) add(query string, args []any) error {
 		}
 		args[i] = v
 	}
-	if !p.begun {
-		p.waiting.Queue("begin isolation level read committed")
-		p.begun = true
-	}
 	p.waiting.Queue(query, args...)
 	return nil
 }
 
-// send sends what waits; last reads the outcome of its last statement.
+// send sends what waits, behind a BEGIN where that is the first; last reads the
+// outcome of its last statement.
 func (p *pipe) send(ctx context.Context, last func(pgx.BatchResults) error) error {
+	if !p.begun {
+		p.begun = true
+		begin := &pgx.QueuedQuery{SQL: "begin isolation level read committed"}
+		p.waiting.QueuedQueries = slices.Insert(p.waiting.QueuedQueries, 0, begin)
+	}
+	return p.flush(ctx, last)
+}
+
+func (p *pipe) flush(ctx context.Context, last func(pgx.BatchResults) error) error {
 	if p.failed == nil {
 		p.failed = p.exchange(ctx, last)
 	}
@@ -157,8 +165,14 @@ func (p *pipe) QueryRowContext(ctx context.Context, query string, args ...any) *
 
 // commit ends the transaction, unless it failed.
 func (p *pipe) commit(ctx context.Context) error {
-	if !p.begun {
+	switch {
+	case !p.begun && p.waiting.Len() == 0:
 		return nil
+	case !p.begun:
+		return p.flush(ctx, func(r pgx.BatchResults) error {
+			_, err := r.Exec()
+			return err
+		})
 	}
 	if err := p.add("commit", nil); err != nil {
 		return err

@@ -20,11 +20,18 @@ func (d *DB) openPostgres(url string, size int) error {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "gatehouse"
 	}
-	var options []stdlib.OptionOpenDB
+	// Transactions of one message have no BEGIN that could say so.
+	settings := "set default_transaction_isolation = 'read committed'"
 	if config.RuntimeParams["random_page_cost"] == "" {
-		options = append(options, stdlib.OptionAfterConnect(byKey))
+		settings += byKey
 	}
-	pool := stdlib.OpenDB(*config, options...)
+	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, settings)
+		if err != nil {
+			_ = c.Close(ctx) // which the driver leaves to us
+		}
+		return err
+	}))
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
 	// After a fail-over no connection stays with the old server for good.
@@ -40,10 +47,4 @@ func (d *DB) openPostgres(url string, size int) error {
 // (PostgreSQL manual 20.7.2). Its default is a turning disk's: it reads a small
 // table from end to end, or hashes it, for each sign-in. Not a start parameter, which
 // poolers refuse; the URL may have one, and goes before it.
-func byKey(ctx context.Context, c *pgx.Conn) error {
-	_, err := c.Exec(ctx, "set random_page_cost = 1.1")
-	if err != nil {
-		_ = c.Close(ctx) // which the driver leaves to us
-	}
-	return err
-}
+const byKey = "; set random_page_cost = 1.1"

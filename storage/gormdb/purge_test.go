@@ -25,7 +25,7 @@ func TestPurgeRemovesWhatHasExpiredAndKeepsWhatLives(t *testing.T) {
 				d.Mark(t.Context(), "k", id, expires),
 				d.Queue(t.Context(), broker.Mail{ID: id, ExpiresAt: expires}),
 				d.CreateSession(t.Context(), id, broker.Session{ID: id, AccountID: "a", ExpiresAt: expires}),
-				d.BeginFamily(t.Context(), broker.Family{ID: id, AccountID: "a", ExpiresAt: expires}),
+				d.BeginFamily(t.Context(), broker.Family{ID: id, AccountID: "a", ExpiresAt: expires}, true),
 			); err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +53,7 @@ func TestPurgeRemovesWhatHasExpiredAndKeepsWhatLives(t *testing.T) {
 		}
 		for _, id := range []string{"slow clock", "live", "ended"} {
 			_, err1 := d.Get(t.Context(), "s", id)
-			_, _, err2 := d.SessionByID(t.Context(), id)
+			_, _, err2 := d.Session(t.Context(), []string{id})
 			_, _, err3 := d.Family(t.Context(), id)
 			marked, err4 := d.Marked(t.Context(), "k", id)
 			if err := errors.Join(err1, err2, err3, err4); err != nil || !marked {

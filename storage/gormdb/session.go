@@ -108,20 +108,6 @@ func (d *DB) Session(ctx context.Context, hashes []string) (broker.Session, brok
 	return toSession(s), toAccount(a), err
 }
 
-// SessionByID implements broker.Sessions. In a transaction it holds the session's row,
-// so that whoever ends it meanwhile waits, and sees what was born under it.
-func (d *DB) SessionByID(ctx context.Context, id string) (broker.Session, broker.Account, error) {
-	hold := ""
-	if d.InTransaction(ctx) {
-		hold = d.lock(" FOR SHARE OF s")
-	}
-	var s sessionRow
-	var a accountRow
-	err := d.one(ctx, append(s.into(), a.into()...), `SELECT `+sessionColumns+`, `+joinedAccount+` FROM sessions s JOIN accounts a ON a.id = s.account_id
-		WHERE s.id = ?`+hold, id)
-	return toSession(s), toAccount(a), err
-}
-
 // SessionsOf implements broker.Sessions, the newest first, ended and expired ones too.
 func (d *DB) SessionsOf(ctx context.Context, account string) ([]broker.Session, error) {
 	var rows []sessionRow

@@ -123,7 +123,7 @@ func unverifiedTests() []test {
 			s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: broker.Authn{Method: broker.ByPassword, Epoch: 1}}
 			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), s), broker.StartAgain)
 			f := broker.Family{ID: broker.NewID(), AccountID: a.ID, Authn: s.Authn}
-			answers(t, b.Families.BeginFamily(within(t), f), broker.StartAgain)
+			answers(t, b.Families.BeginFamily(within(t), f, true), broker.StartAgain)
 			verified := a
 			verified.Unverified = false
 			answers(t, b.Accounts.ChangeAccount(within(t), verified, 1), broker.Conflict)

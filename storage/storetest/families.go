@@ -24,24 +24,53 @@ func familyTests() []test {
 		{"A5: a second family of one id is Conflict, also after the first ended or its account changed", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			f := family(t, b, newFamily(a))
-			answers(t, b.Families.BeginFamily(within(t), f), broker.Conflict)
+			answers(t, b.Families.BeginFamily(within(t), f, true), broker.Conflict)
 			ok(t, b.Families.EndFamily(within(t), f.ID, broker.CodeReused, moment()))
-			answers(t, b.Families.BeginFamily(within(t), f), broker.Conflict)
+			answers(t, b.Families.BeginFamily(within(t), f, true), broker.Conflict)
 			a.AuthEpoch = 4
 			ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
-			answers(t, b.Families.BeginFamily(within(t), f), broker.Conflict)
+			answers(t, b.Families.BeginFamily(within(t), f, true), broker.Conflict)
 		}},
 		{"I5: no family is born of a disabled, unknown or changed account", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			f := newFamily(a)
 			f.Authn.Epoch = 2
-			answers(t, b.Families.BeginFamily(within(t), f), broker.StartAgain)
+			answers(t, b.Families.BeginFamily(within(t), f, true), broker.StartAgain)
 			f = newFamily(broker.Account{ID: "nobody", AuthEpoch: 3})
-			answers(t, b.Families.BeginFamily(within(t), f), broker.StartAgain)
+			answers(t, b.Families.BeginFamily(within(t), f, true), broker.StartAgain)
 			f = newFamily(a)
 			a.Disabled = true
 			ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
-			answers(t, b.Families.BeginFamily(within(t), f), broker.StartAgain)
+			answers(t, b.Families.BeginFamily(within(t), f, true), broker.StartAgain)
+		}},
+		{"D5: who says that the account has no lock is held to it", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			a.Lock = &broker.Lock{Only: broker.OnlyMicrosoft, SetAt: moment()}
+			ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
+			answers(t, b.Families.BeginFamily(within(t), newFamily(a), true), broker.StartAgain)
+			ok(t, b.Families.BeginFamily(within(t), newFamily(a), false))
+		}},
+		{"A7: no family is born of a session that has ended, is over, or is somebody else's", func(t *testing.T, b Backend) {
+			a, other := account(t, b), account(t, b)
+			s, _ := session(t, b, a, authn(a))
+			theirs, _ := session(t, b, other, authn(other))
+			f := newFamily(a)
+			f.SessionID = s.ID
+			born, _, err := b.Families.Family(within(t), family(t, b, f).ID)
+			ok(t, err)
+			same(t, born, f)
+			late := newFamily(a)
+			late.SessionID, late.CreatedAt = s.ID, s.ExpiresAt
+			answers(t, b.Families.BeginFamily(within(t), late, true), broker.StartAgain)
+			for _, id := range []string{theirs.ID, "nothing"} {
+				f = newFamily(a)
+				f.SessionID = id
+				answers(t, b.Families.BeginFamily(within(t), f, true), broker.StartAgain)
+			}
+			ok(t, b.Sessions.EndSession(within(t), s.ID, moment()))
+			f = newFamily(a)
+			f.SessionID = s.ID
+			answers(t, b.Families.BeginFamily(within(t), f, true), broker.StartAgain)
 		}},
 		{"a family ends once; the first reason stays", func(t *testing.T, b Backend) {
 			f := family(t, b, newFamily(account(t, b)))
@@ -104,13 +133,16 @@ func rotateTests() []test {
 
 func endFamilies(t *testing.T, b Backend) {
 	a, other := account(t, b), account(t, b)
+	s1, _ := session(t, b, a, authn(a))
+	s2, _ := session(t, b, a, authn(a))
+	theirs, _ := session(t, b, other, authn(other))
 	make4 := func() (f [4]broker.Family) {
 		for i := range f {
 			f[i] = newFamily(a)
-			f[i].ClientID, f[i].SessionID = "app1", "s1"
+			f[i].ClientID, f[i].SessionID = "app1", s1.ID
 		}
-		f[1].ClientID, f[2].SessionID = "app2", "s2"
-		f[3].AccountID = other.ID
+		f[1].ClientID, f[2].SessionID = "app2", s2.ID
+		f[3].AccountID, f[3].SessionID = other.ID, theirs.ID
 		for i := range f {
 			family(t, b, f[i])
 		}
@@ -122,9 +154,9 @@ func endFamilies(t *testing.T, b Backend) {
 	}{
 		{broker.FamilyFilter{Account: a.ID}, [4]bool{false, false, false, true}},
 		{broker.FamilyFilter{Client: "app2"}, [4]bool{true, false, true, true}},
-		{broker.FamilyFilter{Session: "s2"}, [4]bool{true, true, false, true}},
+		{broker.FamilyFilter{Session: s2.ID}, [4]bool{true, true, false, true}},
 		{broker.FamilyFilter{Account: a.ID, Client: "app1"}, [4]bool{false, true, false, true}},
-		{broker.FamilyFilter{Account: a.ID, Client: "app1", Session: "s1"}, [4]bool{false, true, true, true}},
+		{broker.FamilyFilter{Account: a.ID, Client: "app1", Session: s1.ID}, [4]bool{false, true, true, true}},
 	} {
 		f := make4()
 		ok(t, b.Families.EndFamilies(within(t), c.filter, broker.Revoked, moment()))

@@ -78,7 +78,7 @@ func linkedTests() []test {
 			for _, id := range []string{i.ID, "nothing"} {
 				f := newFamily(a)
 				f.Authn.Identity = id
-				answers(t, b.Families.BeginFamily(within(t), f), broker.StartAgain)
+				answers(t, b.Families.BeginFamily(within(t), f, true), broker.StartAgain)
 				s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: f.Authn}
 				answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), s), broker.StartAgain)
 			}
@@ -103,14 +103,14 @@ func unlinkEnds(t *testing.T, b Backend) {
 	if _, _, err := b.Identities.Identity(within(t), i.Connection, i.Issuer, i.Subject); err == nil {
 		t.Fatal("the identity is still there")
 	}
-	same(t, sessionOf(t, b, s.ID).EndedAt, at)
+	same(t, sessionOf(t, b, s).EndedAt, at)
 	f, _, err := b.Families.Family(within(t), f.ID)
 	ok(t, err)
 	same(t, f.EndedAt, at)
 	if f.EndedBy == "" {
 		t.Fatal("the family ended for no reason")
 	}
-	same(t, sessionOf(t, b, otherS.ID), otherS)
+	same(t, sessionOf(t, b, otherS), otherS)
 	otherNow, _, err := b.Families.Family(within(t), otherF.ID)
 	ok(t, err)
 	same(t, otherNow, otherF)

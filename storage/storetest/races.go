@@ -18,14 +18,14 @@ func raceTests() []test {
 		{"A5: of many who redeem one code at once, one gets a family", func(t *testing.T, b Backend) {
 			for range 10 {
 				f := newFamily(account(t, b))
-				oneWinner(t, race(crowd, func(int) error { return b.Families.BeginFamily(within(t), f) }), broker.Conflict)
+				oneWinner(t, race(crowd, func(int) error { return b.Families.BeginFamily(within(t), f, true) }), broker.Conflict)
 			}
 		}},
 		{"A5: the same inside transactions that write more", func(t *testing.T, b Backend) {
 			f := newFamily(account(t, b))
 			oneWinner(t, race(crowd, func(int) error {
 				return b.Atomic.Atomic(within(t), func(ctx context.Context) error {
-					if err := b.Families.BeginFamily(ctx, f); err != nil {
+					if err := b.Families.BeginFamily(ctx, f, true); err != nil {
 						return err
 					}
 					return b.Journal.Record(ctx, broker.Event{Account: f.ID})
@@ -168,7 +168,7 @@ func birthAgainstUnlink(t *testing.T, b Backend) {
 			f.Authn.Identity = i.ID
 			// A transaction that takes its time is the dangerous one.
 			err := b.Atomic.Atomic(within(t), func(ctx context.Context) error {
-				if err := b.Families.BeginFamily(ctx, f); err != nil {
+				if err := b.Families.BeginFamily(ctx, f, true); err != nil {
 					return err
 				}
 				if err := b.Sessions.CreateSession(ctx, f.ID, broker.Session{ID: f.ID, AccountID: a.ID, Authn: f.Authn}); err != nil {
@@ -208,7 +208,7 @@ func crowdOfTransactions(t *testing.T, b Backend) {
 				return err
 			}
 			f := newFamily(a)
-			if err := b.Families.BeginFamily(ctx, f); err != nil {
+			if err := b.Families.BeginFamily(ctx, f, true); err != nil {
 				return err
 			}
 			if _, _, err := b.Families.Family(ctx, f.ID); err != nil {

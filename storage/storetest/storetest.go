@@ -82,12 +82,15 @@ func got[T any](v T, err error) func(t *testing.T) T {
 	}
 }
 
-// sessionOf is a session as it stands now, with the account that it says.
-func sessionOf(t *testing.T, b Backend, id string) broker.Session {
+// sessionOf is a session as it stands now.
+func sessionOf(t *testing.T, b Backend, s broker.Session) broker.Session {
 	t.Helper()
-	s, a, err := b.Sessions.SessionByID(within(t), id)
-	ok(t, err)
-	same(t, a.ID, s.AccountID)
+	for _, now := range got(b.Sessions.SessionsOf(within(t), s.AccountID))(t) {
+		if now.ID == s.ID {
+			return now
+		}
+	}
+	t.Fatalf("no session %s", s.ID)
 	return s
 }
 
@@ -190,7 +193,7 @@ func session(t *testing.T, b Backend, a broker.Account, n broker.Authn) (broker.
 
 func newFamily(a broker.Account) broker.Family {
 	return broker.Family{
-		ID: broker.NewID(), ClientID: "app", AccountID: a.ID, SessionID: broker.NewID(), Scopes: []string{"openid", "email"},
+		ID: broker.NewID(), ClientID: "app", AccountID: a.ID, Scopes: []string{"openid", "email"},
 		Audience: []string{"https://api.example"}, Authn: authn(a), KeyThumbprint: "thumb", Claims: `{"userinfo":{"name":null}}`,
 		CreatedAt: moment(), ExpiresAt: moment().Add(broker.RefreshLife),
 	}
@@ -198,6 +201,6 @@ func newFamily(a broker.Account) broker.Family {
 
 func family(t *testing.T, b Backend, f broker.Family) broker.Family {
 	t.Helper()
-	ok(t, b.Families.BeginFamily(within(t), f))
+	ok(t, b.Families.BeginFamily(within(t), f, true))
 	return f
 }
