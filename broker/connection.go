@@ -108,7 +108,9 @@ type Trip struct {
 	// shall confirm, as one of the same account; empty for a plain sign-in.
 	Proves    string
 	StartedAt time.Time
-	Spent     bool
+	// Parked is the login, where that began with this trip: no page shows it before the
+	// browser is back, so it is stored in no other place until then.
+	Parked *Login
 }
 
 // Departure is where the browser goes next: a URL to follow, or, with Form set,

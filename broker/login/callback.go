@@ -19,7 +19,7 @@ func (d *Door) away(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := r.URL.Query()
-	to := travel{Connection: r.PathValue("connection"), Choose: q.Get("choose") == "1", Again: q.Get("again") == "1", Prove: q.Get("prove") == "1"}
+	to := travel{State: broker.NewToken(), Connection: r.PathValue("connection"), Choose: q.Get("choose") == "1", Again: q.Get("again") == "1", Prove: q.Get("prove") == "1"}
 	out, err := d.leave(w, r, v, l, to)
 	if errors.Is(err, broker.Conflict) {
 		return redirect(w, r, loginPath(l.ID))

@@ -20,16 +20,28 @@ import (
 // browser that has its key.
 func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (target string, err error) {
 	v := d.visit(r)
+	if l.Connection != "" && r.Method == http.MethodGet {
+		return d.startAway(w, r, v, l)
+	}
 	l, err = d.park(w, r, v, l)
 	switch {
 	case err != nil:
 		return "", err
 	case l.Connection == "":
 		return loginPath(l.ID), nil
-	case r.Method != http.MethodGet:
+	default:
 		return departPath(l.ID, l.Connection), nil
 	}
-	out, err := d.leave(w, r, v, l, travel{Connection: l.Connection})
+}
+
+// startAway begins a login and its first trip in one.
+func (d *Door) startAway(w http.ResponseWriter, r *http.Request, v visit, l broker.Login) (target string, err error) {
+	to := travel{State: broker.NewToken(), Connection: l.Connection, Parks: true}
+	l, err = d.prepare(r.Context(), v, d.Kit.EnsureBrowser(w, r), l, len(v.browser) > 0, d.tripKey(to.State))
+	if err != nil {
+		return "", err
+	}
+	out, err := d.leave(w, r, v, l, to)
 	switch {
 	case errors.Is(err, broker.Conflict):
 		return loginPath(l.ID), nil
@@ -142,6 +154,9 @@ func (s *service) finishArrival(ctx context.Context, v visit, a *arrival) (finis
 		if done.Session, done.Token, err = s.bear(ctx, v, sc); err == nil {
 			return done, nil
 		}
+	}
+	if err := s.unpark(ctx, a.trip); err != nil {
+		return finished{}, err
 	}
 	l, err = s.change(ctx, l.ID, func(l *broker.Login) error { a.edit(l); return nil })
 	if errors.Is(err, broker.Conflict) {
@@ -313,6 +328,17 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 // spendLogin marks the login as finished, after the session is committed. One
 // that somebody finished with the same session is fine as it is.
 func (s *service) spendLogin(ctx context.Context, done finished) error {
+	spend := func(l *broker.Login) {
+		l.SpentAt, l.SessionID = s.Now(), done.Session.ID
+		l.Claims, l.Code, l.Notice = nil, nil, ""
+	}
+	if done.From != nil && done.From.trip.Parked != nil {
+		l := done.Login
+		spend(&l)
+		if err := s.logins.Put(ctx, l.ID, l); !errors.Is(err, broker.Conflict) {
+			return err
+		}
+	}
 	_, err := s.logins.Change(ctx, done.ID, func(l *broker.Login) error {
 		switch {
 		case l.Spent() && l.SessionID == done.Session.ID:
@@ -322,8 +348,7 @@ func (s *service) spendLogin(ctx context.Context, done finished) error {
 		case done.From != nil || !same(*l, done.Login):
 			return broker.InteractionRequired // restarted, bound anew or finished meanwhile
 		}
-		l.SpentAt, l.SessionID = s.Now(), done.Session.ID
-		l.Claims, l.Code, l.Notice = nil, nil, ""
+		spend(l)
 		return nil
 	})
 	if errors.Is(err, broker.NotFound) {

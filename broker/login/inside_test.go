@@ -68,7 +68,8 @@ func TestACancelledLinkWaitsAndLeadsBackToTheAccount(t *testing.T) {
 		t.Error(p.url)
 	}
 	// Switched off meanwhile: it says so, and offers no way there.
-	path, _ = b.linking("code")
+	path, back = b.linking("no such code")
+	b.get(back)
 	g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Disabled })
 	p := b.get(path + "/to/google")
 	p.has(t, 403, "Google sign-in is off", broker.MethodsPath)

@@ -11,42 +11,41 @@ import (
 // What must hold when two requests meet inside one of the verbs.
 
 func TestB19_TwoCallbacksThatMeetAtTheStateMakeOneExchange(t *testing.T) {
-	g := newRig(t)
-	g.linked(g.account(ana, ""), "google", "g1")
-	g.claims("code", verified("g1", ana))
-	b := g.browser()
-	path, _ := b.begin()
-	back := b.callback(path, "google", "code")
-	// Both have seen the state unspent before either spends it.
-	var mu sync.Mutex
-	met, both := 0, make(chan struct{})
-	g.fleet.swap = func(shelf string) error {
-		if shelf != "trip" {
-			return nil
+	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+		g.linked(g.account(ana, ""), "google", "g1")
+		g.claims("code", verified("g1", ana))
+		b := g.browser()
+		_, back := leave(b, "code")
+		// Both have seen the state unspent before either spends it.
+		var mu sync.Mutex
+		met, both := 0, make(chan struct{})
+		g.fleet.put = func(shelf string) {
+			if shelf != "trip.spent" {
+				return
+			}
+			mu.Lock()
+			if met++; met == 2 {
+				close(both)
+			}
+			mu.Unlock()
+			select {
+			case <-both:
+			case <-time.After(5 * time.Second):
+				t.Error("the second callback never came to spend the state")
+			}
 		}
-		mu.Lock()
-		if met++; met == 2 {
-			close(both)
+		pages := make(chan page, 2)
+		for range 2 {
+			also := b.copied()
+			go func() { pages <- also.get(back) }()
 		}
-		mu.Unlock()
-		select {
-		case <-both:
-		case <-time.After(5 * time.Second):
-			t.Error("the second callback never came to spend the state")
+		for range 2 {
+			(<-pages).atApp(t, ana)
 		}
-		return nil
-	}
-	pages := make(chan page, 2)
-	for range 2 {
-		also := b.copied()
-		go func() { pages <- also.get(back) }()
-	}
-	for range 2 {
-		(<-pages).atApp(t, ana)
-	}
-	if g.ups.asked != 1 {
-		t.Errorf("%d exchanges", g.ups.asked)
-	}
+		if g.ups.asked != 1 {
+			t.Errorf("%d exchanges", g.ups.asked)
+		}
+	})
 }
 
 func TestC3_AProofIsNotCarriedOverToALoginThatMovedOn(t *testing.T) {

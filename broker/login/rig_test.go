@@ -286,6 +286,7 @@ type upstreams struct {
 	trips   []broker.Trip
 	asked   int
 	begin   error
+	form    url.Values // posted on the way there
 	notice  func(kind broker.NoticeKind, form url.Values) (broker.Notice, error)
 	wait    chan struct{}
 }
@@ -311,7 +312,7 @@ func (u upstream) Begin(_ context.Context, t broker.Trip) (broker.Departure, err
 		return broker.Departure{}, u.begin
 	}
 	u.trips = append(u.trips, t)
-	return broker.Departure{URL: u.c.Issuer + "/auth?state=" + t.State}, nil
+	return broker.Departure{URL: u.c.Issuer + "/auth?state=" + t.State, Form: u.form}, nil
 }
 
 func (u upstream) Finish(_ context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
@@ -501,4 +502,24 @@ func (p page) sid() string {
 	_, after, _ := strings.Cut(p.body, "sid=")
 	sid, _, _ := strings.Cut(after, " ")
 	return sid
+}
+
+// departure takes a browser to Google and answers its login and the way back, which a code is on.
+type departure func(b *browser, code string) (path, back string)
+
+// everyDeparture runs a test for each way there.
+func everyDeparture(t *testing.T, run func(t *testing.T, g *rig, leave departure)) {
+	t.Run("from the page of the login", func(t *testing.T) {
+		run(t, newRig(t), func(b *browser, code string) (path, back string) {
+			path, _ = b.begin()
+			return path, b.callback(path, "google", code)
+		})
+	})
+	t.Run("at once, since the app names the connection", func(t *testing.T) {
+		run(t, newRig(t), func(b *browser, code string) (path, back string) {
+			b.g.start.Connection = "google"
+			defer func() { b.g.start.Connection = "" }()
+			return b.linking(code)
+		})
+	})
 }

@@ -15,25 +15,25 @@ import (
 )
 
 func TestB1_AnotherBrowsersCallbackIsRefusedAndBurnsNothing(t *testing.T) {
-	g := newRig(t)
-	g.linked(g.account("attacker@example.com", ""), "google", "evil")
-	g.claims("code", verified("evil", "attacker@example.com"))
-	attacker, victim := g.browser(), g.browser()
-	path, _ := attacker.begin()
-	back := attacker.callback(path, "google", "code")
-	for _, v := range []*browser{victim, g.browser()} {
-		v.begin()
-		p := v.get(back)
-		p.has(t, 410)
-		if g.ups.asked != 0 {
-			t.Fatal("the upstream was asked for another browser's answer")
+	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+		g.linked(g.account("attacker@example.com", ""), "google", "evil")
+		g.claims("code", verified("evil", "attacker@example.com"))
+		attacker, victim := g.browser(), g.browser()
+		_, back := leave(attacker, "code")
+		for _, v := range []*browser{victim, g.browser()} {
+			v.begin()
+			p := v.get(back)
+			p.has(t, 410)
+			if g.ups.asked != 0 {
+				t.Fatal("the upstream was asked for another browser's answer")
+			}
+			if _, signedIn := v.cookies["__Host-gh_session"]; signedIn {
+				t.Fatal("the victim is signed in as the attacker")
+			}
 		}
-		if _, signedIn := v.cookies["__Host-gh_session"]; signedIn {
-			t.Fatal("the victim is signed in as the attacker")
-		}
-	}
-	g.browser().get(back).has(t, 410)
-	attacker.get(back).atApp(t, "attacker@example.com")
+		g.browser().get(back).has(t, 410)
+		attacker.get(back).atApp(t, "attacker@example.com")
+	})
 }
 
 func TestB1_AnUnknownStateIsRefused(t *testing.T) {
@@ -83,22 +83,22 @@ func TestB1_H4_ABrowserHoldsTenOpenLogins(t *testing.T) {
 }
 
 func TestAC33_B1_ALateAnswerShowsTheBannerAndStartAgainKeepsTheRequest(t *testing.T) {
-	g := newRig(t)
-	g.linked(g.account(ana, ""), "google", "g1")
-	g.claims("code", verified("g1", ana))
-	b := g.browser()
-	path, _ := b.begin()
-	back := b.callback(path, "google", "code")
-	g.wait(16 * time.Minute)
-	p := b.get(back)
-	p.has(t, 400, "<h1>Sign in</h1>", "That took a little too long", "sso_state_invalid", "Start again")
-	if g.ups.asked != 0 {
-		t.Error("the upstream was asked too late")
-	}
-	if e := g.events(broker.EventRefused); len(e) != 1 || !strings.Contains(p.body, e[0].Reference) {
-		t.Errorf("%+v", e)
-	}
-	b.through(path, "google", "code").atApp(t, ana)
+	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+		g.linked(g.account(ana, ""), "google", "g1")
+		g.claims("code", verified("g1", ana))
+		b := g.browser()
+		path, back := leave(b, "code")
+		g.wait(16 * time.Minute)
+		p := b.get(back)
+		p.has(t, 400, "<h1>Sign in</h1>", "That took a little too long", "sso_state_invalid", "Start again")
+		if g.ups.asked != 0 {
+			t.Error("the upstream was asked too late")
+		}
+		if e := g.events(broker.EventRefused); len(e) != 1 || !strings.Contains(p.body, e[0].Reference) {
+			t.Errorf("%+v", e)
+		}
+		b.through(path, "google", "code").atApp(t, ana)
+	})
 }
 
 func TestB3_TheAnswerOfOneUpstreamNeverReachesAnother(t *testing.T) {
@@ -173,70 +173,71 @@ func TestB17_AConnectionSwitchedOffBeforeTheLinkLinksNothing(t *testing.T) {
 }
 
 func TestB19_OneCallbackMakesOneSessionHoweverOftenItComes(t *testing.T) {
-	g := newRig(t)
-	a := g.account(ana, "")
-	g.linked(a, "google", "g1")
-	g.claims("code", verified("g1", ana))
-	b := g.browser()
-	path, _ := b.begin()
-	back := b.callback(path, "google", "code")
-	var wg sync.WaitGroup
-	for range 20 {
-		also := b.copied()
-		wg.Go(func() { also.get(back).atApp(t, ana) })
-	}
-	wg.Wait()
-	sessions, err := g.db.SessionsOf(t.Context(), a.ID)
-	must(t, err)
-	if g.ups.asked != 1 || len(sessions) != 1 || len(g.events(broker.EventSignedIn)) != 1 {
-		t.Fatalf("%d exchanges, %d sessions", g.ups.asked, len(sessions))
-	}
+	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+		a := g.account(ana, "")
+		g.linked(a, "google", "g1")
+		g.claims("code", verified("g1", ana))
+		b := g.browser()
+		_, back := leave(b, "code")
+		var wg sync.WaitGroup
+		for range 20 {
+			also := b.copied()
+			wg.Go(func() { also.get(back).atApp(t, ana) })
+		}
+		wg.Wait()
+		sessions, err := g.db.SessionsOf(t.Context(), a.ID)
+		must(t, err)
+		if g.ups.asked != 1 || len(sessions) != 1 || len(g.events(broker.EventSignedIn)) != 1 {
+			t.Fatalf("%d exchanges, %d sessions", g.ups.asked, len(sessions))
+		}
+	})
 }
 
 func TestB19_ASecondCallbackWaitsForTheFirst(t *testing.T) {
-	g := newRig(t)
-	g.linked(g.account(ana, ""), "google", "g1")
-	g.claims("code", verified("g1", ana))
-	b := g.browser()
-	path, _ := b.begin()
-	back := b.callback(path, "google", "code")
-	g.ups.wait = make(chan struct{})
-	pages := make(chan page, 2)
-	for range 2 {
-		also := b.copied()
-		go func() { pages <- also.get(back) }()
-	}
-	time.AfterFunc(150*time.Millisecond, func() { close(g.ups.wait) })
-	for range 2 {
-		(<-pages).atApp(t, ana)
-	}
+	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+		g.linked(g.account(ana, ""), "google", "g1")
+		g.claims("code", verified("g1", ana))
+		b := g.browser()
+		_, back := leave(b, "code")
+		g.ups.wait = make(chan struct{})
+		pages := make(chan page, 2)
+		for range 2 {
+			also := b.copied()
+			go func() { pages <- also.get(back) }()
+		}
+		time.AfterFunc(150*time.Millisecond, func() { close(g.ups.wait) })
+		for range 2 {
+			(<-pages).atApp(t, ana)
+		}
+	})
 }
 
 func TestAPostedAnswerComesBackAsAGet(t *testing.T) {
-	g := newRig(t)
-	g.linked(g.account(ana, ""), "google", "g1")
-	g.claims("code", verified("g1", ana))
-	b := g.browser()
-	path, _ := b.begin()
-	back, _ := url.Parse(b.callback(path, "google", "code"))
-	stranger := g.browser() // a cross-site POST brings no Lax cookie
-	p := stranger.request("POST", back.Path, back.Query())
-	if p.status != http.StatusSeeOther || strings.Contains(p.header.Get("Location"), "code=") {
-		t.Fatalf("%d %s", p.status, p.header.Get("Location"))
-	}
-	at := p.header.Get("Location")
-	b.get(at).atApp(t, ana)
-	b.get(at).atApp(t, ana)
-	// The handle is good for one minute.
-	path, _ = b.begin()
-	back, _ = url.Parse(b.callback(path, "google", "code"))
-	p = stranger.request("POST", back.Path, back.Query())
-	g.wait(61 * time.Second)
-	asked := g.ups.asked
-	b.get(p.header.Get("Location"))
-	if g.ups.asked != asked {
-		t.Error("an expired handle was used")
-	}
+	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+		g.linked(g.account(ana, ""), "google", "g1")
+		g.claims("code", verified("g1", ana))
+		b := g.browser()
+		_, at := leave(b, "code")
+		back, _ := url.Parse(at)
+		stranger := g.browser() // a cross-site POST brings no Lax cookie
+		p := stranger.request("POST", back.Path, back.Query())
+		if p.status != http.StatusSeeOther || strings.Contains(p.header.Get("Location"), "code=") {
+			t.Fatalf("%d %s", p.status, p.header.Get("Location"))
+		}
+		at = p.header.Get("Location")
+		b.get(at).atApp(t, ana)
+		b.get(at).atApp(t, ana)
+		// The handle is good for one minute.
+		_, at = leave(b, "code")
+		back, _ = url.Parse(at)
+		p = stranger.request("POST", back.Path, back.Query())
+		g.wait(61 * time.Second)
+		asked := g.ups.asked
+		b.get(p.header.Get("Location"))
+		if g.ups.asked != asked {
+			t.Error("an expired handle was used")
+		}
+	})
 }
 
 func TestC1_C7_C13_AnAssertedAddressTellsNothing(t *testing.T) {

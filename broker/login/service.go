@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/broker"
@@ -27,6 +28,7 @@ type service struct {
 	Options
 	logins    broker.Shelf[broker.Login]
 	trips     broker.Shelf[broker.Trip]
+	spent     broker.Shelf[bool] // of a trip's key: an answer came
 	browsers  broker.Shelf[[]string]
 	handles   broker.Shelf[[]byte]
 	deletions broker.Shelf[deletion]
@@ -38,6 +40,7 @@ func newService(o Options) *service {
 		Options:   o,
 		logins:    broker.Shelf[broker.Login]{Name: "login", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 		trips:     broker.Shelf[broker.Trip]{Name: "trip", Life: tripShelf, In: o.Fleeting, Now: o.Now},
+		spent:     broker.Shelf[bool]{Name: "trip.spent", Life: tripShelf, In: o.Fleeting, Now: o.Now},
 		browsers:  broker.Shelf[[]string]{Name: "login.browser", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 		handles:   broker.Shelf[[]byte]{Name: "login.handle", Life: handleLife, In: o.Fleeting, Now: o.Now},
 		deletions: broker.Shelf[deletion]{Name: "login.deletion", Life: deletionLife, In: o.Fleeting, Now: o.Now},
@@ -72,6 +75,14 @@ func (v visit) current() (*broker.Session, *broker.Account, error) {
 	return nil, nil, nil
 }
 
+// holds answers LoginElsewhere unless the login was begun in this browser.
+func (v visit) holds(l broker.Login) error {
+	if !slices.Contains(v.browser, l.Browser) {
+		return broker.LoginElsewhere
+	}
+	return nil
+}
+
 // scene is one login with the facts of this moment and what they say is next.
 type scene struct {
 	broker.Login
@@ -86,11 +97,21 @@ type scene struct {
 // app tells whether an app waits for this login.
 func app(l broker.Login) bool { return l.Request != nil }
 
-// begin parks a new login for a browser. The start is cut to the second, because
-// an upstream's auth_time is: a proof of this very second must not look older.
-// known tells whether the browser may have others open; one that is new here must
-// pass the limit of its address first.
+// begin parks a new login for a browser, see prepare.
 func (s *service) begin(ctx context.Context, v visit, browser string, l broker.Login, known bool) (broker.Login, error) {
+	l, err := s.prepare(ctx, v, browser, l, known, "")
+	if err != nil {
+		return l, err
+	}
+	return l, s.logins.Put(ctx, l.ID, l)
+}
+
+// prepare makes a new login for a browser and stores nothing of it. The start is cut to
+// the second, because an upstream's auth_time is: a proof of this very second must not
+// look older. known tells whether the browser may have others open; one that is new
+// here must pass the limit of its address first. trip is the key of the trip that the
+// login leaves with, if it does.
+func (s *service) prepare(ctx context.Context, v visit, browser string, l broker.Login, known bool, trip string) (broker.Login, error) {
 	if browser == "" {
 		return l, broker.CookiesBlocked // a HEAD: nobody is there to bind it to
 	}
@@ -101,23 +122,21 @@ func (s *service) begin(ctx context.Context, v visit, browser string, l broker.L
 	}
 	var err error
 	if known {
-		err = s.remember(ctx, v, browser, l.ID)
+		err = s.remember(ctx, v, browser, strings.TrimSpace(l.ID+" "+trip))
 	} else {
 		err = s.newcomers.Admit(ctx, v.address)
 	}
-	if err != nil {
-		return l, err
-	}
-	return l, s.logins.Put(ctx, l.ID, l)
+	return l, err
 }
 
 // remember keeps the list of a browser's open logins short, so that nobody fills
 // the store from one browser (SECURITY.md B1, H4). Anybody can make up a cookie,
-// so a browser without a list is new here, whatever it sent.
-func (s *service) remember(ctx context.Context, v visit, browser, id string) error {
+// so a browser without a list is new here, whatever it sent. What it opened is the id
+// of a login, and the key of the trip that holds it.
+func (s *service) remember(ctx context.Context, v visit, browser, opened string) error {
 	var dropped []string
 	_, err := s.browsers.Change(ctx, browser, func(open *[]string) error {
-		*open, dropped = append(*open, id), nil
+		*open, dropped = append(*open, opened), nil
 		if n := len(*open) - maxOpen; n > 0 {
 			dropped = slices.Clone((*open)[:n])
 			*open = slices.Clone((*open)[n:])
@@ -126,14 +145,20 @@ func (s *service) remember(ctx context.Context, v visit, browser, id string) err
 	})
 	if errors.Is(err, broker.NotFound) {
 		if err = s.newcomers.Admit(ctx, v.address); err == nil {
-			err = s.browsers.Put(ctx, browser, []string{id})
+			err = s.browsers.Put(ctx, browser, []string{opened})
 		}
 	}
 	if errors.Is(err, broker.Conflict) {
 		return nil // another tab of this browser was quicker; its login is counted
 	}
 	for _, old := range dropped {
-		if _, err := s.logins.Take(ctx, old); err != nil && !errors.Is(err, broker.NotFound) {
+		id, trip, away := strings.Cut(old, " ")
+		if away {
+			if _, err := s.trips.Take(ctx, trip); err != nil && !errors.Is(err, broker.NotFound) {
+				return err
+			}
+		}
+		if _, err := s.logins.Take(ctx, id); err != nil && !errors.Is(err, broker.NotFound) {
 			return err
 		}
 	}
@@ -146,10 +171,10 @@ func (s *service) open(ctx context.Context, v visit, id string) (broker.Login, e
 	if errors.Is(err, broker.NotFound) {
 		return l, broker.LoginUnknown
 	}
-	if err == nil && !slices.Contains(v.browser, l.Browser) {
-		return l, broker.LoginElsewhere
+	if err != nil {
+		return l, err
 	}
-	return l, err
+	return l, v.holds(l)
 }
 
 // adopt copies a login without any proof for the browser that opened it: a link

@@ -16,11 +16,15 @@ const hashState = "login.state"
 
 // travel is how the browser goes to an upstream.
 type travel struct {
+	State      string // new and unguessable: it comes back with the browser
 	Connection string
 	Choose     bool // the account chooser there: "Use a different account", or after a sign-out
 	Again      bool // ask once more for the e-mail address
 	Prove      bool // prove the owner of the link that waits, see Login.Claims
+	Parks      bool // the login is stored nowhere yet: the trip takes it along
 }
+
+func (s *service) tripKey(state string) string { return s.Ring.Hash(hashState, []byte(state)) }
 
 // depart begins a trip of a login that v has open. What the upstream or the connection says against it is
 // left as a notice and answered as broker.Conflict: the login shows it.
@@ -37,13 +41,35 @@ func (s *service) depart(ctx context.Context, v visit, l broker.Login, to travel
 				return away, err
 			}
 		}
-		if away, err = up.Begin(ctx, t); err == nil {
-			key := s.Ring.Hash(hashState, []byte(t.State))
+		if away, err = up.Begin(ctx, t); err == nil && (!to.Parks || away.Form == nil) {
 			t.State = "" // the browser brings it back
-			return away, s.trips.Put(ctx, key, t)
+			if to.Parks {
+				t.Parked = &l
+			}
+			return away, s.trips.Put(ctx, s.tripKey(to.State), t)
 		}
 	}
+	if to.Parks { // it waits for a page after all
+		if err := s.logins.Put(ctx, l.ID, l); err != nil {
+			return away, err
+		}
+	}
+	if err == nil {
+		return away, nil
+	}
 	return away, s.say(ctx, v, l, to.Connection, err)
+}
+
+// unpark stores a login that a trip took along. One that is stored already stays as it is.
+func (s *service) unpark(ctx context.Context, t broker.Trip) error {
+	if t.Parked == nil {
+		return nil
+	}
+	err := s.logins.Put(ctx, t.Login, *t.Parked)
+	if errors.Is(err, broker.Conflict) {
+		return nil
+	}
+	return err
 }
 
 // trip is what goes with the browser: the app's wishes about freshness, and
@@ -51,7 +77,7 @@ func (s *service) depart(ctx context.Context, v visit, l broker.Login, to travel
 func (s *service) trip(l broker.Login, c broker.Connection, v visit, to travel) broker.Trip {
 	t := broker.Trip{
 		Login: l.ID, Connection: c.ID,
-		State: broker.NewToken(), Nonce: broker.NewToken(), Verifier: broker.NewToken(),
+		State: to.State, Nonce: broker.NewToken(), Verifier: broker.NewToken(),
 		Callback: s.Callback(c.ID), Locale: s.locale(v, l),
 		Fresh: l.Fresh, MaxAge: l.MaxAge, Choose: to.Choose || l.Pick, Again: to.Again,
 		StartedAt: s.Now(),
@@ -116,6 +142,7 @@ type arrival struct {
 	seen    broker.Login // as it is stored
 	edit    func(*broker.Login)
 	account *broker.Account // whose it is; a session is born only while its epoch stands
+	trip    broker.Trip
 }
 
 type arrivalKey struct{}
@@ -132,7 +159,7 @@ func (s *service) arrive(ctx context.Context, v visit, connection string, answer
 	}
 	// The browser first, the state after it: another browser's callback is refused
 	// and burns nothing (SECURITY.md B1).
-	l, err := s.open(ctx, v, t.Login)
+	l, err := s.loginOf(ctx, v, t)
 	if errors.Is(err, broker.LoginUnknown) {
 		return broker.Login{}, nil, broker.StateInvalid
 	}
@@ -142,24 +169,37 @@ func (s *service) arrive(ctx context.Context, v visit, connection string, answer
 	if l.Spent() {
 		return l, nil, broker.Conflict
 	}
-	late := s.Now().Sub(t.StartedAt) > broker.TripLife || lost && !t.Spent
-	if late || t.Spent {
-		return l, nil, s.stale(ctx, v, l.ID, connection, late)
-	}
-	if err := s.spend(ctx, key); err != nil {
-		if errors.Is(err, broker.Conflict) {
-			err = s.stale(ctx, v, l.ID, connection, false)
+	if err := s.spend(ctx, key, t, lost); err != nil {
+		if late := errors.Is(err, broker.StateInvalid); late || errors.Is(err, broker.Conflict) {
+			err = s.stale(ctx, v, t, late)
 		}
 		return l, nil, err
 	}
 	claims, err := s.exchange(ctx, t, answer)
-	if err != nil {
+	switch {
+	case err != nil:
+		if err := s.unpark(ctx, t); err != nil {
+			return l, nil, err
+		}
 		return l, nil, s.say(ctx, v, l, connection, err)
-	}
-	if t.Proves != "" {
+	case t.Proves != "":
 		return l, nil, s.proved(ctx, v, l, t, claims)
 	}
-	return s.admit(ctx, v, l, claims)
+	return s.admit(ctx, v, l, t, claims)
+}
+
+// loginOf is the login of a trip, for the browser that it was begun in. A browser that
+// shows no key is led back to it by its page, so it is stored for that one.
+func (s *service) loginOf(ctx context.Context, v visit, t broker.Trip) (broker.Login, error) {
+	if t.Parked == nil {
+		return s.open(ctx, v, t.Login)
+	}
+	if len(v.browser) == 0 {
+		if err := s.unpark(ctx, t); err != nil {
+			return broker.Login{}, err
+		}
+	}
+	return *t.Parked, v.holds(*t.Parked)
 }
 
 // returned finds the trip of an answer. The path names the connection and the
@@ -185,15 +225,19 @@ func (s *service) returned(ctx context.Context, connection string, answer url.Va
 }
 
 // spend marks a trip as used; of many that try, one gets nil and the others Conflict.
-func (s *service) spend(ctx context.Context, key string) error {
-	_, err := s.trips.Change(ctx, key, func(t *broker.Trip) error {
-		if t.Spent {
-			return broker.Conflict
-		}
-		t.Spent = true
-		return nil
-	})
-	if errors.Is(err, broker.NotFound) {
+// StateInvalid where it is too late for that, or the answer was lost and never used.
+func (s *service) spend(ctx context.Context, key string, t broker.Trip, lost bool) error {
+	if s.Now().Sub(t.StartedAt) > broker.TripLife {
+		return broker.StateInvalid
+	}
+	if !lost {
+		return s.spent.Put(ctx, key, true)
+	}
+	_, err := s.spent.Get(ctx, key)
+	switch {
+	case err == nil:
+		return broker.Conflict
+	case errors.Is(err, broker.NotFound):
 		return broker.StateInvalid
 	}
 	return err
@@ -207,9 +251,12 @@ const (
 
 // stale answers a callback that is late or comes twice. A reload while the first
 // one still talks to the upstream waits for it and lands where it lands.
-func (s *service) stale(ctx context.Context, v visit, id, connection string, late bool) error {
+func (s *service) stale(ctx context.Context, v visit, t broker.Trip, late bool) error {
 	for waited := time.Duration(0); ; waited += interval {
-		l, err := s.open(ctx, v, id)
+		l, err := s.open(ctx, v, t.Login)
+		if errors.Is(err, broker.LoginUnknown) && t.Parked != nil {
+			l, err = *t.Parked, nil
+		}
 		if err != nil {
 			return err
 		}
@@ -217,7 +264,10 @@ func (s *service) stale(ctx context.Context, v visit, id, connection string, lat
 			return broker.Conflict
 		}
 		if late || waited >= patience {
-			return s.say(ctx, v, l, connection, broker.StateInvalid)
+			if err := s.unpark(ctx, t); err != nil {
+				return err
+			}
+			return s.say(ctx, v, l, t.Connection, broker.StateInvalid)
 		}
 		select {
 		case <-ctx.Done():
@@ -261,7 +311,7 @@ func tidy(c broker.Claims) broker.Claims {
 
 // admit puts the claims into the login, in place of whatever was there, and the
 // account with them where the identity has one.
-func (s *service) admit(ctx context.Context, v visit, l broker.Login, claims broker.Claims) (broker.Login, *arrival, error) {
+func (s *service) admit(ctx context.Context, v visit, l broker.Login, t broker.Trip, claims broker.Claims) (broker.Login, *arrival, error) {
 	fresh := func(l *broker.Login) {
 		l.Claims, l.Code, l.Proven, l.Chosen, l.Wish = &claims, nil, "", "", broker.WishNone
 		l.AccountID, l.Authn, l.SessionID = "", broker.Authn{}, ""
@@ -277,8 +327,11 @@ func (s *service) admit(ctx context.Context, v visit, l broker.Login, claims bro
 		bound := binding(sc)
 		edit = func(l *broker.Login) { fresh(l); bound(l) }
 		if app(l) {
-			return seen, &arrival{seen, edit, sc.Facts.Linked}, nil
+			return seen, &arrival{seen, edit, sc.Facts.Linked, t}, nil
 		}
+	}
+	if err := s.unpark(ctx, t); err != nil {
+		return seen, nil, err
 	}
 	now, err := s.change(ctx, l.ID, func(l *broker.Login) error { edit(l); return nil })
 	if err != nil {

@@ -117,14 +117,14 @@ func TestASignInOfSomebodyKnownAsksStorageNoMoreOftenThanItMust(t *testing.T) {
 		b.request("GET", "/callback/google?"+url.Values{"state": {u.Query().Get("state")}, "code": {"code"}}.Encode(), nil).atApp(t, ana)
 		back = line.Passed()
 	}
-	// The newcomer, the login, the connection, the trip.
-	if there != 4 {
+	// The newcomer, the connection, the trip with the login.
+	if there != 3 {
 		t.Errorf("%d messages on the way out", there)
 	}
-	// The trip and the login, the trip spent, the connection three times (which the
+	// The trip with the login, the trip spent, the connection three times (which the
 	// cache answers), the identity with its account; all of the transaction; the login
 	// spent.
-	if back != 9 {
+	if back != 8 {
 		t.Errorf("%d messages on the way back", back)
 	}
 }

@@ -1,0 +1,107 @@
+package login_test
+
+import (
+	"context"
+	"net/url"
+	"testing"
+	"time"
+
+	"gatehouse/broker"
+)
+
+// A login that leaves at once is in its trip, and nowhere else until it is needed.
+
+func (g *rig) stored(shelf, key string) bool {
+	g.t.Helper()
+	_, err := g.db.Get(context.Background(), shelf, key)
+	if err != nil && broker.CodeOf(err) != broker.NotFound {
+		g.t.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestB1_H4_ABrowserHoldsTenLoginsThatLeftAtOnce(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	g.start.Connection = "google"
+	b := g.browser()
+	var backs []string
+	for range 12 {
+		_, back := b.linking("no such code")
+		backs = append(backs, back)
+	}
+	for i, back := range backs {
+		if i == 1 || i == 2 { // the very first is on no list
+			b.get(back).has(t, 400, "sso_state_invalid")
+			continue
+		}
+		b.get(back).has(t, 200, "Sign-in cancelled")
+	}
+	for range 12 { // what came back is dropped with its trip
+		b.linking("no such code")
+	}
+	for i, back := range backs {
+		u, _ := url.Parse(back)
+		trip := g.ring.Hash("login.state", []byte(u.Query().Get("state")))
+		if id := g.ups.trips[i].Login; i > 0 && (g.stored("trip", trip) || g.stored("login", id)) {
+			t.Errorf("login %d is still there", i)
+		}
+	}
+}
+
+func TestH4_ALoginThatCannotLeaveAtOnceIsOneOfTheTen(t *testing.T) {
+	g := newRig(t)
+	g.start.Connection = "google"
+	g.ups.begin = broker.ConnectionUnavailable
+	b := g.browser()
+	b.get("/authorize").has(t, 503, "<h1>Sign in</h1>")
+	first, p := b.begin()
+	p.has(t, 503, "<h1>Sign in</h1>")
+	for range 9 {
+		b.begin()
+	}
+	b.get(first).has(t, 404)
+}
+
+func TestB19_ALoginWhoseFirstAnswerNeverCameToAnEndCanBeginAgain(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	g.claims("code", verified("g1", ana))
+	g.start.Connection = "google"
+	b := g.browser()
+	path, back := b.linking("code")
+	u, _ := url.Parse(back)
+	// A process took the answer, and died.
+	must(t, g.db.Put(t.Context(), "trip.spent", g.ring.Hash("login.state", []byte(u.Query().Get("state"))), []byte(`{"x":"2030-01-01T00:00:00Z","v":true}`), g.time().Add(time.Hour)))
+	b.get(back).has(t, 400, "<h1>Sign in</h1>", "sso_state_invalid", "Start again")
+	if g.ups.asked != 0 {
+		t.Error("the answer was used twice")
+	}
+	b.through(path, "google", "code").atApp(t, ana)
+}
+
+func TestABrowserThatShowsNoCookieFindsItsRequestAgain(t *testing.T) {
+	g := newRig(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	g.claims("code", verified("g1", ana))
+	g.start.Connection = "google"
+	b := g.browser()
+	path, back := b.linking("code")
+	shy := g.browser()
+	shy.request("GET", back, nil)
+	clear(shy.cookies)
+	shy.get(back+"&copy=1").has(t, 400, "cookies_blocked", path)
+	g.start.Connection = ""
+	shy.get(path).has(t, 200, "<h1>Sign in</h1>", "Courts Booking")
+	b.get(back).atApp(t, ana)
+}
+
+func TestALoginThatLeavesByAFormIsStoredBeforeItsPage(t *testing.T) {
+	g := newRig(t)
+	g.start.Connection, g.ups.form = "google", url.Values{"SAMLRequest": {"x"}}
+	p := g.browser().get("/authorize")
+	if id := g.ups.last().Login; p.url != "/login/"+id+"/to/google" || !g.stored("login", id) {
+		t.Errorf("at %s", p.url)
+	}
+	p.has(t, 200, `action="https://google.test/auth?state=`, `name="SAMLRequest"`)
+}
