@@ -87,13 +87,16 @@ func (d *DB) bound(query string) string {
 	if !d.postgres {
 		return query
 	}
-	b := make([]byte, 0, len(query)+40)
-	for n := int64(1); ; n++ {
+	var b strings.Builder
+	b.Grow(len(query) + 40)
+	for n := 1; ; n++ {
 		text, rest, more := strings.Cut(query, "?")
-		if b = append(b, text...); !more {
-			return string(b)
+		if b.WriteString(text); !more {
+			return b.String()
 		}
-		b, query = strconv.AppendInt(append(b, '$'), n, 10), rest
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+		query = rest
 	}
 }
 
