@@ -117,7 +117,7 @@ func (d *DB) once(ctx context.Context, do func(ctx context.Context) error) (retr
 		return diagnose(err) == again, explain(err)
 	}
 	committed = true
-	return false, nil
+	return false, d.disk.flush()
 }
 
 func (d *DB) begin(ctx context.Context) *unit {
@@ -178,6 +178,9 @@ func (d *DB) write(ctx context.Context, do func(q *gorm.DB) error) error {
 	}
 	return d.persist(ctx, func() (bool, error) {
 		err := do(d.writer)
+		if err == nil && ctx.Value(forgettableKey{}) == nil {
+			err = d.disk.flush()
+		}
 		return err != nil && diagnose(err) == again, explain(err)
 	})
 }

@@ -39,6 +39,7 @@ type DB struct {
 	reader   *gorm.DB // the same as writer on PostgreSQL
 	pools    []*sql.DB
 	postgres bool
+	disk     *disk // nil on PostgreSQL
 	sealer   Sealer
 	pinned   func(kind string) []string
 	now      func() time.Time

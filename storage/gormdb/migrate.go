@@ -54,7 +54,7 @@ func (d *DB) Migrate(ctx context.Context) error {
 	for {
 		_, err := provider.Up(ctx)
 		if err == nil {
-			return nil
+			return d.disk.flush()
 		}
 		// On SQLite, without an advisory lock, another process may just have done this
 		// version, and not the next one yet.

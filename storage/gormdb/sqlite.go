@@ -28,13 +28,16 @@ func (d *DB) openSQLite(path string, readers int) error {
 	if d.writer, err = d.sqlitePool(path, 1, ""); err != nil {
 		return err
 	}
+	if d.disk, err = newDisk(path); err != nil {
+		return fmt.Errorf("storage: the SQLite database: %w", err)
+	}
 	d.reader, err = d.sqlitePool(path, min(readers, max(4, runtime.NumCPU())), "&_query_only=1")
 	return err
 }
 
 func (d *DB) sqlitePool(path string, size int, option string) (*gorm.DB, error) {
-	// FULL: a commit that was acknowledged is on the disk, see deploy/adr/0002-sqlite-driver.md.
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL" +
+	// NORMAL: a commit is on the disk before it is acknowledged, but it is disk that sees to it.
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=5000&_journal_mode=WAL&_synchronous=NORMAL" +
 		"&_foreign_keys=1&_dqs=0&_defensive=1&_pragma=wal_autocheckpoint(4000)" + option
 	connector, err := sqlite.NewConnector(dsn)
 	if err != nil {

@@ -23,7 +23,7 @@ func (s statements) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(errors.New("storage: the SQLite driver has changed"), c.Close())
 	}
-	return &keeping{conn: full, kept: map[string]driver.Stmt{}, full: true}, nil
+	return &keeping{conn: full, kept: map[string]driver.Stmt{}}, nil
 }
 
 // conn is what the driver's connections can do.
@@ -42,7 +42,6 @@ type conn interface {
 type keeping struct {
 	conn
 	kept map[string]driver.Stmt
-	full bool // PRAGMA synchronous is FULL, as it was opened
 }
 
 // keepAtMost bounds the statements of a connection; we have about a hundred.
@@ -75,16 +74,8 @@ func (k *keeping) QueryContext(ctx context.Context, query string, args []driver.
 	return &keptRows{rows, func() { k.keep(query, s) }}, nil
 }
 
-type forgettableKey struct{}
-
-// forgettable marks a statement of its own whose effect a power cut may undo: it
-// waits for no disk. A transaction always does.
-func forgettable(ctx context.Context) context.Context {
-	return context.WithValue(ctx, forgettableKey{}, true)
-}
-
 // BeginTx takes the writer's place at once, so that no transaction fails half-way for
-// want of it. None is forgettable.
+// want of it.
 func (k *keeping) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
 	_, err := k.ExecContext(context.Background(), `BEGIN IMMEDIATE`, nil)
 	return k, err
@@ -106,32 +97,8 @@ func (k *keeping) Rollback() error {
 	return err
 }
 
-func (k *keeping) synchronous(ctx context.Context, full bool) error {
-	if k.full == full {
-		return nil
-	}
-	query := `PRAGMA synchronous = NORMAL`
-	if full {
-		query = `PRAGMA synchronous = FULL`
-	}
-	// Never kept: SQLite carries it out when it is prepared.
-	s, err := k.PrepareContext(ctx, query)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	if _, err := s.(driver.StmtExecContext).ExecContext(ctx, nil); err != nil {
-		return err
-	}
-	k.full = full
-	return nil
-}
-
 // take lends a statement: while its rows are open, the same query gets another.
 func (k *keeping) take(ctx context.Context, query string, args []driver.NamedValue) (driver.Stmt, error) {
-	if err := k.synchronous(ctx, ctx.Value(forgettableKey{}) == nil); err != nil {
-		return nil, err
-	}
 	for _, a := range args {
 		if t, ok := a.Value.(string); ok && !storable(t) {
 			return nil, errText

@@ -1,7 +1,6 @@
 package gormdb
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
 	"testing"
@@ -86,40 +85,6 @@ func TestAStatementSurvivesAChangeOfTheSchema(t *testing.T) {
 		var x int
 		if err := pool.QueryRow(`SELECT max(x) FROM a`).Scan(&x); err != nil || x != i {
 			t.Fatalf("%d, %v", x, err)
-		}
-	}
-}
-
-func TestOnlyAForgettableWriteDoesNotWaitForTheDisk(t *testing.T) {
-	pool := kept(t)
-	if _, err := pool.Exec(`PRAGMA journal_mode = WAL`); err != nil {
-		t.Fatal(err)
-	}
-	level := func(q interface {
-		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	}, ctx context.Context) (n int) {
-		t.Helper()
-		if err := q.QueryRowContext(ctx, `PRAGMA synchronous`).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	const normal, full = 1, 2
-	for range 2 {
-		if n := level(pool, forgettable(t.Context())); n != normal {
-			t.Fatalf("forgettable: %d", n)
-		}
-		tx, err := pool.BeginTx(forgettable(t.Context()), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := level(tx, t.Context()); n != full {
-			t.Fatalf("in a transaction: %d", n)
-		}
-		_ = tx.Rollback()
-		level(pool, forgettable(t.Context()))
-		if n := level(pool, t.Context()); n != full {
-			t.Fatalf("afterwards: %d", n)
 		}
 	}
 }
