@@ -109,7 +109,7 @@ type Trip struct {
 	Proves    string
 	StartedAt time.Time
 	// Parked is the login, where that began with this trip: no page shows it before the
-	// browser is back, so it is stored in no other place until then.
+	// browser is back, so it is here until it is stored in its own place.
 	Parked *Login
 }
 

@@ -39,7 +39,7 @@ func (d *Door) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.L
 	_, signedOut := r.Cookie(cookiePick)
 	to.Choose = to.Choose || signedOut == nil
 	out, err := d.depart(r.Context(), v, l, to)
-	if err == nil && signedOut == nil {
+	if err == nil && signedOut == nil && (!to.Parks || out.Form == nil) { // else it has not left yet
 		http.SetCookie(w, &http.Cookie{Name: cookiePick, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	}
 	return out, err
@@ -50,7 +50,7 @@ func (d *Door) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.L
 // Lax cookie to compare.
 func (d *Door) posted(w http.ResponseWriter, r *http.Request) error {
 	// Without a trip of ours behind it, a stranger's post is not worth a row.
-	if _, _, err := d.returned(r.Context(), r.PathValue("connection"), r.PostForm); err != nil {
+	if _, err := d.returned(r.Context(), r.PathValue("connection"), r.PostForm); err != nil {
 		return err
 	}
 	handle := broker.NewToken()

@@ -43,7 +43,7 @@ func TestB1_H4_ABrowserHoldsTenLoginsThatLeftAtOnce(t *testing.T) {
 	for i, back := range backs {
 		u, _ := url.Parse(back)
 		trip := g.ring.Hash("login.state", []byte(u.Query().Get("state")))
-		if id := g.ups.trips[i].Login; i > 0 && (g.stored("trip", trip) || g.stored("login", id)) {
+		if id := g.ups.trips[i].Login; i > 0 && (g.stored("trip", trip) || g.stored("trip.spent", trip) || g.stored("login", id)) {
 			t.Errorf("login %d is still there", i)
 		}
 	}
@@ -80,6 +80,24 @@ func TestB19_ALoginWhoseFirstAnswerNeverCameToAnEndCanBeginAgain(t *testing.T) {
 	b.through(path, "google", "code").atApp(t, ana)
 }
 
+func TestWhoMayNotComeInAtOnceFindsTheirLogin(t *testing.T) {
+	g := newRig(t)
+	a := g.account(ana, "")
+	g.linked(a, "google", "g1")
+	a.Lock = &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"entra"}, SetBy: "operator", SetAt: g.time()}
+	must(t, g.db.ChangeAccount(t.Context(), a, a.AuthEpoch))
+	g.claims("code", verified("g1", ana))
+	g.start.Connection = "google"
+	b := g.browser()
+	path, back := b.linking("code")
+	p := b.get(back)
+	if p.url != path || p.status != 403 {
+		t.Errorf("%d at %s", p.status, p.url)
+	}
+	g.start.Connection = ""
+	b.get(path+"/restart").has(t, 200, "<h1>Sign in</h1>", "Courts Booking")
+}
+
 func TestABrowserThatShowsNoCookieFindsItsRequestAgain(t *testing.T) {
 	g := newRig(t)
 	g.linked(g.account(ana, ""), "google", "g1")
@@ -99,7 +117,13 @@ func TestABrowserThatShowsNoCookieFindsItsRequestAgain(t *testing.T) {
 func TestALoginThatLeavesByAFormIsStoredBeforeItsPage(t *testing.T) {
 	g := newRig(t)
 	g.start.Connection, g.ups.form = "google", url.Values{"SAMLRequest": {"x"}}
-	p := g.browser().get("/authorize")
+	b := g.browser()
+	b.get("/login")
+	b.cookies["__Host-gh_pick"] = "1"
+	p := b.get("/authorize")
+	if !g.ups.last().Choose {
+		t.Error("the departure after a sign-out does not ask for the account chooser")
+	}
 	if id := g.ups.last().Login; p.url != "/login/"+id+"/to/google" || !g.stored("login", id) {
 		t.Errorf("at %s", p.url)
 	}

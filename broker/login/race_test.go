@@ -72,28 +72,59 @@ func TestC3_AProofIsNotCarriedOverToALoginThatMovedOn(t *testing.T) {
 }
 
 func TestC3_AnArrivalFinishesItsLoginWhateverAnotherTabTypedAndNoneThatIsFinished(t *testing.T) {
-	g := newRig(t)
-	a, bob := g.account(ana, ""), g.account("bob@example.com", password)
-	g.linked(a, "google", "g1")
-	g.claims("code", verified("g1", ana))
-	b := g.browser()
-	path, _ := b.begin()
-	other := b.copied()
-	g.meanwhile = func() { other.post(path+"/email", "email", bob.Email) }
-	b.request("GET", b.callback(path, "google", "code"), nil).atApp(t, ana)
+	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+		a, bob := g.account(ana, ""), g.account("bob@example.com", password)
+		g.linked(a, "google", "g1")
+		g.claims("code", verified("g1", ana))
+		b := g.browser()
+		path, back := leave(b, "code")
+		other := b.copied()
+		g.meanwhile = func() {
+			g.browser().request("GET", back, nil) // shows no key, so that the login is stored
+			other.post(path+"/email", "email", bob.Email).has(t, 200, bob.Email)
+		}
+		b.request("GET", back, nil).atApp(t, ana)
+		delete(b.cookies, "__Host-gh_session")
+		g.wait(2 * time.Minute)
+		b.get(path).has(t, 200, "<h1>Sign in</h1>") // spent: it begins anew
+		if len(g.events(broker.EventSignedIn)) != 1 {
+			t.Error("signed in twice")
+		}
 
-	b = g.browser()
-	path, _ = b.begin()
-	other = b.copied()
-	g.meanwhile = func() {
-		other.post(path+"/email", "email", bob.Email)
-		other.post(path+"/password", "email", bob.Email, "password", password).atApp(t, bob.Email)
-	}
-	p := b.request("GET", b.callback(path, "google", "code"), nil)
-	if p.status != 303 || b.cookies["__Host-gh_session"] != "" {
-		t.Errorf("%d: the login of one person brought in another", p.status)
-	}
-	b.get(p.header.Get("Location")).atApp(t, bob.Email)
+		b = g.browser()
+		path, back = leave(b, "code")
+		other = b.copied()
+		g.meanwhile = func() {
+			g.browser().request("GET", back, nil)
+			other.post(path+"/email", "email", bob.Email)
+			other.post(path+"/password", "email", bob.Email, "password", password).atApp(t, bob.Email)
+		}
+		p := b.request("GET", back, nil)
+		if p.status != 303 || b.cookies["__Host-gh_session"] != "" {
+			t.Errorf("%d: the login of one person brought in another", p.status)
+		}
+		b.get(p.header.Get("Location")).atApp(t, bob.Email)
+	})
+}
+
+func TestC3_AnAnswerForALoginThatIsFinishedChangesNothing(t *testing.T) {
+	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+		a, bob := g.account(ana, ""), g.account("bob@example.com", password)
+		g.linked(a, "google", "g1")
+		g.claims("code", verified("g1", ana))
+		b := g.browser()
+		path, back := leave(b, "code")
+		g.browser().request("GET", back, nil) // shows no key, so that the login is stored
+		b.post(path+"/email", "email", bob.Email)
+		b.post(path+"/password", "email", bob.Email, "password", password).atApp(t, bob.Email)
+		b.get(back).atApp(t, bob.Email)
+		if sessions, _ := g.db.SessionsOf(t.Context(), a.ID); g.ups.asked != 0 || len(sessions) != 0 {
+			t.Errorf("%d exchanges, %d sessions of the other", g.ups.asked, len(sessions))
+		}
+		if sessions, _ := g.db.SessionsOf(t.Context(), bob.ID); len(sessions) != 1 || !sessions[0].EndedAt.IsZero() {
+			t.Errorf("his sessions: %+v", sessions)
+		}
+	})
 }
 
 func TestC3_RegistrationAndOwnLinkUseTheIdentityThatThePageShowed(t *testing.T) {

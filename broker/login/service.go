@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"reflect"
@@ -154,13 +155,25 @@ func (s *service) remember(ctx context.Context, v visit, browser, opened string)
 	for _, old := range dropped {
 		id, trip, away := strings.Cut(old, " ")
 		if away {
-			if _, err := s.trips.Take(ctx, trip); err != nil && !errors.Is(err, broker.NotFound) {
-				return err
-			}
+			_, err1 := s.trips.Take(ctx, trip)
+			_, err2 := s.spent.Take(ctx, trip) // after it: what is left could not be used
+			err = cmp.Or(gone(err1), gone(err2))
 		}
-		if _, err := s.logins.Take(ctx, id); err != nil && !errors.Is(err, broker.NotFound) {
+		if err == nil {
+			_, err = s.logins.Take(ctx, id)
+			err = gone(err)
+		}
+		if err != nil {
 			return err
 		}
+	}
+	return err
+}
+
+// gone is for what is to be taken away: that it is not there is no error.
+func gone(err error) error {
+	if errors.Is(err, broker.NotFound) {
+		return nil
 	}
 	return err
 }

@@ -26,7 +26,7 @@ type travel struct {
 
 func (s *service) tripKey(state string) string { return s.Ring.Hash(hashState, []byte(state)) }
 
-// depart begins a trip of a login that v has open. What the upstream or the connection says against it is
+// depart begins a trip of a login that v has open, or of one that it parks. What the upstream or the connection says against it is
 // left as a notice and answered as broker.Conflict: the login shows it.
 func (s *service) depart(ctx context.Context, v visit, l broker.Login, to travel) (broker.Departure, error) {
 	var away broker.Departure
@@ -60,14 +60,25 @@ func (s *service) depart(ctx context.Context, v visit, l broker.Login, to travel
 	return away, s.say(ctx, v, l, to.Connection, err)
 }
 
-// unpark stores a login that a trip took along. One that is stored already stays as it is.
-func (s *service) unpark(ctx context.Context, t broker.Trip) error {
+// trip is a trip and where it lies.
+type trip struct {
+	broker.Trip
+	key string
+}
+
+// unpark stores a login that a trip took along, and takes it out of there: from here on
+// what is stored counts, whoever changes it. One that is stored already stays as it is.
+func (s *service) unpark(ctx context.Context, t trip) error {
 	if t.Parked == nil {
 		return nil
 	}
 	err := s.logins.Put(ctx, t.Login, *t.Parked)
-	if errors.Is(err, broker.Conflict) {
-		return nil
+	if err != nil && !errors.Is(err, broker.Conflict) {
+		return err
+	}
+	_, err = s.trips.Change(ctx, t.key, func(t *broker.Trip) error { t.Parked = nil; return nil })
+	if errors.Is(err, broker.NotFound) || errors.Is(err, broker.Conflict) {
+		return nil // gone, or somebody else does the same
 	}
 	return err
 }
@@ -139,10 +150,10 @@ func (s *service) say(ctx context.Context, v visit, l broker.Login, connection s
 // arrival is somebody known who came back in a login that does not say so yet: where
 // nothing is left to ask, the login is changed once, when it is spent.
 type arrival struct {
-	seen    broker.Login // as it is stored
+	seen    broker.Login // as it was before, stored or in its trip
 	edit    func(*broker.Login)
 	account *broker.Account // whose it is; a session is born only while its epoch stands
-	trip    broker.Trip
+	trip    trip
 }
 
 type arrivalKey struct{}
@@ -153,7 +164,7 @@ type arrivalKey struct{}
 // somebody who is known and goes on to an app it answers an arrival, and the login as
 // it was: Finish stores both.
 func (s *service) arrive(ctx context.Context, v visit, connection string, answer url.Values, lost bool) (broker.Login, *arrival, error) {
-	key, t, err := s.returned(ctx, connection, answer)
+	t, err := s.returned(ctx, connection, answer)
 	if err != nil {
 		return broker.Login{}, nil, err
 	}
@@ -169,13 +180,13 @@ func (s *service) arrive(ctx context.Context, v visit, connection string, answer
 	if l.Spent() {
 		return l, nil, broker.Conflict
 	}
-	if err := s.spend(ctx, key, t, lost); err != nil {
+	if err := s.spend(ctx, t, lost); err != nil {
 		if late := errors.Is(err, broker.StateInvalid); late || errors.Is(err, broker.Conflict) {
 			err = s.stale(ctx, v, t, late)
 		}
 		return l, nil, err
 	}
-	claims, err := s.exchange(ctx, t, answer)
+	claims, err := s.exchange(ctx, t.Trip, answer)
 	switch {
 	case err != nil:
 		if err := s.unpark(ctx, t); err != nil {
@@ -183,14 +194,14 @@ func (s *service) arrive(ctx context.Context, v visit, connection string, answer
 		}
 		return l, nil, s.say(ctx, v, l, connection, err)
 	case t.Proves != "":
-		return l, nil, s.proved(ctx, v, l, t, claims)
+		return l, nil, s.proved(ctx, v, l, t.Trip, claims)
 	}
 	return s.admit(ctx, v, l, t, claims)
 }
 
 // loginOf is the login of a trip, for the browser that it was begun in. A browser that
 // shows no key is led back to it by its page, so it is stored for that one.
-func (s *service) loginOf(ctx context.Context, v visit, t broker.Trip) (broker.Login, error) {
+func (s *service) loginOf(ctx context.Context, v visit, t trip) (broker.Login, error) {
 	if t.Parked == nil {
 		return s.open(ctx, v, t.Login)
 	}
@@ -205,10 +216,10 @@ func (s *service) loginOf(ctx context.Context, v visit, t broker.Trip) (broker.L
 // returned finds the trip of an answer. The path names the connection and the
 // trip must be its own: an answer of one upstream never reaches another's token
 // endpoint (RFC 9700 §4.4.2, SECURITY.md B3).
-func (s *service) returned(ctx context.Context, connection string, answer url.Values) (string, broker.Trip, error) {
+func (s *service) returned(ctx context.Context, connection string, answer url.Values) (trip, error) {
 	state := answer["state"]
 	if len(state) != 1 || state[0] == "" || len(state[0]) > 512 {
-		return "", broker.Trip{}, broker.StateInvalid
+		return trip{}, broker.StateInvalid
 	}
 	for _, key := range s.Ring.Hashes(hashState, []byte(state[0])) {
 		t, err := s.trips.Get(ctx, key)
@@ -219,21 +230,21 @@ func (s *service) returned(ctx context.Context, connection string, answer url.Va
 			err = broker.StateInvalid
 		}
 		t.State = state[0]
-		return key, t, err
+		return trip{t, key}, err
 	}
-	return "", broker.Trip{}, broker.StateInvalid
+	return trip{}, broker.StateInvalid
 }
 
 // spend marks a trip as used; of many that try, one gets nil and the others Conflict.
 // StateInvalid where it is too late for that, or the answer was lost and never used.
-func (s *service) spend(ctx context.Context, key string, t broker.Trip, lost bool) error {
+func (s *service) spend(ctx context.Context, t trip, lost bool) error {
 	if s.Now().Sub(t.StartedAt) > broker.TripLife {
 		return broker.StateInvalid
 	}
 	if !lost {
-		return s.spent.Put(ctx, key, true)
+		return s.spent.Put(ctx, t.key, true)
 	}
-	_, err := s.spent.Get(ctx, key)
+	_, err := s.spent.Get(ctx, t.key)
 	switch {
 	case err == nil:
 		return broker.Conflict
@@ -251,7 +262,7 @@ const (
 
 // stale answers a callback that is late or comes twice. A reload while the first
 // one still talks to the upstream waits for it and lands where it lands.
-func (s *service) stale(ctx context.Context, v visit, t broker.Trip, late bool) error {
+func (s *service) stale(ctx context.Context, v visit, t trip, late bool) error {
 	for waited := time.Duration(0); ; waited += interval {
 		l, err := s.open(ctx, v, t.Login)
 		if errors.Is(err, broker.LoginUnknown) && t.Parked != nil {
@@ -311,7 +322,7 @@ func tidy(c broker.Claims) broker.Claims {
 
 // admit puts the claims into the login, in place of whatever was there, and the
 // account with them where the identity has one.
-func (s *service) admit(ctx context.Context, v visit, l broker.Login, t broker.Trip, claims broker.Claims) (broker.Login, *arrival, error) {
+func (s *service) admit(ctx context.Context, v visit, l broker.Login, t trip, claims broker.Claims) (broker.Login, *arrival, error) {
 	fresh := func(l *broker.Login) {
 		l.Claims, l.Code, l.Proven, l.Chosen, l.Wish = &claims, nil, "", "", broker.WishNone
 		l.AccountID, l.Authn, l.SessionID = "", broker.Authn{}, ""

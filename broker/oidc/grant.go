@@ -7,7 +7,8 @@ import (
 	"gatehouse/broker"
 )
 
-// admit asks the one gate about an account and how it signed in.
+// admit asks the one gate about an account and how it signed in. Whatever it comes to ask
+// of an account beside its epoch and its lock, begin must hold too, or read.
 func (d *Door) admit(ctx context.Context, a broker.Account, how broker.Authn) error {
 	facts := broker.Facts{Now: d.now(), Account: &a, Authn: how}
 	if how.Method == broker.ByUpstream {

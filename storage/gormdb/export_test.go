@@ -32,3 +32,12 @@ func (d *DB) Run(ctx context.Context, query string) error {
 	_, err := d.exec(ctx, query)
 	return err
 }
+
+// Setting is what a connection to PostgreSQL goes by.
+func Setting(t *testing.T, d *DB, name string) (value string) {
+	t.Helper()
+	if err := d.pools[0].QueryRow("SHOW " + name).Scan(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}

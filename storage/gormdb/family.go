@@ -48,7 +48,8 @@ func toFamily(r familyRow) broker.Family {
 // BeginFamily implements broker.Families. A family of an identity needs that
 // identity to be linked to the account, else StartAgain. A used code counts before a
 // changed account, since it ends the family. The row of its session is locked, so that
-// whoever ends that waits, and sees what was born under it.
+// whoever ends that waits, and sees what was born under it: who ends a session ends its
+// families too, also those of a code that comes twice at that very moment.
 func (d *DB) BeginFamily(ctx context.Context, f broker.Family, unlocked bool) error {
 	n := f.Authn
 	epoch, admitted := d.admitted(f.AccountID, n)

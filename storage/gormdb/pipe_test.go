@@ -76,6 +76,9 @@ func TestH6_AnEventThatFailsTakesItsTransactionAlong(t *testing.T) {
 				_ = d.CreateAccount(ctx, account)
 				return nil
 			},
+			"all in one message": func(ctx context.Context) error {
+				return errors.Join(d.Record(ctx, told("alone")), d.Record(ctx, told("twice")), d.Record(ctx, told("behind")))
+			},
 			"before another that nobody waits for": func(ctx context.Context) error {
 				return errors.Join(d.CreateAccount(ctx, account), d.Record(ctx, told("twice")), d.Record(ctx, told("behind")))
 			},
@@ -117,6 +120,14 @@ func TestATransactionSeesWhatItLeftForLater(t *testing.T) {
 func TestATransactionWhoseRequestEndsLeavesNothingAndServesTheNext(t *testing.T) {
 	everywhere(t, func(t *testing.T, new place) {
 		d := open(t, new(t), gormdb.Options{Pool: 1})
+		ctx, end := context.WithCancel(t.Context())
+		err := d.Atomic(ctx, func(ctx context.Context) error { // all in one message, which is not sent
+			end()
+			return d.Record(ctx, told("alone"))
+		})
+		if got, e := d.Events(t.Context(), broker.EventFilter{Account: "a"}); !errors.Is(err, broker.Unavailable) || e != nil || len(got) != 0 {
+			t.Errorf("%v, %v, %v", got, err, e)
+		}
 		for _, last := range []func(ctx context.Context) error{
 			func(ctx context.Context) error { return d.Record(ctx, told("one")) },
 			func(ctx context.Context) error {
@@ -173,4 +184,37 @@ func TestTextThatCannotBeStoredIsRefusedWhereItIsWritten(t *testing.T) {
 			t.Error("it was committed")
 		}
 	})
+}
+
+func TestH6_WhatFailsAtTheCommitItselfLeavesNothing(t *testing.T) {
+	d := open(t, postgresSchema(t), gormdb.Options{Pool: 1})
+	if err := d.Run(t.Context(), "ALTER TABLE events ADD CONSTRAINT later UNIQUE (verb) DEFERRABLE INITIALLY DEFERRED"); err != nil {
+		t.Fatal(err)
+	}
+	for name, do := range map[string]func(ctx context.Context) error{
+		"one message": func(ctx context.Context) error {
+			return errors.Join(d.Record(ctx, told("one")), d.Record(ctx, told("two")))
+		},
+		"two": func(ctx context.Context) error {
+			return errors.Join(d.Record(ctx, told("one")), d.Run(ctx, "SELECT 1"), d.Record(ctx, told("two")))
+		},
+	} {
+		err := d.Atomic(t.Context(), do)
+		if got, e := d.Events(t.Context(), broker.EventFilter{Account: "a"}); !errors.Is(err, broker.Conflict) || e != nil || len(got) != 0 {
+			t.Errorf("%s: %v, %v, %v", name, got, err, e)
+		}
+	}
+}
+
+func TestATransactionIsReadCommittedWhateverTheServerPrefers(t *testing.T) {
+	d := open(t, postgresSchema(t)+"&default_transaction_isolation=serializable", gormdb.Options{})
+	for setting, want := range map[string]string{"default_transaction_isolation": "read committed", "random_page_cost": "1.1"} {
+		if got := gormdb.Setting(t, d, setting); got != want {
+			t.Errorf("%s is %s", setting, got)
+		}
+	}
+	d = open(t, postgresSchema(t)+"&random_page_cost=2", gormdb.Options{})
+	if got := gormdb.Setting(t, d, "random_page_cost"); got != "2" {
+		t.Errorf("the URL asks for 2 and gets %s", got)
+	}
 }

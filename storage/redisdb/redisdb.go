@@ -1,5 +1,5 @@
-// Package redisdb keeps what is fleeting in Redis: one round trip per call, which calls
-// of the same moment share.
+// Package redisdb keeps what is fleeting in Redis: a round trip per call (two for a
+// counter that goes on), which calls of the same moment share.
 package redisdb
 
 import (
