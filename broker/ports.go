@@ -96,8 +96,8 @@ type Logouts interface {
 type Families interface {
 	// BeginFamily inserts where the account is enabled, its epoch is f.Authn.Epoch, the
 	// identity that it came by, if any, is linked to it, and its session, if f has one,
-	// goes on at f.CreatedAt; with unlocked, only where the account has no Lock. Else Conflict for a taken id (the code was used), or
-	// StartAgain, either as CreateSession.
+	// goes on at f.CreatedAt; with unlocked, only where the account has no Lock. Else
+	// Conflict for a taken id (the code was used), or StartAgain, either as CreateSession.
 	BeginFamily(ctx context.Context, f Family, unlocked bool) error
 	// Family finds a family and its account; NotFound. Ended ones too.
 	Family(ctx context.Context, id string) (Family, Account, error)

@@ -49,6 +49,28 @@ func TestB1_H4_ABrowserHoldsTenLoginsThatLeftAtOnce(t *testing.T) {
 	}
 }
 
+func TestB19_ATripThatCouldNotBeDroppedKeepsItsMark(t *testing.T) {
+	g := newRig(t)
+	g.start.Connection = "google"
+	b := g.browser()
+	b.linking("no such code")
+	_, back := b.linking("no such code")
+	b.get(back).has(t, 200, "Sign-in cancelled")
+	g.fleet.take = func(shelf string) error {
+		if shelf == "trip" {
+			return broker.Unavailable
+		}
+		return nil
+	}
+	for range 10 { // one more than the list holds
+		b.request("GET", "/authorize", nil)
+	}
+	u, _ := url.Parse(back)
+	if trip := g.ring.Hash("login.state", []byte(u.Query().Get("state"))); !g.stored("trip", trip) || !g.stored("trip.spent", trip) {
+		t.Error("the trip lost its mark")
+	}
+}
+
 func TestH4_ALoginThatCannotLeaveAtOnceIsOneOfTheTen(t *testing.T) {
 	g := newRig(t)
 	g.start.Connection = "google"
@@ -65,8 +87,7 @@ func TestH4_ALoginThatCannotLeaveAtOnceIsOneOfTheTen(t *testing.T) {
 
 func TestB19_ALoginWhoseFirstAnswerNeverCameToAnEndCanBeginAgain(t *testing.T) {
 	g := newRig(t)
-	g.linked(g.account(ana, ""), "google", "g1")
-	g.claims("code", verified("g1", ana))
+	g.knownAtGoogle()
 	g.start.Connection = "google"
 	b := g.browser()
 	path, back := b.linking("code")
@@ -100,8 +121,7 @@ func TestWhoMayNotComeInAtOnceFindsTheirLogin(t *testing.T) {
 
 func TestABrowserThatShowsNoCookieFindsItsRequestAgain(t *testing.T) {
 	g := newRig(t)
-	g.linked(g.account(ana, ""), "google", "g1")
-	g.claims("code", verified("g1", ana))
+	g.knownAtGoogle()
 	g.start.Connection = "google"
 	b := g.browser()
 	path, back := b.linking("code")

@@ -12,8 +12,7 @@ import (
 
 func TestB19_TwoCallbacksThatMeetAtTheStateMakeOneExchange(t *testing.T) {
 	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
-		g.linked(g.account(ana, ""), "google", "g1")
-		g.claims("code", verified("g1", ana))
+		g.knownAtGoogle()
 		b := g.browser()
 		_, back := leave(b, "code")
 		// Both have seen the state unspent before either spends it.
@@ -73,9 +72,7 @@ func TestC3_AProofIsNotCarriedOverToALoginThatMovedOn(t *testing.T) {
 
 func TestC3_AnArrivalFinishesItsLoginWhateverAnotherTabTypedAndNoneThatIsFinished(t *testing.T) {
 	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
-		a, bob := g.account(ana, ""), g.account("bob@example.com", password)
-		g.linked(a, "google", "g1")
-		g.claims("code", verified("g1", ana))
+		_, bob := g.knownAtGoogle(), g.account("bob@example.com", password)
 		b := g.browser()
 		path, back := leave(b, "code")
 		other := b.copied()
@@ -109,9 +106,7 @@ func TestC3_AnArrivalFinishesItsLoginWhateverAnotherTabTypedAndNoneThatIsFinishe
 
 func TestC3_AnAnswerForALoginThatIsFinishedChangesNothing(t *testing.T) {
 	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
-		a, bob := g.account(ana, ""), g.account("bob@example.com", password)
-		g.linked(a, "google", "g1")
-		g.claims("code", verified("g1", ana))
+		a, bob := g.knownAtGoogle(), g.account("bob@example.com", password)
 		b := g.browser()
 		path, back := leave(b, "code")
 		g.browser().request("GET", back, nil) // shows no key, so that the login is stored

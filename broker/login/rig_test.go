@@ -47,11 +47,12 @@ type rig struct {
 	now time.Time
 }
 
-// fleeting lets a test step in at a Swap, a Put or a Count.
+// fleeting lets a test step in at a Swap, a Put, a Take or a Count.
 type fleeting struct {
 	broker.Fleeting
 	swap  func(shelf string) error
 	put   func(shelf string)
+	take  func(shelf string) error
 	count func(shelf string, n int64) // after it
 }
 
@@ -68,6 +69,15 @@ func (f *fleeting) Put(ctx context.Context, shelf, key string, v []byte, expires
 		f.put(shelf)
 	}
 	return f.Fleeting.Put(ctx, shelf, key, v, expires)
+}
+
+func (f *fleeting) Take(ctx context.Context, shelf, key string) ([]byte, error) {
+	if f.take != nil {
+		if err := f.take(shelf); err != nil {
+			return nil, err
+		}
+	}
+	return f.Fleeting.Take(ctx, shelf, key)
 }
 
 func (f *fleeting) Swap(ctx context.Context, shelf, key string, old, v []byte) error {
@@ -502,6 +512,14 @@ func (p page) sid() string {
 	_, after, _ := strings.Cut(p.body, "sid=")
 	sid, _, _ := strings.Cut(after, " ")
 	return sid
+}
+
+// knownAtGoogle is Ana, who signs in with Google and comes back with "code".
+func (g *rig) knownAtGoogle() broker.Account {
+	a := g.account(ana, "")
+	g.linked(a, "google", "g1")
+	g.claims("code", verified("g1", ana))
+	return a
 }
 
 // departure takes a browser to Google and answers its login and the way back, which a code is on.

@@ -1,7 +1,6 @@
 package login
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"reflect"
@@ -110,9 +109,9 @@ func (s *service) begin(ctx context.Context, v visit, browser string, l broker.L
 // prepare makes a new login for a browser and stores nothing of it. The start is cut to
 // the second, because an upstream's auth_time is: a proof of this very second must not
 // look older. known tells whether the browser may have others open; one that is new
-// here must pass the limit of its address first. trip is the key of the trip that the
-// login leaves with, if it does.
-func (s *service) prepare(ctx context.Context, v visit, browser string, l broker.Login, known bool, trip string) (broker.Login, error) {
+// here must pass the limit of its address first. key is that of the trip that the login
+// leaves with, if it does.
+func (s *service) prepare(ctx context.Context, v visit, browser string, l broker.Login, known bool, key string) (broker.Login, error) {
 	if browser == "" {
 		return l, broker.CookiesBlocked // a HEAD: nobody is there to bind it to
 	}
@@ -123,7 +122,7 @@ func (s *service) prepare(ctx context.Context, v visit, browser string, l broker
 	}
 	var err error
 	if known {
-		err = s.remember(ctx, v, browser, strings.TrimSpace(l.ID+" "+trip))
+		err = s.remember(ctx, v, browser, strings.TrimSpace(l.ID+" "+key))
 	} else {
 		err = s.newcomers.Admit(ctx, v.address)
 	}
@@ -153,25 +152,26 @@ func (s *service) remember(ctx context.Context, v visit, browser, opened string)
 		return nil // another tab of this browser was quicker; its login is counted
 	}
 	for _, old := range dropped {
-		id, trip, away := strings.Cut(old, " ")
-		if away {
-			_, err1 := s.trips.Take(ctx, trip)
-			_, err2 := s.spent.Take(ctx, trip) // after it: what is left could not be used
-			err = cmp.Or(gone(err1), gone(err2))
-		}
-		if err == nil {
-			_, err = s.logins.Take(ctx, id)
-			err = gone(err)
-		}
-		if err != nil {
+		if err := s.drop(ctx, old); err != nil {
 			return err
 		}
 	}
 	return err
 }
 
-// gone is for what is to be taken away: that it is not there is no error.
-func gone(err error) error {
+// drop takes away what a browser opened: the trip before its mark, without which it
+// could be used again.
+func (s *service) drop(ctx context.Context, opened string) error {
+	id, key, away := strings.Cut(opened, " ")
+	var err error
+	if away {
+		if _, err = s.trips.Take(ctx, key); err == nil || errors.Is(err, broker.NotFound) {
+			_, err = s.spent.Take(ctx, key)
+		}
+	}
+	if err == nil || errors.Is(err, broker.NotFound) {
+		_, err = s.logins.Take(ctx, id)
+	}
 	if errors.Is(err, broker.NotFound) {
 		return nil
 	}

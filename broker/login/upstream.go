@@ -26,8 +26,9 @@ type travel struct {
 
 func (s *service) tripKey(state string) string { return s.Ring.Hash(hashState, []byte(state)) }
 
-// depart begins a trip of a login that v has open, or of one that it parks. What the upstream or the connection says against it is
-// left as a notice and answered as broker.Conflict: the login shows it.
+// depart begins a trip of a login that v has open, or of one that it parks. What the
+// upstream or the connection says against it is left as a notice and answered as
+// broker.Conflict: the login shows it.
 func (s *service) depart(ctx context.Context, v visit, l broker.Login, to travel) (broker.Departure, error) {
 	var away broker.Departure
 	if l.Spent() {

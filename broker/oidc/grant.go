@@ -88,10 +88,10 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 // the epoch of the proof and, of one that had no lock, still without one; so the gate
 // is asked about just that account, and nobody waits for its row. Of any other, and
 // where the gate says no, it is read: of a used code only an answer tells, and that
-// counts before all else, since it ends the family (SECURITY.md A5). A session that has ended or
-// a consent that was taken back meanwhile gives nothing (A7). A device belongs to its
-// person and to no session: it goes on where the browser that allowed it signs out.
-// What it may do rests on the consent alone, so that is asked of every client.
+// counts before all else, since it ends the family (SECURITY.md A5). A session that has
+// ended or a consent that was taken back meanwhile gives nothing (A7). A device belongs
+// to its person and to no session: it goes on where the browser that allowed it signs
+// out. What it may do rests on the consent alone, so that is asked of every client.
 func (d *Door) begin(ctx context.Context, u *unit) error {
 	f, unlocked := *u.agreed.begin, u.agreed.unlocked
 	if err := d.families.BeginFamily(ctx, f, unlocked); err != nil {

@@ -2,7 +2,9 @@ package gormdb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,7 +18,6 @@ import (
 // who has committed waits here before anybody is told, and what others build on it
 // meanwhile comes behind it in the log, and so on the disk.
 type disk struct {
-	log  string
 	sync func() error
 	turn sync.Mutex // one at a time
 	// broken is the first failure, after which nobody knows what the disk has: the
@@ -36,13 +37,12 @@ type flush struct {
 // newDisk is the disk of a database file. That its log is not there means that all of
 // it was copied into the database, which is safe before it is deleted.
 func newDisk(database string) (*disk, error) {
-	database, err := filepath.EvalSymlinks(database) // as SQLite names its log
+	path, err := logOf(database)
 	if err != nil {
 		return nil, err
 	}
-	path := database + "-wal"
 	var known os.FileInfo
-	return &disk{log: path, sync: func() error {
+	return &disk{sync: func() error {
 		log, err := os.Open(path)
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
@@ -61,6 +61,25 @@ func newDisk(database string) (*disk, error) {
 		known = now
 		return log.Sync()
 	}}, nil
+}
+
+// logOf is where SQLite has the log of a database: beside the file that a link leads to.
+func logOf(database string) (string, error) {
+	path, err := filepath.EvalSymlinks(database)
+	return path + "-wal", err
+}
+
+// journaled refuses a database that keeps no such log, as on a file system that SQLite
+// can't share memory on: its commits would never wait for the disk.
+func journaled(ctx context.Context, writer *sql.DB) error {
+	var mode string
+	if err := writer.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
+		return fmt.Errorf("storage: the database: %w", explain(err))
+	}
+	if mode != "wal" {
+		return fmt.Errorf("storage: the SQLite database can keep no write-ahead log where it is (its journal_mode stays %q): put it on a local disk", mode)
+	}
+	return nil
 }
 
 func syncFolder(path string) error {

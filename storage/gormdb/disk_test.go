@@ -2,13 +2,17 @@ package gormdb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"modernc.org/sqlite"
 
 	"gatehouse/broker"
 )
@@ -126,7 +130,23 @@ func TestTheDiskOfALinkedDatabaseIsWhereItsLogIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.Close() })
-	if _, err := os.Stat(d.disk.log); err != nil {
+	log, err := logOf(link)
+	if err == nil {
+		_, err = os.Stat(log)
+	}
+	if err != nil {
 		t.Error(err)
+	}
+}
+
+func TestH6_ADatabaseWithoutAWriteAheadLogIsRefused(t *testing.T) {
+	c, err := sqlite.NewConnector("file:" + t.TempDir() + "/g.db?vfs=unix-dotfile&_journal_mode=WAL") // which shares no memory
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := sql.OpenDB(c)
+	t.Cleanup(func() { _ = pool.Close() })
+	if err := journaled(t.Context(), pool); err == nil || !strings.Contains(err.Error(), "put it on a local disk") {
+		t.Errorf("error %v", err)
 	}
 }

@@ -75,6 +75,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err == nil {
 		err = d.Ping(ctx)
 	}
+	if err == nil && !d.postgres {
+		err = journaled(ctx, d.pools[0])
+	}
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
