@@ -9,7 +9,9 @@ func Admit(f Facts) error {
 	case a == nil || a.Unverified:
 		return StartAgain
 	case a.Disabled:
+		//defence:B18
 		return AccountDisabled
+	//defence:D5
 	case f.Authn.Epoch != a.AuthEpoch:
 		return StartAgain
 	}
@@ -30,6 +32,7 @@ func Admit(f Facts) error {
 		return WrongTenant
 	}
 	for _, l := range rules(f, here) {
+		//defence:D15 D4
 		if err := l.admits(f.Authn); err != nil {
 			return err
 		}
@@ -49,6 +52,7 @@ func vouchedFor(f Facts) error {
 		if f.Connection == nil || f.Connection.ID != f.Authn.Connection {
 			return ConnectionDisabled
 		}
+		//defence:D15
 		return f.Connection.Usable()
 	default:
 		return StartAgain
@@ -85,6 +89,7 @@ func rules(f Facts, here *Member) []Lock {
 // managing tenant, whose rules hold in every context.
 func (t Tenancy) locks(a Account, here *Member) []Lock {
 	var all []Lock
+	//defence:D13 D14
 	if a.Lock != nil {
 		all = append(all, *a.Lock)
 	}
@@ -107,8 +112,10 @@ func (t Tenant) enforces() bool {
 
 func (l Lock) admits(n Authn) error {
 	switch {
+	//defence:D4 D1
 	case n.Method != ByUpstream || !l.Allows(n.Connection):
 		return l.Refusal()
+	//defence:D7 D8
 	case !l.accepts(n.Standing):
 		return WorkAccountRequired
 	}

@@ -21,6 +21,7 @@ func CanonicalEmail(s string) (string, error) {
 		return "", EmailInvalid
 	}
 	local, domain, ok := strings.Cut(s, "@")
+	//defence:C20
 	if !ok || strings.Contains(domain, "@") || !localPart(local) {
 		return "", EmailInvalid
 	}

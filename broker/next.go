@@ -98,6 +98,7 @@ func Next(l Login, f Facts) (Step, error) {
 // nextBound holds a finished proof against what the app asked about freshness.
 // Where the upstream proved none, only a factor of our own can (DESIGN.md §4).
 func nextBound(l Login, f Facts) (Step, error) {
+	//defence:D1 D15
 	if err := Admit(f); err != nil {
 		if errors.Is(err, SecondFactorRequired) && f.Enrolled {
 			return StepFactor, nil
@@ -152,6 +153,7 @@ func nextUpstream(l Login, f Facts) (Step, error) {
 
 func nextLocal(l Login, f Facts) (Step, error) {
 	if l.Purpose == PurposeLink {
+		//defence:C5
 		if f.Acting == nil || f.Acting.ID != l.For {
 			return "", StartAgain
 		}

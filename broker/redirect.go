@@ -11,6 +11,7 @@ import (
 // loopback IP literal over http (RFC 8252 §7.3).
 func MatchRedirect(registered []string, requested string) bool {
 	for _, r := range registered {
+		//defence:A3
 		if r == requested || sameButPort(r, requested) {
 			return true
 		}
@@ -32,6 +33,7 @@ func sameButPort(registered, requested string) bool {
 		}
 		a, okA := cutPort(a)
 		b, okB := cutPort(b)
+		//defence:A3
 		return okA && okB && a == b
 	}
 	return false
@@ -71,10 +73,12 @@ func RedirectProblem(uri string, native bool) string {
 		return "must be an absolute URI"
 	case strings.Contains(uri, "#"):
 		return "must not have a fragment"
+	//defence:A3
 	case u.User != nil:
 		return "must not have user information"
 	case strings.Contains(uri, "*"):
 		return "must not have a wildcard"
+	//defence:A3
 	case dotSegments(uri):
 		return "must not have dot segments"
 	}

@@ -53,6 +53,7 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 	if l.Purpose == PurposeLink {
 		return resolveHere(l, f)
 	}
+	//defence:C21
 	if f.Linked != nil {
 		return Verdict{Outcome: SignIn, Because: "this identity is linked to the account"}, nil
 	}
@@ -78,10 +79,12 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 			return Verdict{}, NoEmailClaim
 		}
 		return Verdict{Outcome: AskEmail, Because: "the upstream gave no address"}, nil
+	//defence:C1
 	case L1:
 		if l.Code != nil {
 			return Verdict{Outcome: AskCode, Because: "the address was asserted, not verified; it gets a code"}, nil
 		}
+		//defence:C1 C7 C13
 		return Verdict{Outcome: Neutral, Because: "the address was asserted, not verified"}, nil
 	default:
 		return resolveProven(l, f, level, "the upstream verified the address")
@@ -90,8 +93,10 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 
 // resolveHere is for a person who is signed in and asked for the link.
 func resolveHere(l Login, f Facts) (Verdict, error) {
+	//defence:C5
 	within := int((LinkFresh + TripLife) / time.Second)
 	switch {
+	//defence:C5
 	case f.Acting == nil || f.Acting.ID != l.For || !Fresh(f.ActingAs, f.Now, &within, time.Time{}):
 		return Verdict{}, StartAgain
 	case f.Linked != nil && f.Linked.ID != f.Acting.ID:
@@ -162,11 +167,14 @@ func resolveOwner(l Login, f Facts, level Level, why string) (Verdict, error) {
 // all that its lock rests on, so an address that nobody answers for takes password
 // and mailbox together (DESIGN.md §6).
 func proofsOf(l Login, f Facts, owner Account, level Level) (Proofs, error) {
+	//defence:C2
 	p := Proofs{Password: owner.HasPassword(), Factor: f.Enrolled}
 	if f.locked(owner) {
+		//defence:D18
 		if level < L3 && !p.Password {
 			return Proofs{}, BindRefused
 		}
+		//defence:D18
 		p.Code = level < L3 || !p.Password
 	} else {
 		p.Code, p.Other = !p.Password, !p.Password && !p.Factor // one request gives all proofs
@@ -195,12 +203,14 @@ func MayLink(c Claims, f Facts, owner Account) error {
 	for _, m := range f.Tenancy.Members {
 		f.Authn.Members[m.Tenant.ID] = m.Epoch
 	}
+	//defence:D6
 	if err := Admit(f); err != nil {
 		return err
 	}
 	here, _, _ := f.Tenancy.context(owner)
 	for _, l := range f.Tenancy.locks(owner, here) {
 		for _, i := range f.Bound {
+			//defence:D9
 			if l.Allows(i.Connection) {
 				return IdentityMismatch
 			}

@@ -11,8 +11,10 @@ type Ways struct {
 // WaysIn finds the ways in: the password where the deployment takes one, and the
 // identities of live connections, as far as the account's lock admits either.
 func WaysIn(a Account, identities []Identity, connections []Connection, passwords bool) Ways {
+	//defence:C17
 	w := Ways{Password: passwords && a.HasPassword() && a.Lock == nil}
 	for _, i := range identities {
+		//defence:C17
 		live := slices.ContainsFunc(connections, func(c Connection) bool { return c.ID == i.Connection && c.Usable() == nil })
 		if live && (a.Lock == nil || a.Lock.Allows(i.Connection)) {
 			w.Identities = append(w.Identities, i.ID)
@@ -31,8 +33,10 @@ func (w Ways) Without(identity string) bool {
 // would let them in (SECURITY.md C17).
 func MayUnlink(a Account, i Identity, w Ways) error {
 	switch {
+	//defence:C17
 	case a.Lock != nil && a.Lock.Allows(i.Connection):
 		return MethodRequired
+	//defence:C17
 	case !w.Without(i.ID):
 		return LastMethod
 	}

@@ -41,6 +41,7 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 		prompts:     d.texts("prompt_values_supported"),
 		sendsIss:    d["authorization_response_iss_parameter_supported"] == true,
 	}
+	//defence:B9
 	if err := accept(m.issuer); err != nil {
 		return metadata{}, err
 	}
@@ -94,6 +95,7 @@ func discover(env Env, address string, accept func(issuer string) error) *cache[
 		}
 		m, err := parseMetadata(body, accept)
 		// Whoever takes over one page must not thereby take over where codes and secrets are sent (B9).
+		//defence:B9
 		if err == nil && old != nil && (old.issuer != m.issuer || hostOf(old.token) != hostOf(m.token) || hostOf(old.jwks) != hostOf(m.jwks)) {
 			err = errMoved
 		}

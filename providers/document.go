@@ -53,6 +53,7 @@ func parseDocument(b []byte, limit bounds) (document, error) {
 
 // parseJSON reads one JSON value: objects as document, numbers as json.Number.
 func parseJSON(b []byte, limit bounds) (any, error) {
+	//defence:B20
 	if !utf8.Valid(b) {
 		return nil, errors.New("not UTF-8")
 	}
@@ -80,6 +81,7 @@ func (l bounds) value(dec *json.Decoder, depth int) (any, error) {
 	if !nested {
 		return token, nil
 	}
+	//defence:B20
 	if depth++; depth > l.depth {
 		return nil, fmt.Errorf("nested deeper than %d", l.depth)
 	}
@@ -97,9 +99,11 @@ func (l bounds) object(dec *json.Decoder, depth int) (any, error) {
 			return nil, err
 		}
 		name, _ := token.(string)
+		//defence:B20
 		if _, twice := d[name]; twice {
 			return nil, fmt.Errorf("the name %q occurs twice", oneLine(name))
 		}
+		//defence:B20
 		if len(d) == l.members {
 			return nil, fmt.Errorf("more than %d members", l.members)
 		}
@@ -114,6 +118,7 @@ func (l bounds) object(dec *json.Decoder, depth int) (any, error) {
 func (l bounds) array(dec *json.Decoder, depth int) (any, error) {
 	list := []any{}
 	for dec.More() {
+		//defence:B20
 		if len(list) == l.elements {
 			return nil, fmt.Errorf("more than %d elements", l.elements)
 		}
@@ -146,6 +151,7 @@ func (d document) name(member string) string {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
+		//defence:B20
 		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), strings.ContainsRune("\u200b\u2028\u2029\ufeff\ufffd", r):
 			return -1
 		}

@@ -19,7 +19,9 @@ func (a assertion) better(b assertion) assertion {
 	chosen := a
 	if a.address == "" || a.verified != yes && b.address != "" && b.verified == yes {
 		chosen = b
+		//defence:B15
 	}
+	//defence:B15
 	if a.verified == no || b.verified == no {
 		chosen.verified = no
 	}

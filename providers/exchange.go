@@ -72,6 +72,7 @@ func (x *exchanger) failed(ctx context.Context, err error, sent ...string) (erro
 	}
 	cause := said(code, description, sent...)
 	switch {
+	//defence:D19
 	case code == "" && busy(r.Response.StatusCode):
 		return broker.ConnectionUnavailable.Because(errors.New("token endpoint: " + r.Response.Status)), false
 	case code == "":

@@ -22,6 +22,7 @@ func (e Env) fetch(ctx context.Context, what, address, bearer string, most int64
 	switch {
 	case err != nil:
 		return nil, nil, err
+	//defence:D19
 	case busy(status):
 		return nil, nil, broker.ConnectionUnavailable.Because(fmt.Errorf("%s: status %d", what, status))
 	case status != http.StatusOK:

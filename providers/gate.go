@@ -31,6 +31,7 @@ type gate struct {
 }
 
 func newGate(now func() time.Time) *gate {
+	//defence:B22
 	return &gate{slots: make(chan struct{}, callsAtOnce), now: now}
 }
 
@@ -61,6 +62,7 @@ func (g *gate) pass(ctx context.Context, call func(context.Context) error) error
 	err = call(within)
 	settled = true
 	_, hearsay := errors.AsType[brought](err)
+	//defence:B22
 	g.leave(probe, errors.Is(err, broker.ConnectionUnavailable), !left(ctx) && !hearsay)
 	return err
 }
@@ -90,6 +92,7 @@ func (g *gate) leave(probe, failed, known bool) {
 	case !failed:
 		g.failures, g.closed = 0, time.Time{}
 	default:
+		//defence:B22
 		if g.failures++; g.failures >= tripAfter {
 			g.closed = g.now().Add(restFor)
 		}

@@ -72,6 +72,7 @@ func (g *github) Begin(_ context.Context, t broker.Trip) (broker.Departure, erro
 	if t.Choose || t.Fresh {
 		words.Set("prompt", broker.PromptSelect)
 	}
+	//defence:B2
 	options := append(params(words), oauth2.S256ChallengeOption(t.Verifier))
 	return broker.Departure{URL: config.AuthCodeURL(t.State, options...)}, nil
 }

@@ -24,6 +24,7 @@ const maxLogoutID = 255
 // Notice takes a logout token (OIDC Back-Channel Logout §2.6). It is verified as an ID
 // token is, with the same keys, before anything in it counts (SECURITY.md A18).
 func (u *openID) Notice(ctx context.Context, kind broker.NoticeKind, form url.Values) (broker.Notice, error) {
+	//defence:A18 A7
 	if kind != broker.NoticeLogout || !u.tells {
 		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("this upstream sends no such notice"))
 	}
@@ -53,8 +54,10 @@ func logoutProblem(t idToken) error {
 	_, nonce := t.document["nonce"]
 	id := t.text("jti")
 	switch {
+	//defence:A18
 	case nonce:
 		return errors.New("it has a nonce")
+	//defence:A18
 	case !happened:
 		return errors.New("it tells of no logout")
 	case id == "" || len(id) > maxLogoutID:

@@ -96,6 +96,7 @@ func (f *meta) Begin(_ context.Context, t broker.Trip) (broker.Departure, error)
 	if lang, region, ok := strings.Cut(t.Locale, "-"); ok && len(lang) == 2 && len(region) == 2 {
 		words.Set("locale", lang+"_"+region)
 	}
+	//defence:B2
 	options := append(params(words), oauth2.S256ChallengeOption(t.Verifier))
 	return broker.Departure{URL: config.AuthCodeURL(t.State, options...)}, nil
 }
@@ -151,6 +152,7 @@ func (f *meta) inspect(ctx context.Context, g grant, id string) ([]string, error
 		return nil, err
 	}
 	data, _ := d["data"].(document)
+	//defence:B12
 	if checkDigits(id) != "" || id == "" || data["is_valid"] != true || fmt.Sprint(data["app_id"]) != f.appID || fmt.Sprint(data["user_id"]) != id {
 		return nil, broker.UpstreamRejected.Because(errors.New("facebook: the token is not this app's for this person"))
 	}

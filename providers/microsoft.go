@@ -146,15 +146,19 @@ func (e entra) names(m *metadata, iss string) bool {
 func (e entra) issued(m *metadata, t idToken) (string, error) {
 	tid := t.text("tid")
 	switch {
+	//defence:B10
 	case t.text("ver") != "2.0":
 		return "", errors.New("not a v2.0 token")
+	//defence:B10
 	case !guid.MatchString(tid):
 		return "", errors.New("tid is missing or no tenant id")
+	//defence:B10
 	case t.issuer != e.issuer(tid):
 		return "", errors.New("issuer and tid do not belong together")
 	}
 	single := m.issuer != e.issuer(template)
 	signs := strings.ReplaceAll(t.key.issuer, template, tid)
+	//defence:B11
 	if signs != t.issuer && !(signs == "" && single && t.issuer == m.issuer) {
 		return "", errors.New("the key may not sign for this issuer")
 	}
@@ -166,11 +170,13 @@ func (e entra) issued(m *metadata, t idToken) (string, error) {
 
 // admits tells whether this tenant's people may come in. Microsoft's own check of the authority is not relied upon.
 func (e entra) admits(m *metadata, tid string) error {
+	//defence:B10 D8
 	ok := len(e.allowed) == 0 || slices.Contains(e.allowed, tid)
 	switch {
 	case m.issuer != e.issuer(template):
 		ok = ok && e.issuer(tid) == m.issuer
 	case e.tenant == entraOrganizations:
+		//defence:D7
 		ok = ok && tid != msaTenant
 	}
 	if !ok {
@@ -186,6 +192,7 @@ func (e entra) claims(t idToken, c *broker.Claims) error {
 	if !guid.MatchString(oid) {
 		return broker.UpstreamMisconfigured.Because(errors.New("microsoft: oid is missing; the scope profile brings it"))
 	}
+	//defence:B10 D8
 	if c.Standing = standing(t, tid); c.Standing == broker.StandingGuest && !e.guests {
 		return broker.WrongTenant.Because(errors.New("microsoft: the person is a guest in tenant " + tid))
 	}
@@ -202,13 +209,16 @@ func (e entra) claims(t idToken, c *broker.Claims) error {
 // acct is there and is not a member's 0, or idp names a home that is not this very tenant.
 func standing(t idToken, tid string) broker.Standing {
 	if tid == msaTenant {
+		//defence:D7
 		return broker.StandingPersonal
 	}
 	acct, there := t.document["acct"]
+	//defence:D8
 	if there && acct != json.Number("0") && acct != "0" {
 		return broker.StandingGuest
 	}
 	idp, there := t.document["idp"]
+	//defence:D8
 	if there && idp != t.issuer && idp != "https://sts.windows.net/"+tid+"/" {
 		return broker.StandingGuest
 	}

@@ -111,6 +111,7 @@ func (u *openID) Begin(ctx context.Context, t broker.Trip) (broker.Departure, er
 		// One that does not announce a chooser may refuse the word; a new sign-in asks who it is, too.
 		words.Set("prompt", broker.PromptLogin)
 	}
+	//defence:B2
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(t.Verifier), oidc.Nonce(t.Nonce)}
 	return broker.Departure{URL: config.AuthCodeURL(t.State, append(options, params(words)...)...)}, nil
 }
@@ -160,6 +161,7 @@ func (u *openID) Finish(ctx context.Context, t broker.Trip, answer url.Values) (
 	}
 	// Before the code goes anywhere: an answer of another issuer is a mix-up (RFC 9207 §2.4).
 	iss := answer.Get("iss")
+	//defence:B3
 	if iss == "" && m.sendsIss || iss != "" && !u.names(m, iss) {
 		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the answer is not from this issuer"))
 	}
@@ -266,6 +268,7 @@ func (u *openID) ask(ctx context.Context, m *metadata, subject, access string) (
 		return nil, err
 	}
 	info, err := parseDocument(body, ofClaims)
+	//defence:B14
 	if err == nil && info.subject("sub") != subject {
 		err = errors.New("it is about another subject")
 	}

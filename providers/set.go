@@ -57,6 +57,7 @@ func New(opts Options) *Set {
 // Finish answer ConnectionDisabled (SECURITY.md B17). A draft may be opened, to be tried.
 func (s *Set) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
 	u, err := s.kept(c)
+	//defence:B17
 	if err != nil || c.State != broker.Disabled {
 		return u, err
 	}
@@ -160,6 +161,7 @@ func (g *guarded) Finish(ctx context.Context, t broker.Trip, answer url.Values) 
 		return c, err
 	}
 	for _, name := range []string{"code", "state", "iss", "error", "error_description"} {
+		//defence:B3
 		if len(answer[name]) > 1 {
 			return c, broker.UpstreamRejected.Because(fmt.Errorf("the answer has %s twice", name))
 		}
@@ -179,6 +181,7 @@ func (g *guarded) Finish(ctx context.Context, t broker.Trip, answer url.Values) 
 
 // own refuses the trip of another connection (SECURITY.md B3).
 func (g *guarded) own(t broker.Trip) (broker.Trip, error) {
+	//defence:B3
 	if t.Connection != "" && t.Connection != g.id {
 		return t, broker.StateInvalid.Because(errors.New("the trip is another connection's"))
 	}

@@ -45,6 +45,7 @@ func readSignedRequest(message string, secrets []broker.Secret, now time.Time) (
 		return "", errors.New("signed_request has no signature")
 	}
 	signature, err := fromBase64URL(first)
+	//defence:B23
 	if err != nil || !signedBy(secrets, signature, payload) {
 		return "", errors.New("signed_request is not signed with the app's secret")
 	}
@@ -56,10 +57,12 @@ func readSignedRequest(message string, secrets []broker.Secret, now time.Time) (
 	if err != nil {
 		return "", err
 	}
+	//defence:B23
 	if d["algorithm"] != "HMAC-SHA256" {
 		return "", errors.New("signed_request names another algorithm")
 	}
 	at, ok := d.moment("issued_at")
+	//defence:B23
 	if !ok || now.Sub(at) > noticeAge || at.Sub(now) > skew {
 		return "", errors.New("signed_request was not issued just now")
 	}

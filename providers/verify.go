@@ -86,6 +86,7 @@ func (v verifier) read(ctx context.Context, m *metadata, typ, raw string, proble
 	}
 	t := idToken{document: d, issuer: d.text("iss"), subject: d.subject("sub"), key: signer.used, parsed: parsed}
 	t.authTime, _ = d.moment("auth_time")
+	//defence:B12 B13
 	if err := errors.Join(v.audience(d), v.lifetime(d), problem(t)); err != nil {
 		return idToken{}, err
 	}
@@ -102,6 +103,7 @@ func announced(theirs []string) []string {
 	}
 	var both []string
 	for _, alg := range algorithms {
+		//defence:B5
 		if slices.Contains(theirs, alg) {
 			both = append(both, alg)
 		}
@@ -116,6 +118,7 @@ func parseHeader(raw, typ string, allowed []string) (kid, alg string, err error)
 		return "", "", fmt.Errorf("more than %d bytes", maxToken)
 	}
 	parts := strings.Split(raw, ".")
+	//defence:B21
 	if len(parts) != 3 {
 		return "", "", errors.New("not a signed token in compact form")
 	}
@@ -132,6 +135,7 @@ func parseHeader(raw, typ string, allowed []string) (kid, alg string, err error)
 	if err != nil {
 		return "", "", fmt.Errorf("header: %w", err)
 	}
+	//defence:B5
 	for _, member := range []string{"crit", "b64", "zip", "enc", "p2c", "p2s", "epk"} {
 		if _, there := h[member]; there {
 			return "", "", fmt.Errorf("the header has the member %s", member)
@@ -139,6 +143,7 @@ func parseHeader(raw, typ string, allowed []string) (kid, alg string, err error)
 	}
 	// The same key signs tokens of several types, and none passes for another (RFC 8725
 	// §3.11). Only ID tokens may leave theirs out.
+	//defence:A18 A11 B5
 	if said, there := h["typ"]; (there || typ != typID) && !strings.EqualFold(h.text("typ"), typ) {
 		return "", "", fmt.Errorf("the type is %.40q", said)
 	}
@@ -176,7 +181,9 @@ func (s *signer) VerifySignature(ctx context.Context, raw string) ([]byte, error
 		return nil, err
 	}
 	for range 2 {
+		//defence:B6
 		for _, k := range set.candidates(s.kid, s.alg) {
+			//defence:B5
 			if payload, err := jws.Verify(k.public); err == nil {
 				s.used, s.payload = k, payload
 				return payload, nil
@@ -216,10 +223,13 @@ func (v verifier) lifetime(d document) error {
 		return errors.New("nbf is no date")
 	case now.Sub(exp) > skew:
 		return errors.New("expired")
+	//defence:B13
 	case iat.Sub(now) > skew || hasNbf && nbf.Sub(now) > skew:
 		return errors.New("not valid yet")
+	//defence:B13
 	case now.Sub(iat) > maxAge+skew:
 		return errors.New("issued too long ago")
+	//defence:B13
 	case !exp.After(iat) || exp.Sub(iat) > maxExpiry:
 		return errors.New("the lifetime makes no sense")
 	}
@@ -230,6 +240,7 @@ func (v verifier) lifetime(d document) error {
 func binding(d document, subject, nonce string) error {
 	got, _ := d["nonce"].(string)
 	switch {
+	//defence:B4
 	case nonce == "" || subtle.ConstantTimeCompare([]byte(got), []byte(nonce)) != 1:
 		return errors.New("the nonce is not this login's")
 	case subject == "":

@@ -106,6 +106,7 @@ func (s *Store) Alive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	//defence:H5
 	if skew.Abs() > MaxSkew {
 		return broker.Unavailable.Because(errors.New("storage: the clocks of this node and of the database differ by " + skew.String()))
 	}

@@ -93,6 +93,7 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request, p person) error {
 	}
 	for _, c := range have.connections {
 		hidden := c.Hidden && !c.Routes(p.Email)
+		//defence:D6
 		if !hidden && !have.has(c.ID) && have.mayLink(p.Account, c, d.Now()) == nil {
 			v.Links = append(v.Links, offer{c.ID, c.Name, d.Icon(c.Kind)})
 		}
@@ -131,9 +132,11 @@ func (d *Door) link(w http.ResponseWriter, r *http.Request, p person) error {
 		return err
 	}
 	c := have.connection(r.PostFormValue("connection"))
+	//defence:D6
 	if err := have.mayLink(p.Account, c, d.Now()); err != nil {
 		return d.refuse(w, r, p, c, err)
 	}
+	//defence:C5
 	if !d.proven(p) {
 		return d.prove(w, r, p, have)
 	}

@@ -21,6 +21,7 @@ type unlinkView struct {
 func (s standing) own(r *http.Request) (broker.Identity, error) {
 	i := slices.IndexFunc(s.identities, func(i broker.Identity) bool { return i.ID == r.PathValue("id") })
 	if i < 0 {
+		//defence:C15
 		return broker.Identity{}, broker.NotFound
 	}
 	return s.identities[i], nil
@@ -61,6 +62,7 @@ func (d *Door) unlink(w http.ResponseWriter, r *http.Request, p person) error {
 	if err := broker.MayUnlink(p.Account, i, have.ways); err != nil {
 		return d.refuse(w, r, p, c, err)
 	}
+	//defence:C5
 	if !d.proven(p) {
 		return d.prove(w, r, p, have)
 	}

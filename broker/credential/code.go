@@ -80,6 +80,7 @@ func (c *Codes) Check(ctx context.Context, at Target, m *broker.MailedCode, type
 	if typed == "" {
 		return broker.CodeWrong // it cannot be the code, so it costs no try
 	}
+	//defence:E2 E3
 	slot, err := c.tries.spend(ctx, at, MostTries)
 	if err != nil {
 		return err
@@ -89,8 +90,10 @@ func (c *Codes) Check(ctx context.Context, at Target, m *broker.MailedCode, type
 		return fmt.Errorf("counting a try: %w", err)
 	}
 	switch {
+	//defence:E3
 	case n > broker.MailedTries:
 		return errors.Join(broker.CodeExpired, c.tries.giveBack(ctx, slot)) // nothing was compared
+	//defence:E3
 	case c.ring.Same(m.Hash, "mailed-code", bound(*m, typed)):
 		return c.tries.giveBack(ctx, slot)
 	case n == broker.MailedTries:

@@ -45,6 +45,7 @@ type Passwords struct {
 func NewPasswords(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time) *Passwords {
 	cores := runtime.GOMAXPROCS(0)
 	p := &Passwords{tries: newTries(fleeting, ring, now), hash: argon2.IDKey, wait: 2 * time.Second, guess: newGuesser(),
+		//defence:E18
 		slots: make(chan struct{}, cores), queue: make(chan struct{}, cores*32)}
 	p.dummy = encode(defaults, salt(), make([]byte, keySize))
 	return p
@@ -79,23 +80,28 @@ func (p *Passwords) Acceptable(password string) error {
 // An account that does not exist, or has no password, costs the same count and the
 // same hash (SECURITY.md E1). Call it outside a transaction, because it counts.
 func (p *Passwords) Check(ctx context.Context, at Target, password string) error {
+	//defence:E1
 	slot, err := p.tries.spend(ctx, at, PasswordTries)
 	if err != nil {
 		return err
 	}
 	stored, has := p.dummy, at.Account != nil && at.Account.HasPassword()
+	//defence:E1
 	if has {
 		stored = at.Account.PasswordHash
 	}
 	ok, err := p.verify(ctx, stored, password)
 	switch {
 	case errors.Is(err, broker.Busy):
+		//defence:E18
 		return errors.Join(err, p.tries.giveBack(ctx, slot)) // nothing was hashed
 	case err != nil:
 		return err
 	case !ok || !has:
+		//defence:E2
 		return broker.WrongPassword
 	}
+	//defence:E2
 	return p.tries.giveBack(ctx, slot)
 }
 
@@ -121,6 +127,7 @@ func salt() []byte {
 
 // derive waits for its turn, at most p.wait, and hashes.
 func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c params) ([]byte, error) {
+	//defence:E18
 	busy := broker.Retry{Code: broker.Busy, After: 2}
 	select {
 	case p.queue <- struct{}{}:
@@ -144,6 +151,7 @@ func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c 
 func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, error) {
 	c, s, want, damaged := decode(phc)
 	if damaged != nil {
+		//defence:E1
 		c, s, want = defaults, salt(), make([]byte, keySize) // the same work; the answer is the damage
 	}
 	password = norm.NFC.String(password)
@@ -155,6 +163,7 @@ func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, err
 	if err != nil {
 		return false, err
 	}
+	//defence:E18
 	return subtle.ConstantTimeCompare(key, want) == 1 && !long, damaged
 }
 

@@ -47,6 +47,7 @@ func newTries(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time
 func (t tries) spend(ctx context.Context, at Target, most int) (slot string, err error) {
 	who, now := t.name(at), t.now()
 	free := now.Add(Window)
+	//defence:E2
 	for i := range most {
 		slot = who + "." + strconv.Itoa(i)
 		until, err := t.slots.Get(ctx, slot)
@@ -59,10 +60,12 @@ func (t tries) spend(ctx context.Context, at Target, most int) (slot string, err
 		if err != nil && !errors.Is(err, broker.Conflict) {
 			return "", err
 		}
+		//defence:E2
 		if until.Before(free) {
 			free = until
 		}
 	}
+	//defence:E2
 	return "", broker.Retry{Code: broker.RateLimited, After: max(1, seconds(free.Sub(now)))}
 }
 
@@ -82,8 +85,10 @@ func (t tries) giveBack(ctx context.Context, slot string) error {
 func (t tries) name(at Target) string {
 	who := t.ring.Hash("tries", []byte(at.Address)) // always, so that both cost the same
 	switch {
+	//defence:E2
 	case at.Account == nil:
 		return who
+	//defence:E2
 	case at.Known:
 		return "known " + at.Account.ID
 	}

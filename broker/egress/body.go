@@ -21,6 +21,7 @@ func (b *body) Read(p []byte) (int, error) {
 		p = p[:b.left+1]
 	}
 	n, err := b.ReadCloser.Read(p)
+	//defence:B16
 	if int64(n) > b.left {
 		n, err = int(b.left), ErrTooLarge
 	}

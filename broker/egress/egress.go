@@ -124,12 +124,15 @@ func (c *Client) newTransport(scheme string) http.RoundTripper {
 		Timeout:  DialTimeout,
 		Resolver: c.resolver,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			//defence:B16
 			return c.rules.mayDial(scheme, address)
 		},
 	}
 	return &http.Transport{
-		Proxy:                  nil,
-		DialContext:            dialer.DialContext,
+		//defence:B16
+		Proxy:       nil,
+		DialContext: dialer.DialContext,
+		//defence:A17
 		TLSClientConfig:        &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    DialTimeout,
 		ForceAttemptHTTP2:      true,
@@ -200,6 +203,7 @@ func (g *guard) send(request *http.Request) (*http.Response, error) {
 // refuse says why a response is not given to the caller.
 func refuse(response *http.Response) error {
 	switch code := response.StatusCode; {
+	//defence:B16
 	case code >= 300 && code < 400 && code != http.StatusNotModified:
 		return fmt.Errorf("%w: status %d", ErrRedirect, code)
 	case response.ContentLength > MaxBody:

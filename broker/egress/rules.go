@@ -52,6 +52,7 @@ func (r rules) maySend(u *url.URL) error {
 		return r.may(u.Scheme, portOf(u), addr)
 	}
 	// "2130706433", "127.1" and "0x7f.0.0.1" are no names: some resolvers read them as addresses.
+	//defence:B16
 	if endsInNumber(host) {
 		return fmt.Errorf("%w: the host is a number", ErrBlockedAddress)
 	}
@@ -68,6 +69,7 @@ func (r rules) mayDial(scheme, address string) error {
 }
 
 func (r rules) may(scheme, port string, addr netip.Addr) error {
+	//defence:B16
 	addr = addr.Unmap()
 	if addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified() || addr.Zone() != "" {
 		return fmt.Errorf("%w: %s", ErrBlockedAddress, addr)

@@ -70,7 +70,9 @@ func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker
 	if done.Token == "" {
 		return done.Session, done.Account, inLanguage(done.Login), nil
 	}
+	//defence:B17
 	old, _, err := d.Kit.Held(r)
+	//defence:E13
 	if err == nil && old.ID != done.Session.ID {
 		err = d.Kit.EndSession(w, r, old)
 	}
@@ -81,6 +83,7 @@ func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker
 		return broker.Session{}, broker.Account{}, nil, err
 	}
 	d.Kit.SetSession(w, done.Token, done.Session.ExpiresAt)
+	//defence:E2
 	d.Kit.SetKnown(w, r, done.Account)
 	if c := done.Session.Authn.Connection; c != "" {
 		d.Kit.SetLastUsed(w, c)
@@ -273,6 +276,7 @@ const births = 10
 // birth is the token of the session that a login's proof is worth, and its hash.
 // The proof is this login, this account, authenticated like this.
 func (s *service) birth(l broker.Login, try int) (token, hash string, err error) {
+	//defence:E13
 	proof, err := json.Marshal([]any{l.ID, l.CreatedAt, l.AccountID, l.Authn, try})
 	if err != nil {
 		return "", "", err
@@ -310,6 +314,7 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 	now := s.Now()
 	session := broker.Session{ID: broker.NewID(), AccountID: sc.AccountID, Authn: sc.Authn, UserAgent: v.agent, Address: v.address,
 		CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
+	//defence:H6
 	return session, s.Atomic.Atomic(ctx, func(ctx context.Context) error {
 		if err := s.Sessions.CreateSession(ctx, hash, session); err != nil {
 			return err
@@ -335,6 +340,7 @@ func (s *service) spendLogin(ctx context.Context, done finished) error {
 	if done.From != nil && done.From.trip.Parked != nil {
 		l := done.Login
 		spend(&l)
+		//defence:C3
 		if err := s.logins.Put(ctx, l.ID, l); !errors.Is(err, broker.Conflict) {
 			return err
 		}
@@ -343,6 +349,7 @@ func (s *service) spendLogin(ctx context.Context, done finished) error {
 		switch {
 		case l.Spent() && l.SessionID == done.Session.ID:
 			return nil
+		//defence:C3
 		case done.From != nil && !l.Spent():
 			done.From.edit(l) // in place of whatever was there, as every answer of an upstream
 		case done.From != nil || !same(*l, done.Login):

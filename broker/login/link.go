@@ -20,6 +20,7 @@ func (s *service) ceremony(l broker.Login, owner *broker.Account) string {
 	if l.Claims == nil {
 		return ""
 	}
+	//defence:C3
 	parts := []string{l.ID, l.Claims.Connection, l.Claims.Issuer, l.Claims.Subject}
 	if owner != nil {
 		parts = append(parts, owner.ID)
@@ -37,6 +38,7 @@ type proof struct {
 
 // link links the waiting identity to the account that has its address, once its
 // owner gave every proof that the page asked for.
+// defence:C4
 func (s *service) link(ctx context.Context, v visit, id string, in proof) error {
 	sc, err := s.linking(ctx, v, id, in.Shown)
 	if err != nil {
@@ -98,6 +100,7 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	if err != nil {
 		return err
 	}
+	//defence:E1 C7
 	if err := s.checkPassword(ctx, v, sc, email, owner, password); err != nil {
 		return err
 	}
@@ -128,6 +131,7 @@ func (s *service) more(ctx context.Context, sc scene, owner broker.Account) (boo
 // the claims are dropped and the login begins again.
 func (s *service) attempt(ctx context.Context, sc scene) error {
 	n, err := s.Fleeting.Count(ctx, "login.proofs", s.ceremony(sc.Login, nil), sc.ExpiresAt)
+	//defence:C6
 	if err != nil || n <= maxProofs {
 		return err
 	}

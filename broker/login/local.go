@@ -22,6 +22,7 @@ func (s *service) identify(ctx context.Context, v visit, id, typed string) error
 	}
 	if sc.Step == broker.StepEmail {
 		return s.mailCode(ctx, v, sc, email)
+		//defence:E1
 	}
 	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
 		l.Email, l.UsePassword, l.Wish, l.Proven = email, false, broker.WishNone, ""
@@ -52,6 +53,7 @@ func (s *service) password(ctx context.Context, v visit, id, shown, password str
 	if err != nil {
 		return err
 	}
+	//defence:E1
 	if err := s.checkPassword(ctx, v, sc, email, a, password); err != nil {
 		return err
 	}
@@ -100,6 +102,7 @@ func knowsPassword(sc scene) bool { return sc.Facts.Passwords && sc.Facts.Accoun
 // still is for a login that goes on with a chosen session: a fresh proof alone does
 // not bring one back that has ended.
 func (s *service) still(ctx context.Context, v visit, sc scene) error {
+	//defence:E13
 	if sc.SessionID == "" {
 		return nil
 	}

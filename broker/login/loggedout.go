@@ -28,6 +28,7 @@ func (d *Door) loggedOut(w http.ResponseWriter, r *http.Request) error {
 func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said broker.Notice) error {
 	return s.Atomic.Atomic(ctx, func(ctx context.Context) error {
 		err := s.Marks.Mark(ctx, "logout", c.ID+" "+said.ID, said.Expires)
+		//defence:A18
 		if errors.Is(err, broker.Conflict) {
 			return broker.RequestInvalid.Because(errors.New("this logout was used before"))
 		}

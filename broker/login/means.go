@@ -21,12 +21,14 @@ func (s *service) locale(v visit, l broker.Login) string {
 
 // target is what a try of this browser counts on.
 func (v visit) target(email string, a *broker.Account) credential.Target {
+	//defence:E2
 	return credential.Target{Address: email, Account: a, Known: a != nil && v.known(*a)}
 }
 
 // checkPassword holds a password against an account, nil for an address that has
 // none, and tells the audit log of a wrong one; both cost the same.
 func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email string, a *broker.Account, password string) error {
+	//defence:C6 E2
 	err := s.Passwords.Check(ctx, v.target(email, a), password)
 	if errors.Is(err, broker.WrongPassword) {
 		e := broker.Event{Verb: broker.EventPasswordFailed, Code: broker.WrongPassword, Client: sc.ClientID}

@@ -77,6 +77,7 @@ func (v visit) current() (*broker.Session, *broker.Account, error) {
 
 // holds answers LoginElsewhere unless the login was begun in this browser.
 func (v visit) holds(l broker.Login) error {
+	//defence:B1
 	if !slices.Contains(v.browser, l.Browser) {
 		return broker.LoginElsewhere
 	}
@@ -124,6 +125,7 @@ func (s *service) prepare(ctx context.Context, v visit, browser string, l broker
 	if known {
 		err = s.remember(ctx, v, browser, strings.TrimSpace(l.ID+" "+key))
 	} else {
+		//defence:H4
 		err = s.newcomers.Admit(ctx, v.address)
 	}
 	return l, err
@@ -137,6 +139,7 @@ func (s *service) remember(ctx context.Context, v visit, browser, opened string)
 	var dropped []string
 	_, err := s.browsers.Change(ctx, browser, func(open *[]string) error {
 		*open, dropped = append(*open, opened), nil
+		//defence:B1 H4
 		if n := len(*open) - maxOpen; n > 0 {
 			dropped = slices.Clone((*open)[:n])
 			*open = slices.Clone((*open)[n:])
@@ -144,6 +147,7 @@ func (s *service) remember(ctx context.Context, v visit, browser, opened string)
 		return nil
 	})
 	if errors.Is(err, broker.NotFound) {
+		//defence:H4
 		if err = s.newcomers.Admit(ctx, v.address); err == nil {
 			err = s.browsers.Put(ctx, browser, []string{opened})
 		}
@@ -164,7 +168,9 @@ func (s *service) remember(ctx context.Context, v visit, browser, opened string)
 func (s *service) drop(ctx context.Context, opened string) error {
 	id, key, away := strings.Cut(opened, " ")
 	var err error
+	//defence:B1 H4
 	if away {
+		//defence:B19
 		if _, err = s.trips.Take(ctx, key); err == nil || errors.Is(err, broker.NotFound) {
 			_, err = s.spent.Take(ctx, key)
 		}

@@ -77,6 +77,7 @@ func (s *service) unpark(ctx context.Context, t trip) error {
 	if err != nil && !errors.Is(err, broker.Conflict) {
 		return err
 	}
+	//defence:C3
 	_, err = s.trips.Change(ctx, t.key, func(t *broker.Trip) error { t.Parked = nil; return nil })
 	if errors.Is(err, broker.NotFound) || errors.Is(err, broker.Conflict) {
 		return nil // gone, or somebody else does the same
@@ -113,6 +114,7 @@ func (s *service) upstream(ctx context.Context, id string) (broker.Connection, b
 		return c, nil, broker.ConnectionDisabled
 	}
 	if err == nil {
+		//defence:B17
 		err = c.Usable()
 	}
 	if err != nil {
@@ -211,6 +213,7 @@ func (s *service) loginOf(ctx context.Context, v visit, t trip) (broker.Login, e
 			return broker.Login{}, err
 		}
 	}
+	//defence:B1
 	return *t.Parked, v.holds(*t.Parked)
 }
 
@@ -227,6 +230,7 @@ func (s *service) returned(ctx context.Context, connection string, answer url.Va
 		if errors.Is(err, broker.NotFound) {
 			continue
 		}
+		//defence:B3
 		if err == nil && t.Connection != connection {
 			err = broker.StateInvalid
 		}
@@ -243,6 +247,7 @@ func (s *service) spend(ctx context.Context, t trip, lost bool) error {
 		return broker.StateInvalid
 	}
 	if !lost {
+		//defence:B19
 		return s.spent.Put(ctx, t.key, true)
 	}
 	_, err := s.spent.Get(ctx, t.key)
@@ -309,6 +314,7 @@ func (s *service) exchange(ctx context.Context, t broker.Trip, answer url.Values
 
 // tidy holds claims to what the hall says of them, whoever wrote the provider.
 func tidy(c broker.Claims) broker.Claims {
+	//defence:C14
 	email, err := broker.CanonicalEmail(c.Email)
 	if c.Email == "" || err != nil {
 		email, c.Level = "", broker.None

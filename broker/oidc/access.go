@@ -87,10 +87,12 @@ func (s *strategy) signAccess(a access, c broker.Client, r fosite.Requester) (st
 // that left the JWKS long ago is good for hints only.
 func (s *strategy) readAccess(token string) (a access, err error) {
 	key, body, err := s.keys.verify(token, typAccess)
+	//defence:A22
 	if err != nil || key.State == broker.KeyRetired && !s.now().Before(key.RetireAt) {
 		return a, errNoToken
 	}
 	var said accessToken
+	//defence:A11
 	if err := json.Unmarshal(body, &said); err != nil || said.Issuer != s.issuer || said.ClientID == "" || said.ID == "" || len(said.Audience) == 0 {
 		return a, errNoToken
 	}
@@ -98,6 +100,7 @@ func (s *strategy) readAccess(token string) (a access, err error) {
 	if said.Confirm != nil {
 		a.Key = said.Confirm.Thumbprint
 	}
+	//defence:D1 D5 A7
 	if family, _, ok := strings.Cut(said.ID, "."); ok {
 		a.Family = family
 	} else {
@@ -121,6 +124,7 @@ func narrowAudience(u *unit, req *fosite.AccessRequest) error {
 	}
 	u.audience = once(req.Form["resource"])
 	for _, asked := range u.audience {
+		//defence:A13
 		if !slices.Contains(granted, asked) {
 			return errTarget
 		}

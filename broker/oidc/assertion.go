@@ -38,6 +38,7 @@ const (
 
 // assertionAlgs are what clients may sign with (OIDC Core §9): never none, never a
 // shared secret.
+// defence:A9
 func assertionAlgs() []string { return []string{algRS256, algPS256, algES256, algEdDSA, algEd25519} }
 
 // assertion is a client's proof that it holds a private key (RFC 7523 §3).
@@ -66,6 +67,7 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 	head := jws.Signatures[0].Protected
 	typ, _ := head.ExtraHeaders[jose.HeaderType].(string)
 	// Another kind of JWT of the same client, such as a DPoP proof, is no assertion.
+	//defence:A9
 	if head.ExtraHeaders[jose.HeaderType] != nil && !strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, "client-authentication+jwt") {
 		return a, errAssertion
 	}
@@ -84,24 +86,30 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 	// One string, our issuer: an audience that others could share, such as a list or a
 	// token endpoint, lets a server that got the assertion use it here.
 	var audience string
+	//defence:A9
 	if err := json.Unmarshal(said.Audience, &audience); err != nil || audience != issuer {
 		return a, errAssertion
 	}
 	at := float64(now.UnixMilli()) / 1000
 	early := func(v *float64) bool { return v != nil && *v > at+assertionEarly.Seconds() }
 	switch {
+	//defence:A9
 	case said.Subject == "" || said.Issuer != said.Subject,
 		said.ID == "" || len(said.ID) > maxJTI,
+		//defence:A9
 		said.Expires == nil || *said.Expires <= at-assertionLate.Seconds() || *said.Expires > at+(assertionLife+assertionEarly).Seconds(),
+		//defence:H5 A9
 		early(said.From), early(said.Issued):
 		return a, errAssertion
 	}
 	return assertion{jws: jws, alg: head.Algorithm, kid: head.KeyID, client: said.Subject, jti: said.ID,
+		//defence:A9
 		expires: time.Unix(int64(*said.Expires)+1, 0).Add(assertionLate)}, nil
 }
 
 // verify tells whether the key made the signature.
 func (a assertion) verify(k clientKey) bool {
+	//defence:A9
 	_, err := a.jws.Verify(verifying(k.public))
 	return err == nil
 }
@@ -110,6 +118,7 @@ func (a assertion) verify(k clientKey) bool {
 // client that does not exist, or has no such key, a key that nobody has is tried, so
 // that both take one verification.
 func (d *Door) proveByKey(ctx context.Context, c broker.Client, a assertion) bool {
+	//defence:A9
 	may := slices.Contains(c.AuthMethods, methodKey) && (c.AuthAlg == "" || sameAlg(c.AuthAlg, a.alg))
 	key, found := clientKey{}, false
 	if may {
@@ -118,6 +127,7 @@ func (d *Door) proveByKey(ctx context.Context, c broker.Client, a assertion) boo
 	if !found {
 		key = d.strangers[a.alg]
 	}
+	//defence:A9
 	return a.verify(key) && found
 }
 
@@ -136,8 +146,10 @@ func (d *Door) clientKey(ctx context.Context, c broker.Client, a assertion) (cli
 // spendAssertion uses the assertion up, also where the request fails later: of many that bring
 // it at once, one inserts the mark.
 func (d *Door) spendAssertion(ctx context.Context, a assertion) error {
+	//defence:A9
 	id := sha256.Sum256([]byte(a.client + "\x00" + a.jti)) // another client may have the same jti
 	err := d.marks.Mark(ctx, markAssertion, base64.RawURLEncoding.EncodeToString(id[:]), a.expires)
+	//defence:A9
 	if errors.Is(err, broker.Conflict) {
 		return fosite.ErrInvalidClient.WithHint("The client assertion was used before.")
 	}

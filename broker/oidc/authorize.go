@@ -57,6 +57,7 @@ func (d *Door) authorizePost(w http.ResponseWriter, r *http.Request) error {
 // comeBack stores a posted form under a handle that works once. Whoever posts from
 // another site shows no cookie, so everybody is a newcomer here.
 func (d *Door) comeBack(w http.ResponseWriter, r *http.Request, path string, form url.Values) error {
+	//defence:H4
 	if err := d.newcomers.Admit(r.Context(), d.kit.Address(r)); err != nil {
 		return err
 	}
@@ -86,6 +87,7 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request, form url.Values) erro
 	if err := d.check(q); err != nil {
 		return d.tellApp(w, r, q, err)
 	}
+	//defence:A19
 	if q.client.PushedOnly && q.pushed() == "" {
 		return d.tellApp(w, r, q, fosite.ErrInvalidRequest.WithHint("The client must push its requests (RFC 9126)."))
 	}

@@ -19,6 +19,7 @@ const (
 	tellWait  = 5 * time.Second // for one app's answer
 	tellPause = time.Second     // between two looks into an empty queue
 	tellBatch = 16              // at a time, so that a slow app keeps few others waiting
+	//defence:A17
 	tokenLife = 2 * time.Minute
 )
 
@@ -44,6 +45,7 @@ func (d *Door) logoutToken(c broker.Client, l broker.Logout) (string, error) {
 		return "", err
 	}
 	now := d.now()
+	//defence:A17 A11
 	return key.signAs(typLogout, logoutToken{Issuer: d.issuer, Subject: l.AccountID, Audience: c.ID, Issued: now.Unix(), Expires: now.Add(tokenLife).Unix(),
 		ID: broker.NewID(), Session: l.SessionID, Events: map[string]struct{}{eventLogout: {}}})
 }
@@ -84,6 +86,7 @@ func (d *Door) hurry() {
 // tellDue tells those who are due, at most a few, and returns how many it tried.
 func (d *Door) tellDue(ctx context.Context) (int, error) {
 	now := d.now()
+	//defence:A17
 	due, err := d.logouts.DueLogouts(ctx, now, now.Add(tellLease), tellBatch)
 	if err != nil {
 		return 0, err
@@ -150,6 +153,7 @@ func (d *Door) post(ctx context.Context, c broker.Client, l broker.Logout) error
 		return err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	//defence:A17
 	answer, err := d.egress.For("client " + c.ID).Do(r)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // without the address, which may hold a key

@@ -37,6 +37,7 @@ func (d *Door) bearer(ctx context.Context, token string) (grant, error) {
 	if a.Family != "" {
 		g.family, g.account, err = d.families.Family(ctx, a.Family)
 		if err == nil {
+			//defence:D1 D5 A7
 			err = d.live(ctx, g.family, g.account)
 		}
 		if err != nil {
@@ -93,6 +94,7 @@ func (d *Door) userinfo(w http.ResponseWriter, r *http.Request) error {
 		return err
 	case g.Family == "" || !g.has(scopeOpenID):
 		return d.challenge(w, http.StatusForbidden, scheme, "insufficient_scope")
+	//defence:A21
 	case len(g.Audience) > 0 && !slices.Contains(g.Audience, d.issuer):
 		return d.challenge(w, http.StatusUnauthorized, scheme, "invalid_token") // it is for other resources only
 	}

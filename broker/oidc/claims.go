@@ -69,6 +69,7 @@ func checkClaims(q *request) error {
 	}
 	var all wanted
 	if err := json.Unmarshal([]byte(raw), &all); err != nil {
+		//defence:H10
 		return fosite.ErrInvalidRequest.WithHint("The claims parameter is not the JSON of OpenID Connect Core §5.5.")
 	}
 	if len(all.Userinfo) > maxWanted || len(all.IDToken) > maxWanted {
@@ -90,6 +91,7 @@ func checkClaims(q *request) error {
 func ofClient(in map[string]*individual, c broker.Client) map[string]*individual {
 	out := map[string]*individual{}
 	for name := range in {
+		//defence:A13
 		if scope := scopeOf(name); scope != "" && slices.Contains(c.Scopes, scope) {
 			out[name] = nil // a value of ours is given as it is, or it would be a question about others
 		}
@@ -132,6 +134,7 @@ func (q *request) meets(a broker.Authn) bool {
 	return len(q.mustACR) == 0 || slices.ContainsFunc(q.mustACR, func(v string) bool { return isACR(a, v) })
 }
 
+// defence:A13
 func isACR(a broker.Authn, v string) bool { return v == acrKnown || v == a.ACR }
 
 // acr is what is said of an authentication: of the classes that were asked for the
@@ -147,6 +150,7 @@ func (q *request) acr(a broker.Authn) string {
 
 // needs are the scopes that the person must agree to: those of the request and
 // those behind the claims it names.
+// defence:A13 A14
 func (q *request) needs() []string { return q.claims.needs(q.scopes) }
 
 func (c wanted) needs(scopes []string) []string {

@@ -100,6 +100,7 @@ func (d *Door) readCredentials(r *http.Request, form url.Values) (c credentials,
 
 // readAsserted is the way of RFC 7523 §2.2; the client_id may be left out.
 func (d *Door) readAsserted(r *http.Request, form url.Values) (c credentials, err error) {
+	//defence:A9
 	if form.Has("client_secret") || r.Header.Get("Authorization") != "" {
 		return c, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication, not two.")
 	}
@@ -190,6 +191,7 @@ func (d *Door) client(ctx context.Context, id string) (broker.Client, error) {
 		return broker.Client{}, broker.ClientUnknown
 	case err != nil:
 		return broker.Client{}, err
+	//defence:A7 D11
 	case c.Disabled:
 		return broker.Client{}, broker.ClientUnknown
 	}

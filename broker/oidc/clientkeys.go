@@ -35,6 +35,7 @@ func (k clientKey) fits(alg string) bool {
 	case *ecdsa.PublicKey:
 		return alg == algES256 && public.Curve == elliptic.P256()
 	case ed25519.PublicKey:
+		//defence:A9
 		return isEdwards(alg)
 	}
 	return false
@@ -72,6 +73,7 @@ func keyList(set []byte) (list []json.RawMessage, problem string) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	switch err := json.Unmarshal(set, &d); {
+	//defence:A9
 	case len(set) > maxKeySet:
 		return nil, "is larger than 64 KiB"
 	case err != nil || d.Keys == nil:
@@ -101,6 +103,7 @@ func parseClientKey(raw []byte) (k clientKey, problem string) {
 		return k, "is no JWK (RFC 7517 §4)"
 	}
 	switch {
+	//defence:A9
 	case d.D != nil:
 		return k, "is a private key: it must stay with the app, and this one is spent"
 	case d.K != nil || d.Type == "oct":

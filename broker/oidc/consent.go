@@ -25,6 +25,7 @@ type asked struct {
 // version is what a consent was given to. A client with another name or other
 // redirect URIs is another one to the person (SECURITY.md A14).
 func version(c broker.Client) (string, error) {
+	//defence:A14
 	b, err := json.Marshal([]any{c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs, strings.Join(c.AuthMethods, " "), c.Native, c.Audience})
 	if err != nil {
 		return "", fmt.Errorf("oidc: client %s: %w", c.ID, err)
@@ -45,6 +46,7 @@ func (d *Door) missing(ctx context.Context, q *request, account string) (bool, e
 	// A public client that is reached by a custom scheme or a loopback port could be
 	// any program on the device, so nothing is remembered for it (RFC 8252 §8.6).
 	anybody := q.client.Public() && !strings.HasPrefix(q.redirect, "https://")
+	//defence:A14
 	return anybody || q.asks(broker.PromptConsent) || !given.Covers(v, q.needs()), nil
 }
 
@@ -82,6 +84,7 @@ func (d *Door) waiting(r *http.Request) (*request, broker.Session, broker.Accoun
 	if errors.Is(err, broker.NotFound) {
 		err = broker.LoginUnknown
 	}
+	//defence:A14
 	if err == nil && parked.Session != s.ID {
 		err = broker.LoginElsewhere
 	}
@@ -228,6 +231,7 @@ func (d *Door) consented(w http.ResponseWriter, r *http.Request, query url.Value
 	if err != nil && !noSession(err) {
 		return err
 	}
+	//defence:A14
 	if err != nil || s.ID != parked.Session {
 		return d.ask(w, r, parked.Form)
 	}

@@ -177,6 +177,7 @@ func (k *deviceDesk) byUserCode(ctx context.Context, code string) (key string, c
 // answer decides a call: whoever comes first. Conflict for everybody else.
 func (k *deviceDesk) answer(ctx context.Context, key, by string, how deviceAnswer, who session) error {
 	_, err := k.calls.Change(ctx, key, func(c *deviceCall) error {
+		//defence:A5
 		if c.Decision != "" || !k.now().Before(c.Expires) {
 			return broker.Conflict
 		}
@@ -223,6 +224,7 @@ func (d *Door) deviceAuthorization(w http.ResponseWriter, r *http.Request) error
 	}
 	q := &request{form: r.PostForm, client: u.client}
 	if err == nil {
+		//defence:A13
 		err = checkResources(q)
 	}
 	if err != nil {
@@ -234,6 +236,7 @@ func (d *Door) deviceAuthorization(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	deviceCode, userCode, err := d.desk.open(ctx, deviceCall{
+		//defence:A13
 		Grant:   codeRecord{ID: broker.NewID(), Client: u.client.ID, Scopes: scopes, Audience: q.audience()},
 		Address: address, At: now, Expires: now.Add(deviceLife),
 	})

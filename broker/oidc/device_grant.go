@@ -52,6 +52,7 @@ func (h *deviceHandler) HandleTokenEndpointRequest(ctx context.Context, r fosite
 		return fosite.ErrInvalidRequest.WithHint("The device_code is missing.")
 	}
 	key, call, err := desk.byDeviceCode(ctx, code)
+	//defence:A1 A9 A10
 	if errors.Is(err, broker.NotFound) || err == nil && call.Grant.Client != u.client.ID {
 		return fosite.ErrInvalidGrant
 	}
@@ -79,6 +80,7 @@ func (h *deviceHandler) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	r.SetRequestedScopes(u.code.GetRequestedScopes())
 	r.SetRequestedAudience(u.code.GetRequestedAudience())
 	r.SetSession(u.code.GetSession())
+	//defence:A5
 	r.SetID(u.code.GetID())
 	return nil
 }

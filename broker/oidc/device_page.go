@@ -107,6 +107,7 @@ func (d *Door) deviceTyped(w http.ResponseWriter, r *http.Request) error {
 	}
 	id := broker.NewID()
 	// Sealed, since the page shows it again and until then it is worth something.
+	//defence:A23
 	sealed, err := sealJSON(d.ring, code, purposeUserCode, id)
 	if err == nil {
 		err = d.desk.asks.Put(r.Context(), id, deviceAsk{Call: key, Code: sealed, Browser: browser[0]})
@@ -144,6 +145,7 @@ func (d *Door) deviceAsked(r *http.Request) (deviceAsk, deviceCall, error) {
 	if err != nil {
 		return ask, deviceCall{}, err
 	}
+	//defence:A14
 	if browser, _ := d.kit.Browser(r); !slices.Contains(browser, ask.Browser) {
 		return ask, deviceCall{}, broker.LoginElsewhere
 	}
@@ -214,6 +216,7 @@ func (d *Door) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 		d.kit.HandOff(w, r, pathDevice+"/"+id, "") // to sign in first
 		return nil
 	}
+	//defence:A14
 	if ask.Session != s.ID || d.undecided(call) != nil {
 		seeOther(w, pathDevice+"/"+id)
 		return nil

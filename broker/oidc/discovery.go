@@ -105,6 +105,7 @@ func (d *Door) metadata() (document, error) {
 			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},
 		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
 		Classes: []string{acrKnown}, ClaimsParameter: true,
+		//defence:A8
 		Locales: d.kit.Texts.Languages(), IssuerInAuthorization: true,
 		Backchannel: true, BackchannelSession: true, Frontchannel: true, FrontchannelSession: true,
 	})

@@ -60,6 +60,7 @@ func (d *Door) proof(r *http.Request, path string) (p proof, err error) {
 	if len(shown) == 0 {
 		return p, nil
 	}
+	//defence:A9
 	if len(shown) > 1 || len(shown[0]) > maxProof {
 		return p, errProof("There must be one DPoP header.")
 	}
@@ -78,15 +79,19 @@ func (d *Door) proof(r *http.Request, path string) (p proof, err error) {
 		return p, errProof("The DPoP proof needs jti, htm, htu and iat.")
 	}
 	// The address is the configured one: the Host header is the sender's to choose.
+	//defence:A9
 	if said.Method != r.Method || !sameAddress(said.URI, d.issuer+path) {
 		return p, errProof("The DPoP proof is for another request.")
 	}
+	//defence:A9 H5
 	if math.Abs(float64(d.now().Unix())-*said.Issued) > proofLife.Seconds() {
 		return p, errProof("The DPoP proof is too old, or from the future.")
 	}
 	sum := sha256.Sum256([]byte(said.ID))
+	//defence:A9
 	return proof{key: key, id: key + "." + encode(sum[:]), ath: said.Hash,
 		// Twice, since the clock of another replica may be behind ours.
+		//defence:A9
 		expires: time.Unix(int64(*said.Issued), 0).Add(2 * proofLife)}, nil
 }
 
@@ -104,6 +109,7 @@ func openProof(token string) (key string, body []byte, err error) {
 	}
 	head := jws.Signatures[0].Protected
 	_, critical := head.ExtraHeaders["crit"]
+	//defence:A11
 	if head.ExtraHeaders[jose.HeaderType] != typProof || head.JSONWebKey == nil || critical || !strong(head.JSONWebKey.Key) {
 		return "", nil, bad
 	}
@@ -122,6 +128,7 @@ func openProof(token string) (key string, body []byte, err error) {
 func strong(key any) bool {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
+		//defence:A9
 		return k.N.BitLen() >= 2048 && k.N.BitLen() <= 4096 && k.E > 2
 	case *ecdsa.PublicKey:
 		return k.Curve == elliptic.P256()
@@ -159,6 +166,7 @@ func (d *Door) spend(ctx context.Context, p proof) error {
 	}
 	err := d.marks.Mark(ctx, markProof, p.id, p.expires)
 	if errors.Is(err, broker.Conflict) {
+		//defence:A9
 		return errProof("The DPoP proof was used before.")
 	}
 	return err
@@ -167,10 +175,12 @@ func (d *Door) spend(ctx context.Context, p proof) error {
 // mustProve refuses a request that lacks the proof, or the key, that its client or
 // its code is bound to (RFC 9449 §5.2, §10).
 func mustProve(u *unit) error {
+	//defence:A9
 	if u.client.DPoPBound && u.key == "" {
 		return errProof("This client must show a DPoP proof.")
 	}
 	if u.code != nil {
+		//defence:A1
 		if who, ok := u.code.Session.(*session); ok && who.Key != "" && who.Key != u.key {
 			return fosite.ErrInvalidGrant.WithHint("The code is bound to another DPoP key.")
 		}
@@ -195,6 +205,7 @@ func tokenType(key string) string {
 // holds refuses an access token that is shown in another way than it was issued for:
 // a bound one without its key (RFC 9449 §7.1, §7.2), and a Bearer token as a DPoP one.
 func (d *Door) holds(r *http.Request, path, scheme, token string, g grant) error {
+	//defence:A6
 	if g.Key == "" && scheme == schemeBearer {
 		return nil
 	}
@@ -209,8 +220,10 @@ func (d *Door) holds(r *http.Request, path, scheme, token string, g grant) error
 	switch {
 	case p.key == "":
 		return errProof("There must be one DPoP header.")
+	//defence:A6
 	case p.key != g.Key:
 		return errNoToken
+	//defence:A6
 	case p.ath != encode(sum[:]):
 		return errProof("The DPoP proof is for another token.")
 	}

@@ -40,6 +40,7 @@ func (d *Door) readLeaving(r *http.Request, form url.Values) (leaving, error) {
 		}
 	}
 	h, err := d.readHint(form.Get("id_token_hint"))
+	//defence:A10
 	if err != nil || form.Has("client_id") && form.Get("client_id") != h.Audience {
 		return l, nil
 	}
@@ -51,6 +52,7 @@ func (d *Door) readLeaving(r *http.Request, form url.Values) (leaving, error) {
 		return l, err
 	}
 	l.session, l.App = h.Session, c.Name
+	//defence:A4
 	if to := form.Get("post_logout_redirect_uri"); slices.Contains(c.PostLogoutRedirectURIs, to) {
 		params := url.Values{}
 		if state := form.Get("state"); state != "" {
@@ -82,6 +84,7 @@ func (d *Door) endSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	r = d.kit.WithLocale(r, form.Get("ui_locales"))
+	//defence:A7
 	s, _, err := d.kit.Held(r)
 	switch {
 	case noSession(err):
@@ -93,6 +96,7 @@ func (d *Door) endSession(w http.ResponseWriter, r *http.Request) error {
 		return d.left(w, r, l)
 	case err != nil:
 		return err
+	//defence:A16
 	case l.session == s.ID:
 		return d.part(w, r, s, l, false)
 	case form.Has("stay"):

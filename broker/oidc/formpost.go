@@ -22,6 +22,7 @@ func (q *request) web() bool {
 
 // postable tells whether a form can be posted there: a policy cannot name an IPv6
 // address, so no page of ours could post to one.
+// defence:A3 A4
 func (q *request) postable() bool { return q.web() && !strings.Contains(q.redirect, "[") }
 
 // answer sends the browser back to the app. A custom scheme needs the person's
@@ -47,6 +48,7 @@ func (d *Door) handOff(w http.ResponseWriter, r *http.Request, q *request, param
 
 // complete adds what every answer has: iss (RFC 9207), and the app's state.
 func (d *Door) complete(q *request, params url.Values) url.Values {
+	//defence:A8 A23
 	params.Set("iss", d.issuer)
 	if q.state != "" {
 		params.Set("state", q.state)

@@ -26,9 +26,11 @@ func (d *Door) admit(ctx context.Context, a broker.Account, how broker.Authn) er
 // live answers why a family gives nothing any more: it ended, it is over, or its
 // person may not come in.
 func (d *Door) live(ctx context.Context, f broker.Family, a broker.Account) error {
+	//defence:A7
 	if !f.EndedAt.IsZero() || !d.now().Before(f.ExpiresAt) {
 		return broker.Revoked
 	}
+	//defence:A7
 	return d.admit(ctx, a, f.Authn)
 }
 
@@ -37,18 +39,22 @@ func (d *Door) live(ctx context.Context, f broker.Family, a broker.Account) erro
 // other was used before, so either its thief or its owner holds a younger one:
 // TokenReused (RFC 9700 §4.14.2).
 func (d *Door) judge(ctx context.Context, f broker.Family, a broker.Account, said shown, client string) (rotate bool, err error) {
+	//defence:A10
 	if f.ClientID != client {
 		return false, broker.Revoked
 	}
+	//defence:D1 D5 A7
 	if err := d.live(ctx, f, a); err != nil {
 		return false, err
 	}
 	switch {
 	case said.generation == f.Generation:
 		return true, nil
+	//defence:A6
 	case said.generation == f.Generation-1 && d.now().Before(f.RotatedAt.Add(broker.RefreshGrace)):
 		return false, nil
 	default:
+		//defence:A6
 		return false, broker.TokenReused
 	}
 }
@@ -62,8 +68,10 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 	case u.agreed.begin != nil:
 		if u.client.Public() {
 			// A confidential client's refresh tokens are bound to its authentication.
+			//defence:A6
 			u.agreed.begin.KeyThumbprint = u.key
 		}
+		//defence:H6
 		err := d.atomic.Atomic(ctx, func(ctx context.Context) error {
 			if err := d.begin(ctx, u); err != nil {
 				return err
@@ -71,6 +79,7 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 			return d.journal.Record(ctx, issued)
 		})
 		if errors.Is(err, broker.Conflict) {
+			//defence:A5
 			return broker.CodeReused
 		}
 		return err
@@ -98,19 +107,23 @@ func (d *Door) begin(ctx context.Context, u *unit) error {
 		return err
 	}
 	no := d.admit(ctx, broker.Account{ID: f.AccountID, AuthEpoch: f.Authn.Epoch}, f.Authn)
+	//defence:A5 D1 D5 A7
 	if !unlocked || no != nil {
 		_, a, err := d.families.Family(ctx, f.ID)
 		if err == nil {
+			//defence:D1 D5 A7
 			err = d.admit(ctx, a, f.Authn)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	//defence:A7
 	if u.client.FirstParty && !u.device {
 		return nil
 	}
 	given, v, err := d.given(ctx, u.client, f.AccountID)
+	//defence:A7 A13 A14
 	if err == nil && !given.Covers(v, wantedOf(f.Claims).needs(f.Scopes)) {
 		err = broker.Revoked
 	}
@@ -138,6 +151,7 @@ func (d *Door) again(ctx context.Context, u *unit) error {
 // reused, to the person too (SECURITY.md A6).
 func (d *Door) end(ctx context.Context, app broker.Client, id string, why broker.Code, events ...broker.Event) error {
 	return d.atomic.Atomic(ctx, func(ctx context.Context) error {
+		//defence:A6
 		if why == broker.TokenReused {
 			_, a, err := d.families.Family(ctx, id)
 			if err == nil {

@@ -37,6 +37,7 @@ func (d *Door) introspect(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		_, err = d.provider.AuthenticateClient(ctx, r, r.PostForm)
 	}
+	//defence:A21
 	if err == nil && u.client.Public() {
 		err = fosite.ErrInvalidClient.WithHint("Introspection is for clients that authenticate.")
 	}
@@ -62,6 +63,7 @@ func (d *Door) look(ctx context.Context, token, caller string) (none introspecti
 		return none, err
 	}
 	audience := g.audience()
+	//defence:A21 A10
 	if g.client.ID != caller && !slices.Contains(audience, caller) {
 		return none, nil
 	}
@@ -77,6 +79,7 @@ func (d *Door) look(ctx context.Context, token, caller string) (none introspecti
 // and all that was granted.
 func (g grant) audience() []string {
 	switch {
+	//defence:A13 A21
 	case len(g.Audience) > 0:
 		return g.Audience
 	case g.Family != "":
@@ -89,6 +92,7 @@ func (g grant) audience() []string {
 func (d *Door) lookRefresh(ctx context.Context, said shown, caller string) (none introspection, _ error) {
 	f, a, err := d.families.Family(ctx, said.family)
 	if err == nil {
+		//defence:D1 D5 A7
 		err = d.live(ctx, f, a)
 	}
 	if err != nil {
@@ -97,6 +101,7 @@ func (d *Door) lookRefresh(ctx context.Context, said shown, caller string) (none
 		}
 		return none, err
 	}
+	//defence:A21
 	if f.ClientID != caller || said.generation != f.Generation {
 		return none, nil
 	}
@@ -116,6 +121,7 @@ func (d *Door) revoke(w http.ResponseWriter, r *http.Request) error {
 		err = fosite.ErrInvalidRequest.WithHint("The token is missing.")
 	}
 	if err == nil {
+		//defence:H6
 		err = d.revokeToken(ctx, r, u.client)
 	}
 	if err != nil {
@@ -147,6 +153,7 @@ func (d *Door) revokeToken(ctx context.Context, r *http.Request, c broker.Client
 	if err != nil {
 		return err
 	}
+	//defence:A10
 	if f.ClientID != c.ID {
 		return fosite.ErrUnauthorizedClient.WithHint("The token belongs to another client.")
 	}

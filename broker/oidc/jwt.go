@@ -56,6 +56,7 @@ func parseKey(k broker.SigningKey) (*signer, error) {
 		return nil, fmt.Errorf("oidc: signing key %s cannot sign", k.ID)
 	}
 	// A key of an algorithm that only a newer version knows is published and not used.
+	//defence:A22
 	if have := algFor(private); have != k.Alg && slices.Contains(algs(), k.Alg) {
 		return nil, fmt.Errorf("oidc: signing key %s is for %q, not for %q", k.ID, have, k.Alg)
 	}
@@ -175,6 +176,7 @@ func (d *Door) readHint(token string) (hint, error) {
 	if err != nil {
 		return h, errHint
 	}
+	//defence:A11
 	if err := json.Unmarshal(body, &h); err != nil || h.Issuer != d.issuer || h.Subject == "" || h.Audience == "" {
 		return hint{}, errHint
 	}
@@ -191,11 +193,13 @@ func (k *Keys) verify(token, typ string) (*signer, []byte, error) {
 		return nil, nil, errSignature
 	}
 	// go-jose reads other spellings of the same bytes; a token has one (SECURITY.md A21).
+	//defence:A21
 	if spelled, err := jws.CompactSerialize(); err != nil || spelled != token {
 		return nil, nil, errSignature
 	}
 	head := jws.Signatures[0].Protected
 	key := k.byID(head.KeyID)
+	//defence:A11 A10
 	if key == nil || key.alg != head.Algorithm || head.ExtraHeaders[jose.HeaderType] != typ {
 		return nil, nil, errSignature
 	}

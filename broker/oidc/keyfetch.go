@@ -58,6 +58,7 @@ func (f *keyFetcher) find(ctx context.Context, uri, kid, alg string) (clientKey,
 		}
 		if e.flight == nil {
 			// A stranger who makes kids up gets one fetch out of us each half a minute.
+			//defence:A9
 			if !e.asked.IsZero() && now.Before(e.asked.Add(keysAgain)) {
 				return key, found, e.err
 			}

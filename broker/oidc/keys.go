@@ -26,17 +26,20 @@ import (
 
 // The life of a signing key (SECURITY.md A22).
 const (
-	keyLife  = 30 * 24 * time.Hour
+	keyLife = 30 * 24 * time.Hour
+	//defence:A22
 	keyLead  = 24 * time.Hour // published before it signs, so that every app has it
 	jwksLife = 15 * time.Minute
 	// keyTail is how long a retired key stays published. A replica that is behind
 	// signs with it for another minute, and what it signs lives ten; an app reads
 	// the JWKS at any moment of that time, and keeps what it reads.
+	//defence:A22
 	keyTail = time.Hour
 	// hintLife is how long after that its ID tokens are still good as id_token_hint.
 	hintLife = 90 * 24 * time.Hour
 	// keyRefresh is how often a replica reads the keys, and the most that a reading
 	// takes: one may fail, and a withdrawn key is still gone within a minute.
+	//defence:A22
 	keyRefresh = 15 * time.Second
 	keyLease   = "signing-keys"
 )
@@ -163,6 +166,7 @@ func reuse(old *keySet, row broker.SigningKey) (*signer, error) {
 func (s *keySet) publish(now time.Time) (document, error) {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, key := range s.all {
+		//defence:A22
 		if key.State != broker.KeyRetired || now.Before(key.RetireAt) {
 			set.Keys = append(set.Keys, key.public())
 		}
@@ -174,6 +178,7 @@ func (s *keySet) publish(now time.Time) (document, error) {
 	}
 	doc := newDocument(body, "application/jwk-set+json", jwksLife)
 	// A cache in front of us would go on vouching for a withdrawn key.
+	//defence:A22
 	doc.header.Set("Cache-Control", doc.header.Get("Cache-Control")+", s-maxage="+strconv.Itoa(int(keyRefresh/time.Second)))
 	return doc, nil
 }
@@ -207,6 +212,7 @@ func (k *Keys) due() (todo []chore) {
 			todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyActive, ActiveAt: now}})
 		case coming == nil && !now.Before(active.ActiveAt.Add(keyLife-keyLead)):
 			todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(keyLead)}})
+		//defence:A22
 		case coming != nil && (active == nil || !now.Before(coming.ActiveAt)):
 			up := coming.SigningKey
 			up.State, up.ActiveAt = broker.KeyActive, now
@@ -306,6 +312,7 @@ func (k *Keys) RotateNow(ctx context.Context, emergency bool) error {
 		for _, key := range k.current.Load().all {
 			coming[key.Alg] = coming[key.Alg] || key.State == broker.KeyNext
 			if emergency {
+				//defence:A22
 				todo = append(todo, chore{remove: key.ID})
 			}
 		}

@@ -131,6 +131,7 @@ func New(o Options) (*Door, error) {
 	}
 	d.desk, d.registers = newDeviceDesk(o.Fleeting, o.Ring, o.Now), o.Registration
 	_, d.noSecret = NewClientSecret(o.Ring, "")
+	//defence:A19 A20
 	d.fetched = &keyFetcher{http: o.Egress.For("client keys"), now: o.Now}
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
 	codes := broker.Shelf[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Fleeting, Now: o.Now}
@@ -193,6 +194,7 @@ func (d *Door) Mount(mux web.Router) {
 	for _, path := range []string{pathConfiguration, pathServer, pathKeys, pathToken, pathUserinfo, pathRevoke, pathPush} {
 		open("OPTIONS "+path, preflight)
 	}
+	//defence:A20
 	if d.registers {
 		open("POST "+pathRegister, d.register)
 		for _, method := range []string{"GET ", "PUT ", "DELETE "} {

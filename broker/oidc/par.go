@@ -17,7 +17,8 @@ import (
 const (
 	purposePushed = "pushed"
 	pushedPrefix  = "urn:ietf:params:oauth:request_uri:"
-	pushedLife    = 90 * time.Second
+	//defence:A19
+	pushedLife = 90 * time.Second
 	// What is visited may wait this long for its person: in a login, then for consent.
 	spentLife = pushedLife + 2*broker.LoginLife + postLife
 )
@@ -37,8 +38,10 @@ func (d *Door) push(w http.ResponseWriter, r *http.Request) error {
 	ctx, u := withUnit(r.Context())
 	err := bodyForm(r)
 	if err == nil {
+		//defence:A9
 		_, err = d.provider.AuthenticateClient(ctx, r, r.PostForm)
 	}
+	//defence:H4
 	if err == nil && u.client.Public() {
 		// Anybody can be a public client, so what it has us keep is counted.
 		if err := d.newcomers.Admit(ctx, d.kit.Address(r)); err != nil {
@@ -72,16 +75,19 @@ func (d *Door) pushable(ctx context.Context, body url.Values, c broker.Client) (
 	}
 	form := maps.Clone(body)
 	for _, name := range []string{"client_secret", "client_assertion", "client_assertion_type"} {
+		//defence:A23
 		form.Del(name)
 	}
 	form.Set("client_id", c.ID)
 	q, err := d.target(ctx, form)
+	//defence:A3 A19
 	if code, ok := errors.AsType[broker.Code](err); ok && code.Meaning().Status < 500 {
 		return nil, fosite.ErrInvalidRequest.WithHint("The redirect_uri is not registered, or the request is too long.")
 	}
 	if err != nil {
 		return nil, err
 	}
+	//defence:A3 A19
 	return form, d.check(q)
 }
 
@@ -95,7 +101,9 @@ func (d *Door) bindPushed(r *http.Request, form url.Values) error {
 	if named := form.Get("dpop_jkt"); named != "" && named != p.key {
 		return errProof("The dpop_jkt is not the key of the DPoP proof.")
 	}
+	//defence:A5
 	form.Set("dpop_jkt", p.key)
+	//defence:A5
 	return d.spend(r.Context(), p)
 }
 
@@ -118,9 +126,11 @@ func (d *Door) pushedForm(ctx context.Context, form url.Values) (url.Values, err
 		if err != nil {
 			return nil, err
 		}
+		//defence:A19 A10
 		if p.Client != form.Get("client_id") {
 			break // no more is said than of one that does not exist
 		}
+		//defence:A19 A23
 		p.Form.Set("request_uri", pushedPrefix+hash)
 		return p.Form, nil
 	}
@@ -146,11 +156,13 @@ func (d *Door) spendPushed(ctx context.Context, q *request) error {
 	}
 	err := d.spent.Put(ctx, hash, true)
 	if errors.Is(err, broker.Conflict) {
+		//defence:A19
 		return errPushedGone
 	}
 	if err != nil {
 		return err
 	}
+	//defence:A19
 	if _, err := d.pushes.Take(ctx, hash); err != nil && !errors.Is(err, broker.NotFound) {
 		return err
 	}

@@ -45,6 +45,7 @@ func NewInitialToken(ring *seal.Keyring, expires time.Time, uses int) (broker.Se
 
 // openInitial answers errNoToken for what is none, or is over.
 func (d *Door) openInitial(token string) (t initialToken, err error) {
+	//defence:A20
 	if err := openJSON(d.ring, token, &t, purposeInitial); err != nil || d.now().Unix() >= t.Expires {
 		return t, errNoToken
 	}
@@ -56,6 +57,7 @@ func (d *Door) openInitial(token string) (t initialToken, err error) {
 func (d *Door) spendInitial(ctx context.Context, t initialToken) error {
 	for n := range t.Uses {
 		err := d.marks.Mark(ctx, markInitial, t.ID+"."+strconv.Itoa(n), time.Unix(t.Expires, 0))
+		//defence:A20
 		if !errors.Is(err, broker.Conflict) {
 			return err
 		}
@@ -159,6 +161,7 @@ func (d *Door) describe(c *broker.Client, m clientMetadata) (broker.Secret, erro
 		secret, c.SecretHashes = s, []string{hash}
 	}
 	c.FirstParty, c.UpdatedAt = false, d.now()
+	//defence:A14 A20 A17
 	problems = append(append(problems, beyond(before, *c)...), Unreachable(*c, d.egress)...)
 	return secret, refused(append(problems, ValidateClient(*c)...))
 }
@@ -170,6 +173,7 @@ func (d *Door) registered(ctx context.Context, id, token string) (broker.Client,
 	if errors.Is(err, broker.ClientUnknown) {
 		return c, errNoToken
 	}
+	//defence:A20
 	if err == nil && (c.RegistrationHash == "" || !d.ring.Same(c.RegistrationHash, purposeRegistration, []byte(c.ID+"\x00"+token))) {
 		err = errNoToken
 	}
@@ -214,6 +218,7 @@ func (d *Door) reregister(w http.ResponseWriter, r *http.Request, token string) 
 	var c broker.Client
 	var secret broker.Secret
 	err = d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
+		//defence:A20
 		if c, err = d.registered(ctx, id, token); err != nil {
 			return err
 		}

@@ -115,6 +115,7 @@ func (d *Door) target(ctx context.Context, form url.Values) (*request, error) {
 		return nil, err
 	}
 	q := &request{form: form, client: c, redirect: form.Get("redirect_uri"), state: form.Get("state")}
+	//defence:A3 A4
 	if len(q.redirect) > maxRedirect || !broker.MatchRedirect(c.RedirectURIs, q.redirect) {
 		return nil, broker.RedirectURIMismatch
 	}
@@ -122,6 +123,7 @@ func (d *Door) target(ctx context.Context, form url.Values) (*request, error) {
 		return nil, broker.RedirectURIMismatch
 	}
 	if len(form["state"]) > 1 || len(q.state) > maxState || !clean(q.state) {
+		//defence:A24
 		q.state = "" // it is refused below, and what is refused is not repeated
 	}
 	q.posted = len(form["response_mode"]) == 1 && form.Get("response_mode") == modePost && q.postable()
@@ -154,8 +156,10 @@ func checkForm(q *request) error {
 func checkShape(q *request) error {
 	q.scopes = strings.Fields(q.form.Get("scope"))
 	switch {
+	//defence:A19
 	case q.form.Has("request"):
 		return fosite.ErrRequestNotSupported
+	//defence:A19
 	case q.form.Has("request_uri") && q.pushed() == "":
 		// Refused before fosite sees it: fosite would fetch it (SECURITY.md A19).
 		return fosite.ErrRequestURINotSupported
@@ -163,8 +167,10 @@ func checkShape(q *request) error {
 		return fosite.ErrRegistrationNotSupported
 	case q.form.Get("response_type") == "":
 		return fosite.ErrInvalidRequest.WithHint("The response_type is missing.")
+	//defence:A12
 	case q.form.Get("response_type") != "code":
 		return fosite.ErrUnsupportedResponseType
+	//defence:A12
 	case q.form.Has("response_mode") && q.form.Get("response_mode") != modeQuery && !q.posted:
 		return fosite.ErrUnsupportedResponseMode
 	case !q.client.May(grantCode):
@@ -173,6 +179,7 @@ func checkShape(q *request) error {
 	for _, s := range q.scopes {
 		// fosite compares scopes without regard to case, so "OpenID" would pass for
 		// openid (FOSITE.md P9).
+		//defence:A13
 		if !slices.Contains(q.client.Scopes, s) {
 			return fosite.ErrInvalidScope.WithHint("The client is not registered for this scope.")
 		}
@@ -184,6 +191,7 @@ func checkShape(q *request) error {
 func checkProof(q *request) error {
 	challenge, method := q.form.Get("code_challenge"), q.form.Get("code_challenge_method")
 	switch {
+	//defence:A2
 	case challenge == "" && method == "" && !q.client.RequirePKCE():
 		return nil
 	case challenge == "":
@@ -191,6 +199,7 @@ func checkProof(q *request) error {
 	case method != methodS256:
 		return fosite.ErrInvalidRequest.WithHint("The code_challenge_method must be S256.")
 	}
+	//defence:A2
 	if sum, err := base64.RawURLEncoding.DecodeString(challenge); err != nil || len(sum) != 32 {
 		return fosite.ErrInvalidRequest.WithHint("The code_challenge is not an S256 challenge.")
 	}
@@ -210,6 +219,7 @@ func checkResources(q *request) error {
 	}
 	for _, uri := range q.form["resource"] {
 		u, err := url.Parse(uri)
+		//defence:A13
 		if err != nil || !u.IsAbs() || strings.Contains(uri, "#") || !slices.Contains(q.client.Audience, uri) {
 			return errTarget
 		}

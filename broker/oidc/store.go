@@ -195,7 +195,9 @@ func (c codeRecord) request(client broker.Client) *fosite.Request {
 	r.RequestedScope, r.GrantedScope = c.Scopes, c.Scopes
 	r.RequestedAudience, r.GrantedAudience = c.Audience, c.Audience
 	r.Session = c.Session.Clone()
+	//defence:A1
 	r.Form.Set("redirect_uri", c.Redirect)
+	//defence:A1
 	if c.Challenge != "" {
 		r.Form.Set("code_challenge", c.Challenge)
 		r.Form.Set("code_challenge_method", methodS256)
@@ -228,6 +230,7 @@ func (s *store) CreateAuthorizeCodeSession(ctx context.Context, code string, r f
 	if err != nil {
 		return err
 	}
+	//defence:G17
 	return s.codes.Put(ctx, s.ring.Hash(purposeCode, []byte(code)), record)
 }
 
@@ -253,6 +256,7 @@ func (s *store) authorization(ctx context.Context, code string) (*fosite.Request
 		}
 		client := u.client
 		if client.ID != record.Client {
+			//defence:A1
 			client = broker.Client{ID: record.Client} // fosite compares, and refuses
 		}
 		u.code = record.request(client)

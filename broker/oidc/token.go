@@ -49,6 +49,7 @@ func (d *Door) accessRequest(ctx context.Context, r *http.Request, u *unit) (ar 
 		}
 		return nil, p, err
 	}
+	//defence:A9
 	u.key = p.key
 	ar, err = d.provider.NewAccessRequest(ctx, r, &session{})
 	if err == nil {
@@ -70,6 +71,7 @@ func tokenForm(r *http.Request) error {
 	switch {
 	case grant == "":
 		return fosite.ErrInvalidRequest.WithHint("The grant_type is missing.")
+	//defence:A12
 	case !slices.Contains(grants(), grant):
 		return fosite.ErrUnsupportedGrantType
 	}
@@ -116,6 +118,7 @@ func narrow(ar fosite.AccessRequester, u *unit) error {
 		req.GrantedScope = asked
 	case req.GrantTypes.ExactOne(grantRefresh) && len(asked) > 0:
 		for _, s := range asked {
+			//defence:A13
 			if !slices.Contains(req.GrantedScope, s) {
 				return fosite.ErrInvalidScope.WithHint("The scope was not granted before.")
 			}
@@ -162,6 +165,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error
 	}
 	switch {
 	case code == broker.CodeReused && u.agreed.begin != nil:
+		//defence:A5
 		family = u.agreed.begin.ID
 	case code == broker.TokenReused:
 		family = u.family.ID

@@ -57,6 +57,7 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	r.RequestedScope, r.GrantedScope = f.Scopes, f.Scopes
 	r.RequestedAudience, r.GrantedAudience = f.Audience, f.Audience
 	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn, Person: wantedOf(f.Claims).idToken(a)}
+	//defence:A6
 	if f.KeyThumbprint != "" && f.KeyThumbprint != u.key {
 		// Not even reuse: who lacks the key must not be able to end the family.
 		u.family = f
@@ -84,6 +85,7 @@ func (s *store) RotateRefreshToken(ctx context.Context, _, _ string) error {
 	if err != nil {
 		return err
 	}
+	//defence:A6
 	p.rotate = u.rotate
 	return nil
 }

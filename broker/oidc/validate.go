@@ -48,6 +48,7 @@ func (v *validation) add(field, format string, args ...any) {
 }
 
 func (v *validation) identity(c broker.Client) {
+	//defence:A14 A20
 	if c.FirstParty && c.RegistrationHash != "" {
 		v.add("first_party", "a client that registered itself is never one of yours: register it yourself")
 	}
@@ -55,6 +56,7 @@ func (v *validation) identity(c broker.Client) {
 	if c.ID == "" || len(c.ID) > maxClientID || strings.Trim(c.ID, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-") != "" {
 		v.add("client_id", "must be 1 to %d letters, digits and . _ ~ -", maxClientID)
 	}
+	//defence:A24 A20
 	if strings.TrimSpace(c.Name) != c.Name || c.Name == "" || len(c.Name) > 200 || !clean(c.Name) {
 		v.add("client_name", "must be 1 to 200 characters, without spaces around it; people read it")
 	}
@@ -86,6 +88,7 @@ func (v *validation) redirects(c broker.Client) {
 		v.add("redirect_uris", "is empty; %s needs one", grantCode)
 	}
 	v.uris("redirect_uris", c.RedirectURIs, c.Native)
+	//defence:A3 A20
 	v.uris("post_logout_redirect_uris", c.PostLogoutRedirectURIs, c.Native)
 }
 

@@ -143,6 +143,7 @@ func associate(header []byte, parts []string) []byte {
 		size += binary.MaxVarintLen32 + len(part)
 	}
 	out := append(make([]byte, 0, size), header...)
+	//defence:G17
 	for _, part := range parts {
 		out = append(binary.AppendUvarint(out, uint64(len(part))), part...)
 	}

@@ -17,9 +17,11 @@ func (k *Kit) Address(r *http.Request) string {
 	}
 	at := peer.Addr().Unmap().WithZone("")
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	//defence:G12
 	for i := len(hops) - 1; i >= 0 && k.trusted(at); i-- {
 		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
+			//defence:G12
 			break
 		}
 		at = next.Unmap().WithZone("")

@@ -33,6 +33,7 @@ const halfYear = 180 * 24 * time.Hour
 
 // setCookie sets a cookie for life, or clears it where life is not positive.
 func (k *Kit) setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
+	//defence:E14
 	c := &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	if life > 0 {
 		c.MaxAge = int(life / time.Second)
@@ -47,6 +48,7 @@ func (k *Kit) setCookie(w http.ResponseWriter, name, value string, life time.Dur
 // twice was planted by somebody and counts as none.
 func cookie(r *http.Request, name string) string {
 	found := r.CookiesNamed(name)
+	//defence:E14
 	if len(found) != 1 {
 		return ""
 	}
@@ -77,6 +79,7 @@ func (k *Kit) Browser(r *http.Request) (hashes []string, ok bool) {
 func (k *Kit) EnsureBrowser(w http.ResponseWriter, r *http.Request) (hash string) {
 	key := token(r, cookieBrowser)
 	if key == "" {
+		//defence:E14
 		if r.Method != http.MethodGet {
 			return ""
 		}

@@ -74,6 +74,7 @@ func (k *Kit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v
 	if status == 0 {
 		status = code.Meaning().Status
 	}
+	//defence:A15 A24 E17
 	k.secure(w.Header())
 	if t.open && !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		k.refuseJSON(w, status, code, ref)

@@ -14,8 +14,10 @@ import (
 // it was promised. Other bodies are left to the handler, bounded too.
 func (k *Kit) readForm(w http.ResponseWriter, r *http.Request) error {
 	if r.Body != nil && r.Body != http.NoBody {
+		//defence:H1
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
+	//defence:H1
 	if len(r.URL.RawQuery) > maxBody {
 		return broker.TooLarge
 	}
@@ -28,6 +30,7 @@ func (k *Kit) readForm(w http.ResponseWriter, r *http.Request) error {
 		}
 		return broker.RequestInvalid.Because(errors.New("the form cannot be parsed"))
 	}
+	//defence:H1
 	if values(r.Form) > maxKeys {
 		return broker.RequestInvalid.Because(fmt.Errorf("more than %d form values", maxKeys))
 	}
@@ -42,6 +45,7 @@ func checkKind(contentType string) error {
 	switch {
 	case err != nil:
 		return broker.RequestInvalid.Because(fmt.Errorf("content type: %w", err))
+	//defence:H1
 	case kind == "multipart/form-data" || kind == "multipart/mixed":
 		// No form of ours uploads anything, and multipart is where parsers disagree.
 		return broker.RequestInvalid.Because(errors.New("multipart bodies are not accepted"))

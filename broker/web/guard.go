@@ -32,6 +32,7 @@ func (k *Kit) Guard(next http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", w.id)
 		defer func() { k.logRequest(w, r, k.Now().Sub(began)) }()
 		defer k.recovered(w, r)
+		//defence:G13
 		if normalHost(r.Host, k.Issuer.Scheme) != k.host {
 			k.Fail(w, r, broker.Misdirected)
 			return
@@ -55,6 +56,7 @@ func (k *Kit) logRequest(w *tracked, r *http.Request, took time.Duration) {
 		return
 	}
 	k.Log.LogAttrs(r.Context(), level, "request", slog.String("request_id", w.id), slog.String("method", method(r.Method)),
+		//defence:A23 G16
 		slog.String("route", r.Pattern), slog.Int("status", w.status), slog.Int64("bytes", w.size),
 		slog.Int64("ms", took.Milliseconds()), slog.String("address", k.Address(r)))
 }

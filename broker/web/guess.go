@@ -35,6 +35,7 @@ func (g Guesses) Spend(ctx context.Context, address, browser, account string) er
 	for _, by := range []struct {
 		who  string
 		most int64
+		//defence:E2
 	}{{"n " + network(address), maxGuessesAround}, {"b " + browser, maxGuesses}, {"a " + account, maxGuesses}} {
 		if by.who == "a " {
 			continue
@@ -43,6 +44,7 @@ func (g Guesses) Spend(ctx context.Context, address, browser, account string) er
 		if err != nil {
 			return err
 		}
+		//defence:E2
 		refused = refused || count > by.most
 	}
 	if refused {

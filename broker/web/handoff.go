@@ -61,6 +61,7 @@ func (k *Kit) PostOff(w http.ResponseWriter, r *http.Request, target string, fie
 	}
 	source := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 	source = strings.NewReplacer(";", "%3B", ",", "%2C", "'", "%27").Replace(source)
+	//defence:A4
 	w.Header().Set("Content-Security-Policy", strings.Replace(csp, "form-action 'self'", "form-action "+source, 1))
 	p := k.page(r, view)
 	p.Languages = nil

@@ -11,19 +11,24 @@ import (
 
 // csp lets a page run and show what this origin serves and nothing that is inline
 // (UX.md §2.9).
+// defence:A24
 const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'none'; " +
+	//defence:A15
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 
 // headersOf are the headers of every answer that an issuer of the scheme gives.
 func headersOf(scheme string) http.Header {
 	h := http.Header{}
 	h.Set("Content-Security-Policy", csp)
+	//defence:A15 E17
 	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 	h.Set("X-Content-Type-Options", "nosniff")
+	//defence:A23
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Permissions-Policy", "publickey-credentials-get=(self), publickey-credentials-create=(self), "+
 		"camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()")
+	//defence:E17
 	h.Set("Cache-Control", "no-store")
 	if scheme == "https" {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
@@ -49,6 +54,7 @@ func (k *Kit) track(w http.ResponseWriter) *tracked {
 	if t, ok := w.(*tracked); ok {
 		return t
 	}
+	//defence:A15 A23 A24 E17
 	k.secure(w.Header())
 	return &tracked{ResponseWriter: w}
 }

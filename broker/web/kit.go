@@ -95,6 +95,7 @@ const (
 // for every error and panic.
 func (k *Kit) Handle(h Handler) http.Handler {
 	return k.handle(func(w http.ResponseWriter, r *http.Request) error {
+		//defence:E15
 		if err := k.cross.Check(r); err != nil {
 			return broker.CrossOrigin.Because(err)
 		}

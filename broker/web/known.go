@@ -42,6 +42,7 @@ func (k *Kit) isKnown(browser string, a broker.Account) func(hash string) bool {
 // acquaintance binds to the epoch too: what an intruder's browser was before the
 // owner changed the password, it is no longer.
 func acquaintance(browser string, a broker.Account) []byte {
+	//defence:E2
 	return []byte(a.ID + " " + strconv.FormatInt(a.AuthEpoch, 10) + " " + browser)
 }
 

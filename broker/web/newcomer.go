@@ -29,6 +29,7 @@ func (n Newcomers) Admit(ctx context.Context, address string) error {
 	now := n.Now()
 	ends := now.Truncate(newcomerWindow).Add(newcomerWindow)
 	count, err := n.In.Count(ctx, "newcomers", network(address)+" "+strconv.FormatInt(ends.Unix(), 36), ends)
+	//defence:H4
 	if err == nil && count > maxNewcomers {
 		err = broker.Retry{Code: broker.RateLimited, After: int(ends.Sub(now)/time.Second) + 1}
 	}
@@ -42,6 +43,7 @@ func network(address string) string {
 	if err != nil {
 		return ""
 	}
+	//defence:H4
 	if a.Is6() {
 		return netip.PrefixFrom(a, 64).Masked().String()
 	}

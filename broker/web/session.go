@@ -44,6 +44,7 @@ func (k *Kit) Held(r *http.Request) (broker.Session, broker.Account, error) {
 		return broker.Session{}, broker.Account{}, broker.NotFound
 	}
 	s, a, err := k.Sessions.Session(r.Context(), k.Ring.Hashes(hashSession, []byte(value)))
+	//defence:E16
 	if err == nil && (!s.EndedAt.IsZero() || !k.Now().Before(s.ExpiresAt)) {
 		err = broker.NotFound
 	}

@@ -124,6 +124,7 @@ func checkClient(cfg *config.Config, c broker.Client) error {
 	if err != nil {
 		return err
 	}
+	//defence:A17 A20
 	return clientError(append(oidc.ValidateClient(c), oidc.Unreachable(c, out)...))
 }
 

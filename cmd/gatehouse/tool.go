@@ -218,5 +218,6 @@ func or(text, otherwise string) string {
 }
 
 func newLog(w io.Writer, level slog.Level) *slog.Logger {
+	//defence:G16
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }

@@ -177,6 +177,7 @@ func (h *house) furnish() (r rooms, _ error) {
 	apps, err = oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Kit: kit, Logins: people, Clients: s, Families: s, Consents: s, Keys: s, Leases: s,
 		Fleeting: s.Fleeting, Logouts: s, Upstreams: ups, Egress: out, Marks: s, Journal: s, Atomic: s, Ring: h.ring, Now: h.now, Log: h.log,
 		Registration: h.cfg.ClientRegistration, Warn: func(ctx context.Context, a broker.Account, app broker.Client) error {
+			//defence:A6
 			return post.Queue(ctx, mail.TokenReused{To: a.Email, App: app.Name, At: h.now(), Locale: a.Locale})
 		}})
 	return rooms{kit, people, own, apps}, err

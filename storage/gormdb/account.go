@@ -122,6 +122,7 @@ func (d *DB) CreateAccount(ctx context.Context, a broker.Account) error {
 		if _, err := d.exec(ctx, `DELETE FROM identities WHERE account_id IN (SELECT id FROM accounts WHERE claimed = ? AND claimed <> '')`, a.Email); err != nil {
 			return err
 		}
+		//defence:C9 C13
 		_, err = d.exec(ctx, `DELETE FROM accounts WHERE claimed = ? AND claimed <> ''`, a.Email)
 		return err
 	})

@@ -106,6 +106,7 @@ func (d *DB) once(ctx context.Context, do func(ctx context.Context) error) (retr
 	defer func() { // also where do panics
 		u.end(committed)
 	}()
+	//defence:H6 H7
 	err = do(context.WithValue(ctx, unitKey{d}, u))
 	if err == nil {
 		err = u.spoilt
@@ -117,6 +118,7 @@ func (d *DB) once(ctx context.Context, do func(ctx context.Context) error) (retr
 		return diagnose(err) == again, explain(err)
 	}
 	committed = true
+	//defence:H6
 	return false, d.disk.flush()
 }
 
@@ -179,6 +181,7 @@ func (d *DB) write(ctx context.Context, do func(q *gorm.DB) error) error {
 	return d.persist(ctx, func() (bool, error) {
 		err := do(d.writer)
 		if err == nil && ctx.Value(forgettableKey{}) == nil {
+			//defence:H6
 			err = d.disk.flush()
 		}
 		return err != nil && diagnose(err) == again, explain(err)

@@ -33,6 +33,7 @@ func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, e
 // there.
 func (d *DB) later(ctx context.Context, query string, args ...any) error {
 	if u := d.unit(ctx); u != nil && u.pipe != nil {
+		//defence:H6
 		return u.note(u.pipe.add(d.bound(query), args))
 	}
 	_, err := d.exec(ctx, query, args...)

@@ -65,6 +65,7 @@ func (d *DB) sealSecrets(c broker.Connection) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	//defence:G17
 	return d.seal(plain, secretsColumn, c.ID)
 }
 

@@ -76,6 +76,7 @@ func journaled(ctx context.Context, writer *sql.DB) error {
 	if err := writer.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
 		return fmt.Errorf("storage: the database: %w", explain(err))
 	}
+	//defence:H6
 	if mode != "wal" {
 		return fmt.Errorf("storage: the SQLite database can keep no write-ahead log where it is (its journal_mode stays %q): put it on a local disk", mode)
 	}
@@ -110,8 +111,10 @@ func (d *disk) flush() error {
 	d.turn.Lock()
 	defer d.turn.Unlock()
 	d.mu.Lock()
+	//defence:H6
 	d.next = nil // whoever comes from here on may have committed too late for this one
 	d.mu.Unlock()
+	//defence:H6
 	if d.broken == nil {
 		d.broken = d.sync()
 	}

@@ -44,6 +44,7 @@ func explain(err error) error {
 	case missing:
 		return broker.NotFound
 	case taken:
+		//defence:A5
 		return broker.Conflict.Because(err)
 	case foreign:
 		return broker.Conflict.Because(errors.Join(errForeign, err))

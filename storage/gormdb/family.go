@@ -54,9 +54,11 @@ func (d *DB) BeginFamily(ctx context.Context, f broker.Family, unlocked bool) er
 	n := f.Authn
 	epoch, admitted := d.admitted(f.AccountID, n)
 	if unlocked {
+		//defence:D1 D5 A7
 		epoch += ` AND a.lock = ''`
 	}
 	if f.SessionID != "" {
+		//defence:A7 A17
 		epoch += ` AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = ? AND s.account_id = a.id AND s.ended_at = 0 AND s.expires_at > ?` + d.lock(" FOR SHARE") + `)`
 		admitted = append(admitted, f.SessionID, micros(f.CreatedAt))
 	}

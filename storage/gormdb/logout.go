@@ -104,6 +104,7 @@ func (d *DB) ClientsOf(ctx context.Context, session string) ([]broker.Client, er
 
 // EndUpstreamSessions implements broker.UpstreamSessions.
 func (d *DB) EndUpstreamSessions(ctx context.Context, u broker.UpstreamSession, at time.Time) ([]broker.Session, error) {
+	//defence:A18
 	where, args := `connection = ?`, []any{u.Connection}
 	switch {
 	case u.Connection == "" || u.Identity == "" && u.SID == "":

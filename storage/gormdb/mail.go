@@ -56,6 +56,7 @@ func (d *DB) Queue(ctx context.Context, m broker.Mail) error {
 	if err != nil {
 		return err
 	}
+	//defence:G17
 	content, err := d.seal(plain, contentColumn, m.ID)
 	if err != nil {
 		return err

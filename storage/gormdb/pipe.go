@@ -64,6 +64,7 @@ func (p *pipe) send(ctx context.Context, last func(pgx.BatchResults) error) erro
 
 func (p *pipe) flush(ctx context.Context, last func(pgx.BatchResults) error) error {
 	if p.failed == nil {
+		//defence:H6
 		p.failed = p.exchange(ctx, last)
 	}
 	return p.failed

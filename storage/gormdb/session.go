@@ -68,6 +68,7 @@ func toSession(r sessionRow) broker.Session {
 // An epoch that rises at the same moment needs no lock: what was born just
 // before carries the old epoch and is dead by comparison.
 func (d *DB) admitted(account string, n broker.Authn) (string, []any) {
+	//defence:D15 C9
 	query, args := `SELECT a.auth_epoch FROM accounts a WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = ''`, []any{account, n.Epoch}
 	if n.Identity == "" {
 		return query, args
@@ -122,6 +123,7 @@ func (d *DB) EndSession(ctx context.Context, id string, at time.Time) error {
 		if err != nil || ended == 0 {
 			return err
 		}
+		//defence:A17
 		return d.queueLogouts(ctx, at, `f.session_id = ?`, id)
 	})
 }

@@ -125,6 +125,7 @@ func (t *together) send(ctx context.Context, all []*asked) {
 	pipe := t.client.Pipeline()
 	for _, a := range all {
 		_ = pipe.Process(ctx, a.cmd)
+		//defence:H6
 		a.cmd.SetErr(errUnanswered)
 	}
 	_, err := pipe.Exec(ctx) // of the first that has one; each has its own
