@@ -37,17 +37,27 @@ type Passwords struct {
 	queue chan struct{} // one per hash that runs or waits
 	wait  time.Duration
 	guess guesser
+	cost  Cost
 	dummy string
 }
 
-// NewPasswords makes the verifier: as many hashes at once as there are cores, and
-// a short queue behind them.
-func NewPasswords(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time) *Passwords {
+// PasswordOptions are what Passwords needs. Cost may be left out.
+type PasswordOptions struct {
+	Fleeting broker.Fleeting
+	Ring     *seal.Keyring
+	Now      func() time.Time
+	Cost     Cost
+}
+
+// NewPasswords returns a verifier that runs one hash per core and keeps a short
+// queue of further ones.
+func NewPasswords(o PasswordOptions) *Passwords {
 	cores := runtime.GOMAXPROCS(0)
-	p := &Passwords{tries: newTries(fleeting, ring, now), hash: argon2.IDKey, wait: 2 * time.Second, guess: newGuesser(),
+	p := &Passwords{tries: newTries(o.Fleeting, o.Ring, o.Now), hash: argon2.IDKey, wait: 2 * time.Second, guess: newGuesser(),
+		cost: o.Cost.orProduction(),
 		//defence:E18
 		slots: make(chan struct{}, cores), queue: make(chan struct{}, cores*32)}
-	p.dummy = encode(defaults, salt(), make([]byte, keySize))
+	p.dummy = encode(p.cost, salt(), make([]byte, keySize))
 	return p
 }
 
@@ -59,11 +69,11 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	s := salt()
-	key, err := p.derive(ctx, password, s, defaults)
+	key, err := p.derive(ctx, password, s, p.cost)
 	if err != nil {
 		return "", err
 	}
-	return encode(defaults, s, key), nil
+	return encode(p.cost, s, key), nil
 }
 
 // Acceptable answers WeakPassword where a password may not be chosen.
@@ -105,14 +115,21 @@ func (p *Passwords) Check(ctx context.Context, at Target, password string) error
 	return p.tries.giveBack(ctx, slot)
 }
 
-// params are the costs of argon2id (RFC 9106 §4).
-type params struct {
-	memory uint32 // KiB
-	time   uint32
-	lanes  uint8
+// Cost is the work of one argon2id hash (RFC 9106 §4). The zero value is the cost of
+// production. Only tests set another one.
+type Cost struct {
+	Memory uint32 // KiB
+	Passes uint32
+	Lanes  uint8
 }
 
-var defaults = params{memory: 19 << 10, time: 2, lanes: 1}
+// orProduction returns the cost, or that of production if it is not set.
+func (c Cost) orProduction() Cost {
+	if c == (Cost{}) {
+		return Cost{Memory: 19 << 10, Passes: 2, Lanes: 1}
+	}
+	return c
+}
 
 const (
 	saltSize = 16
@@ -126,7 +143,7 @@ func salt() []byte {
 }
 
 // derive waits for its turn, at most p.wait, and hashes.
-func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c params) ([]byte, error) {
+func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c Cost) ([]byte, error) {
 	//defence:E18
 	busy := broker.Retry{Code: broker.Busy, After: 2}
 	select {
@@ -145,14 +162,14 @@ func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c 
 	case <-ctx.Done():
 		return nil, broker.Busy.Because(ctx.Err())
 	}
-	return p.hash([]byte(password), salt, c.time, c.memory, c.lanes, keySize), nil
+	return p.hash([]byte(password), salt, c.Passes, c.Memory, c.Lanes, keySize), nil
 }
 
 func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, error) {
 	c, s, want, damaged := decode(phc)
 	if damaged != nil {
 		//defence:E1
-		c, s, want = defaults, salt(), make([]byte, keySize) // the same work; the answer is the damage
+		c, s, want = p.cost, salt(), make([]byte, keySize) // the same work; the answer is the damage
 	}
 	password = norm.NFC.String(password)
 	long := len(password) > MaxPassword
@@ -168,21 +185,21 @@ func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, err
 }
 
 // encode writes the PHC string format.
-func encode(c params, salt, key []byte) string {
+func encode(c Cost, salt, key []byte) string {
 	b := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.time, c.lanes, b.EncodeToString(salt), b.EncodeToString(key))
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.Memory, c.Passes, c.Lanes, b.EncodeToString(salt), b.EncodeToString(key))
 }
 
 // decode reads it, within bounds: a stored string may not ask for a machine's memory.
-func decode(phc string) (c params, salt, key []byte, err error) {
+func decode(phc string) (c Cost, salt, key []byte, err error) {
 	parts := strings.Split(phc, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v="+strconv.Itoa(argon2.Version) {
 		return c, nil, nil, errors.New("credential: the stored hash is not argon2id")
 	}
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &c.memory, &c.time, &c.lanes); err != nil {
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &c.Memory, &c.Passes, &c.Lanes); err != nil {
 		return c, nil, nil, errors.New("credential: the stored hash has no costs")
 	}
-	if c.memory < 8 || c.memory > 256<<10 || c.time < 1 || c.time > 10 || c.lanes < 1 || c.lanes > 8 {
+	if c.Memory < 8 || c.Memory > 256<<10 || c.Passes < 1 || c.Passes > 10 || c.Lanes < 1 || c.Lanes > 8 {
 		return c, nil, nil, errors.New("credential: the stored hash has costs that we do not pay")
 	}
 	salt, err = base64.RawStdEncoding.DecodeString(parts[4])

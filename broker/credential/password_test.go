@@ -10,10 +10,15 @@ import (
 
 const good = "a quiet green harbour"
 
+// passwords returns a verifier whose hashes cost next to nothing.
 func passwords(t *testing.T) (*Passwords, *memory, *clock) {
+	return passwordsAt(t, Cost{Memory: 8, Passes: 1, Lanes: 1})
+}
+
+func passwordsAt(t *testing.T, cost Cost) (*Passwords, *memory, *clock) {
 	c := newClock()
 	m := newMemory(c.now)
-	return NewPasswords(m, ring(t), c.now), m, c
+	return NewPasswords(PasswordOptions{Fleeting: m, Ring: ring(t), Now: c.now, Cost: cost}), m, c
 }
 
 func account(t *testing.T, p *Passwords, id, password string) *broker.Account {
@@ -30,8 +35,12 @@ func of(a *broker.Account) Target { return Target{Address: a.Email, Account: a} 
 
 func nobody(address string) Target { return Target{Address: address} }
 
+// The zero Cost is that of production.
 func TestAHashIsArgon2idAndOpensForItsPasswordOnly(t *testing.T) {
-	p, _, _ := passwords(t)
+	p, _, _ := passwordsAt(t, Cost{})
+	if !strings.HasPrefix(p.dummy, "$argon2id$v=19$m=19456,t=2,p=1$") {
+		t.Errorf("the hash of an account without a password: %s", p.dummy)
+	}
 	a := account(t, p, "ana", good)
 	if !strings.HasPrefix(a.PasswordHash, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Fatalf("hash %s", a.PasswordHash)
@@ -106,7 +115,7 @@ func TestPasswordsThatEverybodyTriesAreRefused(t *testing.T) {
 func TestADamagedHashIsAnErrorAndNotAWrongPassword(t *testing.T) {
 	p, _, _ := passwords(t)
 	hash := account(t, p, "ana", good).PasswordHash
-	for _, bad := range []string{"x", "$argon2i$v=19$m=19456,t=2,p=1$AAAA$AAAA", strings.Replace(hash, "m=19456", "m=4000000", 1), strings.Replace(hash, "t=2", "t=0", 1), hash[:len(hash)-5]} {
+	for _, bad := range []string{"x", "$argon2i$v=19$m=19456,t=2,p=1$AAAA$AAAA", strings.Replace(hash, "m=8", "m=4000000", 1), strings.Replace(hash, "t=1", "t=0", 1), hash[:len(hash)-5]} {
 		a := &broker.Account{ID: broker.NewID(), Email: "ana@example.com", PasswordHash: bad}
 		if err := p.Check(ctx(t), of(a), good); code(err) != broker.Internal {
 			t.Errorf("%s: %v", bad, err)

@@ -30,7 +30,7 @@ func counted(p *Passwords) *atomic.Int64 {
 
 // other is the verifier of another replica, on the same storage.
 func other(p *Passwords, m *memory, c *clock) *Passwords {
-	o := NewPasswords(m, p.tries.ring, c.now)
+	o := NewPasswords(PasswordOptions{Fleeting: m, Ring: p.tries.ring, Now: c.now, Cost: p.cost})
 	o.hash = p.hash
 	return o
 }
@@ -245,7 +245,7 @@ func TestE1_E2_EverySortOfAccountCostsTheSameWork(t *testing.T) {
 	hashes := counted(p)
 	ana := account(t, p, "ana", good)
 	costlier := *ana
-	costlier.ID, costlier.PasswordHash = "dora", strings.Replace(ana.PasswordHash, "m=19456,t=2", "m=65536,t=3", 1)
+	costlier.ID, costlier.PasswordHash = "dora", strings.Replace(ana.PasswordHash, "m=8,t=1", "m=65536,t=3", 1)
 	damaged := *ana
 	damaged.ID, damaged.PasswordHash = "carl", "$2y$10$abcdefghijklmnopqrstuv"
 	work := func(at Target) (calls string, n int64) {

@@ -135,7 +135,8 @@ func (g *rig) assemble(settings []setting) {
 	issuer, _ := url.Parse("https://id.example.test")
 	kit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Ring: ring, Sessions: g.db, Connections: g.db,
 		Families: g.db, Journal: g.db, Atomic: g.db, Now: g.time, Log: log})
-	g.pass = credential.NewPasswords(g.fleet, ring, g.time)
+	g.pass = credential.NewPasswords(credential.PasswordOptions{Fleeting: g.fleet, Ring: ring, Now: g.time,
+		Cost: credential.Cost{Memory: 8, Passes: 1, Lanes: 1}})
 	o := login.Options{Kit: kit, Accounts: g.db, Identities: g.db, Sessions: g.db, Upstreamed: g.db, Marks: g.db, Connections: g.db, Clients: g.db, Fleeting: g.fleet,
 		Atomic: g.db, Journal: g.db, Upstreams: g.ups, Passwords: g.pass, Codes: credential.NewCodes(g.fleet, ring, g.time),
 		Post: &mail.Post{Outbox: g.db, Texts: texts, Site: mail.Site{Name: "Northgate"}, Now: g.time}, Ring: ring,

@@ -66,7 +66,7 @@ func (o *operator) in(stdin string, args ...string) outcome {
 
 func (o *operator) until(ctx context.Context, stdin io.Reader, args ...string) outcome {
 	var out, err bytes.Buffer
-	code := run(ctx, append(args, "--config", o.config), terminal{stdin, &out, &err, o.env, "gatehouse"})
+	code := run(ctx, append(args, "--config", o.config), terminal{stdin, &out, &err, o.env, "gatehouse", cheapPasswords()})
 	return outcome{code, out.String(), err.String()}
 }
 
@@ -135,7 +135,7 @@ func (o *operator) heard() (all []string) {
 // store opens the operator's database beside the commands.
 func (o *operator) store() *house {
 	o.t.Helper()
-	tool := &tool{terminal: terminal{strings.NewReader(""), io.Discard, io.Discard, o.env, "gatehouse"}, config: o.config}
+	tool := &tool{terminal: terminal{strings.NewReader(""), io.Discard, io.Discard, o.env, "gatehouse", cheapPasswords()}, config: o.config}
 	h, err := tool.house(o.t.Context())
 	if err != nil {
 		o.t.Fatal(err)

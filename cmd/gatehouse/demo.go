@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/credential"
 	"gatehouse/config"
 	"gatehouse/providers/fakeidp"
 )
@@ -26,6 +27,7 @@ type demo struct {
 	data    string
 	more    string // further lines of its configuration
 	now     func() time.Time
+	cost    credential.Cost // zero: the cost of production
 	h       *house
 	servers []server
 	sims    map[string]*fakeidp.Server // by connection
@@ -194,6 +196,7 @@ func (d *demo) open(ctx context.Context, addr string, log *slog.Logger) (net.Lis
 	if err != nil {
 		return nil, err
 	}
+	d.h.passwordCost = d.cost
 	d.servers = append(d.servers, server{operations, d.h.operations()})
 	return listener, nil
 }

@@ -13,12 +13,14 @@ import (
 	"strings"
 	"syscall"
 	"text/tabwriter"
+
+	"gatehouse/broker/credential"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once what the first one asked to end
-	os.Exit(run(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv, os.Args[0]}))
+	os.Exit(run(ctx, os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.LookupEnv, program: os.Args[0]}))
 }
 
 // The exit statuses.
@@ -35,6 +37,8 @@ type terminal struct {
 	out, err io.Writer
 	env      func(string) (string, bool)
 	program  string // as it was called, for lines to copy
+	// passwordCost is that of new password hashes. Only tests set it; zero is the cost of production.
+	passwordCost credential.Cost
 }
 
 // action carries a command out; args are what follows its flags, as many as the

@@ -44,7 +44,7 @@ func newQuarterApart(t *testing.T, ahead time.Duration) *quarter {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &clock{at: time.Now().Truncate(time.Second)}
-	d := &demo{data: t.TempDir(), now: c.now}
+	d := &demo{data: t.TempDir(), now: c.now, cost: cheapPasswords()}
 	l, err := d.open(ctx, "localhost:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +56,7 @@ func newQuarterApart(t *testing.T, ahead time.Duration) *quarter {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other.passwordCost = d.cost
 	q.houses = [2]*house{d.h, other}
 	done := make(chan struct{}, 20)
 	running := 0

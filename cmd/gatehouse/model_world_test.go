@@ -71,6 +71,7 @@ func (m *model) openHouses(postgres bool, registration string) {
 		m.must(err)
 		h, err := openHouse(m.ctx, cfg, newLog(m.log, slog.LevelDebug), m.now)
 		m.must(err)
+		h.passwordCost = cheapPasswords()
 		m.t.Cleanup(func() { _ = h.close() })
 		m.houses = append(m.houses, h)
 		if i < 2 {

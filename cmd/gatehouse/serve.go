@@ -44,6 +44,7 @@ func runServe(*flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
+		h.passwordCost = t.passwordCost
 		t.opened = h
 		if err := h.declare(ctx); err != nil {
 			return err

@@ -41,10 +41,14 @@ func (t *tool) house(ctx context.Context) (*house, error) {
 	path, sqlite := cfg.SQLite()
 	fresh := sqlite && !exists(path)
 	t.opened, err = openHouse(ctx, cfg, newLog(t.err, slog.LevelWarn), time.Now)
-	if fresh && err == nil { // in the wrong folder, an empty answer would look like the truth
+	if err != nil {
+		return nil, err
+	}
+	t.opened.passwordCost = t.passwordCost
+	if fresh { // in the wrong folder, an empty answer would look like the truth
 		fmt.Fprintf(t.err, "made a new database: %s\n", absolute(path))
 	}
-	return t.opened, err
+	return t.opened, nil
 }
 
 // absolute is a path that says where it is, if it can.

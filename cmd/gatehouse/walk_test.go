@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/credential"
 )
 
 // clock is a clock that only tests move.
@@ -25,6 +26,9 @@ type clock struct {
 
 func (c *clock) now() time.Time          { c.mu.Lock(); defer c.mu.Unlock(); return c.at }
 func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.at = c.at.Add(d) }
+
+// cheapPasswords is the least that argon2id can cost. Hashes of production would be most of the time of these tests.
+func cheapPasswords() credential.Cost { return credential.Cost{Memory: 8, Passes: 1, Lanes: 1} }
 
 // town is the demo running in this process: the whole house on SQLite,
 // simulated upstreams, mailbox and sample app, under a clock that stands still.
@@ -42,7 +46,7 @@ func newTownHeard(t *testing.T, log io.Writer, more ...string) *town {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &clock{at: time.Now().Truncate(time.Second)}
-	d := &demo{data: t.TempDir(), now: c.now, more: strings.Join(more, "\n")}
+	d := &demo{data: t.TempDir(), now: c.now, cost: cheapPasswords(), more: strings.Join(more, "\n")}
 	listener, err := d.open(ctx, "localhost:0", newLog(log, slog.LevelDebug))
 	if err != nil {
 		t.Fatal(err)

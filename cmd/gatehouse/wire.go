@@ -39,6 +39,8 @@ type house struct {
 	store   *storage.Store
 	metrics *prometheus.Registry
 	now     func() time.Time
+	// passwordCost is zero outside tests: the cost of production.
+	passwordCost credential.Cost
 }
 
 // chore is work in the background; it ends when its context does.
@@ -104,7 +106,7 @@ func (h *house) record(ctx context.Context, e broker.Event) error {
 }
 
 func (h *house) passwords() *credential.Passwords {
-	return credential.NewPasswords(h.store.Fleeting, h.ring, h.now)
+	return credential.NewPasswords(credential.PasswordOptions{Fleeting: h.store.Fleeting, Ring: h.ring, Now: h.now, Cost: h.passwordCost})
 }
 
 func (h *house) signingKeys() *oidc.Keys {
