@@ -9,8 +9,8 @@ import (
 
 var aadsts = regexp.MustCompile(`\bAADSTS(\d{5,7})\b`)
 
-// byAADSTS is what Microsoft's numbered errors mean for us. The numbers may change at any time: they choose
-// the words of a refusal, never whether there is one.
+// byAADSTS maps Microsoft's numbered errors to ours. Microsoft may change the numbers at any time: they choose
+// the text of a refusal, never whether there is one.
 var byAADSTS = map[string]broker.Code{
 	"65001":   broker.ConsentRequired,
 	"65004":   broker.ConsentDeclined,
@@ -40,8 +40,8 @@ var byAADSTS = map[string]broker.Code{
 	"50058":   broker.LoginRequired,
 }
 
-// entraExplain reads the number where there is one, else the code. A number that nobody here knows is no cancelling: a person's own Cancel
-// comes with a known number or with none.
+// entraExplain reads the number if there is one, else the code. An unknown number is not Cancelled: a person's
+// own Cancel comes with a known number or with none.
 func entraExplain(code, description string, answer url.Values) broker.Code {
 	number := aadsts.FindStringSubmatch(description)
 	if number != nil {

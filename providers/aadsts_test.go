@@ -144,7 +144,7 @@ func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
 			}
 			asked := r.idp.Calls(fakeidp.AtToken)
 			_, err := r.login(person)
-			if !errors.Is(err, broker.ConnectionUnavailable) || !strings.Contains(err.Error(), "rest") || r.idp.Calls(fakeidp.AtToken) != asked {
+			if !errors.Is(err, broker.ConnectionUnavailable) || !strings.Contains(err.Error(), "paused") || r.idp.Calls(fakeidp.AtToken) != asked {
 				t.Errorf("the upstream was asked again: %v", err)
 			}
 		})

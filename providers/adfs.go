@@ -13,7 +13,7 @@ var _ = register(Kind{
 		{Key: keyIssuer, Label: "Issuer", Required: true, Check: checkADFSIssuer, Help: "https://{server}/adfs"},
 		fieldClientID, fieldSecret,
 		{Key: "scopes", Label: "Scopes", Default: "openid email profile allatclaims", Free: true, Check: checkScopes,
-			Help: "allatclaims brings the address and the name into the ID token; grant it in the application group."},
+			Help: "allatclaims puts the address and the name into the ID token; grant it in the application group."},
 		fieldCA, fieldNetworks,
 	},
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
@@ -32,18 +32,19 @@ func checkADFSIssuer(value string) string {
 	return checkIssuer(value)
 }
 
-// adfsWords: only with form_post does AD FS put more than the subject into the ID token.
+// adfsWords: AD FS puts more than the subject into the ID token only with form_post.
 func adfsWords(t broker.Trip) url.Values {
 	words := standardWords(t)
 	words.Set("response_mode", "form_post")
 	words.Set("domain_hint", t.DomainHint)
-	if words.Get("prompt") == broker.PromptSelect { // AD FS knows none and login only
+	if words.Get("prompt") == broker.PromptSelect { // AD FS knows only none and login
 		words.Del("prompt")
 	}
 	return words
 }
 
-// adfsClaims: what a directory says of an address was typed in by its administrator. upn and unique_name change, and are no addresses.
+// adfsClaims: an administrator typed the address into the directory, so it is not verified. upn and unique_name
+// can change and are not addresses.
 func adfsClaims(t idToken, c *broker.Claims) error {
 	c.Level = unchecked(c.Email)
 	return nil

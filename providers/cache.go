@@ -12,24 +12,25 @@ import (
 	"gatehouse/broker"
 )
 
-// How a document of an upstream is kept.
+// How long a document of an upstream is cached and how often it is loaded.
 const (
-	loadTime    = 10 * time.Second // one load may take
-	patience    = 3 * time.Second  // a login waits for a renewal that it could do without
-	retryFirst  = 5 * time.Second  // between attempts while there is nothing to serve
-	retryRenew  = 30 * time.Second // between loads once there is (SECURITY.md B7, B8)
+	loadTime    = 10 * time.Second // limit of one load
+	patience    = 3 * time.Second  // a login waits this long for a renewal while an older document is usable
+	retryFirst  = 5 * time.Second  // between attempts while there is no document
+	retryRenew  = 30 * time.Second // between loads once there is one (SECURITY.md B7, B8)
 	minLife     = 5 * time.Minute
 	maxLife     = 24 * time.Hour
 	defaultLife = time.Hour
 )
 
-// cache keeps one document of one upstream. It is loaded when first asked for, by one goroutine at a time and on
-// nobody's request context, and is served beyond its life while the upstream is down, for at most maxStale.
+// cache holds one document of one upstream. It is loaded on first use, by one goroutine at a time, and
+// independently of the request's cancellation. While the upstream is down it is served past its expiry, for at
+// most maxStale.
 type cache[T any] struct {
-	// load gets the document it replaces, nil at first, and says how long the new one is good.
+	// load gets the document that it replaces, nil at first, and returns the new one and its lifetime.
 	load     func(ctx context.Context, old *T) (T, time.Duration, error)
 	now      func() time.Time
-	maxStale time.Duration // zero: for ever
+	maxStale time.Duration // zero: no limit
 
 	mu      sync.Mutex
 	value   *T
@@ -37,18 +38,18 @@ type cache[T any] struct {
 	tried   time.Time     // when the last load began
 	renewed time.Time     // when renew last began one
 	err     error         // of the last load
-	flight  chan struct{} // closed when the load under way ends; nil while there is none
+	flight  chan struct{} // closed when the current load ends; nil if there is none
 }
 
-// settled tells whether get would answer at once. The caller holds no lock.
+// settled reports whether get returns without waiting. The caller must not hold mu.
 func (c *cache[T]) settled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.value != nil && !c.due()
 }
 
-// due tells whether somebody should load, and wait for it: there is nothing fresh to serve, nobody loads already what can be
-// served stale meanwhile, and the last attempt is not too recent. The caller holds mu.
+// due reports whether get must load the document or wait for a load. It is false while a stale document can be
+// served and a load is running or was tried recently. The caller holds mu.
 func (c *cache[T]) due() bool {
 	now := c.now()
 	if c.value == nil {
@@ -57,8 +58,8 @@ func (c *cache[T]) due() bool {
 	return !now.Before(c.expires) && c.flight == nil && now.Sub(c.tried) >= retryRenew
 }
 
-// get returns the document, loading it if need be. Where there is one, only the login that starts its renewal waits,
-// and not for long: while the upstream hangs, the others are served what there is.
+// get returns the document, loading it if necessary. If a stale one exists, only the login that starts the
+// renewal waits, for at most patience; others get the stale one.
 func (c *cache[T]) get(ctx context.Context) (*T, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,9 +78,8 @@ func (c *cache[T]) get(ctx context.Context) (*T, error) {
 	return c.served()
 }
 
-// renew loads the document once more because old did not hold what was looked for, unless that was done a moment
-// ago: whatever the last load did not bring is unknown until the next one may happen. It answers the
-// document that is newer than old, or nil.
+// renew loads the document again because old lacks something, unless a renewal began less than retryRenew ago.
+// It returns the document that replaced old, or nil.
 func (c *cache[T]) renew(ctx context.Context, old *T) *T {
 	c.mu.Lock()
 	flight := c.flight
@@ -100,7 +100,7 @@ func (c *cache[T]) renew(ctx context.Context, old *T) *T {
 	return c.value
 }
 
-// served is what there is to serve. The caller holds mu.
+// served returns the cached document, or why there is none. The caller holds mu.
 func (c *cache[T]) served() (*T, error) {
 	switch {
 	case c.value != nil && (c.maxStale == 0 || c.now().Sub(c.expires) <= c.maxStale):
@@ -111,7 +111,7 @@ func (c *cache[T]) served() (*T, error) {
 	return nil, broker.ConnectionUnavailable.Because(context.DeadlineExceeded)
 }
 
-// start begins a load that outlives the request which happened to need it. The caller holds mu.
+// start begins a load that is not cancelled with the request that needs it. The caller holds mu.
 func (c *cache[T]) start(ctx context.Context) chan struct{} {
 	flight, old := make(chan struct{}), c.value
 	c.flight, c.tried = flight, c.now()
@@ -130,7 +130,7 @@ func (c *cache[T]) start(ctx context.Context) chan struct{} {
 	return flight
 }
 
-// guarded keeps a panic over an upstream's bytes from ending the process.
+// guarded turns a panic in load into an error, so that an upstream's bytes cannot end the process.
 func (c *cache[T]) guarded(ctx context.Context, old *T) (value T, life time.Duration, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -150,7 +150,7 @@ func waitFor(ctx context.Context, flight <-chan struct{}, most time.Duration) {
 	}
 }
 
-// lifeOf reads how long a response is good (RFC 9111 §5.2.2).
+// lifeOf returns how long a response may be cached (RFC 9111 §5.2.2).
 func lifeOf(h http.Header) time.Duration {
 	life := defaultLife
 	for directive := range strings.SplitSeq(strings.ToLower(h.Get("Cache-Control")), ",") {

@@ -11,7 +11,7 @@ import (
 	"gatehouse/broker"
 )
 
-// metadata is what we use of a provider's configuration (OIDC Discovery §3).
+// metadata is the part of a provider's configuration that we use (OIDC Discovery §3).
 type metadata struct {
 	issuer      string
 	authorize   string
@@ -20,14 +20,14 @@ type metadata struct {
 	userinfo    string   // empty for none
 	endSession  string   // likewise
 	algs        []string // of ID tokens, as announced
-	authMethods []string // of the token endpoint; nil for not said
+	authMethods []string // of the token endpoint; nil if not announced
 	prompts     []string // values of prompt, as announced
-	// sendsIss: every authorization answer names its issuer (RFC 9207 §3).
+	// sendsIss: every authorization response names its issuer (RFC 9207 §3).
 	sendsIss bool
 }
 
-// parseMetadata reads a discovery document. accept says which issuer it may name: a document that names
-// another one is not this provider's (OIDC Discovery §4.3, SECURITY.md B9).
+// parseMetadata reads a discovery document. accept checks the issuer that it names, because a document with
+// another issuer is not this provider's (OIDC Discovery §4.3, SECURITY.md B9).
 func parseMetadata(body []byte, accept func(issuer string) error) (metadata, error) {
 	d, err := parseDocument(body, ofSurface)
 	if err != nil {
@@ -46,7 +46,8 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 		return metadata{}, err
 	}
 	for _, e := range []struct{ name, value string }{
-		{"authorization_endpoint", m.authorize}, {"token_endpoint", m.token}, {"jwks_uri", m.jwks}, {"userinfo_endpoint", m.userinfo},
+		{"authorization_endpoint", m.authorize}, {"token_endpoint", m.token}, {"jwks_uri", m.jwks},
+		{"userinfo_endpoint", m.userinfo},
 		{"end_session_endpoint", m.endSession},
 	} {
 		if e.value == "" && (e.name == "userinfo_endpoint" || e.name == "end_session_endpoint") {
@@ -59,8 +60,8 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 	return m, nil
 }
 
-// endpointProblem wants https; plain http only from an issuer that is plain http itself, which only an allowed
-// network can be (egress).
+// endpointProblem requires https. Plain http is accepted only if the issuer is plain http too, which egress
+// allows in configured networks only.
 func endpointProblem(issuer, endpoint string) string {
 	if endpoint == "" {
 		return "is missing"
@@ -78,15 +79,16 @@ func endpointProblem(issuer, endpoint string) string {
 func exactly(issuer string) func(string) error {
 	return func(got string) error {
 		if got != issuer || got == "" {
-			return fmt.Errorf("the metadata is for the issuer %q, not for %q", oneLine(got), issuer)
+			return fmt.Errorf("the metadata are for the issuer %q, not %q", oneLine(got), issuer)
 		}
 		return nil
 	}
 }
 
-var errMoved = errors.New("the issuer changed, or the token or key endpoint moved to another host: save the connection again to accept it")
+var errMoved = errors.New("the issuer changed, or the token or key endpoint moved to another host: " +
+	"save the connection again to accept it")
 
-// discover makes the cache of an issuer's metadata.
+// discover returns the cache of an issuer's metadata.
 func discover(env Env, address string, accept func(issuer string) error) *cache[metadata] {
 	return &cache[metadata]{now: env.Now, load: func(ctx context.Context, old *metadata) (metadata, time.Duration, error) {
 		body, header, err := env.fetch(ctx, "discovery", address, "", maxMetadata)
@@ -94,9 +96,10 @@ func discover(env Env, address string, accept func(issuer string) error) *cache[
 			return metadata{}, 0, err
 		}
 		m, err := parseMetadata(body, accept)
-		// Whoever takes over one page must not thereby take over where codes and secrets are sent (B9).
+		// An attacker who controls this one page must not redirect codes and secrets (B9).
 		//defence:B9
-		if err == nil && old != nil && (old.issuer != m.issuer || hostOf(old.token) != hostOf(m.token) || hostOf(old.jwks) != hostOf(m.jwks)) {
+		if err == nil && old != nil && (old.issuer != m.issuer || hostOf(old.token) != hostOf(m.token) ||
+			hostOf(old.jwks) != hostOf(m.jwks)) {
 			err = errMoved
 		}
 		if err != nil {

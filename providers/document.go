@@ -19,17 +19,17 @@ import (
 	"gatehouse/broker"
 )
 
-// bounds are what a JSON document may be made of (SECURITY.md B20).
+// bounds limits a JSON document (SECURITY.md B20).
 type bounds struct{ depth, members, elements int }
 
 var (
 	ofClaims  = bounds{depth: 8, members: 64, elements: 500}
-	ofSurface = bounds{depth: 8, members: 256, elements: 1000} // metadata, keys, API answers
+	ofSurface = bounds{depth: 8, members: 256, elements: 1000} // metadata, keys, API responses
 )
 
-// What is read out of a document.
+// Limits of single values.
 const (
-	maxText    = 1 << 10 // bytes of any text
+	maxText    = 1 << 10 // bytes of any string
 	maxName    = 200     // characters of a name
 	maxSubject = 255     // bytes, OIDC Core §2
 	maxAMR     = 16
@@ -38,7 +38,8 @@ const (
 // document is a JSON object in which every name occurs once.
 type document map[string]any
 
-// parseDocument reads one JSON object. Duplicate names are refused, because two parsers would believe two values.
+// parseDocument reads one JSON object. It refuses duplicate names, because two parsers may read different
+// values.
 func parseDocument(b []byte, limit bounds) (document, error) {
 	v, err := parseJSON(b, limit)
 	if err != nil {
@@ -132,7 +133,7 @@ func (l bounds) array(dec *json.Decoder, depth int) (any, error) {
 	return list, err
 }
 
-// text is a member that is a string of at most maxText bytes, byte for byte; "" otherwise.
+// text returns a string member of at most maxText bytes, byte for byte; "" otherwise.
 func (d document) text(name string) string {
 	s, _ := d[name].(string)
 	if len(s) > maxText {
@@ -141,10 +142,10 @@ func (d document) text(name string) string {
 	return s
 }
 
-// name is a text made fit for showing: NFC, without control characters and without what turns the direction of writing.
+// name returns a string safe to display: NFC, without control characters and without direction overrides.
 func (d document) name(member string) string {
 	s, _ := d[member].(string)
-	if len(s) > maxText { // so that normalising is never asked to work on a megabyte
+	if len(s) > maxText { // bounds the work of normalising
 		s = strings.ToValidUTF8(s[:maxText], "")
 	}
 	s = strings.Map(func(r rune) rune {
@@ -152,7 +153,8 @@ func (d document) name(member string) string {
 		case unicode.IsSpace(r):
 			return ' '
 		//defence:B20
-		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), strings.ContainsRune("\u200b\u2028\u2029\ufeff\ufffd", r):
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r),
+			strings.ContainsRune("\u200b\u2028\u2029\ufeff\ufffd", r):
 			return -1
 		}
 		return r
@@ -164,7 +166,7 @@ func (d document) name(member string) string {
 	return s
 }
 
-// subject is a member fit to be the key of an identity: byte for byte, or nothing.
+// subject returns a member usable as the key of an identity, byte for byte; "" if it is not.
 func (d document) subject(name string) string {
 	s, _ := d[name].(string)
 	if len(s) > maxSubject || strings.ContainsFunc(s, unicode.IsControl) {
@@ -173,7 +175,7 @@ func (d document) subject(name string) string {
 	return s
 }
 
-// email is a member that is an address, canonical; "" for anything else.
+// email returns a member that is an address, in canonical form; "" for anything else.
 func (d document) email(name string) string {
 	s, _ := d[name].(string)
 	e, err := broker.CanonicalEmail(s)
@@ -183,7 +185,7 @@ func (d document) email(name string) string {
 	return e
 }
 
-// locale is a member that is a BCP 47 tag.
+// locale returns a member that is a BCP 47 tag; "" for anything else.
 func (d document) locale(name string) string {
 	s := d.text(name)
 	if len(s) > 35 {
@@ -196,7 +198,7 @@ func (d document) locale(name string) string {
 	return tag.String()
 }
 
-// texts is a member that is a list of short strings, or one alone; nil for anything else.
+// texts returns a list of short strings, or a single string as a list; nil for anything else.
 func (d document) texts(name string) []string {
 	switch v := d[name].(type) {
 	case string:
@@ -215,19 +217,20 @@ func (d document) texts(name string) []string {
 	return nil
 }
 
-// amr is the authentication methods (RFC 8176), those that can be such a value.
+// amr returns the authentication methods (RFC 8176), without malformed ones.
 func (d document) amr() []string {
 	list, _ := d["amr"].([]any)
 	var found []string
 	for _, v := range list {
-		if s, ok := v.(string); ok && s != "" && len(s) <= 64 && checkToken(s) == "" && !slices.Contains(found, s) && len(found) < maxAMR {
+		if s, ok := v.(string); ok && s != "" && len(s) <= 64 && checkToken(s) == "" && !slices.Contains(found, s) &&
+			len(found) < maxAMR {
 			found = append(found, s)
 		}
 	}
 	return found
 }
 
-// moment is a NumericDate (RFC 7519 §2) between 1970 and the year 5000.
+// moment returns a NumericDate (RFC 7519 §2) between 1970 and the year 5000.
 func (d document) moment(name string) (time.Time, bool) {
 	n, ok := d[name].(json.Number)
 	if !ok {
@@ -240,7 +243,7 @@ func (d document) moment(name string) (time.Time, bool) {
 	return time.Unix(int64(f), 0), true
 }
 
-// answer is a statement that may also be missing.
+// answer is a boolean claim that may also be missing.
 type answer int8
 
 const (

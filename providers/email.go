@@ -2,19 +2,19 @@ package providers
 
 import "gatehouse/broker"
 
-// assertion is an address with what one document says of it (SECURITY.md §1.0, B15).
+// assertion is an address with what one document says about it (SECURITY.md §1.0, B15).
 type assertion struct {
 	address  string // canonical; empty for none
 	verified answer
 }
 
-// asserted reads the address and its verification from one and the same document.
+// asserted reads the address and its verification from one document.
 func asserted(d document) assertion {
 	return assertion{address: d.email("email"), verified: d.says("email_verified")}
 }
 
-// better chooses between two documents about one person. The pair is never mixed, except that a no in either one wins:
-// an address verified here and unverified there is not verified.
+// better chooses between two documents about one person. It never combines the address of one with the
+// verification of the other, except that a no in either one wins.
 func (a assertion) better(b assertion) assertion {
 	chosen := a
 	if a.address == "" || a.verified != yes && b.address != "" && b.verified == yes {
@@ -28,7 +28,7 @@ func (a assertion) better(b assertion) assertion {
 	return chosen
 }
 
-// level is how far the word of an upstream goes that checks addresses but is not their authority.
+// level is the trust level of an upstream that checks addresses but is not their authority.
 func (a assertion) level() broker.Level {
 	switch {
 	case a.address == "":
@@ -39,7 +39,7 @@ func (a assertion) level() broker.Level {
 	return broker.L1
 }
 
-// unchecked is the level of an address for which nobody vouches.
+// unchecked is the level of an address that the upstream does not verify.
 func unchecked(address string) broker.Level {
 	if address == "" {
 		return broker.None

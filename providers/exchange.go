@@ -17,10 +17,10 @@ type exchanger struct {
 	client  *http.Client
 	id      string
 	secrets []broker.Secret
-	// refused names what the endpoint's refusal means for us.
+	// refused reads the error in the endpoint's response; nil: as RFC 6749 §5.2 has it.
 	refused func(*oauth2.RetrieveError) (code, description string)
 	explain func(code, description string, answer url.Values) broker.Code
-	// badSecret tells that the endpoint did not believe the secret.
+	// badSecret reports whether the endpoint rejected the client secret.
 	badSecret func(code, description string) bool
 	good      atomic.Int32 // index of the secret that worked last
 }
@@ -28,11 +28,12 @@ type exchanger struct {
 // grant is a redeemed code.
 type grant struct {
 	*oauth2.Token
-	secret broker.Secret // the one that was believed
+	secret broker.Secret // the one that was accepted
 }
 
-// redeem exchanges a code (RFC 6749 §4.1.3, RFC 7636 §4.5). While a secret rotates two are live: the one that worked
-// last is tried first, the other one only where the first was not believed, which leaves the code unspent.
+// redeem exchanges a code (RFC 6749 §4.1.3, RFC 7636 §4.5). Two secrets are live during a rotation. It starts
+// with the one that worked last, and tries the other only if the first was rejected, which leaves the code
+// unused.
 func (x *exchanger) redeem(ctx context.Context, endpoint oauth2.Endpoint, t broker.Trip, code string) (grant, error) {
 	secrets := x.secrets
 	if len(secrets) == 0 {
@@ -42,8 +43,10 @@ func (x *exchanger) redeem(ctx context.Context, endpoint oauth2.Endpoint, t brok
 	var last error
 	for i := range secrets {
 		n := (first + i) % len(secrets)
-		config := oauth2.Config{ClientID: x.id, ClientSecret: secrets[n].Reveal(), Endpoint: endpoint, RedirectURL: t.Callback}
-		token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, x.client), code, oauth2.VerifierOption(t.Verifier))
+		config := oauth2.Config{ClientID: x.id, ClientSecret: secrets[n].Reveal(), Endpoint: endpoint,
+			RedirectURL: t.Callback}
+		token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, x.client), code,
+			oauth2.VerifierOption(t.Verifier))
 		if err == nil {
 			x.good.Store(int32(n)) // at most maxSecrets
 			return grant{token, secrets[n]}, nil
@@ -56,11 +59,11 @@ func (x *exchanger) redeem(ctx context.Context, endpoint oauth2.Endpoint, t brok
 	return grant{}, last
 }
 
-// failed turns the library's error into a Code, and tells whether another secret may do.
+// failed turns the library's error into a Code, and reports whether another secret may work.
 func (x *exchanger) failed(ctx context.Context, err error, sent ...string) (error, bool) {
 	r, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
-		// Of a body that was too slow the library tells only in words.
+		// The library reports a body that was too slow as text only.
 		if _, transport := errors.AsType[*url.Error](err); transport || ctx.Err() != nil {
 			return network("token endpoint", err), false
 		}

@@ -9,14 +9,14 @@ import (
 	"gatehouse/broker"
 )
 
-// Largest documents that are read, in bytes. Egress caps every body besides.
+// The largest documents that are read, in bytes. Egress caps every body as well.
 const (
 	maxMetadata = 256 << 10
 	maxProfile  = 64 << 10
 )
 
-// fetch asks for a JSON document with GET. A status other than 200 is an error whose Code is
-// ConnectionUnavailable where coming again may help, else UpstreamRejected.
+// fetch gets a JSON document. On a status other than 200 it returns ConnectionUnavailable if a retry may help,
+// else UpstreamRejected.
 func (e Env) fetch(ctx context.Context, what, address, bearer string, most int64) ([]byte, http.Header, error) {
 	status, body, header, err := e.ask(ctx, what, address, bearer, most)
 	switch {
@@ -31,8 +31,9 @@ func (e Env) fetch(ctx context.Context, what, address, bearer string, most int64
 	return body, header, nil
 }
 
-// ask is fetch for those who read the body of a refusal too.
-func (e Env) ask(ctx context.Context, what, address, bearer string, most int64) (status int, body []byte, header http.Header, err error) {
+// ask is fetch for callers that also read the body of an error response.
+func (e Env) ask(ctx context.Context, what, address, bearer string, most int64) (
+	status int, body []byte, header http.Header, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, nil, nil, broker.UpstreamMisconfigured.Because(fmt.Errorf("%s: %w", what, bare(err)))

@@ -14,20 +14,21 @@ import (
 var (
 	fieldClientID = Field{Key: keyClientID, Label: "Client ID", Required: true, Check: checkToken}
 	fieldSecret   = Field{Key: keyClientSecret, Label: "Client secret", Required: true, Secret: true,
-		Help: "Two may be live at a time, so that a new one can be brought in before the old one expires."}
+		Help: "Two may be live at a time, so that you can add a new one before the old one expires."}
 	fieldCA = Field{Key: "ca_bundle", Label: "CA certificates", Long: true, Free: true, Check: checkPEM,
-		Help: "PEM certificates trusted for this connection, beside the system's."}
+		Help: "PEM certificates trusted for this connection, in addition to the system's."}
 	fieldNetworks = Field{Key: "networks", Label: "Private networks", Free: true, Check: checkNetworks,
-		Help: "Private networks, such as 10.20.0.0/16, that this connection may reach. Nothing private is reachable otherwise."}
+		Help: "Private networks that this connection may reach, such as 10.20.0.0/16. No other private address is reachable."}
 )
 
-// fieldOrigin is an address of one's own in place of the provider's.
+// fieldOrigin is the setting that replaces the provider's address with one of your own.
 func fieldOrigin(key, label, otherwise string) Field {
 	return Field{Key: key, Label: label, Default: otherwise, Check: checkOwnOrigin,
-		Help: "For a simulator or a gateway of your own, inside a network that the configuration allows; empty for " + otherwise + "."}
+		Help: "For a simulator or a gateway of your own, in a network that the configuration allows; empty for " +
+			otherwise + "."}
 }
 
-// checkToken accepts what fits into a URL and a header unharmed.
+// checkToken accepts text that needs no escaping in a URL or header.
 func checkToken(value string) string {
 	if len(value) > 500 {
 		return "is too long"
@@ -38,8 +39,8 @@ func checkToken(value string) string {
 	return ""
 }
 
-// checkURL accepts what can be an issuer or an endpoint: an absolute http or https URL of plain ASCII, without
-// credentials and fragment. Plain http passes here because egress lets it go to allowed networks only.
+// checkURL accepts an absolute http or https URL of plain ASCII, without credentials or fragment. Plain http
+// passes here because egress allows it to configured networks only.
 func checkURL(value string) string {
 	if why := checkToken(value); why != "" {
 		return why
@@ -69,7 +70,7 @@ func checkIssuer(value string) string {
 	return ""
 }
 
-// checkOrigin accepts scheme, host and port alone.
+// checkOrigin accepts scheme, host and port only.
 func checkOrigin(value string) string {
 	if why := checkURL(value); why != "" {
 		return why
@@ -80,16 +81,16 @@ func checkOrigin(value string) string {
 	return ""
 }
 
-// checkOwnOrigin accepts only an origin that egress cannot reach outside the allowed networks: one of plain http
-// or of an unusual port. Without it, whoever may edit a connection could let any site on the Internet
-// speak with a well-known provider's authority.
+// checkOwnOrigin accepts only an origin that egress reaches in allowed networks only: plain http, or an unusual
+// port. Otherwise anyone who may edit a connection could give an Internet site a well-known provider's
+// authority.
 func checkOwnOrigin(value string) string {
 	if why := checkOrigin(value); why != "" {
 		return why
 	}
 	u, err := url.Parse(value)
 	if err != nil || u.Scheme == "https" && (u.Port() == "" || u.Port() == "443") {
-		return "must be plain http or name a port: only hosts inside an allowed network can stand in for the provider"
+		return "must be plain http or name a port: only a host in an allowed network can replace the provider"
 	}
 	return ""
 }
@@ -108,7 +109,8 @@ func checkPEM(value string) string {
 	return ""
 }
 
-// private are the networks that a connection may be allowed to reach; loopback, link-local and shared ones are the operator's to give.
+// private are the networks that a connection may open. Loopback, link-local and shared ones are up to the
+// operator.
 var private = []netip.Prefix{
 	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"),
 	netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fc00::/7"),
@@ -150,7 +152,7 @@ func checkGUIDs(value string) string {
 
 var scopeToken = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]{1,200}$`)
 
-// checkScopes accepts scopes of RFC 6749 §3.3, openid among them.
+// checkScopes accepts scopes of RFC 6749 §3.3, including openid.
 func checkScopes(value string) string {
 	openid := false
 	for _, s := range listed(value) {

@@ -9,17 +9,18 @@ import (
 	"gatehouse/broker"
 )
 
-// What one upstream may take from us while it is slow or down (SECURITY.md B22).
+// Limits on what one upstream may use while it is slow or down (SECURITY.md B22).
 const (
-	callTime    = 10 * time.Second // for everything that one step of a login asks of it
+	callTime    = 10 * time.Second // for all calls of one step of a login
 	callsAtOnce = 32
-	queueTime   = 2 * time.Second  // for a place among them: a crowd is no outage
+	queueTime   = 2 * time.Second  // wait for a free slot; a burst of logins is not an outage
 	tripAfter   = 5                // failures in a row
-	restFor     = 10 * time.Second // then nobody asks
+	restFor     = 10 * time.Second // no calls during this time
 )
 
-// gate stands before everything that waits for one upstream: at most callsAtOnce ask at a time, none longer than callTime,
-// and after tripAfter failures in a row nobody waits for restFor; then a single call finds out whether it is back.
+// gate limits all calls to one upstream: at most callsAtOnce at a time, each for at most callTime. After
+// tripAfter failures in a row it refuses calls for restFor. Then a single call finds out whether the upstream
+// works again.
 type gate struct {
 	slots chan struct{}
 	now   func() time.Time
@@ -35,7 +36,7 @@ func newGate(now func() time.Time) *gate {
 	return &gate{slots: make(chan struct{}, callsAtOnce), now: now}
 }
 
-// pass runs call, or answers ConnectionUnavailable without running it.
+// pass runs call, or returns ConnectionUnavailable without running it.
 func (g *gate) pass(ctx context.Context, call func(context.Context) error) error {
 	queue := time.NewTimer(queueTime)
 	defer queue.Stop()
@@ -45,14 +46,14 @@ func (g *gate) pass(ctx context.Context, call func(context.Context) error) error
 	case <-ctx.Done():
 		return broker.ConnectionUnavailable.Because(ctx.Err())
 	case <-queue.C:
-		return broker.ConnectionUnavailable.Because(errors.New("too many logins wait for this upstream"))
+		return broker.ConnectionUnavailable.Because(errors.New("too many logins are waiting for this upstream"))
 	}
 	probe, err := g.enter()
 	if err != nil {
 		return err
 	}
 	settled := false
-	defer func() { // also when call panics: a probe that never ends would keep the gate closed
+	defer func() { // also if call panics: a probe that never ends would keep the gate closed
 		if !settled {
 			g.leave(probe, false, false)
 		}
@@ -74,13 +75,15 @@ func (g *gate) enter() (probe bool, err error) {
 		return false, nil
 	}
 	if g.probing || g.now().Before(g.closed) {
-		return false, broker.ConnectionUnavailable.Because(errors.New("this upstream failed several times in a row and is given a rest"))
+		return false, broker.ConnectionUnavailable.Because(
+			errors.New("this upstream failed several times in a row; calls are paused for a few seconds"))
 	}
 	g.probing = true
 	return true, nil
 }
 
-// leave counts how a call went. One that its person left, or whose answer the browser wrote, tells nothing: known is false.
+// leave records the result of a call. known is false if the browser disconnected or wrote the response itself:
+// neither says anything about the upstream.
 func (g *gate) leave(probe, failed, known bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -25,12 +25,12 @@ var _ = register(Kind{
 		fieldClientID, fieldSecret,
 		fieldOrigin("authority", "GitHub", githubWeb),
 		{Key: "api_url", Label: "API", Default: githubAPI, Check: checkOwnAPI,
-			Help: "Goes with the address above; GitHub Enterprise Server has its API at {address}/api/v3."},
+			Help: "Set it together with the address above; GitHub Enterprise Server has its API at {address}/api/v3."},
 		fieldCA, fieldNetworks,
 	},
 	check: func(c broker.Connection) []string {
 		if (c.Settings["authority"] == "") != (c.Settings["api_url"] == "") {
-			return []string{"authority and api_url go together"}
+			return []string{"set both authority and api_url, or neither"}
 		}
 		return nil
 	},
@@ -44,7 +44,7 @@ var _ = register(Kind{
 	},
 })
 
-// checkOwnAPI accepts an own origin with a path.
+// checkOwnAPI accepts an origin of your own with a path.
 func checkOwnAPI(value string) string {
 	if why := checkIssuer(value); why != "" {
 		return why
@@ -56,7 +56,7 @@ func checkOwnAPI(value string) string {
 	return checkOwnOrigin(u.Scheme + "://" + u.Host)
 }
 
-// github speaks plain OAuth 2: there is no ID token, the API says who it is.
+// github speaks plain OAuth 2: there is no ID token, so the API identifies the person.
 type github struct {
 	env                  Env
 	connection, clientID string
@@ -64,7 +64,7 @@ type github struct {
 	exchanger            *exchanger
 }
 
-// Begin sends the browser to GitHub. It cannot be asked for a fresh sign-in.
+// Begin redirects the browser to GitHub, which cannot be asked for a fresh sign-in.
 func (g *github) Begin(_ context.Context, t broker.Trip) (broker.Departure, error) {
 	config := oauth2.Config{ClientID: g.clientID, RedirectURL: t.Callback, Scopes: []string{"read:user", "user:email"},
 		Endpoint: oauth2.Endpoint{AuthURL: g.web + "/login/oauth/authorize"}}
@@ -77,10 +77,10 @@ func (g *github) Begin(_ context.Context, t broker.Trip) (broker.Departure, erro
 	return broker.Departure{URL: config.AuthCodeURL(t.State, options...)}, nil
 }
 
-// Finish redeems the code and asks the API whose it was.
+// Finish redeems the code and asks the API for its user.
 func (g *github) Finish(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
 	if iss := answer.Get("iss"); iss != "" && iss != g.web+"/login/oauth" {
-		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the answer is not from this issuer"))
+		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the response is from another issuer"))
 	}
 	code, err := codeIn(answer, githubExplain)
 	if err != nil {
@@ -106,10 +106,10 @@ func (g *github) Finish(ctx context.Context, t broker.Trip, answer url.Values) (
 	return g.person(user, list)
 }
 
-// person makes claims of a user and the user's list of addresses.
+// person builds claims from a user and the user's list of addresses.
 func (g *github) person(user document, emails []any) (broker.Claims, error) {
 	c := broker.Claims{Connection: g.connection, Issuer: g.web, Name: user.name("name"), Email: primary(emails)}
-	// The number stays; a login name can be given up and be taken by somebody else.
+	// The number is permanent; a login name can be given up and taken by another person.
 	number, _ := user["id"].(json.Number)
 	id, err := strconv.ParseInt(number.String(), 10, 64)
 	if err != nil || id <= 0 {
@@ -122,17 +122,18 @@ func (g *github) person(user document, emails []any) (broker.Claims, error) {
 	return c, nil
 }
 
-// read takes a user with "emails" beside, the answer of /user/emails.
+// read takes a user with "emails" added, the response of /user/emails.
 func (g *github) read(d document) (broker.Claims, error) {
 	list, _ := d["emails"].([]any)
 	return g.person(d, list)
 }
 
-// emails are the user's addresses, none where the scope was not granted.
+// emails returns the user's addresses, none if the scope was not granted.
 func (g *github) emails(ctx context.Context, token string) ([]any, error) {
 	body, _, err := g.env.fetch(ctx, "github: emails", g.api+"/user/emails", token, maxProfile)
 	if errors.Is(err, broker.UpstreamRejected) { // the scope was not granted
-		g.env.Log.InfoContext(ctx, "github tells no addresses", "error", err.Error())
+		g.env.Log.InfoContext(ctx, "github: cannot read the addresses; the scope user:email was not granted", "error",
+			err.Error())
 		return nil, nil
 	}
 	if err != nil {
@@ -146,11 +147,13 @@ func (g *github) emails(ctx context.Context, token string) ([]any, error) {
 	return list, nil
 }
 
-// primary is the primary address if it is verified. The profile's own address is neither, and is not read.
+// primary returns the primary address if it is verified. The profile's own address is unverified and is not
+// read.
 func primary(emails []any) string {
 	for _, e := range emails {
 		d, _ := e.(document)
-		if address := d.email("email"); d["primary"] == true && d["verified"] == true && !strings.HasSuffix(address, "@users.noreply.github.com") {
+		if address := d.email("email"); d["primary"] == true && d["verified"] == true &&
+			!strings.HasSuffix(address, "@users.noreply.github.com") {
 			return address
 		}
 	}

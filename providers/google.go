@@ -15,21 +15,22 @@ var _ = register(Kind{
 	Fields: []Field{
 		fieldClientID, fieldSecret,
 		{Key: "hosted_domain", Label: "Workspace domain", Free: true, Check: checkDomain,
-			Help: "Only accounts of this Google Workspace domain may sign in; empty for every Google account."},
+			Help: "Only accounts of this Google Workspace domain may sign in; empty: every Google account."},
 		fieldOrigin("authority", "Issuer", googleIssuer),
 	},
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
 		g := google{domain: c.Settings["hosted_domain"]}
 		return newOpenID(env, c, shape{
-			issuer: setting(c, "authority", googleIssuer), scopes: []string{"openid", "email", "profile"}, secretInForm: true, chooser: true,
-			words: g.words, issued: googleIssued, claims: g.claims,
+			issuer: setting(c, "authority", googleIssuer), scopes: []string{"openid", "email", "profile"}, secretInForm: true,
+			chooser: true,
+			words:   g.words, issued: googleIssued, claims: g.claims,
 		}), nil
 	},
 })
 
 type google struct{ domain string }
 
-// words: Google knows no prompt=login and answers it with an error. It cannot be made to prove freshness, only to show its chooser.
+// words: Google rejects prompt=login. It cannot prove a fresh sign-in, only show its account chooser.
 func (g google) words(t broker.Trip) url.Values {
 	words := url.Values{"login_hint": {t.LoginHint}, "hl": {t.Locale}, "hd": {t.DomainHint}, "max_age": {age(t)}}
 	if g.domain != "" {
@@ -41,7 +42,8 @@ func (g google) words(t broker.Trip) url.Values {
 	return words
 }
 
-// googleIssued takes the issuer of older tokens, which lacks the scheme, for what it is an alias of: one person stays one identity.
+// googleIssued also accepts the issuer of older tokens, which lacks the scheme, and returns the full one: one
+// person stays one identity.
 func googleIssued(m *metadata, t idToken) (string, error) {
 	if _, host, _ := strings.Cut(m.issuer, "://"); t.issuer != m.issuer && t.issuer != host || host == "" {
 		return "", errIssuer
@@ -49,11 +51,12 @@ func googleIssued(m *metadata, t idToken) (string, error) {
 	return m.issuer, nil
 }
 
-// claims: Google is the authority for addresses of its own and of the Workspace domain that hd names; hd in the request was only a hint.
+// claims: Google is authoritative for its own addresses and for the Workspace domain in the hd claim. The hd in
+// the request is only a hint.
 func (g google) claims(t idToken, c *broker.Claims) error {
 	hd, _ := broker.CanonicalDomain(t.text("hd"))
 	if g.domain != "" && hd != g.domain {
-		return broker.WrongTenant.Because(errors.New("google: the account is not of the Workspace domain " + g.domain))
+		return broker.WrongTenant.Because(errors.New("google: the account is not in the Workspace domain " + g.domain))
 	}
 	_, domain, _ := strings.Cut(c.Email, "@")
 	if c.Level == broker.L2 && (domain == "gmail.com" || domain == "googlemail.com" || domain == hd) {

@@ -19,14 +19,15 @@ import (
 const (
 	maxKeys = 100
 	maxKid  = 256
-	// staleKeys is how long keys stay good beyond their life while the upstream cannot be asked for new ones.
+	// staleKeys is how long keys may be used past their expiry while the upstream is unreachable.
 	staleKeys = 24 * time.Hour
 )
 
-// key is one public key of an upstream. Only keys that came from its jwks_uri exist: what a token's own header offers is never read.
+// key is one public key of an upstream. All keys come from its jwks_uri: a key in a token's header is never
+// used.
 type key struct {
 	id     string
-	alg    string // where the upstream names it; else any that fits
+	alg    string // as announced; empty: any that fits the key type
 	issuer string // Microsoft: whose tokens the key may sign
 	public any
 }
@@ -34,7 +35,7 @@ type key struct {
 // keySet is an upstream's keys.
 type keySet struct{ all []key }
 
-// fits tells whether the key is of the sort that the algorithm needs.
+// fits reports whether the key can verify the algorithm.
 func (k key) fits(alg string) bool {
 	if k.alg != "" && k.alg != alg {
 		return false
@@ -50,7 +51,7 @@ func (k key) fits(alg string) bool {
 	return false
 }
 
-// candidates are the keys that may have signed a token. One without a kid is good only where there is nothing to choose.
+// candidates returns the keys that may have signed a token. Without a kid there must be exactly one.
 func (s *keySet) candidates(kid, alg string) []key {
 	var found []key
 	for _, k := range s.all {
@@ -64,7 +65,8 @@ func (s *keySet) candidates(kid, alg string) []key {
 	return found
 }
 
-// parseKeys reads a JWK Set (RFC 7517 §5). Keys that we cannot or must not use are passed over; a set without any other is an error.
+// parseKeys reads a JWK Set (RFC 7517 §5). It skips keys that we cannot or must not use, and returns an error if
+// none is left.
 func parseKeys(body []byte) (*keySet, error) {
 	d, err := parseDocument(body, ofSurface)
 	if err != nil {
@@ -91,7 +93,7 @@ func parseKey(v any) (key, bool) {
 	if !ok || d["use"] != nil && d["use"] != "sig" || d["kty"] == "oct" || d["d"] != nil {
 		return key{}, false
 	}
-	// Certificates are left out: nothing is decided by them, and a bad one would cost us the key.
+	// Certificates are ignored: nothing depends on them, and a malformed one would make the key unusable.
 	plain := map[string]any{}
 	for _, member := range []string{"kty", "crv", "n", "e", "x", "y"} {
 		if value, there := d[member]; there {
@@ -113,21 +115,22 @@ func parseKey(v any) (key, bool) {
 	return k, len(k.id) <= maxKid
 }
 
-// keysOf makes the cache of an upstream's keys, wherever its metadata says that they are.
+// keysOf returns the cache of an upstream's keys, which are loaded from the metadata's jwks_uri.
 func keysOf(env Env, meta *cache[metadata]) *cache[keySet] {
-	return &cache[keySet]{now: env.Now, maxStale: staleKeys, load: func(ctx context.Context, _ *keySet) (keySet, time.Duration, error) {
-		m, err := meta.get(ctx)
-		if err != nil {
-			return keySet{}, 0, err
-		}
-		body, header, err := env.fetch(ctx, "keys", m.jwks, "", maxMetadata)
-		if err != nil {
-			return keySet{}, 0, err
-		}
-		set, err := parseKeys(body)
-		if err != nil {
-			return keySet{}, 0, broker.UpstreamRejected.Because(fmt.Errorf("keys: %w", err))
-		}
-		return *set, lifeOf(header), nil
-	}}
+	return &cache[keySet]{now: env.Now, maxStale: staleKeys,
+		load: func(ctx context.Context, _ *keySet) (keySet, time.Duration, error) {
+			m, err := meta.get(ctx)
+			if err != nil {
+				return keySet{}, 0, err
+			}
+			body, header, err := env.fetch(ctx, "keys", m.jwks, "", maxMetadata)
+			if err != nil {
+				return keySet{}, 0, err
+			}
+			set, err := parseKeys(body)
+			if err != nil {
+				return keySet{}, 0, broker.UpstreamRejected.Because(fmt.Errorf("keys: %w", err))
+			}
+			return *set, lifeOf(header), nil
+		}}
 }

@@ -9,27 +9,27 @@ import (
 	"gatehouse/broker"
 )
 
-// The header's type of the tokens that we take.
+// The typ header of the tokens that we accept.
 const (
 	typID     = "JWT"
 	typLogout = "logout+jwt"
 )
 
-// eventLogout is what a logout token says (OIDC Back-Channel Logout §2.4).
+// eventLogout is the event of a logout token (OIDC Back-Channel Logout §2.4).
 const eventLogout = "http://schemas.openid.net/event/backchannel-logout"
 
-// maxLogoutID is the longest jti or sid that is believed, in bytes.
+// maxLogoutID is the longest jti or sid accepted, in bytes.
 const maxLogoutID = 255
 
-// Notice takes a logout token (OIDC Back-Channel Logout §2.6). It is verified as an ID
-// token is, with the same keys, before anything in it counts (SECURITY.md A18).
+// Notice verifies a logout token (OIDC Back-Channel Logout §2.6) like an ID token, with the same keys, before it
+// uses anything in it (SECURITY.md A18).
 func (u *openID) Notice(ctx context.Context, kind broker.NoticeKind, form url.Values) (broker.Notice, error) {
 	//defence:A18 A7
 	if kind != broker.NoticeLogout || !u.tells {
 		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("this upstream sends no such notice"))
 	}
 	if len(form["logout_token"]) != 1 {
-		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("logout_token is missing or there twice"))
+		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("logout_token is missing or occurs twice"))
 	}
 	m, err := u.meta.get(ctx)
 	if err != nil {
@@ -43,11 +43,12 @@ func (u *openID) Notice(ctx context.Context, kind broker.NoticeKind, form url.Va
 		return broker.Notice{}, err
 	}
 	expires, _ := t.moment("exp")
-	return broker.Notice{Kind: kind, Issuer: t.issuer, Subject: t.subject, SID: t.sid(), ID: t.text("jti"), Expires: expires.Add(skew)}, nil
+	return broker.Notice{Kind: kind, Issuer: t.issuer, Subject: t.subject, SID: t.sid(), ID: t.text("jti"),
+		Expires: expires.Add(skew)}, nil
 }
 
-// logoutProblem is what a logout token is held to beside an ID token's rules. A nonce
-// would make an ID token of it.
+// logoutProblem holds the rules of a logout token beyond those of an ID token. A nonce is refused because it
+// would make the token pass for an ID token.
 func logoutProblem(t idToken) error {
 	events, _ := t.document["events"].(document)
 	_, happened := events[eventLogout].(document)
@@ -59,18 +60,18 @@ func logoutProblem(t idToken) error {
 		return errors.New("it has a nonce")
 	//defence:A18
 	case !happened:
-		return errors.New("it tells of no logout")
+		return errors.New("the logout event is missing")
 	case id == "" || len(id) > maxLogoutID:
 		return errors.New("jti is missing or too long")
 	case t.document["sub"] != nil && t.subject == "" || t.document["sid"] != nil && t.sid() == "":
-		return errors.New("sub or sid is no name")
+		return errors.New("sub or sid is invalid")
 	case t.subject == "" && t.sid() == "":
 		return errors.New("it names neither a person nor a session")
 	}
 	return nil
 }
 
-// sid is the upstream's session, "" for none.
+// sid returns the upstream's session id, "" for none.
 func (t idToken) sid() string {
 	if sid := t.text("sid"); len(sid) <= maxLogoutID {
 		return sid
@@ -78,8 +79,8 @@ func (t idToken) sid() string {
 	return ""
 }
 
-// End is the end-session endpoint, with what needs no token of theirs (OIDC
-// RP-Initiated Logout §2): we keep none.
+// End returns the URL of the end-session endpoint, without id_token_hint because we keep no token of the
+// upstream (OIDC RP-Initiated Logout §2).
 func (u *openID) End(ctx context.Context, back, state string) (string, error) {
 	m, err := u.meta.get(ctx)
 	if err != nil || m.endSession == "" {
@@ -99,7 +100,7 @@ func (u *openID) End(ctx context.Context, back, state string) (string, error) {
 	return at.String(), nil
 }
 
-// End asks the upstream, if it is one that can be asked.
+// End returns where to sign out at the upstream, "" if it has no such endpoint.
 func (g *guarded) End(ctx context.Context, back, state string) (to string, err error) {
 	end, ok := g.Upstream.(broker.Ender)
 	if !ok {

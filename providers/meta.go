@@ -21,8 +21,8 @@ import (
 const (
 	facebookWeb   = "https://www.facebook.com"
 	facebookGraph = "https://graph.facebook.com"
-	// graphVersion is what a connection without a version speaks. Facebook retires a version about two years after
-	// its release, and serves calls to a retired one with the oldest that still lives.
+	// graphVersion is the version used if the connection names none. Facebook retires a version about two years
+	// after its release, and serves calls to a retired one with the oldest version still supported.
 	graphVersion = "v25.0"
 )
 
@@ -33,12 +33,13 @@ var _ = register(Kind{
 		{Key: keyClientSecret, Label: "App secret", Required: true, Secret: true,
 			Help: "Turn on “Require App Secret”. Two may be live at a time."},
 		{Key: "version", Label: "Graph API version", Default: graphVersion, Free: true, Check: checkVersion,
-			Help: "A version lives about two years from its release. Look at Facebook's changelog once a year and raise it here before it expires."},
+			Help: "A version lives about two years. " +
+				"Look at Facebook's changelog once a year and raise it here before it expires."},
 		fieldOrigin("authority", "Dialog", facebookWeb), fieldOrigin("graph_url", "Graph API", facebookGraph),
 	},
 	check: func(c broker.Connection) []string {
 		if (c.Settings["authority"] == "") != (c.Settings["graph_url"] == "") {
-			return []string{"authority and graph_url go together"}
+			return []string{"set both authority and graph_url, or neither"}
 		}
 		return nil
 	},
@@ -69,7 +70,7 @@ func checkVersion(value string) string {
 	return ""
 }
 
-// meta is Facebook Login: plain OAuth 2, where the Graph API says who it is.
+// meta is Facebook Login: plain OAuth 2, where the Graph API identifies the person.
 type meta struct {
 	env               Env
 	connection, appID string
@@ -78,10 +79,10 @@ type meta struct {
 	exchanger         *exchanger
 }
 
-// issuer is the app: ids of people are its own, another app sees other ones.
+// issuer includes the app id, because the ids of people are specific to an app.
 func (f *meta) issuer() string { return "facebook:" + f.appID }
 
-// Begin sends the browser to the dialog.
+// Begin redirects the browser to Facebook's dialog.
 func (f *meta) Begin(_ context.Context, t broker.Trip) (broker.Departure, error) {
 	config := oauth2.Config{ClientID: f.appID, RedirectURL: t.Callback, Scopes: []string{"public_profile", "email"},
 		Endpoint: oauth2.Endpoint{AuthURL: f.web + "/dialog/oauth"}}
@@ -101,11 +102,11 @@ func (f *meta) Begin(_ context.Context, t broker.Trip) (broker.Departure, error)
 	return broker.Departure{URL: config.AuthCodeURL(t.State, options...)}, nil
 }
 
-// Finish redeems the code, asks whose token it is, and that it is a token for this app and of that very person: a token
-// that another app was given proves nothing here.
+// Finish redeems the code and loads the person. It also checks that the token was issued to this app for that
+// person: a token issued to another app proves nothing.
 func (f *meta) Finish(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
 	if answer.Has("iss") && answer.Get("iss") != facebookWeb {
-		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the answer is not from this issuer"))
+		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the response is from another issuer"))
 	}
 	code, err := codeIn(answer, graphExplain)
 	if err != nil {
@@ -116,7 +117,8 @@ func (f *meta) Finish(ctx context.Context, t broker.Trip, answer url.Values) (br
 	if err != nil {
 		return broker.Claims{}, err
 	}
-	me, err := f.call(ctx, "me", url.Values{"fields": {"id,name,first_name,last_name,email"}, "appsecret_proof": {proof(g)}}, g.AccessToken)
+	query := url.Values{"fields": {"id,name,first_name,last_name,email"}, "appsecret_proof": {proof(g)}}
+	me, err := f.call(ctx, "me", query, g.AccessToken)
 	if err != nil {
 		return broker.Claims{}, err
 	}
@@ -124,13 +126,13 @@ func (f *meta) Finish(ctx context.Context, t broker.Trip, answer url.Values) (br
 	if err != nil {
 		return broker.Claims{}, err
 	}
-	if !slices.Contains(scopes, "email") { // the permission may be declined, or taken back later
+	if !slices.Contains(scopes, "email") { // the permission may be declined, or withdrawn later
 		delete(me, "email")
 	}
 	return f.read(me)
 }
 
-// read makes claims of the answer of /me.
+// read builds claims from the response of /me.
 func (f *meta) read(me document) (broker.Claims, error) {
 	c := broker.Claims{Connection: f.connection, Issuer: f.issuer(), Subject: me.subject("id"), Email: me.email("email"),
 		Name: me.name("name"), GivenName: me.name("first_name"), FamilyName: me.name("last_name")}
@@ -138,14 +140,14 @@ func (f *meta) read(me document) (broker.Claims, error) {
 	return c, nil
 }
 
-// proof shows that the caller knows the app's secret, so that a stolen token alone opens nothing.
+// proof shows that the caller knows the app's secret, so that a stolen token alone is useless.
 func proof(g grant) string {
 	mac := hmac.New(sha256.New, []byte(g.secret.Reveal()))
 	mac.Write([]byte(g.AccessToken))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// inspect checks a token against this app and this person, and answers what the person granted.
+// inspect checks that a token is for this app and this person, and returns the granted scopes.
 func (f *meta) inspect(ctx context.Context, g grant, id string) ([]string, error) {
 	d, err := f.call(ctx, "debug_token", url.Values{"input_token": {g.AccessToken}}, f.appID+"|"+g.secret.Reveal())
 	if err != nil {
@@ -153,36 +155,40 @@ func (f *meta) inspect(ctx context.Context, g grant, id string) ([]string, error
 	}
 	data, _ := d["data"].(document)
 	//defence:B12
-	if checkDigits(id) != "" || id == "" || data["is_valid"] != true || fmt.Sprint(data["app_id"]) != f.appID || fmt.Sprint(data["user_id"]) != id {
-		return nil, broker.UpstreamRejected.Because(errors.New("facebook: the token is not this app's for this person"))
+	if checkDigits(id) != "" || id == "" || data["is_valid"] != true || fmt.Sprint(data["app_id"]) != f.appID ||
+		fmt.Sprint(data["user_id"]) != id {
+		return nil, broker.UpstreamRejected.Because(errors.New("facebook: the token is for another app or person"))
 	}
 	return data.texts("scopes"), nil
 }
 
-// call asks the Graph API.
+// call sends a GET request to the Graph API.
 func (f *meta) call(ctx context.Context, path string, query url.Values, bearer string) (document, error) {
 	status, body, header, err := f.env.ask(ctx, "facebook: "+path, f.graph+"/"+path+"?"+query.Encode(), bearer, maxProfile)
 	if err != nil {
 		return nil, err
 	}
-	// Facebook answers calls to a retired version with another one, and says so only here.
+	// Facebook serves calls to a retired version with another one, and says so only here.
 	if served := header.Get("Facebook-Api-Version"); served != "" && !strings.HasSuffix(f.graph, "/"+served) {
-		f.env.Log.WarnContext(ctx, "the configured Graph API version has expired", "served", oneLine(served))
+		f.env.Log.WarnContext(ctx, "facebook: the configured Graph API version has expired; set a newer version", "served",
+			oneLine(served))
 	}
 	d, err := parseDocument(body, ofSurface)
 	if status == 200 && err == nil && d["error"] == nil {
 		return d, nil
 	}
 	if code, message := graphError(d); code != "" {
-		return nil, graphExplain(code, message, nil).Because(said(code, message, bearer, query.Get("input_token"), query.Get("appsecret_proof")))
+		return nil, graphExplain(code, message, nil).Because(said(code, message, bearer, query.Get("input_token"),
+			query.Get("appsecret_proof")))
 	}
 	if busy(status) {
 		return nil, broker.ConnectionUnavailable.Because(fmt.Errorf("facebook: %s: status %d", path, status))
 	}
-	return nil, broker.UpstreamRejected.Because(fmt.Errorf("facebook: %s: status %d: %w", path, status, errors.Join(err, errors.New("not what was asked for"))))
+	return nil, broker.UpstreamRejected.Because(fmt.Errorf("facebook: %s: status %d: %w", path, status,
+		errors.Join(err, errors.New("not what was asked for"))))
 }
 
-// graphError reads the Graph API's own form of an error: "code" or "code/subcode".
+// graphError reads the Graph API's own error format: "code" or "code/subcode".
 func graphError(d document) (code, message string) {
 	e, _ := d["error"].(document)
 	number, _ := e["code"].(json.Number)
@@ -206,7 +212,7 @@ func graphBadSecret(code, message string) bool {
 	return code == "1" && strings.Contains(message, "secret") || strings.Contains(message, "client secret")
 }
 
-// graphExplain reads the Graph API's error codes, and the dialog's.
+// graphExplain maps the error codes of the Graph API and of the dialog.
 func graphExplain(code, message string, answer url.Values) broker.Code {
 	number, sub, _ := strings.Cut(code, "/")
 	switch {
@@ -214,7 +220,8 @@ func graphExplain(code, message string, answer url.Values) broker.Code {
 		return broker.StateInvalid
 	case number == "2" || number == "4" || number == "17" || number == "32" || number == "341": // down, or too many calls
 		return broker.ConnectionUnavailable
-	case number == "1" || number == "101" || number == "191" || number == "2635" || strings.Contains(message, "appsecret_proof"):
+	case number == "1" || number == "101" || number == "191" || number == "2635" ||
+		strings.Contains(message, "appsecret_proof"):
 		return broker.UpstreamMisconfigured
 	}
 	return standard(code, message, answer)

@@ -14,7 +14,7 @@ import (
 // msaTenant is the tenant of all personal Microsoft accounts.
 const msaTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
-// The authorities that are no single tenant.
+// The authorities that stand for more than a single tenant.
 const (
 	entraCommon        = "common"        // work and personal accounts
 	entraOrganizations = "organizations" // work accounts
@@ -36,9 +36,9 @@ var _ = register(Kind{
 		{Key: "allowed_tenants", Label: "Allowed tenants", Check: checkGUIDs,
 			Help: "With organizations and common: the ids of the tenants whose people may sign in."},
 		{Key: "any_tenant", Label: "Any organization in the world", Flag: true, Default: "false",
-			Help: "With organizations and common: accept everybody with a Microsoft account."},
+			Help: "With organizations and common: accept anyone with a Microsoft account."},
 		{Key: "allow_guests", Label: "Guests", Flag: true, Free: true, Default: "false",
-			Help: "Accept people who are guests in the tenant, whose home is elsewhere."},
+			Help: "Accept guests in the tenant, whose home is another tenant."},
 		fieldClientID, fieldSecret,
 		{Key: "cloud", Label: "Cloud", Default: "global", Options: []string{"global", "us", "china"}},
 		fieldOrigin("authority", "Authority", "the cloud's own"),
@@ -55,7 +55,8 @@ var _ = register(Kind{
 })
 
 func checkEntraTenant(value string) string {
-	if slices.Contains([]string{entraCommon, entraOrganizations, entraConsumers}, value) || guid.MatchString(value) || checkDomain(value) == "" {
+	if slices.Contains([]string{entraCommon, entraOrganizations, entraConsumers}, value) || guid.MatchString(value) ||
+		checkDomain(value) == "" {
 		return ""
 	}
 	return "must be a tenant id or domain in lower case, organizations, consumers or common"
@@ -66,17 +67,18 @@ func checkEntra(c broker.Connection) []string {
 	anybody := c.Settings["any_tenant"] == "true"
 	switch {
 	case many && c.Settings["allowed_tenants"] == "" && !anybody:
-		return []string{"allowed_tenants is missing: without it everybody with a Microsoft account could sign in, which any_tenant would have to say"}
+		return []string{"allowed_tenants is missing: without it anyone with a Microsoft account could sign in; " +
+			"list the tenants, or set any_tenant"}
 	case anybody && (!many || c.Settings["allowed_tenants"] != ""):
-		return []string{"any_tenant makes sense only with organizations or common, and without allowed_tenants"}
+		return []string{"any_tenant needs tenant organizations or common, and no allowed_tenants"}
 	}
 	return nil
 }
 
-// entra decides who of Microsoft's people may come in, and through which key and issuer.
+// entra decides which Microsoft accounts may sign in, and which key and issuer may vouch for them.
 type entra struct {
 	origin, tenant string
-	allowed        []string // tenant ids; nil: whatever the authority admits
+	allowed        []string // tenant ids; nil: every tenant of the authority
 	guests         bool
 }
 
@@ -91,14 +93,14 @@ func newEntra(c broker.Connection) entra {
 	return e
 }
 
-// template is what metadata and keys of the authorities for many tenants say in place of a tenant's id.
+// template stands for the tenant's id in the metadata and keys of multi-tenant authorities.
 const template = "{tenantid}"
 
 func (e entra) issuer(tid string) string { return e.origin + "/" + tid + "/v2.0" }
 
 func (e entra) many() bool { return e.tenant == entraCommon || e.tenant == entraOrganizations }
 
-// template is the metadata's issuer where many tenants may come.
+// template returns the metadata's issuer of a multi-tenant authority, else "".
 func (e entra) template() string {
 	if !e.many() {
 		return ""
@@ -106,7 +108,7 @@ func (e entra) template() string {
 	return e.issuer(template)
 }
 
-// accept: the metadata's issuer is the template exactly where many tenants may come, else one tenant's.
+// accept requires the template from a multi-tenant authority, and one tenant's issuer otherwise.
 func (e entra) accept(issuer string) error {
 	var want string
 	switch {
@@ -116,16 +118,16 @@ func (e entra) accept(issuer string) error {
 		want = e.issuer(msaTenant)
 	case guid.MatchString(e.tenant):
 		want = e.issuer(e.tenant)
-	default: // a domain: its metadata say which tenant's it is
+	default: // a domain: its metadata name the tenant
 		if e.tenantOf(issuer) == "" {
-			return fmt.Errorf("the metadata of %s are for %q, which is no tenant's issuer", e.tenant, oneLine(issuer))
+			return fmt.Errorf("the metadata of %s are for %q, which is not a tenant's issuer", e.tenant, oneLine(issuer))
 		}
 		return nil
 	}
 	return exactly(want)(issuer)
 }
 
-// tenantOf is the tenant id in a concrete issuer, "" for anything else.
+// tenantOf returns the tenant id in a concrete issuer, "" for anything else.
 func (e entra) tenantOf(issuer string) string {
 	rest, ok := strings.CutPrefix(issuer, e.origin+"/")
 	tid, suffixed := strings.CutSuffix(rest, "/v2.0")
@@ -135,14 +137,15 @@ func (e entra) tenantOf(issuer string) string {
 	return tid
 }
 
-// names: Microsoft does not announce RFC 9207; an iss that comes nevertheless must at least be one of its own. That it
-// is the token's is compared later.
+// names: Microsoft does not announce RFC 9207. If it sends an iss, that must be one of its own issuers; coherent
+// compares it with the token's later.
 func (e entra) names(m *metadata, iss string) bool {
 	return iss == m.issuer || m.issuer == e.issuer(template) && e.tenantOf(iss) != ""
 }
 
-// issued checks tenant, issuer and key against each other (SECURITY.md B10, B11): the token's issuer must be that of its
-// tid, and the key must be one that may sign for that issuer. The key for personal accounts signs for no organization.
+// issued compares tenant, issuer and key (SECURITY.md B10, B11): the token's issuer must match its tid, and the
+// key must be one that may sign for that issuer. The key for personal accounts must not sign for an
+// organization.
 func (e entra) issued(m *metadata, t idToken) (string, error) {
 	tid := t.text("tid")
 	switch {
@@ -151,10 +154,10 @@ func (e entra) issued(m *metadata, t idToken) (string, error) {
 		return "", errors.New("not a v2.0 token")
 	//defence:B10
 	case !guid.MatchString(tid):
-		return "", errors.New("tid is missing or no tenant id")
+		return "", errors.New("tid is missing or not a tenant id")
 	//defence:B10
 	case t.issuer != e.issuer(tid):
-		return "", errors.New("issuer and tid do not belong together")
+		return "", errors.New("issuer and tid do not match")
 	}
 	single := m.issuer != e.issuer(template)
 	signs := strings.ReplaceAll(t.key.issuer, template, tid)
@@ -168,7 +171,8 @@ func (e entra) issued(m *metadata, t idToken) (string, error) {
 	return t.issuer, nil
 }
 
-// admits tells whether this tenant's people may come in. Microsoft's own check of the authority is not relied upon.
+// admits checks that this tenant's people may sign in. It does not rely on Microsoft's own check of the
+// authority.
 func (e entra) admits(m *metadata, tid string) error {
 	//defence:B10 D8
 	ok := len(e.allowed) == 0 || slices.Contains(e.allowed, tid)
@@ -180,17 +184,18 @@ func (e entra) admits(m *metadata, tid string) error {
 		ok = ok && tid != msaTenant
 	}
 	if !ok {
-		return broker.WrongTenant.Because(fmt.Errorf("microsoft: tenant %s may not sign in here", tid))
+		return broker.WrongTenant.Because(fmt.Errorf("microsoft: tenant %s is not allowed; allowed_tenants and "+
+			"tenant decide", tid))
 	}
 	return nil
 }
 
-// claims: the identity is the person in the tenant. The address is anybody's word unless xms_edov says that the tenant
-// proved its domain: a tenant's administrator can write any address there (nOAuth, SECURITY.md C1).
+// claims: the identity is the person within the tenant. The address is only asserted unless xms_edov says that
+// the tenant proved its domain: a tenant's administrator can enter any address (nOAuth, SECURITY.md C1).
 func (e entra) claims(t idToken, c *broker.Claims) error {
 	tid, oid := t.text("tid"), t.text("oid")
 	if !guid.MatchString(oid) {
-		return broker.UpstreamMisconfigured.Because(errors.New("microsoft: oid is missing; the scope profile brings it"))
+		return broker.UpstreamMisconfigured.Because(errors.New("microsoft: oid is missing; request the scope profile"))
 	}
 	//defence:B10 D8
 	if c.Standing = standing(t, tid); c.Standing == broker.StandingGuest && !e.guests {
@@ -205,8 +210,8 @@ func (e entra) claims(t idToken, c *broker.Claims) error {
 	return nil
 }
 
-// standing: a personal account is told by its tenant, which is nobody's organization. A guest is whoever is not plainly a member:
-// acct is there and is not a member's 0, or idp names a home that is not this very tenant.
+// standing: personal accounts have their own tenant. A guest is anyone not clearly a member: acct is present and
+// not 0, or idp is present and does not name this tenant.
 func standing(t idToken, tid string) broker.Standing {
 	if tid == msaTenant {
 		//defence:D7
@@ -225,7 +230,7 @@ func standing(t idToken, tid string) broker.Standing {
 	return broker.StandingMember
 }
 
-// entraWords: v2.0 takes one prompt only, and a login_hint would pass the chooser by.
+// entraWords: v2.0 accepts only one prompt value, and a login_hint would skip the chooser.
 func entraWords(t broker.Trip) url.Values {
 	words := standardWords(t)
 	words.Del("ui_locales")

@@ -13,18 +13,20 @@ var _ = register(Kind{
 		{Key: keyIssuer, Label: "Issuer", Required: true, Check: checkIssuer,
 			Help: "Exactly as the provider spells it, with or without a slash at the end."},
 		fieldClientID,
-		{Key: keyClientSecret, Label: "Client secret", Secret: true, Help: "Empty for a public client, which PKCE alone protects."},
+		{Key: keyClientSecret, Label: "Client secret", Secret: true,
+			Help: "Empty for a public client, which uses PKCE only."},
 		{Key: "scopes", Label: "Scopes", Default: "openid email profile", Free: true, Check: checkScopes},
 		fieldCA, fieldNetworks,
 	},
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
 		return newOpenID(env, c, shape{
-			issuer: c.Issuer, scopes: listed(setting(c, "scopes", "openid email profile")), userinfo: true, tells: true, explain: oidcExplain,
+			issuer: c.Issuer, scopes: listed(setting(c, "scopes", "openid email profile")), userinfo: true, tells: true,
+			explain: oidcExplain,
 		}), nil
 	},
 })
 
-// oidcExplain knows the one answer that Okta and its like give with access_denied although nobody cancelled.
+// oidcExplain recognizes Okta's access_denied for an unassigned person, who did not cancel.
 func oidcExplain(code, description string, _ url.Values) broker.Code {
 	if code == "access_denied" && strings.Contains(description, "not assigned") {
 		return broker.NotAssigned

@@ -17,29 +17,30 @@ import (
 	"gatehouse/broker"
 )
 
-// shape is what differs between kinds that speak OpenID Connect. A nil function means the standard behaviour.
+// shape holds what differs between kinds that speak OpenID Connect. A nil function means the standard behaviour.
 type shape struct {
 	issuer string // discovery is at issuer + wellKnown
-	// accept says which issuer the metadata may name; nil: exactly issuer.
+	// accept returns an error for an issuer that the metadata must not name; nil: exactly issuer.
 	accept func(issuer string) error
-	// template is the issuer that the metadata name where it stands for many; empty: one issuer.
+	// template is the issuer in metadata that stands for many issuers; empty: one issuer.
 	template string
 	scopes   []string
-	// secretInForm: the token endpoint wants client_secret_post, whatever its metadata say.
+	// secretInForm: the token endpoint wants client_secret_post, whatever its metadata announce.
 	secretInForm bool
-	// words are the parameters of an authorization request, in this kind's own words.
+	// words returns the parameters of an authorization request, under this kind's names.
 	words func(t broker.Trip) url.Values
-	// chooser: prompt=select_account is known there, whatever the metadata announce.
+	// chooser: it supports prompt=select_account, whatever its metadata announce.
 	chooser bool
-	// names tells whether an authorization answer's iss (RFC 9207) is this upstream's; nil: the metadata's issuer.
+	// names reports whether the iss of an authorization response (RFC 9207) is this upstream's; nil: it must
+	// equal the metadata's issuer.
 	names func(m *metadata, iss string) bool
-	// issued checks who issued a token and answers the issuer as we store it; nil: the metadata's issuer.
+	// issued checks who issued a token and returns the issuer as we store it; nil: the metadata's issuer.
 	issued func(m *metadata, t idToken) (string, error)
-	// claims says who came back. The fields that every kind fills alike are filled already.
+	// claims completes the claims. The fields that every kind fills the same way are already set.
 	claims func(t idToken, c *broker.Claims) error
 	// tells: it sends logout tokens, whose sub is the subject as we store it.
 	tells bool
-	// userinfo: an address that the ID token lacks may be at the userinfo endpoint.
+	// userinfo: an address missing from the ID token may be at the userinfo endpoint.
 	userinfo bool
 	explain  func(code, description string, answer url.Values) broker.Code
 }
@@ -74,11 +75,13 @@ func newOpenID(env Env, c broker.Connection, s shape) *openID {
 	u := &openID{shape: s, env: env, connection: c.ID, clientID: c.ClientID}
 	u.meta = discover(env, s.issuer+wellKnownAfter(s.issuer), s.accept)
 	u.verifier = verifier{keys: keysOf(env, u.meta), clientID: c.ClientID, now: env.Now, issued: s.issued}
-	u.exchanger = &exchanger{client: env.HTTP, id: c.ClientID, secrets: c.Secrets, explain: s.explain, badSecret: invalidClient}
+	u.exchanger = &exchanger{client: env.HTTP, id: c.ClientID, secrets: c.Secrets, explain: s.explain,
+		badSecret: invalidClient}
 	return u
 }
 
-// wellKnownAfter is the discovery path: "any terminating / must be removed" before it (OIDC Discovery §4.1).
+// wellKnownAfter returns the discovery path: "any terminating / must be removed" before it (OIDC Discovery
+// §4.1).
 func wellKnownAfter(issuer string) string {
 	if strings.HasSuffix(issuer, "/") {
 		return wellKnown[1:]
@@ -95,20 +98,21 @@ func issuedBy(m *metadata, t idToken) (string, error) {
 	return t.issuer, nil
 }
 
-// ready tells whether Begin needs no network.
+// ready reports whether Begin needs no network.
 func (u *openID) ready() bool { return u.meta.settled() }
 
-// Begin sends the browser to the authorization endpoint (OIDC Core §3.1.2.1), with PKCE whether or not the metadata
-// announce it.
+// Begin redirects the browser to the authorization endpoint (OIDC Core §3.1.2.1). It always uses PKCE, whether
+// or not the metadata announce it.
 func (u *openID) Begin(ctx context.Context, t broker.Trip) (broker.Departure, error) {
 	m, err := u.meta.get(ctx)
 	if err != nil {
 		return broker.Departure{}, err
 	}
-	config := oauth2.Config{ClientID: u.clientID, RedirectURL: t.Callback, Scopes: u.scopes, Endpoint: oauth2.Endpoint{AuthURL: m.authorize}}
+	config := oauth2.Config{ClientID: u.clientID, RedirectURL: t.Callback, Scopes: u.scopes,
+		Endpoint: oauth2.Endpoint{AuthURL: m.authorize}}
 	words := u.words(t)
 	if words.Get("prompt") == broker.PromptSelect && !u.chooser && !slices.Contains(m.prompts, broker.PromptSelect) {
-		// One that does not announce a chooser may refuse the word; a new sign-in asks who it is, too.
+		// An upstream that does not announce select_account may reject it; login also asks for the account.
 		words.Set("prompt", broker.PromptLogin)
 	}
 	//defence:B2
@@ -126,7 +130,8 @@ func params(words url.Values) []oauth2.AuthCodeOption {
 	return options
 }
 
-// standardWords are those of OIDC Core §3.1.2.1. Asking for max_age obliges the upstream to answer auth_time.
+// standardWords returns the parameters of OIDC Core §3.1.2.1. A request with max_age obliges the upstream to
+// return auth_time.
 func standardWords(t broker.Trip) url.Values {
 	words := url.Values{"login_hint": {t.LoginHint}, "ui_locales": {t.Locale}}
 	switch {
@@ -139,7 +144,7 @@ func standardWords(t broker.Trip) url.Values {
 	return words
 }
 
-// age is the max_age of a trip, "" for none.
+// age returns the max_age of a trip, "" for none.
 func age(t broker.Trip) string {
 	switch {
 	case t.Fresh:
@@ -150,20 +155,20 @@ func age(t broker.Trip) string {
 	return ""
 }
 
-// maxCode is the longest authorization code in bytes; AD FS makes the longest ones.
+// maxCode is the longest authorization code in bytes; AD FS sends the longest ones.
 const maxCode = 8 << 10
 
-// Finish redeems the code and says who came back.
+// Finish redeems the code and returns the verified claims.
 func (u *openID) Finish(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
 	m, err := u.meta.get(ctx)
 	if err != nil {
 		return broker.Claims{}, err
 	}
-	// Before the code goes anywhere: an answer of another issuer is a mix-up (RFC 9207 §2.4).
+	// Check before the code is sent anywhere: another issuer's response is a mix-up attack (RFC 9207 §2.4).
 	iss := answer.Get("iss")
 	//defence:B3
 	if iss == "" && m.sendsIss || iss != "" && !u.names(m, iss) {
-		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the answer is not from this issuer"))
+		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the response is from another issuer"))
 	}
 	code, err := codeIn(answer, u.explain)
 	if err != nil {
@@ -184,7 +189,7 @@ func (u *openID) Finish(ctx context.Context, t broker.Trip, answer url.Values) (
 	return u.person(ctx, m, id, g.AccessToken)
 }
 
-// codeIn reads an authorization answer (RFC 6749 §4.1.2).
+// codeIn reads an authorization response (RFC 6749 §4.1.2).
 func codeIn(answer url.Values, explain func(code, description string, answer url.Values) broker.Code) (string, error) {
 	if refusal := answer.Get("error"); refusal != "" {
 		description := answer.Get("error_description")
@@ -192,15 +197,15 @@ func codeIn(answer url.Values, explain func(code, description string, answer url
 	}
 	code := answer.Get("code")
 	if code == "" || len(code) > maxCode {
-		return "", broker.UpstreamRejected.Because(errors.New("the answer has neither a code nor an error"))
+		return "", broker.UpstreamRejected.Because(errors.New("the response has neither a code nor an error"))
 	}
 	return code, nil
 }
 
-// coherent holds the ID token against what came with it and against what was asked.
+// coherent compares the ID token with the response it came in and with the request.
 func (u *openID) coherent(t broker.Trip, id idToken, iss, access string) error {
 	if iss != "" && iss != id.issuer {
-		return broker.UpstreamRejected.Because(errors.New("the answer and the token name two issuers"))
+		return broker.UpstreamRejected.Because(errors.New("the response and the ID token name different issuers"))
 	}
 	if id.parsed.AccessTokenHash != "" {
 		if err := id.parsed.VerifyAccessToken(access); err != nil {
@@ -210,8 +215,8 @@ func (u *openID) coherent(t broker.Trip, id idToken, iss, access string) error {
 	return stale(t, id.authTime, u.env.Now())
 }
 
-// stale refuses an answer that says itself that the person was not authenticated as recently as was asked. One that
-// says nothing proves nothing: its AuthTime stays zero, and the broker asks for a factor of its own.
+// stale refuses a response whose auth_time is older than the request allows. A missing auth_time is not refused:
+// AuthTime stays zero, and the broker asks for a factor of its own.
 func stale(t broker.Trip, at, now time.Time) error {
 	switch {
 	case at.IsZero():
@@ -226,7 +231,7 @@ func stale(t broker.Trip, at, now time.Time) error {
 	return nil
 }
 
-// authStyle is how the client proves itself: client_secret_basic is the default (OIDC Core §9).
+// authStyle returns how the client authenticates; the default is client_secret_basic (OIDC Core §9).
 func (u *openID) authStyle(m *metadata) oauth2.AuthStyle {
 	basic := m.authMethods == nil || slices.Contains(m.authMethods, "client_secret_basic")
 	if u.secretInForm || !basic || len(u.exchanger.secrets) == 0 {
@@ -235,7 +240,7 @@ func (u *openID) authStyle(m *metadata) oauth2.AuthStyle {
 	return oauth2.AuthStyleInHeader
 }
 
-// person makes claims of a verified token, with the userinfo endpoint's help where the kind asks it.
+// person builds claims from a verified token, and reads the userinfo endpoint if the kind uses it.
 func (u *openID) person(ctx context.Context, m *metadata, id idToken, access string) (broker.Claims, error) {
 	c := broker.Claims{Connection: u.connection, Issuer: id.issuer, Subject: id.subject, AuthTime: id.authTime,
 		AMR: id.amr(), ACR: id.name("acr"), SID: id.sid()}
@@ -261,7 +266,7 @@ func (u *openID) person(ctx context.Context, m *metadata, id idToken, access str
 	return c, nil
 }
 
-// ask reads the userinfo endpoint. A document about somebody else refuses the login (OIDC Core §5.3.2).
+// ask reads the userinfo endpoint. A document about another subject refuses the login (OIDC Core §5.3.2).
 func (u *openID) ask(ctx context.Context, m *metadata, subject, access string) (document, error) {
 	body, _, err := u.env.fetch(ctx, "userinfo", m.userinfo, access, maxProfile)
 	if err != nil {

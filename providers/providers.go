@@ -1,4 +1,4 @@
-// Package providers knows the upstreams: one file per kind, and the defences that all of them share.
+// Package providers implements the upstreams: one file per kind, and the checks that all kinds share.
 package providers
 
 import (
@@ -14,46 +14,46 @@ import (
 	"gatehouse/broker"
 )
 
-// Kind is a sort of upstream: what an administrator fills in, and how to open it.
+// Kind describes one kind of upstream: the settings an administrator fills in, and how to open it.
 type Kind struct {
 	Name  string // as in broker.Connection.Kind; never changes
-	Label string // the brand, as people know it
-	Icon  string // the stem of its picture's file name
-	// Fields are the lines of the console's form, in order.
+	Label string // the brand name
+	Icon  string // file name of its icon, without the extension
+	// Fields are the fields of the console's form, in order.
 	Fields []Field
-	// Open configures the upstream of a connection without Problems. It asks nobody anything: what has to be
-	// loaded is loaded when first needed.
+	// Open builds the upstream of a connection without Problems. It must not use the network: documents are
+	// loaded when they are first needed.
 	Open func(Env, broker.Connection) (broker.Upstream, error)
-	// check finds what no field can see alone; nil for none.
+	// check finds problems that involve several fields; nil for none.
 	check func(broker.Connection) []string
 }
 
-// Field is one setting. The keys issuer, client_id and client_secret name the connection's own members, every
-// other key names one of its Settings. Label and Help are for administrators, in English, where the catalogs
+// Field is one setting. The keys issuer, client_id and client_secret name members of the connection; every other
+// key names one of its Settings. Label and Help are English texts for administrators, used where the catalogs
 // have no "field.<kind>.<key>".
 type Field struct {
 	Key, Label, Help string
 	Required         bool
 	Secret           bool     // write-only
 	Flag             bool     // "true" or "false"
-	Long             bool     // several lines, such as a certificate
-	Free             bool     // may change while the connection is live: it does not say whom an identity means
-	Default          string   // what an empty value means
-	Options          []string // the only values, if any
-	// Check says what is wrong with a value that is there, or ""; nil accepts everything.
+	Long             bool     // multi-line, such as a certificate
+	Free             bool     // may change while the connection is live, because it does not identify people
+	Default          string   // the value that an empty one stands for
+	Options          []string // the only values allowed, if any
+	// Check returns what is wrong with a non-empty value, or ""; nil accepts everything.
 	Check func(value string) string
 }
 
-// The keys that name members of a connection instead of its settings.
+// The keys that name members of a connection rather than its settings.
 const (
 	keyIssuer       = "issuer"
 	keyClientID     = "client_id"
 	keyClientSecret = "client_secret"
 )
 
-// Env is what a kind gets to open an upstream with.
+// Env is what a kind opens an upstream with.
 type Env struct {
-	// HTTP goes out through egress, with the allowances of this connection and of no other.
+	// HTTP goes through egress, with the networks and certificates of this connection only.
 	HTTP *http.Client
 	Now  func() time.Time
 	Log  *slog.Logger
@@ -61,7 +61,7 @@ type Env struct {
 
 var kinds = map[string]Kind{}
 
-// register makes a kind known; two of one name are a programmer's mistake.
+// register adds a kind. It panics on a duplicate name, which is a programming error.
 func register(k Kind) Kind {
 	if _, taken := kinds[k.Name]; taken {
 		panic("providers: two kinds named " + k.Name)
@@ -70,18 +70,22 @@ func register(k Kind) Kind {
 	return k
 }
 
-// Kinds lists every kind by name.
+// Kinds returns all kinds, sorted by name.
 func Kinds() []Kind {
 	return slices.SortedFunc(maps.Values(kinds), func(a, b Kind) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// Find looks a kind up by its name.
+// Find returns the kind of that name.
 func Find(name string) (Kind, bool) {
 	k, ok := kinds[name]
 	return k, ok
 }
 
-// Pinned names the settings of a kind that never change once a connection was live: those that say who its people are.
+// kindNames lists the kinds for an error text.
+func kindNames() string { return strings.Join(slices.Sorted(maps.Keys(kinds)), ", ") }
+
+// Pinned returns the settings of a kind that never change once a connection was live, because they identify its
+// people.
 func Pinned(kind string) []string {
 	var keys []string
 	for _, f := range kinds[kind].Fields {
@@ -94,8 +98,8 @@ func Pinned(kind string) []string {
 
 const wellKnown = "/.well-known/openid-configuration"
 
-// Normalise undoes what pasting does: white space around a value, and the discovery path behind an issuer.
-// Everything else stays byte for byte, a trailing slash included, because an issuer is compared byte for byte
+// Normalise removes what pasting adds: white space around a value, and the discovery path after an issuer.
+// Everything else stays byte for byte, a trailing slash included, because issuers are compared byte for byte
 // (OIDC Discovery §4.3). Save what it returns; Problems and Set.Open apply it too.
 func Normalise(c broker.Connection) broker.Connection {
 	c.Issuer = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(c.Issuer), wellKnown))
@@ -110,13 +114,13 @@ func Normalise(c broker.Connection) broker.Connection {
 	return c
 }
 
-// Problems says in plain words why a connection cannot be used as it is configured, nothing if it can. It looks
-// at the configuration alone and asks no network.
+// Problems returns why a connection cannot be used as configured, or nothing if it can. It checks the
+// configuration only and does not use the network.
 func Problems(c broker.Connection) []string {
 	c = Normalise(c)
 	k, ok := Find(c.Kind)
 	if !ok {
-		return []string{fmt.Sprintf("there is no kind of connection named %q", c.Kind)}
+		return []string{fmt.Sprintf("unknown kind %q; kinds are %s", c.Kind, kindNames())}
 	}
 	var found []string
 	known := map[string]bool{}
@@ -128,11 +132,11 @@ func Problems(c broker.Connection) []string {
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.Settings)) {
 		if !known[key] {
-			found = append(found, fmt.Sprintf("%s is no setting of the kind %s", key, k.Name))
+			found = append(found, fmt.Sprintf("unknown setting %s for the kind %s%s", key, k.Name, k.hint(key)))
 		}
 	}
 	if c.Issuer != "" && !known[keyIssuer] {
-		found = append(found, fmt.Sprintf("issuer is no setting of the kind %s", k.Name))
+		found = append(found, fmt.Sprintf("unknown setting issuer for the kind %s", k.Name))
 	}
 	if k.check != nil && len(found) == 0 {
 		found = append(found, k.check(c)...)
@@ -140,7 +144,19 @@ func Problems(c broker.Connection) []string {
 	return found
 }
 
-// maxSetting is the longest value of a setting in bytes; a CA bundle is the longest that makes sense.
+// hint completes the error about an unknown key.
+func (k Kind) hint(key string) string {
+	var keys []string
+	for _, f := range k.Fields {
+		if f.Key == strings.ReplaceAll(strings.ToLower(key), "-", "_") {
+			return "; did you mean " + f.Key + "?"
+		}
+		keys = append(keys, f.Key)
+	}
+	return "; its settings are " + strings.Join(keys, ", ")
+}
+
+// maxSetting is the longest value of a setting in bytes. The longest sensible value is a CA bundle.
 const maxSetting = 64 << 10
 
 func (f Field) problem(c broker.Connection) string {
@@ -165,7 +181,7 @@ func (f Field) problem(c broker.Connection) string {
 	return ""
 }
 
-// maxSecrets is how many secrets live at a time: the old one and the new one of a rotation.
+// maxSecrets is the number of live secrets: the old and the new one during a rotation.
 const maxSecrets = 2
 
 func (f Field) secretProblem(secrets []broker.Secret) string {
@@ -173,14 +189,14 @@ func (f Field) secretProblem(secrets []broker.Secret) string {
 	case len(secrets) == 0 && f.Required:
 		return "is missing"
 	case len(secrets) > maxSecrets:
-		return "may have two live values, the old one and the new one"
+		return "has more than two live values; remove the oldest"
 	case slices.Contains(secrets, ""):
 		return "must not be empty"
 	}
 	return ""
 }
 
-// value is the configured text of a field that is no secret.
+// value returns the configured value of a field that is not a secret.
 func (f Field) value(c broker.Connection) string {
 	switch f.Key {
 	case keyIssuer:
@@ -191,12 +207,14 @@ func (f Field) value(c broker.Connection) string {
 	return c.Settings[f.Key]
 }
 
-// setting is the value of a key, or what stands for an empty one.
+// setting returns the value of a key, or otherwise if it is empty.
 func setting(c broker.Connection, key, otherwise string) string {
 	return cmp.Or(c.Settings[key], otherwise)
 }
 
-// listed splits a setting with several values, separated by white space or commas.
+// listed splits a setting that holds several values, separated by white space or commas.
 func listed(value string) []string {
-	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' || r == '\r' })
+	return strings.FieldsFunc(value, func(r rune) bool {
+		return r == ',' || r == ' ' || r == '\n' || r == '\t' || r == '\r'
+	})
 }

@@ -80,21 +80,21 @@ func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
 		change func(*broker.Connection)
 		want   string // part of the one problem, "" for none
 	}{
-		{"carrier pigeon", func(*broker.Connection) {}, "no kind"},
+		{"carrier pigeon", func(*broker.Connection) {}, "unknown kind"},
 		{"google", func(c *broker.Connection) { c.ClientID = "" }, "client_id is missing"},
 		{"google", func(c *broker.Connection) { c.ClientID = "two words" }, "client_id must be plain"},
 		{"google", func(c *broker.Connection) { c.ClientID = "  123\n" }, ""},
 		{"google", func(c *broker.Connection) { c.Secrets = nil }, "client_secret is missing"},
 		{"google", func(c *broker.Connection) { c.Secrets = []broker.Secret{""} }, "must not be empty"},
 		{"google", func(c *broker.Connection) { c.Secrets = []broker.Secret{"a", "b", "c"} }, "two live"},
-		{"google", issuer("https://accounts.google.com"), "issuer is no setting"},
-		{"google", set("tenant", "x"), "tenant is no setting"},
+		{"google", issuer("https://accounts.google.com"), "unknown setting issuer"},
+		{"google", set("tenant", "x"), "unknown setting tenant"},
 		{"google", set("hosted_domain", "Example.COM"), "hosted_domain must be a domain"},
 		{"google", set("hosted_domain", "*"), "hosted_domain must be a domain"},
 		{"google", set("hosted_domain", "example.com"), ""},
 		{"google", set("hosted_domain", "  "), ""},
-		{"google", set("authority", "https://evil.example"), "inside an allowed network"},
-		{"google", set("authority", "https://evil.example:443"), "inside an allowed network"},
+		{"google", set("authority", "https://evil.example"), "in an allowed network"},
+		{"google", set("authority", "https://evil.example:443"), "in an allowed network"},
 		{"google", set("authority", "http://127.0.0.1:9000"), ""},
 		{"google", set("authority", "http://127.0.0.1:9000/"), "scheme and host alone"},
 		{"google", set("authority", "http://user@127.0.0.1:9000"), "credentials"},
@@ -129,10 +129,10 @@ func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
 		{"microsoft", func(c *broker.Connection) { c.Settings["tenant"], c.Settings["any_tenant"] = "common", "true" }, ""},
 		{"microsoft", func(c *broker.Connection) { c.Settings["tenant"], c.Settings["any_tenant"] = "common", "false" }, "allowed_tenants is missing"},
 		{"microsoft", func(c *broker.Connection) { c.Settings["tenant"], c.Settings["any_tenant"] = "common", "yes" }, "any_tenant must be"},
-		{"microsoft", set("any_tenant", "true"), "makes sense only"},
+		{"microsoft", set("any_tenant", "true"), "any_tenant needs tenant organizations or common"},
 		{"microsoft", func(c *broker.Connection) {
 			maps.Copy(c.Settings, map[string]string{"tenant": "common", "any_tenant": "true", "allowed_tenants": tenantA})
-		}, "makes sense only"},
+		}, "any_tenant needs tenant organizations or common"},
 		{"microsoft", func(c *broker.Connection) {
 			c.Settings["tenant"], c.Settings["allowed_tenants"] = "common", "contoso.test"
 		}, "tenant ids"},
@@ -141,14 +141,14 @@ func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
 		{"meta", set("version", "25"), "version must be"},
 		{"meta", set("version", "v25.0/../v2.0"), "version must be"},
 		{"meta", set("version", "v26.0"), ""},
-		{"meta", set("graph_url", "http://127.0.0.1:1"), "go together"},
-		{"github", set("api_url", "http://127.0.0.1:1/api/v3"), "go together"},
+		{"meta", set("graph_url", "http://127.0.0.1:1"), "or neither"},
+		{"github", set("api_url", "http://127.0.0.1:1/api/v3"), "or neither"},
 		{"github", func(c *broker.Connection) {
 			c.Settings["authority"], c.Settings["api_url"] = "https://ghe.example.com:8443", "https://ghe.example.com:8443/api/v3"
 		}, ""},
 		{"github", func(c *broker.Connection) {
 			c.Settings["authority"], c.Settings["api_url"] = "http://127.0.0.1:1", "https://api.evil.example"
-		}, "inside an allowed network"},
+		}, "in an allowed network"},
 	} {
 		conn := sound(c.kind)
 		c.change(&conn)

@@ -8,20 +8,19 @@ import (
 	"gatehouse/broker"
 )
 
-// reader is an upstream that says what it makes of a document about a person.
+// reader is an upstream that can interpret a document about a person.
 type reader interface {
 	read(d document) (broker.Claims, error)
 }
 
-// Read says what a connection would make of claims that its upstream sends: the
-// JSON of an ID token's payload, of Facebook's /me, or of GitHub's /user with
-// "emails" beside. Nothing is verified and nobody is asked, so it is for explaining
-// and never for signing anybody in. It refuses with the Code that a sign-in would get.
+// Read returns the claims that a connection would derive from a provider's document: the JSON of an ID token's
+// payload, of Facebook's /me, or of GitHub's /user with "emails" added. It verifies nothing and uses no network,
+// so it may explain a sign-in but must never authenticate anyone. It returns the Code that a sign-in would get.
 func Read(c broker.Connection, raw []byte) (broker.Claims, error) {
 	c = Normalise(c)
 	k, ok := Find(c.Kind)
 	if !ok {
-		return broker.Claims{}, fmt.Errorf("there is no kind of connection named %q", c.Kind)
+		return broker.Claims{}, fmt.Errorf("unknown kind %q; kinds are %s", c.Kind, kindNames())
 	}
 	d, err := parseDocument(raw, ofClaims)
 	if err != nil {
@@ -33,7 +32,7 @@ func Read(c broker.Connection, raw []byte) (broker.Claims, error) {
 	}
 	r, ok := up.(reader)
 	if !ok {
-		return broker.Claims{}, fmt.Errorf("claims of the kind %s cannot be explained", c.Kind)
+		return broker.Claims{}, fmt.Errorf("the kind %s cannot explain claims", c.Kind)
 	}
 	return r.read(d)
 }
@@ -41,7 +40,7 @@ func Read(c broker.Connection, raw []byte) (broker.Claims, error) {
 func (u *openID) read(d document) (broker.Claims, error) {
 	t := idToken{document: d, issuer: d.text("iss"), subject: d.subject("sub")}
 	if t.subject == "" {
-		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("sub is missing or no subject"))
+		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("sub is missing or invalid"))
 	}
 	t.authTime, _ = d.moment("auth_time")
 	m := &metadata{issuer: u.issuer}
@@ -51,7 +50,7 @@ func (u *openID) read(d document) (broker.Claims, error) {
 	case u.template != "":
 		m.issuer = u.template
 	}
-	t.key.issuer = t.issuer // as if the right key had signed
+	t.key.issuer = t.issuer // as if a permitted key had signed
 	var err error
 	if t.issuer, err = u.issued(m, t); err != nil {
 		if _, coded := errors.AsType[broker.Code](err); !coded {

@@ -12,10 +12,10 @@ import (
 	"gatehouse/broker/egress"
 )
 
-// maxSaid is how much of an upstream's own words the operator's log takes, in characters.
+// maxSaid bounds the upstream's own text in the operator's log, in characters.
 const maxSaid = 300
 
-// oneLine makes foreign text fit for a log: one line, no control characters, at most maxSaid characters.
+// oneLine makes foreign text safe to log: one line, no control characters, at most maxSaid characters.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -33,18 +33,18 @@ func oneLine(s string) string {
 	return s
 }
 
-// said is an upstream's refusal as the cause of a Code: for the operator, never for a page. What must not be in a log
-// is blotted out, because some upstreams quote what they were sent.
+// said returns an upstream's refusal as the cause of a Code: for the operator, never for a page. It blanks out
+// the secrets given, because some upstreams quote the request.
 func said(code, description string, secrets ...string) error {
 	for _, s := range secrets {
 		if len(s) >= 8 {
 			description = strings.ReplaceAll(description, s, "•••")
 		}
 	}
-	return errors.New(oneLine("the upstream said " + code + ": " + description))
+	return errors.New(oneLine("provider error " + code + ": " + description))
 }
 
-// byCode is what the error codes of RFC 6749 §4.1.2.1 and §5.2 and of OIDC Core §3.1.2.6 mean for us.
+// byCode maps the error codes of RFC 6749 §4.1.2.1 and §5.2 and OIDC Core §3.1.2.6 to ours.
 var byCode = map[string]broker.Code{
 	"access_denied":              broker.Cancelled,
 	"login_required":             broker.LoginRequired,
@@ -62,7 +62,7 @@ var byCode = map[string]broker.Code{
 	"redirect_uri_mismatch":      broker.UpstreamMisconfigured,
 }
 
-// standard reads a refusal by its code alone. The description is free text and decides nothing.
+// standard maps a refusal by its code alone. The description is free text and must not decide anything.
 func standard(code, _ string, _ url.Values) broker.Code {
 	if c, ok := byCode[code]; ok {
 		return c
@@ -70,16 +70,18 @@ func standard(code, _ string, _ url.Values) broker.Code {
 	return broker.UpstreamRejected
 }
 
-// brought is a refusal that the browser brought. Anybody can write one, so it tells nothing of the upstream's health (SECURITY.md B22).
+// brought is a refusal that came through the browser. Anyone can forge one, so it does not count as an upstream
+// failure (SECURITY.md B22).
 type brought struct{ error }
 
 func (b brought) Unwrap() error { return b.error }
 
-// network names what went wrong on the way. A rule of our own that stood in the way is the configuration's fault.
+// network classifies a transport error. If a rule of egress blocked the call, the configuration is wrong.
 func network(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, bare(err))
 	switch {
-	case errors.Is(err, egress.ErrBlockedAddress), errors.Is(err, egress.ErrBlockedURL), errors.Is(err, egress.ErrRedirect):
+	case errors.Is(err, egress.ErrBlockedAddress), errors.Is(err, egress.ErrBlockedURL),
+		errors.Is(err, egress.ErrRedirect):
 		return broker.UpstreamMisconfigured.Because(err)
 	case errors.Is(err, egress.ErrTooLarge):
 		return broker.UpstreamRejected.Because(err)
@@ -87,7 +89,7 @@ func network(what string, err error) error {
 	return broker.ConnectionUnavailable.Because(err)
 }
 
-// bare drops the URL that net/http puts into its errors: a query is where tokens travel.
+// bare drops the URL that net/http puts into its errors, because the query may hold tokens.
 func bare(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
@@ -95,8 +97,8 @@ func bare(err error) error {
 	return err
 }
 
-// busy is a status that says nothing about the request: come again.
+// busy reports whether the status says nothing about the request, so that a retry may succeed.
 func busy(status int) bool { return status == 408 || status == 429 || status >= 500 }
 
-// left tells that the person went away, which is nobody's failure.
+// left reports whether the browser has disconnected, which is not a failure.
 func left(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }

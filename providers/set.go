@@ -16,18 +16,19 @@ import (
 	"gatehouse/broker/egress"
 )
 
-// Options are what a Set works with. Egress is required.
+// Options configure a Set. Egress is required.
 type Options struct {
-	// Egress is the one way out. Networks and certificates of a single connection are added for that one only.
+	// Egress makes all outbound calls. Networks and certificates of one connection apply to that connection
+	// only.
 	Egress *egress.Client
-	// Callback is the absolute redirect_uri of a connection, for trips that carry none.
+	// Callback returns the absolute redirect_uri of a connection, for trips without one.
 	Callback func(connectionID string) string
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: nothing is logged
 }
 
-// Set opens upstreams and keeps them open, so that metadata, keys and sockets are shared by all logins of a
-// connection, and by no other connection. It is safe for concurrent use.
+// Set opens upstreams and caches them, so that all logins of a connection share its metadata, keys and sockets.
+// Connections share nothing with each other. It is safe for concurrent use.
 type Set struct {
 	opts Options
 
@@ -40,7 +41,7 @@ type opened struct {
 	upstream broker.Upstream
 }
 
-// New makes an empty Set.
+// New returns an empty Set.
 func New(opts Options) *Set {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -51,10 +52,12 @@ func New(opts Options) *Set {
 	return &Set{opts: opts, opened: map[string]opened{}}
 }
 
-// Open answers the upstream of a connection at once, asking nobody. A changed UpdatedAt opens it anew. It answers
-// UpstreamMisconfigured for a connection with Problems. What it returns is a broker.Notifier where the kind is one; of a
-// disabled connection it is nothing else, so that a person's wish to be forgotten is still heard, and Begin and
-// Finish answer ConnectionDisabled (SECURITY.md B17). A draft may be opened, to be tried.
+// Open returns the upstream of a connection without using the network. A changed UpdatedAt opens it again. It
+// returns UpstreamMisconfigured for a connection with Problems.
+//
+// The result is a broker.Notifier if the kind is one. For a disabled connection it is only that, so that
+// deletion requests still arrive; Begin and Finish return ConnectionDisabled (SECURITY.md B17). A draft may be
+// opened, for testing.
 func (s *Set) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
 	u, err := s.kept(c)
 	//defence:B17
@@ -84,7 +87,7 @@ func (s *Set) kept(c broker.Connection) (broker.Upstream, error) {
 	return u, nil
 }
 
-// disabled is the upstream of a connection that signs nobody in.
+// disabled is the upstream of a disabled connection. It refuses every sign-in.
 type disabled struct{}
 
 func (disabled) Begin(context.Context, broker.Trip) (broker.Departure, error) {
@@ -118,7 +121,7 @@ func (s *Set) open(c broker.Connection) (broker.Upstream, error) {
 	return g, nil
 }
 
-// client is the way out for one connection: with its own certificates and networks where it has any.
+// client returns the HTTP client of one connection, with the connection's own certificates and networks.
 func (s *Set) client(c broker.Connection) (*http.Client, error) {
 	out := s.opts.Egress
 	nets, _ := networks(c.Settings[fieldNetworks.Key])
@@ -140,7 +143,7 @@ type guarded struct {
 	gate     *gate
 }
 
-// Begin waits for the network only where metadata have to be loaded.
+// Begin passes the gate only if it has to load metadata.
 func (g *guarded) Begin(ctx context.Context, t broker.Trip) (d broker.Departure, err error) {
 	if t, err = g.own(t); err != nil {
 		return d, err
@@ -155,7 +158,7 @@ func (g *guarded) Begin(ctx context.Context, t broker.Trip) (d broker.Departure,
 	return d, err
 }
 
-// Finish takes only an answer in which every parameter occurs once and whose state is the trip's.
+// Finish accepts only a response in which every parameter occurs once and whose state is the trip's.
 func (g *guarded) Finish(ctx context.Context, t broker.Trip, answer url.Values) (c broker.Claims, err error) {
 	if t, err = g.own(t); err != nil {
 		return c, err
@@ -163,7 +166,7 @@ func (g *guarded) Finish(ctx context.Context, t broker.Trip, answer url.Values) 
 	for _, name := range []string{"code", "state", "iss", "error", "error_description"} {
 		//defence:B3
 		if len(answer[name]) > 1 {
-			return c, broker.UpstreamRejected.Because(fmt.Errorf("the answer has %s twice", name))
+			return c, broker.UpstreamRejected.Because(fmt.Errorf("the response has %s twice", name))
 		}
 	}
 	if s := answer.Get("state"); s != "" && subtle.ConstantTimeCompare([]byte(s), []byte(t.State)) != 1 {
@@ -179,11 +182,11 @@ func (g *guarded) Finish(ctx context.Context, t broker.Trip, answer url.Values) 
 	return c, nil
 }
 
-// own refuses the trip of another connection (SECURITY.md B3).
+// own refuses a trip of another connection (SECURITY.md B3).
 func (g *guarded) own(t broker.Trip) (broker.Trip, error) {
 	//defence:B3
 	if t.Connection != "" && t.Connection != g.id {
-		return t, broker.StateInvalid.Because(errors.New("the trip is another connection's"))
+		return t, broker.StateInvalid.Because(errors.New("the request belongs to another connection"))
 	}
 	if t.Callback == "" && g.callback != nil {
 		t.Callback = g.callback(g.id)

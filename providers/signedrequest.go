@@ -18,14 +18,14 @@ const (
 	noticeAge        = 10 * time.Minute
 )
 
-// Notice verifies the signed_request of Facebook's deauthorize and data-deletion callbacks. The same message verifies
-// again within its ten minutes: what is done with it must be idempotent.
+// Notice verifies the signed_request of Facebook's deauthorize and data-deletion callbacks. The same message
+// verifies again within ten minutes, so the caller's action must be idempotent.
 func (f *meta) Notice(_ context.Context, kind broker.NoticeKind, form url.Values) (broker.Notice, error) {
 	if kind != broker.NoticeDeauthorized && kind != broker.NoticeDeletion {
 		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("facebook sends no such notice"))
 	}
 	if len(form["signed_request"]) != 1 {
-		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("signed_request is missing or there twice"))
+		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("signed_request is missing or occurs twice"))
 	}
 	subject, err := readSignedRequest(form.Get("signed_request"), f.secrets, f.env.Now())
 	if err != nil {
@@ -34,8 +34,8 @@ func (f *meta) Notice(_ context.Context, kind broker.NoticeKind, form url.Values
 	return broker.Notice{Kind: kind, Issuer: f.issuer(), Subject: subject}, nil
 }
 
-// readSignedRequest answers the user_id of a message that was signed with one of the secrets, just now. Nothing in it
-// is looked at before the signature is verified, which is over the payload as it was encoded.
+// readSignedRequest returns the user_id of a message recently signed with one of the secrets. It verifies the
+// signature, which covers the encoded payload, before it decodes anything.
 func readSignedRequest(message string, secrets []broker.Secret, now time.Time) (string, error) {
 	if len(message) > maxSignedRequest {
 		return "", errors.New("signed_request is too long")
@@ -64,11 +64,11 @@ func readSignedRequest(message string, secrets []broker.Secret, now time.Time) (
 	at, ok := d.moment("issued_at")
 	//defence:B23
 	if !ok || now.Sub(at) > noticeAge || at.Sub(now) > skew {
-		return "", errors.New("signed_request was not issued just now")
+		return "", errors.New("issued_at is missing, too old or in the future")
 	}
 	id := d.subject("user_id")
 	if id == "" || checkDigits(id) != "" {
-		return "", errors.New("signed_request names nobody")
+		return "", errors.New("user_id is missing or not a number")
 	}
 	return id, nil
 }

@@ -16,7 +16,7 @@ import (
 	"gatehouse/broker"
 )
 
-// What an ID token is held to (SECURITY.md B5, B13, B20).
+// The limits of an ID token (SECURITY.md B5, B13, B20).
 const (
 	maxToken  = 16 << 10         // bytes
 	skew      = 60 * time.Second // between our clock and the upstream's
@@ -25,10 +25,11 @@ const (
 	maxAuds   = 16
 )
 
-// algorithms are the signatures that we believe. A symmetric one is never among them: the key would be public, or the client's.
+// algorithms are the accepted signature algorithms. Symmetric ones are never accepted: the key would be public,
+// or the client's secret.
 var algorithms = []string{"RS256", "PS256", "ES256", "EdDSA"}
 
-// idToken is a verified ID token. Only verify makes one.
+// idToken is a verified ID token. Only verify and read create one.
 type idToken struct {
 	document
 	issuer   string
@@ -43,12 +44,13 @@ type verifier struct {
 	keys     *cache[keySet]
 	clientID string
 	now      func() time.Time
-	// issued says whether its issuer may have signed this token with this key, and how we call that issuer.
+	// issued checks that the issuer may have signed this token with this key, and returns the issuer as we store
+	// it.
 	issued func(m *metadata, t idToken) (string, error)
 }
 
-// verify checks an ID token as OIDC Core §3.1.3.7 asks and more strictly. The error is a Code: UpstreamRejected,
-// or what kept the keys from being loaded.
+// verify checks an ID token as OIDC Core §3.1.3.7 requires, and more strictly. The error is a Code:
+// UpstreamRejected, or why the keys could not be loaded.
 func (v verifier) verify(ctx context.Context, m *metadata, nonce, raw string) (idToken, error) {
 	t, err := v.read(ctx, m, typID, raw, func(t idToken) error { return binding(t.document, t.subject, nonce) })
 	if _, coded := errors.AsType[broker.Code](err); err != nil && !coded {
@@ -57,12 +59,13 @@ func (v verifier) verify(ctx context.Context, m *metadata, nonce, raw string) (i
 	return t, err
 }
 
-// read checks a token of the given type: its signature, for whom and for when it is,
-// what the caller asks of it, and who issued it.
-func (v verifier) read(ctx context.Context, m *metadata, typ, raw string, problem func(idToken) error) (idToken, error) {
+// read checks a token of the given type: signature, audience, lifetime, the caller's rule and the issuer.
+func (v verifier) read(ctx context.Context, m *metadata, typ, raw string, problem func(idToken) error) (idToken,
+	error) {
 	allowed := announced(m.algs)
 	if len(allowed) == 0 {
-		return idToken{}, broker.UpstreamMisconfigured.Because(errors.New("no signature algorithm of the upstream is acceptable"))
+		return idToken{}, broker.UpstreamMisconfigured.Because(errors.New("the upstream announces no acceptable signature " +
+			"algorithm"))
 	}
 	kid, alg, err := parseHeader(raw, typ, allowed)
 	if err != nil {
@@ -96,7 +99,7 @@ func (v verifier) read(ctx context.Context, m *metadata, typ, raw string, proble
 	return t, nil
 }
 
-// announced are the algorithms that both sides accept; RS256 where the upstream names none (OIDC Discovery §3).
+// announced returns the algorithms that both sides accept; RS256 if the upstream names none (OIDC Discovery §3).
 func announced(theirs []string) []string {
 	if len(theirs) == 0 {
 		return []string{"RS256"}
@@ -111,8 +114,8 @@ func announced(theirs []string) []string {
 	return both
 }
 
-// parseHeader reads the one thing that a header may decide: which of our keys to try. It refuses what is not plainly
-// a signed token, before a library looks at it: encryption, compression, extensions, duplicate names.
+// parseHeader returns the kid and alg of the header, the only members that are used. Before a library parses the
+// token it refuses encryption, compression, extensions and duplicate names.
 func parseHeader(raw, typ string, allowed []string) (kid, alg string, err error) {
 	if len(raw) > maxToken {
 		return "", "", fmt.Errorf("more than %d bytes", maxToken)
@@ -141,8 +144,8 @@ func parseHeader(raw, typ string, allowed []string) (kid, alg string, err error)
 			return "", "", fmt.Errorf("the header has the member %s", member)
 		}
 	}
-	// The same key signs tokens of several types, and none passes for another (RFC 8725
-	// §3.11). Only ID tokens may leave theirs out.
+	// One key signs tokens of several types, and one type must not pass for another (RFC 8725 §3.11). Only ID
+	// tokens may omit typ.
 	//defence:A18 A11 B5
 	if said, there := h["typ"]; (there || typ != typID) && !strings.EqualFold(h.text("typ"), typ) {
 		return "", "", fmt.Errorf("the type is %.40q", said)
@@ -152,12 +155,12 @@ func parseHeader(raw, typ string, allowed []string) (kid, alg string, err error)
 		return "", "", fmt.Errorf("the algorithm %.40q is not acceptable", alg)
 	}
 	if v, there := h["kid"]; there && (kid == "" || kid != v || len(kid) > maxKid) {
-		return "", "", errors.New("the kid is not a short text")
+		return "", "", errors.New("the kid is not a short string")
 	}
 	return kid, alg, nil
 }
 
-// signer is the oidc.KeySet of one verification. It remembers which key it was, and what kept it from finding out.
+// signer is the oidc.KeySet of one verification. It records the key that was used.
 type signer struct {
 	keys     *cache[keySet]
 	kid, alg string
@@ -168,8 +171,8 @@ type signer struct {
 
 var errSignature = errors.New("no key of the upstream verifies the signature")
 
-// VerifySignature tries our keys for the token. For an unknown key or a bad signature it asks the upstream for new keys,
-// rarely (see cache.renew): the upstream may have rotated them, or a forger may want us to ask a thousand times.
+// VerifySignature tries the cached keys. On an unknown key or a bad signature it reloads the keys, at a limited
+// rate (see cache.renew): the upstream may have rotated them, but a forger could trigger reloads too.
 func (s *signer) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
 	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(s.alg)})
 	if err != nil {
@@ -196,7 +199,8 @@ func (s *signer) VerifySignature(ctx context.Context, raw string) ([]byte, error
 	return nil, errSignature
 }
 
-// audience wants the token to be ours, and only ours where it names several (OIDC Core §3.1.3.7 no. 3 to 5).
+// audience requires that the token is for this client, and only this one if it names several (OIDC Core §3.1.3.7
+// no. 3 to 5).
 func (v verifier) audience(d document) error {
 	auds, azp := d.texts("aud"), d["azp"]
 	switch {
@@ -210,7 +214,7 @@ func (v verifier) audience(d document) error {
 	return nil
 }
 
-// lifetime wants a token that was made just now and ends soon.
+// lifetime requires a recently issued token that expires soon.
 func (v verifier) lifetime(d document) error {
 	now := v.now()
 	exp, hasExp := d.moment("exp")
@@ -218,9 +222,9 @@ func (v verifier) lifetime(d document) error {
 	nbf, hasNbf := d.moment("nbf")
 	switch {
 	case !hasExp || !hasIat:
-		return errors.New("exp or iat is missing or no date")
+		return errors.New("exp or iat is missing or not a date")
 	case d["nbf"] != nil && !hasNbf:
-		return errors.New("nbf is no date")
+		return errors.New("nbf is not a date")
 	case now.Sub(exp) > skew:
 		return errors.New("expired")
 	//defence:B13
@@ -231,12 +235,12 @@ func (v verifier) lifetime(d document) error {
 		return errors.New("issued too long ago")
 	//defence:B13
 	case !exp.After(iat) || exp.Sub(iat) > maxExpiry:
-		return errors.New("the lifetime makes no sense")
+		return errors.New("exp is before iat or more than 24 hours after it")
 	}
 	return nil
 }
 
-// binding ties the token to this login and to somebody.
+// binding requires this login's nonce and a subject.
 func binding(d document, subject, nonce string) error {
 	got, _ := d["nonce"].(string)
 	switch {
@@ -244,7 +248,7 @@ func binding(d document, subject, nonce string) error {
 	case nonce == "" || subtle.ConstantTimeCompare([]byte(got), []byte(nonce)) != 1:
 		return errors.New("the nonce is not this login's")
 	case subject == "":
-		return errors.New("sub is missing or no subject")
+		return errors.New("sub is missing or invalid")
 	}
 	return nil
 }

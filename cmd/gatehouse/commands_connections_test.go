@@ -55,7 +55,7 @@ func TestAConnectionIsAddedShownAndChanged(t *testing.T) {
 func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 	o := newOperator(t)
 	got := o.in("", "connections", "add", "../x", "--kind", "microsoft", "--set", "tennant=common", "--set", "cloud=moon")
-	for _, why := range []string{"its id must be", "name must be", "tenant is missing", "client_id is missing", "client_secret is missing", "tennant is no setting", "cloud must be one of"} {
+	for _, why := range []string{"its id must be", "name must be", "tenant is missing", "client_id is missing", "client_secret is missing", "unknown setting tennant", "cloud must be one of"} {
 		if got.code != failed || !strings.Contains(got.err, why) {
 			t.Errorf("exit %d, want %q in:\n%s", got.code, why, got.err)
 		}
@@ -65,13 +65,13 @@ func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 	}
 	o.doesWith("s", add("one", "--domain", "example.test")...)
 	for why, args := range map[string][]string{
-		`there is a connection "one" already`:                      add("one"),
-		"domain example.test is sent to the connection one":        add("two", "--domain", "EXAMPLE.test"),
-		`"exa mple" is no mail domain`:                             add("two", "--domain", "exa mple"),
-		"issuer is no setting of the kind google":                  add("two", "--issuer", "https://accounts.google.com"),
-		`there is no kind of connection named "gogle"`:             {"connections", "add", "two", "--kind", "gogle", "--name", "x"},
-		"only hosts inside an allowed network can stand in":        add("two", "--set", "authority=https://evil.example.test"),
-		`there is no connection "two"; connections list names the`: {"connections", "change", "two", "--name", "x"},
+		`there is a connection "one" already`:                                         add("one"),
+		"domain example.test is sent to the connection one":                           add("two", "--domain", "EXAMPLE.test"),
+		`"exa mple" is no mail domain`:                                                add("two", "--domain", "exa mple"),
+		"unknown setting issuer for the kind google":                                  add("two", "--issuer", "https://accounts.google.com"),
+		`unknown kind "gogle"; kinds are adfs, github, google, meta, microsoft, oidc`: {"connections", "add", "two", "--kind", "gogle", "--name", "x"},
+		"only a host in an allowed network can replace the provider":                  add("two", "--set", "authority=https://evil.example.test"),
+		`there is no connection "two"; connections list names the`:                    {"connections", "change", "two", "--name", "x"},
 	} {
 		o.isRefusedWith("s", why, args...)
 	}
