@@ -8,12 +8,13 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // The types of the JWTs that we sign. A token of one type never passes for another
 // (RFC 8725 §3.11, RFC 9068 §2.1).
 const (
-	typJWT    = "JWT" // ID tokens
+	typJWT    = signing.TypeJWT // ID tokens
 	typAccess = "at+jwt"
 	typLogout = "logout+jwt" // OIDC Back-Channel Logout §2.4
 )
@@ -61,7 +62,7 @@ type accessToken struct {
 // signAccess makes a JWT of what would be sealed otherwise. Its audience is never
 // empty: without a resource it is for us, that is for userinfo.
 func (s *strategy) signAccess(a access, c broker.Client, r fosite.Requester) (string, error) {
-	key, err := s.keys.signer(accessAlg(c))
+	key, err := s.keys.Signer(accessAlg(c))
 	if err != nil {
 		return "", err
 	}
@@ -80,13 +81,13 @@ func (s *strategy) signAccess(a access, c broker.Client, r fosite.Requester) (st
 			claims.AuthTime = who.Authn.AuthTime.Unix()
 		}
 	}
-	return key.signAs(typAccess, claims)
+	return key.SignAs(typAccess, claims)
 }
 
 // readAccess reads a JWT access token of ours by a key that is still published: one
 // that left the JWKS long ago is good for hints only.
 func (s *strategy) readAccess(token string) (a access, err error) {
-	key, body, err := s.keys.verify(token, typAccess)
+	key, body, err := s.keys.Verify(token, typAccess)
 	//defence:A22
 	if err != nil || key.State == broker.KeyRetired && !s.now().Before(key.RetireAt) {
 		return a, errNoToken

@@ -12,6 +12,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // compact signs claims as a compact JWS.
@@ -138,16 +139,16 @@ func TestAJWTOfAClientIsRevokedByItself(t *testing.T) {
 func TestA11_NoJWTPassesForAnother(t *testing.T) {
 	h := jwts(t)
 	got := h.signIn()
-	key, err := h.door.keys.signer(algES256)
+	key, err := h.door.keys.Signer(algES256)
 	h.must(err)
 	_, claims := h.claims(got.text("access_token"))
-	id, err := key.sign(claims)
+	id, err := key.Sign(claims)
 	h.must(err)
-	logout, err := key.signAs("logout+jwt", claims)
+	logout, err := key.SignAs("logout+jwt", claims)
 	h.must(err)
-	bare, err := key.signAs("", claims)
+	bare, err := key.SignAs("", claims)
 	h.must(err)
-	full, err := key.signAs("application/at+jwt", claims)
+	full, err := key.SignAs("application/at+jwt", claims)
 	h.must(err)
 	proof := newProver(t, algES256).proof(h, http.MethodPost, "/token", "", nil)
 	for name, token := range map[string]string{"the ID token": got.text("id_token"), "its claims as an ID token": id, "as a logout token": logout,
@@ -176,7 +177,7 @@ func TestA11_AForgedAccessTokenIsNone(t *testing.T) {
 	token := h.signIn().text("access_token")
 	part := strings.Split(token, ".")
 	encoded := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
-	key, err := h.door.keys.signer(algES256)
+	key, err := h.door.keys.Signer(algES256)
 	h.must(err)
 	_, claims := h.claims(token)
 	signed := func(name string, value any) string {
@@ -187,11 +188,11 @@ func TestA11_AForgedAccessTokenIsNone(t *testing.T) {
 		if edited[name] = value; value == nil {
 			delete(edited, name)
 		}
-		forged, err := key.signAs(typAccess, edited)
+		forged, err := key.SignAs(typAccess, edited)
 		h.must(err)
 		return forged
 	}
-	rsaKey, err := h.door.keys.signer(algRS256)
+	rsaKey, err := h.door.keys.Signer(algRS256)
 	h.must(err)
 	for name, forged := range map[string]string{
 		"alg none":       encoded(`{"alg":"none","typ":"at+jwt"}`) + "." + part[1] + ".",
@@ -219,21 +220,21 @@ func mustJSON(v any) string {
 
 func TestA22_AnAccessTokenLivesNoLongerThanItsKeyIsPublished(t *testing.T) {
 	h := jwts(t)
-	key, err := h.door.keys.signer(algES256)
+	key, err := h.door.keys.Signer(algES256)
 	h.must(err)
 	token := h.signIn().text("access_token")
 	_, claims := h.claims(token)
 	claims["exp"] = h.clock.Now().Add(24 * time.Hour).Unix()
-	forged, err := key.signAs(typAccess, claims)
+	forged, err := key.SignAs(typAccess, claims)
 	h.must(err)
 	retired := key.SigningKey
-	retired.State, retired.RetireAt = broker.KeyRetired, h.clock.Now().Add(keyTail)
+	retired.State, retired.RetireAt = broker.KeyRetired, h.clock.Now().Add(signing.KeyTail)
 	h.must(h.db.ChangeSigningKey(h.ctx(), retired, broker.KeyActive))
 	h.must(h.door.keys.Tick(h.ctx()))
 	if !h.active(token) || !h.active(forged) {
 		t.Fatal("a key that is still published vouches for nothing")
 	}
-	h.clock.add(keyTail)
+	h.clock.add(signing.KeyTail)
 	h.must(h.door.keys.Tick(h.ctx()))
 	if h.active(forged) {
 		t.Error("a key that left the JWKS still vouches for access tokens")
@@ -248,7 +249,7 @@ func TestA22_AnEmergencyRotationEndsJWTAccessTokensWithinAMinute(t *testing.T) {
 		t.Fatal("nothing to lose")
 	}
 	h.must(h.door.keys.RotateNow(h.ctx(), true))
-	h.clock.add(keyRefresh)
+	h.clock.add(signing.RefreshInterval)
 	h.must(other.door.keys.Tick(h.ctx()))
 	for _, at := range []*house{h, other} {
 		if at.active(token) {

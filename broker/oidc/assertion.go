@@ -20,6 +20,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 const (
@@ -110,7 +111,7 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 // verify tells whether the key made the signature.
 func (a assertion) verify(k clientKey) bool {
 	//defence:A9
-	_, err := a.jws.Verify(verifying(k.public))
+	_, err := a.jws.Verify(signing.VerificationKey(k.public))
 	return err == nil
 }
 
@@ -119,7 +120,7 @@ func (a assertion) verify(k clientKey) bool {
 // that both take one verification.
 func (d *Door) proveByKey(ctx context.Context, c broker.Client, a assertion) bool {
 	//defence:A9
-	may := slices.Contains(c.AuthMethods, methodKey) && (c.AuthAlg == "" || sameAlg(c.AuthAlg, a.alg))
+	may := slices.Contains(c.AuthMethods, methodKey) && (c.AuthAlg == "" || signing.SameAlg(c.AuthAlg, a.alg))
 	key, found := clientKey{}, false
 	if may {
 		key, found = d.clientKey(ctx, c, a)

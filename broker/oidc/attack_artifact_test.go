@@ -51,10 +51,10 @@ func newArtifacts(t *testing.T, p ports) *artifacts {
 	self := h.registers(nil)
 	a.self, a.all["registration token"] = self.text("client_id"), self.text("registration_access_token")
 	a.all["assertion"] = a.key.signed(t, h.proof("signer"), nil)
-	signer, err := h.door.keys.signer(algRS256)
+	signer, err := h.door.keys.Signer(algRS256)
 	h.must(err)
 	now := h.clock.Now().Unix()
-	a.all["logout token"], err = signer.signAs(typLogout, map[string]any{"iss": issuer, "aud": "app", "sub": "ana", "iat": now, "exp": now + 120, "jti": broker.NewID(),
+	a.all["logout token"], err = signer.SignAs(typLogout, map[string]any{"iss": issuer, "aud": "app", "sub": "ana", "iat": now, "exp": now + 120, "jti": broker.NewID(),
 		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}})
 	h.must(err)
 	a.all["client secret"], a.all["session"] = h.secret, a.browser.cookies["__Host-gh_session"]

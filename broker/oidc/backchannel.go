@@ -40,13 +40,13 @@ type logoutToken struct {
 
 // logoutToken signs a new one for each attempt: one that waited would have expired.
 func (d *Door) logoutToken(c broker.Client, l broker.Logout) (string, error) {
-	key, err := d.keys.signer(algOf(c))
+	key, err := d.keys.Signer(algOf(c))
 	if err != nil {
 		return "", err
 	}
 	now := d.now()
 	//defence:A17 A11
-	return key.signAs(typLogout, logoutToken{Issuer: d.issuer, Subject: l.AccountID, Audience: c.ID, Issued: now.Unix(), Expires: now.Add(tokenLife).Unix(),
+	return key.SignAs(typLogout, logoutToken{Issuer: d.issuer, Subject: l.AccountID, Audience: c.ID, Issued: now.Unix(), Expires: now.Add(tokenLife).Unix(),
 		ID: broker.NewID(), Session: l.SessionID, Events: map[string]struct{}{eventLogout: {}}})
 }
 

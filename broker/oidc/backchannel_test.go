@@ -16,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // listener is an app's back-channel endpoint.
@@ -106,7 +107,7 @@ func (h *house) opened(token string) (head jose.Header, claims map[string]any) {
 }
 
 func TestA17_ALogoutTokenSaysWhatTheSpecificationWantsAndNoMore(t *testing.T) {
-	for _, alg := range algs() {
+	for _, alg := range signing.Algorithms() {
 		t.Run(alg, func(t *testing.T) {
 			h, l, b, got := listening(t)
 			h.change("app", func(c *broker.Client) { c.IDTokenAlg = alg })

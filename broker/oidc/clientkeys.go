@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/json"
+
+	"gatehouse/broker/signing"
 )
 
 // The most of a client's keys, however they come.
@@ -26,7 +28,7 @@ type clientKey struct {
 }
 
 func (k clientKey) fits(alg string) bool {
-	if k.alg != "" && !sameAlg(k.alg, alg) {
+	if k.alg != "" && !signing.SameAlg(k.alg, alg) {
 		return false
 	}
 	switch public := k.public.(type) {
@@ -36,7 +38,7 @@ func (k clientKey) fits(alg string) bool {
 		return alg == algES256 && public.Curve == elliptic.P256()
 	case ed25519.PublicKey:
 		//defence:A9
-		return isEdwards(alg)
+		return signing.IsEdDSA(alg)
 	}
 	return false
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // The scopes that are about a person (OIDC Core §5.4, §11).
@@ -98,7 +99,7 @@ func (d *Door) metadata() (document, error) {
 		Issuer: d.issuer, Authorization: at(pathAuthorize), Token: at(pathToken), Userinfo: at(pathUserinfo), Keys: at(pathKeys),
 		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession), Push: at(pathPush),
 		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: responseModes(), Grants: grants(),
-		SubjectTypes: []string{"public"}, IDTokenAlgs: algs(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: proofMethods(),
+		SubjectTypes: []string{"public"}, IDTokenAlgs: signing.Algorithms(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: proofMethods(),
 		TokenAuthAlgs: assertionAlgs(), RevocationAuthAlgs: assertionAlgs(), IntrospectionAuthAlgs: assertionAlgs(),
 		Challenges: []string{methodS256}, DPoPAlgs: proofAlgs(),
 		Claims: []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash",
@@ -114,6 +115,9 @@ func (d *Door) metadata() (document, error) {
 	}
 	return newDocument(body, "application/json", time.Hour), nil
 }
+
+// jwksLife is how long an app may keep the JWKS.
+const jwksLife = 15 * time.Minute
 
 // document is an answer that is built once. All who get it share the values of its header.
 type document struct {
@@ -155,5 +159,9 @@ func (d *Door) configuration(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (d *Door) jwks(w http.ResponseWriter, r *http.Request) error {
-	return d.keys.jwks().serve(w, r)
+	doc := newDocument(d.keys.JWKS(), "application/jwk-set+json", jwksLife)
+	// A cache in front of us would go on vouching for a withdrawn key.
+	//defence:A22
+	doc.header.Set("Cache-Control", doc.header.Get("Cache-Control")+", s-maxage="+strconv.Itoa(int(signing.RefreshInterval/time.Second)))
+	return doc.serve(w, r)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // DPoP (RFC 9449): a token that is bound to a key is worth nothing to a thief who
@@ -113,7 +114,7 @@ func openProof(token string) (key string, body []byte, err error) {
 	if head.ExtraHeaders[jose.HeaderType] != typProof || head.JSONWebKey == nil || critical || !strong(head.JSONWebKey.Key) {
 		return "", nil, bad
 	}
-	if body, err = jws.Verify(verifying(head.JSONWebKey.Key)); err != nil {
+	if body, err = jws.Verify(signing.VerificationKey(head.JSONWebKey.Key)); err != nil {
 		return "", nil, bad
 	}
 	sum, err := head.JSONWebKey.Thumbprint(crypto.SHA256)

@@ -10,6 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // signingKey has go-jose sign under a name that it does not know.
@@ -81,7 +82,7 @@ func TestA9_TheNewerNameIsForItsOwnKindOfKeyAlone(t *testing.T) {
 	signature, err := twisted.private.Sign(rand.Reader, payload, crypto.Hash(0))
 	h.must(err)
 	for alg, good := range map[jose.SignatureAlgorithm]bool{jose.EdDSA: true, algEd25519: true, jose.ES256: false, jose.HS256: false, "none": false, "": false, "ED25519": false} {
-		v, ok := verifying(twisted.private.Public()).(jose.OpaqueVerifier)
+		v, ok := signing.VerificationKey(twisted.private.Public()).(jose.OpaqueVerifier)
 		if err := v.VerifyPayload(payload, signature, alg); !ok || (err == nil) != good {
 			t.Errorf("%q: %v", alg, err)
 		}

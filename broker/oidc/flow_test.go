@@ -29,7 +29,7 @@ func TestASignInEndsInTokensThatSayWhatIsKnown(t *testing.T) {
 		t.Errorf("Cache-Control %q", c)
 	}
 	header, claims := h.claims(got.text("id_token"))
-	if header["alg"] != "RS256" || header["typ"] != "JWT" || h.door.keys.byID(header["kid"].(string)) == nil {
+	if header["alg"] != "RS256" || header["typ"] != "JWT" || h.door.keys.Find(header["kid"].(string)) == nil {
 		t.Errorf("header %v", header)
 	}
 	now := float64(h.clock.Now().Unix())

@@ -18,6 +18,7 @@ import (
 	"gatehouse/broker"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/seal"
+	"gatehouse/broker/signing"
 	"gatehouse/broker/text"
 	"gatehouse/broker/web"
 	"gatehouse/storage"
@@ -171,8 +172,8 @@ func (h *house) must(err error) {
 // madeKeys are signing keys that the tests share, because RSA takes its time.
 var madeKeys = sync.OnceValue(func() []broker.SigningKey {
 	var all []broker.SigningKey
-	for _, alg := range algs() {
-		private, err := newPrivate(alg)
+	for _, alg := range signing.Algorithms() {
+		private, err := signing.NewPrivate(alg)
 		if err != nil {
 			panic(err)
 		}

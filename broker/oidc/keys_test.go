@@ -1,18 +1,12 @@
 package oidc
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-jose/go-jose/v4"
-
-	"gatehouse/broker"
 )
 
 // published lists the kids of the JWKS.
@@ -32,7 +26,7 @@ func (h *house) published() []string {
 
 func (h *house) signs(alg string) string {
 	h.t.Helper()
-	key, err := h.door.keys.signer(alg)
+	key, err := h.door.keys.Signer(alg)
 	h.must(err)
 	return key.ID
 }
@@ -40,134 +34,6 @@ func (h *house) signs(alg string) string {
 func (h *house) tick() {
 	h.t.Helper()
 	h.must(h.door.keys.Tick(h.ctx()))
-}
-
-func TestTheFirstStartMakesOneKeyOfEachKind(t *testing.T) {
-	h := newHouseWith(t, ports{bare: true})
-	first := h.published()
-	if len(first) != 3 {
-		t.Fatalf("keys %v", first)
-	}
-	var all sync.WaitGroup
-	for range 3 {
-		all.Go(func() {
-			k := &Keys{Store: h.db, Leases: h.db, Atomic: h.db, Journal: h.db, Now: h.clock.Now}
-			if err := k.Start(h.ctx()); err != nil || len(k.current.Load().all) != 3 {
-				t.Errorf("another replica: %v", err)
-			}
-		})
-	}
-	all.Wait()
-	if again := h.published(); !slices.Equal(first, again) {
-		t.Errorf("keys %v, then %v", first, again)
-	}
-	if e := h.events(broker.EventFilter{Verb: broker.EventKeyChanged}); len(e) != 3 {
-		t.Errorf("events %+v", e)
-	}
-}
-
-func TestReplicasThatStartTogetherMakeOneSetOfKeys(t *testing.T) {
-	h := newHouse(t)
-	for _, k := range madeKeys() {
-		h.must(h.db.DeleteSigningKey(h.ctx(), k.ID))
-	}
-	replicas := make([]*Keys, 3)
-	var all sync.WaitGroup
-	for i := range replicas {
-		replicas[i] = &Keys{Store: h.db, Leases: h.db, Atomic: h.db, Journal: h.db, Now: h.clock.Now}
-		all.Go(func() {
-			ctx, cancel := context.WithTimeout(h.ctx(), time.Minute)
-			defer cancel()
-			if err := replicas[i].Start(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	for _, k := range replicas {
-		if len(k.current.Load().all) != 3 || string(k.jwks().body) != string(replicas[0].jwks().body) {
-			t.Errorf("%d keys", len(k.current.Load().all))
-		}
-	}
-}
-
-func TestA22_KeysRotateWithoutASecondOfOutage(t *testing.T) {
-	h := newHouse(t)
-	old := h.signs(algRS256)
-	id := h.signIn().text("id_token")
-	h.clock.add(keyLife - keyLead - time.Minute)
-	h.tick()
-	if n := len(h.published()); n != 3 {
-		t.Fatalf("%d keys before their time", n)
-	}
-	h.clock.add(time.Minute)
-	h.tick()
-	if n := len(h.published()); n != 6 || h.signs(algRS256) != old {
-		t.Fatalf("%d keys are published, %s signs", n, h.signs(algRS256))
-	}
-	known := h.published() // what an app has cached
-	h.clock.add(keyLead - time.Second)
-	h.tick()
-	if h.signs(algRS256) != old {
-		t.Fatal("a key signs before it was published for a day")
-	}
-	h.clock.add(time.Second)
-	h.tick()
-	if now := h.signs(algRS256); now == old || !slices.Contains(known, now) {
-		t.Fatalf("%s signs, apps know %v", now, known)
-	}
-	if !slices.Contains(h.published(), old) {
-		t.Fatal("the old key left while its tokens live")
-	}
-	h.clock.add(keyTail)
-	h.tick()
-	if slices.Contains(h.published(), old) || len(h.published()) != 3 {
-		t.Errorf("published %v", h.published())
-	}
-	if _, err := h.door.readHint(id); err != nil {
-		t.Errorf("the hint of a retired key: %v", err)
-	}
-	h.clock.add(hintLife)
-	h.tick()
-	if _, err := h.door.readHint(id); err == nil {
-		t.Error("a hint from 90 days ago")
-	}
-	rows, err := h.db.SigningKeys(h.ctx())
-	h.must(err)
-	if slices.ContainsFunc(rows, func(k broker.SigningKey) bool { return k.ID == old }) {
-		t.Error("the row of the old key is still there")
-	}
-}
-
-func TestA22_TheFleetFollowsWithinAMinute(t *testing.T) {
-	h := newHouse(t)
-	other := &Keys{Store: h.db, Leases: h.db, Atomic: h.db, Journal: h.db, Now: h.clock.Now}
-	h.must(other.Start(h.ctx()))
-	id := h.signIn().text("id_token")
-	before := h.published()
-	h.must(other.RotateNow(h.ctx(), false))
-	h.tick()
-	if now := h.published(); len(now) != 6 || h.signs(algRS256) != before[slices.Index(before, h.signs(algRS256))] {
-		t.Fatalf("published %v", now)
-	}
-	h.clock.add(time.Minute)
-	h.must(other.RotateNow(h.ctx(), false))
-	if h.tick(); len(h.published()) != 6 {
-		t.Error("there are two next keys")
-	}
-	h.clock.add(time.Minute)
-	h.must(other.RotateNow(h.ctx(), true))
-	h.tick()
-	now := h.published()
-	if len(now) != 3 || slices.ContainsFunc(now, func(kid string) bool { return slices.Contains(before, kid) }) || !slices.Contains(now, h.signs(algRS256)) {
-		t.Errorf("after an emergency %v, before it %v", now, before)
-	}
-	if _, err := h.door.readHint(id); err == nil {
-		t.Error("an emergency leaves the old tokens good as hints")
-	}
-	if err := other.RotateNow(h.ctx(), true); err == nil {
-		t.Error("two rotations at once")
-	}
 }
 
 func TestDocumentsAreBuiltOnceAndCached(t *testing.T) {

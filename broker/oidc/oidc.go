@@ -16,6 +16,7 @@ import (
 	"gatehouse/broker"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/seal"
+	"gatehouse/broker/signing"
 	"gatehouse/broker/web"
 )
 
@@ -83,7 +84,7 @@ type Door struct {
 
 	desk      *deviceDesk
 	registers bool // clients register themselves
-	keys      *Keys
+	keys      *signing.Keys
 	strategy  *strategy
 	provider  *fosite.Fosite
 	pages     *web.Pages
@@ -118,7 +119,7 @@ func New(o Options) (*Door, error) {
 	d := &Door{
 		issuer: o.Issuer, kit: o.Kit, logins: o.Logins, clients: o.Clients, families: o.Families, consents: o.Consents, marks: o.Marks,
 		journal: o.Journal, atomic: o.Atomic, ring: o.Ring, warn: o.Warn, now: o.Now, log: o.Log, pages: o.Kit.Pages(pages),
-		keys:    &Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
+		keys:    &signing.Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
 		posts:   broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
 		asked:   broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 		backs:   broker.Shelf[leaving]{Name: "signout", Life: backLife, In: o.Fleeting, Now: o.Now},
@@ -152,11 +153,11 @@ func New(o Options) (*Door, error) {
 }
 
 // Keys are the door's signing keys.
-func (d *Door) Keys() *Keys { return d.keys }
+func (d *Door) Keys() *signing.Keys { return d.keys }
 
 // Run keeps the signing keys until ctx is done.
 func (d *Door) Run(ctx context.Context) {
-	tick := time.NewTicker(keyRefresh)
+	tick := time.NewTicker(signing.RefreshInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -171,7 +172,7 @@ func (d *Door) Run(ctx context.Context) {
 // keepKeys gives up in time for the next try: a database that never answers must
 // not keep a withdrawn key alive.
 func (d *Door) keepKeys(ctx context.Context) {
-	timed, cancel := context.WithTimeout(ctx, keyRefresh)
+	timed, cancel := context.WithTimeout(ctx, signing.RefreshInterval)
 	defer cancel()
 	if err := d.keys.Tick(timed); err != nil && ctx.Err() == nil {
 		d.log.ErrorContext(ctx, "the signing keys could not be kept", "err", err)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/text/language"
+
+	"gatehouse/broker/signing"
 )
 
 // These tests have the names of the OpenID Foundation's conformance modules.
@@ -121,10 +123,10 @@ func (h *house) validMetadata() {
 func TestOIDF_common_the_jwks_is_valid(t *testing.T) {
 	h := newHouse(t)
 	h.validKeys()
-	h.clock.add(keyLife - keyLead) // while the next keys are published beside those that sign
+	h.clock.add(signing.KeyLife - signing.KeyLead) // while the next keys are published beside those that sign
 	h.tick()
 	h.validKeys()
-	if n := len(h.published()); n != 2*len(algs()) {
+	if n := len(h.published()); n != 2*len(signing.Algorithms()) {
 		t.Errorf("%d keys", n)
 	}
 }
@@ -136,7 +138,7 @@ func (h *house) validKeys() {
 	a := h.send(newRequest(http.MethodGet, pathKeys, nil))
 	var raw struct{ Keys []map[string]any }
 	h.must(json.Unmarshal([]byte(a.body), &raw))
-	if len(raw.Keys) < len(algs()) {
+	if len(raw.Keys) < len(signing.Algorithms()) {
 		t.Fatalf("%d keys", len(raw.Keys))
 	}
 	seen := map[any]bool{}

@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // The modules of the conformance plans for RP-initiated, back-channel and front-channel
@@ -87,11 +88,11 @@ func TestOIDF_oidcc_rp_initiated_logout_by_an_old_hint(t *testing.T) {
 	h.must(err)
 	for _, k := range keys {
 		if k.ID == head.KeyID {
-			k.State, k.RetireAt = broker.KeyRetired, h.clock.Now().Add(keyTail)
+			k.State, k.RetireAt = broker.KeyRetired, h.clock.Now().Add(signing.KeyTail)
 			h.must(h.db.ChangeSigningKey(h.ctx(), k, broker.KeyActive))
 		}
 	}
-	h.clock.add(2 * keyTail)
+	h.clock.add(2 * signing.KeyTail)
 	h.tick()
 	if slices.Contains(h.published(), head.KeyID) {
 		t.Fatal("the key is still published")
@@ -129,12 +130,12 @@ func TestOIDF_oidcc_rp_initiated_logout_modified_id_token_hint(t *testing.T) {
 
 func TestOIDF_oidcc_rp_initiated_logout_bad_id_token_hint(t *testing.T) {
 	h, b, got := signedIn(t)
-	private, err := newPrivate(algRS256)
+	private, err := signing.NewPrivate(algRS256)
 	h.must(err)
 	head, claims := h.opened(got.text("id_token"))
-	foreign, err := parseKey(broker.SigningKey{ID: head.KeyID, Alg: algRS256, Private: private})
+	foreign, err := signing.ParseKey(broker.SigningKey{ID: head.KeyID, Alg: algRS256, Private: private})
 	h.must(err)
-	token, err := foreign.sign(claims)
+	token, err := foreign.Sign(claims)
 	h.must(err)
 	b.asks(leave("id_token_hint", token, "post_logout_redirect_uri", goodbye, "state", longState))
 }

@@ -171,9 +171,9 @@ func TestP9_ScopesAreComparedByCase(t *testing.T) {
 
 func TestP10_EdDSASignsAndIsKnownAgain(t *testing.T) {
 	h := newHouse(t)
-	key, err := h.door.keys.signer(algEdDSA)
+	key, err := h.door.keys.Signer(algEdDSA)
 	h.must(err)
-	token, err := key.sign(idToken{Issuer: issuer, Subject: "ana", Audience: "app"})
+	token, err := key.Sign(idToken{Issuer: issuer, Subject: "ana", Audience: "app"})
 	h.must(err)
 	if _, err := h.door.readHint(token); err != nil {
 		t.Error(err)

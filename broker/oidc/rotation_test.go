@@ -15,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // cachingApp keeps the JWKS for an hour, as an app does that asks no more often,
@@ -81,10 +82,10 @@ func (r *rotation) sign() {
 	if r.signed%40 == 0 {
 		alg = algRS256
 	}
-	key, err := h.door.keys.signer(alg)
+	key, err := h.door.keys.Signer(alg)
 	h.must(err)
 	now := h.clock.Now()
-	token, err := key.sign(idToken{Issuer: issuer, Subject: "ana", Audience: "app", Issued: now.Unix(), Expires: now.Add(broker.IDTokenLife).Unix()})
+	token, err := key.Sign(idToken{Issuer: issuer, Subject: "ana", Audience: "app", Issued: now.Unix(), Expires: now.Add(broker.IDTokenLife).Unix()})
 	h.must(err)
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{algRS256, algES256})
 	h.must(err)
@@ -180,18 +181,18 @@ func TestA22_AnEmergencyIsOverInAMinuteOnEveryReplica(t *testing.T) {
 		t.Fatalf("no JWT access token that lives: %s", got.body)
 	}
 	old := h.published()
-	operator := &Keys{Store: h.db, Leases: h.db, Atomic: h.db, Journal: h.db, Now: h.clock.Now}
+	operator := &signing.Keys{Store: h.db, Leases: h.db, Atomic: h.db, Journal: h.db, Now: h.clock.Now}
 	h.must(operator.Start(h.ctx()))
 	h.must(operator.RotateNow(h.ctx(), true))
-	if keyRefresh+keyRefresh > time.Minute/2 {
-		t.Errorf("a replica that fails to read the keys once is behind by up to %v", 2*keyRefresh)
+	if signing.RefreshInterval+signing.RefreshInterval > time.Minute/2 {
+		t.Errorf("a replica that fails to read the keys once is behind by up to %v", 2*signing.RefreshInterval)
 	}
 	for i, r := range fleet {
-		h.clock.add(keyRefresh)
+		h.clock.add(signing.RefreshInterval)
 		r.tick()
 		doc := r.send(newRequest(http.MethodGet, "/jwks", nil))
 		for _, kid := range old {
-			if slices.Contains(r.published(), kid) || r.door.keys.byID(kid) != nil {
+			if slices.Contains(r.published(), kid) || r.door.keys.Find(kid) != nil {
 				t.Errorf("replica %d vouches for %s", i, kid)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/seal"
+	"gatehouse/broker/signing"
 )
 
 // The purposes under which this room seals, hashes and authenticates. One token
@@ -31,7 +32,7 @@ const (
 type strategy struct {
 	issuer string
 	ring   *seal.Keyring
-	keys   *Keys
+	keys   *signing.Keys
 	now    func() time.Time
 }
 
@@ -243,7 +244,7 @@ func (s *strategy) GenerateIDToken(ctx context.Context, _ time.Duration, r fosit
 	if err != nil {
 		return "", err
 	}
-	key, err := s.keys.signer(algOf(u.client))
+	key, err := s.keys.Signer(algOf(u.client))
 	if err != nil {
 		return "", err
 	}
@@ -257,7 +258,15 @@ func (s *strategy) GenerateIDToken(ctx context.Context, _ time.Duration, r fosit
 		claims.AuthTime = who.Authn.AuthTime.Unix()
 	}
 	if resp, ok := ctx.Value(fosite.AccessResponseContextKey).(fosite.AccessResponder); ok {
-		claims.Hash = halfHash(key.alg, resp.GetAccessToken())
+		claims.Hash = signing.HalfHash(key.Alg, resp.GetAccessToken())
 	}
-	return key.sign(claims)
+	return key.Sign(claims)
+}
+
+// algOf is the algorithm of a client's ID tokens.
+func algOf(c broker.Client) string {
+	if c.IDTokenAlg == "" {
+		return algRS256
+	}
+	return c.IDTokenAlg
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // Problem is one reason why a client may not be registered, for the operator.
@@ -35,8 +36,8 @@ func ValidateClient(c broker.Client) []Problem {
 	v.scopes(c)
 	v.logout(c)
 	v.told(c)
-	if c.IDTokenAlg != "" && !slices.Contains(algs(), c.IDTokenAlg) {
-		v.add("id_token_signed_response_alg", "%q is none of %s", c.IDTokenAlg, strings.Join(algs(), ", "))
+	if c.IDTokenAlg != "" && !slices.Contains(signing.Algorithms(), c.IDTokenAlg) {
+		v.add("id_token_signed_response_alg", "%q is none of %s", c.IDTokenAlg, strings.Join(signing.Algorithms(), ", "))
 	}
 	return v.problems
 }

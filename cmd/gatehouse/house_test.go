@@ -25,7 +25,7 @@ const module = "gatehouse/"
 const everyRoom = "*"
 
 // leaves may be imported by every room but the hall.
-const leaves = " broker broker/text broker/seal broker/egress"
+const leaves = " broker broker/text broker/seal broker/egress broker/limit broker/signing"
 
 // rooms names each package and the packages of ours that it may import.
 var rooms = map[string]string{
@@ -33,13 +33,16 @@ var rooms = map[string]string{
 	"broker/text":       "broker",
 	"broker/seal":       "broker",
 	"broker/egress":     "broker",
+	"broker/limit":      "broker",
+	"broker/signing":    "broker",
+	"broker/clients":    leaves,
 	"broker/web":        leaves,
 	"broker/mail":       leaves,
 	"broker/credential": leaves,
 	"broker/login":      "broker/web broker/mail broker/credential" + leaves,
 	"broker/account":    "broker/web broker/mail broker/credential" + leaves,
 	"broker/admin":      "broker/web broker/mail broker/credential providers" + leaves,
-	"broker/oidc":       "broker/web" + leaves,
+	"broker/oidc":       "broker/web broker/clients" + leaves,
 	"providers":         leaves,
 	"providers/fakeidp": "",
 	"storage":           "storage/gormdb storage/redisdb" + leaves,
@@ -57,7 +60,7 @@ var vendors = map[string]string{
 	"github.com/ory/fosite":               "broker/oidc",
 	"github.com/ory/x":                    "broker/oidc",
 	"github.com/go-jose/go-jose/v3":       "broker/oidc",
-	"github.com/go-jose/go-jose/v4":       "broker/oidc providers providers/fakeidp",
+	"github.com/go-jose/go-jose/v4":       "broker/signing broker/clients broker/oidc providers providers/fakeidp",
 	"github.com/coreos/go-oidc":           "providers",
 	"golang.org/x/oauth2":                 "providers",
 	"github.com/crewjam/saml":             "providers",

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"gatehouse/broker"
-	"gatehouse/broker/oidc"
 	"gatehouse/broker/seal"
+	"gatehouse/broker/signing"
 )
 
 // ringReload is how often a running server looks at its keyring file. Rotation
@@ -242,7 +242,7 @@ func rotateSigning(fs *flag.FlagSet) action {
 				return h.record(ctx, broker.Event{Verb: broker.EventKeyChanged, Detail: map[string]string{"signing": what}})
 			})
 		}
-		if err = rotate(); errors.Is(err, oidc.ErrKeysBusy) { // a server that has just started made or changed them
+		if err = rotate(); errors.Is(err, signing.ErrBusy) { // a server that has just started made or changed them
 			if err = t.await(ctx, keysPause, "another process is done with the signing keys"); err == nil {
 				err = rotate()
 			}

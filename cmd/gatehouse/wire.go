@@ -24,6 +24,7 @@ import (
 	"gatehouse/broker/mail"
 	"gatehouse/broker/oidc"
 	"gatehouse/broker/seal"
+	"gatehouse/broker/signing"
 	"gatehouse/broker/text"
 	"gatehouse/broker/web"
 	"gatehouse/config"
@@ -109,8 +110,8 @@ func (h *house) passwords() *credential.Passwords {
 	return credential.NewPasswords(credential.PasswordOptions{Fleeting: h.store.Fleeting, Ring: h.ring, Now: h.now, Cost: h.passwordCost})
 }
 
-func (h *house) signingKeys() *oidc.Keys {
-	return &oidc.Keys{Store: h.store, Leases: h.store, Atomic: h.store, Journal: h.store, Now: h.now}
+func (h *house) signingKeys() *signing.Keys {
+	return &signing.Keys{Store: h.store, Leases: h.store, Atomic: h.store, Journal: h.store, Now: h.now}
 }
 
 func (h *house) upstreams(out *egress.Client) *providers.Set {

@@ -1,4 +1,4 @@
-package oidc
+package signing
 
 import (
 	"bytes"
@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -26,22 +25,21 @@ import (
 
 // The life of a signing key (SECURITY.md A22).
 const (
-	keyLife = 30 * 24 * time.Hour
+	KeyLife = 30 * 24 * time.Hour
 	//defence:A22
-	keyLead  = 24 * time.Hour // published before it signs, so that every app has it
-	jwksLife = 15 * time.Minute
-	// keyTail is how long a retired key stays published. A replica that is behind
+	KeyLead = 24 * time.Hour // published before it signs, so that every app has it
+	// KeyTail is how long a retired key stays published. A replica that is behind
 	// signs with it for another minute, and what it signs lives ten; an app reads
 	// the JWKS at any moment of that time, and keeps what it reads.
 	//defence:A22
-	keyTail = time.Hour
-	// hintLife is how long after that its ID tokens are still good as id_token_hint.
-	hintLife = 90 * 24 * time.Hour
-	// keyRefresh is how often a replica reads the keys, and the most that a reading
+	KeyTail = time.Hour
+	// HintLife is how long after that its ID tokens are still good as id_token_hint.
+	HintLife = 90 * 24 * time.Hour
+	// RefreshInterval is how often a replica reads the keys, and the most that a reading
 	// takes: one may fail, and a withdrawn key is still gone within a minute.
 	//defence:A22
-	keyRefresh = 15 * time.Second
-	keyLease   = "signing-keys"
+	RefreshInterval = 15 * time.Second
+	keyLease        = "signing-keys"
 )
 
 // Keys makes, rotates and publishes the issuer's signing keys. Fill the exported
@@ -58,30 +56,30 @@ type Keys struct {
 
 // keySet is what is known of the keys, parsed once, never changed.
 type keySet struct {
-	all    []*signer
-	byID   map[string]*signer
-	active map[string]*signer // by algorithm
-	jwks   document
+	all    []*Key
+	byID   map[string]*Key
+	active map[string]*Key // by algorithm
+	jwks   []byte
 }
 
-// signer answers the key that signs for an algorithm.
-func (k *Keys) signer(alg string) (*signer, error) {
+// Signer answers the key that signs for an algorithm.
+func (k *Keys) Signer(alg string) (*Key, error) {
 	if set := k.current.Load(); set != nil && set.active[alg] != nil {
 		return set.active[alg], nil
 	}
-	return nil, fmt.Errorf("oidc: there is no key for %s", alg)
+	return nil, fmt.Errorf("signing: there is no key for %s", alg)
 }
 
-// byID finds a key that is published, or was within the last 90 days.
-func (k *Keys) byID(kid string) *signer {
+// Find finds a key that is published, or was within the last 90 days.
+func (k *Keys) Find(kid string) *Key {
 	if set := k.current.Load(); set != nil {
 		return set.byID[kid]
 	}
 	return nil
 }
 
-// jwks is the key set as bytes.
-func (k *Keys) jwks() document { return k.current.Load().jwks }
+// JWKS returns the published keys as a JWK Set (RFC 7517 §5).
+func (k *Keys) JWKS() []byte { return k.current.Load().jwks }
 
 // Start loads the keys and makes what is missing, under a lease: of replicas that
 // start together, one makes them and the others wait for it.
@@ -101,7 +99,7 @@ func (k *Keys) Start(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("oidc: waiting for another replica to make the signing keys: %w", ctx.Err())
+			return fmt.Errorf("signing: waiting for another replica to make the signing keys: %w", ctx.Err())
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -110,7 +108,7 @@ func (k *Keys) Start(ctx context.Context) error {
 // complete tells whether there is a key for each algorithm. There may be more: a
 // newer version, which runs beside this one during an upgrade, can know others.
 func (s *keySet) complete() bool {
-	return !slices.ContainsFunc(algs(), func(alg string) bool { return s.active[alg] == nil })
+	return !slices.ContainsFunc(Algorithms(), func(alg string) bool { return s.active[alg] == nil })
 }
 
 // Tick follows what other replicas did and does what is due. Run calls it every
@@ -129,17 +127,17 @@ func (k *Keys) Tick(ctx context.Context) error {
 func (k *Keys) load(ctx context.Context) error {
 	rows, err := k.Store.SigningKeys(ctx)
 	if err != nil {
-		return fmt.Errorf("oidc: signing keys: %w", err)
+		return fmt.Errorf("signing: signing keys: %w", err)
 	}
 	now, old := k.Now(), k.current.Load()
-	set := &keySet{byID: map[string]*signer{}, active: map[string]*signer{}}
+	set := &keySet{byID: map[string]*Key{}, active: map[string]*Key{}}
 	for _, row := range rows {
 		parsed, err := reuse(old, row)
 		if err != nil {
 			return err
 		}
 		set.all = append(set.all, parsed)
-		if row.State != broker.KeyRetired || now.Before(row.RetireAt.Add(hintLife)) {
+		if row.State != broker.KeyRetired || now.Before(row.RetireAt.Add(HintLife)) {
 			set.byID[row.ID] = parsed
 		}
 		if best := set.active[row.Alg]; row.State == broker.KeyActive && (best == nil || best.ActiveAt.Before(row.ActiveAt)) {
@@ -153,9 +151,9 @@ func (k *Keys) load(ctx context.Context) error {
 	return nil
 }
 
-func reuse(old *keySet, row broker.SigningKey) (*signer, error) {
+func reuse(old *keySet, row broker.SigningKey) (*Key, error) {
 	if old == nil || old.byID[row.ID] == nil || !bytes.Equal(old.byID[row.ID].Private, row.Private) {
-		return parseKey(row)
+		return ParseKey(row)
 	}
 	again := *old.byID[row.ID]
 	again.SigningKey = row
@@ -163,7 +161,7 @@ func reuse(old *keySet, row broker.SigningKey) (*signer, error) {
 }
 
 // publish builds the JWKS: every key that signs, will sign, or signed what may still live.
-func (s *keySet) publish(now time.Time) (document, error) {
+func (s *keySet) publish(now time.Time) ([]byte, error) {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, key := range s.all {
 		//defence:A22
@@ -174,13 +172,9 @@ func (s *keySet) publish(now time.Time) (document, error) {
 	slices.SortFunc(set.Keys, func(a, b jose.JSONWebKey) int { return cmp.Compare(a.KeyID, b.KeyID) })
 	body, err := json.Marshal(set)
 	if err != nil {
-		return document{}, fmt.Errorf("oidc: jwks: %w", err)
+		return nil, fmt.Errorf("signing: jwks: %w", err)
 	}
-	doc := newDocument(body, "application/jwk-set+json", jwksLife)
-	// A cache in front of us would go on vouching for a withdrawn key.
-	//defence:A22
-	doc.header.Set("Cache-Control", doc.header.Get("Cache-Control")+", s-maxage="+strconv.Itoa(int(keyRefresh/time.Second)))
-	return doc, nil
+	return body, nil
 }
 
 // chore is one thing that is due.
@@ -194,24 +188,24 @@ type chore struct {
 // due lists what the schedule asks for now, from what is loaded.
 func (k *Keys) due() (todo []chore) {
 	now, set := k.Now(), k.current.Load()
-	next := map[string]*signer{}
+	next := map[string]*Key{}
 	for _, key := range set.all {
 		switch {
 		case key.State == broker.KeyNext:
 			next[key.Alg] = key
-		case key.State == broker.KeyRetired && !now.Before(key.RetireAt.Add(hintLife)):
+		case key.State == broker.KeyRetired && !now.Before(key.RetireAt.Add(HintLife)):
 			todo = append(todo, chore{remove: key.ID})
 		case key.State == broker.KeyActive && key != set.active[key.Alg]:
 			todo = append(todo, retire(key.SigningKey, now))
 		}
 	}
-	for _, alg := range algs() {
+	for _, alg := range Algorithms() {
 		active, coming := set.active[alg], next[alg]
 		switch {
 		case active == nil && coming == nil:
 			todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyActive, ActiveAt: now}})
-		case coming == nil && !now.Before(active.ActiveAt.Add(keyLife-keyLead)):
-			todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(keyLead)}})
+		case coming == nil && !now.Before(active.ActiveAt.Add(KeyLife-KeyLead)):
+			todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(KeyLead)}})
 		//defence:A22
 		case coming != nil && (active == nil || !now.Before(coming.ActiveAt)):
 			up := coming.SigningKey
@@ -227,7 +221,7 @@ func (k *Keys) due() (todo []chore) {
 
 func retire(key broker.SigningKey, now time.Time) chore {
 	seen := key.State
-	key.State, key.RetireAt = broker.KeyRetired, now.Add(keyTail)
+	key.State, key.RetireAt = broker.KeyRetired, now.Add(KeyTail)
 	return chore{change: key, seen: seen}
 }
 
@@ -236,15 +230,15 @@ func (k *Keys) upkeep(ctx context.Context) error {
 	return k.leased(ctx, func() error { return k.do(ctx, k.due(), true) })
 }
 
-// ErrKeysBusy says that another replica is at the keys right now, or was within the
+// ErrBusy says that another replica is at the keys right now, or was within the
 // last ten seconds.
-var ErrKeysBusy = errors.New("oidc: another process is changing the signing keys; try again in a minute")
+var ErrBusy = errors.New("signing: another process is changing the signing keys; try again in a minute")
 
 func (k *Keys) leased(ctx context.Context, work func() error) error {
 	now := k.Now()
 	ok, err := k.Leases.Lease(ctx, keyLease, broker.NewID(), now, now.Add(10*time.Second))
 	if err != nil {
-		return fmt.Errorf("oidc: lease: %w", err)
+		return fmt.Errorf("signing: lease: %w", err)
 	}
 	if !ok {
 		return nil
@@ -266,7 +260,7 @@ func (k *Keys) do(ctx context.Context, todo []chore, tell bool) error {
 			continue
 		}
 		var err error
-		if todo[i].make.Private, err = newPrivate(todo[i].make.Alg); err != nil {
+		if todo[i].make.Private, err = NewPrivate(todo[i].make.Alg); err != nil {
 			return err
 		}
 		todo[i].make.ID, todo[i].make.CreatedAt = broker.NewID(), now
@@ -276,7 +270,7 @@ func (k *Keys) do(ctx context.Context, todo []chore, tell bool) error {
 		for _, c := range todo {
 			id, what, err := k.write(ctx, c)
 			if err != nil {
-				return fmt.Errorf("oidc: signing key %s: %w", id, err)
+				return fmt.Errorf("signing: signing key %s: %w", id, err)
 			}
 			events = append(events, broker.Event{ID: broker.NewID(), At: now, Verb: broker.EventKeyChanged, Detail: map[string]string{"key": id, "change": what}})
 		}
@@ -301,7 +295,7 @@ func (k *Keys) write(ctx context.Context, c chore) (id, what string, err error) 
 // RotateNow rotates before its time; its caller tells the audit log. In an
 // emergency the new keys sign at once and every old one is forgotten: apps refuse
 // its tokens as soon as they read the JWKS again, we refuse them within a minute.
-// Otherwise the next keys are published now and sign in a day. It answers ErrKeysBusy.
+// Otherwise the next keys are published now and sign in a day. It answers ErrBusy.
 func (k *Keys) RotateNow(ctx context.Context, emergency bool) error {
 	done := false
 	err := k.leased(ctx, func() error {
@@ -316,36 +310,36 @@ func (k *Keys) RotateNow(ctx context.Context, emergency bool) error {
 				todo = append(todo, chore{remove: key.ID})
 			}
 		}
-		for _, alg := range algs() {
+		for _, alg := range Algorithms() {
 			switch {
 			case emergency:
 				todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyActive, ActiveAt: now}})
 			case !coming[alg]:
-				todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(keyLead)}})
+				todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(KeyLead)}})
 			}
 		}
 		return k.do(ctx, todo, false)
 	})
 	if err == nil && !done {
-		return ErrKeysBusy
+		return ErrBusy
 	}
 	return err
 }
 
-func newPrivate(alg string) ([]byte, error) {
+func NewPrivate(alg string) ([]byte, error) {
 	var key crypto.PrivateKey
 	var err error
 	switch alg {
-	case algRS256:
+	case RS256:
 		// RSA 4096 signs six times slower and is no safer for a key that lives a month.
 		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	case algES256:
+	case ES256:
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	default:
 		_, key, err = ed25519.GenerateKey(rand.Reader)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("oidc: new %s key: %w", alg, err)
+		return nil, fmt.Errorf("signing: new %s key: %w", alg, err)
 	}
 	return x509.MarshalPKCS8PrivateKey(key)
 }
