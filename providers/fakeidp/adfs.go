@@ -36,8 +36,9 @@ func (s *Server) mountADFS() {
 func (s *Server) adfsDiscovery(c *call) {
 	base := s.opts.BaseURL + "/adfs"
 	c.json(http.StatusOK, map[string]any{
-		"issuer":                                base,
-		"access_token_issuer":                   "http://" + strings.TrimPrefix(strings.TrimPrefix(base, "https://"), "http://") + "/services/trust",
+		"issuer": base,
+		"access_token_issuer": "http://" +
+			strings.TrimPrefix(strings.TrimPrefix(base, "https://"), "http://") + "/services/trust",
 		"authorization_endpoint":                base + "/oauth2/authorize/",
 		"token_endpoint":                        base + "/oauth2/token/",
 		"jwks_uri":                              base + "/discovery/keys",
@@ -66,7 +67,8 @@ func adfsCheck(a *authRequest) *OAuthError {
 	return nil
 }
 
-// adfsIDToken has upn and unique_name always, and what else the relying party's rules issue only where AD FS puts that into ID tokens.
+// adfsIDToken always has upn and unique_name. The claims of the relying party's rules are added only where AD FS
+// puts them into ID tokens.
 func (s *Server) adfsIDToken(_ *call, g *grant, access string) map[string]any {
 	p, now := g.persona, s.opts.Now().Unix()
 	claims := map[string]any{
@@ -86,7 +88,7 @@ func (s *Server) adfsIDToken(_ *call, g *grant, access string) map[string]any {
 	return claims
 }
 
-// adfsSubject is a hash that is another for every relying party.
+// adfsSubject is a hash that differs between relying parties.
 func (s *Server) adfsSubject(p Persona) string {
 	sum := sha256.Sum256([]byte("adfs|" + s.opts.ClientID + "|" + p.Subject))
 	return base64.StdEncoding.EncodeToString(sum[:])

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// authRequest is an authorization request whose client and redirect_uri are known to be right.
+// authRequest is an authorization request whose client and redirect_uri have been checked.
 type authRequest struct {
 	form        url.Values
 	path        string // of the authorization endpoint
@@ -22,10 +22,11 @@ type authRequest struct {
 func (a *authRequest) scope(name string) bool    { return slices.Contains(a.scopes, name) }
 func (a *authRequest) prompts(value string) bool { return slices.Contains(a.prompt, value) }
 
-// fresh says whether the client asked how recently the person signed in.
+// fresh reports whether the client asked for a recent sign-in.
 func (a *authRequest) fresh() bool { return a.form.Has("max_age") || a.prompts("login") }
 
-// mountAuthorize mounts an authorization endpoint with the links of its page, each behind wrap when there is one.
+// mountAuthorize mounts an authorization endpoint and the links of its page, each wrapped by wrap unless it is
+// nil.
 func (s *Server) mountAuthorize(path string, wrap func(func(*call)) func(*call)) {
 	if wrap == nil {
 		wrap = func(answer func(*call)) func(*call) { return answer }
@@ -36,7 +37,7 @@ func (s *Server) mountAuthorize(path string, wrap func(func(*call)) func(*call))
 	s.handle("GET "+path+"/cancel", AtChoose, wrap(s.cancel))
 }
 
-// authorize shows the people to choose from, or answers at once where a hint or an error decides.
+// authorize shows the list of people, or responds directly if a hint or an error decides.
 func (s *Server) authorize(c *call) {
 	a, ok := c.readRequest()
 	if !ok {
@@ -73,20 +74,21 @@ func (s *Server) choose(c *call) {
 	}
 	persona, known := s.byLogin(c.r.Form.Get(personaParam))
 	if !known {
-		c.message(http.StatusNotFound, "No such person", "The simulator knows nobody of this name any more.")
+		c.message(http.StatusNotFound, "No such person", "The simulator has no person of this name.")
 		return
 	}
 	c.complete(a, persona)
 }
 
-// cancel answers as the provider does when the person does not want to go on.
+// cancel responds as the provider does when the person cancels.
 func (s *Server) cancel(c *call) {
 	if a, ok := c.readRequest(); ok {
 		c.answerError(a, s.provider.cancelled, s.provider.decline)
 	}
 }
 
-// readRequest checks the client and its redirect_uri, without which there is nobody to answer but the person.
+// readRequest checks the client and its redirect_uri. If they are wrong it shows the person an error page,
+// because the browser must not be redirected.
 func (c *call) readRequest() (*authRequest, bool) {
 	form := copyValues(c.r.Form)
 	form.Del(personaParam)
@@ -113,7 +115,7 @@ func (c *call) readRequest() (*authRequest, bool) {
 	return nil, false
 }
 
-// objection is what the provider tells the client instead of asking the person.
+// objection returns the error that the provider sends to the client instead of asking the person.
 func (c *call) objection(a *authRequest) *OAuthError {
 	p, form := &c.provider, a.form
 	if c.fault.AuthorizeError.Code != "" {
@@ -147,7 +149,7 @@ func (c *call) objection(a *authRequest) *OAuthError {
 	return nil
 }
 
-// complete signs the persona in and answers with a code.
+// complete signs the persona in and responds with a code.
 func (c *call) complete(a *authRequest, persona Persona) {
 	p := &c.provider
 	if p.admits != nil {
@@ -168,7 +170,7 @@ func (c *call) complete(a *authRequest, persona Persona) {
 	c.answer(a, members)
 }
 
-// own puts an error in the provider's own words.
+// own returns an error in the provider's own wording.
 func (c *call) own(e OAuthError) OAuthError {
 	if c.provider.explain != nil {
 		return c.provider.explain(e)
@@ -183,7 +185,7 @@ func (c *call) answerError(a *authRequest, e OAuthError, more map[string]any) {
 	c.answer(a, members)
 }
 
-// answer returns the browser to the client, by redirect or by form.
+// answer sends the browser back to the client, by redirect or by form.
 func (c *call) answer(a *authRequest, members map[string]any) {
 	put(members, "state", a.form.Get("state"))
 	if c.provider.issuesIss {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// call is one request being answered, with the faults that held when it came.
+// call is one request, with the faults that were set when it arrived.
 type call struct {
 	*Server
 	w     http.ResponseWriter
@@ -17,7 +17,7 @@ type call struct {
 	fault *Fault
 }
 
-// broken misbehaves at the level of the transport and says whether the request is thereby answered.
+// broken applies a transport fault, and reports whether the request is finished.
 func (c *call) broken() bool {
 	b := c.fault.Breaks[c.at]
 	if b.Hang > 0 {
@@ -38,20 +38,20 @@ func (c *call) broken() bool {
 		c.w.WriteHeader(http.StatusFound)
 	case b.Status != 0:
 		c.w.WriteHeader(b.Status)
-		_, _ = c.w.Write([]byte(b.Body)) // a client that left has no use for the rest
+		_, _ = c.w.Write([]byte(b.Body)) // the client may have disconnected
 	default:
 		return false
 	}
 	return true
 }
 
-// json answers an endpoint's document, as the faults have it.
+// json sends an endpoint's document, with the fault's changes.
 func (c *call) json(status int, document map[string]any) {
 	override(document, c.fault.Documents[c.at])
 	c.send(status, document)
 }
 
-// send answers JSON without replacing members: errors, lists, nested documents.
+// send sends JSON without replacing members: errors, lists, nested documents.
 func (c *call) send(status int, document any) {
 	body, err := json.Marshal(document)
 	if err != nil {
@@ -61,7 +61,7 @@ func (c *call) send(status int, document any) {
 	c.sendBytes(status, "application/json; charset=utf-8", body)
 }
 
-// sendBytes answers a body after Raw and Pad had their way with it.
+// sendBytes sends a body, changed by Raw and Pad.
 func (c *call) sendBytes(status int, contentType string, body []byte) {
 	if rewrite := c.fault.Raw[c.at]; rewrite != nil {
 		body = rewrite(body)
@@ -77,10 +77,10 @@ func (c *call) sendBytes(status int, contentType string, body []byte) {
 		header.Set("Cache-Control", "no-store")
 	}
 	c.w.WriteHeader(status)
-	_, _ = c.w.Write(body) // a client that left has no use for the rest
+	_, _ = c.w.Write(body) // the client may have disconnected
 }
 
-// broke says what a test asked for in vain, such as a claim that JSON cannot hold.
+// broke reports a fault that cannot be applied, such as a claim that JSON cannot hold.
 func (c *call) broke(err error) {
 	http.Error(c.w, "fakeidp: "+err.Error(), http.StatusInternalServerError)
 }

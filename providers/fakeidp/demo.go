@@ -3,12 +3,12 @@ package fakeidp
 // Microsoft's tenants. MSATenant is the real, public id of all personal accounts; the other two are invented.
 const (
 	MSATenant   = "9188040d-6c67-4c5b-b112-36a304b66dad"
-	DemoTenant  = "c0a05001-7e57-4a00-8a00-000000000001" // contoso.test: the organisation that the demo lets in
-	OtherTenant = "fab21ca3-7e57-4a00-8a00-000000000002" // fabrikam.test: one that it does not
+	DemoTenant  = "c0a05001-7e57-4a00-8a00-000000000001" // contoso.test: the organisation that the demo admits
+	OtherTenant = "fab21ca3-7e57-4a00-8a00-000000000002" // fabrikam.test: an organisation that it refuses
 )
 
-// DemoPersonas are the people of the demo. Their notes assume its settings: ana@example.test has a password account,
-// Microsoft admits DemoTenant only, and strangers may register.
+// DemoPersonas returns the people of the demo. Their notes assume its settings: ana@example.test has a password
+// account, Microsoft admits DemoTenant only, and anyone may register.
 func DemoPersonas(kind string) []Persona {
 	switch kind {
 	case KindGoogle:
@@ -17,8 +17,9 @@ func DemoPersonas(kind string) []Persona {
 		return microsoftPersonas()
 	case KindADFS:
 		return []Persona{{
-			Login: "hana", Email: "hana@contoso.test", Name: "Hana Novak", GivenName: "Hana", FamilyName: "Novak", HostedDomain: "contoso.test",
-			Note: "signs in from the company’s own directory",
+			Login: "hana", Email: "hana@contoso.test", Name: "Hana Novak", GivenName: "Hana", FamilyName: "Novak",
+			HostedDomain: "contoso.test",
+			Note:         "signs in from the company’s own directory",
 		}}
 	case KindFacebook:
 		return facebookPersonas()
@@ -32,8 +33,9 @@ func DemoPersonas(kind string) []Persona {
 		}}
 	case KindOIDC:
 		return []Persona{{
-			Login: "vera", Email: "vera@example.test", Name: "Vera Lind", GivenName: "Vera", FamilyName: "Lind", EmailVerified: true,
-			Note: "has a verified address and is new here: a short registration",
+			Login: "vera", Email: "vera@example.test", Name: "Vera Lind", GivenName: "Vera", FamilyName: "Lind",
+			EmailVerified: true,
+			Note:          "has a verified address and is new here: a short registration",
 		}, {
 			Login: "una", Email: "una@example.test", Name: "Una Roy", GivenName: "Una", FamilyName: "Roy",
 			Note: "has an unverified address: proves it with a mailed code",
@@ -44,13 +46,16 @@ func DemoPersonas(kind string) []Persona {
 
 func googlePersonas() []Persona {
 	return []Persona{{
-		Login: "ana", Email: "ana@example.test", Name: "Ana Silva", GivenName: "Ana", FamilyName: "Silva", EmailVerified: true,
-		Note: "links to the existing account of ana@example.test",
+		Login: "ana", Email: "ana@example.test", Name: "Ana Silva", GivenName: "Ana", FamilyName: "Silva",
+		EmailVerified: true,
+		Note:          "links to the existing account of ana@example.test",
 	}, {
-		Login: "new.person", Email: "new.person@example.test", Name: "Noor Person", GivenName: "Noor", FamilyName: "Person", EmailVerified: true,
-		Note: "is new here: a short registration",
+		Login: "new.person", Email: "new.person@example.test", Name: "Noor Person", GivenName: "Noor", FamilyName: "Person",
+		EmailVerified: true,
+		Note:          "is new here: a short registration",
 	}, {
-		Login: "wim", Email: "wim@contoso.test", Name: "Wim Jansen", GivenName: "Wim", FamilyName: "Jansen", EmailVerified: true, HostedDomain: "contoso.test",
+		Login: "wim", Email: "wim@contoso.test", Name: "Wim Jansen", GivenName: "Wim", FamilyName: "Jansen",
+		EmailVerified: true, HostedDomain: "contoso.test",
 		Note: "has a Google Workspace account of contoso.test",
 	}, {
 		Login: "uma", Email: "uma@example.test", Name: "Uma Rao", GivenName: "Uma", FamilyName: "Rao",
@@ -63,7 +68,7 @@ func microsoftPersonas() []Persona {
 	return []Persona{{
 		Login: "bruno", Email: "bruno@contoso.test", Name: "Bruno Costa", GivenName: "Bruno", FamilyName: "Costa",
 		TenantID: DemoTenant, HostedDomain: "contoso.test", XmsEdov: &yes,
-		Note: "has a work account of contoso.test, the organisation that may come in",
+		Note: "has a work account of contoso.test, the organisation that may sign in",
 	}, {
 		Login: "eva", Email: "eva@fabrikam.test", Name: "Eva Fischer", GivenName: "Eva", FamilyName: "Fischer",
 		TenantID: OtherTenant, HostedDomain: "fabrikam.test", XmsEdov: &yes,
@@ -91,7 +96,8 @@ func facebookPersonas() []Persona {
 		Login: "finn", Name: "Finn Dahl", GivenName: "Finn", FamilyName: "Dahl",
 		Note: "has no address at Facebook: is asked for one",
 	}, {
-		Login: "dana", Email: "dana@example.test", Name: "Dana Weiss", GivenName: "Dana", FamilyName: "Weiss", DenyEmail: true,
-		Note: "declines to share the address until asked again",
+		Login: "dana", Email: "dana@example.test", Name: "Dana Weiss", GivenName: "Dana", FamilyName: "Weiss",
+		DenyEmail: true,
+		Note:      "declines to share the address until asked again",
 	}}
 }

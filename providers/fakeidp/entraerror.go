@@ -7,22 +7,27 @@ import (
 	"strings"
 )
 
-// AADSTS is one of Microsoft's numbered errors, for Fault.AuthorizeError and Fault.TokenError. An unknown number comes as server_error.
+// AADSTS is one of Microsoft's numbered errors, for Fault.AuthorizeError and Fault.TokenError. An unknown number
+// becomes server_error.
 func AADSTS(number int) OAuthError {
 	code, text := "server_error", "An error occurred."
 	switch number {
 	case 16000, 90072:
-		code, text = "interaction_required", "The user account does not exist in this tenant and cannot access the application in it."
+		code, text = "interaction_required", "The user account does not exist in this tenant and cannot access the "+
+			"application in it."
 	case 50011:
-		code, text = "invalid_request", "The redirect URI specified in the request does not match the redirect URIs configured for the application."
+		code, text = "invalid_request", "The redirect URI specified in the request does not match the redirect URIs "+
+			"configured for the application."
 	case 50020, 50034:
-		code, text = "access_denied", "The user account does not exist in this tenant and cannot access the application in it."
+		code, text = "access_denied", "The user account does not exist in this tenant and cannot access the "+
+			"application in it."
 	case 50058:
 		code, text = "login_required", "A silent sign-in request was sent but no user is signed in."
 	case 50076, 50079:
 		code, text = "interaction_required", "You must use multi-factor authentication to access this application."
 	case 50105:
-		code, text = "access_denied", "The administrator has configured the application to block users unless they are specifically granted access."
+		code, text = "access_denied", "The administrator has configured the application to block users unless they are "+
+			"specifically granted access."
 	case 53000, 53001, 53002, 53003, 53004:
 		code, text = "access_denied", "Access has been blocked by Conditional Access policies."
 	case 54005, 70008:
@@ -42,7 +47,8 @@ func AADSTS(number int) OAuthError {
 	case 500011, 700016:
 		code, text = "unauthorized_client", "The application was not found in the directory."
 	case 501481:
-		code, text = "invalid_grant", "The Code_Verifier does not match the code_challenge supplied in the authorization request."
+		code, text = "invalid_grant", "The Code_Verifier does not match the code_challenge supplied in the authorization "+
+			"request."
 	case 7000215:
 		code, text = "invalid_client", "Invalid client secret provided."
 	case 7000222:
@@ -51,7 +57,7 @@ func AADSTS(number int) OAuthError {
 	return OAuthError{code, fmt.Sprintf("AADSTS%d: %s Trace ID: 00000000-0000-4000-8000-000000000000", number, text)}
 }
 
-// microsoftExplains numbers the errors.
+// microsoftExplains adds Microsoft's numbers to the errors.
 func microsoftExplains(e OAuthError) OAuthError {
 	switch e.Description {
 	case whySecret:
@@ -74,7 +80,7 @@ func microsoftExplains(e OAuthError) OAuthError {
 	return e
 }
 
-// microsoftRefuses answers an error document with its numbers, as the token and metadata endpoints do.
+// microsoftRefuses sends an error document with its numbers, as the token and metadata endpoints do.
 func microsoftRefuses(c *call, status int, e OAuthError) {
 	numbers := []int{}
 	if digits, _, numbered := strings.Cut(strings.TrimPrefix(e.Description, "AADSTS"), ":"); numbered {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// mountFacebook simulates Facebook Login and the corner of the Graph API that goes with it. Every call names a version,
-// except debug_token, which Facebook serves without one too.
+// mountFacebook simulates Facebook Login and the part of the Graph API that it needs. Every call must name a
+// version, except debug_token, which Facebook also serves without one.
 func (s *Server) mountFacebook() {
 	s.provider = provider{
 		label: "Facebook", tokenPrefix: "EAA", fragment: "#_=_",
@@ -40,7 +40,7 @@ func (s *Server) mountFacebook() {
 	}
 }
 
-// versioned refuses paths whose first segment is no version, such as v25.0.
+// versioned refuses paths whose first segment is not a version such as v25.0.
 func versioned(answer func(*call)) func(*call) {
 	return func(c *call) {
 		number, isVersion := strings.CutPrefix(c.r.PathValue("version"), "v")
@@ -54,7 +54,7 @@ func versioned(answer func(*call)) func(*call) {
 	}
 }
 
-// graphError answers in the Graph API's form.
+// graphError sends an error in the Graph API's format.
 func (c *call) graphError(status, code int, kind, message string) {
 	c.send(status, map[string]any{"error": map[string]any{
 		"message": message, "type": kind, "code": code, "fbtrace_id": "Asimulated",
@@ -72,7 +72,7 @@ func (s *Server) facebookToken(c *call) {
 	})
 }
 
-// facebookExplains has Facebook's words for what goes wrong with a code.
+// facebookExplains returns Facebook's text for an error about a code.
 func facebookExplains(e OAuthError) OAuthError {
 	switch e.Description {
 	case whySecret:
@@ -86,18 +86,21 @@ func facebookExplains(e OAuthError) OAuthError {
 	case whyExpired:
 		e.Description = "This authorization code has expired."
 	case whyRedirect:
-		e.Description = "Error validating verification code. Please make sure your redirect_uri is identical to the one you used in the OAuth dialog request"
+		e.Description = "Error validating verification code. Please make sure your redirect_uri is identical to the " +
+			"one you " +
+			"used in the OAuth dialog request"
 	}
 	return e
 }
 
-// sharesEmail says whether the person granted the permission email.
+// sharesEmail reports whether the person granted the permission email.
 func (g *grant) sharesEmail() bool {
 	again := slices.Contains(strings.Split(g.request.form.Get("auth_type"), ","), "rerequest")
 	return g.request.scope("email") && (!g.persona.DenyEmail || again)
 }
 
-// graphUser finds the person behind a call, which must carry the right appsecret_proof ("Require App Secret" is on).
+// graphUser returns the grant behind a call, which must carry the right appsecret_proof ("Require App Secret" is
+// on).
 func (c *call) graphUser() (*grant, bool) {
 	token := c.r.Form.Get("access_token")
 	if bearer, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer "); ok && token == "" {
@@ -110,10 +113,12 @@ func (c *call) graphUser() (*grant, bool) {
 	}
 	switch proof := c.r.Form.Get("appsecret_proof"); {
 	case proof == "":
-		c.graphError(http.StatusBadRequest, 100, "GraphMethodException", "API calls from the server require an appsecret_proof argument")
+		c.graphError(http.StatusBadRequest, 100, "GraphMethodException",
+			"API calls from the server require an appsecret_proof argument")
 		return nil, false
 	case !hmac.Equal([]byte(proof), []byte(c.appSecretProof(token))):
-		c.graphError(http.StatusBadRequest, 100, "GraphMethodException", "Invalid appsecret_proof provided in the API argument")
+		c.graphError(http.StatusBadRequest, 100, "GraphMethodException",
+			"Invalid appsecret_proof provided in the API argument")
 		return nil, false
 	}
 	return g, true
@@ -125,7 +130,7 @@ func (c *call) appSecretProof(token string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// facebookMe answers the fields that were asked for and granted; an ungranted or missing e-mail is simply not there.
+// facebookMe returns the requested and granted fields. An ungranted or missing e-mail address is left out.
 func (s *Server) facebookMe(c *call) {
 	g, ok := c.graphUser()
 	if !ok {
@@ -168,7 +173,7 @@ func (s *Server) facebookPermissions(c *call) {
 	c.json(http.StatusOK, map[string]any{"data": list})
 }
 
-// facebookDebugToken tells an app about a token. Documents[AtDebugToken] replaces members of its data.
+// facebookDebugToken describes a token. Documents[AtDebugToken] replaces members of its data.
 func (s *Server) facebookDebugToken(c *call) {
 	caller := c.r.Form.Get("access_token")
 	if bearer, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer "); ok && caller == "" {
@@ -180,7 +185,8 @@ func (s *Server) facebookDebugToken(c *call) {
 		c.graphError(http.StatusBadRequest, 190, "OAuthException", "Invalid OAuth access token.")
 		return
 	case proof != "" && !hmac.Equal([]byte(proof), []byte(c.appSecretProof(caller))):
-		c.graphError(http.StatusBadRequest, 100, "GraphMethodException", "Invalid appsecret_proof provided in the API argument")
+		c.graphError(http.StatusBadRequest, 100, "GraphMethodException",
+			"Invalid appsecret_proof provided in the API argument")
 		return
 	}
 	data := map[string]any{"is_valid": false, "scopes": []string{}}
@@ -190,7 +196,8 @@ func (s *Server) facebookDebugToken(c *call) {
 			scopes = append(scopes, "email")
 		}
 		data = map[string]any{
-			"app_id": s.opts.ClientID, "type": "USER", "application": "Gatehouse", "is_valid": true, "scopes": scopes, "user_id": g.persona.Subject,
+			"app_id": s.opts.ClientID, "type": "USER", "application": "Gatehouse", "is_valid": true, "scopes": scopes,
+			"user_id":   g.persona.Subject,
 			"issued_at": g.issued.Unix(), "expires_at": g.expires.Unix(), "data_access_expires_at": g.expires.Unix(),
 		}
 	}

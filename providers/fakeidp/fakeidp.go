@@ -1,5 +1,5 @@
-// Package fakeidp simulates upstream identity providers over real HTTP, faithfully or, on demand, maliciously.
-// Tests and the demo sign in with it; nobody's password is ever asked and nothing it vouches for is true.
+// Package fakeidp simulates upstream identity providers over real HTTP: faithfully or, if told to, maliciously.
+// Tests and the demo sign in with it. It asks for no passwords, and nothing it asserts is true.
 package fakeidp
 
 import (
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// The kinds that can be simulated.
+// The kinds that it simulates.
 const (
 	KindGoogle    = "google"
 	KindMicrosoft = "microsoft"
@@ -34,22 +34,24 @@ type Options struct {
 	ClientSecret string
 	RedirectURIs []string // compared byte for byte
 
-	// PostLogoutRedirectURIs are the exact addresses that end_session may return to.
+	// PostLogoutRedirectURIs are the exact addresses that end_session may redirect to.
 	PostLogoutRedirectURIs []string
 
 	Personas []Persona
 	Now      func() time.Time // time.Now when nil
 
-	// Name heads the person's page as "Name (simulated)"; the provider's own name when empty.
+	// Name heads the page as "Name (simulated)"; empty: the provider's own name.
 	Name string
-	// Alg signs the ID tokens of kind oidc: RS256 (the default), PS256, ES256 or EdDSA. The others always use RS256, as in the world.
+	// Alg signs the ID tokens of kind oidc: RS256 (the default), PS256, ES256 or EdDSA. The other kinds always
+	// use RS256, as the real providers do.
 	Alg string
 	// IssuerPath follows BaseURL in the issuer of kind oidc: "/" as at Auth0, "/realms/demo" as at Keycloak.
 	IssuerPath string
-	// LegacyIssuer makes Google's ID tokens name the issuer without its scheme, as its old ones do; discovery keeps the whole.
+	// LegacyIssuer makes Google's ID tokens name the issuer without its scheme, as old tokens do; discovery
+	// keeps the scheme.
 	LegacyIssuer bool
-	// ClaimsInIDToken puts the AD FS person's claims in every ID token, as where the relying party's id is the client id.
-	// Otherwise they come only with the scope allatclaims and form_post, as AD FS has it.
+	// ClaimsInIDToken puts the AD FS person's claims into every ID token, as when the relying party's id is the
+	// client id. Otherwise they need the scope allatclaims and form_post, as at AD FS.
 	ClaimsInIDToken bool
 }
 
@@ -64,7 +66,7 @@ type Server struct {
 	done     chan struct{}
 	finish   func()
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	personas  []Persona
 	redirects []string
 	codes     map[string]*grant
@@ -72,30 +74,30 @@ type Server struct {
 	record    record
 }
 
-// provider is what differs between the kinds. A nil function means that the kind has nothing of its own there.
+// provider holds what differs between the kinds. A nil function means that the kind has no such behaviour.
 type provider struct {
 	label       string
-	formPost    bool       // response_mode=form_post is understood
-	issuesIss   bool       // RFC 9207: the authorization answer names the issuer
-	fragment    string     // ends the authorization answer
-	tokenPrefix string     // how this provider's access tokens begin
-	hint        string     // the parameter that names a person, when it is not login_hint
-	prompts     []string   // the values of prompt that it knows; nil for any
-	cancelled   OAuthError // what the person's Cancel says
+	formPost    bool       // supports response_mode=form_post
+	issuesIss   bool       // RFC 9207: the authorization response names the issuer
+	fragment    string     // is appended to the authorization response
+	tokenPrefix string     // prefix of the access tokens
+	hint        string     // the parameter that names a person, if it is not login_hint
+	prompts     []string   // the supported values of prompt; nil for any
+	cancelled   OAuthError // the error when the person cancels
 
-	check   func(*authRequest) *OAuthError             // the kind's own rules about a request
-	admits  func(*authRequest, Persona) string         // why this person cannot use this authority; "" when they can
-	members func(*grant) map[string]any                // what joins the code in the answer
-	decline map[string]any                             // what joins Cancel's error in the answer
+	check   func(*authRequest) *OAuthError             // the kind's own checks of a request
+	admits  func(*authRequest, Persona) string         // why this person cannot use this authority; "" if they can
+	members func(*grant) map[string]any                // added to the code in the response
+	decline map[string]any                             // added to the error of a cancelled response
 	idToken func(*call, *grant, string) map[string]any // the claims of an ID token that comes with this access token
 	profile func(*grant) map[string]any                // the userinfo document
-	explain func(OAuthError) OAuthError                // the provider's own words for an error
-	refuse  func(*call, int, OAuthError)               // how the token endpoint says no
-	tokens  func(*grant, map[string]any)               // what the token answer has beyond RFC 6749
-	stray   func(*call, url.Values) bool               // answers an unregistered redirect_uri; false for the plain page
+	explain func(OAuthError) OAuthError                // the provider's own text for an error
+	refuse  func(*call, int, OAuthError)               // how the token endpoint sends an error
+	tokens  func(*grant, map[string]any)               // added to the token response
+	stray   func(*call, url.Values) bool               // handles an unregistered redirect_uri; false: plain error page
 }
 
-// New simulates a provider at opts.BaseURL. It panics on an unknown Kind or Alg, which only a programmer can pass.
+// New simulates a provider at opts.BaseURL. It panics on an unknown Kind or Alg, which is a programming error.
 func New(opts Options) *Server {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -124,7 +126,7 @@ func New(opts Options) *Server {
 	case KindGitHub:
 		s.mountGitHub()
 	default:
-		panic(fmt.Sprintf("fakeidp: no kind %q", opts.Kind))
+		panic(fmt.Sprintf("fakeidp: unknown kind %q", opts.Kind))
 	}
 	if opts.Name != "" {
 		s.provider.label = opts.Name
@@ -133,8 +135,8 @@ func New(opts Options) *Server {
 	return s
 }
 
-// Start serves a simulated provider on a free port of 127.0.0.1 until the returned function is called, filling in what
-// opts leaves empty: BaseURL, a client and the kind's demo personas. It panics when there is no port.
+// Start serves a simulated provider on a free port of 127.0.0.1 until the returned function is called. It fills
+// in what opts leaves empty: BaseURL, a client and the kind's demo personas. It panics if it cannot listen.
 func Start(opts Options) (*Server, func()) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -155,32 +157,32 @@ func Start(opts Options) (*Server, func()) {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = server.Serve(listener) // always ErrServerClosed, from the function below
+		_ = server.Serve(listener) // always ErrServerClosed, because of the function below
 	}()
 	return s, func() {
 		s.Close()
-		_ = server.Close() // the sockets are gone either way
+		_ = server.Close() // the sockets close in any case
 		<-served
 	}
 }
 
-// Close lets go of every request that a fault keeps hanging.
+// Close releases every request that a fault keeps hanging.
 func (s *Server) Close() { s.finish() }
 
-// BaseURL is the simulator's origin.
+// BaseURL returns the simulator's origin.
 func (s *Server) BaseURL() string { return s.opts.BaseURL }
 
-// Client is the registered client.
+// Client returns the registered client.
 func (s *Server) Client() (id, secret string) { return s.opts.ClientID, s.opts.ClientSecret }
 
-// AddRedirectURI registers one more exact redirect URI.
+// AddRedirectURI registers another exact redirect URI.
 func (s *Server) AddRedirectURI(uri string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.redirects = append(s.redirects, uri)
 }
 
-// ServeHTTP counts the request and answers it as the provider would.
+// ServeHTTP counts the request and responds as the provider would.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.record.count(r.URL.Path)
@@ -188,7 +190,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// handle mounts an endpoint: remember the request, misbehave if asked to, else answer.
+// handle mounts an endpoint. It records the request and applies the faults before it calls answer.
 func (s *Server) handle(pattern string, at Endpoint, answer func(*call)) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		c := &call{Server: s, w: w, r: r, at: at, fault: s.fault.Load()}

@@ -6,44 +6,46 @@ import (
 	"time"
 )
 
-// Fault is everything that a simulated provider can be told to do wrong. The zero Fault is honest.
+// Fault holds everything that a simulated provider can be told to do wrong. The zero Fault is honest.
 //
-// Attack rows of SECURITY.md and their switches: B4 Claims["nonce"]; B5 Forge, Alg, Header, RawHeader; B6 Forge, Header;
-// B7 ForgeUnknownKid; B8 ForgeCorrupt; B9 Documents[AtDiscovery]; B10 Claims, V1Token, KeyIssuer; B11 ForgeConsumerKey;
-// B12 Claims["aud"], Claims["azp"], Documents[AtDebugToken]; B13 Claims; B14 and B15 Claims, Documents[AtUserInfo]; B20 Claims,
-// RawPayload, Raw and the functions of hostile.go; B21 ForgeEncrypted…; B22 Breaks; C1, C2, C21 SetPersonas.
+// Attack rows of SECURITY.md and their switches: B4 Claims["nonce"]; B5 Forge, Alg, Header, RawHeader; B6 Forge,
+// Header; B7 ForgeUnknownKid; B8 ForgeCorrupt; B9 Documents[AtDiscovery]; B10 Claims, V1Token, KeyIssuer; B11
+// ForgeConsumerKey; B12 Claims["aud"], Claims["azp"], Documents[AtDebugToken]; B13 Claims; B14 and B15 Claims,
+// Documents[AtUserInfo]; B20 Claims, RawPayload, Raw and the functions of hostile.go; B21 ForgeEncrypted…; B22
+// Breaks; C1, C2, C21 SetPersonas.
 type Fault struct {
 	// ID token.
-	Claims     map[string]any           // replace claims, after everything else; nil removes
-	Header     map[string]any           // replace members of the JOSE header, after Forge; nil removes
+	Claims     map[string]any           // replaces claims, after everything else; nil removes
+	Header     map[string]any           // replaces members of the JOSE header, after Forge; nil removes
 	Forge      Forgery                  // how the signature is forged
-	Alg        string                   // the algorithm named and, where the key can, used
+	Alg        string                   // the algorithm named in the header and, if the key can, used
 	RawHeader  func(json []byte) []byte // rewrites the header's JSON before it is signed
 	RawPayload func(json []byte) []byte // rewrites the payload's JSON before it is signed
 	V1Token    bool                     // Microsoft: a v1.0 token, of the sts.windows.net issuer
-	AuthAge    time.Duration            // the person signed in this long ago, whatever prompt and max_age ask
+	AuthAge    time.Duration            // the person signed in this long ago, whatever prompt and max_age say
 
 	// Documents and answers.
-	Documents map[Endpoint]map[string]any           // replace members; nil removes. AtAuthorize: of the answer to the client
+	// replaces members; nil removes. AtAuthorize: of the response to the client
+	Documents map[Endpoint]map[string]any
 	Raw       map[Endpoint]func(json []byte) []byte // rewrites a JSON body before it is sent
 	Breaks    map[Endpoint]Break                    // the transport misbehaves
 	KeyIssuer string                                // Microsoft: the issuer member of the JWKS' work keys
 
 	// Refusals and negligence.
-	AuthorizeError OAuthError // answered at once, without asking the person
-	TokenError     OAuthError // answered to every token request
-	RefuseSecret   bool       // the token endpoint knows no secret any more
-	IgnorePKCE     bool       // no code_verifier is asked for
-	ReplayCodes    bool       // a code is good more than once
+	AuthorizeError OAuthError // sent without asking the person
+	TokenError     OAuthError // sent for every token request
+	RefuseSecret   bool       // the token endpoint rejects every secret
+	IgnorePKCE     bool       // no code_verifier is required
+	ReplayCodes    bool       // a code can be redeemed more than once
 }
 
-// Break is how an endpoint's transport misbehaves. Hang comes first, then Redirect, then Status.
+// Break is a fault of an endpoint's transport. Hang comes first, then Redirect, then Status.
 type Break struct {
-	Hang     time.Duration // wait so long before answering, or until the client or the server leaves
-	Redirect string        // answer 302 to this address
-	Status   int           // answer this status with Body instead of the document
+	Hang     time.Duration // delay before the response; ends early if the client or the server leaves
+	Redirect string        // respond with 302 to this address
+	Status   int           // respond with this status and Body instead of the document
 	Body     string
-	Pad      int // send so many spaces before the JSON document, which stays valid
+	Pad      int // number of spaces sent before the JSON document, which stays valid
 }
 
 // Set replaces one member of an endpoint's document.
@@ -84,7 +86,7 @@ func (f *Fault) Rewrite(at Endpoint, rewrite func(json []byte) []byte) {
 	f.Raw[at] = rewrite
 }
 
-// Break makes the transport of some endpoints misbehave.
+// Break adds a transport fault to some endpoints.
 func (f *Fault) Break(b Break, endpoints ...Endpoint) {
 	if f.Breaks == nil {
 		f.Breaks = map[Endpoint]Break{}
@@ -94,12 +96,12 @@ func (f *Fault) Break(b Break, endpoints ...Endpoint) {
 	}
 }
 
-// Down answers 503 at some endpoints.
+// Down makes some endpoints respond with 503.
 func (f *Fault) Down(endpoints ...Endpoint) {
 	f.Break(Break{Status: http.StatusServiceUnavailable, Body: "Service Unavailable"}, endpoints...)
 }
 
-// Misbehave changes what the provider does wrong, on top of what it did already. Requests under way keep what they began with.
+// Misbehave adds faults to those already set. Running requests keep the faults they started with.
 func (s *Server) Misbehave(change func(*Fault)) {
 	for {
 		old := s.fault.Load()
@@ -111,10 +113,10 @@ func (s *Server) Misbehave(change func(*Fault)) {
 	}
 }
 
-// Behave makes the provider honest again.
+// Behave removes all faults.
 func (s *Server) Behave() { s.fault.Store(&Fault{}) }
 
-// clone copies what Misbehave may change, since requests under way still read the original.
+// clone copies what Misbehave may change, because running requests still read the original.
 func (f *Fault) clone() *Fault {
 	next := *f
 	next.Claims, next.Header = maps.Clone(f.Claims), maps.Clone(f.Header)
@@ -126,5 +128,5 @@ func (f *Fault) clone() *Fault {
 	return &next
 }
 
-// OAuthError is an error answer of RFC 6749 §4.1.2.1 or §5.2.
+// OAuthError is an error response of RFC 6749 §4.1.2.1 or §5.2.
 type OAuthError struct{ Code, Description string }

@@ -13,10 +13,10 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Forgery is a way to make an ID token that no relying party may believe.
+// Forgery is a way to make an ID token that a relying party must not accept.
 type Forgery string
 
-// The forgeries. B-rows of SECURITY.md in brackets.
+// The forgeries, with their rows of SECURITY.md.
 const (
 	ForgeUnsigned   Forgery = "unsigned"     // alg none, no signature [B5]
 	ForgeNoSig      Forgery = "no signature" // alg kept, signature empty [B5]
@@ -26,24 +26,25 @@ const (
 	ForgeHMACSecret Forgery = "hmac secret"  // HS256 keyed with the client secret [B5]
 	ForgeWrongKey   Forgery = "wrong key"    // the published kid, another key [B5]
 	ForgeCorrupt    Forgery = "corrupt"      // the published kid, a signature with one bit flipped [B8]
-	ForgeUnknownKid Forgery = "unknown kid"  // the real key under a kid that is nowhere published, new each time [B7]
-	ForgeJWK        Forgery = "jwk"          // another key, offered in the header itself [B6]
-	ForgeX5C        Forgery = "x5c"          // … as a certificate in the header [B6]
-	ForgeJKU        Forgery = "jku"          // … at an address in the header; AtRogueKeys counts who comes [B6]
-	ForgeX5U        Forgery = "x5u"          // … likewise [B6]
+	// the real key under a kid that is not published, a different one each time [B7]
+	ForgeUnknownKid Forgery = "unknown kid"
+	ForgeJWK        Forgery = "jwk" // another key, offered in the header itself [B6]
+	ForgeX5C        Forgery = "x5c" // … as a certificate in the header [B6]
+	ForgeJKU        Forgery = "jku" // … at an address in the header; AtRogueKeys counts the requests [B6]
+	ForgeX5U        Forgery = "x5u" // … likewise [B6]
 
 	// ForgeConsumerKey signs a work account's token with the key for personal accounts, at Microsoft [B11].
 	ForgeConsumerKey Forgery = "consumer key"
 
-	ForgeEncrypted      Forgery = "encrypted"       // a JWE that the client secret opens [B21]
+	ForgeEncrypted      Forgery = "encrypted"       // a JWE that the client secret decrypts [B21]
 	ForgeEncryptedZip   Forgery = "encrypted zip"   // … of 16 MiB in a few kilobytes [B21]
-	ForgeEncryptedPBES2 Forgery = "encrypted pbes2" // … that asks for two thousand million rounds of PBKDF2 [B21]
+	ForgeEncryptedPBES2 Forgery = "encrypted pbes2" // … that demands two billion rounds of PBKDF2 [B21]
 )
 
 // roguePath is where the forged headers jku and x5u point.
 const roguePath = "/fakeidp/rogue-keys"
 
-// signer picks the key that signs under a forgery, and the kid that the header names.
+// signer returns the key that signs under a forgery, and the kid that the header names.
 func (s *Server) signer(forge Forgery, personal bool) (key *signingKey, kid string, err error) {
 	slot := &s.keys.current
 	if personal || forge == ForgeConsumerKey {
@@ -67,7 +68,7 @@ func (s *Server) signer(forge Forgery, personal bool) (key *signingKey, kid stri
 	return key, kid, nil
 }
 
-// forgeHeader writes into the header what the forgery wants it to say.
+// forgeHeader changes the header as the forgery requires.
 func (s *Server) forgeHeader(forge Forgery, key *signingKey, header map[string]any) error {
 	switch forge {
 	case ForgeUnsigned:
@@ -91,7 +92,7 @@ func (s *Server) forgeHeader(forge Forgery, key *signingKey, header map[string]a
 	return nil
 }
 
-// forgeSignature signs as the forgery has it.
+// forgeSignature signs as the forgery requires.
 func (s *Server) forgeSignature(forge Forgery, key *signingKey, alg, input string) ([]byte, error) {
 	switch forge {
 	case ForgeUnsigned, ForgeNoSig:
@@ -112,7 +113,7 @@ func (s *Server) forgeSignature(forge Forgery, key *signingKey, alg, input strin
 	return signature, err
 }
 
-// hmacSecret is what a careless verifier would take for the shared secret.
+// hmacSecret is what a careless verifier would use as the shared secret.
 func (s *Server) hmacSecret(forge Forgery, key *signingKey) ([]byte, error) {
 	switch forge {
 	case ForgeHMACSecret:
@@ -134,7 +135,7 @@ func (s *Server) hmacSecret(forge Forgery, key *signingKey) ([]byte, error) {
 	return der, nil
 }
 
-// encrypt wraps a signed token as the forgery has it; other forgeries leave it alone.
+// encrypt wraps a signed token as the forgery requires; other forgeries leave it unchanged.
 func (s *Server) encrypt(forge Forgery, token string) (string, error) {
 	opts := (&jose.EncrypterOptions{}).WithContentType("JWT").WithType("JWT")
 	payload := []byte(token)
@@ -144,10 +145,11 @@ func (s *Server) encrypt(forge Forgery, token string) (string, error) {
 		opts.Compression = jose.DEFLATE
 		payload = make([]byte, 16<<20)
 	case ForgeEncryptedPBES2:
-		// Only the header matters: whoever derives a key from it is lost before the rest is read.
+		// Only the header matters: a verifier that derives a key from it hangs before it reads the rest.
 		part := base64.RawURLEncoding.EncodeToString
 		header := `{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":2147483647,"p2s":"c2FsdHNhbHRzYWx0c2FsdA","cty":"JWT"}`
-		return part([]byte(header)) + "." + part(make([]byte, 24)) + "." + part(make([]byte, 12)) + "." + part(payload) + "." + part(make([]byte, 16)), nil
+		return part([]byte(header)) + "." + part(make([]byte, 24)) + "." + part(make([]byte, 12)) + "." + part(payload) +
+			"." + part(make([]byte, 16)), nil
 	default:
 		return token, nil
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// mountGitHub simulates GitHub's web application flow and the part of its API that tells who somebody is.
+// mountGitHub simulates GitHub's web application flow and the API that describes the signed-in user.
 func (s *Server) mountGitHub() {
 	s.provider = provider{
 		label: "GitHub", tokenPrefix: "gho_", hint: "login",
@@ -23,7 +23,7 @@ func (s *Server) mountGitHub() {
 	s.handle("GET /user/emails", AtEmails, s.githubEmails)
 }
 
-// githubDefaults supplies what GitHub lets a client leave out: response_type, and redirect_uri where one is registered.
+// githubDefaults supplies what GitHub lets a client omit: response_type, and redirect_uri if one is registered.
 func githubDefaults(answer func(*call)) func(*call) {
 	return func(c *call) {
 		if c.r.Form.Get("response_type") == "" {
@@ -45,14 +45,15 @@ func (s *Server) firstRedirect() string {
 	return s.redirects[0]
 }
 
-// githubStray tells the registered address that another one was asked for.
+// githubStray reports a wrong redirect_uri to the registered address.
 func githubStray(c *call, form url.Values) bool {
 	registered := c.firstRedirect()
 	if registered == "" {
 		return false
 	}
 	c.answerError(&authRequest{form: form, redirectURI: registered},
-		OAuthError{"redirect_uri_mismatch", "The redirect_uri MUST match the registered callback URL for this application."}, nil)
+		OAuthError{"redirect_uri_mismatch", "The redirect_uri MUST match the registered callback URL for this application."},
+		nil)
 	return true
 }
 
@@ -63,12 +64,13 @@ func githubExplains(e OAuthError) OAuthError {
 	case whyCode, whyUsed, whyExpired, whyVerifier:
 		return OAuthError{"bad_verification_code", "The code passed is incorrect or expired."}
 	case whyRedirect:
-		return OAuthError{"redirect_uri_mismatch", "The redirect_uri MUST match the registered callback URL for this application."}
+		return OAuthError{"redirect_uri_mismatch", "The redirect_uri MUST match the registered callback URL for this " +
+			"application."}
 	}
 	return e
 }
 
-// githubToken answers as a form unless JSON is accepted by name, and with status 200 even when it refuses.
+// githubToken responds with a form unless the client accepts JSON, and with status 200 even for errors.
 func (s *Server) githubToken(c *call) {
 	if c.r.Form.Get("redirect_uri") == "" {
 		c.r.Form.Set("redirect_uri", c.firstRedirect())
@@ -76,9 +78,11 @@ func (s *Server) githubToken(c *call) {
 	g, e := c.redeem()
 	var document map[string]any
 	if e != nil {
-		document = map[string]any{"error": e.Code, "error_description": e.Description, "error_uri": "https://docs.github.com/"}
+		document = map[string]any{"error": e.Code, "error_description": e.Description,
+			"error_uri": "https://docs.github.com/"}
 	} else {
-		document = map[string]any{"access_token": s.issueToken(g), "token_type": "bearer", "scope": strings.Join(g.request.scopes, ",")}
+		document = map[string]any{"access_token": s.issueToken(g), "token_type": "bearer",
+			"scope": strings.Join(g.request.scopes, ",")}
 	}
 	if strings.Contains(c.r.Header.Get("Accept"), "application/json") {
 		c.json(http.StatusOK, document)
@@ -92,7 +96,7 @@ func (s *Server) githubToken(c *call) {
 	c.sendBytes(http.StatusOK, "application/x-www-form-urlencoded; charset=utf-8", []byte(values.Encode()))
 }
 
-// githubBearer finds the person behind an API call.
+// githubBearer returns the grant behind an API call.
 func (c *call) githubBearer() (*grant, bool) {
 	scheme, token, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "token") {
@@ -100,18 +104,20 @@ func (c *call) githubBearer() (*grant, bool) {
 			return g, true
 		}
 	}
-	c.send(http.StatusUnauthorized, map[string]any{"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"})
+	c.send(http.StatusUnauthorized, map[string]any{"message": "Bad credentials",
+		"documentation_url": "https://docs.github.com/rest"})
 	return nil, false
 }
 
-// githubUser answers the profile. Its email is the public one: unverified, and often null.
+// githubUser returns the profile. Its email is the public one: unverified, and often null.
 func (s *Server) githubUser(c *call) {
 	g, ok := c.githubBearer()
 	if !ok {
 		return
 	}
 	p := g.persona
-	document := map[string]any{"login": p.Login, "node_id": "U_simulated", "type": "User", "site_admin": false, "name": nil, "email": nil}
+	document := map[string]any{"login": p.Login, "node_id": "U_simulated", "type": "User", "site_admin": false,
+		"name": nil, "email": nil}
 	document["id"] = p.Subject
 	if number, err := strconv.ParseInt(p.Subject, 10, 64); err == nil {
 		document["id"] = number
@@ -121,20 +127,22 @@ func (s *Server) githubUser(c *call) {
 	c.json(http.StatusOK, document)
 }
 
-// githubEmails answers every address with what GitHub knows of it; without the scope there is nothing to find.
+// githubEmails returns every address and its state; 404 without the scope.
 func (s *Server) githubEmails(c *call) {
 	g, ok := c.githubBearer()
 	if !ok {
 		return
 	}
 	if !g.request.scope("user:email") && !g.request.scope("user") {
-		c.send(http.StatusNotFound, map[string]any{"message": "Not Found", "documentation_url": "https://docs.github.com/rest"})
+		c.send(http.StatusNotFound, map[string]any{"message": "Not Found",
+			"documentation_url": "https://docs.github.com/rest"})
 		return
 	}
 	p := g.persona
 	list := []any{}
 	entry := func(e Email) {
-		list = append(list, map[string]any{"email": e.Address, "primary": e.Primary, "verified": e.Verified, "visibility": nil})
+		list = append(list, map[string]any{"email": e.Address, "primary": e.Primary, "verified": e.Verified,
+			"visibility": nil})
 	}
 	if p.Email != "" {
 		entry(Email{p.Email, true, p.EmailVerified})

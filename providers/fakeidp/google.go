@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// mountGoogle simulates Google, on one origin what the world has on three.
+// mountGoogle simulates Google on one origin; the real one uses three.
 func (s *Server) mountGoogle() {
 	s.provider = provider{
 		label: "Google", formPost: true, tokenPrefix: "ya29.",
@@ -52,14 +52,14 @@ func (s *Server) googleDiscovery(c *call) {
 	})
 }
 
-// googleMembers join the code in Google's answer.
+// googleMembers are added to the code in Google's response.
 func googleMembers(g *grant) map[string]any {
 	members := map[string]any{"scope": strings.Join(g.request.scopes, " "), "authuser": "0", "prompt": "none"}
 	put(members, "hd", g.persona.HostedDomain)
 	return members
 }
 
-// googleIDToken adds Google's claims. azp is the client, since Google has one project per client.
+// googleIDToken adds Google's claims. azp is the client, because a Google project here has one client.
 func (s *Server) googleIDToken(_ *call, g *grant, access string) map[string]any {
 	claims := s.googleProfile(g)
 	claims["azp"] = s.opts.ClientID
@@ -75,7 +75,7 @@ func (s *Server) googleIDToken(_ *call, g *grant, access string) map[string]any 
 	return claims
 }
 
-// googleProfile is what the scopes email and profile give.
+// googleProfile returns the claims of the scopes email and profile.
 func (s *Server) googleProfile(g *grant) map[string]any {
 	p, claims := g.persona, map[string]any{}
 	if g.request.scope("email") && p.Email != "" {
@@ -85,13 +85,14 @@ func (s *Server) googleProfile(g *grant) map[string]any {
 		put(claims, "name", p.Name)
 		put(claims, "given_name", p.GivenName)
 		put(claims, "family_name", p.FamilyName)
-		claims["picture"] = s.opts.BaseURL + "/picture/" + p.Subject // served by nobody: a broker that fetches it shows in Hits
+		// served by no endpoint: a broker that fetches it shows up in Hits
+		claims["picture"] = s.opts.BaseURL + "/picture/" + p.Subject
 	}
 	put(claims, "hd", p.HostedDomain)
 	return claims
 }
 
-// googleExplains has Google's terse words.
+// googleExplains returns Google's terse error texts.
 func googleExplains(e OAuthError) OAuthError {
 	switch e.Description {
 	case whySecret:

@@ -8,18 +8,18 @@ import (
 const (
 	codeLife  = 10 * time.Minute
 	tokenLife = time.Hour
-	// purgeAbove keeps a long demo from collecting what has expired.
+	// purgeAbove bounds the expired entries that a long demo collects.
 	purgeAbove = 512
 )
 
-// grant is what a person allowed: it stands behind a code, then behind an access token.
+// grant is what a person allowed. A code refers to it, and later an access token.
 type grant struct {
 	persona  Persona
 	request  *authRequest
 	authTime time.Time
 	issued   time.Time
 	expires  time.Time
-	sid      string // names the provider's session
+	sid      string // the provider's session id
 	used     bool   // a code that was redeemed
 }
 
@@ -29,7 +29,7 @@ func (c *call) grantTo(a *authRequest, persona Persona) *grant {
 	return &grant{persona: persona, request: a, issued: now, authTime: now.Add(-c.fault.AuthAge), sid: rand.Text()}
 }
 
-// issueCode makes an authorization code, good once and for ten minutes.
+// issueCode returns an authorization code, valid once and for ten minutes.
 func (s *Server) issueCode(g *grant) string {
 	code := rand.Text()
 	s.mu.Lock()
@@ -38,7 +38,7 @@ func (s *Server) issueCode(g *grant) string {
 	return code
 }
 
-// issueToken makes an opaque access token for an hour.
+// issueToken returns an opaque access token, valid for an hour.
 func (s *Server) issueToken(g *grant) string {
 	token := s.provider.tokenPrefix + rand.Text()
 	own := *g
@@ -61,7 +61,7 @@ func (s *Server) store(in map[string]*grant, key string, g *grant, life time.Dur
 	in[key] = g
 }
 
-// take spends a code. The reason is empty when it was good.
+// take consumes a code. why is empty if it was valid.
 func (s *Server) take(code string, replay bool) (g *grant, why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +78,7 @@ func (s *Server) take(code string, replay bool) (g *grant, why string) {
 	return g, ""
 }
 
-// bearer finds the grant behind an access token that still lives.
+// bearer returns the grant behind an unexpired access token.
 func (s *Server) bearer(token string) (*grant, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +89,7 @@ func (s *Server) bearer(token string) (*grant, bool) {
 	return g, true
 }
 
-// revoke ends an access token.
+// revoke deletes an access token.
 func (s *Server) revoke(c *call) {
 	s.mu.Lock()
 	delete(s.tokens, c.r.PostForm.Get("token"))

@@ -10,15 +10,15 @@ import (
 // HostileName is a name with a NUL, an escape sequence, a line break and bidirectional controls, for B20.
 const HostileName = "An\u0000a\u001b[31m\r\nSet-Cookie: x=y \u202etxt.exe\u2066\u200b<script>alert(1)</script>"
 
-// LongText is a text of n bytes.
+// LongText returns a text of n bytes.
 func LongText(n int) string { return strings.Repeat("x", n) }
 
-// DeepJSON is a value nested so many arrays deep.
+// DeepJSON returns arrays nested depth levels deep.
 func DeepJSON(depth int) json.RawMessage {
 	return json.RawMessage(strings.Repeat("[", depth) + strings.Repeat("]", depth))
 }
 
-// ManyGroups is a list of n distinct group ids.
+// ManyGroups returns n distinct group ids.
 func ManyGroups(n int) []string {
 	groups := make([]string, n)
 	for i := range groups {
@@ -27,7 +27,7 @@ func ManyGroups(n int) []string {
 	return groups
 }
 
-// ManyClaims is a document of n further claims.
+// ManyClaims returns n additional claims.
 func ManyClaims(n int) map[string]any {
 	claims := make(map[string]any, n)
 	for i := range n {
@@ -36,14 +36,14 @@ func ManyClaims(n int) map[string]any {
 	return claims
 }
 
-// DuplicateMember appends a second member of the same name to a JSON object; most parsers believe the last one.
+// DuplicateMember appends a second member of the same name to a JSON object; most parsers use the last one.
 func DuplicateMember(member, value string) func([]byte) []byte {
 	return func(object []byte) []byte {
 		return fmt.Appendf(bytes.TrimSuffix(object, []byte("}")), ",%q:%q}", member, value)
 	}
 }
 
-// InvalidUTF8 begins the text of a member with two bytes that are not UTF-8.
+// InvalidUTF8 puts two bytes that are not UTF-8 at the start of a member's value.
 func InvalidUTF8(member string) func([]byte) []byte {
 	return func(object []byte) []byte {
 		start := fmt.Appendf(nil, "%q:\"", member)

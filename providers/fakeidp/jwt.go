@@ -14,15 +14,16 @@ import (
 	"strings"
 )
 
-// Mint signs any claims as the provider would sign an ID token, faults included: logout tokens, tokens for other clients.
-// typ is the header's typ; empty leaves it out.
+// Mint signs any claims as the provider would sign an ID token, faults included: logout tokens, tokens for other
+// clients. typ is the header's typ; empty omits it.
 func (s *Server) Mint(typ string, claims map[string]any) (string, error) {
 	own := map[string]any{}
 	override(own, claims)
 	return s.mint(s.fault.Load(), typ, own)
 }
 
-// mint signs claims. It builds the compact form by hand, because no decent library would sign what the faults ask for.
+// mint signs claims. It builds the compact form itself, because libraries refuse to sign what the faults
+// require.
 func (s *Server) mint(f *Fault, typ string, claims map[string]any) (string, error) {
 	personal := s.opts.Kind == KindMicrosoft && claims["tid"] == MSATenant
 	override(claims, f.Claims)
@@ -67,7 +68,7 @@ func encodePart(members map[string]any, rewrite func([]byte) []byte) (string, er
 	return base64.RawURLEncoding.EncodeToString(encoded), nil
 }
 
-// sign signs with the named algorithm where the key can, else with the key's own, whatever the header says.
+// sign uses the named algorithm if the key can, else the key's own algorithm, whatever the header says.
 func (s *signingKey) sign(alg string, input []byte) ([]byte, error) {
 	digest, hash := digestFor(alg, input)
 	switch private := s.private.(type) {
@@ -89,7 +90,7 @@ func (s *signingKey) sign(alg string, input []byte) ([]byte, error) {
 		}
 		return rsa.SignPKCS1v15(nil, private, hash, digest)
 	}
-	return nil, fmt.Errorf("sign: no way for %T", s.private)
+	return nil, fmt.Errorf("sign: unsupported key type %T", s.private)
 }
 
 func digestFor(alg string, input []byte) ([]byte, crypto.Hash) {
@@ -105,7 +106,7 @@ func digestFor(alg string, input []byte) ([]byte, crypto.Hash) {
 	return sum[:], crypto.SHA256
 }
 
-// atHash binds an access token to an ID token, OIDC Core §3.1.3.6.
+// atHash is the at_hash of an access token (OIDC Core §3.1.3.6).
 func atHash(alg, access string) string {
 	if alg == "EdDSA" {
 		sum := sha512.Sum512([]byte(access))

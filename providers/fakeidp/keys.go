@@ -19,7 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// signingKey is one key of the provider, of the sort that alg needs.
+// signingKey is one key of the provider, of the type that alg needs.
 type signingKey struct {
 	id, alg  string
 	private  crypto.Signer
@@ -27,18 +27,18 @@ type signingKey struct {
 	chain    []*x509.Certificate
 }
 
-// keyring makes keys when they are first needed, since RSA keys are slow to make.
+// keyring creates keys on first use, because RSA keys are slow to generate.
 type keyring struct {
 	mu        sync.Mutex
 	alg       string
-	certified bool // keys are published with a certificate, as Microsoft's are
+	certified bool // publish keys with a certificate, as Microsoft does
 	now       func() time.Time
 
 	current, consumer, rogue *signingKey
 	retired                  []*signingKey
 }
 
-// RotateKeys signs with a new key from now on. The old ones stay published only if keepOld says so.
+// RotateKeys replaces the signing key. The old keys stay published only if keepOld is set.
 func (s *Server) RotateKeys(keepOld bool) error {
 	k := &s.keys
 	k.mu.Lock()
@@ -57,14 +57,14 @@ func (s *Server) RotateKeys(keepOld bool) error {
 	return nil
 }
 
-// key returns the key of a slot, made on first use.
+// key returns the key of a slot, creating it on first use.
 func (k *keyring) key(slot **signingKey) (*signingKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.ensure(slot)
 }
 
-// ensure is key for those who hold the lock.
+// ensure is key for callers that hold mu.
 func (k *keyring) ensure(slot **signingKey) (*signingKey, error) {
 	if *slot != nil {
 		return *slot, nil
@@ -78,7 +78,7 @@ func (k *keyring) ensure(slot **signingKey) (*signingKey, error) {
 	return made, nil
 }
 
-// published lists every key that discovery's jwks_uri shows, newest first.
+// published returns every key of the jwks_uri document, newest first.
 func (k *keyring) published() ([]*signingKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -106,7 +106,7 @@ func (k *keyring) make() (*signingKey, error) {
 	return made, made.certify(k.now())
 }
 
-// certify gives the key a certificate of its own, for x5c.
+// certify gives the key a self-signed certificate, for x5c.
 func (s *signingKey) certify(now time.Time) error {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "simulated signing key"},
@@ -124,7 +124,7 @@ func (s *signingKey) certify(now time.Time) error {
 	return nil
 }
 
-// jwk is the public key as members, ready for what a provider adds.
+// jwk returns the public key as members, to which a provider may add.
 func (s *signingKey) jwk(certified bool) (map[string]any, error) {
 	public := jose.JSONWebKey{Key: s.private.Public(), KeyID: s.id, Algorithm: s.alg, Use: "sig"}
 	if certified {
@@ -139,7 +139,7 @@ func (s *signingKey) jwk(certified bool) (map[string]any, error) {
 	return members, json.Unmarshal(encoded, &members)
 }
 
-// jwks answers the provider's published keys.
+// jwks sends the provider's published keys.
 func (s *Server) jwks(c *call) {
 	keys, err := s.keys.published()
 	if err != nil {
@@ -159,7 +159,7 @@ func (s *Server) jwks(c *call) {
 	c.json(200, map[string]any{"keys": list})
 }
 
-// rogueKeys answers the key that forged headers point to, under the kid that they name.
+// rogueKeys sends the key that forged headers point to, under the kid that they name.
 func (s *Server) rogueKeys(c *call) {
 	rogue, err := s.keys.key(&s.keys.rogue)
 	if err != nil {

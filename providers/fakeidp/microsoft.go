@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// templatedIssuer is literally what Microsoft's metadata and keys say where any tenant may sign in.
+// templatedIssuer stands literally in Microsoft's multi-tenant metadata and keys.
 const templatedIssuer = "{tenantid}"
 
 // mountMicrosoft simulates Entra ID v2.0: common, organizations, consumers, and tenants by id or domain.
@@ -38,7 +38,7 @@ func (s *Server) mountMicrosoft() {
 	s.handle("GET /{tenant}/oauth2/v2.0/logout", AtEndSession, s.endSession)
 }
 
-// tenantIssuer is the tenant part of the issuer behind an authority: a template, or an id. It is empty for an unknown tenant.
+// tenantIssuer returns the tenant part of an authority's issuer: a template or an id, "" for an unknown tenant.
 func (s *Server) tenantIssuer(tenant string) string {
 	switch {
 	case tenant == "common" || tenant == "organizations":
@@ -109,7 +109,8 @@ func (s *Server) microsoftDiscovery(c *call) {
 	})
 }
 
-// microsoftKeys answers the keys with the issuer that each may sign for: the guard against the Storm-0558 class of forgery.
+// microsoftKeys sends the keys, each with the issuer that it may sign for. That prevents forgeries like
+// Storm-0558.
 func (s *Server) microsoftKeys(c *call) {
 	issuer := s.tenantIssuer(c.r.PathValue("tenant"))
 	work, err := s.keys.published()
@@ -161,7 +162,8 @@ func (s *Server) microsoftCheck(a *authRequest) *OAuthError {
 	return nil
 }
 
-// microsoftAdmits says which accounts an authority takes. Microsoft tells the person; the client never hears of it.
+// microsoftAdmits returns why an authority refuses an account. Microsoft shows this to the person and does not
+// report it to the client.
 func (s *Server) microsoftAdmits(a *authRequest, p Persona) string {
 	switch authority := s.tenantIssuer(a.tenant); {
 	case a.tenant == "common":
@@ -209,13 +211,13 @@ func (s *Server) microsoftIDToken(c *call, g *grant, _ string) map[string]any {
 	return claims
 }
 
-// pairwise is Microsoft's sub: another one for every client.
+// pairwise is Microsoft's sub, which differs between clients.
 func (s *Server) pairwise(p Persona) string {
 	sum := sha256.Sum256([]byte(s.opts.ClientID + "|" + p.TenantID + "|" + p.Subject))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// microsoftProfile is Graph's userinfo: no tid, no oid, no verification of anything.
+// microsoftProfile is Graph's userinfo: without tid, oid or any verification.
 func (s *Server) microsoftProfile(g *grant) map[string]any {
 	p, claims := g.persona, map[string]any{"sub": s.pairwise(g.persona)}
 	put(claims, "name", p.Name)

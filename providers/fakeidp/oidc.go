@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// mountOIDC simulates an OpenID Provider that goes by the book, RFC 9207 included.
+// mountOIDC simulates a standard OpenID Provider, with RFC 9207.
 func (s *Server) mountOIDC() {
 	if s.opts.Alg != "" {
 		s.keys.alg = s.opts.Alg
 	}
 	if !slices.Contains([]string{"RS256", "PS256", "ES256", "EdDSA"}, s.keys.alg) {
-		panic("fakeidp: no algorithm " + s.keys.alg)
+		panic("fakeidp: unknown algorithm " + s.keys.alg)
 	}
 	s.provider = provider{
 		label: "OpenID Provider", formPost: true, issuesIss: true,
@@ -37,7 +37,8 @@ func (s *Server) mountOIDC() {
 	s.handle("POST "+root+"/end_session", AtEndSession, s.endSession)
 }
 
-// Issuer is what discovery names as issuer; at Microsoft the template of any tenant, empty where there is no discovery.
+// Issuer returns the issuer in the discovery document. For Microsoft it is the multi-tenant template; it is
+// empty for a kind without discovery.
 func (s *Server) Issuer() string { return s.issuer() }
 
 func (s *Server) issuer() string {
@@ -70,7 +71,8 @@ func (s *Server) oidcDiscovery(c *call) {
 		"id_token_signing_alg_values_supported": []string{s.keys.alg},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
 		"scopes_supported":                      []string{"openid", "profile", "email"},
-		"claims_supported": []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid", "amr", "name", "given_name",
+		"claims_supported": []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid", "amr", "name",
+			"given_name",
 			"family_name", "preferred_username", "email", "email_verified"},
 		"code_challenge_methods_supported":               []string{"S256"},
 		"prompt_values_supported":                        []string{"none", "login", "consent", "select_account"},
@@ -108,7 +110,7 @@ func oidcProfile(g *grant) map[string]any {
 	return claims
 }
 
-// endSession signs out, returning to the client only where the address is registered. There is no session to end.
+// endSession shows the signed-out page, or redirects to a registered address. It keeps no session to end.
 func (s *Server) endSession(c *call) {
 	target := c.r.Form.Get("post_logout_redirect_uri")
 	if target == "" || !slices.Contains(s.opts.PostLogoutRedirectURIs, target) {

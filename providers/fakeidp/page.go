@@ -19,14 +19,14 @@ const (
 	scriptPath   = "/fakeidp/autopost.js"
 )
 
-// pages are the person's pages: everything that a human sees of the simulator.
+// pages are the templates of the simulator's pages.
 type pages struct{ *template.Template }
 
 func parsePages() pages {
 	return pages{template.Must(template.ParseFS(pageFiles, "page/*.html"))}
 }
 
-// view is what every page shows: whose simulator it is.
+// view is what every page shows: the simulated provider.
 type view struct{ Kind, Label string }
 
 type listView struct {
@@ -64,13 +64,13 @@ func (s *Server) mountAssets() {
 			}
 			w.Header().Set("Content-Type", file[1])
 			w.Header().Set("Cache-Control", "max-age=300")
-			_, _ = w.Write(body) // a browser that left has no use for the rest
+			_, _ = w.Write(body) // the browser may have disconnected
 		})
 	}
 	s.handle("GET "+roguePath, AtRogueKeys, s.rogueKeys)
 }
 
-// list shows the people as plain links, each carrying the whole request, so that a page works however old it is.
+// list shows the people as plain links. Each link carries the whole request, so that a page never expires.
 func (c *call) list(a *authRequest) {
 	page := listView{view: c.view(), Client: a.redirectURI, Cancel: a.path + "/cancel?" + a.form.Encode()}
 	if target, err := url.Parse(a.redirectURI); err == nil && target.Host != "" {
@@ -90,7 +90,7 @@ func (c *call) list(a *authRequest) {
 	c.page(http.StatusOK, "list.html", page)
 }
 
-// post shows the form that carries the answer by POST: a script sends it, or the person presses the button.
+// post shows a form that carries the response by POST. A script submits it, or the person presses the button.
 func (c *call) post(action string, values url.Values) {
 	page := postView{view: c.view(), Action: action}
 	for name := range values {
@@ -100,7 +100,7 @@ func (c *call) post(action string, values url.Values) {
 	c.page(http.StatusOK, "post.html", page)
 }
 
-// message says to the person what cannot be said to the client.
+// message shows the person an error that cannot be reported to the client.
 func (c *call) message(status int, title, text string) {
 	c.page(status, "message.html", messageView{c.view(), title, text})
 }
@@ -117,8 +117,10 @@ func (c *call) page(status int, name string, data any) {
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	// No form-action: Chromium would apply it to every redirect that follows the form_post, and those are the client's.
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'")
+	// No form-action: Chromium would apply it to every redirect that follows the form_post, and those are the
+	// client's.
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; "+
+		"base-uri 'none'; frame-ancestors 'none'")
 	c.w.WriteHeader(status)
-	_, _ = c.w.Write(body.Bytes()) // a browser that left has no use for the rest
+	_, _ = c.w.Write(body.Bytes()) // the browser may have disconnected
 }

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Persona is one invented person that the simulated provider knows.
+// Persona is one invented person at the simulated provider.
 type Persona struct {
-	Login   string // unique; what the page's link carries and login_hint may name
-	Subject string // sub; oid at Microsoft; id at Facebook and GitHub. Derived from Login when empty
+	Login   string // unique; carried by the page's link, and matched by login_hint
+	Subject string // sub; oid at Microsoft; id at Facebook and GitHub. Empty: derived from Login
 	Email   string // may be empty
 
 	Name, GivenName, FamilyName string
@@ -19,14 +19,14 @@ type Persona struct {
 
 	EmailVerified bool
 	HostedDomain  string  // Google's hd; the domain by which a Microsoft tenant may be addressed
-	TenantID      string  // Microsoft's tid; DemoTenant when empty
+	TenantID      string  // Microsoft's tid; empty: DemoTenant
 	Guest         bool    // Microsoft: acct 1
-	HomeIDP       string  // Microsoft: idp, present when the account is homed elsewhere
-	XmsEdov       *bool   // Microsoft: xms_edov beside the e-mail; absent when nil
-	DenyEmail     bool    // Facebook: declines to share the e-mail until asked again (auth_type=rerequest)
+	HomeIDP       string  // Microsoft: idp, present if the account's home is elsewhere
+	XmsEdov       *bool   // Microsoft: xms_edov next to the e-mail; nil: absent
+	DenyEmail     bool    // Facebook: withholds the e-mail until asked again (auth_type=rerequest)
 	OtherEmails   []Email // GitHub: further entries of /user/emails
 
-	// Claims are set last, in ID tokens and profile documents alike; a nil value removes the claim.
+	// Claims are set last, in ID tokens and profile documents; a nil value removes the claim.
 	Claims map[string]any
 }
 
@@ -36,7 +36,7 @@ type Email struct {
 	Primary, Verified bool
 }
 
-// SetPersonas replaces the people whom the provider knows. Codes and tokens already issued keep theirs.
+// SetPersonas replaces the provider's people. Codes and tokens already issued keep theirs.
 func (s *Server) SetPersonas(personas ...Persona) {
 	known := append([]Persona(nil), personas...)
 	for i := range known {
@@ -52,14 +52,14 @@ func (s *Server) SetPersonas(personas ...Persona) {
 	s.personas = known
 }
 
-// Personas lists the people whom the provider knows, subjects filled in.
+// Personas returns the provider's people, with subjects filled in.
 func (s *Server) Personas() []Persona {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Persona(nil), s.personas...)
 }
 
-// byLogin finds the persona that a link of the page names.
+// byLogin returns the persona that a link of the page names.
 func (s *Server) byLogin(login string) (Persona, bool) {
 	for _, p := range s.Personas() {
 		if p.Login == login {
@@ -69,7 +69,7 @@ func (s *Server) byLogin(login string) (Persona, bool) {
 	return Persona{}, false
 }
 
-// hinted finds the persona whose login or e-mail address a hint names.
+// hinted returns the persona whose login or e-mail address equals the hint.
 func (s *Server) hinted(hint string) (Persona, bool) {
 	for _, p := range s.Personas() {
 		if hint != "" && (strings.EqualFold(p.Login, hint) || strings.EqualFold(p.Email, hint)) {
@@ -79,7 +79,7 @@ func (s *Server) hinted(hint string) (Persona, bool) {
 	return Persona{}, false
 }
 
-// subjectFor derives a stable subject of the shape that the kind uses.
+// subjectFor derives a stable subject in the kind's format.
 func subjectFor(kind, login string) string {
 	sum := sha256.Sum256([]byte(kind + "|" + login))
 	number := binary.BigEndian.Uint64(sum[:8])
@@ -97,7 +97,7 @@ func subjectFor(kind, login string) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// override lays changes over a document; a nil value removes the member.
+// override changes members of a document; a nil value removes the member.
 func override(document, changes map[string]any) {
 	for member, value := range changes {
 		if value == nil {
@@ -108,7 +108,7 @@ func override(document, changes map[string]any) {
 	}
 }
 
-// put sets a claim that has something to say.
+// put sets a claim unless its value is empty.
 func put(document map[string]any, member, value string) {
 	if value != "" {
 		document[member] = value

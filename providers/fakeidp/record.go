@@ -5,14 +5,14 @@ import (
 	"net/url"
 )
 
-// Endpoint is one of the doors of a simulated provider, whatever path the kind gives it.
+// Endpoint names an endpoint of a simulated provider, whatever its path at a kind.
 type Endpoint string
 
-// The endpoints. A kind has those that its original has.
+// The endpoints. A kind has those of the real provider.
 const (
 	AtDiscovery   Endpoint = "discovery"
 	AtJWKS        Endpoint = "jwks"
-	AtAuthorize   Endpoint = "authorize" // also the answer that returns to the client
+	AtAuthorize   Endpoint = "authorize" // also the response that redirects to the client
 	AtChoose      Endpoint = "choose"    // a link of the person's page
 	AtToken       Endpoint = "token"
 	AtUserInfo    Endpoint = "userinfo"    // /me at Facebook, /user at GitHub
@@ -21,20 +21,20 @@ const (
 	AtDebugToken  Endpoint = "debug_token" // at Facebook
 	AtEndSession  Endpoint = "end_session"
 	AtRevoke      Endpoint = "revoke"
-	AtRogueKeys   Endpoint = "rogue keys" // where forged headers point; a broker that comes here has been fooled
+	AtRogueKeys   Endpoint = "rogue keys" // where forged headers point; a broker that requests it has been fooled
 )
 
-// Request is what an endpoint was last asked.
+// Request is the last request of an endpoint.
 type Request struct {
 	Method, Path string
 	Form         url.Values // query and body together
 	Header       http.Header
 }
 
-// maxPaths bounds the count by path, since strangers choose paths.
+// maxPaths bounds the count by path, because clients choose the paths.
 const maxPaths = 4096
 
-// record is what tests assert on: how often each path was asked, and the last request of each endpoint.
+// record is what tests assert on: the number of requests per path, and the last request of each endpoint.
 type record struct {
 	paths map[string]int
 	calls map[Endpoint]int
@@ -56,21 +56,21 @@ func (r *record) keep(at Endpoint, req *http.Request) {
 	r.last[at] = Request{Method: req.Method, Path: req.URL.Path, Form: copyValues(req.Form), Header: req.Header.Clone()}
 }
 
-// Hits counts the requests for a path, known to the provider or not.
+// Hits returns the number of requests for a path, whether or not it exists.
 func (s *Server) Hits(path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.record.paths[path]
 }
 
-// Calls counts the requests that reached an endpoint, broken or not.
+// Calls returns the number of requests that reached an endpoint, including faulty ones.
 func (s *Server) Calls(at Endpoint) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.record.calls[at]
 }
 
-// Last is the latest request that reached an endpoint; the zero Request when there was none.
+// Last returns the latest request of an endpoint; the zero Request if there was none.
 func (s *Server) Last(at Endpoint) Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +79,7 @@ func (s *Server) Last(at Endpoint) Request {
 	return last
 }
 
-// ResetRecord forgets every count and request.
+// ResetRecord clears all counts and requests.
 func (s *Server) ResetRecord() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

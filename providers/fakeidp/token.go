@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Reasons for a refusal, in plain words; a kind may have its own (provider.explain).
+// Reasons for a refusal, in plain English; a kind may have its own texts (provider.explain).
 const (
 	whyClient   = "The client is unknown."
 	whySecret   = "The client credentials are wrong."
@@ -21,10 +21,10 @@ const (
 	whyVerifier = "The code_verifier does not match the code_challenge."
 	whyStray    = "The redirect_uri is not registered for this client."
 	whyPrompt   = "This prompt is not supported."
-	whyNobody   = "Nobody is signed in."
+	whyNobody   = "No user is signed in."
 )
 
-// token redeems a code for an access token and, where openid was asked for, an ID token.
+// token redeems a code for an access token and, if openid was requested, an ID token.
 func (s *Server) token(c *call) {
 	g, e := c.redeem()
 	if e != nil {
@@ -37,7 +37,8 @@ func (s *Server) token(c *call) {
 	}
 	access := s.issueToken(g)
 	document := map[string]any{
-		"access_token": access, "token_type": "Bearer", "expires_in": int(tokenLife.Seconds()), "scope": strings.Join(g.request.scopes, " "),
+		"access_token": access, "token_type": "Bearer", "expires_in": int(tokenLife.Seconds()),
+		"scope": strings.Join(g.request.scopes, " "),
 	}
 	if s.provider.tokens != nil {
 		s.provider.tokens(g, document)
@@ -53,11 +54,12 @@ func (s *Server) token(c *call) {
 	c.json(http.StatusOK, document)
 }
 
-// idClaims are the claims of an ID token before any fault.
+// idClaims returns the claims of an ID token before any fault.
 func (c *call) idClaims(g *grant, access string) map[string]any {
 	now := c.opts.Now()
 	claims := map[string]any{
-		"iss": c.issuer(), "aud": c.opts.ClientID, "sub": g.persona.Subject, "iat": now.Unix(), "exp": now.Add(tokenLife).Unix(),
+		"iss": c.issuer(), "aud": c.opts.ClientID, "sub": g.persona.Subject, "iat": now.Unix(),
+		"exp": now.Add(tokenLife).Unix(),
 	}
 	put(claims, "nonce", g.request.form.Get("nonce"))
 	override(claims, c.provider.idToken(c, g, access))
@@ -78,7 +80,7 @@ func (c *call) refuseToken(status int, e OAuthError) {
 	c.send(status, document)
 }
 
-// redeem authenticates the client and spends the code.
+// redeem authenticates the client and consumes the code.
 func (c *call) redeem() (*grant, *OAuthError) {
 	if c.fault.TokenError.Code != "" {
 		e := c.fault.TokenError
@@ -89,8 +91,9 @@ func (c *call) redeem() (*grant, *OAuthError) {
 		return nil, &e
 	}
 	form := c.r.Form
-	// Facebook and GitHub know only this grant and let it go unnamed.
-	if grantType := form.Get("grant_type"); grantType != "authorization_code" && (grantType != "" || c.provider.idToken != nil) {
+	// Facebook and GitHub support only this grant and let the client omit its name.
+	if grantType := form.Get("grant_type"); grantType != "authorization_code" &&
+		(grantType != "" || c.provider.idToken != nil) {
 		return say("unsupported_grant_type", whyGrant)
 	}
 	if why := c.clientProblem(); why != "" {
@@ -113,7 +116,8 @@ func (c *call) redeem() (*grant, *OAuthError) {
 	return g, nil
 }
 
-// clientProblem says why the client is not believed, by Basic or by form, RFC 6749 §2.3.1.
+// clientProblem authenticates the client by Basic or form (RFC 6749 §2.3.1) and returns why that failed, "" if
+// not.
 func (c *call) clientProblem() string {
 	id, secret := c.r.Form.Get("client_id"), c.r.Form.Get("client_secret")
 	if user, password, basic := c.r.BasicAuth(); basic {
@@ -136,7 +140,7 @@ func (c *call) clientProblem() string {
 	return ""
 }
 
-// verifies is RFC 7636 §4.6 for S256; where no challenge was sent there is nothing to verify, and a stray verifier is wrong.
+// verifies checks a code_verifier for S256 (RFC 7636 §4.6). Without a challenge there must be no verifier.
 func verifies(verifier, challenge string) bool {
 	if challenge == "" {
 		return verifier == ""
@@ -145,13 +149,14 @@ func verifies(verifier, challenge string) bool {
 	return base64.RawURLEncoding.EncodeToString(sum[:]) == challenge
 }
 
-// userInfo answers the person's claims to the bearer of an access token.
+// userInfo sends the claims of the person behind an access token.
 func (s *Server) userInfo(c *call) {
 	token, _ := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer ")
 	g, ok := s.bearer(token)
 	if !ok {
 		c.w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-		c.send(http.StatusUnauthorized, map[string]any{"error": "invalid_token", "error_description": "The access token is unknown or has expired."})
+		c.send(http.StatusUnauthorized, map[string]any{"error": "invalid_token",
+			"error_description": "The access token is unknown or has expired."})
 		return
 	}
 	document := s.provider.profile(g)
