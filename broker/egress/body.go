@@ -8,7 +8,7 @@ import (
 	"net"
 )
 
-// body ends a response after MaxBody bytes, whoever reads it, and gives the request's slot back when it is closed or read to its end.
+// body limits a response to MaxBody bytes. It frees the request's slot when it is closed or read to the end.
 type body struct {
 	io.ReadCloser
 	done func()
@@ -16,7 +16,7 @@ type body struct {
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	// One byte more than is left tells a body that just fits from one that does not.
+	// Ask for one byte more than is left, to detect a body that is too long.
 	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
 	}
@@ -41,9 +41,11 @@ func (b *body) Close() error {
 	return err
 }
 
-// classify gives every failure one of this package's errors. The cause stays, for the operator: the transport's own errors name no URL.
+// classify wraps every failure in one of this package's errors. It keeps the cause for the operator; the
+// transport's errors contain no URL.
 func classify(err error) error {
-	for _, settled := range []error{ErrBlockedAddress, ErrBlockedURL, ErrRedirect, ErrTooLarge, ErrBusy, ErrUnreachable, context.Canceled} {
+	for _, settled := range []error{ErrBlockedAddress, ErrBlockedURL, ErrRedirect, ErrTooLarge, ErrBusy, ErrUnreachable,
+		context.Canceled} {
 		if errors.Is(err, settled) {
 			return err
 		}

@@ -1,4 +1,4 @@
-// Package egress is the one way out: the HTTP client for every address that somebody else chose.
+// Package egress has the only outbound HTTP client, for addresses that come from configuration or from others.
 package egress
 
 import (
@@ -18,58 +18,62 @@ import (
 	"time"
 )
 
-// What every request is held to (SECURITY.md B16, B22).
+// The limits of every request (SECURITY.md B16, B22).
 const (
-	DialTimeout     = 5 * time.Second  // name look-up and connect; the TLS handshake has as long again
+	DialTimeout     = 5 * time.Second  // name look-up and connect; the TLS handshake has the same limit
 	RequestTimeout  = 10 * time.Second // from the first byte sent to the last byte read
 	MaxBody         = 1 << 20          // bytes of a response body, after decompression
 	MaxHeader       = 64 << 10         // bytes of a response header
-	MaxInFlight     = 32               // requests of one name at a time
+	MaxInFlight     = 32               // concurrent requests per name
 	idleConnections = 8                // kept alive per host
 )
 
-// Errors of a request. Each comes wrapped with its reason, and none holds a query string, where tokens travel.
+// Errors of a request. Each is wrapped with its reason. None contains a query string, because it may hold
+// tokens.
 var (
 	// ErrBlockedAddress: the host is, or resolves to, an address that is neither public nor in an allowed network.
 	ErrBlockedAddress = errors.New("egress: address not allowed")
-	// ErrBlockedURL: not https on port 443 and not in an allowed network, or a URL with credentials in it.
+	// ErrBlockedURL: not https on port 443 and not in an allowed network, or a URL with credentials.
 	ErrBlockedURL = errors.New("egress: URL not allowed")
-	// ErrRedirect: the host answered with a redirect. None is ever followed.
+	// ErrRedirect: the host sent a redirect. Redirects are never followed.
 	ErrRedirect = errors.New("egress: redirect refused")
 	// ErrTooLarge: the response body is larger than MaxBody.
 	ErrTooLarge = errors.New("egress: response too large")
-	// ErrBusy: MaxInFlight requests of this name are under way; nothing was sent.
-	ErrBusy = errors.New("egress: too many requests under way")
+	// ErrBusy: MaxInFlight requests of this name are running; nothing was sent.
+	ErrBusy = errors.New("egress: too many concurrent requests")
 	// ErrTimeout: DialTimeout or RequestTimeout has passed, or the caller's own deadline.
 	ErrTimeout = errors.New("egress: timeout")
-	// ErrUnreachable: no such host, connection refused or cut, TLS handshake failed, answer not HTTP or its header over MaxHeader.
+	// ErrUnreachable: no such host, connection refused or cut, TLS handshake failed, response not HTTP or its
+	// header over MaxHeader.
 	ErrUnreachable = errors.New("egress: host unreachable")
 )
 
-// Options loosen the rules. The zero value is the strictest: public addresses, https, port 443, the system's roots.
+// Options loosen the rules. The zero value is the strictest: public addresses, https, port 443, the system's
+// roots.
 type Options struct {
-	// Allow names networks that may be reached although they are not public, there also over http and on any port.
-	// Link-local and multicast addresses are never reached: the cloud's metadata service answers on one.
+	// Allow lists networks that may be reached although they are not public, also over http and on any port.
+	// Link-local and multicast addresses stay blocked: cloud metadata services use them.
 	Allow []netip.Prefix
-	// CABundle holds PEM certificates that are trusted beside the system's roots.
+	// CABundle holds PEM certificates trusted in addition to the system's roots.
 	CABundle []byte
-	// Resolver looks names up; nil is the system's.
+	// Resolver resolves names; nil is the system's.
 	Resolver *net.Resolver
 }
 
-// Client sends requests under one set of rules. It is safe for concurrent use and keeps connections alive; make few of them.
+// Client sends requests under one set of rules. It is safe for concurrent use and keeps connections alive, so
+// create few.
 type Client struct {
 	rules     rules
 	resolver  *net.Resolver
 	roots     *x509.CertPool
-	transport map[string]http.RoundTripper // by scheme, since what may be dialled depends on it
+	transport map[string]http.RoundTripper // by scheme, because the scheme decides which addresses may be dialled
 	timeout   time.Duration
 
 	mu    sync.Mutex
 	named map[string]*http.Client
 }
 
-// New makes a Client. It fails only on a bad Options.Allow or Options.CABundle.
+// New returns a Client. It fails only on an invalid Options.Allow or Options.CABundle.
 func New(options Options) (*Client, error) {
 	roots, err := x509.SystemCertPool()
 	if err != nil {
@@ -78,7 +82,8 @@ func New(options Options) (*Client, error) {
 	return newClient(options, roots)
 }
 
-// With makes a Client that also allows what more allows, for one connection inside a company's network. It shares no limits with c.
+// With returns a Client that also allows what more allows, for a connection inside a company's network. It
+// shares no limits with c.
 func (c *Client) With(more Options) (*Client, error) {
 	more.Allow = slices.Concat(c.rules.allowed, more.Allow)
 	more.Resolver = cmp.Or(more.Resolver, c.resolver)
@@ -91,9 +96,10 @@ func newClient(options Options, roots *x509.CertPool) (*Client, error) {
 		return nil, err
 	}
 	if len(options.CABundle) > 0 && !roots.AppendCertsFromPEM(options.CABundle) {
-		return nil, errors.New("egress: the CA bundle holds no PEM certificate")
+		return nil, errors.New("egress: the CA bundle contains no PEM certificate")
 	}
-	c := &Client{rules: rules, resolver: options.Resolver, roots: roots, timeout: RequestTimeout, named: map[string]*http.Client{}}
+	c := &Client{rules: rules, resolver: options.Resolver, roots: roots, timeout: RequestTimeout,
+		named: map[string]*http.Client{}}
 	c.transport = map[string]http.RoundTripper{"http": c.newTransport("http"), "https": c.newTransport("https")}
 	return c, nil
 }
@@ -101,24 +107,26 @@ func newClient(options Options, roots *x509.CertPool) (*Client, error) {
 // HTTP is For("").
 func (c *Client) HTTP() *http.Client { return c.For("") }
 
-// For is the client of one upstream: its requests fail with ErrBusy while MaxInFlight of them are under way, whatever the others do.
-// The same name answers the same client. A response's body must be closed, as always. A request that failed must not be sent again:
-// its URL has lost its query, because http.Client quotes the URL in its error.
+// For returns the HTTP client of one upstream. Its requests fail with ErrBusy while MaxInFlight of them are
+// running; other names have their own limit. The same name returns the same client. Close the response body, as
+// always. Do not send a failed request again: its URL has lost its query, because http.Client quotes the URL in
+// its errors.
 func (c *Client) For(name string) *http.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.named[name] == nil {
-		// The time limit is the guard's, not http.Client's: a slot must end with it.
+		// The time limit is the guard's, not http.Client's: the slot must be freed with it.
 		c.named[name] = &http.Client{Transport: &guard{client: c, slots: make(chan struct{}, MaxInFlight)}}
 	}
 	return c.named[name]
 }
 
-// MaySend tells what can be told of a URL without asking anybody. A name that passes here is checked again when it is dialled.
+// MaySend checks a URL without resolving its host. The addresses of a host name are checked when it is dialled.
 func (c *Client) MaySend(u *url.URL) error { return c.rules.maySend(u) }
 
-// newTransport is one connection pool. Every address that it dials has been checked after the name was resolved, so that a name that
-// resolves differently the second time (rebinding) gains nothing. The environment's proxy would dial for us, unchecked: there is none.
+// newTransport returns one connection pool. Every address is checked after name resolution and just before it is
+// dialled, which defeats DNS rebinding. It uses no proxy from the environment, because a proxy would dial
+// unchecked.
 func (c *Client) newTransport(scheme string) http.RoundTripper {
 	dialer := &net.Dialer{
 		Timeout:  DialTimeout,
@@ -143,13 +151,13 @@ func (c *Client) newTransport(scheme string) http.RoundTripper {
 	}
 }
 
-// guard is the RoundTripper that holds every request of one name to the rules.
+// guard is the RoundTripper that applies the rules to every request of one name.
 type guard struct {
 	client *Client
 	slots  chan struct{}
 }
 
-// RoundTrip sends one request or answers one of the errors of this package.
+// RoundTrip sends one request. Its errors are those of this package.
 func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := g.send(request)
 	if err == nil {
@@ -159,7 +167,7 @@ func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
 		request.Body.Close()
 	}
 	err = fmt.Errorf("%s: %w", request.URL.Hostname(), classify(err))
-	// http.Client puts the request's URL into the error that it returns; there is no other way to keep the query out of it.
+	// http.Client puts the request's URL into its error; this is the only way to remove the query.
 	bare := *request.URL
 	bare.RawQuery, bare.ForceQuery = "", false
 	request.URL = &bare
@@ -176,7 +184,7 @@ func (g *guard) send(request *http.Request) (*http.Response, error) {
 		return nil, ErrBusy
 	}
 	ctx, cancel := context.WithTimeout(request.Context(), g.client.timeout)
-	// The slot comes back with the end of the body, or at the deadline from those who forget to close it.
+	// The slot is freed at the end of the body, or at the deadline if the caller forgets to close it.
 	pending := context.AfterFunc(ctx, func() { <-g.slots })
 	done := func() {
 		if pending() {
@@ -200,7 +208,7 @@ func (g *guard) send(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// refuse says why a response is not given to the caller.
+// refuse returns why a response must not reach the caller.
 func refuse(response *http.Response) error {
 	switch code := response.StatusCode; {
 	//defence:B16

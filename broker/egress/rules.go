@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// rules decide which URL may be asked for and which address may be dialled.
+// rules decide which URLs may be requested and which addresses may be dialled.
 type rules struct {
 	allowed, blocked []netip.Prefix
 	unicast          netip.Prefix
@@ -18,12 +18,13 @@ func newRules(allow []netip.Prefix) (rules, error) {
 	r := rules{unicast: netip.MustParsePrefix("2000::/3")}
 	for _, prefix := range allow {
 		if !prefix.IsValid() || prefix.Addr().Is4In6() || prefix.Addr().Zone() != "" {
-			return rules{}, fmt.Errorf("egress: %s is not a network that can be allowed", prefix)
+			return rules{}, fmt.Errorf("egress: cannot allow the network %s: it is invalid, IPv4-mapped or has a zone", prefix)
 		}
 		r.allowed = append(r.allowed, prefix.Masked())
 	}
-	// IANA's special-purpose registries (RFC 6890 and its updates). Of IPv6 only 2000::/3 is public unicast at all, which leaves out
-	// ::1, ::ffff:0:0/96, 64:ff9b::/96, fc00::/7 and fe80::/10; listed here is what inside it is not, or leads back to IPv4.
+	// IANA's special-purpose registries (RFC 6890 and its updates). In IPv6 only 2000::/3 is public unicast,
+	// which excludes ::1, ::ffff:0:0/96, 64:ff9b::/96, fc00::/7 and fe80::/10. Listed here are the ranges inside
+	// it that are not public, or that lead back to IPv4.
 	for _, text := range strings.Fields(`
 		0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.31.196.0/24
 		192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3
@@ -33,13 +34,13 @@ func newRules(allow []netip.Prefix) (rules, error) {
 	return r, nil
 }
 
-// maySend checks what the URL alone tells.
+// maySend checks the URL without resolving its host.
 func (r rules) maySend(u *url.URL) error {
 	if u.Scheme != "https" && u.Scheme != "http" {
 		return fmt.Errorf("%w: the scheme is not https", ErrBlockedURL)
 	}
 	if u.User != nil {
-		return fmt.Errorf("%w: it holds credentials", ErrBlockedURL)
+		return fmt.Errorf("%w: it contains credentials", ErrBlockedURL)
 	}
 	host := u.Hostname()
 	if host == "" {
@@ -47,11 +48,11 @@ func (r rules) maySend(u *url.URL) error {
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if addr.Is4In6() {
-			return fmt.Errorf("%w: an IPv4 address in IPv6 clothes", ErrBlockedAddress)
+			return fmt.Errorf("%w: IPv4-mapped IPv6 address", ErrBlockedAddress)
 		}
 		return r.may(u.Scheme, portOf(u), addr)
 	}
-	// "2130706433", "127.1" and "0x7f.0.0.1" are no names: some resolvers read them as addresses.
+	// "2130706433", "127.1" and "0x7f.0.0.1" are not names: some resolvers read them as addresses.
 	//defence:B16
 	if endsInNumber(host) {
 		return fmt.Errorf("%w: the host is a number", ErrBlockedAddress)
@@ -59,7 +60,7 @@ func (r rules) maySend(u *url.URL) error {
 	return nil
 }
 
-// mayDial checks one resolved address, as "ip:port", at the moment before it is connected to.
+// mayDial checks one resolved address, as "ip:port", immediately before the connection.
 func (r rules) mayDial(scheme, address string) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -105,7 +106,8 @@ func portOf(u *url.URL) string {
 	return "443"
 }
 
-// endsInNumber is the WHATWG URL standard's test for hosts that must be IPv4 addresses or nothing (§3.5, "ends in a number").
+// endsInNumber is the WHATWG URL standard's test for hosts that must be parsed as IPv4 addresses (§3.5, "ends in
+// a number").
 func endsInNumber(host string) bool {
 	host = strings.TrimSuffix(host, ".")
 	last := host[strings.LastIndexByte(host, '.')+1:]

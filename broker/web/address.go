@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// Address is the client's IP address: the peer, or, behind trusted proxies, the
-// rightmost address in X-Forwarded-For that is not one of them. What lies further
-// left was written by the client and proves nothing; a text that is no address
-// ends the search at the last proxy (SECURITY.md G12).
+// Address returns the client's IP address. Behind trusted proxies that is the rightmost address in
+// X-Forwarded-For that is not a proxy's. Addresses further left come from the client and prove nothing. A
+// malformed entry ends the search at the last proxy (SECURITY.md G12).
 func (k *Kit) Address(r *http.Request) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {

@@ -21,14 +21,14 @@ var staticFiles embed.FS
 //go:embed static/icon/*.svg
 var iconFiles embed.FS
 
-// asset is one file, ready to be sent.
+// asset is one embedded file, ready to send.
 type asset struct {
 	kind        string
-	plain, gzip []byte // gzip is empty where it would not be shorter
+	plain, gzip []byte // gzip is empty if it would not be shorter
 }
 
-// assets are the files by their hashed names. A name changes with its content, so
-// a browser may keep it for good.
+// assets holds the files by hashed name. The name changes with the content, so browsers may cache a file
+// forever.
 type assets struct {
 	names map[string]string // app.css → app.0a1b2c3d4e5f.css
 	files map[string]asset
@@ -46,12 +46,13 @@ func loadAssets() assets {
 		a.files[hashed] = asset{kind: kinds(ext), plain: body, gzip: compress(body)}
 	}
 	for _, name := range list(iconFiles, "static/icon") {
-		a.icons[strings.TrimSuffix(name, ".svg")] = template.HTML(strings.TrimSpace(string(read(iconFiles, "static/icon/"+name))))
+		a.icons[strings.TrimSuffix(name, ".svg")] = template.HTML(strings.TrimSpace(string(read(iconFiles,
+			"static/icon/"+name))))
 	}
 	return a
 }
 
-// list and read panic because what is embedded cannot be missing.
+// list and read panic, because embedded files cannot be missing.
 func list(f embed.FS, dir string) (names []string) {
 	entries, err := fs.ReadDir(f, dir)
 	if err != nil {
@@ -74,7 +75,8 @@ func read(f embed.FS, name string) []byte {
 }
 
 func kinds(ext string) string {
-	return map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}[ext]
+	return map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+		".svg": "image/svg+xml"}[ext]
 }
 
 func compress(body []byte) []byte {
@@ -83,7 +85,7 @@ func compress(body []byte) []byte {
 	if err != nil {
 		panic(err)
 	}
-	_, _ = z.Write(body) // a bytes.Buffer takes everything
+	_, _ = z.Write(body) // a bytes.Buffer accepts everything
 	_ = z.Close()
 	if b.Len() >= len(body) {
 		return nil
@@ -91,16 +93,16 @@ func compress(body []byte) []byte {
 	return b.Bytes()
 }
 
-// href is the address of an asset, for templates.
+// href returns the address of an asset, for templates.
 func (a assets) href(name string) (string, error) {
 	hashed, ok := a.names[name]
 	if !ok {
-		return "", fmt.Errorf("there is no asset %q", name)
+		return "", fmt.Errorf("unknown asset %q", name)
 	}
 	return "/assets/" + hashed, nil
 }
 
-// icon is the symbol for a kind of upstream, as inline SVG; a key where we have none.
+// icon returns the icon of a connection's kind as inline SVG, or a key if there is none.
 func (a assets) icon(kind string) template.HTML {
 	if svg, ok := a.icons[kind]; ok {
 		return svg

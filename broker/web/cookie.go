@@ -8,12 +8,11 @@ import (
 	"gatehouse/broker"
 )
 
-// The cookies. The __Host- prefix keeps a subdomain or plain http from planting
-// them (RFC 6265bis §4.1.3.2); browsers treat http://localhost as trustworthy, so
-// they are Secure there as well.
+// The cookies. The __Host- prefix prevents a subdomain or a plain-http page from setting them (RFC 6265bis
+// §4.1.3.2). They are Secure on http://localhost too, which browsers treat as trustworthy.
 //
-// A cookie is set on answers to GETs: a POST that comes from another site carries
-// no Lax cookie, so the answer to it would overwrite what it could not see.
+// Cookies are set on responses to GETs only. A cross-site POST carries no Lax cookie, so its response would
+// overwrite a cookie that it could not see.
 const (
 	cookieBrowser = "__Host-gh_browser"
 	cookieSession = "__Host-gh_session"
@@ -22,7 +21,7 @@ const (
 	cookieKnown   = "__Host-gh_known"
 )
 
-// The purposes under which what they hold is hashed.
+// The purposes of the keyed hashes of cookie values.
 const (
 	hashBrowser = "browser"
 	hashSession = "session"
@@ -31,7 +30,7 @@ const (
 
 const halfYear = 180 * 24 * time.Hour
 
-// setCookie sets a cookie for life, or clears it where life is not positive.
+// setCookie sets a cookie for life, or clears it if life is not positive.
 func (k *Kit) setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
 	//defence:E14
 	c := &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
@@ -44,8 +43,7 @@ func (k *Kit) setCookie(w http.ResponseWriter, name, value string, life time.Dur
 	http.SetCookie(w, c)
 }
 
-// cookie returns a value that only this origin can have set; a name that arrives
-// twice was planted by somebody and counts as none.
+// cookie returns the value of a cookie. A name that occurs twice was planted and counts as absent.
 func cookie(r *http.Request, name string) string {
 	found := r.CookiesNamed(name)
 	//defence:E14
@@ -55,7 +53,7 @@ func cookie(r *http.Request, name string) string {
 	return found[0].Value
 }
 
-// token reads a cookie that holds one of our tokens; anything else is no token.
+// token returns the token in a cookie, or "" if the value is malformed.
 func token(r *http.Request, name string) string {
 	v := cookie(r, name)
 	if len(v) != 2*26 || strings.Trim(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
@@ -64,8 +62,8 @@ func token(r *http.Request, name string) string {
 	return v
 }
 
-// Browser returns the keyed hashes of the browser key, the newest key's first;
-// ok is false for a browser that has none yet.
+// Browser returns the keyed hashes of the browser key, the newest key's first. ok is false if the browser has no
+// key yet.
 func (k *Kit) Browser(r *http.Request) (hashes []string, ok bool) {
 	key := token(r, cookieBrowser)
 	if key == "" {
@@ -74,8 +72,8 @@ func (k *Kit) Browser(r *http.Request) (hashes []string, ok bool) {
 	return k.Ring.Hashes(hashBrowser, []byte(key)), true
 }
 
-// EnsureBrowser returns the keyed hash of the browser key. On a GET it gives the
-// browser a key where it has none; on any other method it returns "" then.
+// EnsureBrowser returns the keyed hash of the browser key. If there is none, it sets one on a GET and returns ""
+// on any other method.
 func (k *Kit) EnsureBrowser(w http.ResponseWriter, r *http.Request) (hash string) {
 	key := token(r, cookieBrowser)
 	if key == "" {
@@ -89,8 +87,8 @@ func (k *Kit) EnsureBrowser(w http.ResponseWriter, r *http.Request) (hash string
 	return k.Ring.Hash(hashBrowser, []byte(key))
 }
 
-// LastUsed is the id of the connection this browser signed in with last, or "".
-// It comes from the browser: compare it, and trust it with nothing.
+// LastUsed returns the id of the connection that this browser last signed in with, or "". The browser can forge
+// it: use it for display only.
 func (k *Kit) LastUsed(r *http.Request) string {
 	v := cookie(r, cookieLast)
 	if len(v) > 64 || strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
@@ -99,7 +97,7 @@ func (k *Kit) LastUsed(r *http.Request) string {
 	return v
 }
 
-// SetLastUsed remembers a connection's id in the browser for half a year, after a success.
+// SetLastUsed stores the id of a connection in the browser for half a year, after a sign-in.
 func (k *Kit) SetLastUsed(w http.ResponseWriter, connection string) {
 	k.setCookie(w, cookieLast, connection, halfYear)
 }

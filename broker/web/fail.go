@@ -15,18 +15,18 @@ import (
 	"gatehouse/broker/text"
 )
 
-// Action is a link that a refusal offers.
+// Action is a link on a refusal page.
 type Action struct {
 	Href string
 	Text string // in the language of the page
 }
 
-// RefusalView is what a room knows of a refusal beyond its code. All of it is optional.
+// RefusalView is what a handler may add to a refusal's code. Every field is optional.
 type RefusalView struct {
-	Status     int     // in place of the code's own
-	Connection string  // its name as people see it
-	Email      string  // as the upstream gave it, for the person who just brought it
-	Primary    *Action // in place of the code's own
+	Status     int     // replaces the code's own status
+	Connection string  // its display name
+	Email      string  // as the upstream sent it; shown only to the person who signed in with it
+	Primary    *Action // replaces the code's own action
 	Others     []Action
 	Cause      error        // for the log
 	Event      broker.Event // Account, Client, Connection, Session, Detail for the audit log
@@ -42,14 +42,13 @@ type refusalView struct {
 	At          time.Time
 }
 
-// Fail is the only place where an error leaves the house: one code becomes a
-// metric, a log line, an event and a page with a reference to find them by. What
-// an error wraps beside its code is for the log alone.
+// Fail is the only place that turns an error into a response: its code becomes a metric, a log line, an event
+// and a page with a reference. What the error wraps is logged and never shown.
 func (k *Kit) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	k.refuse(w, r, broker.CodeOf(err), RefusalView{Cause: err})
 }
 
-// Refusal is Fail for a room that knows more than the code.
+// Refusal is Fail with details that the handler adds.
 func (k *Kit) Refusal(w http.ResponseWriter, r *http.Request, code broker.Code, v RefusalView) {
 	if v.Cause == nil {
 		v.Cause = code
@@ -63,7 +62,7 @@ func (k *Kit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v
 	k.logRefusal(t, r, code, ref, v.Cause)
 	k.record(r, code, ref, v.Event)
 	if t.status != 0 {
-		return // the answer had begun; a page inside it would help nobody
+		return // the response has begun; a page inside it would be unreadable
 	}
 	wait := 0
 	if retry, ok := errors.AsType[broker.Retry](v.Cause); ok {
@@ -83,13 +82,13 @@ func (k *Kit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v
 	view := k.refusal(r, code, ref, wait, v)
 	p := k.page(r, view)
 	if err := k.pages.show(w, r, status, "refusal", p); err != nil {
-		k.Log.ErrorContext(r.Context(), "the refusal page failed", "err", err)
+		k.Log.ErrorContext(r.Context(), "cannot write the refusal page", "err", err)
 		http.Error(w, http.StatusText(status)+" "+ref, status)
 	}
 }
 
-// refusal chooses the words. A text that names the connection or the address has
-// a twin under ".plain" for when we know neither.
+// refusal chooses the texts. A text with a connection or address has a variant ".plain" for when neither is
+// known.
 func (k *Kit) refusal(r *http.Request, code broker.Code, ref string, wait int, v RefusalView) refusalView {
 	p := k.Printer(r)
 	args := text.Args{"connection": v.Connection, "email": v.Email, "product": k.Site.Name, "ref": ref, "wait": ""}
@@ -103,7 +102,8 @@ func (k *Kit) refusal(r *http.Request, code broker.Code, ref string, wait int, v
 		}
 		return p.Text(key, args)
 	}
-	view := refusalView{Title: say("title"), Body: say("body"), Code: code, Reference: ref, Connection: v.Connection, At: k.Now().UTC(), Others: v.Others}
+	view := refusalView{Title: say("title"), Body: say("body"), Code: code, Reference: ref, Connection: v.Connection,
+		At: k.Now().UTC(), Others: v.Others}
 	if v.Primary != nil {
 		view.Primary = *v.Primary
 	} else {
@@ -115,11 +115,12 @@ func (k *Kit) refusal(r *http.Request, code broker.Code, ref string, wait int, v
 	return view
 }
 
-// wayOut is the action that works for a code when the room named none.
+// wayOut returns the action for a code if the handler gave none.
 func (k *Kit) wayOut(r *http.Request, code broker.Code, p text.Printer) Action {
 	const start = "/login"
 	switch code {
-	case broker.CookiesBlocked, broker.Busy, broker.Unavailable, broker.RateLimited, broker.CodeTooSoon, broker.ConnectionUnavailable:
+	case broker.CookiesBlocked, broker.Busy, broker.Unavailable, broker.RateLimited, broker.CodeTooSoon,
+		broker.ConnectionUnavailable:
 		if at := self(r); at != nil {
 			key := "web.try_again"
 			if code == broker.CookiesBlocked {
@@ -127,16 +128,17 @@ func (k *Kit) wayOut(r *http.Request, code broker.Code, p text.Printer) Action {
 			}
 			return Action{at.String(), p.Text(key)}
 		}
-	case broker.ClientUnknown, broker.RedirectURIMismatch, broker.RequestInvalid, broker.NotFound, broker.MethodNotAllowed, broker.LoginUnknown:
+	case broker.ClientUnknown, broker.RedirectURIMismatch, broker.RequestInvalid, broker.NotFound,
+		broker.MethodNotAllowed, broker.LoginUnknown:
 		return Action{start, p.Text("web.go_home", k.Site.Name)}
 	case broker.Misdirected:
-		// The one origin that serves us; never what the request called itself.
+		// The configured origin, never the host of the request.
 		return Action{k.origin + start, p.Text("web.go_home", k.Site.Name)}
 	}
 	return Action{start, p.Text("web.start_again")}
 }
 
-// Wait says a number of seconds as a person would: "30 seconds", "15 minutes".
+// Wait formats a number of seconds for people: "30 seconds", "15 minutes".
 func Wait(p text.Printer, seconds int) string {
 	if seconds < 90 {
 		return p.Text("web.seconds", seconds)
@@ -144,7 +146,7 @@ func Wait(p text.Printer, seconds int) string {
 	return p.Text("web.minutes", (seconds+59)/60)
 }
 
-// refuseJSON is for programs that call a route open to them.
+// refuseJSON is for programs, on routes of HandleOpen.
 func (k *Kit) refuseJSON(w http.ResponseWriter, status int, code broker.Code, ref string) {
 	name := code.Meaning().OAuth
 	if name == "" {
@@ -167,34 +169,37 @@ func (k *Kit) logRefusal(t *tracked, r *http.Request, code broker.Code, ref stri
 	if code.Meaning().Status >= 500 {
 		log = k.Log.ErrorContext
 	}
-	log(r.Context(), "refused", "code", string(code), "reference", ref, "request_id", t.id, "route", r.Pattern, "err", cause.Error())
+	log(r.Context(), "refused", "code", string(code), "reference", ref, "request_id", t.id, "route", r.Pattern, "err",
+		cause.Error())
 }
 
-// record writes the event. What any stranger can cause without limit, and what
-// says that storage is in trouble, stays out of the database.
+// record writes the audit event. It leaves out what any client can cause without limit, and what reports that
+// storage is failing.
 func (k *Kit) record(r *http.Request, code broker.Code, ref string, e broker.Event) {
 	switch code {
-	case broker.NotFound, broker.MethodNotAllowed, broker.Misdirected, broker.TooLarge, broker.Busy, broker.Unavailable, broker.RateLimited:
+	case broker.NotFound, broker.MethodNotAllowed, broker.Misdirected, broker.TooLarge, broker.Busy, broker.Unavailable,
+		broker.RateLimited:
 		return
 	}
 	e.Code, e.Reference = code, ref
 	if e.Verb == "" {
 		e.Verb = broker.EventRefused
 		switch code {
-		case broker.ClientUnknown, broker.RedirectURIMismatch, broker.RequestInvalid, broker.CrossOrigin, broker.Conflict, broker.Internal:
+		case broker.ClientUnknown, broker.RedirectURIMismatch, broker.RequestInvalid, broker.CrossOrigin, broker.Conflict,
+			broker.Internal:
 			e.Verb = broker.EventRequestRefused
 		}
 	}
-	// The person may have closed the page; the event is written all the same.
+	// Record the event even if the client has disconnected.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
 	defer cancel()
 	if err := k.Journal.Record(ctx, k.Event(r, e)); err != nil {
-		k.Log.ErrorContext(ctx, "the refusal is not in the audit log", "reference", ref, "err", err)
+		k.Log.ErrorContext(ctx, "cannot record the refusal in the audit log", "reference", ref, "err", err)
 	}
 }
 
-// newReference is what a person reads out to support: eight characters that are
-// hard to mistake, such as 7F3K-2QWD.
+// newReference returns a reference that people can read out to support: eight characters that are hard to
+// confuse, such as 7F3K-2QWD.
 func newReference() string {
 	const alphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 	var b [8]byte

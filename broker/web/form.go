@@ -10,8 +10,7 @@ import (
 	"gatehouse/broker"
 )
 
-// readForm bounds the body and parses a form, so that no handler reads more than
-// it was promised. Other bodies are left to the handler, bounded too.
+// readForm limits the body and parses a form. Other bodies are limited too, and left to the handler.
 func (k *Kit) readForm(w http.ResponseWriter, r *http.Request) error {
 	if r.Body != nil && r.Body != http.NoBody {
 		//defence:H1
@@ -47,7 +46,7 @@ func checkKind(contentType string) error {
 		return broker.RequestInvalid.Because(fmt.Errorf("content type: %w", err))
 	//defence:H1
 	case kind == "multipart/form-data" || kind == "multipart/mixed":
-		// No form of ours uploads anything, and multipart is where parsers disagree.
+		// We have no upload forms, and parsers disagree about multipart.
 		return broker.RequestInvalid.Because(errors.New("multipart bodies are not accepted"))
 	}
 	return nil

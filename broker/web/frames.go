@@ -13,10 +13,10 @@ import (
 	"gatehouse/broker"
 )
 
-// frameTime is how long, in seconds, frames have before the page goes on.
+// frameTime is how many seconds frames get before the page continues.
 const frameTime = 3
 
-// Target is an address as HandOff takes it, for a link; empty stays empty.
+// Target returns an address that HandOff would accept, for a link; empty stays empty.
 func (k *Kit) Target(address string) (template.URL, error) {
 	if address == "" {
 		return "", nil
@@ -25,15 +25,16 @@ func (k *Kit) Target(address string) (template.URL, error) {
 	return template.URL(safe), err
 }
 
-// ShowFrames is Show for a page that embeds frames of other sites: its frame-src names
-// exactly their origins. With a target, of Kit.Target, the page goes on there when the
-// frames have had their time.
-func (p *Pages) ShowFrames(w http.ResponseWriter, r *http.Request, name string, view any, frames []string, target template.URL) {
+// ShowFrames is Show for a page that embeds frames of other sites. Its frame-src lists exactly their origins. If
+// there is a target (see Kit.Target), the page continues there after frameTime.
+func (p *Pages) ShowFrames(w http.ResponseWriter, r *http.Request, name string, view any, frames []string,
+	target template.URL) {
 	var origins []string
 	for _, f := range frames {
 		u, err := url.Parse(f)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsAny(u.Host, "; ,'\"*") {
-			p.k.Fail(w, r, broker.Internal.Because(errors.New("a frame whose host would break out of the policy")))
+			p.k.Fail(w, r, broker.Internal.Because(errors.New("a frame's host contains a separator of the "+
+				"Content-Security-Policy")))
 			return
 		}
 		if origin := u.Scheme + "://" + u.Host; !slices.Contains(origins, origin) {
@@ -44,9 +45,10 @@ func (p *Pages) ShowFrames(w http.ResponseWriter, r *http.Request, name string, 
 		w.Header().Set("Content-Security-Policy", csp+"; frame-src "+strings.Join(origins, " "))
 	}
 	data := p.k.page(r, view)
-	data.Languages = nil // the page is there once
+	data.Languages = nil // the page cannot be requested a second time
 	if target != "" {
-		data.Refresh = template.HTML(fmt.Sprintf(`<meta http-equiv="refresh" content="%d;url=%s">`, frameTime, html.EscapeString(string(target))))
+		data.Refresh = template.HTML(fmt.Sprintf(`<meta http-equiv="refresh" content="%d;url=%s">`, frameTime,
+			html.EscapeString(string(target))))
 	}
 	if err := p.show(w, r, http.StatusOK, name, data); err != nil {
 		p.k.Fail(w, r, err)

@@ -9,21 +9,19 @@ import (
 	"gatehouse/broker"
 )
 
-// matcher is what http.ServeMux offers beside serving.
+// matcher is implemented by http.ServeMux.
 type matcher interface {
 	Handler(*http.Request) (http.Handler, string)
 }
 
-// Router is what rooms mount their routes on: http.ServeMux, or whoever wants to
-// know which routes there are.
+// Router is where packages mount their routes: http.ServeMux, or a recorder of routes.
 type Router interface {
 	Handle(pattern string, h http.Handler)
 }
 
-// Guard stands before everything: it gives the request an id, turns away hosts
-// that are not ours (SECURITY.md G13), answers what the mux knows no route for with
-// our own pages, and writes the access log: the route, never a path or a query,
-// because those may hold secrets.
+// Guard wraps all routes. It gives the request an id, refuses foreign hosts (SECURITY.md G13) and responds to
+// unknown routes with our pages. The access log has the route, never path or query, because those may hold
+// secrets.
 func (k *Kit) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		began := k.Now()
@@ -50,7 +48,7 @@ func (k *Kit) Guard(next http.Handler) http.Handler {
 func (k *Kit) logRequest(w *tracked, r *http.Request, took time.Duration) {
 	level := slog.LevelInfo
 	if strings.HasPrefix(w.Header().Get("Cache-Control"), "public") {
-		level = slog.LevelDebug // fixed bytes that everybody polls tell nothing
+		level = slog.LevelDebug // frequent and uninformative
 	}
 	if !k.Log.Enabled(r.Context(), level) {
 		return
@@ -61,7 +59,7 @@ func (k *Kit) logRequest(w *tracked, r *http.Request, took time.Duration) {
 		slog.Int64("ms", took.Milliseconds()), slog.String("address", k.Address(r)))
 }
 
-// unrouted asks the mux's own answer for what is wrong, and keeps its Allow.
+// unrouted returns the code for an unknown route or method. It copies the mux's Allow header.
 func unrouted(w http.ResponseWriter, r *http.Request, h http.Handler) broker.Code {
 	probe := &discard{header: http.Header{}}
 	h.ServeHTTP(probe, r)
@@ -81,10 +79,11 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 
-// method keeps invented methods out of the log.
+// method replaces invented methods, for the log.
 func method(m string) string {
 	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions:
 		return m
 	}
 	return "other"

@@ -9,25 +9,24 @@ import (
 	"gatehouse/broker/seal"
 )
 
-// How many short codes that anybody may type are tried within one window. A network
-// may hold a school or a company; an account or a browser is one person.
+// How many short codes may be tried within one window. A network may be a school or a company; an account or a
+// browser is one person.
 const (
 	guessWindow      = 15 * time.Minute
 	maxGuesses       = 10
 	maxGuessesAround = 100
 )
 
-// Guesses counts the tries at short codes, of every replica.
+// Guesses counts the tries at short codes across all replicas.
 type Guesses struct {
 	In   broker.Fleeting
-	Ring *seal.Keyring // so that no store holds who guessed where
+	Ring *seal.Keyring // so that the store does not reveal who guessed where
 	Now  func() time.Time
 }
 
-// Spend counts one try of a browser (the hash of its key) at an address, and of the
-// account that is signed in there, if any: before anything is compared, so that
-// parallel tries cannot share one. RateLimited, with the moment to come again, for
-// one too many.
+// Spend counts one try of a browser (the hash of its key), of an address, and of the signed-in account, if any.
+// Call it before comparing, so that parallel tries cannot share one. It returns RateLimited, with the time of
+// the next window, when there were too many.
 func (g Guesses) Spend(ctx context.Context, address, browser, account string) error {
 	now := g.Now()
 	ends := now.Truncate(guessWindow).Add(guessWindow)
@@ -40,7 +39,8 @@ func (g Guesses) Spend(ctx context.Context, address, browser, account string) er
 		if by.who == "a " {
 			continue
 		}
-		count, err := g.In.Count(ctx, "guesses", g.Ring.Hash("guesses", []byte(by.who+" "+strconv.FormatInt(ends.Unix(), 36))), ends)
+		count, err := g.In.Count(ctx, "guesses", g.Ring.Hash("guesses",
+			[]byte(by.who+" "+strconv.FormatInt(ends.Unix(), 36))), ends)
 		if err != nil {
 			return err
 		}

@@ -21,9 +21,9 @@ type handOffView struct {
 
 type hidden struct{ Name, Value string }
 
-// HandOff answers 200 with a page that leads on to target (UX.md E-30): our own
-// path, an https or http URL, or the custom scheme of an app. It is the answer to
-// a POST whose redirect Chromium would hold against form-action. app may be empty.
+// HandOff responds 200 with a page that continues to target (UX.md E-30): our own path, an https or http URL, or
+// an app's custom scheme. Use it after a POST, because Chromium applies form-action to redirects. app may be
+// empty.
 func (k *Kit) HandOff(w http.ResponseWriter, r *http.Request, target, app string) {
 	safe, err := safeTarget(target)
 	if err != nil {
@@ -38,16 +38,16 @@ func (k *Kit) HandOff(w http.ResponseWriter, r *http.Request, target, app string
 	}
 }
 
-// PostOff answers 200 with a form that posts fields to target (response_mode
-// form_post, a provider that wants a POST): by script where there is one, else by
-// its button. The page's form-action names exactly this target.
+// PostOff responds 200 with a form that posts fields to target (response_mode form_post, or a provider that
+// wants a POST). A script submits it, or the person presses the button. The page's form-action lists only
+// target.
 func (k *Kit) PostOff(w http.ResponseWriter, r *http.Request, target string, fields url.Values, app string) {
 	u, err := url.Parse(target)
 	if err == nil && (u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
-		err = errors.New("a form is posted to http and https only")
+		err = errors.New("the target of a form must be http or https")
 	}
 	if err == nil && strings.ContainsAny(u.Host, "; ,'\"") {
-		err = errors.New("the host would break out of the policy")
+		err = errors.New("the target's host contains a separator of the Content-Security-Policy")
 	}
 	if err != nil {
 		k.Fail(w, r, broker.Internal.Because(err))
@@ -70,10 +70,10 @@ func (k *Kit) PostOff(w http.ResponseWriter, r *http.Request, target string, fie
 	}
 }
 
-// safeTarget refuses schemes that run or read something, and spells out what
-// could end the URL early in a meta refresh.
+// safeTarget refuses schemes that execute or read something, and escapes what could end the URL in a meta
+// refresh.
 func safeTarget(target string) (string, error) {
-	bad := broker.Internal.Because(errors.New("a hand-off to a target that is not safe"))
+	bad := broker.Internal.Because(errors.New("the hand-off target is not a safe URL"))
 	u, err := url.Parse(target)
 	if err != nil || strings.ContainsAny(target, "\\\t\r\n") {
 		return "", bad

@@ -9,19 +9,19 @@ import (
 	"gatehouse/broker"
 )
 
-// csp lets a page run and show what this origin serves and nothing that is inline
-// (UX.md §2.9).
+// csp allows what this origin serves and nothing inline (UX.md §2.9).
 // defence:A24
-const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'none'; " +
+const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"font-src 'none'; " +
 	//defence:A15
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 
-// headersOf are the headers of every answer that an issuer of the scheme gives.
+// headersOf returns the headers of every response of an issuer of the scheme.
 func headersOf(scheme string) http.Header {
 	h := http.Header{}
 	h.Set("Content-Security-Policy", csp)
 	//defence:A15 E17
-	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
+	h.Set("X-Frame-Options", "DENY") // for browsers without frame-ancestors
 	h.Set("X-Content-Type-Options", "nosniff")
 	//defence:A23
 	h.Set("Referrer-Policy", "no-referrer")
@@ -36,20 +36,20 @@ func headersOf(scheme string) http.Header {
 	return h
 }
 
-// secure sets the headers of every answer. All answers share the values: who wants
-// another one sets it anew, and nobody writes into one.
+// secure sets the headers of every response. Responses share the value slices: set a header to change it, never
+// append to its slice.
 func (k *Kit) secure(h http.Header) { maps.Copy(h, k.headers) }
 
-// tracked knows whether an answer has begun, and counts it.
+// tracked records whether a response has begun, its status and its size.
 type tracked struct {
 	http.ResponseWriter
-	id     string // what the log calls the request
-	open   bool   // the route is HandleOpen's
+	id     string // the request's id in the log
+	open   bool   // the route was mounted by HandleOpen
 	status int
 	size   int64
 }
 
-// track begins an answer, whichever of our handlers sees it first.
+// track wraps the ResponseWriter unless another of our handlers already did.
 func (k *Kit) track(w http.ResponseWriter) *tracked {
 	if t, ok := w.(*tracked); ok {
 		return t
@@ -75,10 +75,10 @@ func (t *tracked) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap is used by http.ResponseController.
 func (t *tracked) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
-// recovered answers a panic; only the log learns what it was.
+// recovered turns a panic into a response; only the log has the cause.
 func (k *Kit) recovered(w *tracked, r *http.Request) {
 	p := recover()
 	if p == nil {

@@ -1,5 +1,5 @@
-// Package web is the HTTP kit that every door shares: how a handler says no,
-// pages, cookies, languages, limits and assets.
+// Package web is the HTTP toolkit of all handlers: error responses, pages, cookies, languages, limits and
+// assets.
 package web
 
 import (
@@ -15,21 +15,21 @@ import (
 	"gatehouse/broker/text"
 )
 
-// Handler is an HTTP handler that may say no: it returns a broker.Code, or an
-// error that wraps one, before it has written anything.
+// Handler is an HTTP handler that may fail. It returns a broker.Code, or an error that wraps one, before it has
+// written anything.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
-// Site is what the pages know of the deployment. Empty URLs are not shown.
+// Site describes the deployment to the pages. Empty URLs are not shown.
 type Site struct {
-	Name       string // the product, as people know it
+	Name       string // the product's display name
 	SupportURL string
 	PrivacyURL string
 	TermsURL   string
 }
 
-// Options are what a Kit is made of; all but TrustedProxies and Count are needed.
+// Options configure a Kit. All are required except TrustedProxies and Count.
 type Options struct {
-	// Issuer is the one origin of this deployment, with its path if it has one.
+	// Issuer is the origin of this deployment, with its path if it has one.
 	Issuer         *url.URL
 	Site           Site
 	Texts          *text.Catalog
@@ -42,13 +42,13 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	Now            func() time.Time
 	Log            *slog.Logger
-	Count          func(broker.Code) // one refusal
+	Count          func(broker.Code) // called for every refusal
 }
 
-// Kit is the shared part of all doors. It is safe for concurrent use.
+// Kit is the toolkit of one deployment. It is safe for concurrent use.
 type Kit struct {
 	Options
-	host    string // of the issuer, lower case, without the scheme's own port
+	host    string // of the issuer, lower case, without the scheme's default port
 	origin  string
 	headers http.Header
 	assets  assets
@@ -56,20 +56,20 @@ type Kit struct {
 	pages   *Pages
 }
 
-// New makes a Kit. It panics where the embedded pages or texts are broken,
-// because no start can go on without them.
+// New returns a Kit. It panics if embedded pages or texts are broken.
 func New(o Options) *Kit {
 	if o.Count == nil {
 		o.Count = func(broker.Code) {}
 	}
-	k := &Kit{Options: o, headers: headersOf(o.Issuer.Scheme), cross: http.NewCrossOriginProtection(), assets: loadAssets()}
+	k := &Kit{Options: o, headers: headersOf(o.Issuer.Scheme), cross: http.NewCrossOriginProtection(),
+		assets: loadAssets()}
 	k.host = normalHost(o.Issuer.Host, o.Issuer.Scheme)
 	k.origin = o.Issuer.Scheme + "://" + o.Issuer.Host
 	k.pages = k.Pages(ownPages)
 	return k
 }
 
-// normalHost is a Host header without the port that its scheme implies.
+// normalHost returns a Host header in lower case, without the scheme's default port.
 func normalHost(host, scheme string) string {
 	host = strings.ToLower(host)
 	if scheme == "https" {
@@ -78,10 +78,10 @@ func normalHost(host, scheme string) string {
 	return strings.TrimSuffix(host, ":80")
 }
 
-// Secure tells whether the issuer is https.
+// Secure reports whether the issuer is https.
 func (k *Kit) Secure() bool { return k.Issuer.Scheme == "https" }
 
-// Printer writes in the language of the request.
+// Printer returns a printer in the language of the request.
 func (k *Kit) Printer(r *http.Request) text.Printer { return k.Texts.Printer(k.Locale(r)) }
 
 // The limits of a request body (SECURITY.md H1).
@@ -90,9 +90,8 @@ const (
 	maxKeys = 100
 )
 
-// Handle is for routes that act on our cookies: the security headers, no-store,
-// a parsed and bounded form, no unsafe method from another origin, and an answer
-// for every error and panic.
+// Handle is for routes that use our cookies. It sets the security headers and no-store, limits and parses the
+// form, refuses unsafe cross-origin methods, and turns every error and panic into a response.
 func (k *Kit) Handle(h Handler) http.Handler {
 	return k.handle(func(w http.ResponseWriter, r *http.Request) error {
 		//defence:E15
@@ -103,9 +102,8 @@ func (k *Kit) Handle(h Handler) http.Handler {
 	}, false)
 }
 
-// HandleOpen is Handle without the guard against other origins, for routes that
-// do not act on our cookies: the token endpoint, callbacks that are posted. A
-// program, which accepts no text/html, is refused in JSON (RFC 6749 §5.2).
+// HandleOpen is Handle without the cross-origin check, for routes that do not use our cookies: the token
+// endpoint, posted callbacks. A client that does not accept text/html gets errors as JSON (RFC 6749 §5.2).
 func (k *Kit) HandleOpen(h Handler) http.Handler {
 	return k.handle(h, true)
 }

@@ -9,11 +9,11 @@ import (
 	"gatehouse/broker"
 )
 
-// maxKnown is how many accounts a browser stays known to.
+// maxKnown is the number of accounts that a browser's cookie remembers.
 const maxKnown = 8
 
-// Known tells whether this browser has signed in to the account before, since the
-// account last changed (its AuthEpoch). Trust it with nothing but a budget of tries.
+// Known reports whether this browser has signed in to the account since its AuthEpoch last changed. Use it only
+// to separate budgets of tries.
 func (k *Kit) Known(r *http.Request, a broker.Account) bool {
 	browser := token(r, cookieBrowser)
 	if browser == "" {
@@ -22,8 +22,8 @@ func (k *Kit) Known(r *http.Request, a broker.Account) bool {
 	return slices.ContainsFunc(knownTo(r), k.isKnown(browser, a))
 }
 
-// SetKnown remembers a sign-in for half a year, sign-outs included. The cookie holds
-// a keyed hash per account: it names nobody, and in another browser it is worth nothing.
+// SetKnown remembers a sign-in for half a year, across sign-outs. The cookie holds a keyed hash per account,
+// which reveals no account and is useless in another browser.
 func (k *Kit) SetKnown(w http.ResponseWriter, r *http.Request, a broker.Account) {
 	browser := token(r, cookieBrowser)
 	if browser == "" {
@@ -39,17 +39,17 @@ func (k *Kit) isKnown(browser string, a broker.Account) func(hash string) bool {
 	return func(hash string) bool { return k.Ring.Same(hash, hashKnown, value) }
 }
 
-// acquaintance binds to the epoch too: what an intruder's browser was before the
-// owner changed the password, it is no longer.
+// acquaintance includes the epoch, so that a password change clears all known browsers.
 func acquaintance(browser string, a broker.Account) []byte {
 	//defence:E2
 	return []byte(a.ID + " " + strconv.FormatInt(a.AuthEpoch, 10) + " " + browser)
 }
 
-// knownTo reads the entries of the cookie, the newest first.
+// knownTo returns the entries of the cookie, newest first.
 func knownTo(r *http.Request) []string {
 	v := cookie(r, cookieKnown)
-	if v == "" || len(v) > 1024 || strings.Trim(v, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~") != "" {
+	if v == "" || len(v) > 1024 || strings.Trim(v,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~") != "" {
 		return nil
 	}
 	entries := strings.Split(v, "~")

@@ -8,9 +8,8 @@ import (
 
 func toValid(s string) string { return strings.ToValidUTF8(s, "") }
 
-// Locale is the language of the answer: the switch in this request (lang), the
-// request's ui_locales, what WithLocale was told, the cookie, Accept-Language,
-// then the first that is offered (UX.md §2.5).
+// Locale returns the language of the response. It takes the first of: the language link in this request (lang),
+// ui_locales, WithLocale, the cookie, Accept-Language, the default (UX.md §2.5).
 func (k *Kit) Locale(r *http.Request) string {
 	told, _ := r.Context().Value(keyLocales).([]string)
 	query := r.URL.Query()
@@ -22,14 +21,14 @@ func (k *Kit) Locale(r *http.Request) string {
 	return k.Texts.Printer("").Lang()
 }
 
-// WithLocale tells Locale what is known of the person, the weightier first: what
-// was chosen in the login or asked for with ui_locales, then the account's language.
+// WithLocale adds languages for Locale to choose from, in order of priority: one chosen in the login or with
+// ui_locales, then the account's.
 func (k *Kit) WithLocale(r *http.Request, chosen ...string) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), keyLocales, chosen))
 }
 
-// Switched is the language that the person just chose with a link of ours, for
-// the room to keep in its login.
+// Switched returns the language that the person just chose with a language link, so that the handler can store
+// it in its login.
 func (k *Kit) Switched(r *http.Request) (lang string, ok bool) {
 	if r.Method != http.MethodGet {
 		return "", false
@@ -38,15 +37,15 @@ func (k *Kit) Switched(r *http.Request) (lang string, ok bool) {
 	return lang, lang != ""
 }
 
-// rememberLanguage keeps an explicit choice in the browser.
+// rememberLanguage stores an explicit choice in a cookie.
 func (k *Kit) rememberLanguage(w http.ResponseWriter, r *http.Request) {
 	if lang, ok := k.Switched(r); ok {
 		k.setCookie(w, cookieLang, lang, halfYear)
 	}
 }
 
-// WithSelf tells the layout where this page lives, for the language links of a
-// page that answers a POST. The path must be one of ours.
+// WithSelf sets the address of this page for the language links of a page that responds to a POST. The path must
+// be one of ours.
 func (k *Kit) WithSelf(r *http.Request, path string) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), keySelf, path))
 }

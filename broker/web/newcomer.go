@@ -9,22 +9,21 @@ import (
 	"gatehouse/broker"
 )
 
-// What strangers may have us keep: a login or a posted request is a row that
-// anybody can cause. A company of thousands behind one address, who all come on
-// Monday morning without a cookie, stays below it (SECURITY.md H4).
+// Anyone can cause rows for logins and posted requests. The limit still admits a company of thousands behind one
+// address, who all arrive in one morning without a cookie (SECURITY.md H4).
 const (
 	maxNewcomers   = 3000
 	newcomerWindow = 10 * time.Minute
 )
 
-// Newcomers counts, by address, what browsers that are new here have us keep. A
-// browser that has a list of open logins is held by that list and not counted.
+// Newcomers counts, by address, the rows caused by new browsers. A browser with a list of open logins is limited
+// by that list and not counted here.
 type Newcomers struct {
 	In  broker.Fleeting
 	Now func() time.Time
 }
 
-// Admit counts one more; RateLimited, with the moment to come again, for one too many.
+// Admit counts one more row. It returns RateLimited, with the time of the next window, when there are too many.
 func (n Newcomers) Admit(ctx context.Context, address string) error {
 	now := n.Now()
 	ends := now.Truncate(newcomerWindow).Add(newcomerWindow)
@@ -36,8 +35,7 @@ func (n Newcomers) Admit(ctx context.Context, address string) error {
 	return err
 }
 
-// network is what one subscriber holds: an IPv4 address, or an IPv6 /64, out of
-// which anybody may take as many addresses as he likes.
+// network returns what one subscriber holds: an IPv4 address, or an IPv6 /64, which has plenty of addresses.
 func network(address string) string {
 	a, err := netip.ParseAddr(address)
 	if err != nil {

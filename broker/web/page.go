@@ -21,57 +21,56 @@ var layoutFiles embed.FS
 //go:embed page/*.html
 var ownPages embed.FS
 
-// Pages are the parsed pages of one room.
+// Pages are the parsed pages of one package.
 type Pages struct {
 	k   *Kit
 	set map[string]*template.Template
 }
 
-// Problem is one thing that is wrong with a submitted form.
+// Problem is one error in a submitted form.
 type Problem struct {
 	Field string // the id of the input, empty for the form as a whole
 	Text  string // in the language of the page
 }
 
-// Form is embedded in the view of a page with a form. While it holds problems,
-// the page shows a summary that links to the fields, and its title says "Error".
+// Form is embedded in the view of a page with a form. If it holds problems, the page shows a summary with links
+// to the fields, and its title says "Error".
 type Form struct {
 	Problems []Problem
 }
 
 func (f Form) problems() []Problem { return f.Problems }
 
-// Page is what a template sees as its dot.
+// Page is the dot of a template.
 type Page struct {
 	text.Printer
 	Site      Site
-	V         any // the room's view
+	V         any // the handler's view
 	Problem   []Problem
 	Languages []Language
 	Refresh   template.HTML
 }
 
-// Language is a link that shows this page in another language.
+// Language is a link to this page in another language.
 type Language struct {
 	Code, Name, Href string
 	Current          bool
 }
 
-// T is the text of a key. Its arguments fill {0}, {1} … or, made with args, names.
+// T returns the text of a key. Its arguments fill {0}, {1} … or, if built with args, names.
 func (p Page) T(key string, args ...any) string { return p.Text(key, args...) }
 
-// TH is the text of a key that ends in _html, with its arguments escaped.
+// TH returns the text of a key that ends in _html, with its arguments escaped.
 func (p Page) TH(key string, args ...any) template.HTML { return p.HTML(key, args...) }
 
-// Pages parses page/*.html of a room. Each file defines "title", the one heading,
-// and "main", what comes under it; the layout and the partials are shared. It
-// panics on a template that does not parse, a text that does not exist, and on
-// anything inline, so that no start goes on with a broken page.
+// Pages parses page/*.html of a package. Each file defines "title", the only heading, and "main", the content
+// below it; layout and partials are shared. It panics on a template that does not parse, an unknown text, and
+// anything inline.
 func (k *Kit) Pages(pages fs.FS) *Pages {
 	base := template.Must(template.New("layout").Funcs(k.funcs()).ParseFS(layoutFiles, "layout/*.html"))
 	names, err := fs.Glob(pages, "page/*.html")
 	if err == nil && len(names) == 0 {
-		err = errors.New("there is no page/*.html")
+		err = errors.New("no file matches page/*.html")
 	}
 	if err != nil {
 		panic("web: " + err.Error())
@@ -90,8 +89,8 @@ func (k *Kit) Pages(pages fs.FS) *Pages {
 	return p
 }
 
-// Show writes a page of the room. The view is the page's .V; problems come from
-// a Form embedded in it. The answer is whole or an Internal refusal, never half.
+// Show writes a page. The view is the page's .V; its problems come from an embedded Form. The response is
+// complete, or an Internal refusal, never partial.
 func (p *Pages) Show(w http.ResponseWriter, r *http.Request, status int, name string, view any) {
 	if err := p.show(w, r, status, name, p.k.page(r, view)); err != nil {
 		p.k.Fail(w, r, err)
@@ -101,7 +100,7 @@ func (p *Pages) Show(w http.ResponseWriter, r *http.Request, status int, name st
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name string, data Page) error {
 	t := p.set[name]
 	if t == nil {
-		return broker.Internal.Because(fmt.Errorf("there is no page %q", name))
+		return broker.Internal.Because(fmt.Errorf("unknown page %q", name))
 	}
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, "layout", data); err != nil {
@@ -112,7 +111,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 	h.Set("Content-Language", data.Lang())
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		// An error here means that the browser has gone away.
+		// An error means that the browser has disconnected.
 		_, _ = w.Write(b.Bytes())
 	}
 	return nil
@@ -127,8 +126,8 @@ func (k *Kit) page(r *http.Request, view any) Page {
 	return p
 }
 
-// languages are the links of the footer; none where this page cannot be asked for
-// again, such as the answer of an upstream, which is good for one time.
+// languages returns the links of the footer, or none if the page cannot be requested again, such as a response
+// to a callback.
 func (k *Kit) languages(r *http.Request, current string) []Language {
 	at := self(r)
 	if at == nil {
@@ -145,7 +144,8 @@ func (k *Kit) languages(r *http.Request, current string) []Language {
 		q.Set("lang", code)
 		to := *at
 		to.RawQuery = q.Encode()
-		links = append(links, Language{Code: code, Name: k.Texts.Printer(code).Text("web.language"), Href: to.String(), Current: code == current})
+		links = append(links, Language{Code: code, Name: k.Texts.Printer(code).Text("web.language"), Href: to.String(),
+			Current: code == current})
 	}
 	return links
 }

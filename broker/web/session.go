@@ -10,9 +10,8 @@ import (
 	"gatehouse/broker"
 )
 
-// Current is the session of the request and its account, admitted anew. It
-// answers NotFound where there is none that lives, what Admit says where it may
-// not go on, and any other error where storage fails.
+// Current returns the session of the request and its account, after asking Admit again. It returns NotFound
+// without a live session, Admit's code if it refuses, and any other error if storage fails.
 func (k *Kit) Current(r *http.Request) (broker.Session, broker.Account, error) {
 	var none broker.Session
 	s, a, err := k.Held(r)
@@ -35,9 +34,9 @@ func (k *Kit) Current(r *http.Request) (broker.Session, broker.Account, error) {
 	return s, a, nil
 }
 
-// Held is the session of the request's cookie, whatever the gate says of it; NotFound
-// where it has ended or there is none. It is for ending it: one that may not be used
-// now, since its connection is off, would live again with the connection.
+// Held returns the session of the request's cookie without asking Admit; NotFound if there is none or it has
+// ended. Use it to end a session: one that Admit refuses because its connection is off would work again when the
+// connection comes back.
 func (k *Kit) Held(r *http.Request) (broker.Session, broker.Account, error) {
 	value := token(r, cookieSession)
 	if value == "" {
@@ -51,24 +50,21 @@ func (k *Kit) Held(r *http.Request) (broker.Session, broker.Account, error) {
 	return s, a, err
 }
 
-// NewSession makes the token of the session that a proof is worth, for
-// SetSession, and the keyed hash under which the session is stored. The same
-// proof gives the same token, so that a retry after a crash finds the session it
-// made; nobody without the keyring can make it, and a new proof always gets a new
-// one, so a planted token is worth nothing (SECURITY.md E13).
+// NewSession derives a session's token, for SetSession, and the keyed hash that it is stored under. The same
+// proof gives the same token, so that a retry after a crash finds its session. Without the keyring no token can
+// be derived, and each proof has its own, so a planted token is useless (SECURITY.md E13).
 func (k *Kit) NewSession(proof []byte) (token, hash string) {
 	_, mac := k.Ring.MAC("session token", proof)
-	token = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac) // looks as broker.NewToken
+	token = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac) // looks like broker.NewToken
 	return token, k.Ring.Hash(hashSession, []byte(token))
 }
 
-// SetSession hands the browser its session, after the row is committed.
+// SetSession sends the session cookie, after the row is committed.
 func (k *Kit) SetSession(w http.ResponseWriter, token string, expires time.Time) {
 	k.setCookie(w, cookieSession, token, expires.Sub(k.Now()))
 }
 
-// EndSession ends a session with everything that was given out under it, tells
-// the audit log, and takes the cookie back.
+// EndSession ends a session and the grants created under it, records an event, and clears the cookie.
 func (k *Kit) EndSession(w http.ResponseWriter, r *http.Request, s broker.Session) error {
 	now := k.Now()
 	err := k.Atomic.Atomic(r.Context(), func(ctx context.Context) error {
@@ -78,7 +74,8 @@ func (k *Kit) EndSession(w http.ResponseWriter, r *http.Request, s broker.Sessio
 		if err := k.Families.EndFamilies(ctx, broker.FamilyFilter{Session: s.ID}, broker.Revoked, now); err != nil {
 			return err
 		}
-		return k.Journal.Record(ctx, k.Event(r, broker.Event{Verb: broker.EventSignedOut, Account: s.AccountID, Actor: s.AccountID, Session: s.ID}))
+		return k.Journal.Record(ctx, k.Event(r, broker.Event{Verb: broker.EventSignedOut, Account: s.AccountID,
+			Actor: s.AccountID, Session: s.ID}))
 	})
 	if err != nil {
 		return err
@@ -87,14 +84,14 @@ func (k *Kit) EndSession(w http.ResponseWriter, r *http.Request, s broker.Sessio
 	return nil
 }
 
-// Event completes an event with its id, its moment and where the request came from.
+// Event completes an event with its id, its time and the origin of the request.
 func (k *Kit) Event(r *http.Request, e broker.Event) broker.Event {
 	e.ID, e.At = broker.NewID(), k.Now()
 	e.Address, e.UserAgent = k.Address(r), cut(r.UserAgent(), 256)
 	return e
 }
 
-// cut shortens to at most n bytes of valid UTF-8.
+// cut shortens s to at most n bytes of valid UTF-8.
 func cut(s string, n int) string {
 	if len(s) > n {
 		s = s[:n]

@@ -16,7 +16,7 @@ import (
 	"gatehouse/broker/text"
 )
 
-// funcs are what a template may call beside the methods of its Page.
+// funcs are the functions of a template, in addition to the methods of its Page.
 func (k *Kit) funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset": k.assets.href,
@@ -24,21 +24,21 @@ func (k *Kit) funcs() template.FuncMap {
 		"args":  textArgs,
 		"dict":  dict,
 		"field": newField,
-		// The three partials that need no checks of their own take a dict.
+		// These three partials need no checks and take a dict.
 		"idp": partial, "chip": partial, "banner": partial,
 	}
 }
 
-// dict pairs names with values.
+// dict builds a map from names and values.
 func dict(pairs ...any) (map[string]any, error) {
 	if len(pairs)%2 != 0 {
-		return nil, errors.New("want pairs of a name and a value")
+		return nil, errors.New("expected pairs of a name and a value")
 	}
 	d := make(map[string]any, len(pairs)/2)
 	for i := 0; i < len(pairs); i += 2 {
 		name, ok := pairs[i].(string)
 		if !ok {
-			return nil, fmt.Errorf("%v is no name", pairs[i])
+			return nil, fmt.Errorf("%v is not a name", pairs[i])
 		}
 		d[name] = pairs[i+1]
 	}
@@ -50,7 +50,7 @@ func textArgs(pairs ...any) (text.Args, error) {
 	return text.Args(d), err
 }
 
-// partial is a dict with the page under "P".
+// partial is a dict with the page as "P".
 func partial(p Page, pairs ...any) (map[string]any, error) {
 	return dict(append([]any{"P", p}, pairs...)...)
 }
@@ -64,27 +64,28 @@ type fieldView struct {
 	Input                   template.HTMLAttr
 }
 
-// The attributes a template may put on an input. There is no maxlength below what
-// a person may paste, and no autocomplete=off (UX.md §2.2).
-var inputAttrs = []string{"name", "type", "value", "autocomplete", "inputmode", "autocapitalize", "spellcheck", "required", "readonly",
-	"checked", "pattern", "maxlength", "minlength", "enterkeyhint", "passwordrules", "dir"}
+// The attributes that a template may set on an input. maxlength must not cut what a person may paste, and
+// autocomplete=off is refused (UX.md §2.2).
+var inputAttrs = []string{"name", "type", "value", "autocomplete", "inputmode", "autocapitalize", "spellcheck",
+	"required",
+	"readonly", "checked", "pattern", "maxlength", "minlength", "enterkeyhint", "passwordrules", "dir"}
 
-// newField builds an input with its label, hint, error and aria wiring. Pairs:
-// "name" (also the id), "label", "hint", "aside" and "href" (a link beside the
-// label), "autofocus", and the attributes of inputAttrs.
+// newField builds an input with label, hint, error and aria attributes. Pairs: "name" (also the id), "label",
+// "hint", "aside" and "href" (a link next to the label), "autofocus", and the attributes of inputAttrs.
 func newField(p Page, pairs ...any) (fieldView, error) {
 	d, err := dict(pairs...)
 	if err != nil {
 		return fieldView{}, err
 	}
 	word := func(name string) string { s, _ := d[name].(string); return s }
-	f := fieldView{P: p, ID: word("name"), Label: word("label"), Hint: word("hint"), Aside: word("aside"), AsideHref: word("href"),
-		Secret: word("type") == "password", Check: word("type") == "checkbox", Readonly: d["readonly"] == true}
+	f := fieldView{P: p, ID: word("name"), Label: word("label"), Hint: word("hint"), Aside: word("aside"),
+		AsideHref: word("href"),
+		Secret:    word("type") == "password", Check: word("type") == "checkbox", Readonly: d["readonly"] == true}
 	if f.ID == "" || f.Label == "" {
 		return fieldView{}, errors.New("a field needs a name and a label")
 	}
 	if d["autocomplete"] == "off" {
-		return fieldView{}, errors.New("autocomplete=off shuts password managers out")
+		return fieldView{}, errors.New("autocomplete=off would disable password managers")
 	}
 	if i := slices.IndexFunc(p.Problem, func(x Problem) bool { return x.Field == f.ID }); i >= 0 {
 		f.Error = p.Problem[i].Text
@@ -95,8 +96,9 @@ func newField(p Page, pairs ...any) (fieldView, error) {
 	}
 	f.aria(&b, d["autofocus"] == true)
 	for name := range d {
-		if !slices.Contains(inputAttrs, name) && !slices.Contains([]string{"label", "hint", "aside", "href", "autofocus"}, name) {
-			return fieldView{}, fmt.Errorf("a field has no %q", name)
+		if !slices.Contains(inputAttrs, name) && !slices.Contains([]string{"label", "hint", "aside", "href", "autofocus"},
+			name) {
+			return fieldView{}, fmt.Errorf("a field has no attribute %q", name)
 		}
 	}
 	f.Input = template.HTMLAttr(b.String())
@@ -131,17 +133,17 @@ func writeAttr(b *strings.Builder, name string, v any) {
 		}
 	default:
 		if s := fmt.Sprint(v); s != "" {
-			// What was typed may be no UTF-8 or hold NUL, and no page may.
+			// Typed text may be invalid UTF-8 or contain NUL; a page must not.
 			b.WriteString(" " + name + `="` + template.HTMLEscapeString(toValid(s)) + `"`)
 		}
 	}
 }
 
-// inline finds what the Content-Security-Policy would drop, and what shuts
-// keyboard users out.
-var inline = regexp.MustCompile(`(?i)\sstyle\s*=|\son[a-z]+\s*=|<script(?:\s[^>]*)?>[^<]|<style|javascript:|tabindex="[1-9]|(?:src|srcset)="(?:https?:)?//`)
+// inline matches what the Content-Security-Policy would drop, and what breaks keyboard navigation.
+var inline = regexp.MustCompile(`(?i)\sstyle\s*=|\son[a-z]+\s*=|<script(?:\s[^>]*)?>[^<]|<style|javascript:` +
+	`|tabindex="[1-9]|(?:src|srcset)="(?:https?:)?//`)
 
-// checkPage refuses what would only fail in front of a person.
+// checkPage finds template errors that would otherwise appear only at run time.
 func (k *Kit) checkPage(t *template.Template, pages fs.FS, name string) error {
 	source, err := fs.ReadFile(pages, name)
 	if err != nil {
@@ -164,7 +166,7 @@ func (k *Kit) checkPage(t *template.Template, pages fs.FS, name string) error {
 	return errors.Join(problems...)
 }
 
-// checkText holds every .T "key" of a template against the catalog.
+// checkText checks every .T "key" of a template against the catalog.
 func (k *Kit) checkText(c *parse.CommandNode) error {
 	call := c.Args[0].String()
 	markup := call == ".TH" || strings.HasSuffix(call, ".TH")
@@ -176,7 +178,7 @@ func (k *Kit) checkText(c *parse.CommandNode) error {
 		return nil
 	}
 	if !k.Texts.Has(lit.Text) {
-		return fmt.Errorf("there is no text %q", lit.Text)
+		return fmt.Errorf("unknown text %q", lit.Text)
 	}
 	if markup != strings.HasSuffix(lit.Text, "_html") {
 		return fmt.Errorf(".TH is for keys that end in _html, .T for all others: %q", lit.Text)
@@ -189,7 +191,7 @@ func (k *Kit) checkText(c *parse.CommandNode) error {
 	return nil
 }
 
-// walk visits every command under a node, those in parentheses included.
+// walk visits every command under a node, including those in parentheses.
 func walk(n parse.Node, visit func(*parse.CommandNode)) {
 	pipe := func(p *parse.PipeNode) {
 		if p != nil {
@@ -230,7 +232,7 @@ func walk(n parse.Node, visit func(*parse.CommandNode)) {
 	}
 }
 
-// self is where the page of this request lives, nil where it cannot be asked for again.
+// self returns the address of this page, nil if it cannot be requested again.
 func self(r *http.Request) *url.URL {
 	if path, ok := r.Context().Value(keySelf).(string); ok {
 		if u, err := url.Parse(path); err == nil && local(path) {
@@ -244,8 +246,7 @@ func self(r *http.Request) *url.URL {
 	return &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
 }
 
-// local tells whether a browser stays on this origin when it follows the path;
-// "//host" and "/\host" would lead away.
+// local reports whether a browser stays on this origin when it follows the path; "//host" and "/\host" leave it.
 func local(path string) bool {
 	return strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.ContainsAny(path, "\\\t\r\n")
 }

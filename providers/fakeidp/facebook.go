@@ -86,9 +86,8 @@ func facebookExplains(e OAuthError) OAuthError {
 	case whyExpired:
 		e.Description = "This authorization code has expired."
 	case whyRedirect:
-		e.Description = "Error validating verification code. Please make sure your redirect_uri is identical to the " +
-			"one you " +
-			"used in the OAuth dialog request"
+		e.Description = "Error validating verification code. Please make sure your redirect_uri is identical " +
+			"to the one you used in the OAuth dialog request"
 	}
 	return e
 }
