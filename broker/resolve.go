@@ -70,8 +70,8 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 	if l.Proven != "" {
 		return resolveProven(l, f, level, "the address was proven by a mailed code")
 	}
-	switch level {
-	case None:
+	switch {
+	case level == None:
 		if l.Code != nil {
 			return Verdict{Outcome: AskCode, Because: "the upstream gave no address; the typed one gets a code"}, nil
 		}
@@ -80,7 +80,7 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 		}
 		return Verdict{Outcome: AskEmail, Because: "the upstream gave no address"}, nil
 	//defence:C1
-	case L1:
+	case level == L1:
 		if l.Code != nil {
 			return Verdict{Outcome: AskCode, Because: "the address was asserted, not verified; it gets a code"}, nil
 		}

@@ -17,9 +17,9 @@ func asserted(d document) assertion {
 // verification of the other, except that a no in either one wins.
 func (a assertion) better(b assertion) assertion {
 	chosen := a
+	//defence:B15
 	if a.address == "" || a.verified != yes && b.address != "" && b.verified == yes {
 		chosen = b
-		//defence:B15
 	}
 	//defence:B15
 	if a.verified == no || b.verified == no {

@@ -137,7 +137,7 @@ func (c *Client) newTransport(scheme string) http.RoundTripper {
 		},
 	}
 	return &http.Transport{
-		//defence:B16
+		//defence:B16 = http.ProxyFromEnvironment
 		Proxy:       nil,
 		DialContext: dialer.DialContext,
 		//defence:A17

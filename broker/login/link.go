@@ -38,7 +38,6 @@ type proof struct {
 
 // link links the waiting identity to the account that has its address, once its
 // owner gave every proof that the page asked for.
-// defence:C4
 func (s *service) link(ctx context.Context, v visit, id string, in proof) error {
 	sc, err := s.linking(ctx, v, id, in.Shown)
 	if err != nil {

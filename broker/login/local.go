@@ -22,7 +22,6 @@ func (s *service) identify(ctx context.Context, v visit, id, typed string) error
 	}
 	if sc.Step == broker.StepEmail {
 		return s.mailCode(ctx, v, sc, email)
-		//defence:E1
 	}
 	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
 		l.Email, l.UsePassword, l.Wish, l.Proven = email, false, broker.WishNone, ""

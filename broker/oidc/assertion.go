@@ -39,8 +39,10 @@ const (
 
 // assertionAlgs are what clients may sign with (OIDC Core §9): never none, never a
 // shared secret.
-// defence:A9
-func assertionAlgs() []string { return []string{algRS256, algPS256, algES256, algEdDSA, algEd25519} }
+func assertionAlgs() []string {
+	//defence:A9 = []string{"RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"}
+	return []string{algRS256, algPS256, algES256, algEdDSA, algEd25519}
+}
 
 // assertion is a client's proof that it holds a private key (RFC 7523 §3).
 type assertion struct {

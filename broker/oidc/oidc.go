@@ -125,8 +125,10 @@ func New(o Options) (*Door, error) {
 		backs:   broker.Shelf[leaving]{Name: "signout", Life: backLife, In: o.Fleeting, Now: o.Now},
 		logouts: o.Logouts, upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1), patience: patience,
 
-		pushes: broker.Shelf[pushed]{Name: "pushed", Life: pushedLife, In: o.Fleeting, Now: o.Now},
-		spent:  broker.Shelf[bool]{Name: "spent", Life: spentLife, In: o.Fleeting, Now: o.Now},
+		pushes: broker.Shelf[pushed]{Name: "pushed",
+			//defence:A19 ./broker/oidc:TestARequestThatWasPushedEndsInTokens = 90 * time.Minute
+			Life: pushedLife, In: o.Fleeting, Now: o.Now},
+		spent: broker.Shelf[bool]{Name: "spent", Life: spentLife, In: o.Fleeting, Now: o.Now},
 
 		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
 	}

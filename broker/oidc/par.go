@@ -17,8 +17,7 @@ import (
 const (
 	purposePushed = "pushed"
 	pushedPrefix  = "urn:ietf:params:oauth:request_uri:"
-	//defence:A19
-	pushedLife = 90 * time.Second
+	pushedLife    = 90 * time.Second
 	// What is visited may wait this long for its person: in a login, then for consent.
 	spentLife = pushedLife + 2*broker.LoginLife + postLife
 )

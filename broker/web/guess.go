@@ -34,8 +34,15 @@ func (g Guesses) Spend(ctx context.Context, address, browser, account string) er
 	for _, by := range []struct {
 		who  string
 		most int64
-		//defence:E2
-	}{{"n " + network(address), maxGuessesAround}, {"b " + browser, maxGuesses}, {"a " + account, maxGuesses}} {
+	}{
+		{who: "n " + network(address), most: maxGuessesAround},
+		{who: "b " + browser,
+			//defence:E2 = int64(1 << 40)
+			most: maxGuesses},
+		{who: "a " + account,
+			//defence:E2 = int64(1 << 40)
+			most: maxGuesses},
+	} {
 		if by.who == "a " {
 			continue
 		}

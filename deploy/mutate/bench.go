@@ -14,14 +14,6 @@ import (
 	"time"
 )
 
-// Verdicts on one change.
-const (
-	killed   = "killed"
-	survived = "SURVIVED"
-	stale    = "stale"
-	broken   = "broken"
-)
-
 // bench runs tests against changed files.
 type bench struct {
 	top     string // of the module

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -12,218 +15,214 @@ import (
 	"time"
 )
 
-const defencesDir = "deploy/mutate/defences"
+// Verdicts on one change.
+const (
+	killed   = "killed"
+	survived = "SURVIVED"
+	broken   = "broken"
+)
 
-// block is one defence, and the tests that must notice when it is gone.
-type block struct {
-	at      string // file:line
-	rows    []string
-	file    string
-	changes []change
-	checks  []check
-}
+const baselineLimit = 10 * time.Minute
 
-type change struct{ old, new []string }
-
-func (b block) head() string { return strings.Join(b.rows, " ") + " " + b.file }
-
-// takeOut tries every block and is content only if all are killed.
-func takeOut(ctx context.Context, b *bench, only *regexp.Regexp) error {
-	blocks, err := readBlocks(b.top)
+// defences takes out every anchored defence that the expression finds, one after the other, and returns an error
+// unless the tests notice each.
+func defences(ctx context.Context, top, scratch string, only *regexp.Regexp) error {
+	t, err := newTree(ctx, top, scratch)
 	if err != nil {
 		return err
 	}
-	blocks = slices.DeleteFunc(blocks, func(d block) bool { return !only.MatchString(d.head()) })
-	if len(blocks) == 0 {
-		return errors.New("no block is meant")
-	}
-	counts, rows := map[string]int{}, map[string]bool{}
-	for _, d := range blocks {
-		verdict, why, err := b.takeOut(ctx, d)
+	counts, rows, began := map[string]int{}, map[string]bool{}, time.Now()
+	for _, a := range t.anchors {
+		if !only.MatchString(a.String()) {
+			continue
+		}
+		verdict, why, err := t.takeOut(ctx, a)
 		if err != nil {
 			return err
 		}
 		counts[verdict]++
-		for _, r := range d.rows {
+		for _, r := range a.rows {
 			rows[r] = true
 		}
-		fmt.Printf("%-8s  %s  %s", verdict, d.at, d.head())
-		if why != "" {
-			fmt.Print(": ", why)
-		}
-		fmt.Println()
+		fmt.Println(strings.TrimRight(fmt.Sprintf("%-8s  %s  %s", verdict, a, why), " "))
 	}
-	fmt.Println("rows:", strings.Join(sortedRows(rows), " "))
-	fmt.Printf("%d killed, %d survived, %d stale, %d broken\n", counts[killed], counts[survived], counts[stale], counts[broken])
-	if counts[killed] < len(blocks) {
-		return errors.New("not every defence is missed when it is gone")
+	all := counts[killed] + counts[survived] + counts[broken]
+	if all == 0 {
+		return errors.New("no anchor is meant")
+	}
+	var names []string
+	for r := range rows {
+		names = append(names, r)
+	}
+	fmt.Println("rows:", strings.Join(sortRows(names), " "))
+	fmt.Printf("%d killed, %d survived, %d broken in %s\n", counts[killed], counts[survived], counts[broken], time.Since(began).Round(time.Second))
+	if counts[killed] < all {
+		return errors.New("the tests do not notice every defence that is taken out")
 	}
 	return nil
 }
 
-func (b *bench) takeOut(ctx context.Context, d block) (verdict, why string, err error) {
-	text, err := os.ReadFile(filepath.Join(b.top, d.file))
-	if errors.Is(err, os.ErrNotExist) {
-		return stale, "the file is gone", nil
-	}
+// tree is the module with a switch at every anchor.
+type tree struct {
+	top, module, overlay, scratch string
+	anchors                       []anchor
+	suites                        []*suite
+	grace                         time.Duration // what a run may take beyond ten times its tests' time as things are
+}
+
+func newTree(ctx context.Context, top, scratch string) (*tree, error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "-m")
+	cmd.Dir = top
+	name, err := cmd.Output()
 	if err != nil {
-		return "", "", err
+		return nil, fmt.Errorf("go list -m: %w", err)
 	}
-	changed := string(text)
-	for _, c := range d.changes {
-		var n int
-		if changed, n = c.apply(changed); n != 1 {
-			return stale, fmt.Sprintf("the old text is there %d times: %q", n, c.old[0]), nil
-		}
-	}
-	for _, c := range d.checks {
-		verdict, why, err := b.try(ctx, d.file, changed, c)
-		if err != nil {
-			return "", "", err
-		}
-		if verdict != killed {
-			return verdict, strings.TrimPrefix(why+"; "+c.pkg+" "+c.tests, "; "), nil
-		}
-	}
-	return killed, "", nil
-}
-
-// apply replaces the old lines, and says how often they are there. Where they are
-// there once as whole lines, that they are also part of a longer one does not matter.
-func (c change) apply(text string) (string, int) {
-	lines := strings.Split(text, "\n")
-	at, n := 0, 0
-	for i := range len(lines) - len(c.old) + 1 {
-		if slices.Equal(lines[i:i+len(c.old)], c.old) {
-			at, n = i, n+1
-		}
-	}
-	if n == 1 {
-		return strings.Join(slices.Replace(lines, at, at+len(c.old), c.new...), "\n"), 1
-	}
-	old := strings.Join(c.old, "\n")
-	return strings.Replace(text, old, strings.Join(c.new, "\n"), 1), strings.Count(text, old)
-}
-
-func readBlocks(top string) ([]block, error) {
-	files, err := filepath.Glob(filepath.Join(top, defencesDir, "*.txt"))
+	t := &tree{grace: 30 * time.Second, top: top, module: strings.TrimSpace(string(name)), scratch: scratch, overlay: filepath.Join(scratch, "overlay.json")}
+	sources, err := readSources(top)
 	if err != nil {
 		return nil, err
 	}
-	var all []block
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			return nil, err
-		}
-		blocks, err := parseBlocks(filepath.Base(f), string(text))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, blocks...)
+	replace := map[string]string{}
+	add := func(file, text string) error {
+		replaced := filepath.Join(scratch, fmt.Sprintf("%d.go", len(replace)))
+		replace[filepath.Join(top, file)] = replaced
+		return os.WriteFile(replaced, []byte(text), 0o600)
 	}
-	return all, nil
+	wrong := []error{add(path.Join(switchesDir, "switches.go"), switches)}
+	for _, s := range sources {
+		wrong = append(wrong, add(s.file, s.instrument(t.module)))
+		t.anchors = append(t.anchors, s.anchors...)
+	}
+	list, err := json.Marshal(map[string]any{"Replace": replace})
+	if err := errors.Join(append(wrong, err, os.WriteFile(t.overlay, list, 0o600))...); err != nil {
+		return nil, err
+	}
+	cmd = exec.CommandContext(ctx, "go", "build", "-overlay="+t.overlay, "./...")
+	cmd.Dir = top
+	if out, err := cmd.CombinedOutput(); err != nil {
+		text := string(out)
+		for file, replaced := range replace {
+			text = strings.ReplaceAll(text, replaced, file)
+		}
+		return nil, fmt.Errorf("the tree with its switches does not compile, see the anchors above these lines: %w\n%s", err, text)
+	}
+	t.suites, err = readSuites(ctx, top, t.module)
+	return t, err
 }
 
-// parseBlocks reads the blocks of one file. A block without a row, a change or a test is a mistake.
-func parseBlocks(name, text string) ([]block, error) {
-	var all []block
-	var d block
-	line := 0
-	flush := func() error {
-		done := d
-		d = block{}
-		switch {
-		case done.at == "":
-			return nil // only comments
-		case len(done.changes) == 0 || len(done.checks) == 0:
-			return fmt.Errorf("%s: a block needs a change and a test", done.at)
-		}
-		all = append(all, done)
-		return nil
+// takeOut runs the tests of an anchor without its defence. The second result says more.
+func (t *tree) takeOut(ctx context.Context, a anchor) (verdict, why string, err error) {
+	if a.wrong != "" {
+		return broken, a.wrong, nil
 	}
-	for l := range strings.Lines(text) {
-		line++
-		l = strings.TrimSuffix(l, "\n")
-		if l == "" {
-			if err := flush(); err != nil {
-				return nil, err
+	var notes []string
+	note := func(o outcome) {
+		if o.hung && !slices.Contains(notes, "timeout") {
+			notes = append(notes, "timeout")
+		}
+	}
+	if a.named != nil {
+		for _, n := range a.named {
+			i := slices.IndexFunc(t.suites, func(s *suite) bool { return s.pkg == n.pkg })
+			if i < 0 || !slices.Contains(t.suites[i].tests, strings.Split(n.test, "/")[0]) {
+				return broken, "there is no test " + n.String(), nil
 			}
+			o, ran, err := t.try(ctx, t.suites[i], []string{n.test}, a)
+			switch {
+			case err != nil:
+				return "", "", err
+			case !ran:
+				return broken, n.String() + " does not pass as things are", nil
+			case o.passed:
+				return survived, n.String() + " passes", nil
+			}
+			note(o)
+		}
+		return killed, strings.Join(notes, " "), nil
+	}
+	failed := map[string]bool{}
+	for _, row := range a.rows {
+		verdict, why, err := t.row(ctx, a, row, failed, note)
+		if err != nil || verdict != killed {
+			return verdict, why, err
+		}
+	}
+	return killed, strings.Join(notes, " "), nil
+}
+
+// row runs the tests that carry a row, those of the anchor's own package first, until one fails.
+func (t *tree) row(ctx context.Context, a anchor, row string, failed map[string]bool, note func(outcome)) (verdict, why string, err error) {
+	for test := range failed {
+		if hasRow(test, row) {
+			return killed, "", nil
+		}
+	}
+	var asked []string
+	for _, s := range t.near(a) {
+		tests := s.named(row)
+		if len(tests) == 0 {
 			continue
 		}
-		if err := d.read(fmt.Sprintf("%s:%d", name, line), l); err != nil {
-			return nil, err
+		o, ran, err := t.try(ctx, s, tests, a)
+		if err != nil {
+			return "", "", err
 		}
+		if !ran {
+			continue
+		}
+		if !o.passed {
+			note(o)
+			for _, test := range o.failed {
+				failed[test] = true
+			}
+			return killed, "", nil
+		}
+		asked = append(asked, s.pkg)
 	}
-	err := flush()
-	return all, err
+	if asked == nil {
+		return broken, "no test that passes as things are has " + row + " in its name", nil
+	}
+	return survived, "the tests of " + row + " pass in " + strings.Join(asked, " "), nil
 }
 
-// read takes one line into the block.
-func (d *block) read(at, line string) error {
-	rest := ""
-	if len(line) > 2 {
-		rest = line[2:]
+// near lists the suites whose tests are built from the anchor's package, its own first.
+func (t *tree) near(a anchor) []*suite {
+	home := path.Join(t.module, path.Dir(a.file))
+	var own, rest []*suite
+	for _, s := range t.suites {
+		switch {
+		case s.path == home:
+			own = append(own, s)
+		case slices.Contains(s.deps, home):
+			rest = append(rest, s)
+		}
 	}
-	mark := line
-	if len(line) > 1 && line[1] == ' ' {
-		mark = line[:1]
+	return append(own, rest...)
+}
+
+// try runs those of the tests that pass as things are, and reports whether there are any.
+func (t *tree) try(ctx context.Context, s *suite, tests []string, a anchor) (o outcome, ran bool, err error) {
+	if err := t.build(ctx, s); err != nil {
+		return o, false, err
 	}
-	last := len(d.changes) - 1
-	switch fields := strings.Fields(rest); {
-	case mark == "#" || line[0] == '#':
+	good, took, err := s.usable(ctx, tests, baselineLimit)
+	if err != nil || len(good) == 0 {
+		return o, false, err
+	}
+	o, err = s.run(ctx, good, a.id(), t.grace+10*took)
+	return o, true, err
+}
+
+func (t *tree) build(ctx context.Context, s *suite) error {
+	if s.binary != "" {
 		return nil
-	case d.at == "":
-		return d.begin(at, strings.Fields(line))
-	case mark == "-" && (last < 0 || d.changes[last].new != nil):
-		d.changes = append(d.changes, change{old: []string{rest}})
-	case mark == "-":
-		d.changes[last].old = append(d.changes[last].old, rest)
-	case mark == "+" && last >= 0:
-		d.changes[last].new = append(d.changes[last].new, rest)
-	case mark == "!" && len(fields) == 2:
-		if _, err := regexp.Compile(fields[1]); err != nil {
-			return fmt.Errorf("%s: %w", at, err)
-		}
-		d.checks = append(d.checks, check{pkg: fields[0], tests: fields[1], limit: 5 * time.Minute})
-	default:
-		return fmt.Errorf("%s: not understood: %q", at, line)
 	}
+	binary := filepath.Join(t.scratch, strings.ReplaceAll(strings.TrimPrefix(s.pkg, "./"), "/", "_")+".test")
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay="+t.overlay, "-o", binary, s.path)
+	cmd.Dir = t.top
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("the tests of %s do not compile: %w\n%s", s.pkg, err, out)
+	}
+	s.binary = binary
 	return nil
-}
-
-var rowID = regexp.MustCompile(`^[A-Z][0-9]+[a-z]?$`)
-
-func (d *block) begin(at string, head []string) error {
-	if len(head) < 2 {
-		return fmt.Errorf("%s: a block begins with rows and a file", at)
-	}
-	d.at, d.file, d.rows = at, head[len(head)-1], head[:len(head)-1]
-	for _, r := range d.rows {
-		if !rowID.MatchString(r) {
-			return fmt.Errorf("%s: %q is not a row", at, r)
-		}
-	}
-	if !filepath.IsLocal(d.file) {
-		return fmt.Errorf("%s: %q is not a file of the repository", at, d.file)
-	}
-	return nil
-}
-
-// sortedRows puts A9 before A10.
-func sortedRows(rows map[string]bool) []string {
-	var all []string
-	for r := range rows {
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b string) int {
-		if d := strings.Compare(a[:1], b[:1]); d != 0 {
-			return d
-		}
-		if d := len(a) - len(b); d != 0 {
-			return d
-		}
-		return strings.Compare(a, b)
-	})
-	return all
 }

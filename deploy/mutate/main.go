@@ -1,29 +1,36 @@
-// Command mutate proves that the tests can fail. It changes one thing at a time, lets the tests run
-// against it, and says which changes nobody noticed. The work tree stays untouched: the go command is
-// shown each changed file through -overlay.
+// Command mutate proves that the tests can fail. It changes one thing at a time, runs the tests against it, and
+// prints which changes no test noticed. The work tree stays untouched: the go command reads each changed file
+// through -overlay.
 //
-//	go run ./deploy/mutate -defences [-only '^C5 ']
+//	go run ./deploy/mutate [-only 'broker/admit.go']
 //
-// takes out the defences of defences/*.txt, one after the other. A block is
+// takes out the defences of SECURITY.md, one after the other. A comment line marks each:
 //
-//	# why it is there
-//	A2 broker/oidc/request.go
-//	- 	if method != methodS256 {
-//	+ 	if false {
-//	! ./broker/oidc ^TestA2_
+//	//defence:A5 D1                         rows of the threat table
+//	//defence:A5 ./broker:TestResolve       and tests by name, for one without the row in its name
+//	//defence:A5 = time.Hour                and what the expression below is worth without the defence
 //
-// that is: rows of the threat table and a file; the old lines, which must stand there exactly once; the
-// new lines, none to delete them; packages and tests, each of which must notice. More lines with - begin
-// another change of the same file. A block is killed when all its tests fail and nothing else is good:
-// SURVIVED (a test passed), stale (the old lines are not there once) and broken (it does not compile, or
-// the test does not exist or fails anyhow). Tests that need PostgreSQL or Redis take GATEHOUSE_TEST_* from
-// the environment.
+// It stands above what it takes out, which may be a part of a statement on a line of its own:
+//
+//   - an if, a case of a switch without a tag: the condition is false
+//   - one side of && or ||: it counts no more
+//   - an assignment, a call, a defer, a loop, a switch, a select: it is skipped
+//   - a definition, a constant, a member of a literal, an argument, any other expression: the zero value
+//   - a return: the zero values
+//   - a call in a chain, such as .Where("a = ?", b): the first argument is its zero value, the others are gone
+//
+// A value after = takes the place of false or zero; it is made of literals and names of packages. Two anchors on one
+// statement are two defences. All switches are compiled in at once, and the environment turns one of them.
+//
+// A defence is killed if for each row a test fails that has it as an element of its name, TestA5_D1_…, in any
+// package; where tests are named, each of them. Otherwise it SURVIVED, or is broken: there is no such test, or none
+// that passes as things are. Tests that need PostgreSQL or Redis take GATEHOUSE_TEST_* from the environment.
 //
 //	go run ./deploy/mutate -rules [-only 'redirect.go|Resolve']
 //
-// changes every condition, comparison, refusal, truth value and assignment of the rules in package broker,
-// and runs that package's tests. A survivor that no test could notice stands in equivalent.txt: its key as
-// printed here without the place, and below it the argument.
+// changes every condition, comparison, refusal, truth value and assignment of the rules in package broker, and runs
+// that package's tests. A survivor that no test could notice stands in equivalent.txt: its key as printed here
+// without the place, and below it the argument.
 package main
 
 import (
@@ -40,12 +47,11 @@ import (
 )
 
 func main() {
-	defences := flag.Bool("defences", false, "take out every defence of deploy/mutate/defences")
-	rules := flag.Bool("rules", false, "change every rule of package broker")
-	only := flag.String("only", "", "keep to what this `regexp` finds in the first line of a block, or in a rule's file and function")
+	rules := flag.Bool("rules", false, "change every rule of package broker instead")
+	only := flag.String("only", "", "keep to what this `regexp` finds in file:line and rows, or in a rule's file and function")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *defences, *rules, *only)
+	err := run(ctx, *rules, *only)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
@@ -53,13 +59,10 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, defences, rules bool, only string) error {
+func run(ctx context.Context, rules bool, only string) error {
 	keep, err := regexp.Compile(only)
 	if err != nil {
 		return err
-	}
-	if !defences && !rules {
-		return errors.New("say -defences or -rules")
 	}
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
@@ -70,12 +73,11 @@ func run(ctx context.Context, defences, rules bool, only string) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	b := &bench{top: strings.TrimSpace(string(out)), scratch: scratch, sound: map[string]string{}}
-	if defences {
-		err = takeOut(ctx, b, keep)
-	}
-	if rules && ctx.Err() == nil {
-		err = errors.Join(err, changeRules(ctx, b, keep))
+	top := strings.TrimSpace(string(out))
+	if rules {
+		err = changeRules(ctx, &bench{top: top, scratch: scratch, sound: map[string]string{}}, keep)
+	} else {
+		err = defences(ctx, top, scratch, keep)
 	}
 	return errors.Join(err, ctx.Err())
 }

@@ -77,7 +77,7 @@ func judge(all []mutant, verdicts []string, argued []string, complete bool) (rep
 	for _, key := range argued {
 		if complete && !met[key] {
 			wrong = true
-			fmt.Fprintf(&out, "%s, there is no such change: %s\n", stale, key)
+			fmt.Fprintf(&out, "there is no such change: %s\n", key)
 		}
 	}
 	fmt.Fprintf(&out, "%d killed, %d survived, %d equivalent, %d do not compile\n", counts[killed], counts[survived], counts["equivalent"], counts[broken])
