@@ -14,8 +14,7 @@ import (
 	"gatehouse/broker/seal"
 )
 
-// Codes issues and checks the 6-digit codes that go out by mail. Only the keyed
-// hash of a code is kept.
+// Codes issues and checks the 6-digit codes sent by mail. Only the keyed hash of a code is stored.
 type Codes struct {
 	fleeting broker.Fleeting
 	ring     *seal.Keyring
@@ -24,36 +23,35 @@ type Codes struct {
 	sent     broker.Shelf[sent]
 }
 
-// sent is when codes went to an address in the last hour.
+// sent records when codes were sent to an address in the last hour.
 type sent struct {
 	At []time.Time `json:"a"`
 }
 
-// NewCodes makes the issuer of codes.
+// NewCodes returns the issuer and verifier of mailed codes.
 func NewCodes(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time) *Codes {
 	return &Codes{fleeting: fleeting, ring: ring, now: now, tries: newTries(fleeting, ring, now),
 		sent: broker.Shelf[sent]{Name: "codes-sent", Life: time.Hour, In: fleeting, Now: now}}
 }
 
-// WrongCode is the answer to a wrong code that leaves tries; it wraps CodeWrong.
+// WrongCode is returned for a wrong code while tries are left; it wraps CodeWrong.
 type WrongCode struct{ Left int }
 
 func (w WrongCode) Error() string { return string(broker.CodeWrong) }
 
-// Unwrap gives the code of the house.
+// Unwrap returns the Code.
 func (w WrongCode) Unwrap() error { return broker.CodeWrong }
 
-// Issue makes a code for a canonical address, known or not. It answers Retry with
-// CodeTooSoon within 30 seconds of the last one to that address, and with
-// RateLimited after three in an hour. Call it outside a transaction, because it
-// counts; the caller keeps the MailedCode and mails the code.
+// Issue makes a code for a canonical address, with or without an account. It returns Retry with CodeTooSoon
+// within 30 seconds of the last code to that address, and with RateLimited after three in an hour. Call it
+// outside a transaction, because it counts. The caller stores the MailedCode and mails the code.
 func (c *Codes) Issue(ctx context.Context, email string) (broker.MailedCode, broker.Secret, error) {
 	if err := c.allow(ctx, email); err != nil {
 		return broker.MailedCode{}, "", err
 	}
 	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
 	if err != nil {
-		return broker.MailedCode{}, "", fmt.Errorf("drawing a code: %w", err)
+		return broker.MailedCode{}, "", fmt.Errorf("cannot make a code: %w", err)
 	}
 	code := fmt.Sprintf("%0*d", broker.CodeDigits, n)
 	now := c.now()
@@ -62,16 +60,15 @@ func (c *Codes) Issue(ctx context.Context, email string) (broker.MailedCode, bro
 	return m, broker.Secret(code), nil
 }
 
-// bound ties a code to its id and address, so that the hash of one opens no other.
+// bound includes the id and the address, so that a code works for its own request only.
 func bound(m broker.MailedCode, code string) []byte {
 	return []byte(m.ID + " " + m.Email + " " + code)
 }
 
-// Check holds what was typed against a mailed code, nil for none; the target is
-// the code's address. The try is counted and committed before the compare, for the
-// code and for the target, so parallel guesses cannot share one. It answers
-// WrongCode with the tries that are left, CodeExpired, which also ends a code after
-// five tries, or Retry with RateLimited. Call it outside a transaction.
+// Check compares the typed text with a mailed code, nil for none; the target is the code's address. It counts
+// the try for the code and the target, and commits it, before it compares, so that parallel guesses cannot share
+// a try. It returns WrongCode with the remaining tries; CodeExpired, also after five tries; or Retry with
+// RateLimited. Call it outside a transaction.
 func (c *Codes) Check(ctx context.Context, at Target, m *broker.MailedCode, typed string) error {
 	if m == nil || !c.now().Before(m.ExpiresAt) {
 		return broker.CodeExpired
@@ -87,7 +84,7 @@ func (c *Codes) Check(ctx context.Context, at Target, m *broker.MailedCode, type
 	}
 	n, err := c.fleeting.Count(ctx, "code-tries", m.ID, m.ExpiresAt.Add(time.Minute))
 	if err != nil {
-		return fmt.Errorf("counting a try: %w", err)
+		return fmt.Errorf("cannot count a try: %w", err)
 	}
 	switch {
 	//defence:E3
@@ -102,8 +99,7 @@ func (c *Codes) Check(ctx context.Context, at Target, m *broker.MailedCode, type
 	return WrongCode{Left: broker.MailedTries - int(n)}
 }
 
-// digits takes "123 456" and "123-456" for 123456, and anything that is not six
-// digits for nothing.
+// digits reads "123 456" and "123-456" as 123456; it returns "" for anything but six digits.
 func digits(typed string) string {
 	if len(typed) > 64 {
 		return ""
@@ -124,8 +120,8 @@ func digits(typed string) string {
 	return b.String()
 }
 
-// allow counts a code to the address, or says when to come again. The record
-// knows the last hour exactly; the two counters hold where requests run in parallel.
+// allow counts a code to the address, or returns when the next one is allowed. The record covers the last hour
+// exactly; the two counters also bound parallel requests.
 func (c *Codes) allow(ctx context.Context, email string) error {
 	key, now := c.ring.Hash("codes-sent", []byte(email)), c.now()
 	record, err := c.sent.Get(ctx, key)
@@ -146,17 +142,18 @@ func (c *Codes) allow(ctx context.Context, email string) error {
 	}
 	err = c.sent.Put(ctx, key, sent{append(record.At, now)})
 	if errors.Is(err, broker.Conflict) {
-		return nil // another code went out at this moment, and its record stands for both
+		return nil // another code was sent at the same time, and its record counts for both
 	}
 	return err
 }
 
-// count allows most calls in a fixed stretch of time.
-func (c *Codes) count(ctx context.Context, key string, now time.Time, width time.Duration, most int64, code broker.Code) error {
+// count allows most calls per fixed interval.
+func (c *Codes) count(ctx context.Context, key string, now time.Time, width time.Duration, most int64,
+	code broker.Code) error {
 	at := now.Truncate(width)
 	n, err := c.fleeting.Count(ctx, "codes-sent-"+width.String(), key+"."+strconv.FormatInt(at.Unix(), 10), at.Add(width))
 	if err != nil {
-		return fmt.Errorf("counting a code: %w", err)
+		return fmt.Errorf("cannot count a code: %w", err)
 	}
 	if n > most {
 		return broker.Retry{Code: code, After: seconds(at.Add(width).Sub(now))}
@@ -164,7 +161,7 @@ func (c *Codes) count(ctx context.Context, key string, now time.Time, width time
 	return nil
 }
 
-// allow forgets what is older than an hour and holds the rest against the limits.
+// allow drops entries older than an hour and checks the rest against the limits.
 func (s *sent) allow(now time.Time) error {
 	for len(s.At) > 0 && now.Sub(s.At[0]) >= time.Hour {
 		s.At = s.At[1:]

@@ -10,7 +10,7 @@ import (
 //go:embed words.txt
 var wordList string
 
-// guesser knows how people make a password long without making it good.
+// guesser recognizes how people make a password long without making it good.
 type guesser struct {
 	words []string // longest first
 }
@@ -21,9 +21,8 @@ func newGuesser() guesser {
 	return guesser{words}
 }
 
-// common tells whether a password is one of the first that a guesser tries: one or
-// two well-known words dressed up with digits and signs, a piece repeated, or a run
-// along the keyboard or the digits.
+// common reports whether a password is easy to guess: one or two well-known words with digits and signs, a
+// repeated piece, or a run along the keyboard or the digits.
 func (g guesser) common(password string) bool {
 	folded := strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -34,14 +33,15 @@ func (g guesser) common(password string) bool {
 	if fewSigns(folded) || runs(folded) || repeats(folded) {
 		return true
 	}
-	// Once as it is and once with "p4ssw0rd" read as "password".
+	// Also try with "p4ssw0rd" read as "password".
 	return g.wordy(folded) || g.wordy(unleet.Replace(folded))
 }
 
-var unleet = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "@", "a", "$", "s", "!", "i")
+var unleet = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "@", "a", "$", "s", "!",
+	"i")
 
-// wordy tells whether nothing but two known words at most, digits and signs are in
-// it, or one known word and fewer than four letters beside it.
+// wordy reports whether s is at most two known words with digits and signs, or one known word and fewer than
+// four other letters.
 func (g guesser) wordy(s string) bool {
 	known, letters, longest := 0, 0, 0
 	for s != "" {
@@ -69,7 +69,7 @@ func (g guesser) prefix(s string) string {
 	return ""
 }
 
-// fewSigns finds passwords of hardly any different characters.
+// fewSigns reports whether a password has hardly any different characters.
 func fewSigns(s string) bool {
 	seen := map[rune]bool{}
 	for _, r := range s {
@@ -78,7 +78,7 @@ func fewSigns(s string) bool {
 	return len(seen) <= 4
 }
 
-// repeats finds a piece of at most six characters, twice or more: "abc123abc123".
+// repeats reports whether s repeats a piece of at most six characters: "abc123abc123".
 func repeats(s string) bool {
 	for n := 1; n <= 6 && 2*n <= len(s); n++ {
 		if strings.HasPrefix(strings.Repeat(s[:n], len(s)/n+1), s) {
@@ -88,13 +88,15 @@ func repeats(s string) bool {
 	return false
 }
 
-// rows are what fingers run along, forwards and backwards, from any place and over the end.
-const rows = "01234567890123456789 abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz qwertyuiopasdfghjklzxcvbnmqwertyuiop " +
-	"qwertzuiopasdfghjklyxcvbnmqwertzuiop azertyuiopqsdfghjklmwxcvbnazertyuiop 1q2w3e4r5t6y7u8i9o0p 1qaz2wsx3edc4rfv5tgb6yhn7ujm " +
+// rows are the sequences of adjacent keys, read in both directions, from any position and past the end.
+const rows = "01234567890123456789 abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz " +
+	"qwertyuiopasdfghjklzxcvbnmqwertyuiop " +
+	"qwertzuiopasdfghjklyxcvbnmqwertzuiop azertyuiopqsdfghjklmwxcvbnazertyuiop 1q2w3e4r5t6y7u8i9o0p " +
+	"1qaz2wsx3edc4rfv5tgb6yhn7ujm " +
 	"qazwsxedcrfvtgbyhnujm 1234567890qwertyuiop"
 
-// runs tells whether it is made of pieces of at least four characters along a row,
-// and two characters at most beside them.
+// runs reports whether s consists of pieces of at least four characters of a row, and at most two other
+// characters.
 func runs(s string) bool {
 	back := []rune(rows)
 	slices.Reverse(back)

@@ -1,5 +1,4 @@
-// Package credential checks what a person knows or holds: passwords and mailed
-// codes. It has no routes and no pages of its own.
+// Package credential checks passwords and mailed codes. It has no routes or pages.
 package credential
 
 import (
@@ -22,26 +21,26 @@ import (
 	"gatehouse/broker/seal"
 )
 
-// The length of a password: characters at least, bytes at most, both in NFC.
+// The length of a password: at least MinPassword characters, at most MaxPassword bytes, both in NFC.
 const (
 	MinPassword = 12
 	MaxPassword = 256
 )
 
-// Passwords hashes and checks passwords. Make one with NewPasswords: it is the one
-// verifier of the process, so its limits hold for sign-in, link and confirmation alike.
+// Passwords hashes and checks passwords. Use one per process, so that its limits hold for sign-in, link and
+// confirmation together.
 type Passwords struct {
 	tries tries
 	hash  func(password, salt []byte, time, memory uint32, lanes uint8, size uint32) []byte
-	slots chan struct{} // one per hash that may run
-	queue chan struct{} // one per hash that runs or waits
+	slots chan struct{} // one per running hash
+	queue chan struct{} // one per running or waiting hash
 	wait  time.Duration
 	guess guesser
 	cost  Cost
 	dummy string
 }
 
-// PasswordOptions are what Passwords needs. Cost may be left out.
+// PasswordOptions configure Passwords. Cost is optional.
 type PasswordOptions struct {
 	Fleeting broker.Fleeting
 	Ring     *seal.Keyring
@@ -49,20 +48,20 @@ type PasswordOptions struct {
 	Cost     Cost
 }
 
-// NewPasswords returns a verifier that runs one hash per core and keeps a short
-// queue of further ones.
+// NewPasswords returns a verifier that runs one hash per core and queues a limited number of others.
 func NewPasswords(o PasswordOptions) *Passwords {
 	cores := runtime.GOMAXPROCS(0)
-	p := &Passwords{tries: newTries(o.Fleeting, o.Ring, o.Now), hash: argon2.IDKey, wait: 2 * time.Second, guess: newGuesser(),
-		cost: o.Cost.orProduction(),
+	p := &Passwords{tries: newTries(o.Fleeting, o.Ring, o.Now), hash: argon2.IDKey, wait: 2 * time.Second,
+		guess: newGuesser(),
+		cost:  o.Cost.orProduction(),
 		//defence:E18
 		slots: make(chan struct{}, cores), queue: make(chan struct{}, cores*32)}
 	p.dummy = encode(p.cost, salt(), make([]byte, keySize))
 	return p
 }
 
-// Hash makes the PHC string of a new password. It answers WeakPassword for one
-// that is too short, too long or known to everybody, and Busy.
+// Hash returns the PHC string of a new password. It returns WeakPassword for one that is too short, too long or
+// well known, and Busy if the queue is full.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	password = norm.NFC.String(password)
 	if err := p.Acceptable(password); err != nil {
@@ -76,19 +75,19 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	return encode(p.cost, s, key), nil
 }
 
-// Acceptable answers WeakPassword where a password may not be chosen.
+// Acceptable returns WeakPassword if a password must not be chosen.
 func (p *Passwords) Acceptable(password string) error {
 	password = norm.NFC.String(password)
-	if !utf8.ValidString(password) || utf8.RuneCountInString(password) < MinPassword || len(password) > MaxPassword || p.guess.common(password) {
+	if !utf8.ValidString(password) || utf8.RuneCountInString(password) < MinPassword || len(password) > MaxPassword ||
+		p.guess.common(password) {
 		return broker.WeakPassword
 	}
 	return nil
 }
 
-// Check holds a password against the account of a target. It answers
-// WrongPassword, Retry with RateLimited after five tries in any window, or Busy.
-// An account that does not exist, or has no password, costs the same count and the
-// same hash (SECURITY.md E1). Call it outside a transaction, because it counts.
+// Check compares a password with the account of a target. It returns WrongPassword, Retry with RateLimited after
+// five tries in any window, or Busy. An account that does not exist or has no password costs the same count and
+// the same hash (SECURITY.md E1). Call it outside a transaction, because it counts.
 func (p *Passwords) Check(ctx context.Context, at Target, password string) error {
 	//defence:E1
 	slot, err := p.tries.spend(ctx, at, PasswordTries)
@@ -115,8 +114,8 @@ func (p *Passwords) Check(ctx context.Context, at Target, password string) error
 	return p.tries.giveBack(ctx, slot)
 }
 
-// Cost is the work of one argon2id hash (RFC 9106 §4). The zero value is the cost of
-// production. Only tests set another one.
+// Cost is the work of one argon2id hash (RFC 9106 §4). The zero value is the cost of production. Only tests set
+// another one.
 type Cost struct {
 	Memory uint32 // KiB
 	Passes uint32
@@ -142,7 +141,7 @@ func salt() []byte {
 	return s
 }
 
-// derive waits for its turn, at most p.wait, and hashes.
+// derive waits for a free slot, at most p.wait, and hashes.
 func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c Cost) ([]byte, error) {
 	//defence:E18
 	busy := broker.Retry{Code: broker.Busy, After: 2}
@@ -169,12 +168,12 @@ func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, err
 	c, s, want, damaged := decode(phc)
 	if damaged != nil {
 		//defence:E1
-		c, s, want = p.cost, salt(), make([]byte, keySize) // the same work; the answer is the damage
+		c, s, want = p.cost, salt(), make([]byte, keySize) // same work; the result is the error
 	}
 	password = norm.NFC.String(password)
 	long := len(password) > MaxPassword
 	if long {
-		password = password[:MaxPassword] // the same work; the answer is no
+		password = password[:MaxPassword] // same work; the result is false
 	}
 	key, err := p.derive(ctx, password, s, c)
 	if err != nil {
@@ -184,23 +183,24 @@ func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, err
 	return subtle.ConstantTimeCompare(key, want) == 1 && !long, damaged
 }
 
-// encode writes the PHC string format.
+// encode returns the PHC string format.
 func encode(c Cost, salt, key []byte) string {
 	b := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.Memory, c.Passes, c.Lanes, b.EncodeToString(salt), b.EncodeToString(key))
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.Memory, c.Passes, c.Lanes,
+		b.EncodeToString(salt), b.EncodeToString(key))
 }
 
-// decode reads it, within bounds: a stored string may not ask for a machine's memory.
+// decode parses the PHC string format, with limits: a stored string must not exhaust the memory.
 func decode(phc string) (c Cost, salt, key []byte, err error) {
 	parts := strings.Split(phc, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v="+strconv.Itoa(argon2.Version) {
 		return c, nil, nil, errors.New("credential: the stored hash is not argon2id")
 	}
 	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &c.Memory, &c.Passes, &c.Lanes); err != nil {
-		return c, nil, nil, errors.New("credential: the stored hash has no costs")
+		return c, nil, nil, errors.New("credential: the stored hash has no cost parameters")
 	}
 	if c.Memory < 8 || c.Memory > 256<<10 || c.Passes < 1 || c.Passes > 10 || c.Lanes < 1 || c.Lanes > 8 {
-		return c, nil, nil, errors.New("credential: the stored hash has costs that we do not pay")
+		return c, nil, nil, errors.New("credential: the stored hash has cost parameters outside the limits")
 	}
 	salt, err = base64.RawStdEncoding.DecodeString(parts[4])
 	if err == nil {

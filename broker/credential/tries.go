@@ -10,27 +10,25 @@ import (
 	"gatehouse/broker/seal"
 )
 
-// How many wrong tries one target bears in any Window, passwords and mailed codes
-// together. A code has its own limit beside it, and the one that replaces it must
-// still be worth typing: codes may go on to MostTries where passwords stop.
+// Limits of wrong tries per target in any Window, passwords and mailed codes together. A code also has its own
+// limit. Codes are allowed up to MostTries, so that a new code still works after the passwords are used up.
 const (
 	Window        = 15 * time.Minute
 	PasswordTries = 5
 	MostTries     = 10
 )
 
-// Target is whose secret a try is at. Every route to one account names the same target.
+// Target is the account or address whose secret is tried. Every route to one account uses the same target.
 type Target struct {
-	Address string          // canonical
+	Address string          // nil if the address has no account
 	Account *broker.Account // nil where nobody has the address
-	// Known tells that the browser has signed in to the account before. Such
-	// browsers spend a budget of their own, so that strangers cannot keep an owner out.
+	// Known: the browser has signed in to the account before. Such browsers have a budget of their own, so that
+	// strangers cannot lock an owner out.
 	Known bool
 }
 
-// tries counts the tries of every route and replica. A try takes one of a target's
-// slots and leaves it taken for a whole Window: however the tries lie, no Window
-// holds more than there are slots.
+// tries counts the tries of every route and replica. A try takes one of a target's slots for a whole Window, so
+// no Window contains more tries than slots.
 type tries struct {
 	ring  *seal.Keyring
 	now   func() time.Time
@@ -41,9 +39,9 @@ func newTries(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time
 	return tries{ring: ring, now: now, slots: broker.Shelf[time.Time]{Name: "tries", Life: Window, In: fleeting, Now: now}}
 }
 
-// spend takes a slot among the first most, before anything is compared: parallel
-// tries cannot share one. It answers Retry with RateLimited where none is free.
-// Call it outside a transaction, whose end could undo it.
+// spend takes one of the first most slots before anything is compared, so that parallel tries cannot share one.
+// It returns Retry with RateLimited if none is free. Call it outside a transaction, because a rollback would
+// undo it.
 func (t tries) spend(ctx context.Context, at Target, most int) (slot string, err error) {
 	who, now := t.name(at), t.now()
 	free := now.Add(Window)
@@ -69,9 +67,8 @@ func (t tries) spend(ctx context.Context, at Target, most int) (slot string, err
 	return "", broker.Retry{Code: broker.RateLimited, After: max(1, seconds(free.Sub(now)))}
 }
 
-// giveBack frees the slot of a try that told nobody anything: of a success, or of
-// one that compared nothing. Only this one: to free them all would hand whoever
-// guesses between the owner's sign-ins a new budget each time.
+// giveBack frees the slot of a try that revealed nothing: a success, or one that compared nothing. It frees only
+// this slot: freeing all would give a guesser a new budget at each sign-in of the owner.
 func (t tries) giveBack(ctx context.Context, slot string) error {
 	_, err := t.slots.Take(context.WithoutCancel(ctx), slot)
 	if errors.Is(err, broker.NotFound) {
@@ -80,10 +77,10 @@ func (t tries) giveBack(ctx context.Context, slot string) error {
 	return err
 }
 
-// name is the account where there is one, so that no spelling and no turn of the
-// keyring gives a second budget. An address that nobody has is kept as a keyed hash.
+// name is the account's id if there is one, so that neither spelling nor key rotation gives a second budget. An
+// address without an account is stored as a keyed hash.
 func (t tries) name(at Target) string {
-	who := t.ring.Hash("tries", []byte(at.Address)) // always, so that both cost the same
+	who := t.ring.Hash("tries", []byte(at.Address)) // always, so that both cases cost the same
 	switch {
 	//defence:E2
 	case at.Account == nil:

@@ -13,31 +13,30 @@ import (
 	"gatehouse/broker"
 )
 
-// Folder writes each mail into a folder as an .eml file that only its owner may
-// read: the mailbox of a deployment without a mail server, and of the demo.
+// Folder writes each mail as an .eml file that only its owner may read. It is for the demo, and for deployments
+// without a mail server.
 type Folder struct {
 	dir  string
 	from mail.Address
 }
 
-// NewFolder makes the folder and says in the log that mails go there and nowhere
-// else, because otherwise somebody waits for one.
+// NewFolder creates the folder. It logs a warning, because nobody receives these mails.
 func NewFolder(dir string, from mail.Address, log *slog.Logger) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("mail: %w", err)
 	}
-	log.Warn("no mail server is configured: mails are written to a folder", "folder", dir)
+	log.Warn("no mail server is configured; mails are only written to a folder", "folder", dir)
 	return &Folder{dir: dir, from: from}, nil
 }
 
-// Send implements Transport. Sending a mail again replaces its file.
+// Send implements Transport. Sending the same mail again replaces its file.
 func (f *Folder) Send(_ context.Context, m broker.Mail) (err error) {
 	msg, err := compose(f.from, m)
 	if err != nil {
 		return err
 	}
 	if m.ID == "" || strings.ContainsAny(m.ID, `/\.`) {
-		return fmt.Errorf("mail: %w: the id is no file name", ErrRefused)
+		return fmt.Errorf("mail: %w: the id is not a file name", ErrRefused)
 	}
 	temp, err := os.CreateTemp(f.dir, ".mail-*") // mode 0600
 	if err != nil {

@@ -1,5 +1,4 @@
-// Package mail writes the messages that people get, keeps them in the outbox, and
-// sends them.
+// Package mail renders the messages to people, stores them in the outbox, and sends them.
 package mail
 
 import (
@@ -14,10 +13,10 @@ import (
 	"gatehouse/broker/text"
 )
 
-// Site is what a mail knows of the deployment.
+// Site describes the deployment in a mail.
 type Site struct {
-	Name       string // the product, as people know it
-	SupportURL string // empty: not named
+	Name       string // the product's display name
+	SupportURL string // empty: not mentioned
 }
 
 // Post renders messages into the outbox.
@@ -30,45 +29,44 @@ type Post struct {
 
 // Message is one of the typed messages of this package.
 type Message interface {
-	// letter answers what to write; life is how long the news is worth sending.
+	// letter returns the message's texts, receiver and lifetime.
 	letter() letter
 }
 
-// letter is a message before it is put into words.
+// letter is a message before it is rendered.
 type letter struct {
 	to, locale string
-	key        string // of the texts: mail.{key}.subject, .body …
+	key        string // prefix of the texts: mail.{key}.subject, .body …
 	code       string // shown large, empty for none
 	args       text.Args
 	life       time.Duration
 }
 
-// Code brings a 6-digit code to the address it shall prove.
+// Code sends a 6-digit code to the address that it verifies.
 type Code struct {
 	To     string
 	Code   broker.Secret
 	Locale string
 }
 
-// AlreadyRegistered tells an owner that somebody, perhaps the owner, tried to
-// register with the address. It goes out in place of nothing, so that the page can
-// say the same either way; it brings the code that the page asks for.
+// AlreadyRegistered tells an owner that someone tried to register with the address. It replaces the mail to a
+// new person, so that the page looks the same in both cases; its code works on that page.
 type AlreadyRegistered struct {
 	To     string
 	Code   broker.Secret
 	Locale string
 }
 
-// Linked tells the owner of a new way to sign in.
+// Linked tells the owner about a new way to sign in.
 type Linked struct {
 	To         string
-	Connection string // its name as people see it
-	Email      string // as the upstream gave it, empty for none
+	Connection string // its display name
+	Email      string // as the upstream sent it, empty for none
 	At         time.Time
 	Locale     string
 }
 
-// Unlinked tells the owner that a way to sign in is gone.
+// Unlinked tells the owner that a way to sign in was removed.
 type Unlinked struct {
 	To         string
 	Connection string
@@ -76,18 +74,18 @@ type Unlinked struct {
 	Locale     string
 }
 
-// PasswordChanged tells the owner of a new password.
+// PasswordChanged tells the owner about a new password.
 type PasswordChanged struct {
 	To     string
 	At     time.Time
 	Locale string
 }
 
-// TokenReused tells the owner that an app was signed out, because a refresh token of it
-// came again after it was replaced (RFC 9700 §4.14.2).
+// TokenReused tells the owner that an app was signed out, because one of its replaced refresh tokens was used
+// again (RFC 9700 §4.14.2).
 type TokenReused struct {
 	To     string
-	App    string // its name as people see it
+	App    string // its display name
 	At     time.Time
 	Locale string
 }
@@ -123,15 +121,16 @@ func (m PasswordChanged) letter() letter {
 }
 
 func (m TokenReused) letter() letter {
-	return letter{to: m.To, locale: m.Locale, key: "token_reused", life: notice, args: text.Args{"app": clean(m.App), "at": when(m.At)}}
+	return letter{to: m.To, locale: m.Locale, key: "token_reused", life: notice,
+		args: text.Args{"app": clean(m.App), "at": when(m.At)}}
 }
 
-// Queue renders a message and puts it into the outbox, in the transaction of ctx.
-// The receiver must be a canonical address.
+// Queue renders a message and adds it to the outbox, in the transaction of ctx. The receiver must be a canonical
+// address.
 func (p Post) Queue(ctx context.Context, m Message) error {
 	l := m.letter()
 	if to, err := broker.CanonicalEmail(l.to); err != nil || to != l.to {
-		return errors.New("mail: the receiver is no canonical address")
+		return errors.New("mail: the receiver's address is not canonical")
 	}
 	out := p.render(l)
 	out.ID, out.CreatedAt = broker.NewID(), p.Now()
@@ -144,12 +143,11 @@ func (p Post) Queue(ctx context.Context, m Message) error {
 
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-// maxName is the longest piece of somebody else's text in a mail, in characters.
+// maxName bounds foreign text in a mail, in characters.
 const maxName = 64
 
-// clean makes a name or an address that a stranger may have chosen harmless in a
-// mail (SECURITY.md G9): one line, no longer than a name, and nothing that a mail
-// program would turn into a link.
+// clean makes a name or an address that a stranger may have chosen safe for a mail (SECURITY.md G9): one line,
+// at most maxName characters, and nothing that mail programs turn into a link.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -173,11 +171,12 @@ func clean(s string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// linkLike finds what mail programs make clickable: a scheme, www., or a name with
-// a dot and letters on both sides. An e-mail address is left, it is what we tell of.
+// linkLike finds what mail programs make clickable: a scheme, www., or a name with a dot and letters on both
+// sides. E-mail addresses are allowed, because the mails mention them.
 func linkLike(word string) bool {
 	lower := strings.ToLower(word)
-	if strings.Contains(lower, "://") || strings.Contains(lower, "www.") || strings.ContainsAny(lower, "/\\<>") || strings.HasPrefix(lower, "mailto:") {
+	if strings.Contains(lower, "://") || strings.Contains(lower, "www.") || strings.ContainsAny(lower, "/\\<>") ||
+		strings.HasPrefix(lower, "mailto:") {
 		return true
 	}
 	if _, err := broker.CanonicalEmail(word); err == nil {

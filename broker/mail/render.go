@@ -8,8 +8,7 @@ import (
 	"gatehouse/broker/text"
 )
 
-// render puts a letter into words: plain text, and the same as simple HTML without
-// anything remote in it.
+// render renders a letter as plain text and as simple HTML without remote content.
 func (p Post) render(l letter) broker.Mail {
 	t := p.Texts.Printer(l.locale)
 	product := clean(p.Site.Name)
@@ -39,19 +38,23 @@ func plain(code string, blocks []string, foot string) string {
 	return b.String()
 }
 
-// The styles are inline because mail programs drop everything else.
+// The styles are inline because mail programs drop all others.
 const (
-	styleBody = "margin:0;padding:24px 16px;background:#f5f6f8;color:#16191f;font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,Arial,sans-serif"
+	styleBody = "margin:0;padding:24px 16px;background:#f5f6f8;color:#16191f;font:16px/1.5 " +
+		"system-ui,-apple-system,'Segoe UI',Roboto,Arial,sans-serif"
 	styleCard = "max-width:480px;margin:0 auto;padding:24px;background:#ffffff;border:1px solid #d9dde4;border-radius:10px"
-	styleCode = "margin:16px 0;padding:12px 16px;background:#f5f6f8;border-radius:8px;font:600 28px/1.3 ui-monospace,Consolas,monospace;letter-spacing:4px"
+	styleCode = "margin:16px 0;padding:12px 16px;background:#f5f6f8;border-radius:8px;font:600 28px/1.3 " +
+		"ui-monospace,Consolas,monospace;letter-spacing:4px"
 	styleFoot = "max-width:480px;margin:16px auto 0;color:#565e6c;font-size:14px"
 )
 
 func rich(t text.Printer, subject, product, code string, blocks []string, foot string) string {
 	e := html.EscapeString
 	var b strings.Builder
-	b.WriteString(`<!doctype html><html lang="` + e(t.Lang()) + `" dir="` + e(t.Dir()) + `"><head><meta charset="utf-8"><title>` + e(subject) + `</title></head>`)
-	b.WriteString(`<body style="` + styleBody + `"><div style="` + styleCard + `"><p style="margin:0 0 16px;font-weight:600">` + e(product) + `</p>`)
+	b.WriteString(`<!doctype html><html lang="` + e(t.Lang()) + `" dir="` + e(t.Dir()) +
+		`"><head><meta charset="utf-8"><title>` + e(subject) + `</title></head>`)
+	b.WriteString(`<body style="` + styleBody + `"><div style="` + styleCard +
+		`"><p style="margin:0 0 16px;font-weight:600">` + e(product) + `</p>`)
 	for i, block := range blocks {
 		b.WriteString(`<p style="margin:0 0 16px">` + e(block) + `</p>`)
 		if i == 0 && code != "" {

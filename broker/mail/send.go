@@ -10,17 +10,17 @@ import (
 	"gatehouse/broker"
 )
 
-// Transport hands one mail over. It may be asked again for the same mail, so the
-// Message-ID is made of the mail's id and a receiver can tell.
+// Transport delivers one mail. It may be called again for the same mail; the Message-ID is derived from the
+// mail's id, so that receivers can detect that.
 type Transport interface {
 	Send(ctx context.Context, m broker.Mail) error
 }
 
-// ErrRefused marks an answer that will not change: the mail is not tried again.
+// ErrRefused marks a permanent error: the mail is not tried again.
 var ErrRefused = errors.New("refused for good")
 
-// Sender takes mails out of the outbox. Any number of them may run: a lease keeps
-// two from sending the same mail, unless one dies between sending and saying so.
+// Sender sends the mails of the outbox. Several may run: a lease prevents two from sending the same mail, unless
+// one crashes between sending and recording it.
 type Sender struct {
 	Outbox    broker.Outbox
 	Transport Transport
@@ -31,12 +31,11 @@ type Sender struct {
 const (
 	lease    = 2 * time.Minute
 	patience = 30 * time.Second // for one mail
-	pause    = time.Second      // between two looks into an empty outbox
-	batch    = 3                // so that a batch of slow ones ends within its lease
+	pause    = time.Second      // between two reads of an empty outbox
+	batch    = 3                // small, so that a batch of slow mails ends within its lease
 )
 
-// Run sends until ctx ends, and then answers nil. What fails is logged and tried
-// again.
+// Run sends mails until ctx ends, and then returns nil. Failures are logged and retried.
 func (s *Sender) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -50,7 +49,7 @@ func (s *Sender) Run(ctx context.Context) error {
 		wait := pause
 		switch {
 		case err != nil && ctx.Err() == nil:
-			s.Log.ErrorContext(ctx, "the mail outbox cannot be read", "err", err)
+			s.Log.ErrorContext(ctx, "cannot read the mail outbox", "err", err)
 			wait = 10 * pause
 		case n == batch:
 			wait = 0
@@ -59,7 +58,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	}
 }
 
-// Once sends what is due, at most a few, and returns how many it tried.
+// Once sends a batch of due mails and returns how many it tried.
 func (s *Sender) Once(ctx context.Context) (int, error) {
 	now := s.Now()
 	due, err := s.Outbox.DueMail(ctx, now, now.Add(lease), batch)
@@ -78,12 +77,12 @@ func (s *Sender) send(ctx context.Context, m broker.Mail) error {
 	one, cancel := context.WithTimeout(ctx, patience)
 	err := s.Transport.Send(one, m)
 	cancel()
-	// A mail that went out is recorded even when we are told to stop meanwhile.
+	// Record a sent mail even if the process is shutting down.
 	save, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err == nil {
 		if err := s.Outbox.MailSent(save, m.ID); err != nil {
-			return fmt.Errorf("mail %s was sent, and cannot be taken out of the outbox: %w", m.ID, err)
+			return fmt.Errorf("mail %s was sent but cannot be removed from the outbox: %w", m.ID, err)
 		}
 		return nil
 	}
@@ -91,16 +90,15 @@ func (s *Sender) send(ctx context.Context, m broker.Mail) error {
 	if errors.Is(err, ErrRefused) {
 		next = m.ExpiresAt
 	}
-	// The receiver and the subject stay out of the log: an address is personal, and a subject may hold a code.
-	s.Log.WarnContext(ctx, "a mail was not sent", "mail", m.ID, "attempt", m.Attempts+1, "next", next, "err", err)
+	// Receiver and subject are not logged: an address is personal data, and a subject may contain a code.
+	s.Log.WarnContext(ctx, "cannot send a mail", "mail", m.ID, "attempt", m.Attempts+1, "next", next, "err", err)
 	if err := s.Outbox.MailFailed(save, m.ID, err.Error(), next); err != nil {
 		return fmt.Errorf("mail %s: %w", m.ID, err)
 	}
 	return nil
 }
 
-// backoff is how long to wait after so many attempts before this one: 5 s, 10 s …
-// at most an hour.
+// backoff returns the delay after the given number of attempts: 5 s, 10 s … at most an hour.
 func backoff(attempts int) time.Duration {
 	return min(5*time.Second<<min(attempts, 10), time.Hour)
 }

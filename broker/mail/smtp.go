@@ -13,16 +13,16 @@ import (
 	"gatehouse/broker"
 )
 
-// SMTP hands mails to a server. Unless the host is this machine, it demands TLS:
-// STARTTLS on any port, TLS from the start with Implicit (RFC 8314).
+// SMTP sends mails to a server. It requires TLS unless the host is loopback: STARTTLS on any port, or TLS from
+// the start with Implicit (RFC 8314).
 type SMTP struct {
 	Host     string
 	Port     int
 	Username string // empty: no authentication
 	Password broker.Secret
 	Implicit bool         // TLS from the start, usually port 465
-	From     mail.Address // what receivers see
-	TLS      *tls.Config  // nil: the system's trust
+	From     mail.Address // the sender that receivers see
+	TLS      *tls.Config  // nil: the system's trusted roots
 }
 
 // Send implements Transport.
@@ -41,7 +41,7 @@ func (s *SMTP) Send(ctx context.Context, m broker.Mail) error {
 	return nil
 }
 
-// Check connects as Send does, with TLS and password, and sends nothing.
+// Check connects and authenticates as Send does, and sends nothing.
 func (s *SMTP) Check(ctx context.Context) error {
 	client, err := gomail.NewClient(s.Host, s.options()...)
 	if err != nil {
@@ -67,13 +67,13 @@ func (s *SMTP) options() []gomail.Option {
 		o = append(o, gomail.WithTLSPolicy(gomail.TLSMandatory))
 	}
 	if s.Username != "" {
-		o = append(o, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(s.Username), gomail.WithPassword(s.Password.Reveal()))
+		o = append(o, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(s.Username),
+			gomail.WithPassword(s.Password.Reveal()))
 	}
 	return o
 }
 
-// smtpError keeps what the server said, and marks an answer that is final (RFC
-// 5321 §4.2.1: 5yz).
+// smtpError wraps the server's error, and marks a permanent one (RFC 5321 §4.2.1: 5yz).
 func smtpError(err error) error {
 	if e, ok := errors.AsType[*gomail.SendError](err); ok && !e.IsTemp() && e.ErrorCode() >= 500 {
 		return fmt.Errorf("smtp: %w: %w", ErrRefused, err)
@@ -81,20 +81,20 @@ func smtpError(err error) error {
 	return fmt.Errorf("smtp: %w", err)
 }
 
-// compose makes the message; go-mail encodes every header.
+// compose builds the message; go-mail encodes every header.
 func compose(from mail.Address, m broker.Mail) (*gomail.Msg, error) {
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := msg.FromFormat(from.Name, from.Address); err != nil {
-		return nil, fmt.Errorf("mail: the sender's address: %w", err)
+		return nil, fmt.Errorf("mail: invalid sender address: %w", err)
 	}
 	if err := msg.To(m.To); err != nil {
-		return nil, fmt.Errorf("mail: %w: the receiver's address", ErrRefused)
+		return nil, fmt.Errorf("mail: %w: invalid receiver address", ErrRefused)
 	}
 	_, host, _ := strings.Cut(from.Address, "@")
 	msg.SetMessageIDWithValue(strings.ToLower(m.ID) + "@" + host)
 	msg.SetDateWithValue(m.CreatedAt)
 	msg.Subject(strings.NewReplacer("\r", " ", "\n", " ").Replace(m.Subject))
-	// No out-of-office answers to machines (RFC 3834 §5).
+	// Suppresses out-of-office replies (RFC 3834 §5).
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
 	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
 	msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML)

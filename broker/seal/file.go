@@ -11,21 +11,22 @@ import (
 	"time"
 )
 
-// maxFile is the size of the largest keyring file that is read, in bytes.
+// maxFile is the size of the largest keyring file accepted, in bytes.
 const maxFile = 64 << 10
 
-// stamp recognises a file that has not changed since it was read.
+// stamp identifies the file contents that were last read.
 type stamp struct {
 	info fs.FileInfo
 	data []byte
 }
 
 func (s stamp) same(info fs.FileInfo) bool {
-	return s.info != nil && os.SameFile(s.info, info) && s.info.Size() == info.Size() && s.info.ModTime().Equal(info.ModTime())
+	return s.info != nil && os.SameFile(s.info, info) && s.info.Size() == info.Size() &&
+		s.info.ModTime().Equal(info.ModTime())
 }
 
-// Load reads a keyring file. One that other users may read is refused, because its keys are then no secret.
-// A file that does not exist answers an error that matches fs.ErrNotExist.
+// Load reads a keyring file. It refuses a file that other users may read, because its keys are not secret. For a
+// missing file it returns an error that matches fs.ErrNotExist.
 func Load(path string) (*Keyring, error) {
 	r, read, err := readFile(path)
 	if err != nil {
@@ -39,7 +40,8 @@ func Load(path string) (*Keyring, error) {
 	return k, nil
 }
 
-// LoadOrCreate loads the keyring file, or makes one with a fresh key where there is none. Of two processes that start together, one creates and both load.
+// LoadOrCreate loads the keyring file, or creates one with a new key. If two processes start together, one
+// creates the file and both load it.
 func LoadOrCreate(path string, now time.Time) (*Keyring, error) {
 	k, err := Load(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -56,15 +58,15 @@ func LoadOrCreate(path string, now time.Time) (*Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A link, unlike a rename, never replaces the keyring that another process created in between.
+	// Link, unlike Rename, never replaces a keyring that another process created in between.
 	if err := place(path, data, os.Link); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return Load(path)
 }
 
-// Save writes the keyring in one step, readable by its owner only. It refuses to overwrite a file that somebody changed since this
-// keyring was loaded from it or saved to it: a key lost that way could never be made again.
+// Save writes the keyring atomically, readable by its owner only. It refuses to overwrite a file that has
+// changed since this keyring was loaded or saved: a key lost that way cannot be recreated.
 func (k *Keyring) Save(path string) (err error) {
 	k.change.Lock()
 	defer k.change.Unlock()
@@ -78,7 +80,7 @@ func (k *Keyring) Save(path string) (err error) {
 		return err
 	}
 	if !bytes.Equal(read.data, k.loaded.data) {
-		return fmt.Errorf("seal: %s was changed by somebody else meanwhile, load it again", path)
+		return fmt.Errorf("seal: another process changed %s; load it again", path)
 	}
 	data, err := k.now().marshal()
 	if err != nil {
@@ -91,8 +93,9 @@ func (k *Keyring) Save(path string) (err error) {
 	return err
 }
 
-// Reload takes over the keys of the file if it has changed, while others go on using the keyring, and reports whether they differ.
-// On an error the keys stay as they are. It refuses a file without the present primary key, which would make what was just sealed unreadable.
+// Reload replaces the keys with those of the file if it has changed, and reports whether they differ. The
+// keyring may be in use. On an error the keys stay. It refuses a file without the current primary key, because
+// recently sealed values would become unreadable.
 func (k *Keyring) Reload(path string) (changed bool, err error) {
 	k.change.Lock()
 	defer k.change.Unlock()
@@ -109,7 +112,7 @@ func (k *Keyring) Reload(path string) (changed bool, err error) {
 	}
 	present := k.now().primary()
 	if kept := next.byID[present.id]; kept == nil || !bytes.Equal(kept.secret, present.secret) {
-		return false, fmt.Errorf("seal: %s does not hold the key %s that is in use, put it back", path, present.id)
+		return false, fmt.Errorf("seal: %s lacks the key %s, which is in use; put it back", path, present.id)
 	}
 	changed = !bytes.Equal(read.data, k.loaded.data)
 	k.loaded = read
@@ -123,16 +126,17 @@ func readFile(path string) (*ring, stamp, error) {
 		return nil, stamp{}, fmt.Errorf("seal: %w", err)
 	}
 	defer file.Close()
-	// Asked of the open file, so that nobody swaps the path between the question and the reading.
+	// Stat the open file, so that the path cannot be swapped before the read.
 	info, err := file.Stat()
 	if err != nil {
 		return nil, stamp{}, fmt.Errorf("seal: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, stamp{}, fmt.Errorf("seal: %s is not a file", path)
+		return nil, stamp{}, fmt.Errorf("seal: %s is not a regular file", path)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, stamp{}, fmt.Errorf("seal: other users may read the keyring %s (mode %04o): run chmod 600 '%s'", path, mode, path)
+		return nil, stamp{}, fmt.Errorf("seal: other users may read the keyring %s (mode %04o): run chmod 600 '%s'", path,
+			mode, path)
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
@@ -148,7 +152,8 @@ func readFile(path string) (*ring, stamp, error) {
 	return r, stamp{info, data}, nil
 }
 
-// place writes data beside path, to the disk, and then moves it there: a crash leaves the old file or the new one, never half of one.
+// place writes and syncs data to a temporary file and then moves it to path. After a crash there is either the
+// old file or the new one.
 func place(path string, data []byte, move func(from, to string) error) error {
 	dir := filepath.Dir(path)
 	temp, err := os.CreateTemp(dir, ".keyring-*") // mode 0600
@@ -174,12 +179,12 @@ func place(path string, data []byte, move func(from, to string) error) error {
 	return nil
 }
 
-// lock keeps a second process from saving at the same moment; only saving locks, reading never does.
+// lock prevents two processes from saving at the same time. Reading needs no lock.
 func lock(path string) (unlock func() error, err error) {
 	name := path + ".lock"
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("seal: somebody else is changing %s; if nobody is, run rm '%s'", path, name)
+		return nil, fmt.Errorf("seal: another process is saving %s; if there is none, run rm '%s'", path, name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)

@@ -22,7 +22,7 @@ import (
 // secretSize is the length of a key in bytes.
 const secretSize = 32
 
-// key is one key of the ring with everything that is made from it, made once.
+// key is one key of the ring, with the subkeys derived from it.
 type key struct {
 	id      string
 	created time.Time
@@ -43,7 +43,7 @@ func newKey(id string, created time.Time, secret []byte) (*key, error) {
 	if weak(secret) {
 		return nil, fmt.Errorf("seal: the secret of key %q is not random", id)
 	}
-	// One use per subkey: a hash is never a MAC, and neither key encrypts.
+	// Each subkey has one use: sealing, hashing or MACs.
 	var sub [3][]byte
 	for i, use := range []string{"seal", "hash", "mac"} {
 		var err error
@@ -62,13 +62,13 @@ func newKey(id string, created time.Time, secret []byte) (*key, error) {
 	}, nil
 }
 
-// validID also keeps ids free of the "." that ends them in a hash.
+// validID excludes ".", which ends the id in a hash.
 func validID(id string) bool {
 	return len(id) >= 1 && len(id) <= 16 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
-// weak finds secrets that somebody typed or padded: fewer than 16 different bytes, or nothing but printable ASCII.
-// It is wrong about 32 random bytes less than once in 10^13.
+// weak finds secrets that were typed or padded: fewer than 16 different bytes, or only printable ASCII. It
+// rejects 32 random bytes less than once in 10^13.
 func weak(secret []byte) bool {
 	seen, printable := map[byte]bool{}, true
 	for _, b := range secret {
@@ -78,7 +78,7 @@ func weak(secret []byte) bool {
 	return printable || len(seen) < secretSize/2
 }
 
-// macs lends HMAC states, because keying one costs two hash blocks and several allocations.
+// macs pools HMAC states, because keying one costs two hash blocks and several allocations.
 type macs struct{ sync.Pool }
 
 type macState struct {
@@ -90,7 +90,8 @@ func newMACs(secret []byte) *macs {
 	return &macs{sync.Pool{New: func() any { return &macState{hmac: hmac.New(sha256.New, secret)} }}}
 }
 
-// sum leaves the HMAC of the purpose, behind its length, and the data in out. The caller puts the state back.
+// sum computes the HMAC of the length of purpose, purpose and data into out. The caller must return the state to
+// the pool.
 func (m *macs) sum(purpose string, data []byte) *macState {
 	state := m.Get().(*macState)
 	state.hmac.Reset()
@@ -101,7 +102,7 @@ func (m *macs) sum(purpose string, data []byte) *macState {
 	return state
 }
 
-// ring is one immutable list of keys, the primary first.
+// ring is an immutable list of keys, the primary first.
 type ring struct {
 	keys []*key
 	byID map[string]*key
@@ -111,16 +112,16 @@ func (r *ring) primary() *key { return r.keys[0] }
 
 func newRing(keys []*key) (*ring, error) {
 	if len(keys) == 0 {
-		return nil, errors.New("seal: the keyring holds no key")
+		return nil, errors.New("seal: the keyring has no key")
 	}
 	r := &ring{keys: keys, byID: make(map[string]*key, len(keys))}
 	for i, k := range keys {
 		if r.byID[k.id] != nil {
-			return nil, fmt.Errorf("seal: the keyring holds two keys with the id %q", k.id)
+			return nil, fmt.Errorf("seal: the keyring has two keys with the id %q", k.id)
 		}
 		for _, other := range keys[:i] {
 			if bytes.Equal(other.secret, k.secret) {
-				return nil, fmt.Errorf("seal: the keys %q and %q are the same", other.id, k.id)
+				return nil, fmt.Errorf("seal: the keys %q and %q have the same secret", other.id, k.id)
 			}
 		}
 		r.byID[k.id] = k
@@ -128,7 +129,8 @@ func newRing(keys []*key) (*ring, error) {
 	return r, nil
 }
 
-// document is the keyring as a file: {"keys":[{"id":"k1","created":"…","secret":"…"}]}, the primary first.
+// document is the file format of a keyring: {"keys":[{"id":"k1","created":"…","secret":"…"}]}, the primary
+// first.
 type document struct {
 	Keys []record `json:"keys"`
 }
@@ -139,16 +141,16 @@ type record struct {
 	Secret  string    `json:"secret"` // base64url without padding
 }
 
-// parse never quotes the document, since a parser's error could carry a piece of a key into a log.
+// parse must not quote the document, because a parser's error could put part of a key into a log.
 func parse(data []byte) (*ring, error) {
 	var doc document
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&doc); err != nil {
-		return nil, errors.New(`seal: not a keyring: want {"keys":[{"id":…,"created":…,"secret":…}]}`)
+		return nil, errors.New(`seal: not a keyring: expected {"keys":[{"id":…,"created":…,"secret":…}]}`)
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return nil, errors.New("seal: not a keyring: there is something behind its end")
+		return nil, errors.New("seal: not a keyring: unexpected data after its end")
 	}
 	keys := make([]*key, 0, len(doc.Keys))
 	for _, rec := range doc.Keys {

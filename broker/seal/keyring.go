@@ -11,15 +11,16 @@ import (
 	"time"
 )
 
-// Keyring holds the deployment's keys: the first, the primary, seals and hashes; all of them open and compare.
-// It is safe for concurrent use, also while it changes. Make one with New, Parse, Load or LoadOrCreate.
+// Keyring holds the deployment's keys. The first one, the primary, seals and hashes; all of them open and
+// compare. It is safe for concurrent use, also while it changes. Create one with New, Parse, Load or
+// LoadOrCreate.
 type Keyring struct {
 	current atomic.Pointer[ring]
-	change  sync.Mutex // one change at a time; readers never wait
+	change  sync.Mutex // serializes changes; readers never wait
 	loaded  stamp      // of the file that current was read from or saved to
 }
 
-// New makes a keyring with one fresh key.
+// New returns a keyring with one new key.
 func New(now time.Time) (*Keyring, error) {
 	k, err := freshKey(now)
 	if err != nil {
@@ -28,7 +29,7 @@ func New(now time.Time) (*Keyring, error) {
 	return newKeyring([]*key{k})
 }
 
-// Parse reads a keyring as Save writes it, for one that comes from an environment variable or a secret store.
+// Parse reads a keyring in Save's format, from an environment variable or a secret store.
 func Parse(data []byte) (*Keyring, error) {
 	r, err := parse(data)
 	if err != nil {
@@ -49,8 +50,9 @@ func newKeyring(keys []*key) (*Keyring, error) {
 
 func (k *Keyring) now() *ring { return k.current.Load() }
 
-// Rotate adds a fresh key and makes it the primary; everything made before still opens. Where several processes share the keyring,
-// Add, spread the file, then Promote: no process then meets a value whose key it does not hold yet.
+// Rotate adds a new key and makes it the primary; older values still open. If several processes share the
+// keyring, call Add, distribute the file, then Promote. Otherwise a process may meet a value sealed with a key
+// that it lacks.
 func (k *Keyring) Rotate(now time.Time) error {
 	return k.edit(func(keys []*key) ([]*key, error) {
 		fresh, err := freshKey(now)
@@ -58,7 +60,7 @@ func (k *Keyring) Rotate(now time.Time) error {
 	})
 }
 
-// Add adds a fresh key that opens but does not seal yet, and answers its id.
+// Add adds a new key that opens but does not seal yet, and returns its id.
 func (k *Keyring) Add(now time.Time) (id string, err error) {
 	fresh, err := freshKey(now)
 	if err != nil {
@@ -67,7 +69,7 @@ func (k *Keyring) Add(now time.Time) (id string, err error) {
 	return fresh.id, k.edit(func(keys []*key) ([]*key, error) { return append(keys, fresh), nil })
 }
 
-// Promote makes the named key the primary. It answers ErrUnknownKey.
+// Promote makes the named key the primary. It returns ErrUnknownKey if there is none.
 func (k *Keyring) Promote(id string) error {
 	return k.edit(func(keys []*key) ([]*key, error) {
 		i := slices.IndexFunc(keys, func(key *key) bool { return key.id == id })
@@ -79,7 +81,8 @@ func (k *Keyring) Promote(id string) error {
 	})
 }
 
-// Retire drops the named key for good: what was sealed or hashed with it is lost. It answers ErrUnknownKey, and refuses the primary.
+// Retire deletes the named key: what was sealed or hashed with it is lost. It returns ErrUnknownKey if there is
+// none, and refuses the primary.
 func (k *Keyring) Retire(id string) error {
 	return k.edit(func(keys []*key) ([]*key, error) {
 		i := slices.IndexFunc(keys, func(key *key) bool { return key.id == id })
@@ -87,13 +90,13 @@ func (k *Keyring) Retire(id string) error {
 		case -1:
 			return nil, ErrUnknownKey
 		case 0:
-			return nil, errors.New("seal: the primary key cannot be retired, rotate first")
+			return nil, errors.New("seal: cannot retire the primary key; rotate first")
 		}
 		return slices.Delete(keys, i, i+1), nil
 	})
 }
 
-// IDs names the keys, the primary first.
+// IDs returns the ids of the keys, the primary first.
 func (k *Keyring) IDs() []string {
 	keys := k.now().keys
 	ids := make([]string, len(keys))
@@ -103,10 +106,10 @@ func (k *Keyring) IDs() []string {
 	return ids
 }
 
-// Primary names the key that seals and hashes.
+// Primary returns the id of the key that seals and hashes.
 func (k *Keyring) Primary() string { return k.now().primary().id }
 
-// Created tells when the named key was made, in UTC to the second, or the zero time for a key that is not held.
+// Created returns the creation time of the named key, in UTC to the second; the zero time if there is none.
 func (k *Keyring) Created(id string) time.Time {
 	if key := k.now().byID[id]; key != nil {
 		return key.created
@@ -114,13 +117,13 @@ func (k *Keyring) Created(id string) time.Time {
 	return time.Time{}
 }
 
-// String names the keys and shows none, whatever prints the keyring.
+// String returns the ids only, so that printing a keyring shows no key.
 func (k *Keyring) String() string { return "keyring(" + strings.Join(k.IDs(), " ") + ")" }
 
 // GoString is String, for %#v.
 func (k *Keyring) GoString() string { return k.String() }
 
-// edit swaps the keys for what change makes of a copy of them.
+// edit replaces the keys with the result of change, which gets a copy.
 func (k *Keyring) edit(change func([]*key) ([]*key, error)) error {
 	k.change.Lock()
 	defer k.change.Unlock()
@@ -136,7 +139,7 @@ func (k *Keyring) edit(change func([]*key) ([]*key, error)) error {
 	return nil
 }
 
-// freshKey draws the id too, so that a keyring restored from an old backup never gives a lost key's id to another key.
+// freshKey chooses a random id, so that a keyring restored from an old backup never reuses the id of a lost key.
 func freshKey(now time.Time) (*key, error) {
 	secret := make([]byte, secretSize)
 	for {

@@ -1,4 +1,5 @@
-// Package seal keeps secrets at rest: it seals columns, and turns tokens into keyed hashes that can be looked up but not used.
+// Package seal protects secrets at rest: it seals columns, and turns tokens into keyed hashes that can be looked
+// up but not used.
 package seal
 
 import (
@@ -11,18 +12,20 @@ import (
 )
 
 var (
-	// ErrUnknownKey means that the value names a key which this keyring does not hold: it was retired too early, or the keyring is another one.
-	ErrUnknownKey = errors.New("seal: sealed with a key that this keyring does not hold")
-	// ErrOpen means that the value was altered, belongs to another place (its associated data differs), or was sealed by another keyring.
-	ErrOpen = errors.New("seal: the sealed value does not open here")
+	// ErrUnknownKey: the value was sealed with a key that this keyring lacks. The key was retired too early, or
+	// this is another keyring.
+	ErrUnknownKey = errors.New("seal: sealed with a key that this keyring lacks")
+	// ErrOpen: the value was altered, belongs to another place (its associated data differs), or was sealed by
+	// another keyring.
+	ErrOpen = errors.New("seal: cannot open the sealed value here")
 )
 
-// format is the first byte of every sealed value; another one would be another layout.
+// format is the first byte of every sealed value and identifies the layout.
 const format = 1
 
-// Seal encrypts plain with the primary key (AES-256-GCM, RFC 5116). The associated data, usually table, column and row id, is not stored:
-// Open must be given the same, so a value that is moved to another row or column does not open there.
-// A key must seal fewer than 2^32 values (NIST SP 800-38D, §8.3); rotate long before.
+// Seal encrypts plain with the primary key (AES-256-GCM, RFC 5116). The associated data, usually table, column
+// and row id, is not stored. Open needs the same associated data, so a value moved to another row or column does
+// not open there. A key must seal fewer than 2^32 values (NIST SP 800-38D §8.3); rotate long before.
 func (k *Keyring) Seal(plain []byte, aad ...string) ([]byte, error) {
 	key := k.now().primary()
 	body, err := key.aead.Encrypt(plain, associate(key.header, aad))
@@ -33,7 +36,7 @@ func (k *Keyring) Seal(plain []byte, aad ...string) ([]byte, error) {
 	return append(append(out, key.header...), body...), nil
 }
 
-// Open decrypts what Seal made, with whichever key made it. It answers ErrUnknownKey or ErrOpen.
+// Open decrypts a sealed value with the key that sealed it. It returns ErrUnknownKey or ErrOpen.
 func (k *Keyring) Open(sealed []byte, aad ...string) ([]byte, error) {
 	id, ok := sealedWith(sealed)
 	if !ok {
@@ -45,19 +48,20 @@ func (k *Keyring) Open(sealed []byte, aad ...string) ([]byte, error) {
 	}
 	plain, err := key.aead.Decrypt(sealed[len(key.header):], associate(key.header, aad))
 	if err != nil {
-		// The cause says nothing more, and an oracle of causes is worth something to an attacker.
+		// The cause is dropped: it adds nothing, and it could serve an attacker as an oracle.
 		return nil, ErrOpen
 	}
 	return plain, nil
 }
 
-// KeyOfSealed names the key that made a sealed value, or "". A key that no stored value names any more may be retired.
+// KeyOfSealed returns the id of the key that sealed a value, or "". Retire a key only when no stored value names
+// it.
 func KeyOfSealed(sealed []byte) string {
 	id, _ := sealedWith(sealed)
 	return string(id)
 }
 
-// KeyOfHash names the key that made a Hash, or "".
+// KeyOfHash returns the id of the key that made a Hash, or "".
 func KeyOfHash(hash string) string {
 	id, _, found := strings.Cut(hash, ".")
 	if !found || !validID(id) {
@@ -66,13 +70,14 @@ func KeyOfHash(hash string) string {
 	return id
 }
 
-// Hash is the keyed hash of value (HMAC-SHA256 under a key of its own, RFC 2104) for one purpose, as text that starts with the key's id: "k1.…".
-// Store it instead of the value. Purposes are constants of the caller; equal values have unrelated hashes for different purposes.
+// Hash returns the keyed hash of value for one purpose (HMAC-SHA256 with a subkey, RFC 2104), as text that
+// starts with the key's id: "k1.…". Store it instead of the value. Purposes are constants; equal values have
+// unrelated hashes for different purposes.
 func (k *Keyring) Hash(purpose string, value []byte) string {
 	return k.now().primary().hash(purpose, value)
 }
 
-// Hashes is Hash under every key, the primary first: what to look for after a rotation.
+// Hashes returns Hash under every key, the primary first, for look-ups after a rotation.
 func (k *Keyring) Hashes(purpose string, value []byte) []string {
 	keys := k.now().keys
 	out := make([]string, len(keys))
@@ -82,19 +87,21 @@ func (k *Keyring) Hashes(purpose string, value []byte) []string {
 	return out
 }
 
-// Same reports, in constant time, whether hash is the Hash of value for this purpose under any key that is still held.
+// Same reports, in constant time, whether hash is the Hash of value for this purpose under any key in the ring.
 func (k *Keyring) Same(hash, purpose string, value []byte) bool {
 	key := k.now().byID[KeyOfHash(hash)]
 	return key != nil && subtle.ConstantTimeCompare([]byte(hash), []byte(key.hash(purpose, value))) == 1
 }
 
-// MAC authenticates data for one purpose with the primary key (HMAC-SHA256). Keep the key id beside it; CheckMAC and MACWith ask for it.
+// MAC authenticates data for one purpose with the primary key (HMAC-SHA256). Store the key id with it, because
+// CheckMAC and MACWith need it.
 func (k *Keyring) MAC(purpose string, data []byte) (keyID string, mac []byte) {
 	key := k.now().primary()
 	return key.id, key.mac(purpose, data)
 }
 
-// MACWith is MAC under a named key, so that a value derived before a rotation can be derived again. It answers ErrUnknownKey.
+// MACWith is MAC under a named key, to derive a value from before a rotation once more. It returns ErrUnknownKey
+// if there is none.
 func (k *Keyring) MACWith(keyID, purpose string, data []byte) ([]byte, error) {
 	key := k.now().byID[keyID]
 	if key == nil {
@@ -103,32 +110,35 @@ func (k *Keyring) MACWith(keyID, purpose string, data []byte) ([]byte, error) {
 	return key.mac(purpose, data), nil
 }
 
-// CheckMAC reports, in constant time, whether mac is what MAC made of data for this purpose under the named key.
+// CheckMAC reports, in constant time, whether mac is the MAC of data for this purpose under the named key.
 func (k *Keyring) CheckMAC(keyID, purpose string, data, mac []byte) bool {
 	want, err := k.MACWith(keyID, purpose, data)
 	return err == nil && subtle.ConstantTimeCompare(want, mac) == 1
 }
 
-// Canary seals a known word. Stored once beside the data, it lets each replica prove at start that it holds the keys the data was sealed with.
+// Canary seals a constant. It is stored once with the data, so that each replica can check at start that it has
+// the right keyring.
 func (k *Keyring) Canary() ([]byte, error) {
 	return k.Seal([]byte(canary), canary)
 }
 
-// CheckCanary answers nil only when this keyring opens what Canary made; else ErrUnknownKey or ErrOpen, and the process must not start.
+// CheckCanary returns nil if this keyring opens the canary; else ErrUnknownKey or ErrOpen, and the process must
+// not start.
 func (k *Keyring) CheckCanary(sealed []byte) error {
 	plain, err := k.Open(sealed, canary)
 	if err == nil && string(plain) != canary {
 		err = ErrOpen
 	}
 	if err != nil {
-		return fmt.Errorf("the data was sealed with another keyring, give this process the one the others use: %w", err)
+		return fmt.Errorf("the data was sealed with another keyring; configure the keyring that the other replicas use: %w",
+			err)
 	}
 	return nil
 }
 
 const canary = "gatehouse canary"
 
-// sealedWith reads the key id from format | length | id | nonce | ciphertext | tag.
+// sealedWith returns the key id in format | length | id | nonce | ciphertext | tag.
 func sealedWith(sealed []byte) (id []byte, ok bool) {
 	if len(sealed) < 2 || sealed[0] != format || len(sealed) < 2+int(sealed[1]) {
 		return nil, false
@@ -136,7 +146,8 @@ func sealedWith(sealed []byte) (id []byte, ok bool) {
 	return sealed[2 : 2+int(sealed[1])], true
 }
 
-// associate writes each part behind its length, so that no two lists of parts look alike: ("ab","c") is not ("a","bc").
+// associate writes each part after its length, so that different lists never have the same encoding: ("ab","c")
+// is not ("a","bc").
 func associate(header []byte, parts []string) []byte {
 	size := len(header)
 	for _, part := range parts {

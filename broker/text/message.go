@@ -10,7 +10,7 @@ import (
 	"golang.org/x/text/feature/plural"
 )
 
-// message is a parsed text: literals, placeholders and plurals in turn.
+// message is a parsed text: a sequence of literals, placeholders and plurals.
 type message []part
 
 type part struct {
@@ -20,12 +20,12 @@ type part struct {
 	number  bool // the "#" inside a plural
 }
 
-// parse reads "Hello {0}", "Hello {name}" and
-// "{0, plural, one {# try} other {# tries}}" (the ICU form, without its quoting).
+// parse parses "Hello {0}", "Hello {name}" and "{0, plural, one {# try} other {# tries}}" (the ICU syntax,
+// without its quoting).
 func parse(s string) (message, error) {
 	m, rest, err := parseUntil(s, false)
 	if err == nil && rest != "" {
-		err = errors.New("a } too many")
+		err = errors.New("unexpected }")
 	}
 	return m, err
 }
@@ -62,39 +62,39 @@ func parseUntil(s string, nested bool) (m message, rest string, err error) {
 func parseHolder(s string) (p part, rest string, err error) {
 	i := strings.IndexAny(s, ",}")
 	if i < 0 {
-		return p, "", errors.New("a { without its }")
+		return p, "", errors.New("{ without }")
 	}
 	p.holder = strings.TrimSpace(s[:i])
 	if !holderName.MatchString(p.holder) {
-		return p, "", fmt.Errorf("%q is no placeholder", p.holder)
+		return p, "", fmt.Errorf("%q is not a placeholder", p.holder)
 	}
 	if s[i] == '}' {
 		return p, s[i+1:], nil
 	}
 	s, ok := strings.CutPrefix(strings.TrimLeft(s[i+1:], " "), "plural,")
 	if !ok {
-		return p, "", errors.New("after the comma comes: plural,")
+		return p, "", errors.New(`only "plural," may follow the comma`)
 	}
 	p.plural = map[plural.Form]message{}
 	for {
 		s = strings.TrimLeft(s, " ")
 		if after, ok := strings.CutPrefix(s, "}"); ok {
 			if p.plural[plural.Other] == nil {
-				return p, "", errors.New("a plural needs its other")
+				return p, "", errors.New("a plural needs the form other")
 			}
 			return p, after, nil
 		}
 		name, after, ok := strings.Cut(s, "{")
 		form, known := forms[strings.TrimSpace(name)]
 		if !ok || !known {
-			return p, "", fmt.Errorf("%q is no plural form", name)
+			return p, "", fmt.Errorf("%q is not a plural form", name)
 		}
 		var m message
 		if m, s, err = parseUntil(after, true); err != nil {
 			return p, "", err
 		}
 		if s, ok = strings.CutPrefix(s, "}"); !ok {
-			return p, "", errors.New("a plural form without its }")
+			return p, "", errors.New("a plural form without }")
 		}
 		p.plural[form] = m
 	}
@@ -103,10 +103,11 @@ func parseHolder(s string) (p part, rest string, err error) {
 var holderName = regexp.MustCompile(`^([0-9]|[a-z][a-z_]*)$`)
 
 var forms = map[string]plural.Form{
-	"zero": plural.Zero, "one": plural.One, "two": plural.Two, "few": plural.Few, "many": plural.Many, "other": plural.Other,
+	"zero": plural.Zero, "one": plural.One, "two": plural.Two, "few": plural.Few, "many": plural.Many,
+	"other": plural.Other,
 }
 
-// holders names what the message is filled with, sorted, each once.
+// holders returns the names of the placeholders, sorted and unique.
 func (m message) holders() []string {
 	var names []string
 	for _, p := range m {
@@ -121,7 +122,7 @@ func (m message) holders() []string {
 	return slices.Compact(names)
 }
 
-// literals calls do with every literal, that of plural forms included.
+// literals calls do for every literal, including those of plural forms.
 func (m message) literals(do func(string)) {
 	for _, p := range m {
 		do(p.literal)
@@ -131,8 +132,7 @@ func (m message) literals(do func(string)) {
 	}
 }
 
-// markup says what is wrong with the tags of a message; only a few that carry
-// no attribute are known, and only where the key allows any.
+// markup checks the tags of a message. A few tags without attributes are allowed, and only if allowed is set.
 func (m message) markup(allowed bool) error {
 	var all strings.Builder
 	m.literals(func(s string) { all.WriteString(s) })
@@ -141,7 +141,7 @@ func (m message) markup(allowed bool) error {
 		text = knownTag.ReplaceAllString(text, "")
 	}
 	if strings.ContainsAny(text, "<>&") {
-		return errors.New("markup is only for keys that end in _html: <bdi> <strong> <code>")
+		return errors.New("only keys that end in _html may have markup, and only <bdi> <strong> <code>")
 	}
 	return nil
 }

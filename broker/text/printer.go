@@ -10,46 +10,43 @@ import (
 	"golang.org/x/text/feature/plural"
 )
 
-// Args fills placeholders by name: {email} is Args["email"].
+// Args holds values for named placeholders: {email} is Args["email"].
 type Args map[string]any
 
-// Printer writes the texts of one language.
+// Printer renders the texts of one language.
 type Printer struct {
 	lang     string
 	m        *messages
 	fallback *messages
 }
 
-// Lang is the language as an HTML lang value (BCP 47).
+// Lang returns the language as an HTML lang value (BCP 47).
 func (p Printer) Lang() string { return p.lang }
 
-// Dir is ltr or rtl.
+// Dir returns ltr or rtl.
 func (p Printer) Dir() string { return p.m.dir }
 
-// Has tells whether there is such a text.
+// Has reports whether the text exists.
 func (p Printer) Has(key string) bool {
 	_, ok := p.find(key)
 	return ok
 }
 
-// Text is the plain text of a key. {0} is the first argument; {name} is looked
-// up in an argument of type Args. A key that does not exist is a mistake of ours,
-// so it panics: pages are checked for it when they are parsed.
+// Text returns the plain text of a key. {0} is the first argument; {name} is looked up in an argument of type
+// Args. An unknown key is a programming error and panics; pages are checked for it when they are parsed.
 func (p Printer) Text(key string, args ...any) string {
 	return p.print(key, args, func(s string) string { return s })
 }
 
-// HTML is the text of a key that ends in _html: its own markup stays, and every
-// argument is escaped, so nothing that a stranger typed becomes markup.
+// HTML returns the text of a key that ends in _html. It keeps the text's own markup and escapes every argument.
 func (p Printer) HTML(key string, args ...any) template.HTML {
 	if !isHTML(key) {
-		panic("text: the key " + key + " holds no markup, ask for its Text")
+		panic("text: the key " + key + " has no markup; use Text")
 	}
 	return template.HTML(p.print(key, args, html.EscapeString))
 }
 
-// Fills tells whether args holds a value that is not empty for every named
-// placeholder of the key.
+// Fills reports whether args has a non-empty value for every named placeholder of the key.
 func (p Printer) Fills(key string, args Args) bool {
 	m, ok := p.find(key)
 	if !ok {
@@ -63,7 +60,7 @@ func (p Printer) Fills(key string, args Args) bool {
 	return true
 }
 
-// Holders names the placeholders of a key in the fallback language, sorted.
+// Holders returns the placeholders of a key in the fallback language, sorted.
 func (c *Catalog) Holders(key string) []string { return c.langs[Fallback].texts[key].holders() }
 
 func (p Printer) find(key string) (message, bool) {
@@ -77,7 +74,7 @@ func (p Printer) find(key string) (message, bool) {
 func (p Printer) print(key string, args []any, escape func(string) string) string {
 	m, ok := p.find(key)
 	if !ok {
-		panic("text: there is no text for the key " + key)
+		panic("text: unknown key " + key)
 	}
 	if len(m) == 1 && m[0].holder == "" {
 		return m[0].literal
@@ -107,7 +104,7 @@ func (p Printer) write(b *strings.Builder, m message, args []any, escape func(st
 	}
 }
 
-// value finds what a placeholder stands for; nothing given is an empty text.
+// value returns the value of a placeholder, "" if it was not given.
 func value(args []any, holder string) any {
 	if i, err := strconv.Atoi(holder); err == nil {
 		if i < len(args) {

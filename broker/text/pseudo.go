@@ -9,14 +9,13 @@ import (
 	"golang.org/x/text/language"
 )
 
-// The pseudo languages, for tests of the layout: one longer and accented, one
-// written from right to left.
+// The pseudo languages, for layout tests: one longer and accented, one right-to-left.
 const (
 	PseudoLong = "en-XA"
 	PseudoRTL  = "ar-XB"
 )
 
-// WithPseudo is the catalog with the two pseudo languages beside the real ones.
+// WithPseudo returns the catalog with the pseudo languages added.
 func (c *Catalog) WithPseudo() *Catalog {
 	more := &Catalog{langs: maps.Clone(c.langs)}
 	base := c.langs[Fallback]
@@ -68,15 +67,15 @@ func outsideTags(s string, change func(string) string) string {
 	return b.String()
 }
 
-// lengthen accents the vowels and doubles some of them: about 40 % more, and
-// still readable.
+// lengthen accents the vowels and doubles some of them: about 40 % longer and still readable.
 func lengthen(s string) string {
 	return longer.Replace(s)
 }
 
-var longer = strings.NewReplacer("a", "ååå", "e", "ééé", "i", "ïï", "o", "öö", "u", "üü", "A", "ÅÅ", "E", "ÉÉ", "I", "ÏÏ", "O", "ÖÖ", "U", "ÜÜ")
+var longer = strings.NewReplacer("a", "ååå", "e", "ééé", "i", "ïï", "o", "öö", "u", "üü",
+	"A", "ÅÅ", "E", "ÉÉ", "I", "ÏÏ", "O", "ÖÖ", "U", "ÜÜ")
 
-// mirror writes the letters from right to left (U+202E … U+202C).
+// mirror shows the letters from right to left (U+202E … U+202C).
 func mirror(s string) string {
 	if strings.TrimSpace(s) == "" {
 		return s

@@ -1,5 +1,5 @@
-// Package text holds every word that a person reads: one flat catalog per
-// language, and a Printer that fills in what varies.
+// Package text holds every text that people read: one flat catalog per language, and a Printer that fills in the
+// values.
 package text
 
 import (
@@ -19,17 +19,16 @@ import (
 //go:embed catalog/*.json
 var embedded embed.FS
 
-// Fallback is the language that has every text, and that of a person about whom
-// nothing is known unless Offer names another.
+// Fallback is the language that has every text. It is also the default language unless Offer sets another.
 const Fallback = "en"
 
-// Catalog is the texts of all languages. It is safe for concurrent use.
+// Catalog holds the texts of all languages. It is safe for concurrent use.
 type Catalog struct {
 	langs   map[string]*messages
-	names   []string // languages in the order that people are offered
-	first   string   // the language of a person about whom nothing is known
+	names   []string // sorted
+	first   string   // the default language
 	match   language.Matcher
-	matched []string // what the matcher's index means
+	matched []string // the languages by the matcher's index
 }
 
 // messages are the parsed texts of one language.
@@ -39,8 +38,8 @@ type messages struct {
 	texts map[string]message
 }
 
-// Load parses the embedded catalogs: catalog/{room}.{language}.json, each a flat
-// object from key to text. Whether they are complete is for Check to say.
+// Load parses the embedded catalogs: catalog/{package}.{language}.json, each a flat object from key to text. It
+// does not check that they are complete; see Check.
 func Load() (*Catalog, error) {
 	return load(embedded)
 }
@@ -57,20 +56,20 @@ func load(files fs.FS) (*Catalog, error) {
 		}
 	}
 	if c.langs[Fallback] == nil {
-		return nil, fmt.Errorf("text: there is no catalog in %q", Fallback)
+		return nil, fmt.Errorf("text: there is no catalog for %q", Fallback)
 	}
 	c.names = slices.Sorted(maps.Keys(c.langs))
 	c.prepare(Fallback)
 	return c, nil
 }
 
-// Offer is the catalog in these languages alone. The first is for people about whom
-// nothing is known. It takes the pseudo languages too.
+// Offer returns the catalog restricted to these languages. The first is the default. Pseudo languages are
+// accepted too.
 func (c *Catalog) Offer(languages []string) (*Catalog, error) {
 	all := c.WithPseudo()
 	for _, lang := range languages {
 		if all.langs[lang] == nil {
-			return nil, fmt.Errorf("languages: there are no texts in %q; there are %s", lang, strings.Join(c.names, ", "))
+			return nil, fmt.Errorf("languages: unknown language %q; languages are %s", lang, strings.Join(c.names, ", "))
 		}
 	}
 	if len(languages) == 0 {
@@ -84,7 +83,7 @@ func (c *Catalog) Offer(languages []string) (*Catalog, error) {
 func (c *Catalog) read(files fs.FS, name string) error {
 	room, lang, ok := strings.Cut(strings.TrimSuffix(path.Base(name), ".json"), ".")
 	if !ok {
-		return errors.New("the name must be room.language.json")
+		return errors.New("the name must be package.language.json")
 	}
 	tag, err := language.Parse(lang)
 	if err != nil {
@@ -105,7 +104,7 @@ func (c *Catalog) read(files fs.FS, name string) error {
 	}
 	for key, text := range flat {
 		if !strings.HasPrefix(key, room+".") {
-			return fmt.Errorf("the key %q must begin with %q, as its file does", key, room+".")
+			return fmt.Errorf("the key %q must begin with %q, like its file's name", key, room+".")
 		}
 		parsed, err := parse(text)
 		if err != nil {
@@ -116,8 +115,8 @@ func (c *Catalog) read(files fs.FS, name string) error {
 	return nil
 }
 
-// prepare builds the matcher; the first comes first because a matcher answers its
-// first tag when nothing fits.
+// prepare builds the matcher. The default language is first, because a matcher returns its first tag when
+// nothing matches.
 func (c *Catalog) prepare(first string) {
 	c.first, c.matched = first, []string{first}
 	for _, n := range c.names {
@@ -132,21 +131,20 @@ func (c *Catalog) prepare(first string) {
 	c.match = language.NewMatcher(tags)
 }
 
-// Languages lists the languages that there are, sorted.
+// Languages returns the offered languages, sorted.
 func (c *Catalog) Languages() []string { return slices.Clone(c.names) }
 
-// Has tells whether the key exists in the fallback language.
+// Has reports whether the key exists in the fallback language.
 func (c *Catalog) Has(key string) bool {
 	_, ok := c.langs[Fallback].texts[key]
 	return ok
 }
 
-// Match answers the best language for wishes in the order of their weight, or
-// "" when none of them is known. A wish is an Accept-Language header, a
-// ui_locales value or a plain tag (BCP 47); nonsense in it is passed over.
+// Match returns the best language for the wishes, in order of priority, or "" if none is known. A wish is an
+// Accept-Language header, a ui_locales value or a plain tag (BCP 47). Malformed parts are skipped.
 func (c *Catalog) Match(accept ...string) string {
 	for _, wish := range accept {
-		// Parsing a list costs work per entry, and a header is as long as a stranger likes.
+		// Bound the work: a header may be as long as the client likes.
 		if wish == "" || len(wish) > 1000 {
 			continue
 		}
@@ -171,7 +169,7 @@ func (c *Catalog) matchOne(wish string) string {
 			}
 		}
 	}
-	// One by one: the first language a person named that we have, not the nearest relative of any.
+	// Match tag by tag: the person's first language that we have wins, not the closest relative of any.
 	for _, t := range tags {
 		if t == language.Und {
 			continue
@@ -183,7 +181,7 @@ func (c *Catalog) matchOne(wish string) string {
 	return ""
 }
 
-// Printer writes in the given language, or in the first where it is not offered.
+// Printer returns a printer for the language, or for the default language if it is not offered.
 func (c *Catalog) Printer(lang string) Printer {
 	if !slices.Contains(c.names, lang) {
 		lang = c.first
@@ -191,8 +189,8 @@ func (c *Catalog) Printer(lang string) Printer {
 	return Printer{lang: lang, m: c.langs[lang], fallback: c.langs[Fallback]}
 }
 
-// Check reports everything that is wrong with the catalogs: a key that one
-// language lacks, placeholders that differ, markup where none belongs.
+// Check reports all errors in the catalogs: missing keys, different placeholders, and markup where none is
+// allowed.
 func (c *Catalog) Check() error {
 	var problems []error
 	base := c.langs[Fallback]
@@ -205,7 +203,8 @@ func (c *Catalog) Check() error {
 				continue
 			}
 			if !slices.Equal(have.holders(), want.holders()) {
-				problems = append(problems, fmt.Errorf("text: %s: %s has the placeholders %v, not %v", name, key, have.holders(), want.holders()))
+				problems = append(problems, fmt.Errorf("text: %s: %s has the placeholders %v, not %v", name, key, have.holders(),
+					want.holders()))
 			}
 		}
 		for key, have := range m.texts {
@@ -220,7 +219,7 @@ func (c *Catalog) Check() error {
 	return errors.Join(problems...)
 }
 
-// isHTML tells whether a key's texts may hold markup of ours.
+// isHTML reports whether the key's texts may have markup.
 func isHTML(key string) bool { return strings.HasSuffix(key, "_html") }
 
 func direction(t language.Tag) string {
