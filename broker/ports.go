@@ -56,8 +56,7 @@ type Factors interface {
 // Sessions keeps browsers' sessions, found by the keyed hash of their cookie.
 type Sessions interface {
 	// CreateSession inserts where the account is enabled and its epoch is
-	// s.Authn.Epoch, in one statement; else StartAgain, which a transaction may hear
-	// from what it calls next, or from Atomic.
+	// s.Authn.Epoch, in one statement; else StartAgain.
 	CreateSession(ctx context.Context, hash string, s Session) error
 	// Session finds a session and its account by any of the hashes; NotFound. It
 	// returns ended and expired ones too: the caller decides.
@@ -97,7 +96,7 @@ type Families interface {
 	// BeginFamily inserts where the account is enabled, its epoch is f.Authn.Epoch, the
 	// identity that it came by, if any, is linked to it, and its session, if f has one,
 	// goes on at f.CreatedAt; with unlocked, only where the account has no Lock. Else
-	// Conflict for a taken id (the code was used), or StartAgain, either as CreateSession.
+	// Conflict for a taken id (the code was used), or StartAgain.
 	BeginFamily(ctx context.Context, f Family, unlocked bool) error
 	// Family finds a family and its account; NotFound. Ended ones too.
 	Family(ctx context.Context, id string) (Family, Account, error)
@@ -141,8 +140,7 @@ type Consents interface {
 	RemoveConsent(ctx context.Context, account, client string, at time.Time) error
 }
 
-// Journal is the audit log. Record belongs into the transaction of what it tells, and
-// that may be the first to fail of it.
+// Journal is the audit log. Call Record in the transaction of the change it describes.
 type Journal interface {
 	Record(ctx context.Context, events ...Event) error
 	Events(ctx context.Context, f EventFilter) ([]Event, error)

@@ -85,6 +85,9 @@ func (f *findings) checkStorage(c *Config) {
 	if c.DatabasePool < 1 || c.DatabasePool > 1000 {
 		f.add("database_pool", "want a number from 1 to 1000")
 	}
+	if c.SQLiteSynchronous != "normal" && c.SQLiteSynchronous != "full" {
+		f.add("sqlite_synchronous", "want normal or full")
+	}
 	if !c.Redis.Empty() {
 		f.checkURL("redis", c.Redis, "redis", "rediss")
 	}

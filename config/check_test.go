@@ -114,6 +114,7 @@ func TestASettingThatWouldNotBeSafeIsRefused(t *testing.T) {
 		{"keyring: env:NOT_THERE", "keyring"},
 		{"database_pool: 0", "database_pool"},
 		{"database_pool: 100000", "database_pool"},
+		{"sqlite_synchronous: off", "sqlite_synchronous"},
 		{"redis: http://redis", "redis"},
 		{"redis: redis://:" + random + "@redis", "redis"},
 		{"mail: {smtp: 'smtp://mail.example.com'}", "mail.from"},

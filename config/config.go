@@ -32,6 +32,8 @@ type Config struct {
 	Database Secret `yaml:"database"`
 	// DatabasePool is the greatest number of open database connections. Default 10.
 	DatabasePool int `yaml:"database_pool"`
+	// SQLiteSynchronous is normal or full: whether a power cut may undo the last moments. PostgreSQL has its own setting. Default normal.
+	SQLiteSynchronous string `yaml:"sqlite_synchronous"`
 	// Redis is redis://… or rediss://… for what may be forgotten. Without it the database keeps that too.
 	Redis Secret `yaml:"redis"`
 	// Keyring is the path of the keyring file, or env:NAME for a variable that holds the keyring itself. Default: keyring.json in data_dir,
@@ -201,7 +203,7 @@ const maxFile = 1 << 20
 // file: reference names.
 func Load(path string, env func(name string) (value string, ok bool)) (*Config, error) {
 	c := &Config{
-		Listen: "localhost:8080", Operations: Operations{Listen: "127.0.0.1:9090"}, DataDir: "./gatehouse-data", DatabasePool: 10,
+		Listen: "localhost:8080", Operations: Operations{Listen: "127.0.0.1:9090"}, DataDir: "./gatehouse-data", DatabasePool: 10, SQLiteSynchronous: "normal",
 		Product: Product{Name: "Gatehouse"}, Registration: "invite", Passwords: true, Languages: []string{"en", "fr", "es", "de"}, Log: Log{Level: "info"},
 	}
 	found := findings{from: map[string]string{}}

@@ -17,11 +17,13 @@ import (
 type Options struct {
 	Database string // "sqlite:path" or "postgres://…"
 	Pool     int    // connections to the database and, as many, to Redis; 0 for the defaults
-	Redis    string // "redis://…", or empty: what is fleeting goes into the database
-	Sealer   gormdb.Sealer
-	Pinned   func(kind string) []string // settings of a kind that a live connection keeps
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Synchronous is SQLite's, see gormdb.Options.
+	Synchronous string
+	Redis       string // "redis://…", or empty: what is fleeting goes into the database
+	Sealer      gormdb.Sealer
+	Pinned      func(kind string) []string // settings of a kind that a live connection keeps
+	Now         func() time.Time
+	Log         *slog.Logger
 }
 
 // Store implements every port of package broker that keeps something. Clients
@@ -46,7 +48,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		o.Now = time.Now
 	}
 	db, err := gormdb.Open(ctx, gormdb.Options{
-		URL: o.Database, Pool: o.Pool, Sealer: o.Sealer, Pinned: o.Pinned, Now: o.Now, Log: o.Log,
+		URL: o.Database, Pool: o.Pool, Synchronous: o.Synchronous, Sealer: o.Sealer, Pinned: o.Pinned, Now: o.Now, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -122,9 +122,9 @@ func TestASignInOfSomebodyKnownAsksStorageNoMoreOftenThanItMust(t *testing.T) {
 		t.Errorf("%d messages on the way out", there)
 	}
 	// The trip with the login, the trip spent, the connection three times (which the
-	// cache answers), the identity with its account; all of the transaction; the login
-	// spent.
-	if back != 8 {
+	// cache answers), the identity with its account; the transaction of three statements;
+	// the login spent.
+	if back != 12 {
 		t.Errorf("%d messages on the way back", back)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -30,7 +32,9 @@ func serving() []command {
 
 func runServe(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, _ []string) error {
-		giveRoom()
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(200) // little lives here: at 100 the collector runs several times a second
+		}
 		cfg, err := t.load()
 		if err != nil {
 			return err

@@ -60,8 +60,8 @@ func openHouse(ctx context.Context, cfg *config.Config, log *slog.Logger, now fu
 			return nil, fmt.Errorf("database: %w", err)
 		}
 	}
-	h.store, err = storage.Open(ctx, storage.Options{Database: cfg.Database.Reveal(), Pool: cfg.DatabasePool, Redis: cfg.Redis.Reveal(),
-		Sealer: h.ring, Pinned: providers.Pinned, Now: h.now, Log: log})
+	h.store, err = storage.Open(ctx, storage.Options{Database: cfg.Database.Reveal(), Pool: cfg.DatabasePool, Synchronous: cfg.SQLiteSynchronous,
+		Redis: cfg.Redis.Reveal(), Sealer: h.ring, Pinned: providers.Pinned, Now: h.now, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("%w; see `database` and `redis` in the configuration", err)
 	}

@@ -13,12 +13,11 @@ import (
 
 // unit is one running transaction. It travels in the context.
 type unit struct {
-	q    *gorm.DB
-	pipe *pipe // nil on SQLite
-	// spoilt is the first failure inside, which forbids the commit even where the
-	// caller swallowed it; retry tells that the database asked to try again.
+	q *gorm.DB
+	// spoilt is the first failure inside. It forbids the commit even if the caller
+	// ignored it: PostgreSQL would not commit either.
 	spoilt error
-	retry  bool
+	retry  bool // the database asked to try again
 	after  []func()
 	undo   []func()
 }
@@ -31,8 +30,8 @@ func (d *DB) unit(ctx context.Context) *unit {
 }
 
 // Atomic runs do in one transaction, READ COMMITTED on PostgreSQL and the only
-// writer on SQLite. A nested call joins; its error undoes the whole, also where
-// the caller around it goes on. A refusal (NotFound, Conflict, StartAgain) of a
+// writer on SQLite. A nested call joins; its error undoes the whole, even if
+// the outer caller ignores it. A refusal (NotFound, Conflict, StartAgain) of a
 // single method undoes nothing by itself, unless the database reported it.
 func (d *DB) Atomic(ctx context.Context, do func(ctx context.Context) error) error {
 	if u := d.unit(ctx); u != nil {
@@ -40,11 +39,11 @@ func (d *DB) Atomic(ctx context.Context, do func(ctx context.Context) error) err
 		u.spoil(err)
 		return err
 	}
-	return d.persist(ctx, func() (bool, error) { return d.once(ctx, do) })
+	return persist(ctx, func() (bool, error) { return d.once(ctx, do) })
 }
 
 // joined is Atomic for our own methods of several statements: in a running
-// transaction their refusals, which come before their effects, spoil nothing.
+// transaction their refusals, which come before their effects, undo nothing.
 func (d *DB) joined(ctx context.Context, do func(ctx context.Context) error) error {
 	if d.unit(ctx) != nil {
 		return do(ctx)
@@ -52,11 +51,11 @@ func (d *DB) joined(ctx context.Context, do func(ctx context.Context) error) err
 	return d.Atomic(ctx, do)
 }
 
-// InTransaction tells whether ctx carries a transaction of this DB.
+// InTransaction reports whether ctx carries a transaction of this DB.
 func (d *DB) InTransaction(ctx context.Context) bool { return d.unit(ctx) != nil }
 
-// AfterCommit runs f once the transaction in ctx is committed, or now where
-// there is none.
+// AfterCommit runs f once the transaction in ctx is committed, or immediately
+// without one.
 func (d *DB) AfterCommit(ctx context.Context, f func()) {
 	if u := d.unit(ctx); u != nil {
 		u.after = append(u.after, f)
@@ -65,7 +64,7 @@ func (d *DB) AfterCommit(ctx context.Context, f func()) {
 	f()
 }
 
-// AwaitsCommit tells whether the transaction in ctx has left something to AfterCommit.
+// AwaitsCommit reports whether AfterCommit was called in the transaction of ctx.
 func (d *DB) AwaitsCommit(ctx context.Context) bool {
 	u := d.unit(ctx)
 	return u != nil && len(u.after) > 0
@@ -78,12 +77,11 @@ func (d *DB) OnRollback(ctx context.Context, f func()) {
 	}
 }
 
-// attempts is how often a statement or transaction is tried that the database
-// turns down for the sake of another one.
+// attempts bounds how often a retryable statement or transaction is tried.
 const attempts = 8
 
-// persist runs do until the database no longer asks to try again.
-func (d *DB) persist(ctx context.Context, do func() (retry bool, err error)) error {
+// persist repeats do while the database asks for it.
+func persist(ctx context.Context, do func() (retry bool, err error)) error {
 	for n := 1; ; n++ {
 		retry, err := do()
 		if err == nil || !retry || n == attempts {
@@ -98,54 +96,30 @@ func (d *DB) persist(ctx context.Context, do func() (retry bool, err error)) err
 }
 
 func (d *DB) once(ctx context.Context, do func(ctx context.Context) error) (retry bool, err error) {
-	u := d.begin(ctx)
-	if err := u.q.Error; err != nil {
-		return diagnose(err) == again, explain(err)
-	}
-	committed := false
-	defer func() { // also where do panics
-		u.end(committed)
-	}()
-	//defence:H6 H7
-	err = do(context.WithValue(ctx, unitKey{d}, u))
-	if err == nil {
-		err = u.spoilt
-	}
-	if err != nil {
-		return u.retry, err
-	}
-	if err := u.commit(ctx); err != nil {
-		return diagnose(err) == again, explain(err)
+	u, committed := &unit{}, false
+	defer func() { u.end(committed) }() // also after a panic in do
+	var refused error
+	err = d.writer.WithContext(ctx).Transaction(func(q *gorm.DB) error {
+		u.q = q
+		//defence:H6 H7
+		refused = do(context.WithValue(ctx, unitKey{d}, u))
+		if refused == nil {
+			refused = u.spoilt
+		}
+		return refused
+	})
+	switch {
+	case refused != nil:
+		return u.retry, refused
+	case err != nil: // of BEGIN or COMMIT
+		return retryable(err), explain(err)
 	}
 	committed = true
-	//defence:H6
-	return false, d.disk.flush()
+	return false, nil
 }
 
-func (d *DB) begin(ctx context.Context) *unit {
-	if !d.postgres {
-		return &unit{q: d.writer.WithContext(ctx).Begin()}
-	}
-	u := &unit{q: d.writer.Session(&gorm.Session{NewDB: true, Context: ctx}), pipe: &pipe{pool: d.pools[0]}}
-	u.q.Statement.ConnPool = u.pipe
-	return u
-}
-
-func (u *unit) commit(ctx context.Context) error {
-	if u.pipe != nil {
-		return u.pipe.commit(ctx)
-	}
-	return u.q.Commit().Error
-}
-
-// end leaves the database as it is or as it was, and runs what waited for that.
+// end runs what waited for the outcome.
 func (u *unit) end(committed bool) {
-	switch {
-	case u.pipe != nil:
-		u.pipe.end()
-	case !committed:
-		u.q.Rollback()
-	}
 	then := u.undo
 	if committed {
 		then = u.after
@@ -161,46 +135,38 @@ func (u *unit) spoil(err error) {
 	}
 }
 
-// note explains what a statement inside the transaction answered. Whatever came
-// from the database spoils it: PostgreSQL would not go on either.
+// note explains the error of a statement inside the transaction. An error of the
+// database forbids the commit.
 func (u *unit) note(err error) error {
 	if err == nil || errors.Is(err, gorm.ErrRecordNotFound) {
 		return explain(err)
 	}
-	u.retry = u.retry || diagnose(err) == again
+	u.retry = u.retry || retryable(err)
 	err = explain(err)
 	u.spoil(err)
 	return err
 }
 
-// write runs one statement in ctx's transaction, or by itself.
+// write runs one statement in the transaction of ctx, or by itself.
 func (d *DB) write(ctx context.Context, do func(q *gorm.DB) error) error {
-	if u := d.unit(ctx); u != nil {
-		return u.note(do(u.q))
-	}
-	return d.persist(ctx, func() (bool, error) {
-		err := do(d.writer)
-		if err == nil && ctx.Value(forgettableKey{}) == nil {
-			//defence:H6
-			err = d.disk.flush()
-		}
-		return err != nil && diagnose(err) == again, explain(err)
-	})
+	return d.run(ctx, d.writer, do)
 }
 
-// read runs one query in ctx's transaction, or on a reader.
+// read runs one query in the transaction of ctx, or on a reader.
 func (d *DB) read(ctx context.Context, do func(q *gorm.DB) error) error {
-	var err error
-	if u := d.unit(ctx); u != nil {
-		err = u.note(do(u.q))
-	} else {
-		err = d.persist(ctx, func() (bool, error) {
-			err := do(d.reader)
-			return err != nil && diagnose(err) == again, explain(err)
-		})
-	}
+	err := d.run(ctx, d.reader, do)
 	if errors.Is(err, errText) {
 		return broker.NotFound // what can't be stored is not there
 	}
 	return err
+}
+
+func (d *DB) run(ctx context.Context, q *gorm.DB, do func(q *gorm.DB) error) error {
+	if u := d.unit(ctx); u != nil {
+		return u.note(do(u.q.WithContext(ctx)))
+	}
+	return persist(ctx, func() (bool, error) {
+		err := do(q.WithContext(ctx))
+		return retryable(err), explain(err)
+	})
 }

@@ -3,11 +3,10 @@ package gormdb
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -15,10 +14,19 @@ import (
 	"gatehouse/broker"
 )
 
-// exec runs one write and tells how many rows it touched.
+// exec runs one write and returns how many rows it touched.
 func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
 	err = d.write(ctx, func(q *gorm.DB) error {
-		r, err := q.Statement.ConnPool.ExecContext(ctx, d.bound(query), args...)
+		stmt, err := d.prepared(ctx, q, query, args)
+		if err != nil {
+			return err
+		}
+		if stmt == nil {
+			done := q.Exec(query, args...)
+			rows = done.RowsAffected
+			return done.Error
+		}
+		r, err := stmt.ExecContext(ctx, args...)
 		if err != nil {
 			return err
 		}
@@ -28,46 +36,28 @@ func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, e
 	return rows, err
 }
 
-// later is for a write that says by an error what is wrong with it, or nothing: in a
-// transaction on PostgreSQL it goes with the next statement or the commit, and fails
-// there.
-func (d *DB) later(ctx context.Context, query string, args ...any) error {
-	if u := d.unit(ctx); u != nil && u.pipe != nil {
-		//defence:H6
-		return u.note(u.pipe.add(d.bound(query), args))
-	}
-	_, err := d.exec(ctx, query, args...)
-	return err
-}
-
-// ifNone answers code where a write touched no row.
-func ifNone(code broker.Code) func(rows int64, err error) error {
-	return func(rows int64, err error) error {
-		if err == nil && rows == 0 {
-			return code
-		}
-		return err
-	}
-}
-
 // one reads one row; into are the places of the columns, in their order. NotFound.
 func (d *DB) one(ctx context.Context, into []any, query string, args ...any) error {
 	return d.read(ctx, func(q *gorm.DB) error { return d.row(ctx, q, into, query, args) })
 }
 
-// onWriter is one on the connection that writes, for what a write returns and so that
-// on SQLite no reader's older snapshot answers.
+// onWriter is one on the connection that writes: for what a write returns, and so that
+// on SQLite no older snapshot is read.
 func (d *DB) onWriter(ctx context.Context, into []any, query string, args ...any) error {
 	return d.write(ctx, func(q *gorm.DB) error { return d.row(ctx, q, into, query, args) })
 }
 
-// row does without gorm's clauses and reflection, as exec does: they cost more than
-// the statements of a sign-in.
 func (d *DB) row(ctx context.Context, q *gorm.DB, into []any, query string, args []any) error {
-	if p, ok := q.Statement.ConnPool.(*pipe); ok {
-		return p.row(ctx, into, d.bound(query), args)
+	stmt, err := d.prepared(ctx, q, query, args)
+	if err != nil {
+		return err
 	}
-	rows, err := q.Statement.ConnPool.QueryContext(ctx, d.bound(query), args...)
+	var rows *sql.Rows
+	if stmt == nil {
+		rows, err = q.Raw(query, args...).Rows()
+	} else {
+		rows, err = stmt.QueryContext(ctx, args...)
+	}
 	if err != nil {
 		return err
 	}
@@ -82,28 +72,19 @@ func (d *DB) row(ctx context.Context, q *gorm.DB, into []any, query string, args
 	return rows.Err()
 }
 
-// bound writes the places of a query as the database does. None of our texts holds a
-// question mark beside them.
-func (d *DB) bound(query string) string {
-	if !d.postgres {
-		return query
-	}
-	var b strings.Builder
-	b.Grow(len(query) + 40)
-	for n := 1; ; n++ {
-		text, rest, more := strings.Cut(query, "?")
-		if b.WriteString(text); !more {
-			return b.String()
+// ifNone returns code where a write touched no row.
+func ifNone(code broker.Code) func(rows int64, err error) error {
+	return func(rows int64, err error) error {
+		if err == nil && rows == 0 {
+			return code
 		}
-		b.WriteByte('$')
-		b.WriteString(strconv.Itoa(n))
-		query = rest
+		return err
 	}
 }
 
 // all reads rows into dest, a pointer to a slice.
 func (d *DB) all(ctx context.Context, dest any, query string, args ...any) error {
-	return d.read(ctx, func(q *gorm.DB) error { return q.WithContext(ctx).Raw(query, args...).Scan(dest).Error })
+	return d.read(ctx, func(q *gorm.DB) error { return q.Raw(query, args...).Scan(dest).Error })
 }
 
 // micros is a moment as it is stored: microseconds since 1970, 0 for none.
@@ -181,12 +162,4 @@ func fromJSON(v any, empty string, into any) error {
 		return nil
 	}
 	return json.Unmarshal(b, into)
-}
-
-// clean makes what a stranger sent, such as a User-Agent, storable as text.
-func clean(s string) string {
-	if storable(s) {
-		return s
-	}
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

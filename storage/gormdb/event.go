@@ -50,8 +50,13 @@ func (d *DB) Record(ctx context.Context, events ...broker.Event) error {
 		}
 		args = append(args, pairs(e.Detail))
 	}
+	_, err := d.exec(ctx, insertEvents(len(events)), args...)
+	return err
+}
+
+func insertEvents(n int) string {
 	const one = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	return d.later(ctx, `INSERT INTO events (`+eventColumns+`) VALUES `+one+strings.Repeat(`, `+one, len(events)-1), args...)
+	return `INSERT INTO events (` + eventColumns + `) VALUES ` + one + strings.Repeat(`, `+one, n-1)
 }
 
 // mostEvents bounds one answer.

@@ -46,29 +46,42 @@ func toFamily(r familyRow) broker.Family {
 }
 
 // BeginFamily implements broker.Families. A family of an identity needs that
-// identity to be linked to the account, else StartAgain. A used code counts before a
-// changed account, since it ends the family. The row of its session is locked, so that
-// whoever ends that waits, and sees what was born under it: who ends a session ends its
-// families too, also those of a code that comes twice at that very moment.
+// identity to be linked to the account, else StartAgain. A used code is reported before
+// a changed account, because it ends the family. The rows of the identity and of the
+// session are locked: an Unlink or an EndSession at the same moment waits, and then
+// ends what was created.
 func (d *DB) BeginFamily(ctx context.Context, f broker.Family, unlocked bool) error {
 	n := f.Authn
-	epoch, admitted := d.admitted(f.AccountID, n)
-	if unlocked {
-		//defence:D1 D5 A7
-		epoch += ` AND a.lock = ''`
+	//defence:D15 C9 D1 D5 A7 A17
+	rows, err := d.exec(ctx, d.insertFamily(),
+		f.ID, f.ClientID, f.AccountID, f.SessionID, texts(f.Scopes), texts(f.Audience), string(n.Method), n.Connection, n.Identity,
+		texts(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch, string(n.Standing), n.Factor, f.KeyThumbprint, f.Claims, f.Generation,
+		micros(f.RotatedAt), micros(f.CreatedAt), micros(f.ExpiresAt), micros(f.EndedAt), string(f.EndedBy),
+		f.AccountID, n.Epoch, unlocked, n.Identity, n.Identity, f.SessionID, f.SessionID, micros(f.CreatedAt))
+	if err != nil || rows > 0 {
+		return err
 	}
-	if f.SessionID != "" {
-		//defence:A7 A17
-		epoch += ` AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = ? AND s.account_id = a.id AND s.ended_at = 0 AND s.expires_at > ?` + d.lock(" FOR SHARE") + `)`
-		admitted = append(admitted, f.SessionID, micros(f.CreatedAt))
+	var id string
+	err = d.onWriter(ctx, []any{&id}, `SELECT id FROM families WHERE id = ?`, f.ID)
+	switch {
+	//defence:A5
+	case err == nil:
+		return broker.Conflict
+	case errors.Is(err, broker.NotFound):
+		return broker.StartAgain
 	}
-	args := append([]any{f.ID, f.ClientID, f.AccountID, f.SessionID, texts(f.Scopes), texts(f.Audience), string(n.Method), n.Connection,
-		n.Identity, texts(n.AMR), n.ACR, micros(n.AuthTime)}, admitted...)
-	return d.later(ctx, `INSERT INTO families (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
-		amr, acr, auth_time, epoch, standing, factor, key_thumbprint, claims, generation, rotated_at, created_at, expires_at, ended_at, ended_by)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE((`+epoch+`), (SELECT f.epoch FROM families f WHERE f.id = ?)), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		append(args, f.ID, string(n.Standing), n.Factor, f.KeyThumbprint, f.Claims, f.Generation, micros(f.RotatedAt),
-			micros(f.CreatedAt), micros(f.ExpiresAt), micros(f.EndedAt), string(f.EndedBy))...)
+	return err
+}
+
+func (d *DB) insertFamily() string {
+	return `INSERT INTO families (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
+		amr, acr, auth_time, epoch, standing, factor, key_thumbprint, claims, generation,
+		rotated_at, created_at, expires_at, ended_at, ended_by)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM accounts a
+		WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = '' AND (NOT ? OR a.lock = '')
+		AND (? = '' OR EXISTS (SELECT 1 FROM identities i WHERE i.id = ? AND i.account_id = a.id` + d.lock(" FOR KEY SHARE") + `))
+		AND (? = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = ? AND s.account_id = a.id AND s.ended_at = 0 AND s.expires_at > ?` + d.lock(" FOR SHARE") + `))
+		ON CONFLICT DO NOTHING`
 }
 
 // Family implements broker.Families.
@@ -82,11 +95,12 @@ func (d *DB) Family(ctx context.Context, id string) (broker.Family, broker.Accou
 
 // Rotate implements broker.Families. An expired family is not alive.
 func (d *DB) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
-	return ifNone(broker.Conflict)(d.exec(ctx, `UPDATE families SET generation = generation + 1, rotated_at = ?
-		WHERE id = ? AND generation = ? AND ended_at = 0 AND expires_at > ? AND EXISTS (
-			SELECT 1 FROM accounts a WHERE a.id = families.account_id AND a.auth_epoch = families.epoch AND NOT a.disabled)`,
-		micros(at), id, from, micros(at)))
+	return ifNone(broker.Conflict)(d.exec(ctx, rotateFamily, micros(at), id, from, micros(at)))
 }
+
+const rotateFamily = `UPDATE families SET generation = generation + 1, rotated_at = ?
+	WHERE id = ? AND generation = ? AND ended_at = 0 AND expires_at > ? AND EXISTS (
+		SELECT 1 FROM accounts a WHERE a.id = families.account_id AND a.auth_epoch = families.epoch AND NOT a.disabled)`
 
 // EndFamily implements broker.Families.
 func (d *DB) EndFamily(ctx context.Context, id string, why broker.Code, at time.Time) error {

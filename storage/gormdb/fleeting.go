@@ -12,20 +12,10 @@ import (
 // and what was single-use would be there again.
 var errInTransaction = errors.New("storage: Take, Swap and Count have no place inside a transaction")
 
-// alone marks a fleeting write outside of transactions.
-func (d *DB) alone(ctx context.Context) context.Context {
-	if d.postgres || d.InTransaction(ctx) {
-		return ctx
-	}
-	return forgettable(ctx)
-}
-
 // Put implements broker.Fleeting. It joins the transaction in ctx. What has
 // expired is as good as collected, here and below.
 func (d *DB) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
-	return ifNone(broker.Conflict)(d.exec(d.alone(ctx), `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 0, ?)
-		ON CONFLICT (shelf, key) DO UPDATE SET value = excluded.value, n = 0, expires_at = excluded.expires_at
-		WHERE fleeting.expires_at <= ?`, shelf, key, filled(v), micros(expires), micros(d.now())))
+	return ifNone(broker.Conflict)(d.exec(ctx, putFleeting, shelf, key, filled(v), micros(expires), micros(d.now())))
 }
 
 // Get implements broker.Fleeting.
@@ -40,7 +30,7 @@ func (d *DB) Take(ctx context.Context, shelf, key string) ([]byte, error) {
 		return nil, errInTransaction
 	}
 	var v []byte
-	err := d.onWriter(d.alone(ctx), []any{&v}, `DELETE FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ? RETURNING value`,
+	err := d.onWriter(ctx, []any{&v}, takeFleeting,
 		shelf, key, micros(d.now()))
 	switch {
 	case errors.Is(err, errText):
@@ -56,7 +46,7 @@ func (d *DB) Swap(ctx context.Context, shelf, key string, old, v []byte) error {
 	if d.InTransaction(ctx) {
 		return errInTransaction
 	}
-	rows, err := d.exec(d.alone(ctx), `UPDATE fleeting SET value = ? WHERE shelf = ? AND key = ? AND value = ? AND expires_at > ?`,
+	rows, err := d.exec(ctx, swapFleeting,
 		filled(v), shelf, key, filled(old), micros(d.now()))
 	switch {
 	case errors.Is(err, errText):
@@ -76,13 +66,22 @@ func (d *DB) Count(ctx context.Context, shelf, key string, expires time.Time) (n
 		return 0, errInTransaction
 	}
 	now := micros(d.now())
-	err = d.onWriter(d.alone(ctx), []any{&n}, `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 1, ?)
+	err = d.onWriter(ctx, []any{&n}, countFleeting, shelf, key, []byte{}, micros(expires), now, now)
+	return n, err
+}
+
+const (
+	putFleeting = `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 0, ?)
+		ON CONFLICT (shelf, key) DO UPDATE SET value = excluded.value, n = 0, expires_at = excluded.expires_at
+		WHERE fleeting.expires_at <= ?`
+	takeFleeting  = `DELETE FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ? RETURNING value`
+	swapFleeting  = `UPDATE fleeting SET value = ? WHERE shelf = ? AND key = ? AND value = ? AND expires_at > ?`
+	countFleeting = `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 1, ?)
 		ON CONFLICT (shelf, key) DO UPDATE SET
 			n = CASE WHEN fleeting.expires_at <= ? THEN 1 ELSE fleeting.n + 1 END,
 			expires_at = CASE WHEN fleeting.expires_at <= ? THEN excluded.expires_at ELSE fleeting.expires_at END
-		RETURNING n`, shelf, key, []byte{}, micros(expires), now, now)
-	return n, err
-}
+		RETURNING n`
+)
 
 // filled keeps an empty value apart from NULL.
 func filled(b []byte) []byte {

@@ -2,6 +2,7 @@
 package gormdb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -22,6 +23,8 @@ type Options struct {
 	// the readers on SQLite, which has one writer beside them and no use for many
 	// more readers than processors. 0 is 10.
 	Pool int
+	// Synchronous is SQLite's, "normal" or "full"; empty is "normal".
+	Synchronous string
 	// Sealer seals secret columns. Without one nothing secret can be stored or read.
 	Sealer Sealer
 	// Pinned names the settings of a connection kind that never change once a
@@ -39,7 +42,7 @@ type DB struct {
 	reader   *gorm.DB // the same as writer on PostgreSQL
 	pools    []*sql.DB
 	postgres bool
-	disk     *disk // nil on PostgreSQL
+	stmts    map[string]*sql.Stmt // of SQLite's writer, see prepare
 	sealer   Sealer
 	pinned   func(kind string) []string
 	now      func() time.Time
@@ -66,7 +69,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	var err error
 	switch kind {
 	case "sqlite":
-		err = d.openSQLite(strings.TrimPrefix(rest, "//"), o.Pool)
+		err = d.openSQLite(strings.TrimPrefix(rest, "//"), o.Pool, cmp.Or(o.Synchronous, "normal"))
 	case "postgres", "postgresql":
 		err = d.openPostgres(o.URL, o.Pool)
 	default:
@@ -84,7 +87,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	return d, nil
 }
 
-// Ping answers nil while the database does.
+// Ping returns nil while the database can be reached.
 func (d *DB) Ping(ctx context.Context) error {
 	for _, p := range d.pools {
 		if err := p.PingContext(ctx); err != nil {
@@ -120,12 +123,11 @@ func (d *DB) Stats() []sql.DBStats {
 	return stats
 }
 
-// gormConfig leaves prepared statements to the drivers: both keep them per
-// connection (see statements.go for SQLite; pgx does it itself). gorm's own
-// PrepareStmt is per pool and binds a statement first met inside a transaction
-// to that transaction, so it prepares such a one again each time.
-func gormConfig() *gorm.Config {
+// gormConfig prepares statements where keep is set. pgx does that itself; for SQLite's
+// writer see prepare.
+func gormConfig(keep bool) *gorm.Config {
 	return &gorm.Config{
+		PrepareStmt:            keep,
 		SkipDefaultTransaction: true,
 		QueryFields:            true,           // name the columns, never *
 		Logger:                 logger.Discard, // it would write values into the log

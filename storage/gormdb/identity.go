@@ -95,5 +95,8 @@ func (d *DB) Unlink(ctx context.Context, id string, at time.Time) error {
 
 // SeeIdentity implements broker.Identities.
 func (d *DB) SeeIdentity(ctx context.Context, id, email string, at time.Time) error {
-	return d.later(ctx, `UPDATE identities SET email = ?, seen_at = ? WHERE id = ?`, email, micros(at), id)
+	_, err := d.exec(ctx, seeIdentity, email, micros(at), id)
+	return err
 }
+
+const seeIdentity = `UPDATE identities SET email = ?, seen_at = ? WHERE id = ?`

@@ -64,7 +64,7 @@ func (d *DB) DueLogouts(ctx context.Context, now, until time.Time, n int) ([]bro
 	var rows []logoutRow
 	err := d.write(ctx, func(q *gorm.DB) error {
 		rows = nil
-		return q.WithContext(ctx).Raw(`UPDATE logouts SET next_at = ? WHERE id IN (SELECT id FROM logouts WHERE next_at <= ?
+		return q.Raw(`UPDATE logouts SET next_at = ? WHERE id IN (SELECT id FROM logouts WHERE next_at <= ?
 			ORDER BY next_at LIMIT ?`+d.lock(` FOR UPDATE SKIP LOCKED`)+`) RETURNING `+logoutColumns,
 			micros(until), micros(now), max(0, n)).Scan(&rows).Error
 	})

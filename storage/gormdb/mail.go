@@ -72,7 +72,7 @@ func (d *DB) DueMail(ctx context.Context, now, until time.Time, n int) ([]broker
 	var rows []mailRow
 	err := d.write(ctx, func(q *gorm.DB) error {
 		rows = nil
-		return q.WithContext(ctx).Raw(`UPDATE mails SET next_at = ? WHERE id IN (SELECT id FROM mails WHERE next_at <= ? AND expires_at > ?
+		return q.Raw(`UPDATE mails SET next_at = ? WHERE id IN (SELECT id FROM mails WHERE next_at <= ? AND expires_at > ?
 			ORDER BY next_at LIMIT ?`+d.lock(` FOR UPDATE SKIP LOCKED`)+`) RETURNING `+mailColumns,
 			micros(until), micros(now), micros(now), max(0, n)).Scan(&rows).Error
 	})

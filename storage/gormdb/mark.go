@@ -10,9 +10,10 @@ import (
 
 // Mark implements broker.Marks.
 func (d *DB) Mark(ctx context.Context, kind, id string, expires time.Time) error {
-	return ifNone(broker.Conflict)(d.exec(ctx, `INSERT INTO marks (kind, id, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-		kind, id, micros(expires)))
+	return ifNone(broker.Conflict)(d.exec(ctx, insertMark, kind, id, micros(expires)))
 }
+
+const insertMark = `INSERT INTO marks (kind, id, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 
 // Marked implements broker.Marks.
 func (d *DB) Marked(ctx context.Context, kind, id string) (bool, error) {

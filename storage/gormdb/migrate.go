@@ -32,8 +32,11 @@ type Schema struct {
 // which needs a connection of its own session, so no pooler in transaction mode.
 func (d *DB) Migrate(ctx context.Context) error {
 	s, err := d.MigrationStatus(ctx)
-	if err != nil || s.Database >= s.Binary {
+	if err != nil {
 		return err
+	}
+	if s.Database >= s.Binary {
+		return d.prepare(ctx)
 	}
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true)}
 	if d.postgres {
@@ -54,7 +57,7 @@ func (d *DB) Migrate(ctx context.Context) error {
 	for {
 		_, err := provider.Up(ctx)
 		if err == nil {
-			return d.disk.flush()
+			return d.prepare(ctx)
 		}
 		// On SQLite, without an advisory lock, another process may just have done this
 		// version, and not the next one yet.
@@ -63,7 +66,7 @@ func (d *DB) Migrate(ctx context.Context) error {
 		case d.postgres || again != nil || now.Database <= s.Database:
 			return fmt.Errorf("storage: migrate: %w", explain(err))
 		case now.Database >= now.Binary:
-			return nil
+			return d.prepare(ctx)
 		}
 		s = now
 	}
@@ -115,7 +118,7 @@ func (d *DB) Ready(ctx context.Context) error {
 		return fmt.Errorf("storage: the database has schema version %d, which a gatehouse of schema version %d (this one) can no longer use: "+
 			"install a newer gatehouse", s.Database, s.Binary)
 	}
-	return nil
+	return d.prepare(ctx)
 }
 
 // ClockSkew is how far the database's clock is from ours (positive: it is ahead),

@@ -20,7 +20,6 @@ func (d *DB) openPostgres(url string, size int) error {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "gatehouse"
 	}
-	// Transactions of one message have no BEGIN that could say so.
 	settings := "set default_transaction_isolation = 'read committed'"
 	if config.RuntimeParams["random_page_cost"] == "" {
 		settings += byKey
@@ -38,7 +37,7 @@ func (d *DB) openPostgres(url string, size int) error {
 	pool.SetConnMaxLifetime(30 * time.Minute)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	d.pools, d.postgres = append(d.pools, pool), true
-	d.writer, err = gorm.Open(postgres.New(postgres.Config{Conn: pool}), gormConfig())
+	d.writer, err = gorm.Open(postgres.New(postgres.Config{Conn: pool}), gormConfig(false))
 	d.reader = d.writer
 	return err
 }

@@ -59,24 +59,6 @@ func toSession(r sessionRow) broker.Session {
 	return s
 }
 
-// admitted is the epoch of a session or family that is born, as a value to insert: the
-// account's, while that is enabled and at the epoch of the proof (SECURITY.md I5)
-// and, for one born of an identity, while that is linked: the row is locked, so that
-// an Unlink waits and then sees what was born. Else it is NULL, which the column
-// refuses: the birth fails by an error (see lapsed), without another question.
-//
-// An epoch that rises at the same moment needs no lock: what was born just
-// before carries the old epoch and is dead by comparison.
-func (d *DB) admitted(account string, n broker.Authn) (string, []any) {
-	//defence:D15 C9
-	query, args := `SELECT a.auth_epoch FROM accounts a WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = ''`, []any{account, n.Epoch}
-	if n.Identity == "" {
-		return query, args
-	}
-	return query + ` AND EXISTS (SELECT 1 FROM identities i WHERE i.id = ? AND i.account_id = a.id` + d.lock(" FOR KEY SHARE") + `)`,
-		append(args, n.Identity)
-}
-
 // lock is the locking clause on PostgreSQL. SQLite has one writer and needs none.
 func (d *DB) lock(clause string) string {
 	if d.postgres {
@@ -87,14 +69,26 @@ func (d *DB) lock(clause string) string {
 
 // CreateSession implements broker.Sessions. A session of an identity needs that
 // identity to be linked to the account, else StartAgain.
+//
+// The account must be enabled and at the epoch of the proof (SECURITY.md I5). An epoch
+// that rises at the same moment needs no lock: a session created just before carries
+// the old epoch and is dead by comparison. The row of the identity is locked, so that
+// an Unlink waits and then sees the session.
 func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session) error {
 	n := s.Authn
-	epoch, admitted := d.admitted(s.AccountID, n)
-	args := append([]any{s.ID, hash, s.AccountID, string(n.Method), n.Connection, n.Identity, texts(n.AMR), n.ACR, micros(n.AuthTime)}, admitted...)
-	return d.later(ctx, `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr,
-		auth_time, epoch, standing, factor, upstream_sid, user_agent, address, created_at, expires_at, ended_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (`+epoch+`), ?, ?, ?, ?, ?, ?, ?, ?)`,
-		append(args, string(n.Standing), n.Factor, n.UpstreamSID, clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt))...)
+	//defence:D15 C9
+	return ifNone(broker.StartAgain)(d.exec(ctx, d.insertSession(),
+		s.ID, hash, s.AccountID, string(n.Method), n.Connection, n.Identity, texts(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch,
+		string(n.Standing), n.Factor, n.UpstreamSID, clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt),
+		s.AccountID, n.Epoch, n.Identity, n.Identity))
+}
+
+func (d *DB) insertSession() string {
+	return `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr, auth_time, epoch,
+		standing, factor, upstream_sid, user_agent, address, created_at, expires_at, ended_at)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM accounts a
+		WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = ''
+		AND (? = '' OR EXISTS (SELECT 1 FROM identities i WHERE i.id = ? AND i.account_id = a.id` + d.lock(" FOR KEY SHARE") + `))`
 }
 
 // Session implements broker.Sessions.

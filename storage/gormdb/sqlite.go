@@ -1,6 +1,7 @@
 package gormdb
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -20,34 +21,91 @@ import (
 
 // openSQLite opens one writer, whose transactions begin IMMEDIATE so that none
 // fails half-way for want of the lock, and a pool of readers beside it.
-func (d *DB) openSQLite(path string, readers int) error {
+//
+// gorm's PrepareStmt is for the readers only. On the writer a request that waits for
+// the one connection to prepare a statement would stop the transaction that has the
+// connection and wants the same statement.
+func (d *DB) openSQLite(path string, readers int, synchronous string) error {
+	if synchronous != "normal" && synchronous != "full" {
+		return fmt.Errorf("storage: SQLite's synchronous is %q; it must be normal or full", synchronous)
+	}
 	if err := private(path); err != nil {
 		return err
 	}
+	options := "&_txlock=immediate&_synchronous=" + synchronous
 	var err error
-	if d.writer, err = d.sqlitePool(path, 1, ""); err != nil {
+	if d.writer, err = d.sqlitePool(path, 1, options, false); err != nil {
 		return err
 	}
-	if d.disk, err = newDisk(path); err != nil {
-		return fmt.Errorf("storage: the SQLite database: %w", err)
-	}
-	d.reader, err = d.sqlitePool(path, min(readers, max(4, runtime.NumCPU())), "&_query_only=1")
+	d.reader, err = d.sqlitePool(path, min(readers, max(4, runtime.NumCPU())), options+"&_query_only=1", true)
 	return err
 }
 
-func (d *DB) sqlitePool(path string, size int, option string) (*gorm.DB, error) {
-	// NORMAL: a commit is on the disk before it is acknowledged, but it is disk that sees to it.
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=5000&_journal_mode=WAL&_synchronous=NORMAL" +
-		"&_foreign_keys=1&_dqs=0&_defensive=1&_pragma=wal_autocheckpoint(4000)" + option
+func (d *DB) sqlitePool(path string, size int, options string, keep bool) (*gorm.DB, error) {
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_busy_timeout=5000&_journal_mode=WAL" +
+		"&_foreign_keys=1&_dqs=0&_defensive=1&_pragma=wal_autocheckpoint(4000)" + options
 	connector, err := sqlite.NewConnector(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("storage: the path of the SQLite database: %w", err)
 	}
-	pool := sql.OpenDB(statements{connector})
+	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
 	d.pools = append(d.pools, pool)
-	return gorm.Open(sqliteDialector{pool}, gormConfig())
+	return gorm.Open(sqliteDialector{pool}, gormConfig(keep))
+}
+
+// journaled refuses a database without a write-ahead log, as on a file system that
+// SQLite can't share memory on: its readers would stop its writer.
+func journaled(ctx context.Context, writer *sql.DB) error {
+	var mode string
+	if err := writer.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
+		return fmt.Errorf("storage: the database: %w", explain(err))
+	}
+	//defence:H6
+	if mode != "wal" {
+		return fmt.Errorf("storage: the SQLite database can keep no write-ahead log where it is (its journal_mode stays %q): put it on a local disk", mode)
+	}
+	return nil
+}
+
+// prepare has database/sql keep the hot statements of SQLite's writer: SQLite compiles
+// a statement in more time than it takes to run it. It needs the schema. Until it was
+// called statements are compiled each time.
+func (d *DB) prepare(ctx context.Context) error {
+	if d.postgres || d.stmts != nil {
+		return nil
+	}
+	stmts := map[string]*sql.Stmt{}
+	for _, query := range []string{
+		d.insertSession(), d.insertFamily(), rotateFamily, seeIdentity, insertEvents(1), insertMark,
+		putFleeting, takeFleeting, swapFleeting, countFleeting,
+	} {
+		stmt, err := d.pools[0].PrepareContext(ctx, query)
+		if err != nil {
+			return fmt.Errorf("storage: prepare %q: %w", query, explain(err))
+		}
+		stmts[query] = stmt
+	}
+	d.stmts = stmts
+	return nil
+}
+
+// prepared returns the kept statement of a query for the transaction of q, or nil.
+func (d *DB) prepared(ctx context.Context, q *gorm.DB, query string, args []any) (*sql.Stmt, error) {
+	stmt := d.stmts[query]
+	if stmt == nil {
+		return nil, nil
+	}
+	for _, a := range args {
+		if s, ok := a.(string); ok && !storable(s) {
+			return nil, errText
+		}
+	}
+	if tx, ok := q.Statement.ConnPool.(*sql.Tx); ok {
+		return tx.StmtContext(ctx, stmt), nil
+	}
+	return stmt, nil
 }
 
 // private sees to it that nobody but the owner reads the file; SQLite gives its
@@ -98,7 +156,13 @@ func (sqliteDialector) DefaultValueOf(*schema.Field) clause.Expression {
 	return clause.Expr{SQL: "NULL"}
 }
 
-func (sqliteDialector) BindVarTo(w clause.Writer, _ *gorm.Statement, _ any) { _ = w.WriteByte('?') }
+// BindVarTo refuses text that PostgreSQL refuses.
+func (sqliteDialector) BindVarTo(w clause.Writer, stmt *gorm.Statement, v any) {
+	if s, ok := v.(string); ok && !storable(s) {
+		_ = stmt.AddError(errText)
+	}
+	_ = w.WriteByte('?')
+}
 
 // QuoteTo meets only names from this package: a column, or table.column.
 func (sqliteDialector) QuoteTo(w clause.Writer, name string) {

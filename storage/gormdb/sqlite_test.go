@@ -50,6 +50,18 @@ func TestTheSQLitePragmasHold(t *testing.T) {
 	}
 }
 
+func TestSQLiteIsAsSynchronousAsItIsTold(t *testing.T) {
+	for synchronous, want := range map[string]string{"normal": "1", "full": "2"} {
+		d := open(t, sqliteFile(t), gormdb.Options{Synchronous: synchronous})
+		if got := gormdb.Pragma(t, d, "synchronous"); got != want {
+			t.Errorf("synchronous is %s for %s", got, synchronous)
+		}
+	}
+	if _, err := gormdb.Open(t.Context(), gormdb.Options{URL: sqliteFile(t), Synchronous: "off"}); err == nil {
+		t.Error("off was accepted")
+	}
+}
+
 func TestAReaderCannotWrite(t *testing.T) {
 	d := open(t, sqliteFile(t), gormdb.Options{})
 	if err := gormdb.WriteOnReader(d); err == nil {

@@ -1,0 +1,21 @@
+package gormdb
+
+import (
+	"database/sql"
+	"strings"
+	"testing"
+
+	"modernc.org/sqlite"
+)
+
+func TestH6_ADatabaseWithoutAWriteAheadLogIsRefused(t *testing.T) {
+	c, err := sqlite.NewConnector("file:" + t.TempDir() + "/g.db?vfs=unix-dotfile&_journal_mode=WAL") // which shares no memory
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := sql.OpenDB(c)
+	t.Cleanup(func() { _ = pool.Close() })
+	if err := journaled(t.Context(), pool); err == nil || !strings.Contains(err.Error(), "put it on a local disk") {
+		t.Errorf("error %v", err)
+	}
+}
