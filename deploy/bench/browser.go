@@ -17,27 +17,31 @@ import (
 	"time"
 )
 
-// browser follows a login as a person's would. Its cookies are a map, because Go's jar keeps Secure
-// cookies from http://localhost, which browsers count as secure.
+// browser follows a login as a person's browser would. It keeps cookies in a map, because Go's cookie jar does
+// not send Secure cookies to http://localhost, as browsers do.
 type browser struct {
 	s       *stack
 	http    *http.Client
 	cookies map[string]string
-	address string // of its own, as people have: one address may not start without end
+	address string // its own address, because logins per address are limited
 }
 
 // newBrowser shares the keep-alive connections of h.
 func newBrowser(s *stack, h *http.Client) *browser {
-	return &browser{s, h, map[string]string{}, fmt.Sprintf("10.%d.%d.%d", random.IntN(256), random.IntN(256), random.IntN(256))}
+	return &browser{s, h, map[string]string{}, fmt.Sprintf("10.%d.%d.%d", random.IntN(256), random.IntN(256),
+		random.IntN(256))}
 }
 
 func newHTTP(connections int) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = connections, connections
-	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request,
+		[]*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
 }
 
-// page is an answer that is no redirect.
+// page is a response that is not a redirect.
 type page struct {
 	at   *url.URL
 	body string
@@ -72,9 +76,10 @@ func (b *browser) send(ctx context.Context, method, at string, form url.Values) 
 
 var refresh = regexp.MustCompile(`http-equiv="refresh" content="0;url=([^"]*)"`)
 
-// follow goes where a browser would go by itself, as somebody at the upstream, until a page wants an
-// answer or the app is reached; then page is nil and code is the app's.
-func (b *browser) follow(ctx context.Context, method, at string, form url.Values, email string) (p *page, code string, err error) {
+// follow follows redirects, and signs in as email at the upstream, until a page needs input or the app is
+// reached. In the latter case page is nil and code is the app's code.
+func (b *browser) follow(ctx context.Context, method, at string, form url.Values, email string) (p *page, code string,
+	err error) {
 	for range 12 {
 		res, body, err := b.send(ctx, method, at, form)
 		if err != nil {
@@ -101,7 +106,7 @@ func (b *browser) follow(ctx context.Context, method, at string, form url.Values
 			if code := target.Query().Get("code"); code != "" {
 				return nil, code, nil
 			}
-			return nil, "", fmt.Errorf("the app got %s", target.RawQuery)
+			return nil, "", fmt.Errorf("the app received %s", target.RawQuery)
 		}
 		if strings.HasPrefix(at, b.s.upstream.issuer) {
 			if at, err = b.s.upstream.authorize(target, email); err != nil {
@@ -110,10 +115,10 @@ func (b *browser) follow(ctx context.Context, method, at string, form url.Values
 		}
 		method, form = http.MethodGet, nil
 	}
-	return nil, "", errors.New("redirects without end")
+	return nil, "", errors.New("too many redirects")
 }
 
-// errBusy is the answer of a broker that hashes as many passwords as it can, or whose upstream does not answer.
+// errBusy is returned while the broker's password queue is full or its upstream is not responding.
 var errBusy = errors.New("busy")
 
 var tags = regexp.MustCompile(`<[^>]*>|\s+`)
@@ -130,7 +135,7 @@ var (
 	valueIs  = regexp.MustCompile(`\svalue="([^"]*)"`)
 )
 
-// fill answers the form of a page that has the field.
+// fill submits the form that has the field.
 func (b *browser) fill(ctx context.Context, p *page, field, value string) (*page, string, error) {
 	for _, m := range formTag.FindAllStringSubmatch(p.body, -1) {
 		form := url.Values{}
@@ -155,7 +160,7 @@ func (b *browser) fill(ctx context.Context, p *page, field, value string) (*page
 	return nil, "", fmt.Errorf("no form with %q at %s:\n%s", field, p.at, brief(p.body))
 }
 
-// tokens are what the token endpoint answers.
+// tokens is a response of the token endpoint.
 type tokens struct {
 	Access  string `json:"access_token"`
 	Refresh string `json:"refresh_token"`
@@ -168,15 +173,17 @@ type request struct{ verifier, url string }
 func (s *stack) request(alg string, extra url.Values) request {
 	verifier := rand.Text() + rand.Text()
 	challenge := sha256.Sum256([]byte(verifier))
-	q := url.Values{"response_type": {"code"}, "client_id": {s.clients[alg].ID}, "redirect_uri": {appRedirect}, "scope": {"openid profile email offline_access"},
-		"state": {rand.Text()}, "nonce": {rand.Text()}, "code_challenge": {b64(challenge[:])}, "code_challenge_method": {"S256"}}
+	q := url.Values{"response_type": {"code"}, "client_id": {s.clients[alg].ID}, "redirect_uri": {appRedirect},
+		"scope": {"openid profile email offline_access"},
+		"state": {rand.Text()}, "nonce": {rand.Text()}, "code_challenge": {b64(challenge[:])},
+		"code_challenge_method": {"S256"}}
 	for name, values := range extra {
 		q[name] = values
 	}
 	return request{verifier, s.issuer + "/authorize?" + q.Encode()}
 }
 
-// token calls an endpoint as the app, and answers what it says in JSON.
+// token calls an endpoint as the app and decodes its JSON.
 func (b *browser) token(ctx context.Context, path, alg string, form url.Values, into any) error {
 	c := b.s.clients[alg]
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.s.issuer+path, strings.NewReader(form.Encode()))
@@ -207,11 +214,12 @@ func (b *browser) call(req *http.Request, into any) error {
 }
 
 func (b *browser) redeem(ctx context.Context, alg string, r request, code string) (t tokens, err error) {
-	err = b.token(ctx, "/token", alg, url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {appRedirect}, "code_verifier": {r.verifier}}, &t)
+	err = b.token(ctx, "/token", alg, url.Values{"grant_type": {"authorization_code"}, "code": {code},
+		"redirect_uri": {appRedirect}, "code_verifier": {r.verifier}}, &t)
 	return t, err
 }
 
-// federated signs somebody in through the upstream.
+// federated signs a person in through the upstream.
 func (b *browser) federated(ctx context.Context, alg, email string) (tokens, error) {
 	r := b.s.request(alg, url.Values{"connection": {connection}})
 	p, code, err := b.follow(ctx, http.MethodGet, r.url, nil, email)
@@ -219,12 +227,12 @@ func (b *browser) federated(ctx context.Context, alg, email string) (tokens, err
 		return tokens{}, err
 	}
 	if p != nil {
-		return tokens{}, fmt.Errorf("a page where none is needed, %s:\n%s", p.at, brief(p.body))
+		return tokens{}, fmt.Errorf("unexpected page %s:\n%s", p.at, brief(p.body))
 	}
 	return b.redeem(ctx, alg, r, code)
 }
 
-// local signs somebody in with a password.
+// local signs a person in with a password.
 func (b *browser) local(ctx context.Context, alg, email string) (tokens, error) {
 	r := b.s.request(alg, nil)
 	p, _, err := b.follow(ctx, http.MethodGet, r.url, nil, "")
@@ -243,7 +251,7 @@ func (b *browser) local(ctx context.Context, alg, email string) (tokens, error) 
 		return tokens{}, err
 	}
 	if in != nil {
-		return tokens{}, fmt.Errorf("not in after the password:\n%s", brief(in.body))
+		return tokens{}, fmt.Errorf("not signed in after the password:\n%s", brief(in.body))
 	}
 	return b.redeem(ctx, alg, r, code)
 }

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// crypto is what one core pays here for what no broker can avoid, in milliseconds; hashing is argon2id while every
-// core does it, as a busy broker does: they share caches and memory.
+// crypto holds the cost, in milliseconds on one core, of the cryptography that no broker can avoid. hashing is
+// argon2id while every core runs it, as under load: cores share caches and memory.
 type crypto struct{ rs256, es256, argon2id, hashing float64 }
 
 func measureCrypto() crypto {
@@ -55,7 +55,7 @@ func each(n int, f func()) float64 {
 	return float64((ownCPU() - began).Microseconds()) / 1000 / float64(n)
 }
 
-// ownCPU is that of all threads: argon2 works in goroutines of its own.
+// ownCPU is the CPU time of all threads, because argon2 uses goroutines of its own.
 func ownCPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

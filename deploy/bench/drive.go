@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// sample is what driving an operation gave.
+// sample is the result of driving an operation.
 type sample struct {
 	done       int64
 	took       time.Duration
@@ -20,16 +20,16 @@ type sample struct {
 	latencies  []time.Duration
 }
 
-// cpuMS is what one operation cost.
+// cpuMS is the CPU cost of one operation.
 func (r sample) cpuMS() float64 { return (r.own + r.store) / float64(r.done) }
 
 func (r sample) at(percent int) time.Duration { return r.latencies[len(r.latencies)*percent/100] }
 
-// warmth is how often each worker does it before the clock starts: PostgreSQL plans a statement anew the first five
-// times of each connection.
+// warmth is how often each worker runs the operation before the measurement: PostgreSQL plans a statement again
+// during its first five executions on a connection.
 const warmth = 8
 
-// crew is the workers that are ready for an operation.
+// crew holds the workers that are ready for an operation.
 type crew struct {
 	s     *stack
 	http  *http.Client
@@ -50,7 +50,7 @@ func (s *stack) ready(ctx context.Context, workers int, op operation) (_ *crew, 
 
 func (c *crew) close() { c.http.CloseIdleConnections() }
 
-// drive makes an operation ready and repeats it for a while.
+// drive prepares an operation and repeats it for the duration.
 func (s *stack) drive(ctx context.Context, workers int, duration time.Duration, op operation) (sample, error) {
 	c, err := s.ready(ctx, workers, op)
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *stack) drive(ctx context.Context, workers int, duration time.Duration, 
 	return c.drive(ctx, duration)
 }
 
-// drive repeats the operation for a while; the first error ends it.
+// drive repeats the operation for the duration; the first error ends it.
 func (c *crew) drive(ctx context.Context, duration time.Duration) (r sample, _ error) {
 	var failed atomic.Pointer[error]
 	var all sync.WaitGroup
@@ -90,7 +90,7 @@ func (c *crew) drive(ctx context.Context, duration time.Duration) (r sample, _ e
 		return r, *err
 	}
 	if len(r.latencies) == 0 {
-		return r, errors.New("nothing was done in time")
+		return r, errors.New("no operation finished in time")
 	}
 	r.done, r.own, r.store = int64(len(r.latencies)), ownAfter-own, storeAfter-store
 	slices.Sort(r.latencies)
@@ -119,16 +119,17 @@ func (s *stack) measure(ctx context.Context, o options, op operation) error {
 	}
 	n := float64(r.done)
 	must := op.must[s.engine]
-	fmt.Printf("%-34s %9.0f %9.3f %9.3f %9.3f %9.3f %9.3f  %s\n", op.name, n/r.took.Seconds(), r.own/n, r.store/n, r.cpuMS(), op.crypto,
+	fmt.Printf("%-34s %9.0f %9.3f %9.3f %9.3f %9.3f %9.3f  %s\n", op.name, n/r.took.Seconds(), r.own/n, r.store/n,
+		r.cpuMS(), op.crypto,
 		must, verdict(r.cpuMS(), must))
 	return nil
 }
 
-// warm drives the crew until connections, caches and prepared statements are what they are in a day's work, and
-// waits, not for ever, until nobody works on what came before.
+// warm drives the crew until connections, caches and prepared statements are as in production. Then it waits up
+// to ten seconds for background work to end.
 func (c *crew) warm(ctx context.Context, duration time.Duration) error {
 	s := c.s
-	if s.database() != "" { // else autovacuum counts what came before to what comes next, at a moment of its own
+	if s.database() != "" { // otherwise autovacuum charges earlier work to the next operation
 		if err := s.sql(ctx, "vacuum analyze; checkpoint;"); err != nil {
 			return err
 		}
@@ -150,7 +151,8 @@ func (c *crew) warm(ctx context.Context, duration time.Duration) error {
 	return nil
 }
 
-// crowd is 64 browsers of one person at once, over few database connections: nobody may be refused, and nobody wait for ever.
+// crowd runs 64 browsers of one person at once, over few database connections: none may be refused, and none may
+// starve.
 func crowd(ctx context.Context, o options, dir, engine string) error {
 	for _, pool := range []string{"4", "1"} {
 		s, err := openStack(ctx, dir, engine, o.binary, "GATEHOUSE_DATABASE_POOL="+pool)
@@ -175,7 +177,7 @@ func crowd(ctx context.Context, o options, dir, engine string) error {
 	return nil
 }
 
-// measureStart restarts the broker on what it has, and looks at it at rest.
+// measureStart restarts the broker on its data, and measures it at rest.
 func (s *stack) measureStart(ctx context.Context) error {
 	var took []time.Duration
 	for range 5 {

@@ -56,7 +56,7 @@ func (s *stack) keys(ctx context.Context, b *browser) (keySet, error) {
 func (set keySet) verify(token string) error {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return errors.New("no JWT")
+		return errors.New("not a JWT")
 	}
 	head, err := base64.RawURLEncoding.DecodeString(parts[0])
 	if err != nil {
@@ -76,10 +76,11 @@ func (set keySet) verify(token string) error {
 	case *rsa.PublicKey:
 		ok = rsa.VerifyPKCS1v15(key, stdcrypto.SHA256, digest[:], signature) == nil
 	case *ecdsa.PublicKey:
-		ok = len(signature) == 64 && ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
+		ok = len(signature) == 64 && ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]),
+			new(big.Int).SetBytes(signature[32:]))
 	}
 	if !ok {
-		return errors.New("the token's signature is wrong")
+		return errors.New("the token's signature does not verify")
 	}
 	return nil
 }

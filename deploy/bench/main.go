@@ -29,13 +29,14 @@ type options struct {
 
 func main() {
 	var o options
-	engines := flag.String("engines", "sqlite,postgres", "where to keep things; postgres brings Redis along")
-	only := flag.String("only", "", "operations to measure, by the start of their name; all where empty")
-	flag.DurationVar(&o.duration, "for", 5*time.Second, "how long each operation is driven")
+	engines := flag.String("engines", "sqlite,postgres", "`databases` to measure; postgres includes Redis")
+	only := flag.String("only", "", "operations to measure, by the start of their name; empty: all")
+	flag.DurationVar(&o.duration, "for", 5*time.Second, "duration of each operation")
 	flag.IntVar(&o.workers, "c", 16, "concurrency")
-	flag.StringVar(&o.binary, "binary", "", "binary to measure; built here where empty")
-	flag.IntVar(&o.rows, "rows", 1_000_000, "what growth, which runs only where -only names it, inserts of each kind, with psql or sqlite3")
-	hello := flag.String("hello", "", "serve one word at this `address` and do nothing else: the bench's own yardstick")
+	flag.StringVar(&o.binary, "binary", "", "binary to measure; empty: build it")
+	flag.IntVar(&o.rows, "rows", 1_000_000, "rows of each kind that growth inserts with psql or sqlite3; growth runs "+
+		"only if -only names it")
+	hello := flag.String("hello", "", "serve one word at this `address` and nothing else, for comparison")
 	flag.Parse()
 	if *hello != "" {
 		serveHello(*hello)
@@ -59,7 +60,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o711); err != nil { // PostgreSQL runs as somebody else
+	if err := os.Chmod(dir, 0o711); err != nil { // PostgreSQL runs as another user
 		return err
 	}
 	if o.binary == "" {
@@ -72,11 +73,12 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Println("one core of this machine, in CPU ms, and how many times that of PERFORMANCE.md's:")
+	fmt.Println("one core of this machine, in CPU ms, and its ratio to that of PERFORMANCE.md:")
 	for _, row := range []struct {
 		name        string
 		here, there float64
-	}{{"RS256 sign", costs.rs256, 0.83}, {"ES256 sign", costs.es256, 0.027}, {"argon2id", costs.argon2id, 23}, {"net/http says hello", hello, 0.020}} {
+	}{{"RS256 sign", costs.rs256, 0.83}, {"ES256 sign", costs.es256, 0.027}, {"argon2id", costs.argon2id, 23},
+		{"net/http says hello", hello, 0.020}} {
 		fmt.Printf("  %-20s %7.3f  %5.2f ×\n", row.name, row.here, row.here/row.there)
 	}
 	fmt.Printf("argon2id on all cores at once, as under load: %.1f\n", costs.hashing)
@@ -101,7 +103,7 @@ func measureEngine(ctx context.Context, o options, dir, engine string, costs cry
 	defer s.close()
 	fmt.Printf("\n%s, concurrency %d\n%-34s %9s %9s %9s %9s %9s %9s  %s\n", engine, o.workers,
 		"operation", "per s", "own ms", "store ms", "CPU ms", "crypto", "must be", "")
-	var failures []error // one does not keep the others from being measured
+	var failures []error // measure the other operations after a failure
 	for _, op := range operations(s, costs) {
 		if !o.wants(op.name) {
 			continue
@@ -132,7 +134,7 @@ func measureEngine(ctx context.Context, o options, dir, engine string, costs cry
 	return errors.Join(failures...)
 }
 
-// verdict compares a figure with what must be reached; 0 is no figure.
+// verdict compares a figure with the required one; 0 means that there is none.
 func verdict(got, must float64) string {
 	switch {
 	case must == 0:

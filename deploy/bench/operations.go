@@ -7,11 +7,11 @@ import (
 	"net/url"
 )
 
-// operation is one thing an app or a person does. prepare runs before the clock, once per worker, and
-// returns what is repeated.
+// operation is one action of an app or a person. prepare runs before the measurement, once per worker, and
+// returns the function that is repeated.
 type operation struct {
 	name    string
-	crypto  float64            // CPU milliseconds that the cryptography in it costs here
+	crypto  float64            // CPU milliseconds of its cryptography on this machine
 	must    map[string]float64 // by engine, what PERFORMANCE.md §4 calls "first"
 	prepare func(ctx context.Context, b *browser, worker int) (func(ctx context.Context, n int) error, error)
 }
@@ -22,7 +22,7 @@ func on(sqlite, postgres float64) map[string]float64 {
 
 type doer = func(ctx context.Context, n int) error
 
-// operations lists what is measured. 0 stands where PERFORMANCE.md names no figure.
+// operations returns what is measured. 0 stands for a figure that PERFORMANCE.md does not name.
 func operations(s *stack, c crypto) []operation {
 	get := func(path string) func(context.Context, *browser, int) (doer, error) {
 		return func(_ context.Context, b *browser, _ int) (doer, error) {
@@ -44,7 +44,7 @@ func operations(s *stack, c crypto) []operation {
 	}
 }
 
-// loginOp is people who have been here before; where there are many more of them, others come each time.
+// loginOp signs in people who have signed in before. With more rows it uses different people each time.
 func loginOp(s *stack, alg string) func(context.Context, *browser, int) (doer, error) {
 	return func(ctx context.Context, b *browser, worker int) (doer, error) {
 		keys, err := s.keys(ctx, b)

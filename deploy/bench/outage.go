@@ -12,17 +12,18 @@ import (
 	"time"
 )
 
-// outageRate is how many people a second try each upstream that does not work.
+// outageRate is how many people per second try each failing upstream.
 const outageRate = 3
 
-// outage is upstreams that do not work, each behind a connection of its own, and who tries them.
+// outage is a set of failing upstreams, each with its own connection, and the people who try them.
 type outage struct {
-	s             *stack // its upstream is the one that answers everything but the token call
+	s             *stack // its upstream works except for the token call
 	refused, hung atomic.Int64
 	wrong         atomic.Pointer[error]
 }
 
-// outages measures what must not notice that other upstreams are slow or down, in turns with and without.
+// outages measures operations that other upstreams' failures must not slow down, alternately with and without
+// the failures.
 func outages(ctx context.Context, o options, s *stack) error {
 	bad, end, err := s.breakUpstreams(ctx)
 	if err != nil {
@@ -37,7 +38,8 @@ func outages(ctx context.Context, o options, s *stack) error {
 	if err := bad.wrong.Load(); err != nil {
 		return fmt.Errorf("outage: %w", *err)
 	}
-	fmt.Printf("outage: at upstreams that are down, slow or stalled %d logins were refused and %d hung; no other failed: ok\n", bad.refused.Load(), bad.hung.Load())
+	fmt.Printf("outage: %d logins at failing upstreams were refused and %d hung; no other login failed: ok\n",
+		bad.refused.Load(), bad.hung.Load())
 	return nil
 }
 
@@ -64,19 +66,21 @@ func (bad *outage) beside(ctx context.Context, o options, s *stack, name string)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%-34s calm %.3f CPU ms, p50 %.1f ms, p99 %.1f; outage %.3f CPU ms, p50 %.1f ms, p99 %.1f; ratio %.2f\n", "outage: "+name,
-		sums[0].cpuMS(), ms(sums[0].at(50)), ms(sums[0].at(99)), sums[1].cpuMS(), ms(sums[1].at(50)), ms(sums[1].at(99)), ratio)
+	fmt.Printf("%-34s calm %.3f CPU ms, p50 %.1f ms, p99 %.1f; outage %.3f CPU ms, p50 %.1f ms, p99 %.1f; ratio %.2f\n",
+		"outage: "+name,
+		sums[0].cpuMS(), ms(sums[0].at(50)), ms(sums[0].at(99)), sums[1].cpuMS(), ms(sums[1].at(50)), ms(sums[1].at(99)),
+		ratio)
 	return nil
 }
 
-// breakUpstreams adds a connection to a port that refuses, one to a port that accepts and never answers, and one
-// to an upstream that stops answering half-way through a login.
+// breakUpstreams adds three connections: to a port that refuses, to a port that accepts and never responds, and
+// to an upstream that stops responding half-way through a login.
 func (s *stack) breakUpstreams(ctx context.Context) (_ *outage, end func(), err error) {
 	down, err := freePort()
 	if err != nil {
 		return nil, nil, err
 	}
-	slow, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, and nobody reads
+	slow, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, and nothing reads
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,7 +93,8 @@ func (s *stack) breakUpstreams(ctx context.Context) (_ *outage, end func(), err 
 		_ = slow.Close()
 		stalled.close()
 	}
-	for id, issuer := range map[string]string{"down": "http://127.0.0.1:" + down, "slow": "http://" + slow.Addr().String(), "stalled": stalled.issuer} {
+	for id, issuer := range map[string]string{"down": "http://127.0.0.1:" + down,
+		"slow": "http://" + slow.Addr().String(), "stalled": stalled.issuer} {
 		if err := s.connect(ctx, id, issuer, stalled); err != nil {
 			end()
 			return nil, nil, err
@@ -100,8 +105,8 @@ func (s *stack) breakUpstreams(ctx context.Context) (_ *outage, end func(), err 
 	return &outage{s: &with}, end, nil
 }
 
-// begin sends people to the upstreams that do not work until end is called. It comes back when some of them hang,
-// with the CPU milliseconds that each refusal costs by itself.
+// begin sends people to the failing upstreams until end is called. It returns once some of them hang, with the
+// CPU milliseconds that each refusal costs by itself.
 func (bad *outage) begin(ctx context.Context) (end func(), own, store float64) {
 	ctx, cancel := context.WithCancel(ctx)
 	h := newHTTP(100)
@@ -133,7 +138,7 @@ func (bad *outage) begin(ctx context.Context) (end func(), own, store float64) {
 	}, (own - ownBefore) / refused, (store - storeBefore) / refused
 }
 
-// try signs somebody in through a connection that does not work: that is said at once, or it hangs.
+// try signs a person in through a failing connection. The login must be refused immediately, or hang.
 func (bad *outage) try(ctx context.Context, b *browser, id string) {
 	_, _, err := b.follow(ctx, http.MethodGet, bad.s.request("ES256", url.Values{"connection": {id}}).url, nil, person(0))
 	switch {
@@ -142,7 +147,7 @@ func (bad *outage) try(ctx context.Context, b *browser, id string) {
 	case errors.Is(err, errBusy):
 		bad.refused.Add(1)
 	default:
-		err = fmt.Errorf("a login at the upstream that is %s was not refused: %v", id, err)
+		err = fmt.Errorf("a login at the %s upstream was not refused: %v", id, err)
 		bad.wrong.Store(&err)
 	}
 }

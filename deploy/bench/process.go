@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// tick is the unit of /proc/PID/stat on every Linux that Go runs on: USER_HZ is 100.
+// tick is the unit of /proc/PID/stat on every Linux that Go supports: USER_HZ is 100.
 const tick = 10 // milliseconds
 
-// cpu returns the milliseconds that a process and its children have spent, ended ones included.
+// cpu returns the CPU milliseconds of a process and its children, including exited ones.
 func cpu(pid int) float64 {
 	self, reaped, _ := stat(pid)
 	total := self + reaped
@@ -23,13 +23,13 @@ func cpu(pid int) float64 {
 	return total
 }
 
-// stat reads a process's own time, that of the children it has waited for, and its parent.
+// stat returns the CPU time of a process, that of the children it has waited for, and its parent.
 func stat(pid int) (self, reaped float64, parent int) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, 0, 0
 	}
-	// The name in parentheses may hold anything; what follows the last one is numbers.
+	// The name in parentheses may contain anything, even ")"; only numbers follow the last ")".
 	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 	n := func(i int) float64 {
 		v, _ := strconv.ParseFloat(f[i], 64)

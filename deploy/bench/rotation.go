@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	rotationRate    = 200 // requests in a second
+	rotationRate    = 200 // requests per second
 	rotationWorkers = 24
 	rotationTail    = 40 * time.Second // a replica follows within 30
 )
 
-// rotation changes the signing keys of two replicas under load. The app read the JWKS once, after the next
-// keys were published, as one does that caches it for an hour of the day before they sign; nothing but the
-// database can say that this day is over.
+// rotation changes the signing keys of two replicas under load. The app reads the JWKS once, after the next keys
+// were published, like an app that caches it for an hour of the day before they sign. Only the database can end
+// that day early.
 func (s *stack) rotation(ctx context.Context) error {
 	second, err := s.startSecond(ctx)
 	if err != nil {
@@ -68,14 +68,14 @@ func (s *stack) rotation(ctx context.Context) error {
 		return fmt.Errorf("rotation: %d of %d failed: %w", len(load.failures), load.total, load.failures[0])
 	}
 	if fresh == 0 {
-		return errors.New("rotation: the new keys did not sign")
+		return errors.New("rotation: no token was signed with a new key")
 	}
 	fmt.Printf("rotation on 2 replicas, %.0f per s, %d tokens, %d by the new keys: failures 0, must be 0: ok\n",
 		float64(load.total)/load.took.Seconds(), load.total, fresh)
 	return s.emergency(ctx, second, cached)
 }
 
-// emergency withdraws all keys and waits until no replica shows one of them.
+// emergency withdraws all keys and waits until no replica publishes them.
 func (s *stack) emergency(ctx context.Context, second *replica, old keySet) error {
 	if _, err := s.tool(ctx, "", "keys", "rotate-signing", "--emergency"); err != nil {
 		return err
@@ -91,7 +91,8 @@ func (s *stack) emergency(ctx context.Context, second *replica, old keySet) erro
 	if err != nil {
 		return fmt.Errorf("the old keys were not withdrawn: %w", err)
 	}
-	fmt.Printf("emergency rotation: withdrawn on 2 replicas after %.1f s, must be 60: %s\n", took.Seconds(), verdict(took.Seconds(), 60))
+	fmt.Printf("emergency rotation: withdrawn on 2 replicas after %.1f s, must be 60: %s\n", took.Seconds(),
+		verdict(took.Seconds(), 60))
 	return nil
 }
 
@@ -99,7 +100,7 @@ func (s *stack) emergency(ctx context.Context, second *replica, old keySet) erro
 type replica struct {
 	cmd  *exec.Cmd
 	port string
-	at   *http.Client // reaches this replica only
+	at   *http.Client // connects to this replica only
 }
 
 func (s *stack) startSecond(ctx context.Context) (*replica, error) {
@@ -107,7 +108,8 @@ func (s *stack) startSecond(ctx context.Context) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replica{cmd: exec.CommandContext(ctx, s.binary, "serve"), port: port, at: dialling(func() string { return port })}
+	r := &replica{cmd: exec.CommandContext(ctx, s.binary, "serve"), port: port,
+		at: dialling(func() string { return port })}
 	r.cmd.Env = append(slices.Concat(r.cmd.Environ(), s.env), "GATEHOUSE_LISTEN=127.0.0.1:"+port)
 	if err := r.cmd.Start(); err != nil {
 		return nil, err
@@ -118,10 +120,10 @@ func (s *stack) startSecond(ctx context.Context) (*replica, error) {
 		}
 	}
 	stop(r.cmd, syscall.SIGKILL)
-	return nil, errors.New("the second replica does not answer")
+	return nil, errors.New("the second replica is not responding")
 }
 
-// across spreads connections over both replicas, as a balancer does.
+// across spreads connections over both replicas, like a load balancer.
 func (r *replica) across(issuer string) *http.Client {
 	_, first, _ := strings.Cut(strings.TrimPrefix(issuer, "http://"), ":")
 	var n atomic.Int64
@@ -136,7 +138,7 @@ func dialling(port func() string) *http.Client {
 	return h
 }
 
-// until asks both replicas for their keys until they please, and says how long it took.
+// until polls the keys of both replicas until pleases accepts them, and returns how long that took.
 func (s *stack) until(ctx context.Context, second *replica, pleases func(keySet) bool) (time.Duration, error) {
 	first := newHTTP(1)
 	defer first.CloseIdleConnections()
@@ -157,15 +159,15 @@ func (s *stack) until(ctx context.Context, second *replica, pleases func(keySet)
 		}
 		wait(ctx, 100*time.Millisecond)
 	}
-	return 0, errors.New("90 seconds were not enough")
+	return 0, errors.New("the keys did not change within 90 seconds")
 }
 
-// dayIsOver lets the next keys sign now, in the one place that knows when they do.
+// dayIsOver makes the next keys sign now, by changing their row in the database.
 func (s *stack) dayIsOver(ctx context.Context) error {
 	return s.sql(ctx, "update signing_keys set active_at = created_at where state = 'next'")
 }
 
-// load refreshes tokens at a steady rate and verifies each ID token by the keys that the app holds.
+// load refreshes tokens at a steady rate and verifies each ID token with the keys that the app holds.
 type load struct {
 	known    atomic.Pointer[keySet]
 	mu       sync.Mutex
@@ -244,7 +246,7 @@ func kidOf(token string) string {
 	return header.Kid
 }
 
-// refresher is one person whose app renews its tokens.
+// refresher is one person whose app refreshes tokens.
 type refresher struct {
 	b    *browser
 	alg  string
@@ -253,7 +255,8 @@ type refresher struct {
 
 func (p *refresher) refresh(ctx context.Context) (string, error) {
 	var next tokens
-	if err := p.b.token(ctx, "/token", p.alg, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {p.held.Refresh}}, &next); err != nil {
+	if err := p.b.token(ctx, "/token", p.alg, url.Values{"grant_type": {"refresh_token"},
+		"refresh_token": {p.held.Refresh}}, &next); err != nil {
 		return "", err
 	}
 	p.held = next

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// sameness prints how long the answers take that must not tell whether an address has an account
-// (SECURITY.md E1): the medians for known and unknown addresses, taken in turns by one caller.
+// sameness prints the duration of responses that must not reveal whether an address has an account (SECURITY.md
+// E1): the medians for known and unknown addresses, requested alternately by one caller.
 func (s *stack) sameness(ctx context.Context) error {
 	for _, step := range []struct {
 		name   string
@@ -19,18 +19,21 @@ func (s *stack) sameness(ctx context.Context) error {
 		status int
 		do     func(ctx context.Context, b *browser, login, email string) (string, url.Values, error)
 	}{
-		{"wrong password", 3, http.StatusUnprocessableEntity, func(ctx context.Context, b *browser, login, email string) (string, url.Values, error) {
-			_, _, err := b.send(ctx, http.MethodPost, login+"/email", url.Values{"email": {email}})
-			return login + "/password", url.Values{"email": {email}, "password": {"not the password at all"}}, err
-		}},
-		{"registration", 1, http.StatusSeeOther, func(ctx context.Context, b *browser, login, email string) (string, url.Values, error) {
+		{"wrong password", 3, http.StatusUnprocessableEntity,
+			func(ctx context.Context, b *browser, login, email string) (string, url.Values, error) {
+				_, _, err := b.send(ctx, http.MethodPost, login+"/email", url.Values{"email": {email}})
+				return login + "/password", url.Values{"email": {email}, "password": {"not the password at all"}}, err
+			}},
+		{"registration", 1, http.StatusSeeOther, func(ctx context.Context, b *browser, login, email string) (string,
+			url.Values, error) {
 			_, _, err := b.send(ctx, http.MethodPost, login+"/wish", url.Values{"wish": {"new"}})
 			return login + "/email", url.Values{"email": {email}}, err
 		}},
 	} {
 		var took [2][]time.Duration
 		for n := range step.rounds * guarded {
-			for i, email := range []string{person(people + n%guarded), fmt.Sprintf("nobody%d-%d@%s", n, step.rounds, "example.test")} {
+			for i, email := range []string{person(people + n%guarded),
+				fmt.Sprintf("nobody%d-%d@%s", n, step.rounds, "example.test")} {
 				b := newBrowser(s, newHTTP(1))
 				p, _, err := b.follow(ctx, http.MethodGet, s.request("RS256", nil).url, nil, "")
 				if err != nil {

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// stack is one deployment under measurement: the binary, its stores, the upstream it asks.
+// stack is one deployment under measurement: the binary, its stores and its upstream.
 type stack struct {
 	engine, binary, dir string
 	issuer              string
@@ -28,10 +28,10 @@ type stack struct {
 	stores              []*exec.Cmd // PostgreSQL and Redis
 	upstream            *upstream
 	clients             map[string]client // by ID token alg, and jwtAccess
-	rows                int               // of what growth put in
+	rows                int               // inserted by growth
 }
 
-// client is what `clients add --json` printed.
+// client is the output of `clients add --json`.
 type client struct {
 	ID     string `json:"client_id"`
 	Secret string `json:"client_secret"`
@@ -40,15 +40,15 @@ type client struct {
 const (
 	appRedirect = "https://app.example.test/callback"
 	connection  = "upstream"
-	people      = 100 // who come from the upstream
-	guarded     = 16  // who have a password; tries are counted by account, so no two workers share one
+	people      = 100 // people at the upstream
+	guarded     = 16  // people with a password; tries are counted by account, so workers must not share one
 	password    = "a password of the bench"
 	jwtAccess   = "JWT ES256" // the client whose access tokens are JWTs
 )
 
 func person(i int) string { return fmt.Sprintf("person%d@example.test", i) }
 
-// regular is one of those who come from the upstream, another one for the next n.
+// regular returns one of the people at the upstream, a different one for the next n.
 func (s *stack) regular(n int) string {
 	if s.rows > 0 {
 		return person(people + guarded + n*7919%s.rows)
@@ -56,7 +56,7 @@ func (s *stack) regular(n int) string {
 	return person(n % people)
 }
 
-// openStack starts and seeds everything. more are settings on top.
+// openStack starts and seeds a deployment. more are additional settings.
 func openStack(ctx context.Context, dir, engine, binary string, more ...string) (_ *stack, err error) {
 	s := &stack{engine: engine, binary: binary, clients: map[string]client{}}
 	defer func() {
@@ -75,10 +75,12 @@ func openStack(ctx context.Context, dir, engine, binary string, more ...string) 
 		return nil, err
 	}
 	s.issuer = "http://localhost:" + port
-	s.env = append([]string{"GATEHOUSE_ISSUER=" + s.issuer, "GATEHOUSE_LISTEN=127.0.0.1:" + port, "GATEHOUSE_OPERATIONS_LISTEN=off",
+	s.env = append([]string{"GATEHOUSE_ISSUER=" + s.issuer, "GATEHOUSE_LISTEN=127.0.0.1:" + port,
+		"GATEHOUSE_OPERATIONS_LISTEN=off",
 		"GATEHOUSE_DATA_DIR=" + filepath.Join(s.dir, "data"),
-		"GATEHOUSE_UPSTREAM_NETWORKS=127.0.0.0/8", "GATEHOUSE_TRUSTED_PROXIES=127.0.0.1", "GATEHOUSE_REGISTRATION=silent"}, more...)
-	if engine == "postgres" { // beside SQLite the first start makes the keyring
+		"GATEHOUSE_UPSTREAM_NETWORKS=127.0.0.0/8", "GATEHOUSE_TRUSTED_PROXIES=127.0.0.1", "GATEHOUSE_REGISTRATION=silent"},
+		more...)
+	if engine == "postgres" { // with SQLite the first start creates the keyring
 		ring := filepath.Join(s.dir, "keyring.json")
 		if _, err := s.tool(ctx, "", "keys", "create", ring); err != nil {
 			return nil, err
@@ -106,7 +108,8 @@ func (s *stack) seed(ctx context.Context) error {
 	}
 	for alg, flags := range map[string][]string{"RS256": {"--id-token-alg", "RS256"}, "ES256": {"--id-token-alg", "ES256"},
 		jwtAccess: {"--id-token-alg", "ES256", "--access-token", "jwt"}} {
-		out, err := s.tool(ctx, "", append([]string{"clients", "add", "--json", "--name", "Bench " + alg, "--redirect-uri", appRedirect, "--first-party",
+		out, err := s.tool(ctx, "", append([]string{"clients", "add", "--json", "--name", "Bench " + alg, "--redirect-uri",
+			appRedirect, "--first-party",
 			"--grant", "authorization_code", "--grant", "refresh_token", "--grant", "client_credentials"}, flags...)...)
 		if err != nil {
 			return err
@@ -118,21 +121,22 @@ func (s *stack) seed(ctx context.Context) error {
 		s.clients[alg] = c
 	}
 	for i := range guarded {
-		if _, err := s.tool(ctx, password, "accounts", "add", person(people+i), "--name", "Password Person", "--password-file", "-"); err != nil {
+		if _, err := s.tool(ctx, password, "accounts", "add", person(people+i), "--name", "Password Person",
+			"--password-file", "-"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// connect adds a connection to an issuer, with the client that u knows.
+// connect adds a connection to an issuer, with the client that u accepts.
 func (s *stack) connect(ctx context.Context, id, issuer string, u *upstream) error {
 	_, err := s.tool(ctx, u.secret, "connections", "add", id, "--kind", "oidc", "--name", "The "+id, "--issuer", issuer,
 		"--client-id", u.clientID, "--client-secret-file", "-")
 	return err
 }
 
-// database is the URL of PostgreSQL; empty for SQLite.
+// database returns the URL of PostgreSQL; empty for SQLite.
 func (s *stack) database() string {
 	for _, e := range s.env {
 		if url, ok := strings.CutPrefix(e, "GATEHOUSE_DATABASE="); ok {
@@ -142,13 +146,13 @@ func (s *stack) database() string {
 	return ""
 }
 
-// sql runs statements on the database behind the broker's back, with the tool that comes with it.
+// sql runs statements directly on the database, with its command line tool.
 func (s *stack) sql(ctx context.Context, statements string) error {
 	cmd := exec.CommandContext(ctx, "sqlite3", "-bail", "-batch", filepath.Join(s.dir, "data", "gatehouse.db"))
 	if url := s.database(); url != "" {
 		found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/psql")
 		if len(found) == 0 {
-			return errors.New("there is no psql")
+			return errors.New("psql is not installed")
 		}
 		cmd = exec.CommandContext(ctx, found[len(found)-1], "-qX", "-v", "ON_ERROR_STOP=1", url)
 	}
@@ -179,7 +183,7 @@ func (s *stack) startBroker(ctx context.Context) error {
 	}
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if res, err := http.Get(s.issuer + "/.well-known/openid-configuration"); err == nil {
-			_, _ = io.Copy(io.Discard, res.Body) // only so that the connection can be used again
+			_, _ = io.Copy(io.Discard, res.Body) // so that the connection can be reused
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return nil
@@ -188,10 +192,10 @@ func (s *stack) startBroker(ctx context.Context) error {
 	}
 	stop(s.broker, syscall.SIGKILL)
 	s.broker = nil
-	return fmt.Errorf("the broker does not answer:\n%s", noise.String())
+	return fmt.Errorf("the broker is not responding:\n%s", noise.String())
 }
 
-// startStores starts PostgreSQL as it comes, fsync included, and Redis.
+// startStores starts PostgreSQL with its defaults, fsync included, and Redis.
 func (s *stack) startStores(ctx context.Context) error {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(found) == 0 {
@@ -213,13 +217,16 @@ func (s *stack) startStores(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	initdb := command(ctx, as, home, bin+"/initdb", "-D", "data", "-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--no-locale")
+	initdb := command(ctx, as, home, bin+"/initdb", "-D", "data", "-U", "gatehouse", "-A", "trust", "-E", "UTF8",
+		"--no-locale")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	s.stores = append(s.stores,
-		command(ctx, as, home, bin+"/postgres", "-D", "data", "-p", pgPort, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="+home, "-c", "max_connections=200"),
-		command(ctx, nil, s.dir, "redis-server", "--bind", "127.0.0.1", "--port", redisPort, "--save", "", "--maxmemory-policy", "noeviction"))
+		command(ctx, as, home, bin+"/postgres", "-D", "data", "-p", pgPort, "-c", "listen_addresses=127.0.0.1", "-c",
+			"unix_socket_directories="+home, "-c", "max_connections=200"),
+		command(ctx, nil, s.dir, "redis-server", "--bind", "127.0.0.1", "--port", redisPort, "--save", "",
+			"--maxmemory-policy", "noeviction"))
 	said, err := os.Create(filepath.Join(s.dir, "postgres.log"))
 	if err != nil {
 		return err
@@ -231,12 +238,14 @@ func (s *stack) startStores(ctx context.Context) error {
 			return err
 		}
 	}
-	s.env = append(s.env, "GATEHOUSE_DATABASE=postgres://gatehouse@127.0.0.1:"+pgPort+"/postgres?sslmode=disable", "GATEHOUSE_REDIS=redis://127.0.0.1:"+redisPort+"/0")
+	s.env = append(s.env, "GATEHOUSE_DATABASE=postgres://gatehouse@127.0.0.1:"+pgPort+"/postgres?sslmode=disable",
+		"GATEHOUSE_REDIS=redis://127.0.0.1:"+redisPort+"/0")
 	ready := func() error {
-		out, err := command(ctx, as, home, bin+"/psql", "-h", "127.0.0.1", "-p", pgPort, "-U", "gatehouse", "-c", "select 1", "postgres").CombinedOutput()
+		out, err := command(ctx, as, home, bin+"/psql", "-h", "127.0.0.1", "-p", pgPort, "-U", "gatehouse", "-c", "select 1",
+			"postgres").CombinedOutput()
 		if err != nil {
 			log, _ := os.ReadFile(said.Name())
-			return fmt.Errorf("psql: %w\n%s\nPostgreSQL said:\n%s", err, out, log)
+			return fmt.Errorf("psql: %w\n%s\nPostgreSQL's log:\n%s", err, out, log)
 		}
 		return nil
 	}
@@ -247,7 +256,7 @@ func (s *stack) startStores(ctx context.Context) error {
 	}
 }
 
-// unprivileged is how root starts PostgreSQL, which refuses to run as root.
+// unprivileged returns the user for PostgreSQL, which refuses to run as root.
 func unprivileged(home string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -281,10 +290,10 @@ func (s *stack) close() {
 	}
 }
 
-// stop ends a process that was started here, and waits for it.
+// stop signals a process and waits for it.
 func stop(cmd *exec.Cmd, signal os.Signal) {
-	_ = cmd.Process.Signal(signal) // it may be gone already
-	_ = cmd.Wait()                 // the exit status of a stopped server says nothing
+	_ = cmd.Process.Signal(signal) // it may have exited already
+	_ = cmd.Wait()                 // the exit status of a stopped server is meaningless
 }
 
 func freePort() (string, error) {
@@ -296,10 +305,11 @@ func freePort() (string, error) {
 	return port, errors.Join(err, l.Close())
 }
 
-// build makes the binary as it is shipped, from the module that the bench is run in.
+// build builds the binary as released, from the module in the working directory.
 func build(ctx context.Context, dir string) (string, error) {
 	out := filepath.Join(dir, "gatehouse")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", out, "gatehouse/cmd/gatehouse")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", out,
+		"gatehouse/cmd/gatehouse")
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, text)

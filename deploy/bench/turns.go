@@ -7,15 +7,16 @@ import (
 	"sync"
 )
 
-// driving drives something once.
+// driving runs one measurement.
 type driving = func(context.Context) (sample, error)
 
-// turns is how often compare has both driven.
+// turns is how many pairs of measurements compare makes.
 const turns = 5
 
-// compare has two things driven several times. It returns each one's sum and the median of how many times the
-// first one's cost the second one's is.
-func compare(ctx context.Context, runs [2]driving, both func(context.Context, [2]driving) ([2]sample, error)) (sums [2]sample, ratio float64, err error) {
+// compare measures two things several times. It returns the sum of each one's samples, and the median of the
+// second one's cost divided by the first one's.
+func compare(ctx context.Context, runs [2]driving,
+	both func(context.Context, [2]driving) ([2]sample, error)) (sums [2]sample, ratio float64, err error) {
 	var ratios []float64
 	for range turns {
 		pair, err := both(ctx, runs)
@@ -34,7 +35,7 @@ func compare(ctx context.Context, runs [2]driving, both func(context.Context, [2
 	return sums, ratios[turns/2], nil
 }
 
-// inTurns drives one after the other.
+// inTurns runs one after the other.
 func inTurns(ctx context.Context, runs [2]driving) (pair [2]sample, err error) {
 	for i, run := range runs {
 		if pair[i], err = run(ctx); err != nil {
@@ -44,7 +45,7 @@ func inTurns(ctx context.Context, runs [2]driving) (pair [2]sample, err error) {
 	return pair, nil
 }
 
-// atOnce drives both at the same time: a machine's speed wanders from one second to the next, and so both meet the same.
+// atOnce runs both at the same time, so that both see the same variations of the machine's speed.
 func atOnce(ctx context.Context, runs [2]driving) (pair [2]sample, err error) {
 	var all sync.WaitGroup
 	var failed [2]error
@@ -63,7 +64,7 @@ func (r *sample) add(more sample) {
 	r.latencies = append(r.latencies, more.latencies...)
 }
 
-// operation finds one by its name.
+// operation returns the operation of that name.
 func (s *stack) operation(name string) operation {
 	all := operations(s, crypto{})
 	return all[slices.IndexFunc(all, func(op operation) bool { return op.name == name })]

@@ -17,13 +17,13 @@ import (
 	"time"
 )
 
-// upstream is an OpenID Provider that costs next to nothing: ES256, no page, and its authorization
-// endpoint is a function call, since the browser here is the bench itself.
+// upstream is a cheap OpenID Provider: ES256, no pages, and an authorization endpoint that is a function call,
+// because the bench is its own browser.
 type upstream struct {
 	issuer, clientID, secret string
 	key                      *ecdsa.PrivateKey
 	server                   *http.Server
-	stalls                   atomic.Bool // the token endpoint takes the request and never answers
+	stalls                   atomic.Bool // the token endpoint accepts the request and never responds
 
 	mu    sync.Mutex
 	codes map[string]upstreamCode
@@ -40,12 +40,16 @@ func startUpstream() (*upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &upstream{issuer: "http://" + listener.Addr().String(), clientID: "gatehouse", secret: rand.Text(), key: key, codes: map[string]upstreamCode{}}
+	u := &upstream{issuer: "http://" + listener.Addr().String(), clientID: "gatehouse", secret: rand.Text(), key: key,
+		codes: map[string]upstreamCode{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{"issuer": u.issuer, "authorization_endpoint": u.issuer + "/authorize", "token_endpoint": u.issuer + "/token", "jwks_uri": u.issuer + "/jwks",
-			"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"ES256"},
-			"scopes_supported": []string{"openid", "email", "profile"}, "code_challenge_methods_supported": []string{"S256"}})
+		answer(w, map[string]any{"issuer": u.issuer, "authorization_endpoint": u.issuer + "/authorize",
+			"token_endpoint": u.issuer + "/token", "jwks_uri": u.issuer + "/jwks",
+			"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
+			"id_token_signing_alg_values_supported": []string{"ES256"},
+			"scopes_supported":                      []string{"openid", "email", "profile"},
+			"code_challenge_methods_supported":      []string{"S256"}})
 	})
 	mux.HandleFunc("GET /jwks", u.jwks)
 	mux.HandleFunc("POST /token", u.token)
@@ -56,7 +60,7 @@ func startUpstream() (*upstream, error) {
 
 func (u *upstream) close() { _ = u.server.Close() }
 
-// authorize answers an authorization request for somebody at once, with the address to return to.
+// authorize responds to an authorization request with the address to return to.
 func (u *upstream) authorize(request *url.URL, email string) (string, error) {
 	q := request.Query()
 	back, err := url.Parse(q.Get("redirect_uri"))
@@ -73,7 +77,7 @@ func (u *upstream) authorize(request *url.URL, email string) (string, error) {
 
 func (u *upstream) token(w http.ResponseWriter, r *http.Request) {
 	if u.stalls.Load() {
-		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the caller left
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client disconnected
 		<-r.Context().Done()
 		return
 	}
@@ -87,7 +91,8 @@ func (u *upstream) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now().Unix()
-	id, err := u.sign(map[string]any{"iss": u.issuer, "aud": u.clientID, "sub": c.email, "nonce": c.nonce, "iat": now, "exp": now + 600, "auth_time": now,
+	id, err := u.sign(map[string]any{"iss": u.issuer, "aud": u.clientID, "sub": c.email, "nonce": c.nonce, "iat": now,
+		"exp": now + 600, "auth_time": now,
 		"email": c.email, "email_verified": true, "name": "Bench Person", "given_name": "Bench", "family_name": "Person"})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -119,13 +124,14 @@ func (u *upstream) jwks(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	answer(w, map[string]any{"keys": []any{map[string]any{"kty": "EC", "crv": "P-256", "kid": "bench", "use": "sig", "alg": "ES256",
-		"x": b64(point[1:33]), "y": b64(point[33:])}}})
+	answer(w, map[string]any{"keys": []any{map[string]any{"kty": "EC", "crv": "P-256", "kid": "bench", "use": "sig",
+		"alg": "ES256",
+		"x":   b64(point[1:33]), "y": b64(point[33:])}}})
 }
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // a client that left has no use for it
+	_ = json.NewEncoder(w).Encode(v) // the client may have disconnected
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
