@@ -1,20 +1,32 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change goes in. Runs from a clean clone on Debian as root, where it
-# installs what is missing; elsewhere it says what is missing. Starts what it needs on free ports, stops it
-# again, and touches nothing outside a temporary folder, the module caches and deploy/e2e/node_modules.
+# Everything that must hold before a change lands, in under 15 minutes on two slow cores.
+#
+#   deploy/check.sh        what every change needs
+#   deploy/check.sh --all  also the race detector everywhere, the long model, every fuzz target, the defences
+#
+# It runs from a clean clone on Debian as root, where it installs what is missing; elsewhere it says what is
+# missing. It starts the servers that the tests need on free ports and stops them again. It writes only to a
+# temporary folder, the module caches and deploy/e2e/node_modules. A skipped test counts as a failed one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PATH:/usr/local/go/bin" GOFLAGS="${GOFLAGS:-} -buildvcs=false" LC_ALL=C.UTF-8
 
-# A clone of another owner's is fine: git only lists files here.
+case "${1-}" in
+'') all= ;;
+--all) all=yes ;;
+*) echo "usage: deploy/check.sh [--all]" >&2 && exit 2 ;;
+esac
+
+# Git accepts a clone that belongs to another user: it only lists files here.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 
-broken=0 # checks that failed; all of them run, so one call tells everything
+broken=0 # failed checks; all checks run, so one call reports everything
 status=0
+results=() # files that tally.mjs has written
 started=()
 preparing=yes
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/gatehouse-check.XXXXXX")
-chmod 711 "$scratch" # PostgreSQL runs as somebody else
+chmod 711 "$scratch" # PostgreSQL runs as another user
 
 cleanup() {
 	[[ -z $preparing ]] || cat "$scratch"/*log
@@ -27,7 +39,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# phase NAME COMMAND… runs one check quietly, shows all of its output if it fails, and its time either way.
+# phase NAME COMMAND… runs one check, prints its time, and prints its output only if it fails.
 phase() {
 	local name=$1 from=$SECONDS verdict=ok
 	shift
@@ -38,11 +50,12 @@ phase() {
 	printf '%-34s %4d s  %s\n' "$name" $((SECONDS - from)) "$verdict"
 }
 
-# tests NAME COMMAND… is a phase whose command speaks for itself: tally.mjs prints what failed and nothing else.
+# tests NAME FILE COMMAND… runs a command that writes its results to FILE; tally.mjs prints only what failed.
 tests() {
-	local name=$1 from=$SECONDS verdict=ok
-	shift
-	"$@" || verdict=FAILED status=1
+	local name=$1 file=$2 from=$SECONDS verdict=ok
+	results+=("$file")
+	shift 2
+	"$@" "$file" || verdict=FAILED status=1
 	printf '%-34s %4d s  %s\n' "$name" $((SECONDS - from)) "$verdict"
 }
 
@@ -116,46 +129,76 @@ start_redis() {
 
 go_files() { git ls-files -z '*.go' | xargs -0 "$@"; }
 
-# Reviews are about what code says, so nobody discusses how it is laid out.
+# Formatting is not a matter for reviews.
 check_format() {
 	local bad
 	bad=$(go_files gofmt -l)
 	[[ -z $bad ]] || { printf 'not formatted, run gofmt -w:\n%s\n' "$bad" && return 1; }
 }
-# Finds what compiles and is still wrong: copied locks, lost cancels, printf arguments, unreachable code.
+# Vet finds what compiles and is still wrong: copied locks, lost cancels, printf arguments, unreachable code.
 check_vet() { go vet ./...; }
-# Finds what vet cannot: unused code, errors compared wrongly, deprecated calls. It has next to no false alarms.
+# Staticcheck finds what vet cannot: unused code, wrong comparisons of errors, deprecated calls.
 check_staticcheck() { go tool staticcheck ./...; }
-# A script that does not parse fails here and not in somebody's hands.
 check_scripts() {
 	git ls-files -z '*.sh' .ci/run | xargs -0 -n 1 bash -n &&
 		git ls-files -z '*.mjs' | xargs -0 -n 1 node --check
 }
-# The product needs no C compiler: what is built here is what is shipped, and what the browser tests drive.
+# The product needs no C compiler. This binary is the one that is shipped, and the one that the browsers drive.
 check_build() {
 	CGO_ENABLED=0 go build ./... &&
 		CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$scratch/gatehouse" ./cmd/gatehouse
 }
 
-# Sweeps send thousands of requests one after the other, so the race detector would see nothing in them and make
-# them three times as slow. They run without it, as does the model, of which it sees a twentieth.
-sweeps='TestA15_A24_E17_H1_EveryRouteWithstandsEveryParameter|TestA24_E15_E17_EveryParameterOfARightRequest|TestA24_B1_EveryParameterOfTheJourney'
-sweeps+='|TestB20_A24_NoClaimBreaksAPageOrAnAccount|TestD1_D4_D5_D6_D7_D8_D9_TheMatrix|TestD1_D5_A7_WhatAnAppOfAnyKindGotEndsWithItsPerson'
-
-go_tests() {
-	CGO_ENABLED=1 go test -race -count=1 -vet=off -timeout=10m -skip "^($sweeps)$" -json ./... 2>&1 | node deploy/e2e/tally.mjs go "$scratch/go.json"
+# go_test FILE FLAG… runs Go tests; the results go to FILE.
+go_test() {
+	local file=$1
+	shift
+	go test -count=1 -vet=off -timeout=20m -json "$@" 2>&1 | node deploy/e2e/tally.mjs go "$file"
 }
 
-# Twenty thousand steps of the model, and the sweeps.
-model_tests() {
-	nice go test -count=1 -vet=off -timeout=10m -run "^(TestModel|$sweeps)$" -json ./cmd/gatehouse 2>&1 | node deploy/e2e/tally.mjs go "$scratch/model.json"
+# All Go tests: the matrix, the model with 20,000 steps, storetest on three backends, the layout.
+go_tests() { CGO_ENABLED=0 go_test "$1" ./...; }
+
+# The race detector makes tests seven times slower, since SQLite is Go code. It runs where goroutines share memory:
+# in the packages that start goroutines or hold locks, and in the tests of other packages that act at the same time.
+racing_packages=(./broker ./broker/credential ./broker/egress ./broker/mail ./broker/seal ./broker/web ./providers/... ./storage ./storage/redisdb)
+acting_packages=(./broker/login ./broker/oidc ./cmd/gatehouse ./storage/gormdb)
+acting='AtOnce|Fleet|Replica|Twice|Twenty|Double|Crowd|Meet|Waits|Running|WhileAServerRuns|Outage'
+
+race_tests() {
+	local file=$1 verdict=0
+	export CGO_ENABLED=1
+	if [[ $all ]]; then
+		go_test "$file" -race -timeout=60m ./...
+		return
+	fi
+	go_test "$file" -race "${racing_packages[@]}" || verdict=1
+	go_test "$file.acting" -race -run "$acting" "${acting_packages[@]}" || verdict=1
+	results+=("$file.acting")
+	return "$verdict"
 }
 
-e2e_tests() (
+# Two files at a time: each test has its own broker, ports and folder.
+browser_tests() (
 	cd deploy/e2e
-	export GATEHOUSE_BINARY=$scratch/gatehouse TALLY=$scratch/e2e.json
-	node --test --test-concurrency=1 --test-reporter=./tally.mjs --test-reporter-destination=stdout ./*.test.mjs
+	export GATEHOUSE_BINARY=$scratch/gatehouse TALLY=$1
+	node --test --test-concurrency=2 --test-reporter=./tally.mjs --test-reporter-destination=stdout ./*.test.mjs
 )
+
+# The model runs four times: two seeds on SQLite, two on PostgreSQL and Redis.
+long_model() { CGO_ENABLED=0 go_test "$1" -timeout=3h -run '^TestModel$' ./cmd/gatehouse -args -model.steps=50000; }
+
+# Each fuzz target looks for new inputs for a few seconds; its seeds have run with the tests.
+fuzz_targets() {
+	git grep -lE '^func Fuzz' -- '*_test.go' | while read -r file; do
+		sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$file" | while read -r name; do
+			go test -vet=off -run '^$' -fuzz "^$name\$" -fuzztime=10s "./$(dirname "$file")" </dev/null || exit 1
+		done || exit 1
+	done
+}
+
+# Takes out every defence, one at a time: some test must fail.
+check_defences() { go run ./deploy/mutate -defences; }
 
 need >"$scratch/log" 2>&1
 start_postgres >"$scratch/log" 2>&1
@@ -168,12 +211,14 @@ phase "scripts parse" check_scripts
 phase "build without C" check_build
 phase "go vet" check_vet
 phase "staticcheck" check_staticcheck
-tests "go test -race" go_tests
-# Beside the browsers, which wait a good part of their time.
-(status=0 && tests "the model, the sweeps" model_tests && exit "$status") &
-model=$!
-tests "browsers, counterparts, replicas" e2e_tests
-wait "$model" || status=1
+tests "go test" "$scratch/go.json" go_tests
+tests "go test -race${all:+, everything}" "$scratch/race.json" race_tests
+tests "browsers, counterparts, replicas" "$scratch/e2e.json" browser_tests
+if [[ $all ]]; then
+	tests "the long model" "$scratch/model.json" long_model
+	phase "fuzz targets" fuzz_targets
+	phase "defences" check_defences
+fi
 printf '%-34s %4d s\n' "all" "$SECONDS"
-node deploy/e2e/tally.mjs sum "$broken" "$scratch/go.json" "$scratch/model.json" "$scratch/e2e.json" || status=1
+node deploy/e2e/tally.mjs sum "$broken" "${results[@]}" || status=1
 exit "$status"

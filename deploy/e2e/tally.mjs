@@ -1,4 +1,4 @@
-// Tells what the tests said: terse when all is well, in full where something failed.
+// Prints what the tests reported: terse if all passed, in full where something failed.
 //
 //   go test -json … | node tally.mjs go RESULTS         reads Go's events
 //   node --test --test-reporter=./tally.mjs             reads Node's, results go to $TALLY
@@ -89,14 +89,18 @@ async function readGo(out) {
   }
   const done = tally.results()
   process.stdout.write(done.text)
+  process.exitCode = done.failed.length || done.skipped.length || !done.passed.length ? 1 : 0
   for (const key of done.skipped) console.log('SKIPPED', key)
   writeFileSync(out, JSON.stringify(done))
 }
 
-/** Adds everything up; checks is how many checks that are no tests failed. A skip is as bad as a failure. */
+/**
+ * Adds everything up; checks is the number of failed checks that are not tests. A skip is as bad as a failure.
+ * A test that runs twice, with the race detector and without, counts once.
+ */
 export function sum(checks, results) {
-  const all = { passed: [], failed: [], skipped: [] }
-  for (const r of results) for (const verdict of Object.keys(all)) all[verdict].push(...r[verdict])
+  const of = (verdict) => [...new Set(results.flatMap((r) => r[verdict]))]
+  const all = { passed: of('passed'), failed: of('failed'), skipped: of('skipped') }
   const spoiled = new Set([...all.failed, ...all.skipped].flatMap(rowsOf))
   const proven = new Set(all.passed.flatMap(rowsOf).filter((row) => !spoiled.has(row)))
   const pending = rows.filter((row) => !proven.has(row))
