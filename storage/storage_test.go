@@ -20,11 +20,7 @@ import (
 
 func redisServer(t *testing.T) string {
 	t.Helper()
-	u := os.Getenv("GATEHOUSE_TEST_REDIS")
-	if u == "" {
-		t.Fatal("set GATEHOUSE_TEST_REDIS to the URL of a Redis server where tests may write, or run deploy/check.sh")
-	}
-	return u
+	return storetest.Redis(t, os.Getenv("GATEHOUSE_TEST_REDIS"))
 }
 
 func sqliteFile(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "g.db") }

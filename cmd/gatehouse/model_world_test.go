@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +23,7 @@ import (
 	"gatehouse/config"
 	"gatehouse/providers/fakeidp"
 	"gatehouse/storage"
+	"gatehouse/storage/storetest"
 )
 
 const modelIssuer = "http://localhost:8080"
@@ -49,12 +49,9 @@ func (m *model) openHouses(postgres bool, registration string) {
 	database, driver, place := "sqlite:"+filepath.Join(dir, "gatehouse.db"), "sqlite", filepath.Join(dir, "gatehouse.db")
 	redis := ""
 	if postgres {
-		driver, redis = "pgx", os.Getenv("GATEHOUSE_TEST_REDIS")
-		database = modelSchema(m.t)
+		driver, redis = "pgx", storetest.Redis(m.t, os.Getenv("GATEHOUSE_TEST_REDIS"))
+		database = storetest.Postgres(m.t, os.Getenv("GATEHOUSE_TEST_POSTGRES"))
 		place = database
-		if redis == "" {
-			m.t.Fatal("set GATEHOUSE_TEST_REDIS to the URL of a Redis server where tests may write, or run deploy/check.sh")
-		}
 	}
 	file := filepath.Join(dir, "gatehouse.yaml")
 	lines := []string{"issuer: " + m.issuer, "data_dir: " + dir, "operations:", "  listen: \"off\"", "registration: " + registration,
@@ -84,37 +81,6 @@ func (m *model) openHouses(postgres bool, registration string) {
 	m.must(err)
 	m.t.Cleanup(func() { _ = raw.Close() })
 	m.raw = raw
-}
-
-// modelSchema makes a schema of its own on the PostgreSQL server of the tests.
-func modelSchema(t *testing.T) string {
-	t.Helper()
-	server := os.Getenv("GATEHOUSE_TEST_POSTGRES")
-	if server == "" {
-		t.Fatal("set GATEHOUSE_TEST_POSTGRES to the URL of a PostgreSQL server where tests may create schemas, or run deploy/check.sh")
-	}
-	pool, err := sql.Open("pgx", server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	schema := "model_" + strings.ToLower(broker.NewID())
-	if _, err := pool.Exec("CREATE SCHEMA " + schema); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if _, err := pool.Exec("DROP SCHEMA " + schema + " CASCADE"); err != nil {
-			t.Error(err)
-		}
-		_ = pool.Close()
-	})
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := u.Query()
-	q.Set("search_path", schema)
-	u.RawQuery = q.Encode()
-	return u.String()
 }
 
 // connect starts the simulated upstreams, which speak the real wire.

@@ -12,6 +12,7 @@ import (
 
 	"gatehouse/config"
 	"gatehouse/storage"
+	"gatehouse/storage/storetest"
 )
 
 // What one replica gave is good at another whose clock is off, also by more than a
@@ -47,7 +48,7 @@ func TestH5_AReplicaWhoseClockIsOffTakesItselfOut(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		database := modelSchema(t)
+		database := storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES"))
 		cfg, err := config.Load(file, func(name string) (string, bool) {
 			if name == "DATABASE" {
 				return database, true

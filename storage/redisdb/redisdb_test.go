@@ -18,11 +18,7 @@ import (
 // server is the Redis that the environment names; deploy/check.sh starts one.
 func server(t testing.TB) string {
 	t.Helper()
-	u := os.Getenv("GATEHOUSE_TEST_REDIS")
-	if u == "" {
-		t.Fatal("set GATEHOUSE_TEST_REDIS to the URL of a Redis server where tests may write, or run deploy/check.sh")
-	}
-	return u
+	return storetest.Redis(t, os.Getenv("GATEHOUSE_TEST_REDIS"))
 }
 
 func open(t testing.TB, o redisdb.Options) *redisdb.DB {

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"gatehouse/broker"
+	"gatehouse/storage/storetest"
 )
 
 // gate holds up the first command that comes alone, and sees the messages of many.
@@ -53,11 +54,7 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 // server is the Redis that the environment names; deploy/check.sh starts one.
 func server(t *testing.T) *url.URL {
 	t.Helper()
-	at := os.Getenv("GATEHOUSE_TEST_REDIS")
-	if at == "" {
-		t.Fatal("set GATEHOUSE_TEST_REDIS to the URL of a Redis server where tests may write, or run deploy/check.sh")
-	}
-	u, err := url.Parse(at)
+	u, err := url.Parse(storetest.Redis(t, os.Getenv("GATEHOUSE_TEST_REDIS")))
 	if err != nil {
 		t.Fatal(err)
 	}
