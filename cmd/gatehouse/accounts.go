@@ -2,18 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
-	"unicode"
 
-	"gatehouse/broker"
-	"gatehouse/broker/mail"
-	"gatehouse/broker/text"
+	"gatehouse/broker/admin"
 )
 
 func accountCommands() []command {
@@ -24,8 +19,8 @@ func accountCommands() []command {
 		{"accounts password", "EMAIL|ID", "set an account's password and tell its owner; its sessions and tokens end", "ana@example.com --password-file new.txt", setPassword},
 		{"accounts disable", "EMAIL|ID", "turn an account off; its sessions and tokens end", "ana@example.com", switchAccount(true)},
 		{"accounts enable", "EMAIL|ID", "turn an account on again", "ana@example.com", switchAccount(false)},
-		{"accounts lock", "EMAIL|ID", "let an account in by one way only; its sessions and tokens end", "ana@example.com --only microsoft", lockAccount},
-		{"accounts unlock", "EMAIL|ID", "let an account in by every way again", "ana@example.com", unlockAccount},
+		{"accounts restrict", "EMAIL|ID", "let an account sign in one way only; its sessions and tokens end", "ana@example.com --only microsoft", restrictAccount},
+		{"accounts unrestrict", "EMAIL|ID", "let an account sign in every way again", "ana@example.com", unrestrictAccount},
 		{"accounts signout", "EMAIL|ID", "end every session and token of an account", "ana@example.com", signOut},
 		{"accounts unlink", "EMAIL|ID", "remove an identity from an account and tell its owner", "ana@example.com --identity 4Q7…", unlinkIdentity},
 		{"accounts consents", "EMAIL|ID", "list what an account allowed which client", "ana@example.com", listConsents},
@@ -38,58 +33,37 @@ func addAccount(fs *flag.FlagSet) action {
 	file := fs.String("password-file", "", "`FILE` with the password, - for standard input; without one the person signs in through a provider")
 	unverified := fs.Bool("unverified", false, "nobody has proven the address: the account opens nothing and blocks nobody, and goes when somebody proves it")
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, err := t.house(ctx)
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		a := broker.Account{ID: broker.NewID(), Name: *name, Unverified: *unverified, AuthEpoch: 1, CreatedAt: h.now(), UpdatedAt: h.now()}
-		if a.Email, err = broker.CanonicalEmail(args[0]); err != nil {
-			return err
-		}
-		if len(*name) > 200 || strings.ContainsFunc(*name, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
-			return errors.New("--name: want at most 200 bytes on one line")
-		}
+		in := admin.AddAccount{Email: args[0], Name: *name, Unverified: *unverified}
 		if *file != "" {
-			if a.PasswordHash, err = t.hash(ctx, h, *file); err != nil {
+			if in.Password, err = t.secret(ctx, *file); err != nil {
 				return err
 			}
 		}
-		err = h.store.Atomic(ctx, func(ctx context.Context) error {
-			if err := h.store.CreateAccount(ctx, a); err != nil {
-				return err
-			}
-			return h.record(ctx, broker.Event{Verb: broker.EventAccountCreated, Account: a.ID})
-		})
-		if errors.Is(err, broker.Conflict) {
-			return fmt.Errorf("%s has an account already", a.Email)
-		}
+		done, err := s.AddAccount(ctx, t.actor(), in)
 		if err != nil {
 			return err
 		}
+		a := done.Value
 		return t.print(viewAccount(a), func(w io.Writer) { fmt.Fprintf(w, "created %s (%s)\n", a.Email, a.ID) })
 	}
-}
-
-func (t *tool) hash(ctx context.Context, h *house, file string) (string, error) {
-	password, err := t.secret(ctx, file)
-	if err != nil {
-		return "", err
-	}
-	return h.passwords().Hash(ctx, password)
 }
 
 func listAccounts(fs *flag.FlagSet) action {
 	after := fs.String("after", "", "list from after this `ADDRESS`")
 	limit := fs.Int("limit", 100, "at most so many, up to 1000")
 	return func(ctx context.Context, t *tool, _ []string) error {
-		if err := checkLimit(*limit); err != nil {
+		if err := misused(admin.CheckLimit(*limit)); err != nil {
 			return err
 		}
-		h, err := t.house(ctx)
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		all, err := h.store.Accounts(ctx, strings.ToLower(*after), *limit)
+		all, err := s.Accounts(ctx, t.actor(), admin.ListAccounts{After: *after, Limit: *limit})
 		if err != nil {
 			return err
 		}
@@ -109,66 +83,23 @@ func listAccounts(fs *flag.FlagSet) action {
 	}
 }
 
-// account finds an account by the address or the id on the command line.
-func (t *tool) account(ctx context.Context, which string) (*house, broker.Account, error) {
-	h, err := t.house(ctx)
-	if err != nil {
-		return nil, broker.Account{}, err
-	}
-	var a broker.Account
-	if strings.Contains(which, "@") {
-		if which, err = broker.CanonicalEmail(which); err != nil {
-			return nil, a, err
-		}
-		a, err = h.store.AccountByEmail(ctx, which)
-	} else {
-		a, err = h.store.Account(ctx, which)
-	}
-	if errors.Is(err, broker.NotFound) {
-		return nil, a, fmt.Errorf("there is no account %q; an unverified one goes by its id, see accounts list", which)
-	}
-	return h, a, err
-}
-
-// renew writes an account under a new epoch, so that everything born before is
-// dead, with its Event and what else belongs into the transaction.
-func (h *house) renew(ctx context.Context, a *broker.Account, verb broker.Verb, what string, more func(ctx context.Context) error) error {
-	seen := a.AuthEpoch
-	a.AuthEpoch, a.UpdatedAt = seen+1, h.now()
-	return h.store.Atomic(ctx, func(ctx context.Context) error {
-		if err := h.store.ChangeAccount(ctx, *a, seen); err != nil {
-			return err
-		}
-		if err := h.record(ctx, broker.Event{Verb: verb, Account: a.ID, Detail: map[string]string{"change": what}}); err != nil || more == nil {
-			return err
-		}
-		return more(ctx)
-	})
-}
-
 func setPassword(fs *flag.FlagSet) action {
 	file := fs.String("password-file", "-", "`FILE` with the password, - for standard input")
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, a, err := t.account(ctx, args[0])
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		if a.PasswordHash, err = t.hash(ctx, h, *file); err != nil {
+		in := admin.SetPassword{Account: args[0]}
+		if in.Password, err = t.secret(ctx, *file); err != nil {
 			return err
 		}
-		texts, err := h.texts()
+		done, err := s.SetPassword(ctx, t.actor(), in)
 		if err != nil {
 			return err
 		}
-		// The owner is told, because whoever holds an operator's shell could take the account over this way.
-		err = h.renew(ctx, &a, broker.EventPasswordChanged, "set", func(ctx context.Context) error {
-			return h.post(texts).Queue(ctx, mail.PasswordChanged{To: a.Email, At: h.now(), Locale: a.Locale})
-		})
-		if err != nil {
-			return err
-		}
-		return t.print(viewAccount(a), func(w io.Writer) {
-			fmt.Fprintf(w, "%s has a new password; every session and token has ended, and a mail tells the owner\n", a.Email)
+		return t.print(viewAccount(done.Value), func(w io.Writer) {
+			fmt.Fprintf(w, "%s has a new password; every session and token has ended, and a mail tells the owner\n", done.Value.Email)
 		})
 	}
 }
@@ -176,32 +107,34 @@ func setPassword(fs *flag.FlagSet) action {
 func switchAccount(off bool) func(*flag.FlagSet) action {
 	return func(*flag.FlagSet) action {
 		return func(ctx context.Context, t *tool, args []string) error {
-			h, a, err := t.account(ctx, args[0])
+			s, err := t.admin(ctx)
 			if err != nil {
 				return err
 			}
-			if a.Disabled != off {
-				a.Disabled = off
-				err = h.renew(ctx, &a, broker.EventAccountChanged, onOff(off), nil)
+			do := s.EnableAccount
+			if off {
+				do = s.DisableAccount
 			}
+			done, err := do(ctx, t.actor(), admin.SwitchAccount{Account: args[0]})
 			if err != nil {
 				return err
 			}
-			return t.print(viewAccount(a), func(w io.Writer) { fmt.Fprintf(w, "%s is %s\n", a.Email, onOff(off)) })
+			return t.print(viewAccount(done.Value), func(w io.Writer) { fmt.Fprintf(w, "%s is %s\n", done.Value.Email, admin.State(off)) })
 		}
 	}
 }
 
 func signOut(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, a, err := t.account(ctx, args[0])
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		if err := h.renew(ctx, &a, broker.EventSignedOut, "everywhere", nil); err != nil {
+		done, err := s.SignOutAccount(ctx, t.actor(), admin.SignOutAccount{Account: args[0]})
+		if err != nil {
 			return err
 		}
-		return t.print(viewAccount(a), func(w io.Writer) { fmt.Fprintf(w, "%s is signed out everywhere\n", a.Email) })
+		return t.print(viewAccount(done.Value), func(w io.Writer) { fmt.Fprintf(w, "%s is signed out everywhere\n", done.Value.Email) })
 	}
 }
 
@@ -211,69 +144,25 @@ func unlinkIdentity(fs *flag.FlagSet) action {
 		if *id == "" {
 			return misuse("--identity is missing")
 		}
-		h, a, err := t.account(ctx, args[0])
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		texts, err := h.texts()
+		done, err := s.UnlinkIdentity(ctx, t.actor(), admin.UnlinkIdentity{Account: args[0], Identity: *id})
 		if err != nil {
 			return err
 		}
-		err = h.store.Atomic(ctx, func(ctx context.Context) error {
-			a.UpdatedAt = h.now()
-			// The row is taken first, so that two who unlink at once don't both see the other way in.
-			if err := h.store.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
-				return err
-			}
-			return h.unlink(ctx, texts, a, *id)
-		})
-		if err != nil {
-			return err
-		}
-		return t.showAccount(ctx, h, a)
+		return t.showAccount(done.Value)
 	}
-}
-
-// unlink removes an identity unless it is the last way in.
-func (h *house) unlink(ctx context.Context, texts *text.Catalog, a broker.Account, id string) error {
-	all, err := h.store.IdentitiesOf(ctx, a.ID)
-	if err != nil {
-		return err
-	}
-	connections, err := h.store.Connections(ctx)
-	if err != nil {
-		return err
-	}
-	n := slices.IndexFunc(all, func(i broker.Identity) bool { return i.ID == id })
-	if n < 0 {
-		return fmt.Errorf("%s has no identity %q; accounts show lists them", a.Email, id)
-	}
-	// Whoever is held to a connection binds another identity of it, once the operator has untied the first.
-	loose := a
-	loose.Lock = nil
-	if !broker.WaysIn(loose, all, connections, h.cfg.Passwords).Without(id) {
-		return fmt.Errorf("this is the last way into %s: set a password first, see accounts password, or turn the account off", a.Email)
-	}
-	if err := h.store.Unlink(ctx, id, h.now()); err != nil {
-		return err
-	}
-	c, err := h.store.Connection(ctx, all[n].Connection)
-	if err != nil {
-		return err
-	}
-	if err := h.record(ctx, broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: c.ID}); err != nil {
-		return err
-	}
-	return h.post(texts).Queue(ctx, mail.Unlinked{To: a.Email, Connection: c.Name, At: h.now(), Locale: a.Locale})
 }
 
 func listConsents(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, a, err := t.account(ctx, args[0])
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		all, err := h.store.ConsentsOf(ctx, a.ID)
+		all, err := s.Consents(ctx, t.actor(), args[0])
 		if err != nil {
 			return err
 		}
@@ -301,20 +190,11 @@ func removeConsent(fs *flag.FlagSet) action {
 		if *client == "" {
 			return misuse("--client is missing")
 		}
-		h, a, err := t.account(ctx, args[0])
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		err = h.store.Atomic(ctx, func(ctx context.Context) error {
-			if err := h.store.RemoveConsent(ctx, a.ID, *client, h.now()); err != nil {
-				return err
-			}
-			return h.record(ctx, broker.Event{Verb: broker.EventConsentRemoved, Account: a.ID, Client: *client})
-		})
-		if errors.Is(err, broker.NotFound) {
-			return fmt.Errorf("%s allowed nothing to a client %q; accounts consents lists them", a.Email, *client)
-		}
-		if err != nil {
+		if _, err := s.RevokeConsent(ctx, t.actor(), admin.RevokeConsent{Account: args[0], Client: *client}); err != nil {
 			return err
 		}
 		return t.removed("client_id", *client)

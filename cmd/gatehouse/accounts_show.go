@@ -8,20 +8,21 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 )
 
 // accountView is an account as the command line shows it: without its hash.
 type accountView struct {
-	ID         string         `json:"id"`
-	Email      string         `json:"email"`
-	Name       string         `json:"name"`
-	Password   bool           `json:"has_password"`
-	Disabled   bool           `json:"disabled"`
-	Unverified bool           `json:"unverified,omitempty"`
-	Lock       *lockView      `json:"lock,omitempty"`
-	Epoch      int64          `json:"auth_epoch"`
-	CreatedAt  time.Time      `json:"created_at"`
-	Identities []identityView `json:"identities,omitempty"`
+	ID          string           `json:"id"`
+	Email       string           `json:"email"`
+	Name        string           `json:"name"`
+	Password    bool             `json:"has_password"`
+	Disabled    bool             `json:"disabled"`
+	Unverified  bool             `json:"unverified,omitempty"`
+	Restriction *restrictionView `json:"restriction,omitempty"`
+	Epoch       int64            `json:"auth_epoch"`
+	CreatedAt   time.Time        `json:"created_at"`
+	Identities  []identityView   `json:"identities,omitempty"`
 }
 
 type identityView struct {
@@ -36,26 +37,26 @@ type identityView struct {
 
 func viewAccount(a broker.Account) accountView {
 	return accountView{ID: a.ID, Email: a.Email, Name: a.Name, Password: a.HasPassword(), Disabled: a.Disabled, Unverified: a.Unverified,
-		Lock: viewLock(a.Lock), Epoch: a.AuthEpoch, CreatedAt: a.CreatedAt}
+		Restriction: viewRestriction(a.Lock), Epoch: a.AuthEpoch, CreatedAt: a.CreatedAt}
 }
 
 func showAccount(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, a, err := t.account(ctx, args[0])
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		return t.showAccount(ctx, h, a)
+		a, err := s.Account(ctx, t.actor(), args[0])
+		if err != nil {
+			return err
+		}
+		return t.showAccount(a)
 	}
 }
 
-func (t *tool) showAccount(ctx context.Context, h *house, a broker.Account) error {
-	ids, err := h.store.IdentitiesOf(ctx, a.ID)
-	if err != nil {
-		return err
-	}
-	v := viewAccount(a)
-	for _, i := range ids {
+func (t *tool) showAccount(a admin.AccountDetails) error {
+	v := viewAccount(a.Account)
+	for _, i := range a.Identities {
 		v.Identities = append(v.Identities, identityView{i.ID, i.Connection, i.Issuer, i.Subject, i.Email, i.LinkedAt, i.SeenAt})
 	}
 	return t.print(v, func(w io.Writer) {
@@ -64,8 +65,8 @@ func (t *tool) showAccount(ctx context.Context, h *house, a broker.Account) erro
 		row(w, "name", or(v.Name, "-"))
 		row(w, "password", yesNo(v.Password))
 		row(w, "state", state(v))
-		if v.Lock != nil {
-			row(w, "lock", v.Lock.String())
+		if v.Restriction != nil {
+			row(w, "restriction", v.Restriction.String())
 		}
 		row(w, "created", date(v.CreatedAt))
 		for _, i := range v.Identities {
@@ -81,20 +82,13 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-func onOff(disabled bool) string {
-	if disabled {
-		return "disabled"
-	}
-	return "enabled"
-}
-
 // state says in a word what an account may do.
 func state(v accountView) string {
 	switch {
 	case v.Unverified:
 		return "unverified"
-	case v.Lock != nil && !v.Disabled:
-		return "only " + v.Lock.Only
+	case v.Restriction != nil && !v.Disabled:
+		return "only " + v.Restriction.Only
 	}
-	return onOff(v.Disabled)
+	return admin.State(v.Disabled)
 }

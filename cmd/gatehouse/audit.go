@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"gatehouse/broker"
+	"gatehouse/broker/admin"
 )
 
 type eventView struct {
@@ -35,41 +35,28 @@ func auditCommands() []command {
 }
 
 func readAudit(fs *flag.FlagSet) action {
-	var f broker.EventFilter
-	who := fs.String("account", "", "only about the account with this `ADDRESS` or id")
-	fs.StringVar(&f.Client, "client", "", "only about this client `ID`")
-	fs.StringVar(&f.Reference, "reference", "", "only the refusal that a person was shown with this `REFERENCE`")
-	fs.Func("verb", "only this `VERB`, such as login.refused", func(s string) error { f.Verb = broker.Verb(s); return nil })
-	since := fs.Duration("since", 0, "only the last `DURATION`, such as 24h")
+	var in admin.ReadAudit
+	fs.StringVar(&in.Account, "account", "", "only about the account with this `ADDRESS` or id")
+	fs.StringVar(&in.Client, "client", "", "only about this client `ID`")
+	fs.StringVar(&in.Reference, "reference", "", "only the refusal that a person was shown with this `REFERENCE`")
+	fs.StringVar(&in.Verb, "verb", "", "only this `VERB`, such as login.refused")
+	fs.DurationVar(&in.Since, "since", 0, "only the last `DURATION`, such as 24h")
 	fs.Func("before", "only before this `TIME`, such as 2026-11-22T08:30:00Z: the next page", func(s string) (err error) {
-		if f.Before, err = time.Parse(time.RFC3339, s); err != nil {
+		if in.Before, err = time.Parse(time.RFC3339, s); err != nil {
 			return errors.New("want a time such as 2026-11-22T08:30:00Z")
 		}
 		return nil
 	})
-	fs.IntVar(&f.Limit, "limit", 100, "at most so many, up to 1000")
+	fs.IntVar(&in.Limit, "limit", 100, "at most so many, up to 1000")
 	return func(ctx context.Context, t *tool, _ []string) error {
-		if err := checkLimit(f.Limit); err != nil {
+		if err := misused(in.Check()); err != nil {
 			return err
 		}
-		if *since < 0 {
-			return misuse("--since: want a duration such as 24h")
-		}
-		h, err := t.house(ctx)
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		if *who != "" {
-			_, a, err := t.account(ctx, *who)
-			if err != nil {
-				return err
-			}
-			f.Account = a.ID
-		}
-		if *since > 0 {
-			f.Since = h.now().Add(-*since)
-		}
-		events, err := h.store.Events(ctx, f)
+		events, err := s.Events(ctx, t.actor(), in)
 		if err != nil {
 			return err
 		}
@@ -82,7 +69,7 @@ func readAudit(fs *flag.FlagSet) action {
 			for _, e := range views {
 				row(w, date(e.At), e.Verb, or(e.Code, "-"), or(e.Account, "-"), or(e.Actor, "-"), or(e.Client, "-"), or(e.Connection, "-"), or(e.Address, "-"), or(e.Reference, "-"), details(e.Detail))
 			}
-			if len(views) == f.Limit {
+			if len(views) == in.Limit {
 				fmt.Fprintf(w, "\nThere may be more: --before %s\n", views[len(views)-1].At.Format(time.RFC3339Nano))
 			}
 		})

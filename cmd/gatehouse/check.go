@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/mail"
 	"gatehouse/config"
@@ -221,7 +222,7 @@ func (i *inspection) connections(ctx context.Context) {
 		if n < 0 {
 			all, n = append(all, broker.Connection{}), len(all)
 		}
-		c, err := i.declaredConnection(all[n], position, d)
+		c, err := declaredConnection(position, d).Over(all[n], i.now())
 		if err != nil {
 			i.see("connection "+d.ID, "", err)
 		}
@@ -239,7 +240,7 @@ func (i *inspection) connections(ctx context.Context) {
 // checkConnection asks a connection where it would send a browser, which needs
 // its discovery document where the kind has one.
 func (h *house) checkConnection(ctx context.Context, c broker.Connection, all []broker.Connection) error {
-	if problems := connectionProblems(c, all, h.cfg.UpstreamNetworks); len(problems) > 0 {
+	if problems := admin.ConnectionProblems(c, all, h.cfg.UpstreamNetworks); len(problems) > 0 {
 		return errors.New(strings.Join(problems, "; "))
 	}
 	out, err := egress.New(egress.Options{Allow: h.cfg.UpstreamNetworks})

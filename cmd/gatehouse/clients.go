@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/oidc"
 	"gatehouse/config"
@@ -76,10 +77,10 @@ func (t *tool) clientSecret(ctx context.Context, file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if flaw := config.Weakness(secret, 32); flaw != "" {
+	if flaw := config.Weakness(secret.Reveal(), 32); flaw != "" {
 		return "", fmt.Errorf("the secret %s", flaw)
 	}
-	return secret, nil
+	return secret.Reveal(), nil
 }
 
 // addClient validates and stores a new client with its secret, empty for one
@@ -156,7 +157,7 @@ func listClients(*flag.FlagSet) action {
 		return t.print(views, func(w io.Writer) {
 			row(w, "CLIENT ID", "NAME", "AUTH METHOD", "STATE", "REDIRECT URIS")
 			for _, c := range views {
-				row(w, c.ID, c.Name, strings.Join(c.AuthMethods, " "), onOff(c.Disabled), strings.Join(c.RedirectURIs, " "))
+				row(w, c.ID, c.Name, strings.Join(c.AuthMethods, " "), admin.State(c.Disabled), strings.Join(c.RedirectURIs, " "))
 			}
 		})
 	}
@@ -276,7 +277,7 @@ func switchClient(off bool) func(*flag.FlagSet) action {
 			}
 			if c.Disabled != off {
 				c.Disabled = off
-				err = h.putClient(ctx, c, onOff(off), func(ctx context.Context) error {
+				err = h.putClient(ctx, c, admin.State(off), func(ctx context.Context) error {
 					if !off {
 						return nil
 					}
@@ -286,7 +287,7 @@ func switchClient(off bool) func(*flag.FlagSet) action {
 			if err != nil {
 				return err
 			}
-			return t.print(viewClient(c, ""), func(w io.Writer) { row(w, c.ID+" is "+onOff(off)) })
+			return t.print(viewClient(c, ""), func(w io.Writer) { row(w, c.ID+" is "+admin.State(off)) })
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 )
 
 // clientView is a client as the command line shows it; the secret only when it
@@ -75,7 +76,7 @@ func (t *tool) showClient(c broker.Client, secret string) error {
 		row(w, "PAR", map[bool]string{true: "required", false: "optional"}[v.RequirePAR])
 		row(w, "DPoP", map[bool]string{true: "required", false: "optional"}[v.DPoP])
 		row(w, "secrets", v.Secrets)
-		row(w, "state", onOff(v.Disabled))
+		row(w, "state", admin.State(v.Disabled))
 		for _, u := range v.RedirectURIs {
 			row(w, "redirect URI", u)
 		}

@@ -287,7 +287,7 @@ func TestAConsentIsTakenBackWithItsTokens(t *testing.T) {
 	if w.refreshes(b) {
 		t.Error("the refresh token still works")
 	}
-	o.isRefused("allowed nothing", "accounts", "consents", "remove", "ben@example.test", "--client", "courts-booking")
+	o.isRefused("gave no consent", "accounts", "consents", "remove", "ben@example.test", "--client", "courts-booking")
 	if got := o.heard(); got[len(got)-1] != "consent.removed" {
 		t.Errorf("events %q", got)
 	}

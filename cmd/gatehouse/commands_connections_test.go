@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 	"gatehouse/providers/fakeidp"
 )
 
@@ -67,11 +68,11 @@ func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 	for why, args := range map[string][]string{
 		`there is a connection "one" already`:                                         add("one"),
 		"domain example.test is sent to the connection one":                           add("two", "--domain", "EXAMPLE.test"),
-		`"exa mple" is no mail domain`:                                                add("two", "--domain", "exa mple"),
+		`"exa mple" is not a mail domain`:                                             add("two", "--domain", "exa mple"),
 		"unknown setting issuer for the kind google":                                  add("two", "--issuer", "https://accounts.google.com"),
 		`unknown kind "gogle"; kinds are adfs, github, google, meta, microsoft, oidc`: {"connections", "add", "two", "--kind", "gogle", "--name", "x"},
 		"only a host in an allowed network can replace the provider":                  add("two", "--set", "authority=https://evil.example.test"),
-		`there is no connection "two"; connections list names the`:                    {"connections", "change", "two", "--name", "x"},
+		`there is no connection "two"; connections list shows them`:                   {"connections", "change", "two", "--name", "x"},
 	} {
 		o.isRefusedWith("s", why, args...)
 	}
@@ -109,7 +110,8 @@ func TestALiveConnectionKeepsWhatItsIdentitiesMean(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(&c)
-		if err := h.putConnection(t.Context(), c, "test"); err == nil || !strings.Contains(err.Error(), "never change") {
+		declared := admin.DeclareConnection{ID: c.ID, Kind: c.Kind, Name: c.Name, Issuer: c.Issuer, ClientID: c.ClientID, Settings: c.Settings}
+		if _, err := h.verbs().DeclareConnection(t.Context(), admin.Actor{ID: admin.Operator}, declared); err == nil || !strings.Contains(err.Error(), "never change") {
 			t.Errorf("another %s: %v", what, err)
 		}
 	}

@@ -46,7 +46,7 @@ func everyCommand() map[string][]tried {
 		"connections list": look(""), "connections show": look("hub"), "connections change": change("hub --name Other"),
 		"connections secret": secret("hub", "another secret"), "connections disable": change("hub"), "connections enable": change("off"),
 		"connections remove": change("off"),
-		"accounts lock":      change("ana@example.test --only hub"), "accounts unlock": change("only@example.test"),
+		"accounts restrict":  change("ana@example.test --only hub"), "accounts unrestrict": change("only@example.test"),
 		"explain": {{[]string{"--connection", "hub", "--claims", "-"}, `{"id":7,"emails":[{"email":"ana@example.test","primary":true,"verified":true}]}`, false}},
 		"audit":   look(""),
 	}
@@ -76,7 +76,7 @@ func stockForEveryCommand(o *operator) {
 	}
 	o.does("connections", "disable", "off")
 	o.doesWith(boats, "accounts", "add", "only@example.test", "--password-file", "-")
-	o.does("accounts", "lock", "only@example.test", "--only", "hub")
+	o.does("accounts", "restrict", "only@example.test", "--only", "hub")
 	a, err := h.store.AccountByEmail(t.Context(), "ana@example.test")
 	if err == nil {
 		err = h.store.Link(t.Context(), broker.Identity{ID: "the-identity", AccountID: a.ID, Connection: "hub", Issuer: "i", Subject: "s", LinkedAt: h.now(), SeenAt: h.now()})

@@ -138,7 +138,7 @@ func TestAnOldKeyIsRetiredOnlyWhenNothingNeedsIt(t *testing.T) {
 	var c clientView
 	o.shows(&c, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/")
 	o.doesWith("s", "connections", "add", "hub", "--kind", "github", "--name", "Hub", "--client-id", "c", "--client-secret-file", "-")
-	o.isRefused("kold is the primary key; run keys rotate first", "keys", "retire", "kold")
+	o.isRefused("kold is the primary key; rotate the keyring first", "keys", "retire", "kold")
 	o.isRefused(`no key "kbogus"`, "keys", "retire", "kbogus")
 
 	o.keyring("knew", time.Now().Add(-31*24*time.Hour)) // rotated a month ago
@@ -189,7 +189,7 @@ func TestAKeyringForPostgreSQLIsMadeOnRequestAndNeverOverwritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.isRefused("is there already", "keys", "create", ring)
+	o.isRefused("exists already", "keys", "create", ring)
 	if is, err := os.ReadFile(ring); err != nil || string(is) != string(was) {
 		t.Errorf("it was overwritten: %v", err)
 	}

@@ -305,7 +305,7 @@ func TestASecretComesFromAFileOrStandardInput(t *testing.T) {
 		{"a NUL", boats + "\x00", "more than one line"},
 		{"too long", strings.Repeat("x", maxSecret+1), "too long"},
 		{"too short", "short", "12 to 256 characters"},
-		{"known to everybody", "password1234", "none that everybody tries"},
+		{"known to everybody", "password1234", "not be a common one"},
 	} {
 		path := o.file("secret", tc.text)
 		for how, from := range map[string]struct{ stdin, path string }{"file": {"", path}, "stdin": {tc.text, "-"}} {

@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
-	"unicode"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 	"gatehouse/providers"
 )
 
@@ -53,8 +52,8 @@ func connectionCommands() []command {
 		{"connections show", "ID", "show a connection", "google", showConnection},
 		{"connections change", "ID", "change what the flags name: its button, its domains, what may change of its settings", "google --name \"Google Workspace\" --domain example.com", changeConnection},
 		{"connections secret", "ID", "add a new client secret; the one before stays good until the next", "google --client-secret-file new.txt", rotateConnection},
-		{"connections disable", "ID", "turn a connection off: nobody signs in through it", "google", switchConnection(broker.Disabled)},
-		{"connections enable", "ID", "turn a connection on", "google", switchConnection(broker.Live)},
+		{"connections disable", "ID", "turn a connection off: nobody signs in through it", "google", switchConnection(false)},
+		{"connections enable", "ID", "turn a connection on", "google", switchConnection(true)},
 		{"connections remove", "ID", "remove a connection that nobody's account hangs on", "google", removeConnection},
 	}
 }
@@ -100,146 +99,65 @@ func listKinds(*flag.FlagSet) action {
 	}
 }
 
-// connectionFlags are the flags of what may change of a connection. The answer
-// copies those that were given.
-func connectionFlags(fs *flag.FlagSet) (apply func(*broker.Connection) error) {
-	f := broker.Connection{Settings: map[string]string{}}
-	fs.StringVar(&f.Name, "name", "", "name on the button: Continue with NAME")
-	fs.Var(settings(f.Settings), "set", "a setting of the kind, `KEY=VALUE`, see connections kinds; repeat for more")
-	fs.Var((*list)(&f.Domains), "domain", "mail `DOMAIN` whose people are sent to this connection; repeat for more")
-	fs.BoolVar(&f.Hidden, "hidden", false, "found by domain only, no button on the sign-in page")
-	fs.IntVar(&f.Position, "position", 0, "order on the sign-in page")
-	return func(c *broker.Connection) (wrong error) {
-		c.Settings = maps.Clone(c.Settings)
-		if c.Settings == nil {
-			c.Settings = map[string]string{}
-		}
-		maps.Copy(c.Settings, f.Settings)
+// connectionFlags are the flags of what may change of a connection.
+func connectionFlags(fs *flag.FlagSet) (edit func() admin.EditConnection) {
+	in := admin.EditConnection{Settings: map[string]string{}}
+	name := fs.String("name", "", "name on the button: Continue with NAME")
+	fs.Var(settings(in.Settings), "set", "a setting of the kind, `KEY=VALUE`, see connections kinds; repeat for more")
+	fs.Var((*list)(&in.Domains), "domain", "mail `DOMAIN` whose people are sent to this connection; repeat for more")
+	hidden := fs.Bool("hidden", false, "found by domain only, no button on the sign-in page")
+	position := fs.Int("position", 0, "order on the sign-in page")
+	return func() admin.EditConnection {
 		fs.Visit(func(given *flag.Flag) {
 			switch given.Name {
 			case "name":
-				c.Name = f.Name
-			case "domain":
-				c.Domains, wrong = canonicalDomains(f.Domains)
+				in.Name = name
 			case "hidden":
-				c.Hidden = f.Hidden
+				in.Hidden = hidden
 			case "position":
-				c.Position = f.Position
+				in.Position = position
 			}
 		})
-		return wrong
+		return in
 	}
-}
-
-// canonicalDomains leaves the empty one out, so that --domain "" takes all away.
-func canonicalDomains(in []string) (out []string, _ error) {
-	for _, d := range in {
-		if d == "" {
-			continue
-		}
-		domain, err := broker.CanonicalDomain(d)
-		if err != nil {
-			return nil, fmt.Errorf("%q is no mail domain", d)
-		}
-		out = append(out, domain)
-	}
-	return out, nil
 }
 
 func addConnection(fs *flag.FlagSet) action {
-	apply := connectionFlags(fs)
-	c := broker.Connection{State: broker.Live}
-	fs.StringVar(&c.Kind, "kind", "", "`KIND` of provider, see connections kinds")
-	fs.StringVar(&c.Issuer, "issuer", "", "issuer `URL`, for kinds that have one")
-	fs.StringVar(&c.ClientID, "client-id", "", "our client id at the provider")
+	edit := connectionFlags(fs)
+	var in admin.AddConnection
+	fs.StringVar(&in.Kind, "kind", "", "`KIND` of provider, see connections kinds")
+	fs.StringVar(&in.Issuer, "issuer", "", "issuer `URL`, for kinds that have one")
+	fs.StringVar(&in.ClientID, "client-id", "", "our client id at the provider")
 	file := fs.String("client-secret-file", "", "`FILE` with our client secret at the provider, - for standard input")
 	return func(ctx context.Context, t *tool, args []string) error {
-		c.ID = args[0]
-		if err := apply(&c); err != nil {
-			return err
-		}
-		h, err := t.house(ctx)
+		in.ID, in.Edit = args[0], edit()
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		if _, err := h.store.Connection(ctx, c.ID); err == nil {
-			return fmt.Errorf("there is a connection %q already; connections change alters it", c.ID)
-		}
 		if *file != "" {
-			secret, err := t.secret(ctx, *file)
-			if err != nil {
+			if in.Secret, err = t.secret(ctx, *file); err != nil {
 				return err
 			}
-			c.Secrets = []broker.Secret{broker.Secret(secret)}
 		}
-		c.CreatedAt = h.now()
-		return t.putConnection(ctx, h, c, "added")
+		done, err := s.AddConnection(ctx, t.actor(), in)
+		return t.changedConnection(done, err)
 	}
 }
 
-// putConnection stores a connection and shows it.
-func (t *tool) putConnection(ctx context.Context, h *house, c broker.Connection, what string) error {
-	if err := h.putConnection(ctx, c, what); err != nil {
-		return err
+// changedConnection shows the outcome of an operation.
+func (t *tool) changedConnection(done admin.Result[broker.Connection], err error) error {
+	if errors.Is(err, admin.ErrNoChange) {
+		return misused(err)
 	}
-	return t.showConnection(h, providers.Normalise(c))
-}
-
-// putConnection validates and stores a connection.
-func (h *house) putConnection(ctx context.Context, c broker.Connection, what string) error {
-	all, err := h.store.Connections(ctx)
 	if err != nil {
 		return err
 	}
-	if problems := connectionProblems(c, all, h.cfg.UpstreamNetworks); len(problems) > 0 {
-		return fmt.Errorf("this connection can't be used:\n  %s", strings.Join(problems, "\n  "))
-	}
-	return h.storeConnection(ctx, providers.Normalise(c), what)
+	return t.showConnection(done.Value)
 }
 
-func (h *house) storeConnection(ctx context.Context, c broker.Connection, what string) error {
-	c.UpdatedAt = h.now()
-	return h.store.Atomic(ctx, func(ctx context.Context) error {
-		err := h.store.PutConnection(ctx, c)
-		if errors.Is(err, broker.Conflict) {
-			return fmt.Errorf("connection %s was live: its kind, issuer, client id and %s never change; add a new connection instead",
-				c.ID, strings.Join(providers.Pinned(c.Kind), ", "))
-		}
-		if err != nil {
-			return err
-		}
-		return h.record(ctx, broker.Event{Verb: broker.EventConnChanged, Connection: c.ID, Detail: map[string]string{"change": what}})
-	})
-}
-
-// connectionProblems finds what is wrong with a connection by itself, beside the
-// others, and under the networks that the configuration opens.
-func connectionProblems(c broker.Connection, all []broker.Connection, open []netip.Prefix) (found []string) {
-	if c.ID == "" || len(c.ID) > 63 || c.ID[0] == '-' || strings.Trim(c.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" { // it is part of a path
-		found = append(found, "its id must be 1 to 63 lower-case letters, digits and dashes")
-	}
-	if strings.TrimSpace(c.Name) != c.Name || c.Name == "" || len(c.Name) > 60 || strings.ContainsFunc(c.Name, unicode.IsControl) {
-		found = append(found, "name must be 1 to 60 bytes on one line, as people know the provider: it is on the button")
-	}
-	for _, other := range all {
-		for _, d := range other.Domains {
-			if other.ID != c.ID && slices.Contains(c.Domains, d) {
-				found = append(found, fmt.Sprintf("domain %s is sent to the connection %s already", d, other.ID))
-			}
-		}
-	}
-	// Who may edit a connection must not open the company's network with it: that is the configuration's.
-	for text := range strings.FieldsFuncSeq(c.Settings["networks"], func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
-		p, err := netip.ParsePrefix(text)
-		if err == nil && !slices.ContainsFunc(open, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) }) {
-			found = append(found, fmt.Sprintf("networks: %s is not open; list it in upstream_networks of the configuration", p))
-		}
-	}
-	return append(found, providers.Problems(c)...)
-}
-
-func (t *tool) showConnection(h *house, c broker.Connection) error {
-	v := h.viewConnection(c)
+func (t *tool) showConnection(c broker.Connection) error {
+	v := t.opened.viewConnection(c)
 	return t.print(v, func(w io.Writer) {
 		row(w, "id", v.ID)
 		row(w, "kind", v.Kind)
@@ -265,17 +183,17 @@ func (t *tool) showConnection(h *house, c broker.Connection) error {
 
 func listConnections(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, _ []string) error {
-		h, err := t.house(ctx)
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		all, err := h.store.Connections(ctx)
+		all, err := s.Connections(ctx, t.actor())
 		if err != nil {
 			return err
 		}
 		views := make([]connectionView, 0, len(all))
 		for _, c := range all {
-			views = append(views, h.viewConnection(c))
+			views = append(views, t.opened.viewConnection(c))
 		}
 		return t.print(views, func(w io.Writer) {
 			row(w, "ID", "KIND", "NAME", "STATE", "ISSUER", "DOMAINS")
@@ -286,110 +204,74 @@ func listConnections(*flag.FlagSet) action {
 	}
 }
 
-func (t *tool) connection(ctx context.Context, id string) (*house, broker.Connection, error) {
-	h, err := t.house(ctx)
-	if err != nil {
-		return nil, broker.Connection{}, err
-	}
-	c, err := h.store.Connection(ctx, id)
-	if errors.Is(err, broker.NotFound) {
-		err = fmt.Errorf("there is no connection %q; connections list names them", id)
-	}
-	return h, c, err
-}
-
 func showConnection(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, c, err := t.connection(ctx, args[0])
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		return t.showConnection(h, c)
+		c, err := s.Connection(ctx, t.actor(), args[0])
+		if err != nil {
+			return err
+		}
+		return t.showConnection(c)
 	}
 }
 
 func rotateConnection(fs *flag.FlagSet) action {
 	file := fs.String("client-secret-file", "-", "`FILE` with the new secret, - for standard input")
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, c, err := t.connection(ctx, args[0])
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		secret, err := t.secret(ctx, *file)
-		if err != nil {
+		in := admin.RotateConnectionSecret{Connection: args[0]}
+		if in.Secret, err = t.secret(ctx, *file); err != nil {
 			return err
 		}
-		c.Secrets = withSecret(c.Secrets, broker.Secret(secret))
-		return t.putConnection(ctx, h, c, "secret")
+		done, err := s.RotateConnectionSecret(ctx, t.actor(), in)
+		return t.changedConnection(done, err)
 	}
-}
-
-// withSecret puts a secret first and keeps the one before it.
-func withSecret(live []broker.Secret, secret broker.Secret) []broker.Secret {
-	kept := slices.DeleteFunc(slices.Clone(live), func(s broker.Secret) bool { return s == secret })
-	kept = slices.Insert(kept, 0, secret)
-	return kept[:min(2, len(kept))]
 }
 
 func changeConnection(fs *flag.FlagSet) action {
-	apply := connectionFlags(fs)
+	edit := connectionFlags(fs)
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, c, err := t.connection(ctx, args[0])
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		before := fmt.Sprint(c)
-		if err := apply(&c); err != nil {
-			return err
-		}
-		if fmt.Sprint(c) == before {
-			return misuse("name at least one flag with a new value")
-		}
-		return t.putConnection(ctx, h, c, "changed")
+		done, err := s.ChangeConnection(ctx, t.actor(), admin.ChangeConnection{Connection: args[0], Edit: edit()})
+		return t.changedConnection(done, err)
 	}
 }
 
-func switchConnection(s broker.ConnectionState) func(*flag.FlagSet) action {
+func switchConnection(live bool) func(*flag.FlagSet) action {
 	return func(*flag.FlagSet) action {
 		return func(ctx context.Context, t *tool, args []string) error {
-			h, c, err := t.connection(ctx, args[0])
+			s, err := t.admin(ctx)
 			if err != nil {
 				return err
 			}
-			was := c.State
-			switch c.State = s; {
-			case was == s:
-			case s == broker.Disabled: // also one that could not be used any more
-				err = h.storeConnection(ctx, c, string(s))
-			default:
-				err = h.putConnection(ctx, c, string(s))
+			do := s.DisableConnection
+			if live {
+				do = s.EnableConnection
 			}
-			if err != nil {
-				return err
-			}
-			return t.showConnection(h, c)
+			done, err := do(ctx, t.actor(), admin.SwitchConnection{Connection: args[0]})
+			return t.changedConnection(done, err)
 		}
 	}
 }
 
 func removeConnection(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, c, err := t.connection(ctx, args[0])
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		err = h.store.Atomic(ctx, func(ctx context.Context) error {
-			if err := h.store.DeleteConnection(ctx, c.ID); err != nil {
-				return err
-			}
-			return h.record(ctx, broker.Event{Verb: broker.EventConnChanged, Connection: c.ID, Detail: map[string]string{"change": "removed"}})
-		})
-		if errors.Is(err, broker.Conflict) {
-			return fmt.Errorf("people sign in through %s; disable it instead, or unlink them first", c.ID)
-		}
-		if err != nil {
+		if _, err := s.RemoveConnection(ctx, t.actor(), admin.RemoveConnection{Connection: args[0]}); err != nil {
 			return err
 		}
-		return t.removed("id", c.ID)
+		return t.removed("id", args[0])
 	}
 }

@@ -4,25 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 	"gatehouse/broker/oidc"
 	"gatehouse/config"
-	"gatehouse/providers"
 )
 
 // declare brings the connections and clients of the configuration file into the
 // database. What is stored alike is left alone, so that a restart changes
 // nothing and writes no Event.
 func (h *house) declare(ctx context.Context) error {
+	operations, err := h.admin()
+	if err != nil {
+		return err
+	}
 	for i, c := range h.cfg.Connections {
-		err := h.declareConnection(ctx, i, c)
-		if err != nil {
-			err = h.declareConnection(ctx, i, c) // another replica may just have done it
-		}
-		if err != nil {
+		if _, err := operations.DeclareConnection(ctx, admin.Actor{ID: admin.Operator}, declaredConnection(i, c)); err != nil {
 			return fmt.Errorf("connections[%d] (%s): %w", i, c.ID, err)
 		}
 	}
@@ -34,32 +33,10 @@ func (h *house) declare(ctx context.Context) error {
 	return nil
 }
 
-func (h *house) declareConnection(ctx context.Context, position int, d config.Connection) error {
-	stored, err := h.store.Connection(ctx, d.ID)
-	if err != nil && !errors.Is(err, broker.NotFound) {
-		return err
-	}
-	found := err == nil
-	c, err := h.declaredConnection(stored, position, d)
-	if err != nil || found && slices.Equal(c.Secrets, stored.Secrets) && alike(c, stored) {
-		return err
-	}
-	return h.putConnection(ctx, c, "declared")
-}
-
-// declaredConnection is what the configuration makes of a stored connection, or of none.
-func (h *house) declaredConnection(c broker.Connection, position int, d config.Connection) (_ broker.Connection, err error) {
-	c.ID, c.Kind, c.Name, c.Issuer, c.ClientID, c.Settings, c.Position = d.ID, d.Kind, d.Name, d.Issuer, d.ClientID, d.Settings, position
-	if c.Domains, err = canonicalDomains(d.Domains); err != nil {
-		return c, err
-	}
-	if c.State == "" {
-		c.State, c.CreatedAt = broker.Live, h.now()
-	}
-	if secret := broker.Secret(d.ClientSecret.Reveal()); secret != "" && (len(c.Secrets) == 0 || c.Secrets[0] != secret) {
-		c.Secrets = withSecret(c.Secrets, secret)
-	}
-	return providers.Normalise(c), nil
+// declaredConnection is a connection of the configuration as the input of its operation.
+func declaredConnection(position int, d config.Connection) admin.DeclareConnection {
+	return admin.DeclareConnection{ID: d.ID, Kind: d.Kind, Name: d.Name, Issuer: d.Issuer, ClientID: d.ClientID,
+		Secret: broker.Secret(d.ClientSecret.Reveal()), Settings: d.Settings, Domains: d.Domains, Position: position}
 }
 
 // alike compares what two values print, where nil and empty are the same. Secrets

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 	"gatehouse/broker/credential"
 	"gatehouse/config"
 	"gatehouse/providers/fakeidp"
@@ -266,9 +267,14 @@ func (d *demo) addProvider(ctx context.Context, position int, c broker.Connectio
 	}
 	d.sims[c.ID] = sim
 	d.servers = append(d.servers, server{l, sim})
-	c.Secrets, c.Position, c.State, c.CreatedAt = []broker.Secret{broker.Secret(secret)}, position, broker.Live, d.h.now()
 	demoSettings(&c, base)
-	if err := d.h.putConnection(ctx, c, "added"); err != nil {
+	operations, err := d.h.admin()
+	if err != nil {
+		return err
+	}
+	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID, Secret: broker.Secret(secret),
+		Edit: admin.EditConnection{Name: &c.Name, Settings: c.Settings, Position: &position}}
+	if _, err := operations.AddConnection(ctx, admin.Actor{ID: admin.Operator}, in); err != nil {
 		return err
 	}
 	d.file.Connections = append(d.file.Connections, demoConnection{c.ID, c.Kind, c.Name, base})

@@ -16,20 +16,20 @@ import (
 
 // explanation is a decision with everything it rests on.
 type explanation struct {
-	Connection string    `json:"connection"`
-	Issuer     string    `json:"issuer,omitempty"`
-	Subject    string    `json:"subject,omitempty"`
-	Email      string    `json:"email,omitempty"`
-	Level      string    `json:"level,omitempty"`
-	Standing   string    `json:"standing,omitempty"`
-	Account    string    `json:"account,omitempty"`
-	Lock       *lockView `json:"lock,omitempty"`
-	Outcome    string    `json:"outcome,omitempty"`
-	Because    string    `json:"because,omitempty"`
-	Proofs     []string  `json:"proofs,omitempty"`
-	Step       string    `json:"step,omitempty"`
-	Refused    string    `json:"refused,omitempty"`
-	Cause      string    `json:"cause,omitempty"`
+	Connection  string           `json:"connection"`
+	Issuer      string           `json:"issuer,omitempty"`
+	Subject     string           `json:"subject,omitempty"`
+	Email       string           `json:"email,omitempty"`
+	Level       string           `json:"level,omitempty"`
+	UserType    string           `json:"user_type,omitempty"`
+	Account     string           `json:"account,omitempty"`
+	Restriction *restrictionView `json:"restriction,omitempty"`
+	Outcome     string           `json:"outcome,omitempty"`
+	Because     string           `json:"because,omitempty"`
+	Proofs      []string         `json:"proofs,omitempty"`
+	Step        string           `json:"step,omitempty"`
+	Refused     string           `json:"refused,omitempty"`
+	Cause       string           `json:"cause,omitempty"`
 }
 
 func explainCommands() []command {
@@ -74,7 +74,7 @@ func explainClaims(fs *flag.FlagSet) action {
 		f, err := h.facts(ctx, c, claims)
 		if err == nil && *account != "" {
 			var a broker.Account
-			if _, a, err = t.account(ctx, *account); err == nil {
+			if a, err = t.findAccount(ctx, *account); err == nil {
 				l.Purpose, l.For = broker.PurposeLink, a.ID
 				f.Acting, f.ActingAs = &a, broker.Authn{AuthTime: h.now()}
 				f.Bound, err = h.store.IdentitiesOf(ctx, a.ID)
@@ -145,7 +145,7 @@ var levels = map[broker.Level]string{
 // decide asks the rules and writes down what they say.
 func (e *explanation) decide(l broker.Login, f broker.Facts) {
 	c := *l.Claims
-	e.Issuer, e.Subject, e.Email, e.Level, e.Standing = c.Issuer, c.Subject, c.Email, levels[c.Level], string(c.Standing)
+	e.Issuer, e.Subject, e.Email, e.Level, e.UserType = c.Issuer, c.Subject, c.Email, levels[c.Level], string(c.Standing)
 	who := f.Linked
 	for _, a := range []*broker.Account{f.Owner, f.Acting} {
 		if who == nil {
@@ -153,7 +153,7 @@ func (e *explanation) decide(l broker.Login, f broker.Facts) {
 		}
 	}
 	if who != nil {
-		e.Account, e.Lock = who.Email, viewLock(who.Lock)
+		e.Account, e.Restriction = who.Email, viewRestriction(who.Lock)
 	}
 	v, err := broker.Resolve(l, f)
 	e.Outcome, e.Because, e.Proofs = string(v.Outcome), v.Because, named(v.Proofs)
@@ -186,9 +186,9 @@ func named(p broker.Proofs) []string {
 func (t *tool) explained(e explanation) error {
 	return t.print(e, func(w io.Writer) {
 		lines := [][2]string{{"connection", e.Connection}, {"identity", strings.TrimSpace(e.Issuer + " " + e.Subject)}, {"address", e.Email}, {"level", e.Level},
-			{"standing", e.Standing}, {"account", e.Account}, {"decision", e.Outcome}, {"because", e.Because}, {"the owner gives", strings.Join(e.Proofs, " and ")}, {"next page", e.Step}}
-		if e.Lock != nil {
-			lines = slices.Insert(lines, 6, [2]string{"lock", e.Lock.String()})
+			{"user type", e.UserType}, {"account", e.Account}, {"decision", e.Outcome}, {"because", e.Because}, {"the owner gives", strings.Join(e.Proofs, " and ")}, {"next page", e.Step}}
+		if e.Restriction != nil {
+			lines = slices.Insert(lines, 6, [2]string{"restriction", e.Restriction.String()})
 		}
 		if e.Refused != "" {
 			lines = append(lines, [2]string{"refused", e.Refused}, [2]string{"cause", e.Cause})

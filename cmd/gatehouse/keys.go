@@ -6,11 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"gatehouse/broker"
-	"gatehouse/broker/seal"
+	"gatehouse/broker/admin"
 	"gatehouse/broker/signing"
 )
 
@@ -34,14 +33,11 @@ func keyCommands() []command {
 // createRing makes a keyring file that only its owner may read, and no other command does.
 func createRing(*flag.FlagSet) action {
 	return func(_ context.Context, t *tool, args []string) error {
-		if exists(args[0]) {
-			return fmt.Errorf("%s is there already; a keyring that was overwritten could never be made again", args[0])
-		}
-		ring, err := seal.LoadOrCreate(args[0], time.Now())
+		primary, err := admin.CreateKeyring(args[0], time.Now())
 		if err != nil {
 			return err
 		}
-		return t.print(map[string]string{"keyring": args[0], "primary": ring.Primary()}, func(w io.Writer) {
+		return t.print(map[string]string{"keyring": args[0], "primary": primary}, func(w io.Writer) {
 			row(w, "made "+args[0]+": name it with `keyring` in the configuration, and keep a copy of it away from the database")
 		})
 	}
@@ -62,15 +58,11 @@ func listKeys(*flag.FlagSet) action {
 		Uses    int       `json:"uses"`
 	}
 	return func(ctx context.Context, t *tool, _ []string) error {
-		h, err := t.house(ctx)
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		all, err := h.store.SigningKeys(ctx)
-		if err != nil {
-			return err
-		}
-		used, err := h.store.SealedWith(ctx)
+		keys, err := s.Keys(ctx, t.actor())
 		if err != nil {
 			return err
 		}
@@ -79,11 +71,11 @@ func listKeys(*flag.FlagSet) action {
 			Keyring []sealing `json:"keyring"`
 		}
 		out.Signing = []signing{}
-		for _, k := range all {
+		for _, k := range keys.Signing {
 			out.Signing = append(out.Signing, signing{k.ID, k.Alg, string(k.State), k.ActiveAt, k.RetireAt})
 		}
-		for _, id := range h.ring.IDs() {
-			out.Keyring = append(out.Keyring, sealing{id, id == h.ring.Primary(), h.ring.Created(id), used[id]})
+		for _, k := range keys.Ring {
+			out.Keyring = append(out.Keyring, sealing(k))
 		}
 		return t.print(out, func(w io.Writer) {
 			row(w, "SIGNING KEY", "ALG", "STATE", "SIGNS FROM", "LEAVES THE JWKS")
@@ -99,61 +91,36 @@ func listKeys(*flag.FlagSet) action {
 	}
 }
 
-// rotateRing adds a key, waits until every running server holds it, makes it the
-// primary, waits again, and seals what is stored anew. Interrupted anywhere, it
-// leaves a keyring that works; run again, it starts over with another key.
 func rotateRing(fs *flag.FlagSet) action {
 	wait := fs.Duration("wait", 3*ringReload, "how long running servers get to load the keyring, twice; longer where each has a copy of the file that you spread meanwhile")
 	return func(ctx context.Context, t *tool, _ []string) error {
-		if *wait < 0 {
-			return misuse("--wait: want a duration such as 10s")
+		in := admin.RotateKeyring{Wait: *wait, Waiting: t.waiting}
+		if err := misused(in.Check()); err != nil {
+			return err
 		}
-		h, err := t.house(ctx)
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		path := h.cfg.Keyring
-		if path == "" {
-			return errors.New("the keyring comes from the environment; rotate it where it is kept: add a key at the end, then move it to the front")
-		}
-		id, err := h.ring.Add(h.now())
+		done, err := s.RotateKeyring(ctx, t.actor(), in)
 		if err != nil {
 			return err
 		}
-		for _, step := range []func() error{
-			func() error { return h.ring.Save(path) },
-			func() error { return t.await(ctx, *wait, "running servers load the new key") },
-			func() error { return h.ring.Promote(id) },
-			func() error { return h.saveRing(ctx, map[string]string{"keyring": id}) },
-			func() error { return t.await(ctx, *wait, "running servers use the new key") },
-		} {
-			if err := step(); err != nil {
-				return err
-			}
-		}
-		n, err := h.store.Reseal(ctx)
-		if err != nil {
-			return err
-		}
-		return t.print(map[string]any{"primary": id, "resealed": n}, func(w io.Writer) {
-			fmt.Fprintf(w, "%s is the primary key; %d values sealed anew\n", id, n)
+		v := done.Value
+		return t.print(map[string]any{"primary": v.Primary, "resealed": v.Resealed}, func(w io.Writer) {
+			fmt.Fprintf(w, "%s is the primary key; %d values sealed anew\n", v.Primary, v.Resealed)
 		})
 	}
 }
 
-// saveRing writes the keyring file within the transaction of its Event.
-func (h *house) saveRing(ctx context.Context, what map[string]string) error {
-	return h.store.Atomic(ctx, func(ctx context.Context) error {
-		if err := h.record(ctx, broker.Event{Verb: broker.EventKeyChanged, Detail: what}); err != nil {
-			return err
-		}
-		return h.ring.Save(h.cfg.Keyring)
-	})
+// waiting says what a command waits for.
+func (t *tool) waiting(d time.Duration, what string) {
+	fmt.Fprintf(t.err, "waiting %v until %s\n", d, what)
 }
 
 // await says what it waits for, because nothing else moves meanwhile.
 func (t *tool) await(ctx context.Context, d time.Duration, what string) error {
-	fmt.Fprintf(t.err, "waiting %v until %s\n", d, what)
+	t.waiting(d, what)
 	return sleep(ctx, d)
 }
 
@@ -166,60 +133,17 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// retireRingKey drops a key only when nothing can need it: no client secret, no
-// sealed value, no session, and no refresh token from its time.
 func retireRingKey(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, args []string) error {
-		h, err := t.house(ctx)
+		s, err := t.admin(ctx)
 		if err != nil {
 			return err
 		}
-		if h.cfg.Keyring == "" {
-			return errors.New("the keyring comes from the environment; edit it there")
-		}
-		if err := h.retirable(ctx, args[0]); err != nil {
-			return err
-		}
-		if err := h.ring.Retire(args[0]); err != nil {
-			return err
-		}
-		if err := h.saveRing(ctx, map[string]string{"retired": args[0]}); err != nil {
+		if _, err := s.RetireKey(ctx, t.actor(), admin.RetireKey{Key: args[0]}); err != nil {
 			return err
 		}
 		return t.removed("id", args[0])
 	}
-}
-
-// retirable says why a key is still needed, or nil.
-func (h *house) retirable(ctx context.Context, id string) error {
-	switch {
-	case !slices.Contains(h.ring.IDs(), id):
-		return fmt.Errorf("the keyring has no key %q; keys list names them", id)
-	case id == h.ring.Primary():
-		return fmt.Errorf("%s is the primary key; run keys rotate first", id)
-	}
-	clients, err := h.store.Clients(ctx)
-	if err != nil {
-		return err
-	}
-	for _, c := range clients {
-		for _, s := range c.SecretHashes {
-			if seal.KeyOfHash(s) == id {
-				return fmt.Errorf("a secret of the client %s is hashed with %s; give the client a new one with clients secret, twice if the old one shall go too", c.ID, id)
-			}
-		}
-	}
-	used, err := h.store.SealedWith(ctx)
-	if err != nil {
-		return err
-	}
-	if used[id] > 0 {
-		return fmt.Errorf("%d stored values and sessions still need %s; keys rotate seals values anew, sessions end within %v", used[id], id, broker.SessionLife)
-	}
-	if since := h.ring.Created(h.ring.Primary()).Add(broker.RefreshLife); h.now().Before(since) {
-		return fmt.Errorf("refresh tokens from the time of %s may live until %s UTC; come again then", id, date(since))
-	}
-	return nil
 }
 
 func rotateSigning(fs *flag.FlagSet) action {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 )
 
 type logoutView struct {
@@ -26,7 +27,7 @@ type logoutView struct {
 func listLogouts(fs *flag.FlagSet) action {
 	limit := fs.Int("limit", 100, "at most so many, up to 1000")
 	return func(ctx context.Context, t *tool, _ []string) error {
-		if err := checkLimit(*limit); err != nil {
+		if err := misused(admin.CheckLimit(*limit)); err != nil {
 			return err
 		}
 		h, err := t.house(ctx)

@@ -272,7 +272,7 @@ func (c *cell) change(replica int, edit func(*broker.Account)) {
 	c.account = a
 }
 
-// lock is what `accounts lock --only microsoft` writes.
+// lock is what `accounts restrict --only microsoft` writes.
 func (c *cell) lock(replica int) {
 	c.t.Helper()
 	c.change(replica, func(a *broker.Account) {

@@ -16,6 +16,7 @@ import (
 	"unicode"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 	"gatehouse/broker/credential"
 	"gatehouse/config"
 )
@@ -57,6 +58,27 @@ func absolute(path string) string {
 		return whole
 	}
 	return path
+}
+
+// admin returns the operations on the opened house.
+func (t *tool) admin(ctx context.Context) (*admin.Service, error) {
+	h, err := t.house(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return h.admin()
+}
+
+// actor is who uses the command line.
+func (t *tool) actor() admin.Actor { return admin.Actor{ID: admin.Operator} }
+
+func (t *tool) findAccount(ctx context.Context, which string) (broker.Account, error) {
+	s, err := t.admin(ctx)
+	if err != nil {
+		return broker.Account{}, err
+	}
+	a, err := s.Account(ctx, t.actor(), which)
+	return a.Account, err
 }
 
 func (t *tool) load() (*config.Config, error) { return config.Load(t.config, t.env) }
@@ -109,7 +131,7 @@ const maxSecret = 4 << 10
 
 // secret reads a secret from a file, or from standard input for "-". A secret
 // never comes from the command line, where every process can read it.
-func (t *tool) secret(ctx context.Context, path string) (string, error) {
+func (t *tool) secret(ctx context.Context, path string) (broker.Secret, error) {
 	b, name, err := t.read(ctx, path, "secret", maxSecret)
 	if err != nil {
 		return "", err
@@ -123,7 +145,7 @@ func (t *tool) secret(ctx context.Context, path string) (string, error) {
 	case strings.ContainsAny(s, "\r\n\x00"):
 		return "", fmt.Errorf("%s holds more than one line", name)
 	}
-	return s, nil
+	return broker.Secret(s), nil
 }
 
 // read reads a file, or standard input for "-", up to one byte more than most.
@@ -183,25 +205,39 @@ func (s settings) Set(v string) error {
 	return nil
 }
 
-// maxList is the most that one answer lists.
-const maxList = 1000
-
-func checkLimit(n int) error {
-	if n < 1 || n > maxList {
-		return misuse(fmt.Sprintf("--limit: want a number from 1 to %d", maxList))
+// misused is a problem of the input as a wrong command line.
+func misused(err error) error {
+	p, ok := errors.AsType[admin.Problem](err)
+	if !ok {
+		return err
 	}
-	return nil
+	return misuse(inFlags(p))
+}
+
+// inFlags is a problem in the words of the command line.
+func inFlags(p admin.Problem) string {
+	if p.Code == broker.RequestInvalid && p.Field != "" {
+		return "--" + p.Field + ": " + p.Text
+	}
+	hints := map[string]string{"account": "accounts list", "identity": "accounts show", "client": "clients list", "connection": "connections list", "key": "keys list"}
+	if hint := hints[p.Field]; p.Code == broker.NotFound && hint != "" {
+		return p.Text + "; " + hint + " shows them"
+	}
+	return p.Text
 }
 
 // explain says in one message what an error means to an operator.
 func explain(err error) string {
+	if p, ok := errors.AsType[admin.Problem](err); ok {
+		return strings.Replace(err.Error(), p.Text, inFlags(p), 1)
+	}
 	switch {
 	case errors.Is(err, broker.EmailInvalid):
 		return "that is not an e-mail address"
 	case errors.Is(err, broker.WeakPassword):
-		return fmt.Sprintf("the password must have %d to %d characters and be none that everybody tries", credential.MinPassword, credential.MaxPassword)
+		return fmt.Sprintf("the password must have %d to %d characters and not be a common one", credential.MinPassword, credential.MaxPassword)
 	case errors.Is(err, broker.Conflict):
-		return err.Error() + ": somebody else changed it at the same moment; look and try again"
+		return err.Error() + ": it was changed at the same moment; look and try again"
 	}
 	return strings.NewReplacer("\n\t", " ", "\t", " ").Replace(err.Error()) // a driver's list of addresses
 }

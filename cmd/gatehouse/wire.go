@@ -18,6 +18,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/account"
+	"gatehouse/broker/admin"
 	"gatehouse/broker/credential"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/login"
@@ -104,6 +105,16 @@ func (h *house) callback(connection string) string { return h.cfg.Issuer + "/cal
 func (h *house) record(ctx context.Context, e broker.Event) error {
 	e.ID, e.At, e.Actor = broker.NewID(), h.now(), "operator"
 	return h.store.Record(ctx, e)
+}
+
+// admin builds the operations of the command line.
+func (h *house) admin() (*admin.Service, error) {
+	texts, err := h.texts()
+	if err != nil {
+		return nil, err
+	}
+	return &admin.Service{Store: h.store, Passwords: h.passwords(), Mail: h.post(texts), Ring: h.ring, RingFile: h.cfg.Keyring,
+		PasswordSignIn: h.cfg.Passwords, Networks: h.cfg.UpstreamNetworks, Now: h.now}, nil
 }
 
 func (h *house) passwords() *credential.Passwords {

@@ -121,7 +121,7 @@ test('ac_46 a link that was cancelled, or belongs to somebody else, leads back t
   await button(page, 'Link Microsoft').click()
   await become(page, demo.persona('microsoft', 'bruno'))
   await expectHeading(page, 'Your account')
-  await demo.run(['accounts', 'lock', demo.account.email, '--only', 'microsoft'])
+  await demo.run(['accounts', 'restrict', demo.account.email, '--only', 'microsoft'])
   await until(async () => { // every replica knows within 5 s
     await page.goto(demo.issuer + '/account')
     return (await page.locator('h1').textContent()) === 'Sign in'

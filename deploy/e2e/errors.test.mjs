@@ -177,7 +177,7 @@ describe('ac_23 a refusal', () => {
     await passwordField(first.page).fill(password)
     await button(first.page, 'Link and sign in').click()
     await arrived(first.page)
-    await broker.run(['accounts', 'lock', mia.email, '--only', 'microsoft'])
+    await broker.run(['accounts', 'restrict', mia.email, '--only', 'microsoft'])
 
     for (const js of [true, false]) {
       const who = await browse(t, { js })
@@ -233,7 +233,7 @@ describe('ac_23 a refusal', () => {
     await providerButton(guest.page, 'Microsoft').click()
     await refused(guest, 'work_account_required', 'Use your work or school account', 403)
 
-    await broker.run(['accounts', 'unlock', mia.email])
+    await broker.run(['accounts', 'unrestrict', mia.email])
     const free = await asked(t)
     await identify(free.page, mia.email)
     await typePassword(free.page, password)
@@ -242,7 +242,7 @@ describe('ac_23 a refusal', () => {
 
   test('ac_23 sso_required, bind_refused: a lock on a connection, and one that cannot be tied safely', async (t) => {
     const ivo = await account()
-    await broker.run(['accounts', 'lock', ivo.email, '--only', 'club'])
+    await broker.run(['accounts', 'restrict', ivo.email, '--only', 'club'])
     const who = await asked(t)
     await identify(who.page, ivo.email)
     await typePassword(who.page, password)

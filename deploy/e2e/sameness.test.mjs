@@ -17,7 +17,7 @@ describe('ac_08 nothing tells whether an address has an account', () => {
     await w.account(undefined, 'x' + has) // nobody is mailed two codes within half a minute
     await w.account(null, 'x' + none)
     await w.broker.run(['accounts', 'disable', off])
-    await w.broker.run(['accounts', 'lock', locked, '--only', 'club'])
+    await w.broker.run(['accounts', 'restrict', locked, '--only', 'club'])
   })
 
   const known = (page, selector) => page.locator(selector).first().waitFor()

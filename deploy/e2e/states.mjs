@@ -119,7 +119,7 @@ export const states = [
   { name: 'link by password and code', async go(w, visit) {
     const { page } = await visit()
     const owner = await w.account()
-    await w.broker.run(['accounts', 'lock', owner.email, '--only', 'club'])
+    await w.broker.run(['accounts', 'restrict', owner.email, '--only', 'club'])
     await comesFrom(w, page, owner.email)
     await submit(page, 'resend')
     await at(page, 'input[name=code]')

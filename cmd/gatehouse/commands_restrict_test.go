@@ -14,45 +14,45 @@ func (o *operator) entra(id string) {
 		"--set", "tenant=11111111-2222-3333-4444-555555555555")
 }
 
-func TestALockNamesTheConnectionsOfNowAndWhoSetIt(t *testing.T) {
+func TestARestrictionNamesTheConnectionsOfNowAndWhoSetIt(t *testing.T) {
 	o := newOperator(t)
 	o.doesWith(boats, "accounts", "add", "ana@example.test", "--password-file", "-")
-	o.isRefused("no live connection of the kind microsoft or adfs", "accounts", "lock", "ana@example.test", "--only", "microsoft")
+	o.isRefused("no live connection of the kind microsoft or adfs", "accounts", "restrict", "ana@example.test", "--only", "microsoft")
 	o.entra("entra")
 	o.entra("off")
 	o.does("connections", "disable", "off")
-	o.isRefused("connection off is disabled", "accounts", "lock", "ana@example.test", "--only", "off")
-	o.isRefused(`there is no connection "none"`, "accounts", "lock", "ana@example.test", "--only", "entra,none")
+	o.isRefused("connection off is disabled", "accounts", "restrict", "ana@example.test", "--only", "off")
+	o.isRefused(`there is no connection "none"`, "accounts", "restrict", "ana@example.test", "--only", "entra,none")
 	var before, after accountView
 	o.shows(&before, "accounts", "show", "ana@example.test")
-	o.does("accounts", "lock", "ana@example.test", "--only", "microsoft")
-	o.entra("later") // a lock that grew by itself would let in whom nobody thought of
+	o.does("accounts", "restrict", "ana@example.test", "--only", "microsoft")
+	o.entra("later") // a restriction that grew by itself would let other people in
 	o.shows(&after, "accounts", "show", "ana@example.test")
-	if l := after.Lock; l == nil || strings.Join(l.Connections, " ") != "entra" || l.Only != broker.OnlyMicrosoft || l.SetBy != "operator" || l.SetAt.IsZero() || l.Guests || l.Personal {
-		t.Errorf("the lock is %+v", after.Lock)
+	if l := after.Restriction; l == nil || strings.Join(l.Connections, " ") != "entra" || l.Only != broker.OnlyMicrosoft || l.SetBy != "operator" || l.SetAt.IsZero() || l.Guests || l.Personal {
+		t.Errorf("the restriction is %+v", after.Restriction)
 	}
 	if after.Epoch != before.Epoch+1 {
-		t.Errorf("epoch %d, was %d: a lock ends what was born before it", after.Epoch, before.Epoch)
+		t.Errorf("epoch %d, was %d: a restriction ends earlier sessions", after.Epoch, before.Epoch)
 	}
 	if out := o.does("accounts", "show", "ana@example.test"); !strings.Contains(out, "set by operator on 2") {
 		t.Errorf("it does not say who set it and when:\n%s", out)
 	}
-	o.does("accounts", "unlock", "ana@example.test")
+	o.does("accounts", "unrestrict", "ana@example.test")
 	var open accountView
 	o.shows(&open, "accounts", "show", "ana@example.test")
-	if open.Lock != nil || open.Epoch != after.Epoch || !open.Password {
-		t.Errorf("unlocked: %+v", open)
+	if open.Restriction != nil || open.Epoch != after.Epoch || !open.Password {
+		t.Errorf("unrestricted: %+v", open)
 	}
-	if heard := strings.Join(o.heard(), "\n"); !strings.Contains(heard, "account.locked") || !strings.Contains(heard, "account.unlocked") {
+	if heard := strings.Join(o.heard(), "\n"); !strings.Contains(heard, "account.restricted") || !strings.Contains(heard, "account.unrestricted") {
 		t.Errorf("events:\n%s", heard)
 	}
 }
 
-func TestALockThatLeavesNoWayInIsRefused(t *testing.T) {
+func TestARestrictionThatLeavesNoWayInIsRefused(t *testing.T) {
 	o := newOperator(t)
 	o.does("accounts", "add", "bob@example.test")
 	o.entra("entra")
-	o.isRefused("would leave no way into bob@example.test", "accounts", "lock", "bob@example.test", "--only", "microsoft")
+	o.isRefused("would leave no way into bob@example.test", "accounts", "restrict", "bob@example.test", "--only", "microsoft")
 }
 
 func TestAnUnverifiedAccountIsShownAndGoesWhenTheAddressIsProven(t *testing.T) {
@@ -96,12 +96,12 @@ func TestExplainAsksTheRulesThatSignInsAsk(t *testing.T) {
 	if e := says(entra(oid), "entra"); e.Refused != "wrong_tenant" {
 		t.Errorf("another tenant: %+v", e)
 	}
-	o.does("accounts", "lock", "ana@example.test", "--only", "microsoft")
-	if e := says(google, "google"); e.Refused != "microsoft_required" || e.Lock == nil {
-		t.Errorf("google, locked: %+v", e)
+	o.does("accounts", "restrict", "ana@example.test", "--only", "microsoft")
+	if e := says(google, "google"); e.Refused != "microsoft_required" || e.Restriction == nil {
+		t.Errorf("google, restricted: %+v", e)
 	}
 	if e := says(entra(tid), "entra"); e.Outcome != "link" || len(e.Proofs) != 2 {
-		t.Errorf("entra, locked: %+v", e)
+		t.Errorf("entra, restricted: %+v", e)
 	}
 	o.isRefused("there is no connection", "explain", "--connection", "none", "--claims", o.file("c.json", google))
 	o.isRefused("--claims", "explain", "--connection", "google", "--claims", o.file("c.json", "{"))

@@ -1,0 +1,223 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"gatehouse/broker"
+	"gatehouse/providers"
+)
+
+// AddConnection is the input of Service.AddConnection.
+type AddConnection struct {
+	ID       string
+	Kind     string
+	Issuer   string // empty for kinds without one
+	ClientID string // ours at the provider
+	Secret   broker.Secret
+	Edit     EditConnection
+	DryRun   bool
+}
+
+// EditConnection names what may change of a connection. A nil field stays as it is.
+type EditConnection struct {
+	Name     *string
+	Settings map[string]string // an empty value removes the setting
+	Domains  []string          // an empty list, or an empty entry, removes all
+	Hidden   *bool
+	Position *int
+}
+
+// apply returns the connection with the changes.
+func (in EditConnection) apply(c broker.Connection) (_ broker.Connection, err error) {
+	settings := map[string]string{}
+	maps.Copy(settings, c.Settings)
+	maps.Copy(settings, in.Settings)
+	c.Settings = settings
+	if in.Name != nil {
+		c.Name = *in.Name
+	}
+	if in.Hidden != nil {
+		c.Hidden = *in.Hidden
+	}
+	if in.Position != nil {
+		c.Position = *in.Position
+	}
+	if in.Domains != nil {
+		c.Domains, err = canonicalDomains(in.Domains)
+	}
+	return c, err
+}
+
+// canonicalDomains leaves empty entries out.
+func canonicalDomains(in []string) (out []string, _ error) {
+	for _, d := range in {
+		if d == "" {
+			continue
+		}
+		domain, err := broker.CanonicalDomain(d)
+		if err != nil {
+			return nil, invalid("domain", "%q is not a mail domain", d)
+		}
+		out = append(out, domain)
+	}
+	return out, nil
+}
+
+// AddConnection creates a live connection.
+func (s *Service) AddConnection(ctx context.Context, actor Actor, in AddConnection) (r Result[broker.Connection], _ error) {
+	if _, err := s.Store.Connection(ctx, in.ID); err == nil {
+		return r, conflict("id", "there is a connection %q already", in.ID)
+	}
+	c := broker.Connection{ID: in.ID, Kind: in.Kind, State: broker.Live, Issuer: in.Issuer, ClientID: in.ClientID, CreatedAt: s.Now()}
+	if in.Secret != "" {
+		c.Secrets = []broker.Secret{in.Secret}
+	}
+	c, err := in.Edit.apply(c)
+	if err != nil {
+		return r, err
+	}
+	return s.putConnection(ctx, act{actor, in.DryRun}, c, "added")
+}
+
+// Connections lists the connections by their order on the sign-in page.
+func (s *Service) Connections(ctx context.Context, _ Actor) ([]broker.Connection, error) {
+	return s.Store.Connections(ctx)
+}
+
+// Connection returns a connection by its id.
+func (s *Service) Connection(ctx context.Context, _ Actor, id string) (broker.Connection, error) {
+	return s.connection(ctx, id)
+}
+
+func (s *Service) connection(ctx context.Context, id string) (broker.Connection, error) {
+	c, err := s.Store.Connection(ctx, id)
+	if errors.Is(err, broker.NotFound) {
+		err = missing("connection", "there is no connection %q", id)
+	}
+	return c, err
+}
+
+// ChangeConnection is the input of Service.ChangeConnection.
+type ChangeConnection struct {
+	Connection string // id
+	Edit       EditConnection
+	DryRun     bool
+}
+
+// ChangeConnection changes what the input names. A change of nothing is refused.
+func (s *Service) ChangeConnection(ctx context.Context, actor Actor, in ChangeConnection) (r Result[broker.Connection], _ error) {
+	before, err := s.connection(ctx, in.Connection)
+	if err != nil {
+		return r, err
+	}
+	after, err := in.Edit.apply(before)
+	if err != nil {
+		return r, err
+	}
+	if sameConnection(before, after) {
+		return r, ErrNoChange
+	}
+	return s.putConnection(ctx, act{actor, in.DryRun}, after, "changed")
+}
+
+// ErrNoChange refuses a change that names no new value.
+var ErrNoChange = Problem{broker.RequestInvalid, "", "nothing would change: give at least one flag a new value"}
+
+// RotateConnectionSecret is the input of Service.RotateConnectionSecret.
+type RotateConnectionSecret struct {
+	Connection string // id
+	Secret     broker.Secret
+	DryRun     bool
+}
+
+// RotateConnectionSecret adds a client secret. The one before it stays valid until the next.
+func (s *Service) RotateConnectionSecret(ctx context.Context, actor Actor, in RotateConnectionSecret) (r Result[broker.Connection], _ error) {
+	c, err := s.connection(ctx, in.Connection)
+	if err != nil {
+		return r, err
+	}
+	c.Secrets = withSecret(c.Secrets, in.Secret)
+	return s.putConnection(ctx, act{actor, in.DryRun}, c, "secret")
+}
+
+// withSecret puts a secret first and keeps the one before it.
+func withSecret(live []broker.Secret, secret broker.Secret) []broker.Secret {
+	kept := slices.DeleteFunc(slices.Clone(live), func(s broker.Secret) bool { return s == secret })
+	kept = slices.Insert(kept, 0, secret)
+	return kept[:min(2, len(kept))]
+}
+
+// SwitchConnection is the input of Service.EnableConnection and Service.DisableConnection.
+type SwitchConnection struct {
+	Connection string // id
+	DryRun     bool
+}
+
+// EnableConnection makes a connection live, if it is complete.
+func (s *Service) EnableConnection(ctx context.Context, actor Actor, in SwitchConnection) (r Result[broker.Connection], _ error) {
+	c, err := s.connection(ctx, in.Connection)
+	if err != nil || c.State == broker.Live {
+		r.Value = c
+		return r, err
+	}
+	c.State = broker.Live
+	return s.putConnection(ctx, act{actor, in.DryRun}, c, string(c.State))
+}
+
+// DisableConnection disables a connection, also one that is no longer complete.
+func (s *Service) DisableConnection(ctx context.Context, actor Actor, in SwitchConnection) (r Result[broker.Connection], _ error) {
+	c, err := s.connection(ctx, in.Connection)
+	if err != nil || c.State == broker.Disabled {
+		r.Value = c
+		return r, err
+	}
+	c.State = broker.Disabled
+	return s.storeConnection(ctx, act{actor, in.DryRun}, c, string(c.State))
+}
+
+// putConnection validates and stores a connection.
+func (s *Service) putConnection(ctx context.Context, by act, c broker.Connection, what string) (r Result[broker.Connection], _ error) {
+	all, err := s.Store.Connections(ctx)
+	if err != nil {
+		return r, err
+	}
+	if problems := ConnectionProblems(c, all, s.Networks); len(problems) > 0 {
+		return r, invalid("", "this connection can't be used:\n  %s", strings.Join(problems, "\n  "))
+	}
+	return s.storeConnection(ctx, by, providers.Normalise(c), what)
+}
+
+func (s *Service) storeConnection(ctx context.Context, by act, c broker.Connection, what string) (Result[broker.Connection], error) {
+	c.UpdatedAt = s.Now()
+	e := broker.Event{Verb: broker.EventConnChanged, Connection: c.ID, Detail: detail(what)}
+	e, err := s.change(ctx, by, e, func(ctx context.Context) error { return s.Store.PutConnection(ctx, c) })
+	if errors.Is(err, broker.Conflict) {
+		err = conflict("connection", "connection %s was live: its kind, issuer, client id and %s never change; add a new connection instead",
+			c.ID, strings.Join(providers.Pinned(c.Kind), ", "))
+	}
+	return changed(c, e, err)
+}
+
+// RemoveConnection is the input of Service.RemoveConnection.
+type RemoveConnection struct {
+	Connection string // id
+	DryRun     bool
+}
+
+// RemoveConnection deletes a connection to which no identity belongs.
+func (s *Service) RemoveConnection(ctx context.Context, actor Actor, in RemoveConnection) (r Result[broker.Connection], _ error) {
+	c, err := s.connection(ctx, in.Connection)
+	if err != nil {
+		return r, err
+	}
+	e := broker.Event{Verb: broker.EventConnChanged, Connection: c.ID, Detail: detail("removed")}
+	e, err = s.change(ctx, act{actor, in.DryRun}, e, func(ctx context.Context) error { return s.Store.DeleteConnection(ctx, c.ID) })
+	if errors.Is(err, broker.Conflict) {
+		err = conflict("connection", "people sign in through %s; disable it instead, or unlink them first", c.ID)
+	}
+	return changed(c, e, err)
+}

@@ -1,0 +1,68 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/providers"
+)
+
+// DeclareConnection is a connection as the configuration file declares it: the input of
+// Service.DeclareConnection.
+type DeclareConnection struct {
+	ID, Kind, Name, Issuer, ClientID string
+	Secret                           broker.Secret // empty keeps the stored one
+	Settings                         map[string]string
+	Domains                          []string
+	Position                         int
+	DryRun                           bool
+}
+
+// Over returns what the declaration makes of a stored connection, or of the zero value.
+func (in DeclareConnection) Over(c broker.Connection, now time.Time) (_ broker.Connection, err error) {
+	c.ID, c.Kind, c.Name, c.Issuer, c.ClientID = in.ID, in.Kind, in.Name, in.Issuer, in.ClientID
+	c.Settings, c.Position = in.Settings, in.Position
+	if c.Domains, err = canonicalDomains(in.Domains); err != nil {
+		return c, err
+	}
+	if c.State == "" {
+		c.State, c.CreatedAt = broker.Live, now
+	}
+	if in.Secret != "" && (len(c.Secrets) == 0 || c.Secrets[0] != in.Secret) {
+		c.Secrets = withSecret(c.Secrets, in.Secret)
+	}
+	return providers.Normalise(c), nil
+}
+
+// DeclareConnection creates or changes a connection as declared. It writes nothing if the
+// stored one is the same, so that a restart changes nothing.
+func (s *Service) DeclareConnection(ctx context.Context, actor Actor, in DeclareConnection) (Result[broker.Connection], error) {
+	r, err := s.declareConnection(ctx, actor, in)
+	if err != nil { // another replica may have declared it at the same moment
+		r, err = s.declareConnection(ctx, actor, in)
+	}
+	return r, err
+}
+
+func (s *Service) declareConnection(ctx context.Context, actor Actor, in DeclareConnection) (r Result[broker.Connection], _ error) {
+	stored, err := s.Store.Connection(ctx, in.ID)
+	if err != nil && !errors.Is(err, broker.NotFound) {
+		return r, err
+	}
+	found := err == nil
+	c, err := in.Over(stored, s.Now())
+	if err != nil || found && sameConnection(c, stored) {
+		return Result[broker.Connection]{Value: c}, err
+	}
+	return s.putConnection(ctx, act{actor, in.DryRun}, c, "declared")
+}
+
+// sameConnection reports whether two connections are configured alike. Printing treats nil
+// and empty as equal; it prints secrets as dots, so those are compared themselves.
+func sameConnection(a, b broker.Connection) bool {
+	return fmt.Sprint(a) == fmt.Sprint(b) && slices.Equal(a.Secrets, b.Secrets)
+}
