@@ -11,10 +11,12 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// family demands one Code for each of Microsoft's numbers, whether the browser or the token endpoint brings it, and whatever OAuth code it comes with.
+// family expects one Code for each of Microsoft's numbers, from the browser and from the token endpoint, with
+// any OAuth code.
 func family(t *testing.T, want broker.Code, numbers ...int) {
 	t.Helper()
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, map[string]string{"tenant": tenantA})
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
+		map[string]string{"tenant": tenantA})
 	r.comes("A")
 	for _, number := range numbers {
 		if got := byAADSTS[fmt.Sprint(number)]; got != want {
@@ -26,8 +28,10 @@ func family(t *testing.T, want broker.Code, numbers ...int) {
 				e.Code = code
 			}
 			name := fmt.Sprintf("%d as %s ", number, e.Code)
-			r.faulty(name+"in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e }, func(r *rig) { r.anew(); r.refused("A", want) })
-			r.faulty(name+"at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e }, func(r *rig) { r.anew(); r.refused("A", want) })
+			r.faulty(name+"in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e },
+				func(r *rig) { r.anew(); r.refused("A", want) })
+			r.faulty(name+"at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e },
+				func(r *rig) { r.anew(); r.refused("A", want) })
 		}
 	}
 }
@@ -48,9 +52,10 @@ func TestAADSTSMisconfigured(t *testing.T) {
 	family(t, broker.UpstreamMisconfigured, 50011, 90002, 7000215, 7000222)
 }
 
-// The words of an answer choose the words of a refusal, and nothing of the upstream's gets further than the log.
+// The number and the code choose the refusal. The upstream's own text goes to the log only.
 func TestAADSTSUnknownNumbersAndUnnumberedRefusals(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, map[string]string{"tenant": tenantA})
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
+		map[string]string{"tenant": tenantA})
 	r.comes("A")
 	for _, c := range []struct {
 		code, description string
@@ -61,7 +66,7 @@ func TestAADSTSUnknownNumbersAndUnnumberedRefusals(t *testing.T) {
 		{"made_up", "AADSTS123456: What now.", broker.UpstreamRejected},
 		{"made_up", "", broker.UpstreamRejected},
 		{"access_denied", "", broker.Cancelled},
-		{"access_denied", "AADSTS, said nobody", broker.Cancelled},
+		{"access_denied", "AADSTS without a number", broker.Cancelled},
 		{"access_denied", "AADSTS1234: too short", broker.Cancelled},
 		{"access_denied", "AADSTS5010512345: too long for a number", broker.Cancelled},
 		{"access_denied", "xAADSTS50105: within a word", broker.Cancelled},
@@ -74,15 +79,18 @@ func TestAADSTSUnknownNumbersAndUnnumberedRefusals(t *testing.T) {
 		{"server_error", "", broker.ConnectionUnavailable},
 	} {
 		e := fakeidp.OAuthError{Code: c.code, Description: c.description}
-		r.faulty(c.code+" "+c.description+", in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e }, func(r *rig) { r.anew(); r.refused("A", c.want) })
-		r.faulty(c.code+" "+c.description+", at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e }, func(r *rig) { r.anew(); r.refused("A", c.want) })
+		r.faulty(c.code+" "+c.description+", in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e },
+			func(r *rig) { r.anew(); r.refused("A", c.want) })
+		r.faulty(c.code+" "+c.description+", at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e },
+			func(r *rig) { r.anew(); r.refused("A", c.want) })
 	}
 	r.faulty("a 503 in words of its own", func(f *fakeidp.Fault) {
-		f.Break(fakeidp.Break{Status: 503, Body: `{"error":"made_up","error_description":"AADSTS123456: later"}`}, fakeidp.AtToken)
+		f.Break(fakeidp.Break{Status: 503, Body: `{"error":"made_up","error_description":"AADSTS123456: later"}`},
+			fakeidp.AtToken)
 	}, func(r *rig) { r.anew(); r.refused("A", broker.ConnectionUnavailable) })
 }
 
-// D19: while the directory is down nobody comes in by it, and it is called by its name.
+// D19: while the directory is down nobody can sign in with it, and the refusal names it.
 func TestD19_ADirectoryThatIsDownSignsNobodyIn(t *testing.T) {
 	for kind, who := range map[string]string{fakeidp.KindMicrosoft: "bruno", fakeidp.KindADFS: "hana"} {
 		settings := map[string]string{}
@@ -108,10 +116,11 @@ func TestD19_ADirectoryThatIsDownSignsNobodyIn(t *testing.T) {
 	}
 }
 
-// Anybody with a login of their own can bring an answer that says the upstream is down.
+// Anyone with a login of their own can send a response that says the upstream is down.
 func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
 	for kind, settings := range map[string]map[string]string{
-		fakeidp.KindOIDC: nil, fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": tenantA}, fakeidp.KindADFS: nil, fakeidp.KindFacebook: nil, fakeidp.KindGitHub: nil,
+		fakeidp.KindOIDC: nil, fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": tenantA}, fakeidp.KindADFS: nil,
+		fakeidp.KindFacebook: nil, fakeidp.KindGitHub: nil,
 	} {
 		t.Run(kind, func(t *testing.T) {
 			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
@@ -131,7 +140,7 @@ func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
 			}
 			forge("temporarily_unavailable")
 			r.comes(person)
-			// Nor does a made-up Cancel tell that an upstream is back which is down.
+			// A forged Cancel must not show a failed upstream as recovered.
 			r.idp.Misbehave(func(f *fakeidp.Fault) { f.Down(fakeidp.AtToken) })
 			for range tripAfter {
 				r.refused(person, broker.ConnectionUnavailable)
@@ -140,11 +149,12 @@ func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
 				if kind == fakeidp.KindOIDC {
 					answer.Set("iss", r.idp.Issuer())
 				}
-				_, _ = r.open().Finish(t.Context(), trip, answer) // refused in any case; only the gate is of interest
+				_, _ = r.open().Finish(t.Context(), trip, answer) // refused in any case; only the gate matters here
 			}
 			asked := r.idp.Calls(fakeidp.AtToken)
 			_, err := r.login(person)
-			if !errors.Is(err, broker.ConnectionUnavailable) || !strings.Contains(err.Error(), "paused") || r.idp.Calls(fakeidp.AtToken) != asked {
+			if !errors.Is(err, broker.ConnectionUnavailable) || !strings.Contains(err.Error(), "paused") ||
+				r.idp.Calls(fakeidp.AtToken) != asked {
 				t.Errorf("the upstream was asked again: %v", err)
 			}
 		})

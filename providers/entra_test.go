@@ -8,20 +8,22 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// modes are the ways to configure a Microsoft connection, with who may come in.
+// modes are the ways to configure a Microsoft connection, with the tenants that may sign in.
 var modes = map[string]struct {
 	settings map[string]string
-	in       string // the tenants that may: A, B, M for personal accounts
+	in       string // the tenants that may sign in: A, B, M for personal accounts
 }{
 	"single tenant by id":     {map[string]string{"tenant": tenantA}, "A"},
 	"single tenant by domain": {map[string]string{"tenant": "contoso.test"}, "A"},
 	"organizations, listed":   {map[string]string{"tenant": "organizations", "allowed_tenants": tenantA}, "A"},
-	"organizations, both":     {map[string]string{"tenant": "organizations", "allowed_tenants": tenantA + ", " + strings.ToUpper(tenantB)}, "AB"},
-	"organizations, any":      {map[string]string{"tenant": "organizations", "any_tenant": "true"}, "AB"},
-	"common, listed":          {map[string]string{"tenant": "common", "allowed_tenants": tenantB}, "B"},
-	"common, personal listed": {map[string]string{"tenant": "common", "allowed_tenants": fakeidp.MSATenant + " " + tenantA}, "AM"},
-	"common, any":             {map[string]string{"tenant": "common", "any_tenant": "true"}, "ABM"},
-	"consumers":               {map[string]string{"tenant": "consumers"}, "M"},
+	"organizations, both": {map[string]string{"tenant": "organizations",
+		"allowed_tenants": tenantA + ", " + strings.ToUpper(tenantB)}, "AB"},
+	"organizations, any": {map[string]string{"tenant": "organizations", "any_tenant": "true"}, "AB"},
+	"common, listed":     {map[string]string{"tenant": "common", "allowed_tenants": tenantB}, "B"},
+	"common, personal listed": {map[string]string{"tenant": "common",
+		"allowed_tenants": fakeidp.MSATenant + " " + tenantA}, "AM"},
+	"common, any": {map[string]string{"tenant": "common", "any_tenant": "true"}, "ABM"},
+	"consumers":   {map[string]string{"tenant": "consumers"}, "M"},
 }
 
 func entraPeople() []fakeidp.Persona {
@@ -31,11 +33,12 @@ func entraPeople() []fakeidp.Persona {
 		{Login: "B", Email: "bo@fabrikam.test", Name: "Bo", TenantID: tenantB, HostedDomain: "fabrikam.test", XmsEdov: &yes},
 		{Login: "M", Email: "mo@example.test", Name: "Mo", TenantID: fakeidp.MSATenant, XmsEdov: &yes},
 		{Login: "G", Email: "gus@fabrikam.test", Name: "Gus", TenantID: tenantA, Guest: true},
-		{Login: "H", Email: "hal@fabrikam.test", Name: "Hal", TenantID: tenantA, HomeIDP: "https://sts.windows.net/" + tenantB + "/"},
+		{Login: "H", Email: "hal@fabrikam.test", Name: "Hal", TenantID: tenantA,
+			HomeIDP: "https://sts.windows.net/" + tenantB + "/"},
 	}
 }
 
-// forced makes the simulator answer a token of any tenant, as an attacker's own authority would.
+// forced makes the simulator issue a token of any tenant, as an attacker's own authority would.
 func forced(tid string, r *rig) func(*fakeidp.Fault) {
 	return func(f *fakeidp.Fault) {
 		f.SetClaim("tid", tid)
@@ -48,14 +51,15 @@ func TestB10_OnlyTheTenantsThatMayComeIn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, mode.settings)
 			tids := map[string]string{"A": tenantA, "B": tenantB, "M": fakeidp.MSATenant}
-			home := "A" // somebody whom the simulator's own check of the authority lets through
+			home := "A" // a person whom the simulator's own check of the authority accepts
 			if mode.settings["tenant"] == "consumers" {
 				home = "M"
 			}
 			for who, tid := range tids {
 				r.faulty("from "+who, forced(tid, r), func(r *rig) {
 					if who == "M" {
-						r.idp.Misbehave(func(f *fakeidp.Fault) { f.Forge = fakeidp.ForgeConsumerKey }) // the key that may sign for personal accounts
+						// the key that may sign for personal accounts
+						r.idp.Misbehave(func(f *fakeidp.Fault) { f.Forge = fakeidp.ForgeConsumerKey })
 					}
 					if strings.Contains(mode.in, who) {
 						if c := r.comes(home); !strings.HasPrefix(c.Subject, tid+":") || c.Issuer != r.idp.BaseURL()+"/"+tid+"/v2.0" {
@@ -63,7 +67,7 @@ func TestB10_OnlyTheTenantsThatMayComeIn(t *testing.T) {
 						}
 						return
 					}
-					// Where the keys already tell that this tenant cannot be, it is the token that is wrong.
+					// If the keys already exclude this tenant, the token is the error.
 					c, err := r.login(home)
 					if code := broker.CodeOf(err); err == nil || code != broker.WrongTenant && code != broker.UpstreamRejected {
 						r.Errorf("%+v, %v", c, err)
@@ -75,7 +79,8 @@ func TestB10_OnlyTheTenantsThatMayComeIn(t *testing.T) {
 }
 
 func TestB10_EntraCrossTenant(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes["organizations, listed"].settings)
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
+		modes["organizations, listed"].settings)
 	r.comes("A")
 	r.refused("B", broker.WrongTenant)
 	r.refused("G", broker.WrongTenant)
@@ -94,12 +99,19 @@ func TestB10_EntraCrossTenant(t *testing.T) {
 		f.SetClaim("iss", r.idp.BaseURL()+"/"+template+"/v2.0")
 	}, rejected)
 	r.faulty("tid in capitals", func(f *fakeidp.Fault) { forced(strings.ToUpper(tenantA), r)(f) }, rejected)
-	r.faulty("tid of A, issuer of B", func(f *fakeidp.Fault) { f.SetClaim("iss", r.idp.BaseURL()+"/"+tenantB+"/v2.0") }, rejected)
+	r.faulty("tid of A, issuer of B", func(f *fakeidp.Fault) { f.SetClaim("iss", r.idp.BaseURL()+"/"+tenantB+"/v2.0") },
+		rejected)
 	r.faulty("tid of B, issuer of A", func(f *fakeidp.Fault) { f.SetClaim("tid", tenantB) }, rejected)
-	r.faulty("issuer on another host", func(f *fakeidp.Fault) { f.SetClaim("iss", "https://login.microsoftonline.com/"+tenantA+"/v2.0") }, rejected)
-	r.faulty("issuer with a slash", func(f *fakeidp.Fault) { f.SetClaim("iss", r.idp.BaseURL()+"/"+tenantA+"/v2.0/") }, rejected)
-	r.faulty("no oid", func(f *fakeidp.Fault) { f.SetClaim("oid", nil) }, func(r *rig) { r.refused("A", broker.UpstreamMisconfigured) })
-	r.faulty("oid that is no id", func(f *fakeidp.Fault) { f.SetClaim("oid", "victim:oid") }, func(r *rig) { r.refused("A", broker.UpstreamMisconfigured) })
+	r.faulty("issuer on another host", func(f *fakeidp.Fault) {
+		f.SetClaim("iss",
+			"https://login.microsoftonline.com/"+tenantA+"/v2.0")
+	}, rejected)
+	r.faulty("issuer with a slash", func(f *fakeidp.Fault) { f.SetClaim("iss", r.idp.BaseURL()+"/"+tenantA+"/v2.0/") },
+		rejected)
+	r.faulty("no oid", func(f *fakeidp.Fault) { f.SetClaim("oid", nil) },
+		func(r *rig) { r.refused("A", broker.UpstreamMisconfigured) })
+	r.faulty("oid that is no id", func(f *fakeidp.Fault) { f.SetClaim("oid", "victim:oid") },
+		func(r *rig) { r.refused("A", broker.UpstreamMisconfigured) })
 	for _, acct := range []any{1, "1", 2, true, nil} {
 		r.faulty("a guest's acct", func(f *fakeidp.Fault) { f.SetClaim("acct", acct) }, func(r *rig) {
 			if acct == nil {
@@ -144,7 +156,8 @@ func TestB9_MicrosoftsMetadataAreOneTenantsOrTheTemplate(t *testing.T) {
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
 			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, mode.settings)
-			for _, issuer := range []string{"https://login.microsoftonline.com/" + tenantA + "/v2.0", r.idp.BaseURL() + "/{tenantid}/v1.0", r.idp.BaseURL(),
+			for _, issuer := range []string{"https://login.microsoftonline.com/" + tenantA + "/v2.0",
+				r.idp.BaseURL() + "/{tenantid}/v1.0", r.idp.BaseURL(),
 				"https://sts.windows.net/" + tenantA + "/", r.idp.BaseURL() + "/contoso.test/v2.0", ""} {
 				r.idp.Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtDiscovery, "issuer", issuer) })
 				r.anew()
@@ -167,7 +180,8 @@ func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
 		edov  any
 		level broker.Level
 	}{
-		{nil, broker.L1}, {false, broker.L1}, {"false", broker.L1}, {"0", broker.L1}, {0, broker.L1}, {"", broker.L1}, {"yes", broker.L1}, {"True", broker.L1},
+		{nil, broker.L1}, {false, broker.L1}, {"false", broker.L1}, {"0", broker.L1}, {0, broker.L1}, {"", broker.L1},
+		{"yes", broker.L1}, {"True", broker.L1},
 		{2, broker.L1}, {1.5, broker.L1}, {[]bool{true}, broker.L1}, {map[string]bool{"true": true}, broker.L1},
 		{true, broker.L2}, {"true", broker.L2}, {"1", broker.L2}, {1, broker.L2},
 	} {
@@ -178,15 +192,20 @@ func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
 			}
 		})
 	}
-	r.faulty("a no beside the yes", func(f *fakeidp.Fault) { f.SetClaim("xms_edov", true); f.SetClaim("email_verified", false) }, func(r *rig) {
+	r.faulty("a no beside the yes", func(f *fakeidp.Fault) {
+		f.SetClaim("xms_edov", true)
+		f.SetClaim("email_verified",
+			false)
+	}, func(r *rig) {
 		if got := r.comes("mallory"); got.Level != broker.L1 {
 			r.Errorf("level %d", got.Level)
 		}
 	})
-	// No other claim is ever taken for the address, with or without xms_edov.
+	// No other claim is used as the address, with or without xms_edov.
 	r.faulty("other names of an address", func(f *fakeidp.Fault) {
 		f.SetClaim("email", nil)
-		for _, claim := range []string{"upn", "preferred_username", "unique_name", "verified_primary_email", "mail", "nickname"} {
+		for _, claim := range []string{"upn", "preferred_username", "unique_name", "verified_primary_email", "mail",
+			"nickname"} {
 			f.SetClaim(claim, "victim@example.test")
 		}
 		f.SetClaim("xms_edov", true)

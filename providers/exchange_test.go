@@ -24,7 +24,7 @@ func TestAnAuthenticationThatIsTooOldIsRefusedOnlyWhereTheUpstreamSaysSo(t *test
 		age    time.Duration
 		fresh  bool
 		maxAge *int
-		claim  any // replaces auth_time where not 0
+		claim  any // replaces auth_time unless 0
 		ok     bool
 	}{
 		"not asked":                   {24 * time.Hour, false, nil, 0, true},
@@ -65,22 +65,30 @@ func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
 	r := oidcRig(t)
 	r.comes("vera")
 	for code, want := range map[string]broker.Code{
-		"access_denied": broker.Cancelled, "login_required": broker.LoginRequired, "interaction_required": broker.InteractionRequired,
-		"consent_required": broker.ConsentRequired, "temporarily_unavailable": broker.ConnectionUnavailable, "invalid_scope": broker.UpstreamMisconfigured,
+		"access_denied": broker.Cancelled, "login_required": broker.LoginRequired,
+		"interaction_required": broker.InteractionRequired,
+		"consent_required":     broker.ConsentRequired, "temporarily_unavailable": broker.ConnectionUnavailable,
+		"invalid_scope":       broker.UpstreamMisconfigured,
 		"unauthorized_client": broker.UpstreamMisconfigured, "made_up": broker.UpstreamRejected,
 	} {
 		r.faulty(code, func(f *fakeidp.Fault) {
-			f.AuthorizeError = fakeidp.OAuthError{Code: code, Description: "line\r\none\x00 \x1b[31m" + strings.Repeat("x", 5000)}
+			f.AuthorizeError = fakeidp.OAuthError{Code: code,
+				Description: "line\r\none\x00 \x1b[31m" + strings.Repeat("x", 5000)}
 		}, func(r *rig) { r.anew(); r.refused("vera", want) })
 	}
 	r.faulty("not assigned, as Okta says it", func(f *fakeidp.Fault) {
-		f.AuthorizeError = fakeidp.OAuthError{Code: "access_denied", Description: "User is not assigned to the client application."}
+		f.AuthorizeError = fakeidp.OAuthError{Code: "access_denied",
+			Description: "User is not assigned to the client application."}
 	}, func(r *rig) { r.refused("vera", broker.NotAssigned) })
 	for code, want := range map[string]broker.Code{
-		"invalid_client": broker.UpstreamMisconfigured, "unauthorized_client": broker.UpstreamMisconfigured, "invalid_grant": broker.UpstreamRejected,
-		"server_error": broker.ConnectionUnavailable,
+		"invalid_client": broker.UpstreamMisconfigured, "unauthorized_client": broker.UpstreamMisconfigured,
+		"invalid_grant": broker.UpstreamRejected,
+		"server_error":  broker.ConnectionUnavailable,
 	} {
-		r.faulty("token endpoint "+code, func(f *fakeidp.Fault) { f.TokenError = fakeidp.OAuthError{Code: code, Description: "no\r\nno"} },
+		r.faulty("token endpoint "+code, func(f *fakeidp.Fault) {
+			f.TokenError = fakeidp.OAuthError{Code: code,
+				Description: "no\r\nno"}
+		},
 			func(r *rig) { r.anew(); r.refused("vera", want) })
 	}
 	for name, broken := range map[string]struct {
@@ -94,7 +102,8 @@ func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
 		"a redirect": {fakeidp.Break{Redirect: "https://evil.example/"}, broker.UpstreamMisconfigured},
 		"too large":  {fakeidp.Break{Pad: 2 << 20}, broker.UpstreamRejected},
 	} {
-		r.faulty("token endpoint "+name, func(f *fakeidp.Fault) { f.Break(broken.b, fakeidp.AtToken) }, func(r *rig) { r.anew(); r.refused("vera", broken.want) })
+		r.faulty("token endpoint "+name, func(f *fakeidp.Fault) { f.Break(broken.b, fakeidp.AtToken) },
+			func(r *rig) { r.anew(); r.refused("vera", broken.want) })
 	}
 	r.anew()
 	d, err := r.open().Begin(t.Context(), r.newTrip())
@@ -113,13 +122,14 @@ func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
 
 func TestASecretRotatesWhileBothAreLive(t *testing.T) {
 	for kind, settings := range map[string]map[string]string{
-		fakeidp.KindOIDC: nil, fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": tenantA}, fakeidp.KindADFS: nil, fakeidp.KindFacebook: nil, fakeidp.KindGitHub: nil,
+		fakeidp.KindOIDC: nil, fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": tenantA}, fakeidp.KindADFS: nil,
+		fakeidp.KindFacebook: nil, fakeidp.KindGitHub: nil,
 	} {
 		t.Run(kind, func(t *testing.T) {
 			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
 			person := r.idp.Personas()[0].Login
 			good := r.conn.Secrets[0]
-			if kind == fakeidp.KindFacebook { // in the words of the real one
+			if kind == fakeidp.KindFacebook { // the real one's error text
 				r.idp.Misbehave(func(f *fakeidp.Fault) {
 					f.Rewrite(fakeidp.AtToken, func(b []byte) []byte {
 						if !strings.Contains(string(b), "credentials are wrong") {
@@ -165,7 +175,8 @@ func TestTheClientProvesItselfAsTheMetadataAsk(t *testing.T) {
 	for name, c := range map[string]struct {
 		methods any
 		basic   bool
-	}{"unsaid": {nil, true}, "both": {[]string{"client_secret_post", "client_secret_basic"}, true}, "post": {[]string{"client_secret_post"}, false}} {
+	}{"unsaid": {nil, true}, "both": {[]string{"client_secret_post", "client_secret_basic"}, true},
+		"post": {[]string{"client_secret_post"}, false}} {
 		r.faulty(name, func(f *fakeidp.Fault) {
 			f.Set(fakeidp.AtDiscovery, "token_endpoint_auth_methods_supported", c.methods)
 		}, func(r *rig) {
@@ -210,10 +221,12 @@ func TestB22_ATokenAnswerThatDripsIsGivenUp(t *testing.T) {
 	}))
 	defer server.Close()
 	defer close(done)
-	x := &exchanger{client: server.Client(), id: "us", secrets: []broker.Secret{"one", "two"}, explain: standard, badSecret: invalidClient}
+	x := &exchanger{client: server.Client(), id: "us", secrets: []broker.Secret{"one", "two"}, explain: standard,
+		badSecret: invalidClient}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := x.redeem(ctx, oauth2.Endpoint{TokenURL: server.URL, AuthStyle: oauth2.AuthStyleInParams}, broker.Trip{Verifier: "verifier"}, "code")
+	_, err := x.redeem(ctx, oauth2.Endpoint{TokenURL: server.URL, AuthStyle: oauth2.AuthStyleInParams},
+		broker.Trip{Verifier: "verifier"}, "code")
 	if broker.CodeOf(err) != broker.ConnectionUnavailable {
 		t.Errorf("err %v", err)
 	}

@@ -19,8 +19,8 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// FuzzIDToken signs any header and payload with a key that is believed: whatever comes through is a token for us, now, of
-// this login, about somebody.
+// FuzzIDToken signs any header and payload with a trusted key. Every accepted token is for us, valid now, for
+// this login, and has a subject.
 func FuzzIDToken(f *testing.F) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -31,12 +31,14 @@ func FuzzIDToken(f *testing.F) {
 		f.Fatal(err)
 	}
 	now := (&clock{}).now
-	v := verifier{clientID: "us", now: now, issued: issuedBy, keys: &cache[keySet]{now: now, load: func(context.Context, *keySet) (keySet, time.Duration, error) {
-		return keySet{all: []key{{id: "k", public: &private.PublicKey}}}, time.Hour, nil
-	}}}
+	v := verifier{clientID: "us", now: now, issued: issuedBy,
+		keys: &cache[keySet]{now: now, load: func(context.Context, *keySet) (keySet, time.Duration, error) {
+			return keySet{all: []key{{id: "k", public: &private.PublicKey}}}, time.Hour, nil
+		}}}
 	const header = `{"alg":"ES256","kid":"k","typ":"JWT"}`
 	good := `{"iss":"https://up","aud":"us","sub":"s","nonce":"n","iat":1795338000,"exp":1795341600,"email":"a@example.test","email_verified":true,"name":"A"}`
-	for _, payload := range []string{good, strings.Replace(good, `"us"`, `["us","x"],"azp":"us"`, 1), strings.Replace(good, "179534", "1e9", 1), `{}`, `[]`, `{"a":{"a":{"a":{}}}}`} {
+	for _, payload := range []string{good, strings.Replace(good, `"us"`, `["us","x"],"azp":"us"`, 1),
+		strings.Replace(good, "179534", "1e9", 1), `{}`, `[]`, `{"a":{"a":{"a":{}}}}`} {
 		f.Add(header, payload, false)
 	}
 	f.Add(`{"alg":"none"}`, good, false)
@@ -44,7 +46,8 @@ func FuzzIDToken(f *testing.F) {
 	f.Add(`{"alg":"HS256"}`, good, true)
 	f.Add(`{"alg":"ES256","crit":["b64"],"b64":false}`, good, false)
 	part := base64.RawURLEncoding.EncodeToString
-	if _, err := v.verify(context.Background(), &metadata{issuer: "https://up", algs: algorithms}, "n", signed(f, private, part([]byte(header))+"."+part([]byte(good)))); err != nil {
+	if _, err := v.verify(context.Background(), &metadata{issuer: "https://up", algs: algorithms}, "n",
+		signed(f, private, part([]byte(header))+"."+part([]byte(good)))); err != nil {
 		f.Fatalf("the seed is not good: %v", err)
 	}
 	f.Fuzz(func(t *testing.T, header, payload string, corrupt bool) {
@@ -52,8 +55,10 @@ func FuzzIDToken(f *testing.F) {
 		public, _ := x509.MarshalPKIXPublicKey(&private.PublicKey)
 		mac := hmac.New(sha256.New, public)
 		mac.Write([]byte(input))
-		for who, forged := range map[string]string{"nobody": input + ".", "another key": signed(t, foreign, input), "our public key as a secret": input + "." + part(mac.Sum(nil))} {
-			if id, err := v.verify(t.Context(), &metadata{issuer: "https://up", algs: algorithms}, "n", forged); err == nil || id.subject != "" {
+		for who, forged := range map[string]string{"nobody": input + ".", "another key": signed(t, foreign, input),
+			"our public key as a secret": input + "." + part(mac.Sum(nil))} {
+			if id, err := v.verify(t.Context(), &metadata{issuer: "https://up", algs: algorithms}, "n", forged); err == nil ||
+				id.subject != "" {
 				t.Fatalf("believed %q %q, signed by %s", header, payload, who)
 			}
 		}
@@ -69,11 +74,13 @@ func FuzzIDToken(f *testing.F) {
 			return
 		}
 		exp, _ := id.moment("exp")
-		if corrupt || id.issuer != "https://up" || id.subject == "" || id.document["nonce"] != "n" || !strings.Contains(payload, "us") || now().Sub(exp) > skew || len(raw) > maxToken {
+		if corrupt || id.issuer != "https://up" || id.subject == "" || id.document["nonce"] != "n" ||
+			!strings.Contains(payload, "us") || now().Sub(exp) > skew || len(raw) > maxToken {
 			t.Fatalf("believed %q %q", header, payload)
 		}
 		for _, shown := range []string{id.name("name"), id.name("given_name"), id.locale("locale"), id.email("email")} {
-			if !utf8.ValidString(shown) || len([]rune(shown)) > broker.MaxEmail || strings.ContainsFunc(shown, unicode.IsControl) || strings.ContainsAny(shown, "\u202e\u2066\u200b") {
+			if !utf8.ValidString(shown) || len([]rune(shown)) > broker.MaxEmail ||
+				strings.ContainsFunc(shown, unicode.IsControl) || strings.ContainsAny(shown, "\u202e\u2066\u200b") {
 				t.Fatalf("%q is shown to people", shown)
 			}
 		}
@@ -93,33 +100,38 @@ func signed(t testing.TB, private *ecdsa.PrivateKey, input string) string {
 	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// FuzzRawToken feeds bytes that nobody signed: nothing is believed, nothing panics.
+// FuzzRawToken feeds unsigned bytes: none are accepted, and nothing panics.
 func FuzzRawToken(f *testing.F) {
 	now := (&clock{}).now
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		f.Fatal(err)
 	}
-	v := verifier{clientID: "us", now: now, issued: issuedBy, keys: &cache[keySet]{now: now, load: func(context.Context, *keySet) (keySet, time.Duration, error) {
-		return keySet{all: []key{{id: "k", public: &private.PublicKey}}}, time.Hour, nil
-	}}}
-	for _, raw := range []string{"", "a.b.c", "a.b.c.d.e", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA", `{"payload":"e30","signatures":[]}`, strings.Repeat(".", 9)} {
+	v := verifier{clientID: "us", now: now, issued: issuedBy,
+		keys: &cache[keySet]{now: now, load: func(context.Context, *keySet) (keySet, time.Duration, error) {
+			return keySet{all: []key{{id: "k", public: &private.PublicKey}}}, time.Hour, nil
+		}}}
+	for _, raw := range []string{"", "a.b.c", "a.b.c.d.e", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA",
+		`{"payload":"e30","signatures":[]}`, strings.Repeat(".", 9)} {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		if _, err := v.verify(t.Context(), &metadata{issuer: "https://up", algs: algorithms}, "n", raw); broker.CodeOf(err) != broker.UpstreamRejected {
+		if _, err := v.verify(t.Context(), &metadata{issuer: "https://up", algs: algorithms}, "n",
+			raw); broker.CodeOf(err) != broker.UpstreamRejected {
 			t.Fatalf("%q: %v", raw, err)
 		}
 	})
 }
 
-// FuzzDiscovery: metadata that are accepted name our issuer and safe endpoints.
+// FuzzDiscovery: accepted metadata have our issuer and safe endpoints.
 func FuzzDiscovery(f *testing.F) {
 	good := `{"issuer":"https://up","authorization_endpoint":"https://up/a","token_endpoint":"https://up/t","jwks_uri":"https://up/k","userinfo_endpoint":"https://up/u"}`
 	if _, err := parseMetadata([]byte(good), exactly("https://up")); err != nil {
 		f.Fatal(err)
 	}
-	for _, doc := range []string{good, strings.ReplaceAll(good, "https", "http"), strings.Replace(good, "https://up/a", "javascript:x", 1), `{"issuer":"https://up","issuer":"https://x"}`, `{}`, `[]`, ``} {
+	for _, doc := range []string{good, strings.ReplaceAll(good, "https", "http"),
+		strings.Replace(good, "https://up/a", "javascript:x", 1), `{"issuer":"https://up","issuer":"https://x"}`, `{}`, `[]`,
+		``} {
 		f.Add([]byte(doc))
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
@@ -128,14 +140,15 @@ func FuzzDiscovery(f *testing.F) {
 			return
 		}
 		for _, e := range []string{m.authorize, m.token, m.jwks, m.userinfo} {
-			if m.issuer != "https://up" || e != "" && !strings.HasPrefix(e, "https://") || strings.ContainsAny(e, " \n\\\"'<>") && checkURL(e) != "" {
+			if m.issuer != "https://up" || e != "" && !strings.HasPrefix(e, "https://") ||
+				strings.ContainsAny(e, " \n\\\"'<>") && checkURL(e) != "" {
 				t.Fatalf("%q of %q is taken", e, m.issuer)
 			}
 		}
 	})
 }
 
-// FuzzKeys: a set that is accepted holds public keys of the sorts we know.
+// FuzzKeys: an accepted set contains public keys of supported types.
 func FuzzKeys(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","kid":"e"}]}`))
 	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}`))
@@ -155,11 +168,12 @@ func FuzzKeys(f *testing.F) {
 	})
 }
 
-// FuzzSignedRequest: without the secret nobody is named.
+// FuzzSignedRequest: without the secret no subject is returned.
 func FuzzSignedRequest(f *testing.F) {
 	now := (&clock{}).now()
 	payload := map[string]any{"algorithm": "HMAC-SHA256", "user_id": "42", "issued_at": now.Unix()}
-	if id, err := readSignedRequest(fakeidp.SignRequest("secret", payload), []broker.Secret{"secret"}, now); err != nil || id != "42" {
+	if id, err := readSignedRequest(fakeidp.SignRequest("secret", payload), []broker.Secret{"secret"}, now); err != nil ||
+		id != "42" {
 		f.Fatalf("the seed is not good: %q, %v", id, err)
 	}
 	f.Add(fakeidp.SignRequest("another", payload))
@@ -168,7 +182,8 @@ func FuzzSignedRequest(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, message string) {
-		if id, err := readSignedRequest(message, []broker.Secret{"never seen by the fuzzer", ""}, now); err == nil || id != "" {
+		if id, err := readSignedRequest(message, []broker.Secret{"never seen by the fuzzer", ""}, now); err == nil ||
+			id != "" {
 			t.Fatalf("%q names %q", message, id)
 		}
 	})

@@ -26,7 +26,8 @@ func TestB22_AFailingUpstreamIsGivenARest(t *testing.T) {
 		return func(context.Context) error { asked++; return answer }
 	}
 	for range 100 {
-		if err := g.pass(t.Context(), count(broker.ConnectionUnavailable)); broker.CodeOf(err) != broker.ConnectionUnavailable {
+		if err := g.pass(t.Context(),
+			count(broker.ConnectionUnavailable)); broker.CodeOf(err) != broker.ConnectionUnavailable {
 			t.Fatal(err)
 		}
 	}
@@ -35,7 +36,7 @@ func TestB22_AFailingUpstreamIsGivenARest(t *testing.T) {
 	}
 	c.advance(restFor)
 	for range 10 {
-		_ = g.pass(t.Context(), count(broker.ConnectionUnavailable)) // still down: only the count is of interest
+		_ = g.pass(t.Context(), count(broker.ConnectionUnavailable)) // still down; only the count matters
 	}
 	if asked != tripAfter+1 {
 		t.Fatalf("asked %d times after the rest, want one probe", asked-tripAfter)
@@ -53,7 +54,7 @@ func TestB22_OnlyAnUpstreamsOwnFailuresCount(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	for range 3 * tripAfter {
-		_ = g.pass(gone, down) // the person left: nothing is learnt
+		_ = g.pass(gone, down) // the browser disconnected, so the result does not count
 		_ = g.pass(t.Context(), func(context.Context) error { return broker.UpstreamRejected })
 	}
 	if err := g.pass(t.Context(), func(context.Context) error { return nil }); err != nil {
@@ -100,7 +101,7 @@ func TestB22_AtMostSoManyWaitForOneUpstreamAndNoneForEver(t *testing.T) {
 	})
 }
 
-// G9 of the performance page, and B22: one upstream hangs, another one does not notice.
+// B22, and G9 of PERFORMANCE.md: a hanging upstream does not affect another one.
 func TestB22_AHangingUpstreamSlowsNoOther(t *testing.T) {
 	hanging, other := oidcRig(t), oidcRig(t)
 	other.set = hanging.set
@@ -120,7 +121,7 @@ func TestB22_AHangingUpstreamSlowsNoOther(t *testing.T) {
 			}
 		})
 	}
-	for busy.Load() < 300-callsAtOnce { // the others are turned away while the first still hang
+	for busy.Load() < 300-callsAtOnce { // the others are refused while the first still hang
 		time.Sleep(time.Millisecond)
 	}
 	for range 10 {
@@ -164,7 +165,7 @@ func TestAPersonWhoLeavesLeavesTheLoadRunning(t *testing.T) {
 		t.Log("the load was quicker than the person")
 	}
 	if _, err := r.open().Finish(gone, r.newTrip(), url.Values{"code": {"x"}}); err == nil {
-		t.Error("finished for somebody who left")
+		t.Error("finished after the browser disconnected")
 	}
 	r.comes("vera")
 	if n := r.idp.Calls(fakeidp.AtDiscovery); n != 1 {

@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write what comes out to testdata instead of comparing")
 
-// outcome is one entry of a golden table: what became of a person.
+// outcome is one entry of a golden table: the result of a person's sign-in.
 type outcome struct {
 	Code       broker.Code  `json:"refused,omitempty"`
 	Issuer     string       `json:"issuer,omitempty"`
@@ -35,19 +35,20 @@ type outcome struct {
 	Standing broker.Standing `json:"standing,omitempty"`
 }
 
-// TestGoldenClaims holds what each kind makes of its demo people against testdata/{name}.json.
+// TestGoldenClaims compares each kind's claims of its demo people with testdata/{name}.json.
 func TestGoldenClaims(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind     string
 		settings map[string]string
 	}{
-		"google":         {fakeidp.KindGoogle, nil},
-		"microsoft":      {fakeidp.KindMicrosoft, map[string]string{"tenant": "common", "allowed_tenants": tenantA}},
-		"microsoft-open": {fakeidp.KindMicrosoft, map[string]string{"tenant": "common", "any_tenant": "true", "allow_guests": "true"}},
-		"adfs":           {fakeidp.KindADFS, nil},
-		"meta":           {fakeidp.KindFacebook, nil},
-		"oidc":           {fakeidp.KindOIDC, nil},
-		"github":         {fakeidp.KindGitHub, nil},
+		"google":    {fakeidp.KindGoogle, nil},
+		"microsoft": {fakeidp.KindMicrosoft, map[string]string{"tenant": "common", "allowed_tenants": tenantA}},
+		"microsoft-open": {fakeidp.KindMicrosoft, map[string]string{"tenant": "common", "any_tenant": "true",
+			"allow_guests": "true"}},
+		"adfs":   {fakeidp.KindADFS, nil},
+		"meta":   {fakeidp.KindFacebook, nil},
+		"oidc":   {fakeidp.KindOIDC, nil},
+		"github": {fakeidp.KindGitHub, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := rigged(t, fakeidp.Options{Kind: c.kind}, maps.Clone(c.settings))
@@ -59,8 +60,10 @@ func TestGoldenClaims(t *testing.T) {
 					continue
 				}
 				table[p.Login] = outcome{
-					Issuer: strings.Replace(c.Issuer, r.idp.BaseURL(), "{base}", 1), Subject: c.Subject, Email: c.Email, Level: c.Level,
-					Name: c.Name, GivenName: c.GivenName, FamilyName: c.FamilyName, Locale: c.Locale, AuthTime: c.AuthTime, AMR: c.AMR, ACR: c.ACR,
+					Issuer: strings.Replace(c.Issuer, r.idp.BaseURL(), "{base}", 1), Subject: c.Subject, Email: c.Email,
+					Level: c.Level,
+					Name:  c.Name, GivenName: c.GivenName, FamilyName: c.FamilyName, Locale: c.Locale, AuthTime: c.AuthTime,
+					AMR: c.AMR, ACR: c.ACR,
 					Standing: c.Standing,
 				}
 			}

@@ -41,7 +41,7 @@ func TestAWithdrawnKeyIsForgottenWithItsLife(t *testing.T) {
 	if err := r.idp.RotateKeys(false); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.advance(2 * time.Hour) // the simulator says max-age=3600
+	r.clock.advance(2 * time.Hour) // the simulator sends max-age=3600
 	u := unwrap(t, r.open())
 	m, err := u.meta.get(t.Context())
 	if err != nil {
@@ -71,7 +71,7 @@ func unwrap(t *testing.T, u broker.Upstream) *openID {
 	return o
 }
 
-// flood sends n tokens of one forgery through the verifier, fifty at a time, while good ones come along.
+// flood verifies n tokens of one forgery, fifty at a time, mixed with valid ones.
 func flood(t *testing.T, r *rig, forge fakeidp.Forgery, n int) {
 	t.Helper()
 	r.comes("vera")
@@ -116,7 +116,7 @@ func flood(t *testing.T, r *rig, forge fakeidp.Forgery, n int) {
 	}
 	r.clock.advance(retryRenew)
 	for _, b := range bad {
-		_, _ = u.verifier.verify(t.Context(), m, "n", b) // refused above; here only the loads are counted
+		_, _ = u.verifier.verify(t.Context(), m, "n", b) // refused above; only the loads are counted here
 	}
 	if loads := r.idp.Calls(fakeidp.AtJWKS); loads != 2 {
 		t.Errorf("%d loads half a minute later, want 2", loads)
@@ -148,7 +148,7 @@ func TestB7_NobodyElseWaitsWhileKeysAreLoaded(t *testing.T) {
 		forged <- err
 	}()
 	u := unwrap(t, r.open())
-	for loading := false; !loading; { // until the forged token made us ask for keys, which hangs
+	for loading := false; !loading; { // until the forged token triggers a load, which hangs
 		u.verifier.keys.mu.Lock()
 		loading = u.verifier.keys.flight != nil
 		u.verifier.keys.mu.Unlock()
@@ -303,7 +303,8 @@ func TestKeysOfAllSorts(t *testing.T) {
 
 func TestHowLongADocumentIsGood(t *testing.T) {
 	for header, want := range map[string]time.Duration{
-		"": defaultLife, "max-age=600": 10 * time.Minute, "public, max-age=1": time.Second, `max-age="7200"`: 2 * time.Hour, "no-store": minLife,
+		"": defaultLife, "max-age=600": 10 * time.Minute, "public, max-age=1": time.Second, `max-age="7200"`: 2 * time.Hour,
+		"no-store":   minLife,
 		"max-age=-1": defaultLife, "max-age=99999999999999999999": defaultLife, "MAX-AGE=60": time.Minute,
 	} {
 		if got := lifeOf(map[string][]string{"Cache-Control": {header}}); got != want {

@@ -18,11 +18,11 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// simulated are the simulators, with whoever signs in first at each.
+// simulated lists the simulators, each with its first person.
 var simulated = []struct {
 	name, who string
 	settings  map[string]string
-	token     bool // there is an ID token
+	token     bool // it issues ID tokens
 }{
 	{fakeidp.KindOIDC, "vera", nil, true},
 	{fakeidp.KindGoogle, "ana", nil, true},
@@ -32,7 +32,7 @@ var simulated = []struct {
 	{fakeidp.KindGitHub, "kit", nil, false},
 }
 
-// everyKind runs a test at each kind, or at those whose upstream sends an ID token.
+// everyKind runs a test for each kind, or for those that issue ID tokens.
 func everyKind(t *testing.T, tokensOnly bool, run func(r *rig, who string)) {
 	t.Helper()
 	for _, k := range simulated {
@@ -55,8 +55,10 @@ func TestB4_B5_B6_B12_B13_B20_B21_EveryKindHoldsItsTokensToTheSameRules(t *testi
 		claim := func(name string, value any) {
 			bad(fmt.Sprintf("%s %.40v", name, value), func(f *fakeidp.Fault) { f.SetClaim(name, value) })
 		}
-		for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeNoSig, fakeidp.ForgeHMACPEM, fakeidp.ForgeHMACDER, fakeidp.ForgeHMACJWK,
-			fakeidp.ForgeHMACSecret, fakeidp.ForgeWrongKey, fakeidp.ForgeCorrupt, fakeidp.ForgeUnknownKid, fakeidp.ForgeJWK, fakeidp.ForgeX5C, fakeidp.ForgeJKU,
+		for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeNoSig, fakeidp.ForgeHMACPEM,
+			fakeidp.ForgeHMACDER, fakeidp.ForgeHMACJWK,
+			fakeidp.ForgeHMACSecret, fakeidp.ForgeWrongKey, fakeidp.ForgeCorrupt, fakeidp.ForgeUnknownKid, fakeidp.ForgeJWK,
+			fakeidp.ForgeX5C, fakeidp.ForgeJKU,
 			fakeidp.ForgeX5U, fakeidp.ForgeEncrypted, fakeidp.ForgeEncryptedZip, fakeidp.ForgeEncryptedPBES2} {
 			bad(string(forge), func(f *fakeidp.Fault) { f.Forge = forge })
 		}
@@ -66,10 +68,13 @@ func TestB4_B5_B6_B12_B13_B20_B21_EveryKindHoldsItsTokensToTheSameRules(t *testi
 		bad("header twice", func(f *fakeidp.Fault) { f.RawHeader = fakeidp.DuplicateMember("kid", "x") })
 		now := r.clock.now()
 		for name, values := range map[string][]any{
-			"nonce": {nil, "", "another", 7}, "aud": {nil, "another", []string{"another"}, r.conn.ClientID + "x"}, "azp": {"another", 7},
+			"nonce": {nil, "", "another", 7}, "aud": {nil, "another", []string{"another"}, r.conn.ClientID + "x"},
+			"azp": {"another", 7},
 			"iss": {nil, "", "https://evil.example", r.conn.Issuer + "/", 7}, "sub": {nil, "", 7},
-			"exp": {nil, "9999999999", -1, now.Add(-61 * time.Second).Unix(), now.AddDate(10, 0, 0).Unix(), json.Number("1e400")},
-			"iat": {nil, "1", now.Add(61 * time.Second).Unix(), now.Add(-12 * time.Minute).Unix(), now.AddDate(-10, 0, 0).Unix()},
+			"exp": {nil, "9999999999", -1, now.Add(-61 * time.Second).Unix(), now.AddDate(10, 0, 0).Unix(),
+				json.Number("1e400")},
+			"iat": {nil, "1", now.Add(61 * time.Second).Unix(), now.Add(-12 * time.Minute).Unix(),
+				now.AddDate(-10, 0, 0).Unix()},
 			"nbf": {"soon", now.Add(61 * time.Second).Unix(), now.Add(time.Hour).Unix()},
 			"x":   {fakeidp.DeepJSON(8), fakeidp.ManyGroups(501), fakeidp.LongText(17 << 10)},
 		} {
@@ -111,13 +116,15 @@ func TestB20_FacebooksAndGitHubsAnswersAreBoundedToo(t *testing.T) {
 			"two values":   func(b []byte) []byte { return append(b, b...) },
 			"id of a sort": func([]byte) []byte { return []byte(`{"id":{"x":1},"name":"n"}`) },
 		} {
-			r.faulty(name, func(f *fakeidp.Fault) { f.Rewrite(fakeidp.AtUserInfo, rewrite) }, func(r *rig) { r.refused(who, broker.UpstreamRejected) })
+			r.faulty(name, func(f *fakeidp.Fault) { f.Rewrite(fakeidp.AtUserInfo, rewrite) },
+				func(r *rig) { r.refused(who, broker.UpstreamRejected) })
 		}
-		r.faulty("hostile name", func(f *fakeidp.Fault) { f.Set(fakeidp.AtUserInfo, "name", fakeidp.HostileName) }, func(r *rig) {
-			if got := r.comes(who).Name; got != "Ana[31m Set-Cookie: x=y txt.exe<script>alert(1)</script>" {
-				r.Errorf("name %q", got)
-			}
-		})
+		r.faulty("hostile name", func(f *fakeidp.Fault) { f.Set(fakeidp.AtUserInfo, "name", fakeidp.HostileName) },
+			func(r *rig) {
+				if got := r.comes(who).Name; got != "Ana[31m Set-Cookie: x=y txt.exe<script>alert(1)</script>" {
+					r.Errorf("name %q", got)
+				}
+			})
 	})
 }
 
@@ -131,7 +138,8 @@ func TestB17_NoKindSignsInThroughADisabledConnection(t *testing.T) {
 		r.conn.State = broker.Disabled
 		c, err := r.open().Finish(r.Context(), trip, answer)
 		refusal(r.T, c, err, broker.ConnectionDisabled)
-		if _, err := r.open().Begin(r.Context(), trip); broker.CodeOf(err) != broker.ConnectionDisabled || r.idp.Calls(fakeidp.AtToken) != before {
+		if _, err := r.open().Begin(r.Context(), trip); broker.CodeOf(err) != broker.ConnectionDisabled ||
+			r.idp.Calls(fakeidp.AtToken) != before {
 			r.Errorf("begin: %v", err)
 		}
 	})
@@ -162,12 +170,15 @@ func TestB3_NoKindTakesTheAnswerOfAnotherTripOrConnection(t *testing.T) {
 	})
 }
 
-// inward is a set of names for one host inside, at a port; the simulator alone is allowed.
+// inward returns names of one internal host, with a port; only the simulator is allowed.
 func inward(port string) []string {
 	var all []string
-	for _, host := range []string{"127.0.0.2", "127.0.2", "127.2", "127.0.0.2.", "2130706434", "0x7f000002", "0x7f.0.0.2", "0177.0.0.2", "017700000002", "[::ffff:127.0.0.2]",
-		"[::ffff:7f00:2]", "[64:ff9b::7f00:2]", "[2002:7f00:2::]", "[::127.0.0.2]", "0.0.0.0", "[::]", "169.254.169.254", "10.0.0.1", "[fd00:ec2::254]", "[fe80::1]"} {
-		all = append(all, "http://"+host+":"+port+"/inside", "https://"+host+":"+port+"/inside", "http://"+host+"/inside", "https://me:pw@"+host+":"+port+"/inside")
+	for _, host := range []string{"127.0.0.2", "127.0.2", "127.2", "127.0.0.2.", "2130706434", "0x7f000002", "0x7f.0.0.2",
+		"0177.0.0.2", "017700000002", "[::ffff:127.0.0.2]",
+		"[::ffff:7f00:2]", "[64:ff9b::7f00:2]", "[2002:7f00:2::]", "[::127.0.0.2]", "0.0.0.0", "[::]", "169.254.169.254",
+		"10.0.0.1", "[fd00:ec2::254]", "[fe80::1]"} {
+		all = append(all, "http://"+host+":"+port+"/inside", "https://"+host+":"+port+"/inside", "http://"+host+"/inside",
+			"https://me:pw@"+host+":"+port+"/inside")
 	}
 	return all
 }
@@ -175,7 +186,7 @@ func inward(port string) []string {
 func TestB16_NoSinkOfAnUpstreamReachesTheInside(t *testing.T) {
 	var hits atomic.Int32
 	canary := httptest.NewUnstartedServer(http.NotFoundHandler())
-	canary.Config.ConnState = func(_ net.Conn, state http.ConnState) { // a connection is a hit, TLS or not
+	canary.Config.ConnState = func(_ net.Conn, state http.ConnState) { // a connection counts, with or without TLS
 		if state == http.StateNew {
 			hits.Add(1)
 		}
@@ -208,7 +219,7 @@ func TestB16_NoSinkOfAnUpstreamReachesTheInside(t *testing.T) {
 		for _, sink := range []string{"token_endpoint", "jwks_uri", "userinfo_endpoint"} {
 			r.faulty(sink+" "+target, func(f *fakeidp.Fault) {
 				f.Set(fakeidp.AtDiscovery, sink, target)
-				f.SetClaim("email", nil) // so that userinfo is asked
+				f.SetClaim("email", nil) // so that userinfo is requested
 			}, func(r *rig) {
 				r.anew()
 				if _, err := r.login("vera"); err == nil {
@@ -228,10 +239,11 @@ func TestB16_NoSinkOfAnUpstreamReachesTheInside(t *testing.T) {
 	everyKind(t, false, func(r *rig, who string) {
 		confined(r)
 		r.comes(who)
-		for _, at := range []fakeidp.Endpoint{fakeidp.AtDiscovery, fakeidp.AtJWKS, fakeidp.AtToken, fakeidp.AtUserInfo, fakeidp.AtDebugToken} {
+		for _, at := range []fakeidp.Endpoint{fakeidp.AtDiscovery, fakeidp.AtJWKS, fakeidp.AtToken, fakeidp.AtUserInfo,
+			fakeidp.AtDebugToken} {
 			r.faulty("a redirect at "+string(at), func(f *fakeidp.Fault) {
 				f.Break(fakeidp.Break{Redirect: canary.URL + "/inside"}, at)
-			}, func(r *rig) { r.anew(); _, _ = r.login(who) }) // not every kind asks everywhere; the canary tells
+			}, func(r *rig) { r.anew(); _, _ = r.login(who) }) // not every kind requests every address; the canary counts
 		}
 		r.faulty("addresses in claims", func(f *fakeidp.Fault) {
 			f.SetClaim("picture", canary.URL)

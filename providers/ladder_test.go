@@ -55,11 +55,15 @@ func TestGooglesOlderIssuerIsTheSameIdentity(t *testing.T) {
 		}
 	})
 	for _, iss := range []any{"https://" + host, host + "/", "x" + host, "", nil, "accounts.google.com"} {
-		r.faulty("another", func(f *fakeidp.Fault) { f.SetClaim("iss", iss) }, func(r *rig) { r.refused("ana", broker.UpstreamRejected) })
+		r.faulty("another", func(f *fakeidp.Fault) { f.SetClaim("iss", iss) },
+			func(r *rig) { r.refused("ana", broker.UpstreamRejected) })
 	}
-	// Nobody else has aliases.
+	// No other provider has aliases.
 	other := oidcRig(t)
-	other.faulty("generic", func(f *fakeidp.Fault) { f.SetClaim("iss", strings.TrimPrefix(other.idp.Issuer(), "http://")) },
+	other.faulty("generic", func(f *fakeidp.Fault) {
+		f.SetClaim("iss",
+			strings.TrimPrefix(other.idp.Issuer(), "http://"))
+	},
 		func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 }
 
@@ -72,11 +76,13 @@ func TestAWorkspaceDomainIsCheckedInTheClaimNotInTheRequest(t *testing.T) {
 	}
 	r.comes("wim")
 	r.refused("ana", broker.WrongTenant)
-	r.faulty("an address of that domain without hd", func(f *fakeidp.Fault) { f.SetClaim("hd", nil) }, func(r *rig) { r.refused("wim", broker.WrongTenant) })
-	r.faulty("hd of another sort", func(f *fakeidp.Fault) { f.SetClaim("hd", []string{"contoso.test"}) }, func(r *rig) { r.refused("wim", broker.WrongTenant) })
+	r.faulty("an address of that domain without hd", func(f *fakeidp.Fault) { f.SetClaim("hd", nil) },
+		func(r *rig) { r.refused("wim", broker.WrongTenant) })
+	r.faulty("hd of another sort", func(f *fakeidp.Fault) { f.SetClaim("hd", []string{"contoso.test"}) },
+		func(r *rig) { r.refused("wim", broker.WrongTenant) })
 }
 
-// Nobody's address is taken for proven because somebody wrote it down.
+// An unchecked address is never verified.
 func TestC2_WhoeverDoesNotCheckAddressesProvesNone(t *testing.T) {
 	victim := "victim@example.test"
 	for name, c := range map[string]struct {
@@ -86,19 +92,27 @@ func TestC2_WhoeverDoesNotCheckAddressesProvesNone(t *testing.T) {
 		email    string
 		level    broker.Level
 	}{
-		"facebook":             {fakeidp.KindFacebook, nil, fakeidp.Persona{Email: victim, EmailVerified: true}, victim, broker.L1},
-		"ad fs":                {fakeidp.KindADFS, nil, fakeidp.Persona{Email: victim, EmailVerified: true, Claims: map[string]any{"email_verified": true}}, victim, broker.L1},
+		"facebook": {fakeidp.KindFacebook, nil, fakeidp.Persona{Email: victim, EmailVerified: true}, victim,
+			broker.L1},
+		"ad fs": {fakeidp.KindADFS, nil,
+			fakeidp.Persona{Email: victim, EmailVerified: true, Claims: map[string]any{"email_verified": true}}, victim,
+			broker.L1},
 		"oidc, not verified":   {fakeidp.KindOIDC, nil, fakeidp.Persona{Email: victim}, victim, broker.L1},
 		"google, not verified": {fakeidp.KindGoogle, nil, fakeidp.Persona{Email: victim}, victim, broker.L1},
-		"entra":                {fakeidp.KindMicrosoft, map[string]string{"tenant": tenantB}, fakeidp.Persona{Email: victim, TenantID: tenantB, Claims: map[string]any{"email_verified": true}}, victim, broker.L1},
+		"entra": {fakeidp.KindMicrosoft, map[string]string{"tenant": tenantB},
+			fakeidp.Persona{Email: victim, TenantID: tenantB, Claims: map[string]any{"email_verified": true}}, victim,
+			broker.L1},
 		"github, not verified": {fakeidp.KindGitHub, nil, fakeidp.Persona{Email: victim}, "", broker.None},
 		"github, secondary": {fakeidp.KindGitHub, nil, fakeidp.Persona{Email: "m@example.test", EmailVerified: true,
-			OtherEmails: []fakeidp.Email{{Address: victim, Verified: true}, {Address: "x" + victim}}}, "m@example.test", broker.L2},
+			OtherEmails: []fakeidp.Email{{Address: victim, Verified: true}, {Address: "x" + victim}}}, "m@example.test",
+			broker.L2},
 		"github, secondary only": {fakeidp.KindGitHub, nil, fakeidp.Persona{Email: "m@example.test",
 			OtherEmails: []fakeidp.Email{{Address: victim, Verified: true}}}, "", broker.None},
-		"github, public profile": {fakeidp.KindGitHub, nil, fakeidp.Persona{Claims: map[string]any{"email": victim}}, "", broker.None},
+		"github, public profile": {fakeidp.KindGitHub, nil, fakeidp.Persona{Claims: map[string]any{"email": victim}}, "",
+			broker.None},
 		"github, no-reply": {fakeidp.KindGitHub, nil, fakeidp.Persona{
-			OtherEmails: []fakeidp.Email{{Address: "1+m@users.noreply.github.com", Primary: true, Verified: true}}}, "", broker.None},
+			OtherEmails: []fakeidp.Email{{Address: "1+m@users.noreply.github.com", Primary: true, Verified: true}}}, "",
+			broker.None},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.person.Login = "mallory"
@@ -112,16 +126,19 @@ func TestC2_WhoeverDoesNotCheckAddressesProvesNone(t *testing.T) {
 
 func TestC14_NoUserNameIsEverAKeyOrAnAddress(t *testing.T) {
 	names := map[string]any{}
-	for _, claim := range []string{"preferred_username", "upn", "unique_name", "nickname", "login", "username", "user_name", "samaccountname", "winaccountname", "mail"} {
+	for _, claim := range []string{"preferred_username", "upn", "unique_name", "nickname", "login", "username",
+		"user_name", "samaccountname", "winaccountname", "mail"} {
 		names[claim] = "victim@example.test"
 	}
-	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindGoogle, fakeidp.KindMicrosoft, fakeidp.KindADFS, fakeidp.KindFacebook, fakeidp.KindGitHub} {
+	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindGoogle, fakeidp.KindMicrosoft, fakeidp.KindADFS,
+		fakeidp.KindFacebook, fakeidp.KindGitHub} {
 		t.Run(kind, func(t *testing.T) {
 			settings := map[string]string{}
 			if kind == fakeidp.KindMicrosoft {
 				settings["tenant"] = tenantB
 			}
-			r := rigged(t, fakeidp.Options{Kind: kind, Personas: []fakeidp.Persona{{Login: "mallory", TenantID: tenantB, Claims: names}}}, settings)
+			r := rigged(t, fakeidp.Options{Kind: kind, Personas: []fakeidp.Persona{{Login: "mallory", TenantID: tenantB,
+				Claims: names}}}, settings)
 			got := r.comes("mallory")
 			if got.Email != "" || got.Level != broker.None || strings.Contains(got.Subject, "victim") {
 				t.Errorf("claims %+v", got)
@@ -139,7 +156,7 @@ func TestC21_TheSameAddressUnderAnotherSubjectIsAnotherIdentity(t *testing.T) {
 	if a.Email != b.Email || a.Subject == b.Subject || a.Issuer != b.Issuer {
 		t.Errorf("%+v and %+v", a, b)
 	}
-	// One person in two tenants is two identities, and so is one oid.
+	// One person in two tenants has two identities, and the same oid in two tenants has two.
 	e := entraRig(t, map[string]string{"tenant": "organizations", "any_tenant": "true"})
 	one := e.comes("bruno")
 	e.idp.Misbehave(forced(tenantB, e))
@@ -158,16 +175,21 @@ func TestGitHubIsKeyedByNumber(t *testing.T) {
 		t.Errorf("%+v, before %+v", after, before)
 	}
 	for name, id := range map[string]any{"a name": "kit", "missing": nil, "negative": -1, "a fraction": 1.5, "zero": 0} {
-		r.faulty(name, func(f *fakeidp.Fault) { f.Set(fakeidp.AtUserInfo, "id", id) }, func(r *rig) { r.refused("renamed", broker.UpstreamRejected) })
+		r.faulty(name, func(f *fakeidp.Fault) { f.Set(fakeidp.AtUserInfo, "id", id) },
+			func(r *rig) { r.refused("renamed", broker.UpstreamRejected) })
 	}
-	r.faulty("no list", func(f *fakeidp.Fault) { f.Break(fakeidp.Break{Status: 403, Body: "{}"}, fakeidp.AtEmails) }, func(r *rig) {
-		if c := r.comes("renamed"); c.Email != "" || c.Level != broker.None {
-			r.Errorf("claims %+v", c)
-		}
-	})
-	r.faulty("list down", func(f *fakeidp.Fault) { f.Down(fakeidp.AtEmails) }, func(r *rig) { r.refused("renamed", broker.ConnectionUnavailable) })
-	for code, want := range map[string]broker.Code{"bad_verification_code": broker.StateInvalid, "redirect_uri_mismatch": broker.UpstreamMisconfigured, "made_up": broker.UpstreamRejected} {
-		r.faulty(code, func(f *fakeidp.Fault) { f.TokenError = fakeidp.OAuthError{Code: code, Description: "no"} }, func(r *rig) { r.refused("renamed", want) })
+	r.faulty("no list", func(f *fakeidp.Fault) { f.Break(fakeidp.Break{Status: 403, Body: "{}"}, fakeidp.AtEmails) },
+		func(r *rig) {
+			if c := r.comes("renamed"); c.Email != "" || c.Level != broker.None {
+				r.Errorf("claims %+v", c)
+			}
+		})
+	r.faulty("list down", func(f *fakeidp.Fault) { f.Down(fakeidp.AtEmails) },
+		func(r *rig) { r.refused("renamed", broker.ConnectionUnavailable) })
+	for code, want := range map[string]broker.Code{"bad_verification_code": broker.StateInvalid,
+		"redirect_uri_mismatch": broker.UpstreamMisconfigured, "made_up": broker.UpstreamRejected} {
+		r.faulty(code, func(f *fakeidp.Fault) { f.TokenError = fakeidp.OAuthError{Code: code, Description: "no"} },
+			func(r *rig) { r.refused("renamed", want) })
 	}
 }
 

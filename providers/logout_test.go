@@ -11,11 +11,12 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// says is a logout token of the upstream; a claim that is nil is left out.
+// says posts a logout token of the upstream; a nil claim is left out.
 func (r *rig) says(typ string, edit map[string]any) (broker.Notice, error) {
 	r.Helper()
 	now := r.clock.now()
-	claims := map[string]any{"iss": r.conn.Issuer, "aud": r.conn.ClientID, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(), "jti": "j1",
+	claims := map[string]any{"iss": r.conn.Issuer, "aud": r.conn.ClientID, "iat": now.Unix(),
+		"exp": now.Add(2 * time.Minute).Unix(), "jti": "j1",
 		"sub": "vera-sub", "sid": "s1", "events": map[string]any{eventLogout: map[string]any{}}}
 	maps.Copy(claims, edit)
 	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
@@ -38,7 +39,8 @@ func (r *rig) heard(form url.Values) (broker.Notice, error) {
 func TestA18_OnlyALogoutTokenOfTheUpstreamIsBelieved(t *testing.T) {
 	r := oidcRig(t)
 	good, err := r.says(typLogout, nil)
-	if err != nil || good.Subject != "vera-sub" || good.SID != "s1" || good.ID != "j1" || good.Issuer != r.conn.Issuer || !good.Expires.After(r.clock.now().Add(2*time.Minute)) {
+	if err != nil || good.Subject != "vera-sub" || good.SID != "s1" || good.ID != "j1" || good.Issuer != r.conn.Issuer ||
+		!good.Expires.After(r.clock.now().Add(2*time.Minute)) {
 		t.Fatalf("%+v, %v", good, err)
 	}
 	for name, edit := range map[string]map[string]any{"no sid": {"sid": nil}, "no sub": {"sub": nil}} {
@@ -54,12 +56,18 @@ func TestA18_OnlyALogoutTokenOfTheUpstreamIsBelieved(t *testing.T) {
 		}
 	}
 	for name, edit := range map[string]map[string]any{
-		"another issuer": {"iss": "https://evil.example"}, "another audience": {"aud": "another"}, "no audience": {"aud": nil},
-		"expired": {"exp": now.Add(-2 * time.Minute).Unix()}, "no exp": {"exp": nil}, "old": {"iat": now.Add(-time.Hour).Unix()}, "from the future": {"iat": now.Add(time.Hour).Unix()}, "no iat": {"iat": nil},
-		"a nonce": {"nonce": "n"}, "no events": {"events": nil}, "events of another kind": {"events": map[string]any{"https://example.com/other": map[string]any{}}},
-		"an event that is no object": {"events": map[string]any{eventLogout: true}}, "events as a list": {"events": []string{eventLogout}},
-		"no jti": {"jti": nil}, "a jti without end": {"jti": strings.Repeat("j", 300)}, "a jti that is a number": {"jti": 7},
-		"neither sub nor sid": {"sub": nil, "sid": nil}, "a sub that is a list": {"sub": []string{"vera-sub"}}, "a sid that is a number": {"sid": 7}, "a sid without end": {"sid": strings.Repeat("s", 300)},
+		"another issuer": {"iss": "https://evil.example"}, "another audience": {"aud": "another"},
+		"no audience": {"aud": nil},
+		"expired":     {"exp": now.Add(-2 * time.Minute).Unix()}, "no exp": {"exp": nil},
+		"old": {"iat": now.Add(-time.Hour).Unix()}, "from the future": {"iat": now.Add(time.Hour).Unix()},
+		"no iat":  {"iat": nil},
+		"a nonce": {"nonce": "n"}, "no events": {"events": nil},
+		"events of another kind":     {"events": map[string]any{"https://example.com/other": map[string]any{}}},
+		"an event that is no object": {"events": map[string]any{eventLogout: true}},
+		"events as a list":           {"events": []string{eventLogout}},
+		"no jti":                     {"jti": nil}, "a jti without end": {"jti": strings.Repeat("j", 300)}, "a jti that is a number": {"jti": 7},
+		"neither sub nor sid": {"sub": nil, "sid": nil}, "a sub that is a list": {"sub": []string{"vera-sub"}},
+		"a sid that is a number": {"sid": 7}, "a sid without end": {"sid": strings.Repeat("s", 300)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, err := r.says(typLogout, edit)
@@ -72,14 +80,16 @@ func TestA18_OnlyALogoutTokenOfTheUpstreamIsBelieved(t *testing.T) {
 			refused(t, n, err)
 		})
 	}
-	for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeNoSig, fakeidp.ForgeHMACPEM, fakeidp.ForgeHMACSecret, fakeidp.ForgeWrongKey, fakeidp.ForgeCorrupt,
+	for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeNoSig, fakeidp.ForgeHMACPEM,
+		fakeidp.ForgeHMACSecret, fakeidp.ForgeWrongKey, fakeidp.ForgeCorrupt,
 		fakeidp.ForgeUnknownKid, fakeidp.ForgeJWK, fakeidp.ForgeJKU, fakeidp.ForgeEncrypted} {
 		r.faulty(string(forge), func(f *fakeidp.Fault) { f.Forge = forge }, func(r *rig) {
 			n, err := r.says(typLogout, nil)
 			refused(r.T, n, err)
 		})
 	}
-	for name, form := range map[string]url.Values{"nothing": {}, "two": {"logout_token": {"a", "b"}}, "no token": {"logout_token": {"x"}}} {
+	for name, form := range map[string]url.Values{"nothing": {}, "two": {"logout_token": {"a", "b"}},
+		"no token": {"logout_token": {"x"}}} {
 		t.Run(name, func(t *testing.T) {
 			n, err := r.heard(form)
 			refused(t, n, err)
@@ -87,9 +97,10 @@ func TestA18_OnlyALogoutTokenOfTheUpstreamIsBelieved(t *testing.T) {
 	}
 }
 
-// A logout token opens nothing, though the same key signs it (SECURITY.md A11).
+// A logout token must not pass for an ID token, though the same key signs it (SECURITY.md A11).
 func TestA18_A11_ALogoutTokenIsNoIDToken(t *testing.T) {
 	r := oidcRig(t)
 	r.comes("vera")
-	r.faulty("typ", func(f *fakeidp.Fault) { f.SetHeader("typ", typLogout) }, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+	r.faulty("typ", func(f *fakeidp.Fault) { f.SetHeader("typ", typLogout) },
+		func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 }

@@ -24,7 +24,8 @@ func TestB12_ATokenOfAnotherFacebookAppIsRefused(t *testing.T) {
 	r := metaRig(t)
 	r.comes("fay")
 	for name, data := range map[string]map[string]any{
-		"another app": {"app_id": "3"}, "no app": {"app_id": nil}, "another person": {"user_id": "7"}, "nobody": {"user_id": nil},
+		"another app": {"app_id": "3"}, "no app": {"app_id": nil}, "another person": {"user_id": "7"},
+		"nobody":    {"user_id": nil},
 		"not valid": {"is_valid": false}, "valid as text": {"is_valid": "true"}, "not said": {"is_valid": nil},
 	} {
 		r.faulty(name, func(f *fakeidp.Fault) {
@@ -34,7 +35,8 @@ func TestB12_ATokenOfAnotherFacebookAppIsRefused(t *testing.T) {
 		}, func(r *rig) { r.refused("fay", broker.UpstreamRejected) })
 	}
 	for name, id := range map[string]any{"missing": nil, "a word": "me", "a number": 7} {
-		r.faulty("id "+name, func(f *fakeidp.Fault) { f.Set(fakeidp.AtUserInfo, "id", id) }, func(r *rig) { r.refused("fay", broker.UpstreamRejected) })
+		r.faulty("id "+name, func(f *fakeidp.Fault) { f.Set(fakeidp.AtUserInfo, "id", id) },
+			func(r *rig) { r.refused("fay", broker.UpstreamRejected) })
 	}
 }
 
@@ -70,12 +72,13 @@ func TestFacebooksAddressNeedsItsPermission(t *testing.T) {
 	if c := r.comes("dana"); c.Email != "dana@example.test" || c.Level != broker.L1 {
 		t.Errorf("asked again: %+v", c)
 	}
-	r.faulty("an address without the permission", func(f *fakeidp.Fault) { f.Set(fakeidp.AtDebugToken, "scopes", []string{"public_profile"}) }, func(r *rig) {
-		if c := r.comes("fay"); c.Email != "" || c.Level != broker.None {
-			r.Errorf("claims %+v", c)
-		}
-	})
-	// Whatever Facebook may come to say of an address, nobody there checks it as an authority would.
+	r.faulty("an address without the permission",
+		func(f *fakeidp.Fault) { f.Set(fakeidp.AtDebugToken, "scopes", []string{"public_profile"}) }, func(r *rig) {
+			if c := r.comes("fay"); c.Email != "" || c.Level != broker.None {
+				r.Errorf("claims %+v", c)
+			}
+		})
+	// Whatever Facebook says about an address, it does not verify addresses as an authority would.
 	r.faulty("verified, it says", func(f *fakeidp.Fault) {
 		f.Set(fakeidp.AtUserInfo, "email_verified", true)
 		f.Set(fakeidp.AtUserInfo, "verified", true)
@@ -93,17 +96,32 @@ func TestFacebooksRefusalsHaveCodes(t *testing.T) {
 		body string
 		want broker.Code
 	}{
-		"used code":         {fakeidp.AtToken, `{"error":{"message":"This authorization code has been used.","type":"OAuthException","code":100,"error_subcode":36009}}`, broker.StateInvalid},
-		"old code":          {fakeidp.AtToken, `{"error":{"message":"This authorization code has expired.","type":"OAuthException","code":100,"error_subcode":36007}}`, broker.StateInvalid},
-		"bad code":          {fakeidp.AtToken, `{"error":{"message":"Invalid verification code format.","type":"OAuthException","code":100}}`, broker.UpstreamRejected},
-		"secret":            {fakeidp.AtToken, `{"error":{"message":"Error validating client secret.","type":"OAuthException","code":1}}`, broker.UpstreamMisconfigured},
-		"app":               {fakeidp.AtToken, `{"error":{"message":"Error validating application.","type":"OAuthException","code":101}}`, broker.UpstreamMisconfigured},
-		"too many calls":    {fakeidp.AtUserInfo, `{"error":{"message":"Application request limit reached","type":"OAuthException","code":4}}`, broker.ConnectionUnavailable},
-		"down":              {fakeidp.AtUserInfo, `{"error":{"message":"An unexpected error has occurred.","type":"OAuthException","code":2}}`, broker.ConnectionUnavailable},
-		"proof":             {fakeidp.AtUserInfo, `{"error":{"message":"Invalid appsecret_proof provided in the API argument","type":"GraphMethodException","code":100}}`, broker.UpstreamMisconfigured},
-		"token":             {fakeidp.AtUserInfo, `{"error":{"message":"Invalid OAuth access token.","type":"OAuthException","code":190}}`, broker.UpstreamRejected},
-		"no document":       {fakeidp.AtUserInfo, `<html>`, broker.UpstreamRejected},
-		"retired":           {fakeidp.AtDebugToken, `{"error":{"message":"unknown version","type":"OAuthException","code":2635}}`, broker.UpstreamMisconfigured},
+		"used code": {fakeidp.AtToken,
+			`{"error":{"message":"This authorization code has been used.","type":"OAuthException","code":100,"error_subcode":36009}}`, broker.StateInvalid},
+		"old code": {fakeidp.AtToken,
+			`{"error":{"message":"This authorization code has expired.","type":"OAuthException","code":100,"error_subcode":36007}}`, broker.StateInvalid},
+		"bad code": {fakeidp.AtToken,
+			`{"error":{"message":"Invalid verification code format.","type":"OAuthException","code":100}}`,
+			broker.UpstreamRejected},
+		"secret": {fakeidp.AtToken,
+			`{"error":{"message":"Error validating client secret.","type":"OAuthException","code":1}}`,
+			broker.UpstreamMisconfigured},
+		"app": {fakeidp.AtToken,
+			`{"error":{"message":"Error validating application.","type":"OAuthException","code":101}}`,
+			broker.UpstreamMisconfigured},
+		"too many calls": {fakeidp.AtUserInfo,
+			`{"error":{"message":"Application request limit reached","type":"OAuthException","code":4}}`,
+			broker.ConnectionUnavailable},
+		"down": {fakeidp.AtUserInfo,
+			`{"error":{"message":"An unexpected error has occurred.","type":"OAuthException","code":2}}`,
+			broker.ConnectionUnavailable},
+		"proof": {fakeidp.AtUserInfo,
+			`{"error":{"message":"Invalid appsecret_proof provided in the API argument","type":"GraphMethodException","code":100}}`, broker.UpstreamMisconfigured},
+		"token": {fakeidp.AtUserInfo,
+			`{"error":{"message":"Invalid OAuth access token.","type":"OAuthException","code":190}}`, broker.UpstreamRejected},
+		"no document": {fakeidp.AtUserInfo, `<html>`, broker.UpstreamRejected},
+		"retired": {fakeidp.AtDebugToken,
+			`{"error":{"message":"unknown version","type":"OAuthException","code":2635}}`, broker.UpstreamMisconfigured},
 		"member twice":      {fakeidp.AtDebugToken, `{"data":{"is_valid":false,"is_valid":true}}`, broker.UpstreamRejected},
 		"no data, no error": {fakeidp.AtDebugToken, `{"x":1}`, broker.UpstreamRejected},
 	} {
@@ -115,7 +133,8 @@ func TestFacebooksRefusalsHaveCodes(t *testing.T) {
 			f.Break(fakeidp.Break{Status: status, Body: c.body}, c.at)
 		}, func(r *rig) { r.anew(); r.refused("fay", c.want) })
 	}
-	r.faulty("5xx", func(f *fakeidp.Fault) { f.Down(fakeidp.AtUserInfo) }, func(r *rig) { r.anew(); r.refused("fay", broker.ConnectionUnavailable) })
+	r.faulty("5xx", func(f *fakeidp.Fault) { f.Down(fakeidp.AtUserInfo) },
+		func(r *rig) { r.anew(); r.refused("fay", broker.ConnectionUnavailable) })
 	r.anew()
 	trip := r.newTrip()
 	d, err := r.open().Begin(t.Context(), trip)
@@ -150,13 +169,20 @@ func TestB23_ASignedRequestIsForgedOrStaleOrReal(t *testing.T) {
 		flipped = "B" + good[1:]
 	}
 	for name, bad := range map[string]string{
-		"empty": "", "no dot": signature, "no signature": "." + payload, "another secret": sign("another", nil), "an empty secret": sign("", nil),
-		"another app's": sign(secret[1:], nil), "a flipped bit": flipped, "a cut signature": good[1:], "payload changed": good + "x",
-		"alg none": sign(secret, map[string]any{"algorithm": "none"}), "alg in small letters": sign(secret, map[string]any{"algorithm": "hmac-sha256"}),
-		"no alg": sign(secret, map[string]any{"algorithm": nil}), "alg SHA1": sign(secret, map[string]any{"algorithm": "HMAC-SHA1"}),
-		"11 minutes old": sign(secret, map[string]any{"issued_at": now.Add(-11 * time.Minute).Unix()}), "from the future": sign(secret, map[string]any{"issued_at": now.Add(2 * time.Minute).Unix()}),
-		"no date": sign(secret, map[string]any{"issued_at": nil}), "date as text": sign(secret, map[string]any{"issued_at": "now"}),
-		"nobody": sign(secret, map[string]any{"user_id": nil}), "a name": sign(secret, map[string]any{"user_id": "me"}), "a number": sign(secret, map[string]any{"user_id": 7}),
+		"empty": "", "no dot": signature, "no signature": "." + payload, "another secret": sign("another", nil),
+		"an empty secret": sign("", nil),
+		"another app's":   sign(secret[1:], nil), "a flipped bit": flipped, "a cut signature": good[1:],
+		"payload changed":      good + "x",
+		"alg none":             sign(secret, map[string]any{"algorithm": "none"}),
+		"alg in small letters": sign(secret, map[string]any{"algorithm": "hmac-sha256"}),
+		"no alg":               sign(secret, map[string]any{"algorithm": nil}),
+		"alg SHA1":             sign(secret, map[string]any{"algorithm": "HMAC-SHA1"}),
+		"11 minutes old":       sign(secret, map[string]any{"issued_at": now.Add(-11 * time.Minute).Unix()}),
+		"from the future":      sign(secret, map[string]any{"issued_at": now.Add(2 * time.Minute).Unix()}),
+		"no date":              sign(secret, map[string]any{"issued_at": nil}),
+		"date as text":         sign(secret, map[string]any{"issued_at": "now"}),
+		"nobody":               sign(secret, map[string]any{"user_id": nil}), "a name": sign(secret, map[string]any{"user_id": "me"}),
+		"a number": sign(secret, map[string]any{"user_id": 7}),
 		"too long": sign(secret, map[string]any{"x": strings.Repeat("x", 9<<10)}),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,22 +194,26 @@ func TestB23_ASignedRequestIsForgedOrStaleOrReal(t *testing.T) {
 	}
 	for _, kind := range []broker.NoticeKind{broker.NoticeDeauthorized, broker.NoticeDeletion} {
 		got, err := n.Notice(t.Context(), kind, url.Values{"signed_request": {good}})
-		if want := (broker.Notice{Kind: kind, Issuer: "facebook:" + r.conn.ClientID, Subject: "1234567890"}); err != nil || got != want {
+		if want := (broker.Notice{Kind: kind, Issuer: "facebook:" + r.conn.ClientID, Subject: "1234567890"}); err != nil ||
+			got != want {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
-	if _, err := n.Notice(t.Context(), "made up", url.Values{"signed_request": {good}}); broker.CodeOf(err) != broker.RequestInvalid {
+	if _, err := n.Notice(t.Context(), "made up",
+		url.Values{"signed_request": {good}}); broker.CodeOf(err) != broker.RequestInvalid {
 		t.Errorf("a notice of no kind: %v", err)
 	}
-	if _, err := n.Notice(t.Context(), broker.NoticeDeletion, url.Values{"signed_request": {good, good}}); broker.CodeOf(err) != broker.RequestInvalid {
+	if _, err := n.Notice(t.Context(), broker.NoticeDeletion,
+		url.Values{"signed_request": {good, good}}); broker.CodeOf(err) != broker.RequestInvalid {
 		t.Errorf("two messages in one: %v", err)
 	}
 	r.conn.Secrets = []broker.Secret{"the-new-one", broker.Secret(secret)}
 	r.anew()
-	if _, err := r.open().(broker.Notifier).Notice(t.Context(), broker.NoticeDeletion, url.Values{"signed_request": {good}}); err != nil {
+	if _, err := r.open().(broker.Notifier).Notice(t.Context(), broker.NoticeDeletion,
+		url.Values{"signed_request": {good}}); err != nil {
 		t.Errorf("with the older of two live secrets: %v", err)
 	}
-	// The subject is the one under which the person signs in.
+	// The subject is the one that the person signs in with.
 	if c := r.comes("fay"); c.Issuer != "facebook:"+r.conn.ClientID || c.Subject != r.idp.Personas()[0].Subject {
 		t.Errorf("claims %+v", c)
 	}
@@ -194,7 +224,8 @@ func TestOnlyFacebookSendsNoticesOfItsOwn(t *testing.T) {
 	if !ok {
 		t.Fatal("an OpenID Provider may tell of a logout")
 	}
-	if said, err := n.Notice(t.Context(), broker.NoticeDeletion, url.Values{"signed_request": {"x"}}); broker.CodeOf(err) != broker.RequestInvalid {
+	if said, err := n.Notice(t.Context(), broker.NoticeDeletion,
+		url.Values{"signed_request": {"x"}}); broker.CodeOf(err) != broker.RequestInvalid {
 		t.Errorf("%+v, %v", said, err)
 	}
 }

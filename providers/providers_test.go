@@ -49,9 +49,10 @@ func TestEveryKindIsKnownByNameAndHasAForm(t *testing.T) {
 	register(Kind{Name: "google"})
 }
 
-// sound are connections without problems, one of each kind.
+// sound returns a connection of the kind without problems.
 func sound(kind string) broker.Connection {
-	c := broker.Connection{ID: "c", Kind: kind, ClientID: "123", Secrets: []broker.Secret{"s3cret"}, Settings: map[string]string{}}
+	c := broker.Connection{ID: "c", Kind: kind, ClientID: "123", Secrets: []broker.Secret{"s3cret"},
+		Settings: map[string]string{}}
 	switch kind {
 	case "oidc":
 		c.Issuer = "https://example.eu.auth0.com/"
@@ -78,7 +79,7 @@ func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
 	for i, c := range []struct {
 		kind   string
 		change func(*broker.Connection)
-		want   string // part of the one problem, "" for none
+		want   string // part of the only problem, "" for none
 	}{
 		{"carrier pigeon", func(*broker.Connection) {}, "unknown kind"},
 		{"google", func(c *broker.Connection) { c.ClientID = "" }, "client_id is missing"},
@@ -127,8 +128,10 @@ func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
 		{"microsoft", set("tenant", "common"), "any_tenant"},
 		{"microsoft", set("tenant", "organizations"), "any_tenant"},
 		{"microsoft", func(c *broker.Connection) { c.Settings["tenant"], c.Settings["any_tenant"] = "common", "true" }, ""},
-		{"microsoft", func(c *broker.Connection) { c.Settings["tenant"], c.Settings["any_tenant"] = "common", "false" }, "allowed_tenants is missing"},
-		{"microsoft", func(c *broker.Connection) { c.Settings["tenant"], c.Settings["any_tenant"] = "common", "yes" }, "any_tenant must be"},
+		{"microsoft", func(c *broker.Connection) { c.Settings["tenant"], c.Settings["any_tenant"] = "common", "false" },
+			"allowed_tenants is missing"},
+		{"microsoft", func(c *broker.Connection) { c.Settings["tenant"], c.Settings["any_tenant"] = "common", "yes" },
+			"any_tenant must be"},
 		{"microsoft", set("any_tenant", "true"), "any_tenant needs tenant organizations or common"},
 		{"microsoft", func(c *broker.Connection) {
 			maps.Copy(c.Settings, map[string]string{"tenant": "common", "any_tenant": "true", "allowed_tenants": tenantA})
@@ -144,7 +147,8 @@ func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
 		{"meta", set("graph_url", "http://127.0.0.1:1"), "or neither"},
 		{"github", set("api_url", "http://127.0.0.1:1/api/v3"), "or neither"},
 		{"github", func(c *broker.Connection) {
-			c.Settings["authority"], c.Settings["api_url"] = "https://ghe.example.com:8443", "https://ghe.example.com:8443/api/v3"
+			c.Settings["authority"], c.Settings["api_url"] = "https://ghe.example.com:8443",
+				"https://ghe.example.com:8443/api/v3"
 		}, ""},
 		{"github", func(c *broker.Connection) {
 			c.Settings["authority"], c.Settings["api_url"] = "http://127.0.0.1:1", "https://api.evil.example"
@@ -178,14 +182,15 @@ func TestAnIssuerIsNormalisedOnlyWherePastingSpoilsIt(t *testing.T) {
 	}
 }
 
-// An authority of one's own reaches no host on the Internet, whatever its name resolves to: egress has the last word.
+// An authority of your own reaches no public host, whatever its name resolves to: egress has the final check.
 func TestB16_AnAuthorityOfOnesOwnIsNeverAPublicHost(t *testing.T) {
 	for _, k := range Kinds() {
 		for _, f := range k.Fields {
 			if f.Key != "authority" && f.Key != "graph_url" && f.Key != "api_url" {
 				continue
 			}
-			for _, public := range []string{"https://evil.example", "https://login.microsoftonline.com", "https://93.184.216.34", "https://[2606:2800:220:1::1]", "https://evil.example:443"} {
+			for _, public := range []string{"https://evil.example", "https://login.microsoftonline.com",
+				"https://93.184.216.34", "https://[2606:2800:220:1::1]", "https://evil.example:443"} {
 				if f.Check(public) == "" {
 					t.Errorf("%s: %s takes %s", k.Name, f.Key, public)
 				}
@@ -201,7 +206,8 @@ func TestB16_AnAuthorityOfOnesOwnIsNeverAPublicHost(t *testing.T) {
 }
 
 func TestG16_NoSecretIsInALogOrAnError(t *testing.T) {
-	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindGoogle, fakeidp.KindMicrosoft, fakeidp.KindADFS, fakeidp.KindFacebook, fakeidp.KindGitHub} {
+	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindGoogle, fakeidp.KindMicrosoft, fakeidp.KindADFS,
+		fakeidp.KindFacebook, fakeidp.KindGitHub} {
 		t.Run(kind, func(t *testing.T) {
 			settings := map[string]string{}
 			if kind == fakeidp.KindMicrosoft {
@@ -212,7 +218,8 @@ func TestG16_NoSecretIsInALogOrAnError(t *testing.T) {
 			r.set.opts.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			person := r.idp.Personas()[0].Login
 			_, secret := r.idp.Client()
-			everywhere := []fakeidp.Endpoint{fakeidp.AtDiscovery, fakeidp.AtJWKS, fakeidp.AtToken, fakeidp.AtUserInfo, fakeidp.AtDebugToken, fakeidp.AtEmails}
+			everywhere := []fakeidp.Endpoint{fakeidp.AtDiscovery, fakeidp.AtJWKS, fakeidp.AtToken, fakeidp.AtUserInfo,
+				fakeidp.AtDebugToken, fakeidp.AtEmails}
 			for _, at := range everywhere {
 				for name, broken := range map[string]fakeidp.Break{
 					"status":   {Status: 400, Body: `{"error":"invalid_grant","error_description":"what you sent"}`},
@@ -227,7 +234,8 @@ func TestG16_NoSecretIsInALogOrAnError(t *testing.T) {
 							_, err = r.open().Finish(r.Context(), trip, answer)
 						}
 						said := errText(err) + fmt.Sprintf("%+v", err) + logged.String()
-						for what, planted := range map[string]string{"secret": secret, "code": answer.Get("code"), "verifier": trip.Verifier, "state": trip.State,
+						for what, planted := range map[string]string{"secret": secret, "code": answer.Get("code"),
+							"verifier": trip.Verifier, "state": trip.State,
 							"nonce": trip.Nonce, "token": "gho_", "Facebook token": "EAA", "query": "input_token="} {
 							if planted != "" && strings.Contains(said, planted) {
 								r.Errorf("the %s is in %q", what, said)
@@ -248,13 +256,16 @@ func TestAnUpstreamThatQuotesUsIsBlotted(t *testing.T) {
 	}
 	_, secret := r.idp.Client()
 	r.idp.Misbehave(func(f *fakeidp.Fault) {
-		f.TokenError = fakeidp.OAuthError{Code: "invalid_grant", Description: "got " + answer.Get("code") + " and " + secret + " and " + trip.Verifier}
+		f.TokenError = fakeidp.OAuthError{Code: "invalid_grant",
+			Description: "got " + answer.Get("code") + " and " + secret + " and " + trip.Verifier}
 	})
 	_, err = r.open().Finish(t.Context(), trip, answer)
-	if err == nil || strings.Contains(err.Error(), answer.Get("code")) || strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), trip.Verifier) {
+	if err == nil || strings.Contains(err.Error(), answer.Get("code")) || strings.Contains(err.Error(), secret) ||
+		strings.Contains(err.Error(), trip.Verifier) {
 		t.Errorf("err %v", err)
 	}
-	if !errors.Is(err, broker.UpstreamRejected) || !strings.Contains(err.Error(), "invalid_grant: got ••• and ••• and •••") {
+	if !errors.Is(err, broker.UpstreamRejected) ||
+		!strings.Contains(err.Error(), "invalid_grant: got ••• and ••• and •••") {
 		t.Errorf("err %v", err)
 	}
 }
@@ -282,7 +293,8 @@ func TestAConnectionsNetworksAndCertificatesAreItsOwn(t *testing.T) {
 
 func TestWhatSaysWhoseIdentitiesTheseAreIsPinned(t *testing.T) {
 	for kind, keys := range map[string][]string{
-		"microsoft": {"tenant", "cloud", "authority"}, "google": {"authority"}, "meta": {"authority", "graph_url"}, "github": {"authority", "api_url"},
+		"microsoft": {"tenant", "cloud", "authority"}, "google": {"authority"}, "meta": {"authority", "graph_url"},
+		"github": {"authority", "api_url"},
 	} {
 		for _, key := range keys {
 			if !slices.Contains(Pinned(kind), key) {
@@ -290,7 +302,8 @@ func TestWhatSaysWhoseIdentitiesTheseAreIsPinned(t *testing.T) {
 			}
 		}
 	}
-	for kind, keys := range map[string][]string{"oidc": {"ca_bundle", "networks", "scopes"}, "meta": {"version"}, "google": {"hosted_domain"}} {
+	for kind, keys := range map[string][]string{"oidc": {"ca_bundle", "networks", "scopes"}, "meta": {"version"},
+		"google": {"hosted_domain"}} {
 		for _, key := range keys {
 			if slices.Contains(Pinned(kind), key) {
 				t.Errorf("%s: %s can never be renewed", kind, key)

@@ -20,7 +20,7 @@ import (
 
 const callback = "https://broker.example/callback/up"
 
-// clock is a time that tests turn.
+// clock is a time that tests set.
 type clock struct{ offset, versions atomic.Int64 }
 
 var epoch = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
@@ -28,7 +28,7 @@ var epoch = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 func (c *clock) now() time.Time          { return epoch.Add(time.Duration(c.offset.Load())) }
 func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
-// rig is one simulated provider, a connection to it, and a browser between the two.
+// rig is one simulated provider, a connection to it, and a browser.
 type rig struct {
 	*testing.T
 	clock *clock
@@ -36,11 +36,11 @@ type rig struct {
 	conn  broker.Connection
 	set   *Set
 	trip  func(*broker.Trip)              // changes every trip before it begins
-	path  func(url.Values)                // changes every answer on its way back
+	path  func(url.Values)                // changes every response on its way back
 	left  func(to *url.URL, q url.Values) // sees every departure
 }
 
-// kindOf is our name of a simulator's kind.
+// kindOf maps a simulator's kind to ours.
 var kindOf = map[string]string{fakeidp.KindFacebook: "meta"}
 
 // rigged starts a simulator and a live connection to it.
@@ -52,7 +52,7 @@ func rigged(t *testing.T, opts fakeidp.Options, settings map[string]string) *rig
 		opts.ClientID = "271828182845904"
 	}
 	if opts.Kind == fakeidp.KindOIDC && opts.Alg == "" {
-		opts.Alg = "ES256" // keys that are quick to make
+		opts.Alg = "ES256" // fast key generation
 	}
 	idp, stop := fakeidp.Start(opts)
 	t.Cleanup(stop)
@@ -79,7 +79,7 @@ func rigged(t *testing.T, opts fakeidp.Options, settings map[string]string) *rig
 	return r
 }
 
-// loopback is an egress that may reach this machine.
+// loopback is an egress client that may reach loopback addresses.
 func loopback(t *testing.T) *egress.Client {
 	t.Helper()
 	out, err := egress.New(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
@@ -107,7 +107,7 @@ func (r *rig) newTrip() broker.Trip {
 	return trip
 }
 
-// depart begins a trip and follows it to the provider's answer for the person.
+// depart begins a trip and follows it to the provider's response for the person.
 func (r *rig) depart(login string) (broker.Trip, url.Values, error) {
 	r.Helper()
 	trip := r.newTrip()
@@ -122,7 +122,7 @@ func (r *rig) depart(login string) (broker.Trip, url.Values, error) {
 	return trip, answer, nil
 }
 
-// browse is the browser at the provider: it takes one of the page's links and brings the answer back.
+// browse is the browser at the provider: it follows one of the page's links and returns the response.
 func (r *rig) browse(d broker.Departure, link, login string) url.Values {
 	r.Helper()
 	to, err := url.Parse(d.URL)
@@ -175,7 +175,7 @@ func posted(t *testing.T, page string) url.Values {
 	return answer
 }
 
-// login is a whole trip.
+// login is a complete sign-in.
 func (r *rig) login(person string) (broker.Claims, error) {
 	r.Helper()
 	trip, answer, err := r.depart(person)
@@ -185,7 +185,7 @@ func (r *rig) login(person string) (broker.Claims, error) {
 	return r.open().Finish(r.Context(), trip, answer)
 }
 
-// comes demands that the person comes in.
+// comes requires that the sign-in succeeds.
 func (r *rig) comes(person string) broker.Claims {
 	r.Helper()
 	c, err := r.login(person)
@@ -195,7 +195,7 @@ func (r *rig) comes(person string) broker.Claims {
 	return c
 }
 
-// refused demands a refusal with this very code, and no claims beside it.
+// refused requires a refusal with this code and without claims.
 func (r *rig) refused(person string, want broker.Code) {
 	r.Helper()
 	c, err := r.login(person)
@@ -236,7 +236,7 @@ func (r *rig) faulty(name string, fault func(*fakeidp.Fault), run func(*rig)) {
 	})
 }
 
-// anew forgets what was opened, so that the next login loads everything again.
+// anew drops the opened upstreams, so that the next login loads everything again.
 func (r *rig) anew() {
 	r.conn.UpdatedAt = epoch.Add(time.Duration(r.clock.versions.Add(1)) * time.Second)
 }

@@ -31,7 +31,11 @@ func TestD7_APersonalAccountIsNeverAMember(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes[mode].settings)
 			home := "A"
-			r.faulty("a personal account", func(f *fakeidp.Fault) { forced(fakeidp.MSATenant, r)(f); f.Forge = fakeidp.ForgeConsumerKey }, func(r *rig) {
+			r.faulty("a personal account", func(f *fakeidp.Fault) {
+				forced(fakeidp.MSATenant,
+					r)(f)
+				f.Forge = fakeidp.ForgeConsumerKey
+			}, func(r *rig) {
 				if c, err := r.login(home); err == nil {
 					r.Errorf("%+v came in", c)
 				}
@@ -40,37 +44,43 @@ func TestD7_APersonalAccountIsNeverAMember(t *testing.T) {
 	}
 }
 
-// A guest is whoever is not plainly a member: what cannot be read counts against the person.
+// Anyone not clearly a member is a guest: an unreadable claim counts against the person.
 func TestD8_WhoIsNotPlainlyAMemberIsAGuest(t *testing.T) {
 	own := "https://sts.windows.net/" + tenantA + "/"
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, map[string]string{"tenant": tenantA, "allow_guests": "true"})
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
+		map[string]string{"tenant": tenantA, "allow_guests": "true"})
 	for name, c := range map[string]struct {
 		claims map[string]any
 		want   broker.Standing
 	}{
-		"nothing said":               {map[string]any{"acct": nil, "idp": nil}, broker.StandingMember},
-		"acct 0":                     {map[string]any{"acct": 0}, broker.StandingMember},
-		"acct 0 as text":             {map[string]any{"acct": "0"}, broker.StandingMember},
-		"home in this tenant":        {map[string]any{"idp": own}, broker.StandingMember},
-		"home by the v2 issuer":      {map[string]any{"idp": r.idp.BaseURL() + "/" + tenantA + "/v2.0"}, broker.StandingMember},
-		"acct 1":                     {map[string]any{"acct": 1}, broker.StandingGuest},
-		"acct 1 as text":             {map[string]any{"acct": "1"}, broker.StandingGuest},
-		"acct 1 at home":             {map[string]any{"acct": 1, "idp": own}, broker.StandingGuest},
-		"acct 2":                     {map[string]any{"acct": 2}, broker.StandingGuest},
-		"acct of another sort":       {map[string]any{"acct": false}, broker.StandingGuest},
-		"acct as list":               {map[string]any{"acct": []int{0}}, broker.StandingGuest},
-		"home in another tenant":     {map[string]any{"idp": "https://sts.windows.net/" + tenantB + "/"}, broker.StandingGuest},
-		"home with personal ones":    {map[string]any{"idp": "live.com"}, broker.StandingGuest},
-		"home at Google":             {map[string]any{"idp": "google.com"}, broker.StandingGuest},
-		"home by mailed code":        {map[string]any{"idp": "mail"}, broker.StandingGuest},
-		"home that begins as this":   {map[string]any{"idp": own + "x"}, broker.StandingGuest},
-		"home without its slash":     {map[string]any{"idp": "https://sts.windows.net/" + tenantA}, broker.StandingGuest},
-		"home on another host":       {map[string]any{"idp": "https://sts.evil.example/" + tenantA + "/"}, broker.StandingGuest},
-		"home of another sort":       {map[string]any{"idp": []string{own}}, broker.StandingGuest},
-		"an empty home":              {map[string]any{"idp": ""}, broker.StandingGuest},
-		"the bare tenant as a home":  {map[string]any{"idp": tenantA}, broker.StandingGuest},
-		"the other tenant's issuer":  {map[string]any{"idp": r.idp.BaseURL() + "/" + tenantB + "/v2.0"}, broker.StandingGuest},
-		"acct 0, home in another":    {map[string]any{"acct": 0, "idp": "https://sts.windows.net/" + tenantB + "/"}, broker.StandingGuest},
+		"nothing said":        {map[string]any{"acct": nil, "idp": nil}, broker.StandingMember},
+		"acct 0":              {map[string]any{"acct": 0}, broker.StandingMember},
+		"acct 0 as text":      {map[string]any{"acct": "0"}, broker.StandingMember},
+		"home in this tenant": {map[string]any{"idp": own}, broker.StandingMember},
+		"home by the v2 issuer": {map[string]any{"idp": r.idp.BaseURL() + "/" + tenantA + "/v2.0"},
+			broker.StandingMember},
+		"acct 1":               {map[string]any{"acct": 1}, broker.StandingGuest},
+		"acct 1 as text":       {map[string]any{"acct": "1"}, broker.StandingGuest},
+		"acct 1 at home":       {map[string]any{"acct": 1, "idp": own}, broker.StandingGuest},
+		"acct 2":               {map[string]any{"acct": 2}, broker.StandingGuest},
+		"acct of another sort": {map[string]any{"acct": false}, broker.StandingGuest},
+		"acct as list":         {map[string]any{"acct": []int{0}}, broker.StandingGuest},
+		"home in another tenant": {map[string]any{"idp": "https://sts.windows.net/" + tenantB + "/"},
+			broker.StandingGuest},
+		"home with personal ones":  {map[string]any{"idp": "live.com"}, broker.StandingGuest},
+		"home at Google":           {map[string]any{"idp": "google.com"}, broker.StandingGuest},
+		"home by mailed code":      {map[string]any{"idp": "mail"}, broker.StandingGuest},
+		"home that begins as this": {map[string]any{"idp": own + "x"}, broker.StandingGuest},
+		"home without its slash":   {map[string]any{"idp": "https://sts.windows.net/" + tenantA}, broker.StandingGuest},
+		"home on another host": {map[string]any{"idp": "https://sts.evil.example/" + tenantA + "/"},
+			broker.StandingGuest},
+		"home of another sort":      {map[string]any{"idp": []string{own}}, broker.StandingGuest},
+		"an empty home":             {map[string]any{"idp": ""}, broker.StandingGuest},
+		"the bare tenant as a home": {map[string]any{"idp": tenantA}, broker.StandingGuest},
+		"the other tenant's issuer": {map[string]any{"idp": r.idp.BaseURL() + "/" + tenantB + "/v2.0"},
+			broker.StandingGuest},
+		"acct 0, home in another": {map[string]any{"acct": 0, "idp": "https://sts.windows.net/" + tenantB + "/"},
+			broker.StandingGuest},
 		"standing in the token only": {map[string]any{"standing": "guest"}, broker.StandingMember},
 	} {
 		r.conn.Settings["allow_guests"] = "true"
@@ -79,7 +89,7 @@ func TestD8_WhoIsNotPlainlyAMemberIsAGuest(t *testing.T) {
 			if got := r.comes("A"); got.Standing != c.want {
 				r.Errorf("standing %q, want %q", got.Standing, c.want)
 			}
-			if c.want == broker.StandingGuest { // whom a connection refuses that does not take guests
+			if c.want == broker.StandingGuest { // refused by a connection without guests
 				r.conn.Settings["allow_guests"] = "false"
 				r.anew()
 				r.refused("A", broker.WrongTenant)

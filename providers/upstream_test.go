@@ -11,7 +11,8 @@ import (
 )
 
 func TestB2_ACodeIsGoodForItsOwnLoginOnly(t *testing.T) {
-	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindGoogle, fakeidp.KindMicrosoft, fakeidp.KindADFS, fakeidp.KindFacebook, fakeidp.KindGitHub} {
+	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindGoogle, fakeidp.KindMicrosoft, fakeidp.KindADFS,
+		fakeidp.KindFacebook, fakeidp.KindGitHub} {
 		t.Run(kind, func(t *testing.T) {
 			settings := map[string]string{}
 			if kind == fakeidp.KindMicrosoft {
@@ -24,7 +25,8 @@ func TestB2_ACodeIsGoodForItsOwnLoginOnly(t *testing.T) {
 				}
 			}
 			person := r.idp.Personas()[0].Login
-			for name, fault := range map[string]func(*fakeidp.Fault){"PKCE honoured": func(*fakeidp.Fault) {}, "PKCE ignored": func(f *fakeidp.Fault) { f.IgnorePKCE = true }} {
+			for name, fault := range map[string]func(*fakeidp.Fault){"PKCE honoured": func(*fakeidp.Fault) {},
+				"PKCE ignored": func(f *fakeidp.Fault) { f.IgnorePKCE = true }} {
 				if name == "PKCE ignored" && (kind == fakeidp.KindFacebook || kind == fakeidp.KindGitHub) {
 					continue // without an ID token there is no nonce to fall back on
 				}
@@ -48,8 +50,10 @@ func TestB3_AnAnswerOfAnotherIssuerNeverCostsACode(t *testing.T) {
 	r := oidcRig(t)
 	r.comes("vera")
 	before := r.idp.Calls(fakeidp.AtToken)
-	for name, iss := range map[string]any{"missing": nil, "another": "https://accounts.google.com", "prefix": r.idp.Issuer() + "x", "with a slash": r.idp.Issuer() + "/"} {
-		r.faulty(name, func(f *fakeidp.Fault) { f.Set(fakeidp.AtAuthorize, "iss", iss) }, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+	for name, iss := range map[string]any{"missing": nil, "another": "https://accounts.google.com",
+		"prefix": r.idp.Issuer() + "x", "with a slash": r.idp.Issuer() + "/"} {
+		r.faulty(name, func(f *fakeidp.Fault) { f.Set(fakeidp.AtAuthorize, "iss", iss) },
+			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 	}
 	r.path = func(q url.Values) { q.Add("iss", "https://evil.example") }
 	r.refused("vera", broker.UpstreamRejected)
@@ -71,7 +75,9 @@ func TestB3_AnAnswerOfAnotherIssuerNeverCostsACode(t *testing.T) {
 }
 
 func TestB3_AnIssuerThatComesUnannouncedIsCompared(t *testing.T) {
-	for kind, settings := range map[string]map[string]string{fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": "common", "any_tenant": "true"}, fakeidp.KindADFS: nil, fakeidp.KindGitHub: nil, fakeidp.KindFacebook: nil} {
+	for kind, settings := range map[string]map[string]string{fakeidp.KindGoogle: nil,
+		fakeidp.KindMicrosoft: {"tenant": "common", "any_tenant": "true"}, fakeidp.KindADFS: nil, fakeidp.KindGitHub: nil,
+		fakeidp.KindFacebook: nil} {
 		t.Run(kind, func(t *testing.T) {
 			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
 			person := r.idp.Personas()[0].Login
@@ -139,7 +145,7 @@ func TestB9_EndpointsThatMoveToAnotherHostNeedAnAdministrator(t *testing.T) {
 			r.comes("vera")
 			r.idp.Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtDiscovery, doc[0], doc[1]) })
 			r.clock.advance(maxLife + time.Second)
-			r.comes("vera") // with the metadata that were accepted before
+			r.comes("vera") // with the metadata accepted before
 			if m, err := unwrap(t, r.open()).meta.get(t.Context()); err != nil || strings.Contains(m.token+m.jwks, "evil") {
 				t.Errorf("metadata %+v, %v", m, err)
 			}
@@ -160,7 +166,7 @@ func TestTheIssuerIsComparedByteForByte(t *testing.T) {
 			}
 			r.conn.Issuer = " \t" + r.conn.Issuer + wellKnown + "\n"
 			r.anew()
-			if strings.HasSuffix(path, "/") { // pasted behind a slash, the path would have two
+			if strings.HasSuffix(path, "/") { // appended to a trailing slash, the path would have two
 				r.conn.Issuer = " " + r.idp.Issuer() + "\n"
 			}
 			r.comes("vera")
@@ -211,7 +217,8 @@ func TestB15_AddressAndVerificationComeFromOneDocument(t *testing.T) {
 		{"address at userinfo, no in the token", nil, false, "b@example.test", true, "b@example.test", broker.L1},
 		{"unsaid in the token, no at userinfo", "a@example.test", nil, "a@example.test", false, "a@example.test", broker.L1},
 		{"no in the token, yes at userinfo", "a@example.test", false, "a@example.test", true, "a@example.test", broker.L1},
-		{"unsaid in the token, another yes at userinfo", "a@example.test", nil, "b@example.test", true, "b@example.test", broker.L2},
+		{"unsaid in the token, another yes at userinfo", "a@example.test", nil, "b@example.test", true, "b@example.test",
+			broker.L2},
 		{"unsaid everywhere", "a@example.test", nil, "a@example.test", nil, "a@example.test", broker.L1},
 		{"nothing anywhere", nil, nil, nil, nil, "", broker.None},
 		{"yes as text", "a@example.test", "true", nil, nil, "a@example.test", broker.L2},
@@ -242,7 +249,7 @@ func TestB17_ADisabledConnectionSignsNobodyIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.conn.State = broker.Disabled // while the person is away
+			r.conn.State = broker.Disabled // while the person is at the provider
 			c, err := r.open().Finish(t.Context(), trip, answer)
 			refusal(t, c, err, broker.ConnectionDisabled)
 			if d, err := r.open().Begin(t.Context(), trip); d.URL != "" || broker.CodeOf(err) != broker.ConnectionDisabled {
@@ -255,14 +262,15 @@ func TestB17_ADisabledConnectionSignsNobodyIn(t *testing.T) {
 			if kind == fakeidp.KindFacebook && !ok {
 				t.Fatal("takes no notices")
 			}
-			if kind == fakeidp.KindFacebook { // somebody's wish to be forgotten is heard all the same
+			if kind == fakeidp.KindFacebook { // deletion requests still work
 				signed := r.idp.SignedRequest("42", r.clock.now())
-				if said, err := n.Notice(t.Context(), broker.NoticeDeletion, url.Values{"signed_request": {signed}}); err != nil || said.Subject != "42" {
+				if said, err := n.Notice(t.Context(), broker.NoticeDeletion, url.Values{"signed_request": {signed}}); err != nil ||
+					said.Subject != "42" {
 					t.Errorf("notice %+v, %v", said, err)
 				}
 			}
 			r.conn.State = broker.Draft
-			r.comes(person) // so that it can be tried before it goes live
+			r.comes(person) // so that it can be tested before it goes live
 		})
 	}
 }

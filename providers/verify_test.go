@@ -24,8 +24,10 @@ func TestEveryAlgorithmWeBelieveSignsIn(t *testing.T) {
 
 func TestB4_ATokenOfAnotherLoginIsRefused(t *testing.T) {
 	r := oidcRig(t)
-	for name, nonce := range map[string]any{"missing": nil, "empty": "", "another": "another", "number": 1, "list": []string{"x"}} {
-		r.faulty(name, func(f *fakeidp.Fault) { f.SetClaim("nonce", nonce) }, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+	for name, nonce := range map[string]any{"missing": nil, "empty": "", "another": "another", "number": 1,
+		"list": []string{"x"}} {
+		r.faulty(name, func(f *fakeidp.Fault) { f.SetClaim("nonce", nonce) },
+			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 	}
 	t.Run("replayed", func(t *testing.T) {
 		r.idp.Misbehave(func(f *fakeidp.Fault) { f.ReplayCodes, f.IgnorePKCE = true, true })
@@ -52,25 +54,30 @@ func TestB5_NoForgedSignatureIsBelieved(t *testing.T) {
 	for _, alg := range []string{"RS256", "ES256"} {
 		r := rigged(t, fakeidp.Options{Kind: fakeidp.KindOIDC, Alg: alg}, nil)
 		r.comes("vera")
-		for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeNoSig, fakeidp.ForgeHMACPEM, fakeidp.ForgeHMACDER,
+		for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeNoSig, fakeidp.ForgeHMACPEM,
+			fakeidp.ForgeHMACDER,
 			fakeidp.ForgeHMACJWK, fakeidp.ForgeHMACSecret, fakeidp.ForgeWrongKey, fakeidp.ForgeCorrupt} {
-			r.faulty(alg+" "+string(forge), func(f *fakeidp.Fault) { f.Forge = forge }, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+			r.faulty(alg+" "+string(forge), func(f *fakeidp.Fault) { f.Forge = forge },
+				func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 		}
-		for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeHMACPEM, fakeidp.ForgeHMACDER, fakeidp.ForgeHMACJWK, fakeidp.ForgeHMACSecret} {
+		for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeHMACPEM, fakeidp.ForgeHMACDER,
+			fakeidp.ForgeHMACJWK, fakeidp.ForgeHMACSecret} {
 			for _, name := range []string{"None", "nOnE", "NONE", "none ", "", "HS384", "HS512", "hs256", "RS256", "ES256"} {
 				r.faulty(alg+" "+string(forge)+" as "+name, func(f *fakeidp.Fault) { f.Forge = forge; f.SetHeader("alg", name) },
 					func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 			}
 		}
 		for _, name := range []string{"RS384", "RS512", "PS256", "PS384", "ES384", "ES512", "EdDSA", "RS1", "A128KW"} {
-			r.faulty(alg+" signed as "+name, func(f *fakeidp.Fault) { f.Alg = name }, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+			r.faulty(alg+" signed as "+name, func(f *fakeidp.Fault) { f.Alg = name },
+				func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 		}
 	}
 }
 
 func TestB5_AnUpstreamCannotTalkUsIntoAnotherAlgorithm(t *testing.T) {
 	r := oidcRig(t)
-	for name, algs := range map[string][]string{"none": {"none"}, "hmac": {"HS256"}, "both": {"none", "HS256", "RS1"}, "empty": {}} {
+	for name, algs := range map[string][]string{"none": {"none"}, "hmac": {"HS256"}, "both": {"none", "HS256", "RS1"},
+		"empty": {}} {
 		r.faulty(name, func(f *fakeidp.Fault) {
 			f.Set(fakeidp.AtDiscovery, "id_token_signing_alg_values_supported", algs)
 			f.Forge = fakeidp.ForgeHMACSecret
@@ -84,9 +91,12 @@ func TestB5_AnUpstreamCannotTalkUsIntoAnotherAlgorithm(t *testing.T) {
 }
 
 func TestB5_AnAlgorithmThatTheUpstreamDidNotAnnounceIsRefused(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindADFS}, nil) // RS256, with keys that name no use but that
+	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindADFS}, nil) // RS256, with keys that name only this use
 	r.idp.Misbehave(func(f *fakeidp.Fault) {
-		f.Rewrite(fakeidp.AtJWKS, func(b []byte) []byte { return []byte(strings.ReplaceAll(string(b), `"alg":"RS256",`, "")) })
+		f.Rewrite(fakeidp.AtJWKS, func(b []byte) []byte {
+			return []byte(strings.ReplaceAll(string(b), `"alg":"RS256",`,
+				""))
+		})
 	})
 	r.comes("hana")
 	r.idp.Misbehave(func(f *fakeidp.Fault) {
@@ -102,13 +112,18 @@ func TestB5_HeadersThatPlayTricksAreRefused(t *testing.T) {
 	r := oidcRig(t)
 	r.comes("vera")
 	for name, header := range map[string]map[string]any{
-		"crit": {"crit": []string{"exp"}}, "empty crit": {"crit": []string{}}, "b64": {"b64": false, "crit": []string{"b64"}}, "zip": {"zip": "DEF"},
-		"enc": {"enc": "A128GCM"}, "p2c": {"p2c": 2147483647}, "logout token": {"typ": "logout+jwt"}, "access token": {"typ": "at+jwt"},
-		"typ of another sort": {"typ": 1}, "kid of another sort": {"kid": 1}, "long kid": {"kid": strings.Repeat("k", 300)}, "empty kid": {"kid": ""},
-		"kid that is a path": {"kid": "../../dev/null"}, "kid that is SQL": {"kid": "' or 1=1 --"}, "alg of another sort": {"alg": 256}, "no alg": {"alg": nil},
+		"crit": {"crit": []string{"exp"}}, "empty crit": {"crit": []string{}},
+		"b64": {"b64": false, "crit": []string{"b64"}}, "zip": {"zip": "DEF"},
+		"enc": {"enc": "A128GCM"}, "p2c": {"p2c": 2147483647}, "logout token": {"typ": "logout+jwt"},
+		"access token":        {"typ": "at+jwt"},
+		"typ of another sort": {"typ": 1}, "kid of another sort": {"kid": 1}, "long kid": {"kid": strings.Repeat("k", 300)},
+		"empty kid":          {"kid": ""},
+		"kid that is a path": {"kid": "../../dev/null"}, "kid that is SQL": {"kid": "' or 1=1 --"},
+		"alg of another sort": {"alg": 256}, "no alg": {"alg": nil},
 		"alg list": {"alg": []string{"ES256"}},
 	} {
-		r.faulty(name, func(f *fakeidp.Fault) { f.Header = header }, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+		r.faulty(name, func(f *fakeidp.Fault) { f.Header = header },
+			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 	}
 	r.faulty("alg twice", func(f *fakeidp.Fault) { f.RawHeader = fakeidp.DuplicateMember("alg", "ES256") },
 		func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
@@ -121,10 +136,14 @@ func TestB6_ATokenCannotBringItsOwnKey(t *testing.T) {
 	r := oidcRig(t)
 	r.comes("vera")
 	for _, forge := range []fakeidp.Forgery{fakeidp.ForgeJWK, fakeidp.ForgeX5C, fakeidp.ForgeJKU, fakeidp.ForgeX5U} {
-		r.faulty(string(forge), func(f *fakeidp.Fault) { f.Forge = forge }, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+		r.faulty(string(forge), func(f *fakeidp.Fault) { f.Forge = forge },
+			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 	}
 	for _, header := range []string{"jku", "x5u"} {
-		r.faulty("honest signature beside "+header, func(f *fakeidp.Fault) { f.SetHeader(header, r.idp.BaseURL()+"/fakeidp/rogue-keys") },
+		r.faulty("honest signature beside "+header, func(f *fakeidp.Fault) {
+			f.SetHeader(header,
+				r.idp.BaseURL()+"/fakeidp/rogue-keys")
+		},
 			func(r *rig) { r.comes("vera") })
 	}
 	if n := r.idp.Calls(fakeidp.AtRogueKeys); n != 0 {
@@ -213,8 +232,10 @@ func TestB13_ATokenIsGoodOnlyNow(t *testing.T) {
 
 func TestASubjectIsThereAndShort(t *testing.T) {
 	r := oidcRig(t)
-	for name, sub := range map[string]any{"missing": nil, "empty": "", "number": 7, "long": strings.Repeat("s", 256), "with a NUL": "a\x00b"} {
-		r.faulty(name, func(f *fakeidp.Fault) { f.SetClaim("sub", sub) }, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+	for name, sub := range map[string]any{"missing": nil, "empty": "", "number": 7, "long": strings.Repeat("s", 256),
+		"with a NUL": "a\x00b"} {
+		r.faulty(name, func(f *fakeidp.Fault) { f.SetClaim("sub", sub) },
+			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 	}
 }
 
@@ -228,12 +249,17 @@ func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
 	})
 	r.faulty("a token of 17 KiB", func(f *fakeidp.Fault) { f.SetClaim("name", fakeidp.LongText(13<<10)) }, refuse)
 	r.faulty("deep", func(f *fakeidp.Fault) { f.SetClaim("x", fakeidp.DeepJSON(8)) }, refuse)
-	r.faulty("not that deep", func(f *fakeidp.Fault) { f.SetClaim("x", fakeidp.DeepJSON(7)) }, func(r *rig) { r.comes("vera") })
+	r.faulty("not that deep", func(f *fakeidp.Fault) { f.SetClaim("x", fakeidp.DeepJSON(7)) },
+		func(r *rig) { r.comes("vera") })
 	r.faulty("501 elements", func(f *fakeidp.Fault) { f.SetClaim("x", make([]int, 501)) }, refuse)
-	r.faulty("500 elements", func(f *fakeidp.Fault) { f.SetClaim("x", make([]int, 500)) }, func(r *rig) { r.comes("vera") })
+	r.faulty("500 elements", func(f *fakeidp.Fault) { f.SetClaim("x", make([]int, 500)) },
+		func(r *rig) { r.comes("vera") })
 	r.faulty("65 claims and more", func(f *fakeidp.Fault) { f.Claims = fakeidp.ManyClaims(65) }, refuse)
 	r.faulty("sub twice", func(f *fakeidp.Fault) { f.RawPayload = fakeidp.DuplicateMember("sub", "victim") }, refuse)
-	r.faulty("email twice", func(f *fakeidp.Fault) { f.RawPayload = fakeidp.DuplicateMember("email", "victim@example.test") }, refuse)
+	r.faulty("email twice", func(f *fakeidp.Fault) {
+		f.RawPayload = fakeidp.DuplicateMember("email",
+			"victim@example.test")
+	}, refuse)
 	r.faulty("a name twice, spelled with an escape", func(f *fakeidp.Fault) {
 		f.RawPayload = func(b []byte) []byte { return append(b[:len(b)-1], `,"\u0073ub":"victim"}`...) }
 	}, refuse)
@@ -267,7 +293,8 @@ func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
 			}
 		})
 	}
-	for name, email := range map[string]any{"two ats": "a@b@example.test", "a NUL": "a\x00@example.test", "not ASCII": "vıctim@example.test", "long": strings.Repeat("a", 300) + "@example.test", "number": 1} {
+	for name, email := range map[string]any{"two ats": "a@b@example.test", "a NUL": "a\x00@example.test",
+		"not ASCII": "vıctim@example.test", "long": strings.Repeat("a", 300) + "@example.test", "number": 1} {
 		r.faulty("email with "+name, func(f *fakeidp.Fault) {
 			f.SetClaim("email", email)
 			f.Set(fakeidp.AtUserInfo, "email", email)
@@ -282,10 +309,12 @@ func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
 func TestB21_EncryptedAndCompressedTokensAreRefusedAtOnce(t *testing.T) {
 	r := oidcRig(t)
 	r.comes("vera")
-	for _, forge := range []fakeidp.Forgery{fakeidp.ForgeEncrypted, fakeidp.ForgeEncryptedZip, fakeidp.ForgeEncryptedPBES2} {
-		r.faulty(string(forge), func(f *fakeidp.Fault) { f.Forge = forge }, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+	for _, forge := range []fakeidp.Forgery{fakeidp.ForgeEncrypted, fakeidp.ForgeEncryptedZip,
+		fakeidp.ForgeEncryptedPBES2} {
+		r.faulty(string(forge), func(f *fakeidp.Fault) { f.Forge = forge },
+			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
 	}
-	// Nothing of the token is decoded beyond its header, so the check of a bomb costs what its header costs.
+	// Only the token's header is decoded, so an oversized payload costs nothing.
 	part := base64.RawURLEncoding.EncodeToString
 	bomb := part([]byte(`{"alg":"PBES2-HS256+A128KW","p2c":2147483647,"enc":"A128GCM"}`)) + ".x.x.x.x"
 	if _, _, err := parseHeader(bomb, typID, algorithms); err == nil || !strings.Contains(err.Error(), "compact") {
@@ -305,7 +334,8 @@ func TestAnAccessTokenThatIsNotTheIDTokensIsRefused(t *testing.T) {
 
 func TestALocaleIsALanguageTagOrNothing(t *testing.T) {
 	r := oidcRig(t)
-	for said, want := range map[any]string{"pl": "pl", "pt-br": "pt-BR", "en_US": "en-US", "nonsense that is long enough to be no tag": "", "../../etc": "", "": "", 7: ""} {
+	for said, want := range map[any]string{"pl": "pl", "pt-br": "pt-BR", "en_US": "en-US",
+		"nonsense that is long enough to be no tag": "", "../../etc": "", "": "", 7: ""} {
 		r.faulty("locale", func(f *fakeidp.Fault) { f.SetClaim("locale", said) }, func(r *rig) {
 			if got := r.comes("vera").Locale; got != want {
 				r.Errorf("%v became %q, want %q", said, got, want)

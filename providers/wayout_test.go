@@ -21,7 +21,8 @@ func TestASessionOfTheUpstreamIsKeptInTheClaims(t *testing.T) {
 }
 
 func TestTheWayOutOfAnUpstreamNamesTheClientAndTheWayBack(t *testing.T) {
-	for kind, has := range map[string]bool{fakeidp.KindOIDC: true, fakeidp.KindMicrosoft: true, fakeidp.KindADFS: true, fakeidp.KindGoogle: false, fakeidp.KindFacebook: false, fakeidp.KindGitHub: false} {
+	for kind, has := range map[string]bool{fakeidp.KindOIDC: true, fakeidp.KindMicrosoft: true, fakeidp.KindADFS: true,
+		fakeidp.KindGoogle: false, fakeidp.KindFacebook: false, fakeidp.KindGitHub: false} {
 		settings := map[string]string{}
 		if kind == fakeidp.KindMicrosoft {
 			settings["tenant"], settings["any_tenant"] = entraCommon, "true"
@@ -32,8 +33,10 @@ func TestTheWayOutOfAnUpstreamNamesTheClientAndTheWayBack(t *testing.T) {
 			t.Errorf("%s: %q, %v", kind, to, err)
 			continue
 		}
-		if u, err := url.Parse(to); has && (err != nil || !strings.HasPrefix(to, r.idp.BaseURL()) || u.Query().Get("client_id") != r.conn.ClientID ||
-			u.Query().Get("post_logout_redirect_uri") != "https://broker.example/end_session" || u.Query().Get("state") != "the-state") {
+		if u, err := url.Parse(to); has && (err != nil || !strings.HasPrefix(to, r.idp.BaseURL()) ||
+			u.Query().Get("client_id") != r.conn.ClientID ||
+			u.Query().Get("post_logout_redirect_uri") != "https://broker.example/end_session" ||
+			u.Query().Get("state") != "the-state") {
 			t.Errorf("%s: %q", kind, to)
 		}
 	}
@@ -41,7 +44,8 @@ func TestTheWayOutOfAnUpstreamNamesTheClientAndTheWayBack(t *testing.T) {
 
 func TestALogoutTokenMayTellOfMoreThanTheLogout(t *testing.T) {
 	r := oidcRig(t)
-	if _, err := r.says(typLogout, map[string]any{"events": map[string]any{eventLogout: map[string]any{}, "revoke_offline_access": true}}); err != nil {
+	if _, err := r.says(typLogout, map[string]any{"events": map[string]any{eventLogout: map[string]any{},
+		"revoke_offline_access": true}}); err != nil {
 		t.Error(err)
 	}
 }

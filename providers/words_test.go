@@ -11,8 +11,9 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// protocol are the parameters that every departure has, checked elsewhere.
-var protocol = []string{"client_id", "redirect_uri", "response_type", "state", "nonce", "code_challenge", "code_challenge_method", "scope"}
+// protocol lists the parameters of every departure, which are tested elsewhere.
+var protocol = []string{"client_id", "redirect_uri", "response_type", "state", "nonce", "code_challenge",
+	"code_challenge_method", "scope"}
 
 func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
 	thousand := 1000
@@ -30,29 +31,39 @@ func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
 	}
 	for kind, want := range map[string]map[string]string{
 		fakeidp.KindOIDC: {
-			"plain": "", "fresh": "max_age=0&prompt=login", "max_age": "max_age=1000", "choose": "login_hint=ana@example.test&prompt=select_account",
-			"hinted": "login_hint=ana@example.test&ui_locales=pl-PL", "again": "", "both": "max_age=0&prompt=login", "injected": "login_hint=x&prompt=none#y",
+			"plain": "", "fresh": "max_age=0&prompt=login", "max_age": "max_age=1000",
+			"choose": "login_hint=ana@example.test&prompt=select_account",
+			"hinted": "login_hint=ana@example.test&ui_locales=pl-PL", "again": "", "both": "max_age=0&prompt=login",
+			"injected": "login_hint=x&prompt=none#y",
 		},
 		fakeidp.KindGoogle: {
-			"plain": "", "fresh": "max_age=0&prompt=select_account", "max_age": "max_age=1000", "choose": "login_hint=ana@example.test&prompt=select_account",
-			"hinted": "hd=example.test&hl=pl-PL&login_hint=ana@example.test", "again": "", "both": "max_age=0&prompt=select_account", "injected": "login_hint=x&prompt=none#y",
+			"plain": "", "fresh": "max_age=0&prompt=select_account", "max_age": "max_age=1000",
+			"choose": "login_hint=ana@example.test&prompt=select_account",
+			"hinted": "hd=example.test&hl=pl-PL&login_hint=ana@example.test", "again": "",
+			"both": "max_age=0&prompt=select_account", "injected": "login_hint=x&prompt=none#y",
 		},
 		fakeidp.KindMicrosoft: {
 			"plain": "", "fresh": "max_age=0&prompt=login", "max_age": "max_age=1000", "choose": "prompt=select_account",
-			"hinted": "domain_hint=example.test&login_hint=ana@example.test&mkt=pl-PL", "again": "", "both": "max_age=0&prompt=login", "injected": "login_hint=x&prompt=none#y",
+			"hinted": "domain_hint=example.test&login_hint=ana@example.test&mkt=pl-PL", "again": "",
+			"both": "max_age=0&prompt=login", "injected": "login_hint=x&prompt=none#y",
 		},
 		fakeidp.KindADFS: {
-			"plain": "response_mode=form_post", "fresh": "max_age=0&prompt=login&response_mode=form_post", "max_age": "max_age=1000&response_mode=form_post",
-			"choose": "login_hint=ana@example.test&response_mode=form_post",
-			"hinted": "domain_hint=example.test&login_hint=ana@example.test&response_mode=form_post&ui_locales=pl-PL", "again": "response_mode=form_post",
-			"both": "max_age=0&prompt=login&response_mode=form_post", "injected": "login_hint=x&prompt=none#y&response_mode=form_post",
+			"plain": "response_mode=form_post", "fresh": "max_age=0&prompt=login&response_mode=form_post",
+			"max_age":  "max_age=1000&response_mode=form_post",
+			"choose":   "login_hint=ana@example.test&response_mode=form_post",
+			"hinted":   "domain_hint=example.test&login_hint=ana@example.test&response_mode=form_post&ui_locales=pl-PL",
+			"again":    "response_mode=form_post",
+			"both":     "max_age=0&prompt=login&response_mode=form_post",
+			"injected": "login_hint=x&prompt=none#y&response_mode=form_post",
 		},
 		fakeidp.KindFacebook: {
-			"plain": "", "fresh": "auth_type=reauthenticate", "max_age": "", "choose": "", "hinted": "locale=pl_PL", "again": "auth_type=rerequest",
-			"both": "auth_type=reauthenticate", "injected": "",
+			"plain": "", "fresh": "auth_type=reauthenticate", "max_age": "", "choose": "", "hinted": "locale=pl_PL",
+			"again": "auth_type=rerequest",
+			"both":  "auth_type=reauthenticate", "injected": "",
 		},
 		fakeidp.KindGitHub: {
-			"plain": "", "fresh": "prompt=select_account", "max_age": "", "choose": "login=ana@example.test&prompt=select_account", "hinted": "login=ana@example.test",
+			"plain": "", "fresh": "prompt=select_account", "max_age": "",
+			"choose": "login=ana@example.test&prompt=select_account", "hinted": "login=ana@example.test",
 			"again": "", "both": "prompt=select_account", "injected": "login=x&prompt=none#y",
 		},
 	} {
@@ -74,7 +85,8 @@ func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
 					t.Fatalf("departure %+v, %v", d, err)
 				}
 				q := u.Query()
-				if q.Get("redirect_uri") != callback || q.Get("state") != trip.State || q.Get("response_type") != "code" || q.Get("client_id") != r.conn.ClientID {
+				if q.Get("redirect_uri") != callback || q.Get("state") != trip.State || q.Get("response_type") != "code" ||
+					q.Get("client_id") != r.conn.ClientID {
 					t.Errorf("departure %v", q)
 				}
 				if got := words(q); got != want[name] {
@@ -88,7 +100,7 @@ func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
 	}
 }
 
-// words are the parameters beyond the protocol's, in order.
+// words returns the other parameters, sorted.
 func words(q url.Values) string {
 	var said []string
 	for _, name := range slices.Sorted(maps.Keys(q)) {
@@ -101,8 +113,10 @@ func words(q url.Values) string {
 
 func TestOnlyWhatIsNeededIsAskedFor(t *testing.T) {
 	for kind, want := range map[string]string{
-		fakeidp.KindOIDC: "openid email profile", fakeidp.KindGoogle: "openid email profile", fakeidp.KindMicrosoft: "openid profile email",
-		fakeidp.KindADFS: "openid email profile allatclaims", fakeidp.KindFacebook: "public_profile email", fakeidp.KindGitHub: "read:user user:email",
+		fakeidp.KindOIDC: "openid email profile", fakeidp.KindGoogle: "openid email profile",
+		fakeidp.KindMicrosoft: "openid profile email",
+		fakeidp.KindADFS:      "openid email profile allatclaims", fakeidp.KindFacebook: "public_profile email",
+		fakeidp.KindGitHub: "read:user user:email",
 	} {
 		settings := map[string]string{}
 		if kind == fakeidp.KindMicrosoft {

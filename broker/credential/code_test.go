@@ -70,7 +70,8 @@ func TestE3_AMailedCodeHasFiveTries(t *testing.T) {
 		t.Fatal(err)
 	}
 	mem.calls = nil
-	if err := c.Check(ctx(t), nobody(m.Email), &m, secret.Reveal()); err != nil || !slices.Equal(mem.calls[len(mem.calls)-3:], []string{"put", "count", "take"}) {
+	if err := c.Check(ctx(t), nobody(m.Email), &m, secret.Reveal()); err != nil ||
+		!slices.Equal(mem.calls[len(mem.calls)-3:], []string{"put", "count", "take"}) {
 		t.Errorf("the right code: %v after %v, want it counted like a wrong one", err, mem.calls)
 	}
 	clk.pass(broker.MailedLife)
@@ -99,8 +100,8 @@ func TestE3_AHundredGuessesAtOnceAreFive(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if compared.Load() != broker.MailedTries-1 { // the fifth is answered with the code's end
-		t.Errorf("%d guesses were told that they are wrong", compared.Load())
+	if compared.Load() != broker.MailedTries-1 { // the fifth returns CodeExpired
+		t.Errorf("%d guesses returned WrongCode", compared.Load())
 	}
 	if err := c.Check(ctx(t), nobody(m.Email), &m, secret.Reveal()); code(err) != broker.CodeExpired {
 		t.Errorf("the right code after them: %v", err)
@@ -151,7 +152,7 @@ func TestE2_AtMostThreeCodesAnHourAndThirtySecondsBetween(t *testing.T) {
 	if _, _, err := c.Issue(ctx(t), "bob@example.com"); err != nil {
 		t.Errorf("another address: %v", err)
 	}
-	clk.pass(9 * time.Minute) // past the first one's hour
+	clk.pass(9 * time.Minute) // the first one is more than an hour old
 	if err := issue(); err != nil {
 		t.Errorf("when the first is an hour old: %v", err)
 	}
@@ -167,7 +168,7 @@ func TestE2_CodesAskedForAtOnceAreOne(t *testing.T) {
 	var sent atomic.Int64
 	var all, looked sync.WaitGroup
 	looked.Add(people)
-	// All have read the record before the first of them writes it.
+	// All have read the record before the first one writes it.
 	m.onGet = func() { looked.Done(); looked.Wait() }
 	for range people {
 		all.Go(func() {

@@ -11,7 +11,7 @@ import (
 	"gatehouse/broker/seal"
 )
 
-// memory is a Fleeting for tests. It collects nothing that is read; a Put goes over what has expired.
+// memory is an in-memory Fleeting for tests. It deletes nothing on read; a Put replaces an expired value.
 type memory struct {
 	mu     sync.Mutex
 	now    func() time.Time
@@ -81,7 +81,7 @@ func (m *memory) Count(_ context.Context, shelf, key string, _ time.Time) (int64
 	return m.counts[shelf+key], nil
 }
 
-// clock stands at the beginning of a window until it is moved.
+// clock stands at the beginning of a window until it is advanced.
 type clock struct{ at atomic.Int64 }
 
 func newClock() *clock {

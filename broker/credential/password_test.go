@@ -10,7 +10,7 @@ import (
 
 const good = "a quiet green harbour"
 
-// passwords returns a verifier whose hashes cost next to nothing.
+// passwords returns a verifier with cheap hashes.
 func passwords(t *testing.T) (*Passwords, *memory, *clock) {
 	return passwordsAt(t, Cost{Memory: 8, Passes: 1, Lanes: 1})
 }
@@ -30,7 +30,7 @@ func account(t *testing.T, p *Passwords, id, password string) *broker.Account {
 	return &broker.Account{ID: id, Email: id + "@example.com", PasswordHash: hash}
 }
 
-// of is a try at an account from a browser that it does not know.
+// of returns a target for an account, from an unknown browser.
 func of(a *broker.Account) Target { return Target{Address: a.Email, Account: a} }
 
 func nobody(address string) Target { return Target{Address: address} }
@@ -67,7 +67,8 @@ func TestPasswordsAreComparedInNFC(t *testing.T) {
 func TestE18_LengthIsBoundedOnBothSides(t *testing.T) {
 	p, _, _ := passwords(t)
 	for name, s := range map[string]string{
-		"eleven characters": "a2C!e6G(i0k", "eleven of two bytes": "éàüöñçßøåæþ", "257 bytes": strings.Repeat("ab1! Zq,x", 40)[:257], "empty": "", "not UTF-8": "\xff\xfe a good enough one"} {
+		"eleven characters": "a2C!e6G(i0k", "eleven of two bytes": "éàüöñçßøåæþ",
+		"257 bytes": strings.Repeat("ab1! Zq,x", 40)[:257], "empty": "", "not UTF-8": "\xff\xfe a good enough one"} {
 		if err := p.Acceptable(s); !errors.Is(err, broker.WeakPassword) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -87,7 +88,8 @@ func TestPasswordsThatEverybodyTriesAreRefused(t *testing.T) {
 	refused := map[string]bool{}
 	for _, word := range p.guess.words {
 		title := strings.ToUpper(word[:1]) + word[1:]
-		for _, tail := range []string{"123456789012", "1234567890!", "2024202420", "!!!!!!!!!!!", "@1234567890", "0000000000000", "2026!2026!!"} {
+		for _, tail := range []string{"123456789012", "1234567890!", "2024202420", "!!!!!!!!!!!", "@1234567890",
+			"0000000000000", "2026!2026!!"} {
 			for _, one := range []string{word + tail, title + tail, tail + word} {
 				if err := p.Acceptable(one); err == nil {
 					t.Fatalf("%q is accepted", one)
@@ -99,13 +101,16 @@ func TestPasswordsThatEverybodyTriesAreRefused(t *testing.T) {
 	if len(refused) < 1000 {
 		t.Errorf("only %d well-known passwords are refused", len(refused))
 	}
-	for _, one := range []string{"passwordpassword", "P4ssw0rd1234", "Password123!", "qwertyuiop123", "abcdefghijkl", "123456789012", "aaaaaaaaaaaa", "abc123abc123", "iloveyou12345",
-		"1q2w3e4r5t6y", "1qaz2wsx3edc", "Welcome2026!", "letmein letmein", "poiuytrewqlkjh", "Passw0rd!Passw0rd!", "adminadmin123", "summer2026summer"} {
+	for _, one := range []string{"passwordpassword", "P4ssw0rd1234", "Password123!", "qwertyuiop123", "abcdefghijkl",
+		"123456789012", "aaaaaaaaaaaa", "abc123abc123", "iloveyou12345",
+		"1q2w3e4r5t6y", "1qaz2wsx3edc", "Welcome2026!", "letmein letmein", "poiuytrewqlkjh", "Passw0rd!Passw0rd!",
+		"adminadmin123", "summer2026summer"} {
 		if err := p.Acceptable(one); err == nil {
 			t.Errorf("%q is accepted", one)
 		}
 	}
-	for _, one := range []string{good, "correct horse battery staple", "Tr0ub4dor&3xyz", "kX9#mQ2$vL7p", "die katze schläft tief", "мой дядя самых честных", "我喜欢在雨天读书喝热茶呀", "password of my dear uncle"} {
+	for _, one := range []string{good, "correct horse battery staple", "Tr0ub4dor&3xyz", "kX9#mQ2$vL7p",
+		"die katze schläft tief", "мой дядя самых честных", "我喜欢在雨天读书喝热茶呀", "password of my dear uncle"} {
 		if err := p.Acceptable(one); err != nil {
 			t.Errorf("%q is refused", one)
 		}
@@ -115,7 +120,8 @@ func TestPasswordsThatEverybodyTriesAreRefused(t *testing.T) {
 func TestADamagedHashIsAnErrorAndNotAWrongPassword(t *testing.T) {
 	p, _, _ := passwords(t)
 	hash := account(t, p, "ana", good).PasswordHash
-	for _, bad := range []string{"x", "$argon2i$v=19$m=19456,t=2,p=1$AAAA$AAAA", strings.Replace(hash, "m=8", "m=4000000", 1), strings.Replace(hash, "t=1", "t=0", 1), hash[:len(hash)-5]} {
+	for _, bad := range []string{"x", "$argon2i$v=19$m=19456,t=2,p=1$AAAA$AAAA",
+		strings.Replace(hash, "m=8", "m=4000000", 1), strings.Replace(hash, "t=1", "t=0", 1), hash[:len(hash)-5]} {
 		a := &broker.Account{ID: broker.NewID(), Email: "ana@example.com", PasswordHash: bad}
 		if err := p.Check(ctx(t), of(a), good); code(err) != broker.Internal {
 			t.Errorf("%s: %v", bad, err)

@@ -17,7 +17,7 @@ import (
 
 const bad = "a wrong password"
 
-// counted hashes quickly and counts how often.
+// counted replaces the hash by a fast one that counts.
 func counted(p *Passwords) *atomic.Int64 {
 	n := &atomic.Int64{}
 	p.hash = func(password, salt []byte, _, _ uint32, _ uint8, _ uint32) []byte {
@@ -28,7 +28,7 @@ func counted(p *Passwords) *atomic.Int64 {
 	return n
 }
 
-// other is the verifier of another replica, on the same storage.
+// other returns the verifier of another replica, on the same storage.
 func other(p *Passwords, m *memory, c *clock) *Passwords {
 	o := NewPasswords(PasswordOptions{Fleeting: m, Ring: p.tries.ring, Now: c.now, Cost: p.cost})
 	o.hash = p.hash
@@ -110,7 +110,7 @@ func TestE2_AThousandTriesAreAtMostTenInAnyWindow(t *testing.T) {
 	}
 }
 
-// miss is a code that is not the right one.
+// miss returns a code that differs from s.
 func miss(s broker.Secret) string {
 	if s.Reveal() == "000000" {
 		return "111111"
@@ -118,7 +118,7 @@ func miss(s broker.Secret) string {
 	return "000000"
 }
 
-// most is how many moments lie in one Window at most.
+// most returns the largest number of moments within one Window.
 func most(at []time.Time) (n int) {
 	first := 0
 	for i := range at {
@@ -260,13 +260,15 @@ func TestE1_E2_EverySortOfAccountCostsTheSameWork(t *testing.T) {
 	if n != PasswordTries {
 		t.Fatalf("%d hashes", n)
 	}
-	for name, at := range map[string]Target{"nobody": nobody("eve@example.com"), "an account without a password": of(&broker.Account{ID: "bob", Email: "bob@example.com"}),
-		"a hash with other costs": of(&costlier), "a hash of another kind": of(&damaged)} {
+	for name, at := range map[string]Target{"nobody": nobody("eve@example.com"),
+		"an account without a password": of(&broker.Account{ID: "bob", Email: "bob@example.com"}),
+		"a hash with other costs":       of(&costlier), "a hash of another kind": of(&damaged)} {
 		if c, h := work(at); c != calls || h != n {
 			t.Errorf("%s: %d hashes after %s\nwant %d after %s", name, h, c, n, calls)
 		}
 	}
-	if a, b := limited(t, p.Check(ctx(t), of(ana), bad)), limited(t, p.Check(ctx(t), nobody("eve@example.com"), bad)); a != b {
+	if a, b := limited(t, p.Check(ctx(t), of(ana), bad)),
+		limited(t, p.Check(ctx(t), nobody("eve@example.com"), bad)); a != b {
 		t.Errorf("again after %d s and %d s", a, b)
 	}
 }
@@ -277,7 +279,7 @@ func TestE18_TwoThousandAtOnceNeverHashMoreThanThereAreCores(t *testing.T) {
 	if cap(p.queue) >= people {
 		t.Fatalf("a queue of %d is no bound", cap(p.queue))
 	}
-	p.wait = time.Hour // only the queue's end may turn anybody away here
+	p.wait = time.Hour // so that only the queue's limit refuses requests
 	var running, peak atomic.Int64
 	gate := make(chan struct{})
 	p.hash = func(_, _ []byte, _, _ uint32, _ uint8, size uint32) []byte {

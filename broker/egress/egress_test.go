@@ -44,7 +44,7 @@ func get(client *http.Client, url string) (string, error) {
 	return string(body), err
 }
 
-// inside is a server that nobody should reach, and counts who does.
+// inside is a server that must not be reached. It counts requests.
 type inside struct {
 	hits atomic.Int32
 	port string
@@ -138,7 +138,7 @@ func TestB16_ANameThatIsReboundReachesNothingInside(t *testing.T) {
 		}
 		return []string{"127.0.0.2"}
 	})
-	// 127.0.0.2 stands for the world outside.
+	// 127.0.0.2 stands for a public address.
 	client := must(t)(New(Options{Resolver: resolver, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}))
 	url := "http://rebind.test:" + outside.port + "/"
 	if body, err := get(client.HTTP(), url); err != nil || body != "inside" {
@@ -156,7 +156,8 @@ func TestB16_ANameThatIsReboundReachesNothingInside(t *testing.T) {
 
 func TestB16_NoRedirectIsFollowed(t *testing.T) {
 	canary := listen(t, "127.0.0.1:0")
-	targets := []string{"http://169.254.169.254/latest/meta-data/", "http://127.0.0.1:" + canary.port + "/", "/same-host", "https://accounts.google.com/", "file:///etc/passwd", "http://[::1", ""}
+	targets := []string{"http://169.254.169.254/latest/meta-data/", "http://127.0.0.1:" + canary.port + "/", "/same-host",
+		"https://accounts.google.com/", "file:///etc/passwd", "http://[::1", ""}
 	for _, status := range []int{300, 301, 302, 303, 305, 307, 308} {
 		for _, target := range targets {
 			var asked atomic.Int32
@@ -221,7 +222,8 @@ func TestB16_ABodyEndsAtOneMebibyte(t *testing.T) {
 	defer server.Close()
 	client := must(t)(New(Options{Allow: loopback})).HTTP()
 	for _, path := range []string{"/announced", "/chunked", "/gzip"} {
-		for size, tooLarge := range map[int]bool{0: false, 1: false, MaxBody - 1: false, MaxBody: false, MaxBody + 1: true, 20 * MaxBody: true} {
+		for size, tooLarge := range map[int]bool{0: false, 1: false, MaxBody - 1: false, MaxBody: false, MaxBody + 1: true,
+			20 * MaxBody: true} {
 			body, err := get(client, fmt.Sprintf("%s%s?size=%d", server.URL, path, size))
 			if errors.Is(err, ErrTooLarge) != tooLarge || !tooLarge && (err != nil || len(body) != size) || len(body) > MaxBody {
 				t.Errorf("%s, %d bytes: read %d, %v", path, size, len(body), err)
@@ -245,7 +247,7 @@ func TestB16_AHeaderEndsAt64KiB(t *testing.T) {
 	}
 }
 
-// slow answers nothing until the test is over; /drip sends its header and then a byte now and then.
+// slow does not respond until the test ends; /drip sends its header and then single bytes at intervals.
 func slow(t *testing.T) *httptest.Server {
 	over := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -289,7 +291,8 @@ func TestB22_ASlowServerIsGivenUp(t *testing.T) {
 	ctx, cancel = context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, cancel)
 	request, _ = http.NewRequestWithContext(ctx, "GET", server.URL+"/hang", nil)
-	if _, err := client.HTTP().Do(request); !errors.Is(err, context.Canceled) || errors.Is(err, ErrTimeout) || errors.Is(err, ErrUnreachable) {
+	if _, err := client.HTTP().Do(request); !errors.Is(err, context.Canceled) || errors.Is(err, ErrTimeout) ||
+		errors.Is(err, ErrUnreachable) {
 		t.Errorf("the caller gave up: %v", err)
 	}
 }
@@ -362,7 +365,7 @@ func TestB22_ASlotComesBackEvenWhenTheBodyIsForgotten(t *testing.T) {
 			t.Fatal("the slots never come back")
 		}
 	}
-	for range 20 * MaxInFlight { // one after the other never is too many
+	for range 20 * MaxInFlight { // sequential requests are never too many
 		if _, err := get(client.For("x"), server.URL+"/fast"); err != nil {
 			t.Fatal(err)
 		}
@@ -379,7 +382,7 @@ func TestG16_NoErrorShowsAQuery(t *testing.T) {
 		case "/large":
 			w.Header().Set("Content-Length", "99999999")
 		case "/hang":
-			io.Copy(io.Discard, r.Body) // the end of the connection is seen only behind the body
+			io.Copy(io.Discard, r.Body) // the server sees the end of the connection only after the body
 			<-r.Context().Done()
 		}
 	}))
@@ -412,7 +415,8 @@ func TestG16_NoErrorShowsAQuery(t *testing.T) {
 			if !errors.Is(err, c.want) {
 				t.Errorf("%s: %v, want %v", name, err, c.want)
 			}
-			if text := fmt.Sprintf("%v %+v", err, err); strings.Contains(text, "planted-secret") || strings.Contains(text, "access_token") {
+			if text := fmt.Sprintf("%v %+v", err, err); strings.Contains(text, "planted-secret") ||
+				strings.Contains(text, "access_token") {
 				t.Errorf("%s: the error shows the query: %s", name, text)
 			}
 			if shared.RawQuery == "" {
@@ -423,7 +427,10 @@ func TestG16_NoErrorShowsAQuery(t *testing.T) {
 }
 
 func TestAConnectionMayTrustItsOwnCA(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		io.WriteString(w, r.Proto)
+	}))
 	server.EnableHTTP2 = true
 	server.Config.ErrorLog = nil
 	server.StartTLS()
@@ -435,7 +442,8 @@ func TestAConnectionMayTrustItsOwnCA(t *testing.T) {
 		t.Errorf("with its CA: %q, %v", body, err)
 	}
 	noCA := must(t)(strict.With(Options{Allow: loopback}))
-	if _, err := get(noCA.HTTP(), server.URL); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "certificate") {
+	if _, err := get(noCA.HTTP(), server.URL); !errors.Is(err, ErrUnreachable) ||
+		!strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without its CA: %v", err)
 	}
 	if _, err := get(strict.HTTP(), server.URL); !errors.Is(err, ErrBlockedAddress) {
@@ -446,7 +454,8 @@ func TestAConnectionMayTrustItsOwnCA(t *testing.T) {
 			t.Errorf("what it builds on is lost: %v", err)
 		}
 	}
-	for _, bad := range [][]byte{[]byte("no PEM"), bytes.Replace(bundle, []byte("CERTIFICATE"), []byte("PRIVATE KEY"), 2)} {
+	for _, bad := range [][]byte{[]byte("no PEM"),
+		bytes.Replace(bundle, []byte("CERTIFICATE"), []byte("PRIVATE KEY"), 2)} {
 		if _, err := adfs.With(Options{CABundle: bad}); err == nil {
 			t.Error("a bundle without a certificate is accepted")
 		}
@@ -464,7 +473,8 @@ func TestConnectionsAreKeptAlive(t *testing.T) {
 	if hits := server.hits.Load(); hits != 1 {
 		t.Errorf("%d connections for ten requests", hits)
 	}
-	if again := client.For("a"); again != client.For("a") || client.For("a") == client.For("b") || client.HTTP() != client.For("") {
+	if again := client.For("a"); again != client.For("a") || client.For("a") == client.For("b") ||
+		client.HTTP() != client.For("") {
 		t.Error("a name has two clients, or two names have one")
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// OIDC Back-Channel Logout §2.5 and RFC 9325 §3.1.1: what we send elsewhere goes by TLS
-// 1.2 or newer, and by no cipher suite that is known to be weak.
+// OIDC Back-Channel Logout §2.5 and RFC 9325 §3.1.1: outbound requests use TLS 1.2 or newer, and no weak cipher
+// suite.
 func TestA17_NothingIsSentByATLSThatIsTooOld(t *testing.T) {
 	for _, c := range []struct {
 		version uint16
@@ -25,7 +25,10 @@ func TestA17_NothingIsSentByATLSThatIsTooOld(t *testing.T) {
 		{tls.VersionTLS11, nil, false},
 		{tls.VersionTLS10, nil, false},
 	} {
-		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "heard") }))
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+			_ *http.Request) {
+			io.WriteString(w, "heard")
+		}))
 		server.TLS = &tls.Config{MinVersion: c.version, MaxVersion: c.version, CipherSuites: c.suites}
 		server.Config.ErrorLog = log.New(io.Discard, "", 0)
 		server.StartTLS()

@@ -68,10 +68,11 @@ func post(t *testing.T) (Post, *box) {
 		t.Fatal(err)
 	}
 	b := &box{}
-	return Post{Outbox: b, Texts: texts.WithPseudo(), Site: Site{Name: "Northgate", SupportURL: "https://help.example.com/"}, Now: func() time.Time { return noon }}, b
+	return Post{Outbox: b, Texts: texts.WithPseudo(),
+		Site: Site{Name: "Northgate", SupportURL: "https://help.example.com/"}, Now: func() time.Time { return noon }}, b
 }
 
-// every message there is, as hostile as its fields allow.
+// every returns all kinds of messages, as hostile as their fields allow.
 func every(to, locale, hostile string) []Message {
 	return []Message{
 		Code{To: to, Code: "482913", Locale: locale},
@@ -93,15 +94,18 @@ func TestEveryMessageIsWrittenInEveryLanguage(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := b.mails[0]
-			if got.ID == "" || got.To != "ana@example.com" || got.Subject == "" || !got.CreatedAt.Equal(noon) || !got.NextAt.Equal(noon) || !got.ExpiresAt.After(noon) {
+			if got.ID == "" || got.To != "ana@example.com" || got.Subject == "" || !got.CreatedAt.Equal(noon) ||
+				!got.NextAt.Equal(noon) || !got.ExpiresAt.After(noon) {
 				t.Errorf("%T in %s: %+v", m, lang, got)
 			}
 			for _, body := range []string{got.Text, got.HTML} {
-				if strings.ContainsAny(body, "{}") || !strings.Contains(body, "Northgate") || !strings.Contains(body, "https://help.example.com/") {
+				if strings.ContainsAny(body, "{}") || !strings.Contains(body, "Northgate") ||
+					!strings.Contains(body, "https://help.example.com/") {
 					t.Errorf("%T in %s: %s", m, lang, body)
 				}
 			}
-			if !strings.Contains(got.HTML, `lang="`+lang+`"`) || regexp.MustCompile(`(?i)<img|<a |src=|url\(|<link|<script`).MatchString(got.HTML) {
+			if !strings.Contains(got.HTML, `lang="`+lang+`"`) ||
+				regexp.MustCompile(`(?i)<img|<a |src=|url\(|<link|<script`).MatchString(got.HTML) {
 				t.Errorf("%T in %s has the wrong language or something remote: %s", m, lang, got.HTML)
 			}
 		}
@@ -114,14 +118,16 @@ func TestACodeStandsInTheSubjectAndIsNotSentTooLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := b.mails[0]
-	if m.Subject != "482913 is your Northgate code" || !strings.Contains(m.Text, "\n482913\n") || !m.ExpiresAt.Equal(noon.Add(broker.MailedLife)) {
+	if m.Subject != "482913 is your Northgate code" || !strings.Contains(m.Text, "\n482913\n") ||
+		!m.ExpiresAt.Equal(noon.Add(broker.MailedLife)) {
 		t.Errorf("%+v", m)
 	}
 }
 
 func TestOnlyACanonicalAddressGetsMail(t *testing.T) {
 	p, b := post(t)
-	for _, to := range []string{"", "ana", "Ana@example.com", "ana@example.com\r\nBcc: eve@example.com", "ana@example.com, eve@example.com", "<ana@example.com>"} {
+	for _, to := range []string{"", "ana", "Ana@example.com", "ana@example.com\r\nBcc: eve@example.com",
+		"ana@example.com, eve@example.com", "<ana@example.com>"} {
 		if err := p.Queue(t.Context(), PasswordChanged{To: to, At: noon}); err == nil || len(b.mails) != 0 {
 			t.Errorf("%q: %v", to, err)
 		}
@@ -134,8 +140,10 @@ func TestOnlyACanonicalAddressGetsMail(t *testing.T) {
 
 func TestG9_NobodySpeaksInOurMails(t *testing.T) {
 	for _, hostile := range []string{
-		"Google\r\nBcc: eve@example.com", "Pay at https://evil.example/pay now", "Pay at evil.example", "www.evil", "evil。example", "HTTP://EVIL.EXAMPLE",
-		"<b>Google</b><img src=x onerror=alert(1)>", "Google\u2028Your account is closed", "\u202eelgooG", "a\x00b\x1b[31m", strings.Repeat("x", 500), "[click](https://evil.example)",
+		"Google\r\nBcc: eve@example.com", "Pay at https://evil.example/pay now", "Pay at evil.example", "www.evil",
+		"evil。example", "HTTP://EVIL.EXAMPLE",
+		"<b>Google</b><img src=x onerror=alert(1)>", "Google\u2028Your account is closed", "\u202eelgooG", "a\x00b\x1b[31m",
+		strings.Repeat("x", 500), "[click](https://evil.example)",
 		"mailto:eve@example.com", "//evil.example/x", "Google \u200b evil.example",
 	} {
 		p, b := post(t)
@@ -145,11 +153,13 @@ func TestG9_NobodySpeaksInOurMails(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := b.mails[0]
-			if strings.ContainsAny(got.Subject, "\r\n") || strings.Contains(got.Subject, "evil") || strings.Contains(got.Subject, "Google") {
+			if strings.ContainsAny(got.Subject, "\r\n") || strings.Contains(got.Subject, "evil") ||
+				strings.Contains(got.Subject, "Google") {
 				t.Errorf("%T, %q: the subject %q", m, hostile, got.Subject)
 			}
 			for _, body := range []string{got.Text, got.HTML} {
-				for _, bad := range []string{"evil", "EVIL", "<img", "\nBcc", "\u202e", "\u2028", "\x00", "\x1b", strings.Repeat("x", maxName+1)} {
+				for _, bad := range []string{"evil", "EVIL", "<img", "\nBcc", "\u202e", "\u2028", "\x00", "\x1b",
+					strings.Repeat("x", maxName+1)} {
 					if strings.Contains(strings.ReplaceAll(body, "eve@", ""), bad) {
 						t.Errorf("%T, %q: the body has %q", m, hostile, bad)
 					}
@@ -157,7 +167,8 @@ func TestG9_NobodySpeaksInOurMails(t *testing.T) {
 			}
 		}
 	}
-	for in, want := range map[string]string{"Contoso  Werke GmbH": "Contoso Werke GmbH", "St. Gallen": "St. Gallen", "Google Workspace 2.0": "Google Workspace 2.0", "ana@example.com": "ana@example.com", "Åse & Söhne": "Åse & Söhne"} {
+	for in, want := range map[string]string{"Contoso  Werke GmbH": "Contoso Werke GmbH", "St. Gallen": "St. Gallen",
+		"Google Workspace 2.0": "Google Workspace 2.0", "ana@example.com": "ana@example.com", "Åse & Söhne": "Åse & Söhne"} {
 		if got := clean(in); got != want {
 			t.Errorf("%q becomes %q", in, got)
 		}
@@ -185,7 +196,8 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 func queued(n int) *box {
 	b := &box{}
 	for i := range n {
-		b.mails = append(b.mails, broker.Mail{ID: string(rune('A' + i)), To: "ana@example.com", CreatedAt: noon, NextAt: noon, ExpiresAt: noon.Add(time.Hour)})
+		b.mails = append(b.mails, broker.Mail{ID: string(rune('A' + i)), To: "ana@example.com", CreatedAt: noon,
+			NextAt: noon, ExpiresAt: noon.Add(time.Hour)})
 	}
 	return b
 }
@@ -262,7 +274,8 @@ func TestTheSenderStopsWhenToldAndRecordsWhatWentOut(t *testing.T) {
 func TestTheFolderHoldsOnePrivateFileForEachMail(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "mailbox")
 	var log strings.Builder
-	f, err := NewFolder(dir, mail.Address{Name: "Northgate", Address: "no-reply@id.example.com"}, slog.New(slog.NewTextHandler(&log, nil)))
+	f, err := NewFolder(dir, mail.Address{Name: "Northgate", Address: "no-reply@id.example.com"},
+		slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +311,9 @@ func TestTheFolderHoldsOnePrivateFileForEachMail(t *testing.T) {
 	if got := m.Header.Get("Subject"); got != "482913 est votre code Northgate" {
 		t.Errorf("subject %q", got)
 	}
-	if m.Header.Get("To") != "<ana@example.com>" || !strings.Contains(m.Header.Get("Message-Id"), strings.ToLower(b.mails[0].ID)) || m.Header.Get("Auto-Submitted") != "auto-generated" {
+	if m.Header.Get("To") != "<ana@example.com>" ||
+		!strings.Contains(m.Header.Get("Message-Id"), strings.ToLower(b.mails[0].ID)) ||
+		m.Header.Get("Auto-Submitted") != "auto-generated" {
 		t.Errorf("header %v", m.Header)
 	}
 	for _, id := range []string{"", "../x", "a/b", "x.eml"} {

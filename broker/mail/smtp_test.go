@@ -20,7 +20,7 @@ import (
 	"gatehouse/broker"
 )
 
-// server is a small SMTP server (RFC 5321) that remembers what it was told.
+// server is a small SMTP server (RFC 5321) that records what it receives.
 type server struct {
 	net.Listener
 	tls    *tls.Config // nil: no STARTTLS
@@ -125,14 +125,15 @@ func (s *server) got() (string, bool) {
 	return s.data, s.secure
 }
 
-// certificate is for 127.0.0.1 and 0.0.0.0, signed by itself.
+// certificate returns a self-signed certificate for 127.0.0.1 and 0.0.0.0.
 func certificate(t *testing.T) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4zero}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -147,17 +148,19 @@ func certificate(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, RootCAs: pool}
 }
 
-// client speaks to the server under a name for this machine: a connection to
-// 0.0.0.0 reaches it, and is no loopback host by definition.
+// client returns an SMTP client for the server under a name of this machine. A connection to 0.0.0.0 reaches it,
+// although that is not a loopback host by definition.
 func (s *server) client(host string) *SMTP {
-	c := &SMTP{Host: host, Port: s.port(), Username: "gatehouse", Password: "open sesame", From: mail.Address{Name: "Northgate", Address: "no-reply@id.example.com"}}
+	c := &SMTP{Host: host, Port: s.port(), Username: "gatehouse", Password: "open sesame",
+		From: mail.Address{Name: "Northgate", Address: "no-reply@id.example.com"}}
 	if s.tls != nil {
 		c.TLS = &tls.Config{RootCAs: s.tls.RootCAs, ServerName: "127.0.0.1"}
 	}
 	return c
 }
 
-var letterbox = broker.Mail{ID: "ABC", To: "ana@example.com", Subject: "482913 is your Northgate code\r\nBcc: eve@example.com", Text: "hello", HTML: "<p>hello</p>", CreatedAt: noon}
+var letterbox = broker.Mail{ID: "ABC", To: "ana@example.com",
+	Subject: "482913 is your Northgate code\r\nBcc: eve@example.com", Text: "hello", HTML: "<p>hello</p>", CreatedAt: noon}
 
 func TestAMailGoesOutOverSTARTTLS(t *testing.T) {
 	s := serve(t, true, "250 ok")
@@ -169,7 +172,8 @@ func TestAMailGoesOutOverSTARTTLS(t *testing.T) {
 	if err != nil || !secure {
 		t.Fatalf("%v, over TLS: %v", err, secure)
 	}
-	if m.Header.Get("Bcc") != "" || m.Header.Get("Subject") != "482913 is your Northgate code  Bcc: eve@example.com" || !strings.HasPrefix(m.Header.Get("Content-Type"), "multipart/alternative") {
+	if m.Header.Get("Bcc") != "" || m.Header.Get("Subject") != "482913 is your Northgate code  Bcc: eve@example.com" ||
+		!strings.HasPrefix(m.Header.Get("Content-Type"), "multipart/alternative") {
 		t.Errorf("header %v", m.Header)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// secretOf is a secret that looks random enough and is always the same for the same seed.
+// secretOf returns a secret that looks random and is the same for the same seed.
 func secretOf(seed byte) []byte {
 	secret := make([]byte, secretSize)
 	for i := range secret {
@@ -26,7 +26,8 @@ func secretOf(seed byte) []byte {
 func documentOf(ids string, seed byte) string {
 	var keys []string
 	for i, id := range strings.Fields(ids) {
-		keys = append(keys, fmt.Sprintf(`{"id":%q,"created":"2026-11-22T12:00:00Z","secret":%q}`, id, base64.RawURLEncoding.EncodeToString(secretOf(seed+byte(i)))))
+		keys = append(keys, fmt.Sprintf(`{"id":%q,"created":"2026-11-22T12:00:00Z","secret":%q}`, id,
+			base64.RawURLEncoding.EncodeToString(secretOf(seed+byte(i)))))
 	}
 	return `{"keys":[` + strings.Join(keys, ",") + `]}`
 }
@@ -42,22 +43,23 @@ func TestG15_AKeyringThatIsNotOneIsRefused(t *testing.T) {
 	with := func(s string) string { return strings.Replace(good, secret, s, 1) }
 	encode := base64.RawURLEncoding.EncodeToString
 	documents := map[string]string{
-		"nothing":                "",
-		"no JSON":                "changeme",
-		"no keys":                `{"keys":[]}`,
-		"null":                   "null",
-		"an unknown member":      `{"keys":[],"password":"x"}`,
-		"something behind":       good + good,
-		"a short secret":         with(encode(secretOf(1)[:16])),
-		"a long secret":          with(encode(append(secretOf(1), 1))),
-		"zero bytes":             with(encode(make([]byte, 32))),
-		"a typed secret":         with(encode([]byte("The quick brown fox jumps, 2026!"))),
-		"a repeated word":        with(encode([]byte("changemechangemechangemechangeme"))),
-		"padded base64":          with(secret + "="),
-		"an empty secret":        with(""),
-		"two keys with one id":   documentOf("k1 k1", 1),
-		"one key under two ids":  strings.ReplaceAll(documentOf("k1 k2", 1), encode(secretOf(2)), secret),
-		"an empty id":            documentOf("k1", 1)[:len(`{"keys":[{"id":"`)] + documentOf("k1", 1)[len(`{"keys":[{"id":"k1`):],
+		"nothing":               "",
+		"no JSON":               "changeme",
+		"no keys":               `{"keys":[]}`,
+		"null":                  "null",
+		"an unknown member":     `{"keys":[],"password":"x"}`,
+		"something behind":      good + good,
+		"a short secret":        with(encode(secretOf(1)[:16])),
+		"a long secret":         with(encode(append(secretOf(1), 1))),
+		"zero bytes":            with(encode(make([]byte, 32))),
+		"a typed secret":        with(encode([]byte("The quick brown fox jumps, 2026!"))),
+		"a repeated word":       with(encode([]byte("changemechangemechangemechangeme"))),
+		"padded base64":         with(secret + "="),
+		"an empty secret":       with(""),
+		"two keys with one id":  documentOf("k1 k1", 1),
+		"one key under two ids": strings.ReplaceAll(documentOf("k1 k2", 1), encode(secretOf(2)), secret),
+		"an empty id": documentOf("k1", 1)[:len(`{"keys":[{"id":"`)] +
+			documentOf("k1", 1)[len(`{"keys":[{"id":"k1`):],
 		"an id with a dot":       documentOf("k.1", 1),
 		"an id in capitals":      documentOf("K1", 1),
 		"an id that is too long": documentOf("k1234567890123456", 1),
@@ -99,7 +101,8 @@ func TestAKeyringSurvivesItsFile(t *testing.T) {
 	if err := again.Save(path); err != nil {
 		t.Fatal(err)
 	}
-	if loaded := must[*Keyring](t)(Load(path)); !slices.Equal(loaded.IDs(), again.IDs()) || !loaded.Created(loaded.Primary()).Equal(noon) {
+	if loaded := must[*Keyring](t)(Load(path)); !slices.Equal(loaded.IDs(), again.IDs()) ||
+		!loaded.Created(loaded.Primary()).Equal(noon) {
 		t.Errorf("loaded %v, saved %v", loaded.IDs(), again.IDs())
 	}
 	entries := must[[]os.DirEntry](t)(os.ReadDir(filepath.Dir(path)))

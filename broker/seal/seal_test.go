@@ -123,7 +123,8 @@ func TestHashesArePerPurposeAndNameTheirKey(t *testing.T) {
 	if !k.Same(hash, "session", []byte("token")) {
 		t.Error("Same refuses its own hash")
 	}
-	for _, wrong := range []string{"", ".", "k1", "k1.", hash[:len(hash)-1], hash + "A", "k2" + hash[2:], strings.ToUpper(hash)} {
+	for _, wrong := range []string{"", ".", "k1", "k1.", hash[:len(hash)-1], hash + "A", "k2" + hash[2:],
+		strings.ToUpper(hash)} {
 		if k.Same(wrong, "session", []byte("token")) {
 			t.Errorf("Same accepts %q", wrong)
 		}
@@ -137,7 +138,7 @@ func macText(id string, mac []byte) string {
 	return id + "." + base64.RawURLEncoding.EncodeToString(mac)
 }
 
-// The vectors were computed once with another program (python hmac and hkdf), so that a change of the format is seen before it locks people out.
+// The vectors were computed with another program (Python's hmac and hkdf), to detect a change of the format.
 func TestTheFormatStaysAsItIs(t *testing.T) {
 	k := ringOf(t, "k1", 1)
 	if got := k.Hash("session", []byte("token")); got != hashVector {
@@ -159,7 +160,8 @@ func TestMACs(t *testing.T) {
 		t.Fatal("its own MAC is refused")
 	}
 	if k.CheckMAC(id, "other", []byte("data"), mac) || k.CheckMAC(id, "cursor", []byte("datA"), mac) ||
-		k.CheckMAC("k0", "cursor", []byte("data"), mac) || k.CheckMAC(id, "cursor", []byte("data"), mac[:31]) || k.CheckMAC(id, "cursor", []byte("data"), nil) {
+		k.CheckMAC("k0", "cursor", []byte("data"), mac) || k.CheckMAC(id, "cursor", []byte("data"), mac[:31]) ||
+		k.CheckMAC(id, "cursor", []byte("data"), nil) {
 		t.Fatal("a wrong MAC is accepted")
 	}
 	if err := k.Rotate(noon); err != nil {
@@ -197,7 +199,8 @@ func TestRotationKeepsEverythingThatWasMadeBefore(t *testing.T) {
 		t.Errorf("hashes %v", hashes)
 	}
 	again := must[[]byte](t)(k.Seal([]byte("x"), "row"))
-	if KeyOfSealed(again) != k.Primary() || KeyOfSealed(sealed) != old || KeyOfHash(hash) != old || KeyOfSealed(nil) != "" || KeyOfHash("x") != "" {
+	if KeyOfSealed(again) != k.Primary() || KeyOfSealed(sealed) != old || KeyOfHash(hash) != old ||
+		KeyOfSealed(nil) != "" || KeyOfHash("x") != "" {
 		t.Error("a value names the wrong key")
 	}
 	if err := k.Retire(k.Primary()); err == nil {
@@ -263,7 +266,9 @@ func TestG16_NothingPrintsAKey(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		prints += fmt.Sprintf(verb, k) + fmt.Sprintf(verb, struct{ K *Keyring }{k})
 	}
-	for _, form := range []string{string(secret), base64.RawURLEncoding.EncodeToString(secret), base64.StdEncoding.EncodeToString(secret), fmt.Sprintf("%x", secret), fmt.Sprint(secret), strings.Trim(fmt.Sprintf("%#v", secret[:8]), "[]byte{}")} {
+	for _, form := range []string{string(secret), base64.RawURLEncoding.EncodeToString(secret),
+		base64.StdEncoding.EncodeToString(secret), fmt.Sprintf("%x", secret), fmt.Sprint(secret),
+		strings.Trim(fmt.Sprintf("%#v", secret[:8]), "[]byte{}")} {
 		if strings.Contains(prints, form) {
 			t.Fatalf("a key is printed as %q", form)
 		}
@@ -310,7 +315,7 @@ func BenchmarkSame(b *testing.B) {
 	}
 }
 
-// The costs are part of the contract, since every request pays for a hash.
+// The allocations are part of the contract, because every request hashes.
 func TestHashingIsAllocationLight(t *testing.T) {
 	k, token, id := fresh(t), []byte("a token"), "0197"
 	hash := k.Hash("session", token)
@@ -323,7 +328,8 @@ func TestHashingIsAllocationLight(t *testing.T) {
 		"Seal": {4, func() { k.Seal(token, "table", "column", id) }},
 	}
 	for name, c := range costs {
-		// Hash costs one, and 13 without its pool; the race detector makes a pool forget a quarter of what it is given.
+		// Hash allocates once, and 13 times without its pool; under the race detector a pool drops a quarter of
+		// its items.
 		if got := testing.AllocsPerRun(1000, c.run); got > c.most {
 			t.Errorf("%s: %v allocations, want at most %v", name, got, c.most)
 		}

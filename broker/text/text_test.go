@@ -16,7 +16,7 @@ func loaded(t *testing.T) *Catalog {
 	return c
 }
 
-// made is a catalog of en and fr out of two texts each.
+// made returns a catalog of en and fr with the given texts.
 func made(t *testing.T, en, fr string) *Catalog {
 	t.Helper()
 	c, err := load(fstest.MapFS{"catalog/x.en.json": {Data: []byte(en)}, "catalog/x.fr.json": {Data: []byte(fr)}})
@@ -39,14 +39,15 @@ func TestTheCatalogsAreCompleteInEveryLanguage(t *testing.T) {
 func TestCheckSeesWhatIsWrong(t *testing.T) {
 	good := `{"x.a":"A {0} {name}"}`
 	for name, tc := range map[string]struct{ en, fr, want string }{
-		"a key that is missing":     {good, `{}`, "fr lacks x.a"},
-		"a key too many":            {good, `{"x.a":"A {0} {name}","x.b":"B"}`, "fr has x.b"},
-		"another placeholder":       {good, `{"x.a":"A {1} {name}"}`, "placeholders"},
-		"a placeholder lost":        {good, `{"x.a":"A {name}"}`, "placeholders"},
-		"markup in a plain text":    {good, `{"x.a":"<b>A</b> {0} {name}"}`, "markup"},
-		"a tag that is not ours":    {`{"x.a_html":"A"}`, `{"x.a_html":"<a>A</a>"}`, "markup"},
-		"an attribute":              {`{"x.a_html":"A"}`, `{"x.a_html":"<bdi onclick=x>A</bdi>"}`, "markup"},
-		"markup in a plural's form": {`{"x.a":"{0, plural, other {A}}"}`, `{"x.a":"{0, plural, other {<bdi>A</bdi>}}"}`, "markup"},
+		"a key that is missing":  {good, `{}`, "fr lacks x.a"},
+		"a key too many":         {good, `{"x.a":"A {0} {name}","x.b":"B"}`, "fr has x.b"},
+		"another placeholder":    {good, `{"x.a":"A {1} {name}"}`, "placeholders"},
+		"a placeholder lost":     {good, `{"x.a":"A {name}"}`, "placeholders"},
+		"markup in a plain text": {good, `{"x.a":"<b>A</b> {0} {name}"}`, "markup"},
+		"a tag that is not ours": {`{"x.a_html":"A"}`, `{"x.a_html":"<a>A</a>"}`, "markup"},
+		"an attribute":           {`{"x.a_html":"A"}`, `{"x.a_html":"<bdi onclick=x>A</bdi>"}`, "markup"},
+		"markup in a plural's form": {`{"x.a":"{0, plural, other {A}}"}`, `{"x.a":"{0, plural, other {<bdi>A</bdi>}}"}`,
+			"markup"},
 	} {
 		err := made(t, tc.en, tc.fr).Check()
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
@@ -59,8 +60,10 @@ func TestCheckSeesWhatIsWrong(t *testing.T) {
 }
 
 func TestLoadRefusesWhatItCannotRead(t *testing.T) {
-	for name, data := range map[string]string{"a key of another file": `{"y.a":"A"}`, "a brace that is open": `{"x.a":"A {0"}`, "a brace too many": `{"x.a":"A }"}`,
-		"no such form": `{"x.a":"{0, plural, lots {A}}"}`, "no other": `{"x.a":"{0, plural, one {A}}"}`, "a bad name": `{"x.a":"{A-B}"}`, "no JSON": `{`} {
+	for name, data := range map[string]string{"a key of another file": `{"y.a":"A"}`,
+		"a brace that is open": `{"x.a":"A {0"}`, "a brace too many": `{"x.a":"A }"}`,
+		"no such form": `{"x.a":"{0, plural, lots {A}}"}`, "no other": `{"x.a":"{0, plural, one {A}}"}`,
+		"a bad name": `{"x.a":"{A-B}"}`, "no JSON": `{`} {
 		if _, err := load(fstest.MapFS{"catalog/x.en.json": {Data: []byte(data)}}); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
@@ -68,7 +71,8 @@ func TestLoadRefusesWhatItCannotRead(t *testing.T) {
 }
 
 func TestTextsAreFilledIn(t *testing.T) {
-	c := made(t, `{"x.a":"{0} and {1}, {name}","x.n":"{0, plural, one {# try} other {# tries}} left","x.h_html":"<bdi>{0}</bdi>"}`,
+	c := made(t,
+		`{"x.a":"{0} and {1}, {name}","x.n":"{0, plural, one {# try} other {# tries}} left","x.h_html":"<bdi>{0}</bdi>"}`,
 		`{"x.a":"{1} et {0}","x.n":"{0, plural, one {# essai} other {# essais}}","x.h_html":"<bdi>{0}</bdi>"}`)
 	en, fr := c.Printer("en"), c.Printer("fr")
 	for got, want := range map[string]string{
@@ -85,10 +89,12 @@ func TestTextsAreFilledIn(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if !en.Fills("x.a", Args{"0": "a", "1": "b", "name": "c"}) || en.Fills("x.a", Args{"name": ""}) || en.Fills("x.no", nil) {
+	if !en.Fills("x.a", Args{"0": "a", "1": "b", "name": "c"}) || en.Fills("x.a", Args{"name": ""}) ||
+		en.Fills("x.no", nil) {
 		t.Error("Fills is wrong")
 	}
-	for name, do := range map[string]func(){"a key that does not exist": func() { en.Text("x.no") }, "markup of a plain key": func() { en.HTML("x.a") }} {
+	for name, do := range map[string]func(){"a key that does not exist": func() { en.Text("x.no") },
+		"markup of a plain key": func() { en.HTML("x.a") }} {
 		if !panics(do) {
 			t.Errorf("%s does not panic", name)
 		}
@@ -113,7 +119,7 @@ func TestTheLanguageIsTheFirstWishThatWeHave(t *testing.T) {
 		{[]string{"de_AT"}, "de"},
 		{[]string{"es-419"}, "es"},
 		{[]string{"", "de"}, "de"},
-		{[]string{"pl fr"}, "fr"}, // ui_locales: a list in the order of preference
+		{[]string{"pl fr"}, "fr"}, // ui_locales: a list in order of preference
 		{[]string{"zh", "es"}, "es"},
 		{[]string{"fr;q=0.3, de;q=0.9, *;q=0.1"}, "de"},
 		{[]string{"en-US,en;q=0.9"}, "en"},
@@ -132,7 +138,8 @@ func TestThePseudoLanguagesAreLongerAndWrittenFromTheRight(t *testing.T) {
 	c := loaded(t).WithPseudo()
 	en, long, rtl := c.Printer("en"), c.Printer(PseudoLong), c.Printer(PseudoRTL)
 	plain := en.Text("error.internal.body", Args{"ref": "R"})
-	if got := long.Text("error.internal.body", Args{"ref": "R"}); float64(len([]rune(got))) < 1.3*float64(len([]rune(plain))) || !strings.Contains(got, "R") {
+	if got := long.Text("error.internal.body",
+		Args{"ref": "R"}); float64(len([]rune(got))) < 1.3*float64(len([]rune(plain))) || !strings.Contains(got, "R") {
 		t.Errorf("%q", got)
 	}
 	if rtl.Dir() != "rtl" || en.Dir() != "ltr" || !strings.Contains(rtl.Text("web.continue"), "\u202e") {

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// blank is an answer that nobody reads.
+// blank is a ResponseWriter that discards the response.
 type blank struct{ header http.Header }
 
 func (b blank) Header() http.Header         { return b.header }
 func (b blank) Write(p []byte) (int, error) { return len(p), nil }
 func (b blank) WriteHeader(int)             {}
 
-// BenchmarkRequest is what every request pays, whatever its handler does.
+// BenchmarkRequest measures the cost that every request has, whatever its handler.
 func BenchmarkRequest(b *testing.B) {
 	h := open(b)
 	h.Log = slog.New(slog.NewJSONHandler(io.Discard, nil))

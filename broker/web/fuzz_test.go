@@ -10,20 +10,22 @@ import (
 	"gatehouse/broker"
 )
 
-// FuzzCookies: whatever a browser sends, there is no session but of the token that was handed out, and no answer
-// is a fault of ours.
+// FuzzCookies: whatever cookies a browser sends, only an issued token has a session, and no response is a 5xx.
 func FuzzCookies(f *testing.F) {
 	h := open(f)
 	token, hash := h.NewSession([]byte("a proof"))
-	h.store.sessions[hash] = broker.Session{ID: "s", AccountID: "a", Authn: broker.Authn{Method: broker.ByPassword}, ExpiresAt: noon.Add(time.Hour)}
+	h.store.sessions[hash] = broker.Session{ID: "s", AccountID: "a", Authn: broker.Authn{Method: broker.ByPassword},
+		ExpiresAt: noon.Add(time.Hour)}
 	h.store.accounts["a"] = broker.Account{ID: "a", Email: "ana@example.test"}
 	good := get("/")
 	good.AddCookie(&http.Cookie{Name: cookieSession, Value: token})
 	if s, _, err := h.Current(good); err != nil || s.ID != "s" {
 		f.Fatalf("the session is not known: %+v, %v", s, err)
 	}
-	for _, c := range []string{"", "; ;=", cookieSession + "=" + hash, cookieSession + "=" + strings.Repeat("A", 52), cookieSession + "=a; " + cookieSession + "=b", "gh_session=x; " + cookieLast + "=<x>",
-		cookieLang + "=de; " + cookieLast + "=google", cookieBrowser + "=" + strings.Repeat("7", 52), cookieLang + "=\"../x\""} {
+	for _, c := range []string{"", "; ;=", cookieSession + "=" + hash, cookieSession + "=" + strings.Repeat("A", 52),
+		cookieSession + "=a; " + cookieSession + "=b", "gh_session=x; " + cookieLast + "=<x>",
+		cookieLang + "=de; " + cookieLast + "=google", cookieBrowser + "=" + strings.Repeat("7", 52),
+		cookieLang + "=\"../x\""} {
 		f.Add(c)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
@@ -50,7 +52,7 @@ func FuzzCookies(f *testing.F) {
 	})
 }
 
-// FuzzForm: whatever is posted is read within its bounds or refused.
+// FuzzForm: every posted body is read within the limits or refused.
 func FuzzForm(f *testing.F) {
 	h := open(f)
 	handler := h.Handle(func(w http.ResponseWriter, r *http.Request) error {
@@ -66,7 +68,8 @@ func FuzzForm(f *testing.F) {
 		return nil
 	})
 	const form = "application/x-www-form-urlencoded"
-	for _, c := range [][3]string{{form, "", "a=b&a=c"}, {form, "x=%zz", "%zz=;"}, {"multipart/form-data; boundary=x", "", "--x--"}, {"text/plain", "", "a=b"}, {"", "a;b", ""},
+	for _, c := range [][3]string{{form, "", "a=b&a=c"}, {form, "x=%zz", "%zz=;"},
+		{"multipart/form-data; boundary=x", "", "--x--"}, {"text/plain", "", "a=b"}, {"", "a;b", ""},
 		{form, "", strings.Repeat("a&", 200)}, {form + "; charset=x", "", "a=%00%ff"}} {
 		f.Add(c[0], c[1], c[2])
 	}

@@ -23,7 +23,7 @@ import (
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
-// house is a kit with everything around it in memory.
+// house is a kit with everything it needs in memory.
 type house struct {
 	*Kit
 	t       testing.TB
@@ -33,7 +33,7 @@ type house struct {
 	refused []broker.Code
 }
 
-// store keeps what the kit reads and writes. What it does not know it refuses.
+// store holds what the kit reads and writes. It fails for unknown ids.
 type store struct {
 	mu          sync.Mutex
 	sessions    map[string]broker.Session // by keyed hash
@@ -49,7 +49,7 @@ type store struct {
 	broker.Journal
 }
 
-// connectionPort has a name of its own, since the port has a method Connections.
+// connectionPort gives the embedded port another name, because the port has a method Connections.
 type connectionPort interface{ broker.Connections }
 
 func (s *store) Session(_ context.Context, hashes []string) (broker.Session, broker.Account, error) {
@@ -103,9 +103,11 @@ func openAt(t testing.TB, issuer string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &store{sessions: map[string]broker.Session{}, accounts: map[string]broker.Account{}, connections: map[string]broker.Connection{}}
+	s := &store{sessions: map[string]broker.Session{}, accounts: map[string]broker.Account{},
+		connections: map[string]broker.Connection{}}
 	h := &house{t: t, store: s, log: &bytes.Buffer{}, clock: noon}
-	h.Kit = New(Options{Issuer: at, Site: Site{Name: "Northgate", SupportURL: "https://help.example.com/", PrivacyURL: "https://example.com/privacy"},
+	h.Kit = New(Options{Issuer: at, Site: Site{Name: "Northgate", SupportURL: "https://help.example.com/",
+		PrivacyURL: "https://example.com/privacy"},
 		Texts: texts, Ring: ring, Sessions: s, Connections: s, Families: s, Journal: s, Atomic: s,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		Now:            func() time.Time { return h.clock }, Log: slog.New(slog.NewJSONHandler(h.log, nil)),
@@ -134,7 +136,7 @@ func post(path, body string) *http.Request {
 	return r
 }
 
-// no is a handler that says no.
+// no returns a handler that fails with err.
 func no(err error) Handler {
 	return func(http.ResponseWriter, *http.Request) error { return err }
 }
@@ -145,7 +147,8 @@ func yes(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func room(title, main string) fstest.MapFS {
-	return fstest.MapFS{"page/one.html": {Data: []byte(`{{define "title"}}` + title + `{{end}}{{define "main"}}` + main + `{{end}}`)}}
+	return fstest.MapFS{"page/one.html": {Data: []byte(`{{define "title"}}` + title + `{{end}}{{define "main"}}` + main +
+		`{{end}}`)}}
 }
 
 func TestEveryCodeHasItsPage(t *testing.T) {
@@ -159,9 +162,12 @@ func TestEveryCodeHasItsPage(t *testing.T) {
 					t.Errorf("%s lacks %s", lang, key)
 					continue
 				}
-				// What we may not know needs a twin that does without it.
+				// A text with values that may be unknown needs a variant without them.
 				names := h.Texts.Holders(key)
-				if names := slices.DeleteFunc(names, func(n string) bool { return n == "product" || n == "ref" }); len(names) > 0 && !p.Has(key+".plain") {
+				if names := slices.DeleteFunc(names, func(n string) bool {
+					return n == "product" ||
+						n == "ref"
+				}); len(names) > 0 && !p.Has(key+".plain") {
 					t.Errorf("%s needs %v and has no twin .plain", key, names)
 				}
 			}
@@ -176,20 +182,24 @@ func TestARefusalIsOneMetricOneLogLineOneEventAndOnePage(t *testing.T) {
 		h.log.Reset()
 		w := h.ask(h.Handle(no(code.Because(errors.New("the cause")))), get("/x"))
 		page := w.Body.String()
-		if w.Code != code.Meaning().Status || !slices.Equal(h.refused, []broker.Code{code}) || strings.Count(h.log.String(), "\n") != 1 {
+		if w.Code != code.Meaning().Status || !slices.Equal(h.refused, []broker.Code{code}) ||
+			strings.Count(h.log.String(), "\n") != 1 {
 			t.Errorf("%s: status %d, metric %v, log %s", code, w.Code, h.refused, h.log)
 		}
 		ref := between(page, "Reference</dt><dd><code>", "<")
-		if len(ref) != 9 || ref[4] != '-' || !strings.Contains(h.log.String(), ref) || !strings.Contains(h.log.String(), "the cause") {
+		if len(ref) != 9 || ref[4] != '-' || !strings.Contains(h.log.String(), ref) ||
+			!strings.Contains(h.log.String(), "the cause") {
 			t.Errorf("%s: reference %q in %s", code, ref, h.log)
 		}
-		if len(h.store.events) == 1 && (h.store.events[0].Reference != ref || h.store.events[0].Code != code || h.store.events[0].ID == "") {
+		if len(h.store.events) == 1 && (h.store.events[0].Reference != ref || h.store.events[0].Code != code ||
+			h.store.events[0].ID == "") {
 			t.Errorf("%s: event %+v", code, h.store.events[0])
 		}
 		if strings.Contains(page, "the cause") {
 			t.Errorf("%s: the page tells the cause", code)
 		}
-		if strings.Count(page, "<h1>") != 1 || !strings.Contains(page, `<a class="btn primary" href="`) || !strings.Contains(page, "<code>"+string(code)+"</code>") {
+		if strings.Count(page, "<h1>") != 1 || !strings.Contains(page, `<a class="btn primary" href="`) ||
+			!strings.Contains(page, "<code>"+string(code)+"</code>") {
 			t.Errorf("%s: the page lacks its heading, its way out or its code:\n%s", code, page)
 		}
 		if title := between(page, "<title>", "</title>"); title != between(page, "<h1>", "</h1>")+" – Northgate" {
@@ -206,7 +216,8 @@ func between(s, from, to string) string {
 
 func TestStrangersCannotFillTheAuditLog(t *testing.T) {
 	h := open(t)
-	for _, code := range []broker.Code{broker.NotFound, broker.MethodNotAllowed, broker.Misdirected, broker.TooLarge, broker.RateLimited} {
+	for _, code := range []broker.Code{broker.NotFound, broker.MethodNotAllowed, broker.Misdirected, broker.TooLarge,
+		broker.RateLimited} {
 		h.ask(h.Handle(no(code)), get("/x"))
 	}
 	if len(h.store.events) != 0 {
@@ -217,7 +228,8 @@ func TestStrangersCannotFillTheAuditLog(t *testing.T) {
 func TestRetryAfterIsSaidInTheHeaderAndInWords(t *testing.T) {
 	h := open(t)
 	w := h.ask(h.Handle(no(broker.Retry{Code: broker.RateLimited, After: 840})), get("/x"))
-	if w.Code != 429 || w.Header().Get("Retry-After") != "840" || !strings.Contains(w.Body.String(), "Try again in 14 minutes.") {
+	if w.Code != 429 || w.Header().Get("Retry-After") != "840" ||
+		!strings.Contains(w.Body.String(), "Try again in 14 minutes.") {
 		t.Errorf("%d %v %s", w.Code, w.Header(), between(w.Body.String(), `<p class="sub">`, "</p>"))
 	}
 }
@@ -226,11 +238,13 @@ func TestARoomSaysMoreInARefusal(t *testing.T) {
 	h := open(t)
 	w := h.ask(h.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		h.Refusal(w, r, broker.UserNotProvisioned, RefusalView{Connection: "Contoso & Co", Email: "<ana>@x.example",
-			Primary: &Action{"/login/1/start?again=1&x=2", "Use a different account"}, Event: broker.Event{Connection: "contoso", Client: "app"}})
+			Primary: &Action{"/login/1/start?again=1&x=2", "Use a different account"},
+			Event:   broker.Event{Connection: "contoso", Client: "app"}})
 		return nil
 	}), get("/x"))
 	page := w.Body.String()
-	if !strings.Contains(page, "Contoso &amp; Co signed you in as &lt;ana&gt;@x.example") || !strings.Contains(page, `href="/login/1/start?again=1&amp;x=2">Use a different account`) {
+	if !strings.Contains(page, "Contoso &amp; Co signed you in as &lt;ana&gt;@x.example") ||
+		!strings.Contains(page, `href="/login/1/start?again=1&amp;x=2">Use a different account`) {
 		t.Errorf("the page:\n%s", page)
 	}
 	if e := h.store.events[0]; e.Verb != broker.EventRefused || e.Connection != "contoso" || e.Client != "app" {
@@ -241,7 +255,8 @@ func TestARoomSaysMoreInARefusal(t *testing.T) {
 func TestAPanicIsAPageWithoutItsCause(t *testing.T) {
 	h := open(t)
 	w := h.ask(h.Handle(func(http.ResponseWriter, *http.Request) error { panic("the secret cause") }), get("/x"))
-	if w.Code != 500 || strings.Contains(w.Body.String(), "secret") || !strings.Contains(h.log.String(), "the secret cause") {
+	if w.Code != 500 || strings.Contains(w.Body.String(), "secret") ||
+		!strings.Contains(h.log.String(), "the secret cause") {
 		t.Errorf("%d, log %s", w.Code, h.log)
 	}
 }
@@ -262,14 +277,17 @@ func TestAProgramIsRefusedInJSON(t *testing.T) {
 	r := post("/token", "")
 	r.Header.Set("Accept", "application/json")
 	w := h.ask(h.HandleOpen(no(broker.Unavailable)), r)
-	if w.Code != 503 || w.Header().Get("Content-Type") != "application/json" || !strings.Contains(w.Body.String(), `"error":"temporarily_unavailable"`) {
+	if w.Code != 503 || w.Header().Get("Content-Type") != "application/json" ||
+		!strings.Contains(w.Body.String(), `"error":"temporarily_unavailable"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	if w := h.ask(h.HandleOpen(func(http.ResponseWriter, *http.Request) error { panic("x") }), r); w.Code != 500 || !strings.Contains(w.Body.String(), `"error":"server_error"`) {
+	if w := h.ask(h.HandleOpen(func(http.ResponseWriter, *http.Request) error { panic("x") }), r); w.Code != 500 ||
+		!strings.Contains(w.Body.String(), `"error":"server_error"`) {
 		t.Errorf("after a panic: %d %s", w.Code, w.Body)
 	}
 	r = post("/token", "")
-	if w := h.ask(h.HandleOpen(no(broker.Unavailable)), r); !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
+	if w := h.ask(h.HandleOpen(no(broker.Unavailable)), r); !strings.HasPrefix(w.Header().Get("Content-Type"),
+		"text/html") {
 		t.Errorf("a browser gets %s", w.Header().Get("Content-Type"))
 	}
 }

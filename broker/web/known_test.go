@@ -9,7 +9,7 @@ import (
 	"gatehouse/broker"
 )
 
-// acquainted is a browser that has signed in to the accounts, the last one last.
+// acquainted returns a request of a browser that has signed in to the accounts in this order.
 func acquainted(h *house, accounts ...broker.Account) *http.Request {
 	r := get("/x")
 	r.AddCookie(&http.Cookie{Name: cookieBrowser, Value: broker.NewToken()})
@@ -19,7 +19,7 @@ func acquainted(h *house, accounts ...broker.Account) *http.Request {
 	return r
 }
 
-// meets is the next request of the same browser after it signed in to an account.
+// meets returns the same browser's next request after it signed in to an account.
 func meets(h *house, r *http.Request, a broker.Account) *http.Request {
 	w := httptest.NewRecorder()
 	h.SetKnown(w, r, a)
@@ -72,7 +72,8 @@ func TestE2_TheKnownCookieIsWorthNothingInAnotherBrowserOrAfterTheAccountChanged
 	if again := meets(h, r, changed); !h.Known(again, changed) {
 		t.Error("a new sign-in does not renew it")
 	}
-	for _, junk := range []string{"", "~", strings.Repeat("~", 900), stolen + "!", strings.Repeat(stolen+"~", 40), "k1." + strings.Repeat("A", 43), strings.ToUpper(stolen)} {
+	for _, junk := range []string{"", "~", strings.Repeat("~", 900), stolen + "!", strings.Repeat(stolen+"~", 40),
+		"k1." + strings.Repeat("A", 43), strings.ToUpper(stolen)} {
 		other := get("/x")
 		other.AddCookie(&http.Cookie{Name: cookieBrowser, Value: cookie(r, cookieBrowser)})
 		other.AddCookie(&http.Cookie{Name: cookieKnown, Value: junk})

@@ -16,7 +16,7 @@ import (
 	"gatehouse/broker"
 )
 
-// shown renders a room's page in a GET for path.
+// shown renders a page for a GET of the path.
 func (h *house) shown(main string, view any, r *http.Request) string {
 	h.t.Helper()
 	pages := h.Pages(room(`{{.T "web.details"}}`, main))
@@ -33,12 +33,13 @@ func (h *house) shown(main string, view any, r *http.Request) string {
 func TestABrokenPageStopsTheStart(t *testing.T) {
 	h := open(t)
 	for name, pages := range map[string]fstest.MapFS{
-		"no pages":              {},
-		"no title":              {"page/one.html": {Data: []byte(`{{define "main"}}{{end}}`)}},
-		"no main":               {"page/one.html": {Data: []byte(`{{define "title"}}{{end}}`)}},
-		"a broken template":     room(`x`, `{{if}}`),
-		"an unknown text":       room(`{{.T "web.nonsense"}}`, ``),
-		"an unknown text, deep": room(`x`, `{{range .V}}{{if .}}{{else}}{{with $.V}}{{printf "%s" ($.T "web.nonsense")}}{{end}}{{end}}{{end}}`),
+		"no pages":          {},
+		"no title":          {"page/one.html": {Data: []byte(`{{define "main"}}{{end}}`)}},
+		"no main":           {"page/one.html": {Data: []byte(`{{define "title"}}{{end}}`)}},
+		"a broken template": room(`x`, `{{if}}`),
+		"an unknown text":   room(`{{.T "web.nonsense"}}`, ``),
+		"an unknown text, deep": room(`x`,
+			`{{range .V}}{{if .}}{{else}}{{with $.V}}{{printf "%s" ($.T "web.nonsense")}}{{end}}{{end}}{{end}}`),
 		"an argument too few":   room(`{{.T "web.continue_with"}}`, ``),
 		"markup of a plain key": room(`{{.TH "web.details"}}`, ``),
 		"a style attribute":     room(`x`, `<p style="color:red">`),
@@ -66,10 +67,13 @@ func TestAC39_AFailedFormSaysWhereAndPutsTheFocusThere(t *testing.T) {
 	page := h.shown(`{{template "field" (field . "name" "email" "label" "Email" "value" "a\"b@example.com" "autocomplete" "username" "autofocus" true)}}
 {{template "field" (field . "name" "password" "label" "Password" "hint" "Twelve." "type" "password" "autocomplete" "current-password" "required" true)}}`, view, get("/x"))
 	for _, want := range []string{
-		`<title>Error: Details – Northgate</title>`, `role="alert" tabindex="-1"`, `There are 2 problems`, `<li><a href="#password">They don’t &lt;match&gt;.</a></li>`, `<li>And another thing.</li>`,
+		`<title>Error: Details – Northgate</title>`, `role="alert" tabindex="-1"`, `There are 2 problems`,
+		`<li><a href="#password">They don’t &lt;match&gt;.</a></li>`, `<li>And another thing.</li>`,
 		`<input name="password" type="password" autocomplete="current-password" required id="password" aria-invalid="true" aria-describedby="password-hint password-error" autofocus>`,
-		`<p class="wrong" id="password-error">`, `<p class="hint" id="password-hint">Twelve.</p>`, `<label for="password">Password</label>`,
-		`<input name="email" value="a&#34;b@example.com" autocomplete="username" id="email">`, `data-reveal="Hide" hidden>Show</button>`,
+		`<p class="wrong" id="password-error">`, `<p class="hint" id="password-hint">Twelve.</p>`,
+		`<label for="password">Password</label>`,
+		`<input name="email" value="a&#34;b@example.com" autocomplete="username" id="email">`,
+		`data-reveal="Hide" hidden>Show</button>`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
@@ -87,7 +91,8 @@ func TestAC39_AFailedFormSaysWhereAndPutsTheFocusThere(t *testing.T) {
 
 func TestAC40_AFieldShutsNoPasswordManagerOut(t *testing.T) {
 	h := open(t)
-	for name, field := range map[string]string{"autocomplete off": `"name" "a" "label" "A" "autocomplete" "off"`, "no label": `"name" "a"`, "an unknown attribute": `"name" "a" "label" "A" "onfocus" "x"`, "an odd pair": `"name"`} {
+	for name, field := range map[string]string{"autocomplete off": `"name" "a" "label" "A" "autocomplete" "off"`,
+		"no label": `"name" "a"`, "an unknown attribute": `"name" "a" "label" "A" "onfocus" "x"`, "an odd pair": `"name"`} {
 		pages := h.Pages(room(`x`, `{{template "field" (field . `+field+`)}}`))
 		w := h.ask(h.Handle(func(w http.ResponseWriter, r *http.Request) error {
 			pages.Show(w, r, 200, "one", nil)
@@ -103,13 +108,16 @@ func TestAC43_ProviderButtonsAreLinksWithTheSymbolsOfTheirOwners(t *testing.T) {
 	h := open(t)
 	page := h.shown(`{{template "idp-button" (idp . "href" "/g" "kind" "google" "name" "Google" "last" true)}}
 {{template "idp-button" (idp . "href" "/m" "kind" "microsoft" "name" "Microsoft")}}{{template "idp-button" (idp . "href" "/f" "kind" "facebook" "name" "Facebook")}}{{template "idp-button" (idp . "href" "/u" "kind" "nobody" "name" "<Contoso>")}}`, nil, get("/x"))
-	for _, want := range []string{"#EA4335", "#4285F4", "#FBBC05", "#34A853", "#F25022", "#7FBA00", "#00A4EF", "#FFB900", `fill="#fff"`, "#0866FF",
-		`<span>Continue with Google</span> <span class="badge">Last used</span></a>`, `<span>Continue with Microsoft</span></a>`, `<span>Continue with &lt;Contoso&gt;</span></a>`} {
+	for _, want := range []string{"#EA4335", "#4285F4", "#FBBC05", "#34A853", "#F25022", "#7FBA00", "#00A4EF", "#FFB900",
+		`fill="#fff"`, "#0866FF",
+		`<span>Continue with Google</span> <span class="badge">Last used</span></a>`,
+		`<span>Continue with Microsoft</span></a>`, `<span>Continue with &lt;Contoso&gt;</span></a>`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
 		}
 	}
-	if strings.Count(page, `<a class="btn idp" href="/`) != 4 || strings.Count(page, `<svg aria-hidden="true" focusable="false"`) != 4 {
+	if strings.Count(page, `<a class="btn idp" href="/`) != 4 ||
+		strings.Count(page, `<svg aria-hidden="true" focusable="false"`) != 4 {
 		t.Error("not four links with a symbol each")
 	}
 }
@@ -117,15 +125,18 @@ func TestAC43_ProviderButtonsAreLinksWithTheSymbolsOfTheirOwners(t *testing.T) {
 func TestTheFooterShowsOnlyWhatIsConfiguredAndKeepsThePage(t *testing.T) {
 	h := open(t)
 	page := h.shown(`x`, nil, get("/login/1?step=2&lang=fr"))
-	for _, want := range []string{`<html lang="fr" dir="ltr">`, `<a href="/login/1?lang=de&amp;step=2" lang="de" hreflang="de">Deutsch</a>`, `lang="fr" hreflang="fr" aria-current="true"`, "Confidentialité"} {
+	for _, want := range []string{`<html lang="fr" dir="ltr">`,
+		`<a href="/login/1?lang=de&amp;step=2" lang="de" hreflang="de">Deutsch</a>`,
+		`lang="fr" hreflang="fr" aria-current="true"`, "Confidentialité"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
 		}
 	}
 	if strings.Contains(page, "Conditions") {
-		t.Error("there is a link to terms that nobody configured")
+		t.Error("there is a link to terms that are not configured")
 	}
-	for path, links := range map[string]bool{"/x": true, "/callback/g?code=1&state=2": false, "//evil.example/x": false, "/x?handle=1": false} {
+	for path, links := range map[string]bool{"/x": true, "/callback/g?code=1&state=2": false, "//evil.example/x": false,
+		"/x?handle=1": false} {
 		r := get("/x")
 		r.URL = &url.URL{Path: strings.Split(path, "?")[0]}
 		if _, q, ok := strings.Cut(path, "?"); ok {
@@ -198,14 +209,17 @@ func TestTheHandOffLeadsOnlyWhereABrowserMayGo(t *testing.T) {
 	} {
 		w := hand(target)
 		page := w.Body.String()
-		if w.Code != 200 || !strings.Contains(page, `<meta http-equiv="refresh" content="0;url=`+want+`">`) || !strings.Contains(page, `<a class="btn primary" href="`+want+`" id="continue">`) {
+		if w.Code != 200 || !strings.Contains(page, `<meta http-equiv="refresh" content="0;url=`+want+`">`) ||
+			!strings.Contains(page, `<a class="btn primary" href="`+want+`" id="continue">`) {
 			t.Errorf("%s: %d %s", target, w.Code, page)
 		}
-		if !strings.Contains(page, "Taking you to Courts &lt;Booking&gt;…") || strings.Contains(page, "<script>") || w.Header().Get("Content-Security-Policy") != csp {
+		if !strings.Contains(page, "Taking you to Courts &lt;Booking&gt;…") || strings.Contains(page, "<script>") ||
+			w.Header().Get("Content-Security-Policy") != csp {
 			t.Errorf("%s: %s", target, page)
 		}
 	}
-	for _, target := range []string{"javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "blob:x", "about:blank", "//evil.example", `/\evil.example`, "/\t/evil.example",
+	for _, target := range []string{"javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "vbscript:x",
+		"file:///etc/passwd", "blob:x", "about:blank", "//evil.example", `/\evil.example`, "/\t/evil.example",
 		"https:///x", "https:x", "", "relative", "https://app.example/\n", "\x00https://app.example"} {
 		if w := hand(target); w.Code != 500 || strings.Contains(w.Body.String(), "refresh") {
 			t.Errorf("%q is followed", target)
@@ -222,14 +236,18 @@ func TestAPostedAnswerNamesItsTargetAndNothingElse(t *testing.T) {
 		}), get("/x"))
 	}
 	w := off("https://app.example/cb;x?a=1&b=2")
-	if got := w.Header().Get("Content-Security-Policy"); !strings.Contains(got, "; form-action https://app.example/cb%3Bx; ") || strings.Count(got, "form-action") != 1 {
+	if got := w.Header().Get("Content-Security-Policy"); !strings.Contains(got,
+		"; form-action https://app.example/cb%3Bx; ") || strings.Count(got, "form-action") != 1 {
 		t.Errorf("policy %s", got)
 	}
 	page := w.Body.String()
-	if !strings.Contains(page, `action="https://app.example/cb;x?a=1&amp;b=2" data-autopost>`) || !strings.Contains(page, `<input type="hidden" name="code" value="a&#34;&gt;&lt;b&gt;">`) || !strings.Contains(page, `<button class="btn primary" type="submit" id="continue">`) {
+	if !strings.Contains(page, `action="https://app.example/cb;x?a=1&amp;b=2" data-autopost>`) ||
+		!strings.Contains(page, `<input type="hidden" name="code" value="a&#34;&gt;&lt;b&gt;">`) ||
+		!strings.Contains(page, `<button class="btn primary" type="submit" id="continue">`) {
 		t.Errorf("page %s", page)
 	}
-	for _, target := range []string{"javascript:alert(1)", "/local", "com.example.app:/cb", "https://", "https://a;script-src*/", "ftp://a/b"} {
+	for _, target := range []string{"javascript:alert(1)", "/local", "com.example.app:/cb", "https://",
+		"https://a;script-src*/", "ftp://a/b"} {
 		if w := off(target); w.Code != 500 {
 			t.Errorf("%s: %d", target, w.Code)
 		}
@@ -280,8 +298,11 @@ func TestAssetsAreNamedByTheirContentAndSentCompressed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if w.Code != 200 || !bytes.Equal(body, plain.Body.Bytes()) || w.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" || w.Header().Get("Vary") != "Accept-Encoding" ||
-			plain.Header().Get("Content-Encoding") != "" || len(w.Result().Cookies()) != 0 || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+		if w.Code != 200 || !bytes.Equal(body, plain.Body.Bytes()) ||
+			w.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" ||
+			w.Header().Get("Vary") != "Accept-Encoding" ||
+			plain.Header().Get("Content-Encoding") != "" || len(w.Result().Cookies()) != 0 ||
+			w.Header().Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %d %v", path, w.Code, w.Header())
 		}
 	}
@@ -323,7 +344,8 @@ func TestAC42_TheSheetKeepsToLogicalPropertiesAndToThePersonsWishes(t *testing.T
 	if !ok || strings.Contains(still, "transition") || strings.Contains(css, "animation") {
 		t.Error("something moves for a person who asked for stillness")
 	}
-	if !strings.Contains(css, "@media (forced-colors: active)") || strings.Contains(css, "outline: none") || strings.Contains(css, "outline: 0") || strings.Contains(css, "url(") {
+	if !strings.Contains(css, "@media (forced-colors: active)") || strings.Contains(css, "outline: none") ||
+		strings.Contains(css, "outline: 0") || strings.Contains(css, "url(") {
 		t.Error("no borders in forced colours, no focus ring, or something remote")
 	}
 }
@@ -335,7 +357,8 @@ func TestPicturesHoldNoTextAndNoScript(t *testing.T) {
 		all[name] = string(svg)
 	}
 	for name, svg := range all {
-		if regexp.MustCompile(`(?i)<text|<script|style=|href|\son[a-z]+=|<image`).MatchString(svg) || !strings.HasPrefix(svg, "<svg ") {
+		if regexp.MustCompile(`(?i)<text|<script|style=|href|\son[a-z]+=|<image`).MatchString(svg) ||
+			!strings.HasPrefix(svg, "<svg ") {
 			t.Errorf("%s: %s", name, svg)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"gatehouse/broker"
 )
 
-// served is the kit behind its guard, with a route of every sort.
+// served is the kit behind its guard, with one route of every kind.
 func served(h *house) http.Handler {
 	pages := h.Pages(room(`Hello`, `<p>{{.V}}</p>`))
 	mux := http.NewServeMux()
@@ -45,12 +45,16 @@ func TestA15_EveryAnswerForbidsFramesAndNamesItsPolicy(t *testing.T) {
 	all := served(h)
 	host := get("/page")
 	host.Host = "evil.example"
-	for name, r := range map[string]*http.Request{"page": get("/page"), "handoff": get("/handoff"), "no": get("/no"), "panic": get("/panic"), "404": get("/nowhere"),
-		"405": get("/only"), "csrf": crossSite(post("/only", "")), "too large": post("/only", strings.Repeat("a", maxBody+1)), "misdirected": host} {
+	for name, r := range map[string]*http.Request{"page": get("/page"), "handoff": get("/handoff"), "no": get("/no"),
+		"panic": get("/panic"), "404": get("/nowhere"),
+		"405": get("/only"), "csrf": crossSite(post("/only", "")),
+		"too large": post("/only", strings.Repeat("a", maxBody+1)), "misdirected": host} {
 		w := h.ask(all, r)
 		want := map[string]string{
-			"Content-Security-Policy": csp, "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
-			"Cross-Origin-Opener-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000", "Content-Type": "text/html; charset=utf-8"}
+			"Content-Security-Policy": csp, "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
+			"Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+			"Cross-Origin-Opener-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000",
+			"Content-Type": "text/html; charset=utf-8"}
 		for header, value := range want {
 			if got := w.Header().Values(header); len(got) != 1 || got[0] != value {
 				t.Errorf("%s (%d): %s is %q", name, w.Code, header, got)
@@ -104,7 +108,7 @@ func crossSite(r *http.Request) *http.Request {
 	return r
 }
 
-// inlined is what the policy would drop or what would lead a page elsewhere.
+// inlined matches what the policy would drop or what would load or open another site.
 var inlined = regexp.MustCompile(`(?i)\sstyle=|\son[a-z]+=|<script>|<style|javascript:|(src|href)="(https?:)?//(?:[^"]*)"`)
 
 func TestA24_NothingOnAPageIsInlineAndNothingTypedBecomesMarkup(t *testing.T) {
@@ -121,10 +125,12 @@ func TestA24_NothingOnAPageIsInlineAndNothingTypedBecomesMarkup(t *testing.T) {
 			t.Errorf("%s: markup out of a parameter", path)
 		}
 	}
-	for _, payload := range []string{`"><script>alert(1)</script>`, `'-alert(1)-'`, `</title><script>alert(1)</script>`, `javascript:alert(1)`} {
+	for _, payload := range []string{`"><script>alert(1)</script>`, `'-alert(1)-'`, `</title><script>alert(1)</script>`,
+		`javascript:alert(1)`} {
 		q := "?lang=" + url.QueryEscape(payload) + "&error_hint=" + url.QueryEscape(payload)
 		page := h.ask(all, get("/page"+q)).Body.String()
-		if strings.Contains(page, "<script>alert") || strings.Contains(page, `href="javascript`) || strings.Contains(page, `'-alert`) {
+		if strings.Contains(page, "<script>alert") || strings.Contains(page, `href="javascript`) ||
+			strings.Contains(page, `'-alert`) {
 			t.Errorf("%s: %s", payload, page)
 		}
 	}
@@ -147,11 +153,13 @@ func TestE14_CookiesAreHostBoundSecureAndOnlyForHTTP(t *testing.T) {
 		t.Fatalf("%d cookies", len(set))
 	}
 	for _, c := range set {
-		if !strings.HasPrefix(c.Name, "__Host-gh_") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+		if !strings.HasPrefix(c.Name, "__Host-gh_") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode ||
+			c.Path != "/" || c.Domain != "" {
 			t.Errorf("%s", c.Raw)
 		}
 	}
-	if set[1].MaxAge != int(broker.SessionLife/time.Second) || set[4].MaxAge != int(halfYear/time.Second) || set[5].MaxAge != -1 {
+	if set[1].MaxAge != int(broker.SessionLife/time.Second) || set[4].MaxAge != int(halfYear/time.Second) ||
+		set[5].MaxAge != -1 {
 		t.Errorf("lives %d, %d and %d", set[1].MaxAge, set[4].MaxAge, set[5].MaxAge)
 	}
 	w = httptest.NewRecorder()
@@ -173,7 +181,8 @@ func TestE14_APlantedCookieCountsAsNone(t *testing.T) {
 	if hashes, ok := h.Browser(with(key)); !ok || hashes[0] != h.EnsureBrowser(httptest.NewRecorder(), with(key)) {
 		t.Fatal("its own key is not known again")
 	}
-	for name, r := range map[string]*http.Request{"none": with(), "two of one name": with(key, broker.NewToken()), "a short one": with("AAAA"), "strange letters": with(strings.Repeat("!", 52)), "an empty one": with("")} {
+	for name, r := range map[string]*http.Request{"none": with(), "two of one name": with(key, broker.NewToken()),
+		"a short one": with("AAAA"), "strange letters": with(strings.Repeat("!", 52)), "an empty one": with("")} {
 		if _, ok := h.Browser(r); ok {
 			t.Errorf("%s is taken for a browser key", name)
 		}
@@ -203,16 +212,20 @@ func TestE16_ASessionLivesOnlyAsLongAsEverythingItStandsOn(t *testing.T) {
 	token, hash := h.NewSession([]byte(broker.NewToken()))
 	r := get("/x")
 	r.AddCookie(&http.Cookie{Name: cookieSession, Value: token})
-	live := broker.Session{ID: "s", AccountID: "ana", ExpiresAt: noon.Add(broker.SessionLife), Authn: broker.Authn{Method: broker.ByUpstream, Connection: "google", Epoch: 3}}
+	live := broker.Session{ID: "s", AccountID: "ana", ExpiresAt: noon.Add(broker.SessionLife),
+		Authn: broker.Authn{Method: broker.ByUpstream, Connection: "google", Epoch: 3}}
 	google := broker.Connection{ID: "google", State: broker.Live}
 	for name, tc := range map[string]struct {
 		change func(*broker.Session, *broker.Account, map[string]broker.Connection)
 		want   error
 	}{
 		"as it is": {func(*broker.Session, *broker.Account, map[string]broker.Connection) {}, nil},
-		"ended":    {func(s *broker.Session, _ *broker.Account, _ map[string]broker.Connection) { s.EndedAt = noon }, broker.NotFound},
-		"expired":  {func(s *broker.Session, _ *broker.Account, _ map[string]broker.Connection) { s.ExpiresAt = noon }, broker.NotFound},
-		"disabled": {func(_ *broker.Session, a *broker.Account, _ map[string]broker.Connection) { a.Disabled = true }, broker.AccountDisabled},
+		"ended": {func(s *broker.Session, _ *broker.Account, _ map[string]broker.Connection) { s.EndedAt = noon },
+			broker.NotFound},
+		"expired": {func(s *broker.Session, _ *broker.Account, _ map[string]broker.Connection) { s.ExpiresAt = noon },
+			broker.NotFound},
+		"disabled": {func(_ *broker.Session, a *broker.Account, _ map[string]broker.Connection) { a.Disabled = true },
+			broker.AccountDisabled},
 		"an older epoch": {func(_ *broker.Session, a *broker.Account, _ map[string]broker.Connection) {
 			a.AuthEpoch = 4
 		}, broker.StartAgain},
@@ -228,7 +241,8 @@ func TestE16_ASessionLivesOnlyAsLongAsEverythingItStandsOn(t *testing.T) {
 		tc.change(&s, &a, h.store.connections)
 		h.store.sessions, h.store.accounts = map[string]broker.Session{hash: s}, map[string]broker.Account{"ana": a}
 		got, _, err := h.Current(r)
-		if tc.want == nil && (err != nil || got.ID != "s") || tc.want != nil && (broker.CodeOf(err) != tc.want || got.ID != "") {
+		if tc.want == nil && (err != nil || got.ID != "s") || tc.want != nil &&
+			(broker.CodeOf(err) != tc.want || got.ID != "") {
 			t.Errorf("%s: %v, %+v", name, err, got)
 		}
 	}
@@ -244,7 +258,8 @@ func TestEndingASessionEndsItsFamiliesAndTellsTheAuditLog(t *testing.T) {
 	if err := h.EndSession(w, get("/x"), broker.Session{ID: "s", AccountID: "ana"}); err != nil {
 		t.Fatal(err)
 	}
-	if len(h.store.ended) != 1 || h.store.families[0].Session != "s" || h.store.events[0].Verb != broker.EventSignedOut || h.store.events[0].Session != "s" {
+	if len(h.store.ended) != 1 || h.store.families[0].Session != "s" || h.store.events[0].Verb != broker.EventSignedOut ||
+		h.store.events[0].Session != "s" {
 		t.Errorf("%v %v %v", h.store.ended, h.store.families, h.store.events)
 	}
 	h.store.fail = io.ErrUnexpectedEOF
@@ -291,7 +306,8 @@ func TestG12_TheAddressIsTheRightmostThatNoProxyOfOursHas(t *testing.T) {
 func TestG13_AnotherHostIsMisdirected(t *testing.T) {
 	h := open(t)
 	all := served(h)
-	for host, want := range map[string]int{"id.example.com": 200, "ID.Example.com": 200, "id.example.com:443": 200, "evil.example": 421, "id.example.com.evil.example": 421,
+	for host, want := range map[string]int{"id.example.com": 200, "ID.Example.com": 200, "id.example.com:443": 200,
+		"evil.example": 421, "id.example.com.evil.example": 421,
 		"id.example.com:8443": 421, "id.example.com:80": 421, "": 421, "localhost": 421, "id.example.com.": 421} {
 		r := get("/page")
 		r.Host = host

@@ -32,7 +32,8 @@ func graph(t *testing.T, s *Server, path, token string, extra ...string) reply {
 
 func TestFacebookSignsIn(t *testing.T) {
 	s := stage(t, Options{Kind: KindFacebook})
-	r := get(t, s.BaseURL()+"/v25.0/dialog/oauth?"+asking(s, "login_hint", "fay", "scope", "public_profile,email").Encode(), nil)
+	r := get(t, s.BaseURL()+"/v25.0/dialog/oauth?"+asking(s, "login_hint", "fay", "scope",
+		"public_profile,email").Encode(), nil)
 	if !strings.HasSuffix(r.Header.Get("Location"), "#_=_") {
 		t.Errorf("the answer lacks Facebook's fragment: %s", r.Header.Get("Location"))
 	}
@@ -59,32 +60,36 @@ func TestFacebookWantsTheRightProofAndAVersion(t *testing.T) {
 	s := stage(t, Options{Kind: KindFacebook})
 	token := text(signIn(t, s, "fay"), "access_token")
 	for name, row := range map[string]struct{ target, message string }{
-		"no proof":         {"/v25.0/me?access_token=" + token, "require an appsecret_proof"},
-		"wrong proof":      {"/v25.0/me?access_token=" + token + "&appsecret_proof=" + proof(s, "other"), "Invalid appsecret_proof"},
-		"no proof either":  {"/v25.0/me/permissions?access_token=" + token, "require an appsecret_proof"},
-		"unknown token":    {"/v25.0/me?access_token=no&appsecret_proof=" + proof(s, "no"), "Invalid OAuth access token"},
-		"unversioned":      {"/me?access_token=" + token + "&appsecret_proof=" + proof(s, token), "unversioned"},
-		"no such version":  {"/latest/me?access_token=" + token + "&appsecret_proof=" + proof(s, token), "unknown version"},
-		"dialog":           {"/dialog/oauth?" + asking(s).Encode(), "unversioned"},
-		"token":            {"/oauth/access_token?" + redeeming(s, "x").Encode(), "unversioned"},
-		"odd dialog":       {"/v25/dialog/oauth?" + asking(s).Encode(), "unknown version"},
-		"unknown code":     {"/v25.0/oauth/access_token?" + redeeming(s, "x").Encode(), "Invalid verification code"},
-		"wrong app secret": {"/v25.0/oauth/access_token?" + redeeming(s, "x", "client_secret", "no").Encode(), "client secret"},
+		"no proof": {"/v25.0/me?access_token=" + token, "require an appsecret_proof"},
+		"wrong proof": {"/v25.0/me?access_token=" + token + "&appsecret_proof=" + proof(s, "other"),
+			"Invalid appsecret_proof"},
+		"no proof either": {"/v25.0/me/permissions?access_token=" + token, "require an appsecret_proof"},
+		"unknown token":   {"/v25.0/me?access_token=no&appsecret_proof=" + proof(s, "no"), "Invalid OAuth access token"},
+		"unversioned":     {"/me?access_token=" + token + "&appsecret_proof=" + proof(s, token), "unversioned"},
+		"no such version": {"/latest/me?access_token=" + token + "&appsecret_proof=" + proof(s, token), "unknown version"},
+		"dialog":          {"/dialog/oauth?" + asking(s).Encode(), "unversioned"},
+		"token":           {"/oauth/access_token?" + redeeming(s, "x").Encode(), "unversioned"},
+		"odd dialog":      {"/v25/dialog/oauth?" + asking(s).Encode(), "unknown version"},
+		"unknown code":    {"/v25.0/oauth/access_token?" + redeeming(s, "x").Encode(), "Invalid verification code"},
+		"wrong app secret": {"/v25.0/oauth/access_token?" + redeeming(s, "x", "client_secret", "no").Encode(),
+			"client secret"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := get(t, s.BaseURL()+row.target, nil)
 			failure, _ := r.json(t)["error"].(map[string]any)
-			if r.StatusCode != http.StatusBadRequest || !strings.Contains(text(failure, "message"), row.message) || failure["code"] == nil {
+			if r.StatusCode != http.StatusBadRequest || !strings.Contains(text(failure, "message"), row.message) ||
+				failure["code"] == nil {
 				t.Errorf("%d %s", r.StatusCode, r.body)
 			}
 		})
 	}
-	if r := get(t, s.BaseURL()+"/v25.0/me?appsecret_proof="+proof(s, token), bearer(token)); r.StatusCode != http.StatusOK {
+	if r := get(t, s.BaseURL()+"/v25.0/me?appsecret_proof="+proof(s, token),
+		bearer(token)); r.StatusCode != http.StatusOK {
 		t.Errorf("the token may come in the header: %d %s", r.StatusCode, r.body)
 	}
 }
 
-// permissions lists what the person granted, as name=status.
+// permissions returns the granted permissions, as name=status.
 func permissions(t *testing.T, s *Server, token string) string {
 	t.Helper()
 	list, _ := graph(t, s, "/v25.0/me/permissions", token).json(t)["data"].([]any)
@@ -102,15 +107,18 @@ func TestFacebookPeopleMayHaveOrShareNoEmail(t *testing.T) {
 		login, permissions, email string
 		changes                   []string
 	}{
-		"shared":           {"fay", "public_profile=granted email=granted", "fay@example.test", nil},
-		"none to share":    {"finn", "public_profile=granted email=granted", "", nil},
-		"declined":         {"dana", "public_profile=granted email=declined", "", nil},
-		"asked again":      {"dana", "public_profile=granted email=granted", "dana@example.test", []string{"auth_type", "rerequest"}},
-		"asked thoroughly": {"dana", "public_profile=granted email=granted", "dana@example.test", []string{"auth_type", "rerequest,reauthenticate"}},
-		"scope not sent":   {"fay", "public_profile=granted", "", []string{"scope", "public_profile"}},
+		"shared":        {"fay", "public_profile=granted email=granted", "fay@example.test", nil},
+		"none to share": {"finn", "public_profile=granted email=granted", "", nil},
+		"declined":      {"dana", "public_profile=granted email=declined", "", nil},
+		"asked again": {"dana", "public_profile=granted email=granted", "dana@example.test",
+			[]string{"auth_type", "rerequest"}},
+		"asked thoroughly": {"dana", "public_profile=granted email=granted", "dana@example.test",
+			[]string{"auth_type", "rerequest,reauthenticate"}},
+		"scope not sent": {"fay", "public_profile=granted", "", []string{"scope", "public_profile"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			token := text(signIn(t, s, row.login, append([]string{"scope", "public_profile email"}, row.changes...)...), "access_token")
+			token := text(signIn(t, s, row.login, append([]string{"scope", "public_profile email"}, row.changes...)...),
+				"access_token")
 			if got := permissions(t, s, token); got != row.permissions {
 				t.Errorf("permissions %s", got)
 			}
@@ -124,7 +132,8 @@ func TestFacebookPeopleMayHaveOrShareNoEmail(t *testing.T) {
 func TestFacebookCancelSaysWhoDenied(t *testing.T) {
 	s := stage(t, Options{Kind: KindFacebook})
 	answer := arrival(t, get(t, s.BaseURL()+"/v25.0/dialog/oauth/cancel?"+asking(s).Encode(), nil))
-	if answer.Get("error") != "access_denied" || answer.Get("error_reason") != "user_denied" || answer.Get("error_code") != "200" {
+	if answer.Get("error") != "access_denied" || answer.Get("error_reason") != "user_denied" ||
+		answer.Get("error_code") != "200" {
 		t.Errorf("%v", answer)
 	}
 }
@@ -136,7 +145,8 @@ func TestB12_MetaSimSwapsTheTokensAppAndUser(t *testing.T) {
 		f.Set(AtUserInfo, "id", "999")
 	})
 	token := text(signIn(t, s, "fay"), "access_token")
-	data, _ := graph(t, s, "/debug_token", s.opts.ClientID+"|"+s.opts.ClientSecret, "input_token", token).json(t)["data"].(map[string]any)
+	data, _ := graph(t, s, "/debug_token", s.opts.ClientID+"|"+s.opts.ClientSecret, "input_token",
+		token).json(t)["data"].(map[string]any)
 	expect(t, data, map[string]any{"app_id": "another", "user_id": s.Personas()[0].Subject})
 	expect(t, graph(t, s, "/v25.0/me", token).json(t), map[string]any{"id": "999"})
 }
@@ -144,7 +154,10 @@ func TestB12_MetaSimSwapsTheTokensAppAndUser(t *testing.T) {
 func TestB23_MetaSimSendsSignedRequests(t *testing.T) {
 	s := stage(t, Options{Kind: KindFacebook})
 	var received string
-	app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { received = r.PostFormValue("signed_request") }))
+	app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter,
+		r *http.Request) {
+		received = r.PostFormValue("signed_request")
+	}))
 	defer app.Close()
 	response, err := PostSignedRequest(t.Context(), app.Client(), app.URL+"/deauthorize", s.SignedRequest("4711", clock))
 	if err != nil {

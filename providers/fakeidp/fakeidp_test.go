@@ -24,7 +24,7 @@ const (
 // clock is the time of every test.
 var clock = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
-// stage starts a simulator of a kind with its demo personas and one registered client.
+// stage starts a simulator with its demo personas and one registered client.
 func stage(t *testing.T, opts Options) *Server {
 	t.Helper()
 	opts.RedirectURIs = append(opts.RedirectURIs, redirectURI)
@@ -36,7 +36,7 @@ func stage(t *testing.T, opts Options) *Server {
 	return s
 }
 
-// reply is an answer with its body read.
+// reply is a response with its body read.
 type reply struct {
 	*http.Response
 	body string
@@ -51,7 +51,7 @@ func (r reply) json(t *testing.T) map[string]any {
 	return document
 }
 
-// send does one request without following redirects.
+// send sends one request without following redirects.
 func send(t *testing.T, method, target string, form url.Values, header http.Header) reply {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(form.Encode()))
@@ -90,11 +90,12 @@ func challenge() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// asking is a good authorization request with changes; an empty value removes the parameter.
+// asking returns a valid authorization request with changes; an empty value removes the parameter.
 func asking(s *Server, changes ...string) url.Values {
 	form := url.Values{
 		"client_id": {s.opts.ClientID}, "redirect_uri": {redirectURI}, "response_type": {"code"}, "state": {"a-state"},
-		"scope": {"openid profile email"}, "nonce": {"a-nonce"}, "code_challenge": {challenge()}, "code_challenge_method": {"S256"},
+		"scope": {"openid profile email"}, "nonce": {"a-nonce"}, "code_challenge": {challenge()},
+		"code_challenge_method": {"S256"},
 	}
 	for i := 0; i+1 < len(changes); i += 2 {
 		form.Set(changes[i], changes[i+1])
@@ -120,7 +121,7 @@ func tokenPath(s *Server) string {
 	}[s.opts.Kind]
 }
 
-// arrive follows an authorization request to its answer at the client.
+// arrive follows an authorization request to the response at the client.
 func arrive(t *testing.T, s *Server, form url.Values) url.Values {
 	t.Helper()
 	return arrival(t, get(t, s.BaseURL()+authorizePath(s)+"?"+form.Encode(), nil))
@@ -139,7 +140,7 @@ func arrival(t *testing.T, r reply) url.Values {
 	return target.Query()
 }
 
-// redeeming is a good token request for a code, with changes.
+// redeeming returns a valid token request for a code, with changes.
 func redeeming(s *Server, code string, changes ...string) url.Values {
 	form := url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {redirectURI}, "code_verifier": {verifier},
@@ -159,7 +160,7 @@ func redeem(t *testing.T, s *Server, form url.Values) reply {
 	return send(t, http.MethodPost, s.BaseURL()+tokenPath(s), form, http.Header{"Accept": {"application/json"}})
 }
 
-// signIn goes all the way to the token endpoint's document, as the persona that login names.
+// signIn signs in as the persona of that login and returns the token response.
 func signIn(t *testing.T, s *Server, login string, changes ...string) map[string]any {
 	t.Helper()
 	answer := arrive(t, s, asking(s, append([]string{"login_hint", login, "login", login}, changes...)...))
@@ -173,7 +174,7 @@ func signIn(t *testing.T, s *Server, login string, changes ...string) map[string
 	return r.json(t)
 }
 
-// parts decodes a compact token without verifying anything.
+// parts decodes a compact token without verifying it.
 func parts(t *testing.T, token string) (header, claims map[string]any) {
 	t.Helper()
 	pieces := strings.Split(token, ".")
@@ -192,7 +193,7 @@ func parts(t *testing.T, token string) (header, claims map[string]any) {
 	return header, claims
 }
 
-// verify checks a token against the published keys as a decent relying party does, and returns its claims.
+// verify verifies a token with the published keys, as a relying party should, and returns its claims.
 func verify(t *testing.T, s *Server, jwksPath, alg, token string) (map[string]any, error) {
 	t.Helper()
 	var set jose.JSONWebKeySet
@@ -220,7 +221,7 @@ func text(document map[string]any, member string) string {
 	return value
 }
 
-// expect compares some members of a document; nil wants the member absent.
+// expect compares some members of a document; nil requires that the member is absent.
 func expect(t *testing.T, document map[string]any, members map[string]any) {
 	t.Helper()
 	for member, want := range members {

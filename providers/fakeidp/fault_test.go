@@ -49,7 +49,8 @@ func TestB9_EvilIDPChangesDiscovery(t *testing.T) {
 	})
 	metadata := get(t, s.BaseURL()+"/.well-known/openid-configuration", nil).json(t)
 	expect(t, metadata, map[string]any{
-		"issuer": "https://accounts.google.com", "token_endpoint": "https://evil.test/token", "jwks_uri": nil, "userinfo_endpoint": s.BaseURL() + "/userinfo",
+		"issuer": "https://accounts.google.com", "token_endpoint": "https://evil.test/token", "jwks_uri": nil,
+		"userinfo_endpoint": s.BaseURL() + "/userinfo",
 	})
 }
 
@@ -57,14 +58,14 @@ func TestB14_B15_EvilIDPSplitsIdentityOverTwoDocuments(t *testing.T) {
 	s := faulty(t, func(f *Fault) {
 		f.SetClaim("email", nil)
 		f.SetClaim("email_verified", false)
-		f.Set(AtUserInfo, "sub", "somebody-else")
+		f.Set(AtUserInfo, "sub", "another")
 		f.Remove(AtUserInfo, "email_verified")
 	})
 	answer := signIn(t, s, "vera")
 	_, claims := parts(t, text(answer, "id_token"))
 	expect(t, claims, map[string]any{"email": nil, "email_verified": false, "sub": s.Personas()[0].Subject})
 	profile := get(t, s.BaseURL()+"/userinfo", bearer(text(answer, "access_token"))).json(t)
-	expect(t, profile, map[string]any{"email": "vera@example.test", "email_verified": nil, "sub": "somebody-else"})
+	expect(t, profile, map[string]any{"email": "vera@example.test", "email_verified": nil, "sub": "another"})
 }
 
 func TestB3_EvilIDPOmitsOrFakesTheIssuerOfItsAnswer(t *testing.T) {
@@ -84,7 +85,8 @@ func TestErrorAnswersAreAsChosen(t *testing.T) {
 		f.TokenError = OAuthError{"slow_down", "no"}
 	})
 	answer := arrive(t, s, asking(s))
-	if answer.Get("error") != "temporarily_unavailable" || answer.Get("error_description") != "<b>later</b>" || answer.Get("state") != "a-state" {
+	if answer.Get("error") != "temporarily_unavailable" || answer.Get("error_description") != "<b>later</b>" ||
+		answer.Get("state") != "a-state" {
 		t.Errorf("%v", answer)
 	}
 	if r := redeem(t, s, redeeming(s, "any")); r.StatusCode != 400 || text(r.json(t), "error") != "slow_down" {
@@ -94,8 +96,9 @@ func TestErrorAnswersAreAsChosen(t *testing.T) {
 
 func TestTheTokenEndpointMayRefuseTheSecret(t *testing.T) {
 	for kind, want := range map[string]string{
-		KindOIDC: "invalid_client", KindGoogle: "Unauthorized", KindMicrosoft: "AADSTS7000215", KindFacebook: "Error validating client secret",
-		KindGitHub: "incorrect_client_credentials", KindADFS: "invalid_client",
+		KindOIDC: "invalid_client", KindGoogle: "Unauthorized", KindMicrosoft: "AADSTS7000215",
+		KindFacebook: "Error validating client secret",
+		KindGitHub:   "incorrect_client_credentials", KindADFS: "invalid_client",
 	} {
 		s := stage(t, Options{Kind: kind})
 		s.Misbehave(func(f *Fault) { f.RefuseSecret = true })
@@ -119,7 +122,8 @@ func TestB2_EvilIDPIgnoresPKCEAndTakesCodesTwice(t *testing.T) {
 
 func TestB22_EvilIDPIsDownSlowRedirectingOrHuge(t *testing.T) {
 	s := stage(t, Options{Kind: KindOIDC, Alg: "ES256"})
-	endpoints := map[Endpoint]string{AtDiscovery: "/.well-known/openid-configuration", AtJWKS: "/jwks", AtUserInfo: "/userinfo"}
+	endpoints := map[Endpoint]string{AtDiscovery: "/.well-known/openid-configuration", AtJWKS: "/jwks",
+		AtUserInfo: "/userinfo"}
 	all := []Endpoint{AtDiscovery, AtJWKS, AtToken, AtUserInfo}
 	s.Misbehave(func(f *Fault) { f.Down(all...) })
 	for at, path := range endpoints {
@@ -132,7 +136,8 @@ func TestB22_EvilIDPIsDownSlowRedirectingOrHuge(t *testing.T) {
 	}
 	s.Misbehave(func(f *Fault) { f.Break(Break{Redirect: "http://169.254.169.254/latest"}, all...) })
 	for at, path := range endpoints {
-		if r := get(t, s.BaseURL()+path, nil); r.StatusCode != http.StatusFound || r.Header.Get("Location") != "http://169.254.169.254/latest" {
+		if r := get(t, s.BaseURL()+path, nil); r.StatusCode != http.StatusFound ||
+			r.Header.Get("Location") != "http://169.254.169.254/latest" {
 			t.Errorf("redirect %s: %d", at, r.StatusCode)
 		}
 	}
@@ -159,7 +164,8 @@ func TestB20_EvilIDPSendsHostileClaims(t *testing.T) {
 	answer := signIn(t, s, "vera")
 	_, claims := parts(t, text(answer, "id_token"))
 	expect(t, claims, map[string]any{"sub": "victim", "extra_99": 99.0, "email": "\ufffd\ufffdvera@example.test"})
-	if name := text(claims, "name"); len(name) < 1<<20 || !strings.ContainsAny(name, "\x00") || !strings.ContainsRune(name, '\u202e') {
+	if name := text(claims, "name"); len(name) < 1<<20 || !strings.ContainsAny(name, "\x00") ||
+		!strings.ContainsRune(name, '\u202e') {
 		t.Errorf("a name of %d bytes", len(name))
 	}
 	profile := get(t, s.BaseURL()+"/userinfo", bearer(text(answer, "access_token")))
@@ -175,12 +181,14 @@ func TestB20_EvilIDPSendsHostileClaims(t *testing.T) {
 func TestC2_C21_PersonasMayBeReplacedOrChanged(t *testing.T) {
 	s := stage(t, Options{Kind: KindGoogle})
 	before := text(signIn(t, s, "wim"), "id_token")
-	s.SetPersonas(Persona{Login: "wim", Subject: "another", Email: "wim@contoso.test", EmailVerified: true, HostedDomain: "contoso.test",
-		Claims: map[string]any{"email_verified": "true", "name": nil, "locale": "nl"}})
+	s.SetPersonas(Persona{Login: "wim", Subject: "another", Email: "wim@contoso.test", EmailVerified: true,
+		HostedDomain: "contoso.test",
+		Claims:       map[string]any{"email_verified": "true", "name": nil, "locale": "nl"}})
 	answer := signIn(t, s, "wim")
 	_, old := parts(t, before)
 	_, claims := parts(t, text(answer, "id_token"))
-	expect(t, claims, map[string]any{"email": old["email"], "hd": old["hd"], "sub": "another", "email_verified": "true", "name": nil, "locale": "nl"})
+	expect(t, claims, map[string]any{"email": old["email"], "hd": old["hd"], "sub": "another", "email_verified": "true",
+		"name": nil, "locale": "nl"})
 	profile := get(t, s.BaseURL()+"/v1/userinfo", bearer(text(answer, "access_token"))).json(t)
 	expect(t, profile, map[string]any{"email_verified": "true", "locale": "nl"})
 }

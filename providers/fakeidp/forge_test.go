@@ -21,7 +21,7 @@ func forged(t *testing.T, s *Server, change func(*Fault)) string {
 	return text(signIn(t, s, "vera"), "id_token")
 }
 
-// published is the one public key that a provider shows.
+// published returns the only public key of a provider.
 func published(t *testing.T, s *Server) jose.JSONWebKey {
 	t.Helper()
 	var set jose.JSONWebKeySet
@@ -57,7 +57,8 @@ func TestB5_EvilIDPKeysHMACWithWhatIsPublic(t *testing.T) {
 		t.Fatal(err)
 	}
 	for forge, secret := range map[Forgery][]byte{
-		ForgeHMACDER: der, ForgeHMACPEM: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), ForgeHMACSecret: []byte(s.opts.ClientSecret),
+		ForgeHMACDER: der, ForgeHMACPEM: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}),
+		ForgeHMACSecret: []byte(s.opts.ClientSecret),
 	} {
 		token := forged(t, s, func(f *Fault) { f.Forge = forge })
 		header, _ := parts(t, token)
@@ -93,7 +94,7 @@ func TestB5_EvilIDPUsesOtherAlgorithmsWithItsRealKey(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", alg, err)
 		}
-		// The key alone, since go-jose holds a JWK to the algorithm that it names.
+		// The key alone, because go-jose checks a JWK's own alg.
 		if _, err := signed.Verify(published(t, s).Key); err != nil {
 			t.Errorf("%s: %v", alg, err)
 		}
@@ -132,7 +133,7 @@ func TestB6_EvilIDPNamesItsOwnKeyInTheHeader(t *testing.T) {
 			t.Fatalf("%s: %v", forge, err)
 		}
 		if _, err := signed.Verify(rogue.Keys[0]); err != nil {
-			t.Errorf("%s: whoever believes the header must be fooled: %v", forge, err)
+			t.Errorf("%s: a verifier that trusts the header must accept it: %v", forge, err)
 		}
 		if _, err := verify(t, s, "/jwks", "RS256", token); err == nil {
 			t.Errorf("%s: the published key verifies it", forge)
@@ -159,7 +160,8 @@ func TestB21_EvilIDPEncryptsAndCompresses(t *testing.T) {
 	key := sha256.Sum256([]byte(s.opts.ClientSecret))
 	open := func(token string) []byte {
 		t.Helper()
-		object, err := jose.ParseEncryptedCompact(token, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
+		object, err := jose.ParseEncryptedCompact(token, []jose.KeyAlgorithm{jose.DIRECT},
+			[]jose.ContentEncryption{jose.A256GCM})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,11 +34,13 @@ func TestGitHubSignsIn(t *testing.T) {
 
 func TestC2_GitHubSimKnowsWhichAddressIsVerified(t *testing.T) {
 	s := stage(t, Options{Kind: KindGitHub, Personas: []Persona{{
-		Login: "kit", Email: "kit@example.test", EmailVerified: true, OtherEmails: []Email{{"ana@example.test", false, false}},
+		Login: "kit", Email: "kit@example.test", EmailVerified: true,
+		OtherEmails: []Email{{"ana@example.test", false, false}},
 	}}})
 	token := text(signIn(t, s, "kit", "scope", "user:email"), "access_token")
 	var list []map[string]any
-	if err := json.Unmarshal([]byte(get(t, s.BaseURL()+"/user/emails", bearer(token)).body), &list); err != nil || len(list) != 3 {
+	if err := json.Unmarshal([]byte(get(t, s.BaseURL()+"/user/emails", bearer(token)).body), &list); err != nil ||
+		len(list) != 3 {
 		t.Fatalf("%v %v", list, err)
 	}
 	expect(t, list[0], map[string]any{"email": "kit@example.test", "primary": true, "verified": true})
@@ -61,12 +63,15 @@ func TestGitHubAnswersFormsAndRefusesWithStatus200(t *testing.T) {
 		{"state", "unused", ""},
 		{"state", "unused", "bad_verification_code"}, // the second use
 	} {
-		r := send(t, http.MethodPost, s.BaseURL()+tokenPath(s), redeeming(s, code, "grant_type", "", row.change, row.value), nil)
+		r := send(t, http.MethodPost, s.BaseURL()+tokenPath(s), redeeming(s, code, "grant_type", "", row.change, row.value),
+			nil)
 		values, err := url.ParseQuery(r.body)
-		if err != nil || r.StatusCode != http.StatusOK || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if err != nil || r.StatusCode != http.StatusOK ||
+			!strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 			t.Fatalf("%d %s %v", r.StatusCode, r.Header.Get("Content-Type"), err)
 		}
-		if values.Get("error") != row.failure || strings.HasPrefix(values.Get("access_token"), "gho_") != (row.failure == "") {
+		if values.Get("error") != row.failure || strings.HasPrefix(values.Get("access_token"),
+			"gho_") != (row.failure == "") {
 			t.Errorf("%+v: %s", row, r.body)
 		}
 	}

@@ -12,8 +12,9 @@ func TestGoogleSignsIn(t *testing.T) {
 	s := stage(t, Options{Kind: KindGoogle})
 	metadata := get(t, s.BaseURL()+"/.well-known/openid-configuration", nil).json(t)
 	expect(t, metadata, map[string]any{
-		"issuer": s.BaseURL(), "authorization_endpoint": s.BaseURL() + "/o/oauth2/v2/auth", "token_endpoint": s.BaseURL() + "/token",
-		"jwks_uri": s.BaseURL() + "/oauth2/v3/certs", "authorization_response_iss_parameter_supported": nil,
+		"issuer": s.BaseURL(), "authorization_endpoint": s.BaseURL() + "/o/oauth2/v2/auth",
+		"token_endpoint": s.BaseURL() + "/token",
+		"jwks_uri":       s.BaseURL() + "/oauth2/v3/certs", "authorization_response_iss_parameter_supported": nil,
 	})
 	answer := signIn(t, s, "ana@example.test")
 	claims, err := verify(t, s, "/oauth2/v3/certs", "RS256", text(answer, "id_token"))
@@ -22,9 +23,11 @@ func TestGoogleSignsIn(t *testing.T) {
 	}
 	subject := s.Personas()[0].Subject
 	expect(t, claims, map[string]any{
-		"iss": s.BaseURL(), "aud": "gatehouse", "azp": "gatehouse", "sub": subject, "nonce": "a-nonce", "email": "ana@example.test",
-		"email_verified": true, "name": "Ana Silva", "hd": nil, "auth_time": nil, "at_hash": atHash("RS256", text(answer, "access_token")),
-		"iat": float64(clock.Unix()), "exp": float64(clock.Unix() + 3600),
+		"iss": s.BaseURL(), "aud": "gatehouse", "azp": "gatehouse", "sub": subject, "nonce": "a-nonce",
+		"email":          "ana@example.test",
+		"email_verified": true, "name": "Ana Silva", "hd": nil, "auth_time": nil,
+		"at_hash": atHash("RS256", text(answer, "access_token")),
+		"iat":     float64(clock.Unix()), "exp": float64(clock.Unix() + 3600),
 	})
 	profile := get(t, s.BaseURL()+"/v1/userinfo", bearer(text(answer, "access_token"))).json(t)
 	expect(t, profile, map[string]any{"sub": subject, "email": "ana@example.test", "email_verified": true, "iss": nil})

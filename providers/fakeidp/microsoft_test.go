@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// entra is a request to one authority.
+// entra sends a request to one authority.
 func entra(t *testing.T, s *Server, tenant, login string, changes ...string) reply {
 	t.Helper()
 	form := asking(s, append([]string{"login_hint", login}, changes...)...)
@@ -16,10 +16,12 @@ func entra(t *testing.T, s *Server, tenant, login string, changes ...string) rep
 func TestMicrosoftNamesItsIssuerByAuthority(t *testing.T) {
 	s := stage(t, Options{Kind: KindMicrosoft})
 	for tenant, issuer := range map[string]string{
-		"common": "{tenantid}", "organizations": "{tenantid}", "consumers": MSATenant, DemoTenant: DemoTenant, "contoso.test": DemoTenant,
+		"common": "{tenantid}", "organizations": "{tenantid}", "consumers": MSATenant, DemoTenant: DemoTenant,
+		"contoso.test": DemoTenant,
 	} {
 		metadata := get(t, s.BaseURL()+"/"+tenant+"/v2.0/.well-known/openid-configuration", nil).json(t)
-		expect(t, metadata, map[string]any{"issuer": s.BaseURL() + "/" + issuer + "/v2.0", "code_challenge_methods_supported": nil})
+		expect(t, metadata, map[string]any{"issuer": s.BaseURL() + "/" + issuer + "/v2.0",
+			"code_challenge_methods_supported": nil})
 		if issuer == "{tenantid}" || tenant == "consumers" {
 			issuer = tenant
 		}
@@ -40,7 +42,8 @@ func TestMicrosoftSignsInAWorkAccount(t *testing.T) {
 	}
 	bruno := s.Personas()[0]
 	expect(t, claims, map[string]any{
-		"iss": s.BaseURL() + "/" + DemoTenant + "/v2.0", "aud": "gatehouse", "tid": DemoTenant, "oid": bruno.Subject, "ver": "2.0",
+		"iss": s.BaseURL() + "/" + DemoTenant + "/v2.0", "aud": "gatehouse", "tid": DemoTenant, "oid": bruno.Subject,
+		"ver":   "2.0",
 		"email": "bruno@contoso.test", "xms_edov": true, "preferred_username": "bruno@contoso.test", "acct": 0.0, "idp": nil,
 		"nonce": "a-nonce", "at_hash": nil, "auth_time": nil, "email_verified": nil,
 	})
@@ -67,7 +70,8 @@ func TestMicrosoftGivesOidAndEmailByScope(t *testing.T) {
 func TestMicrosoftGuestsAndPersonalAccounts(t *testing.T) {
 	s := stage(t, Options{Kind: KindMicrosoft})
 	_, claims := parts(t, text(signIn(t, s, "gus"), "id_token"))
-	expect(t, claims, map[string]any{"tid": DemoTenant, "acct": 1.0, "idp": "https://sts.windows.net/" + OtherTenant + "/", "xms_edov": nil})
+	expect(t, claims, map[string]any{"tid": DemoTenant, "acct": 1.0,
+		"idp": "https://sts.windows.net/" + OtherTenant + "/", "xms_edov": nil})
 	_, claims = parts(t, text(signIn(t, s, "pia"), "id_token"))
 	expect(t, claims, map[string]any{"tid": MSATenant, "iss": s.BaseURL() + "/" + MSATenant + "/v2.0", "xms_edov": true})
 }
@@ -87,7 +91,8 @@ func TestMicrosoftAuthoritiesTakeTheirOwnAccounts(t *testing.T) {
 			t.Errorf("%s at %s: %d", row.login, row.tenant, r.StatusCode)
 		}
 	}
-	if answer := arrival(t, entra(t, s, DemoTenant, "eva", "prompt", "none")); answer.Get("error") != "interaction_required" {
+	if answer := arrival(t, entra(t, s, DemoTenant, "eva", "prompt",
+		"none")); answer.Get("error") != "interaction_required" {
 		t.Errorf("%v", answer)
 	}
 }
@@ -113,7 +118,7 @@ func TestMicrosoftKeysSayWhomTheyMaySignFor(t *testing.T) {
 			t.Errorf("%s: %v", tenant, got)
 		}
 	}
-	// The key that signs must be the one that may.
+	// The key that signs must be one that may sign for the issuer.
 	for login, issuer := range map[string]string{"bruno": templated, "pia": consumer} {
 		header, _ := parts(t, text(signIn(t, s, login), "id_token"))
 		keys, _ := get(t, s.BaseURL()+"/common/discovery/v2.0/keys", nil).json(t)["keys"].([]any)
@@ -130,11 +135,13 @@ func TestMicrosoftErrorsAreNumbered(t *testing.T) {
 	code := arrive(t, s, asking(s, "login_hint", "bruno")).Get("code")
 	r := redeem(t, s, redeeming(s, code, "client_secret", "old"))
 	numbers, _ := r.json(t)["error_codes"].([]any)
-	if r.StatusCode != 401 || text(r.json(t), "error") != "invalid_client" || len(numbers) != 1 || numbers[0] != 7000215.0 {
+	if r.StatusCode != 401 || text(r.json(t), "error") != "invalid_client" || len(numbers) != 1 ||
+		numbers[0] != 7000215.0 {
 		t.Errorf("%d %s", r.StatusCode, r.body)
 	}
 	redeem(t, s, redeeming(s, code))
-	if r := redeem(t, s, redeeming(s, code)); !strings.Contains(r.body, "AADSTS54005") || text(r.json(t), "error") != "invalid_grant" {
+	if r := redeem(t, s, redeeming(s, code)); !strings.Contains(r.body, "AADSTS54005") ||
+		text(r.json(t), "error") != "invalid_grant" {
 		t.Errorf("%d %s", r.StatusCode, r.body)
 	}
 	s.Misbehave(func(f *Fault) { f.AuthorizeError = AADSTS(90094) })
@@ -143,11 +150,13 @@ func TestMicrosoftErrorsAreNumbered(t *testing.T) {
 		t.Errorf("%v", answer)
 	}
 	s.Behave()
-	if answer := arrive(t, s, asking(s, "prompt", "none")); !strings.HasPrefix(answer.Get("error_description"), "AADSTS50058:") {
+	if answer := arrive(t, s, asking(s, "prompt", "none")); !strings.HasPrefix(answer.Get("error_description"),
+		"AADSTS50058:") {
 		t.Errorf("%v", answer)
 	}
 	cancelled := arrival(t, get(t, s.BaseURL()+"/common/oauth2/v2.0/authorize/cancel?"+asking(s).Encode(), nil))
-	if cancelled.Get("error_subcode") != "cancel" || !strings.HasPrefix(cancelled.Get("error_description"), "AADSTS65004:") {
+	if cancelled.Get("error_subcode") != "cancel" ||
+		!strings.HasPrefix(cancelled.Get("error_description"), "AADSTS65004:") {
 		t.Errorf("%v", cancelled)
 	}
 }
@@ -160,7 +169,8 @@ func TestB10_EntraSimHasV1Tokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, claims, map[string]any{
-		"iss": "https://sts.windows.net/" + DemoTenant + "/", "ver": "1.0", "upn": "bruno@contoso.test", "preferred_username": nil,
+		"iss": "https://sts.windows.net/" + DemoTenant + "/", "ver": "1.0", "upn": "bruno@contoso.test",
+		"preferred_username": nil,
 	})
 }
 

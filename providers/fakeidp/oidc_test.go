@@ -50,7 +50,8 @@ func TestOIDCIssuersMayHaveAPath(t *testing.T) {
 		s := stage(t, Options{Kind: KindOIDC, IssuerPath: path})
 		metadata := get(t, s.BaseURL()+discovery, nil).json(t)
 		expect(t, metadata, map[string]any{"issuer": s.BaseURL() + path})
-		answer := arrival(t, get(t, text(metadata, "authorization_endpoint")+"?"+asking(s, "login_hint", "vera").Encode(), nil))
+		answer := arrival(t, get(t, text(metadata, "authorization_endpoint")+"?"+asking(s, "login_hint", "vera").Encode(),
+			nil))
 		r := send(t, http.MethodPost, text(metadata, "token_endpoint"), redeeming(s, answer.Get("code")), nil)
 		_, claims := parts(t, text(r.json(t), "id_token"))
 		expect(t, claims, map[string]any{"iss": s.BaseURL() + path})
@@ -89,7 +90,8 @@ func TestADFSSignsIn(t *testing.T) {
 	metadata := get(t, s.BaseURL()+"/adfs/.well-known/openid-configuration", nil).json(t)
 	host := strings.TrimPrefix(s.BaseURL(), "http://")
 	expect(t, metadata, map[string]any{
-		"issuer": s.BaseURL() + "/adfs", "access_token_issuer": "http://" + host + "/adfs/services/trust", "jwks_uri": s.BaseURL() + "/adfs/discovery/keys",
+		"issuer": s.BaseURL() + "/adfs", "access_token_issuer": "http://" + host + "/adfs/services/trust",
+		"jwks_uri": s.BaseURL() + "/adfs/discovery/keys",
 	})
 	answer := signIn(t, s, "hana")
 	claims, err := verify(t, s, "/adfs/discovery/keys", "RS256", text(answer, "id_token"))
@@ -97,7 +99,8 @@ func TestADFSSignsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, claims, map[string]any{
-		"iss": s.BaseURL() + "/adfs", "upn": "hana@contoso.test", "unique_name": `CONTOSO\hana`, "email": nil, "auth_time": float64(clock.Unix()),
+		"iss": s.BaseURL() + "/adfs", "upn": "hana@contoso.test", "unique_name": `CONTOSO\hana`, "email": nil,
+		"auth_time": float64(clock.Unix()),
 	})
 	profile := get(t, s.BaseURL()+"/adfs/userinfo", bearer(text(answer, "access_token"))).json(t)
 	if len(profile) != 1 || profile["sub"] != claims["sub"] {
@@ -107,7 +110,8 @@ func TestADFSSignsIn(t *testing.T) {
 
 func TestADFSPutsMoreIntoIDTokensOnlyByFormPostOrSetting(t *testing.T) {
 	s := stage(t, Options{Kind: KindADFS})
-	page := get(t, s.BaseURL()+authorizePath(s)+"?"+asking(s, "login_hint", "hana", "scope", "openid allatclaims", "response_mode", "form_post").Encode(), nil)
+	page := get(t, s.BaseURL()+authorizePath(s)+"?"+asking(s, "login_hint", "hana", "scope", "openid allatclaims",
+		"response_mode", "form_post").Encode(), nil)
 	code := ""
 	for _, match := range inputs.FindAllStringSubmatch(page.body, -1) {
 		if match[1] == "code" {

@@ -111,9 +111,11 @@ func TestFormPostReturnsByAPageThatWorksWithoutScript(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			s := stage(t, Options{Kind: kind})
 			login := s.Personas()[0].Login
-			page := get(t, s.BaseURL()+authorizePath(s)+"?"+asking(s, "login_hint", login, "response_mode", "form_post").Encode(), nil)
+			page := get(t, s.BaseURL()+authorizePath(s)+"?"+asking(s, "login_hint", login, "response_mode",
+				"form_post").Encode(), nil)
 			target := action.FindStringSubmatch(page.body)
-			if target == nil || html.UnescapeString(target[1]) != redirectURI || !strings.Contains(page.body, `<button type="submit">`) {
+			if target == nil || html.UnescapeString(target[1]) != redirectURI ||
+				!strings.Contains(page.body, `<button type="submit">`) {
 				t.Fatalf("no form to the client: %s", page.body)
 			}
 			fields := url.Values{}
@@ -132,9 +134,11 @@ func TestFormPostReturnsByAPageThatWorksWithoutScript(t *testing.T) {
 
 func TestPagesHaveNothingInline(t *testing.T) {
 	s := stage(t, Options{Kind: KindMicrosoft})
-	for _, changes := range [][]string{nil, {"login_hint", "bruno", "response_mode", "form_post"}, {"redirect_uri", "http://evil.test/"}} {
+	for _, changes := range [][]string{nil, {"login_hint", "bruno", "response_mode", "form_post"},
+		{"redirect_uri", "http://evil.test/"}} {
 		page := get(t, s.BaseURL()+authorizePath(s)+"?"+asking(s, changes...).Encode(), nil)
-		if policy := page.Header.Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'; style-src 'self'; script-src 'self'") {
+		if policy := page.Header.Get("Content-Security-Policy"); !strings.HasPrefix(policy,
+			"default-src 'none'; style-src 'self'; script-src 'self'") {
 			t.Errorf("policy %q", policy)
 		}
 		if regexp.MustCompile(`(?i)<style| style=| on[a-z]+=|<script>`).MatchString(page.body) {
@@ -144,8 +148,10 @@ func TestPagesHaveNothingInline(t *testing.T) {
 			t.Errorf("no language or viewport: %s", page.body)
 		}
 	}
-	for path, contentType := range map[string]string{stylePath: "text/css; charset=utf-8", scriptPath: "text/javascript; charset=utf-8"} {
-		if r := get(t, s.BaseURL()+path, nil); r.StatusCode != 200 || r.Header.Get("Content-Type") != contentType || r.body == "" {
+	for path, contentType := range map[string]string{stylePath: "text/css; charset=utf-8",
+		scriptPath: "text/javascript; charset=utf-8"} {
+		if r := get(t, s.BaseURL()+path, nil); r.StatusCode != 200 || r.Header.Get("Content-Type") != contentType ||
+			r.body == "" {
 			t.Errorf("%s: %d %s", path, r.StatusCode, r.Header.Get("Content-Type"))
 		}
 	}
@@ -153,9 +159,12 @@ func TestPagesHaveNothingInline(t *testing.T) {
 
 func TestPagesEscapeWhatTheyShow(t *testing.T) {
 	const attack = `<script>alert(1)</script>`
-	s := stage(t, Options{Kind: KindOIDC, Name: attack, Personas: []Persona{{Login: attack, Name: attack, Email: attack, Note: attack}}})
-	for _, changes := range [][]string{{"state", attack}, {"state", attack, "login_hint", attack, "response_mode", "form_post"}, {"client_id", attack}} {
-		if page := get(t, s.BaseURL()+"/authorize?"+asking(s, changes...).Encode(), nil); strings.Contains(page.body, attack) {
+	s := stage(t, Options{Kind: KindOIDC, Name: attack,
+		Personas: []Persona{{Login: attack, Name: attack, Email: attack, Note: attack}}})
+	for _, changes := range [][]string{{"state", attack},
+		{"state", attack, "login_hint", attack, "response_mode", "form_post"}, {"client_id", attack}} {
+		if page := get(t, s.BaseURL()+"/authorize?"+asking(s, changes...).Encode(), nil); strings.Contains(page.body,
+			attack) {
 			t.Errorf("%v: %s", changes, page.body)
 		}
 	}
@@ -164,7 +173,8 @@ func TestPagesEscapeWhatTheyShow(t *testing.T) {
 func TestAnUnknownClientOrAddressGetsNoRedirect(t *testing.T) {
 	for _, kind := range kinds {
 		for name, changes := range map[string][]string{
-			"client": {"client_id", "other"}, "prefix": {"redirect_uri", redirectURI + "/x"}, "host": {"redirect_uri", "http://evil.test/callback"},
+			"client": {"client_id", "other"}, "prefix": {"redirect_uri", redirectURI + "/x"},
+			"host": {"redirect_uri", "http://evil.test/callback"},
 		} {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				s := stage(t, Options{Kind: kind})
@@ -172,8 +182,9 @@ func TestAnUnknownClientOrAddressGetsNoRedirect(t *testing.T) {
 					path = strings.TrimSuffix(authorizePath(s), "/") + path
 					r := get(t, s.BaseURL()+path+"?"+asking(s, append(changes, "login_hint", "ana")...).Encode(), nil)
 					if kind == KindGitHub && name != "client" {
-						// GitHub tells the registered address.
-						if arrival(t, r).Get("error") != "redirect_uri_mismatch" || !strings.HasPrefix(r.Header.Get("Location"), redirectURI+"?") {
+						// GitHub reports the error to the registered address.
+						if arrival(t, r).Get("error") != "redirect_uri_mismatch" ||
+							!strings.HasPrefix(r.Header.Get("Location"), redirectURI+"?") {
 							t.Errorf("%s: %q", path, r.Header.Get("Location"))
 						}
 						continue
