@@ -108,9 +108,6 @@ type Trip struct {
 	// shall confirm, as one of the same account; empty for a plain sign-in.
 	Proves    string
 	StartedAt time.Time
-	// Parked is the login, where that began with this trip: no page shows it before the
-	// browser is back, so it is here until it is stored in its own place.
-	Parked *Login
 }
 
 // Departure is where the browser goes next: a URL to follow, or, with Form set,

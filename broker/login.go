@@ -127,9 +127,3 @@ func (l Login) Proof() bool { return l.Claims != nil || l.AccountID != "" || l.P
 
 // Spent tells whether the login was finished.
 func (l Login) Spent() bool { return !l.SpentAt.IsZero() }
-
-// Restarted is the login as it began: the same request, nothing proven.
-func (l Login) Restarted() Login {
-	return Login{ID: l.ID, Browser: l.Browser, Request: l.Request, ClientID: l.ClientID, Locale: l.Locale, Hint: l.Hint,
-		Connection: l.Connection, Fresh: l.Fresh, MaxAge: l.MaxAge, Pick: l.Pick, Purpose: l.Purpose, For: l.For, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt}
-}

@@ -1,6 +1,9 @@
 package broker
 
-import "time"
+import (
+	"net/url"
+	"time"
+)
 
 // Method is how a person signed in.
 type Method string
@@ -46,6 +49,14 @@ type Session struct {
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	EndedAt   time.Time // zero while it lives
+}
+
+// FinishedLogin is a login that ended well: the session that it made or went on with,
+// its account as the gate has just admitted it, and the app's request, nil for none.
+type FinishedLogin struct {
+	Session Session
+	Account Account
+	Request url.Values
 }
 
 // Family is one authorization, from its code to its last refresh token. Its

@@ -1,7 +1,6 @@
 package login
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -9,7 +8,8 @@ import (
 	"gatehouse/broker"
 )
 
-// cookiePick asks for the account chooser at the next departure; the sign-out sets it.
+// cookiePick asks for the account chooser at the next upstream request; the sign-out
+// sets it.
 const cookiePick = "__Host-gh_pick"
 
 // away sends the browser to an upstream.
@@ -19,8 +19,8 @@ func (d *Door) away(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := r.URL.Query()
-	to := travel{State: broker.NewToken(), Connection: r.PathValue("connection"), Choose: q.Get("choose") == "1", Again: q.Get("again") == "1", Prove: q.Get("prove") == "1"}
-	out, err := d.leave(w, r, v, l, to)
+	out, err := d.leave(w, r, v, l, redirectOptions{Connection: r.PathValue("connection"), Choose: q.Get("choose") == "1",
+		AskEmail: q.Get("again") == "1", Prove: q.Get("prove") == "1"})
 	if errors.Is(err, broker.Conflict) {
 		return redirect(w, r, loginPath(l.ID))
 	}
@@ -34,23 +34,24 @@ func (d *Door) away(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, r, out.URL)
 }
 
-// leave begins a trip, see depart; the first one after a sign-out asks for the account chooser.
-func (d *Door) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.Login, to travel) (broker.Departure, error) {
+// leave begins an upstream request, see beginUpstream. The first one after a sign-out
+// asks for the account chooser.
+func (d *Door) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.Login, o redirectOptions) (broker.Departure, error) {
 	_, signedOut := r.Cookie(cookiePick)
-	to.Choose = to.Choose || signedOut == nil
-	out, err := d.depart(r.Context(), v, l, to)
-	if err == nil && signedOut == nil && (!to.Parks || out.Form == nil) { // else it has not left yet
+	o.Choose = o.Choose || signedOut == nil
+	out, err := d.beginUpstream(r.Context(), v, l, o)
+	begun := err == nil && (!o.URLOnly || out.Form == nil)
+	if begun && signedOut == nil {
 		http.SetCookie(w, &http.Cookie{Name: cookiePick, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	}
 	return out, err
 }
 
-// posted stores an answer that an upstream had the browser post, and sends the
-// browser to our own GET: on the POST, which comes from another site, there is no
-// Lax cookie to compare.
+// posted stores an answer that an upstream had the browser post, and redirects to our
+// own GET: the POST comes from another site, so it carries no Lax cookie to compare.
 func (d *Door) posted(w http.ResponseWriter, r *http.Request) error {
-	// Without a trip of ours behind it, a stranger's post is not worth a row.
-	if _, err := d.returned(r.Context(), r.PathValue("connection"), r.PostForm); err != nil {
+	// A post that belongs to no upstream request of ours is not stored.
+	if _, _, err := d.pending(r.Context(), r.PathValue("connection"), r.PostForm); err != nil {
 		return err
 	}
 	handle := broker.NewToken()
@@ -68,21 +69,22 @@ func (d *Door) posted(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, r, "/callback/"+url.PathEscape(r.PathValue("connection"))+"?"+q.Encode())
 }
 
-// back takes the browser back from an upstream and leads on to wherever its login is.
-func (d *Door) back(w http.ResponseWriter, r *http.Request) error {
+// callback takes the browser back from an upstream. It responds to the app where
+// nothing is left to ask, and else leads to the page of the login.
+func (d *Door) callback(w http.ResponseWriter, r *http.Request) error {
 	ctx, v := r.Context(), d.visit(r)
 	answer, lost, err := d.answer(r)
 	if err != nil {
 		return err
 	}
-	l, known, err := d.arrive(ctx, v, r.PathValue("connection"), answer, lost)
-	if known != nil {
-		return d.Answer(w, r.WithContext(context.WithValue(ctx, arrivalKey{}, known)), l.ID)
-	}
-	if errors.Is(err, broker.LoginElsewhere) && len(v.browser) == 0 {
-		return d.strange(w, r, l)
-	}
-	if err != nil && (l.ID == "" || !errors.Is(err, broker.Conflict)) {
+	l, known, err := d.handleCallback(ctx, v, r.PathValue("connection"), answer, lost)
+	switch {
+	case known != nil:
+		done, err := d.finishCallback(ctx, v, l, *known)
+		return d.respond(w, r, l.ID, done, err)
+	case errors.Is(err, broker.LoginElsewhere) && len(v.browser) == 0:
+		return d.unknownBrowser(w, r, l)
+	case err != nil && !errors.Is(err, broker.Conflict):
 		return err
 	}
 	if l, err = d.open(ctx, v, l.ID); err != nil {
@@ -91,7 +93,7 @@ func (d *Door) back(w http.ResponseWriter, r *http.Request) error {
 	if l.Spent() {
 		return redirect(w, r, loginPath(l.ID))
 	}
-	sc, err := d.settle(ctx, v, l)
+	sc, err := d.advance(ctx, v, l)
 	if err == nil && sc.No == nil && sc.Step == broker.StepDone && l.Notice == "" {
 		return d.done(w, r, sc.Login)
 	}
@@ -101,9 +103,10 @@ func (d *Door) back(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, r, loginPath(l.ID))
 }
 
-// strange answers a callback in a browser that shows no key. Whether it keeps none,
-// or is another one than the sign-in was begun in, is seen when it has been given one.
-func (d *Door) strange(w http.ResponseWriter, r *http.Request, l broker.Login) error {
+// unknownBrowser handles a callback in a browser that shows no key. It gets one and
+// comes again: then it is seen whether it keeps cookies, or is another browser than the
+// one in which the sign-in was begun.
+func (d *Door) unknownBrowser(w http.ResponseWriter, r *http.Request, l broker.Login) error {
 	q := r.URL.Query()
 	if q.Has("copy") {
 		return d.blocked(w, r, l.ID)
@@ -113,8 +116,8 @@ func (d *Door) strange(w http.ResponseWriter, r *http.Request, l broker.Login) e
 	return redirect(w, r, "/callback/"+url.PathEscape(r.PathValue("connection"))+"?"+q.Encode())
 }
 
-// answer is what the upstream sent: in the query, or under a one-shot handle. A
-// handle that is used up or too old has lost it.
+// answer is what the upstream sent: in the query, or under a one-shot handle. It is
+// lost where the handle was used before or is too old.
 func (d *Door) answer(r *http.Request) (answer url.Values, lost bool, err error) {
 	q := r.URL.Query()
 	handle := q.Get("handle")

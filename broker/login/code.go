@@ -18,7 +18,7 @@ func (s *service) mailCode(ctx context.Context, v visit, sc scene, email string)
 	if err != nil {
 		return err
 	}
-	_, err = s.move(ctx, sc.Login, func(l *broker.Login) { l.Code = &code })
+	_, err = s.replace(ctx, sc.Login, sc.CodeSent(code))
 	return err
 }
 
@@ -52,8 +52,6 @@ func (s *service) prove(ctx context.Context, v visit, id, typed string) error {
 	if err := s.Codes.Check(ctx, v.target(sc.Code.Email, owner), sc.Code, typed); err != nil {
 		return err
 	}
-	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
-		l.Proven, l.Code = sc.Code.Email, nil
-	})
+	_, err = s.replace(ctx, sc.Login, sc.AddressVerified(sc.Code.Email))
 	return err
 }

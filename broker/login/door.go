@@ -27,7 +27,7 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
 	if lang, ok := d.Kit.Switched(r); ok {
 		l.Locale = lang
 	}
-	l, err := d.park(w, r, d.visit(r), l)
+	l, err := d.start(w, r, d.visit(r), l)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 		return redirect(w, r, loginPath(l.ID))
 	}
 	if l.Spent() {
-		if _, err := d.again(ctx, v, l); err == nil {
+		if _, err := d.resume(ctx, v, l); err == nil {
 			return d.done(w, r, l)
 		} else if !errors.Is(err, broker.InteractionRequired) {
 			return err
@@ -89,7 +89,7 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 		}
 		return redirect(w, r, loginPath(l.ID))
 	}
-	sc, err := d.settle(ctx, v, l)
+	sc, err := d.advance(ctx, v, l)
 	if err != nil {
 		return err
 	}
@@ -107,12 +107,17 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 	return d.present(w, r, v, sc)
 }
 
-// done leads a GET out of the login.
+// done leads a GET out of a login in which nothing is left to ask.
 func (d *Door) done(w http.ResponseWriter, r *http.Request, l broker.Login) error {
+	v := d.visit(r)
+	done, err := d.finish(r.Context(), v, l.ID)
 	if app(l) {
-		return d.Answer(w, r, l.ID)
+		return d.respond(w, r, l.ID, done, err)
 	}
-	if _, _, _, err := d.Finish(w, r, l.ID); err != nil {
+	if err == nil {
+		err = d.deliver(w, r, done)
+	}
+	if err != nil {
 		return err
 	}
 	end := l.Purpose.Ends()
@@ -120,6 +125,21 @@ func (d *Door) done(w http.ResponseWriter, r *http.Request, l broker.Login) erro
 		end += "?linked=" + url.QueryEscape(l.Connection)
 	}
 	return redirect(w, r, end)
+}
+
+// respond gives the browser its session and has the app's request answered. Where
+// something is left to ask after all, the page of the login shows it.
+func (d *Door) respond(w http.ResponseWriter, r *http.Request, id string, done finished, err error) error {
+	if err == nil {
+		err = d.deliver(w, r, done)
+	}
+	if errors.Is(err, broker.InteractionRequired) {
+		return redirect(w, r, loginPath(id))
+	}
+	if err != nil {
+		return err
+	}
+	return d.app.Respond(w, r, done.signIn())
 }
 
 // act is what a POST asks of the verbs, read from its form.
@@ -151,7 +171,7 @@ func (d *Door) act(read func(*http.Request) act) web.Handler {
 		}
 		sc, e := scene{Login: l}, nil
 		if !l.Spent() {
-			if sc, e = d.settle(ctx, v, l); e != nil && !errors.Is(e, broker.Conflict) {
+			if sc, e = d.advance(ctx, v, l); e != nil && !errors.Is(e, broker.Conflict) {
 				return e
 			}
 		}

@@ -12,36 +12,24 @@ import (
 	"gatehouse/broker"
 )
 
-// Start parks an app's request, or what the account page asks for, and answers
-// where the browser goes: to a path of ours or, with a GET that names a connection,
-// to its upstream at once. Only Request, ClientID, Locale, Hint, Connection,
-// Fresh, MaxAge and Pick of l are read; of the account page also Purpose, For and
-// Email. The caller has validated all of it and answers a GET, or a POST of a
+// Start stores a login with an app's request, or with what the account page asks for,
+// and returns where the browser goes: to a path of ours or, with a GET that names a
+// connection, directly to its upstream. Only Request, ClientID, Locale, Hint,
+// Connection, Fresh, MaxAge and Pick of l are read; of the account page also Purpose,
+// For and Email. The caller has validated all of it and handles a GET, or a POST of a
 // browser that has its key.
 func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (target string, err error) {
 	v := d.visit(r)
-	if l.Connection != "" && r.Method == http.MethodGet {
-		return d.startAway(w, r, v, l)
-	}
-	l, err = d.park(w, r, v, l)
-	switch {
-	case err != nil:
+	if l, err = d.start(w, r, v, l); err != nil {
 		return "", err
+	}
+	switch {
 	case l.Connection == "":
 		return loginPath(l.ID), nil
-	default:
+	case r.Method != http.MethodGet:
 		return departPath(l.ID, l.Connection), nil
 	}
-}
-
-// startAway begins a login and its first trip in one.
-func (d *Door) startAway(w http.ResponseWriter, r *http.Request, v visit, l broker.Login) (target string, err error) {
-	to := travel{State: broker.NewToken(), Connection: l.Connection, Parks: true}
-	l, err = d.prepare(r.Context(), v, d.Kit.EnsureBrowser(w, r), l, len(v.browser) > 0, d.tripKey(to.State))
-	if err != nil {
-		return "", err
-	}
-	out, err := d.leave(w, r, v, l, to)
+	out, err := d.leave(w, r, v, l, redirectOptions{Connection: l.Connection, URLOnly: true})
 	switch {
 	case errors.Is(err, broker.Conflict):
 		return loginPath(l.ID), nil
@@ -51,24 +39,31 @@ func (d *Door) startAway(w http.ResponseWriter, r *http.Request, v visit, l brok
 	return out.URL, err
 }
 
-// park begins a login for the browser. One that is new here has no other open.
-func (d *Door) park(w http.ResponseWriter, r *http.Request, v visit, l broker.Login) (broker.Login, error) {
+// start stores a new login for the browser. A browser without a key has no other open.
+func (d *Door) start(w http.ResponseWriter, r *http.Request, v visit, l broker.Login) (broker.Login, error) {
 	return d.begin(r.Context(), v, d.Kit.EnsureBrowser(w, r), l, len(v.browser) > 0)
 }
 
-// Finish spends a login and answers the parked request with the session that it
-// made. A spent one, opened again by the same browser, is answered with the
-// session it made, and makes no other. It answers InteractionRequired while
-// anything is left to ask: the browser then belongs to /login/{id}, which shows
-// what. LoginUnknown and LoginElsewhere are final.
-func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker.Session, broker.Account, url.Values, error) {
-	v := d.visit(r)
-	done, err := d.finish(r.Context(), v, id)
-	if err != nil {
-		return broker.Session{}, broker.Account{}, nil, err
+// Finish consumes a login and returns its session with the app's request. For a
+// consumed one, opened again by the same browser, it returns the session that the login
+// made. It returns InteractionRequired while anything is left to ask: the browser then
+// belongs to /login/{id}, which shows what. LoginUnknown and LoginElsewhere are final.
+func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker.FinishedLogin, error) {
+	done, err := d.finish(r.Context(), d.visit(r), id)
+	if err == nil {
+		err = d.deliver(w, r, done)
 	}
+	if err != nil {
+		return broker.FinishedLogin{}, err
+	}
+	return done.signIn(), nil
+}
+
+// deliver consumes the login and gives the browser its session, in place of the one
+// that it may have. There is nothing to do where the browser has that session already.
+func (d *Door) deliver(w http.ResponseWriter, r *http.Request, done finished) error {
 	if done.Token == "" {
-		return done.Session, done.Account, inLanguage(done.Login), nil
+		return nil
 	}
 	//defence:B17
 	old, _, err := d.Kit.Held(r)
@@ -77,10 +72,10 @@ func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker
 		err = d.Kit.EndSession(w, r, old)
 	}
 	if err != nil && !errors.Is(err, broker.NotFound) {
-		return broker.Session{}, broker.Account{}, nil, err
+		return err
 	}
-	if err := d.spendLogin(r.Context(), done); err != nil {
-		return broker.Session{}, broker.Account{}, nil, err
+	if err := d.consume(r.Context(), done); err != nil {
+		return err
 	}
 	d.Kit.SetSession(w, done.Token, done.Session.ExpiresAt)
 	//defence:E2
@@ -88,21 +83,21 @@ func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker
 	if c := done.Session.Authn.Connection; c != "" {
 		d.Kit.SetLastUsed(w, c)
 	}
-	return done.Session, done.Account, inLanguage(done.Login), nil
+	return nil
 }
 
-// inLanguage is the parked request in the language that was chosen on the way,
-// which goes before the one that the app asked for.
-func inLanguage(l broker.Login) url.Values {
-	request := maps.Clone(l.Request)
-	if request != nil && l.Locale != "" {
-		request.Set("ui_locales", l.Locale)
+// signIn is what the app's request is answered with. A language that was chosen in the
+// login replaces the one that the app asked for.
+func (f finished) signIn() broker.FinishedLogin {
+	request := maps.Clone(f.Login.Request)
+	if request != nil && f.Login.Locale != "" {
+		request.Set("ui_locales", f.Login.Locale)
 	}
-	return request
+	return broker.FinishedLogin{Session: f.Session, Account: f.Account, Request: request}
 }
 
-// Abandon ends a login for an error and answers the parked request that the error
-// is for. A login that ended before stays as it is.
+// Abandon ends a login for an error and returns the app's request, which the error
+// answers. A login that ended before stays as it is.
 func (d *Door) Abandon(_ http.ResponseWriter, r *http.Request, id string) (url.Values, error) {
 	l, err := d.open(r.Context(), d.visit(r), id)
 	if err != nil {
@@ -115,12 +110,11 @@ func (d *Door) Abandon(_ http.ResponseWriter, r *http.Request, id string) (url.V
 		return l.Request, nil
 	}
 	_, err = d.change(r.Context(), id, func(l *broker.Login) error {
-		*l = l.Restarted()
-		l.SpentAt = d.Now()
+		*l = l.Abandoned(d.Now())
 		return nil
 	})
 	if errors.Is(err, broker.Conflict) {
-		err = nil // spent in another tab; the app gets the answer that comes first
+		err = nil // finished in another tab; the app gets the answer that comes first
 	}
 	return l.Request, err
 }
@@ -131,14 +125,11 @@ type finished struct {
 	Session broker.Session
 	Account broker.Account
 	Token   string
-	// From is the arrival that Login is of, nil where it is stored as it is.
-	From *arrival
+	// callback is what the login does not say yet; nil where it is stored as it is.
+	callback *callbackResult
 }
 
 func (s *service) finish(ctx context.Context, v visit, id string) (finished, error) {
-	if a, ok := ctx.Value(arrivalKey{}).(*arrival); ok && a.seen.ID == id {
-		return s.finishArrival(ctx, v, a)
-	}
 	l, err := s.open(ctx, v, id)
 	if err != nil {
 		return finished{}, err
@@ -146,22 +137,19 @@ func (s *service) finish(ctx context.Context, v visit, id string) (finished, err
 	return s.conclude(ctx, v, l)
 }
 
-// finishArrival makes the session of somebody who has just come back. Where that does
-// not go straight through, the login learns who came, and goes its way.
-func (s *service) finishArrival(ctx context.Context, v visit, a *arrival) (finished, error) {
-	l := a.seen
-	a.edit(&l)
-	sc, err := s.lookAt(ctx, v, l, a.account)
+// finishCallback creates the session of a linked person who has just come back. Where
+// that does not succeed directly, the result is stored in the login, which goes on as
+// it says then.
+func (s *service) finishCallback(ctx context.Context, v visit, seen broker.Login, known callbackResult) (finished, error) {
+	l := known.applyTo(seen)
+	sc, err := s.lookAt(ctx, v, l, &known.account)
 	if err == nil && sc.No == nil && sc.Step == broker.StepDone {
-		done := finished{Login: l, Account: *sc.Facts.Account, From: a}
-		if done.Session, done.Token, err = s.bear(ctx, v, sc); err == nil {
+		done := finished{Login: l, Account: *sc.Facts.Account, callback: &known}
+		if done.Session, done.Token, err = s.createSession(ctx, v, sc); err == nil {
 			return done, nil
 		}
 	}
-	if err := s.unpark(ctx, a.trip); err != nil {
-		return finished{}, err
-	}
-	l, err = s.change(ctx, l.ID, func(l *broker.Login) error { a.edit(l); return nil })
+	l, err = s.change(ctx, seen.ID, func(l *broker.Login) error { *l = known.applyTo(*l); return nil })
 	if errors.Is(err, broker.Conflict) {
 		err = broker.InteractionRequired
 	}
@@ -174,14 +162,14 @@ func (s *service) finishArrival(ctx context.Context, v visit, a *arrival) (finis
 // conclude finishes a login as it is stored.
 func (s *service) conclude(ctx context.Context, v visit, l broker.Login) (finished, error) {
 	if l.Spent() {
-		return s.again(ctx, v, l)
+		return s.resume(ctx, v, l)
 	}
-	sc, err := s.settle(ctx, v, l)
+	sc, err := s.advance(ctx, v, l)
 	if errors.Is(err, broker.Conflict) {
 		err = broker.InteractionRequired
 	}
 	if err == nil && sc.Spent() {
-		return s.again(ctx, v, sc.Login)
+		return s.resume(ctx, v, sc.Login)
 	}
 	if err == nil && sc.No != nil {
 		err = broker.InteractionRequired.Because(sc.No)
@@ -193,45 +181,47 @@ func (s *service) conclude(ctx context.Context, v visit, l broker.Login) (finish
 		return finished{}, err
 	}
 	if sc.SessionID != "" {
-		have, a, err := v.current()
-		if err != nil {
-			return finished{}, err
-		}
-		// The account chooser: nothing was proven, so the session there is goes on, or none.
-		if have == nil || have.ID != sc.SessionID {
-			return finished{}, s.beginAgain(ctx, sc.Login, broker.StartAgain)
-		}
-		done := finished{Login: sc.Login, Session: *have, Account: *a}
-		return done, s.spendLogin(ctx, done)
+		return s.keepSession(ctx, v, sc)
 	}
 	done := finished{Login: sc.Login, Account: *sc.Facts.Account}
-	done.Session, done.Token, err = s.bear(ctx, v, sc)
+	done.Session, done.Token, err = s.createSession(ctx, v, sc)
 	if errors.Is(err, broker.StartAgain) {
-		err = s.beginAgain(ctx, sc.Login, err)
+		err = s.dropProof(ctx, sc.Login, err)
 	}
 	return done, err
 }
 
-// beginAgain is for an account or identity that changed after it was proven: the
-// proof is worth nothing now, and the person learns it on the first page.
-func (s *service) beginAgain(ctx context.Context, l broker.Login, why error) error {
-	_, err := s.move(ctx, l, func(l *broker.Login) {
-		*l = l.Restarted()
-		l.Notice = broker.StartAgain
-	})
+// keepSession finishes a login that goes on with the browser's session (the account
+// chooser): nothing was proven, so no session is created.
+func (s *service) keepSession(ctx context.Context, v visit, sc scene) (finished, error) {
+	have, a, err := v.current()
+	if err != nil {
+		return finished{}, err
+	}
+	if have == nil || have.ID != sc.SessionID {
+		return finished{}, s.dropProof(ctx, sc.Login, broker.StartAgain)
+	}
+	done := finished{Login: sc.Login, Session: *have, Account: *a}
+	return done, s.consume(ctx, done)
+}
+
+// dropProof is for an account or identity that changed after it was proven: the proof
+// is worth nothing now, and the first page says so.
+func (s *service) dropProof(ctx context.Context, l broker.Login, why error) error {
+	_, err := s.replace(ctx, l, l.Restarted().Noticed(broker.StartAgain, "", ""))
 	if err != nil && !errors.Is(err, broker.Conflict) {
 		return err
 	}
 	return broker.InteractionRequired.Because(why)
 }
 
-// echo is how long a browser that lost the answer to a sign-in gets it again.
-const echo = time.Minute
+// replayWindow is how long a browser that lost the answer to a sign-in gets it again.
+const replayWindow = time.Minute
 
-// again answers a spent login with the session it made, while that lives. A
-// browser that has no session yet went away from the answer that brought it (a
-// double click): it gets the same one again, for a moment.
-func (s *service) again(ctx context.Context, v visit, l broker.Login) (finished, error) {
+// resume returns the session that a consumed login made, while that lives. A browser
+// without a session left before it received the answer (a double click): it gets the
+// same one again, within replayWindow.
+func (s *service) resume(ctx context.Context, v visit, l broker.Login) (finished, error) {
 	have, a, err := v.current()
 	switch {
 	case err != nil:
@@ -240,7 +230,7 @@ func (s *service) again(ctx context.Context, v visit, l broker.Login) (finished,
 		return finished{}, broker.InteractionRequired
 	case have != nil && have.ID == l.SessionID:
 		return finished{Login: l, Session: *have, Account: *a}, nil
-	case have != nil || s.Now().Sub(l.SpentAt) > echo:
+	case have != nil || s.Now().Sub(l.SpentAt) > replayWindow:
 		return finished{}, broker.InteractionRequired
 	}
 	sc, err := s.look(ctx, v, l)
@@ -250,8 +240,8 @@ func (s *service) again(ctx context.Context, v visit, l broker.Login) (finished,
 	if sc.No != nil || sc.Step != broker.StepDone {
 		return finished{}, broker.InteractionRequired
 	}
-	for try := range births {
-		token, hash, err := s.birth(l, try)
+	for try := range maxSessionsPerProof {
+		token, hash, err := s.sessionToken(l, try)
 		if err != nil {
 			return finished{}, err
 		}
@@ -269,13 +259,13 @@ func (s *service) again(ctx context.Context, v visit, l broker.Login) (finished,
 	return finished{}, broker.InteractionRequired
 }
 
-// births is how many sessions a proof that looks the same may be worth, one after
-// the other: each was ended before the next began.
-const births = 10
+// maxSessionsPerProof bounds how many consecutive sessions one proof may create. Each
+// was ended before the next began.
+const maxSessionsPerProof = 10
 
-// birth is the token of the session that a login's proof is worth, and its hash.
-// The proof is this login, this account, authenticated like this.
-func (s *service) birth(l broker.Login, try int) (token, hash string, err error) {
+// sessionToken derives the token of the session that a login's proof creates, and its
+// hash. The proof is this login, this account, authenticated like this.
+func (s *service) sessionToken(l broker.Login, try int) (token, hash string, err error) {
 	//defence:E13
 	proof, err := json.Marshal([]any{l.ID, l.CreatedAt, l.AccountID, l.Authn, try})
 	if err != nil {
@@ -285,12 +275,12 @@ func (s *service) birth(l broker.Login, try int) (token, hash string, err error)
 	return token, hash, nil
 }
 
-// bear writes the session and its Event in one transaction, exact about the
-// account's epoch. Whoever finishes the same proof again, after a crash or by a
-// double click, gets the same token and so the same session, never a second one.
-func (s *service) bear(ctx context.Context, v visit, sc scene) (broker.Session, string, error) {
-	for try := range births {
-		token, hash, err := s.birth(sc.Login, try)
+// createSession inserts session and audit event in one transaction, conditional on the
+// account's epoch. It is idempotent per proof: after a crash or a double click the same
+// proof returns the same session.
+func (s *service) createSession(ctx context.Context, v visit, sc scene) (broker.Session, string, error) {
+	for try := range maxSessionsPerProof {
+		token, hash, err := s.sessionToken(sc.Login, try)
 		if err != nil {
 			return broker.Session{}, "", err
 		}
@@ -305,7 +295,7 @@ func (s *service) bear(ctx context.Context, v visit, sc scene) (broker.Session, 
 		if there.EndedAt.IsZero() {
 			return there, token, nil
 		}
-		// A proof that looks the same was given, and its session ended: this is a new one.
+		// The same proof was given before, and its session ended: this is a new one.
 	}
 	return broker.Session{}, "", broker.StartAgain
 }
@@ -330,32 +320,20 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 	})
 }
 
-// spendLogin marks the login as finished, after the session is committed. One
-// that somebody finished with the same session is fine as it is.
-func (s *service) spendLogin(ctx context.Context, done finished) error {
-	spend := func(l *broker.Login) {
-		l.SpentAt, l.SessionID = s.Now(), done.Session.ID
-		l.Claims, l.Code, l.Notice = nil, nil, ""
-	}
-	if done.From != nil && done.From.trip.Parked != nil {
-		l := done.Login
-		spend(&l)
-		//defence:C3
-		if err := s.logins.Put(ctx, l.ID, l); !errors.Is(err, broker.Conflict) {
-			return err
-		}
-	}
+// consume marks the login as finished, after the session is committed. A login that
+// another request finished with the same session stays as it is.
+func (s *service) consume(ctx context.Context, done finished) error {
 	_, err := s.logins.Change(ctx, done.ID, func(l *broker.Login) error {
 		switch {
 		case l.Spent() && l.SessionID == done.Session.ID:
 			return nil
 		//defence:C3
-		case done.From != nil && !l.Spent():
-			done.From.edit(l) // in place of whatever was there, as every answer of an upstream
-		case done.From != nil || !same(*l, done.Login):
-			return broker.InteractionRequired // restarted, bound anew or finished meanwhile
+		case done.callback != nil && !l.Spent():
+			*l = done.callback.applyTo(*l)
+		case done.callback != nil || !same(*l, done.Login):
+			return broker.InteractionRequired // restarted, bound to another account or finished in the meantime
 		}
-		spend(l)
+		*l = l.Consumed(done.Session.ID, s.Now())
 		return nil
 	})
 	if errors.Is(err, broker.NotFound) {

@@ -108,7 +108,7 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 		return barred{err, owner.Lock}
 	}
 	if more {
-		_, err = s.move(ctx, sc.Login, func(l *broker.Login) { l.Chosen, l.Wish, l.Code = owner.ID, broker.WishNone, nil })
+		_, err = s.replace(ctx, sc.Login, sc.LinkingTo(owner.ID))
 		return err
 	}
 	return s.attach(ctx, v, sc, *owner, []string{"pwd"})
@@ -134,10 +134,7 @@ func (s *service) attempt(ctx context.Context, sc scene) error {
 	if err != nil || n <= maxProofs {
 		return err
 	}
-	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
-		*l = l.Restarted()
-		l.Notice = broker.RateLimited
-	})
+	_, err = s.replace(ctx, sc.Login, sc.Restarted().Noticed(broker.RateLimited, "", ""))
 	if err != nil {
 		return err
 	}
@@ -154,12 +151,10 @@ func (s *service) attach(ctx context.Context, v visit, sc scene, owner broker.Ac
 	}
 	authn := vouched(*sc.Claims, i.ID, owner)
 	if len(amr) > 0 {
-		authn.AMR, authn.AuthTime = methods("fed", append(slices.Clone(sc.Claims.AMR), amr...)...), s.Now()
+		authn.AMR, authn.AuthTime = broker.Methods([]string{"fed"}, append(slices.Clone(sc.Claims.AMR), amr...)...), s.Now()
 	}
 	authn.Factor = sc.Proofs.Factor
-	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
-		l.AccountID, l.Authn, l.Code, l.Chosen = owner.ID, authn, nil, ""
-	})
+	_, err = s.replace(ctx, sc.Login, sc.BoundTo(owner.ID, authn))
 	return err
 }
 
@@ -178,9 +173,7 @@ func (s *service) join(ctx context.Context, v visit, sc scene) (broker.Login, er
 		}
 		return sc.Login, err
 	}
-	return s.move(ctx, sc.Login, func(l *broker.Login) {
-		l.AccountID, l.Authn, l.SessionID = sc.Facts.Acting.ID, sc.Facts.ActingAs, sc.Session.ID
-	})
+	return s.replace(ctx, sc.Login, sc.Continued(*sc.Session))
 }
 
 // insert links in one transaction. Where somebody was quicker it answers their
@@ -260,9 +253,9 @@ func (s *service) proves(ctx context.Context, v visit, l broker.Login) (string, 
 	return s.ceremony(l, sc.Facts.Owner), nil
 }
 
-// proved finishes a link whose owner just signed in with an identity they already
+// confirmLink finishes a link whose owner just signed in with an identity they already
 // have. That identity must be theirs, and the link the one the trip began for.
-func (s *service) proved(ctx context.Context, v visit, l broker.Login, t broker.Trip, by broker.Claims) error {
+func (s *service) confirmLink(ctx context.Context, v visit, l broker.Login, t broker.Trip, by broker.Claims) error {
 	sc, err := s.look(ctx, v, l)
 	if err != nil {
 		return err
@@ -272,7 +265,7 @@ func (s *service) proved(ctx context.Context, v visit, l broker.Login, t broker.
 	}
 	_, a, err := s.Identities.Identity(ctx, by.Connection, by.Issuer, by.Subject)
 	if errors.Is(err, broker.NotFound) || err == nil && a.ID != sc.Facts.Owner.ID {
-		return s.say(ctx, v, l, by.Connection, broker.LinkConflict)
+		return s.leaveNotice(ctx, v, l, by.Connection, broker.LinkConflict)
 	}
 	if err != nil {
 		return err

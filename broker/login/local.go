@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"gatehouse/broker"
@@ -23,9 +22,7 @@ func (s *service) identify(ctx context.Context, v visit, id, typed string) error
 	if sc.Step == broker.StepEmail {
 		return s.mailCode(ctx, v, sc, email)
 	}
-	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
-		l.Email, l.UsePassword, l.Wish, l.Proven = email, false, broker.WishNone, ""
-	})
+	_, err = s.replace(ctx, sc.Login, sc.Identified(email))
 	return err
 }
 
@@ -56,7 +53,7 @@ func (s *service) password(ctx context.Context, v visit, id, shown, password str
 	if err := s.checkPassword(ctx, v, sc, email, a, password); err != nil {
 		return err
 	}
-	authn := broker.Authn{Method: broker.ByPassword, AMR: methods("pwd"), AuthTime: s.Now(), Epoch: a.AuthEpoch}
+	authn := broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, AuthTime: s.Now(), Epoch: a.AuthEpoch}
 	if rule := broker.Refusing(broker.Facts{Account: a, Authn: authn}); rule != nil {
 		// The next look refuses. That the password was right is worth an event of its own.
 		e := broker.Event{Verb: broker.EventPasswordBlocked, Code: rule.Refusal(), Account: a.ID, Client: sc.ClientID, Detail: setBy(rule)}
@@ -64,7 +61,7 @@ func (s *service) password(ctx context.Context, v visit, id, shown, password str
 			return err
 		}
 	}
-	_, err = s.move(ctx, sc.Login, func(l *broker.Login) { l.AccountID, l.Authn = a.ID, authn })
+	_, err = s.replace(ctx, sc.Login, sc.BoundTo(a.ID, authn))
 	return err
 }
 
@@ -80,9 +77,7 @@ func (s *service) factor(ctx context.Context, v visit, id, typed string) error {
 	if err := s.Factors.Check(ctx, sc.AccountID, typed); err != nil {
 		return wrongFactor(err)
 	}
-	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
-		l.Authn.Factor, l.Authn.AMR = true, methods(l.Authn.AMR[0], append(slices.Clone(l.Authn.AMR[1:]), amrFactor...)...)
-	})
+	_, err = s.replace(ctx, sc.Login, sc.WithFactor(amrFactor...))
 	return err
 }
 
@@ -109,7 +104,7 @@ func (s *service) still(ctx context.Context, v visit, sc scene) error {
 	if err != nil || have != nil && have.ID == sc.SessionID {
 		return err
 	}
-	if err := s.beginAgain(ctx, sc.Login, broker.StartAgain); broker.CodeOf(err) != broker.InteractionRequired {
+	if err := s.dropProof(ctx, sc.Login, broker.StartAgain); broker.CodeOf(err) != broker.InteractionRequired {
 		return err
 	}
 	return broker.Conflict
@@ -137,10 +132,7 @@ func (s *service) confirm(ctx context.Context, v visit, id, password, code strin
 	if err != nil {
 		return err
 	}
-	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
-		l.Authn.AMR, l.Authn.AuthTime, l.Code = methods(amr, l.Authn.AMR...), s.Now(), nil
-		l.SessionID = "" // a new proof is a new session
-	})
+	_, err = s.replace(ctx, sc.Login, sc.Confirmed(amr, s.Now()))
 	return err
 }
 
@@ -151,16 +143,14 @@ func (s *service) goOn(ctx context.Context, v visit, id, session string) error {
 	if err != nil {
 		return err
 	}
-	have, a, err := v.current()
+	have, _, err := v.current()
 	if err != nil {
 		return err
 	}
 	if have == nil || have.ID != session {
 		return broker.Conflict
 	}
-	_, err = s.move(ctx, sc.Login, func(l *broker.Login) {
-		l.AccountID, l.Authn, l.SessionID = a.ID, have.Authn, have.ID
-	})
+	_, err = s.replace(ctx, sc.Login, sc.Continued(*have))
 	return err
 }
 
@@ -181,33 +171,34 @@ func (s *service) wish(ctx context.Context, v visit, id string, wish broker.Wish
 	if wish == broker.WishNew && sc.Step == broker.StepNeutral {
 		return s.mailCode(ctx, v, sc, sc.Claims.Email)
 	}
-	edit := branch(sc, wish)
-	if edit == nil {
+	next, offered := branch(sc, wish)
+	if !offered {
 		return broker.Conflict
 	}
-	_, err = s.move(ctx, sc.Login, edit)
+	_, err = s.replace(ctx, sc.Login, next)
 	return err
 }
 
-func branch(sc scene, wish broker.Wish) func(*broker.Login) {
+// branch is the login after a choice, and whether the page offers it.
+func branch(sc scene, wish broker.Wish) (next broker.Login, offered bool) {
 	upstream := sc.Claims != nil
 	switch {
 	case wish == wishOther && sc.Step == broker.StepPick:
-		return func(l *broker.Login) { l.Wish = wishOther }
+		return sc.WithChoice(wishOther), true
 	case wish == wishPassword && sc.Step == broker.StepOrg && sc.Facts.Passwords:
-		return func(l *broker.Login) { l.UsePassword = true }
+		return sc.PasswordInstead(), true
 	case wish == broker.WishNew && !upstream:
-		return func(l *broker.Login) { l.Wish, l.Code, l.Proven = broker.WishNew, nil, "" }
+		return sc.WithChoice(broker.WishNew), true
 	case wish == broker.WishOwn && upstream && sc.Step != broker.StepOwn:
-		return func(l *broker.Login) { l.Wish, l.Code = broker.WishOwn, nil }
+		return sc.WithChoice(broker.WishOwn), true
 	case wish == wishBack && sc.Step == broker.StepOwn:
-		return func(l *broker.Login) { l.Wish = broker.WishNone }
+		return sc.WithChoice(broker.WishNone), true
 	case wish == wishBack && sc.Step == broker.StepCode:
-		return func(l *broker.Login) { l.Code = nil }
+		return sc.CodeDropped(), true
 	case wish == wishBack && !upstream:
-		return func(l *broker.Login) { l.Wish, l.Code, l.Proven = broker.WishNone, nil, "" }
+		return sc.WithChoice(broker.WishNone), true
 	default:
-		return nil
+		return sc.Login, false
 	}
 }
 

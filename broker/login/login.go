@@ -42,10 +42,6 @@ type Options struct {
 	Registration broker.Registration
 	// PasswordSignIn tells whether a password opens a session. It confirms a link either way.
 	PasswordSignIn bool
-	// Answer answers the app of a login in which nothing is left to ask: what a GET of
-	// /authorize?login= does, without sending the browser there. It calls Finish with
-	// the request that it is given, which may be all that knows who came back.
-	Answer func(w http.ResponseWriter, r *http.Request, login string) error
 	// Icon names the symbol of a connection's kind, see web.Kit.
 	Icon func(kind string) string
 	// Callback is the absolute redirect_uri of a connection: …/callback/{connection}.
@@ -60,6 +56,14 @@ type Options struct {
 type Door struct {
 	*service
 	pages *web.Pages
+	app   App
+}
+
+// App answers the app that waits for a login. The OpenID Provider implements it.
+type App interface {
+	// Respond answers the app's request from the session of a finished login. It
+	// handles a GET.
+	Respond(w http.ResponseWriter, r *http.Request, l broker.FinishedLogin) error
 }
 
 // New makes the room. It panics where a page or a text is missing, see web.Kit.Pages.
@@ -67,8 +71,9 @@ func New(o Options) *Door {
 	return &Door{service: newService(o), pages: o.Kit.Pages(pageFiles)}
 }
 
-// Mount adds the room's routes.
-func (d *Door) Mount(mux web.Router) {
+// Mount adds the routes. app answers where a login was begun for one.
+func (d *Door) Mount(mux web.Router, app App) {
+	d.app = app
 	get := func(pattern string, h web.Handler) { mux.Handle("GET "+pattern, d.Kit.Handle(h)) }
 	post := func(pattern string, read func(*http.Request) act) {
 		mux.Handle("POST "+pattern, d.Kit.Handle(d.act(read)))
@@ -92,7 +97,7 @@ func (d *Door) Mount(mux web.Router) {
 	post("/login/{id}/cancel", d.postRestart)
 	post("/login/{id}/restart", d.postRestart)
 
-	get("/callback/{connection}", d.back)
+	get("/callback/{connection}", d.callback)
 	open := func(pattern string, h web.Handler) { mux.Handle("POST "+pattern, d.Kit.HandleOpen(h)) }
 	open("/callback/{connection}", d.posted)
 	open("/callback/{connection}/deauthorize", d.deauthorized)

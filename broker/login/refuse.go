@@ -32,11 +32,11 @@ func (s *service) fallBack(ctx context.Context, v visit, sc scene) (broker.Login
 	if sc.Claims != nil {
 		connection = sc.Claims.Connection
 	}
-	l, err := s.move(ctx, sc.Login, func(l *broker.Login) { *l = l.Restarted() })
+	l, err := s.replace(ctx, sc.Login, sc.Restarted())
 	if err != nil {
 		return l, err
 	}
-	if err := s.say(ctx, v, l, connection, sc.No); err != nil && broker.CodeOf(err) != broker.Conflict {
+	if err := s.leaveNotice(ctx, v, l, connection, sc.No); err != nil && broker.CodeOf(err) != broker.Conflict {
 		return l, err
 	}
 	return s.logins.Get(ctx, l.ID)

@@ -56,7 +56,7 @@ func fromClaims(l broker.Login, now time.Time, locale string) broker.Account {
 // and makes it the login's account. Conflict means that somebody took the address
 // or the identity meanwhile: the login then shows what follows from that.
 func (s *service) create(ctx context.Context, v visit, sc scene, a broker.Account) (broker.Login, error) {
-	authn := broker.Authn{Method: broker.ByPassword, AMR: methods("pwd"), AuthTime: s.Now(), Epoch: a.AuthEpoch}
+	authn := broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, AuthTime: s.Now(), Epoch: a.AuthEpoch}
 	var i broker.Identity
 	if sc.Claims != nil {
 		i = identity(*sc.Claims, a.ID, s.Now())
@@ -79,5 +79,5 @@ func (s *service) create(ctx context.Context, v visit, sc scene, a broker.Accoun
 	if err != nil {
 		return sc.Login, err
 	}
-	return s.move(ctx, sc.Login, func(l *broker.Login) { l.AccountID, l.Authn, l.Code = a.ID, authn, nil })
+	return s.replace(ctx, sc.Login, sc.BoundTo(a.ID, authn))
 }

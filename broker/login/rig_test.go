@@ -137,17 +137,17 @@ func (g *rig) assemble(settings []setting) {
 		Families: g.db, Journal: g.db, Atomic: g.db, Now: g.time, Log: log})
 	g.pass = credential.NewPasswords(credential.PasswordOptions{Fleeting: g.fleet, Ring: ring, Now: g.time,
 		Cost: credential.Cost{Memory: 8, Passes: 1, Lanes: 1}})
-	o := login.Options{Kit: kit, Accounts: g.db, Identities: g.db, Sessions: g.db, Upstreamed: g.db, Marks: g.db, Connections: g.db, Clients: g.db, Fleeting: g.fleet,
+	o := login.Options{Kit: kit, Accounts: g.db, Identities: identities{g.db, g}, Sessions: g.db, Upstreamed: g.db, Marks: g.db, Connections: g.db, Clients: g.db, Fleeting: g.fleet,
 		Atomic: g.db, Journal: g.db, Upstreams: g.ups, Passwords: g.pass, Codes: credential.NewCodes(g.fleet, ring, g.time),
 		Post: &mail.Post{Outbox: g.db, Texts: texts, Site: mail.Site{Name: "Northgate"}, Now: g.time}, Ring: ring,
 		Registration: broker.RegisterForm, PasswordSignIn: true, Icon: func(k string) string { return k },
-		Callback: func(c string) string { return "https://id.example.test/callback/" + c }, Answer: g.answer, Now: g.time, Log: log}
+		Callback: func(c string) string { return "https://id.example.test/callback/" + c }, Now: g.time, Log: log}
 	for _, s := range settings {
 		s(&o)
 	}
 	g.door = login.New(o)
 	mux := http.NewServeMux()
-	g.door.Mount(mux)
+	g.door.Mount(mux, g)
 	mux.Handle("GET /authorize", kit.Handle(g.authorize))
 	for _, path := range []string{broker.AccountPath, broker.MethodsPath} {
 		mux.Handle("GET "+path, kit.Handle(func(w http.ResponseWriter, r *http.Request) error {
@@ -198,7 +198,15 @@ func (g *rig) authorize(w http.ResponseWriter, r *http.Request) error {
 		_, _ = io.WriteString(w, "APP error="+q.Get("error")+" state="+request.Get("state"))
 		return nil
 	case q.Has("login"):
-		return g.answer(w, r, q.Get("login"))
+		done, err := g.door.Finish(w, r, q.Get("login"))
+		if errors.Is(err, broker.InteractionRequired) {
+			http.Redirect(w, r, "/login/"+q.Get("login"), http.StatusSeeOther)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return g.Respond(w, r, done)
 	}
 	path, err := g.door.Start(w, r, g.start)
 	if err != nil {
@@ -208,21 +216,25 @@ func (g *rig) authorize(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// answer plays the app that gets what a login led to.
-func (g *rig) answer(w http.ResponseWriter, r *http.Request, login string) error {
-	if meanwhile := g.meanwhile; meanwhile != nil {
-		g.meanwhile = nil
+// Respond plays the app that gets what a login led to.
+func (g *rig) Respond(w http.ResponseWriter, _ *http.Request, l broker.FinishedLogin) error {
+	_, err := io.WriteString(w, "APP email="+l.Account.Email+" state="+l.Request.Get("state")+" sid="+l.Session.ID+" amr="+strings.Join(l.Session.Authn.AMR, ","))
+	return err
+}
+
+// identities lets a test step in after an identity was read.
+type identities struct {
+	broker.Identities
+	*rig
+}
+
+func (i identities) Identity(ctx context.Context, connection, issuer, subject string) (broker.Identity, broker.Account, error) {
+	found, a, err := i.Identities.Identity(ctx, connection, issuer, subject)
+	if meanwhile := i.meanwhile; meanwhile != nil {
+		i.meanwhile = nil
 		meanwhile()
 	}
-	s, a, request, err := g.door.Finish(w, r, login)
-	if errors.Is(err, broker.InteractionRequired) {
-		http.Redirect(w, r, "/login/"+login, http.StatusSeeOther)
-		return nil
-	}
-	if err == nil {
-		_, _ = io.WriteString(w, "APP email="+a.Email+" state="+request.Get("state")+" sid="+s.ID+" amr="+strings.Join(s.Authn.AMR, ","))
-	}
-	return err
+	return found, a, err
 }
 
 // account makes an account; no password for "".

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"gatehouse/broker"
@@ -14,7 +13,7 @@ import (
 
 // How long the room's other fleeting things live.
 const (
-	// tripShelf is longer than TripLife: a late answer still finds its way back to its login.
+	// tripShelf is longer than TripLife, so that a late answer still finds its login.
 	tripShelf    = time.Hour
 	handleLife   = time.Minute
 	deletionLife = 90 * 24 * time.Hour
@@ -28,7 +27,7 @@ type service struct {
 	Options
 	logins    broker.Shelf[broker.Login]
 	trips     broker.Shelf[broker.Trip]
-	spent     broker.Shelf[bool] // of a trip's key: an answer came
+	consumed  broker.Shelf[bool] // by the key of an upstream request: its answer was used
 	browsers  broker.Shelf[[]string]
 	handles   broker.Shelf[[]byte]
 	deletions broker.Shelf[deletion]
@@ -40,7 +39,7 @@ func newService(o Options) *service {
 		Options:   o,
 		logins:    broker.Shelf[broker.Login]{Name: "login", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 		trips:     broker.Shelf[broker.Trip]{Name: "trip", Life: tripShelf, In: o.Fleeting, Now: o.Now},
-		spent:     broker.Shelf[bool]{Name: "trip.spent", Life: tripShelf, In: o.Fleeting, Now: o.Now},
+		consumed:  broker.Shelf[bool]{Name: "trip.spent", Life: tripShelf, In: o.Fleeting, Now: o.Now},
 		browsers:  broker.Shelf[[]string]{Name: "login.browser", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
 		handles:   broker.Shelf[[]byte]{Name: "login.handle", Life: handleLife, In: o.Fleeting, Now: o.Now},
 		deletions: broker.Shelf[deletion]{Name: "login.deletion", Life: deletionLife, In: o.Fleeting, Now: o.Now},
@@ -98,23 +97,13 @@ type scene struct {
 // app tells whether an app waits for this login.
 func app(l broker.Login) bool { return l.Request != nil }
 
-// begin parks a new login for a browser, see prepare.
+// begin stores a new login for a browser. Its start is cut to the second, as an
+// upstream's auth_time is: a proof of this very second must not look older. known says
+// that the browser may have other logins open; a new browser must pass the limit of its
+// network address first.
 func (s *service) begin(ctx context.Context, v visit, browser string, l broker.Login, known bool) (broker.Login, error) {
-	l, err := s.prepare(ctx, v, browser, l, known, "")
-	if err != nil {
-		return l, err
-	}
-	return l, s.logins.Put(ctx, l.ID, l)
-}
-
-// prepare makes a new login for a browser and stores nothing of it. The start is cut to
-// the second, because an upstream's auth_time is: a proof of this very second must not
-// look older. known tells whether the browser may have others open; one that is new
-// here must pass the limit of its address first. key is that of the trip that the login
-// leaves with, if it does.
-func (s *service) prepare(ctx context.Context, v visit, browser string, l broker.Login, known bool, key string) (broker.Login, error) {
 	if browser == "" {
-		return l, broker.CookiesBlocked // a HEAD: nobody is there to bind it to
+		return l, broker.CookiesBlocked // a HEAD request, which gets no cookie
 	}
 	now := s.Now().Truncate(time.Second)
 	l.ID, l.Browser, l.CreatedAt, l.ExpiresAt = broker.NewID(), browser, now, now.Add(broker.LoginLife)
@@ -123,22 +112,24 @@ func (s *service) prepare(ctx context.Context, v visit, browser string, l broker
 	}
 	var err error
 	if known {
-		err = s.remember(ctx, v, browser, strings.TrimSpace(l.ID+" "+key))
+		err = s.remember(ctx, v, browser, l.ID)
 	} else {
 		//defence:H4
 		err = s.newcomers.Admit(ctx, v.address)
 	}
-	return l, err
+	if err != nil {
+		return l, err
+	}
+	return l, s.logins.Put(ctx, l.ID, l)
 }
 
-// remember keeps the list of a browser's open logins short, so that nobody fills
-// the store from one browser (SECURITY.md B1, H4). Anybody can make up a cookie,
-// so a browser without a list is new here, whatever it sent. What it opened is the id
-// of a login, and the key of the trip that holds it.
-func (s *service) remember(ctx context.Context, v visit, browser, opened string) error {
+// remember keeps the list of a browser's open logins short, so that one browser cannot
+// fill the store (SECURITY.md B1, H4). Cookies can be made up, so a browser without a
+// list counts as new, whatever it sent.
+func (s *service) remember(ctx context.Context, v visit, browser, id string) error {
 	var dropped []string
 	_, err := s.browsers.Change(ctx, browser, func(open *[]string) error {
-		*open, dropped = append(*open, opened), nil
+		*open, dropped = append(*open, id), nil
 		//defence:B1 H4
 		if n := len(*open) - maxOpen; n > 0 {
 			dropped = slices.Clone((*open)[:n])
@@ -149,37 +140,17 @@ func (s *service) remember(ctx context.Context, v visit, browser, opened string)
 	if errors.Is(err, broker.NotFound) {
 		//defence:H4
 		if err = s.newcomers.Admit(ctx, v.address); err == nil {
-			err = s.browsers.Put(ctx, browser, []string{opened})
+			err = s.browsers.Put(ctx, browser, []string{id})
 		}
 	}
 	if errors.Is(err, broker.Conflict) {
 		return nil // another tab of this browser was quicker; its login is counted
 	}
 	for _, old := range dropped {
-		if err := s.drop(ctx, old); err != nil {
+		//defence:B1 H4
+		if _, err := s.logins.Take(ctx, old); err != nil && !errors.Is(err, broker.NotFound) {
 			return err
 		}
-	}
-	return err
-}
-
-// drop takes away what a browser opened: the trip before its mark, without which it
-// could be used again.
-func (s *service) drop(ctx context.Context, opened string) error {
-	id, key, away := strings.Cut(opened, " ")
-	var err error
-	//defence:B1 H4
-	if away {
-		//defence:B19
-		if _, err = s.trips.Take(ctx, key); err == nil || errors.Is(err, broker.NotFound) {
-			_, err = s.spent.Take(ctx, key)
-		}
-	}
-	if err == nil || errors.Is(err, broker.NotFound) {
-		_, err = s.logins.Take(ctx, id)
-	}
-	if errors.Is(err, broker.NotFound) {
-		return nil
 	}
 	return err
 }
@@ -205,8 +176,8 @@ func (s *service) adopt(ctx context.Context, v visit, browser string, l broker.L
 	return s.begin(ctx, v, browser, l.Restarted(), true)
 }
 
-// settle looks, and carries out the steps that have no page.
-func (s *service) settle(ctx context.Context, v visit, l broker.Login) (scene, error) {
+// advance looks, and carries out the steps that have no page.
+func (s *service) advance(ctx context.Context, v visit, l broker.Login) (scene, error) {
 	for try := 0; ; try++ {
 		sc, err := s.look(ctx, v, l)
 		if err != nil || sc.Spent() {
@@ -235,14 +206,8 @@ func (s *service) settle(ctx context.Context, v visit, l broker.Login) (scene, e
 
 // bind makes the owner of a linked identity the login's account.
 func (s *service) bind(ctx context.Context, sc scene) (broker.Login, error) {
-	return s.move(ctx, sc.Login, binding(sc))
-}
-
-// binding is the change that a linked identity makes to its login.
-func binding(sc scene) func(*broker.Login) {
 	a := *sc.Facts.Linked
-	authn := vouched(*sc.Claims, sc.Identity.ID, a)
-	return func(l *broker.Login) { l.AccountID, l.Authn = a.ID, authn }
+	return s.replace(ctx, sc.Login, sc.BoundTo(a.ID, vouched(*sc.Claims, sc.Identity.ID, a)))
 }
 
 // expect looks at a login and answers Conflict where it waits for something else
@@ -259,25 +224,25 @@ func (s *service) expect(ctx context.Context, v visit, id string, steps ...broke
 	return sc, err
 }
 
-// move changes a login that is still as it was seen; else Conflict. Whatever was
+// replace stores next where the login is still as it was seen; else Conflict. What was
 // decided about the old one is not carried over to a new one.
-func (s *service) move(ctx context.Context, seen broker.Login, edit func(*broker.Login)) (broker.Login, error) {
+func (s *service) replace(ctx context.Context, seen, next broker.Login) (broker.Login, error) {
 	return s.change(ctx, seen.ID, func(l *broker.Login) error {
 		if !same(*l, seen) {
 			return broker.Conflict
 		}
-		edit(l)
+		next.Locale = l.Locale // another tab may have changed it
+		*l = next
 		return nil
 	})
 }
 
-// change edits a login that is not spent, and takes its notice down.
+// change edits a login that is not consumed.
 func (s *service) change(ctx context.Context, id string, edit func(*broker.Login) error) (broker.Login, error) {
 	l, err := s.logins.Change(ctx, id, func(l *broker.Login) error {
 		if l.Spent() {
 			return broker.Conflict
 		}
-		l.Notice, l.NoticeFor, l.NoticeRef = "", "", ""
 		return edit(l)
 	})
 	if errors.Is(err, broker.NotFound) {
@@ -298,16 +263,5 @@ func same(a, b broker.Login) bool {
 // or nothing: auth_time is never made up.
 func vouched(c broker.Claims, identity string, a broker.Account) broker.Authn {
 	return broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, Identity: identity, Standing: c.Standing,
-		AMR: methods("fed", c.AMR...), ACR: c.ACR, AuthTime: c.AuthTime, Epoch: a.AuthEpoch, UpstreamSID: c.SID}
-}
-
-// methods lists authentication methods (RFC 8176), each once.
-func methods(first string, more ...string) []string {
-	all := []string{first}
-	for _, m := range more {
-		if !slices.Contains(all, m) {
-			all = append(all, m)
-		}
-	}
-	return all
+		AMR: broker.Methods([]string{"fed"}, c.AMR...), ACR: c.ACR, AuthTime: c.AuthTime, Epoch: a.AuthEpoch, UpstreamSID: c.SID}
 }

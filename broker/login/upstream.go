@@ -10,89 +10,59 @@ import (
 	"gatehouse/broker"
 )
 
-// hashState is the purpose under which a trip's state is hashed: the shelf holds
-// nothing that completes a sign-in.
+// hashState is the purpose under which an upstream request's state is hashed: storage
+// holds nothing that completes a sign-in.
 const hashState = "login.state"
 
-// travel is how the browser goes to an upstream.
-type travel struct {
-	State      string // new and unguessable: it comes back with the browser
+// redirectOptions say how the browser goes to an upstream.
+type redirectOptions struct {
 	Connection string
-	Choose     bool // the account chooser there: "Use a different account", or after a sign-out
-	Again      bool // ask once more for the e-mail address
-	Prove      bool // prove the owner of the link that waits, see Login.Claims
-	Parks      bool // the login is stored nowhere yet: the trip takes it along
+	Choose     bool // show the upstream's account chooser: "Use a different account", or after a sign-out
+	AskEmail   bool // ask once more for the e-mail address
+	Prove      bool // confirm the link that waits in the login with another identity of its owner
+	// URLOnly is for an answer that can only redirect. Nothing is stored where the
+	// upstream wants a form.
+	URLOnly bool
 }
 
-func (s *service) tripKey(state string) string { return s.Ring.Hash(hashState, []byte(state)) }
-
-// depart begins a trip of a login that v has open, or of one that it parks. What the
-// upstream or the connection says against it is left as a notice and answered as
-// broker.Conflict: the login shows it.
-func (s *service) depart(ctx context.Context, v visit, l broker.Login, to travel) (broker.Departure, error) {
-	var away broker.Departure
+// beginUpstream stores an upstream request of a stored login, and returns where the
+// browser goes. What the connection or the upstream says against it is left in the
+// login as a notice and returned as Conflict: the login shows it.
+func (s *service) beginUpstream(ctx context.Context, v visit, l broker.Login, o redirectOptions) (out broker.Departure, err error) {
 	if l.Spent() {
-		return away, broker.Conflict
+		return out, broker.Conflict
 	}
-	c, up, err := s.upstream(ctx, to.Connection)
-	if err == nil {
-		t := s.trip(l, c, v, to)
-		if to.Prove {
-			if t.Proves, err = s.proves(ctx, v, l); err != nil {
-				return away, err
-			}
-		}
-		if away, err = up.Begin(ctx, t); err == nil && (!to.Parks || away.Form == nil) {
-			t.State = "" // the browser brings it back
-			if to.Parks {
-				t.Parked = &l
-			}
-			return away, s.trips.Put(ctx, s.tripKey(to.State), t)
+	proves := ""
+	if o.Prove {
+		if proves, err = s.proves(ctx, v, l); err != nil {
+			return out, err
 		}
 	}
-	if to.Parks { // it waits for a page after all
-		if err := s.logins.Put(ctx, l.ID, l); err != nil {
-			return away, err
-		}
+	c, up, err := s.upstream(ctx, o.Connection)
+	if err != nil {
+		return out, s.leaveNotice(ctx, v, l, o.Connection, err)
 	}
-	if err == nil {
-		return away, nil
+	t := s.upstreamRequest(l, c, v, o)
+	t.Proves = proves
+	if out, err = up.Begin(ctx, t); err != nil {
+		return out, s.leaveNotice(ctx, v, l, o.Connection, err)
 	}
-	return away, s.say(ctx, v, l, to.Connection, err)
+	if o.URLOnly && out.Form != nil {
+		return out, nil
+	}
+	key := s.Ring.Hash(hashState, []byte(t.State))
+	t.State = "" // the browser brings it back
+	return out, s.trips.Put(ctx, key, t)
 }
 
-// trip is a trip and where it lies.
-type trip struct {
-	broker.Trip
-	key string
-}
-
-// unpark stores a login that a trip took along, and takes it out of there: from here on
-// what is stored counts, whoever changes it. One that is stored already stays as it is.
-func (s *service) unpark(ctx context.Context, t trip) error {
-	if t.Parked == nil {
-		return nil
-	}
-	err := s.logins.Put(ctx, t.Login, *t.Parked)
-	if err != nil && !errors.Is(err, broker.Conflict) {
-		return err
-	}
-	//defence:C3
-	_, err = s.trips.Change(ctx, t.key, func(t *broker.Trip) error { t.Parked = nil; return nil })
-	if errors.Is(err, broker.NotFound) || errors.Is(err, broker.Conflict) {
-		return nil // gone, or somebody else does the same
-	}
-	return err
-}
-
-// trip is what goes with the browser: the app's wishes about freshness, and
-// whatever spares the person from typing the address again.
-func (s *service) trip(l broker.Login, c broker.Connection, v visit, to travel) broker.Trip {
+// upstreamRequest carries what the app asked about freshness, and what spares the
+// person from typing the address again.
+func (s *service) upstreamRequest(l broker.Login, c broker.Connection, v visit, o redirectOptions) broker.Trip {
 	t := broker.Trip{
 		Login: l.ID, Connection: c.ID,
-		State: to.State, Nonce: broker.NewToken(), Verifier: broker.NewToken(),
+		State: broker.NewToken(), Nonce: broker.NewToken(), Verifier: broker.NewToken(),
 		Callback: s.Callback(c.ID), Locale: s.locale(v, l),
-		Fresh: l.Fresh, MaxAge: l.MaxAge, Choose: to.Choose || l.Pick, Again: to.Again,
+		Fresh: l.Fresh, MaxAge: l.MaxAge, Choose: o.Choose || l.Pick, Again: o.AskEmail,
 		StartedAt: s.Now(),
 	}
 	if t.Choose {
@@ -107,7 +77,8 @@ func (s *service) trip(l broker.Login, c broker.Connection, v visit, to travel) 
 	return t
 }
 
-// upstream opens a live connection; it is asked when a trip begins and again when it ends.
+// upstream opens a live connection. It is called when an upstream request begins and
+// again when it ends.
 func (s *service) upstream(ctx context.Context, id string) (broker.Connection, broker.Upstream, error) {
 	c, err := s.Connections.Connection(ctx, id)
 	if errors.Is(err, broker.NotFound) {
@@ -124,9 +95,9 @@ func (s *service) upstream(ctx context.Context, id string) (broker.Connection, b
 	return c, up, err
 }
 
-// say leaves a refusal in the login and answers Conflict, so that the login is
-// shown with it. An error that is no Code goes on to the operator.
-func (s *service) say(ctx context.Context, v visit, l broker.Login, connection string, err error) error {
+// leaveNotice leaves a refusal in the login and returns Conflict, so that the login is
+// shown with it. An error that is no Code is returned as it is.
+func (s *service) leaveNotice(ctx context.Context, v visit, l broker.Login, connection string, err error) error {
 	code := broker.CodeOf(err)
 	if code == broker.Internal || ctx.Err() != nil {
 		return err
@@ -141,7 +112,7 @@ func (s *service) say(ctx context.Context, v visit, l broker.Login, connection s
 		}
 	}
 	_, err = s.change(ctx, l.ID, func(l *broker.Login) error {
-		l.Notice, l.NoticeFor, l.NoticeRef = code, connection, ref
+		*l = l.Noticed(code, connection, ref)
 		return nil
 	})
 	if err != nil {
@@ -150,80 +121,64 @@ func (s *service) say(ctx context.Context, v visit, l broker.Login, connection s
 	return broker.Conflict
 }
 
-// arrival is somebody known who came back in a login that does not say so yet: where
-// nothing is left to ask, the login is changed once, when it is spent.
-type arrival struct {
-	seen    broker.Login // as it was before, stored or in its trip
-	edit    func(*broker.Login)
-	account *broker.Account // whose it is; a session is born only while its epoch stands
-	trip    trip
+// callbackResult is a linked person whose login has not been updated yet: where nothing
+// is left to ask, the login is changed once, when it is consumed.
+type callbackResult struct {
+	claims  broker.Claims
+	authn   broker.Authn
+	account broker.Account // a session is created only while its epoch stands
 }
 
-type arrivalKey struct{}
+// applyTo returns the login with what the callback has proven, in place of everything
+// that was proven before, as after each answer of an upstream.
+func (c callbackResult) applyTo(l broker.Login) broker.Login {
+	return l.Returned(c.claims).BoundTo(c.account.ID, c.authn)
+}
 
-// arrive takes the browser back from an upstream and answers the login, of which an
-// error leaves the id alone for certain. Conflict means: nothing new was proven, show
-// what the login waits for. Of an answer that is lost, only its state is left. For
-// somebody who is known and goes on to an app it answers an arrival, and the login as
-// it was: Finish stores both.
-func (s *service) arrive(ctx context.Context, v visit, connection string, answer url.Values, lost bool) (broker.Login, *arrival, error) {
-	t, err := s.returned(ctx, connection, answer)
+// handleCallback takes the browser back from an upstream and returns the login. Where
+// an error is not nil, only its ID may be used. Conflict means that nothing new was
+// proven: the login shows what it waits for. Of a lost answer only the state is left.
+// For a linked person who goes on to an app it returns a result, and the login as it
+// was before: finishCallback stores both.
+func (s *service) handleCallback(ctx context.Context, v visit, connection string, answer url.Values, lost bool) (l broker.Login, known *callbackResult, err error) {
+	t, key, err := s.pending(ctx, connection, answer)
 	if err != nil {
-		return broker.Login{}, nil, err
+		return l, nil, err
 	}
 	// The browser first, the state after it: another browser's callback is refused
-	// and burns nothing (SECURITY.md B1).
-	l, err := s.loginOf(ctx, v, t)
-	if errors.Is(err, broker.LoginUnknown) {
-		return broker.Login{}, nil, broker.StateInvalid
-	}
-	if err != nil {
+	// and consumes nothing (SECURITY.md B1).
+	l, err = s.open(ctx, v, t.Login)
+	switch {
+	case errors.Is(err, broker.LoginUnknown):
+		return l, nil, broker.StateInvalid
+	case err != nil:
 		return l, nil, err
-	}
-	if l.Spent() {
+	case l.Spent():
 		return l, nil, broker.Conflict
 	}
-	if err := s.spend(ctx, t, lost); err != nil {
+	if err = s.consumeState(ctx, key, t, lost); err != nil {
 		if late := errors.Is(err, broker.StateInvalid); late || errors.Is(err, broker.Conflict) {
-			err = s.stale(ctx, v, t, late)
+			err = s.repeated(ctx, v, t, late)
 		}
 		return l, nil, err
 	}
-	claims, err := s.exchange(ctx, t.Trip, answer)
+	claims, err := s.exchange(ctx, t, answer)
 	switch {
 	case err != nil:
-		if err := s.unpark(ctx, t); err != nil {
-			return l, nil, err
-		}
-		return l, nil, s.say(ctx, v, l, connection, err)
+		return l, nil, s.leaveNotice(ctx, v, l, connection, err)
 	case t.Proves != "":
-		return l, nil, s.proved(ctx, v, l, t.Trip, claims)
+		return l, nil, s.confirmLink(ctx, v, l, t, claims)
 	}
-	return s.admit(ctx, v, l, t, claims)
+	return s.recordClaims(ctx, v, l, claims)
 }
 
-// loginOf is the login of a trip, for the browser that it was begun in. A browser that
-// shows no key is led back to it by its page, so it is stored for that one.
-func (s *service) loginOf(ctx context.Context, v visit, t trip) (broker.Login, error) {
-	if t.Parked == nil {
-		return s.open(ctx, v, t.Login)
-	}
-	if len(v.browser) == 0 {
-		if err := s.unpark(ctx, t); err != nil {
-			return broker.Login{}, err
-		}
-	}
-	//defence:B1
-	return *t.Parked, v.holds(*t.Parked)
-}
-
-// returned finds the trip of an answer. The path names the connection and the
-// trip must be its own: an answer of one upstream never reaches another's token
+// pending finds the upstream request of an answer. The path names the connection and
+// the request must be its own: an answer of one upstream never reaches another's token
 // endpoint (RFC 9700 §4.4.2, SECURITY.md B3).
-func (s *service) returned(ctx context.Context, connection string, answer url.Values) (trip, error) {
+func (s *service) pending(ctx context.Context, connection string, answer url.Values) (t broker.Trip, key string, err error) {
 	state := answer["state"]
 	if len(state) != 1 || state[0] == "" || len(state[0]) > 512 {
-		return trip{}, broker.StateInvalid
+		return t, "", broker.StateInvalid
 	}
 	for _, key := range s.Ring.Hashes(hashState, []byte(state[0])) {
 		t, err := s.trips.Get(ctx, key)
@@ -235,22 +190,23 @@ func (s *service) returned(ctx context.Context, connection string, answer url.Va
 			err = broker.StateInvalid
 		}
 		t.State = state[0]
-		return trip{t, key}, err
+		return t, key, err
 	}
-	return trip{}, broker.StateInvalid
+	return t, "", broker.StateInvalid
 }
 
-// spend marks a trip as used; of many that try, one gets nil and the others Conflict.
-// StateInvalid where it is too late for that, or the answer was lost and never used.
-func (s *service) spend(ctx context.Context, t trip, lost bool) error {
+// consumeState marks an upstream request as used. One of several callers gets nil and
+// the others Conflict. It returns StateInvalid where it is too late, or the answer was
+// lost and never used.
+func (s *service) consumeState(ctx context.Context, key string, t broker.Trip, lost bool) error {
 	if s.Now().Sub(t.StartedAt) > broker.TripLife {
 		return broker.StateInvalid
 	}
 	if !lost {
 		//defence:B19
-		return s.spent.Put(ctx, t.key, true)
+		return s.consumed.Put(ctx, key, true)
 	}
-	_, err := s.spent.Get(ctx, t.key)
+	_, err := s.consumed.Get(ctx, key)
 	switch {
 	case err == nil:
 		return broker.Conflict
@@ -266,14 +222,11 @@ const (
 	interval = 50 * time.Millisecond
 )
 
-// stale answers a callback that is late or comes twice. A reload while the first
-// one still talks to the upstream waits for it and lands where it lands.
-func (s *service) stale(ctx context.Context, v visit, t trip, late bool) error {
+// repeated handles a callback that is late or comes twice. A reload while the first
+// one still talks to the upstream waits for it and ends where that ends.
+func (s *service) repeated(ctx context.Context, v visit, t broker.Trip, late bool) error {
 	for waited := time.Duration(0); ; waited += interval {
 		l, err := s.open(ctx, v, t.Login)
-		if errors.Is(err, broker.LoginUnknown) && t.Parked != nil {
-			l, err = *t.Parked, nil
-		}
 		if err != nil {
 			return err
 		}
@@ -281,10 +234,7 @@ func (s *service) stale(ctx context.Context, v visit, t trip, late bool) error {
 			return broker.Conflict
 		}
 		if late || waited >= patience {
-			if err := s.unpark(ctx, t); err != nil {
-				return err
-			}
-			return s.say(ctx, v, l, t.Connection, broker.StateInvalid)
+			return s.leaveNotice(ctx, v, l, t.Connection, broker.StateInvalid)
 		}
 		select {
 		case <-ctx.Done():
@@ -306,13 +256,13 @@ func (s *service) exchange(ctx context.Context, t broker.Trip, answer url.Values
 		return claims, err
 	}
 	if claims.Subject == "" || claims.Issuer == "" {
-		return claims, broker.UpstreamRejected.Because(errors.New("the upstream named nobody"))
+		return claims, broker.UpstreamRejected.Because(errors.New("the upstream's answer names no subject"))
 	}
 	claims.Connection = c.ID
 	return tidy(claims), nil
 }
 
-// tidy holds claims to what the hall says of them, whoever wrote the provider.
+// tidy makes claims keep the rules of broker.Claims, whatever the provider returned.
 func tidy(c broker.Claims) broker.Claims {
 	//defence:C14
 	email, err := broker.CanonicalEmail(c.Email)
@@ -327,33 +277,21 @@ func tidy(c broker.Claims) broker.Claims {
 	return c
 }
 
-// admit puts the claims into the login, in place of whatever was there, and the
+// recordClaims stores the claims in the login, in place of whatever was there, and the
 // account with them where the identity has one.
-func (s *service) admit(ctx context.Context, v visit, l broker.Login, t trip, claims broker.Claims) (broker.Login, *arrival, error) {
-	fresh := func(l *broker.Login) {
-		l.Claims, l.Code, l.Proven, l.Chosen, l.Wish = &claims, nil, "", "", broker.WishNone
-		l.AccountID, l.Authn, l.SessionID = "", broker.Authn{}, ""
-	}
-	seen := l
-	fresh(&l)
-	sc, err := s.look(ctx, v, l)
+func (s *service) recordClaims(ctx context.Context, v visit, seen broker.Login, claims broker.Claims) (broker.Login, *callbackResult, error) {
+	sc, err := s.look(ctx, v, seen.Returned(claims))
 	if err != nil {
 		return seen, nil, err
 	}
-	edit := fresh
+	apply := func(l broker.Login) broker.Login { return l.Returned(claims) }
 	if sc.Step == broker.StepBind {
-		bound := binding(sc)
-		edit = func(l *broker.Login) { fresh(l); bound(l) }
-		if app(l) {
-			return seen, &arrival{seen, edit, sc.Facts.Linked, t}, nil
+		known := callbackResult{claims, vouched(claims, sc.Identity.ID, *sc.Facts.Linked), *sc.Facts.Linked}
+		if app(seen) {
+			return seen, &known, nil
 		}
+		apply = known.applyTo
 	}
-	if err := s.unpark(ctx, t); err != nil {
-		return seen, nil, err
-	}
-	now, err := s.change(ctx, l.ID, func(l *broker.Login) error { edit(l); return nil })
-	if err != nil {
-		return seen, nil, err
-	}
-	return now, nil, nil
+	l, err := s.change(ctx, seen.ID, func(l *broker.Login) error { *l = apply(*l); return nil })
+	return l, nil, err
 }

@@ -117,14 +117,14 @@ func TestASignInOfSomebodyKnownAsksStorageNoMoreOftenThanItMust(t *testing.T) {
 		b.request("GET", "/callback/google?"+url.Values{"state": {u.Query().Get("state")}, "code": {"code"}}.Encode(), nil).atApp(t, ana)
 		back = line.Passed()
 	}
-	// The newcomer, the connection, the trip with the login.
-	if there != 3 {
+	// The newcomer, the login, the connection, the upstream request.
+	if there != 4 {
 		t.Errorf("%d messages on the way out", there)
 	}
-	// The trip with the login, the trip spent, the connection three times (which the
-	// cache answers), the identity with its account; the transaction of three statements;
-	// the login spent.
-	if back != 12 {
+	// The upstream request, the login, the state consumed, the connection three times
+	// (which the cache answers), the identity with its account; the transaction of three
+	// statements; the login read and consumed.
+	if back != 14 {
 		t.Errorf("%d messages on the way back", back)
 	}
 }

@@ -25,7 +25,7 @@ func (d *Door) authorize(w http.ResponseWriter, r *http.Request) error {
 	case query.Has("login") && query.Has("error"):
 		return d.abandon(w, r, query.Get("login"), broker.Code(query.Get("error")))
 	case query.Has("login"):
-		return d.Answer(w, r, query.Get("login"))
+		return d.resume(w, r, query.Get("login"))
 	case query.Has("consent"):
 		return d.consented(w, r, query)
 	case query.Has("post"):
@@ -119,10 +119,9 @@ func (d *Door) toLogin(w http.ResponseWriter, r *http.Request, l broker.Login) e
 	return nil
 }
 
-// Answer spends a login and answers the request that was parked in it, which is
-// validated anew: the client may have changed meanwhile. It serves a GET.
-func (d *Door) Answer(w http.ResponseWriter, r *http.Request, id string) error {
-	s, a, form, err := d.logins.Finish(w, r, id)
+// resume finishes a login and answers the request that it was begun for.
+func (d *Door) resume(w http.ResponseWriter, r *http.Request, id string) error {
+	l, err := d.logins.Finish(w, r, id)
 	if errors.Is(err, broker.InteractionRequired) {
 		seeOther(w, "/login/"+url.PathEscape(id)) // there is something left to ask
 		return nil
@@ -130,21 +129,27 @@ func (d *Door) Answer(w http.ResponseWriter, r *http.Request, id string) error {
 	if err != nil {
 		return err
 	}
-	if deviceParked(form) {
-		seeOther(w, deviceReturn(form))
+	return d.Respond(w, r, l)
+}
+
+// Respond answers the request of a finished login. It is validated once more: the
+// client may have changed since. It handles a GET.
+func (d *Door) Respond(w http.ResponseWriter, r *http.Request, l broker.FinishedLogin) error {
+	if deviceParked(l.Request) {
+		seeOther(w, deviceReturn(l.Request))
 		return nil
 	}
-	q, err := d.target(r.Context(), form)
+	q, err := d.target(r.Context(), l.Request)
 	if err != nil {
 		return err
 	}
 	if err := d.check(q); err != nil {
 		return d.tellApp(w, r, q, err)
 	}
-	if err := d.admit(r.Context(), a, s.Authn); err != nil {
+	if err := d.admit(r.Context(), l.Account, l.Session.Authn); err != nil {
 		return err
 	}
-	return d.proceed(w, r, q, s, a, false)
+	return d.proceed(w, r, q, l.Session, l.Account, false)
 }
 
 // abandon tells the app of a login that ended in a refusal.

@@ -248,16 +248,16 @@ func (f *fakeLogins) Start(_ http.ResponseWriter, _ *http.Request, l broker.Logi
 	return "/login/" + l.ID, nil
 }
 
-func (f *fakeLogins) Finish(w http.ResponseWriter, r *http.Request, id string) (broker.Session, broker.Account, url.Values, error) {
+func (f *fakeLogins) Finish(w http.ResponseWriter, r *http.Request, id string) (none broker.FinishedLogin, _ error) {
 	f.mu.Lock()
 	l, ok := f.parked[id]
 	delete(f.parked, id)
 	f.mu.Unlock()
 	if f.err != nil || !ok {
 		if f.err == nil {
-			return broker.Session{}, broker.Account{}, nil, broker.LoginUnknown
+			return none, broker.LoginUnknown
 		}
-		return broker.Session{}, broker.Account{}, nil, f.err
+		return none, f.err
 	}
 	id, how := f.account, f.authn
 	if id == "" {
@@ -265,7 +265,7 @@ func (f *fakeLogins) Finish(w http.ResponseWriter, r *http.Request, id string) (
 	}
 	a, err := f.h.db.Account(r.Context(), id)
 	if err != nil {
-		return broker.Session{}, broker.Account{}, nil, err
+		return none, err
 	}
 	if how.Method == "" {
 		how = broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, AuthTime: f.h.clock.Now()}
@@ -275,10 +275,10 @@ func (f *fakeLogins) Finish(w http.ResponseWriter, r *http.Request, id string) (
 	now := f.h.clock.Now()
 	s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: how, CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
 	if err := f.h.db.CreateSession(r.Context(), hash, s); err != nil {
-		return broker.Session{}, broker.Account{}, nil, err
+		return none, err
 	}
 	f.h.kit.SetSession(w, token, s.ExpiresAt)
-	return s, a, l.Request, nil
+	return broker.FinishedLogin{Session: s, Account: a, Request: l.Request}, nil
 }
 
 func (f *fakeLogins) Abandon(_ http.ResponseWriter, _ *http.Request, id string) (url.Values, error) {

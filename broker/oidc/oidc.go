@@ -26,9 +26,9 @@ type Logins interface {
 	// may set cookies on w. Of l it is given Request, ClientID, Locale, Hint,
 	// Connection, Fresh, MaxAge and Pick.
 	Start(w http.ResponseWriter, r *http.Request, l broker.Login) (path string, err error)
-	// Finish spends the login for this browser, sets the session cookie on w (GET
-	// only) and answers the session and the parked request.
-	Finish(w http.ResponseWriter, r *http.Request, id string) (broker.Session, broker.Account, url.Values, error)
+	// Finish consumes the login for this browser and sets the session cookie on w (GET
+	// only). It returns InteractionRequired while something is left to ask.
+	Finish(w http.ResponseWriter, r *http.Request, id string) (broker.FinishedLogin, error)
 	// Abandon answers the parked request of this browser's login, which ended in a refusal.
 	Abandon(w http.ResponseWriter, r *http.Request, id string) (url.Values, error)
 }

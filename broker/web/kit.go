@@ -113,7 +113,6 @@ func (k *Kit) handle(h Handler, open bool) http.Handler {
 		w := k.track(rw)
 		w.open = open
 		defer k.recovered(w, r)
-		r = r.WithContext(broker.WithSight(r.Context()))
 		err := k.readForm(w, r)
 		if err == nil {
 			k.rememberLanguage(w, r)

@@ -139,7 +139,7 @@ type rooms struct {
 
 // mount adds every route of the public listener.
 func (r rooms) mount(mux web.Router) {
-	r.people.Mount(mux)
+	r.people.Mount(mux, r.apps)
 	r.own.Mount(mux)
 	r.apps.Mount(mux)
 	mux.Handle("GET /assets/{name}", r.kit.Assets())
@@ -181,14 +181,12 @@ func (h *house) furnish() (r rooms, _ error) {
 	kit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Ring: h.ring, Sessions: s, Connections: s, Families: s, Journal: s, Atomic: s,
 		TrustedProxies: h.cfg.TrustedProxies, Now: h.now, Log: h.log, Count: func(c broker.Code) { refusals.WithLabelValues(string(c)).Inc() }})
 	post, ups := h.post(texts), h.upstreams(out)
-	var apps *oidc.Door
 	people := login.New(login.Options{Kit: kit, Accounts: s, Identities: s, Sessions: s, Upstreamed: s, Marks: s, Connections: s, Clients: s, Fleeting: s.Fleeting, Atomic: s,
 		Journal: s, Upstreams: ups, Passwords: h.passwords(), Codes: credential.NewCodes(s.Fleeting, h.ring, h.now), Post: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
-		PasswordSignIn: h.cfg.Passwords, Callback: h.callback, Now: h.now, Log: h.log,
-		Answer: func(w http.ResponseWriter, r *http.Request, id string) error { return apps.Answer(w, r, id) }})
+		PasswordSignIn: h.cfg.Passwords, Callback: h.callback, Now: h.now, Log: h.log})
 	own := account.New(account.Options{Kit: kit, Logins: people, Accounts: s, Identities: s, Connections: s, Atomic: s, Journal: s, Post: post,
 		PasswordSignIn: h.cfg.Passwords, Icon: icon, Now: h.now})
-	apps, err = oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Kit: kit, Logins: people, Clients: s, Families: s, Consents: s, Keys: s, Leases: s,
+	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Kit: kit, Logins: people, Clients: s, Families: s, Consents: s, Keys: s, Leases: s,
 		Fleeting: s.Fleeting, Logouts: s, Upstreams: ups, Egress: out, Marks: s, Journal: s, Atomic: s, Ring: h.ring, Now: h.now, Log: h.log,
 		Registration: h.cfg.ClientRegistration, Warn: func(ctx context.Context, a broker.Account, app broker.Client) error {
 			//defence:A6
