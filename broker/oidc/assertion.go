@@ -20,29 +20,21 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/signing"
 )
 
 const (
-	methodKey     = "private_key_jwt"
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 	// markAssertion is the kind of the marks of used assertions.
 	markAssertion = "assertion"
 
-	algPS256 = "PS256"
-	maxJTI   = 256
+	maxJTI = 256
 
 	assertionLife  = 5 * time.Minute  // the farthest exp
 	assertionEarly = 30 * time.Second // how far nbf and iat may be ahead of our clock
 	assertionLate  = 60 * time.Second // how long after its exp it is good
 )
-
-// assertionAlgs are what clients may sign with (OIDC Core §9): never none, never a
-// shared secret.
-func assertionAlgs() []string {
-	//defence:A9 = []string{"RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"}
-	return []string{algRS256, algPS256, algES256, algEdDSA, algEd25519}
-}
 
 // assertion is a client's proof that it holds a private key (RFC 7523 §3).
 type assertion struct {
@@ -59,8 +51,8 @@ var errAssertion = errors.New("oidc: not a client assertion for us")
 // readAssertion reads everything that does not depend on the client. Nothing of it
 // is proven before verify.
 func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
-	algs := make([]jose.SignatureAlgorithm, 0, len(assertionAlgs()))
-	for _, alg := range assertionAlgs() {
+	algs := make([]jose.SignatureAlgorithm, 0, len(clients.AssertionAlgs()))
+	for _, alg := range clients.AssertionAlgs() {
 		algs = append(algs, jose.SignatureAlgorithm(alg))
 	}
 	jws, err := jose.ParseSignedCompact(token, algs)
@@ -111,9 +103,9 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 }
 
 // verify tells whether the key made the signature.
-func (a assertion) verify(k clientKey) bool {
+func (a assertion) verify(k clients.Key) bool {
 	//defence:A9
-	_, err := a.jws.Verify(signing.VerificationKey(k.public))
+	_, err := a.jws.Verify(signing.VerificationKey(k.Public))
 	return err == nil
 }
 
@@ -123,7 +115,7 @@ func (a assertion) verify(k clientKey) bool {
 func (d *Door) proveByKey(ctx context.Context, c broker.Client, a assertion) bool {
 	//defence:A9
 	may := slices.Contains(c.AuthMethods, methodKey) && (c.AuthAlg == "" || signing.SameAlg(c.AuthAlg, a.alg))
-	key, found := clientKey{}, false
+	key, found := clients.Key{}, false
 	if may {
 		key, found = d.clientKey(ctx, c, a)
 	}
@@ -135,11 +127,11 @@ func (d *Door) proveByKey(ctx context.Context, c broker.Client, a assertion) boo
 }
 
 // clientKey is the one key that may have signed the assertion.
-func (d *Door) clientKey(ctx context.Context, c broker.Client, a assertion) (clientKey, bool) {
+func (d *Door) clientKey(ctx context.Context, c broker.Client, a assertion) (clients.Key, bool) {
 	if c.KeysURI == "" {
-		return parseClientKeys([]byte(c.Keys)).find(a.kid, a.alg)
+		return clients.ParseKeys([]byte(c.Keys)).Find(a.kid, a.alg)
 	}
-	key, found, err := d.fetched.find(ctx, c.KeysURI, a.kid, a.alg)
+	key, found, err := d.fetched.Find(ctx, c.KeysURI, a.kid, a.alg)
 	if err != nil {
 		d.log.WarnContext(ctx, "a client's keys could not be fetched", "client", c.ID, "err", err)
 	}
@@ -160,7 +152,7 @@ func (d *Door) spendAssertion(ctx context.Context, a assertion) error {
 }
 
 // strangers are public keys whose private halves nobody has.
-func strangers() (map[string]clientKey, error) {
+func strangers() (map[string]clients.Key, error) {
 	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -172,7 +164,7 @@ func strangers() (map[string]clientKey, error) {
 	n := make([]byte, 256)
 	_, _ = rand.Read(n) // it never fails
 	n[0], n[255] = n[0]|0x80, n[255]|1
-	modulus := clientKey{public: &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537}}
-	return map[string]clientKey{algRS256: modulus, algPS256: modulus, algES256: {public: &curve.PublicKey},
-		algEdDSA: {public: twisted}, algEd25519: {public: twisted}}, nil
+	modulus := clients.Key{Public: &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537}}
+	return map[string]clients.Key{algRS256: modulus, algPS256: modulus, algES256: {Public: &curve.PublicKey},
+		algEdDSA: {Public: twisted}, algEd25519: {Public: twisted}}, nil
 }

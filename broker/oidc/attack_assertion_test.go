@@ -26,6 +26,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // heldKey is a private key of an app.
@@ -136,13 +137,13 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 			continue
 		}
 		c := broker.Client{ID: id, Name: id, AuthMethods: methods, Keys: keySetOf(t, key)} // keys alone allow nothing
-		if !TakesSecret(c) {
+		if !clients.TakesSecret(c) {
 			c.SecretHashes = []string{}
 		}
 		secrets[id] = h.client(c)
 	}
 	for id, registered := range kinds {
-		for _, method := range authMethods() {
+		for _, method := range clients.AuthMethods() {
 			for path, want := range map[string]int{"/token": http.StatusBadRequest, "/revoke": http.StatusOK, "/introspect": http.StatusOK, pathPush: http.StatusBadRequest, pathDeviceAuthorization: http.StatusBadRequest} {
 				form := url.Values{"grant_type": {grantRefresh}, "refresh_token": {"none"}, "token": {"none"}}
 				if path == "/revoke" || path == "/introspect" {
@@ -204,7 +205,7 @@ func TestA9_AnAssertionIsOneWayAndNotTwo(t *testing.T) {
 func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T) {
 	h := newHouse(t)
 	keys := map[string]heldKey{}
-	for _, alg := range assertionAlgs() {
+	for _, alg := range clients.AssertionAlgs() {
 		keys[alg] = newHeldKey(t, alg, alg)
 		h.client(broker.Client{ID: alg, Name: alg, AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, keys[alg]), AuthAlg: alg})
 		h.proven(h.asserts(keys[alg].signed(t, h.proof(alg), nil)))
@@ -345,7 +346,7 @@ func TestA9_NobodyLearnsWhichClientsThereAre(t *testing.T) {
 	edwards := newHeldKey(t, "k", algEdDSA)
 	seen := &tally{}
 	for alg := range h.door.strangers {
-		h.door.strangers[alg] = clientKey{public: seen}
+		h.door.strangers[alg] = clients.Key{Public: seen}
 	}
 	said := map[string]bool{}
 	for name, c := range map[string]struct {

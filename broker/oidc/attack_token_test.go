@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 func TestA9_AClientAuthenticatesExactlyAsRegistered(t *testing.T) {
@@ -68,7 +69,7 @@ func TestA9_TwoSecretsLiveAndAHashIsWorthNothingElsewhere(t *testing.T) {
 	h := newHouse(t)
 	c, err := h.db.Client(h.ctx(), "app")
 	h.must(err)
-	second, hash := NewClientSecret(h.ring, "app")
+	second, hash := clients.NewSecret(h.ring, "app")
 	c.SecretHashes = append(c.SecretHashes, hash)
 	h.must(h.db.PutClient(h.ctx(), c))
 	first := h.secret

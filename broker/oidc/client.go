@@ -11,7 +11,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
-	"gatehouse/broker/seal"
+	"gatehouse/broker/clients"
 )
 
 // app shows a client to fosite.
@@ -46,24 +46,6 @@ func (a *app) IsPublic() bool { return a.Public() }
 
 // GetAudience lists what was registered.
 func (a *app) GetAudience() fosite.Arguments { return a.Audience }
-
-// NewClientSecret makes a secret of 260 bits for a client and its keyed hash.
-// The secret is shown once and kept nowhere.
-func NewClientSecret(ring *seal.Keyring, clientID string) (secret broker.Secret, hash string) {
-	secret = broker.Secret(broker.NewToken())
-	return secret, HashSecret(ring, clientID, secret.Reveal())
-}
-
-// HashSecret is what Client.SecretHashes holds of a secret. The client id is part
-// of it, so a hash that is copied to another client is worth nothing.
-func HashSecret(ring *seal.Keyring, clientID, secret string) string {
-	return ring.Hash(purposeSecret, []byte(clientID+"\x00"+secret))
-}
-
-// SameSecret tells whether HashSecret made the hash of this secret, under any key that is still held.
-func SameSecret(ring *seal.Keyring, clientID, secret, hash string) bool {
-	return ring.Same(hash, purposeSecret, []byte(clientID+"\x00"+secret))
-}
 
 // credentials are what a client showed at a token endpoint.
 type credentials struct {
@@ -172,7 +154,7 @@ func (d *Door) proves(ctx context.Context, c broker.Client, shown credentials) b
 	}
 	match := false
 	for _, h := range hashes {
-		if SameSecret(d.ring, shown.id, shown.secret, h) {
+		if clients.SameSecret(d.ring, shown.id, shown.secret, h) {
 			match = true
 		}
 	}
@@ -182,7 +164,7 @@ func (d *Door) proves(ctx context.Context, c broker.Client, shown credentials) b
 // client finds a client by an id that a stranger sent: ClientUnknown for none,
 // and for a disabled one.
 func (d *Door) client(ctx context.Context, id string) (broker.Client, error) {
-	if id == "" || len(id) > maxClientID || !visible(id) {
+	if !clients.PlausibleID(id) {
 		return broker.Client{}, broker.ClientUnknown
 	}
 	c, err := d.clients.Client(ctx, id)
@@ -196,9 +178,4 @@ func (d *Door) client(ctx context.Context, id string) (broker.Client, error) {
 		return broker.Client{}, broker.ClientUnknown
 	}
 	return c, nil
-}
-
-// visible tells whether s is printable ASCII (the VSCHAR of RFC 6749, Appendix A).
-func visible(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
 }

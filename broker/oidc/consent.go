@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // asked is a request that waits for its person's consent.
@@ -143,7 +144,7 @@ func (d *Door) consentPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	before := given.Version == v && len(given.Scopes) > 0
 	for _, scope := range q.needs() {
-		view.Scopes = append(view.Scopes, scopeView{scope, aboutPerson(scope), before && !slices.Contains(given.Scopes, scope)})
+		view.Scopes = append(view.Scopes, scopeView{scope, clients.AboutPerson(scope), before && !slices.Contains(given.Scopes, scope)})
 	}
 	r = d.kit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
 	d.pages.Show(w, r, http.StatusOK, "consent", view)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/web"
 )
 
@@ -108,7 +109,7 @@ func (d *Door) deviceTyped(w http.ResponseWriter, r *http.Request) error {
 	id := broker.NewID()
 	// Sealed, since the page shows it again and until then it is worth something.
 	//defence:A23
-	sealed, err := sealJSON(d.ring, code, purposeUserCode, id)
+	sealed, err := d.ring.SealJSON(code, purposeUserCode, id)
 	if err == nil {
 		err = d.desk.asks.Put(r.Context(), id, deviceAsk{Call: key, Code: sealed, Browser: browser[0]})
 	}
@@ -187,13 +188,13 @@ func (d *Door) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	var code string
-	if err := openJSON(d.ring, ask.Code, &code, purposeUserCode, id); err != nil {
+	if err := d.ring.OpenJSON(ask.Code, &code, purposeUserCode, id); err != nil {
 		return broker.LoginUnknown.Because(err)
 	}
 	view := deviceQuestionView{App: c.Name, Code: shownUserCode(code), Email: a.Email, Address: call.Address, At: call.At.UTC(),
 		Unchecked: c.RegistrationHash != "", Action: pathDevice + "/" + id, Switch: pathDevice + "/" + id + "?switch=1"}
 	for _, scope := range call.Grant.Scopes {
-		view.Scopes = append(view.Scopes, scopeView{Name: scope, Known: aboutPerson(scope)})
+		view.Scopes = append(view.Scopes, scopeView{Name: scope, Known: clients.AboutPerson(scope)})
 	}
 	r = d.kit.WithLocale(r, r.URL.Query().Get("ui_locales"), a.Locale)
 	d.pages.Show(w, r, http.StatusOK, "deviceask", view)

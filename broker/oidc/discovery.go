@@ -7,33 +7,14 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/signing"
 )
-
-// The scopes that are about a person (OIDC Core §5.4, §11).
-const (
-	scopeProfile = "profile"
-	scopeEmail   = "email"
-)
-
-func personScopes() []string { return []string{scopeOpenID, scopeProfile, scopeEmail, scopeOffline} }
-
-// aboutPerson tells whether a scope means something only where a person signed in.
-func aboutPerson(scope string) bool { return slices.Contains(personScopes(), scope) }
-
-// authMethods are the ways of client authentication (OIDC Core §9).
-func authMethods() []string {
-	return append(proofMethods(), "none")
-}
-
-// proofMethods are those by which a client proves who it is.
-func proofMethods() []string { return []string{"client_secret_basic", "client_secret_post", methodKey} }
 
 // The routes of this door.
 const (
@@ -98,9 +79,9 @@ func (d *Door) metadata() (document, error) {
 		DeviceAuthorization: at(pathDeviceAuthorization), Registration: d.registrationURI(),
 		Issuer: d.issuer, Authorization: at(pathAuthorize), Token: at(pathToken), Userinfo: at(pathUserinfo), Keys: at(pathKeys),
 		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession), Push: at(pathPush),
-		Scopes: personScopes(), ResponseTypes: []string{"code"}, ResponseModes: responseModes(), Grants: grants(),
-		SubjectTypes: []string{"public"}, IDTokenAlgs: signing.Algorithms(), TokenAuth: authMethods(), RevocationAuth: authMethods(), IntrospectionAuth: proofMethods(),
-		TokenAuthAlgs: assertionAlgs(), RevocationAuthAlgs: assertionAlgs(), IntrospectionAuthAlgs: assertionAlgs(),
+		Scopes: clients.PersonScopes(), ResponseTypes: []string{"code"}, ResponseModes: responseModes(), Grants: clients.GrantTypes(),
+		SubjectTypes: []string{"public"}, IDTokenAlgs: signing.Algorithms(), TokenAuth: clients.AuthMethods(), RevocationAuth: clients.AuthMethods(), IntrospectionAuth: clients.ProofMethods(),
+		TokenAuthAlgs: clients.AssertionAlgs(), RevocationAuthAlgs: clients.AssertionAlgs(), IntrospectionAuthAlgs: clients.AssertionAlgs(),
 		Challenges: []string{methodS256}, DPoPAlgs: proofAlgs(),
 		Claims: []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash",
 			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},

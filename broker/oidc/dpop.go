@@ -20,6 +20,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/seal"
 	"gatehouse/broker/signing"
 )
 
@@ -90,7 +91,7 @@ func (d *Door) proof(r *http.Request, path string) (p proof, err error) {
 	}
 	sum := sha256.Sum256([]byte(said.ID))
 	//defence:A9
-	return proof{key: key, id: key + "." + encode(sum[:]), ath: said.Hash,
+	return proof{key: key, id: key + "." + seal.EncodeToken(sum[:]), ath: said.Hash,
 		// Twice, since the clock of another replica may be behind ours.
 		//defence:A9
 		expires: time.Unix(int64(*said.Issued), 0).Add(2 * proofLife)}, nil
@@ -121,7 +122,7 @@ func openProof(token string) (key string, body []byte, err error) {
 	if err != nil {
 		return "", nil, bad
 	}
-	return encode(sum), body, nil
+	return seal.EncodeToken(sum), body, nil
 }
 
 // strong bounds a stranger's key from below, and from above too: a huge RSA key
@@ -191,7 +192,7 @@ func mustProve(u *unit) error {
 
 // thumbprint tells whether s can be the SHA-256 thumbprint of a key.
 func thumbprint(s string) bool {
-	sum, err := decode(s)
+	sum, err := seal.DecodeToken(s)
 	return err == nil && len(sum) == sha256.Size
 }
 
@@ -225,7 +226,7 @@ func (d *Door) holds(r *http.Request, path, scheme, token string, g grant) error
 	case p.key != g.Key:
 		return errNoToken
 	//defence:A6
-	case p.ath != encode(sum[:]):
+	case p.ath != seal.EncodeToken(sum[:]):
 		return errProof("The DPoP proof is for another token.")
 	}
 	return d.spend(r.Context(), p)

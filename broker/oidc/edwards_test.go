@@ -10,6 +10,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
+	"gatehouse/broker/seal"
 	"gatehouse/broker/signing"
 )
 
@@ -67,15 +69,15 @@ func TestA9_TheNewerNameIsForItsOwnKindOfKeyAlone(t *testing.T) {
 		// Signed well by the client's own key, under a name that is not its.
 		token := k.signed(t, h.proof(alg), nil)
 		head, rest, _ := strings.Cut(token, ".")
-		plain, err := decode(head)
+		plain, err := seal.DecodeToken(head)
 		h.must(err)
-		h.unproven(h.asserts(encode([]byte(strings.Replace(string(plain), alg, algEd25519, 1))) + "." + rest))
+		h.unproven(h.asserts(seal.EncodeToken([]byte(strings.Replace(string(plain), alg, algEd25519, 1))) + "." + rest))
 	}
 	// One that verifies, as something else than it says.
 	twisted := newHeldKey(t, "k", algEdDSA)
-	for _, alg := range assertionAlgs() {
-		if k := (clientKey{public: twisted.private.Public()}); k.fits(alg) != strings.HasPrefix(alg, "Ed") {
-			t.Errorf("an Ed25519 key and %s: %v", alg, k.fits(alg))
+	for _, alg := range clients.AssertionAlgs() {
+		if k := (clients.Key{Public: twisted.private.Public()}); k.Fits(alg) != strings.HasPrefix(alg, "Ed") {
+			t.Errorf("an Ed25519 key and %s: %v", alg, k.Fits(alg))
 		}
 	}
 	payload := []byte("payload")

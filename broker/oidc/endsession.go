@@ -115,7 +115,7 @@ type signoutView struct {
 }
 
 func (d *Door) question(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving) error {
-	back, err := sealJSON(d.ring, l, purposeLogout, s.ID) // the page brings it, so that asking costs no row
+	back, err := d.ring.SealJSON(l, purposeLogout, s.ID) // the page brings it, so that asking costs no row
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (d *Door) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	var l leaving
-	if err := openJSON(d.ring, r.PostFormValue("leaving"), &l, purposeLogout, s.ID); err != nil {
+	if err := d.ring.OpenJSON(r.PostFormValue("leaving"), &l, purposeLogout, s.ID); err != nil {
 		return broker.RequestInvalid.Because(err)
 	}
 	return d.part(w, r, s, l, r.PostFormValue("upstream") == "1")

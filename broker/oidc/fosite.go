@@ -15,20 +15,8 @@ import (
 	"gatehouse/broker"
 )
 
-// The grants of this door (RFC 6749 §4.1, §6, §4.4; RFC 8628).
-const (
-	grantCode    = "authorization_code"
-	grantRefresh = "refresh_token"
-	grantClient  = "client_credentials"
-	grantDevice  = "urn:ietf:params:oauth:grant-type:device_code"
-
-	methodS256   = "S256"
-	scopeOpenID  = "openid"
-	scopeOffline = "offline_access"
-)
-
-// grants lists them.
-func grants() []string { return []string{grantCode, grantRefresh, grantClient, grantDevice} }
+// methodS256 is the one PKCE method (RFC 7636 §4.2).
+const methodS256 = "S256"
 
 // newProvider composes the seven handlers we need and no other: an implicit or
 // password grant cannot be reached because it does not exist (SECURITY.md A12).

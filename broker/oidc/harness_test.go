@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/signing"
@@ -220,10 +221,10 @@ func (h *house) client(c broker.Client) string {
 	c.CreatedAt, c.UpdatedAt = h.clock.Now(), h.clock.Now()
 	secret := ""
 	if !c.Public() && c.SecretHashes == nil {
-		s, hash := NewClientSecret(h.ring, c.ID)
+		s, hash := clients.NewSecret(h.ring, c.ID)
 		secret, c.SecretHashes = s.Reveal(), []string{hash}
 	}
-	if problems := ValidateClient(c); len(problems) > 0 {
+	if problems := clients.Validate(c); len(problems) > 0 {
 		h.t.Fatalf("the client of the test: %v", problems)
 	}
 	h.must(h.db.PutClient(h.t.Context(), c))

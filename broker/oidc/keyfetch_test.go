@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/egress"
 )
 
@@ -78,8 +79,8 @@ func (h *house) remote(id, uri string) {
 }
 
 func TestKeysAreFetchedOnceAndKeptForTheirTime(t *testing.T) {
-	for cacheControl, life := range map[string]time.Duration{"": keysFresh, "max-age=1": keysFresh, "no-store": keysFresh, "public, max-age=600": 10 * time.Minute,
-		"Max-Age=999999999": keysOld, "max-age=99999999999999999999": keysFresh} {
+	for cacheControl, life := range map[string]time.Duration{"": clients.KeysFresh, "max-age=1": clients.KeysFresh, "no-store": clients.KeysFresh, "public, max-age=600": 10 * time.Minute,
+		"Max-Age=999999999": clients.KeysOld, "max-age=99999999999999999999": clients.KeysFresh} {
 		h, p := newPublished(t)
 		key := newHeldKey(t, "k", algES256)
 		p.publishes(keySetOf(t, key), cacheControl)
@@ -106,7 +107,7 @@ func TestOIDF_oidcc_refresh_token_rp_key_rotation(t *testing.T) {
 	p.publishes(keySetOf(t, old), "max-age=900")
 	h.proven(h.asserts(old.signed(t, h.proof("remote"), nil)))
 	p.publishes(keySetOf(t, next), "max-age=900")
-	h.clock.add(keysAgain)
+	h.clock.add(clients.KeysRetry)
 	h.proven(h.asserts(next.signed(t, h.proof("remote"), nil)))
 	h.unproven(h.asserts(old.signed(t, h.proof("remote"), nil))) // and the one it took back is nothing at once
 	if n := p.hits.Load(); n != 2 {
@@ -121,13 +122,13 @@ func TestA9_MadeUpKidsFetchOnceInHalfAMinute(t *testing.T) {
 	for minute := range int64(3) {
 		for _, kid := range []string{"a", "b", "c", "d"} {
 			h.unproven(h.asserts(heldKey{kid, key.alg, key.private}.signed(t, h.proof("remote"), nil)))
-			h.clock.add(keysAgain / 5)
+			h.clock.add(clients.KeysRetry / 5)
 		}
 		if n := p.hits.Load(); n != minute+1 {
 			t.Errorf("%d fetches after %d half minutes", n, minute)
 		}
 		h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
-		h.clock.add(keysAgain / 5)
+		h.clock.add(clients.KeysRetry / 5)
 	}
 	for _, a := range []string{"app", "nobody"} { // who has no keys there makes nobody call
 		h.unproven(h.asserts(key.signed(t, h.proof(a), nil)))
@@ -143,7 +144,7 @@ func TestKeysThatCannotBeFetchedAnewAreGoodForAQuarterOfAnHour(t *testing.T) {
 	p.publishes(keySetOf(t, key), "")
 	h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 	p.says(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
-	h.clock.add(keysOld - time.Second)
+	h.clock.add(clients.KeysOld - time.Second)
 	h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 	h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 	if n := p.hits.Load(); n != 2 {
@@ -152,7 +153,7 @@ func TestKeysThatCannotBeFetchedAnewAreGoodForAQuarterOfAnHour(t *testing.T) {
 	h.clock.add(time.Second)
 	h.unproven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 	p.publishes(keySetOf(t, key), "")
-	h.clock.add(keysAgain)
+	h.clock.add(clients.KeysRetry)
 	h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 }
 
@@ -187,8 +188,10 @@ func TestA9_WhatAPublisherCannotDo(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { canary.Add(1); io.WriteString(w, set) }))
 	defer other.Close()
 	for name, answer := range map[string]http.HandlerFunc{
-		"lead elsewhere":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusFound) },
-		"send too much":   func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, set+strings.Repeat(" ", maxKeySet)) },
+		"lead elsewhere": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusFound) },
+		"send too much": func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, set+strings.Repeat(" ", clients.MaxKeySet))
+		},
 		"keep us waiting": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"send a page":     func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
 		"send no keys":    func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"keys":[]}`) },
@@ -248,7 +251,7 @@ func TestA19_A20_NoKeysAreFetchedFromWhereWeMustNotGo(t *testing.T) {
 		h.unproven(h.asserts(key.signed(t, h.proof(id), nil)))
 		c, err := h.db.Client(h.ctx(), id)
 		h.must(err)
-		if _, named := strings.CutPrefix(uri, "https://"); !named && len(ValidateClient(c)) == 0 {
+		if _, named := strings.CutPrefix(uri, "https://"); !named && len(clients.Validate(c)) == 0 {
 			t.Errorf("%q may be registered", uri)
 		}
 	}
@@ -257,16 +260,12 @@ func TestA19_A20_NoKeysAreFetchedFromWhereWeMustNotGo(t *testing.T) {
 	}
 }
 
-func TestTheFetcherRemembersNoMoreThanItMay(t *testing.T) {
-	f := &keyFetcher{now: time.Now}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.entry("https://busy.example.com").flight = make(chan struct{})
-	for i := range 2 * keysMost {
-		f.entry("https://app.example.com/" + strings.Repeat("x", i))
-	}
-	if len(f.all) > keysMost || f.all["https://busy.example.com"] == nil {
-		t.Errorf("%d URIs are remembered", len(f.all))
+func TestAClientsKeysAreStoredAsTheyAre(t *testing.T) {
+	set := keySetOf(t, newHeldKey(t, "a", algES256))
+	h := newHouse(t)
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: set})
+	if c, err := h.db.Client(h.ctx(), "machine"); err != nil || c.Keys != set {
+		t.Errorf("%s %v", c.Keys, err)
 	}
 }
 
@@ -285,7 +284,7 @@ func TestOIDF_oidcc_ensure_client_assertion_with_iss_aud_succeeds(t *testing.T) 
 	for _, endpoint := range []string{"token", "revocation", "introspection"} {
 		methods, _ := meta[endpoint+"_endpoint_auth_methods_supported"].([]any)
 		algs, _ := meta[endpoint+"_endpoint_auth_signing_alg_values_supported"].([]any)
-		if len(methods) < 3 || len(algs) != len(assertionAlgs()) {
+		if len(methods) < 3 || len(algs) != len(clients.AssertionAlgs()) {
 			t.Errorf("%s: %v %v", endpoint, methods, algs)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/signing"
@@ -98,8 +99,8 @@ type Door struct {
 	patience  time.Duration            // of the signed-out page
 	newcomers web.Newcomers
 	noSecret  string // the hash of a secret that nobody has
-	strangers map[string]clientKey
-	fetched   *keyFetcher
+	strangers map[string]clients.Key
+	fetched   *clients.Fetcher
 }
 
 // postLife is how long a posted form waits for its browser to come back.
@@ -133,9 +134,9 @@ func New(o Options) (*Door, error) {
 		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
 	}
 	d.desk, d.registers = newDeviceDesk(o.Fleeting, o.Ring, o.Now), o.Registration
-	_, d.noSecret = NewClientSecret(o.Ring, "")
+	_, d.noSecret = clients.NewSecret(o.Ring, "")
 	//defence:A19 A20
-	d.fetched = &keyFetcher{http: o.Egress.For("client keys"), now: o.Now}
+	d.fetched = &clients.Fetcher{HTTP: o.Egress.For("client keys"), Now: o.Now}
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
 	codes := broker.Shelf[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Fleeting, Now: o.Now}
 	d.provider = newProvider(

@@ -10,6 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // oidcc-server is an authorization with the checks that are common to every module.
@@ -58,7 +59,7 @@ func TestOIDF_oidcc_idtoken_unsigned(t *testing.T) {
 		}
 		c, err := p.db.Client(p.ctx(), "suite")
 		p.must(err)
-		if c.IDTokenAlg = "none"; len(ValidateClient(c)) == 0 {
+		if c.IDTokenAlg = "none"; len(clients.Validate(c)) == 0 {
 			t.Error("a client may have unsigned ID tokens")
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/seal"
 	"gatehouse/broker/signing"
 )
 
@@ -124,7 +125,7 @@ func TestOIDF_oidcc_rp_initiated_logout_query_added_to_post_logout_redirect_uri(
 
 func TestOIDF_oidcc_rp_initiated_logout_modified_id_token_hint(t *testing.T) {
 	_, b, got := signedIn(t)
-	unsigned := encode([]byte(`{"alg":"none"}`)) + "." + strings.Split(got.text("id_token"), ".")[1] + "."
+	unsigned := seal.EncodeToken([]byte(`{"alg":"none"}`)) + "." + strings.Split(got.text("id_token"), ".")[1] + "."
 	b.asks(leave("id_token_hint", unsigned, "post_logout_redirect_uri", goodbye, "state", longState))
 }
 

@@ -9,52 +9,19 @@ import (
 	"time"
 
 	"gatehouse/broker"
-	"gatehouse/broker/seal"
+	"gatehouse/broker/clients"
 )
 
 const (
 	pathRegister = "/register"
 
-	purposeInitial      = "initial_access_token"
-	purposeRegistration = "registration_access_token"
-
 	// markInitial is the kind of the marks of spent initial access tokens.
 	markInitial = "registration"
 )
 
-// The most that an initial access token may be good for.
-const (
-	MaxRegistrations     = 100
-	MaxRegistrationToken = 30 * 24 * time.Hour
-)
-
-// initialToken is what an initial access token seals (RFC 7591 §1.2). It has no row
-// before it is spent.
-type initialToken struct {
-	ID      string `json:"j"`
-	Expires int64  `json:"e"`
-	Uses    int    `json:"n"`
-}
-
-// NewInitialToken makes an initial access token that registers so many clients and
-// ends at expires.
-func NewInitialToken(ring *seal.Keyring, expires time.Time, uses int) (broker.Secret, error) {
-	token, err := sealJSON(ring, initialToken{broker.NewID(), expires.Unix(), uses}, purposeInitial)
-	return broker.Secret(token), err
-}
-
-// openInitial answers errNoToken for what is none, or is over.
-func (d *Door) openInitial(token string) (t initialToken, err error) {
-	//defence:A20
-	if err := openJSON(d.ring, token, &t, purposeInitial); err != nil || d.now().Unix() >= t.Expires {
-		return t, errNoToken
-	}
-	return t, nil
-}
-
 // spendInitial takes one use of the token, in the transaction of its client: an
 // insert, so that no two clients share one. errNoToken where none is left.
-func (d *Door) spendInitial(ctx context.Context, t initialToken) error {
+func (d *Door) spendInitial(ctx context.Context, t clients.InitialToken) error {
 	for n := range t.Uses {
 		err := d.marks.Mark(ctx, markInitial, t.ID+"."+strconv.Itoa(n), time.Unix(t.Expires, 0))
 		//defence:A20
@@ -71,7 +38,7 @@ type refusedMetadata struct{ name, text string }
 func (e refusedMetadata) Error() string { return "oidc: " + e.name + ": " + e.text }
 
 // refused turns what is wrong with a client into one answer with every reason.
-func refused(problems []Problem) error {
+func refused(problems []clients.Problem) error {
 	if len(problems) == 0 {
 		return nil
 	}
@@ -95,8 +62,8 @@ func (d *Door) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return d.noToken(w, false)
 	}
-	initial, err := d.openInitial(token)
-	if err != nil {
+	initial, ok := clients.OpenInitialToken(d.ring, token, d.now())
+	if !ok {
 		return d.noToken(w, true)
 	}
 	m, err := readMetadata(r)
@@ -105,7 +72,7 @@ func (d *Door) register(w http.ResponseWriter, r *http.Request) error {
 	}
 	now := d.now()
 	c := broker.Client{ID: strings.ToLower(broker.NewID()), CreatedAt: now}
-	access := d.newRegistrationToken(&c)
+	access := clients.NewRegistrationToken(d.ring, &c)
 	secret, err := d.describe(&c, m)
 	if err != nil {
 		return d.refuseMetadata(w, r, "", err)
@@ -141,29 +108,23 @@ func (d *Door) keep(ctx context.Context, r *http.Request, c broker.Client, what 
 	return d.journal.Record(ctx, d.kit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: map[string]string{"change": what}}))
 }
 
-func (d *Door) newRegistrationToken(c *broker.Client) (token string) {
-	token = broker.NewToken()
-	c.RegistrationHash = d.ring.Hash(purposeRegistration, []byte(c.ID+"\x00"+token))
-	return token
-}
-
 // describe writes what was sent into the client, gives it a secret where it needs
 // one, and validates the whole.
-func (d *Door) describe(c *broker.Client, m clientMetadata) (broker.Secret, error) {
+func (d *Door) describe(c *broker.Client, m clients.Metadata) (broker.Secret, error) {
 	before := *c
-	problems := m.into(c)
+	problems := m.Into(c)
 	var secret broker.Secret
 	switch {
-	case !TakesSecret(*c):
+	case !clients.TakesSecret(*c):
 		c.SecretHashes = nil
 	case len(c.SecretHashes) == 0:
-		s, hash := NewClientSecret(d.ring, c.ID)
+		s, hash := clients.NewSecret(d.ring, c.ID)
 		secret, c.SecretHashes = s, []string{hash}
 	}
 	c.FirstParty, c.UpdatedAt = false, d.now()
 	//defence:A14 A20 A17
-	problems = append(append(problems, beyond(before, *c)...), Unreachable(*c, d.egress)...)
-	return secret, refused(append(problems, ValidateClient(*c)...))
+	problems = append(append(problems, clients.Beyond(before, *c)...), clients.Unreachable(*c, d.egress)...)
+	return secret, refused(append(problems, clients.Validate(*c)...))
 }
 
 // registered finds the client that a registration access token is for (RFC 7592
@@ -174,7 +135,7 @@ func (d *Door) registered(ctx context.Context, id, token string) (broker.Client,
 		return c, errNoToken
 	}
 	//defence:A20
-	if err == nil && (c.RegistrationHash == "" || !d.ring.Same(c.RegistrationHash, purposeRegistration, []byte(c.ID+"\x00"+token))) {
+	if err == nil && !clients.IsRegistrationToken(d.ring, c, token) {
 		err = errNoToken
 	}
 	return c, err
@@ -240,7 +201,7 @@ func (d *Door) reregister(w http.ResponseWriter, r *http.Request, token string) 
 }
 
 // same holds the body of an update to the client that it is for.
-func (d *Door) same(c broker.Client, m clientMetadata) error {
+func (d *Door) same(c broker.Client, m clients.Metadata) error {
 	if m.ClientID != c.ID {
 		return refusedMetadata{"invalid_client_metadata", "client_id: must be the one of this client."}
 	}
@@ -248,7 +209,7 @@ func (d *Door) same(c broker.Client, m clientMetadata) error {
 		return nil
 	}
 	for _, hash := range c.SecretHashes {
-		if SameSecret(d.ring, c.ID, m.ClientSecret, hash) {
+		if clients.SameSecret(d.ring, c.ID, m.ClientSecret, hash) {
 			return nil
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // registry is a house where apps register themselves.
@@ -19,7 +20,7 @@ func registry(t *testing.T) *house { return newHouseWith(t, ports{register: true
 // initial is a fresh initial access token.
 func (h *house) initial(uses int) string {
 	h.t.Helper()
-	token, err := NewInitialToken(h.ring, h.clock.Now().Add(time.Hour), uses)
+	token, err := clients.NewInitialToken(h.ring, h.clock.Now().Add(time.Hour), uses)
 	h.must(err)
 	return token.Reveal()
 }
@@ -236,7 +237,7 @@ func TestA14_A20_AClientGivesItselfNothing(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	c.FirstParty = true
-	if problems := ValidateClient(c); len(problems) != 1 || problems[0].Field != "first_party" {
+	if problems := clients.Validate(c); len(problems) != 1 || problems[0].Field != "first_party" {
 		t.Errorf("an operator makes it first-party: %v", problems)
 	}
 	h.registers(doc{"redirect_uris": []string{"com.example.app:/cb", "http://127.0.0.1/cb"}, "application_type": "native", "token_endpoint_auth_method": "none"})

@@ -15,11 +15,12 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // The longest values that we take, in bytes; what is stored is bounded by them.
 const (
-	maxClientID = 128
+	maxClientID = clients.MaxID
 	maxRedirect = 2000
 	maxState    = 4096
 	maxNonce    = 512

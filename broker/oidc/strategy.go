@@ -2,10 +2,7 @@ package oidc
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +22,6 @@ const (
 	purposeAccess  = "access"
 	purposeRefresh = "refresh"
 	purposeCode    = "code"
-	purposeSecret  = "client_secret"
 )
 
 // strategy makes the tokens; fosite decides when.
@@ -59,18 +55,6 @@ func (a access) scopes() []string { return strings.Fields(a.Scope) }
 // errNoToken is the answer for whatever we never issued: cut, edited, another kind's.
 var errNoToken = errors.New("oidc: not a token of ours")
 
-func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-// decode is strict, so that no second spelling of a token is a token (SECURITY.md A21).
-func decode(s string) ([]byte, error) {
-	//defence:A21
-	if strings.ContainsAny(s, "\r\n") {
-		return nil, errNoToken // the decoder would pass them over
-	}
-	//defence:A21
-	return base64.RawURLEncoding.Strict().DecodeString(s)
-}
-
 // GenerateAccessToken seals what the request was granted, or signs it where the
 // client wants JWTs. Like GenerateIDToken it runs before anything is written.
 func (s *strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
@@ -90,35 +74,8 @@ func (s *strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) 
 		token, err = s.signAccess(a, u.client, r)
 		return token, token, err
 	}
-	token, err = sealJSON(s.ring, a, purposeAccess)
+	token, err = s.ring.SealJSON(a, purposeAccess)
 	return token, token, err
-}
-
-// sealJSON makes a value that only we can read again, for the purpose that comes first and
-// what else it is bound to.
-func sealJSON(ring *seal.Keyring, v any, bound ...string) (string, error) {
-	plain, err := json.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("oidc: %s: %w", bound[0], err)
-	}
-	b, err := ring.Seal(plain, bound...)
-	if err != nil {
-		return "", fmt.Errorf("oidc: %s: %w", bound[0], err)
-	}
-	return encode(b), nil
-}
-
-// openJSON reads what sealJSON made; errNoToken for anything else.
-func openJSON(ring *seal.Keyring, token string, into any, bound ...string) error {
-	b, err := decode(token)
-	if err != nil {
-		return errNoToken
-	}
-	plain, err := ring.Open(b, bound...)
-	if err != nil || json.Unmarshal(plain, into) != nil {
-		return errNoToken
-	}
-	return nil
 }
 
 // openAccess reads an access token of either kind that has not expired; errNoToken
@@ -127,7 +84,7 @@ func (s *strategy) openAccess(token string) (a access, err error) {
 	if strings.Contains(token, ".") {
 		a, err = s.readAccess(token)
 	} else {
-		err = openJSON(s.ring, token, &a, purposeAccess)
+		err = s.ring.OpenJSON(token, &a, purposeAccess)
 	}
 	//defence:A21
 	if err != nil || s.now().Unix() >= a.Expires {
@@ -151,7 +108,7 @@ func (s *strategy) refreshToken(family string, generation int64) string {
 	if err != nil {
 		return ""
 	}
-	return body + "." + encode(mac)
+	return body + "." + seal.EncodeToken(mac)
 }
 
 // openRefresh checks the MAC, in constant time, before anything in the token is believed.
@@ -162,7 +119,7 @@ func (s *strategy) openRefresh(token string) (shown, error) {
 	}
 	body := token[:i]
 	part := strings.Split(body, ".")
-	mac, err := decode(token[i+1:])
+	mac, err := seal.DecodeToken(token[i+1:])
 	if err != nil || len(part) != 4 || part[0] != "r1" || !s.ring.CheckMAC(part[1], purposeRefresh, []byte(body), mac) {
 		return shown{}, errNoToken
 	}

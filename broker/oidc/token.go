@@ -12,6 +12,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // token is the token endpoint (RFC 6749 §3.2).
@@ -72,7 +73,7 @@ func tokenForm(r *http.Request) error {
 	case grant == "":
 		return fosite.ErrInvalidRequest.WithHint("The grant_type is missing.")
 	//defence:A12
-	case !slices.Contains(grants(), grant):
+	case !slices.Contains(clients.GrantTypes(), grant):
 		return fosite.ErrUnsupportedGrantType
 	}
 	return nil
@@ -110,9 +111,9 @@ func narrow(ar fosite.AccessRequester, u *unit) error {
 	switch {
 	case req.GrantTypes.ExactOne(grantClient):
 		if len(asked) == 0 {
-			asked = slices.DeleteFunc(slices.Clone(u.client.Scopes), aboutPerson)
+			asked = slices.DeleteFunc(slices.Clone(u.client.Scopes), clients.AboutPerson)
 		}
-		if slices.ContainsFunc(asked, aboutPerson) {
+		if slices.ContainsFunc(asked, clients.AboutPerson) {
 			return fosite.ErrInvalidScope.WithHint("There is no person in a client_credentials grant.")
 		}
 		req.GrantedScope = asked
@@ -203,7 +204,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error
 
 // grantOf keeps what a stranger calls a grant out of the audit log.
 func grantOf(form url.Values) string {
-	if g := form.Get("grant_type"); slices.Contains(grants(), g) {
+	if g := form.Get("grant_type"); slices.Contains(clients.GrantTypes(), g) {
 		return g
 	}
 	return ""

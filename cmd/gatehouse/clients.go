@@ -11,8 +11,8 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/admin"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/egress"
-	"gatehouse/broker/oidc"
 	"gatehouse/config"
 )
 
@@ -41,7 +41,7 @@ func addClient(fs *flag.FlagSet) action {
 		if err := apply(ctx, t, &c); err != nil {
 			return err
 		}
-		if !oidc.TakesSecret(c) && *file != "" {
+		if !clients.TakesSecret(c) && *file != "" {
 			return misuse("--secret-file: " + strings.Join(c.AuthMethods, " ") + " takes no secret")
 		}
 		h, err := t.house(ctx)
@@ -53,7 +53,7 @@ func addClient(fs *flag.FlagSet) action {
 		}
 		c.CreatedAt, c.UpdatedAt = h.now(), h.now()
 		secret := ""
-		if oidc.TakesSecret(c) {
+		if clients.TakesSecret(c) {
 			if secret, err = t.clientSecret(ctx, *file); err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ func (h *house) addClient(ctx context.Context, c broker.Client, secret string) e
 		return fmt.Errorf("there is a client %q already; clients change alters it", c.ID)
 	}
 	if secret != "" {
-		c.SecretHashes = []string{oidc.HashSecret(h.ring, c.ID, secret)}
+		c.SecretHashes = []string{clients.HashSecret(h.ring, c.ID, secret)}
 	}
 	if err := checkClient(h.cfg, c); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (h *house) addClient(ctx context.Context, c broker.Client, secret string) e
 // putClient validates and stores a client, with its Event and what else belongs
 // into the transaction.
 func (h *house) putClient(ctx context.Context, c broker.Client, what string, more ...func(ctx context.Context) error) error {
-	if err := clientError(oidc.ValidateClient(c)); err != nil {
+	if err := clientError(clients.Validate(c)); err != nil {
 		return err
 	}
 	return h.store.Atomic(ctx, func(ctx context.Context) error {
@@ -126,10 +126,10 @@ func checkClient(cfg *config.Config, c broker.Client) error {
 		return err
 	}
 	//defence:A17 A20
-	return clientError(append(oidc.ValidateClient(c), oidc.Unreachable(c, out)...))
+	return clientError(append(clients.Validate(c), clients.Unreachable(c, out)...))
 }
 
-func clientError(problems []oidc.Problem) error {
+func clientError(problems []clients.Problem) error {
 	if len(problems) == 0 {
 		return nil
 	}
@@ -201,7 +201,7 @@ func changeClient(fs *flag.FlagSet) action {
 			return misuse("name at least one flag with a new value")
 		}
 		secret := ""
-		switch takes := oidc.TakesSecret(c); {
+		switch takes := clients.TakesSecret(c); {
 		case !takes:
 			c.SecretHashes = nil // another way to authenticate ends them
 		case len(c.SecretHashes) == 0:
@@ -231,7 +231,7 @@ func newSecret(fs *flag.FlagSet) action {
 			return err
 		case c.Public():
 			return fmt.Errorf("%s is a public client and has no secret", c.ID)
-		case !oidc.TakesSecret(c):
+		case !clients.TakesSecret(c):
 			return fmt.Errorf("%s has no secret: it authenticates by %s; clients change --auth-method alters that", c.ID, strings.Join(c.AuthMethods, " "))
 		case *end:
 			return t.endOldSecret(ctx, h, c)
@@ -263,8 +263,8 @@ func (t *tool) endOldSecret(ctx context.Context, h *house, c broker.Client) erro
 // secretHashes are those of a client after it got a secret: the new one and the
 // one before it. A secret that it has already is hashed anew, under the primary key.
 func (h *house) secretHashes(c broker.Client, secret string) []string {
-	kept := slices.DeleteFunc(slices.Clone(c.SecretHashes), func(hash string) bool { return oidc.SameSecret(h.ring, c.ID, secret, hash) })
-	kept = slices.Insert(kept, 0, oidc.HashSecret(h.ring, c.ID, secret))
+	kept := slices.DeleteFunc(slices.Clone(c.SecretHashes), func(hash string) bool { return clients.SameSecret(h.ring, c.ID, secret, hash) })
+	kept = slices.Insert(kept, 0, clients.HashSecret(h.ring, c.ID, secret))
 	return kept[:min(2, len(kept))]
 }
 

@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"gatehouse/broker"
-	"gatehouse/broker/oidc"
+	"gatehouse/broker/clients"
 )
 
 // maxKeysFile is more than a JWK Set may have, so that its own check tells.
@@ -113,7 +113,7 @@ func (t *tool) readKeys(ctx context.Context, file string, c *broker.Client) erro
 	if err != nil {
 		return err
 	}
-	if c.Keys = oidc.CompactKeys(string(set)); len(set) == 0 {
+	if c.Keys = clients.CompactKeys(string(set)); len(set) == 0 {
 		c.Keys = " " // an empty file is no keys, and no set
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
-	"gatehouse/broker/oidc"
+	"gatehouse/broker/clients"
 )
 
 // registrationToken makes an initial access token (RFC 7591 §1.2). It is printed
@@ -19,11 +19,11 @@ func registrationToken(fs *flag.FlagSet) action {
 	life := fs.Duration("life", time.Hour, "how long it is good")
 	uses := fs.Int("uses", 1, "how many apps it registers")
 	return func(ctx context.Context, t *tool, _ []string) error {
-		if *life < time.Second || *life > oidc.MaxRegistrationToken {
-			return misuse(fmt.Sprintf("--life: from a second to %d days", oidc.MaxRegistrationToken/(24*time.Hour)))
+		if *life < time.Second || *life > clients.MaxRegistrationToken {
+			return misuse(fmt.Sprintf("--life: from a second to %d days", clients.MaxRegistrationToken/(24*time.Hour)))
 		}
-		if *uses < 1 || *uses > oidc.MaxRegistrations {
-			return misuse(fmt.Sprintf("--uses: from 1 to %d", oidc.MaxRegistrations))
+		if *uses < 1 || *uses > clients.MaxRegistrations {
+			return misuse(fmt.Sprintf("--uses: from 1 to %d", clients.MaxRegistrations))
 		}
 		h, err := t.house(ctx)
 		if err != nil {
@@ -33,7 +33,7 @@ func registrationToken(fs *flag.FlagSet) action {
 			return errors.New("apps do not register themselves here: set client_registration: true in the configuration first")
 		}
 		expires := h.now().Add(*life).UTC().Truncate(time.Second)
-		token, err := oidc.NewInitialToken(h.ring, expires, *uses)
+		token, err := clients.NewInitialToken(h.ring, expires, *uses)
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/admin"
-	"gatehouse/broker/oidc"
+	"gatehouse/broker/clients"
 	"gatehouse/config"
 )
 
@@ -50,7 +50,7 @@ func (h *house) declareClient(ctx context.Context, d config.Client) error {
 	}
 	found := err == nil
 	c := declaredClient(stored, d)
-	if secret := d.Secret.Reveal(); secret != "" && oidc.TakesSecret(c) {
+	if secret := d.Secret.Reveal(); secret != "" && clients.TakesSecret(c) {
 		c.SecretHashes = h.secretHashes(c, secret)
 	}
 	if found && alikeClients(c, stored) {
@@ -72,12 +72,12 @@ func declaredClient(c broker.Client, d config.Client) broker.Client {
 	c.ID, c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs = d.ID, d.Name, d.RedirectURIs, d.PostLogoutRedirectURIs
 	c.Scopes, c.GrantTypes, c.AuthMethods, c.IDTokenAlg = d.Scopes, d.GrantTypes, strings.Fields(d.AuthMethod), d.IDTokenAlg
 	c.Native, c.FirstParty, c.SkipPKCE = d.Native, d.FirstParty, d.SkipPKCE
-	c.Keys, c.KeysURI, c.AuthAlg = oidc.CompactKeys(d.Keys), d.KeysURI, d.AuthAlg
+	c.Keys, c.KeysURI, c.AuthAlg = clients.CompactKeys(d.Keys), d.KeysURI, d.AuthAlg
 	c.BackchannelLogoutURI, c.FrontchannelLogoutURI = d.BackchannelLogoutURI, d.FrontchannelLogoutURI
 	c.PushedOnly, c.DPoPBound, c.JWTAccess, c.DefaultMaxAge = d.RequirePAR, d.DPoP, d.AccessToken == "jwt", d.DefaultMaxAge
 	c.LogoURI, c.ClientURI, c.PolicyURI, c.TosURI = d.LogoURI, d.ClientURI, d.PolicyURI, d.TosURI
 	c.InitiateLoginURI, c.Contacts, c.Audience = d.InitiateLoginURI, d.Contacts, d.Audience
-	if !oidc.TakesSecret(c) {
+	if !clients.TakesSecret(c) {
 		c.SecretHashes = nil
 	}
 	return c

@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"gatehouse/broker"
-	"gatehouse/broker/oidc"
+	"gatehouse/broker/clients"
 )
 
 // initial is an initial access token.
 func (s *siege) initial(t *testing.T, uses int) string {
 	t.Helper()
-	token, err := oidc.NewInitialToken(s.h.ring, s.h.now().Add(time.Hour), uses)
+	token, err := clients.NewInitialToken(s.h.ring, s.h.now().Add(time.Hour), uses)
 	if err != nil {
 		t.Fatal(err)
 	}

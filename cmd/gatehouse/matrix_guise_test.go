@@ -17,7 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
-	"gatehouse/broker/oidc"
+	"gatehouse/broker/clients"
 )
 
 // guise is what an app is to the broker: how it begins, how it proves itself, and
@@ -95,7 +95,7 @@ func (q *quarter) guises() []guise {
 // registered has an app of the guise register itself.
 func (q *quarter) registered(g guise) guise {
 	q.t.Helper()
-	token, err := oidc.NewInitialToken(q.h.ring, q.clock.now().Add(time.Hour), 1)
+	token, err := clients.NewInitialToken(q.h.ring, q.clock.now().Add(time.Hour), 1)
 	if err != nil {
 		q.t.Fatal(err)
 	}

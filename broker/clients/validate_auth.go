@@ -1,4 +1,4 @@
-package oidc
+package clients
 
 import (
 	"net/url"
@@ -21,8 +21,8 @@ func TakesSecret(c broker.Client) bool {
 func (v *validation) authentication(c broker.Client) {
 	const field = "token_endpoint_auth_method"
 	for i, m := range c.AuthMethods {
-		if !slices.Contains(authMethods(), m) {
-			v.add(field, "%q is none of %s", m, strings.Join(authMethods(), ", "))
+		if !slices.Contains(AuthMethods(), m) {
+			v.add(field, "%q is none of %s", m, strings.Join(AuthMethods(), ", "))
 		}
 		if slices.Contains(c.AuthMethods[:i], m) {
 			v.add(field, "%q comes twice", m)
@@ -30,7 +30,7 @@ func (v *validation) authentication(c broker.Client) {
 	}
 	switch {
 	case len(c.AuthMethods) == 0:
-		v.add(field, "is missing; take one of %s", strings.Join(authMethods(), ", "))
+		v.add(field, "is missing; take one of %s", strings.Join(AuthMethods(), ", "))
 	case c.Public() && len(c.AuthMethods) > 1:
 		v.add(field, "none goes with no other")
 	case c.Public() && len(c.SecretHashes) > 0:
@@ -40,8 +40,8 @@ func (v *validation) authentication(c broker.Client) {
 	case c.Public():
 	case TakesSecret(c) && len(c.SecretHashes) == 0:
 		v.add("client_secret", "is missing; %s needs one", strings.Join(c.AuthMethods, ", "))
-	case !TakesSecret(c) && slices.Contains(c.AuthMethods, methodKey) && len(c.SecretHashes) > 0:
-		v.add("client_secret", "%d live, and %s takes none", len(c.SecretHashes), methodKey)
+	case !TakesSecret(c) && slices.Contains(c.AuthMethods, MethodKey) && len(c.SecretHashes) > 0:
+		v.add("client_secret", "%d live, and %s takes none", len(c.SecretHashes), MethodKey)
 	case len(c.SecretHashes) > maxSecrets:
 		v.add("client_secret", "%d secrets live, at most %d: the old one and the new one", len(c.SecretHashes), maxSecrets)
 	}
@@ -51,14 +51,14 @@ func (v *validation) authentication(c broker.Client) {
 }
 
 func (v *validation) keys(c broker.Client) {
-	if c.AuthAlg != "" && !slices.Contains(assertionAlgs(), c.AuthAlg) {
-		v.add("token_endpoint_auth_signing_alg", "%q is none of %s", c.AuthAlg, strings.Join(assertionAlgs(), ", "))
+	if c.AuthAlg != "" && !slices.Contains(AssertionAlgs(), c.AuthAlg) {
+		v.add("token_endpoint_auth_signing_alg", "%q is none of %s", c.AuthAlg, strings.Join(AssertionAlgs(), ", "))
 	}
 	switch {
 	case c.Keys != "" && c.KeysURI != "":
 		v.add("jwks_uri", "goes without jwks: the keys stand here or there (RFC 7591 §2)")
-	case c.Keys == "" && c.KeysURI == "" && slices.Contains(c.AuthMethods, methodKey):
-		v.add("jwks", "is missing; %s needs jwks or jwks_uri", methodKey)
+	case c.Keys == "" && c.KeysURI == "" && slices.Contains(c.AuthMethods, MethodKey):
+		v.add("jwks", "is missing; %s needs jwks or jwks_uri", MethodKey)
 	case c.KeysURI != "":
 		v.https("jwks_uri", c.KeysURI)
 	case c.Keys != "":
@@ -77,21 +77,21 @@ func (v *validation) keySet(c broker.Client) {
 	if len(list) == 0 {
 		v.add(field, "holds no key")
 	}
-	var all clientKeys
+	var all Keys
 	for i, raw := range list {
-		k, problem := parseClientKey(raw)
+		k, problem := parseKey(raw)
 		switch {
 		case problem != "":
 			v.add(field, "key %d %s", i+1, problem)
 		case k.id == "" && len(list) > 1:
 			v.add(field, "key %d needs a kid, since there are more", i+1)
-		case k.id != "" && slices.ContainsFunc(all, func(other clientKey) bool { return other.id == k.id }):
+		case k.id != "" && slices.ContainsFunc(all, func(other Key) bool { return other.id == k.id }):
 			v.add(field, "the kid %q comes twice", k.id)
 		}
 		all = append(all, k)
 	}
-	usable := slices.ContainsFunc(all, func(k clientKey) bool { return k.fits(c.AuthAlg) })
-	if slices.Contains(assertionAlgs(), c.AuthAlg) && len(v.problems) == 0 && !usable {
+	usable := slices.ContainsFunc(all, func(k Key) bool { return k.Fits(c.AuthAlg) })
+	if slices.Contains(AssertionAlgs(), c.AuthAlg) && len(v.problems) == 0 && !usable {
 		v.add(field, "holds no key for %s", c.AuthAlg)
 	}
 }
@@ -102,8 +102,8 @@ func (v *validation) logout(c broker.Client) {
 	if c.DefaultMaxAge != nil && (*c.DefaultMaxAge < 0 || *c.DefaultMaxAge > longestMaxAge) {
 		v.add("default_max_age", "must be 0 to %d seconds", longestMaxAge)
 	}
-	if c.PushedOnly && !c.May(grantCode) {
-		v.add("require_pushed_authorization_requests", "goes with %s only", grantCode)
+	if c.PushedOnly && !c.May(GrantCode) {
+		v.add("require_pushed_authorization_requests", "goes with %s only", GrantCode)
 	}
 }
 

@@ -1,4 +1,4 @@
-package oidc
+package clients
 
 import (
 	"net/url"
@@ -15,7 +15,7 @@ func Unreachable(c broker.Client, out *egress.Client) (problems []Problem) {
 	for _, told := range [][2]string{{"backchannel_logout_uri", c.BackchannelLogoutURI}, {"jwks_uri", c.KeysURI}} {
 		u, err := url.Parse(told[1])
 		if told[1] == "" || err != nil {
-			continue // ValidateClient has the rest
+			continue // Validate has the rest
 		}
 		if err := out.MaySend(u); err != nil {
 			v.add(told[0], "%q is never called from here: %v; upstream_networks of the configuration names what else may be", told[1], err)

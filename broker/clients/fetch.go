@@ -1,4 +1,4 @@
-package oidc
+package clients
 
 import (
 	"context"
@@ -14,18 +14,18 @@ import (
 
 // How clients' keys are fetched (FOSITE.md §3).
 const (
-	keysFresh   = 5 * time.Minute  // good without a question, where the answer does not say more
-	keysOld     = 15 * time.Minute // never good beyond
-	keysAgain   = 30 * time.Second // between two fetches of one URI
+	KeysFresh   = 5 * time.Minute  // good without a question, where the answer does not say more
+	KeysOld     = 15 * time.Minute // never good beyond
+	KeysRetry   = 30 * time.Second // between two fetches of one URI
 	keysTimeout = 2 * time.Second
 	keysMost    = 1000 // URIs that are remembered
 )
 
-// keyFetcher keeps the keys of the clients that publish them at a jwks_uri. Nothing
+// Fetcher keeps the keys of the clients that publish them at a jwks_uri. Nothing
 // is fetched when a client is registered (SECURITY.md A20), and nothing is tried twice.
-type keyFetcher struct {
-	http *http.Client // of egress: the URI is somebody else's choice
-	now  func() time.Time
+type Fetcher struct {
+	HTTP *http.Client // of egress: the URI is somebody else's choice
+	Now  func() time.Time
 
 	mu  sync.Mutex
 	all map[string]*fetchedKeys
@@ -33,7 +33,7 @@ type keyFetcher struct {
 
 // fetchedKeys are the keys of one URI.
 type fetchedKeys struct {
-	keys   clientKeys
+	keys   Keys
 	fresh  time.Time
 	old    time.Time
 	asked  time.Time     // the last try
@@ -41,17 +41,17 @@ type fetchedKeys struct {
 	flight chan struct{} // closed when the try under way has ended; nil where none is
 }
 
-// find answers a key of the URI. It asks again where the keys are not fresh, or none
+// Find answers a key of the URI. It asks again where the keys are not fresh, or none
 // of them fits: the client may have a new one.
-func (f *keyFetcher) find(ctx context.Context, uri, kid, alg string) (clientKey, bool, error) {
+func (f *Fetcher) Find(ctx context.Context, uri, kid, alg string) (Key, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e := f.entry(uri)
 	for {
-		now := f.now()
-		key, found := clientKey{}, false
+		now := f.Now()
+		key, found := Key{}, false
 		if now.Before(e.old) {
-			key, found = e.keys.find(kid, alg)
+			key, found = e.keys.Find(kid, alg)
 		}
 		if found && now.Before(e.fresh) {
 			return key, true, nil
@@ -59,7 +59,7 @@ func (f *keyFetcher) find(ctx context.Context, uri, kid, alg string) (clientKey,
 		if e.flight == nil {
 			// A stranger who makes kids up gets one fetch out of us each half a minute.
 			//defence:A9
-			if !e.asked.IsZero() && now.Before(e.asked.Add(keysAgain)) {
+			if !e.asked.IsZero() && now.Before(e.asked.Add(KeysRetry)) {
 				return key, found, e.err
 			}
 			e.flight, e.asked = make(chan struct{}), now
@@ -75,13 +75,13 @@ func (f *keyFetcher) find(ctx context.Context, uri, kid, alg string) (clientKey,
 		}
 		f.mu.Lock()
 		if err != nil {
-			return clientKey{}, false, err
+			return Key{}, false, err
 		}
 	}
 }
 
 // entry is called with the lock held.
-func (f *keyFetcher) entry(uri string) *fetchedKeys {
+func (f *Fetcher) entry(uri string) *fetchedKeys {
 	if e := f.all[uri]; e != nil {
 		return e
 	}
@@ -101,53 +101,53 @@ func (f *keyFetcher) entry(uri string) *fetchedKeys {
 	return e
 }
 
-func (f *keyFetcher) fly(ctx context.Context, uri string, e *fetchedKeys) {
+func (f *Fetcher) fly(ctx context.Context, uri string, e *fetchedKeys) {
 	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
 	keys, life, err := f.fetch(ctx, uri)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e.err = err; err == nil {
-		e.keys, e.fresh, e.old = keys, f.now().Add(life), f.now().Add(keysOld)
+		e.keys, e.fresh, e.old = keys, f.Now().Add(life), f.Now().Add(KeysOld)
 	}
 	close(e.flight)
 	e.flight = nil
 }
 
-func (f *keyFetcher) fetch(ctx context.Context, uri string) (clientKeys, time.Duration, error) {
+func (f *Fetcher) fetch(ctx context.Context, uri string) (Keys, time.Duration, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
-		return nil, 0, errors.New("oidc: the jwks_uri is no URL")
+		return nil, 0, errors.New("clients: the jwks_uri is no URL")
 	}
 	r.Header.Set("Accept", "application/jwk-set+json, application/json")
-	res, err := f.http.Do(r)
+	res, err := f.HTTP.Do(r)
 	if err != nil {
-		return nil, 0, fmt.Errorf("oidc: jwks_uri: %w", err)
+		return nil, 0, fmt.Errorf("clients: jwks_uri: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, 0, fmt.Errorf("oidc: jwks_uri: status %d", res.StatusCode)
+		return nil, 0, fmt.Errorf("clients: jwks_uri: status %d", res.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxKeySet+1)) // keyList refuses the one more
+	body, err := io.ReadAll(io.LimitReader(res.Body, MaxKeySet+1)) // keyList refuses the one more
 	if err != nil {
-		return nil, 0, fmt.Errorf("oidc: jwks_uri: %w", err)
+		return nil, 0, fmt.Errorf("clients: jwks_uri: %w", err)
 	}
 	if _, problem := keyList(body); problem != "" {
-		return nil, 0, fmt.Errorf("oidc: jwks_uri: %s", problem)
+		return nil, 0, fmt.Errorf("clients: jwks_uri: %s", problem)
 	}
-	return parseClientKeys(body), lifeOf(res.Header), nil
+	return ParseKeys(body), lifeOf(res.Header), nil
 }
 
-// lifeOf is max-age (RFC 9111 §5.2.2.1), held between keysFresh and keysOld.
+// lifeOf is max-age (RFC 9111 §5.2.2.1), held between KeysFresh and KeysOld.
 func lifeOf(h http.Header) time.Duration {
-	life := keysFresh
+	life := KeysFresh
 	for directive := range strings.SplitSeq(h.Get("Cache-Control"), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		seconds, err := strconv.Atoi(value)
-		if err == nil && strings.EqualFold(name, "max-age") && seconds < int(keysOld/time.Second) {
+		if err == nil && strings.EqualFold(name, "max-age") && seconds < int(KeysOld/time.Second) {
 			life = max(life, time.Duration(seconds)*time.Second)
 		} else if err == nil && strings.EqualFold(name, "max-age") {
-			life = keysOld
+			life = KeysOld
 		}
 	}
 	return life

@@ -1,4 +1,4 @@
-package oidc
+package clients
 
 import (
 	"fmt"
@@ -25,8 +25,8 @@ const (
 	maxScopes  = 100
 )
 
-// ValidateClient tells everything that is wrong with a client, or nothing.
-func ValidateClient(c broker.Client) []Problem {
+// Validate tells everything that is wrong with a client, or nothing.
+func Validate(c broker.Client) []Problem {
 	v := &validation{}
 	v.identity(c)
 	v.authentication(c)
@@ -54,8 +54,8 @@ func (v *validation) identity(c broker.Client) {
 		v.add("first_party", "a client that registered itself is never one of yours: register it yourself")
 	}
 	// No character that a URL, a header or a log would have to escape.
-	if c.ID == "" || len(c.ID) > maxClientID || strings.Trim(c.ID, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-") != "" {
-		v.add("client_id", "must be 1 to %d letters, digits and . _ ~ -", maxClientID)
+	if c.ID == "" || len(c.ID) > MaxID || strings.Trim(c.ID, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-") != "" {
+		v.add("client_id", "must be 1 to %d letters, digits and . _ ~ -", MaxID)
 	}
 	//defence:A24 A20
 	if strings.TrimSpace(c.Name) != c.Name || c.Name == "" || len(c.Name) > 200 || !clean(c.Name) {
@@ -66,27 +66,27 @@ func (v *validation) identity(c broker.Client) {
 func (v *validation) grants(c broker.Client) {
 	const field = "grant_types"
 	if len(c.GrantTypes) == 0 {
-		v.add(field, "names none; a browser app needs %s", grantCode)
+		v.add(field, "names none; a browser app needs %s", GrantCode)
 	}
 	for i, g := range c.GrantTypes {
-		if !slices.Contains(grants(), g) {
-			v.add(field, "%q is none of %s", g, strings.Join(grants(), ", "))
+		if !slices.Contains(GrantTypes(), g) {
+			v.add(field, "%q is none of %s", g, strings.Join(GrantTypes(), ", "))
 		}
 		if slices.Contains(c.GrantTypes[:i], g) {
 			v.add(field, "%q comes twice", g)
 		}
 	}
-	if c.Public() && c.May(grantClient) {
-		v.add(field, "%s needs a secret", grantClient)
+	if c.Public() && c.May(GrantClient) {
+		v.add(field, "%s needs a secret", GrantClient)
 	}
-	if c.May(grantRefresh) && !c.May(grantCode) && !c.May(grantDevice) {
-		v.add(field, "%s goes with %s or %s only", grantRefresh, grantCode, grantDevice)
+	if c.May(GrantRefresh) && !c.May(GrantCode) && !c.May(GrantDevice) {
+		v.add(field, "%s goes with %s or %s only", GrantRefresh, GrantCode, GrantDevice)
 	}
 }
 
 func (v *validation) redirects(c broker.Client) {
-	if c.May(grantCode) && len(c.RedirectURIs) == 0 {
-		v.add("redirect_uris", "is empty; %s needs one", grantCode)
+	if c.May(GrantCode) && len(c.RedirectURIs) == 0 {
+		v.add("redirect_uris", "is empty; %s needs one", GrantCode)
 	}
 	v.uris("redirect_uris", c.RedirectURIs, c.Native)
 	//defence:A3 A20
@@ -124,18 +124,18 @@ func (v *validation) scopes(c broker.Client) {
 		switch {
 		case s == "" || len(s) > 100 || strings.ContainsAny(s, " \"\\") || !visible(s):
 			v.add("scope", "%q must be 1 to 100 characters without spaces, quotes and backslashes (RFC 6749 §3.3)", s)
-		case slices.ContainsFunc(personScopes(), func(known string) bool { return s != known && strings.EqualFold(s, known) }):
+		case slices.ContainsFunc(PersonScopes(), func(known string) bool { return s != known && strings.EqualFold(s, known) }):
 			v.add("scope", "%q differs from a standard scope by case only", s)
 		case slices.Contains(c.Scopes[:i], s):
 			v.add("scope", "%q comes twice", s)
 		}
 	}
-	if slices.Contains(c.Scopes, scopeOffline) != c.May(grantRefresh) {
-		v.add("scope", "%s and the grant %s go together", scopeOffline, grantRefresh)
+	if slices.Contains(c.Scopes, ScopeOffline) != c.May(GrantRefresh) {
+		v.add("scope", "%s and the grant %s go together", ScopeOffline, GrantRefresh)
 	}
 	for _, a := range c.Audience {
-		if a == "" || len(a) > maxClientID || !visible(a) {
-			v.add("audience", "%q must be 1 to %d printable characters", a, maxClientID)
+		if a == "" || len(a) > MaxID || !visible(a) {
+			v.add("audience", "%q must be 1 to %d printable characters", a, MaxID)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package oidc
+package clients
 
 import (
 	"crypto/ecdsa"
@@ -15,27 +15,27 @@ import (
 
 // The most of a client's keys, however they come.
 const (
-	maxKeySet     = 64 << 10 // bytes
+	MaxKeySet     = 64 << 10 // bytes
 	maxClientKeys = 50
 	maxKid        = 256
 )
 
-// clientKey is one public key of a client.
-type clientKey struct {
+// Key is one public key of a client.
+type Key struct {
 	id     string
 	alg    string // where the client names it; else any that fits
-	public any
+	Public any
 }
 
-func (k clientKey) fits(alg string) bool {
+func (k Key) Fits(alg string) bool {
 	if k.alg != "" && !signing.SameAlg(k.alg, alg) {
 		return false
 	}
-	switch public := k.public.(type) {
+	switch public := k.Public.(type) {
 	case *rsa.PublicKey:
-		return alg == algRS256 || alg == algPS256
+		return alg == signing.RS256 || alg == PS256
 	case *ecdsa.PublicKey:
-		return alg == algES256 && public.Curve == elliptic.P256()
+		return alg == signing.ES256 && public.Curve == elliptic.P256()
 	case ed25519.PublicKey:
 		//defence:A9
 		return signing.IsEdDSA(alg)
@@ -43,27 +43,27 @@ func (k clientKey) fits(alg string) bool {
 	return false
 }
 
-type clientKeys []clientKey
+type Keys []Key
 
-// find is the one key that fits: where there is a choice, the assertion must name it.
-func (all clientKeys) find(kid, alg string) (found clientKey, ok bool) {
+// Find is the one key that fits: where there is a choice, the assertion must name it.
+func (all Keys) Find(kid, alg string) (found Key, ok bool) {
 	for _, k := range all {
-		if !k.fits(alg) || kid != "" && k.id != "" && k.id != kid {
+		if !k.Fits(alg) || kid != "" && k.id != "" && k.id != kid {
 			continue
 		}
 		if ok {
-			return clientKey{}, false
+			return Key{}, false
 		}
 		found, ok = k, true
 	}
 	return found, ok
 }
 
-// parseClientKeys reads a JWK Set (RFC 7517 §5) and passes over what is of no use.
-func parseClientKeys(set []byte) (all clientKeys) {
+// ParseKeys reads a JWK Set (RFC 7517 §5) and passes over what is of no use.
+func ParseKeys(set []byte) (all Keys) {
 	list, _ := keyList(set)
 	for _, raw := range list {
-		if k, problem := parseClientKey(raw); problem == "" {
+		if k, problem := parseKey(raw); problem == "" {
 			all = append(all, k)
 		}
 	}
@@ -76,7 +76,7 @@ func keyList(set []byte) (list []json.RawMessage, problem string) {
 	}
 	switch err := json.Unmarshal(set, &d); {
 	//defence:A9
-	case len(set) > maxKeySet:
+	case len(set) > MaxKeySet:
 		return nil, "is larger than 64 KiB"
 	case err != nil || d.Keys == nil:
 		return nil, `must be a JWK Set, {"keys": […]} (RFC 7517 §5)`
@@ -86,8 +86,8 @@ func keyList(set []byte) (list []json.RawMessage, problem string) {
 	return d.Keys, ""
 }
 
-// parseClientKey answers why a key is of no use. Certificates in it are not looked at.
-func parseClientKey(raw []byte) (k clientKey, problem string) {
+// parseKey answers why a key is of no use. Certificates in it are not looked at.
+func parseKey(raw []byte) (k Key, problem string) {
 	var d struct {
 		Type  string          `json:"kty"`
 		Curve string          `json:"crv,omitempty"`
@@ -126,9 +126,9 @@ func parseClientKey(raw []byte) (k clientKey, problem string) {
 	if r, is := key.Key.(*rsa.PublicKey); is && (r.N.BitLen() < 2048 || r.N.BitLen() > 4096 || r.E < 3 || r.E&1 == 0) {
 		return k, "must have 2048 to 4096 bits"
 	}
-	k = clientKey{id: d.ID, alg: d.Alg, public: key.Key}
-	for _, alg := range assertionAlgs() {
-		if k.fits(alg) {
+	k = Key{id: d.ID, alg: d.Alg, Public: key.Key}
+	for _, alg := range AssertionAlgs() {
+		if k.Fits(alg) {
 			return k, ""
 		}
 	}
@@ -136,7 +136,7 @@ func parseClientKey(raw []byte) (k clientKey, problem string) {
 }
 
 // CompactKeys is a JWK Set as it is stored, whatever its spaces were. What is no JSON
-// stays, and ValidateClient refuses it.
+// stays, and Validate refuses it.
 func CompactKeys(set string) string {
 	if b, err := stdjson.Marshal(stdjson.RawMessage(set)); err == nil {
 		return string(b)

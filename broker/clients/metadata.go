@@ -1,0 +1,101 @@
+package clients
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"gatehouse/broker"
+)
+
+// Metadata is what a client says of itself, under the names of RFC 7591 §2,
+// OpenID Connect Registration §2 and their kin. What is not here is ignored.
+type Metadata struct {
+	RedirectURIs          []string        `json:"redirect_uris,omitempty"`
+	AuthMethod            string          `json:"token_endpoint_auth_method,omitempty"`
+	AuthAlg               string          `json:"token_endpoint_auth_signing_alg,omitempty"`
+	GrantTypes            []string        `json:"grant_types,omitempty"`
+	ResponseTypes         []string        `json:"response_types,omitempty"`
+	Name                  string          `json:"client_name,omitempty"`
+	ClientURI             string          `json:"client_uri,omitempty"`
+	LogoURI               string          `json:"logo_uri,omitempty"`
+	Scope                 string          `json:"scope,omitempty"`
+	Contacts              []string        `json:"contacts,omitempty"`
+	TosURI                string          `json:"tos_uri,omitempty"`
+	PolicyURI             string          `json:"policy_uri,omitempty"`
+	KeysURI               string          `json:"jwks_uri,omitempty"`
+	Keys                  json.RawMessage `json:"jwks,omitempty"`
+	ApplicationType       string          `json:"application_type,omitempty"`
+	SubjectType           string          `json:"subject_type,omitempty"`
+	IDTokenAlg            string          `json:"id_token_signed_response_alg,omitempty"`
+	DefaultMaxAge         *int            `json:"default_max_age,omitempty"`
+	InitiateLoginURI      string          `json:"initiate_login_uri,omitempty"`
+	PostLogoutURIs        []string        `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelLogoutURI  string          `json:"backchannel_logout_uri,omitempty"`
+	FrontchannelLogoutURI string          `json:"frontchannel_logout_uri,omitempty"`
+	PushedOnly            bool            `json:"require_pushed_authorization_requests,omitempty"`
+	DPoPBound             bool            `json:"dpop_bound_access_tokens,omitempty"`
+
+	// Of an update alone (RFC 7592 §2.2).
+	ClientID     string `json:"client_id,omitempty"`
+	ClientSecret string `json:"client_secret,omitempty"`
+
+	SoftwareStatement json.RawMessage `json:"software_statement,omitempty"`
+}
+
+// Into writes the metadata into a client, as a whole: what was left out is the default.
+func (m Metadata) Into(c *broker.Client) (problems []Problem) {
+	wrong := func(field, text string) { problems = append(problems, Problem{field, text}) }
+	c.Name = cmp.Or(m.Name, c.ID)
+	c.AuthMethods = []string{cmp.Or(m.AuthMethod, "client_secret_basic")}
+	c.AuthAlg, c.Keys, c.KeysURI = m.AuthAlg, string(m.Keys), m.KeysURI
+	c.RedirectURIs, c.PostLogoutRedirectURIs = m.RedirectURIs, m.PostLogoutURIs
+	c.GrantTypes = m.GrantTypes
+	if len(c.GrantTypes) == 0 {
+		c.GrantTypes = []string{GrantCode}
+	}
+	c.Scopes = strings.Fields(m.Scope)
+	if len(c.Scopes) == 0 {
+		c.Scopes = []string{ScopeOpenID, ScopeProfile, ScopeEmail}
+	}
+	// The grant alone says it: many libraries send no scope for it.
+	if c.May(GrantRefresh) && !slices.Contains(c.Scopes, ScopeOffline) {
+		c.Scopes = append(c.Scopes, ScopeOffline)
+	}
+	c.IDTokenAlg = cmp.Or(m.IDTokenAlg, "RS256")
+	c.Native = m.ApplicationType == "native"
+	c.DefaultMaxAge, c.InitiateLoginURI = m.DefaultMaxAge, m.InitiateLoginURI
+	c.BackchannelLogoutURI, c.FrontchannelLogoutURI = m.BackchannelLogoutURI, m.FrontchannelLogoutURI
+	c.PushedOnly, c.DPoPBound = m.PushedOnly, m.DPoPBound
+	c.ClientURI, c.LogoURI, c.PolicyURI, c.TosURI, c.Contacts = m.ClientURI, m.LogoURI, m.PolicyURI, m.TosURI, m.Contacts
+	if !slices.Contains([]string{"", "web", "native"}, m.ApplicationType) {
+		wrong("application_type", "must be web or native")
+	}
+	if m.SubjectType != "" && m.SubjectType != "public" {
+		wrong("subject_type", "must be public")
+	}
+	for _, t := range m.ResponseTypes {
+		if t != "code" {
+			wrong("response_types", "must be code and nothing else")
+			break
+		}
+	}
+	return problems
+}
+
+// Beyond tells what a client may not give itself: it speaks for people and not for
+// itself, and it asks for nothing but what is about them. What an operator gave it
+// before, it keeps.
+func Beyond(before, c broker.Client) (problems []Problem) {
+	for _, s := range c.Scopes {
+		if !AboutPerson(s) && !slices.Contains(before.Scopes, s) {
+			problems = append(problems, Problem{"scope", "holds one that only an operator may give"})
+			break
+		}
+	}
+	if c.May(GrantClient) && !before.May(GrantClient) {
+		problems = append(problems, Problem{"grant_types", GrantClient + " is for an operator to give"})
+	}
+	return problems
+}

@@ -1,0 +1,27 @@
+package clients
+
+import (
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+)
+
+// purposeSecret is part of the key of every secret's hash.
+const purposeSecret = "client_secret"
+
+// NewSecret makes a secret of 260 bits for a client and its keyed hash.
+// The secret is shown once and kept nowhere.
+func NewSecret(ring *seal.Keyring, clientID string) (secret broker.Secret, hash string) {
+	secret = broker.Secret(broker.NewToken())
+	return secret, HashSecret(ring, clientID, secret.Reveal())
+}
+
+// HashSecret is what Client.SecretHashes holds of a secret. The client id is part
+// of it, so a hash that is copied to another client is worth nothing.
+func HashSecret(ring *seal.Keyring, clientID, secret string) string {
+	return ring.Hash(purposeSecret, []byte(clientID+"\x00"+secret))
+}
+
+// SameSecret tells whether HashSecret made the hash of this secret, under any key that is still held.
+func SameSecret(ring *seal.Keyring, clientID, secret, hash string) bool {
+	return ring.Same(hash, purposeSecret, []byte(clientID+"\x00"+secret))
+}

@@ -1,0 +1,61 @@
+package clients
+
+import (
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/seal"
+)
+
+// The most that an initial access token may be good for.
+const (
+	MaxRegistrations     = 100
+	MaxRegistrationToken = 30 * 24 * time.Hour
+)
+
+const (
+	purposeInitial      = "initial_access_token"
+	purposeRegistration = "registration_access_token"
+)
+
+// InitialToken is what an initial access token seals (RFC 7591 §1.2). It has no row
+// before it is spent.
+type InitialToken struct {
+	ID      string `json:"j"`
+	Expires int64  `json:"e"`
+	Uses    int    `json:"n"`
+}
+
+// NewInitialToken makes an initial access token that registers so many clients and
+// ends at expires.
+func NewInitialToken(ring *seal.Keyring, expires time.Time, uses int) (broker.Secret, error) {
+	token, err := ring.SealJSON(InitialToken{broker.NewID(), expires.Unix(), uses}, purposeInitial)
+	return broker.Secret(token), err
+}
+
+// OpenInitialToken reads what NewInitialToken made. It reports false for anything
+// else, and for one that has expired.
+func OpenInitialToken(ring *seal.Keyring, token string, now time.Time) (t InitialToken, ok bool) {
+	if ring.OpenJSON(token, &t, purposeInitial) != nil {
+		return t, false
+	}
+	//defence:A20
+	if now.Unix() >= t.Expires {
+		return t, false
+	}
+	return t, true
+}
+
+// NewRegistrationToken gives a client a registration access token (RFC 7592 §3). The
+// client keeps its keyed hash.
+func NewRegistrationToken(ring *seal.Keyring, c *broker.Client) (token string) {
+	token = broker.NewToken()
+	c.RegistrationHash = ring.Hash(purposeRegistration, []byte(c.ID+"\x00"+token))
+	return token
+}
+
+// IsRegistrationToken reports whether the token is the client's registration access
+// token.
+func IsRegistrationToken(ring *seal.Keyring, c broker.Client, token string) bool {
+	return c.RegistrationHash != "" && ring.Same(c.RegistrationHash, purposeRegistration, []byte(c.ID+"\x00"+token))
+}
