@@ -17,16 +17,16 @@ type Account struct {
 	// open no session, own and block no address, and are deleted with everything
 	// that hangs on them when somebody proves it (SECURITY.md C9).
 	Unverified bool
-	// Lock is nil for none.
-	Lock *Lock
+	// Restriction is nil for none.
+	Restriction *Restriction
 	// AuthEpoch rises on password set or reset, e-mail change, disable, lock and
-	// sign-out-everywhere. What was born under an older epoch is dead.
+	// sign-out-everywhere. What was created under an older epoch is dead.
 	AuthEpoch int64
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
 
-// HasPassword tells whether a password can prove this account.
+// HasPassword reports whether a password can prove this account.
 func (a Account) HasPassword() bool { return a.PasswordHash != "" }
 
 // Identity is what an upstream vouches for, bound to one account for good:

@@ -1,6 +1,6 @@
 package broker
 
-// Admit is the one gate. It is asked at every birth and every renewal of
+// Admit is the one gate. It is asked at every creation and every renewal of
 // authority; whatever it cannot know is a no. It answers a Code:
 // MicrosoftRequired and SSORequired name a rule, which Refusing tells.
 func Admit(f Facts) error {
@@ -33,7 +33,7 @@ func Admit(f Facts) error {
 	}
 	for _, l := range rules(f, here) {
 		//defence:D15 D4
-		if err := l.admits(f.Authn); err != nil {
+		if err := l.check(f.Authn); err != nil {
 			return err
 		}
 	}
@@ -59,7 +59,7 @@ func vouchedFor(f Facts) error {
 	}
 }
 
-// goodHere tells whether the connection may bring this account into the context: a
+// goodHere reports whether the connection may bring this account into the context: a
 // tenant's connection is good in the context of its tenant, and in every context
 // for an account that the tenant manages.
 func (t Tenancy) goodHere(a Account, here *Member) bool {
@@ -72,30 +72,30 @@ func (t Tenancy) goodHere(a Account, here *Member) bool {
 }
 
 // rules are all that hold at once. A break-glass owner is exempt from them.
-func rules(f Facts, here *Member) []Lock {
+func rules(f Facts, here *Member) []Restriction {
 	if f.Tenancy.BreakGlass && f.Tenancy.Role == RoleOwner {
 		return nil
 	}
-	all := f.Tenancy.locks(*f.Account, here)
+	all := f.Tenancy.restrictions(*f.Account, here)
 	for _, m := range []*Member{here, f.Tenancy.managing(*f.Account)} {
 		if m != nil && m.Tenant.enforces() {
-			all = append(all, Lock{Connections: m.Tenant.Enforced, Guests: true, Personal: true, SetBy: m.Tenant.Name})
+			all = append(all, Restriction{Connections: m.Tenant.Enforced, Guests: true, Personal: true, SetBy: m.Tenant.Name})
 		}
 	}
 	return all
 }
 
-// locks are the account's, the membership's in this context, and the one of the
+// restrictions are the account's, the membership's in this context, and the one of the
 // managing tenant, whose rules hold in every context.
-func (t Tenancy) locks(a Account, here *Member) []Lock {
-	var all []Lock
+func (t Tenancy) restrictions(a Account, here *Member) []Restriction {
+	var all []Restriction
 	//defence:D13 D14
-	if a.Lock != nil {
-		all = append(all, *a.Lock)
+	if a.Restriction != nil {
+		all = append(all, *a.Restriction)
 	}
 	for _, m := range []*Member{here, t.managing(a)} {
-		if m != nil && m.Lock != nil {
-			all = append(all, *m.Lock)
+		if m != nil && m.Restriction != nil {
+			all = append(all, *m.Restriction)
 		}
 	}
 	return all
@@ -110,13 +110,13 @@ func (t Tenant) enforces() bool {
 	return true
 }
 
-func (l Lock) admits(n Authn) error {
+func (l Restriction) check(n Authn) error {
 	switch {
 	//defence:D4 D1
 	case n.Method != ByUpstream || !l.Allows(n.Connection):
 		return l.Refusal()
 	//defence:D7 D8
-	case !l.accepts(n.Standing):
+	case !l.accepts(n.UserType):
 		return WorkAccountRequired
 	}
 	return nil
@@ -130,7 +130,7 @@ func needsFactor(f Facts, here *Member) bool {
 
 // Refusing is the rule that keeps the person out, for the page that says what to
 // press and for the administrator who asks who set it; nil where no rule does.
-func Refusing(f Facts) *Lock {
+func Refusing(f Facts) *Restriction {
 	if f.Account == nil {
 		return nil
 	}
@@ -139,7 +139,7 @@ func Refusing(f Facts) *Lock {
 		return nil
 	}
 	for _, l := range rules(f, here) {
-		if l.admits(f.Authn) != nil {
+		if l.check(f.Authn) != nil {
 			return &l
 		}
 	}

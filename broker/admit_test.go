@@ -42,24 +42,26 @@ func member(edits ...func(*Member)) Member {
 	return m
 }
 
-func only(connections ...string) *Lock { return &Lock{Only: OnlyMicrosoft, Connections: connections} }
-func password(f *Facts)                { f.Authn.Method, f.Authn.Connection, f.Connection = ByPassword, "", nil }
+func only(connections ...string) *Restriction {
+	return &Restriction{Only: OnlyMicrosoft, Connections: connections}
+}
+func password(f *Facts) { f.Authn.Method, f.Authn.Connection, f.Connection = ByPassword, "", nil }
 func google(f *Facts) {
 	f.Authn.Connection, f.Connection = "google", &Connection{ID: "google", State: Live}
 }
-func lockOn(l *Lock) func(*Facts)       { return func(f *Facts) { f.Account.Lock = l } }
-func standing(s Standing) func(*Facts)  { return func(f *Facts) { f.Authn.Standing = s } }
-func asked(tenant string) func(*Facts)  { return func(f *Facts) { f.Tenancy.Asked = tenant } }
-func client(tenant string) func(*Facts) { return func(f *Facts) { f.Tenancy.Client = tenant } }
-func role(r Role) func(*Facts)          { return func(f *Facts) { f.Tenancy.Role = r } }
-func factor(f *Facts)                   { f.Authn.Factor = true }
-func enrolled(f *Facts)                 { f.Enrolled = true }
-func personal(f *Facts)                 { f.Tenancy.Personal = true }
-func breakGlass(f *Facts)               { f.Tenancy.BreakGlass = true }
-func memberLock(l *Lock) func(*Member)  { return func(m *Member) { m.Lock = l } }
-func suspended(m *Member)               { m.Suspended = true }
-func secondFactor(m *Member)            { m.Tenant.SecondFactor = true }
-func owned(tenant Tenant) func(*Facts)  { return func(f *Facts) { f.Tenancy.Connection = &tenant } }
+func restrictedTo(l *Restriction) func(*Facts)       { return func(f *Facts) { f.Account.Restriction = l } }
+func userTypeOf(s UserType) func(*Facts)             { return func(f *Facts) { f.Authn.UserType = s } }
+func asked(tenant string) func(*Facts)               { return func(f *Facts) { f.Tenancy.Asked = tenant } }
+func client(tenant string) func(*Facts)              { return func(f *Facts) { f.Tenancy.Client = tenant } }
+func role(r Role) func(*Facts)                       { return func(f *Facts) { f.Tenancy.Role = r } }
+func factor(f *Facts)                                { f.Authn.Factor = true }
+func enrolled(f *Facts)                              { f.Enrolled = true }
+func personal(f *Facts)                              { f.Tenancy.Personal = true }
+func breakGlass(f *Facts)                            { f.Tenancy.BreakGlass = true }
+func memberRestriction(l *Restriction) func(*Member) { return func(m *Member) { m.Restriction = l } }
+func suspended(m *Member)                            { m.Suspended = true }
+func secondFactor(m *Member)                         { m.Tenant.SecondFactor = true }
+func owned(tenant Tenant) func(*Facts)               { return func(f *Facts) { f.Tenancy.Connection = &tenant } }
 func stage(e Enforcement, connections ...string) func(*Member) {
 	return func(m *Member) { m.Tenant.Enforcement, m.Tenant.Enforced = e, connections }
 }
@@ -77,45 +79,45 @@ func TestD1_D4_D5_D7_D8_D10_D13_TheGateAsksEveryCondition(t *testing.T) {
 		"an older epoch":          {[]func(*Facts){func(f *Facts) { f.Authn.Epoch = 2 }}, StartAgain},
 		"a newer epoch":           {[]func(*Facts){func(f *Facts) { f.Authn.Epoch = 4 }}, StartAgain},
 
-		"D1 locked, by password":                 {[]func(*Facts){lockOn(entra), password}, MicrosoftRequired},
-		"D4 locked, by google":                   {[]func(*Facts){lockOn(entra), google}, MicrosoftRequired},
-		"locked, by entra":                       {[]func(*Facts){lockOn(entra)}, nil},
-		"locked by name, by google":              {[]func(*Facts){lockOn(&Lock{Only: "entra", Connections: []string{"entra"}}), google}, SSORequired},
-		"D4 the name of another connection":      {[]func(*Facts){lockOn(only("Microsoft"))}, MicrosoftRequired},
-		"a lock on nothing":                      {[]func(*Facts){lockOn(only())}, MicrosoftRequired},
-		"a password that names a connection":     {[]func(*Facts){lockOn(entra), func(f *Facts) { f.Authn.Method = ByPassword }}, MicrosoftRequired},
-		"D8 locked, a guest":                     {[]func(*Facts){lockOn(entra), standing(StandingGuest)}, WorkAccountRequired},
-		"D7 locked, a personal account":          {[]func(*Facts){lockOn(entra), standing(StandingPersonal)}, WorkAccountRequired},
-		"locked, a standing nobody knows":        {[]func(*Facts){lockOn(&Lock{Connections: []string{"entra"}, Guests: true, Personal: true}), standing("new")}, WorkAccountRequired},
-		"guests allowed, a guest":                {[]func(*Facts){lockOn(&Lock{Connections: []string{"entra"}, Guests: true}), standing(StandingGuest)}, nil},
-		"guests allowed, a personal account":     {[]func(*Facts){lockOn(&Lock{Connections: []string{"entra"}, Guests: true}), standing(StandingPersonal)}, WorkAccountRequired},
-		"personal allowed, a personal account":   {[]func(*Facts){lockOn(&Lock{Connections: []string{"entra"}, Personal: true}), standing(StandingPersonal)}, nil},
-		"personal allowed, a guest":              {[]func(*Facts){lockOn(&Lock{Connections: []string{"entra"}, Personal: true}), standing(StandingGuest)}, WorkAccountRequired},
-		"a guest without a lock":                 {[]func(*Facts){standing(StandingGuest)}, nil},
-		"a member locked, by google":             {[]func(*Facts){in(member(memberLock(entra))), google}, MicrosoftRequired},
-		"a member locked, by entra":              {[]func(*Facts){in(member(memberLock(entra)))}, nil},
-		"a member locked, outside the context":   {[]func(*Facts){in(member(memberLock(entra))), personal, google}, nil},
-		"managed and locked, in a foreign one":   {[]func(*Facts){in(managed(memberLock(entra))), in(member()), asked(tenantB), google}, MicrosoftRequired},
-		"managed and locked, foreign, by entra":  {[]func(*Facts){in(managed(memberLock(entra))), in(member()), asked(tenantB)}, nil},
-		"two locks, only one allows":             {[]func(*Facts){lockOn(entra), in(member(memberLock(only("adfs"))))}, MicrosoftRequired},
-		"two locks, the other allows":            {[]func(*Facts){lockOn(only("adfs")), in(member(memberLock(entra)))}, MicrosoftRequired},
-		"two locks, both allow":                  {[]func(*Facts){lockOn(only("adfs", "entra")), in(member(memberLock(entra)))}, nil},
+		"D1 locked, by password":                 {[]func(*Facts){restrictedTo(entra), password}, MicrosoftRequired},
+		"D4 locked, by google":                   {[]func(*Facts){restrictedTo(entra), google}, MicrosoftRequired},
+		"locked, by entra":                       {[]func(*Facts){restrictedTo(entra)}, nil},
+		"locked by name, by google":              {[]func(*Facts){restrictedTo(&Restriction{Only: "entra", Connections: []string{"entra"}}), google}, SSORequired},
+		"D4 the name of another connection":      {[]func(*Facts){restrictedTo(only("Microsoft"))}, MicrosoftRequired},
+		"a lock on nothing":                      {[]func(*Facts){restrictedTo(only())}, MicrosoftRequired},
+		"a password that names a connection":     {[]func(*Facts){restrictedTo(entra), func(f *Facts) { f.Authn.Method = ByPassword }}, MicrosoftRequired},
+		"D8 locked, a guest":                     {[]func(*Facts){restrictedTo(entra), userTypeOf(UserTypeGuest)}, WorkAccountRequired},
+		"D7 locked, a personal account":          {[]func(*Facts){restrictedTo(entra), userTypeOf(UserTypePersonal)}, WorkAccountRequired},
+		"locked, a standing nobody knows":        {[]func(*Facts){restrictedTo(&Restriction{Connections: []string{"entra"}, Guests: true, Personal: true}), userTypeOf("new")}, WorkAccountRequired},
+		"guests allowed, a guest":                {[]func(*Facts){restrictedTo(&Restriction{Connections: []string{"entra"}, Guests: true}), userTypeOf(UserTypeGuest)}, nil},
+		"guests allowed, a personal account":     {[]func(*Facts){restrictedTo(&Restriction{Connections: []string{"entra"}, Guests: true}), userTypeOf(UserTypePersonal)}, WorkAccountRequired},
+		"personal allowed, a personal account":   {[]func(*Facts){restrictedTo(&Restriction{Connections: []string{"entra"}, Personal: true}), userTypeOf(UserTypePersonal)}, nil},
+		"personal allowed, a guest":              {[]func(*Facts){restrictedTo(&Restriction{Connections: []string{"entra"}, Personal: true}), userTypeOf(UserTypeGuest)}, WorkAccountRequired},
+		"a guest without a lock":                 {[]func(*Facts){userTypeOf(UserTypeGuest)}, nil},
+		"a member locked, by google":             {[]func(*Facts){in(member(memberRestriction(entra))), google}, MicrosoftRequired},
+		"a member locked, by entra":              {[]func(*Facts){in(member(memberRestriction(entra)))}, nil},
+		"a member locked, outside the context":   {[]func(*Facts){in(member(memberRestriction(entra))), personal, google}, nil},
+		"managed and locked, in a foreign one":   {[]func(*Facts){in(managed(memberRestriction(entra))), in(member()), asked(tenantB), google}, MicrosoftRequired},
+		"managed and locked, foreign, by entra":  {[]func(*Facts){in(managed(memberRestriction(entra))), in(member()), asked(tenantB)}, nil},
+		"two locks, only one allows":             {[]func(*Facts){restrictedTo(entra), in(member(memberRestriction(only("adfs"))))}, MicrosoftRequired},
+		"two locks, the other allows":            {[]func(*Facts){restrictedTo(only("adfs")), in(member(memberRestriction(entra)))}, MicrosoftRequired},
+		"two locks, both allow":                  {[]func(*Facts){restrictedTo(only("adfs", "entra")), in(member(memberRestriction(entra)))}, nil},
 		"enforcement off":                        {[]func(*Facts){in(member(stage(EnforceOff, "entra"))), google}, nil},
 		"enforcement never set":                  {[]func(*Facts){in(member(stage("", "entra"))), google}, nil},
 		"enforcement reported":                   {[]func(*Facts){in(member(stage(EnforceReport, "entra"))), google}, nil},
 		"enforced, by google":                    {[]func(*Facts){in(member(stage(Enforce, "entra"))), google}, SSORequired},
 		"enforced, by password":                  {[]func(*Facts){in(member(stage(Enforce, "entra"))), password}, SSORequired},
 		"enforced, by entra":                     {[]func(*Facts){in(member(stage(Enforce, "entra")))}, nil},
-		"enforced, a guest of it":                {[]func(*Facts){in(member(stage(Enforce, "entra"))), standing(StandingGuest)}, nil},
-		"enforced, a personal account":           {[]func(*Facts){in(member(stage(Enforce, "entra"))), standing(StandingPersonal)}, nil},
+		"enforced, a guest of it":                {[]func(*Facts){in(member(stage(Enforce, "entra"))), userTypeOf(UserTypeGuest)}, nil},
+		"enforced, a personal account":           {[]func(*Facts){in(member(stage(Enforce, "entra"))), userTypeOf(UserTypePersonal)}, nil},
 		"an unknown stage enforces":              {[]func(*Facts){in(member(stage("someday", "entra"))), google}, SSORequired},
 		"the managing tenant enforces, foreign":  {[]func(*Facts){in(managed(stage(Enforce, "entra"))), in(member()), asked(tenantB), google}, SSORequired},
 		"another tenant enforces, not here":      {[]func(*Facts){in(managed()), in(member(stage(Enforce, "entra"))), google}, nil},
-		"break-glass owner under a lock":         {[]func(*Facts){lockOn(entra), role(RoleOwner), breakGlass, password, factor}, nil},
-		"break-glass owner without a factor":     {[]func(*Facts){lockOn(entra), role(RoleOwner), breakGlass, password}, SecondFactorRequired},
-		"break-glass, no owner":                  {[]func(*Facts){lockOn(entra), breakGlass, password, factor}, MicrosoftRequired},
-		"break-glass support":                    {[]func(*Facts){lockOn(entra), role(RoleSupport), breakGlass, password, factor}, MicrosoftRequired},
-		"an owner without break-glass":           {[]func(*Facts){lockOn(entra), role(RoleOwner), password, factor}, MicrosoftRequired},
+		"break-glass owner under a lock":         {[]func(*Facts){restrictedTo(entra), role(RoleOwner), breakGlass, password, factor}, nil},
+		"break-glass owner without a factor":     {[]func(*Facts){restrictedTo(entra), role(RoleOwner), breakGlass, password}, SecondFactorRequired},
+		"break-glass, no owner":                  {[]func(*Facts){restrictedTo(entra), breakGlass, password, factor}, MicrosoftRequired},
+		"break-glass support":                    {[]func(*Facts){restrictedTo(entra), role(RoleSupport), breakGlass, password, factor}, MicrosoftRequired},
+		"an owner without break-glass":           {[]func(*Facts){restrictedTo(entra), role(RoleOwner), password, factor}, MicrosoftRequired},
 		"a factor is enrolled":                   {[]func(*Facts){enrolled}, SecondFactorRequired},
 		"a factor is enrolled and given":         {[]func(*Facts){enrolled, factor}, nil},
 		"the tenant wants a factor":              {[]func(*Facts){in(member(secondFactor))}, SecondFactorRequired},
@@ -132,7 +134,7 @@ func TestD1_D4_D5_D7_D8_D10_D13_TheGateAsksEveryCondition(t *testing.T) {
 		"a tenant asked for, no member":          {[]func(*Facts){asked(tenantB)}, UserNotProvisioned},
 		"a tenant's client, no member":           {[]func(*Facts){in(managed()), client(tenantB)}, UserNotProvisioned},
 		"the client's tenant over the asked one": {[]func(*Facts){in(managed()), in(member(suspended)), client(tenantB), asked(tenantA)}, MembershipSuspended},
-		"managed, one with a role is not":        {[]func(*Facts){in(managed(memberLock(entra))), in(member()), asked(tenantB), role(RoleSupport), google}, nil},
+		"managed, one with a role is not":        {[]func(*Facts){in(managed(memberRestriction(entra))), in(member()), asked(tenantB), role(RoleSupport), google}, nil},
 
 		"a tenant's connection, no member":         {[]func(*Facts){owned(Tenant{ID: tenantA})}, WrongTenant},
 		"a tenant's connection, in its context":    {[]func(*Facts){in(member()), owned(Tenant{ID: tenantB})}, nil},
@@ -158,7 +160,7 @@ func TestD1_D4_D5_D7_D8_D10_D13_TheGateAsksEveryCondition(t *testing.T) {
 	}
 }
 
-func TestD9_D18_WhatTheFirstBindOfALockedAccountTakes(t *testing.T) {
+func TestD9_D18_WhatTheFirstBindOfARestrictedAccountTakes(t *testing.T) {
 	at := func(level Level, more ...func(*Login)) Login {
 		l := Login{Claims: &Claims{Connection: "entra", Subject: "s", Email: "v@a.test", Level: level}}
 		for _, edit := range more {
@@ -166,11 +168,11 @@ func TestD9_D18_WhatTheFirstBindOfALockedAccountTakes(t *testing.T) {
 		}
 		return l
 	}
-	chosen := func(l *Login) { l.Chosen = "v" }
-	proven := func(l *Login) { l.Proven = "v@a.test" }
-	elsewhere := func(l *Login) { l.Chosen, l.Proven = "v", "x@a.test" }
+	chosen := func(l *Login) { l.LinkTargetID = "v" }
+	proven := func(l *Login) { l.VerifiedEmail = "v@a.test" }
+	elsewhere := func(l *Login) { l.LinkTargetID, l.VerifiedEmail = "v", "x@a.test" }
 	none := func(f *Facts) { f.Owner.PasswordHash = "" }
-	lock := func(l *Lock) func(*Facts) { return func(f *Facts) { f.Owner.Lock = l } }
+	lock := func(l *Restriction) func(*Facts) { return func(f *Facts) { f.Owner.Restriction = l } }
 	bound := func(connection string) func(*Facts) {
 		return func(f *Facts) { f.Bound = []Identity{{ID: "i", Connection: connection}} }
 	}
@@ -182,39 +184,39 @@ func TestD9_D18_WhatTheFirstBindOfALockedAccountTakes(t *testing.T) {
 		login   Login
 		edits   []func(*Facts)
 		outcome Outcome
-		proofs  Proofs
+		proofs  LinkProof
 		code    error
 	}{
-		"no lock, password":             {at(L2), nil, Link, Proofs{Password: true}, nil},
-		"no lock, no password":          {at(L2), []func(*Facts){none}, Link, Proofs{Code: true, Other: true}, nil},
-		"no lock, no password, factor":  {at(L2), []func(*Facts){none, enrolled}, Link, Proofs{Code: true, Factor: true}, nil},
-		"no lock, password, factor":     {at(L3), []func(*Facts){enrolled}, Link, Proofs{Password: true, Factor: true}, nil},
-		"no lock, a code proved it":     {at(L1, proven), []func(*Facts){none}, Link, Proofs{}, nil},
-		"locked, L2, password":          {at(L2), []func(*Facts){lock(entra)}, Link, Proofs{Password: true, Code: true}, nil},
-		"locked, L3, password":          {at(L3), []func(*Facts){lock(entra)}, Link, Proofs{Password: true}, nil},
-		"locked, L3, no password":       {at(L3), []func(*Facts){lock(entra), none}, Link, Proofs{Code: true}, nil},
-		"locked, L2, no password":       {at(L2), []func(*Facts){lock(entra), none}, "", Proofs{}, BindRefused},
-		"locked, L1, chosen":            {at(L1, chosen), []func(*Facts){lock(entra)}, Link, Proofs{Password: true, Code: true}, nil},
-		"locked, L1, chosen, none":      {at(L1, chosen), []func(*Facts){lock(entra), none}, "", Proofs{}, BindRefused},
-		"locked, L1, code given":        {at(L1, proven), []func(*Facts){lock(entra)}, Link, Proofs{Password: true}, nil},
-		"locked, L1, another's code":    {at(L1, elsewhere), []func(*Facts){lock(entra)}, Link, Proofs{Password: true, Code: true}, nil},
-		"locked, L3, factor":            {at(L3), []func(*Facts){lock(entra), enrolled}, Link, Proofs{Password: true, Factor: true}, nil},
-		"D9 bound already":              {at(L3), []func(*Facts){lock(entra), bound("entra")}, "", Proofs{}, IdentityMismatch},
-		"D9 bound at another of them":   {at(L3), []func(*Facts){lock(only("entra", "adfs")), bound("adfs")}, "", Proofs{}, IdentityMismatch},
-		"bound at none of them":         {at(L3), []func(*Facts){lock(entra), bound("google")}, Link, Proofs{Password: true}, nil},
-		"bound without a lock":          {at(L3), []func(*Facts){bound("entra")}, Link, Proofs{Password: true}, nil},
-		"D6 another connection":         {at(L3), []func(*Facts){lock(only("adfs"))}, "", Proofs{}, MicrosoftRequired},
-		"a membership's lock, L2":       {at(L2), []func(*Facts){in(member(memberLock(entra)))}, Link, Proofs{Password: true, Code: true}, nil},
-		"a membership's lock, bound":    {at(L3), []func(*Facts){in(member(memberLock(entra))), bound("entra")}, "", Proofs{}, IdentityMismatch},
-		"a disabled owner":              {at(L3), []func(*Facts){func(f *Facts) { f.Owner.Disabled = true }}, "", Proofs{}, AccountDisabled},
-		"trusted":                       {at(L1), []func(*Facts){in(managed()), trusting}, Trust, Proofs{}, nil},
-		"trusted, chosen":               {at(L1, chosen), []func(*Facts){in(managed()), trusting}, Link, Proofs{Password: true}, nil},
-		"trusted, locked":               {at(L1), []func(*Facts){in(managed()), trusting, lock(entra)}, Link, Proofs{Password: true}, nil},
-		"trusted, no member":            {at(L1), []func(*Facts){trusting}, "", Proofs{}, WrongTenant},
-		"trusted, not its own people":   {at(L1), []func(*Facts){in(managed()), trusting, role(RoleSupport)}, Link, Proofs{Password: true}, nil},
-		"its own, not trusting":         {at(L1), []func(*Facts){in(managed()), owned(Tenant{ID: tenantA, Domains: []string{"a.test"}})}, Link, Proofs{Password: true}, nil},
-		"a foreign domain is asserted":  {at(L3), []func(*Facts){in(member()), owned(Tenant{ID: tenantB, TrustsLinks: true})}, Neutral, Proofs{}, nil},
-		"an invited one has an account": {at(L2), []func(*Facts){func(f *Facts) { f.Invitation = &Invitation{Email: "v@a.test"} }}, Link, Proofs{Password: true}, nil},
+		"no lock, password":             {at(EmailVerified), nil, Link, LinkProof{Password: true}, nil},
+		"no lock, no password":          {at(EmailVerified), []func(*Facts){none}, Link, LinkProof{Code: true, Other: true}, nil},
+		"no lock, no password, factor":  {at(EmailVerified), []func(*Facts){none, enrolled}, Link, LinkProof{Code: true, Factor: true}, nil},
+		"no lock, password, factor":     {at(EmailAuthoritative), []func(*Facts){enrolled}, Link, LinkProof{Password: true, Factor: true}, nil},
+		"no lock, a code proved it":     {at(EmailAsserted, proven), []func(*Facts){none}, Link, LinkProof{}, nil},
+		"locked, L2, password":          {at(EmailVerified), []func(*Facts){lock(entra)}, Link, LinkProof{Password: true, Code: true}, nil},
+		"locked, L3, password":          {at(EmailAuthoritative), []func(*Facts){lock(entra)}, Link, LinkProof{Password: true}, nil},
+		"locked, L3, no password":       {at(EmailAuthoritative), []func(*Facts){lock(entra), none}, Link, LinkProof{Code: true}, nil},
+		"locked, L2, no password":       {at(EmailVerified), []func(*Facts){lock(entra), none}, "", LinkProof{}, BindRefused},
+		"locked, L1, chosen":            {at(EmailAsserted, chosen), []func(*Facts){lock(entra)}, Link, LinkProof{Password: true, Code: true}, nil},
+		"locked, L1, chosen, none":      {at(EmailAsserted, chosen), []func(*Facts){lock(entra), none}, "", LinkProof{}, BindRefused},
+		"locked, L1, code given":        {at(EmailAsserted, proven), []func(*Facts){lock(entra)}, Link, LinkProof{Password: true}, nil},
+		"locked, L1, another's code":    {at(EmailAsserted, elsewhere), []func(*Facts){lock(entra)}, Link, LinkProof{Password: true, Code: true}, nil},
+		"locked, L3, factor":            {at(EmailAuthoritative), []func(*Facts){lock(entra), enrolled}, Link, LinkProof{Password: true, Factor: true}, nil},
+		"D9 bound already":              {at(EmailAuthoritative), []func(*Facts){lock(entra), bound("entra")}, "", LinkProof{}, IdentityMismatch},
+		"D9 bound at another of them":   {at(EmailAuthoritative), []func(*Facts){lock(only("entra", "adfs")), bound("adfs")}, "", LinkProof{}, IdentityMismatch},
+		"bound at none of them":         {at(EmailAuthoritative), []func(*Facts){lock(entra), bound("google")}, Link, LinkProof{Password: true}, nil},
+		"bound without a lock":          {at(EmailAuthoritative), []func(*Facts){bound("entra")}, Link, LinkProof{Password: true}, nil},
+		"D6 another connection":         {at(EmailAuthoritative), []func(*Facts){lock(only("adfs"))}, "", LinkProof{}, MicrosoftRequired},
+		"a membership's lock, L2":       {at(EmailVerified), []func(*Facts){in(member(memberRestriction(entra)))}, Link, LinkProof{Password: true, Code: true}, nil},
+		"a membership's lock, bound":    {at(EmailAuthoritative), []func(*Facts){in(member(memberRestriction(entra))), bound("entra")}, "", LinkProof{}, IdentityMismatch},
+		"a disabled owner":              {at(EmailAuthoritative), []func(*Facts){func(f *Facts) { f.Owner.Disabled = true }}, "", LinkProof{}, AccountDisabled},
+		"trusted":                       {at(EmailAsserted), []func(*Facts){in(managed()), trusting}, Trust, LinkProof{}, nil},
+		"trusted, chosen":               {at(EmailAsserted, chosen), []func(*Facts){in(managed()), trusting}, Link, LinkProof{Password: true}, nil},
+		"trusted, locked":               {at(EmailAsserted), []func(*Facts){in(managed()), trusting, lock(entra)}, Link, LinkProof{Password: true}, nil},
+		"trusted, no member":            {at(EmailAsserted), []func(*Facts){trusting}, "", LinkProof{}, WrongTenant},
+		"trusted, not its own people":   {at(EmailAsserted), []func(*Facts){in(managed()), trusting, role(RoleSupport)}, Link, LinkProof{Password: true}, nil},
+		"its own, not trusting":         {at(EmailAsserted), []func(*Facts){in(managed()), owned(Tenant{ID: tenantA, Domains: []string{"a.test"}})}, Link, LinkProof{Password: true}, nil},
+		"a foreign domain is asserted":  {at(EmailAuthoritative), []func(*Facts){in(member()), owned(Tenant{ID: tenantB, TrustsLinks: true})}, Neutral, LinkProof{}, nil},
+		"an invited one has an account": {at(EmailVerified), []func(*Facts){func(f *Facts) { f.Invitation = &Invitation{Email: "v@a.test"} }}, Link, LinkProof{Password: true}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := gate(func(f *Facts) {
@@ -226,8 +228,8 @@ func TestD9_D18_WhatTheFirstBindOfALockedAccountTakes(t *testing.T) {
 				edit(&f)
 			}
 			v, err := Resolve(c.login, f)
-			if v.Outcome != c.outcome || v.Proofs != c.proofs || !errors.Is(err, c.code) || c.code == nil && err != nil {
-				t.Fatalf("got %q %+v, %v; want %q %+v, %v", v.Outcome, v.Proofs, err, c.outcome, c.proofs, c.code)
+			if v.Outcome != c.outcome || v.Proof != c.proofs || !errors.Is(err, c.code) || c.code == nil && err != nil {
+				t.Fatalf("got %q %+v, %v; want %q %+v, %v", v.Outcome, v.Proof, err, c.outcome, c.proofs, c.code)
 			}
 		})
 	}
@@ -242,16 +244,16 @@ func TestD6_ALinkFromInsideAsksTheGateToo(t *testing.T) {
 		code error
 	}{
 		"fresh":             {func(*Facts) {}, LinkHere, nil},
-		"at the last":       {func(f *Facts) { f.ActingAs.AuthTime = now.Add(-LinkFresh - TripLife) }, LinkHere, nil},
-		"too old":           {func(f *Facts) { f.ActingAs.AuthTime = now.Add(-LinkFresh - TripLife - 2*time.Second) }, "", StartAgain},
+		"at the last":       {func(f *Facts) { f.ActingAs.AuthTime = now.Add(-LinkFresh - UpstreamRequestLife) }, LinkHere, nil},
+		"too old":           {func(f *Facts) { f.ActingAs.AuthTime = now.Add(-LinkFresh - UpstreamRequestLife - 2*time.Second) }, "", StartAgain},
 		"nobody":            {func(f *Facts) { f.Acting = nil }, "", StartAgain},
 		"somebody else":     {func(f *Facts) { f.Acting.ID = "x" }, "", StartAgain},
 		"another's":         {func(f *Facts) { f.Linked = &Account{ID: "x"} }, "", LinkConflict},
 		"their own":         {func(f *Facts) { f.Linked = f.Acting }, Already, nil},
-		"locked out":        {func(f *Facts) { f.Acting.Lock = only("entra") }, "", MicrosoftRequired},
-		"locked, the right": {func(f *Facts) { f.Acting.Lock = only("google") }, LinkHere, nil},
+		"locked out":        {func(f *Facts) { f.Acting.Restriction = only("entra") }, "", MicrosoftRequired},
+		"locked, the right": {func(f *Facts) { f.Acting.Restriction = only("google") }, LinkHere, nil},
 		"locked and bound": {func(f *Facts) {
-			f.Acting.Lock, f.Bound = only("google"), []Identity{{Connection: "google"}}
+			f.Acting.Restriction, f.Bound = only("google"), []Identity{{Connection: "google"}}
 		}, "", IdentityMismatch},
 		"the connection is off": {func(f *Facts) { f.Connection.State = Disabled }, "", ConnectionDisabled},
 	} {

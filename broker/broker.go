@@ -1,4 +1,4 @@
-// Package broker is the hall of the house: the nouns, the rules between them
+// Package broker is the domain package of the app: the nouns, the rules between them
 // and every way to say no. It does no I/O and imports nothing of ours.
 package broker
 

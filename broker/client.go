@@ -62,13 +62,13 @@ type Client struct {
 	UpdatedAt        time.Time
 }
 
-// Public tells whether the client cannot authenticate (RFC 6749 §2.1).
+// Public reports whether the client cannot authenticate (RFC 6749 §2.1).
 func (c Client) Public() bool { return slices.Contains(c.AuthMethods, "none") }
 
-// RequirePKCE tells whether an authorization request needs a code_challenge.
+// RequirePKCE reports whether an authorization request needs a code_challenge.
 func (c Client) RequirePKCE() bool { return c.Public() || !c.SkipPKCE }
 
-// May tells whether the client may use the grant type.
+// May reports whether the client may use the grant type.
 func (c Client) May(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
 
 // Consent is what an account allowed a client. A changed client (its Version)
@@ -81,7 +81,7 @@ type Consent struct {
 	GrantedAt time.Time
 }
 
-// Covers tells whether the consent holds for these scopes of this client version.
+// Covers reports whether the consent holds for these scopes of this client version.
 func (c Consent) Covers(version string, scopes []string) bool {
 	if c.Version != version {
 		return false

@@ -45,7 +45,7 @@ func (c Connection) Usable() error {
 	return nil
 }
 
-// Routes tells whether the canonical address e belongs to this connection.
+// Routes reports whether the canonical address e belongs to this connection.
 func (c Connection) Routes(e string) bool {
 	_, domain, ok := strings.Cut(e, "@")
 	return ok && slices.Contains(c.Domains, domain)
@@ -57,10 +57,10 @@ type Level int
 
 // The levels. None is: no address at all.
 const (
-	None Level = iota
-	L1         // asserted, by nobody who checked
-	L2         // verified by the upstream
-	L3         // the upstream is the authority for that domain
+	None               Level = iota
+	EmailAsserted            // asserted, by nobody who checked
+	EmailVerified            // verified by the upstream
+	EmailAuthoritative       // the upstream is the authority for that domain
 )
 
 // Claims is what an upstream said of the person who came back, verified and
@@ -78,14 +78,14 @@ type Claims struct {
 	AuthTime   time.Time // zero where the upstream proved none
 	AMR        []string  // RFC 8176 values
 	ACR        string
-	// Standing is what the upstream says of the person's place in its directory.
-	Standing Standing
+	// UserType is what the upstream says of the person's place in its directory.
+	UserType UserType
 	// SID is the upstream's session (OIDC Back-Channel Logout §2.1), empty for none.
 	SID string
 }
 
-// Trip is what the broker remembers while the browser is at an upstream.
-type Trip struct {
+// UpstreamRequest is what the broker remembers while the browser is at an upstream.
+type UpstreamRequest struct {
 	Login      string
 	Connection string
 	State      string
@@ -103,16 +103,16 @@ type Trip struct {
 	// Choose asks for prompt=select_account.
 	Choose bool
 	// Again asks for the e-mail permission once more (Facebook auth_type=rerequest).
-	Again bool
-	// Proves names the link that waits in the login and that this trip's identity
+	Rerequest bool
+	// LinkTarget names the link that waits in the login and that this upstream request's identity
 	// shall confirm, as one of the same account; empty for a plain sign-in.
-	Proves    string
-	StartedAt time.Time
+	LinkTarget string
+	StartedAt  time.Time
 }
 
-// Departure is where the browser goes next: a URL to follow, or, with Form set,
+// Redirect is where the browser goes next: a URL to follow, or, with Form set,
 // a form to post there.
-type Departure struct {
+type Redirect struct {
 	URL  string
 	Form url.Values
 }

@@ -7,32 +7,32 @@ type Verb string
 
 // The verbs.
 const (
-	EventSignedIn         Verb = "login.succeeded"
-	EventRefused          Verb = "login.refused"
-	EventSignedOut        Verb = "session.ended"
-	EventPasswordFailed   Verb = "password.failed"
-	EventPasswordBlocked  Verb = "password.blocked_by_policy" // it was right, and a rule wants another way
-	EventPasswordChanged  Verb = "password.changed"
-	EventAccountCreated   Verb = "account.created"
-	EventAccountChanged   Verb = "account.changed"
-	EventAccountLocked    Verb = "account.restricted"
-	EventAccountUnlocked  Verb = "account.unrestricted"
-	EventIdentityLinked   Verb = "identity.linked"
-	EventIdentityUnlinked Verb = "identity.unlinked"
-	EventCodeSent         Verb = "code.sent"
-	EventLogoutTold       Verb = "logout.delivered" // an app answered that it knows
-	EventLogoutLost       Verb = "logout.undelivered"
-	EventUpstreamLogout   Verb = "session.ended_by_upstream"
-	EventConsentGranted   Verb = "consent.granted"
-	EventConsentDenied    Verb = "consent.denied"
-	EventConsentRemoved   Verb = "consent.removed"
-	EventTokenIssued      Verb = "token.issued"
-	EventTokenRefused     Verb = "token.refused"
-	EventFamilyEnded      Verb = "family.ended"
-	EventClientChanged    Verb = "client.changed"
-	EventConnChanged      Verb = "connection.changed"
-	EventKeyChanged       Verb = "key.changed"
-	EventRequestRefused   Verb = "request.refused"
+	EventSignedIn            Verb = "login.succeeded"
+	EventRefused             Verb = "login.refused"
+	EventSignedOut           Verb = "session.ended"
+	EventPasswordFailed      Verb = "password.failed"
+	EventPasswordBlocked     Verb = "password.blocked_by_policy" // it was right, and a rule wants another way
+	EventPasswordChanged     Verb = "password.changed"
+	EventAccountCreated      Verb = "account.created"
+	EventAccountChanged      Verb = "account.changed"
+	EventAccountRestricted   Verb = "account.restricted"
+	EventAccountUnrestricted Verb = "account.unrestricted"
+	EventIdentityLinked      Verb = "identity.linked"
+	EventIdentityUnlinked    Verb = "identity.unlinked"
+	EventCodeSent            Verb = "code.sent"
+	EventLogoutTold          Verb = "logout.delivered" // an app answered that it knows
+	EventLogoutLost          Verb = "logout.undelivered"
+	EventUpstreamLogout      Verb = "session.ended_by_upstream"
+	EventConsentGranted      Verb = "consent.granted"
+	EventConsentDenied       Verb = "consent.denied"
+	EventConsentRemoved      Verb = "consent.removed"
+	EventTokenIssued         Verb = "token.issued"
+	EventTokenRefused        Verb = "token.refused"
+	EventGrantRevoked        Verb = "grant.revoked"
+	EventClientChanged       Verb = "client.changed"
+	EventConnChanged         Verb = "connection.changed"
+	EventKeyChanged          Verb = "key.changed"
+	EventRequestRefused      Verb = "request.refused"
 )
 
 // Event is one decision, written in the transaction that carried it out.

@@ -8,17 +8,17 @@ import (
 // LoginLife is how long a parked request waits: "Start again" keeps it.
 const LoginLife = time.Hour
 
-// TripLife is how long the answer of an upstream is good.
-const TripLife = 5 * time.Minute
+// UpstreamRequestLife is how long the answer of an upstream is good.
+const UpstreamRequestLife = 5 * time.Minute
 
-// Wish is what a person chose on a page that offers a choice.
-type Wish string
+// Choice is what a person chose on a page that offers a choice.
+type Choice string
 
 // The wishes.
 const (
-	WishNone Wish = ""
-	WishOwn  Wish = "own" // "I already have an account": link to it by its password
-	WishNew  Wish = "new" // "I'm new here": make an account
+	ChoiceNone     Choice = ""
+	ChoiceExisting Choice = "own" // "I already have an account": link to it by its password
+	ChoiceNew      Choice = "new" // "I'm new here": make an account
 )
 
 // Purpose is what a login is for, beside signing in.
@@ -26,9 +26,9 @@ type Purpose string
 
 // The purposes.
 const (
-	PurposeSignIn Purpose = ""
-	PurposeLink   Purpose = "link"  // the signed-in account adds a way to sign in
-	PurposeProve  Purpose = "prove" // it proves itself anew, to change its ways to sign in
+	PurposeSignIn         Purpose = ""
+	PurposeLink           Purpose = "link"  // the signed-in account adds a sign-in method
+	PurposeReauthenticate Purpose = "prove" // it proves itself again, to change its sign-in methods
 )
 
 // The paths of the account pages, where logins without an app end.
@@ -75,16 +75,16 @@ type Login struct {
 	Email string
 	// UsePassword passes the organisation page by ("Use your password instead").
 	UsePassword bool
-	// Wish is the branch taken on E-1 ("Create an account") or on E-5 and the neutral page.
-	Wish Wish
-	// Chosen is the account that the person named on E-5 and whose password was right,
+	// Choice is the branch taken on E-1 ("Create an account") or on E-5 and the neutral page.
+	Choice Choice
+	// LinkTargetID is the account that the person named on E-5 and whose password was right,
 	// where the link takes more than that. It is no proof: all of it is asked again.
-	Chosen string
+	LinkTargetID string
 	// Claims is what the upstream said, once it did.
 	Claims *Claims
 	// Code is the mailed code that is out, and Proven the address that one has proven.
-	Code   *MailedCode
-	Proven string
+	Code          *MailedCode
+	VerifiedEmail string
 
 	// AccountID and Authn are set once somebody is authenticated.
 	AccountID string
@@ -98,9 +98,9 @@ type Login struct {
 
 	CreatedAt time.Time
 	ExpiresAt time.Time
-	// SessionID is set when the login is spent.
-	SessionID string
-	SpentAt   time.Time
+	// SessionID is set when the login is consumed.
+	SessionID  string
+	ConsumedAt time.Time
 }
 
 // MailedCode is a 6-digit code that went to an address; only its keyed hash is kept.
@@ -121,9 +121,9 @@ const (
 	MailedPause   = 30 * time.Second
 )
 
-// Proof tells whether anything was proven in this login. One with a proof is
+// HasProof reports whether anything was proven in this login. One with a proof is
 // never handed to another browser.
-func (l Login) Proof() bool { return l.Claims != nil || l.AccountID != "" || l.Proven != "" }
+func (l Login) HasProof() bool { return l.Claims != nil || l.AccountID != "" || l.VerifiedEmail != "" }
 
-// Spent tells whether the login was finished.
-func (l Login) Spent() bool { return !l.SpentAt.IsZero() }
+// IsConsumed reports whether the login was finished.
+func (l Login) IsConsumed() bool { return !l.ConsumedAt.IsZero() }

@@ -19,7 +19,7 @@ type Logout struct {
 	LastError string
 }
 
-// UpstreamSession is what an upstream's logout names: all sessions born of an
+// UpstreamSession is what an upstream's logout names: all sessions created of an
 // identity, or those of one session there. With both set, both must fit, and a
 // session whose upstream never said its sid counts as fitting.
 type UpstreamSession struct {

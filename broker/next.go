@@ -22,8 +22,8 @@ const (
 	StepRegister Step = "register" // E-5
 	StepCreate   Step = "create"   // no page: make the account from the claims
 	StepBind     Step = "bind"     // no page: the identity is linked, its account becomes the login's
-	StepDepart   Step = "depart"   // a link from inside has not been to its upstream yet, or came back without an answer
-	StepJoin     Step = "join"     // no page: link the identity without a ceremony, see Verdict
+	StepUpstream Step = "depart"   // a link from inside has not been to its upstream yet, or came back without an answer
+	StepJoin     Step = "join"     // no page: link the identity without a link confirmation, see Verdict
 	StepFactor   Step = "factor"   // E-12: the second factor
 	StepConfirm  Step = "confirm"  // a fresh proof is asked for and the upstream gave none: our password, or a mailed code
 	StepDone     Step = "done"     // no page: back to the app
@@ -39,7 +39,7 @@ const (
 	RegisterSilent Registration = "silent"
 )
 
-// Open tells whether a stranger may register; whatever is not known is a no.
+// Open reports whether a stranger may register; whatever is not known is a no.
 func (r Registration) Open() bool { return r == RegisterForm || r == RegisterSilent }
 
 // Facts are what the rules are asked about. They are read from storage afresh
@@ -47,13 +47,13 @@ func (r Registration) Open() bool { return r == RegisterForm || r == RegisterSil
 type Facts struct {
 	Now          time.Time
 	Registration Registration
-	// Passwords tells whether the deployment offers password sign-in.
+	// Passwords reports whether the deployment offers password sign-in.
 	Passwords bool
 
 	// Account is who comes in: the bound account, or the owner of the identity.
 	Account *Account
 	// Enrolled tells that Account, or at a link Owner, has a second factor. It is read
-	// where authority is born.
+	// where authority is created.
 	Enrolled bool
 	// Connection is the one that vouched, or that Authn names; nil if it is gone.
 	Connection *Connection
@@ -112,7 +112,7 @@ func nextBound(l Login, f Facts) (Step, error) {
 	if Fresh(f.Authn, f.Now, l.MaxAge, since) {
 		return StepDone, nil
 	}
-	if f.Passwords && f.Account.HasPassword() || l.Purpose == PurposeProve {
+	if f.Passwords && f.Account.HasPassword() || l.Purpose == PurposeReauthenticate {
 		return StepConfirm, nil
 	}
 	return "", LoginRequired
@@ -157,9 +157,9 @@ func nextLocal(l Login, f Facts) (Step, error) {
 		if f.Acting == nil || f.Acting.ID != l.For {
 			return "", StartAgain
 		}
-		return StepDepart, nil
+		return StepUpstream, nil
 	}
-	if l.Wish == WishNew {
+	if l.Choice == ChoiceNew {
 		return nextNew(l, f)
 	}
 	if l.Email == "" {
@@ -183,10 +183,10 @@ func nextNew(l Login, f Facts) (Step, error) {
 	switch {
 	case !f.Passwords || !f.Registration.Open():
 		return "", UserNotProvisioned
-	case l.Proven != "" && f.Owner != nil:
+	case l.VerifiedEmail != "" && f.Owner != nil:
 		// The owner was told by mail. The address now proven has its account: sign in there.
 		return StepPassword, nil
-	case l.Proven != "":
+	case l.VerifiedEmail != "":
 		return StepRegister, nil
 	case l.Code != nil:
 		return StepCode, nil
@@ -195,7 +195,7 @@ func nextNew(l Login, f Facts) (Step, error) {
 	}
 }
 
-// Fresh tells whether an authentication satisfies prompt=login (asked at since)
+// Fresh reports whether an authentication satisfies prompt=login (asked at since)
 // and max_age (seconds, nil for none), OIDC Core §3.1.2.1.
 func Fresh(a Authn, now time.Time, maxAge *int, since time.Time) bool {
 	if !since.IsZero() && a.AuthTime.Before(since) {
@@ -212,7 +212,7 @@ const (
 	PromptSelect  = "select_account"
 )
 
-// ValidPrompt tells whether the set of prompt values is one the specification
+// ValidPrompt reports whether the set of prompt values is one the specification
 // allows: none stands alone, nothing is unknown.
 func ValidPrompt(values []string) bool {
 	for _, v := range values {

@@ -16,7 +16,7 @@ var (
 func TestNextTurnsEveryOutcomeIntoItsStep(t *testing.T) {
 	f := Facts{Now: noon, Connection: live, Registration: RegisterForm, Passwords: true}
 	edit := func(l Login, do func(*Login)) Login { do(&l); return l }
-	inside := edit(atGoogle("x@example.test", L1), func(l *Login) { l.Purpose, l.For = PurposeLink, "ana" })
+	inside := edit(atGoogle("x@example.test", EmailAsserted), func(l *Login) { l.Purpose, l.For = PurposeLink, "ana" })
 	acting := f
 	acting.Acting, acting.ActingAs = &ana, Authn{AuthTime: noon}
 	already := acting
@@ -35,17 +35,17 @@ func TestNextTurnsEveryOutcomeIntoItsStep(t *testing.T) {
 	}{
 		"link from inside":                 {inside, acting, StepJoin, nil},
 		"an identity that it has":          {inside, already, StepJoin, nil},
-		"a tenant that trusts":             {atGoogle("o@acme.test", L2), trusted, StepJoin, nil},
-		"an asserted address":              {atGoogle("x@example.test", L1), f, StepNeutral, nil},
+		"a tenant that trusts":             {atGoogle("o@acme.test", EmailVerified), trusted, StepJoin, nil},
+		"an asserted address":              {atGoogle("x@example.test", EmailAsserted), f, StepNeutral, nil},
 		"no address":                       {atGoogle("", None), f, StepEmail, nil},
 		"an address, a code is out":        {edit(atGoogle("", None), func(l *Login) { l.Code = &MailedCode{} }), f, StepCode, nil},
-		"an account under another":         {edit(atGoogle("x@example.test", L2), func(l *Login) { l.Wish = WishOwn }), f, StepOwn, nil},
+		"an account under another":         {edit(atGoogle("x@example.test", EmailVerified), func(l *Login) { l.Choice = ChoiceExisting }), f, StepOwn, nil},
 		"sessions, and no wish to choose":  {Login{ExpiresAt: fresh}, Facts{Now: noon, Sessions: 1}, StepChoose, nil},
-		"new, silently":                    {Login{ExpiresAt: fresh, Wish: WishNew}, Facts{Now: noon, Passwords: true, Registration: RegisterSilent}, StepEmail, nil},
-		"new, no passwords here":           {Login{ExpiresAt: fresh, Wish: WishNew}, Facts{Now: noon, Registration: RegisterForm}, "", UserNotProvisioned},
-		"new, an owner and nothing proven": {Login{ExpiresAt: fresh, Wish: WishNew}, Facts{Now: noon, Passwords: true, Registration: RegisterForm, Owner: &ana}, StepEmail, nil},
-		"a link from inside on its way":    {Login{ExpiresAt: fresh, Purpose: PurposeLink, For: "ana"}, Facts{Now: noon, Acting: &ana, ActingAs: Authn{AuthTime: noon}}, StepDepart, nil},
-		"a choice whose account is gone":   {edit(atGoogle("x@example.test", L2), func(l *Login) { l.Chosen = "gone" }), f, "", StartAgain},
+		"new, silently":                    {Login{ExpiresAt: fresh, Choice: ChoiceNew}, Facts{Now: noon, Passwords: true, Registration: RegisterSilent}, StepEmail, nil},
+		"new, no passwords here":           {Login{ExpiresAt: fresh, Choice: ChoiceNew}, Facts{Now: noon, Registration: RegisterForm}, "", UserNotProvisioned},
+		"new, an owner and nothing proven": {Login{ExpiresAt: fresh, Choice: ChoiceNew}, Facts{Now: noon, Passwords: true, Registration: RegisterForm, Owner: &ana}, StepEmail, nil},
+		"a link from inside on its way":    {Login{ExpiresAt: fresh, Purpose: PurposeLink, For: "ana"}, Facts{Now: noon, Acting: &ana, ActingAs: Authn{AuthTime: noon}}, StepUpstream, nil},
+		"a choice whose account is gone":   {edit(atGoogle("x@example.test", EmailVerified), func(l *Login) { l.LinkTargetID = "gone" }), f, "", StartAgain},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, err := Next(c.login, c.facts); got != c.want || !errors.Is(err, c.code) {
@@ -101,15 +101,15 @@ func TestAnInvitationProvesItsAddressAndNoOther(t *testing.T) {
 		want   Outcome
 		code   error
 	}{
-		"the same address":                {"new@example.test", L2, nil, nil, Accept, nil},
-		"another verified address":        {"else@example.test", L2, nil, nil, "", InviteWrongUser},
-		"another address of an authority": {"else@example.test", L3, nil, nil, "", InviteWrongUser},
-		"another asserted address":        {"else@example.test", L1, nil, nil, Accept, nil},
+		"the same address":                {"new@example.test", EmailVerified, nil, nil, Accept, nil},
+		"another verified address":        {"else@example.test", EmailVerified, nil, nil, "", InviteWrongUser},
+		"another address of an authority": {"else@example.test", EmailAuthoritative, nil, nil, "", InviteWrongUser},
+		"another asserted address":        {"else@example.test", EmailAsserted, nil, nil, Accept, nil},
 		"no address":                      {"", None, nil, nil, Accept, nil},
-		"signed in as the invited":        {"new@example.test", L2, &mine, nil, Accept, nil},
-		"signed in as somebody else":      {"new@example.test", L2, &other, nil, "", InviteWrongUser},
+		"signed in as the invited":        {"new@example.test", EmailVerified, &mine, nil, Accept, nil},
+		"signed in as somebody else":      {"new@example.test", EmailVerified, &other, nil, "", InviteWrongUser},
 		"somebody else, asserted":         {"", None, &other, nil, "", InviteWrongUser},
-		"the address has an account":      {"new@example.test", L2, nil, &mine, Link, nil},
+		"the address has an account":      {"new@example.test", EmailVerified, nil, &mine, Link, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := Resolve(atGoogle(c.email, c.level), Facts{Now: noon, Connection: live, Invitation: open, Owner: c.owner, Acting: c.acting})
@@ -126,7 +126,7 @@ func TestATenantsConnectionIsTheAuthorityForItsDomainsAlone(t *testing.T) {
 	twin := Tenant{ID: "twin", Domains: theirs.Domains}
 	owner := &Account{ID: "o", Email: "o@acme.test"}
 	typed := atGoogle("", None)
-	typed.Proven = owner.Email
+	typed.VerifiedEmail = owner.Email
 	tenancy := func(members ...Tenant) Tenancy {
 		y := Tenancy{Connection: &trusting, Asked: "acme"}
 		for _, m := range members {
@@ -139,12 +139,12 @@ func TestATenantsConnectionIsTheAuthorityForItsDomainsAlone(t *testing.T) {
 		facts Facts
 		want  Outcome
 	}{
-		"its own people":                         {atGoogle(owner.Email, L1), Facts{Owner: owner, Tenancy: tenancy(trusting)}, Trust},
+		"its own people":                         {atGoogle(owner.Email, EmailAsserted), Facts{Owner: owner, Tenancy: tenancy(trusting)}, Trust},
 		"an address that was typed":              {typed, Facts{Owner: owner, Tenancy: tenancy(trusting)}, Link},
-		"people whom another tenant manages":     {atGoogle(owner.Email, L1), Facts{Owner: owner, Tenancy: tenancy(twin, trusting)}, Link},
+		"people whom another tenant manages":     {atGoogle(owner.Email, EmailAsserted), Facts{Owner: owner, Tenancy: tenancy(twin, trusting)}, Link},
 		"no address":                             {atGoogle("", None), Facts{Registration: RegisterForm, Tenancy: tenancy()}, AskEmail},
-		"its registration mode, not ours":        {atGoogle("x@acme.test", L1), Facts{Registration: RegisterInvite, Tenancy: tenancy()}, Create},
-		"a foreign address, whatever it asserts": {atGoogle("x@example.test", L3), Facts{Owner: owner, Tenancy: tenancy(trusting)}, Neutral},
+		"its registration mode, not ours":        {atGoogle("x@acme.test", EmailAsserted), Facts{Registration: RegisterInvite, Tenancy: tenancy()}, Create},
+		"a foreign address, whatever it asserts": {atGoogle("x@example.test", EmailAuthoritative), Facts{Owner: owner, Tenancy: tenancy(trusting)}, Neutral},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.facts.Now, c.facts.Connection = noon, live
@@ -166,7 +166,7 @@ func TestTheManagingTenantIsTheContextBeforeAnyOther(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	// Where the context is no place for the account, no rule of another one is named.
-	a.Lock = &Lock{Connections: []string{"entra"}}
+	a.Restriction = &Restriction{Connections: []string{"entra"}}
 	y.Asked = "none of theirs"
 	if rule := Refusing(Facts{Account: &a, Authn: n, Tenancy: y}); rule != nil {
 		t.Errorf("named %+v", rule)

@@ -37,7 +37,7 @@ type Identities interface {
 	IdentitiesOf(ctx context.Context, account string) ([]Identity, error)
 	// Link inserts; Conflict where the identity belongs to somebody already.
 	Link(ctx context.Context, i Identity) error
-	// Unlink deletes by id and ends the sessions and families born of it; NotFound.
+	// Unlink deletes by id and ends the sessions and grants created of it; NotFound.
 	Unlink(ctx context.Context, id string, at time.Time) error
 	// SeeIdentity records the address and the moment of a sign-in. One that is gone
 	// meanwhile stays so.
@@ -46,9 +46,9 @@ type Identities interface {
 
 // Factors are the second factors of accounts.
 type Factors interface {
-	// Enrolled tells whether the account has one.
+	// Enrolled reports whether the account has one.
 	Enrolled(ctx context.Context, account string) (bool, error)
-	// Check spends a code of the account's factor; CodeWrong, Retry with RateLimited.
+	// Check consumes a code of the account's factor; CodeWrong, Retry with RateLimited.
 	// Call it outside a transaction.
 	Check(ctx context.Context, account, typed string) error
 }
@@ -68,7 +68,7 @@ type Sessions interface {
 
 // UpstreamSessions ends what an upstream's logout names.
 type UpstreamSessions interface {
-	// EndUpstreamSessions ends the sessions that u names, with their families, and
+	// EndUpstreamSessions ends the sessions that u names, with their grants, and
 	// answers them.
 	EndUpstreamSessions(ctx context.Context, u UpstreamSession, at time.Time) ([]Session, error)
 }
@@ -91,22 +91,22 @@ type Logouts interface {
 	ClientsOf(ctx context.Context, session string) ([]Client, error)
 }
 
-// Families keeps authorizations.
-type Families interface {
-	// BeginFamily inserts where the account is enabled, its epoch is f.Authn.Epoch, the
+// Grants keeps authorizations.
+type Grants interface {
+	// CreateGrant inserts where the account is enabled, its epoch is f.Authn.Epoch, the
 	// identity that it came by, if any, is linked to it, and its session, if f has one,
-	// goes on at f.CreatedAt; with unlocked, only where the account has no Lock. Else
+	// goes on at f.CreatedAt; with unlocked, only where the account has no Restriction. Else
 	// Conflict for a taken id (the code was used), or StartAgain.
-	BeginFamily(ctx context.Context, f Family, unlocked bool) error
-	// Family finds a family and its account; NotFound. Ended ones too.
-	Family(ctx context.Context, id string) (Family, Account, error)
+	CreateGrant(ctx context.Context, f Grant, unlocked bool) error
+	// Grant finds a grant and its account; NotFound. Ended ones too.
+	Grant(ctx context.Context, id string) (Grant, Account, error)
 	// Rotate makes generation from+1 the live one, in one statement: where the
-	// family is alive, at generation from, and its account is enabled and at the
-	// family's epoch; else Conflict.
+	// grant is alive, at generation from, and its account is enabled and at the
+	// grant's epoch; else Conflict.
 	Rotate(ctx context.Context, id string, from int64, at time.Time) error
-	// EndFamily is idempotent; the first reason stays.
-	EndFamily(ctx context.Context, id string, why Code, at time.Time) error
-	EndFamilies(ctx context.Context, f FamilyFilter, why Code, at time.Time) error
+	// RevokeGrant is idempotent; the first reason stays.
+	RevokeGrant(ctx context.Context, id string, why Code, at time.Time) error
+	RevokeGrants(ctx context.Context, f GrantFilter, why Code, at time.Time) error
 }
 
 // Clients keeps apps.
@@ -115,7 +115,7 @@ type Clients interface {
 	Clients(ctx context.Context) ([]Client, error)
 	// PutClient creates or replaces.
 	PutClient(ctx context.Context, c Client) error
-	// DeleteClient removes the client, its consents and its families; NotFound.
+	// DeleteClient removes the client, its consents and its grants; NotFound.
 	DeleteClient(ctx context.Context, id string) error
 }
 
@@ -136,12 +136,12 @@ type Consents interface {
 	Consent(ctx context.Context, account, client string) (Consent, error) // NotFound
 	ConsentsOf(ctx context.Context, account string) ([]Consent, error)
 	PutConsent(ctx context.Context, c Consent) error
-	// RemoveConsent also ends the pair's families; NotFound.
+	// RemoveConsent also ends the pair's grants; NotFound.
 	RemoveConsent(ctx context.Context, account, client string, at time.Time) error
 }
 
-// Journal is the audit log. Call Record in the transaction of the change it describes.
-type Journal interface {
+// AuditLog is the audit log. Call Record in the transaction of the change it describes.
+type AuditLog interface {
 	Record(ctx context.Context, events ...Event) error
 	Events(ctx context.Context, f EventFilter) ([]Event, error)
 }
@@ -169,43 +169,43 @@ type SigningKeys interface {
 	DeleteSigningKey(ctx context.Context, id string) error
 }
 
-// Marks remembers what must not happen twice, or is no longer valid, until
+// ReplayCache remembers what must not happen twice, or is no longer valid, until
 // expires: a revoked token, a used assertion. Never in memory that may be lost.
-type Marks interface {
-	// Mark answers Conflict where the mark stands already.
-	Mark(ctx context.Context, kind, id string, expires time.Time) error
-	Marked(ctx context.Context, kind, id string) (bool, error)
+type ReplayCache interface {
+	// MarkUsed answers Conflict where the mark stands already.
+	MarkUsed(ctx context.Context, kind, id string, expires time.Time) error
+	IsUsed(ctx context.Context, kind, id string) (bool, error)
 }
 
-// Leases lets one replica at a time do a chore.
+// Leases lets one replica at a time do a worker.
 type Leases interface {
 	// Lease takes or prolongs the lease until the given time; false while another
 	// holder's lease lasts.
 	Lease(ctx context.Context, name, holder string, now, until time.Time) (bool, error)
 }
 
-// Fleeting keeps what may be forgotten. Values carry their own expiry (Shelf);
+// Ephemeral keeps what may be forgotten. Values carry their own expiry (EphemeralStore);
 // expires here only says when the row may be collected. Inside a transaction
 // only Put is allowed, before the commit.
-type Fleeting interface {
+type Ephemeral interface {
 	// Put creates; Conflict where the key stands.
-	Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error
-	Get(ctx context.Context, shelf, key string) ([]byte, error) // NotFound
+	Put(ctx context.Context, store, key string, v []byte, expires time.Time) error
+	Get(ctx context.Context, store, key string) ([]byte, error) // NotFound
 	// Take reads and removes in one step: a second Take answers NotFound.
-	Take(ctx context.Context, shelf, key string) ([]byte, error)
+	Take(ctx context.Context, store, key string) ([]byte, error)
 	// Swap writes over exactly old and keeps the expiry; else Conflict, or NotFound.
-	Swap(ctx context.Context, shelf, key string, old, v []byte) error
+	Swap(ctx context.Context, store, key string, old, v []byte) error
 	// Count adds one to a counter and returns the new value; it is created with expires.
-	Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error)
+	Count(ctx context.Context, store, key string, expires time.Time) (int64, error)
 }
 
 // Upstream is one identity provider, configured.
 type Upstream interface {
-	// Begin says where to send the browser for this trip.
-	Begin(ctx context.Context, t Trip) (Departure, error)
+	// Begin says where to send the browser for this upstream request.
+	Begin(ctx context.Context, t UpstreamRequest) (Redirect, error)
 	// Finish verifies the answer and says who came back. It answers a Code:
 	// Cancelled, UpstreamRejected, ConnectionUnavailable, WrongTenant, ….
-	Finish(ctx context.Context, t Trip, answer url.Values) (Claims, error)
+	Finish(ctx context.Context, t UpstreamRequest, answer url.Values) (Claims, error)
 }
 
 // Notifier is an Upstream that also sends notices of its own accord.

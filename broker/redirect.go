@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// MatchRedirect tells whether a requested redirect_uri is one of the registered
+// MatchRedirect reports whether a requested redirect_uri is one of the registered
 // ones: byte for byte (RFC 9700 §4.1.3). The one exception is the port of a
 // loopback IP literal over http (RFC 8252 §7.3).
 func MatchRedirect(registered []string, requested string) bool {
@@ -118,7 +118,7 @@ func dotSegments(uri string) bool {
 	return false
 }
 
-// LoopbackHost tells whether a host name is this machine by definition.
+// LoopbackHost reports whether a host name is this machine by definition.
 func LoopbackHost(host string) bool {
 	if host == "localhost" {
 		return true

@@ -26,11 +26,11 @@ const (
 type Verdict struct {
 	Outcome Outcome
 	Because string
-	Proofs  Proofs // with Link
+	Proof   LinkProof // with Link
 }
 
 // Proofs are what the owner must give, all of them, before a link is made.
-type Proofs struct {
+type LinkProof struct {
 	Password bool
 	Code     bool // mailed to the account's address
 	Other    bool // another identity of the account may take the place of Code
@@ -38,7 +38,7 @@ type Proofs struct {
 }
 
 // LinkFresh is how long ago the person may have proven who they are when they ask
-// for a link from inside; TripLife more may pass until the upstream has answered.
+// for a link from inside; UpstreamRequestLife more may pass until the upstream has answered.
 const LinkFresh = 5 * time.Minute
 
 // Resolve decides whose account an upstream identity reaches (DESIGN.md §5, in its
@@ -61,14 +61,14 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 	if f.Invitation != nil && f.Owner == nil {
 		return resolveInvited(f, *c, level)
 	}
-	if l.Chosen != "" {
+	if l.LinkTargetID != "" {
 		return resolveOwner(l, f, level, "the person named the account and knew its password")
 	}
-	if l.Wish == WishOwn {
+	if l.Choice == ChoiceExisting {
 		return Verdict{Outcome: Own, Because: "the person has an account under another address"}, nil
 	}
-	if l.Proven != "" {
-		return resolveProven(l, f, level, "the address was proven by a mailed code")
+	if l.VerifiedEmail != "" {
+		return resolveVerified(l, f, level, "the address was proven by a mailed code")
 	}
 	switch {
 	case level == None:
@@ -80,21 +80,21 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 		}
 		return Verdict{Outcome: AskEmail, Because: "the upstream gave no address"}, nil
 	//defence:C1
-	case level == L1:
+	case level == EmailAsserted:
 		if l.Code != nil {
 			return Verdict{Outcome: AskCode, Because: "the address was asserted, not verified; it gets a code"}, nil
 		}
 		//defence:C1 C7 C13
 		return Verdict{Outcome: Neutral, Because: "the address was asserted, not verified"}, nil
 	default:
-		return resolveProven(l, f, level, "the upstream verified the address")
+		return resolveVerified(l, f, level, "the upstream verified the address")
 	}
 }
 
 // resolveHere is for a person who is signed in and asked for the link.
 func resolveHere(l Login, f Facts) (Verdict, error) {
 	//defence:C5
-	within := int((LinkFresh + TripLife) / time.Second)
+	within := int((LinkFresh + UpstreamRequestLife) / time.Second)
 	switch {
 	//defence:C5
 	case f.Acting == nil || f.Acting.ID != l.For || !Fresh(f.ActingAs, f.Now, &within, time.Time{}):
@@ -113,14 +113,14 @@ func resolveHere(l Login, f Facts) (Verdict, error) {
 // resolveInvited: opening the mailed link proved the address, and nobody has it.
 // The identity must not be somebody else's.
 func resolveInvited(f Facts, c Claims, level Level) (Verdict, error) {
-	other := level >= L2 && c.Email != f.Invitation.Email
+	other := level >= EmailVerified && c.Email != f.Invitation.Email
 	if other || f.Acting != nil && f.Acting.Email != f.Invitation.Email {
 		return Verdict{}, InviteWrongUser
 	}
 	return Verdict{Outcome: Accept, Because: "the invitation proved the address, and nobody has it"}, nil
 }
 
-func resolveProven(l Login, f Facts, level Level, why string) (Verdict, error) {
+func resolveVerified(l Login, f Facts, level Level, why string) (Verdict, error) {
 	if f.Owner != nil {
 		return resolveOwner(l, f, level, why+"; an account has it")
 	}
@@ -151,55 +151,55 @@ func resolveOwner(l Login, f Facts, level Level, why string) (Verdict, error) {
 	if err := MayLink(*l.Claims, f, owner); err != nil {
 		return Verdict{}, err
 	}
-	if t := f.Tenancy.Connection; t != nil && t.TrustsLinks && level == L3 && !f.locked(owner) && l.Chosen == "" {
+	if t := f.Tenancy.Connection; t != nil && t.TrustsLinks && level == EmailAuthoritative && !f.restrictions(owner) && l.LinkTargetID == "" {
 		if m := f.Tenancy.managing(owner); m != nil && m.Tenant.ID == t.ID {
 			return Verdict{Outcome: Trust, Because: why + "; its tenant vouches for its own people"}, nil
 		}
 	}
-	proofs, err := proofsOf(l, f, owner, level)
+	proofs, err := linkProofOf(l, f, owner, level)
 	if err != nil {
 		return Verdict{}, err
 	}
-	return Verdict{Outcome: Link, Because: why + ", so its owner confirms", Proofs: proofs}, nil
+	return Verdict{Outcome: Link, Because: why + ", so its owner confirms", Proof: proofs}, nil
 }
 
-// proofsOf is what a link asks of the owner. The first bind of a locked account is
-// all that its lock rests on, so an address that nobody answers for takes password
+// linkProofOf is what a link asks of the owner. The first bind of a restricted account is
+// all that its restriction rests on, so an address that nobody answers for takes password
 // and mailbox together (DESIGN.md §6).
-func proofsOf(l Login, f Facts, owner Account, level Level) (Proofs, error) {
+func linkProofOf(l Login, f Facts, owner Account, level Level) (LinkProof, error) {
 	//defence:C2
-	p := Proofs{Password: owner.HasPassword(), Factor: f.Enrolled}
-	if f.locked(owner) {
+	p := LinkProof{Password: owner.HasPassword(), Factor: f.Enrolled}
+	if f.restrictions(owner) {
 		//defence:D18
-		if level < L3 && !p.Password {
-			return Proofs{}, BindRefused
+		if level < EmailAuthoritative && !p.Password {
+			return LinkProof{}, BindRefused
 		}
 		//defence:D18
-		p.Code = level < L3 || !p.Password
+		p.Code = level < EmailAuthoritative || !p.Password
 	} else {
 		p.Code, p.Other = !p.Password, !p.Password && !p.Factor // one request gives all proofs
 	}
-	if l.Proven == owner.Email { // by a mailed code, in this login
+	if l.VerifiedEmail == owner.Email { // by a mailed code, in this login
 		p.Code, p.Other = false, false
 	}
 	return p, nil
 }
 
-// locked tells whether a lock decides how the owner comes in. Without a context
+// locked reports whether a lock decides how the owner comes in. Without a context
 // (MayLink has refused that) the account's own still counts.
-func (f Facts) locked(owner Account) bool {
+func (f Facts) restrictions(owner Account) bool {
 	here, _, _ := f.Tenancy.context(owner)
-	return len(f.Tenancy.locks(owner, here)) > 0
+	return len(f.Tenancy.restrictions(owner, here)) > 0
 }
 
-// MayLink tells whether the identity may become one of the owner's: the gate would
-// admit whoever comes in with it, and a locked account has no other identity of a
+// MayLink reports whether the identity may become one of the owner's: the gate would
+// admit whoever comes in with it, and a restricted account has no other identity of a
 // locked connection yet, else whoever finds a second account in the directory with
 // the same address would be in (SECURITY.md D9). Of f it asks Connection, Bound
 // and Tenancy.
 func MayLink(c Claims, f Facts, owner Account) error {
 	f.Account = &owner
-	f.Authn = Authn{Method: ByUpstream, Connection: c.Connection, Standing: c.Standing, Factor: true, Epoch: owner.AuthEpoch, Members: map[string]int64{}}
+	f.Authn = Authn{Method: ByUpstream, Connection: c.Connection, UserType: c.UserType, Factor: true, Epoch: owner.AuthEpoch, Members: map[string]int64{}}
 	for _, m := range f.Tenancy.Members {
 		f.Authn.Members[m.Tenant.ID] = m.Epoch
 	}
@@ -208,7 +208,7 @@ func MayLink(c Claims, f Facts, owner Account) error {
 		return err
 	}
 	here, _, _ := f.Tenancy.context(owner)
-	for _, l := range f.Tenancy.locks(owner, here) {
+	for _, l := range f.Tenancy.restrictions(owner, here) {
 		for _, i := range f.Bound {
 			//defence:D9
 			if l.Allows(i.Connection) {

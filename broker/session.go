@@ -15,13 +15,13 @@ const (
 )
 
 // Authn is how and when a person was authenticated. It is copied from the login
-// to the session to the family, and Admit is asked about it at every birth and
+// to the session to the grant, and Admit is asked about it at every creation and
 // renewal.
 type Authn struct {
 	Method     Method
 	Connection string   // with ByUpstream
 	Identity   string   // with ByUpstream: the Identity's id
-	Standing   Standing // likewise
+	UserType   UserType // likewise
 	// Factor tells that an enrolled second factor was given as well.
 	Factor   bool
 	AMR      []string
@@ -29,7 +29,7 @@ type Authn struct {
 	AuthTime time.Time // never made up: the moment a proof was given
 	Epoch    int64     // Account.AuthEpoch at that moment
 	// UpstreamSID is what the upstream calls its session (sid), empty where it does not
-	// say. Sessions keep it, families do not.
+	// say. Sessions keep it, grants do not.
 	UpstreamSID string
 	// Members are the epochs of the memberships at that moment, by tenant.
 	Members map[string]int64
@@ -59,10 +59,10 @@ type FinishedLogin struct {
 	Request url.Values
 }
 
-// Family is one authorization, from its code to its last refresh token. Its
-// row is what makes a code spent: the id is the code's request id, and a second
+// Grant is one authorization, from its code to its last refresh token. Its
+// row is what makes a code consumed: the id is the code's request id, and a second
 // insert is a second use (RFC 6749 §4.1.2).
-type Family struct {
+type Grant struct {
 	ID        string
 	ClientID  string
 	AccountID string
@@ -75,17 +75,17 @@ type Family struct {
 	KeyThumbprint string
 	// Claims is the claims parameter of its request (OIDC Core §5.5), empty for none.
 	Claims string
-	// Generation counts the refresh tokens: only the newest is live. The one
+	// RefreshCounter counts the refresh tokens: only the newest is live. The one
 	// before it is answered again with its successor for RefreshGrace after RotatedAt.
-	Generation int64
-	RotatedAt  time.Time
-	CreatedAt  time.Time
-	ExpiresAt  time.Time
-	EndedAt    time.Time
-	EndedBy    Code // why, empty while it lives
+	RefreshCounter int64
+	RotatedAt      time.Time
+	CreatedAt      time.Time
+	ExpiresAt      time.Time
+	EndedAt        time.Time
+	EndedBy        Code // why, empty while it lives
 }
 
-// The lives of what a family gives out.
+// The lives of what a grant gives out.
 const (
 	CodeLife    = time.Minute
 	AccessLife  = 10 * time.Minute
@@ -96,9 +96,9 @@ const (
 	RefreshGrace = 10 * time.Second
 )
 
-// FamilyFilter names families by what they belong to; empty fields are ignored,
+// GrantFilter names grants by what they belong to; empty fields are ignored,
 // but at least one must be set.
-type FamilyFilter struct {
+type GrantFilter struct {
 	Account string
 	Client  string
 	Session string

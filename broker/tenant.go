@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Lock is "ONLY Microsoft": the connections through which a person may come in,
+// Restriction is "ONLY Microsoft": the connections through which a person may come in,
 // whatever else they could prove. It is set on an account, or on a membership for
 // the context of its tenant.
-type Lock struct {
+type Restriction struct {
 	// Only is what the administrator asked for: OnlyMicrosoft, or the connections
 	// by name. It chooses words; Connections decides.
 	Only        string
@@ -21,38 +21,40 @@ type Lock struct {
 	SetAt    time.Time
 }
 
-// OnlyMicrosoft is the lock on Entra ID and AD FS.
+// OnlyMicrosoft is the restriction on Entra ID and AD FS.
 const OnlyMicrosoft = "microsoft"
 
-// Allows tells whether the connection is one of the lock's.
-func (l Lock) Allows(connection string) bool { return slices.Contains(l.Connections, connection) }
+// Allows reports whether the connection is one of the restriction's.
+func (l Restriction) Allows(connection string) bool {
+	return slices.Contains(l.Connections, connection)
+}
 
 // Refusal is what somebody is told who came by another way.
-func (l Lock) Refusal() Code {
+func (l Restriction) Refusal() Code {
 	if l.Only == OnlyMicrosoft {
 		return MicrosoftRequired
 	}
 	return SSORequired
 }
 
-// Standing is a person's place in the directory that vouches for them.
-type Standing string
+// UserType is a person's place in the directory that vouches for them.
+type UserType string
 
 // The standings; only Entra ID tells them.
 const (
-	StandingMember   Standing = ""
-	StandingGuest    Standing = "guest"
-	StandingPersonal Standing = "personal"
+	UserTypeMember   UserType = ""
+	UserTypeGuest    UserType = "guest"
+	UserTypePersonal UserType = "personal"
 )
 
-// accepts tells whether the lock lets people of this standing in.
-func (l Lock) accepts(s Standing) bool {
+// accepts reports whether the restriction lets people of this standing in.
+func (l Restriction) accepts(s UserType) bool {
 	switch s {
-	case StandingMember:
+	case UserTypeMember:
 		return true
-	case StandingGuest:
+	case UserTypeGuest:
 		return l.Guests
-	case StandingPersonal:
+	case UserTypePersonal:
 		return l.Personal
 	}
 	return false
@@ -78,13 +80,13 @@ type Tenant struct {
 	Enforcement  Enforcement
 	Enforced     []string // ids of the connections that Enforce leaves
 	// TrustsLinks lets a connection of its own link its managed members without a
-	// ceremony (DESIGN.md §5 row 5).
+	// link confirmation (DESIGN.md §5 row 5).
 	TrustsLinks bool
 	// SecondFactor is required of everybody in its context.
 	SecondFactor bool
 }
 
-// Owns tells whether the canonical address lies in a domain that the tenant has proven.
+// Owns reports whether the canonical address lies in a domain that the tenant has proven.
 func (t Tenant) Owns(email string) bool {
 	_, domain, ok := strings.Cut(email, "@")
 	return ok && slices.Contains(t.Domains, domain)
@@ -92,10 +94,10 @@ func (t Tenant) Owns(email string) bool {
 
 // Member is one membership of an account, beside its tenant.
 type Member struct {
-	Tenant    Tenant
-	Suspended bool
-	Lock      *Lock
-	Epoch     int64 // rises as Account.AuthEpoch does, within the tenant
+	Tenant      Tenant
+	Suspended   bool
+	Restriction *Restriction
+	Epoch       int64 // rises as Account.AuthEpoch does, within the tenant
 }
 
 // Invitation is an open invitation that a person came with. It was mailed to
@@ -189,7 +191,7 @@ func (t Tenancy) level(c Claims) Level {
 	case t.Connection == nil || c.Level == None:
 		return c.Level
 	case t.Connection.Owns(c.Email):
-		return L3
+		return EmailAuthoritative
 	}
-	return L1
+	return EmailAsserted
 }

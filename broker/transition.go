@@ -31,7 +31,7 @@ func (l Login) Restarted() Login {
 // another address had proven.
 func (l Login) Identified(email string) Login {
 	l = l.withoutNotice()
-	l.Email, l.UsePassword, l.Wish, l.Proven = email, false, WishNone, ""
+	l.Email, l.UsePassword, l.Choice, l.VerifiedEmail = email, false, ChoiceNone, ""
 	return l
 }
 
@@ -44,11 +44,11 @@ func (l Login) PasswordInstead() Login {
 
 // WithChoice takes a branch that a page offered. A code that is out belongs to the
 // branch before, and so does an address that was proven without an upstream.
-func (l Login) WithChoice(w Wish) Login {
+func (l Login) WithChoice(w Choice) Login {
 	l = l.withoutNotice()
-	l.Wish, l.Code = w, nil
+	l.Choice, l.Code = w, nil
 	if l.Claims == nil {
-		l.Proven = ""
+		l.VerifiedEmail = ""
 	}
 	return l
 }
@@ -70,7 +70,7 @@ func (l Login) CodeDropped() Login {
 // AddressVerified remembers the address that a mailed code has proven.
 func (l Login) AddressVerified(email string) Login {
 	l = l.withoutNotice()
-	l.Proven, l.Code = email, nil
+	l.VerifiedEmail, l.Code = email, nil
 	return l
 }
 
@@ -78,7 +78,7 @@ func (l Login) AddressVerified(email string) Login {
 // chosen before.
 func (l Login) Returned(c Claims) Login {
 	l = l.withoutNotice()
-	l.Claims, l.Code, l.Proven, l.Chosen, l.Wish = &c, nil, "", "", WishNone
+	l.Claims, l.Code, l.VerifiedEmail, l.LinkTargetID, l.Choice = &c, nil, "", "", ChoiceNone
 	l.AccountID, l.Authn, l.SessionID = "", Authn{}, ""
 	return l
 }
@@ -87,14 +87,14 @@ func (l Login) Returned(c Claims) Login {
 // proof: the link page asks for all of them.
 func (l Login) LinkingTo(account string) Login {
 	l = l.withoutNotice()
-	l.Chosen, l.Wish, l.Code = account, WishNone, nil
+	l.LinkTargetID, l.Choice, l.Code = account, ChoiceNone, nil
 	return l
 }
 
 // BoundTo makes an account that was just authenticated the login's own.
 func (l Login) BoundTo(account string, n Authn) Login {
 	l = l.withoutNotice()
-	l.AccountID, l.Authn, l.Code, l.Chosen = account, n, nil, ""
+	l.AccountID, l.Authn, l.Code, l.LinkTargetID = account, n, nil, ""
 	return l
 }
 
@@ -124,7 +124,7 @@ func (l Login) Confirmed(method string, at time.Time) Login {
 // Consumed ends the login with a session. Of what the upstream said nothing is kept.
 func (l Login) Consumed(session string, at time.Time) Login {
 	l = l.withoutNotice()
-	l.SpentAt, l.SessionID = at, session
+	l.ConsumedAt, l.SessionID = at, session
 	l.Claims, l.Code = nil, nil
 	return l
 }
@@ -132,7 +132,7 @@ func (l Login) Consumed(session string, at time.Time) Login {
 // Abandoned ends the login without a session.
 func (l Login) Abandoned(at time.Time) Login {
 	l = l.Restarted()
-	l.SpentAt = at
+	l.ConsumedAt = at
 	return l
 }
 

@@ -147,7 +147,7 @@ func (f *findings) checkURL(key string, value Secret, schemes ...string) *url.UR
 	if value.literal {
 		f.add(key, "a password does not belong in this file: %s for the whole URL", useReference)
 	}
-	// On the machine itself anything goes, so that a developer's database needs no ceremony.
+	// On the machine itself anything goes, so that a developer's database needs no link confirmation.
 	if flaw := Weakness(password, 8); flaw != "" && !isLoopback(u.Hostname()) {
 		f.add(key, "the password in the URL %s", flaw)
 	}

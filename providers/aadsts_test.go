@@ -11,7 +11,7 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// family expects one Code for each of Microsoft's numbers, from the browser and from the token endpoint, with
+// grant expects one Code for each of Microsoft's numbers, from the browser and from the token endpoint, with
 // any OAuth code.
 func family(t *testing.T, want broker.Code, numbers ...int) {
 	t.Helper()
@@ -129,12 +129,12 @@ func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
 			forge := func(code string) {
 				t.Helper()
 				for range 3 * tripAfter {
-					trip := r.newTrip()
-					answer := url.Values{"state": {trip.State}, "error": {code}}
+					upstreamRequest := r.newTrip()
+					answer := url.Values{"state": {upstreamRequest.State}, "error": {code}}
 					if kind == fakeidp.KindOIDC {
 						answer.Set("iss", r.idp.Issuer())
 					}
-					c, err := r.open().Finish(t.Context(), trip, answer)
+					c, err := r.open().Finish(t.Context(), upstreamRequest, answer)
 					refusal(t, c, err, byCode[code])
 				}
 			}
@@ -144,12 +144,12 @@ func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
 			r.idp.Misbehave(func(f *fakeidp.Fault) { f.Down(fakeidp.AtToken) })
 			for range tripAfter {
 				r.refused(person, broker.ConnectionUnavailable)
-				trip := r.newTrip()
-				answer := url.Values{"state": {trip.State}, "error": {"access_denied"}}
+				upstreamRequest := r.newTrip()
+				answer := url.Values{"state": {upstreamRequest.State}, "error": {"access_denied"}}
 				if kind == fakeidp.KindOIDC {
 					answer.Set("iss", r.idp.Issuer())
 				}
-				_, _ = r.open().Finish(t.Context(), trip, answer) // refused in any case; only the gate matters here
+				_, _ = r.open().Finish(t.Context(), upstreamRequest, answer) // refused in any case; only the gate matters here
 			}
 			asked := r.idp.Calls(fakeidp.AtToken)
 			_, err := r.login(person)

@@ -33,7 +33,7 @@ func checkADFSIssuer(value string) string {
 }
 
 // adfsWords: AD FS puts more than the subject into the ID token only with form_post.
-func adfsWords(t broker.Trip) url.Values {
+func adfsWords(t broker.UpstreamRequest) url.Values {
 	words := standardWords(t)
 	words.Set("response_mode", "form_post")
 	words.Set("domain_hint", t.DomainHint)

@@ -34,9 +34,9 @@ func (a assertion) level() broker.Level {
 	case a.address == "":
 		return broker.None
 	case a.verified == yes:
-		return broker.L2
+		return broker.EmailVerified
 	}
-	return broker.L1
+	return broker.EmailAsserted
 }
 
 // unchecked is the level of an address that the upstream does not verify.
@@ -44,5 +44,5 @@ func unchecked(address string) broker.Level {
 	if address == "" {
 		return broker.None
 	}
-	return broker.L1
+	return broker.EmailAsserted
 }

@@ -123,7 +123,7 @@ func TestB10_EntraCrossTenant(t *testing.T) {
 	}
 	r.conn.Settings["allow_guests"] = "true"
 	r.anew()
-	if c := r.comes("G"); !strings.HasPrefix(c.Subject, tenantA+":") || c.Level != broker.L1 {
+	if c := r.comes("G"); !strings.HasPrefix(c.Subject, tenantA+":") || c.Level != broker.EmailAsserted {
 		t.Errorf("guest %+v", c)
 	}
 	r.comes("H")
@@ -180,10 +180,10 @@ func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
 		edov  any
 		level broker.Level
 	}{
-		{nil, broker.L1}, {false, broker.L1}, {"false", broker.L1}, {"0", broker.L1}, {0, broker.L1}, {"", broker.L1},
-		{"yes", broker.L1}, {"True", broker.L1},
-		{2, broker.L1}, {1.5, broker.L1}, {[]bool{true}, broker.L1}, {map[string]bool{"true": true}, broker.L1},
-		{true, broker.L2}, {"true", broker.L2}, {"1", broker.L2}, {1, broker.L2},
+		{nil, broker.EmailAsserted}, {false, broker.EmailAsserted}, {"false", broker.EmailAsserted}, {"0", broker.EmailAsserted}, {0, broker.EmailAsserted}, {"", broker.EmailAsserted},
+		{"yes", broker.EmailAsserted}, {"True", broker.EmailAsserted},
+		{2, broker.EmailAsserted}, {1.5, broker.EmailAsserted}, {[]bool{true}, broker.EmailAsserted}, {map[string]bool{"true": true}, broker.EmailAsserted},
+		{true, broker.EmailVerified}, {"true", broker.EmailVerified}, {"1", broker.EmailVerified}, {1, broker.EmailVerified},
 	} {
 		r.faulty("xms_edov", func(f *fakeidp.Fault) { f.SetClaim("xms_edov", c.edov) }, func(r *rig) {
 			got := r.comes("mallory")
@@ -197,7 +197,7 @@ func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
 		f.SetClaim("email_verified",
 			false)
 	}, func(r *rig) {
-		if got := r.comes("mallory"); got.Level != broker.L1 {
+		if got := r.comes("mallory"); got.Level != broker.EmailAsserted {
 			r.Errorf("level %d", got.Level)
 		}
 	})

@@ -45,7 +45,9 @@ func TestAnAuthenticationThatIsTooOldIsRefusedOnlyWhereTheUpstreamSaysSo(t *test
 				f.SetClaim("auth_time", c.claim)
 			}
 		}, func(r *rig) {
-			r.trip = func(trip *broker.Trip) { trip.Fresh, trip.MaxAge = c.fresh, c.maxAge }
+			r.trip = func(upstreamRequest *broker.UpstreamRequest) {
+				upstreamRequest.Fresh, upstreamRequest.MaxAge = c.fresh, c.maxAge
+			}
 			got, err := r.login("vera")
 			if (err == nil) != c.ok {
 				r.Fatalf("err %v, want ok %v", err, c.ok)
@@ -110,13 +112,13 @@ func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trip := r.newTrip()
+	upstreamRequest := r.newTrip()
 	answer := r.browse(d, "/cancel", "")
-	answer.Set("state", trip.State)
-	c, err := r.open().Finish(t.Context(), trip, answer)
+	answer.Set("state", upstreamRequest.State)
+	c, err := r.open().Finish(t.Context(), upstreamRequest, answer)
 	refusal(t, c, err, broker.Cancelled)
-	trip = r.newTrip()
-	c, err = r.open().Finish(t.Context(), trip, url.Values{"state": {trip.State}, "iss": {r.idp.Issuer()}})
+	upstreamRequest = r.newTrip()
+	c, err = r.open().Finish(t.Context(), upstreamRequest, url.Values{"state": {upstreamRequest.State}, "iss": {r.idp.Issuer()}})
 	refusal(t, c, err, broker.UpstreamRejected)
 }
 
@@ -195,13 +197,13 @@ func TestManyLoginsAtOnceLoadEverythingOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 30 {
 		wg.Go(func() {
-			trip := r.newTrip()
-			d, err := u.Begin(t.Context(), trip)
+			upstreamRequest := r.newTrip()
+			d, err := u.Begin(t.Context(), upstreamRequest)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			if _, err := u.Finish(t.Context(), trip, r.browse(d, "/choose", "vera")); err != nil {
+			if _, err := u.Finish(t.Context(), upstreamRequest, r.browse(d, "/choose", "vera")); err != nil {
 				t.Error(err)
 			}
 		})
@@ -226,7 +228,7 @@ func TestB22_ATokenAnswerThatDripsIsGivenUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := x.redeem(ctx, oauth2.Endpoint{TokenURL: server.URL, AuthStyle: oauth2.AuthStyleInParams},
-		broker.Trip{Verifier: "verifier"}, "code")
+		broker.UpstreamRequest{Verifier: "verifier"}, "code")
 	if broker.CodeOf(err) != broker.ConnectionUnavailable {
 		t.Errorf("err %v", err)
 	}

@@ -65,7 +65,7 @@ type github struct {
 }
 
 // Begin redirects the browser to GitHub, which cannot be asked for a fresh sign-in.
-func (g *github) Begin(_ context.Context, t broker.Trip) (broker.Departure, error) {
+func (g *github) Begin(_ context.Context, t broker.UpstreamRequest) (broker.Redirect, error) {
 	config := oauth2.Config{ClientID: g.clientID, RedirectURL: t.Callback, Scopes: []string{"read:user", "user:email"},
 		Endpoint: oauth2.Endpoint{AuthURL: g.web + "/login/oauth/authorize"}}
 	words := url.Values{"login": {t.LoginHint}}
@@ -74,11 +74,11 @@ func (g *github) Begin(_ context.Context, t broker.Trip) (broker.Departure, erro
 	}
 	//defence:B2
 	options := append(params(words), oauth2.S256ChallengeOption(t.Verifier))
-	return broker.Departure{URL: config.AuthCodeURL(t.State, options...)}, nil
+	return broker.Redirect{URL: config.AuthCodeURL(t.State, options...)}, nil
 }
 
 // Finish redeems the code and asks the API for its user.
-func (g *github) Finish(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
+func (g *github) Finish(ctx context.Context, t broker.UpstreamRequest, answer url.Values) (broker.Claims, error) {
 	if iss := answer.Get("iss"); iss != "" && iss != g.web+"/login/oauth" {
 		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the response is from another issuer"))
 	}
@@ -117,7 +117,7 @@ func (g *github) person(user document, emails []any) (broker.Claims, error) {
 	}
 	c.Subject = strconv.FormatInt(id, 10)
 	if c.Email != "" {
-		c.Level = broker.L2
+		c.Level = broker.EmailVerified
 	}
 	return c, nil
 }

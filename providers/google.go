@@ -31,7 +31,7 @@ var _ = register(Kind{
 type google struct{ domain string }
 
 // words: Google rejects prompt=login. It cannot prove a fresh sign-in, only show its account chooser.
-func (g google) words(t broker.Trip) url.Values {
+func (g google) words(t broker.UpstreamRequest) url.Values {
 	words := url.Values{"login_hint": {t.LoginHint}, "hl": {t.Locale}, "hd": {t.DomainHint}, "max_age": {age(t)}}
 	if g.domain != "" {
 		words.Set("hd", g.domain)
@@ -59,8 +59,8 @@ func (g google) claims(t idToken, c *broker.Claims) error {
 		return broker.WrongTenant.Because(errors.New("google: the account is not in the Workspace domain " + g.domain))
 	}
 	_, domain, _ := strings.Cut(c.Email, "@")
-	if c.Level == broker.L2 && (domain == "gmail.com" || domain == "googlemail.com" || domain == hd) {
-		c.Level = broker.L3
+	if c.Level == broker.EmailVerified && (domain == "gmail.com" || domain == "googlemail.com" || domain == hd) {
+		c.Level = broker.EmailAuthoritative
 	}
 	return nil
 }

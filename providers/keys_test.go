@@ -138,13 +138,13 @@ func TestB7_NobodyElseWaitsWhileKeysAreLoaded(t *testing.T) {
 		f.Break(fakeidp.Break{Hang: time.Minute}, fakeidp.AtJWKS)
 		f.Forge = fakeidp.ForgeUnknownKid
 	})
-	trip, answer, err := r.depart("vera")
+	upstreamRequest, answer, err := r.depart("vera")
 	if err != nil {
 		t.Fatal(err)
 	}
 	forged := make(chan error, 1)
 	go func() {
-		_, err := r.open().Finish(t.Context(), trip, answer)
+		_, err := r.open().Finish(t.Context(), upstreamRequest, answer)
 		forged <- err
 	}()
 	u := unwrap(t, r.open())

@@ -130,22 +130,22 @@ func TestB20_FacebooksAndGitHubsAnswersAreBoundedToo(t *testing.T) {
 
 func TestB17_NoKindSignsInThroughADisabledConnection(t *testing.T) {
 	everyKind(t, false, func(r *rig, who string) {
-		trip, answer, err := r.depart(who)
+		upstreamRequest, answer, err := r.depart(who)
 		if err != nil {
 			r.Fatal(err)
 		}
 		before := r.idp.Calls(fakeidp.AtToken)
 		r.conn.State = broker.Disabled
-		c, err := r.open().Finish(r.Context(), trip, answer)
+		c, err := r.open().Finish(r.Context(), upstreamRequest, answer)
 		refusal(r.T, c, err, broker.ConnectionDisabled)
-		if _, err := r.open().Begin(r.Context(), trip); broker.CodeOf(err) != broker.ConnectionDisabled ||
+		if _, err := r.open().Begin(r.Context(), upstreamRequest); broker.CodeOf(err) != broker.ConnectionDisabled ||
 			r.idp.Calls(fakeidp.AtToken) != before {
 			r.Errorf("begin: %v", err)
 		}
 	})
 }
 
-func TestB3_NoKindTakesTheAnswerOfAnotherTripOrConnection(t *testing.T) {
+func TestB3_NoKindTakesTheAnswerOfAnotherUpstreamRequestOrConnection(t *testing.T) {
 	everyKind(t, false, func(r *rig, who string) {
 		before := r.idp.Calls(fakeidp.AtToken)
 		r.path = func(q url.Values) { q.Set("state", "another") }
@@ -157,12 +157,12 @@ func TestB3_NoKindTakesTheAnswerOfAnotherTripOrConnection(t *testing.T) {
 			r.refused(who, broker.UpstreamRejected)
 		}
 		r.path = nil
-		trip, answer, err := r.depart(who)
+		upstreamRequest, answer, err := r.depart(who)
 		if err != nil {
 			r.Fatal(err)
 		}
-		trip.Connection = "other"
-		c, err := r.open().Finish(r.Context(), trip, answer)
+		upstreamRequest.Connection = "other"
+		c, err := r.open().Finish(r.Context(), upstreamRequest, answer)
 		refusal(r.T, c, err, broker.StateInvalid)
 		if n := r.idp.Calls(fakeidp.AtToken) - before; n != 0 {
 			r.Errorf("the token endpoint saw a code %d times", n)

@@ -17,20 +17,20 @@ func TestGoogleIsTheAuthorityForItsOwnDomainsOnly(t *testing.T) {
 		hd       any
 		level    broker.Level
 	}{
-		"gmail":                     {"ana@gmail.com", true, nil, broker.L3},
-		"googlemail":                {"ana@googlemail.com", true, nil, broker.L3},
-		"gmail in capitals":         {"Ana@GMAIL.com", true, nil, broker.L3},
-		"gmail, not verified":       {"ana@gmail.com", false, nil, broker.L1},
-		"gmail, unsaid":             {"ana@gmail.com", nil, nil, broker.L1},
-		"workspace":                 {"wim@contoso.test", true, "contoso.test", broker.L3},
-		"workspace in capitals":     {"wim@contoso.test", true, "Contoso.Test", broker.L3},
-		"workspace, not verified":   {"wim@contoso.test", false, "contoso.test", broker.L1},
-		"another's domain":          {"wim@contoso.test", true, "fabrikam.test", broker.L2},
-		"a domain that ends alike":  {"wim@evilgmail.com", true, nil, broker.L2},
-		"a subdomain":               {"wim@sub.contoso.test", true, "contoso.test", broker.L2},
-		"third party":               {"ana@example.test", true, nil, broker.L2},
-		"third party, not verified": {"ana@example.test", false, nil, broker.L1},
-		"hd of another sort":        {"ana@example.test", true, []string{"example.test"}, broker.L2},
+		"gmail":                     {"ana@gmail.com", true, nil, broker.EmailAuthoritative},
+		"googlemail":                {"ana@googlemail.com", true, nil, broker.EmailAuthoritative},
+		"gmail in capitals":         {"Ana@GMAIL.com", true, nil, broker.EmailAuthoritative},
+		"gmail, not verified":       {"ana@gmail.com", false, nil, broker.EmailAsserted},
+		"gmail, unsaid":             {"ana@gmail.com", nil, nil, broker.EmailAsserted},
+		"workspace":                 {"wim@contoso.test", true, "contoso.test", broker.EmailAuthoritative},
+		"workspace in capitals":     {"wim@contoso.test", true, "Contoso.Test", broker.EmailAuthoritative},
+		"workspace, not verified":   {"wim@contoso.test", false, "contoso.test", broker.EmailAsserted},
+		"another's domain":          {"wim@contoso.test", true, "fabrikam.test", broker.EmailVerified},
+		"a domain that ends alike":  {"wim@evilgmail.com", true, nil, broker.EmailVerified},
+		"a subdomain":               {"wim@sub.contoso.test", true, "contoso.test", broker.EmailVerified},
+		"third party":               {"ana@example.test", true, nil, broker.EmailVerified},
+		"third party, not verified": {"ana@example.test", false, nil, broker.EmailAsserted},
+		"hd of another sort":        {"ana@example.test", true, []string{"example.test"}, broker.EmailVerified},
 		"no address":                {nil, true, "contoso.test", broker.None},
 	} {
 		r.faulty(name, func(f *fakeidp.Fault) {
@@ -93,19 +93,19 @@ func TestC2_WhoeverDoesNotCheckAddressesProvesNone(t *testing.T) {
 		level    broker.Level
 	}{
 		"facebook": {fakeidp.KindFacebook, nil, fakeidp.Persona{Email: victim, EmailVerified: true}, victim,
-			broker.L1},
+			broker.EmailAsserted},
 		"ad fs": {fakeidp.KindADFS, nil,
 			fakeidp.Persona{Email: victim, EmailVerified: true, Claims: map[string]any{"email_verified": true}}, victim,
-			broker.L1},
-		"oidc, not verified":   {fakeidp.KindOIDC, nil, fakeidp.Persona{Email: victim}, victim, broker.L1},
-		"google, not verified": {fakeidp.KindGoogle, nil, fakeidp.Persona{Email: victim}, victim, broker.L1},
+			broker.EmailAsserted},
+		"oidc, not verified":   {fakeidp.KindOIDC, nil, fakeidp.Persona{Email: victim}, victim, broker.EmailAsserted},
+		"google, not verified": {fakeidp.KindGoogle, nil, fakeidp.Persona{Email: victim}, victim, broker.EmailAsserted},
 		"entra": {fakeidp.KindMicrosoft, map[string]string{"tenant": tenantB},
 			fakeidp.Persona{Email: victim, TenantID: tenantB, Claims: map[string]any{"email_verified": true}}, victim,
-			broker.L1},
+			broker.EmailAsserted},
 		"github, not verified": {fakeidp.KindGitHub, nil, fakeidp.Persona{Email: victim}, "", broker.None},
 		"github, secondary": {fakeidp.KindGitHub, nil, fakeidp.Persona{Email: "m@example.test", EmailVerified: true,
 			OtherEmails: []fakeidp.Email{{Address: victim, Verified: true}, {Address: "x" + victim}}}, "m@example.test",
-			broker.L2},
+			broker.EmailVerified},
 		"github, secondary only": {fakeidp.KindGitHub, nil, fakeidp.Persona{Email: "m@example.test",
 			OtherEmails: []fakeidp.Email{{Address: victim, Verified: true}}}, "", broker.None},
 		"github, public profile": {fakeidp.KindGitHub, nil, fakeidp.Persona{Claims: map[string]any{"email": victim}}, "",
@@ -168,10 +168,10 @@ func TestC21_TheSameAddressUnderAnotherSubjectIsAnotherIdentity(t *testing.T) {
 func TestGitHubIsKeyedByNumber(t *testing.T) {
 	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindGitHub}, nil)
 	before := r.comes("kit")
-	kit := r.idp.Personas()[0]
-	kit.Login = "renamed"
-	r.idp.SetPersonas(kit)
-	if after := r.comes("renamed"); after.Subject != before.Subject || after.Level != broker.L2 {
+	toolkit := r.idp.Personas()[0]
+	toolkit.Login = "renamed"
+	r.idp.SetPersonas(toolkit)
+	if after := r.comes("renamed"); after.Subject != before.Subject || after.Level != broker.EmailVerified {
 		t.Errorf("%+v, before %+v", after, before)
 	}
 	for name, id := range map[string]any{"a name": "kit", "missing": nil, "negative": -1, "a fraction": 1.5, "zero": 0} {

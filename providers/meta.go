@@ -83,11 +83,11 @@ type meta struct {
 func (f *meta) issuer() string { return "facebook:" + f.appID }
 
 // Begin redirects the browser to Facebook's dialog.
-func (f *meta) Begin(_ context.Context, t broker.Trip) (broker.Departure, error) {
+func (f *meta) Begin(_ context.Context, t broker.UpstreamRequest) (broker.Redirect, error) {
 	config := oauth2.Config{ClientID: f.appID, RedirectURL: t.Callback, Scopes: []string{"public_profile", "email"},
 		Endpoint: oauth2.Endpoint{AuthURL: f.web + "/dialog/oauth"}}
 	var types []string
-	if t.Again {
+	if t.Rerequest {
 		types = append(types, "rerequest")
 	}
 	if t.Fresh || t.MaxAge != nil && *t.MaxAge <= 0 {
@@ -99,12 +99,12 @@ func (f *meta) Begin(_ context.Context, t broker.Trip) (broker.Departure, error)
 	}
 	//defence:B2
 	options := append(params(words), oauth2.S256ChallengeOption(t.Verifier))
-	return broker.Departure{URL: config.AuthCodeURL(t.State, options...)}, nil
+	return broker.Redirect{URL: config.AuthCodeURL(t.State, options...)}, nil
 }
 
 // Finish redeems the code and loads the person. It also checks that the token was issued to this app for that
 // person: a token issued to another app proves nothing.
-func (f *meta) Finish(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
+func (f *meta) Finish(ctx context.Context, t broker.UpstreamRequest, answer url.Values) (broker.Claims, error) {
 	if answer.Has("iss") && answer.Get("iss") != facebookWeb {
 		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the response is from another issuer"))
 	}

@@ -63,13 +63,13 @@ func TestFacebooksAddressNeedsItsPermission(t *testing.T) {
 	for who, want := range map[string]struct {
 		email string
 		level broker.Level
-	}{"fay": {"fay@example.test", broker.L1}, "finn": {"", broker.None}, "dana": {"", broker.None}} {
+	}{"fay": {"fay@example.test", broker.EmailAsserted}, "finn": {"", broker.None}, "dana": {"", broker.None}} {
 		if c := r.comes(who); c.Email != want.email || c.Level != want.level {
 			t.Errorf("%s: %q at level %d", who, c.Email, c.Level)
 		}
 	}
-	r.trip = func(trip *broker.Trip) { trip.Again = true }
-	if c := r.comes("dana"); c.Email != "dana@example.test" || c.Level != broker.L1 {
+	r.trip = func(upstreamRequest *broker.UpstreamRequest) { upstreamRequest.Rerequest = true }
+	if c := r.comes("dana"); c.Email != "dana@example.test" || c.Level != broker.EmailAsserted {
 		t.Errorf("asked again: %+v", c)
 	}
 	r.faulty("an address without the permission",
@@ -83,7 +83,7 @@ func TestFacebooksAddressNeedsItsPermission(t *testing.T) {
 		f.Set(fakeidp.AtUserInfo, "email_verified", true)
 		f.Set(fakeidp.AtUserInfo, "verified", true)
 	}, func(r *rig) {
-		if c := r.comes("fay"); c.Level != broker.L1 {
+		if c := r.comes("fay"); c.Level != broker.EmailAsserted {
 			r.Errorf("level %d", c.Level)
 		}
 	})
@@ -136,12 +136,12 @@ func TestFacebooksRefusalsHaveCodes(t *testing.T) {
 	r.faulty("5xx", func(f *fakeidp.Fault) { f.Down(fakeidp.AtUserInfo) },
 		func(r *rig) { r.anew(); r.refused("fay", broker.ConnectionUnavailable) })
 	r.anew()
-	trip := r.newTrip()
-	d, err := r.open().Begin(t.Context(), trip)
+	upstreamRequest := r.newTrip()
+	d, err := r.open().Begin(t.Context(), upstreamRequest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := r.open().Finish(t.Context(), trip, r.browse(d, "/cancel", ""))
+	c, err := r.open().Finish(t.Context(), upstreamRequest, r.browse(d, "/cancel", ""))
 	refusal(t, c, err, broker.Cancelled)
 }
 

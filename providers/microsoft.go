@@ -198,40 +198,40 @@ func (e entra) claims(t idToken, c *broker.Claims) error {
 		return broker.UpstreamMisconfigured.Because(errors.New("microsoft: oid is missing; request the scope profile"))
 	}
 	//defence:B10 D8
-	if c.Standing = standing(t, tid); c.Standing == broker.StandingGuest && !e.guests {
+	if c.UserType = standing(t, tid); c.UserType == broker.UserTypeGuest && !e.guests {
 		return broker.WrongTenant.Because(errors.New("microsoft: the person is a guest in tenant " + tid))
 	}
 	c.Subject = tid + ":" + oid
 	c.Level = unchecked(c.Email)
 	verified := t.says("xms_edov", "1", json.Number("1"))
 	if c.Email != "" && verified == yes && t.says("email_verified") != no {
-		c.Level = broker.L2
+		c.Level = broker.EmailVerified
 	}
 	return nil
 }
 
 // standing: personal accounts have their own tenant. A guest is anyone not clearly a member: acct is present and
 // not 0, or idp is present and does not name this tenant.
-func standing(t idToken, tid string) broker.Standing {
+func standing(t idToken, tid string) broker.UserType {
 	if tid == msaTenant {
 		//defence:D7
-		return broker.StandingPersonal
+		return broker.UserTypePersonal
 	}
 	acct, there := t.document["acct"]
 	//defence:D8
 	if there && acct != json.Number("0") && acct != "0" {
-		return broker.StandingGuest
+		return broker.UserTypeGuest
 	}
 	idp, there := t.document["idp"]
 	//defence:D8
 	if there && idp != t.issuer && idp != "https://sts.windows.net/"+tid+"/" {
-		return broker.StandingGuest
+		return broker.UserTypeGuest
 	}
-	return broker.StandingMember
+	return broker.UserTypeMember
 }
 
 // entraWords: v2.0 accepts only one prompt value, and a login_hint would skip the chooser.
-func entraWords(t broker.Trip) url.Values {
+func entraWords(t broker.UpstreamRequest) url.Values {
 	words := standardWords(t)
 	words.Del("ui_locales")
 	words.Set("mkt", t.Locale)

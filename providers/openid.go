@@ -28,7 +28,7 @@ type shape struct {
 	// secretInForm: the token endpoint wants client_secret_post, whatever its metadata announce.
 	secretInForm bool
 	// words returns the parameters of an authorization request, under this kind's names.
-	words func(t broker.Trip) url.Values
+	words func(t broker.UpstreamRequest) url.Values
 	// chooser: it supports prompt=select_account, whatever its metadata announce.
 	chooser bool
 	// names reports whether the iss of an authorization response (RFC 9207) is this upstream's; nil: it must
@@ -103,10 +103,10 @@ func (u *openID) ready() bool { return u.meta.settled() }
 
 // Begin redirects the browser to the authorization endpoint (OIDC Core §3.1.2.1). It always uses PKCE, whether
 // or not the metadata announce it.
-func (u *openID) Begin(ctx context.Context, t broker.Trip) (broker.Departure, error) {
+func (u *openID) Begin(ctx context.Context, t broker.UpstreamRequest) (broker.Redirect, error) {
 	m, err := u.meta.get(ctx)
 	if err != nil {
-		return broker.Departure{}, err
+		return broker.Redirect{}, err
 	}
 	config := oauth2.Config{ClientID: u.clientID, RedirectURL: t.Callback, Scopes: u.scopes,
 		Endpoint: oauth2.Endpoint{AuthURL: m.authorize}}
@@ -117,7 +117,7 @@ func (u *openID) Begin(ctx context.Context, t broker.Trip) (broker.Departure, er
 	}
 	//defence:B2
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(t.Verifier), oidc.Nonce(t.Nonce)}
-	return broker.Departure{URL: config.AuthCodeURL(t.State, append(options, params(words)...)...)}, nil
+	return broker.Redirect{URL: config.AuthCodeURL(t.State, append(options, params(words)...)...)}, nil
 }
 
 func params(words url.Values) []oauth2.AuthCodeOption {
@@ -132,7 +132,7 @@ func params(words url.Values) []oauth2.AuthCodeOption {
 
 // standardWords returns the parameters of OIDC Core §3.1.2.1. A request with max_age obliges the upstream to
 // return auth_time.
-func standardWords(t broker.Trip) url.Values {
+func standardWords(t broker.UpstreamRequest) url.Values {
 	words := url.Values{"login_hint": {t.LoginHint}, "ui_locales": {t.Locale}}
 	switch {
 	case t.Fresh:
@@ -144,8 +144,8 @@ func standardWords(t broker.Trip) url.Values {
 	return words
 }
 
-// age returns the max_age of a trip, "" for none.
-func age(t broker.Trip) string {
+// age returns the max_age of an upstream request, "" for none.
+func age(t broker.UpstreamRequest) string {
 	switch {
 	case t.Fresh:
 		return "0"
@@ -159,7 +159,7 @@ func age(t broker.Trip) string {
 const maxCode = 8 << 10
 
 // Finish redeems the code and returns the verified claims.
-func (u *openID) Finish(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
+func (u *openID) Finish(ctx context.Context, t broker.UpstreamRequest, answer url.Values) (broker.Claims, error) {
 	m, err := u.meta.get(ctx)
 	if err != nil {
 		return broker.Claims{}, err
@@ -203,7 +203,7 @@ func codeIn(answer url.Values, explain func(code, description string, answer url
 }
 
 // coherent compares the ID token with the response it came in and with the request.
-func (u *openID) coherent(t broker.Trip, id idToken, iss, access string) error {
+func (u *openID) coherent(t broker.UpstreamRequest, id idToken, iss, access string) error {
 	if iss != "" && iss != id.issuer {
 		return broker.UpstreamRejected.Because(errors.New("the response and the ID token name different issuers"))
 	}
@@ -217,7 +217,7 @@ func (u *openID) coherent(t broker.Trip, id idToken, iss, access string) error {
 
 // stale refuses a response whose auth_time is older than the request allows. A missing auth_time is not refused:
 // AuthTime stays zero, and the broker asks for a factor of its own.
-func stale(t broker.Trip, at, now time.Time) error {
+func stale(t broker.UpstreamRequest, at, now time.Time) error {
 	switch {
 	case at.IsZero():
 		return nil

@@ -229,14 +229,14 @@ func TestG16_NoSecretIsInALogOrAnError(t *testing.T) {
 				} {
 					r.faulty(string(at)+" "+name, func(f *fakeidp.Fault) { f.Break(broken, at) }, func(r *rig) {
 						r.anew()
-						trip, answer, err := r.depart(person)
+						upstreamRequest, answer, err := r.depart(person)
 						if err == nil {
-							_, err = r.open().Finish(r.Context(), trip, answer)
+							_, err = r.open().Finish(r.Context(), upstreamRequest, answer)
 						}
 						said := errText(err) + fmt.Sprintf("%+v", err) + logged.String()
 						for what, planted := range map[string]string{"secret": secret, "code": answer.Get("code"),
-							"verifier": trip.Verifier, "state": trip.State,
-							"nonce": trip.Nonce, "token": "gho_", "Facebook token": "EAA", "query": "input_token="} {
+							"verifier": upstreamRequest.Verifier, "state": upstreamRequest.State,
+							"nonce": upstreamRequest.Nonce, "token": "gho_", "Facebook token": "EAA", "query": "input_token="} {
 							if planted != "" && strings.Contains(said, planted) {
 								r.Errorf("the %s is in %q", what, said)
 							}
@@ -250,18 +250,18 @@ func TestG16_NoSecretIsInALogOrAnError(t *testing.T) {
 
 func TestAnUpstreamThatQuotesUsIsBlotted(t *testing.T) {
 	r := oidcRig(t)
-	trip, answer, err := r.depart("vera")
+	upstreamRequest, answer, err := r.depart("vera")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, secret := r.idp.Client()
 	r.idp.Misbehave(func(f *fakeidp.Fault) {
 		f.TokenError = fakeidp.OAuthError{Code: "invalid_grant",
-			Description: "got " + answer.Get("code") + " and " + secret + " and " + trip.Verifier}
+			Description: "got " + answer.Get("code") + " and " + secret + " and " + upstreamRequest.Verifier}
 	})
-	_, err = r.open().Finish(t.Context(), trip, answer)
+	_, err = r.open().Finish(t.Context(), upstreamRequest, answer)
 	if err == nil || strings.Contains(err.Error(), answer.Get("code")) || strings.Contains(err.Error(), secret) ||
-		strings.Contains(err.Error(), trip.Verifier) {
+		strings.Contains(err.Error(), upstreamRequest.Verifier) {
 		t.Errorf("err %v", err)
 	}
 	if !errors.Is(err, broker.UpstreamRejected) ||

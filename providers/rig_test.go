@@ -28,14 +28,14 @@ var epoch = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 func (c *clock) now() time.Time          { return epoch.Add(time.Duration(c.offset.Load())) }
 func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
-// rig is one simulated provider, a connection to it, and a browser.
+// fixture is one simulated provider, a connection to it, and a browser.
 type rig struct {
 	*testing.T
 	clock *clock
 	idp   *fakeidp.Server
 	conn  broker.Connection
 	set   *Set
-	trip  func(*broker.Trip)              // changes every trip before it begins
+	trip  func(*broker.UpstreamRequest)   // changes every upstream request before it begins
 	path  func(url.Values)                // changes every response on its way back
 	left  func(to *url.URL, q url.Values) // sees every departure
 }
@@ -98,32 +98,32 @@ func (r *rig) open() broker.Upstream {
 	return u
 }
 
-func (r *rig) newTrip() broker.Trip {
-	trip := broker.Trip{Login: "login", Connection: r.conn.ID, State: broker.NewToken(), Nonce: broker.NewToken(),
+func (r *rig) newTrip() broker.UpstreamRequest {
+	upstreamRequest := broker.UpstreamRequest{Login: "login", Connection: r.conn.ID, State: broker.NewToken(), Nonce: broker.NewToken(),
 		Verifier: broker.NewToken(), StartedAt: r.clock.now()}
 	if r.trip != nil {
-		r.trip(&trip)
+		r.trip(&upstreamRequest)
 	}
-	return trip
+	return upstreamRequest
 }
 
-// depart begins a trip and follows it to the provider's response for the person.
-func (r *rig) depart(login string) (broker.Trip, url.Values, error) {
+// depart begins an upstream request and follows it to the provider's response for the person.
+func (r *rig) depart(login string) (broker.UpstreamRequest, url.Values, error) {
 	r.Helper()
-	trip := r.newTrip()
-	d, err := r.open().Begin(r.Context(), trip)
+	upstreamRequest := r.newTrip()
+	d, err := r.open().Begin(r.Context(), upstreamRequest)
 	if err != nil {
-		return trip, nil, err
+		return upstreamRequest, nil, err
 	}
 	answer := r.browse(d, "/choose", login)
 	if r.path != nil {
 		r.path(answer)
 	}
-	return trip, answer, nil
+	return upstreamRequest, answer, nil
 }
 
 // browse is the browser at the provider: it follows one of the page's links and returns the response.
-func (r *rig) browse(d broker.Departure, link, login string) url.Values {
+func (r *rig) browse(d broker.Redirect, link, login string) url.Values {
 	r.Helper()
 	to, err := url.Parse(d.URL)
 	if err != nil {
@@ -178,11 +178,11 @@ func posted(t *testing.T, page string) url.Values {
 // login is a complete sign-in.
 func (r *rig) login(person string) (broker.Claims, error) {
 	r.Helper()
-	trip, answer, err := r.depart(person)
+	upstreamRequest, answer, err := r.depart(person)
 	if err != nil {
 		return broker.Claims{}, err
 	}
-	return r.open().Finish(r.Context(), trip, answer)
+	return r.open().Finish(r.Context(), upstreamRequest, answer)
 }
 
 // comes requires that the sign-in succeeds.
@@ -236,7 +236,7 @@ func (r *rig) faulty(name string, fault func(*fakeidp.Fault), run func(*rig)) {
 	})
 }
 
-// anew drops the opened upstreams, so that the next login loads everything again.
+// again drops the opened upstreams, so that the next login loads everything again.
 func (r *rig) anew() {
 	r.conn.UpdatedAt = epoch.Add(time.Duration(r.clock.versions.Add(1)) * time.Second)
 }

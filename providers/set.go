@@ -21,7 +21,7 @@ type Options struct {
 	// Egress makes all outbound calls. Networks and certificates of one connection apply to that connection
 	// only.
 	Egress *egress.Client
-	// Callback returns the absolute redirect_uri of a connection, for trips without one.
+	// Callback returns the absolute redirect_uri of a connection, for upstream requests without one.
 	Callback func(connectionID string) string
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: nothing is logged
@@ -90,11 +90,11 @@ func (s *Set) kept(c broker.Connection) (broker.Upstream, error) {
 // disabled is the upstream of a disabled connection. It refuses every sign-in.
 type disabled struct{}
 
-func (disabled) Begin(context.Context, broker.Trip) (broker.Departure, error) {
-	return broker.Departure{}, broker.ConnectionDisabled
+func (disabled) Begin(context.Context, broker.UpstreamRequest) (broker.Redirect, error) {
+	return broker.Redirect{}, broker.ConnectionDisabled
 }
 
-func (disabled) Finish(context.Context, broker.Trip, url.Values) (broker.Claims, error) {
+func (disabled) Finish(context.Context, broker.UpstreamRequest, url.Values) (broker.Claims, error) {
 	return broker.Claims{}, broker.ConnectionDisabled
 }
 
@@ -144,7 +144,7 @@ type guarded struct {
 }
 
 // Begin passes the gate only if it has to load metadata.
-func (g *guarded) Begin(ctx context.Context, t broker.Trip) (d broker.Departure, err error) {
+func (g *guarded) Begin(ctx context.Context, t broker.UpstreamRequest) (d broker.Redirect, err error) {
 	if t, err = g.own(t); err != nil {
 		return d, err
 	}
@@ -158,8 +158,8 @@ func (g *guarded) Begin(ctx context.Context, t broker.Trip) (d broker.Departure,
 	return d, err
 }
 
-// Finish accepts only a response in which every parameter occurs once and whose state is the trip's.
-func (g *guarded) Finish(ctx context.Context, t broker.Trip, answer url.Values) (c broker.Claims, err error) {
+// Finish accepts only a response in which every parameter occurs once and whose state is the upstream request's.
+func (g *guarded) Finish(ctx context.Context, t broker.UpstreamRequest, answer url.Values) (c broker.Claims, err error) {
 	if t, err = g.own(t); err != nil {
 		return c, err
 	}
@@ -182,8 +182,8 @@ func (g *guarded) Finish(ctx context.Context, t broker.Trip, answer url.Values) 
 	return c, nil
 }
 
-// own refuses a trip of another connection (SECURITY.md B3).
-func (g *guarded) own(t broker.Trip) (broker.Trip, error) {
+// own refuses an upstream request of another connection (SECURITY.md B3).
+func (g *guarded) own(t broker.UpstreamRequest) (broker.UpstreamRequest, error) {
 	//defence:B3
 	if t.Connection != "" && t.Connection != g.id {
 		return t, broker.StateInvalid.Because(errors.New("the request belongs to another connection"))

@@ -11,8 +11,8 @@ func TestD7_APersonalAccountIsNeverAMember(t *testing.T) {
 	for _, mode := range []string{"consumers", "common, any", "common, personal listed"} {
 		t.Run(mode, func(t *testing.T) {
 			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes[mode].settings)
-			if c := r.comes("M"); c.Standing != broker.StandingPersonal {
-				t.Errorf("standing %q", c.Standing)
+			if c := r.comes("M"); c.UserType != broker.UserTypePersonal {
+				t.Errorf("standing %q", c.UserType)
 			}
 			for name, claims := range map[string]map[string]any{
 				"as a member":          {"acct": 0},
@@ -20,8 +20,8 @@ func TestD7_APersonalAccountIsNeverAMember(t *testing.T) {
 				"with a tenant's home": {"idp": "https://sts.windows.net/" + tenantA + "/", "acct": 0},
 			} {
 				r.faulty(name, func(f *fakeidp.Fault) { f.Claims = claims }, func(r *rig) {
-					if c := r.comes("M"); c.Standing != broker.StandingPersonal {
-						r.Errorf("standing %q", c.Standing)
+					if c := r.comes("M"); c.UserType != broker.UserTypePersonal {
+						r.Errorf("standing %q", c.UserType)
 					}
 				})
 			}
@@ -51,45 +51,45 @@ func TestD8_WhoIsNotPlainlyAMemberIsAGuest(t *testing.T) {
 		map[string]string{"tenant": tenantA, "allow_guests": "true"})
 	for name, c := range map[string]struct {
 		claims map[string]any
-		want   broker.Standing
+		want   broker.UserType
 	}{
-		"nothing said":        {map[string]any{"acct": nil, "idp": nil}, broker.StandingMember},
-		"acct 0":              {map[string]any{"acct": 0}, broker.StandingMember},
-		"acct 0 as text":      {map[string]any{"acct": "0"}, broker.StandingMember},
-		"home in this tenant": {map[string]any{"idp": own}, broker.StandingMember},
+		"nothing said":        {map[string]any{"acct": nil, "idp": nil}, broker.UserTypeMember},
+		"acct 0":              {map[string]any{"acct": 0}, broker.UserTypeMember},
+		"acct 0 as text":      {map[string]any{"acct": "0"}, broker.UserTypeMember},
+		"home in this tenant": {map[string]any{"idp": own}, broker.UserTypeMember},
 		"home by the v2 issuer": {map[string]any{"idp": r.idp.BaseURL() + "/" + tenantA + "/v2.0"},
-			broker.StandingMember},
-		"acct 1":               {map[string]any{"acct": 1}, broker.StandingGuest},
-		"acct 1 as text":       {map[string]any{"acct": "1"}, broker.StandingGuest},
-		"acct 1 at home":       {map[string]any{"acct": 1, "idp": own}, broker.StandingGuest},
-		"acct 2":               {map[string]any{"acct": 2}, broker.StandingGuest},
-		"acct of another sort": {map[string]any{"acct": false}, broker.StandingGuest},
-		"acct as list":         {map[string]any{"acct": []int{0}}, broker.StandingGuest},
+			broker.UserTypeMember},
+		"acct 1":               {map[string]any{"acct": 1}, broker.UserTypeGuest},
+		"acct 1 as text":       {map[string]any{"acct": "1"}, broker.UserTypeGuest},
+		"acct 1 at home":       {map[string]any{"acct": 1, "idp": own}, broker.UserTypeGuest},
+		"acct 2":               {map[string]any{"acct": 2}, broker.UserTypeGuest},
+		"acct of another sort": {map[string]any{"acct": false}, broker.UserTypeGuest},
+		"acct as list":         {map[string]any{"acct": []int{0}}, broker.UserTypeGuest},
 		"home in another tenant": {map[string]any{"idp": "https://sts.windows.net/" + tenantB + "/"},
-			broker.StandingGuest},
-		"home with personal ones":  {map[string]any{"idp": "live.com"}, broker.StandingGuest},
-		"home at Google":           {map[string]any{"idp": "google.com"}, broker.StandingGuest},
-		"home by mailed code":      {map[string]any{"idp": "mail"}, broker.StandingGuest},
-		"home that begins as this": {map[string]any{"idp": own + "x"}, broker.StandingGuest},
-		"home without its slash":   {map[string]any{"idp": "https://sts.windows.net/" + tenantA}, broker.StandingGuest},
+			broker.UserTypeGuest},
+		"home with personal ones":  {map[string]any{"idp": "live.com"}, broker.UserTypeGuest},
+		"home at Google":           {map[string]any{"idp": "google.com"}, broker.UserTypeGuest},
+		"home by mailed code":      {map[string]any{"idp": "mail"}, broker.UserTypeGuest},
+		"home that begins as this": {map[string]any{"idp": own + "x"}, broker.UserTypeGuest},
+		"home without its slash":   {map[string]any{"idp": "https://sts.windows.net/" + tenantA}, broker.UserTypeGuest},
 		"home on another host": {map[string]any{"idp": "https://sts.evil.example/" + tenantA + "/"},
-			broker.StandingGuest},
-		"home of another sort":      {map[string]any{"idp": []string{own}}, broker.StandingGuest},
-		"an empty home":             {map[string]any{"idp": ""}, broker.StandingGuest},
-		"the bare tenant as a home": {map[string]any{"idp": tenantA}, broker.StandingGuest},
+			broker.UserTypeGuest},
+		"home of another sort":      {map[string]any{"idp": []string{own}}, broker.UserTypeGuest},
+		"an empty home":             {map[string]any{"idp": ""}, broker.UserTypeGuest},
+		"the bare tenant as a home": {map[string]any{"idp": tenantA}, broker.UserTypeGuest},
 		"the other tenant's issuer": {map[string]any{"idp": r.idp.BaseURL() + "/" + tenantB + "/v2.0"},
-			broker.StandingGuest},
+			broker.UserTypeGuest},
 		"acct 0, home in another": {map[string]any{"acct": 0, "idp": "https://sts.windows.net/" + tenantB + "/"},
-			broker.StandingGuest},
-		"standing in the token only": {map[string]any{"standing": "guest"}, broker.StandingMember},
+			broker.UserTypeGuest},
+		"standing in the token only": {map[string]any{"standing": "guest"}, broker.UserTypeMember},
 	} {
 		r.conn.Settings["allow_guests"] = "true"
 		r.anew()
 		r.faulty(name, func(f *fakeidp.Fault) { f.Claims = c.claims }, func(r *rig) {
-			if got := r.comes("A"); got.Standing != c.want {
-				r.Errorf("standing %q, want %q", got.Standing, c.want)
+			if got := r.comes("A"); got.UserType != c.want {
+				r.Errorf("standing %q, want %q", got.UserType, c.want)
 			}
-			if c.want == broker.StandingGuest { // refused by a connection without guests
+			if c.want == broker.UserTypeGuest { // refused by a connection without guests
 				r.conn.Settings["allow_guests"] = "false"
 				r.anew()
 				r.refused("A", broker.WrongTenant)
@@ -107,8 +107,8 @@ func TestD8_NoOtherKindKnowsAStanding(t *testing.T) {
 				f.SetClaim("tid", fakeidp.MSATenant)
 				f.SetClaim("idp", "live.com")
 			})
-			if c := r.comes(r.idp.Personas()[0].Login); c.Standing != broker.StandingMember {
-				t.Errorf("standing %q", c.Standing)
+			if c := r.comes(r.idp.Personas()[0].Login); c.UserType != broker.UserTypeMember {
+				t.Errorf("standing %q", c.UserType)
 			}
 		})
 	}

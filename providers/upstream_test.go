@@ -62,11 +62,11 @@ func TestB3_AnAnswerOfAnotherIssuerNeverCostsACode(t *testing.T) {
 	r.path = func(q url.Values) { q.Set("state", "another") }
 	r.refused("vera", broker.StateInvalid)
 	r.path = nil
-	r.trip = func(trip *broker.Trip) { trip.Connection = "other" }
-	trip := r.newTrip()
-	c, err := r.open().Finish(t.Context(), trip, url.Values{"code": {"x"}, "state": {trip.State}, "iss": {r.idp.Issuer()}})
+	r.trip = func(upstreamRequest *broker.UpstreamRequest) { upstreamRequest.Connection = "other" }
+	upstreamRequest := r.newTrip()
+	c, err := r.open().Finish(t.Context(), upstreamRequest, url.Values{"code": {"x"}, "state": {upstreamRequest.State}, "iss": {r.idp.Issuer()}})
 	refusal(t, c, err, broker.StateInvalid)
-	if _, err := r.open().Begin(t.Context(), trip); broker.CodeOf(err) != broker.StateInvalid {
+	if _, err := r.open().Begin(t.Context(), upstreamRequest); broker.CodeOf(err) != broker.StateInvalid {
 		t.Errorf("begin with another connection's trip: %v", err)
 	}
 	if after := r.idp.Calls(fakeidp.AtToken); after != before {
@@ -193,7 +193,7 @@ func TestB14_UserinfoOfSomebodyElseIsRefused(t *testing.T) {
 	r.faulty("down", func(f *fakeidp.Fault) { f.SetClaim("email", nil); f.Down(fakeidp.AtUserInfo) },
 		func(r *rig) { r.refused("vera", broker.ConnectionUnavailable) })
 	r.faulty("honest", func(f *fakeidp.Fault) { f.SetClaim("email", nil) }, func(r *rig) {
-		if c := r.comes("vera"); c.Email != "vera@example.test" || c.Level != broker.L2 {
+		if c := r.comes("vera"); c.Email != "vera@example.test" || c.Level != broker.EmailVerified {
 			r.Errorf("claims %+v", c)
 		}
 	})
@@ -210,21 +210,21 @@ func TestB15_AddressAndVerificationComeFromOneDocument(t *testing.T) {
 		email        string
 		level        broker.Level
 	}{
-		{"both in the token", "a@example.test", true, nil, nil, "a@example.test", broker.L2},
-		{"both at userinfo", nil, nil, "b@example.test", true, "b@example.test", broker.L2},
-		{"address in the token, yes at userinfo", "a@example.test", nil, nil, true, "a@example.test", broker.L1},
-		{"address at userinfo, yes in the token", nil, true, "b@example.test", nil, "b@example.test", broker.L1},
-		{"address at userinfo, no in the token", nil, false, "b@example.test", true, "b@example.test", broker.L1},
-		{"unsaid in the token, no at userinfo", "a@example.test", nil, "a@example.test", false, "a@example.test", broker.L1},
-		{"no in the token, yes at userinfo", "a@example.test", false, "a@example.test", true, "a@example.test", broker.L1},
+		{"both in the token", "a@example.test", true, nil, nil, "a@example.test", broker.EmailVerified},
+		{"both at userinfo", nil, nil, "b@example.test", true, "b@example.test", broker.EmailVerified},
+		{"address in the token, yes at userinfo", "a@example.test", nil, nil, true, "a@example.test", broker.EmailAsserted},
+		{"address at userinfo, yes in the token", nil, true, "b@example.test", nil, "b@example.test", broker.EmailAsserted},
+		{"address at userinfo, no in the token", nil, false, "b@example.test", true, "b@example.test", broker.EmailAsserted},
+		{"unsaid in the token, no at userinfo", "a@example.test", nil, "a@example.test", false, "a@example.test", broker.EmailAsserted},
+		{"no in the token, yes at userinfo", "a@example.test", false, "a@example.test", true, "a@example.test", broker.EmailAsserted},
 		{"unsaid in the token, another yes at userinfo", "a@example.test", nil, "b@example.test", true, "b@example.test",
-			broker.L2},
-		{"unsaid everywhere", "a@example.test", nil, "a@example.test", nil, "a@example.test", broker.L1},
+			broker.EmailVerified},
+		{"unsaid everywhere", "a@example.test", nil, "a@example.test", nil, "a@example.test", broker.EmailAsserted},
 		{"nothing anywhere", nil, nil, nil, nil, "", broker.None},
-		{"yes as text", "a@example.test", "true", nil, nil, "a@example.test", broker.L2},
-		{"yes as shouted text", "a@example.test", "TRUE", "a@example.test", true, "a@example.test", broker.L1},
-		{"yes as number", "a@example.test", 1, nil, nil, "a@example.test", broker.L1},
-		{"yes as list", "a@example.test", []bool{true}, nil, nil, "a@example.test", broker.L1},
+		{"yes as text", "a@example.test", "true", nil, nil, "a@example.test", broker.EmailVerified},
+		{"yes as shouted text", "a@example.test", "TRUE", "a@example.test", true, "a@example.test", broker.EmailAsserted},
+		{"yes as number", "a@example.test", 1, nil, nil, "a@example.test", broker.EmailAsserted},
+		{"yes as list", "a@example.test", []bool{true}, nil, nil, "a@example.test", broker.EmailAsserted},
 	} {
 		r.faulty(c.name, func(f *fakeidp.Fault) {
 			f.SetClaim("email", c.idEmail)
@@ -245,14 +245,14 @@ func TestB17_ADisabledConnectionSignsNobodyIn(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			r := rigged(t, fakeidp.Options{Kind: kind}, nil)
 			person := r.idp.Personas()[0].Login
-			trip, answer, err := r.depart(person)
+			upstreamRequest, answer, err := r.depart(person)
 			if err != nil {
 				t.Fatal(err)
 			}
 			r.conn.State = broker.Disabled // while the person is at the provider
-			c, err := r.open().Finish(t.Context(), trip, answer)
+			c, err := r.open().Finish(t.Context(), upstreamRequest, answer)
 			refusal(t, c, err, broker.ConnectionDisabled)
-			if d, err := r.open().Begin(t.Context(), trip); d.URL != "" || broker.CodeOf(err) != broker.ConnectionDisabled {
+			if d, err := r.open().Begin(t.Context(), upstreamRequest); d.URL != "" || broker.CodeOf(err) != broker.ConnectionDisabled {
 				t.Errorf("departure %q, %v", d.URL, err)
 			}
 			if n := r.idp.Calls(fakeidp.AtToken); n != 0 {

@@ -15,7 +15,7 @@ func TestEveryAlgorithmWeBelieveSignsIn(t *testing.T) {
 	for _, alg := range algorithms {
 		t.Run(alg, func(t *testing.T) {
 			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindOIDC, Alg: alg}, nil)
-			if c := r.comes("vera"); c.Email != "vera@example.test" || c.Level != broker.L2 {
+			if c := r.comes("vera"); c.Email != "vera@example.test" || c.Level != broker.EmailVerified {
 				t.Errorf("claims %+v", c)
 			}
 		})
@@ -32,11 +32,11 @@ func TestB4_ATokenOfAnotherLoginIsRefused(t *testing.T) {
 	t.Run("replayed", func(t *testing.T) {
 		r.idp.Misbehave(func(f *fakeidp.Fault) { f.ReplayCodes, f.IgnorePKCE = true, true })
 		defer r.idp.Behave()
-		trip, answer, err := r.depart("vera")
+		upstreamRequest, answer, err := r.depart("vera")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.open().Finish(t.Context(), trip, answer); err != nil {
+		if _, err := r.open().Finish(t.Context(), upstreamRequest, answer); err != nil {
 			t.Fatalf("first use: %v", err)
 		}
 		other := r.newTrip()
@@ -45,7 +45,7 @@ func TestB4_ATokenOfAnotherLoginIsRefused(t *testing.T) {
 		refusal(t, c, err, broker.UpstreamRejected)
 	})
 	t.Run("a trip without a nonce", func(t *testing.T) {
-		r.trip = func(trip *broker.Trip) { trip.Nonce = "" }
+		r.trip = func(upstreamRequest *broker.UpstreamRequest) { upstreamRequest.Nonce = "" }
 		r.refused("vera", broker.UpstreamRejected)
 	})
 }

@@ -17,17 +17,17 @@ var protocol = []string{"client_id", "redirect_uri", "response_type", "state", "
 
 func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
 	thousand := 1000
-	trips := map[string]func(*broker.Trip){
-		"plain":   func(*broker.Trip) {},
-		"fresh":   func(t *broker.Trip) { t.Fresh = true },
-		"max_age": func(t *broker.Trip) { t.MaxAge = &thousand },
-		"choose":  func(t *broker.Trip) { t.Choose, t.LoginHint = true, "ana@example.test" },
-		"hinted": func(t *broker.Trip) {
+	upstreamRequests := map[string]func(*broker.UpstreamRequest){
+		"plain":   func(*broker.UpstreamRequest) {},
+		"fresh":   func(t *broker.UpstreamRequest) { t.Fresh = true },
+		"max_age": func(t *broker.UpstreamRequest) { t.MaxAge = &thousand },
+		"choose":  func(t *broker.UpstreamRequest) { t.Choose, t.LoginHint = true, "ana@example.test" },
+		"hinted": func(t *broker.UpstreamRequest) {
 			t.LoginHint, t.DomainHint, t.Locale = "ana@example.test", "example.test", "pl-PL"
 		},
-		"again":    func(t *broker.Trip) { t.Again = true },
-		"both":     func(t *broker.Trip) { t.Fresh, t.Choose = true, true },
-		"injected": func(t *broker.Trip) { t.LoginHint = "x&prompt=none#y" },
+		"again":    func(t *broker.UpstreamRequest) { t.Rerequest = true },
+		"both":     func(t *broker.UpstreamRequest) { t.Fresh, t.Choose = true, true },
+		"injected": func(t *broker.UpstreamRequest) { t.LoginHint = "x&prompt=none#y" },
 	}
 	for kind, want := range map[string]map[string]string{
 		fakeidp.KindOIDC: {
@@ -72,11 +72,11 @@ func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
 			settings["tenant"] = tenantA
 		}
 		r := rigged(t, fakeidp.Options{Kind: kind}, settings)
-		for name, change := range trips {
+		for name, change := range upstreamRequests {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				r.trip = change
-				trip := r.newTrip()
-				d, err := r.open().Begin(t.Context(), trip)
+				upstreamRequest := r.newTrip()
+				d, err := r.open().Begin(t.Context(), upstreamRequest)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -85,14 +85,14 @@ func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
 					t.Fatalf("departure %+v, %v", d, err)
 				}
 				q := u.Query()
-				if q.Get("redirect_uri") != callback || q.Get("state") != trip.State || q.Get("response_type") != "code" ||
+				if q.Get("redirect_uri") != callback || q.Get("state") != upstreamRequest.State || q.Get("response_type") != "code" ||
 					q.Get("client_id") != r.conn.ClientID {
 					t.Errorf("departure %v", q)
 				}
 				if got := words(q); got != want[name] {
 					t.Errorf("words %q, want %q", got, want[name])
 				}
-				if strings.Contains(d.URL, trip.Verifier) {
+				if strings.Contains(d.URL, upstreamRequest.Verifier) {
 					t.Error("the verifier left the house")
 				}
 			})
@@ -137,7 +137,7 @@ func TestAChooserThatIsNotAnnouncedIsNotAskedFor(t *testing.T) {
 	r.idp.Misbehave(func(f *fakeidp.Fault) {
 		f.Set(fakeidp.AtDiscovery, "prompt_values_supported", []string{"none", "login", "consent"})
 	})
-	r.trip = func(t *broker.Trip) { t.Choose = true }
+	r.trip = func(t *broker.UpstreamRequest) { t.Choose = true }
 	d, err := r.open().Begin(t.Context(), r.newTrip())
 	if err != nil || !strings.Contains(d.URL, "prompt=login") {
 		t.Errorf("%s, %v", d.URL, err)

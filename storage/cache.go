@@ -22,16 +22,16 @@ const cacheAtMost = 10_000
 type cache struct {
 	db      *gormdb.DB
 	now     func() time.Time
-	clients shelf[broker.Client]
-	conns   shelf[broker.Connection]
-	lists   shelf[[]broker.Connection] // one, under the empty key
+	clients memory[broker.Client]
+	conns   memory[broker.Connection]
+	lists   memory[[]broker.Connection] // one, under the empty key
 }
 
 func newCache(db *gormdb.DB, now func() time.Time) *cache { return &cache{db: db, now: now} }
 
-// shelf remembers values by key. What is unknown is not remembered, so that
+// ephemeral store remembers values by key. What is unknown is not remembered, so that
 // made-up ids cost no memory.
-type shelf[T any] struct {
+type memory[T any] struct {
 	mu      sync.Mutex
 	kept    map[string]dated[T]
 	changes int // a value that was read before a change is not kept after it
@@ -42,14 +42,14 @@ type dated[T any] struct {
 	until time.Time
 }
 
-func (s *shelf[T]) forget() {
+func (s *memory[T]) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kept = nil
 	s.changes++
 }
 
-func (s *shelf[T]) get(key string, now time.Time) (v T, ok bool, changes int) {
+func (s *memory[T]) get(key string, now time.Time) (v T, ok bool, changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.kept[key]
@@ -58,7 +58,7 @@ func (s *shelf[T]) get(key string, now time.Time) (v T, ok bool, changes int) {
 	return d.value, fresh, s.changes
 }
 
-func (s *shelf[T]) put(key string, v T, now time.Time, changes int) {
+func (s *memory[T]) put(key string, v T, now time.Time, changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.changes != changes {
@@ -72,7 +72,7 @@ func (s *shelf[T]) put(key string, v T, now time.Time, changes int) {
 
 // through reads from memory or, past it and where exact, from the database. What is
 // read exact is not kept: a transaction must not show its writes to others.
-func through[T any](c *cache, s *shelf[T], key string, exact bool, copied func(T) T, load func() (T, error)) (T, error) {
+func through[T any](c *cache, s *memory[T], key string, exact bool, copied func(T) T, load func() (T, error)) (T, error) {
 	if exact {
 		return load()
 	}

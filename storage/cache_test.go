@@ -7,7 +7,7 @@ import (
 )
 
 func TestAValueReadBeforeAChangeIsNotKeptAfterIt(t *testing.T) {
-	var s shelf[string]
+	var s memory[string]
 	now := time.Now()
 	_, _, changes := s.get("key", now) // somebody misses, and reads the database
 	s.forget()                         // meanwhile the value changes
@@ -23,7 +23,7 @@ func TestAValueReadBeforeAChangeIsNotKeptAfterIt(t *testing.T) {
 }
 
 func TestTheMemoryOfClientsIsBounded(t *testing.T) {
-	var s shelf[int]
+	var s memory[int]
 	for i := range 3 * cacheAtMost {
 		s.put(fmt.Sprint(i), i, time.Now(), 0)
 	}

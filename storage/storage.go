@@ -1,5 +1,5 @@
 // Package storage opens what Gatehouse keeps: the durable in SQLite or
-// PostgreSQL, the fleeting there too or in Redis.
+// PostgreSQL, the ephemeral there too or in Redis.
 package storage
 
 import (
@@ -19,7 +19,7 @@ type Options struct {
 	Pool     int    // connections to the database and, as many, to Redis; 0 for the defaults
 	// Synchronous is SQLite's, see gormdb.Options.
 	Synchronous string
-	Redis       string // "redis://…", or empty: what is fleeting goes into the database
+	Redis       string // "redis://…", or empty: what is ephemeral goes into the database
 	Sealer      gormdb.Sealer
 	Pinned      func(kind string) []string // settings of a kind that a live connection keeps
 	Now         func() time.Time
@@ -32,13 +32,13 @@ type Options struct {
 type Store struct {
 	durable
 	*cache
-	broker.Fleeting // the one in use, which hides that of the database
+	broker.Ephemeral // the one in use, which hides that of the database
 
 	redis *redisdb.DB
 }
 
 // durable puts the methods of the database one level deeper than those of the
-// cache and of Fleeting, which therefore win.
+// cache and of Ephemeral, which therefore win.
 type durable struct{ *gormdb.DB }
 
 // Open connects. It does not migrate (see Migrate) and does not check that what
@@ -53,7 +53,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{durable: durable{db}, cache: newCache(db, o.Now), Fleeting: db}
+	s := &Store{durable: durable{db}, cache: newCache(db, o.Now), Ephemeral: db}
 	if o.Redis == "" {
 		return s, nil
 	}
@@ -61,7 +61,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s.Fleeting = joining{s.redis, db}
+	s.Ephemeral = joining{s.redis, db}
 	return s, nil
 }
 
@@ -74,15 +74,15 @@ func (s *Store) Close() error {
 	return err
 }
 
-// FleetingIn is "redis", "sqlite" or "postgres".
-func (s *Store) FleetingIn() string {
+// EphemeralIn is "redis", "sqlite" or "postgres".
+func (s *Store) EphemeralIn() string {
 	if s.redis != nil {
 		return "redis"
 	}
 	return s.Dialect()
 }
 
-// Ready tells whether the stores answer and may be used: the schema fits, this
+// Ready reports whether the stores answer and may be used: the schema fits, this
 // process holds the right keyring, and Redis forgets nothing. The error says
 // what to fix. For the question of a load balancer see Alive.
 func (s *Store) Ready(ctx context.Context) error {
@@ -102,7 +102,7 @@ func (s *Store) Ready(ctx context.Context) error {
 // (SECURITY.md H5).
 const MaxSkew = 5 * time.Second
 
-// Alive tells whether the stores answer now and agree about the time.
+// Alive reports whether the stores answer now and agree about the time.
 func (s *Store) Alive(ctx context.Context) error {
 	skew, err := s.ClockSkew(ctx)
 	if err != nil {
@@ -131,34 +131,34 @@ type joining struct {
 
 var errInTransaction = errors.New("storage: Take, Swap and Count have no place inside a transaction")
 
-func (j joining) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
-	err := j.DB.Put(ctx, shelf, key, v, expires)
+func (j joining) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
+	err := j.DB.Put(ctx, store, key, v, expires)
 	if err == nil {
 		j.sql.OnRollback(ctx, func() {
 			// Left behind, it would be in the way of the next try and expire by itself.
-			_, _ = j.DB.Take(context.WithoutCancel(ctx), shelf, key)
+			_, _ = j.DB.Take(context.WithoutCancel(ctx), store, key)
 		})
 	}
 	return err
 }
 
-func (j joining) Take(ctx context.Context, shelf, key string) ([]byte, error) {
+func (j joining) Take(ctx context.Context, store, key string) ([]byte, error) {
 	if j.sql.InTransaction(ctx) {
 		return nil, errInTransaction
 	}
-	return j.DB.Take(ctx, shelf, key)
+	return j.DB.Take(ctx, store, key)
 }
 
-func (j joining) Swap(ctx context.Context, shelf, key string, old, v []byte) error {
+func (j joining) Swap(ctx context.Context, store, key string, old, v []byte) error {
 	if j.sql.InTransaction(ctx) {
 		return errInTransaction
 	}
-	return j.DB.Swap(ctx, shelf, key, old, v)
+	return j.DB.Swap(ctx, store, key, old, v)
 }
 
-func (j joining) Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error) {
+func (j joining) Count(ctx context.Context, store, key string, expires time.Time) (int64, error) {
 	if j.sql.InTransaction(ctx) {
 		return 0, errInTransaction
 	}
-	return j.DB.Count(ctx, shelf, key, expires)
+	return j.DB.Count(ctx, store, key, expires)
 }

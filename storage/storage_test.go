@@ -50,8 +50,8 @@ func open(t *testing.T, o storage.Options) *storage.Store {
 
 func backend(s *storage.Store) storetest.Backend {
 	return storetest.Backend{
-		Atomic: s, Accounts: s, Identities: s, Sessions: s, Families: s, Clients: s, Connections: s, Consents: s,
-		Journal: s, Outbox: s, Logouts: s, UpstreamSessions: s, Keys: s, Marks: s, Leases: s, Fleeting: s,
+		Atomic: s, Accounts: s, Identities: s, Sessions: s, Grants: s, Clients: s, Connections: s, Consents: s,
+		AuditLog: s, Outbox: s, Logouts: s, UpstreamSessions: s, Keys: s, ReplayCache: s, Leases: s, Ephemeral: s,
 	}
 }
 
@@ -62,14 +62,14 @@ func TestTheStoreKeepsTheContractOfItsParts(t *testing.T) {
 	t.Run("with Redis", func(t *testing.T) {
 		with := func(t *testing.T) *storage.Store { return open(t, storage.Options{Redis: redisServer(t)}) }
 		storetest.Run(t, func(t *testing.T) storetest.Backend { return backend(with(t)) })
-		storetest.Fleeting(t, func(t *testing.T) broker.Fleeting { return with(t) })
+		storetest.Ephemeral(t, func(t *testing.T) broker.Ephemeral { return with(t) })
 	})
 }
 
-func TestFleetingIsWhereItIsConfigured(t *testing.T) {
+func TestEphemeralIsWhereItIsConfigured(t *testing.T) {
 	alone, with := open(t, storage.Options{}), open(t, storage.Options{Redis: redisServer(t)})
-	if alone.FleetingIn() != "sqlite" || with.FleetingIn() != "redis" {
-		t.Fatalf("%s, %s", alone.FleetingIn(), with.FleetingIn())
+	if alone.EphemeralIn() != "sqlite" || with.EphemeralIn() != "redis" {
+		t.Fatalf("%s, %s", alone.EphemeralIn(), with.EphemeralIn())
 	}
 	key := broker.NewID()
 	if err := with.Put(t.Context(), "shelf", key, []byte("v"), time.Now().Add(time.Minute)); err != nil {
@@ -302,7 +302,7 @@ func TestOneJanitorAtATimePurgesUntilNothingIsLeft(t *testing.T) {
 	s := open(t, storage.Options{})
 	now := time.Now()
 	for range 1100 {
-		if err := s.Mark(t.Context(), "kind", broker.NewID(), now.Add(-time.Hour)); err != nil {
+		if err := s.MarkUsed(t.Context(), "kind", broker.NewID(), now.Add(-time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,5 +1,5 @@
 // Package account is where people look after their own account: who they are here,
-// and the ways in which they sign in.
+// and the sign-in methods which they sign in.
 package account
 
 import (
@@ -24,34 +24,34 @@ type Logins interface {
 
 // Options are what the room is made of; all are needed.
 type Options struct {
-	Kit         *web.Kit
+	Toolkit     *web.Toolkit
 	Logins      Logins
 	Accounts    broker.Accounts
 	Identities  broker.Identities
 	Connections broker.Connections
 	Atomic      broker.Atomic
-	Journal     broker.Journal
-	Post        *mail.Post
-	// PasswordSignIn tells whether a password opens a session.
+	AuditLog    broker.AuditLog
+	Mailer      *mail.Mailer
+	// PasswordSignIn reports whether a password opens a session.
 	PasswordSignIn bool
-	// Icon names the symbol of a connection's kind, see web.Kit.
+	// Icon names the symbol of a connection's kind, see web.Toolkit.
 	Icon func(kind string) string
 	Now  func() time.Time
 }
 
-// Door serves the pages. It is safe for concurrent use.
-type Door struct {
+// Handler serves the pages. It is safe for concurrent use.
+type Handler struct {
 	Options
 	pages *web.Pages
 }
 
-// New makes the room. It panics where a page or a text is missing, see web.Kit.Pages.
-func New(o Options) *Door { return &Door{Options: o, pages: o.Kit.Pages(pageFiles)} }
+// New makes the room. It panics where a page or a text is missing, see web.Toolkit.Pages.
+func New(o Options) *Handler { return &Handler{Options: o, pages: o.Toolkit.Pages(pageFiles)} }
 
 // Mount adds the room's routes.
-func (d *Door) Mount(mux web.Router) {
+func (d *Handler) Mount(mux web.Router) {
 	//defence:C5
-	handle := func(pattern string, h web.Handler) { mux.Handle(pattern, d.Kit.Handle(h)) }
+	handle := func(pattern string, h web.Handler) { mux.Handle(pattern, d.Toolkit.Handle(h)) }
 
 	handle("GET /account", d.known(d.show))
 	handle("GET /account/methods", d.known(d.show))
@@ -67,9 +67,9 @@ type person struct {
 }
 
 // known hands on who is signed in. Whoever is not signs in first.
-func (d *Door) known(h func(http.ResponseWriter, *http.Request, person) error) web.Handler {
+func (d *Handler) known(h func(http.ResponseWriter, *http.Request, person) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		s, a, err := d.Kit.Current(r)
+		s, a, err := d.Toolkit.Current(r)
 		switch code := broker.CodeOf(err); {
 		case err == nil:
 			return h(w, r, person{a, s})
@@ -83,18 +83,18 @@ func (d *Door) known(h func(http.ResponseWriter, *http.Request, person) error) w
 	}
 }
 
-// proven tells whether the person has shown who they are recently enough to change
+// proven reports whether the person has shown who they are recently enough to change
 // how they sign in.
-func (d *Door) proven(p person) bool {
+func (d *Handler) reauthenticated(p person) bool {
 	within := int(broker.LinkFresh / time.Second)
 	return broker.Fresh(p.Session.Authn, d.Now(), &within, time.Time{})
 }
 
-// prove sends the person to prove it anew. They come back to the methods page and
+// reauthenticate sends the person to prove it again. They come back to the methods page and
 // press again: what they wanted is not carried along, so no login does it for them.
-func (d *Door) prove(w http.ResponseWriter, r *http.Request, p person, have standing) error {
-	l := broker.Login{Purpose: broker.PurposeProve, For: p.ID, Fresh: true, Hint: p.Email}
-	if have.ways.Password {
+func (d *Handler) reauthenticate(w http.ResponseWriter, r *http.Request, p person, have state) error {
+	l := broker.Login{Purpose: broker.PurposeReauthenticate, For: p.ID, Fresh: true, Hint: p.Email}
+	if have.methods.Password {
 		l.Email = p.Email
 	}
 	path, err := d.Logins.Start(w, r, l)
@@ -105,13 +105,13 @@ func (d *Door) prove(w http.ResponseWriter, r *http.Request, p person, have stan
 }
 
 // refuse says no on a page that leads back to the account.
-func (d *Door) refuse(w http.ResponseWriter, r *http.Request, p person, c broker.Connection, err error) error {
+func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, p person, c broker.Connection, err error) error {
 	code := broker.CodeOf(err)
 	if code == broker.Internal || code == broker.Unavailable {
 		return err
 	}
-	d.Kit.Refusal(w, r, code, web.RefusalView{Connection: c.Name, Cause: err,
-		Primary: &web.Action{Href: broker.MethodsPath, Text: d.Kit.Printer(r).Text("account.back")},
+	d.Toolkit.Refusal(w, r, code, web.RefusalView{Connection: c.Name, Cause: err,
+		Primary: &web.Action{Href: broker.MethodsPath, Text: d.Toolkit.Printer(r).Text("account.back")},
 		Event:   broker.Event{Account: p.ID, Actor: p.ID, Connection: c.ID, Session: p.Session.ID}})
 	return nil
 }

@@ -14,62 +14,62 @@ import (
 const (
 	queryLinked   = "linked"   // a connection; the login journey says it too
 	queryUnlinked = "unlinked" // a connection
-	queryGone     = "gone"     // the identity that the session was born of
+	queryGone     = "gone"     // the identity that the session was created of
 )
 
 // standing is what an account can come in by, at this moment.
-type standing struct {
+type state struct {
 	identities  []broker.Identity
 	connections []broker.Connection
-	ways        broker.Ways
+	methods     broker.SignInMethods
 }
 
-func (d *Door) standing(ctx context.Context, a broker.Account) (s standing, err error) {
+func (d *Handler) state(ctx context.Context, a broker.Account) (s state, err error) {
 	if s.identities, err = d.Identities.IdentitiesOf(ctx, a.ID); err != nil {
 		return s, err
 	}
 	if s.connections, err = d.Connections.Connections(ctx); err != nil {
 		return s, err
 	}
-	s.ways = broker.WaysIn(a, s.identities, s.connections, d.PasswordSignIn)
+	s.methods = broker.SignInMethodsOf(a, s.identities, s.connections, d.PasswordSignIn)
 	return s, nil
 }
 
 // connection finds one by its id; the zero one, which is not usable, where there is none.
-func (s standing) connection(id string) broker.Connection {
+func (s state) connection(id string) broker.Connection {
 	if i := slices.IndexFunc(s.connections, func(c broker.Connection) bool { return c.ID == id }); i >= 0 {
 		return s.connections[i]
 	}
 	return broker.Connection{}
 }
 
-func (s standing) has(connection string) bool {
+func (s state) has(connection string) bool {
 	return slices.ContainsFunc(s.identities, func(i broker.Identity) bool { return i.Connection == connection })
 }
 
 // mayLink asks the rules whether an identity of the connection may be added. Whose
 // it turns out to be is asked again when the upstream has said so.
-func (s standing) mayLink(a broker.Account, c broker.Connection, now time.Time) error {
+func (s state) mayLink(a broker.Account, c broker.Connection, now time.Time) error {
 	return broker.MayLink(broker.Claims{Connection: c.ID}, broker.Facts{Now: now, Connection: &c, Bound: s.identities}, a)
 }
 
 type methodsView struct {
-	Email    string
-	Lock     *broker.Lock
-	Only     string // the kind that the lock is about, for its words
-	Linked   string // what was just done: the connection's name
-	Unlinked string
-	Password bool
-	Opens    bool // the password does
-	Methods  []method
-	Links    []offer
+	Email       string
+	Restriction *broker.Restriction
+	Only        string // the kind that the restriction is about, for its words
+	Linked      string // what was just done: the connection's name
+	Unlinked    string
+	Password    bool
+	Opens       bool // the password does
+	Methods     []method
+	Links       []offer
 }
 
 // method is one linked identity.
 type method struct {
 	Name, Icon, Email string
 	LinkedAt, SeenAt  time.Time
-	Off, Shut         bool   // its connection is off; the lock does not let it in
+	Off, Shut         bool   // its connection is off; the restriction does not let it in
 	Unlink            string // path, "" where it is not offered
 	Required, Last    bool   // why not
 }
@@ -78,15 +78,15 @@ type method struct {
 type offer struct{ ID, Name, Icon string }
 
 // show is the account: who is signed in, and the ways to do so.
-func (d *Door) show(w http.ResponseWriter, r *http.Request, p person) error {
-	have, err := d.standing(r.Context(), p.Account)
+func (d *Handler) show(w http.ResponseWriter, r *http.Request, p person) error {
+	have, err := d.state(r.Context(), p.Account)
 	if err != nil {
 		return err
 	}
-	d.Kit.EnsureBrowser(w, r) // the POSTs of this page begin logins
-	v := methodsView{Email: p.Email, Lock: p.Lock, Password: p.HasPassword(), Opens: have.ways.Password}
-	if p.Lock != nil {
-		v.Only = p.Lock.Only
+	d.Toolkit.EnsureBrowser(w, r) // the POSTs of this page begin logins
+	v := methodsView{Email: p.Email, Restriction: p.Restriction, Password: p.HasPassword(), Opens: have.methods.Password}
+	if p.Restriction != nil {
+		v.Only = p.Restriction.Only
 	}
 	for _, i := range have.identities {
 		v.Methods = append(v.Methods, d.method(p.Account, have, i))
@@ -109,10 +109,10 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request, p person) error {
 	return nil
 }
 
-func (d *Door) method(a broker.Account, have standing, i broker.Identity) method {
+func (d *Handler) method(a broker.Account, have state, i broker.Identity) method {
 	c := have.connection(i.Connection)
-	m := method{Name: c.Name, Icon: d.Icon(c.Kind), Email: i.Email, LinkedAt: i.LinkedAt.UTC(), SeenAt: i.SeenAt.UTC(), Off: c.Usable() != nil, Shut: a.Lock != nil && !a.Lock.Allows(i.Connection)}
-	switch broker.MayUnlink(a, i, have.ways) {
+	m := method{Name: c.Name, Icon: d.Icon(c.Kind), Email: i.Email, LinkedAt: i.LinkedAt.UTC(), SeenAt: i.SeenAt.UTC(), Off: c.Usable() != nil, Shut: a.Restriction != nil && !a.Restriction.Allows(i.Connection)}
+	switch broker.MayUnlink(a, i, have.methods) {
 	case nil:
 		m.Unlink = unlinkPath(i.ID)
 	case broker.MethodRequired:
@@ -126,8 +126,8 @@ func (d *Door) method(a broker.Account, have standing, i broker.Identity) method
 // link begins the journey to an upstream, for the person who asked and for nobody
 // else. The hand-off page leads there, because Chromium holds form-action against
 // every redirect of a POST.
-func (d *Door) link(w http.ResponseWriter, r *http.Request, p person) error {
-	have, err := d.standing(r.Context(), p.Account)
+func (d *Handler) link(w http.ResponseWriter, r *http.Request, p person) error {
+	have, err := d.state(r.Context(), p.Account)
 	if err != nil {
 		return err
 	}
@@ -137,13 +137,13 @@ func (d *Door) link(w http.ResponseWriter, r *http.Request, p person) error {
 		return d.refuse(w, r, p, c, err)
 	}
 	//defence:C5
-	if !d.proven(p) {
-		return d.prove(w, r, p, have)
+	if !d.reauthenticated(p) {
+		return d.reauthenticate(w, r, p, have)
 	}
 	path, err := d.Logins.Start(w, r, broker.Login{Purpose: broker.PurposeLink, For: p.ID, Connection: c.ID})
 	if err != nil {
 		return err
 	}
-	d.Kit.HandOff(w, r, path, c.Name)
+	d.Toolkit.HandOff(w, r, path, c.Name)
 	return nil
 }

@@ -14,11 +14,11 @@ import (
 type unlinkView struct {
 	Name, Icon, Email string
 	Path, Back        string
-	Here              bool // the session was born of it
+	Here              bool // the session was created of it
 }
 
 // own is the identity that the path names, if it is the person's; NotFound.
-func (s standing) own(r *http.Request) (broker.Identity, error) {
+func (s state) own(r *http.Request) (broker.Identity, error) {
 	i := slices.IndexFunc(s.identities, func(i broker.Identity) bool { return i.ID == r.PathValue("id") })
 	if i < 0 {
 		//defence:C15
@@ -28,8 +28,8 @@ func (s standing) own(r *http.Request) (broker.Identity, error) {
 }
 
 // ask is the page that confirms.
-func (d *Door) ask(w http.ResponseWriter, r *http.Request, p person) error {
-	have, err := d.standing(r.Context(), p.Account)
+func (d *Handler) ask(w http.ResponseWriter, r *http.Request, p person) error {
+	have, err := d.state(r.Context(), p.Account)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request, p person) error {
 		return d.refuse(w, r, p, broker.Connection{}, err)
 	}
 	c := have.connection(i.Connection)
-	if err := broker.MayUnlink(p.Account, i, have.ways); err != nil {
+	if err := broker.MayUnlink(p.Account, i, have.methods); err != nil {
 		return d.refuse(w, r, p, c, err)
 	}
 	d.pages.Show(w, r, http.StatusOK, "unlink", unlinkView{Name: c.Name, Icon: d.Icon(c.Kind), Email: i.Email,
@@ -46,11 +46,11 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request, p person) error {
 	return nil
 }
 
-// unlink parts with an identity. A session that was born of it ends with it, the
+// unlink parts with an identity. A session that was created of it ends with it, the
 // acting one too: whoever holds a stolen identity is out as soon as the owner cuts
 // it off, and no browser is an exception.
-func (d *Door) unlink(w http.ResponseWriter, r *http.Request, p person) error {
-	have, err := d.standing(r.Context(), p.Account)
+func (d *Handler) unlink(w http.ResponseWriter, r *http.Request, p person) error {
+	have, err := d.state(r.Context(), p.Account)
 	if err != nil {
 		return err
 	}
@@ -59,12 +59,12 @@ func (d *Door) unlink(w http.ResponseWriter, r *http.Request, p person) error {
 		return redirect(w, r, broker.MethodsPath) // the second click of two
 	}
 	c := have.connection(i.Connection)
-	if err := broker.MayUnlink(p.Account, i, have.ways); err != nil {
+	if err := broker.MayUnlink(p.Account, i, have.methods); err != nil {
 		return d.refuse(w, r, p, c, err)
 	}
 	//defence:C5
-	if !d.proven(p) {
-		return d.prove(w, r, p, have)
+	if !d.reauthenticated(p) {
+		return d.reauthenticate(w, r, p, have)
 	}
 	err = d.part(r, p, i.ID, c.Name)
 	switch {
@@ -75,14 +75,14 @@ func (d *Door) unlink(w http.ResponseWriter, r *http.Request, p person) error {
 	case p.Session.Authn.Identity != i.ID:
 		return redirect(w, r, broker.MethodsPath+"?"+url.Values{queryUnlinked: {c.ID}}.Encode())
 	}
-	if err := d.Kit.EndSession(w, r, p.Session); err != nil {
+	if err := d.Toolkit.EndSession(w, r, p.Session); err != nil {
 		return err
 	}
 	return redirect(w, r, broker.MethodsPath+"?"+queryGone+"=1")
 }
 
 // part unlinks in one transaction, with its Event and the mail that tells the owner.
-func (d *Door) part(r *http.Request, p person, id, name string) error {
+func (d *Handler) part(r *http.Request, p person, id, name string) error {
 	return d.Atomic.Atomic(r.Context(), func(ctx context.Context) error {
 		a, err := d.Accounts.Account(ctx, p.ID)
 		if err == nil && (a.Disabled || a.AuthEpoch != p.AuthEpoch) {
@@ -96,7 +96,7 @@ func (d *Door) part(r *http.Request, p person, id, name string) error {
 		if err := d.Accounts.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
 			return err
 		}
-		have, err := d.standing(ctx, a)
+		have, err := d.state(ctx, a)
 		if err != nil {
 			return err
 		}
@@ -104,20 +104,20 @@ func (d *Door) part(r *http.Request, p person, id, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := broker.MayUnlink(a, i, have.ways); err != nil {
+		if err := broker.MayUnlink(a, i, have.methods); err != nil {
 			return err
 		}
 		if err := d.Identities.Unlink(ctx, id, d.Now()); err != nil {
 			return err
 		}
 		e := broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Actor: a.ID, Connection: i.Connection, Session: p.Session.ID}
-		if err := d.Journal.Record(ctx, d.Kit.Event(r, e)); err != nil {
+		if err := d.AuditLog.Record(ctx, d.Toolkit.Event(r, e)); err != nil {
 			return err
 		}
 		m := mail.Unlinked{To: a.Email, Connection: name, At: d.Now(), Locale: a.Locale}
 		if m.Locale == "" {
-			m.Locale = d.Kit.Locale(r)
+			m.Locale = d.Toolkit.Locale(r)
 		}
-		return d.Post.Queue(ctx, m)
+		return d.Mailer.Queue(ctx, m)
 	})
 }

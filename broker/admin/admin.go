@@ -34,10 +34,10 @@ type Store interface {
 	broker.Consents
 	broker.Clients
 	broker.Connections
-	broker.Families
+	broker.Grants
 	broker.Logouts
 	broker.SigningKeys
-	broker.Journal
+	broker.AuditLog
 	broker.Atomic
 	SealedValues
 }
@@ -59,7 +59,7 @@ type Hasher interface {
 type Service struct {
 	Store     Store
 	Passwords Hasher
-	Mail      *mail.Post
+	Mail      *mail.Mailer
 	Ring      *seal.Keyring
 	// RingFile is the path of the keyring file, empty if the keyring is not kept in one.
 	RingFile string

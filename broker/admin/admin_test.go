@@ -253,7 +253,7 @@ func TestAnOwnerIsMailedAboutAPasswordAndARestrictionNamesItsActor(t *testing.T)
 		t.Errorf("mails: %+v, %v", mails, err)
 	}
 	r, err := f.RestrictAccount(t.Context(), helper(), admin.RestrictAccount{Account: a.ID, Only: "hub"})
-	if err != nil || r.Value.Lock.SetBy != helper().ID || r.Value.Linked || r.Value.AuthEpoch != a.AuthEpoch+2 {
+	if err != nil || r.Value.Restriction.SetBy != helper().ID || r.Value.Linked || r.Value.AuthEpoch != a.AuthEpoch+2 {
 		t.Errorf("restricted: %+v, %v", r.Value, err)
 	}
 }

@@ -59,7 +59,7 @@ func newFixture(t *testing.T) *fixture {
 	texts, err := text.Load()
 	must(err)
 	f := &fixture{t: t, store: store, Service: &admin.Service{Store: store, Passwords: plainHasher{},
-		Mail: &mail.Post{Outbox: store, Texts: texts, Site: mail.Site{Name: "Test"}, Now: noon},
+		Mail: &mail.Mailer{Outbox: store, Texts: texts, Site: mail.Site{Name: "Test"}, Now: noon},
 		Ring: ring, RingFile: filepath.Join(dir, "keyring.json"), PasswordSignIn: true, Now: noon}}
 	return f
 }

@@ -16,7 +16,7 @@ type UnlinkIdentity struct {
 	DryRun   bool
 }
 
-// UnlinkIdentity removes an identity from an account unless it is the last way to sign in.
+// UnlinkIdentity removes an identity from an account unless it is the last sign-in method.
 // The account's owner gets a mail.
 func (s *Service) UnlinkIdentity(ctx context.Context, actor Actor, in UnlinkIdentity) (r Result[AccountDetails], _ error) {
 	a, err := s.account(ctx, in.Account)
@@ -77,8 +77,8 @@ func (s *Service) unlink(ctx context.Context, a broker.Account, id string) error
 	}
 	// A restriction is left out: a restricted person links another identity of an allowed
 	// connection once the first one is unlinked.
-	a.Lock = nil
-	if !broker.WaysIn(a, all, connections, s.PasswordSignIn).Without(id) {
+	a.Restriction = nil
+	if !broker.SignInMethodsOf(a, all, connections, s.PasswordSignIn).Without(id) {
 		return Problem{broker.LastMethod, "identity", "this is the last way into " + a.Email + ": set a password first, or disable the account"}
 	}
 	err = s.Store.Unlink(ctx, id, s.Now())

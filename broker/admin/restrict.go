@@ -34,15 +34,15 @@ func (s *Service) RestrictAccount(ctx context.Context, actor Actor, in RestrictA
 	if err != nil {
 		return r, err
 	}
-	restriction := broker.Lock{Only: in.Only, Guests: in.Guests, Personal: in.Personal, SetBy: actor.ID, SetAt: s.Now()}
+	restriction := broker.Restriction{Only: in.Only, Guests: in.Guests, Personal: in.Personal, SetBy: actor.ID, SetAt: s.Now()}
 	if restriction.Connections, err = s.restrictable(ctx, in.Only); err != nil {
 		return r, err
 	}
 	if r.Value.Linked, err = s.linkedUnder(ctx, a, restriction); err != nil {
 		return r, err
 	}
-	a.Lock = &restriction
-	e := broker.Event{Verb: broker.EventAccountLocked, Detail: detail(restriction.Only + " through " + strings.Join(restriction.Connections, " "))}
+	a.Restriction = &restriction
+	e := broker.Event{Verb: broker.EventAccountRestricted, Detail: detail(restriction.Only + " through " + strings.Join(restriction.Connections, " "))}
 	done, err := s.renew(ctx, act{actor, in.DryRun}, a, e, nil)
 	r.Value.Account, r.Events = done.Value, done.Events
 	return r, err
@@ -84,7 +84,7 @@ func (s *Service) restrictable(ctx context.Context, only string) (ids []string, 
 // linkedUnder reports whether an identity that the restriction allows is linked to the
 // account. Without one and without a password nothing could link a first one, so that
 // restriction is refused (DESIGN.md §6).
-func (s *Service) linkedUnder(ctx context.Context, a broker.Account, restriction broker.Lock) (bool, error) {
+func (s *Service) linkedUnder(ctx context.Context, a broker.Account, restriction broker.Restriction) (bool, error) {
 	all, err := s.Store.IdentitiesOf(ctx, a.ID)
 	if err != nil {
 		return false, err
@@ -106,13 +106,13 @@ type UnrestrictAccount struct {
 // UnrestrictAccount removes the restriction of an account. Its sessions go on.
 func (s *Service) UnrestrictAccount(ctx context.Context, actor Actor, in UnrestrictAccount) (r Result[broker.Account], _ error) {
 	a, err := s.account(ctx, in.Account)
-	if err != nil || a.Lock == nil {
+	if err != nil || a.Restriction == nil {
 		r.Value = a
 		return r, err
 	}
-	was := a.Lock.Only
-	a.Lock, a.UpdatedAt = nil, s.Now()
-	e := broker.Event{Verb: broker.EventAccountUnlocked, Account: a.ID, Detail: detail(was)}
+	was := a.Restriction.Only
+	a.Restriction, a.UpdatedAt = nil, s.Now()
+	e := broker.Event{Verb: broker.EventAccountUnrestricted, Account: a.ID, Detail: detail(was)}
 	e, err = s.change(ctx, act{actor, in.DryRun}, e, func(ctx context.Context) error {
 		return s.Store.ChangeAccount(ctx, a, a.AuthEpoch)
 	})

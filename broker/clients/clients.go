@@ -33,7 +33,7 @@ const (
 // PersonScopes lists them.
 func PersonScopes() []string { return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeOffline} }
 
-// AboutPerson tells whether a scope means something only where a person signed in.
+// AboutPerson reports whether a scope means something only where a person signed in.
 func AboutPerson(scope string) bool { return slices.Contains(PersonScopes(), scope) }
 
 // MethodKey is client authentication by an assertion (OIDC Core §9).
@@ -60,15 +60,15 @@ func AssertionAlgs() []string {
 // MaxID is the most characters of a client id.
 const MaxID = 128
 
-// PlausibleID tells whether a stranger's client id may be looked up.
+// PlausibleID reports whether a stranger's client id may be looked up.
 func PlausibleID(id string) bool { return id != "" && len(id) <= MaxID && visible(id) }
 
-// clean tells whether a value is text without control characters.
+// clean reports whether a value is text without control characters.
 func clean(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
-// visible tells whether s is printable ASCII (the VSCHAR of RFC 6749, Appendix A).
+// visible reports whether s is printable ASCII (the VSCHAR of RFC 6749, Appendix A).
 func visible(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
 }

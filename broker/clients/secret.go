@@ -21,7 +21,7 @@ func HashSecret(ring *seal.Keyring, clientID, secret string) string {
 	return ring.Hash(purposeSecret, []byte(clientID+"\x00"+secret))
 }
 
-// SameSecret tells whether HashSecret made the hash of this secret, under any key that is still held.
+// SameSecret reports whether HashSecret made the hash of this secret, under any key that is still held.
 func SameSecret(ring *seal.Keyring, clientID, secret, hash string) bool {
 	return ring.Same(hash, purposeSecret, []byte(clientID+"\x00"+secret))
 }

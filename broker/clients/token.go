@@ -19,7 +19,7 @@ const (
 )
 
 // InitialToken is what an initial access token seals (RFC 7591 §1.2). It has no row
-// before it is spent.
+// before it is consumed.
 type InitialToken struct {
 	ID      string `json:"j"`
 	Expires int64  `json:"e"`

@@ -13,7 +13,7 @@ const (
 	longestMaxAge = 10 * 365 * 24 * 60 * 60 // seconds
 )
 
-// TakesSecret tells whether a client authenticates with a secret.
+// TakesSecret reports whether a client authenticates with a secret.
 func TakesSecret(c broker.Client) bool {
 	return slices.Contains(c.AuthMethods, "client_secret_basic") || slices.Contains(c.AuthMethods, "client_secret_post")
 }

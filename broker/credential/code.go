@@ -16,11 +16,11 @@ import (
 
 // Codes issues and checks the 6-digit codes sent by mail. Only the keyed hash of a code is stored.
 type Codes struct {
-	fleeting broker.Fleeting
-	ring     *seal.Keyring
-	now      func() time.Time
-	tries    tries
-	sent     broker.Shelf[sent]
+	ephemeral broker.Ephemeral
+	ring      *seal.Keyring
+	now       func() time.Time
+	tries     tries
+	sent      broker.EphemeralStore[sent]
 }
 
 // sent records when codes were sent to an address in the last hour.
@@ -29,9 +29,9 @@ type sent struct {
 }
 
 // NewCodes returns the issuer and verifier of mailed codes.
-func NewCodes(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time) *Codes {
-	return &Codes{fleeting: fleeting, ring: ring, now: now, tries: newTries(fleeting, ring, now),
-		sent: broker.Shelf[sent]{Name: "codes-sent", Life: time.Hour, In: fleeting, Now: now}}
+func NewCodes(ephemeral broker.Ephemeral, ring *seal.Keyring, now func() time.Time) *Codes {
+	return &Codes{ephemeral: ephemeral, ring: ring, now: now, tries: newTries(ephemeral, ring, now),
+		sent: broker.EphemeralStore[sent]{Name: "codes-sent", Life: time.Hour, In: ephemeral, Now: now}}
 }
 
 // WrongCode is returned for a wrong code while tries are left; it wraps CodeWrong.
@@ -78,11 +78,11 @@ func (c *Codes) Check(ctx context.Context, at Target, m *broker.MailedCode, type
 		return broker.CodeWrong // it cannot be the code, so it costs no try
 	}
 	//defence:E2 E3
-	slot, err := c.tries.spend(ctx, at, MostTries)
+	slot, err := c.tries.consume(ctx, at, MostTries)
 	if err != nil {
 		return err
 	}
-	n, err := c.fleeting.Count(ctx, "code-tries", m.ID, m.ExpiresAt.Add(time.Minute))
+	n, err := c.ephemeral.Count(ctx, "code-tries", m.ID, m.ExpiresAt.Add(time.Minute))
 	if err != nil {
 		return fmt.Errorf("cannot count a try: %w", err)
 	}
@@ -151,7 +151,7 @@ func (c *Codes) allow(ctx context.Context, email string) error {
 func (c *Codes) count(ctx context.Context, key string, now time.Time, width time.Duration, most int64,
 	code broker.Code) error {
 	at := now.Truncate(width)
-	n, err := c.fleeting.Count(ctx, "codes-sent-"+width.String(), key+"."+strconv.FormatInt(at.Unix(), 10), at.Add(width))
+	n, err := c.ephemeral.Count(ctx, "codes-sent-"+width.String(), key+"."+strconv.FormatInt(at.Unix(), 10), at.Add(width))
 	if err != nil {
 		return fmt.Errorf("cannot count a code: %w", err)
 	}

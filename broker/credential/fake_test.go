@@ -11,7 +11,7 @@ import (
 	"gatehouse/broker/seal"
 )
 
-// memory is an in-memory Fleeting for tests. It deletes nothing on read; a Put replaces an expired value.
+// memory is an in-memory Ephemeral for tests. It deletes nothing on read; a Put replaces an expired value.
 type memory struct {
 	mu     sync.Mutex
 	now    func() time.Time
@@ -32,53 +32,53 @@ func (m *memory) lock(call string) func() {
 	return m.mu.Unlock
 }
 
-func (m *memory) Put(_ context.Context, shelf, key string, v []byte, expires time.Time) error {
+func (m *memory) Put(_ context.Context, store, key string, v []byte, expires time.Time) error {
 	defer m.lock("put")()
-	if _, ok := m.values[shelf+key]; ok && m.now().Before(m.until[shelf+key]) {
+	if _, ok := m.values[store+key]; ok && m.now().Before(m.until[store+key]) {
 		return broker.Conflict
 	}
-	m.values[shelf+key], m.until[shelf+key] = v, expires
+	m.values[store+key], m.until[store+key] = v, expires
 	return nil
 }
 
-func (m *memory) Get(_ context.Context, shelf, key string) ([]byte, error) {
+func (m *memory) Get(_ context.Context, store, key string) ([]byte, error) {
 	if m.onGet != nil {
 		defer m.onGet()
 	}
 	defer m.lock("get")()
-	if v, ok := m.values[shelf+key]; ok {
+	if v, ok := m.values[store+key]; ok {
 		return v, nil
 	}
 	return nil, broker.NotFound
 }
 
-func (m *memory) Take(_ context.Context, shelf, key string) ([]byte, error) {
+func (m *memory) Take(_ context.Context, store, key string) ([]byte, error) {
 	defer m.lock("take")()
-	v, ok := m.values[shelf+key]
+	v, ok := m.values[store+key]
 	if !ok {
 		return nil, broker.NotFound
 	}
-	delete(m.values, shelf+key)
+	delete(m.values, store+key)
 	return v, nil
 }
 
-func (m *memory) Swap(_ context.Context, shelf, key string, old, v []byte) error {
+func (m *memory) Swap(_ context.Context, store, key string, old, v []byte) error {
 	defer m.lock("swap")()
-	have, ok := m.values[shelf+key]
+	have, ok := m.values[store+key]
 	switch {
 	case !ok:
 		return broker.NotFound
 	case string(have) != string(old):
 		return broker.Conflict
 	}
-	m.values[shelf+key] = v
+	m.values[store+key] = v
 	return nil
 }
 
-func (m *memory) Count(_ context.Context, shelf, key string, _ time.Time) (int64, error) {
+func (m *memory) Count(_ context.Context, store, key string, _ time.Time) (int64, error) {
 	defer m.lock("count")()
-	m.counts[shelf+key]++
-	return m.counts[shelf+key], nil
+	m.counts[store+key]++
+	return m.counts[store+key], nil
 }
 
 // clock stands at the beginning of a window until it is advanced.

@@ -42,16 +42,16 @@ type Passwords struct {
 
 // PasswordOptions configure Passwords. Cost is optional.
 type PasswordOptions struct {
-	Fleeting broker.Fleeting
-	Ring     *seal.Keyring
-	Now      func() time.Time
-	Cost     Cost
+	Ephemeral broker.Ephemeral
+	Ring      *seal.Keyring
+	Now       func() time.Time
+	Cost      Cost
 }
 
 // NewPasswords returns a verifier that runs one hash per core and queues a limited number of others.
 func NewPasswords(o PasswordOptions) *Passwords {
 	cores := runtime.GOMAXPROCS(0)
-	p := &Passwords{tries: newTries(o.Fleeting, o.Ring, o.Now), hash: argon2.IDKey, wait: 2 * time.Second,
+	p := &Passwords{tries: newTries(o.Ephemeral, o.Ring, o.Now), hash: argon2.IDKey, wait: 2 * time.Second,
 		guess: newGuesser(),
 		cost:  o.Cost.orProduction(),
 		//defence:E18
@@ -90,7 +90,7 @@ func (p *Passwords) Acceptable(password string) error {
 // the same hash (SECURITY.md E1). Call it outside a transaction, because it counts.
 func (p *Passwords) Check(ctx context.Context, at Target, password string) error {
 	//defence:E1
-	slot, err := p.tries.spend(ctx, at, PasswordTries)
+	slot, err := p.tries.consume(ctx, at, PasswordTries)
 	if err != nil {
 		return err
 	}

@@ -32,17 +32,17 @@ type Target struct {
 type tries struct {
 	ring  *seal.Keyring
 	now   func() time.Time
-	slots broker.Shelf[time.Time] // when a slot is free again
+	slots broker.EphemeralStore[time.Time] // when a slot is free again
 }
 
-func newTries(fleeting broker.Fleeting, ring *seal.Keyring, now func() time.Time) tries {
-	return tries{ring: ring, now: now, slots: broker.Shelf[time.Time]{Name: "tries", Life: Window, In: fleeting, Now: now}}
+func newTries(ephemeral broker.Ephemeral, ring *seal.Keyring, now func() time.Time) tries {
+	return tries{ring: ring, now: now, slots: broker.EphemeralStore[time.Time]{Name: "tries", Life: Window, In: ephemeral, Now: now}}
 }
 
-// spend takes one of the first most slots before anything is compared, so that parallel tries cannot share one.
+// consume takes one of the first most slots before anything is compared, so that parallel tries cannot share one.
 // It returns Retry with RateLimited if none is free. Call it outside a transaction, because a rollback would
 // undo it.
-func (t tries) spend(ctx context.Context, at Target, most int) (slot string, err error) {
+func (t tries) consume(ctx context.Context, at Target, most int) (slot string, err error) {
 	who, now := t.name(at), t.now()
 	free := now.Add(Window)
 	//defence:E2

@@ -30,7 +30,7 @@ func counted(p *Passwords) *atomic.Int64 {
 
 // other returns the verifier of another replica, on the same storage.
 func other(p *Passwords, m *memory, c *clock) *Passwords {
-	o := NewPasswords(PasswordOptions{Fleeting: m, Ring: p.tries.ring, Now: c.now, Cost: p.cost})
+	o := NewPasswords(PasswordOptions{Ephemeral: m, Ring: p.tries.ring, Now: c.now, Cost: p.cost})
 	o.hash = p.hash
 	return o
 }

@@ -13,7 +13,7 @@ import (
 const cookiePick = "__Host-gh_pick"
 
 // away sends the browser to an upstream.
-func (d *Door) away(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) awayPage(w http.ResponseWriter, r *http.Request) error {
 	v, l, moved, err := d.here(w, r)
 	if err != nil || moved {
 		return err
@@ -28,7 +28,7 @@ func (d *Door) away(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if out.Form != nil {
-		d.Kit.PostOff(w, d.inLogin(r, l), out.URL, out.Form, "")
+		d.Toolkit.PostOff(w, d.inLogin(r, l), out.URL, out.Form, "")
 		return nil
 	}
 	return redirect(w, r, out.URL)
@@ -36,7 +36,7 @@ func (d *Door) away(w http.ResponseWriter, r *http.Request) error {
 
 // leave begins an upstream request, see beginUpstream. The first one after a sign-out
 // asks for the account chooser.
-func (d *Door) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.Login, o redirectOptions) (broker.Departure, error) {
+func (d *Handler) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.Login, o redirectOptions) (broker.Redirect, error) {
 	_, signedOut := r.Cookie(cookiePick)
 	o.Choose = o.Choose || signedOut == nil
 	out, err := d.beginUpstream(r.Context(), v, l, o)
@@ -49,7 +49,7 @@ func (d *Door) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.L
 
 // posted stores an answer that an upstream had the browser post, and redirects to our
 // own GET: the POST comes from another site, so it carries no Lax cookie to compare.
-func (d *Door) posted(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) posted(w http.ResponseWriter, r *http.Request) error {
 	// A post that belongs to no upstream request of ours is not stored.
 	if _, _, err := d.pending(r.Context(), r.PathValue("connection"), r.PostForm); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (d *Door) posted(w http.ResponseWriter, r *http.Request) error {
 
 // callback takes the browser back from an upstream. It responds to the app where
 // nothing is left to ask, and else leads to the page of the login.
-func (d *Door) callback(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	ctx, v := r.Context(), d.visit(r)
 	answer, lost, err := d.answer(r)
 	if err != nil {
@@ -90,7 +90,7 @@ func (d *Door) callback(w http.ResponseWriter, r *http.Request) error {
 	if l, err = d.open(ctx, v, l.ID); err != nil {
 		return err
 	}
-	if l.Spent() {
+	if l.IsConsumed() {
 		return redirect(w, r, loginPath(l.ID))
 	}
 	sc, err := d.advance(ctx, v, l)
@@ -106,19 +106,19 @@ func (d *Door) callback(w http.ResponseWriter, r *http.Request) error {
 // unknownBrowser handles a callback in a browser that shows no key. It gets one and
 // comes again: then it is seen whether it keeps cookies, or is another browser than the
 // one in which the sign-in was begun.
-func (d *Door) unknownBrowser(w http.ResponseWriter, r *http.Request, l broker.Login) error {
+func (d *Handler) unknownBrowser(w http.ResponseWriter, r *http.Request, l broker.Login) error {
 	q := r.URL.Query()
 	if q.Has("copy") {
 		return d.blocked(w, r, l.ID)
 	}
-	d.Kit.EnsureBrowser(w, r)
+	d.Toolkit.EnsureBrowser(w, r)
 	q.Set("copy", "1")
 	return redirect(w, r, "/callback/"+url.PathEscape(r.PathValue("connection"))+"?"+q.Encode())
 }
 
 // answer is what the upstream sent: in the query, or under a one-shot handle. It is
 // lost where the handle was used before or is too old.
-func (d *Door) answer(r *http.Request) (answer url.Values, lost bool, err error) {
+func (d *Handler) answer(r *http.Request) (answer url.Values, lost bool, err error) {
 	q := r.URL.Query()
 	handle := q.Get("handle")
 	if handle == "" {

@@ -31,7 +31,7 @@ func (s *service) resend(ctx context.Context, v visit, id string) error {
 		return err
 	case sc.Step == broker.StepCode:
 		return s.mailCode(ctx, v, sc, sc.Code.Email)
-	case sc.Step == broker.StepLink && sc.Proofs.Code:
+	case sc.Step == broker.StepLink && sc.Proof.Code:
 		return s.mailCode(ctx, v, sc, sc.Facts.Owner.Email)
 	case sc.Step == broker.StepConfirm && !knowsPassword(sc):
 		return s.mailCode(ctx, v, sc, sc.Facts.Account.Email)
@@ -39,8 +39,8 @@ func (s *service) resend(ctx context.Context, v visit, id string) error {
 	return broker.Conflict
 }
 
-// prove takes the mailed code.
-func (s *service) prove(ctx context.Context, v visit, id, typed string) error {
+// reauthenticate takes the mailed code.
+func (s *service) reauthenticate(ctx context.Context, v visit, id, typed string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepCode)
 	if err != nil {
 		return err

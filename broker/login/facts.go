@@ -31,7 +31,7 @@ func (s *service) lookAt(ctx context.Context, v visit, l broker.Login, a *broker
 	sc.Step, sc.No = broker.Next(l, sc.Facts)
 	if sc.Step == broker.StepLink {
 		verdict, _ := broker.Resolve(l, sc.Facts) // Next has just asked it
-		sc.Proofs = verdict.Proofs
+		sc.Proof = verdict.Proof
 	}
 	return sc, nil
 }
@@ -81,9 +81,9 @@ func (s *service) upstreamFacts(ctx context.Context, v visit, sc *scene) (err er
 	if !errors.Is(err, broker.NotFound) {
 		return err
 	}
-	if err = nil; sc.Chosen != "" {
-		f.Owner, err = found(s.Accounts.Account(ctx, sc.Chosen))
-	} else if address := proven(sc.Login); address != "" {
+	if err = nil; sc.LinkTargetID != "" {
+		f.Owner, err = found(s.Accounts.Account(ctx, sc.LinkTargetID))
+	} else if address := verifiedEmail(sc.Login); address != "" {
 		f.Owner, err = found(s.Accounts.AccountByEmail(ctx, address))
 	}
 	if err != nil || f.Owner == nil {
@@ -94,7 +94,7 @@ func (s *service) upstreamFacts(ctx context.Context, v visit, sc *scene) (err er
 
 // ownerFacts are what a link asks about the account that would get the identity.
 func (s *service) ownerFacts(ctx context.Context, f *broker.Facts, owner broker.Account) (err error) {
-	if f.Enrolled, err = s.enrolled(ctx, owner.ID); err != nil || owner.Lock == nil {
+	if f.Enrolled, err = s.enrolled(ctx, owner.ID); err != nil || owner.Restriction == nil {
 		return err
 	}
 	f.Bound, err = s.Identities.IdentitiesOf(ctx, owner.ID)
@@ -108,7 +108,7 @@ func (s *service) actingFacts(ctx context.Context, v visit, sc *scene) error {
 		return err
 	}
 	sc.Session, sc.Facts.Acting, sc.Facts.ActingAs = have, a, have.Authn
-	if a.Lock != nil {
+	if a.Restriction != nil {
 		sc.Facts.Bound, err = s.Identities.IdentitiesOf(ctx, a.ID)
 	}
 	return err
@@ -121,12 +121,12 @@ func (s *service) localFacts(ctx context.Context, v visit, sc *scene) (err error
 	switch {
 	case sc.Purpose == broker.PurposeLink:
 		err = s.actingFacts(ctx, v, sc)
-	case sc.Wish == broker.WishNew && sc.Proven != "":
-		f.Owner, err = found(s.Accounts.AccountByEmail(ctx, sc.Proven))
-	case sc.Wish == broker.WishNew:
+	case sc.Choice == broker.ChoiceNew && sc.VerifiedEmail != "":
+		f.Owner, err = found(s.Accounts.AccountByEmail(ctx, sc.VerifiedEmail))
+	case sc.Choice == broker.ChoiceNew:
 	case sc.Email != "":
 		f.Org, err = s.org(ctx, sc.Email)
-	case sc.Pick && sc.Wish != wishOther:
+	case sc.Pick && sc.Choice != choiceOther:
 		_, a, no := v.current()
 		if err = no; a != nil {
 			f.Sessions = 1
@@ -136,12 +136,12 @@ func (s *service) localFacts(ctx context.Context, v visit, sc *scene) (err error
 }
 
 // proven is the address that a mailed code or the upstream vouches for. An
-// asserted one (L1) is nobody's: it reveals and reaches no account.
-func proven(l broker.Login) string {
+// asserted one (EmailAsserted) is nobody's: it reveals and reaches no account.
+func verifiedEmail(l broker.Login) string {
 	switch {
-	case l.Proven != "":
-		return l.Proven
-	case l.Claims != nil && l.Claims.Level >= broker.L2:
+	case l.VerifiedEmail != "":
+		return l.VerifiedEmail
+	case l.Claims != nil && l.Claims.Level >= broker.EmailVerified:
 		return l.Claims.Email
 	default:
 		return ""

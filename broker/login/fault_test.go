@@ -13,15 +13,15 @@ import (
 	"gatehouse/storage/storetest"
 )
 
-// newShakyRig is the room on PostgreSQL, whose line the test may cut; the rig's
+// newShakyFixture is the room on PostgreSQL, whose line the test may cut; the fixture's
 // own database is the same one by a line that holds.
-func newShakyRig(t *testing.T) (*rig, *storetest.Line, *gormdb.DB) {
+func newShakyFixture(t *testing.T) (*fixture, *storetest.Line, *gormdb.DB) {
 	t.Helper()
 	at := storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES"))
 	line, through := storetest.NewLine(t, at)
-	var g *rig
+	var g *fixture
 	dbs := map[string]*gormdb.DB{}
-	g = newRig(t, func(o *login.Options) {
+	g = newFixture(t, func(o *login.Options) {
 		for _, url := range []string{at, through} {
 			d, err := gormdb.Open(t.Context(), gormdb.Options{URL: url, Sealer: o.Ring, Now: o.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 			must(t, err)
@@ -31,8 +31,8 @@ func newShakyRig(t *testing.T) (*rig, *storetest.Line, *gormdb.DB) {
 		}
 		weak := dbs[through]
 		o.Accounts, o.Identities, o.Sessions, o.Connections, o.Clients = weak, weak, weak, weak, weak
-		o.Fleeting, o.Atomic, o.Journal, o.Post.Outbox = weak, weak, weak, weak
-		o.Kit.Sessions, o.Kit.Connections, o.Kit.Families, o.Kit.Journal, o.Kit.Atomic = weak, weak, weak, weak, weak
+		o.Ephemeral, o.Atomic, o.AuditLog, o.Mailer.Outbox = weak, weak, weak, weak
+		o.Toolkit.Sessions, o.Toolkit.Connections, o.Toolkit.Grants, o.Toolkit.AuditLog, o.Toolkit.Atomic = weak, weak, weak, weak, weak
 	})
 	g.db = dbs[at]
 	must(t, g.db.PutClient(t.Context(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethods: []string{"none"}, CreatedAt: g.now, UpdatedAt: g.now}))
@@ -72,7 +72,7 @@ func sweep(t *testing.T, line *storetest.Line, weak *gormdb.DB, prepare func() (
 }
 
 // whole checks that each session of the account has its Event, and each Event its session.
-func (g *rig) whole(a broker.Account) (sessions int) {
+func (g *fixture) whole(a broker.Account) (sessions int) {
 	g.t.Helper()
 	signed := func() []broker.Event {
 		told, err := g.db.Events(g.t.Context(), broker.EventFilter{Account: a.ID, Verb: broker.EventSignedIn, Limit: 100})
@@ -106,7 +106,7 @@ func (g *rig) whole(a broker.Account) (sessions int) {
 }
 
 func TestH6_ACutAtAnyStatementOfASignInLeavesNoHalfSession(t *testing.T) {
-	g, line, weak := newShakyRig(t)
+	g, line, weak := newShakyFixture(t)
 	sweep(t, line, weak, func() (func() page, func(page)) {
 		email := "p" + strings.ToLower(broker.NewID()) + "@example.com"
 		a := g.account(email, "")
@@ -130,18 +130,18 @@ func TestH6_ACutAtAnyStatementOfASignInLeavesNoHalfSession(t *testing.T) {
 }
 
 func TestH6_ACutAtAnyStatementOfALinkLeavesNoHalfLink(t *testing.T) {
-	g, line, weak := newShakyRig(t)
+	g, line, weak := newShakyFixture(t)
 	sweep(t, line, weak, func() (func() page, func(page)) {
 		email := "p" + strings.ToLower(broker.NewID()) + "@example.com"
 		a := g.account(email, password)
 		g.claims("code", verified(email, email))
 		b := g.browser()
 		path, _ := b.begin()
-		ceremony := b.through(path, "google", "code").hidden("ceremony")
+		ceremony := b.through(path, "google", "code").hidden("confirmation")
 		if ceremony == "" {
 			t.Fatal("no link page")
 		}
-		return func() page { return b.post(path+"/link", "ceremony", ceremony, "password", password) }, func(p page) {
+		return func() page { return b.post(path+"/link", "confirmation", ceremony, "password", password) }, func(p page) {
 			if n, told, mails := g.links(a); n > 1 || n != told || n != mails {
 				t.Errorf("%d identities, %d events, %d mails", n, told, mails)
 			}
@@ -151,8 +151,8 @@ func TestH6_ACutAtAnyStatementOfALinkLeavesNoHalfLink(t *testing.T) {
 			g.whole(a)
 			again, _ := b.begin()
 			end := b.through(again, "google", "code")
-			if c := end.hidden("ceremony"); c != "" {
-				end = b.post(again+"/link", "ceremony", c, "password", password)
+			if c := end.hidden("confirmation"); c != "" {
+				end = b.post(again+"/link", "confirmation", c, "password", password)
 			}
 			end.atApp(t, email)
 			if g.mails(); len(g.identities(a)) != 1 {
@@ -164,7 +164,7 @@ func TestH6_ACutAtAnyStatementOfALinkLeavesNoHalfLink(t *testing.T) {
 
 // links counts what a link leaves, until it holds still: the server may still be at a
 // commit whose line was cut.
-func (g *rig) links(a broker.Account) (identities, events, mails int) {
+func (g *fixture) links(a broker.Account) (identities, events, mails int) {
 	g.t.Helper()
 	count := func() int {
 		told, err := g.db.Events(g.t.Context(), broker.EventFilter{Account: a.ID, Verb: broker.EventIdentityLinked, Limit: 10})

@@ -18,7 +18,7 @@ import (
 // Connection, Fresh, MaxAge and Pick of l are read; of the account page also Purpose,
 // For and Email. The caller has validated all of it and handles a GET, or a POST of a
 // browser that has its key.
-func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (target string, err error) {
+func (d *Handler) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (target string, err error) {
 	v := d.visit(r)
 	if l, err = d.start(w, r, v, l); err != nil {
 		return "", err
@@ -27,28 +27,28 @@ func (d *Door) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (ta
 	case l.Connection == "":
 		return loginPath(l.ID), nil
 	case r.Method != http.MethodGet:
-		return departPath(l.ID, l.Connection), nil
+		return upstreamPath(l.ID, l.Connection), nil
 	}
 	out, err := d.leave(w, r, v, l, redirectOptions{Connection: l.Connection, URLOnly: true})
 	switch {
 	case errors.Is(err, broker.Conflict):
 		return loginPath(l.ID), nil
 	case err == nil && out.Form != nil:
-		return departPath(l.ID, l.Connection), nil // a form is posted from a page of its own
+		return upstreamPath(l.ID, l.Connection), nil // a form is posted from a page of its own
 	}
 	return out.URL, err
 }
 
 // start stores a new login for the browser. A browser without a key has no other open.
-func (d *Door) start(w http.ResponseWriter, r *http.Request, v visit, l broker.Login) (broker.Login, error) {
-	return d.begin(r.Context(), v, d.Kit.EnsureBrowser(w, r), l, len(v.browser) > 0)
+func (d *Handler) start(w http.ResponseWriter, r *http.Request, v visit, l broker.Login) (broker.Login, error) {
+	return d.begin(r.Context(), v, d.Toolkit.EnsureBrowser(w, r), l, len(v.browser) > 0)
 }
 
 // Finish consumes a login and returns its session with the app's request. For a
 // consumed one, opened again by the same browser, it returns the session that the login
 // made. It returns InteractionRequired while anything is left to ask: the browser then
 // belongs to /login/{id}, which shows what. LoginUnknown and LoginElsewhere are final.
-func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker.FinishedLogin, error) {
+func (d *Handler) Finish(w http.ResponseWriter, r *http.Request, id string) (broker.FinishedLogin, error) {
 	done, err := d.finish(r.Context(), d.visit(r), id)
 	if err == nil {
 		err = d.deliver(w, r, done)
@@ -61,15 +61,15 @@ func (d *Door) Finish(w http.ResponseWriter, r *http.Request, id string) (broker
 
 // deliver consumes the login and gives the browser its session, in place of the one
 // that it may have. There is nothing to do where the browser has that session already.
-func (d *Door) deliver(w http.ResponseWriter, r *http.Request, done finished) error {
+func (d *Handler) deliver(w http.ResponseWriter, r *http.Request, done finished) error {
 	if done.Token == "" {
 		return nil
 	}
 	//defence:B17
-	old, _, err := d.Kit.Held(r)
+	old, _, err := d.Toolkit.Held(r)
 	//defence:E13
 	if err == nil && old.ID != done.Session.ID {
-		err = d.Kit.EndSession(w, r, old)
+		err = d.Toolkit.EndSession(w, r, old)
 	}
 	if err != nil && !errors.Is(err, broker.NotFound) {
 		return err
@@ -77,11 +77,11 @@ func (d *Door) deliver(w http.ResponseWriter, r *http.Request, done finished) er
 	if err := d.consume(r.Context(), done); err != nil {
 		return err
 	}
-	d.Kit.SetSession(w, done.Token, done.Session.ExpiresAt)
+	d.Toolkit.SetSession(w, done.Token, done.Session.ExpiresAt)
 	//defence:E2
-	d.Kit.SetKnown(w, r, done.Account)
+	d.Toolkit.SetKnown(w, r, done.Account)
 	if c := done.Session.Authn.Connection; c != "" {
-		d.Kit.SetLastUsed(w, c)
+		d.Toolkit.SetLastUsed(w, c)
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (f finished) signIn() broker.FinishedLogin {
 
 // Abandon ends a login for an error and returns the app's request, which the error
 // answers. A login that ended before stays as it is.
-func (d *Door) Abandon(_ http.ResponseWriter, r *http.Request, id string) (url.Values, error) {
+func (d *Handler) Abandon(_ http.ResponseWriter, r *http.Request, id string) (url.Values, error) {
 	l, err := d.open(r.Context(), d.visit(r), id)
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (d *Door) Abandon(_ http.ResponseWriter, r *http.Request, id string) (url.V
 	if !app(l) {
 		return nil, broker.LoginUnknown
 	}
-	if l.Spent() {
+	if l.IsConsumed() {
 		return l.Request, nil
 	}
 	_, err = d.change(r.Context(), id, func(l *broker.Login) error {
@@ -161,14 +161,14 @@ func (s *service) finishCallback(ctx context.Context, v visit, seen broker.Login
 
 // conclude finishes a login as it is stored.
 func (s *service) conclude(ctx context.Context, v visit, l broker.Login) (finished, error) {
-	if l.Spent() {
+	if l.IsConsumed() {
 		return s.resume(ctx, v, l)
 	}
 	sc, err := s.advance(ctx, v, l)
 	if errors.Is(err, broker.Conflict) {
 		err = broker.InteractionRequired
 	}
-	if err == nil && sc.Spent() {
+	if err == nil && sc.IsConsumed() {
 		return s.resume(ctx, v, sc.Login)
 	}
 	if err == nil && sc.No != nil {
@@ -230,7 +230,7 @@ func (s *service) resume(ctx context.Context, v visit, l broker.Login) (finished
 		return finished{}, broker.InteractionRequired
 	case have != nil && have.ID == l.SessionID:
 		return finished{Login: l, Session: *have, Account: *a}, nil
-	case have != nil || s.Now().Sub(l.SpentAt) > replayWindow:
+	case have != nil || s.Now().Sub(l.ConsumedAt) > replayWindow:
 		return finished{}, broker.InteractionRequired
 	}
 	sc, err := s.look(ctx, v, l)
@@ -271,7 +271,7 @@ func (s *service) sessionToken(l broker.Login, try int) (token, hash string, err
 	if err != nil {
 		return "", "", err
 	}
-	token, hash = s.Kit.NewSession(proof)
+	token, hash = s.Toolkit.NewSession(proof)
 	return token, hash, nil
 }
 
@@ -314,7 +314,7 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 				return err
 			}
 		}
-		return s.Journal.Record(ctx, v.event(broker.Event{Verb: broker.EventSignedIn, Account: sc.AccountID, Actor: sc.AccountID,
+		return s.AuditLog.Record(ctx, v.event(broker.Event{Verb: broker.EventSignedIn, Account: sc.AccountID, Actor: sc.AccountID,
 			Client: sc.ClientID, Connection: sc.Authn.Connection, Session: session.ID,
 			Detail: map[string]string{"method": string(sc.Authn.Method)}}))
 	})
@@ -325,10 +325,10 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 func (s *service) consume(ctx context.Context, done finished) error {
 	_, err := s.logins.Change(ctx, done.ID, func(l *broker.Login) error {
 		switch {
-		case l.Spent() && l.SessionID == done.Session.ID:
+		case l.IsConsumed() && l.SessionID == done.Session.ID:
 			return nil
 		//defence:C3
-		case done.callback != nil && !l.Spent():
+		case done.callback != nil && !l.IsConsumed():
 			*l = done.callback.applyTo(*l)
 		case done.callback != nil || !same(*l, done.Login):
 			return broker.InteractionRequired // restarted, bound to another account or finished in the meantime

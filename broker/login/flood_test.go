@@ -15,25 +15,25 @@ import (
 
 // crowd lets every newcomer stand for a thousand, and counts the rows that are made.
 type crowd struct {
-	broker.Fleeting
+	broker.Ephemeral
 	rows map[string]int
 }
 
-func (c *crowd) Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error) {
-	n, err := c.Fleeting.Count(ctx, shelf, key, expires)
-	if shelf == "newcomers" {
+func (c *crowd) Count(ctx context.Context, store, key string, expires time.Time) (int64, error) {
+	n, err := c.Ephemeral.Count(ctx, store, key, expires)
+	if store == "newcomers" {
 		n *= 1000
 	}
 	return n, err
 }
 
-func (c *crowd) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
-	c.rows[shelf]++
-	return c.Fleeting.Put(ctx, shelf, key, v, expires)
+func (c *crowd) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
+	c.rows[store]++
+	return c.Ephemeral.Put(ctx, store, key, v, expires)
 }
 
 // from starts a login as a stranger at an address, with the cookie it says it has.
-func (g *rig) from(address, cookie string) *httptest.ResponseRecorder {
+func (g *fixture) from(address, cookie string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "https://id.example.test/authorize", nil)
 	if r.RemoteAddr = address + ":4000"; strings.Contains(address, ":") {
 		r.RemoteAddr = "[" + address + "]:4000"
@@ -53,7 +53,7 @@ func TestH4_StrangersOfOneAddressLeaveNoRowsBeyondTheCap(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rows := map[string]int{}
-			g := newRig(t, func(o *login.Options) { o.Fleeting = &crowd{o.Fleeting, rows} })
+			g := newFixture(t, func(o *login.Options) { o.Ephemeral = &crowd{o.Ephemeral, rows} })
 			g.wait(4 * time.Minute)
 			old := g.browser()
 			old.begin()
@@ -84,7 +84,7 @@ func TestH4_StrangersOfOneAddressLeaveNoRowsBeyondTheCap(t *testing.T) {
 }
 
 func TestH4_ABrowserThatIsKnownGoesOnBeyondTheCap(t *testing.T) {
-	g := newRig(t, func(o *login.Options) { o.Fleeting = &crowd{o.Fleeting, map[string]int{}} })
+	g := newFixture(t, func(o *login.Options) { o.Ephemeral = &crowd{o.Ephemeral, map[string]int{}} })
 	b := g.browser()
 	b.begin() // gets the cookie
 	b.begin() // has a list from now on
@@ -96,7 +96,7 @@ func TestH4_ABrowserThatIsKnownGoesOnBeyondTheCap(t *testing.T) {
 }
 
 func TestH4_AnIPv6NetworkCountsAsOne(t *testing.T) {
-	g := newRig(t, func(o *login.Options) { o.Fleeting = &crowd{o.Fleeting, map[string]int{}} })
+	g := newFixture(t, func(o *login.Options) { o.Ephemeral = &crowd{o.Ephemeral, map[string]int{}} })
 	for i := range 5 {
 		w := g.from("2001:db8:1:2::"+strconv.Itoa(i+1), "")
 		if limited := w.Code == http.StatusTooManyRequests; limited != (i >= 3) {
@@ -109,7 +109,7 @@ func TestH4_AnIPv6NetworkCountsAsOne(t *testing.T) {
 }
 
 func TestH4_TheSweeperRemovesWhatIsOver(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	for range 5 {
 		g.from("203.0.113.7", broker.NewToken())
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // inside is a browser signed in by password, whose account page begins logins.
-func (g *rig) inside(a broker.Account, start broker.Login) *browser {
+func (g *fixture) inside(a broker.Account, start broker.Login) *browser {
 	g.t.Helper()
 	b := g.browser()
 	path, _ := b.begin()
@@ -36,7 +36,7 @@ var toGoogle = broker.Login{Purpose: broker.PurposeLink, Connection: "google"}
 
 // The upstream here answers the same code as often as it is asked.
 func TestC4_ALinkFromInsideIsMadeOnce(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.claims("code", verified("g1", "another@example.net"))
 	b := g.inside(a, toGoogle)
@@ -58,7 +58,7 @@ func TestC4_ALinkFromInsideIsMadeOnce(t *testing.T) {
 }
 
 func TestACancelledLinkWaitsAndLeadsBackToTheAccount(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.claims("code", verified("g1", ana))
 	b := g.inside(a, toGoogle)
@@ -80,17 +80,17 @@ func TestACancelledLinkWaitsAndLeadsBackToTheAccount(t *testing.T) {
 
 func TestARefusedLinkLeadsToTheAccountAndNeverToASignInPage(t *testing.T) {
 	for name, tc := range map[string]struct {
-		before func(*rig, broker.Account)
+		before func(*fixture, broker.Account)
 		status int
 		title  string
 	}{
-		"somebody else's identity": {func(g *rig, _ broker.Account) { g.linked(g.account("eve@example.com", ""), "google", "g1") }, 409, "That Google account is already linked"},
-		"a proof too old":          {func(g *rig, _ broker.Account) { g.wait(broker.TripLife) }, 409, "Please sign in again"},
-		"the connection is off": {func(g *rig, _ broker.Account) {
+		"somebody else's identity": {func(g *fixture, _ broker.Account) { g.linked(g.account("eve@example.com", ""), "google", "g1") }, 409, "That Google account is already linked"},
+		"a proof too old":          {func(g *fixture, _ broker.Account) { g.wait(broker.UpstreamRequestLife) }, 409, "Please sign in again"},
+		"the connection is off": {func(g *fixture, _ broker.Account) {
 			g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Disabled })
 		}, 403, "Link Google"},
 	} {
-		g := newRig(t)
+		g := newFixture(t)
 		a := g.account(ana, password)
 		g.claims("code", verified("g1", ana))
 		b := g.inside(a, toGoogle)
@@ -109,9 +109,9 @@ func TestARefusedLinkLeadsToTheAccountAndNeverToASignInPage(t *testing.T) {
 }
 
 func TestWhoProvesThemselvesAnewComesBackToTheMethods(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
-	b := g.inside(a, broker.Login{Purpose: broker.PurposeProve, Fresh: true, Email: ana})
+	b := g.inside(a, broker.Login{Purpose: broker.PurposeReauthenticate, Fresh: true, Email: ana})
 	path, p := b.begin()
 	p.has(t, 200, "Enter your password", "You’re about to change how you sign in.", "Back to your account")
 	if p := b.get(path + "/restart"); strings.Contains(p.body, "Continue with") || strings.Contains(p.body, "New here?") {

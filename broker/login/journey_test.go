@@ -11,7 +11,7 @@ import (
 )
 
 func TestAC1_TheSignInPageShowsEveryWay(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.connection("hidden", 9, func(c *broker.Connection) { c.Hidden = true })
 	g.connection("off", 9, func(c *broker.Connection) { c.State = broker.Disabled })
 	_, p := g.browser().begin()
@@ -25,7 +25,7 @@ func TestAC1_TheSignInPageShowsEveryWay(t *testing.T) {
 }
 
 func TestAC30_TheLastUsedWayComesFirst(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	b := g.browser()
 	b.cookies["__Host-gh_last"] = "facebook"
 	_, p := b.begin()
@@ -37,7 +37,7 @@ func TestAC30_TheLastUsedWayComesFirst(t *testing.T) {
 }
 
 func TestPasswordSignInEndsAtTheApp(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	b := g.browser()
 	path, _ := b.begin()
@@ -49,29 +49,29 @@ func TestPasswordSignInEndsAtTheApp(t *testing.T) {
 }
 
 func TestAC7_AnOrganisationsDomainLeadsToItsConnectionWithTheAddress(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.connection("corp", 2, func(c *broker.Connection) { c.Domains = []string{"contoso.test"}; c.Hidden = true })
 	b := g.browser()
 	path, _ := b.begin()
 	p := b.post(path+"/email", "email", "ana@contoso.test")
 	p.has(t, 200, "<h1>Continue with Corp</h1>", "contoso.test uses Corp to sign in.", "Use your password instead")
 	b.get(path + "/to/corp")
-	if trip := g.ups.last(); trip.LoginHint != "ana@contoso.test" || trip.DomainHint != "contoso.test" {
-		t.Errorf("%+v", trip)
+	if upstreamRequest := g.ups.last(); upstreamRequest.LoginHint != "ana@contoso.test" || upstreamRequest.DomainHint != "contoso.test" {
+		t.Errorf("%+v", upstreamRequest)
 	}
 	b.post(path+"/wish", "wish", "password").has(t, 200, "Enter your password")
 }
 
 func TestAC12_RegistrationMakesExactlyOneAccount(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
 	p.has(t, 200, "Almost there", `value="Ana"`, `value="Silva"`, "Verified by Google", "Already have an account under another email?")
-	b.post(path+"/register", "ceremony", p.hidden("ceremony"), "given_name", " ", "family_name", "x").has(t, 422, "Enter your name.")
-	b.post(path+"/register", "ceremony", p.hidden("ceremony"), "given_name", "Ana\u202e", "family_name", "Silva").atApp(t, ana)
-	b.post(path+"/register", "ceremony", p.hidden("ceremony"), "given_name", "Ana", "family_name", "Silva").atApp(t, ana)
+	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", " ", "family_name", "x").has(t, 422, "Enter your name.")
+	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana\u202e", "family_name", "Silva").atApp(t, ana)
+	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana", "family_name", "Silva").atApp(t, ana)
 	all := g.accounts()
 	if len(all) != 1 || all[0].Name != "Ana Silva" || len(g.identities(all[0])) != 1 {
 		t.Fatalf("%+v", all)
@@ -82,7 +82,7 @@ func TestAC12_RegistrationMakesExactlyOneAccount(t *testing.T) {
 }
 
 func TestAC12_WhoHasAnAccountUnderAnotherAddressLinksIt(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account("work@example.org", password)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
@@ -90,15 +90,15 @@ func TestAC12_WhoHasAnAccountUnderAnotherAddressLinksIt(t *testing.T) {
 	b.through(path, "google", "code")
 	p := b.post(path+"/wish", "wish", "own")
 	p.has(t, 200, "Link Google to your account")
-	b.post(path+"/own", "ceremony", p.hidden("ceremony"), "email", "nobody@example.org", "password", password).has(t, 422, "don’t match", `value="nobody@example.org"`)
-	b.post(path+"/own", "ceremony", p.hidden("ceremony"), "email", "WORK@example.org", "password", password).atApp(t, "work@example.org")
+	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "nobody@example.org", "password", password).has(t, 422, "don’t match", `value="nobody@example.org"`)
+	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "WORK@example.org", "password", password).atApp(t, "work@example.org")
 	if len(g.accounts()) != 1 || len(g.identities(a)) != 1 {
 		t.Fatal("a second account, or no link")
 	}
 }
 
 func TestAC13_WithoutAnAddressFromTheUpstreamACodeProvesOne(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.claims("code", broker.Claims{Subject: "f1", Name: "Ana Silva"})
 	b := g.browser()
 	path, _ := b.begin()
@@ -111,24 +111,24 @@ func TestAC13_WithoutAnAddressFromTheUpstreamACodeProvesOne(t *testing.T) {
 	b.post(path+"/code", "code", "12").has(t, 422, "That code isn’t right.")
 	p = b.post(path+"/code", "code", code[:3]+"-"+code[3:])
 	p.has(t, 200, "Almost there", "Confirmed by code")
-	b.post(path+"/register", "ceremony", p.hidden("ceremony"), "given_name", "Ana", "family_name", "").atApp(t, ana)
+	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana", "family_name", "").atApp(t, ana)
 }
 
 func TestAC13_InviteOnlyShowsTheBanner(t *testing.T) {
-	g := newRig(t, registration(broker.RegisterInvite))
+	g := newFixture(t, registration(broker.RegisterInvite))
 	g.claims("code", broker.Claims{Subject: "f1"})
 	b := g.browser()
 	path, _ := b.begin()
 	p := b.through(path, "facebook", "code")
 	p.has(t, 403, "<h1>Sign in</h1>", "Facebook didn’t share your email", "/to/facebook?again=1", "sso_no_email_claim")
 	b.get(path + "/to/facebook?again=1")
-	if !g.ups.last().Again {
+	if !g.ups.last().Rerequest {
 		t.Error("does not ask again for the address")
 	}
 }
 
 func TestAC18_ACodeRunsOutAndANewOneComes(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.claims("code", broker.Claims{Subject: "f1"})
 	b := g.browser()
 	path, _ := b.begin()
@@ -148,22 +148,22 @@ func TestAC18_ACodeRunsOutAndANewOneComes(t *testing.T) {
 }
 
 func TestRegistrationWithAPassword(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	b := g.browser()
 	path, _ := b.begin()
 	b.post(path+"/wish", "wish", "new").has(t, 200, "Create an account")
 	b.post(path+"/email", "email", ana).has(t, 200, "Check your email")
 	p := b.post(path+"/code", "code", g.code())
 	p.has(t, 200, `autocomplete="new-password"`, "At least 12 characters.")
-	b.post(path+"/register", "ceremony", "", "given_name", "Ana", "family_name", "", "password", "short").has(t, 422, "Choose a longer")
-	b.post(path+"/register", "ceremony", "", "given_name", "Ana", "family_name", "", "password", password).atApp(t, ana)
+	b.post(path+"/register", "confirmation", "", "given_name", "Ana", "family_name", "", "password", "short").has(t, 422, "Choose a longer")
+	b.post(path+"/register", "confirmation", "", "given_name", "Ana", "family_name", "", "password", password).atApp(t, ana)
 	if all := g.accounts(); len(all) != 1 || !all[0].HasPassword() {
 		t.Fatalf("%+v", all)
 	}
 }
 
 func TestSilentRegistrationAsksNothing(t *testing.T) {
-	g := newRig(t, registration(broker.RegisterSilent))
+	g := newFixture(t, registration(broker.RegisterSilent))
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
 	path, _ := b.begin()
@@ -174,7 +174,7 @@ func TestSilentRegistrationAsksNothing(t *testing.T) {
 }
 
 func TestInviteOnlyRefusesWithWaysOutThatWork(t *testing.T) {
-	g := newRig(t, registration(broker.RegisterInvite))
+	g := newFixture(t, registration(broker.RegisterInvite))
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
 	path, _ := b.begin()
@@ -192,7 +192,7 @@ func TestInviteOnlyRefusesWithWaysOutThatWork(t *testing.T) {
 }
 
 func TestB18_AFederatedSignInNeverEnablesAnAccount(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.linked(a, "google", "g1")
 	a.Disabled = true
@@ -210,7 +210,7 @@ func TestB18_AFederatedSignInNeverEnablesAnAccount(t *testing.T) {
 }
 
 func TestAC31_TwoTabsOfOneLoginBothLandAtTheApp(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	b := g.browser()
 	path, _ := b.begin()
@@ -226,8 +226,8 @@ func TestAC31_TwoTabsOfOneLoginBothLandAtTheApp(t *testing.T) {
 	}
 }
 
-func TestASpentLoginWhoseSessionIsGoneBeginsAgain(t *testing.T) {
-	g := newRig(t)
+func TestAConsumedLoginWhoseSessionIsGoneBeginsAgain(t *testing.T) {
+	g := newFixture(t)
 	a := g.account(ana, password)
 	b := g.browser()
 	path, _ := b.begin()
@@ -242,7 +242,7 @@ func TestASpentLoginWhoseSessionIsGoneBeginsAgain(t *testing.T) {
 }
 
 func TestAnIdentityUnlinkedBetweenProofAndSessionBeginsAgain(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	i := g.linked(g.account(ana, password), "google", "g1")
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
@@ -252,14 +252,14 @@ func TestAnIdentityUnlinkedBetweenProofAndSessionBeginsAgain(t *testing.T) {
 }
 
 func TestACrashBetweenTheSessionAndTheSwapStillEndsAtTheApp(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	b := g.browser()
 	path, _ := b.begin()
 	b.post(path+"/email", "email", ana)
 	b.request("POST", path+"/password", pairsOf([]string{"email", ana, "password", password}))
 	broken := errors.New("the process died")
-	g.fleet.swap = func(shelf string) error { return broken }
+	g.fleet.swap = func(store string) error { return broken }
 	at := "/authorize?login=" + strings.TrimPrefix(path, "/login/")
 	b.get(at).has(t, 500)
 	g.fleet.swap = nil
@@ -270,7 +270,7 @@ func TestACrashBetweenTheSessionAndTheSwapStillEndsAtTheApp(t *testing.T) {
 }
 
 func TestPromptLoginAsksForAProofThatTheUpstreamDidNotGive(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.linked(g.account(ana, password), "google", "g1")
 	g.start.Fresh = true
 	g.claims("stale", verified("g1", ana))
@@ -298,7 +298,7 @@ func TestPromptLoginAsksForAProofThatTheUpstreamDidNotGive(t *testing.T) {
 }
 
 func TestMaxAgeZeroIsPromptLoginAndEnds(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	zero := 0
 	g.start.MaxAge = &zero
@@ -312,7 +312,7 @@ func TestMaxAgeZeroIsPromptLoginAndEnds(t *testing.T) {
 }
 
 func TestWithoutAProofOfOurOwnFreshnessIsRefused(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.linked(g.account(ana, ""), "google", "g1")
 	g.start.Fresh = true
 	g.claims("stale", verified("g1", ana))
@@ -322,7 +322,7 @@ func TestWithoutAProofOfOurOwnFreshnessIsRefused(t *testing.T) {
 }
 
 func TestAC17_TheAccountChooserGoesOnWithTheSessionOrAnotherAccount(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	b := g.browser()
 	path, _ := b.begin()
@@ -345,7 +345,7 @@ func TestAC17_TheAccountChooserGoesOnWithTheSessionOrAnotherAccount(t *testing.T
 }
 
 func TestASignOutAfterTheChooserLeavesNoSession(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	b := g.browser()
 	path, _ := b.begin()
@@ -362,7 +362,7 @@ func TestASignOutAfterTheChooserLeavesNoSession(t *testing.T) {
 }
 
 func TestWithoutAnAppTheLoginEndsAtTheAccountPage(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.linked(g.account(ana, password), "google", "g1")
 	b := g.browser()
 	p := b.get("/login")
@@ -379,7 +379,7 @@ func TestWithoutAnAppTheLoginEndsAtTheAccountPage(t *testing.T) {
 }
 
 func TestSSOErrorShowsTheBannerOfAKnownCodeAndNothingElse(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.browser().get("/login?sso_error=user_not_provisioned").has(t, 403, "<h1>Sign in</h1>", "You don’t have access yet")
 	p := g.browser().get("/login?sso_error=<b>Call+us</b>")
 	p.has(t, 200, "<h1>Sign in</h1>")
@@ -389,7 +389,7 @@ func TestSSOErrorShowsTheBannerOfAKnownCodeAndNothingElse(t *testing.T) {
 }
 
 func TestAfterASignOutTheNextDepartureAsksWhichAccount(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	b := g.browser()
 	b.cookies["__Host-gh_pick"] = "1"
 	path, _ := b.begin()
@@ -404,7 +404,7 @@ func TestAfterASignOutTheNextDepartureAsksWhichAccount(t *testing.T) {
 }
 
 func TestAnAppMayAskForAConnection(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.start.Connection = "google"
 	b := g.browser()
 	if p := b.request("GET", "/authorize", nil); !strings.HasPrefix(p.header.Get("Location"), "https://google.test/auth") {
@@ -421,7 +421,7 @@ func TestAnAppMayAskForAConnection(t *testing.T) {
 }
 
 func TestAC34_TheLanguageIsTheLoginsThenTheBrowsers(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	b := g.browser()
 	b.lang = "es"
 	g.start.Locale = "fr"
@@ -442,7 +442,7 @@ func TestAC34_TheLanguageIsTheLoginsThenTheBrowsers(t *testing.T) {
 }
 
 func TestPasswordsOffLeavesTheConnections(t *testing.T) {
-	g := newRig(t, func(o *login.Options) { o.PasswordSignIn = false })
+	g := newFixture(t, func(o *login.Options) { o.PasswordSignIn = false })
 	_, p := g.browser().begin()
 	if strings.Contains(p.body, `name="email"`) || strings.Contains(p.body, "New here?") {
 		t.Error("asks for what leads nowhere")

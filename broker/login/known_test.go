@@ -14,7 +14,7 @@ import (
 )
 
 // atHome is a browser that has signed in to the account with its password, and out again.
-func (g *rig) atHome(email string) *browser {
+func (g *fixture) atHome(email string) *browser {
 	g.t.Helper()
 	b := g.browser()
 	b.signIn(email, password).atApp(g.t, email)
@@ -31,7 +31,7 @@ func (b *browser) signIn(email, password string) page {
 }
 
 func TestE2_AKnownBrowserComesInWhileStrangersGuess(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.linked(g.account(ana, password), "facebook", "f1")
 	g.account("bob@example.com", password)
 	home, bobs := g.atHome(ana), g.atHome("bob@example.com")
@@ -69,7 +69,7 @@ func TestE2_AnUpstreamSignInMakesABrowserKnownToo(t *testing.T) {
 }
 
 func TestE2_ABrowserIsNoLongerKnownAfterThePasswordChanged(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	once := g.atHome(ana)
 	a.AuthEpoch++
@@ -81,7 +81,7 @@ func TestE2_ABrowserIsNoLongerKnownAfterThePasswordChanged(t *testing.T) {
 }
 
 func TestE2_TheKnownCookieIsSetOnGETsAfterASuccessOnlyAndIsNoUseElsewhere(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	b := g.browser()
 	const name = "__Host-gh_known"
@@ -109,8 +109,8 @@ func TestE2_TheKnownCookieIsSetOnGETsAfterASuccessOnlyAndIsNoUseElsewhere(t *tes
 func TestE18_ACrowdIsAnsweredWithHashesOrWithBusy(t *testing.T) {
 	const crowd = 120
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one hash at a time, and a queue to match
-	g := newRig(t, func(o *login.Options) {         // hashes of production: a crowd can only wait for work that takes time
-		o.Passwords = credential.NewPasswords(credential.PasswordOptions{Fleeting: o.Fleeting, Ring: o.Ring, Now: o.Now})
+	g := newFixture(t, func(o *login.Options) {     // hashes of production: a crowd can only wait for work that takes time
+		o.Passwords = credential.NewPasswords(credential.PasswordOptions{Ephemeral: o.Ephemeral, Ring: o.Ring, Now: o.Now})
 	})
 	type at struct {
 		*browser
@@ -126,8 +126,8 @@ func TestE18_ACrowdIsAnsweredWithHashesOrWithBusy(t *testing.T) {
 	// All are counted before the first of them hashes.
 	var here sync.WaitGroup
 	here.Add(crowd)
-	g.fleet.put = func(shelf string) {
-		if shelf == "tries" {
+	g.fleet.put = func(store string) {
+		if store == "tries" {
 			here.Done()
 			here.Wait()
 		}

@@ -11,9 +11,9 @@ import (
 
 // A login whose app names the connection leaves for its upstream without a page of ours.
 
-func (g *rig) stored(shelf, key string) bool {
+func (g *fixture) stored(store, key string) bool {
 	g.t.Helper()
-	_, err := g.db.Get(context.Background(), shelf, key)
+	_, err := g.db.Get(context.Background(), store, key)
 	if err != nil && broker.CodeOf(err) != broker.NotFound {
 		g.t.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func (g *rig) stored(shelf, key string) bool {
 }
 
 func TestB1_H4_ABrowserHoldsTenLoginsThatLeftAtOnce(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.linked(g.account(ana, ""), "google", "g1")
 	g.start.Connection = "google"
 	b := g.browser()
@@ -41,14 +41,14 @@ func TestB1_H4_ABrowserHoldsTenLoginsThatLeftAtOnce(t *testing.T) {
 		b.linking("no such code")
 	}
 	for i := range backs {
-		if id := g.ups.trips[i].Login; i > 0 && g.stored("login", id) {
+		if id := g.ups.requests[i].Login; i > 0 && g.stored("login", id) {
 			t.Errorf("login %d is still there", i)
 		}
 	}
 }
 
 func TestH4_ALoginThatCannotLeaveAtOnceIsOneOfTheTen(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.start.Connection = "google"
 	g.ups.begin = broker.ConnectionUnavailable
 	b := g.browser()
@@ -62,7 +62,7 @@ func TestH4_ALoginThatCannotLeaveAtOnceIsOneOfTheTen(t *testing.T) {
 }
 
 func TestB19_ALoginWhoseFirstAnswerNeverCameToAnEndCanBeginAgain(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.knownAtGoogle()
 	g.start.Connection = "google"
 	b := g.browser()
@@ -78,10 +78,10 @@ func TestB19_ALoginWhoseFirstAnswerNeverCameToAnEndCanBeginAgain(t *testing.T) {
 }
 
 func TestWhoMayNotComeInAtOnceFindsTheirLogin(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, "")
 	g.linked(a, "google", "g1")
-	a.Lock = &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"entra"}, SetBy: "operator", SetAt: g.time()}
+	a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra"}, SetBy: "operator", SetAt: g.time()}
 	must(t, g.db.ChangeAccount(t.Context(), a, a.AuthEpoch))
 	g.claims("code", verified("g1", ana))
 	g.start.Connection = "google"
@@ -96,7 +96,7 @@ func TestWhoMayNotComeInAtOnceFindsTheirLogin(t *testing.T) {
 }
 
 func TestABrowserThatShowsNoCookieFindsItsRequestAgain(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.knownAtGoogle()
 	g.start.Connection = "google"
 	b := g.browser()
@@ -111,7 +111,7 @@ func TestABrowserThatShowsNoCookieFindsItsRequestAgain(t *testing.T) {
 }
 
 func TestALoginThatLeavesByAFormIsStoredBeforeItsPage(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.start.Connection, g.ups.form = "google", url.Values{"SAMLRequest": {"x"}}
 	b := g.browser()
 	b.get("/login")

@@ -20,24 +20,24 @@ var spellings = []string{"Ana@Bücher.Example", "ana@XN--BCHER-KVA.example", "  
 
 // raid guesses at one account over every route that there is to a guess.
 type raid struct {
-	*rig
-	replicas []*rig
+	*fixture
+	replicas []*fixture
 	places   map[string]*place
 }
 
 // place is where an intruder stands on one route.
 type place struct {
 	*browser
-	path, ceremony string
-	used           int
+	path, confirmation string
+	used               int
 }
 
-func newRaid(g *rig) *raid {
+func newRaid(g *fixture) *raid {
 	g.linked(g.account("mallory@example.com", ""), "corp", "unrelated")
 	g.claims("has-the-address", verified("g-evil", owner))
 	g.claims("has-another", verified("g-other", "mallory2@example.com"))
 	g.claims("has-no-fresh-proof", verified("f1", owner))
-	return &raid{g, []*rig{g, g.replica(), g.replica()}, map[string]*place{}}
+	return &raid{g, []*fixture{g, g.replica(), g.replica()}, map[string]*place{}}
 }
 
 var routes = []string{"password", "link", "own", "confirm", "code"}
@@ -53,11 +53,11 @@ func (r *raid) try(route, spelling string, replica int) page {
 	at.g = r.replicas[replica]
 	switch route {
 	case "own":
-		return at.post(at.path+"/own", "ceremony", at.ceremony, "email", spelling, "password", wrong)
+		return at.post(at.path+"/own", "confirmation", at.confirmation, "email", spelling, "password", wrong)
 	case "code":
 		return at.post(at.path+"/code", "code", "000000")
 	}
-	return at.post(at.path+"/"+route, "ceremony", at.ceremony, "email", owner, "password", wrong)
+	return at.post(at.path+"/"+route, "confirmation", at.confirmation, "email", owner, "password", wrong)
 }
 
 // stand opens the page of a route in a browser that nobody knows.
@@ -81,12 +81,12 @@ func (r *raid) stand(route, spelling string) *place {
 		p = at.post(at.path+"/email", "email", spelling)
 	}
 	p.has(r.t, 200)
-	at.ceremony = p.hidden("ceremony")
+	at.confirmation = p.hidden("confirmation")
 	return at
 }
 
 func TestE1_E2_C6_AThousandTriesOverEveryRouteAreAtMostTenInAnyWindow(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(owner, password)
 	g.linked(a, "facebook", "f1")
 	home := g.browser()
@@ -98,8 +98,8 @@ func TestE1_E2_C6_AThousandTriesOverEveryRouteAreAtMostTenInAnyWindow(t *testing
 	var verified, words []time.Time
 	counts, limited, compared := map[string]int{}, 0, false
 	for _, each := range r.replicas {
-		each.fleet.count = func(shelf string, n int64) {
-			compared = compared || shelf == "code-tries" && n <= broker.MailedTries
+		each.fleet.count = func(store string, n int64) {
+			compared = compared || store == "code-tries" && n <= broker.MailedTries
 		}
 	}
 	for i := range 1000 {
@@ -140,7 +140,7 @@ func TestE1_E2_C6_AThousandTriesOverEveryRouteAreAtMostTenInAnyWindow(t *testing
 }
 
 // failed are the passwords that were verified and wrong.
-func (g *rig) failed() []broker.Event { return g.events(broker.EventPasswordFailed) }
+func (g *fixture) failed() []broker.Event { return g.events(broker.EventPasswordFailed) }
 
 // most is how many moments lie in one window at most.
 func most(at []time.Time) (n int) {
@@ -156,7 +156,7 @@ func most(at []time.Time) (n int) {
 
 func TestE2_C6_EveryRouteSpendsTheSameBudget(t *testing.T) {
 	for _, first := range routes[:4] {
-		g := newRig(t)
+		g := newFixture(t)
 		g.linked(g.account(owner, password), "facebook", "f1")
 		r := newRaid(g)
 		for i := range credential.PasswordTries {
@@ -179,7 +179,7 @@ func TestE2_C6_EveryRouteSpendsTheSameBudget(t *testing.T) {
 }
 
 func TestE2_E3_CodesCountOnTheAccountThatHasTheAddress(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(owner, password)
 	r := newRaid(g)
 	for i := range broker.MailedTries - 1 {
@@ -190,7 +190,7 @@ func TestE2_E3_CodesCountOnTheAccountThatHasTheAddress(t *testing.T) {
 }
 
 func TestE1_E2_ALimitedAnswerIsTheSameForEverybody(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	g.account("bob@example.com", "")
 	pages := map[string]bool{}
@@ -210,9 +210,9 @@ func TestE1_E2_ALimitedAnswerIsTheSameForEverybody(t *testing.T) {
 	}
 }
 
-// exhausted is a rig where strangers have used up the tries at an account's password.
-func exhausted(t *testing.T, email string) *rig {
-	g := newRig(t)
+// exhausted is a fixture where strangers have used up the tries at an account's password.
+func exhausted(t *testing.T, email string) *fixture {
+	g := newFixture(t)
 	a := g.account(email, password)
 	g.linked(a, "facebook", "f1")
 	b := g.browser()
@@ -244,12 +244,12 @@ func TestE2_NobodyIsKeptFromAProviderByGuesses(t *testing.T) {
 	b = g.browser()
 	path, _ = b.begin()
 	p := b.through(path, "google", "new")
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password).has(t, 429)
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 429)
 	b.through(path, "facebook", "linked").atApp(t, ana)
 }
 
 func TestE2_GuessesAtAPasswordKeepNobodyFromAnotherProofOfALink(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, "")
 	g.linked(a, "facebook", "f1")
 	b := g.browser()
@@ -271,7 +271,7 @@ func TestE2_GuessesAtAPasswordKeepNobodyFromAnotherProofOfALink(t *testing.T) {
 	b.through(path, "google", "newer")
 	g.mails()
 	p := b.post(path + "/resend")
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "code", g.code()).atApp(t, ana)
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "code", g.code()).atApp(t, ana)
 	if len(g.identities(a)) != 3 {
 		t.Error("not linked")
 	}

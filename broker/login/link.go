@@ -10,13 +10,13 @@ import (
 	"gatehouse/broker"
 )
 
-// maxProofs is how many wrong proofs one ceremony survives (SECURITY.md C6).
-const maxProofs = 5
+// maxLinkTries is how many wrong proofs one link confirmation survives (SECURITY.md C6).
+const maxLinkTries = 5
 
-// ceremony names what a link page shows: this login, this identity, this owner.
+// link confirmation names what a link page shows: this login, this identity, this owner.
 // The form carries it back, so a proof given to one page links nothing that
 // another page put in its place (SECURITY.md C3).
-func (s *service) ceremony(l broker.Login, owner *broker.Account) string {
+func (s *service) linkConfirmation(l broker.Login, owner *broker.Account) string {
 	if l.Claims == nil {
 		return ""
 	}
@@ -28,9 +28,9 @@ func (s *service) ceremony(l broker.Login, owner *broker.Account) string {
 	return s.Ring.Hash("login.ceremony", []byte(strings.Join(parts, "\x00")))
 }
 
-// proof is what the owner gives on the link page, in one request: nothing of it is kept.
-type proof struct {
-	Shown    string // the ceremony that the page showed
+// linkProof is what the owner gives on the link page, in one request: nothing of it is kept.
+type linkProof struct {
+	Shown    string // the link confirmation that the page showed
 	Password string
 	Code     string // mailed
 	Factor   string
@@ -38,16 +38,16 @@ type proof struct {
 
 // link links the waiting identity to the account that has its address, once its
 // owner gave every proof that the page asked for.
-func (s *service) link(ctx context.Context, v visit, id string, in proof) error {
+func (s *service) link(ctx context.Context, v visit, id string, in linkProof) error {
 	sc, err := s.linking(ctx, v, id, in.Shown)
 	if err != nil {
 		return err
 	}
 	owner, amr := *sc.Facts.Owner, []string(nil)
-	if sc.Proofs.Code && (sc.Code == nil || sc.Code.Email != owner.Email) {
+	if sc.Proof.Code && (sc.Code == nil || sc.Code.Email != owner.Email) {
 		return broker.Conflict // none is out: the page offers to send one
 	}
-	if sc.Proofs.Password {
+	if sc.Proof.Password {
 		if err := s.attempt(ctx, sc); err != nil {
 			return err
 		}
@@ -56,12 +56,12 @@ func (s *service) link(ctx context.Context, v visit, id string, in proof) error 
 		}
 		amr = append(amr, "pwd")
 	}
-	if sc.Proofs.Code {
+	if sc.Proof.Code {
 		if err := s.Codes.Check(ctx, v.target(owner.Email, &owner), sc.Code, in.Code); err != nil {
 			return err
 		}
 	}
-	if sc.Proofs.Factor {
+	if sc.Proof.Factor {
 		if err := s.Factors.Check(ctx, owner.ID, in.Factor); err != nil {
 			return wrongFactor(err)
 		}
@@ -72,7 +72,7 @@ func (s *service) link(ctx context.Context, v visit, id string, in proof) error 
 
 func (s *service) linking(ctx context.Context, v visit, id, shown string) (scene, error) {
 	sc, err := s.expect(ctx, v, id, broker.StepLink)
-	if err == nil && s.ceremony(sc.Login, sc.Facts.Owner) != shown {
+	if err == nil && s.linkConfirmation(sc.Login, sc.Facts.Owner) != shown {
 		err = broker.Conflict
 	}
 	return sc, err
@@ -83,7 +83,7 @@ func (s *service) linking(ctx context.Context, v visit, id, shown string) (scene
 // the same as a wrong password.
 func (s *service) own(ctx context.Context, v visit, id, shown, email, password string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepOwn)
-	if err == nil && s.ceremony(sc.Login, nil) != shown {
+	if err == nil && s.linkConfirmation(sc.Login, nil) != shown {
 		err = broker.Conflict
 	}
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	}
 	more, err := s.more(ctx, sc, *owner)
 	if err != nil {
-		return barred{err, owner.Lock}
+		return barred{err, owner.Restriction}
 	}
 	if more {
 		_, err = s.replace(ctx, sc.Login, sc.LinkingTo(owner.ID))
@@ -114,24 +114,24 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	return s.attach(ctx, v, sc, *owner, []string{"pwd"})
 }
 
-// more tells whether a link to this account takes more than its password. The link
+// more reports whether a link to this account takes more than its password. The link
 // page then asks for all of it: of the password nothing was kept but whose it is.
 func (s *service) more(ctx context.Context, sc scene, owner broker.Account) (bool, error) {
 	l, f := sc.Login, sc.Facts
-	l.Chosen, f.Owner = owner.ID, &owner
+	l.LinkTargetID, f.Owner = owner.ID, &owner
 	if err := s.ownerFacts(ctx, &f, owner); err != nil {
 		return false, err
 	}
 	verdict, err := broker.Resolve(l, f)
-	return verdict.Proofs.Code || verdict.Proofs.Factor, err
+	return verdict.Proof.Code || verdict.Proof.Factor, err
 }
 
-// attempt counts a proof before it is looked at. One too many ends the ceremony:
+// attempt counts a proof before it is looked at. One too many ends the link confirmation:
 // the claims are dropped and the login begins again.
 func (s *service) attempt(ctx context.Context, sc scene) error {
-	n, err := s.Fleeting.Count(ctx, "login.proofs", s.ceremony(sc.Login, nil), sc.ExpiresAt)
+	n, err := s.Ephemeral.Count(ctx, "login.proofs", s.linkConfirmation(sc.Login, nil), sc.ExpiresAt)
 	//defence:C6
-	if err != nil || n <= maxProofs {
+	if err != nil || n <= maxLinkTries {
 		return err
 	}
 	_, err = s.replace(ctx, sc.Login, sc.Restarted().Noticed(broker.RateLimited, "", ""))
@@ -153,12 +153,12 @@ func (s *service) attach(ctx context.Context, v visit, sc scene, owner broker.Ac
 	if len(amr) > 0 {
 		authn.AMR, authn.AuthTime = broker.Methods([]string{"fed"}, append(slices.Clone(sc.Claims.AMR), amr...)...), s.Now()
 	}
-	authn.Factor = sc.Proofs.Factor
+	authn.Factor = sc.Proof.Factor
 	_, err = s.replace(ctx, sc.Login, sc.BoundTo(owner.ID, authn))
 	return err
 }
 
-// join links without a ceremony, where Resolve says so. A person who asked for it
+// join links without a link confirmation, where Resolve says so. A person who asked for it
 // inside goes on with the session they have: nobody signed in.
 func (s *service) join(ctx context.Context, v visit, sc scene) (broker.Login, error) {
 	if sc.Purpose != broker.PurposeLink {
@@ -189,7 +189,7 @@ func (s *service) insert(ctx context.Context, v visit, sc scene, owner broker.Ac
 		}
 		e := v.event(broker.Event{Verb: broker.EventIdentityLinked, Account: owner.ID, Actor: owner.ID,
 			Client: sc.ClientID, Connection: i.Connection})
-		if err := s.Journal.Record(ctx, e); err != nil {
+		if err := s.AuditLog.Record(ctx, e); err != nil {
 			return err
 		}
 		return s.mailLinked(ctx, v, sc, owner, i)
@@ -211,7 +211,7 @@ func (s *service) insert(ctx context.Context, v visit, sc scene, owner broker.Ac
 }
 
 // stillMay asks the rules once more inside the transaction of the link. The row of
-// a locked account is taken first, so that of two first binds at once the second
+// a restricted account is taken first, so that of two first binds at once the second
 // sees the first.
 func (s *service) stillMay(ctx context.Context, sc scene, seen broker.Account) error {
 	now, err := s.Accounts.Account(ctx, seen.ID)
@@ -222,7 +222,7 @@ func (s *service) stillMay(ctx context.Context, sc scene, seen broker.Account) e
 		return broker.StartAgain // the proof was for the account as it was
 	}
 	f := sc.Facts
-	if now.Lock != nil {
+	if now.Restriction != nil {
 		if err := s.Accounts.ChangeAccount(ctx, now, now.AuthEpoch); err != nil {
 			return err
 		}
@@ -241,26 +241,26 @@ func identity(c broker.Claims, account string, now time.Time) broker.Identity {
 		Subject: c.Subject, Email: c.Email, LinkedAt: now, SeenAt: now}
 }
 
-// proves names the ceremony that another identity of the same owner shall confirm.
+// proves names the link confirmation that another identity of the same owner shall confirm.
 func (s *service) proves(ctx context.Context, v visit, l broker.Login) (string, error) {
 	sc, err := s.look(ctx, v, l)
 	if err != nil {
 		return "", err
 	}
-	if sc.Step != broker.StepLink || !sc.Proofs.Other {
+	if sc.Step != broker.StepLink || !sc.Proof.Other {
 		return "", broker.Conflict
 	}
-	return s.ceremony(l, sc.Facts.Owner), nil
+	return s.linkConfirmation(l, sc.Facts.Owner), nil
 }
 
 // confirmLink finishes a link whose owner just signed in with an identity they already
-// have. That identity must be theirs, and the link the one the trip began for.
-func (s *service) confirmLink(ctx context.Context, v visit, l broker.Login, t broker.Trip, by broker.Claims) error {
+// have. That identity must be theirs, and the link the one the upstream request began for.
+func (s *service) confirmLink(ctx context.Context, v visit, l broker.Login, t broker.UpstreamRequest, by broker.Claims) error {
 	sc, err := s.look(ctx, v, l)
 	if err != nil {
 		return err
 	}
-	if sc.Step != broker.StepLink || !sc.Proofs.Other || s.ceremony(l, sc.Facts.Owner) != t.Proves {
+	if sc.Step != broker.StepLink || !sc.Proof.Other || s.linkConfirmation(l, sc.Facts.Owner) != t.LinkTarget {
 		return broker.Conflict
 	}
 	_, a, err := s.Identities.Identity(ctx, by.Connection, by.Issuer, by.Subject)

@@ -13,11 +13,11 @@ const (
 )
 
 func verified(subject, email string) broker.Claims {
-	return broker.Claims{Subject: subject, Email: email, Level: broker.L2, Name: "Ana Silva", GivenName: "Ana", FamilyName: "Silva"}
+	return broker.Claims{Subject: subject, Email: email, Level: broker.EmailVerified, Name: "Ana Silva", GivenName: "Ana", FamilyName: "Silva"}
 }
 
 func TestALinkedIdentityGoesStraightToTheApp(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.linked(g.account(ana, ""), "google", "g1")
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
@@ -36,7 +36,7 @@ func TestALinkedIdentityGoesStraightToTheApp(t *testing.T) {
 }
 
 func TestAC9_ThePasswordLinksOnceAndTheNextSignInGoesStraightThrough(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
@@ -44,12 +44,12 @@ func TestAC9_ThePasswordLinksOnceAndTheNextSignInGoesStraightThrough(t *testing.
 	p := b.through(path, "google", "code")
 	p.has(t, 200, "Link Google to your account?", "a•••@example.com", "created 2026")
 
-	wrong := b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", "wrong password wrong")
+	wrong := b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", "wrong password wrong")
 	wrong.has(t, 422, "That email and password don’t match.", `aria-invalid="true"`, "<title>Error:")
 	if len(g.identities(a)) != 0 {
 		t.Fatal("a wrong password linked")
 	}
-	end := b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password)
+	end := b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password)
 	end.atApp(t, ana)
 	if !strings.Contains(end.body, "amr=fed,pwd") {
 		t.Error(end.body)
@@ -66,7 +66,7 @@ func TestAC9_ThePasswordLinksOnceAndTheNextSignInGoesStraightThrough(t *testing.
 }
 
 func TestAC10_CancelAndAnythingOldLinksNothing(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
@@ -74,14 +74,14 @@ func TestAC10_CancelAndAnythingOldLinksNothing(t *testing.T) {
 	p := b.through(path, "google", "code")
 	b.post(path+"/cancel").has(t, 200, "<h1>Sign in</h1>")
 	b.get(path).has(t, 200, "<h1>Sign in</h1>")
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password).has(t, 200, "<h1>Sign in</h1>")
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 200, "<h1>Sign in</h1>")
 	if len(g.identities(a)) != 0 {
 		t.Fatal("linked after cancel")
 	}
 }
 
-func TestC3_AProofGivenToOneCeremonyLinksNoOther(t *testing.T) {
-	g := newRig(t)
+func TestC3_AProofGivenToOneConfirmationLinksNoOther(t *testing.T) {
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.claims("one", verified("g1", ana))
 	g.claims("two", verified("g2", ana))
@@ -90,34 +90,34 @@ func TestC3_AProofGivenToOneCeremonyLinksNoOther(t *testing.T) {
 	first := b.through(path, "google", "one")
 	// Another tab of the same login brings another identity.
 	second := b.through(path, "google", "two")
-	b.post(path+"/link", "ceremony", first.hidden("ceremony"), "password", password).has(t, 200, "Link Google to your account?")
+	b.post(path+"/link", "confirmation", first.hidden("confirmation"), "password", password).has(t, 200, "Link Google to your account?")
 	if len(g.identities(a)) != 0 {
 		t.Fatal("a proof for one identity linked another")
 	}
-	// Nor does the ceremony of another login.
+	// Nor does the link confirmation of another login.
 	other, _ := b.begin()
 	third := b.through(other, "google", "one")
-	b.post(path+"/link", "ceremony", third.hidden("ceremony"), "password", password)
+	b.post(path+"/link", "confirmation", third.hidden("confirmation"), "password", password)
 	if len(g.identities(a)) != 0 {
 		t.Fatal("a proof for one login linked in another")
 	}
-	b.post(path+"/link", "ceremony", second.hidden("ceremony"), "password", password).atApp(t, ana)
+	b.post(path+"/link", "confirmation", second.hidden("confirmation"), "password", password).atApp(t, ana)
 	if ids := g.identities(a); len(ids) != 1 || ids[0].Subject != "g2" {
 		t.Fatalf("%+v", ids)
 	}
 }
 
 func TestC4_NothingLinksAgainAfterSuccessAndUnlink(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
 	path, _ := b.begin()
 	back := b.callback(path, "google", "code")
 	p := b.get(back)
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password).atApp(t, ana)
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).atApp(t, ana)
 	must(t, g.db.Unlink(t.Context(), g.identities(a)[0].ID, g.time()))
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password)
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password)
 	b.get(back)
 	b.get(path)
 	if len(g.identities(a)) != 0 {
@@ -126,29 +126,29 @@ func TestC4_NothingLinksAgainAfterSuccessAndUnlink(t *testing.T) {
 }
 
 func TestC6_LinkAndSignInShareOneBudgetOfGuesses(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
 	for range 4 {
-		b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", "wrong password wrong").has(t, 422)
+		b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", "wrong password wrong").has(t, 422)
 	}
 	local, _ := b.begin()
 	b.post(local+"/email", "email", ana).has(t, 200, "Enter your password")
 	b.post(local+"/password", "email", ana, "password", "wrong password wrong").has(t, 422)
 	b.post(local+"/password", "email", ana, "password", password).has(t, 429, "Too many attempts.")
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password).has(t, 429)
-	// One more ends the ceremony: the claims are gone.
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password).has(t, 429, "<h1>Sign in</h1>", "Too many attempts")
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 429)
+	// One more ends the link confirmation: the claims are gone.
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 429, "<h1>Sign in</h1>", "Too many attempts")
 	if len(g.identities(a)) != 0 {
 		t.Fatal("linked")
 	}
 }
 
 func TestAC11_WithoutAPasswordAMailedCodeLinks(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, "")
 	g.linked(a, "facebook", "f1")
 	g.claims("code", verified("g1", ana))
@@ -162,15 +162,15 @@ func TestAC11_WithoutAPasswordAMailedCodeLinks(t *testing.T) {
 	p = b.post(path + "/resend")
 	p.has(t, 200, `autocomplete="one-time-code"`)
 	code := g.code()
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "code", "000000").has(t, 422, "tries left")
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "code", code[:3]+" "+code[3:]).atApp(t, ana)
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "code", "000000").has(t, 422, "tries left")
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "code", code[:3]+" "+code[3:]).atApp(t, ana)
 	if len(g.identities(a)) != 2 {
 		t.Fatal("not linked")
 	}
 }
 
 func TestAC11_WithoutAPasswordAnotherLinkedProviderLinks(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, "")
 	g.linked(a, "facebook", "f1")
 	g.linked(g.account("eve@example.com", ""), "facebook", "f2")
@@ -193,7 +193,7 @@ func TestAC11_WithoutAPasswordAnotherLinkedProviderLinks(t *testing.T) {
 }
 
 func TestC16_OneIdentityNeverGetsTwoAccounts(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
@@ -201,14 +201,14 @@ func TestC16_OneIdentityNeverGetsTwoAccounts(t *testing.T) {
 	p := b.through(path, "google", "code")
 	// While the page is open somebody else gets the identity.
 	g.linked(g.account("eve@example.com", ""), "google", "g1")
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password)
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password)
 	if len(g.identities(a)) != 0 {
 		t.Fatal("linked twice")
 	}
 }
 
 func TestAC32_ADoubleClickOnLinkMakesOneLinkAndOneSession(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
@@ -217,7 +217,7 @@ func TestAC32_ADoubleClickOnLinkMakesOneLinkAndOneSession(t *testing.T) {
 	pages := make(chan page, 2)
 	for range 2 {
 		go func() {
-			pages <- b.request("POST", path+"/link", pairsOf([]string{"ceremony", p.hidden("ceremony"), "password", password}))
+			pages <- b.request("POST", path+"/link", pairsOf([]string{"confirmation", p.hidden("confirmation"), "password", password}))
 		}()
 	}
 	for range 2 {

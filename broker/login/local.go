@@ -28,8 +28,8 @@ func (s *service) identify(ctx context.Context, v visit, id, typed string) error
 
 // address is whose password the password page asks for.
 func address(sc scene) string {
-	if sc.Wish == broker.WishNew {
-		return sc.Proven
+	if sc.Choice == broker.ChoiceNew {
+		return sc.VerifiedEmail
 	}
 	return sc.Email
 }
@@ -57,7 +57,7 @@ func (s *service) password(ctx context.Context, v visit, id, shown, password str
 	if rule := broker.Refusing(broker.Facts{Account: a, Authn: authn}); rule != nil {
 		// The next look refuses. That the password was right is worth an event of its own.
 		e := broker.Event{Verb: broker.EventPasswordBlocked, Code: rule.Refusal(), Account: a.ID, Client: sc.ClientID, Detail: setBy(rule)}
-		if err := s.Journal.Record(ctx, v.event(e)); err != nil {
+		if err := s.AuditLog.Record(ctx, v.event(e)); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,7 @@ func (w factorWrong) Unwrap() error { return w.error }
 
 func wrongFactor(err error) error { return factorWrong{err} }
 
-// knowsPassword tells whether it is the password that gives a fresh proof, else a
+// knowsPassword reports whether it is the password that gives a fresh proof, else a
 // mailed code.
 func knowsPassword(sc scene) bool { return sc.Facts.Passwords && sc.Facts.Account.HasPassword() }
 
@@ -154,21 +154,21 @@ func (s *service) goOn(ctx context.Context, v visit, id, session string) error {
 	return err
 }
 
-// The wishes that a page offers beside those of the hall.
+// The wishes that a page offers beside those of the domain package.
 const (
-	wishBack     broker.Wish = "back"
-	wishOther    broker.Wish = "other"    // E-17: use another account
-	wishPassword broker.Wish = "password" // E-2: use your password instead
+	choiceBack     broker.Choice = "back"
+	choiceOther    broker.Choice = "other"    // E-17: use another account
+	choicePassword broker.Choice = "password" // E-2: use your password instead
 )
 
-// wish takes a branch that the page offers; one that it does not offer is Conflict.
-func (s *service) wish(ctx context.Context, v visit, id string, wish broker.Wish) error {
+// choose takes a branch that the page offers; one that it does not offer is Conflict.
+func (s *service) choose(ctx context.Context, v visit, id string, wish broker.Choice) error {
 	sc, err := s.expect(ctx, v, id, broker.StepChoose, broker.StepPick, broker.StepOrg, broker.StepPassword, broker.StepEmail,
 		broker.StepCode, broker.StepNeutral, broker.StepRegister, broker.StepOwn)
 	if err != nil {
 		return err
 	}
-	if wish == broker.WishNew && sc.Step == broker.StepNeutral {
+	if wish == broker.ChoiceNew && sc.Step == broker.StepNeutral {
 		return s.mailCode(ctx, v, sc, sc.Claims.Email)
 	}
 	next, offered := branch(sc, wish)
@@ -180,23 +180,23 @@ func (s *service) wish(ctx context.Context, v visit, id string, wish broker.Wish
 }
 
 // branch is the login after a choice, and whether the page offers it.
-func branch(sc scene, wish broker.Wish) (next broker.Login, offered bool) {
+func branch(sc scene, wish broker.Choice) (next broker.Login, offered bool) {
 	upstream := sc.Claims != nil
 	switch {
-	case wish == wishOther && sc.Step == broker.StepPick:
-		return sc.WithChoice(wishOther), true
-	case wish == wishPassword && sc.Step == broker.StepOrg && sc.Facts.Passwords:
+	case wish == choiceOther && sc.Step == broker.StepPick:
+		return sc.WithChoice(choiceOther), true
+	case wish == choicePassword && sc.Step == broker.StepOrg && sc.Facts.Passwords:
 		return sc.PasswordInstead(), true
-	case wish == broker.WishNew && !upstream:
-		return sc.WithChoice(broker.WishNew), true
-	case wish == broker.WishOwn && upstream && sc.Step != broker.StepOwn:
-		return sc.WithChoice(broker.WishOwn), true
-	case wish == wishBack && sc.Step == broker.StepOwn:
-		return sc.WithChoice(broker.WishNone), true
-	case wish == wishBack && sc.Step == broker.StepCode:
+	case wish == broker.ChoiceNew && !upstream:
+		return sc.WithChoice(broker.ChoiceNew), true
+	case wish == broker.ChoiceExisting && upstream && sc.Step != broker.StepOwn:
+		return sc.WithChoice(broker.ChoiceExisting), true
+	case wish == choiceBack && sc.Step == broker.StepOwn:
+		return sc.WithChoice(broker.ChoiceNone), true
+	case wish == choiceBack && sc.Step == broker.StepCode:
 		return sc.CodeDropped(), true
-	case wish == wishBack && !upstream:
-		return sc.WithChoice(broker.WishNone), true
+	case wish == choiceBack && !upstream:
+		return sc.WithChoice(broker.ChoiceNone), true
 	default:
 		return sc.Login, false
 	}
@@ -208,7 +208,7 @@ func (s *service) restart(ctx context.Context, v visit, id string) error {
 	if err != nil {
 		return err
 	}
-	if l.Spent() && l.SessionID != "" {
+	if l.IsConsumed() && l.SessionID != "" {
 		return broker.Conflict // it ended well; show where
 	}
 	return s.revive(ctx, l)

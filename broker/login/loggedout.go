@@ -10,7 +10,7 @@ import (
 
 // loggedOut takes an upstream's word that a person's session there has ended (OIDC
 // Back-Channel Logout §2.7). No cookie is looked at: the upstream sends it, no browser.
-func (d *Door) loggedOut(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) loggedOut(w http.ResponseWriter, r *http.Request) error {
 	c, said, err := d.noticed(r, broker.NoticeLogout)
 	if err != nil {
 		return err
@@ -27,7 +27,7 @@ func (d *Door) loggedOut(w http.ResponseWriter, r *http.Request) error {
 // connection that signed it: no upstream signs out another's people (SECURITY.md A18).
 func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said broker.Notice) error {
 	return s.Atomic.Atomic(ctx, func(ctx context.Context) error {
-		err := s.Marks.Mark(ctx, "logout", c.ID+" "+said.ID, said.Expires)
+		err := s.ReplayCache.MarkUsed(ctx, "logout", c.ID+" "+said.ID, said.Expires)
 		//defence:A18
 		if errors.Is(err, broker.Conflict) {
 			return broker.RequestInvalid.Because(errors.New("this logout was used before"))
@@ -39,7 +39,7 @@ func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said
 		if said.Subject != "" {
 			i, _, err := s.Identities.Identity(ctx, c.ID, said.Issuer, said.Subject)
 			if errors.Is(err, broker.NotFound) {
-				return nil // nobody's: no session was born of it
+				return nil // nobody's: no session was created of it
 			}
 			if err != nil {
 				return err
@@ -52,7 +52,7 @@ func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said
 		}
 		for _, one := range ended {
 			e := v.event(broker.Event{Verb: broker.EventUpstreamLogout, Account: one.AccountID, Connection: c.ID, Session: one.ID})
-			if err := s.Journal.Record(ctx, e); err != nil {
+			if err := s.AuditLog.Record(ctx, e); err != nil {
 				return err
 			}
 		}

@@ -9,10 +9,10 @@ import (
 	"gatehouse/broker"
 )
 
-// heardOut is a house with Ana signed in by google in two browsers, whose upstream
+// captured is an app with Ana signed in by google in two browsers, whose upstream
 // sessions are s1 and s2, and by facebook in a third.
-func heardOut(t *testing.T) (g *rig, sids [3]string) {
-	g = newRig(t)
+func captured(t *testing.T) (g *fixture, sids [3]string) {
+	g = newFixture(t)
 	a := g.account(ana, "")
 	g.linked(a, "google", "g1")
 	g.linked(a, "facebook", "g1") // the same subject elsewhere is somebody else's word
@@ -29,13 +29,13 @@ func heardOut(t *testing.T) (g *rig, sids [3]string) {
 	return g, sids
 }
 
-func (g *rig) lives(session string) bool {
+func (g *fixture) lives(session string) bool {
 	g.t.Helper()
 	return g.session(session).EndedAt.IsZero()
 }
 
 // session is one as it stands now, of whoever has it.
-func (g *rig) session(id string) broker.Session {
+func (g *fixture) session(id string) broker.Session {
 	g.t.Helper()
 	accounts, err := g.db.Accounts(g.t.Context(), "", 100)
 	must(g.t, err)
@@ -50,7 +50,7 @@ func (g *rig) session(id string) broker.Session {
 	return broker.Session{}
 }
 
-func (g *rig) tell(n broker.Notice) page {
+func (g *fixture) tell(n broker.Notice) page {
 	g.ups.notice = func(kind broker.NoticeKind, _ url.Values) (broker.Notice, error) {
 		n.Kind, n.Issuer, n.Expires = kind, "https://google.test", g.time().Add(time.Minute)
 		return n, nil
@@ -71,7 +71,7 @@ func TestA18_ALogoutEndsWhatItsOwnConnectionBroughtAndNothingElse(t *testing.T) 
 		"nobody, with a session": {broker.Notice{Subject: "g2", SID: "s1", ID: "j"}, [3]bool{true, true, true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, sids := heardOut(t)
+			g, sids := captured(t)
 			g.tell(row.notice).has(t, 200)
 			ended := 0
 			for i, sid := range sids {
@@ -89,8 +89,8 @@ func TestA18_ALogoutEndsWhatItsOwnConnectionBroughtAndNothingElse(t *testing.T) 
 	}
 }
 
-func TestA18_ALogoutIsHeardOnce(t *testing.T) {
-	g, sids := heardOut(t)
+func TestA18_ALogoutIsLoggedOnce(t *testing.T) {
+	g, sids := captured(t)
 	g.tell(broker.Notice{Subject: "g1", SID: "s1", ID: "j"}).has(t, 200)
 	g.tell(broker.Notice{Subject: "g1", ID: "j"}).has(t, 400)
 	if g.lives(sids[0]) || !g.lives(sids[1]) {

@@ -20,29 +20,29 @@ var pageFiles embed.FS
 
 // Options are what the room is made of; all are needed.
 type Options struct {
-	Kit         *web.Kit
+	Toolkit     *web.Toolkit
 	Accounts    broker.Accounts
 	Identities  broker.Identities
 	Sessions    broker.Sessions
 	Upstreamed  broker.UpstreamSessions
-	Marks       broker.Marks
+	ReplayCache broker.ReplayCache
 	Connections broker.Connections
 	Clients     broker.Clients
-	Fleeting    broker.Fleeting
+	Ephemeral   broker.Ephemeral
 	Atomic      broker.Atomic
-	Journal     broker.Journal
+	AuditLog    broker.AuditLog
 	Upstreams   broker.Upstreams
 	Passwords   *credential.Passwords
 	Codes       *credential.Codes
 	// Factors are the second factors of accounts; nil while the deployment has none.
 	Factors broker.Factors
-	Post    *mail.Post
+	Mailer  *mail.Mailer
 	Ring    *seal.Keyring
 
 	Registration broker.Registration
-	// PasswordSignIn tells whether a password opens a session. It confirms a link either way.
+	// PasswordSignIn reports whether a password opens a session. It confirms a link either way.
 	PasswordSignIn bool
-	// Icon names the symbol of a connection's kind, see web.Kit.
+	// Icon names the symbol of a connection's kind, see web.Toolkit.
 	Icon func(kind string) string
 	// Callback is the absolute redirect_uri of a connection: …/callback/{connection}.
 	Callback func(connection string) string
@@ -51,9 +51,9 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Door serves the journey. No step knows the next one: every route asks the hall.
+// Handler serves the journey. No step knows the next one: every route asks the domain package.
 // It is safe for concurrent use.
-type Door struct {
+type Handler struct {
 	*service
 	pages *web.Pages
 	app   App
@@ -66,23 +66,23 @@ type App interface {
 	Respond(w http.ResponseWriter, r *http.Request, l broker.FinishedLogin) error
 }
 
-// New makes the room. It panics where a page or a text is missing, see web.Kit.Pages.
-func New(o Options) *Door {
-	return &Door{service: newService(o), pages: o.Kit.Pages(pageFiles)}
+// New makes the room. It panics where a page or a text is missing, see web.Toolkit.Pages.
+func New(o Options) *Handler {
+	return &Handler{service: newService(o), pages: o.Toolkit.Pages(pageFiles)}
 }
 
 // Mount adds the routes. app answers where a login was begun for one.
-func (d *Door) Mount(mux web.Router, app App) {
+func (d *Handler) Mount(mux web.Router, app App) {
 	d.app = app
-	get := func(pattern string, h web.Handler) { mux.Handle("GET "+pattern, d.Kit.Handle(h)) }
+	get := func(pattern string, h web.Handler) { mux.Handle("GET "+pattern, d.Toolkit.Handle(h)) }
 	post := func(pattern string, read func(*http.Request) act) {
-		mux.Handle("POST "+pattern, d.Kit.Handle(d.act(read)))
+		mux.Handle("POST "+pattern, d.Toolkit.Handle(d.act(read)))
 	}
 
 	get("/login", d.enter)
 	get("/login/{id}", d.show)
-	get("/login/{id}/to/{connection}", d.away)
-	get("/login/{id}/restart", d.startAgain)
+	get("/login/{id}/to/{connection}", d.awayPage)
+	get("/login/{id}/restart", d.restartPage)
 	post("/login/{id}/email", d.postEmail)
 	post("/login/{id}/password", d.postPassword)
 	post("/login/{id}/link", d.postLink)
@@ -90,7 +90,7 @@ func (d *Door) Mount(mux web.Router, app App) {
 	post("/login/{id}/register", d.postRegister)
 	post("/login/{id}/code", d.postCode)
 	post("/login/{id}/resend", d.postResend)
-	post("/login/{id}/wish", d.postWish)
+	post("/login/{id}/wish", d.postChoice)
 	post("/login/{id}/factor", d.postFactor)
 	post("/login/{id}/confirm", d.postConfirm)
 	post("/login/{id}/continue", d.postContinue)
@@ -98,7 +98,7 @@ func (d *Door) Mount(mux web.Router, app App) {
 	post("/login/{id}/restart", d.postRestart)
 
 	get("/callback/{connection}", d.callback)
-	open := func(pattern string, h web.Handler) { mux.Handle("POST "+pattern, d.Kit.HandleOpen(h)) }
+	open := func(pattern string, h web.Handler) { mux.Handle("POST "+pattern, d.Toolkit.HandleOpen(h)) }
 	open("/callback/{connection}", d.posted)
 	open("/callback/{connection}/deauthorize", d.deauthorized)
 	open("/callback/{connection}/data-deletion", d.deleted)
@@ -108,7 +108,7 @@ func (d *Door) Mount(mux web.Router, app App) {
 
 func loginPath(id string) string { return "/login/" + url.PathEscape(id) }
 
-func departPath(id, connection string) string {
+func upstreamPath(id, connection string) string {
 	return loginPath(id) + "/to/" + url.PathEscape(connection)
 }
 
@@ -116,14 +116,14 @@ func departPath(id, connection string) string {
 func appPath(id string) string { return "/authorize?login=" + url.QueryEscape(id) }
 
 // visit reads what the request tells of its browser.
-func (d *Door) visit(r *http.Request) visit {
-	hashes, _ := d.Kit.Browser(r)
-	from := d.Kit.Event(r, broker.Event{})
+func (d *Handler) visit(r *http.Request) visit {
+	hashes, _ := d.Toolkit.Browser(r)
+	from := d.Toolkit.Event(r, broker.Event{})
 	return visit{
-		browser: hashes, locale: d.Kit.Locale(r), address: from.Address, agent: from.UserAgent,
-		session: func() (broker.Session, broker.Account, error) { return d.Kit.Current(r) },
-		known:   func(a broker.Account) bool { return d.Kit.Known(r, a) },
-		event:   func(e broker.Event) broker.Event { return d.Kit.Event(r, e) },
+		browser: hashes, locale: d.Toolkit.Locale(r), address: from.Address, agent: from.UserAgent,
+		session: func() (broker.Session, broker.Account, error) { return d.Toolkit.Current(r) },
+		known:   func(a broker.Account) bool { return d.Toolkit.Known(r, a) },
+		event:   func(e broker.Event) broker.Event { return d.Toolkit.Event(r, e) },
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // locale is the language of a login's mails and upstream pages: what was chosen
 // in it or asked for with it, else the browser's.
 func (s *service) locale(v visit, l broker.Login) string {
-	if lang := s.Kit.Texts.Match(l.Locale); lang != "" {
+	if lang := s.Toolkit.Texts.Match(l.Locale); lang != "" {
 		return lang
 	}
 	return v.locale
@@ -35,7 +35,7 @@ func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email st
 		if a != nil {
 			e.Account = a.ID
 		}
-		if failed := s.Journal.Record(ctx, v.event(e)); failed != nil {
+		if failed := s.AuditLog.Record(ctx, v.event(e)); failed != nil {
 			return failed
 		}
 	}
@@ -58,14 +58,14 @@ func (s *service) sendCode(ctx context.Context, v visit, l broker.Login, email s
 		}
 	}
 	return code, s.Atomic.Atomic(ctx, func(ctx context.Context) error {
-		if err := s.Journal.Record(ctx, v.event(e)); err != nil {
+		if err := s.AuditLog.Record(ctx, v.event(e)); err != nil {
 			return err
 		}
-		return s.Post.Queue(ctx, m)
+		return s.Mailer.Queue(ctx, m)
 	})
 }
 
-// mailLinked tells the owner of the new way to sign in, in the owner's language.
+// mailLinked tells the owner of the new sign-in method, in the owner's language.
 func (s *service) mailLinked(ctx context.Context, v visit, sc scene, owner broker.Account, i broker.Identity) error {
 	m := mail.Linked{To: owner.Email, Connection: i.Connection, Email: i.Email, At: i.LinkedAt, Locale: owner.Locale}
 	if c := sc.Facts.Connection; c != nil {
@@ -74,7 +74,7 @@ func (s *service) mailLinked(ctx context.Context, v visit, sc scene, owner broke
 	if m.Locale == "" {
 		m.Locale = s.locale(v, sc.Login)
 	}
-	return s.Post.Queue(ctx, m)
+	return s.Mailer.Queue(ctx, m)
 }
 
 // reference is what a person reads out to support: eight characters that are hard

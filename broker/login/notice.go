@@ -19,7 +19,7 @@ type deletion struct {
 }
 
 // deauthorized drops the identity of a person who removed our app at the upstream.
-func (d *Door) deauthorized(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) deauthorized(w http.ResponseWriter, r *http.Request) error {
 	if _, err := d.notice(r, broker.NoticeDeauthorized); err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (d *Door) deauthorized(w http.ResponseWriter, r *http.Request) error {
 
 // deleted does the same for a person who asks for deletion, and answers where they
 // can see what became of it (Meta's data deletion callback).
-func (d *Door) deleted(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) deleted(w http.ResponseWriter, r *http.Request) error {
 	found, err := d.notice(r, broker.NoticeDeletion)
 	if err != nil {
 		return err
@@ -38,14 +38,14 @@ func (d *Door) deleted(w http.ResponseWriter, r *http.Request) error {
 	if err := d.deletions.Put(r.Context(), d.Ring.Hash("login.deletion", []byte(code)), deletion{At: d.Now(), Found: found}); err != nil {
 		return err
 	}
-	status := d.Kit.Issuer.ResolveReference(&url.URL{Path: "/data-deletion/" + code})
+	status := d.Toolkit.Issuer.ResolveReference(&url.URL{Path: "/data-deletion/" + code})
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(map[string]string{"url": status.String(), "confirmation_code": code})
 }
 
 // notice verifies a notice and unlinks the identity it is about, with its Event
 // and a mail to the owner. One that is gone already is no fault: notices come twice.
-func (d *Door) notice(r *http.Request, kind broker.NoticeKind) (found bool, err error) {
+func (d *Handler) notice(r *http.Request, kind broker.NoticeKind) (found bool, err error) {
 	c, said, err := d.noticed(r, kind)
 	if err != nil {
 		return false, err
@@ -85,10 +85,10 @@ func (s *service) unlink(ctx context.Context, v visit, c broker.Connection, said
 			return err
 		}
 		e := v.event(broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: c.ID, Detail: map[string]string{"notice": string(said.Kind)}})
-		if err := s.Journal.Record(ctx, e); err != nil {
+		if err := s.AuditLog.Record(ctx, e); err != nil {
 			return err
 		}
-		return s.Post.Queue(ctx, mail.Unlinked{To: a.Email, Connection: c.Name, At: s.Now(), Locale: a.Locale})
+		return s.Mailer.Queue(ctx, mail.Unlinked{To: a.Email, Connection: c.Name, At: s.Now(), Locale: a.Locale})
 	})
 }
 
@@ -97,7 +97,7 @@ type deletionView struct {
 }
 
 // deletionStatus tells what became of a request for deletion, to whoever has its code.
-func (d *Door) deletionStatus(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) deletionStatus(w http.ResponseWriter, r *http.Request) error {
 	for _, key := range d.Ring.Hashes("login.deletion", []byte(r.PathValue("code"))) {
 		del, err := d.deletions.Get(r.Context(), key)
 		if errors.Is(err, broker.NotFound) {

@@ -54,7 +54,7 @@ func (b *browser) press(p page, id string, fill map[string]string) page {
 // language, and runs none of our scripts.
 func TestOIDF_common_a_sign_in_is_made_by_stable_ids_without_scripts(t *testing.T) {
 	for _, lang := range []string{"en", "fr", "es", "de"} {
-		g := newRig(t)
+		g := newFixture(t)
 		g.account(ana, password)
 		b := g.browser()
 		b.lang = lang

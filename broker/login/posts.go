@@ -11,36 +11,36 @@ import (
 
 // The POSTs. Each reads its form and names one verb.
 
-func (d *Door) postEmail(r *http.Request) act {
+func (d *Handler) postEmail(r *http.Request) act {
 	email := r.PostFormValue("email")
 	return act{keep: url.Values{"email": {email}}, do: func(ctx context.Context, v visit, id string) error {
 		return d.identify(ctx, v, id, email)
 	}}
 }
 
-func (d *Door) postPassword(r *http.Request) act {
+func (d *Handler) postPassword(r *http.Request) act {
 	email, password := r.PostFormValue("email"), r.PostFormValue("password")
 	return act{do: func(ctx context.Context, v visit, id string) error {
 		return d.password(ctx, v, id, email, password)
 	}}
 }
 
-func (d *Door) postLink(r *http.Request) act {
-	in := proof{Shown: r.PostFormValue("ceremony"), Password: r.PostFormValue("password"), Code: r.PostFormValue("code"), Factor: r.PostFormValue("factor")}
+func (d *Handler) postLink(r *http.Request) act {
+	in := linkProof{Shown: r.PostFormValue("confirmation"), Password: r.PostFormValue("password"), Code: r.PostFormValue("code"), Factor: r.PostFormValue("factor")}
 	return act{do: func(ctx context.Context, v visit, id string) error {
 		return d.renewed(ctx, v, id, d.link(ctx, v, id, in))
 	}}
 }
 
-func (d *Door) postOwn(r *http.Request) act {
-	shown, email, password := r.PostFormValue("ceremony"), r.PostFormValue("email"), r.PostFormValue("password")
+func (d *Handler) postOwn(r *http.Request) act {
+	shown, email, password := r.PostFormValue("confirmation"), r.PostFormValue("email"), r.PostFormValue("password")
 	return act{keep: url.Values{"email": {email}}, do: func(ctx context.Context, v visit, id string) error {
 		return d.own(ctx, v, id, shown, email, password)
 	}}
 }
 
-func (d *Door) postRegister(r *http.Request) act {
-	in := form{Shown: r.PostFormValue("ceremony"), Given: r.PostFormValue("given_name"),
+func (d *Handler) postRegister(r *http.Request) act {
+	in := form{Shown: r.PostFormValue("confirmation"), Given: r.PostFormValue("given_name"),
 		Family: r.PostFormValue("family_name"), Password: r.PostFormValue("password")}
 	keep := url.Values{"given_name": {in.Given}, "family_name": {in.Family}}
 	return act{keep: keep, do: func(ctx context.Context, v visit, id string) error {
@@ -48,43 +48,43 @@ func (d *Door) postRegister(r *http.Request) act {
 	}}
 }
 
-func (d *Door) postCode(r *http.Request) act {
+func (d *Handler) postCode(r *http.Request) act {
 	code := r.PostFormValue("code")
 	return act{do: func(ctx context.Context, v visit, id string) error {
-		return d.renewed(ctx, v, id, d.prove(ctx, v, id, code))
+		return d.renewed(ctx, v, id, d.reauthenticate(ctx, v, id, code))
 	}}
 }
 
-func (d *Door) postResend(*http.Request) act {
+func (d *Handler) postResend(*http.Request) act {
 	return act{do: d.resend, then: "?sent=1"}
 }
 
-func (d *Door) postWish(r *http.Request) act {
-	wish := broker.Wish(r.PostFormValue("wish"))
-	return act{do: func(ctx context.Context, v visit, id string) error { return d.wish(ctx, v, id, wish) }}
+func (d *Handler) postChoice(r *http.Request) act {
+	wish := broker.Choice(r.PostFormValue("wish"))
+	return act{do: func(ctx context.Context, v visit, id string) error { return d.choose(ctx, v, id, wish) }}
 }
 
-func (d *Door) postFactor(r *http.Request) act {
+func (d *Handler) postFactor(r *http.Request) act {
 	typed := r.PostFormValue("factor")
 	return act{do: func(ctx context.Context, v visit, id string) error { return d.factor(ctx, v, id, typed) }}
 }
 
-func (d *Door) postConfirm(r *http.Request) act {
+func (d *Handler) postConfirm(r *http.Request) act {
 	password, code := r.PostFormValue("password"), r.PostFormValue("code")
 	return act{do: func(ctx context.Context, v visit, id string) error {
 		return d.renewed(ctx, v, id, d.confirm(ctx, v, id, password, code))
 	}}
 }
 
-func (d *Door) postContinue(r *http.Request) act {
+func (d *Handler) postContinue(r *http.Request) act {
 	session := r.PostFormValue("session")
 	return act{do: func(ctx context.Context, v visit, id string) error { return d.goOn(ctx, v, id, session) }}
 }
 
-func (d *Door) postRestart(*http.Request) act { return act{do: d.restart} }
+func (d *Handler) postRestart(*http.Request) act { return act{do: d.restart} }
 
-// startAgain is the same for the links of a refusal. It only ever discards.
-func (d *Door) startAgain(w http.ResponseWriter, r *http.Request) error {
+// restartPage is the same for the links of a refusal. It only ever discards.
+func (d *Handler) restartPage(w http.ResponseWriter, r *http.Request) error {
 	_, l, moved, err := d.here(w, r)
 	if err != nil || moved {
 		return err
@@ -102,7 +102,7 @@ func (codeRenewed) Error() string { return string(broker.CodeExpired) }
 func (codeRenewed) Unwrap() error { return broker.CodeExpired }
 
 // renewed sends a new code in place of an expired one, as far as the limits allow.
-func (d *Door) renewed(ctx context.Context, v visit, id string, err error) error {
+func (d *Handler) renewed(ctx context.Context, v visit, id string, err error) error {
 	if !errors.Is(err, broker.CodeExpired) || d.resend(ctx, v, id) != nil {
 		return err
 	}

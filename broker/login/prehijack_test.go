@@ -9,7 +9,7 @@ import (
 
 // claimed is an imported account whose address nobody has proven, with a password
 // that an attacker knows.
-func (g *rig) claimed(email, password string) broker.Account {
+func (g *fixture) claimed(email, password string) broker.Account {
 	g.t.Helper()
 	hash, err := g.pass.Hash(context.Background(), password)
 	must(g.t, err)
@@ -21,7 +21,7 @@ func (g *rig) claimed(email, password string) broker.Account {
 const planted = "the password that mallory planted"
 
 func TestC9_C13_AClaimedAddressBelongsToWhoeverProvesIt(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	old := g.claimed(ana, planted)
 	guess := func() page {
 		b := g.browser()
@@ -36,7 +36,7 @@ func TestC9_C13_AClaimedAddressBelongsToWhoeverProvesIt(t *testing.T) {
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
 	p.has(t, 200, "Almost there")
-	b.post(path+"/register", "ceremony", p.hidden("ceremony"), "given_name", "Ana").atApp(t, ana)
+	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana").atApp(t, ana)
 
 	now, err := g.db.AccountByEmail(context.Background(), ana)
 	must(t, err)
@@ -50,15 +50,15 @@ func TestC9_C13_AClaimedAddressBelongsToWhoeverProvesIt(t *testing.T) {
 }
 
 func TestC11_NobodyPutsAnIdentityOnAnAddressTheyHaveNotProven(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	old := g.claimed(ana, planted)
-	g.claims("code", broker.Claims{Subject: "f1", Email: ana, Level: broker.L1})
+	g.claims("code", broker.Claims{Subject: "f1", Email: ana, Level: broker.EmailAsserted})
 	b := g.browser()
 	path, _ := b.begin()
 	b.through(path, "facebook", "code")
 	p := b.post(path+"/wish", "wish", "own")
 	p.has(t, 200, "password")
-	b.post(path+"/own", "ceremony", p.hidden("ceremony"), "email", ana, "password", planted).has(t, 422, "password")
+	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", ana, "password", planted).has(t, 422, "password")
 	if ids := g.identities(old); len(ids) != 0 {
 		t.Fatalf("the claimed account has %+v", ids)
 	}
@@ -68,15 +68,15 @@ func TestC11_NobodyPutsAnIdentityOnAnAddressTheyHaveNotProven(t *testing.T) {
 	}
 }
 
-func TestC21_ANewSubjectWithAKnownAddressGoesThroughTheCeremony(t *testing.T) {
-	g := newRig(t)
+func TestC21_ANewSubjectWithAKnownAddressGoesThroughTheConfirmation(t *testing.T) {
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.linked(a, "google", "g1")
-	for level := broker.L1; level <= broker.L3; level++ {
+	for level := broker.EmailAsserted; level <= broker.EmailAuthoritative; level++ {
 		g.claims("code", broker.Claims{Subject: "g2", Email: ana, Level: level}) // the mailbox, or its whole domain, has a new owner
 		b := g.browser()
 		path, _ := b.begin()
-		b.through(path, "google", "code").has(t, 200, map[broker.Level]string{broker.L1: "Almost there"}[level])
+		b.through(path, "google", "code").has(t, 200, map[broker.Level]string{broker.EmailAsserted: "Almost there"}[level])
 		if n := len(g.events(broker.EventSignedIn)); n != 0 {
 			t.Fatalf("level %d opened a session", level)
 		}

@@ -11,15 +11,15 @@ import (
 // What must hold when two requests meet inside one of the verbs.
 
 func TestB19_TwoCallbacksThatMeetAtTheStateMakeOneExchange(t *testing.T) {
-	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		g.knownAtGoogle()
 		b := g.browser()
 		_, back := leave(b, "code")
-		// Both have seen the state unspent before either spends it.
+		// Both have seen the state unspent before either consumes it.
 		var mu sync.Mutex
 		met, both := 0, make(chan struct{})
-		g.fleet.put = func(shelf string) {
-			if shelf != "trip.spent" {
+		g.fleet.put = func(store string) {
+			if store != "trip.spent" {
 				return
 			}
 			mu.Lock()
@@ -48,14 +48,14 @@ func TestB19_TwoCallbacksThatMeetAtTheStateMakeOneExchange(t *testing.T) {
 }
 
 func TestC3_AProofIsNotCarriedOverToALoginThatMovedOn(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	b := g.browser()
 	path, _ := b.begin()
 	b.post(path+"/email", "email", ana)
 	var once sync.Once
-	g.fleet.swap = func(shelf string) (err error) {
-		if shelf == "login" {
+	g.fleet.swap = func(store string) (err error) {
+		if store == "login" {
 			once.Do(func() {
 				g.fleet.swap = nil
 				b.request("POST", path+"/restart", pairsOf(nil))
@@ -71,7 +71,7 @@ func TestC3_AProofIsNotCarriedOverToALoginThatMovedOn(t *testing.T) {
 }
 
 func TestC3_AnArrivalFinishesItsLoginWhateverAnotherTabTypedAndNoneThatIsFinished(t *testing.T) {
-	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		_, bob := g.knownAtGoogle(), g.account("bob@example.com", password)
 		b := g.browser()
 		path, back := leave(b, "code")
@@ -83,7 +83,7 @@ func TestC3_AnArrivalFinishesItsLoginWhateverAnotherTabTypedAndNoneThatIsFinishe
 		b.request("GET", back, nil).atApp(t, ana)
 		delete(b.cookies, "__Host-gh_session")
 		g.wait(2 * time.Minute)
-		b.get(path).has(t, 200, "<h1>Sign in</h1>") // spent: it begins anew
+		b.get(path).has(t, 200, "<h1>Sign in</h1>") // consumed: it begins again
 		if len(g.events(broker.EventSignedIn)) != 1 {
 			t.Error("signed in twice")
 		}
@@ -105,7 +105,7 @@ func TestC3_AnArrivalFinishesItsLoginWhateverAnotherTabTypedAndNoneThatIsFinishe
 }
 
 func TestC3_AnAnswerForALoginThatIsFinishedChangesNothing(t *testing.T) {
-	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		a, bob := g.knownAtGoogle(), g.account("bob@example.com", password)
 		b := g.browser()
 		path, back := leave(b, "code")
@@ -123,7 +123,7 @@ func TestC3_AnAnswerForALoginThatIsFinishedChangesNothing(t *testing.T) {
 }
 
 func TestC3_RegistrationAndOwnLinkUseTheIdentityThatThePageShowed(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account("work@example.org", password)
 	g.claims("one", verified("g1", ana))
 	g.claims("two", verified("g2", "eve@example.net"))
@@ -131,16 +131,16 @@ func TestC3_RegistrationAndOwnLinkUseTheIdentityThatThePageShowed(t *testing.T) 
 	path, _ := b.begin()
 	first := b.through(path, "google", "one")
 	b.through(path, "google", "two")
-	b.post(path+"/register", "ceremony", first.hidden("ceremony"), "given_name", "Ana", "family_name", "").has(t, 200, "eve@example.net")
+	b.post(path+"/register", "confirmation", first.hidden("confirmation"), "given_name", "Ana", "family_name", "").has(t, 200, "eve@example.net")
 	b.post(path+"/wish", "wish", "own")
-	b.post(path+"/own", "ceremony", first.hidden("ceremony"), "email", "work@example.org", "password", password)
+	b.post(path+"/own", "confirmation", first.hidden("confirmation"), "email", "work@example.org", "password", password)
 	if len(g.accounts()) != 1 || len(g.identities(a)) != 0 {
 		t.Error("the proof for one identity served another")
 	}
 }
 
 func TestAnOtherTabsAddressGetsNobodysPassword(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	g.account("bob@example.com", password)
 	b := g.browser()
@@ -156,29 +156,29 @@ func TestAnOtherTabsAddressGetsNobodysPassword(t *testing.T) {
 }
 
 func TestC4_APasswordChangedInTheSameMomentLinksNothing(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
 	var once sync.Once
-	g.fleet.put = func(shelf string) {
-		if shelf == "tries" {
+	g.fleet.put = func(store string) {
+		if store == "tries" {
 			once.Do(func() { // after the account was read, before the link is written
 				a.AuthEpoch++
 				must(t, g.db.ChangeAccount(t.Context(), a, 0))
 			})
 		}
 	}
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password).has(t, 409, "Please sign in again")
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 409, "Please sign in again")
 	if len(g.identities(a)) != 0 {
 		t.Error("a proof of the old password linked")
 	}
 }
 
 func TestB18_ADisabledOwnerIsLinkedToNothing(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account("work@example.org", password)
 	a.Disabled = true
 	must(t, g.db.ChangeAccount(t.Context(), a, 0))
@@ -187,15 +187,15 @@ func TestB18_ADisabledOwnerIsLinkedToNothing(t *testing.T) {
 	path, _ := b.begin()
 	b.through(path, "google", "code")
 	p := b.post(path+"/wish", "wish", "own")
-	b.post(path+"/own", "ceremony", p.hidden("ceremony"), "email", "work@example.org", "password", "wrong password wrong").has(t, 422)
-	b.post(path+"/own", "ceremony", p.hidden("ceremony"), "email", "work@example.org", "password", password).has(t, 403, "This account is turned off")
+	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "work@example.org", "password", "wrong password wrong").has(t, 422)
+	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "work@example.org", "password", password).has(t, 403, "This account is turned off")
 	if len(g.identities(a)) != 0 {
 		t.Error("linked")
 	}
 }
 
 func TestAuthTimeOfTheSameSecondIsFresh(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.linked(g.account(ana, password), "google", "g1")
 	g.start.Fresh = true
 	g.wait(700 * time.Millisecond)

@@ -15,7 +15,7 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// banner tells whether a code is shown above the sign-in page, because another
+// banner reports whether a code is shown above the sign-in page, because another
 // way, or the same way again, makes sense. The others get a page of their own.
 func banner(c broker.Code) bool {
 	switch c {
@@ -43,7 +43,7 @@ func (s *service) fallBack(ctx context.Context, v visit, sc scene) (broker.Login
 }
 
 // refused answers a POST with a refusal that belongs to its login.
-func (d *Door) refused(w http.ResponseWriter, r *http.Request, v visit, id string, err error) error {
+func (d *Handler) refused(w http.ResponseWriter, r *http.Request, v visit, id string, err error) error {
 	code := broker.CodeOf(err)
 	if code == broker.Internal || code == broker.LoginUnknown || code == broker.LoginElsewhere {
 		return err
@@ -56,17 +56,17 @@ func (d *Door) refused(w http.ResponseWriter, r *http.Request, v visit, id strin
 	return nil
 }
 
-// barred is the refusal of an account that the login does not name, with its lock:
+// barred is the refusal of an account that the login does not name, with its restriction:
 // its owner has just proven it, and is told what to press.
 type barred struct {
 	error
-	by *broker.Lock
+	by *broker.Restriction
 }
 
 func (b barred) Unwrap() error { return b.error }
 
 // rule is what keeps the person of a scene out, nil where no rule does.
-func rule(sc scene, cause error) *broker.Lock {
+func rule(sc scene, cause error) *broker.Restriction {
 	if b, ok := errors.AsType[barred](cause); ok {
 		return b.by
 	}
@@ -74,15 +74,15 @@ func rule(sc scene, cause error) *broker.Lock {
 		return l
 	}
 	for _, a := range []*broker.Account{sc.Facts.Owner, sc.Facts.Acting} {
-		if a != nil && a.Lock != nil {
-			return a.Lock
+		if a != nil && a.Restriction != nil {
+			return a.Restriction
 		}
 	}
 	return nil
 }
 
 // setBy tells the audit log whose rule it is and since when.
-func setBy(l *broker.Lock) map[string]string {
+func setBy(l *broker.Restriction) map[string]string {
 	if l == nil {
 		return nil
 	}
@@ -90,11 +90,11 @@ func setBy(l *broker.Lock) map[string]string {
 }
 
 // ways are the live connections through which a rule lets people in, as buttons.
-func (d *Door) ways(r *http.Request, id string, l *broker.Lock) (list []web.Action, first string) {
+func (d *Handler) methods(r *http.Request, id string, l *broker.Restriction) (list []web.Action, first string) {
 	if l == nil {
 		return nil, ""
 	}
-	p := d.Kit.Printer(r)
+	p := d.Toolkit.Printer(r)
 	for _, connection := range l.Connections {
 		c, err := d.Connections.Connection(r.Context(), connection)
 		if err != nil || c.Usable() != nil {
@@ -103,14 +103,14 @@ func (d *Door) ways(r *http.Request, id string, l *broker.Lock) (list []web.Acti
 		if first == "" {
 			first = c.Name
 		}
-		list = append(list, web.Action{Href: departPath(id, c.ID) + "?choose=1", Text: p.Text("web.continue_with", c.Name)})
+		list = append(list, web.Action{Href: upstreamPath(id, c.ID) + "?choose=1", Text: p.Text("web.continue_with", c.Name)})
 	}
 	return list, first
 }
 
 // refuse shows a refusal with an action that works, and the way back to the app.
-func (d *Door) refuse(w http.ResponseWriter, r *http.Request, sc scene, code broker.Code, connection string, cause error) {
-	p, l := d.Kit.Printer(r), sc.Login
+func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code broker.Code, connection string, cause error) {
+	p, l := d.Toolkit.Printer(r), sc.Login
 	again := web.Action{Href: loginPath(l.ID) + "/restart", Text: p.Text("login.other_ways")}
 	view := web.RefusalView{Cause: cause, Event: broker.Event{Account: l.AccountID, Client: l.ClientID}}
 	if connection == "" && l.Claims != nil {
@@ -136,7 +136,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, sc scene, code bro
 	case broker.MicrosoftRequired, broker.SSORequired:
 		view.Event.Detail = setBy(rule(sc, cause))
 		var list []web.Action
-		if list, view.Connection = d.ways(r, l.ID, rule(sc, cause)); len(list) > 0 && l.Purpose != broker.PurposeLink {
+		if list, view.Connection = d.methods(r, l.ID, rule(sc, cause)); len(list) > 0 && l.Purpose != broker.PurposeLink {
 			primary, view.Others = list[0], append(list[1:], again)
 		}
 	case broker.AccountDisabled, broker.MembershipSuspended:
@@ -144,11 +144,11 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, sc scene, code bro
 	case broker.StartAgain, broker.NoMethod:
 	default:
 		if upstream {
-			primary = web.Action{Href: departPath(l.ID, c.ID) + "?choose=1", Text: p.Text("login.different_account")}
+			primary = web.Action{Href: upstreamPath(l.ID, c.ID) + "?choose=1", Text: p.Text("login.different_account")}
 			view.Others = append(view.Others, again)
 		}
 	}
-	if l.Purpose == broker.PurposeProve {
+	if l.Purpose == broker.PurposeReauthenticate {
 		view.Others = append(view.Others, web.Action{Href: l.Purpose.Ends(), Text: p.Text("login.depart.back")})
 	}
 	view.Primary = &primary
@@ -160,7 +160,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, sc scene, code bro
 		}
 		view.Others = append(view.Others, web.Action{Href: back, Text: text})
 	}
-	d.Kit.Refusal(w, r, code, view)
+	d.Toolkit.Refusal(w, r, code, view)
 }
 
 // notice is a refusal above a page, with the action that makes it good.
@@ -171,15 +171,15 @@ type notice struct {
 }
 
 // noticeOf puts the notice of a login into words; nil where there is none.
-func (d *Door) noticeOf(r *http.Request, sc scene) *notice {
+func (d *Handler) noticeOf(r *http.Request, sc scene) *notice {
 	code := sc.Notice
 	if code == "" {
 		return nil
 	}
-	p := d.Kit.Printer(r)
+	p := d.Toolkit.Printer(r)
 	c, err := d.Connections.Connection(r.Context(), sc.NoticeFor)
 	upstream := sc.NoticeFor != "" && err == nil
-	args := text.Args{"connection": "", "email": "", "product": d.Kit.Site.Name, "wait": "", "ref": sc.NoticeRef}
+	args := text.Args{"connection": "", "email": "", "product": d.Toolkit.Site.Name, "wait": "", "ref": sc.NoticeRef}
 	if upstream {
 		args["connection"] = c.Name
 	}
@@ -190,7 +190,7 @@ func (d *Door) noticeOf(r *http.Request, sc scene) *notice {
 	if !upstream || c.Usable() != nil {
 		return n
 	}
-	n.Href, n.Action = departPath(sc.ID, c.ID), p.Text("web.try_again")
+	n.Href, n.Action = upstreamPath(sc.ID, c.ID), p.Text("web.try_again")
 	switch code {
 	case broker.StateInvalid:
 		n.Action = p.Text("web.start_again")

@@ -9,7 +9,7 @@ import (
 
 // form is what the short registration asks for.
 type form struct {
-	Shown    string // the ceremony that the page showed
+	Shown    string // the link confirmation that the page showed
 	Given    string
 	Family   string
 	Password string
@@ -19,7 +19,7 @@ type form struct {
 // identity, or with a password for an address that a code has proven.
 func (s *service) register(ctx context.Context, v visit, id string, in form) error {
 	sc, err := s.expect(ctx, v, id, broker.StepRegister)
-	if err == nil && s.ceremony(sc.Login, nil) != in.Shown {
+	if err == nil && s.linkConfirmation(sc.Login, nil) != in.Shown {
 		err = broker.Conflict
 	}
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *service) register(ctx context.Context, v visit, id string, in form) err
 
 // fromClaims is the account that an identity and a proven address make.
 func fromClaims(l broker.Login, now time.Time, locale string) broker.Account {
-	a := broker.Account{ID: broker.NewID(), Email: proven(l), Locale: locale, CreatedAt: now, UpdatedAt: now}
+	a := broker.Account{ID: broker.NewID(), Email: verifiedEmail(l), Locale: locale, CreatedAt: now, UpdatedAt: now}
 	if c := l.Claims; c != nil {
 		a.Name, a.GivenName, a.FamilyName = c.Name, c.GivenName, c.FamilyName
 		if a.Name == "" {
@@ -74,7 +74,7 @@ func (s *service) create(ctx context.Context, v visit, sc scene, a broker.Accoun
 			events = append(events, v.event(broker.Event{Verb: broker.EventIdentityLinked, Account: a.ID, Actor: a.ID,
 				Client: sc.ClientID, Connection: i.Connection}))
 		}
-		return s.Journal.Record(ctx, events...)
+		return s.AuditLog.Record(ctx, events...)
 	})
 	if err != nil {
 		return sc.Login, err

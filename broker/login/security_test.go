@@ -15,7 +15,7 @@ import (
 )
 
 func TestB1_AnotherBrowsersCallbackIsRefusedAndBurnsNothing(t *testing.T) {
-	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		g.linked(g.account("attacker@example.com", ""), "google", "evil")
 		g.claims("code", verified("evil", "attacker@example.com"))
 		attacker, victim := g.browser(), g.browser()
@@ -37,7 +37,7 @@ func TestB1_AnotherBrowsersCallbackIsRefusedAndBurnsNothing(t *testing.T) {
 }
 
 func TestB1_AnUnknownStateIsRefused(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	b := g.browser()
 	b.begin()
 	for _, q := range []string{"", "?state=", "?state=made-up&code=x", "?state=a&state=b", "?handle=made-up", "?state=" + strings.Repeat("A", 600)} {
@@ -46,7 +46,7 @@ func TestB1_AnUnknownStateIsRefused(t *testing.T) {
 }
 
 func TestB1_ALoginWithoutProofIsCopiedAndOneWithAProofIsRefused(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	g.claims("code", verified("g1", ana))
 	a := g.browser()
@@ -66,7 +66,7 @@ func TestB1_ALoginWithoutProofIsCopiedAndOneWithAProofIsRefused(t *testing.T) {
 }
 
 func TestB1_H4_ABrowserHoldsTenOpenLogins(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	b := g.browser()
 	var paths []string
 	for range 12 {
@@ -83,7 +83,7 @@ func TestB1_H4_ABrowserHoldsTenOpenLogins(t *testing.T) {
 }
 
 func TestAC33_B1_ALateAnswerShowsTheBannerAndStartAgainKeepsTheRequest(t *testing.T) {
-	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		g.linked(g.account(ana, ""), "google", "g1")
 		g.claims("code", verified("g1", ana))
 		b := g.browser()
@@ -102,7 +102,7 @@ func TestAC33_B1_ALateAnswerShowsTheBannerAndStartAgainKeepsTheRequest(t *testin
 }
 
 func TestB3_TheAnswerOfOneUpstreamNeverReachesAnother(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
 	path, _ := b.begin()
@@ -113,13 +113,13 @@ func TestB3_TheAnswerOfOneUpstreamNeverReachesAnother(t *testing.T) {
 	}
 }
 
-func TestB4_EveryTripHasSecretsOfItsOwn(t *testing.T) {
-	g := newRig(t)
+func TestB4_EveryUpstreamRequestHasSecretsOfItsOwn(t *testing.T) {
+	g := newFixture(t)
 	b := g.browser()
 	path, _ := b.begin()
 	b.get(path + "/to/google")
 	b.get(path + "/to/google")
-	one, two := g.ups.trips[0], g.ups.trips[1]
+	one, two := g.ups.requests[0], g.ups.requests[1]
 	seen := map[string]bool{}
 	for _, s := range []string{one.State, one.Nonce, one.Verifier, two.State, two.Nonce, two.Verifier} {
 		if len(s) < 43 || seen[s] {
@@ -133,7 +133,7 @@ func TestB4_EveryTripHasSecretsOfItsOwn(t *testing.T) {
 }
 
 func TestB17_AConnectionSwitchedOffOnTheWayIsNotAsked(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.linked(g.account(ana, ""), "google", "g1")
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
@@ -159,21 +159,21 @@ func TestB17_AConnectionSwitchedOffOnTheWayIsNotAsked(t *testing.T) {
 }
 
 func TestB17_AConnectionSwitchedOffBeforeTheLinkLinksNothing(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
 	g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Disabled })
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password).has(t, 403, "Google sign-in is off")
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 403, "Google sign-in is off")
 	if len(g.identities(a)) != 0 {
 		t.Fatal("linked")
 	}
 }
 
 func TestB19_OneCallbackMakesOneSessionHoweverOftenItComes(t *testing.T) {
-	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		a := g.account(ana, "")
 		g.linked(a, "google", "g1")
 		g.claims("code", verified("g1", ana))
@@ -194,7 +194,7 @@ func TestB19_OneCallbackMakesOneSessionHoweverOftenItComes(t *testing.T) {
 }
 
 func TestB19_ASecondCallbackWaitsForTheFirst(t *testing.T) {
-	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		g.linked(g.account(ana, ""), "google", "g1")
 		g.claims("code", verified("g1", ana))
 		b := g.browser()
@@ -213,7 +213,7 @@ func TestB19_ASecondCallbackWaitsForTheFirst(t *testing.T) {
 }
 
 func TestAPostedAnswerComesBackAsAGet(t *testing.T) {
-	everyDeparture(t, func(t *testing.T, g *rig, leave departure) {
+	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		g.linked(g.account(ana, ""), "google", "g1")
 		g.claims("code", verified("g1", ana))
 		b := g.browser()
@@ -243,11 +243,11 @@ func TestAPostedAnswerComesBackAsAGet(t *testing.T) {
 func TestC1_C7_C13_AnAssertedAddressTellsNothing(t *testing.T) {
 	bodies := map[bool]string{}
 	for _, exists := range []bool{true, false} {
-		g := newRig(t)
+		g := newFixture(t)
 		if exists {
 			g.account(ana, password)
 		}
-		g.claims("code", broker.Claims{Subject: "f1", Email: ana, Level: broker.L1, Name: "Ana"})
+		g.claims("code", broker.Claims{Subject: "f1", Email: ana, Level: broker.EmailAsserted, Name: "Ana"})
 		b := g.browser()
 		path, _ := b.begin()
 		p := b.through(path, "facebook", "code")
@@ -268,9 +268,9 @@ func TestC1_C7_C13_AnAssertedAddressTellsNothing(t *testing.T) {
 }
 
 func TestC2_AfterTheCodeAnAssertedAddressStillNeedsThePassword(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
-	g.claims("code", broker.Claims{Subject: "f1", Email: ana, Level: broker.L1})
+	g.claims("code", broker.Claims{Subject: "f1", Email: ana, Level: broker.EmailAsserted})
 	b := g.browser()
 	path, _ := b.begin()
 	b.through(path, "facebook", "code")
@@ -280,40 +280,40 @@ func TestC2_AfterTheCodeAnAssertedAddressStillNeedsThePassword(t *testing.T) {
 	if len(g.identities(a)) != 0 {
 		t.Fatal("linked without the password")
 	}
-	b.post(path+"/link", "ceremony", p.hidden("ceremony"), "password", password).atApp(t, ana)
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).atApp(t, ana)
 }
 
 func TestC14_NamesReachNoAccount(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
-	g.claims("code", broker.Claims{Subject: ana, Email: "eve@example.net", Level: broker.L2, Name: ana, GivenName: ana})
+	g.claims("code", broker.Claims{Subject: ana, Email: "eve@example.net", Level: broker.EmailVerified, Name: ana, GivenName: ana})
 	b := g.browser()
 	path, _ := b.begin()
 	b.through(path, "google", "code").has(t, 200, "Almost there", "eve@example.net")
 }
 
 func TestC20_AnAddressThatIsNoneReachesNoAccount(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	b := g.browser()
 	path, _ := b.begin()
 	for _, typed := range []string{"", "ana", "ana@", "ａna@example.com", "ana@example.com@evil.test", "аna@example.com", "ana@example.com\x00"} {
 		b.post(path+"/email", "email", typed).has(t, 422, "Enter an email address")
 	}
-	g.claims("code", broker.Claims{Subject: "g1", Email: "ａna@example.com", Level: broker.L2})
+	g.claims("code", broker.Claims{Subject: "g1", Email: "ａna@example.com", Level: broker.EmailVerified})
 	b.through(path, "google", "code").has(t, 200, "What’s your email address?")
 }
 
-// anonymous takes out what differs by design: the login and its ceremony.
+// anonymous takes out what differs by design: the login and its link confirmation.
 func anonymous(body string) string {
-	for _, re := range []string{`/login/[A-Z2-7]{26}`, `name="ceremony" value="[^"]*"`} {
+	for _, re := range []string{`/login/[A-Z2-7]{26}`, `name="confirmation" value="[^"]*"`} {
 		body = regexp.MustCompile(re).ReplaceAllString(body, "")
 	}
 	return body
 }
 
 func TestE1_AC8_TheIdentifierStepAndAWrongPasswordAreTheSameForEverybody(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	g.account("bob@example.com", "")
 	bodies := map[string]bool{}
@@ -344,7 +344,7 @@ func headers(h http.Header) string {
 func TestE1_RegistrationAnswersTheSameForATakenAddress(t *testing.T) {
 	bodies, codes := map[string]bool{}, 0
 	for _, taken := range []bool{true, false} {
-		g := newRig(t)
+		g := newFixture(t)
 		if taken {
 			g.account(ana, password)
 		}
@@ -374,7 +374,7 @@ func TestE1_RegistrationAnswersTheSameForATakenAddress(t *testing.T) {
 }
 
 func TestE13_EverySignInIsANewSessionAndTheOldOneIsDead(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	b := g.browser()
 	b.cookies["__Host-gh_session"] = strings.Repeat("A", 52) // planted
@@ -403,12 +403,12 @@ func TestE13_EverySignInIsANewSessionAndTheOldOneIsDead(t *testing.T) {
 }
 
 func TestE4_NoStepCanBeSkipped(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.account(ana, password)
 	b := g.browser()
 	path, _ := b.begin()
 	for _, step := range []string{"password", "link", "own", "register", "code", "resend", "confirm", "continue"} {
-		p := b.post(path+"/"+step, "email", ana, "password", password, "ceremony", "", "given_name", "Eve", "code", "123456", "session", "x")
+		p := b.post(path+"/"+step, "email", ana, "password", password, "confirmation", "", "given_name", "Eve", "code", "123456", "session", "x")
 		p.has(t, 200, "<h1>Sign in</h1>")
 	}
 	b.get("/authorize?login="+strings.TrimPrefix(path, "/login/")).has(t, 200, "<h1>Sign in</h1>")
@@ -418,7 +418,7 @@ func TestE4_NoStepCanBeSkipped(t *testing.T) {
 }
 
 func TestD15_ASessionIsExactAboutTheEpochOfItsProof(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	b := g.browser()
 	path, _ := b.begin()
@@ -438,7 +438,7 @@ func TestD15_WhoComesBackGetsNoSessionOfAnAccountThatChangedMeanwhile(t *testing
 		"a new epoch": func(a *broker.Account) { a.AuthEpoch++ },
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newRig(t)
+			g := newFixture(t)
 			a := g.account(ana, password)
 			g.linked(a, "google", "g1")
 			g.claims("code", verified("g1", ana))
@@ -458,7 +458,7 @@ func TestD15_WhoComesBackGetsNoSessionOfAnAccountThatChangedMeanwhile(t *testing
 }
 
 func TestCookiesBlockedSaysSoInsteadOfGoingRound(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	b := g.browser()
 	b.mute = true
 	b.get("/authorize").has(t, 400, "Turn on cookies", "Check again")
@@ -466,7 +466,7 @@ func TestCookiesBlockedSaysSoInsteadOfGoingRound(t *testing.T) {
 }
 
 func TestCookiesBlockedIsSaidAfterTheUpstreamToo(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	g.start.Connection = "google"
 	b := g.browser()
 	b.mute = true
@@ -491,7 +491,7 @@ func TestCookiesBlockedIsSaidAfterTheUpstreamToo(t *testing.T) {
 }
 
 func TestCrossSitePostsAreRefused(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	b := g.browser()
 	path, _ := b.begin()
 	g.mux = crossSite(g.mux)
@@ -507,7 +507,7 @@ func crossSite(h http.Handler) http.Handler {
 }
 
 func TestMetaNoticesDropTheIdentityAndSayWhere(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.linked(a, "facebook", "f1")
 	g.ups.notice = func(kind broker.NoticeKind, form url.Values) (broker.Notice, error) {

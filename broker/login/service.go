@@ -11,12 +11,12 @@ import (
 	"gatehouse/broker/web"
 )
 
-// How long the room's other fleeting things live.
+// How long the room's other ephemeral things live.
 const (
-	// tripShelf is longer than TripLife, so that a late answer still finds its login.
-	tripShelf    = time.Hour
-	handleLife   = time.Minute
-	deletionLife = 90 * 24 * time.Hour
+	// upstreamRequestKept is longer than UpstreamRequestLife, so that a late answer still finds its login.
+	upstreamRequestKept = time.Hour
+	handleLife          = time.Minute
+	deletionLife        = 90 * 24 * time.Hour
 	// maxOpen is how many logins one browser may have open beside its very first; one
 	// more drops the oldest.
 	maxOpen = 9
@@ -25,37 +25,37 @@ const (
 // service holds the verbs of the journey. None of them knows HTTP.
 type service struct {
 	Options
-	logins    broker.Shelf[broker.Login]
-	trips     broker.Shelf[broker.Trip]
-	consumed  broker.Shelf[bool] // by the key of an upstream request: its answer was used
-	browsers  broker.Shelf[[]string]
-	handles   broker.Shelf[[]byte]
-	deletions broker.Shelf[deletion]
-	newcomers web.Newcomers
+	logins           broker.EphemeralStore[broker.Login]
+	upstreamRequests broker.EphemeralStore[broker.UpstreamRequest]
+	consumed         broker.EphemeralStore[bool] // by the key of an upstream request: its answer was used
+	browsers         broker.EphemeralStore[[]string]
+	handles          broker.EphemeralStore[[]byte]
+	deletions        broker.EphemeralStore[deletion]
+	newcomers        web.Newcomers
 }
 
 func newService(o Options) *service {
 	return &service{
-		Options:   o,
-		logins:    broker.Shelf[broker.Login]{Name: "login", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
-		trips:     broker.Shelf[broker.Trip]{Name: "trip", Life: tripShelf, In: o.Fleeting, Now: o.Now},
-		consumed:  broker.Shelf[bool]{Name: "trip.spent", Life: tripShelf, In: o.Fleeting, Now: o.Now},
-		browsers:  broker.Shelf[[]string]{Name: "login.browser", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
-		handles:   broker.Shelf[[]byte]{Name: "login.handle", Life: handleLife, In: o.Fleeting, Now: o.Now},
-		deletions: broker.Shelf[deletion]{Name: "login.deletion", Life: deletionLife, In: o.Fleeting, Now: o.Now},
-		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
+		Options:          o,
+		logins:           broker.EphemeralStore[broker.Login]{Name: "login", Life: broker.LoginLife, In: o.Ephemeral, Now: o.Now},
+		upstreamRequests: broker.EphemeralStore[broker.UpstreamRequest]{Name: "trip", Life: upstreamRequestKept, In: o.Ephemeral, Now: o.Now},
+		consumed:         broker.EphemeralStore[bool]{Name: "trip.spent", Life: upstreamRequestKept, In: o.Ephemeral, Now: o.Now},
+		browsers:         broker.EphemeralStore[[]string]{Name: "login.browser", Life: broker.LoginLife, In: o.Ephemeral, Now: o.Now},
+		handles:          broker.EphemeralStore[[]byte]{Name: "login.handle", Life: handleLife, In: o.Ephemeral, Now: o.Now},
+		deletions:        broker.EphemeralStore[deletion]{Name: "login.deletion", Life: deletionLife, In: o.Ephemeral, Now: o.Now},
+		newcomers:        web.Newcomers{In: o.Ephemeral, Now: o.Now},
 	}
 }
 
-// visit is what the door knows of the browser that asks.
+// visit is what the handler knows of the browser that asks.
 type visit struct {
 	browser []string // keyed hashes of its browser key, the newest key first; none where it has no cookie
 	locale  string
 	address string
 	agent   string
-	// session answers the session that this browser could go on with, see web.Kit.Current.
+	// session answers the session that this browser could go on with, see web.Toolkit.Current.
 	session func() (broker.Session, broker.Account, error)
-	// known tells whether this browser has signed in to the account before, see web.Kit.Known.
+	// known reports whether this browser has signed in to the account before, see web.Toolkit.Known.
 	known func(broker.Account) bool
 	// event completes an Event with its id, its moment and where it came from.
 	event func(broker.Event) broker.Event
@@ -89,12 +89,12 @@ type scene struct {
 	Facts    broker.Facts
 	Identity *broker.Identity // with Facts.Linked
 	Session  *broker.Session  // with Facts.Acting
-	Proofs   broker.Proofs    // with StepLink
+	Proof    broker.LinkProof // with StepLink
 	Step     broker.Step
 	No       error // what Next answered instead of a step: a Code
 }
 
-// app tells whether an app waits for this login.
+// app reports whether an app waits for this login.
 func app(l broker.Login) bool { return l.Request != nil }
 
 // begin stores a new login for a browser. Its start is cut to the second, as an
@@ -115,7 +115,7 @@ func (s *service) begin(ctx context.Context, v visit, browser string, l broker.L
 		err = s.remember(ctx, v, browser, l.ID)
 	} else {
 		//defence:H4
-		err = s.newcomers.Admit(ctx, v.address)
+		err = s.newcomers.Allow(ctx, v.address)
 	}
 	if err != nil {
 		return l, err
@@ -139,7 +139,7 @@ func (s *service) remember(ctx context.Context, v visit, browser, id string) err
 	})
 	if errors.Is(err, broker.NotFound) {
 		//defence:H4
-		if err = s.newcomers.Admit(ctx, v.address); err == nil {
+		if err = s.newcomers.Allow(ctx, v.address); err == nil {
 			err = s.browsers.Put(ctx, browser, []string{id})
 		}
 	}
@@ -170,7 +170,7 @@ func (s *service) open(ctx context.Context, v visit, id string) (broker.Login, e
 // adopt copies a login without any proof for the browser that opened it: a link
 // that was passed on carries a request, never a person.
 func (s *service) adopt(ctx context.Context, v visit, browser string, l broker.Login) (broker.Login, error) {
-	if l.Proof() || l.Spent() {
+	if l.HasProof() || l.IsConsumed() {
 		return l, broker.LoginElsewhere
 	}
 	return s.begin(ctx, v, browser, l.Restarted(), true)
@@ -180,7 +180,7 @@ func (s *service) adopt(ctx context.Context, v visit, browser string, l broker.L
 func (s *service) advance(ctx context.Context, v visit, l broker.Login) (scene, error) {
 	for try := 0; ; try++ {
 		sc, err := s.look(ctx, v, l)
-		if err != nil || sc.Spent() {
+		if err != nil || sc.IsConsumed() {
 			return sc, err
 		}
 		switch sc.Step {
@@ -218,7 +218,7 @@ func (s *service) expect(ctx context.Context, v visit, id string, steps ...broke
 		return scene{Login: l}, err
 	}
 	sc, err := s.look(ctx, v, l)
-	if err == nil && (sc.Spent() || sc.No != nil || !slices.Contains(steps, sc.Step)) {
+	if err == nil && (sc.IsConsumed() || sc.No != nil || !slices.Contains(steps, sc.Step)) {
 		err = broker.Conflict
 	}
 	return sc, err
@@ -240,7 +240,7 @@ func (s *service) replace(ctx context.Context, seen, next broker.Login) (broker.
 // change edits a login that is not consumed.
 func (s *service) change(ctx context.Context, id string, edit func(*broker.Login) error) (broker.Login, error) {
 	l, err := s.logins.Change(ctx, id, func(l *broker.Login) error {
-		if l.Spent() {
+		if l.IsConsumed() {
 			return broker.Conflict
 		}
 		return edit(l)
@@ -262,6 +262,6 @@ func same(a, b broker.Login) bool {
 // vouched is the authentication by an upstream. Its time is the upstream's word
 // or nothing: auth_time is never made up.
 func vouched(c broker.Claims, identity string, a broker.Account) broker.Authn {
-	return broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, Identity: identity, Standing: c.Standing,
+	return broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, Identity: identity, UserType: c.UserType,
 		AMR: broker.Methods([]string{"fed"}, c.AMR...), ACR: c.ACR, AuthTime: c.AuthTime, Epoch: a.AuthEpoch, UpstreamSID: c.SID}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestB17_ASessionBehindAConnectionThatIsOffEndsWithTheNextSignIn(t *testing.T) {
-	g := newRig(t)
+	g := newFixture(t)
 	a := g.account(ana, password)
 	g.linked(a, "google", "g1")
 	g.claims("code", verified("g1", ana))

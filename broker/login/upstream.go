@@ -28,8 +28,8 @@ type redirectOptions struct {
 // beginUpstream stores an upstream request of a stored login, and returns where the
 // browser goes. What the connection or the upstream says against it is left in the
 // login as a notice and returned as Conflict: the login shows it.
-func (s *service) beginUpstream(ctx context.Context, v visit, l broker.Login, o redirectOptions) (out broker.Departure, err error) {
-	if l.Spent() {
+func (s *service) beginUpstream(ctx context.Context, v visit, l broker.Login, o redirectOptions) (out broker.Redirect, err error) {
+	if l.IsConsumed() {
 		return out, broker.Conflict
 	}
 	proves := ""
@@ -43,7 +43,7 @@ func (s *service) beginUpstream(ctx context.Context, v visit, l broker.Login, o 
 		return out, s.leaveNotice(ctx, v, l, o.Connection, err)
 	}
 	t := s.upstreamRequest(l, c, v, o)
-	t.Proves = proves
+	t.LinkTarget = proves
 	if out, err = up.Begin(ctx, t); err != nil {
 		return out, s.leaveNotice(ctx, v, l, o.Connection, err)
 	}
@@ -52,17 +52,17 @@ func (s *service) beginUpstream(ctx context.Context, v visit, l broker.Login, o 
 	}
 	key := s.Ring.Hash(hashState, []byte(t.State))
 	t.State = "" // the browser brings it back
-	return out, s.trips.Put(ctx, key, t)
+	return out, s.upstreamRequests.Put(ctx, key, t)
 }
 
 // upstreamRequest carries what the app asked about freshness, and what spares the
 // person from typing the address again.
-func (s *service) upstreamRequest(l broker.Login, c broker.Connection, v visit, o redirectOptions) broker.Trip {
-	t := broker.Trip{
+func (s *service) upstreamRequest(l broker.Login, c broker.Connection, v visit, o redirectOptions) broker.UpstreamRequest {
+	t := broker.UpstreamRequest{
 		Login: l.ID, Connection: c.ID,
 		State: broker.NewToken(), Nonce: broker.NewToken(), Verifier: broker.NewToken(),
 		Callback: s.Callback(c.ID), Locale: s.locale(v, l),
-		Fresh: l.Fresh, MaxAge: l.MaxAge, Choose: o.Choose || l.Pick, Again: o.AskEmail,
+		Fresh: l.Fresh, MaxAge: l.MaxAge, Choose: o.Choose || l.Pick, Rerequest: o.AskEmail,
 		StartedAt: s.Now(),
 	}
 	if t.Choose {
@@ -107,7 +107,7 @@ func (s *service) leaveNotice(ctx context.Context, v visit, l broker.Login, conn
 		ref = reference()
 		s.Log.InfoContext(ctx, "refused", "code", string(code), "reference", ref, "connection", connection, "err", err)
 		e := v.event(broker.Event{Verb: broker.EventRefused, Code: code, Client: l.ClientID, Connection: connection, Reference: ref})
-		if err := s.Journal.Record(ctx, e); err != nil {
+		if err := s.AuditLog.Record(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -153,7 +153,7 @@ func (s *service) handleCallback(ctx context.Context, v visit, connection string
 		return l, nil, broker.StateInvalid
 	case err != nil:
 		return l, nil, err
-	case l.Spent():
+	case l.IsConsumed():
 		return l, nil, broker.Conflict
 	}
 	if err = s.consumeState(ctx, key, t, lost); err != nil {
@@ -166,7 +166,7 @@ func (s *service) handleCallback(ctx context.Context, v visit, connection string
 	switch {
 	case err != nil:
 		return l, nil, s.leaveNotice(ctx, v, l, connection, err)
-	case t.Proves != "":
+	case t.LinkTarget != "":
 		return l, nil, s.confirmLink(ctx, v, l, t, claims)
 	}
 	return s.recordClaims(ctx, v, l, claims)
@@ -175,13 +175,13 @@ func (s *service) handleCallback(ctx context.Context, v visit, connection string
 // pending finds the upstream request of an answer. The path names the connection and
 // the request must be its own: an answer of one upstream never reaches another's token
 // endpoint (RFC 9700 §4.4.2, SECURITY.md B3).
-func (s *service) pending(ctx context.Context, connection string, answer url.Values) (t broker.Trip, key string, err error) {
+func (s *service) pending(ctx context.Context, connection string, answer url.Values) (t broker.UpstreamRequest, key string, err error) {
 	state := answer["state"]
 	if len(state) != 1 || state[0] == "" || len(state[0]) > 512 {
 		return t, "", broker.StateInvalid
 	}
 	for _, key := range s.Ring.Hashes(hashState, []byte(state[0])) {
-		t, err := s.trips.Get(ctx, key)
+		t, err := s.upstreamRequests.Get(ctx, key)
 		if errors.Is(err, broker.NotFound) {
 			continue
 		}
@@ -198,8 +198,8 @@ func (s *service) pending(ctx context.Context, connection string, answer url.Val
 // consumeState marks an upstream request as used. One of several callers gets nil and
 // the others Conflict. It returns StateInvalid where it is too late, or the answer was
 // lost and never used.
-func (s *service) consumeState(ctx context.Context, key string, t broker.Trip, lost bool) error {
-	if s.Now().Sub(t.StartedAt) > broker.TripLife {
+func (s *service) consumeState(ctx context.Context, key string, t broker.UpstreamRequest, lost bool) error {
+	if s.Now().Sub(t.StartedAt) > broker.UpstreamRequestLife {
 		return broker.StateInvalid
 	}
 	if !lost {
@@ -224,13 +224,13 @@ const (
 
 // repeated handles a callback that is late or comes twice. A reload while the first
 // one still talks to the upstream waits for it and ends where that ends.
-func (s *service) repeated(ctx context.Context, v visit, t broker.Trip, late bool) error {
+func (s *service) repeated(ctx context.Context, v visit, t broker.UpstreamRequest, late bool) error {
 	for waited := time.Duration(0); ; waited += interval {
 		l, err := s.open(ctx, v, t.Login)
 		if err != nil {
 			return err
 		}
-		if l.Spent() || l.Claims != nil || l.AccountID != "" || (l.Notice != "" && !late) {
+		if l.IsConsumed() || l.Claims != nil || l.AccountID != "" || (l.Notice != "" && !late) {
 			return broker.Conflict
 		}
 		if late || waited >= patience {
@@ -246,7 +246,7 @@ func (s *service) repeated(ctx context.Context, v visit, t broker.Trip, late boo
 
 // exchange asks the upstream who came back. The connection is read again: one
 // that was switched off meanwhile is not asked (SECURITY.md B17).
-func (s *service) exchange(ctx context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
+func (s *service) exchange(ctx context.Context, t broker.UpstreamRequest, answer url.Values) (broker.Claims, error) {
 	c, up, err := s.upstream(ctx, t.Connection)
 	if err != nil {
 		return broker.Claims{}, err

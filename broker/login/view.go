@@ -15,10 +15,10 @@ import (
 // page is what every page of a login has.
 type page struct {
 	web.Form
-	Path   string // of the login; its forms post below it
-	App    string // the waiting app's name, "" for none
-	Prove  string // where a person came from who proves themselves anew, "" for others
-	Notice *notice
+	Path           string // of the login; its forms post below it
+	App            string // the waiting app's name, "" for none
+	Reauthenticate string // where a person came from who proves themselves again, "" for others
+	Notice         *notice
 }
 
 // idp is a connection as a button or in a sentence.
@@ -27,12 +27,12 @@ type idp struct {
 	Last             bool
 }
 
-// inLogin tells the kit which language was chosen in the login.
-func (d *Door) inLogin(r *http.Request, l broker.Login) *http.Request {
+// inLogin tells the toolkit which language was chosen in the login.
+func (d *Handler) inLogin(r *http.Request, l broker.Login) *http.Request {
 	if l.Locale == "" {
 		return r
 	}
-	return d.Kit.WithLocale(r, l.Locale)
+	return d.Toolkit.WithLocale(r, l.Locale)
 }
 
 // appName is the waiting app as people know it, "" where there is none.
@@ -48,7 +48,7 @@ func (s *service) appName(ctx context.Context, l broker.Login) string {
 }
 
 // present shows the page of a scene on a GET.
-func (d *Door) present(w http.ResponseWriter, r *http.Request, v visit, sc scene) error {
+func (d *Handler) present(w http.ResponseWriter, r *http.Request, v visit, sc scene) error {
 	r = d.inLogin(r, sc.Login)
 	if sc.No != nil {
 		d.refuse(w, r, sc, broker.CodeOf(sc.No), "", sc.No)
@@ -67,10 +67,10 @@ func (d *Door) present(w http.ResponseWriter, r *http.Request, v visit, sc scene
 }
 
 // presentStatus shows the page of a step.
-func (d *Door) presentStatus(w http.ResponseWriter, r *http.Request, v visit, sc scene, f web.Form, status int) error {
+func (d *Handler) presentStatus(w http.ResponseWriter, r *http.Request, v visit, sc scene, f web.Form, status int) error {
 	p := page{Form: f, Path: loginPath(sc.ID), App: d.appName(r.Context(), sc.Login), Notice: d.noticeOf(r, sc)}
-	if sc.Purpose == broker.PurposeProve {
-		p.Prove = sc.Purpose.Ends()
+	if sc.Purpose == broker.PurposeReauthenticate {
+		p.Reauthenticate = sc.Purpose.Ends()
 	}
 	view, err := d.view(r, v, sc, p)
 	if err != nil {
@@ -80,11 +80,11 @@ func (d *Door) presentStatus(w http.ResponseWriter, r *http.Request, v visit, sc
 	return nil
 }
 
-func (d *Door) view(r *http.Request, v visit, sc scene, p page) (any, error) {
+func (d *Handler) view(r *http.Request, v visit, sc scene, p page) (any, error) {
 	switch sc.Step {
 	case broker.StepChoose:
-		if sc.Purpose == broker.PurposeProve {
-			return d.viewProve(r, v, sc, p)
+		if sc.Purpose == broker.PurposeReauthenticate {
+			return d.viewReauthenticate(r, v, sc, p)
 		}
 		return d.viewChoose(r, sc, p)
 	case broker.StepPick:
@@ -101,11 +101,11 @@ func (d *Door) view(r *http.Request, v visit, sc scene, p page) (any, error) {
 		return orgView{page: p, Email: sc.Email, Domain: domain, Idp: d.idp(sc.ID, *sc.Facts.Org, false), Password: sc.Facts.Passwords}, nil
 	case broker.StepPassword:
 		idps, more, err := d.idps(r, sc.ID)
-		return passwordView{page: p, Email: address(sc), Idps: append(idps, more...), Known: sc.Wish == broker.WishNew}, err
+		return passwordView{page: p, Email: address(sc), Idps: append(idps, more...), Known: sc.Choice == broker.ChoiceNew}, err
 	case broker.StepLink:
 		return d.viewLink(r, sc, p)
-	case broker.StepDepart:
-		return d.viewDepart(r, sc, p)
+	case broker.StepUpstream:
+		return d.viewUpstream(r, sc, p)
 	case broker.StepFactor:
 		return confirmView{page: p, Email: sc.Facts.Account.Email}, nil
 	case broker.StepConfirm:
@@ -120,8 +120,8 @@ func (d *Door) view(r *http.Request, v visit, sc scene, p page) (any, error) {
 }
 
 // viewNew is the pages on the way to an account, or to one that is there under another address.
-func (d *Door) viewNew(r *http.Request, sc scene, p page) any {
-	n := newView{page: p, Email: typed(r, "email", sc.Email), Ceremony: d.ceremony(sc.Login, nil), Now: d.Now(), Local: sc.Claims == nil}
+func (d *Handler) viewNew(r *http.Request, sc scene, p page) any {
+	n := newView{page: p, Email: typed(r, "email", sc.Email), Confirmation: d.linkConfirmation(sc.Login, nil), Now: d.Now(), Local: sc.Claims == nil}
 	if sc.Claims != nil {
 		n.Theirs = sc.Claims.Email
 		if n.Email == "" {
@@ -135,7 +135,7 @@ func (d *Door) viewNew(r *http.Request, sc scene, p page) any {
 	case broker.StepCode:
 		n.Email, n.Code = sc.Code.Email, codeOf(r, sc.Code)
 	case broker.StepRegister:
-		n.Email, n.Verified = proven(sc.Login), sc.Proven == "" && sc.Claims != nil
+		n.Email, n.Verified = verifiedEmail(sc.Login), sc.VerifiedEmail == "" && sc.Claims != nil
 		if c := sc.Claims; c != nil {
 			n.Given, n.Family = splitName(c.Name, c.GivenName, c.FamilyName)
 		}
@@ -144,7 +144,7 @@ func (d *Door) viewNew(r *http.Request, sc scene, p page) any {
 	return n
 }
 
-func (d *Door) viewChoose(r *http.Request, sc scene, p page) (any, error) {
+func (d *Handler) viewChoose(r *http.Request, sc scene, p page) (any, error) {
 	idps, more, err := d.idps(r, sc.ID)
 	if err != nil {
 		return nil, err
@@ -158,9 +158,9 @@ func (d *Door) viewChoose(r *http.Request, sc scene, p page) (any, error) {
 		New: d.PasswordSignIn && d.Registration != broker.RegisterInvite}, nil
 }
 
-// viewProve offers whoever proves themselves anew their own ways in, and tells
+// viewReauthenticate offers whoever proves themselves again their own sign-in methods, and tells
 // nobody else what those are.
-func (d *Door) viewProve(r *http.Request, v visit, sc scene, p page) (any, error) {
+func (d *Handler) viewReauthenticate(r *http.Request, v visit, sc scene, p page) (any, error) {
 	_, a, err := v.current()
 	if err == nil && (a == nil || a.ID != sc.For) {
 		err = broker.StartAgain
@@ -176,25 +176,25 @@ func (d *Door) viewProve(r *http.Request, v visit, sc scene, p page) (any, error
 	if err != nil {
 		return nil, err
 	}
-	ways := broker.WaysIn(*a, have, all, d.PasswordSignIn)
+	ways := broker.SignInMethodsOf(*a, have, all, d.PasswordSignIn)
 	view := chooseView{page: p, Email: typed(r, "email", sc.Hint), Ask: ways.Password}
 	for _, c := range all {
 		if slices.ContainsFunc(have, func(i broker.Identity) bool { return i.Connection == c.ID && slices.Contains(ways.Identities, i.ID) }) {
-			view.Idps = append(view.Idps, d.idp(sc.ID, c, c.ID == d.Kit.LastUsed(r)))
+			view.Idps = append(view.Idps, d.idp(sc.ID, c, c.ID == d.Toolkit.LastUsed(r)))
 		}
 	}
 	return view, nil
 }
 
-func (d *Door) viewLink(r *http.Request, sc scene, p page) (any, error) {
+func (d *Handler) viewLink(r *http.Request, sc scene, p page) (any, error) {
 	owner, c := *sc.Facts.Owner, *sc.Facts.Connection
 	v := linkView{page: p, Idp: d.idp(sc.ID, c, false), Theirs: sc.Claims.Email, Email: owner.Email, Masked: mask(owner.Email),
-		Year: owner.CreatedAt.UTC().Year(), Ceremony: d.ceremony(sc.Login, &owner), Proofs: sc.Proofs}
-	if sc.Proofs.Code && sc.Code != nil && sc.Code.Email == owner.Email {
+		Year: owner.CreatedAt.UTC().Year(), Confirmation: d.linkConfirmation(sc.Login, &owner), Proof: sc.Proof}
+	if sc.Proof.Code && sc.Code != nil && sc.Code.Email == owner.Email {
 		v.Code = codeOf(r, sc.Code)
 	}
-	v.Ready = !sc.Proofs.Code || v.Code != nil
-	if !sc.Proofs.Other {
+	v.Ready = !sc.Proof.Code || v.Code != nil
+	if !sc.Proof.Other {
 		return v, nil
 	}
 	have, err := d.Identities.IdentitiesOf(r.Context(), owner.ID)
@@ -216,8 +216,8 @@ func (d *Door) viewLink(r *http.Request, sc scene, p page) (any, error) {
 	return v, nil
 }
 
-// viewDepart is where a link from inside waits for its upstream.
-func (d *Door) viewDepart(r *http.Request, sc scene, p page) (any, error) {
+// viewUpstream is where a link from inside waits for its upstream.
+func (d *Handler) viewUpstream(r *http.Request, sc scene, p page) (any, error) {
 	c, err := d.Connections.Connection(r.Context(), sc.Connection)
 	if errors.Is(err, broker.NotFound) {
 		err = broker.ConnectionDisabled
@@ -225,7 +225,7 @@ func (d *Door) viewDepart(r *http.Request, sc scene, p page) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	view := departView{page: p, Idp: d.idp(sc.ID, c, false), Live: c.Usable() == nil}
+	view := upstreamView{page: p, Idp: d.idp(sc.ID, c, false), Live: c.Usable() == nil}
 	if n := p.Notice; n != nil && n.Href != "" {
 		view.Idp.Href = n.Href
 	}
@@ -236,12 +236,12 @@ func (d *Door) viewDepart(r *http.Request, sc scene, p page) (any, error) {
 const listed = 5
 
 // idps are the connections of the sign-in page: the last used first, then in order.
-func (d *Door) idps(r *http.Request, id string) (list, more []idp, err error) {
+func (d *Handler) idps(r *http.Request, id string) (list, more []idp, err error) {
 	all, err := d.Connections.Connections(r.Context())
 	if err != nil {
 		return nil, nil, err
 	}
-	last := d.Kit.LastUsed(r)
+	last := d.Toolkit.LastUsed(r)
 	for _, c := range all {
 		if c.Hidden || c.Usable() != nil {
 			continue
@@ -259,8 +259,8 @@ func (d *Door) idps(r *http.Request, id string) (list, more []idp, err error) {
 	return list, more, nil
 }
 
-func (d *Door) idp(id string, c broker.Connection, last bool) idp {
-	return idp{Href: departPath(id, c.ID), Name: c.Name, Icon: d.Icon(c.Kind), Last: last}
+func (d *Handler) idp(id string, c broker.Connection, last bool) idp {
+	return idp{Href: upstreamPath(id, c.ID), Name: c.Name, Icon: d.Icon(c.Kind), Last: last}
 }
 
 // mask hides what the owner knows and a stranger need not: a•••@example.com.
@@ -276,11 +276,11 @@ func mask(email string) string {
 type sentCode struct {
 	Minutes int
 	At      time.Time
-	Again   bool // the person just asked for another one
+	Resent  bool // the person just asked for another one
 }
 
 func codeOf(r *http.Request, c *broker.MailedCode) *sentCode {
-	return &sentCode{Minutes: int(broker.MailedLife / time.Minute), At: c.SentAt.UTC(), Again: r.Method == http.MethodGet && r.URL.Query().Get("sent") != ""}
+	return &sentCode{Minutes: int(broker.MailedLife / time.Minute), At: c.SentAt.UTC(), Resent: r.Method == http.MethodGet && r.URL.Query().Get("sent") != ""}
 }
 
 // typed is what was typed before, or the suggestion.

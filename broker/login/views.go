@@ -37,16 +37,16 @@ type passwordView struct { // E-3
 
 type linkView struct { // E-4
 	page
-	Idp      idp
-	Theirs   string // the address at the upstream
-	Email    string // the owner's: for password managers, never shown
-	Masked   string
-	Year     int
-	Ceremony string
-	Proofs   broker.Proofs
-	Ready    bool      // every proof can be given now
-	Code     *sentCode // the code that is out, to the owner
-	Others   []idp     // other linked ways of that owner
+	Idp          idp
+	Theirs       string // the address at the upstream
+	Email        string // the owner's: for password managers, never shown
+	Masked       string
+	Year         int
+	Confirmation string
+	Proof        broker.LinkProof
+	Ready        bool      // every proof can be given now
+	Code         *sentCode // the code that is out, to the owner
+	Others       []idp     // other linked ways of that owner
 }
 
 type newView struct { // neutral, own, email, code (E-6), register (E-5)
@@ -54,7 +54,7 @@ type newView struct { // neutral, own, email, code (E-6), register (E-5)
 	Idp           idp
 	Theirs        string
 	Email         string
-	Ceremony      string
+	Confirmation  string
 	Local         bool // no upstream: registration with a password
 	Verified      bool // by the upstream, not by a code
 	Given, Family string
@@ -62,7 +62,7 @@ type newView struct { // neutral, own, email, code (E-6), register (E-5)
 	Now           time.Time
 }
 
-type departView struct { // a link from inside
+type upstreamView struct { // a link from inside
 	page
 	Idp  idp
 	Live bool // the connection can be gone to

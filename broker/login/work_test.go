@@ -19,7 +19,7 @@ type work struct {
 // TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork goes where an address is typed or
 // asserted, with one of every sort. credential counts the hashes of one try.
 func TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork(t *testing.T) {
-	g, line, _ := newShakyRig(t)
+	g, line, _ := newShakyFixture(t)
 	g.connection("facebook", 1, func(*broker.Connection) {})
 	g.account("password@example.com", password)
 	g.account("linked@example.com", "")
@@ -29,15 +29,15 @@ func TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork(t *testing.T) {
 		a, err := g.db.AccountByEmail(t.Context(), email)
 		must(t, err)
 		if a.Disabled = email == "disabled@example.com"; !a.Disabled {
-			a.Lock = &broker.Lock{Only: "google", SetBy: "operator", SetAt: g.time()}
+			a.Restriction = &broker.Restriction{Only: "google", SetBy: "operator", SetAt: g.time()}
 		}
 		must(t, g.db.ChangeAccount(t.Context(), a, a.AuthEpoch))
 	}
 
 	var cost work
-	g.fleet.count = func(shelf string, _ int64) { cost.Counted[shelf]++ }
-	g.fleet.swap = func(shelf string) error { cost.Counted[shelf]++; return nil }
-	g.fleet.put = func(shelf string) { cost.Counted[shelf]++ }
+	g.fleet.count = func(store string, _ int64) { cost.Counted[store]++ }
+	g.fleet.swap = func(store string) error { cost.Counted[store]++; return nil }
+	g.fleet.put = func(store string) { cost.Counted[store]++ }
 	measured := func(do func() page, status int) (string, page) {
 		t.Helper()
 		cost = work{Counted: map[string]int{}}
@@ -65,7 +65,7 @@ func TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork(t *testing.T) {
 		step("registration", 200, func() page { return b.post(path+"/email", "email", email) })
 		step("wrong code", 422, func() page { return b.post(path+"/code", "code", "000000") })
 
-		g.claims(email, broker.Claims{Subject: email, Email: email, Level: broker.L1})
+		g.claims(email, broker.Claims{Subject: email, Email: email, Level: broker.EmailAsserted})
 		b = g.browser()
 		path, _ = b.begin()
 		back := b.callback(path, "facebook", email)
@@ -75,13 +75,13 @@ func TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork(t *testing.T) {
 		b.through(path, "facebook", email)
 		step("code to it", 200, func() page { return b.post(path+"/wish", "wish", "new") })
 
-		g.claims(email, broker.Claims{Subject: email + "2", Email: "eve@example.net", Level: broker.L1})
+		g.claims(email, broker.Claims{Subject: email + "2", Email: "eve@example.net", Level: broker.EmailAsserted})
 		b = g.browser()
 		path, _ = b.begin()
 		b.through(path, "facebook", email)
 		own := b.post(path+"/wish", "wish", "own")
 		step("own, wrong password", 422, func() page {
-			return b.post(path+"/own", "ceremony", own.hidden("ceremony"), "email", email, "password", "wrong password wrong")
+			return b.post(path+"/own", "confirmation", own.hidden("confirmation"), "email", email, "password", "wrong password wrong")
 		})
 		g.wait(broker.MailedLife)
 		return steps
@@ -102,7 +102,7 @@ func TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork(t *testing.T) {
 }
 
 func TestASignInOfSomebodyKnownAsksStorageNoMoreOftenThanItMust(t *testing.T) {
-	g, line, _ := newShakyRig(t)
+	g, line, _ := newShakyFixture(t)
 	g.linked(g.account(ana, ""), "google", "g1")
 	g.claims("code", verified("g1", ana))
 	g.start.Connection = "google"

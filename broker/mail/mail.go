@@ -19,8 +19,8 @@ type Site struct {
 	SupportURL string // empty: not mentioned
 }
 
-// Post renders messages into the outbox.
-type Post struct {
+// Mailer renders messages into the outbox.
+type Mailer struct {
 	Outbox broker.Outbox
 	Texts  *text.Catalog
 	Site   Site
@@ -29,12 +29,12 @@ type Post struct {
 
 // Message is one of the typed messages of this package.
 type Message interface {
-	// letter returns the message's texts, receiver and lifetime.
-	letter() letter
+	// content returns the message's texts, receiver and lifetime.
+	content() content
 }
 
-// letter is a message before it is rendered.
-type letter struct {
+// content is a message before it is rendered.
+type content struct {
 	to, locale string
 	key        string // prefix of the texts: mail.{key}.subject, .body …
 	code       string // shown large, empty for none
@@ -57,7 +57,7 @@ type AlreadyRegistered struct {
 	Locale string
 }
 
-// Linked tells the owner about a new way to sign in.
+// Linked tells the owner about a new sign-in method.
 type Linked struct {
 	To         string
 	Connection string // its display name
@@ -66,7 +66,7 @@ type Linked struct {
 	Locale     string
 }
 
-// Unlinked tells the owner that a way to sign in was removed.
+// Unlinked tells the owner that a sign-in method was removed.
 type Unlinked struct {
 	To         string
 	Connection string
@@ -92,18 +92,18 @@ type TokenReused struct {
 
 const notice = 3 * 24 * time.Hour
 
-func (m Code) letter() letter {
-	return letter{to: m.To, locale: m.Locale, key: "code", code: m.Code.Reveal(), life: broker.MailedLife,
+func (m Code) content() content {
+	return content{to: m.To, locale: m.Locale, key: "code", code: m.Code.Reveal(), life: broker.MailedLife,
 		args: text.Args{"code": m.Code.Reveal(), "minutes": int(broker.MailedLife / time.Minute)}}
 }
 
-func (m AlreadyRegistered) letter() letter {
-	return letter{to: m.To, locale: m.Locale, key: "registered", code: m.Code.Reveal(), life: broker.MailedLife,
+func (m AlreadyRegistered) content() content {
+	return content{to: m.To, locale: m.Locale, key: "registered", code: m.Code.Reveal(), life: broker.MailedLife,
 		args: text.Args{"code": m.Code.Reveal(), "minutes": int(broker.MailedLife / time.Minute)}}
 }
 
-func (m Linked) letter() letter {
-	l := letter{to: m.To, locale: m.Locale, key: "linked", life: notice,
+func (m Linked) content() content {
+	l := content{to: m.To, locale: m.Locale, key: "linked", life: notice,
 		args: text.Args{"connection": clean(m.Connection), "email": clean(m.Email), "at": when(m.At)}}
 	if m.Email == "" {
 		l.key = "linked_plain"
@@ -111,24 +111,24 @@ func (m Linked) letter() letter {
 	return l
 }
 
-func (m Unlinked) letter() letter {
-	return letter{to: m.To, locale: m.Locale, key: "unlinked", life: notice,
+func (m Unlinked) content() content {
+	return content{to: m.To, locale: m.Locale, key: "unlinked", life: notice,
 		args: text.Args{"connection": clean(m.Connection), "at": when(m.At)}}
 }
 
-func (m PasswordChanged) letter() letter {
-	return letter{to: m.To, locale: m.Locale, key: "password", life: notice, args: text.Args{"at": when(m.At)}}
+func (m PasswordChanged) content() content {
+	return content{to: m.To, locale: m.Locale, key: "password", life: notice, args: text.Args{"at": when(m.At)}}
 }
 
-func (m TokenReused) letter() letter {
-	return letter{to: m.To, locale: m.Locale, key: "token_reused", life: notice,
+func (m TokenReused) content() content {
+	return content{to: m.To, locale: m.Locale, key: "token_reused", life: notice,
 		args: text.Args{"app": clean(m.App), "at": when(m.At)}}
 }
 
 // Queue renders a message and adds it to the outbox, in the transaction of ctx. The receiver must be a canonical
 // address.
-func (p Post) Queue(ctx context.Context, m Message) error {
-	l := m.letter()
+func (p Mailer) Queue(ctx context.Context, m Message) error {
+	l := m.content()
 	if to, err := broker.CanonicalEmail(l.to); err != nil || to != l.to {
 		return errors.New("mail: the receiver's address is not canonical")
 	}

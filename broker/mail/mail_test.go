@@ -61,14 +61,14 @@ func (b *box) MailFailed(_ context.Context, id, why string, next time.Time) erro
 	return nil
 }
 
-func post(t *testing.T) (Post, *box) {
+func post(t *testing.T) (Mailer, *box) {
 	t.Helper()
 	texts, err := text.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &box{}
-	return Post{Outbox: b, Texts: texts.WithPseudo(),
+	return Mailer{Outbox: b, Texts: texts.WithPseudo(),
 		Site: Site{Name: "Northgate", SupportURL: "https://help.example.com/"}, Now: func() time.Time { return noon }}, b
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // render renders a letter as plain text and as simple HTML without remote content.
-func (p Post) render(l letter) broker.Mail {
+func (p Mailer) render(l content) broker.Mail {
 	t := p.Texts.Printer(l.locale)
 	product := clean(p.Site.Name)
 	args := text.Args{"product": product}

@@ -23,12 +23,12 @@ import (
 // server is a small SMTP server (RFC 5321) that records what it receives.
 type server struct {
 	net.Listener
-	tls    *tls.Config // nil: no STARTTLS
-	answer string      // to RCPT
-	mu     sync.Mutex
-	heard  []string
-	data   string
-	secure bool // whether DATA came over TLS
+	tls      *tls.Config // nil: no STARTTLS
+	answer   string      // to RCPT
+	mu       sync.Mutex
+	received []string
+	data     string
+	secure   bool // whether DATA came over TLS
 }
 
 func serve(t *testing.T, withTLS bool, answer string) *server {
@@ -66,7 +66,7 @@ func (s *server) talk(c net.Conn) {
 			return
 		}
 		s.mu.Lock()
-		s.heard = append(s.heard, line)
+		s.received = append(s.received, line)
 		s.mu.Unlock()
 		verb, _, _ := strings.Cut(strings.ToUpper(line), " ")
 		switch verb {
@@ -111,7 +111,7 @@ func (s *server) port() int { return s.Addr().(*net.TCPAddr).Port }
 func (s *server) said(verb string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, line := range s.heard {
+	for _, line := range s.received {
 		if strings.HasPrefix(strings.ToUpper(line), verb) {
 			return true
 		}
@@ -159,12 +159,12 @@ func (s *server) client(host string) *SMTP {
 	return c
 }
 
-var letterbox = broker.Mail{ID: "ABC", To: "ana@example.com",
+var address = broker.Mail{ID: "ABC", To: "ana@example.com",
 	Subject: "482913 is your Northgate code\r\nBcc: eve@example.com", Text: "hello", HTML: "<p>hello</p>", CreatedAt: noon}
 
 func TestAMailGoesOutOverSTARTTLS(t *testing.T) {
 	s := serve(t, true, "250 ok")
-	if err := s.client("0.0.0.0").Send(t.Context(), letterbox); err != nil {
+	if err := s.client("0.0.0.0").Send(t.Context(), address); err != nil {
 		t.Fatal(err)
 	}
 	data, secure := s.got()
@@ -180,12 +180,12 @@ func TestAMailGoesOutOverSTARTTLS(t *testing.T) {
 
 func TestWithoutTLSNothingIsSaidToAServerElsewhere(t *testing.T) {
 	s := serve(t, false, "250 ok")
-	if err := s.client("0.0.0.0").Send(t.Context(), letterbox); err == nil {
+	if err := s.client("0.0.0.0").Send(t.Context(), address); err == nil {
 		t.Error("the mail went out in clear")
 	}
 	open := s.client("0.0.0.0")
 	open.Username = ""
-	if err := open.Send(t.Context(), letterbox); err == nil {
+	if err := open.Send(t.Context(), address); err == nil {
 		t.Error("without a password the mail went out in clear")
 	}
 	if s.said("AUTH") || s.said("MAIL") {
@@ -197,7 +197,7 @@ func TestACertificateNobodyVouchesForIsRefused(t *testing.T) {
 	s := serve(t, true, "250 ok")
 	c := s.client("0.0.0.0")
 	c.TLS = nil
-	if err := c.Send(t.Context(), letterbox); err == nil || s.said("AUTH") {
+	if err := c.Send(t.Context(), address); err == nil || s.said("AUTH") {
 		t.Errorf("%v", err)
 	}
 }
@@ -206,7 +206,7 @@ func TestAServerOnThisMachineMayDoWithoutTLS(t *testing.T) {
 	s := serve(t, false, "250 ok")
 	c := s.client("127.0.0.1")
 	c.Username = ""
-	if err := c.Send(t.Context(), letterbox); err != nil {
+	if err := c.Send(t.Context(), address); err != nil {
 		t.Fatal(err)
 	}
 	if data, _ := s.got(); !strings.Contains(data, "hello") {
@@ -216,14 +216,14 @@ func TestAServerOnThisMachineMayDoWithoutTLS(t *testing.T) {
 
 func TestWhatTheServerSaysDecidesWhetherToTryAgain(t *testing.T) {
 	for answer, final := range map[string]bool{"550 5.1.1 no such user": true, "450 4.2.1 come again": false} {
-		err := serve(t, true, answer).client("0.0.0.0").Send(t.Context(), letterbox)
+		err := serve(t, true, answer).client("0.0.0.0").Send(t.Context(), address)
 		if err == nil || errors.Is(err, ErrRefused) != final || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%s: %v", answer, err)
 		}
 	}
 	gone := serve(t, true, "250 ok")
 	gone.Close()
-	if err := gone.client("0.0.0.0").Send(t.Context(), letterbox); err == nil || errors.Is(err, ErrRefused) {
+	if err := gone.client("0.0.0.0").Send(t.Context(), address); err == nil || errors.Is(err, ErrRefused) {
 		t.Errorf("no server: %v", err)
 	}
 }

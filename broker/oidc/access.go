@@ -50,7 +50,7 @@ type accessToken struct {
 	Audience []string      `json:"aud"`
 	Expires  int64         `json:"exp"`
 	Issued   int64         `json:"iat"`
-	ID       string        `json:"jti"` // of a person's token it begins with the family and a dot
+	ID       string        `json:"jti"` // of a person's token it begins with the grant and a dot
 	ClientID string        `json:"client_id"`
 	Scope    string        `json:"scope,omitempty"`
 	AuthTime int64         `json:"auth_time,omitempty"`
@@ -74,8 +74,8 @@ func (s *strategy) signAccess(a access, c broker.Client, r fosite.Requester) (st
 			claims.Audience = append(claims.Audience, s.issuer)
 		}
 	}
-	if who, ok := r.GetSession().(*session); ok && a.Family != "" {
-		claims.Subject, claims.ID = who.Account, a.Family+"."+broker.NewID()
+	if who, ok := r.GetSession().(*session); ok && a.Grant != "" {
+		claims.Subject, claims.ID = who.Account, a.Grant+"."+broker.NewID()
 		claims.ACR, claims.AMR = who.Authn.ACR, who.Authn.AMR
 		if !who.Authn.AuthTime.IsZero() {
 			claims.AuthTime = who.Authn.AuthTime.Unix()
@@ -103,7 +103,7 @@ func (s *strategy) readAccess(token string) (a access, err error) {
 	}
 	//defence:D1 D5 A7
 	if family, _, ok := strings.Cut(said.ID, "."); ok {
-		a.Family = family
+		a.Grant = family
 	} else {
 		a.Client = said.ClientID
 	}
@@ -111,7 +111,7 @@ func (s *strategy) readAccess(token string) (a access, err error) {
 }
 
 // narrowAudience restricts the token to the resources that the request names, all of
-// them among what was granted (RFC 8707 §2.2). The family keeps what it was granted.
+// them among what was granted (RFC 8707 §2.2). The grant keeps what it was granted.
 func narrowAudience(u *unit, req *fosite.AccessRequest) error {
 	var granted []string
 	switch {
@@ -121,7 +121,7 @@ func narrowAudience(u *unit, req *fosite.AccessRequest) error {
 	case u.code != nil:
 		granted = u.code.GrantedAudience
 	default:
-		granted = u.family.Audience
+		granted = u.stored.Audience
 	}
 	u.audience = once(req.Form["resource"])
 	for _, asked := range u.audience {

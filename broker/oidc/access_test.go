@@ -33,10 +33,10 @@ func compact(t *testing.T, signer jose.Signer, claims any) string {
 	return token
 }
 
-// jwts is a house whose "app" gets JWT access tokens for two APIs.
-func jwts(t *testing.T) *house {
+// jwts is an app whose "app" gets JWT access tokens for two APIs.
+func jwts(t *testing.T) *harness {
 	t.Helper()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.change("app", func(c *broker.Client) { c.JWTAccess, c.Audience = true, []string{"https://api.example", "files"} })
 	return h
 }
@@ -121,7 +121,7 @@ func TestTheAlgorithmThatAClientNamedSignsItsAccessTokensToo(t *testing.T) {
 }
 
 // jwksNow is the JWKS as an API reads it.
-func (h *house) jwksNow() (set jose.JSONWebKeySet) {
+func (h *harness) jwksNow() (set jose.JSONWebKeySet) {
 	h.t.Helper()
 	h.must(json.Unmarshal([]byte(h.send(newRequest(http.MethodGet, pathKeys, nil)).body), &set))
 	return set
@@ -139,7 +139,7 @@ func TestAJWTOfAClientIsRevokedByItself(t *testing.T) {
 func TestA11_NoJWTPassesForAnother(t *testing.T) {
 	h := jwts(t)
 	got := h.signIn()
-	key, err := h.door.keys.Signer(algES256)
+	key, err := h.handler.keys.Signer(algES256)
 	h.must(err)
 	_, claims := h.claims(got.text("access_token"))
 	id, err := key.Sign(claims)
@@ -160,7 +160,7 @@ func TestA11_NoJWTPassesForAnother(t *testing.T) {
 		h.wants(h.call("/revoke", "token", token), http.StatusOK, "")
 	}
 	access := got.text("access_token")
-	if _, err := h.door.readHint(access); err == nil {
+	if _, err := h.handler.readHint(access); err == nil {
 		t.Error("an access token is an id_token_hint")
 	}
 	h.wants(h.refresh(access), http.StatusBadRequest, "invalid_grant")
@@ -177,7 +177,7 @@ func TestA11_AForgedAccessTokenIsNone(t *testing.T) {
 	token := h.signIn().text("access_token")
 	part := strings.Split(token, ".")
 	encoded := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
-	key, err := h.door.keys.Signer(algES256)
+	key, err := h.handler.keys.Signer(algES256)
 	h.must(err)
 	_, claims := h.claims(token)
 	signed := func(name string, value any) string {
@@ -192,7 +192,7 @@ func TestA11_AForgedAccessTokenIsNone(t *testing.T) {
 		h.must(err)
 		return forged
 	}
-	rsaKey, err := h.door.keys.Signer(algRS256)
+	rsaKey, err := h.handler.keys.Signer(algRS256)
 	h.must(err)
 	for name, forged := range map[string]string{
 		"alg none":       encoded(`{"alg":"none","typ":"at+jwt"}`) + "." + part[1] + ".",
@@ -220,7 +220,7 @@ func mustJSON(v any) string {
 
 func TestA22_AnAccessTokenLivesNoLongerThanItsKeyIsPublished(t *testing.T) {
 	h := jwts(t)
-	key, err := h.door.keys.Signer(algES256)
+	key, err := h.handler.keys.Signer(algES256)
 	h.must(err)
 	token := h.signIn().text("access_token")
 	_, claims := h.claims(token)
@@ -230,12 +230,12 @@ func TestA22_AnAccessTokenLivesNoLongerThanItsKeyIsPublished(t *testing.T) {
 	retired := key.SigningKey
 	retired.State, retired.RetireAt = broker.KeyRetired, h.clock.Now().Add(signing.KeyTail)
 	h.must(h.db.ChangeSigningKey(h.ctx(), retired, broker.KeyActive))
-	h.must(h.door.keys.Tick(h.ctx()))
+	h.must(h.handler.keys.Tick(h.ctx()))
 	if !h.active(token) || !h.active(forged) {
 		t.Fatal("a key that is still published vouches for nothing")
 	}
 	h.clock.add(signing.KeyTail)
-	h.must(h.door.keys.Tick(h.ctx()))
+	h.must(h.handler.keys.Tick(h.ctx()))
 	if h.active(forged) {
 		t.Error("a key that left the JWKS still vouches for access tokens")
 	}
@@ -248,10 +248,10 @@ func TestA22_AnEmergencyRotationEndsJWTAccessTokensWithinAMinute(t *testing.T) {
 	if !other.active(token) {
 		t.Fatal("nothing to lose")
 	}
-	h.must(h.door.keys.RotateNow(h.ctx(), true))
+	h.must(h.handler.keys.RotateNow(h.ctx(), true))
 	h.clock.add(signing.RefreshInterval)
-	h.must(other.door.keys.Tick(h.ctx()))
-	for _, at := range []*house{h, other} {
+	h.must(other.handler.keys.Tick(h.ctx()))
+	for _, at := range []*harness{h, other} {
 		if at.active(token) {
 			t.Error("introspection vouches for it")
 		}

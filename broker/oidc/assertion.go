@@ -26,8 +26,8 @@ import (
 
 const (
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-	// markAssertion is the kind of the marks of used assertions.
-	markAssertion = "assertion"
+	// usedAssertion is the kind of the marks of used assertions.
+	usedAssertion = "assertion"
 
 	maxJTI = 256
 
@@ -102,17 +102,17 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 		expires: time.Unix(int64(*said.Expires)+1, 0).Add(assertionLate)}, nil
 }
 
-// verify tells whether the key made the signature.
+// verify reports whether the key made the signature.
 func (a assertion) verify(k clients.Key) bool {
 	//defence:A9
 	_, err := a.jws.Verify(signing.VerificationKey(k.Public))
 	return err == nil
 }
 
-// proveByKey tells whether the assertion was signed by a key of the client. For a
+// signedByClient reports whether the assertion was signed by a key of the client. For a
 // client that does not exist, or has no such key, a key that nobody has is tried, so
 // that both take one verification.
-func (d *Door) proveByKey(ctx context.Context, c broker.Client, a assertion) bool {
+func (d *Handler) signedByClient(ctx context.Context, c broker.Client, a assertion) bool {
 	//defence:A9
 	may := slices.Contains(c.AuthMethods, methodKey) && (c.AuthAlg == "" || signing.SameAlg(c.AuthAlg, a.alg))
 	key, found := clients.Key{}, false
@@ -127,7 +127,7 @@ func (d *Door) proveByKey(ctx context.Context, c broker.Client, a assertion) boo
 }
 
 // clientKey is the one key that may have signed the assertion.
-func (d *Door) clientKey(ctx context.Context, c broker.Client, a assertion) (clients.Key, bool) {
+func (d *Handler) clientKey(ctx context.Context, c broker.Client, a assertion) (clients.Key, bool) {
 	if c.KeysURI == "" {
 		return clients.ParseKeys([]byte(c.Keys)).Find(a.kid, a.alg)
 	}
@@ -138,12 +138,12 @@ func (d *Door) clientKey(ctx context.Context, c broker.Client, a assertion) (cli
 	return key, found
 }
 
-// spendAssertion uses the assertion up, also where the request fails later: of many that bring
+// consumeAssertion uses the assertion up, also where the request fails later: of many that bring
 // it at once, one inserts the mark.
-func (d *Door) spendAssertion(ctx context.Context, a assertion) error {
+func (d *Handler) consumeAssertion(ctx context.Context, a assertion) error {
 	//defence:A9
 	id := sha256.Sum256([]byte(a.client + "\x00" + a.jti)) // another client may have the same jti
-	err := d.marks.Mark(ctx, markAssertion, base64.RawURLEncoding.EncodeToString(id[:]), a.expires)
+	err := d.replayCache.MarkUsed(ctx, usedAssertion, base64.RawURLEncoding.EncodeToString(id[:]), a.expires)
 	//defence:A9
 	if errors.Is(err, broker.Conflict) {
 		return fosite.ErrInvalidClient.WithHint("The client assertion was used before.")

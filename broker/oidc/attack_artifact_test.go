@@ -16,7 +16,7 @@ import (
 
 // artifacts is everything that a deployment hands out or is handed, one of each.
 type artifacts struct {
-	*house
+	*harness
 	browser *browser
 	key     heldKey // of the client "signer"
 	self    string  // the id of an app that registered itself
@@ -26,8 +26,8 @@ type artifacts struct {
 func newArtifacts(t *testing.T, p ports) *artifacts {
 	t.Helper()
 	p.register = true
-	h := newHouseWith(t, p)
-	a := &artifacts{house: h, key: newHeldKey(t, "k", algES256), all: map[string]string{}}
+	h := newHarnessWith(t, p)
+	a := &artifacts{harness: h, key: newHeldKey(t, "k", algES256), all: map[string]string{}}
 	h.client(broker.Client{ID: "signer", Name: "Signer", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, a.key), FirstParty: true})
 	h.change("app", func(c *broker.Client) { c.GrantTypes = append(c.GrantTypes, grantDevice) })
 	a.browser = h.browser()
@@ -51,7 +51,7 @@ func newArtifacts(t *testing.T, p ports) *artifacts {
 	self := h.registers(nil)
 	a.self, a.all["registration token"] = self.text("client_id"), self.text("registration_access_token")
 	a.all["assertion"] = a.key.signed(t, h.proof("signer"), nil)
-	signer, err := h.door.keys.Signer(algRS256)
+	signer, err := h.handler.keys.Signer(algRS256)
 	h.must(err)
 	now := h.clock.Now().Unix()
 	a.all["logout token"], err = signer.SignAs(typLogout, map[string]any{"iss": issuer, "aud": "app", "sub": "ana", "iat": now, "exp": now + 120, "jti": broker.NewID(),
@@ -66,10 +66,10 @@ func newArtifacts(t *testing.T, p ports) *artifacts {
 	return a
 }
 
-// places is everywhere that one of them can be shown; each tells whether it was worth
+// places is everywhere that one of them can be shown; each reports whether it was worth
 // anything there.
 func (a *artifacts) places() map[string]func(string) bool {
-	h, b := a.house, a.browser
+	h, b := a.harness, a.browser
 	paid := func(r answer) bool { return r.json["access_token"] != nil }
 	bearer := func(method, path, token string, body any) bool {
 		return h.sends(method, path, token, body).StatusCode < 300
@@ -88,10 +88,10 @@ func (a *artifacts) places() map[string]func(string) bool {
 			return r.StatusCode < 400
 		},
 		"request_uri": func(v string) bool {
-			return h.heard(b.get("/authorize?"+url.Values{"client_id": {"app"}, "request_uri": {v}}.Encode())).Get("code") != ""
+			return h.logged(b.get("/authorize?"+url.Values{"client_id": {"app"}, "request_uri": {v}}.Encode())).Get("code") != ""
 		},
 		"request_uri, bare": func(v string) bool {
-			return h.heard(b.get("/authorize?"+url.Values{"client_id": {"app"}, "request_uri": {pushedPrefix + v}}.Encode())).Get("code") != ""
+			return h.logged(b.get("/authorize?"+url.Values{"client_id": {"app"}, "request_uri": {pushedPrefix + v}}.Encode())).Get("code") != ""
 		},
 		"login":    func(v string) bool { return b.get("/authorize?login="+url.QueryEscape(v)).StatusCode < 400 },
 		"consent":  func(v string) bool { return b.get("/authorize?consent="+url.QueryEscape(v)).StatusCode < 400 },
@@ -107,7 +107,7 @@ func (a *artifacts) places() map[string]func(string) bool {
 			return paid(h.send(r))
 		},
 		"proof":   func(v string) bool { return paid(h.tokenWith([]string{v}, url.Values{"grant_type": {grantClient}})) },
-		"hint":    func(v string) bool { _, err := h.door.readHint(v); return err == nil },
+		"hint":    func(v string) bool { _, err := h.handler.readHint(v); return err == nil },
 		"session": func(v string) bool { return (&browser{h, map[string]string{"__Host-gh_session": v}}).alive() },
 	}
 }
@@ -121,7 +121,7 @@ func rightPlaces() map[string][]string {
 	}
 }
 
-// Wrong cells come first: what is right somewhere may be spent there.
+// Wrong cells come first: what is right somewhere may be consumed there.
 func TestA11_NothingThatWeGivePassesForAnother(t *testing.T) {
 	a := newArtifacts(t, ports{})
 	places, right := a.places(), rightPlaces()
@@ -163,7 +163,7 @@ func TestA10_NothingOfAnotherDeploymentPassesHere(t *testing.T) {
 // it does itself.
 func TestA10_NothingOfOneAppPassesForAnothers(t *testing.T) {
 	a := newArtifacts(t, ports{})
-	h := a.house
+	h := a.harness
 	secret := h.client(broker.Client{ID: "eve", Name: "Eve", AuthMethods: []string{"client_secret_post"}, FirstParty: true, GrantTypes: []string{grantCode, grantRefresh, grantDevice, grantClient}})
 	as := []string{"client_id", "eve", "client_secret", secret}
 	// So that a consent is no hindrance.
@@ -189,7 +189,7 @@ func TestA10_NothingOfOneAppPassesForAnothers(t *testing.T) {
 			t.Errorf("eve ended the %s", kind)
 		}
 	}
-	if said := h.heard(a.browser.get("/authorize?" + url.Values{"client_id": {"eve"}, "request_uri": {a.all["request"]}}.Encode())); said.Has("code") {
+	if said := h.logged(a.browser.get("/authorize?" + url.Values{"client_id": {"eve"}, "request_uri": {a.all["request"]}}.Encode())); said.Has("code") {
 		t.Error("eve's request is the app's")
 	}
 	r := httptest.NewRequest(http.MethodPut, issuer+pathRegister+"/"+a.self, strings.NewReader(mustJSON(metadataOf(doc{"client_id": a.self}))))
@@ -211,7 +211,7 @@ func TestA17_A20_NoURIIsRegisteredThatIsNeverCalled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	strict := newHouseWith(t, ports{register: true, egress: out})
+	strict := newHarnessWith(t, ports{register: true, egress: out})
 	for _, uri := range []string{"https://127.0.0.1/x", "https://127.1/x", "https://0x7f000001/x", "https://2130706433/x", "https://[::1]/x", "https://[::ffff:127.0.0.1]/x", "https://169.254.169.254/latest",
 		"https://10.0.0.1/x", "https://192.168.1.1/x", "https://[fd00::1]/x", "https://0.0.0.0/x", "https://198.51.100.7:8443/x", "https://user@app.example.com/x", "http://app.example.com/x"} {
 		for _, field := range []string{"backchannel_logout_uri", "jwks_uri"} {

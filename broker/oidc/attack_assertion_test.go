@@ -78,7 +78,7 @@ func keySetOf(t *testing.T, keys ...heldKey) string {
 }
 
 // proof is what an app's assertion says; a value that is nil is left out.
-func (h *house) proof(client string) map[string]any {
+func (h *harness) proof(client string) map[string]any {
 	now := h.clock.Now().Unix()
 	return map[string]any{"iss": client, "sub": client, "aud": issuer, "jti": broker.NewID(), "iat": now, "exp": now + 60}
 }
@@ -114,20 +114,20 @@ func (k heldKey) signed(t *testing.T, claims, head map[string]any) string {
 }
 
 // asserts authenticates by an assertion and nothing else; invalid_grant is the answer to who succeeds.
-func (h *house) asserts(token string) answer {
+func (h *harness) asserts(token string) answer {
 	h.t.Helper()
 	return h.send(newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantRefresh}, "refresh_token": {"none"},
 		"client_assertion_type": {assertionType}, "client_assertion": {token}}))
 }
 
-func (h *house) proven(a answer) { h.t.Helper(); h.wants(a, http.StatusBadRequest, "invalid_grant") }
-func (h *house) unproven(a answer) {
+func (h *harness) proven(a answer) { h.t.Helper(); h.wants(a, http.StatusBadRequest, "invalid_grant") }
+func (h *harness) unproven(a answer) {
 	h.t.Helper()
 	h.wants(a, http.StatusUnauthorized, "invalid_client")
 }
 
 func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	key := newHeldKey(t, "k", algES256)
 	secrets := map[string]string{}
 	kinds := map[string][]string{"basic": {"client_secret_basic"}, "post": {"client_secret_post"}, "secret": {"client_secret_basic", "client_secret_post"},
@@ -172,7 +172,7 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 }
 
 func TestA9_AnAssertionIsOneWayAndNotTwo(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	key := newHeldKey(t, "k", algES256)
 	secret := h.client(broker.Client{ID: "two", Name: "Two", AuthMethods: []string{"client_secret_basic", "client_secret_post", methodKey}, Keys: keySetOf(t, key)})
 	send := func(basic bool, pairs ...string) answer {
@@ -203,7 +203,7 @@ func TestA9_AnAssertionIsOneWayAndNotTwo(t *testing.T) {
 }
 
 func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	keys := map[string]heldKey{}
 	for _, alg := range clients.AssertionAlgs() {
 		keys[alg] = newHeldKey(t, alg, alg)
@@ -270,7 +270,7 @@ func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T
 }
 
 func TestA9_APublicKeyIsNoSharedSecret(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	key := newHeldKey(t, "k", algRS256)
 	set := keySetOf(t, key)
 	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: set})
@@ -296,7 +296,7 @@ func TestA9_APublicKeyIsNoSharedSecret(t *testing.T) {
 }
 
 func TestA9_AnAssertionIsGoodOnce(t *testing.T) {
-	fleet(t, func(t *testing.T, one, two *house) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		key := newHeldKey(t, "k", algES256)
 		for _, id := range []string{"machine", "other"} {
 			one.client(broker.Client{ID: id, Name: id, AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key)})
@@ -306,7 +306,7 @@ func TestA9_AnAssertionIsGoodOnce(t *testing.T) {
 		token := key.signed(t, claims, nil)
 		var good, bad, turn atomic.Int64
 		race(20, func() {
-			at := []*house{one, two}[turn.Add(1)%2]
+			at := []*harness{one, two}[turn.Add(1)%2]
 			switch a := at.call("/revoke", "client_id", "machine", "token", "x", "client_assertion_type", assertionType, "client_assertion", token); {
 			case a.StatusCode == http.StatusOK:
 				good.Add(1)
@@ -338,15 +338,15 @@ func (v *tally) VerifyPayload([]byte, []byte, jose.SignatureAlgorithm) error { v
 // A client that does not exist costs one look at storage and one verification, like one
 // that does; and what that verification says is never believed.
 func TestA9_NobodyLearnsWhichClientsThereAre(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	key := newHeldKey(t, "k", algES256)
 	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key)})
 	h.client(broker.Client{ID: "picky", Name: "Picky", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key), AuthAlg: algES256})
 	h.client(broker.Client{ID: "off", Name: "Off", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key), Disabled: true})
 	edwards := newHeldKey(t, "k", algEdDSA)
 	seen := &tally{}
-	for alg := range h.door.strangers {
-		h.door.strangers[alg] = clients.Key{Public: seen}
+	for alg := range h.handler.strangers {
+		h.handler.strangers[alg] = clients.Key{Public: seen}
 	}
 	said := map[string]bool{}
 	for name, c := range map[string]struct {

@@ -42,16 +42,16 @@ func (b *browser) begin(way begun, q url.Values) (a answer, said url.Values) {
 	default:
 		a = b.get("/authorize?" + q.Encode())
 	}
-	return a, b.h.heard(a)
+	return a, b.h.logged(a)
 }
 
 // eachBegin runs a test for every way, and for an app that has a secret and one that
 // has none; auth is what the client adds at the token endpoint.
-func eachBegin(t *testing.T, test func(t *testing.T, h *house, b *browser, way begun, client string, auth []string)) {
+func eachBegin(t *testing.T, test func(t *testing.T, h *harness, b *browser, way begun, client string, auth []string)) {
 	for _, way := range begins() {
 		for _, client := range []string{"app", "spa"} {
 			t.Run(way.name+", "+client, func(t *testing.T) {
-				h := newHouse(t)
+				h := newHarness(t)
 				h.client(broker.Client{ID: "spa", Name: "SPA", AuthMethods: []string{"none"}, FirstParty: true})
 				b := h.browser()
 				b.code(ask())
@@ -66,7 +66,7 @@ func eachBegin(t *testing.T, test func(t *testing.T, h *house, b *browser, way b
 }
 
 func TestA1_ACodeIsBoundHoweverItWasAskedFor(t *testing.T) {
-	eachBegin(t, func(t *testing.T, h *house, b *browser, way begun, client string, auth []string) {
+	eachBegin(t, func(t *testing.T, h *harness, b *browser, way begun, client string, auth []string) {
 		other := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
 		_, said := b.begin(way, ask("client_id", client))
 		code := said.Get("code")
@@ -91,7 +91,7 @@ func TestA1_ACodeIsBoundHoweverItWasAskedFor(t *testing.T) {
 }
 
 func TestA2_NoWayOfBeginningIsAWayAroundPKCE(t *testing.T) {
-	eachBegin(t, func(t *testing.T, h *house, b *browser, way begun, client string, auth []string) {
+	eachBegin(t, func(t *testing.T, h *harness, b *browser, way begun, client string, auth []string) {
 		for name, pairs := range map[string][]string{
 			"none":        {"code_challenge", "-", "code_challenge_method", "-"},
 			"plain":       {"code_challenge", verifier, "code_challenge_method", "plain"},
@@ -118,7 +118,7 @@ func TestA2_NoWayOfBeginningIsAWayAroundPKCE(t *testing.T) {
 }
 
 func TestA8_A12_A13_NoWayOfBeginningAsksForMoreAndEveryAnswerNamesUs(t *testing.T) {
-	eachBegin(t, func(t *testing.T, h *house, b *browser, way begun, client string, _ []string) {
+	eachBegin(t, func(t *testing.T, h *harness, b *browser, way begun, client string, _ []string) {
 		wants := func(name string, pairs ...string) {
 			t.Helper()
 			a, said := b.begin(way, ask(append([]string{"client_id", client}, pairs...)...))
@@ -155,7 +155,7 @@ func strayURIs() []string {
 }
 
 func TestA3_A4_AStrayURIIsNeverFollowedHoweverItComes(t *testing.T) {
-	eachBegin(t, func(t *testing.T, h *house, b *browser, way begun, client string, _ []string) {
+	eachBegin(t, func(t *testing.T, h *harness, b *browser, way begun, client string, _ []string) {
 		for _, uri := range append(strayURIs(), "-") {
 			a, said := b.begin(way, ask("client_id", client, "redirect_uri", uri))
 			switch {
@@ -237,8 +237,8 @@ func TestA14_AnAppThatChangesItselfIsAskedAboutAgain(t *testing.T) {
 
 // The refresh tokens of a device, and of an app that registered itself, are rotated
 // and watched like any other, across a restart too.
-func TestA6_EveryKindOfAppLosesTheFamilyWhoseTokenComesTwice(t *testing.T) {
-	fleet(t, func(t *testing.T, one, two *house) {
+func TestA6_EveryKindOfAppLosesTheGrantWhoseTokenComesTwice(t *testing.T) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		one.tv("tv")
 		tv := one.deviceCalls("tv")
 		one.browser().allows(tv)
@@ -263,11 +263,11 @@ func TestA6_EveryKindOfAppLosesTheFamilyWhoseTokenComesTwice(t *testing.T) {
 			one.clock.add(broker.RefreshGrace + time.Second)
 			restarted := one.replica(ports{})
 			one.wants(restarted.refresh(first, c.auth...), http.StatusBadRequest, "invalid_grant")
-			for _, h := range []*house{one, two, restarted} {
+			for _, h := range []*harness{one, two, restarted} {
 				h.wants(h.refresh(second.text("refresh_token"), c.auth...), http.StatusBadRequest, "invalid_grant")
 				h.wants(h.userinfo(second.text("access_token")), http.StatusUnauthorized, "invalid_token")
 			}
-			if e := one.events(broker.EventFilter{Verb: broker.EventFamilyEnded}); len(e) == 0 || e[0].Code != broker.TokenReused {
+			if e := one.events(broker.EventFilter{Verb: broker.EventGrantRevoked}); len(e) == 0 || e[0].Code != broker.TokenReused {
 				t.Errorf("%s: %+v", name, e)
 			}
 		}
@@ -275,14 +275,14 @@ func TestA6_EveryKindOfAppLosesTheFamilyWhoseTokenComesTwice(t *testing.T) {
 }
 
 func TestA9_AnAssertionThatWasUsedAtOneEndpointIsNoneAtAnother(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	key := newHeldKey(t, "k", algES256)
 	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key), FirstParty: true,
 		GrantTypes: []string{grantCode, grantRefresh, grantClient, grantDevice}})
 	two := h.replica(ports{})
 	ways := map[string]url.Values{"/token": form("grant_type", grantClient), pathPush: ask("client_id", "machine"), pathDeviceAuthorization: form("scope", "openid"),
 		"/introspect": form("token", "x"), "/revoke": form("token", "x")}
-	send := func(at *house, path, assertion string) answer {
+	send := func(at *harness, path, assertion string) answer {
 		f := url.Values{"client_assertion_type": {assertionType}, "client_assertion": {assertion}}
 		for name, v := range ways[path] {
 			f[name] = v

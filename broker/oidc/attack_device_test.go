@@ -14,17 +14,17 @@ import (
 	"gatehouse/storage"
 )
 
-func TestA5_ADeviceCodeIsSpentOnceByAFleet(t *testing.T) {
-	fleet(t, func(t *testing.T, one, two *house) {
+func TestA5_ADeviceCodeIsConsumedOnceByAFleet(t *testing.T) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		one.tv("tv")
 		for round := range 10 {
 			tv := one.deviceCalls("tv")
 			one.browser().allows(tv)
-			won, said := onBoth(50, one, two, func(at *house) answer { return tv.poll(at) })
+			won, said := onBoth(50, one, two, func(at *harness) answer { return tv.poll(at) })
 			if len(won) != 1 || said["400invalid_grant"] != 49 {
 				t.Fatalf("round %d: %v", round, said)
 			}
-			for _, h := range []*house{one, two} {
+			for _, h := range []*harness{one, two} {
 				h.wants(h.refresh(won[0].text("refresh_token"), "client_id", "tv"), http.StatusBadRequest, "invalid_grant")
 				h.wants(h.userinfo(won[0].text("access_token")), http.StatusUnauthorized, "invalid_token")
 			}
@@ -33,7 +33,7 @@ func TestA5_ADeviceCodeIsSpentOnceByAFleet(t *testing.T) {
 }
 
 func TestA5_ADeviceIsAnsweredOnceByAFleet(t *testing.T) {
-	fleet(t, func(t *testing.T, one, two *house) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		one.tv("tv")
 		for range 5 {
 			tv := one.deviceCalls("tv")
@@ -43,7 +43,7 @@ func TestA5_ADeviceIsAnsweredOnceByAFleet(t *testing.T) {
 			}
 			sides := make(chan side, 12)
 			for i := range 12 {
-				b := []*house{one, two}[i%2].browser()
+				b := []*harness{one, two}[i%2].browser()
 				path, _ := b.question(tv.text("user_code"))
 				sides <- side{b, path, []string{"allow", "deny"}[i/6]}
 			}
@@ -72,7 +72,7 @@ func TestA5_ADeviceIsAnsweredOnceByAFleet(t *testing.T) {
 }
 
 func TestA1_A9_ADeviceCodeIsForItsClientAlone(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.tv("tv")
 	h.tv("other")
 	var secret string
@@ -115,7 +115,7 @@ func TestA1_A9_ADeviceCodeIsForItsClientAlone(t *testing.T) {
 func TestA7_WhatEndsADevice(t *testing.T) {
 	for _, c := range causesOfRevocation() {
 		if strings.Contains(c.name, "comes again") || strings.HasSuffix(c.name, "token is revoked") {
-			continue // these are about one family, and the device has its own
+			continue // these are about one grant, and the device has its own
 		}
 		t.Run(c.name, func(t *testing.T) {
 			h := holding(t)
@@ -137,16 +137,16 @@ func TestA7_WhatEndsADevice(t *testing.T) {
 			redeemed, waiting := h.deviceCalls("tv"), h.deviceCalls("tv")
 			h.browser.allows(redeemed)
 			h.browser.allows(waiting)
-			got := h.wants(redeemed.poll(h.house), http.StatusOK, "")
+			got := h.wants(redeemed.poll(h.harness), http.StatusOK, "")
 			c.do(h)
 			h.clock.add(storage.CacheLife)
 			if c.name == "the person signs out" {
 				h.wants(h.userinfo(got.text("access_token")), http.StatusOK, "")
 				h.wants(h.refresh(got.text("refresh_token"), "client_id", "tv"), http.StatusOK, "")
-				h.wants(waiting.poll(h.house), http.StatusOK, "")
+				h.wants(waiting.poll(h.harness), http.StatusOK, "")
 				return
 			}
-			for _, at := range []*house{h.house, h.replica(ports{memory: true})} {
+			for _, at := range []*harness{h.harness, h.replica(ports{memory: true})} {
 				want, status := c.refresh, http.StatusUnauthorized
 				if want == "" {
 					want, status = "invalid_grant", http.StatusBadRequest
@@ -160,7 +160,7 @@ func TestA7_WhatEndsADevice(t *testing.T) {
 }
 
 func TestA7_ADeviceOfOurOwnEndsWithItsConsentToo(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.tv("ours", func(c *broker.Client) { c.FirstParty = true })
 	one, two := h.deviceCalls("ours"), h.deviceCalls("ours")
 	b := h.browser()
@@ -173,7 +173,7 @@ func TestA7_ADeviceOfOurOwnEndsWithItsConsentToo(t *testing.T) {
 }
 
 func TestA14_NoLinkAndNoOtherBrowserAnswersForAPerson(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.tv("ours", func(c *broker.Client) { c.FirstParty = true })
 	tv := h.deviceCalls("ours")
 	b := h.browser()
@@ -222,10 +222,10 @@ func TestA14_NoLinkAndNoOtherBrowserAnswersForAPerson(t *testing.T) {
 }
 
 func TestE2_UserCodesAreNotGuessed(t *testing.T) {
-	fleet(t, func(t *testing.T, one, two *house) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		one.tv("tv")
 		tv := one.deviceCalls("tv")
-		wrong := func(at *house, b *browser, from string) int {
+		wrong := func(at *harness, b *browser, from string) int {
 			r := newRequest(http.MethodPost, pathDevice, url.Values{"user_code": {newUserCode()}})
 			r.Header.Set("Sec-Fetch-Site", "same-origin")
 			r.RemoteAddr = from + ":4000"
@@ -235,7 +235,7 @@ func TestE2_UserCodesAreNotGuessed(t *testing.T) {
 		b.get(pathDevice)
 		said := map[int]int{}
 		for i := range 14 {
-			said[wrong([]*house{one, two}[i%2], b, fmt.Sprintf("198.51.100.%d", i))]++
+			said[wrong([]*harness{one, two}[i%2], b, fmt.Sprintf("198.51.100.%d", i))]++
 		}
 		if said[http.StatusUnprocessableEntity] != 10 || said[http.StatusTooManyRequests] != 4 {
 			t.Errorf("one browser: %v", said)
@@ -248,7 +248,7 @@ func TestE2_UserCodesAreNotGuessed(t *testing.T) {
 		for i := range 110 {
 			b := one.browser()
 			b.get(pathDevice)
-			said[wrong([]*house{one, two}[i%2], b, "203.0.113.9")]++
+			said[wrong([]*harness{one, two}[i%2], b, "203.0.113.9")]++
 		}
 		if said[http.StatusUnprocessableEntity] != 100 || said[http.StatusTooManyRequests] != 10 {
 			t.Errorf("one address: %v", said)
@@ -258,7 +258,7 @@ func TestE2_UserCodesAreNotGuessed(t *testing.T) {
 			b := one.browser()
 			b.code(ask())
 			b.get(pathDevice)
-			said[wrong([]*house{one, two}[i%2], b, fmt.Sprintf("198.51.101.%d", i))]++
+			said[wrong([]*harness{one, two}[i%2], b, fmt.Sprintf("198.51.101.%d", i))]++
 		}
 		if said[http.StatusUnprocessableEntity] != 10 || said[http.StatusTooManyRequests] != 4 {
 			t.Errorf("one account: %v", said)
@@ -273,8 +273,8 @@ func TestE2_UserCodesAreNotGuessed(t *testing.T) {
 	})
 }
 
-func TestH4_DevicesThatNobodyKnowsDoNotFillTheShelf(t *testing.T) {
-	h := newHouse(t)
+func TestH4_DevicesThatNobodyKnowsDoNotFillTheEphemeralStore(t *testing.T) {
+	h := newHarness(t)
 	h.tv("tv")
 	said := map[int]int{}
 	for range 3010 {
@@ -285,10 +285,10 @@ func TestH4_DevicesThatNobodyKnowsDoNotFillTheShelf(t *testing.T) {
 	}
 }
 
-// The shelves of a device hold no code that could be used (FOSITE.md P6).
+// The ephemeral stores of a device hold no code that could be used (FOSITE.md P6).
 func TestTheShelvesHoldNoDeviceCode(t *testing.T) {
-	kept := &shelves{}
-	h := newHouseWith(t, ports{fleeting: func(f broker.Fleeting) broker.Fleeting { kept.Fleeting = f; return kept }})
+	kept := &ephemeralStores{}
+	h := newHarnessWith(t, ports{ephemeral: func(f broker.Ephemeral) broker.Ephemeral { kept.Ephemeral = f; return kept }})
 	h.tv("tv")
 	tv := h.deviceCalls("tv")
 	plain := strings.ReplaceAll(tv.text("user_code"), "-", "")

@@ -11,23 +11,23 @@ import (
 
 // crowd lets every newcomer stand for a thousand, and counts the rows that are made.
 type crowd struct {
-	broker.Fleeting
+	broker.Ephemeral
 	rows map[string]int
 }
 
-func (c *crowd) Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error) {
-	n, err := c.Fleeting.Count(ctx, shelf, key, expires)
+func (c *crowd) Count(ctx context.Context, store, key string, expires time.Time) (int64, error) {
+	n, err := c.Ephemeral.Count(ctx, store, key, expires)
 	return n * 1000, err
 }
 
-func (c *crowd) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
-	c.rows[shelf]++
-	return c.Fleeting.Put(ctx, shelf, key, v, expires)
+func (c *crowd) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
+	c.rows[store]++
+	return c.Ephemeral.Put(ctx, store, key, v, expires)
 }
 
 func TestH4_PostsFromElsewhereLeaveNoRowsBeyondTheCap(t *testing.T) {
 	rows := map[string]int{}
-	h := newHouseWith(t, ports{fleeting: func(f broker.Fleeting) broker.Fleeting { return &crowd{f, rows} }})
+	h := newHarnessWith(t, ports{ephemeral: func(f broker.Ephemeral) broker.Ephemeral { return &crowd{f, rows} }})
 	id := h.signIn().text("id_token")
 	for i := range 10 {
 		path, form := "/authorize", ask()

@@ -11,7 +11,7 @@ import (
 )
 
 func TestA1_CodeInjection(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	other := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
 	code := h.browser().code(ask())
 	for name, a := range map[string]answer{
@@ -40,14 +40,14 @@ func edited(code string) string {
 }
 
 func TestA1_ACodeIsOverAfterAMinute(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	code := h.browser().code(ask())
 	h.clock.add(broker.CodeLife)
 	h.wants(h.redeem(code), http.StatusBadRequest, "invalid_grant")
 }
 
 func TestA2_PKCEMatrix(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, SkipPKCE: true, FirstParty: true})
 	b := h.browser()
 	b.code(ask())
@@ -84,7 +84,7 @@ func TestA2_PKCEMatrix(t *testing.T) {
 }
 
 func TestA3_RedirectURIsAreComparedByteForByte(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	b.code(ask())
 	for _, uri := range append(strayURIs(), "-") {
@@ -114,7 +114,7 @@ func FuzzA3_WhatIsAcceptedIsWhatWasRegistered(f *testing.F) {
 }
 
 func TestA4_NothingLeadsAway(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	b.code(ask())
 	for _, evil := range []string{"//evil.example", "/\\evil.example", "https:evil.example", "https://evil.example", "%0d%0aLocation:https://evil.example"} {
@@ -129,7 +129,7 @@ func TestA4_NothingLeadsAway(t *testing.T) {
 }
 
 func TestA5_TheSecondUseOfACodeEndsWhatTheFirstOneGot(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	code := h.browser().code(ask())
 	got := h.wants(h.redeem(code), http.StatusOK, "")
 	h.clock.add(30 * time.Second)
@@ -143,13 +143,13 @@ func TestA5_TheSecondUseOfACodeEndsWhatTheFirstOneGot(t *testing.T) {
 	}
 	h.wants(h.userinfo(got.text("access_token")), http.StatusUnauthorized, "invalid_token")
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusBadRequest, "invalid_grant")
-	if e := h.events(broker.EventFilter{Verb: broker.EventFamilyEnded}); len(e) != 1 || e[0].Code != broker.CodeReused || e[0].Account != "ana" || e[0].Client != "app" {
+	if e := h.events(broker.EventFilter{Verb: broker.EventGrantRevoked}); len(e) != 1 || e[0].Code != broker.CodeReused || e[0].Account != "ana" || e[0].Client != "app" {
 		t.Errorf("events %+v", e)
 	}
 }
 
-func TestA6_ARefreshTokenThatComesTwiceEndsTheFamily(t *testing.T) {
-	h := newHouse(t)
+func TestA6_ARefreshTokenThatComesTwiceEndsTheGrant(t *testing.T) {
+	h := newHarness(t)
 	first := h.signIn()
 	second := h.wants(h.refresh(first.text("refresh_token")), http.StatusOK, "")
 	if second.text("refresh_token") == first.text("refresh_token") {
@@ -160,7 +160,7 @@ func TestA6_ARefreshTokenThatComesTwiceEndsTheFamily(t *testing.T) {
 	h.wants(h.refresh(first.text("refresh_token")), http.StatusBadRequest, "invalid_grant")
 	h.wants(h.refresh(second.text("refresh_token")), http.StatusBadRequest, "invalid_grant")
 	h.wants(h.userinfo(second.text("access_token")), http.StatusUnauthorized, "invalid_token")
-	if e := h.events(broker.EventFilter{Verb: broker.EventFamilyEnded}); len(e) != 1 || e[0].Code != broker.TokenReused {
+	if e := h.events(broker.EventFilter{Verb: broker.EventGrantRevoked}); len(e) != 1 || e[0].Code != broker.TokenReused {
 		t.Errorf("events %+v", e)
 	}
 	if len(h.warned) != 1 || !strings.HasPrefix(h.warned[0], "ana@example.com of ") {
@@ -176,7 +176,7 @@ func TestA6_ARefreshTokenThatComesTwiceEndsTheFamily(t *testing.T) {
 }
 
 func TestA6_WithinTheGraceARetryGetsTheSameSuccessor(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	thief := h.client(broker.Client{ID: "thief", Name: "Thief", AuthMethods: []string{"client_secret_post"}})
 	first := h.signIn().text("refresh_token")
 	second := h.refresh(first).text("refresh_token")
@@ -191,7 +191,7 @@ func TestA6_WithinTheGraceARetryGetsTheSameSuccessor(t *testing.T) {
 }
 
 func TestA6_RefreshesAtOnceGetOneSuccessor(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	token := h.signIn().text("refresh_token")
 	got := make(chan string, 8)
 	race(8, func() { got <- h.refresh(token).text("refresh_token") })
@@ -203,25 +203,25 @@ func TestA6_RefreshesAtOnceGetOneSuccessor(t *testing.T) {
 		}
 		successor = one
 	}
-	f, _, err := h.db.Family(h.ctx(), mustOpen(t, h, token).family)
+	f, _, err := h.db.Grant(h.ctx(), mustOpen(t, h, token).grant)
 	h.must(err)
-	if f.Generation != 2 {
-		t.Errorf("generation %d", f.Generation)
+	if f.RefreshCounter != 2 {
+		t.Errorf("generation %d", f.RefreshCounter)
 	}
 	h.wants(h.refresh(successor), http.StatusOK, "")
 }
 
-func mustOpen(t *testing.T, h *house, token string) shown {
+func mustOpen(t *testing.T, h *harness, token string) shown {
 	t.Helper()
-	said, err := h.door.strategy.openRefresh(token)
+	said, err := h.handler.strategy.openRefresh(token)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return said
 }
 
-func TestA6_AFamilyIsOverAfterThirtyDays(t *testing.T) {
-	h := newHouse(t)
+func TestA6_AGrantIsOverAfterThirtyDays(t *testing.T) {
+	h := newHarness(t)
 	token := h.signIn().text("refresh_token")
 	for range 29 {
 		h.clock.add(24 * time.Hour)
@@ -232,7 +232,7 @@ func TestA6_AFamilyIsOverAfterThirtyDays(t *testing.T) {
 }
 
 func TestA7_ACodeOfAnEndedSessionGivesNothing(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	code := h.browser().code(ask())
 	sessions, err := h.db.SessionsOf(h.ctx(), "ana")
 	h.must(err)
@@ -241,7 +241,7 @@ func TestA7_ACodeOfAnEndedSessionGivesNothing(t *testing.T) {
 }
 
 func TestA8_EveryAnswerNamesTheIssuer(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	h.appHears(b.get("/authorize?"+ask("prompt", "none").Encode()), "login_required")
 	h.appHears(b.get("/authorize?"+ask("response_type", "token").Encode()), "unsupported_response_type")

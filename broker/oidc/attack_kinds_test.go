@@ -66,11 +66,11 @@ func TestA21_EveryTruncationAndEditOfAJWTIsInactive(t *testing.T) {
 			if f == token {
 				continue
 			}
-			if _, err := h.door.strategy.openAccess(f); err == nil {
+			if _, err := h.handler.strategy.openAccess(f); err == nil {
 				t.Fatalf("%s: %q opens as an access token", alg, f)
 			}
 		}
-		if _, err := h.door.strategy.openAccess(token); err != nil {
+		if _, err := h.handler.strategy.openAccess(token); err != nil {
 			t.Errorf("%s: the token itself: %v", alg, err)
 		}
 	}

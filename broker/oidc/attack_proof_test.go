@@ -18,7 +18,7 @@ import (
 )
 
 // spoilt are proofs that must not pass, whatever they are shown with.
-func spoilt(h *house, method, path, token string) map[string][]string {
+func spoilt(h *harness, method, path, token string) map[string][]string {
 	p := newProver(h.t, algES256)
 	if h.prover != nil {
 		p = h.prover
@@ -66,7 +66,7 @@ func spoilt(h *house, method, path, token string) map[string][]string {
 }
 
 func TestASpoiltProofIsRefusedAtTheTokenEndpoint(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	code := h.browser().code(ask())
 	redeem := form("grant_type", grantCode, "code", code, "redirect_uri", callback, "code_verifier", verifier)
 	for name, proofs := range spoilt(h, http.MethodPost, "/token", "") {
@@ -74,7 +74,7 @@ func TestASpoiltProofIsRefusedAtTheTokenEndpoint(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
-	got := h.wants(h.tokenWith(nil, redeem), http.StatusOK, "") // nothing of it spent the code
+	got := h.wants(h.tokenWith(nil, redeem), http.StatusOK, "") // nothing of it consumed the code
 	if got.text("token_type") != "Bearer" {
 		t.Errorf("%s", got.body)
 	}
@@ -82,7 +82,7 @@ func TestASpoiltProofIsRefusedAtTheTokenEndpoint(t *testing.T) {
 
 func TestASpoiltProofIsRefusedAtUserinfo(t *testing.T) {
 	for _, k := range kinds()[2:] {
-		h := newHouse(t).as(k)
+		h := newHarness(t).as(k)
 		token := h.signIn().text("access_token")
 		for name, proofs := range spoilt(h, http.MethodGet, "/userinfo", token) {
 			a := h.shows("DPoP", token, proofs...)
@@ -103,7 +103,7 @@ func TestASpoiltProofIsRefusedAtUserinfo(t *testing.T) {
 
 func TestABoundTokenIsNoBearerTokenAndABearerTokenIsNotBound(t *testing.T) {
 	for _, k := range kinds()[2:] {
-		h := newHouse(t).as(k)
+		h := newHarness(t).as(k)
 		token, p := h.signIn().text("access_token"), h.prover
 		proof := func() string { return p.proof(h, http.MethodGet, "/userinfo", token, nil) }
 		for _, scheme := range []string{"Bearer", "bearer"} {
@@ -126,7 +126,7 @@ func TestABoundTokenIsNoBearerTokenAndABearerTokenIsNotBound(t *testing.T) {
 }
 
 func TestAProofMayBeALittleOldAndSayMore(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	p := newProver(t, algES256)
 	machine := form("grant_type", grantClient)
 	for name, edit := range map[string]func(*draft){
@@ -154,7 +154,7 @@ func TestAProofMayBeALittleOldAndSayMore(t *testing.T) {
 }
 
 func TestA9_AProofWorksOnceOnAFleet(t *testing.T) {
-	fleet(t, func(t *testing.T, one, two *house) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		one.as(kind{dpop: true})
 		p := one.prover
 		one.prover, two.prover = nil, nil
@@ -167,11 +167,11 @@ func TestA9_AProofWorksOnceOnAFleet(t *testing.T) {
 		one.prover = nil
 		for range 8 { // minutes: the access token lives for ten
 			atToken := p.proof(one, http.MethodPost, "/token", "", nil)
-			wonOnce(t, one, two, func(h *house) answer { return h.tokenWith([]string{atToken}, form("grant_type", grantClient)) })
+			wonOnce(t, one, two, func(h *harness) answer { return h.tokenWith([]string{atToken}, form("grant_type", grantClient)) })
 			atUserinfo := p.proof(one, http.MethodGet, "/userinfo", person, nil)
-			wonOnce(t, one, two, func(h *house) answer { return h.shows("DPoP", person, atUserinfo) })
+			wonOnce(t, one, two, func(h *harness) answer { return h.shows("DPoP", person, atUserinfo) })
 			one.clock.add(proofLife)
-			for _, h := range []*house{one, two, one.replica(ports{})} {
+			for _, h := range []*harness{one, two, one.replica(ports{})} {
 				h.wants(h.tokenWith([]string{atToken}, form("grant_type", grantClient)), http.StatusBadRequest, "invalid_dpop_proof")
 				h.wants(h.shows("DPoP", person, atUserinfo), http.StatusUnauthorized, "invalid_dpop_proof")
 			}
@@ -180,7 +180,7 @@ func TestA9_AProofWorksOnceOnAFleet(t *testing.T) {
 }
 
 // wonOnce races one request on two replicas: one of twenty may succeed.
-func wonOnce(t *testing.T, one, two *house, try func(h *house) answer) {
+func wonOnce(t *testing.T, one, two *harness, try func(h *harness) answer) {
 	t.Helper()
 	won, said := onBoth(20, one, two, try)
 	if len(won) != 1 || said["400invalid_dpop_proof"]+said["401invalid_dpop_proof"] != 19 {
@@ -189,7 +189,7 @@ func wonOnce(t *testing.T, one, two *house, try func(h *house) answer) {
 }
 
 func TestA9_AProofIsRememberedForItsKeyAndAsLongAsItIsGood(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	one, two := newProver(t, algES256), newProver(t, algES256)
 	same := func(ahead time.Duration) func(*draft) {
 		return func(d *draft) { d.claims["jti"], d.claims["iat"] = "chosen", h.clock.Now().Add(ahead).Unix() }
@@ -209,7 +209,7 @@ func TestA9_AProofIsRememberedForItsKeyAndAsLongAsItIsGood(t *testing.T) {
 }
 
 func TestA9_AStrangersProofsAreNotKept(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	p := newProver(t, algES256)
 	proof := p.proof(h, http.MethodPost, "/token", "", nil)
 	r := newRequest(http.MethodPost, "/token", form("grant_type", grantClient))
@@ -221,18 +221,18 @@ func TestA9_AStrangersProofsAreNotKept(t *testing.T) {
 	h.wants(h.tokenWith([]string{proof}, form("grant_type", grantClient)), http.StatusOK, "")
 }
 
-func TestA5_ACodeOfEveryKindOfTokenIsSpentOnceByAFleet(t *testing.T) {
+func TestA5_ACodeOfEveryKindOfTokenIsConsumedOnceByAFleet(t *testing.T) {
 	for _, k := range kinds()[1:] {
 		t.Run(k.name, func(t *testing.T) {
-			fleet(t, func(t *testing.T, one, two *house) {
+			fleet(t, func(t *testing.T, one, two *harness) {
 				two.prover = one.as(k).prover
 				for range 3 {
 					code := one.browser().code(ask())
-					won, said := onBoth(20, one, two, func(at *house) answer { return at.redeem(code) })
+					won, said := onBoth(20, one, two, func(at *harness) answer { return at.redeem(code) })
 					if len(won) != 1 || said["400invalid_grant"] != 19 {
 						t.Fatalf("%v", said)
 					}
-					for _, h := range []*house{one, two} {
+					for _, h := range []*harness{one, two} {
 						if h.active(won[0].text("access_token")) || h.active(won[0].text("refresh_token")) {
 							t.Fatal("what the first one got lives")
 						}
@@ -247,7 +247,7 @@ func TestA5_ACodeOfEveryKindOfTokenIsSpentOnceByAFleet(t *testing.T) {
 func TestA6_ReuseEndsTokensOfEveryKindOnEveryReplica(t *testing.T) {
 	for _, k := range kinds()[1:] {
 		t.Run(k.name, func(t *testing.T) {
-			fleet(t, func(t *testing.T, one, two *house) {
+			fleet(t, func(t *testing.T, one, two *harness) {
 				two.prover = one.as(k).prover
 				first := one.signIn().text("refresh_token")
 				second := two.wants(two.refresh(first), http.StatusOK, "")
@@ -256,7 +256,7 @@ func TestA6_ReuseEndsTokensOfEveryKindOnEveryReplica(t *testing.T) {
 				}
 				one.clock.add(broker.RefreshGrace)
 				one.wants(one.refresh(first), http.StatusBadRequest, "invalid_grant")
-				for _, h := range []*house{one, two, one.replica(ports{})} {
+				for _, h := range []*harness{one, two, one.replica(ports{})} {
 					h.wants(h.refresh(second.text("refresh_token")), http.StatusBadRequest, "invalid_grant")
 					h.wants(h.userinfo(second.text("access_token")), http.StatusUnauthorized, "invalid_token")
 					if h.active(second.text("access_token")) || h.active(second.text("refresh_token")) {

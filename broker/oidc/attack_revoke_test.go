@@ -12,7 +12,7 @@ import (
 
 // held is what an app and a browser have in their hands when something happens.
 type held struct {
-	*house
+	*harness
 	browser  *browser
 	got      answer // tokens of the browser's session
 	code     string // likewise, not redeemed yet
@@ -55,7 +55,7 @@ func causesOfRevocation() []cause {
 		{"signed out everywhere", func(h held) { h.account(func(a *broker.Account) { a.AuthEpoch++ }) }, true, true, ""},
 		{"the account is locked to another connection", func(h held) {
 			h.account(func(a *broker.Account) {
-				a.Lock = &broker.Lock{Only: "entra", Connections: []string{"entra"}, SetBy: "operator", SetAt: h.clock.Now()}
+				a.Restriction = &broker.Restriction{Only: "entra", Connections: []string{"entra"}, SetBy: "operator", SetAt: h.clock.Now()}
 				a.AuthEpoch++
 			})
 		}, true, true, ""},
@@ -89,19 +89,19 @@ func causesOfRevocation() []cause {
 	}
 }
 
-// holding is a house where Ana came through Google and has everything that there is.
+// holding is an app where Ana came through Google and has everything that there is.
 func holding(t *testing.T) held { return holdingAs(t, kinds()[0]) }
 
-func holdingAs(t *testing.T, k kind) held { return holdingIn(newHouse(t).as(k)) }
+func holdingAs(t *testing.T, k kind) held { return holdingIn(newHarness(t).as(k)) }
 
-func holdingIn(in *house) held {
-	h := held{house: in}
+func holdingIn(in *harness) held {
+	h := held{harness: in}
 	now := h.clock.Now()
 	h.must(h.db.PutConnection(h.ctx(), broker.Connection{ID: "google", Kind: "google", Name: "Google", State: broker.Live, Issuer: "https://accounts.google.com", CreatedAt: now, UpdatedAt: now}))
 	h.must(h.db.Link(h.ctx(), broker.Identity{ID: "identity", AccountID: "ana", Connection: "google", Issuer: "https://accounts.google.com", Subject: "1", LinkedAt: now, SeenAt: now}))
 	h.logins.authn = broker.Authn{Method: broker.ByUpstream, Connection: "google", Identity: "identity", AuthTime: now}
 	h.client(func(c *broker.Client) { c.Audience = []string{"api"} })
-	h.browser = h.house.browser()
+	h.browser = h.harness.browser()
 	h.usedCode = h.browser.code(ask())
 	first := h.wants(h.redeem(h.usedCode), http.StatusOK, "")
 	h.usedRT = first.text("refresh_token")
@@ -121,9 +121,9 @@ func everyCauseEnds(t *testing.T, k kind) {
 	for _, c := range causesOfRevocation() {
 		t.Run(c.name, func(t *testing.T) {
 			h := holdingAs(t, k)
-			api := h.house.client(broker.Client{ID: "api", Name: "API", AuthMethods: []string{"client_secret_post"}})
+			api := h.harness.client(broker.Client{ID: "api", Name: "API", AuthMethods: []string{"client_secret_post"}})
 			tokens := []string{h.got.text("access_token"), h.got.text("refresh_token")}
-			seen := func(at *house, token string) bool {
+			seen := func(at *harness, token string) bool {
 				return at.call("/introspect", "token", token, "client_id", "api", "client_secret", api).json["active"] == true
 			}
 			other := h.replica(ports{memory: true})
@@ -132,7 +132,7 @@ func everyCauseEnds(t *testing.T, k kind) {
 			}
 			c.do(h)
 			h.clock.add(storage.CacheLife) // what another replica may take to hear of it
-			for _, at := range []*house{h.house, other} {
+			for _, at := range []*harness{h.harness, other} {
 				want, status := c.refresh, http.StatusUnauthorized
 				if want == "" {
 					want, status = "invalid_grant", http.StatusBadRequest
@@ -176,10 +176,10 @@ func TestA7_ACodeOfAConsentThatWasTakenBackGivesNothing(t *testing.T) {
 	h.wants(h.redeem(allow(), "client_id", "third", "client_secret", secret), http.StatusOK, "")
 }
 
-// Of a used code nobody hears before the row of its family is tried, so whoever else
+// Of a used code nobody hears before the row of its grant is tried, so whoever else
 // says no must not come first.
-func TestA5_AUsedCodeEndsItsFamilyThoughTheGateIsClosed(t *testing.T) {
-	fleet(t, func(t *testing.T, one, _ *house) {
+func TestA5_AUsedCodeEndsItsGrantThoughTheGateIsClosed(t *testing.T) {
+	fleet(t, func(t *testing.T, one, _ *harness) {
 		h := holdingIn(one)
 		google, err := h.db.Connection(h.ctx(), "google")
 		h.must(err)
@@ -195,18 +195,18 @@ func TestA5_AUsedCodeEndsItsFamilyThoughTheGateIsClosed(t *testing.T) {
 		if h.active(h.got.text("access_token")) {
 			t.Error("the family lives")
 		}
-		if e := h.events(broker.EventFilter{Verb: broker.EventFamilyEnded}); len(e) != 1 || e[0].Code != broker.CodeReused {
+		if e := h.events(broker.EventFilter{Verb: broker.EventGrantRevoked}); len(e) != 1 || e[0].Code != broker.CodeReused {
 			t.Errorf("events %+v", e)
 		}
 	})
 }
 
 // A hand in the database changes a lock and leaves the epoch.
-func TestD1_D5_ACodeOfALockedAccountIsHeldAgainstTheLockAsItIs(t *testing.T) {
+func TestD1_D5_ACodeOfARestrictedAccountIsHeldAgainstTheRestrictionAsItIs(t *testing.T) {
 	h := holding(t)
 	lock := func(connection string) {
 		h.account(func(a *broker.Account) {
-			a.Lock = &broker.Lock{Connections: []string{connection}, SetBy: "operator", SetAt: h.clock.Now()}
+			a.Restriction = &broker.Restriction{Connections: []string{connection}, SetBy: "operator", SetAt: h.clock.Now()}
 		})
 	}
 	lock("google")

@@ -17,7 +17,7 @@ import (
 )
 
 func TestA9_AClientAuthenticatesExactlyAsRegistered(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	secrets := map[string]string{"app": h.secret}
 	methods := map[string]string{"app": "client_secret_basic", "poster": "client_secret_post", "public": "none"}
 	secrets["poster"] = h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
@@ -66,7 +66,7 @@ func TestA9_AClientAuthenticatesExactlyAsRegistered(t *testing.T) {
 }
 
 func TestA9_TwoSecretsLiveAndAHashIsWorthNothingElsewhere(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	c, err := h.db.Client(h.ctx(), "app")
 	h.must(err)
 	second, hash := clients.NewSecret(h.ring, "app")
@@ -86,12 +86,12 @@ func TestA9_TwoSecretsLiveAndAHashIsWorthNothingElsewhere(t *testing.T) {
 }
 
 func TestA10_WhatAnotherDeploymentGaveIsNothingHere(t *testing.T) {
-	here, there := newHouse(t), newHouseWith(t, ports{bare: true})
+	here, there := newHarness(t), newHarnessWith(t, ports{bare: true})
 	got := there.signIn()
 	here.wants(here.userinfo(got.text("access_token")), http.StatusUnauthorized, "invalid_token")
 	here.wants(here.refresh(got.text("refresh_token")), http.StatusBadRequest, "invalid_grant")
 	here.wants(here.redeem(there.browser().code(ask())), http.StatusBadRequest, "invalid_grant")
-	if _, err := here.door.readHint(got.text("id_token")); err == nil {
+	if _, err := here.handler.readHint(got.text("id_token")); err == nil {
 		t.Error("an ID token of another deployment is a hint here")
 	}
 	for _, token := range []string{got.text("access_token"), got.text("refresh_token"), got.text("id_token")} {
@@ -114,7 +114,7 @@ func TestA10_WhatAnotherDeploymentGaveIsNothingHere(t *testing.T) {
 }
 
 // cookiesOf are the cookies of a browser that is signed in.
-func (h *house) cookiesOf() map[string]string {
+func (h *harness) cookiesOf() map[string]string {
 	b := h.browser()
 	b.code(ask())
 	return b.cookies
@@ -147,7 +147,7 @@ func TestA10_WhatOneClientGotIsNothingToAnother(t *testing.T) {
 }
 
 func TestA11_NoTokenPassesForAnother(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	got := h.signIn()
 	code := h.browser().code(ask())
 	tokens := map[string]string{"access": got.text("access_token"), "refresh": got.text("refresh_token"), "id": got.text("id_token"), "code": code}
@@ -164,20 +164,20 @@ func TestA11_NoTokenPassesForAnother(t *testing.T) {
 		if active := h.active(token); name == "id" && active || name == "code" && active {
 			t.Errorf("%s is active", name)
 		}
-		if _, err := h.door.readHint(token); (err == nil) != (name == "id") {
+		if _, err := h.handler.readHint(token); (err == nil) != (name == "id") {
 			t.Errorf("%s as id_token_hint: %v", name, err)
 		}
 	}
 }
 
 func TestA11_AForgedHintIsNone(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	id := h.signIn().text("id_token")
 	part := strings.Split(id, ".")
 	encoded := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
-	key, err := h.door.keys.Signer(algES256)
+	key, err := h.handler.keys.Signer(algES256)
 	h.must(err)
-	rsaKey, err := h.door.keys.Signer(algRS256)
+	rsaKey, err := h.handler.keys.Signer(algRS256)
 	h.must(err)
 	other, err := key.Sign(idToken{Issuer: "https://evil.example", Subject: "ana", Audience: "app"})
 	h.must(err)
@@ -191,14 +191,14 @@ func TestA11_AForgedHintIsNone(t *testing.T) {
 		"edited":            part[0] + "." + encoded(`{"iss":"`+issuer+`","sub":"eve","aud":"app"}`) + "." + part[2],
 		"another issuer":    other, "another type": typed, "cut": id[:len(id)-10], "nothing": "", "dots": "..",
 	} {
-		if said, err := h.door.readHint(token); err == nil {
+		if said, err := h.handler.readHint(token); err == nil {
 			t.Errorf("%s: %+v", name, said)
 		}
 	}
 }
 
 func TestA12_OnlyTheCodeFlowExists(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	for _, kind := range []string{"token", "id_token", "code token", "code id_token", "id_token token", "code id_token token", "none", "code code", "password"} {
 		h.appHears(b.get("/authorize?"+ask("response_type", kind).Encode()), "unsupported_response_type")
@@ -219,7 +219,7 @@ func TestA12_OnlyTheCodeFlowExists(t *testing.T) {
 }
 
 func TestA13_NoMoreScopeThanRegistered(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.appHears(h.browser().get("/authorize?"+ask("scope", "openid admin").Encode()), "invalid_scope")
 	got := h.signIn("scope", "openid offline_access")
 	h.wants(h.refresh(got.text("refresh_token"), "scope", "openid email"), http.StatusBadRequest, "invalid_scope")
@@ -231,7 +231,7 @@ func TestA13_NoMoreScopeThanRegistered(t *testing.T) {
 }
 
 func TestA19_NobodyIsCalledForARequest(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	var calls atomic.Int64
 	canary := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
 	defer canary.Close()
@@ -258,7 +258,7 @@ func TestA19_NobodyIsCalledForARequest(t *testing.T) {
 }
 
 func TestA21_IntrospectionTellsStrangersNothing(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	stranger := h.client(broker.Client{ID: "stranger", Name: "Stranger", AuthMethods: []string{"client_secret_post"}})
 	api := h.client(broker.Client{ID: "api", Name: "API", AuthMethods: []string{"client_secret_post"}})
 	h.client(broker.Client{ID: "public", Name: "Public", AuthMethods: []string{"none"}})
@@ -292,7 +292,7 @@ func TestA21_IntrospectionTellsStrangersNothing(t *testing.T) {
 }
 
 func TestA21_EveryTruncationAndEditIsInactive(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	got := h.signIn()
 	for _, token := range []string{got.text("access_token"), got.text("refresh_token")} {
 		var forged []string
@@ -311,10 +311,10 @@ func TestA21_EveryTruncationAndEditIsInactive(t *testing.T) {
 			if f == token {
 				continue
 			}
-			if _, err := h.door.strategy.openAccess(f); err == nil {
+			if _, err := h.handler.strategy.openAccess(f); err == nil {
 				t.Fatalf("%q opens as an access token", f)
 			}
-			if _, err := h.door.strategy.openRefresh(f); err == nil {
+			if _, err := h.handler.strategy.openRefresh(f); err == nil {
 				t.Fatalf("%q opens as a refresh token", f)
 			}
 		}
@@ -327,9 +327,9 @@ func TestA21_EveryTruncationAndEditIsInactive(t *testing.T) {
 }
 
 func TestA23_NothingLeaksOnTheWay(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	var log bytes.Buffer
-	h.door.log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	h.handler.log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b := h.browser()
 	a := b.authorize(ask())
 	if a.Header.Get("Referrer-Policy") != "no-referrer" || a.Header.Get("Cache-Control") != "no-store" || a.body != "" {
@@ -360,7 +360,7 @@ func TestA23_NothingLeaksOnTheWay(t *testing.T) {
 }
 
 func TestA24_NothingThatIsSentBecomesMarkup(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "third", Name: `<script>alert(1)</script>`, AuthMethods: []string{"none"}, Scopes: []string{"openid", "<b>x</b>"}, GrantTypes: []string{grantCode}})
 	b := h.browser()
 	b.code(ask())

@@ -13,8 +13,8 @@ import (
 )
 
 // authorize is both ends of a login (RFC 6749 §4.1.1): a fresh request starts
-// one, and the same address, carrying ?login=, spends it and answers the app.
-func (d *Door) authorize(w http.ResponseWriter, r *http.Request) error {
+// one, and the same address, carrying ?login=, consumes it and answers the app.
+func (d *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return broker.MethodNotAllowed // a HEAD would issue a code that nobody gets
 	}
@@ -43,7 +43,7 @@ func (d *Door) authorize(w http.ResponseWriter, r *http.Request) error {
 
 // authorizePost takes a request that was posted (OIDC Core §3.1.2.1). A post from
 // another site brings no cookie of ours, so we come back as a GET before we look.
-func (d *Door) authorizePost(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) authorizePost(w http.ResponseWriter, r *http.Request) error {
 	form, err := d.pushedForm(r.Context(), r.PostForm)
 	if err != nil {
 		return err
@@ -56,9 +56,9 @@ func (d *Door) authorizePost(w http.ResponseWriter, r *http.Request) error {
 
 // comeBack stores a posted form under a handle that works once. Whoever posts from
 // another site shows no cookie, so everybody is a newcomer here.
-func (d *Door) comeBack(w http.ResponseWriter, r *http.Request, path string, form url.Values) error {
+func (d *Handler) comeBack(w http.ResponseWriter, r *http.Request, path string, form url.Values) error {
 	//defence:H4
-	if err := d.newcomers.Admit(r.Context(), d.kit.Address(r)); err != nil {
+	if err := d.newcomers.Allow(r.Context(), d.toolkit.Address(r)); err != nil {
 		return err
 	}
 	handle := broker.NewToken()
@@ -75,7 +75,7 @@ func seeOther(w http.ResponseWriter, target string) {
 }
 
 // ask answers a request from the browser's session, or sends the person to sign in.
-func (d *Door) ask(w http.ResponseWriter, r *http.Request, form url.Values) error {
+func (d *Handler) ask(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	form, err := d.pushedForm(r.Context(), form)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request, form url.Values) erro
 	if q.client.PushedOnly && q.pushed() == "" {
 		return d.tellApp(w, r, q, fosite.ErrInvalidRequest.WithHint("The client must push its requests (RFC 9126)."))
 	}
-	s, a, err := d.kit.Current(r)
+	s, a, err := d.toolkit.Current(r)
 	if err != nil && !noSession(err) {
 		return d.failed(w, r, q, err)
 	}
@@ -104,13 +104,13 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request, form url.Values) erro
 	return d.toLogin(w, r, d.login(q))
 }
 
-// noSession tells whether an error of Current only means that the person must sign
+// noSession reports whether an error of Current only means that the person must sign
 // in: there is no session, or the gate said no to it, for whatever reason.
 func noSession(err error) bool {
 	return err != nil && broker.CodeOf(err).Meaning().Status < 500
 }
 
-func (d *Door) toLogin(w http.ResponseWriter, r *http.Request, l broker.Login) error {
+func (d *Handler) toLogin(w http.ResponseWriter, r *http.Request, l broker.Login) error {
 	path, err := d.logins.Start(w, r, l)
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (d *Door) toLogin(w http.ResponseWriter, r *http.Request, l broker.Login) e
 }
 
 // resume finishes a login and answers the request that it was begun for.
-func (d *Door) resume(w http.ResponseWriter, r *http.Request, id string) error {
+func (d *Handler) resume(w http.ResponseWriter, r *http.Request, id string) error {
 	l, err := d.logins.Finish(w, r, id)
 	if errors.Is(err, broker.InteractionRequired) {
 		seeOther(w, "/login/"+url.PathEscape(id)) // there is something left to ask
@@ -134,8 +134,8 @@ func (d *Door) resume(w http.ResponseWriter, r *http.Request, id string) error {
 
 // Respond answers the request of a finished login. It is validated once more: the
 // client may have changed since. It handles a GET.
-func (d *Door) Respond(w http.ResponseWriter, r *http.Request, l broker.FinishedLogin) error {
-	if deviceParked(l.Request) {
+func (d *Handler) Respond(w http.ResponseWriter, r *http.Request, l broker.FinishedLogin) error {
+	if isDeviceRequest(l.Request) {
 		seeOther(w, deviceReturn(l.Request))
 		return nil
 	}
@@ -146,14 +146,14 @@ func (d *Door) Respond(w http.ResponseWriter, r *http.Request, l broker.Finished
 	if err := d.check(q); err != nil {
 		return d.tellApp(w, r, q, err)
 	}
-	if err := d.admit(r.Context(), l.Account, l.Session.Authn); err != nil {
+	if err := d.admitted(r.Context(), l.Account, l.Session.Authn); err != nil {
 		return err
 	}
 	return d.proceed(w, r, q, l.Session, l.Account, false)
 }
 
 // abandon tells the app of a login that ended in a refusal.
-func (d *Door) abandon(w http.ResponseWriter, r *http.Request, id string, why broker.Code) error {
+func (d *Handler) abandon(w http.ResponseWriter, r *http.Request, id string, why broker.Code) error {
 	if why.Meaning().OAuth == "" {
 		return broker.RequestInvalid.Because(errors.New("oidc: a refusal that is not for apps"))
 	}
@@ -161,7 +161,7 @@ func (d *Door) abandon(w http.ResponseWriter, r *http.Request, id string, why br
 	if err != nil {
 		return err
 	}
-	if deviceParked(form) {
+	if isDeviceRequest(form) {
 		seeOther(w, pathDevice)
 		return nil
 	}
@@ -174,7 +174,7 @@ func (d *Door) abandon(w http.ResponseWriter, r *http.Request, id string, why br
 
 // proceed goes from a person who is known to the answer; allowed says that this
 // very request was consented to.
-func (d *Door) proceed(w http.ResponseWriter, r *http.Request, q *request, s broker.Session, a broker.Account, allowed bool) error {
+func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s broker.Session, a broker.Account, allowed bool) error {
 	switch {
 	case !q.meant(a.ID):
 		return d.tellApp(w, r, q, broker.LoginRequired) // the app asked for somebody else
@@ -194,7 +194,7 @@ func (d *Door) proceed(w http.ResponseWriter, r *http.Request, q *request, s bro
 	}
 	code, err := d.code(r.Context(), q, s, a)
 	if err == nil {
-		err = d.spendPushed(r.Context(), q)
+		err = d.consumePushed(r.Context(), q)
 	}
 	if err != nil {
 		if e, ok := errors.AsType[*fosite.RFC6749Error](err); ok && e.CodeField < 500 {
@@ -210,7 +210,7 @@ type appKey struct{}
 
 // code has fosite issue an authorization code. It is shown only what it shall
 // decide on: nothing that an app sent beside that has a say (FOSITE.md P5).
-func (d *Door) code(ctx context.Context, q *request, s broker.Session, a broker.Account) (string, error) {
+func (d *Handler) code(ctx context.Context, q *request, s broker.Session, a broker.Account) (string, error) {
 	form := url.Values{
 		"client_id": {q.client.ID}, "redirect_uri": {q.redirect}, "response_type": {"code"},
 		"scope": {strings.Join(q.scopes, " ")}, "state": {"kept"},
@@ -236,7 +236,7 @@ func (d *Door) code(ctx context.Context, q *request, s broker.Session, a broker.
 	for _, audience := range q.audience() {
 		ar.GrantAudience(audience)
 	}
-	who := &session{Account: s.AccountID, Unlocked: a.Lock == nil, Session: s.ID, Authn: s.Authn,
+	who := &session{Account: s.AccountID, Unlocked: a.Restriction == nil, Session: s.ID, Authn: s.Authn,
 		Nonce: q.form.Get("nonce"), Key: key, Claims: q.claims.String(), Person: q.claims.idToken(a)}
 	who.Authn.ACR = q.acr(s.Authn)
 	resp, err := d.provider.NewAuthorizeResponse(ctx, ar, who)
@@ -247,7 +247,7 @@ func (d *Door) code(ctx context.Context, q *request, s broker.Session, a broker.
 }
 
 // tellApp sends an OAuth error to the app (RFC 6749 §4.1.2.1).
-func (d *Door) tellApp(w http.ResponseWriter, r *http.Request, q *request, err error) error {
+func (d *Handler) tellApp(w http.ResponseWriter, r *http.Request, q *request, err error) error {
 	params, counted := url.Values{"error": {"server_error"}}, broker.RequestInvalid
 	if spoken, ok := errors.AsType[*fosite.RFC6749Error](err); ok {
 		params.Set("error", spoken.ErrorField)
@@ -259,7 +259,7 @@ func (d *Door) tellApp(w http.ResponseWriter, r *http.Request, q *request, err e
 			params.Set("error_description", string(counted))
 		}
 	}
-	d.kit.Count(counted)
+	d.toolkit.Count(counted)
 	d.log.InfoContext(r.Context(), "authorization refused", "error", params.Get("error"), "client", q.client.ID, "err", causes(err))
 	d.answer(w, r, q, params)
 	return nil
@@ -267,7 +267,7 @@ func (d *Door) tellApp(w http.ResponseWriter, r *http.Request, q *request, err e
 
 // failed is for what is nobody's fault but ours. A person gets a page; an app
 // that asked with prompt=none gets the error, since it shows no page.
-func (d *Door) failed(w http.ResponseWriter, r *http.Request, q *request, err error) error {
+func (d *Handler) failed(w http.ResponseWriter, r *http.Request, q *request, err error) error {
 	if !q.silent() {
 		return err
 	}

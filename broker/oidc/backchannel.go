@@ -39,7 +39,7 @@ type logoutToken struct {
 }
 
 // logoutToken signs a new one for each attempt: one that waited would have expired.
-func (d *Door) logoutToken(c broker.Client, l broker.Logout) (string, error) {
+func (d *Handler) logoutToken(c broker.Client, l broker.Logout) (string, error) {
 	key, err := d.keys.Signer(algOf(c))
 	if err != nil {
 		return "", err
@@ -52,7 +52,7 @@ func (d *Door) logoutToken(c broker.Client, l broker.Logout) (string, error) {
 
 // Tell tells apps of the sessions that ended until ctx is done. Any number of replicas
 // may do so: a lease keeps two from telling the same, unless one dies meanwhile.
-func (d *Door) Tell(ctx context.Context) {
+func (d *Handler) Tell(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -76,7 +76,7 @@ func (d *Door) Tell(ctx context.Context) {
 }
 
 // hurry lets Tell look now instead of in a second.
-func (d *Door) hurry() {
+func (d *Handler) hurry() {
 	select {
 	case d.ended <- struct{}{}:
 	default:
@@ -84,7 +84,7 @@ func (d *Door) hurry() {
 }
 
 // tellDue tells those who are due, at most a few, and returns how many it tried.
-func (d *Door) tellDue(ctx context.Context) (int, error) {
+func (d *Handler) tellDue(ctx context.Context) (int, error) {
 	now := d.now()
 	//defence:A17
 	due, err := d.logouts.DueLogouts(ctx, now, now.Add(tellLease), tellBatch)
@@ -101,7 +101,7 @@ func (d *Door) tellDue(ctx context.Context) (int, error) {
 }
 
 // tell makes one attempt and writes what came of it, even when we are told to stop meanwhile.
-func (d *Door) tell(ctx context.Context, l broker.Logout) error {
+func (d *Handler) tell(ctx context.Context, l broker.Logout) error {
 	c, err := d.clients.Client(ctx, l.ClientID)
 	if errors.Is(err, broker.NotFound) || err == nil && c.BackchannelLogoutURI == "" {
 		return d.logouts.LogoutDone(ctx, l.ID) // nobody is left to hear it
@@ -128,19 +128,19 @@ func (d *Door) tell(ctx context.Context, l broker.Logout) error {
 	return d.logouts.LogoutFailed(save, l.ID, why.Error(), next)
 }
 
-func (d *Door) told(ctx context.Context, l broker.Logout, e broker.Event) error {
+func (d *Handler) told(ctx context.Context, l broker.Logout, e broker.Event) error {
 	e.ID, e.At = broker.NewID(), d.now()
 	return d.atomic.Atomic(ctx, func(ctx context.Context) error {
 		if err := d.logouts.LogoutDone(ctx, l.ID); err != nil {
 			return err
 		}
-		return d.journal.Record(ctx, e)
+		return d.auditLog.Record(ctx, e)
 	})
 }
 
 // post sends the token. A redirect is no answer, and only what egress lets out is
 // dialled (SECURITY.md A17).
-func (d *Door) post(ctx context.Context, c broker.Client, l broker.Logout) error {
+func (d *Handler) post(ctx context.Context, c broker.Client, l broker.Logout) error {
 	token, err := d.logoutToken(c, l)
 	if err != nil {
 		return err

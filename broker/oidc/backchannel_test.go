@@ -28,7 +28,7 @@ type listener struct {
 	answer http.HandlerFunc // nil: 200
 }
 
-func (h *house) listener() *listener {
+func (h *harness) listener() *listener {
 	l := &listener{}
 	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -48,7 +48,7 @@ func (h *house) listener() *listener {
 	return l
 }
 
-func (l *listener) heard() []string {
+func (l *listener) received() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.tokens)
@@ -61,7 +61,7 @@ func (l *listener) answers(f http.HandlerFunc) {
 }
 
 // change changes a registered client.
-func (h *house) change(id string, do func(*broker.Client)) {
+func (h *harness) change(id string, do func(*broker.Client)) {
 	h.t.Helper()
 	c, err := h.db.Client(h.ctx(), id)
 	h.must(err)
@@ -69,22 +69,22 @@ func (h *house) change(id string, do func(*broker.Client)) {
 	h.must(h.db.PutClient(h.ctx(), c))
 }
 
-// told lets the door tell whoever is due, and answers how many it tried.
-func (h *house) told() int {
+// told lets the handler tell whoever is due, and answers how many it tried.
+func (h *harness) told() int {
 	h.t.Helper()
-	n, err := h.door.tellDue(h.ctx())
+	n, err := h.handler.tellDue(h.ctx())
 	h.must(err)
 	return n
 }
 
-// listening is a house whose app hears of sign-outs, with a browser that is signed in to it.
-func listening(t *testing.T) (*house, *listener, *browser, answer) {
-	h := newHouse(t)
+// listening is an app whose app hears of sign-outs, with a browser that is signed in to it.
+func listening(t *testing.T) (*harness, *listener, *browser, answer) {
+	h := newHarness(t)
 	l, b, got := h.listening()
 	return h, l, b, got
 }
 
-func (h *house) listening() (*listener, *browser, answer) {
+func (h *harness) listening() (*listener, *browser, answer) {
 	h.t.Helper()
 	l := h.listener()
 	h.change("app", func(c *broker.Client) { c.BackchannelLogoutURI = l.URL + "/logout?key=k" })
@@ -93,7 +93,7 @@ func (h *house) listening() (*listener, *browser, answer) {
 }
 
 // opened verifies a logout token with the published keys.
-func (h *house) opened(token string) (head jose.Header, claims map[string]any) {
+func (h *harness) opened(token string) (head jose.Header, claims map[string]any) {
 	h.t.Helper()
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{algRS256, algES256, algEdDSA})
 	h.must(err)
@@ -113,10 +113,10 @@ func TestA17_ALogoutTokenSaysWhatTheSpecificationWantsAndNoMore(t *testing.T) {
 			h.change("app", func(c *broker.Client) { c.IDTokenAlg = alg })
 			_, id := h.opened(got.text("id_token"))
 			b.get(leave("id_token_hint", got.text("id_token")))
-			if n := h.told(); n != 1 || len(l.heard()) != 1 {
-				t.Fatalf("tried %d, heard %d", n, len(l.heard()))
+			if n := h.told(); n != 1 || len(l.received()) != 1 {
+				t.Fatalf("tried %d, heard %d", n, len(l.received()))
 			}
-			head, claims := h.opened(l.heard()[0])
+			head, claims := h.opened(l.received()[0])
 			now := float64(h.clock.Now().Unix())
 			if head.Algorithm != alg || head.ExtraHeaders[jose.HeaderType] != "logout+jwt" {
 				t.Errorf("header %+v", head)
@@ -149,7 +149,7 @@ func TestA17_A11_ALogoutTokenOpensNothingHere(t *testing.T) {
 	h, l, b, got := listening(t)
 	b.get(leave("id_token_hint", got.text("id_token")))
 	h.told()
-	token := l.heard()[0]
+	token := l.received()[0]
 	if a := h.browser().get(leave("id_token_hint", token, "post_logout_redirect_uri", goodbye)); a.StatusCode != http.StatusOK {
 		t.Errorf("as a hint: %d %s", a.StatusCode, a.Header.Get("Location"))
 	}
@@ -168,7 +168,7 @@ func TestA17_AFailedDeliveryIsTriedAgainWithANewTokenUntilTheDayIsOver(t *testin
 		h.told()
 		h.clock.add(time.Minute)
 	}
-	for _, token := range l.heard() {
+	for _, token := range l.received() {
 		_, claims := h.opened(token)
 		seen[claims["jti"]] = true
 		tries++
@@ -187,13 +187,13 @@ func TestA17_AFailedDeliveryIsTriedAgainWithANewTokenUntilTheDayIsOver(t *testin
 	if e := h.events(broker.EventFilter{Verb: broker.EventLogoutLost}); len(e) != 1 || e[0].Client != "app" || e[0].Detail["error"] != "the app answered 500" {
 		t.Errorf("events %+v", e)
 	}
-	if waits, err = h.db.Logouts(h.ctx(), "", 10); err != nil || len(waits) != 0 || len(l.heard()) != tries {
+	if waits, err = h.db.Logouts(h.ctx(), "", 10); err != nil || len(waits) != 0 || len(l.received()) != tries {
 		t.Errorf("it goes on: %v %v", waits, err)
 	}
 }
 
 func TestA17_ADeliverySurvivesAProcessThatDiesInTheMiddle(t *testing.T) {
-	fleet(t, func(t *testing.T, one, two *house) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		l, b, got := one.listening()
 		b.get(leave("id_token_hint", got.text("id_token")))
 		// The process that took it over dies before it tells anybody.
@@ -203,14 +203,14 @@ func TestA17_ADeliverySurvivesAProcessThatDiesInTheMiddle(t *testing.T) {
 			t.Fatalf("taken %+v", taken)
 		}
 		one.clock.add(tellLease)
-		if two.told() != 1 || len(l.heard()) != 1 {
+		if two.told() != 1 || len(l.received()) != 1 {
 			t.Error("it is lost")
 		}
 	})
 }
 
 func TestA17_NoReplicaTellsWhatAnotherTells(t *testing.T) {
-	fleet(t, func(t *testing.T, one, two *house) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		l, b, got := one.listening()
 		for range 20 {
 			b.get(leave("id_token_hint", got.text("id_token")))
@@ -218,9 +218,9 @@ func TestA17_NoReplicaTellsWhatAnotherTells(t *testing.T) {
 			got = one.redeem(b.code(ask()))
 		}
 		var all sync.WaitGroup
-		for _, h := range []*house{one, two, one, two} {
+		for _, h := range []*harness{one, two, one, two} {
 			all.Go(func() {
-				for n, err := h.door.tellDue(t.Context()); n > 0 || err != nil; n, err = h.door.tellDue(t.Context()) {
+				for n, err := h.handler.tellDue(t.Context()); n > 0 || err != nil; n, err = h.handler.tellDue(t.Context()) {
 					if err != nil {
 						t.Error(err)
 						return
@@ -230,12 +230,12 @@ func TestA17_NoReplicaTellsWhatAnotherTells(t *testing.T) {
 		}
 		all.Wait()
 		sids := map[any]bool{}
-		for _, token := range l.heard() {
+		for _, token := range l.received() {
 			_, claims := one.opened(token)
 			sids[claims["sid"]] = true
 		}
-		if len(l.heard()) != 20 || len(sids) != 20 {
-			t.Errorf("%d deliveries of %d sessions, want 20", len(l.heard()), len(sids))
+		if len(l.received()) != 20 || len(sids) != 20 {
+			t.Errorf("%d deliveries of %d sessions, want 20", len(l.received()), len(sids))
 		}
 	})
 }
@@ -260,7 +260,7 @@ func TestA17_NothingIsSentWhereEgressForbidsItAndNoRedirectIsFollowed(t *testing
 		h.must(h.db.LogoutDone(h.ctx(), waits[0].ID))
 		got = h.redeem(b.code(ask()))
 	}
-	if n := len(canary.heard()); n != 0 {
+	if n := len(canary.received()); n != 0 {
 		t.Errorf("the canary was called %d times", n)
 	}
 }
@@ -269,7 +269,7 @@ func TestAppsThatAreGoneOrNoLongerListenAreNotTold(t *testing.T) {
 	h, l, b, got := listening(t)
 	b.get(leave("id_token_hint", got.text("id_token")))
 	h.change("app", func(c *broker.Client) { c.BackchannelLogoutURI = "" })
-	if h.told() != 1 || h.told() != 0 || len(l.heard()) != 0 {
+	if h.told() != 1 || h.told() != 0 || len(l.received()) != 0 {
 		t.Error("it was told, or waits for ever")
 	}
 }
@@ -279,7 +279,7 @@ func TestASignOutEverywhereTellsTheApps(t *testing.T) {
 	a := ana(h.clock.Now())
 	a.AuthEpoch++
 	h.must(h.db.ChangeAccount(h.ctx(), a, a.AuthEpoch-1))
-	if h.told(); len(l.heard()) != 1 {
+	if h.told(); len(l.received()) != 1 {
 		t.Error("the app was not told")
 	}
 }
@@ -294,8 +294,8 @@ func TestASlowAppDoesNotKeepTheOthersWaiting(t *testing.T) {
 	quick.answers(func(http.ResponseWriter, *http.Request) { close(heard) })
 	s, err := h.db.SessionsOf(h.ctx(), "ana")
 	h.must(err)
-	f := broker.Family{ID: broker.NewID(), ClientID: "quick", AccountID: "ana", SessionID: s[0].ID, ExpiresAt: h.clock.Now().Add(time.Hour)}
-	h.must(h.db.BeginFamily(h.ctx(), f, true))
+	f := broker.Grant{ID: broker.NewID(), ClientID: "quick", AccountID: "ana", SessionID: s[0].ID, ExpiresAt: h.clock.Now().Add(time.Hour)}
+	h.must(h.db.CreateGrant(h.ctx(), f, true))
 	b.get(leave("id_token_hint", got.text("id_token")))
 	done := make(chan int)
 	go func() { done <- h.told() }()
@@ -306,13 +306,13 @@ func TestASlowAppDoesNotKeepTheOthersWaiting(t *testing.T) {
 	}
 }
 
-func TestARunningDoorTellsByItself(t *testing.T) {
+func TestARunningHandlerTellsByItself(t *testing.T) {
 	h, l, b, got := listening(t)
 	heard := make(chan struct{})
 	l.answers(func(http.ResponseWriter, *http.Request) { close(heard) })
 	running := make(chan struct{})
 	ctx, stop := context.WithCancel(t.Context())
-	go func() { h.door.Tell(ctx); close(running) }()
+	go func() { h.handler.Tell(ctx); close(running) }()
 	b.get(leave("id_token_hint", got.text("id_token")))
 	<-heard
 	stop()

@@ -16,36 +16,36 @@ import (
 type grant struct {
 	access
 	client  broker.Client
-	family  broker.Family  // zero for client_credentials
+	grant   broker.Grant   // zero for client_credentials
 	account broker.Account // likewise
 }
 
 func (g grant) has(scope string) bool { return slices.Contains(g.scopes(), scope) }
 
-// markAccess is the kind of the marks of revoked client_credentials tokens.
-const markAccess = "access"
+// usedAccess is the kind of the marks of revoked client_credentials tokens.
+const usedAccess = "access"
 
 // bearer answers what an access token stands for, or errNoToken where it is not
 // one of ours, is over, or belongs to somebody who may not come in any more.
-func (d *Door) bearer(ctx context.Context, token string) (grant, error) {
+func (d *Handler) bearer(ctx context.Context, token string) (grant, error) {
 	a, err := d.strategy.openAccess(token)
 	if err != nil {
 		return grant{}, err
 	}
 	g := grant{access: a}
 	id := a.Client
-	if a.Family != "" {
-		g.family, g.account, err = d.families.Family(ctx, a.Family)
+	if a.Grant != "" {
+		g.grant, g.account, err = d.grants.Grant(ctx, a.Grant)
 		if err == nil {
 			//defence:D1 D5 A7
-			err = d.live(ctx, g.family, g.account)
+			err = d.live(ctx, g.grant, g.account)
 		}
 		if err != nil {
 			return grant{}, gone(err)
 		}
-		id = g.family.ClientID
+		id = g.grant.ClientID
 	} else {
-		marked, err := d.marks.Marked(ctx, markAccess, a.ID)
+		marked, err := d.replayCache.IsUsed(ctx, usedAccess, a.ID)
 		if err != nil {
 			return grant{}, err
 		}
@@ -68,7 +68,7 @@ func gone(err error) error {
 }
 
 // userinfo is OIDC Core §5.3.
-func (d *Door) userinfo(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	scheme, token, err := presented(r)
 	if err != nil {
 		return d.challenge(w, http.StatusBadRequest, scheme, "invalid_request")
@@ -92,7 +92,7 @@ func (d *Door) userinfo(w http.ResponseWriter, r *http.Request) error {
 		return d.challenge(w, http.StatusUnauthorized, scheme, spoken.ErrorField)
 	case err != nil:
 		return err
-	case g.Family == "" || !g.has(scopeOpenID):
+	case g.Grant == "" || !g.has(scopeOpenID):
 		return d.challenge(w, http.StatusForbidden, scheme, "insufficient_scope")
 	//defence:A21
 	case len(g.Audience) > 0 && !slices.Contains(g.Audience, d.issuer):
@@ -124,7 +124,7 @@ func presented(r *http.Request) (scheme, token string, err error) {
 }
 
 // challenge is RFC 6750 §3 and RFC 9449 §7.1. Who shows nothing hears of both schemes.
-func (d *Door) challenge(w http.ResponseWriter, status int, scheme, name string) error {
+func (d *Handler) challenge(w http.ResponseWriter, status int, scheme, name string) error {
 	h := w.Header()
 	bearer, bound := schemeBearer+` realm="`+d.issuer+`"`, schemeDPoP+` realm="`+d.issuer+`", algs="`+strings.Join(proofAlgs(), " ")+`"`
 	if name == "" {

@@ -14,11 +14,11 @@ import (
 
 // browser is a cookie jar that follows nothing by itself.
 type browser struct {
-	h       *house
+	h       *harness
 	cookies map[string]string
 }
 
-func (h *house) browser() *browser { return &browser{h, map[string]string{}} }
+func (h *harness) browser() *browser { return &browser{h, map[string]string{}} }
 
 // answer is what came back.
 type answer struct {
@@ -59,7 +59,7 @@ func (b *browser) do(r *http.Request) answer {
 	return a
 }
 
-func (h *house) send(r *http.Request) answer {
+func (h *harness) send(r *http.Request) answer {
 	h.t.Helper()
 	w := httptest.NewRecorder()
 	h.mux.ServeHTTP(w, r)
@@ -125,12 +125,12 @@ func (b *browser) code(q url.Values) string {
 }
 
 // token posts to the token endpoint as the client "app", with its secret unless the form has credentials.
-func (h *house) token(pairs ...string) answer {
+func (h *harness) token(pairs ...string) answer {
 	h.t.Helper()
 	return h.call("/token", pairs...)
 }
 
-func (h *house) call(path string, pairs ...string) answer {
+func (h *harness) call(path string, pairs ...string) answer {
 	h.t.Helper()
 	form := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -143,17 +143,17 @@ func (h *house) call(path string, pairs ...string) answer {
 	return h.send(h.prove(r, ""))
 }
 
-func (h *house) redeem(code string, pairs ...string) answer {
+func (h *harness) redeem(code string, pairs ...string) answer {
 	h.t.Helper()
 	return h.token(append([]string{"grant_type", grantCode, "code", code, "redirect_uri", callback, "code_verifier", verifier}, pairs...)...)
 }
 
-func (h *house) refresh(token string, pairs ...string) answer {
+func (h *harness) refresh(token string, pairs ...string) answer {
 	h.t.Helper()
 	return h.token(append([]string{"grant_type", grantRefresh, "refresh_token", token}, pairs...)...)
 }
 
-func (h *house) userinfo(token string) answer {
+func (h *harness) userinfo(token string) answer {
 	h.t.Helper()
 	r := newRequest(http.MethodGet, "/userinfo", nil)
 	r.Header.Set("Authorization", schemeBearer+" "+token)
@@ -163,7 +163,7 @@ func (h *house) userinfo(token string) answer {
 	return h.send(h.prove(r, token))
 }
 
-func (h *house) active(token string) bool {
+func (h *harness) active(token string) bool {
 	h.t.Helper()
 	a := h.call("/introspect", "token", token)
 	if a.StatusCode != http.StatusOK {
@@ -173,13 +173,13 @@ func (h *house) active(token string) bool {
 }
 
 // signIn is a whole sign-in to tokens.
-func (h *house) signIn(pairs ...string) answer {
+func (h *harness) signIn(pairs ...string) answer {
 	h.t.Helper()
 	return h.wants(h.redeem(h.browser().code(ask(pairs...))), http.StatusOK, "")
 }
 
 // wants checks status and OAuth error.
-func (h *house) wants(a answer, status int, name string) answer {
+func (h *harness) wants(a answer, status int, name string) answer {
 	h.t.Helper()
 	if a.StatusCode != status || a.text("error") != name {
 		h.t.Fatalf("%d %s, want %d %q", a.StatusCode, a.body, status, name)
@@ -188,7 +188,7 @@ func (h *house) wants(a answer, status int, name string) answer {
 }
 
 // page checks that a browser got a page of ours and was sent nowhere.
-func (h *house) page(a answer, code broker.Code) {
+func (h *harness) page(a answer, code broker.Code) {
 	h.t.Helper()
 	if a.StatusCode != code.Meaning().Status || a.Header.Get("Location") != "" || !strings.Contains(a.body, "<code>"+string(code)+"</code>") {
 		h.t.Fatalf("%d to %q, want the page of %s: %.2000s", a.StatusCode, a.Header.Get("Location"), code, a.body)
@@ -196,7 +196,7 @@ func (h *house) page(a answer, code broker.Code) {
 }
 
 // appHears checks an error that was sent to the app.
-func (h *house) appHears(a answer, name string) url.Values {
+func (h *harness) appHears(a answer, name string) url.Values {
 	h.t.Helper()
 	u := a.location()
 	q := u.Query()
@@ -206,7 +206,7 @@ func (h *house) appHears(a answer, name string) url.Values {
 	return q
 }
 
-func (h *house) events(f broker.EventFilter) []broker.Event {
+func (h *harness) events(f broker.EventFilter) []broker.Event {
 	h.t.Helper()
 	f.Limit = 100
 	events, err := h.db.Events(h.t.Context(), f)
@@ -215,10 +215,10 @@ func (h *house) events(f broker.EventFilter) []broker.Event {
 }
 
 // ctx is the test's.
-func (h *house) ctx() context.Context { return h.t.Context() }
+func (h *harness) ctx() context.Context { return h.t.Context() }
 
 // claims reads a JWT without checking it.
-func (h *house) claims(token string) (header, claims map[string]any) {
+func (h *harness) claims(token string) (header, claims map[string]any) {
 	h.t.Helper()
 	part := strings.Split(token, ".")
 	if len(part) != 3 {

@@ -124,12 +124,12 @@ func (q *request) narrow(ids []string) bool {
 	return len(ids) > 0
 }
 
-// meant tells whether the app's request is for this person.
+// meant reports whether the app's request is for this person.
 func (q *request) meant(account string) bool {
 	return len(q.subjects) == 0 || slices.Contains(q.subjects, account)
 }
 
-// meets tells whether an authentication is one that the app can do with.
+// meets reports whether an authentication is one that the app can do with.
 func (q *request) meets(a broker.Authn) bool {
 	return len(q.mustACR) == 0 || slices.ContainsFunc(q.mustACR, func(v string) bool { return isACR(a, v) })
 }
@@ -175,7 +175,7 @@ func (c wanted) needs(scopes []string) []string {
 	return all
 }
 
-// String is what Family.Claims keeps, empty where nothing is wanted.
+// String is what Grant.Claims keeps, empty where nothing is wanted.
 func (c wanted) String() string {
 	if len(c.Userinfo) == 0 && len(c.IDToken) == 0 {
 		return ""
@@ -243,7 +243,7 @@ type claimed struct {
 // personal are the claims about a person: by scope (OIDC Core §5.4), and those
 // that the claims parameter named.
 func personal(g grant) claimed {
-	named := wantedOf(g.family.Claims)
+	named := wantedOf(g.grant.Claims)
 	return claimed{g.account.ID, personOf(g.account, func(claim string) bool {
 		_, asked := named.Userinfo[claim]
 		return asked || g.has(scopeOf(claim))

@@ -12,7 +12,7 @@ import (
 )
 
 // informed is what userinfo and the ID token say after a sign-in.
-func (h *house) informed(pairs ...string) (info, id map[string]any) {
+func (h *harness) informed(pairs ...string) (info, id map[string]any) {
 	h.t.Helper()
 	got := h.signIn(pairs...)
 	_, id = h.claims(got.text("id_token"))
@@ -20,7 +20,7 @@ func (h *house) informed(pairs ...string) (info, id map[string]any) {
 }
 
 func TestClaimsAreGivenWhereTheyAreAskedFor(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	info, id := h.informed("scope", "openid", "claims", `{"userinfo":{"name":{"essential":true},"nickname":{"essential":true}},"id_token":{"email":null,"email_verified":null,"locale":{"value":"xx"}},"other":{}}`)
 	if info["name"] != "Ana Lima" || info["email"] != nil || info["given_name"] != nil || info["nickname"] != nil || info["sub"] != "ana" {
 		t.Errorf("userinfo %v", info)
@@ -49,7 +49,7 @@ func manyClaims(n int) string {
 }
 
 func TestA13_NoRequestOverridesAClaimOfTheProtocol(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	evil := `{"sub":{"values":["ana","eve"]},"iss":{"value":"https://evil.example"},"aud":{"value":"eve"},"exp":{"value":9999999999},"iat":{"value":1},"auth_time":{"value":1},` +
 		`"nonce":{"value":"x"},"sid":{"value":"x"},"email":{"value":"eve@example.com"},"email_verified":{"value":false},"at_hash":{"value":"x"},"amr":{"value":"mfa"},"tenant":{"value":"x"}}`
 	info, id := h.informed("scope", "openid", "claims", `{"userinfo":`+evil+`,"id_token":`+evil+`}`)
@@ -63,7 +63,7 @@ func TestA13_NoRequestOverridesAClaimOfTheProtocol(t *testing.T) {
 }
 
 func TestA13_AClientGetsNoClaimOfAScopeItMayNotHave(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	secret := h.client(broker.Client{ID: "narrow", Name: "Narrow", AuthMethods: []string{"client_secret_post"}, FirstParty: true, GrantTypes: []string{grantCode}, Scopes: []string{"openid", "profile"}})
 	code := h.browser().code(ask("client_id", "narrow", "scope", "openid", "claims", `{"userinfo":{"email":{"essential":true},"name":null},"id_token":{"email":null}}`))
 	got := h.wants(h.redeem(code, "client_id", "narrow", "client_secret", secret), http.StatusOK, "")
@@ -99,7 +99,7 @@ func TestA13_A14_ThePersonAgreesToTheClaimsToo(t *testing.T) {
 }
 
 func TestARequestMayNameWhoMustAnswer(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	hint := h.redeem(b.code(ask())).text("id_token")
 	b.code(ask("prompt", "none", "claims", `{"id_token":{"sub":{"value":"ana"}}}`))
@@ -110,7 +110,7 @@ func TestARequestMayNameWhoMustAnswer(t *testing.T) {
 }
 
 func TestTheClassOfAnAuthenticationIsNeverMadeUp(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.logins.authn = broker.Authn{Method: broker.ByPassword, ACR: "gold", AuthTime: h.clock.Now()}
 	for want, pairs := range map[string][]string{
 		"gold":         {},
@@ -132,7 +132,7 @@ func TestTheClassOfAnAuthenticationIsNeverMadeUp(t *testing.T) {
 }
 
 func TestAClientsOwnMaxAgeHoldsWhereARequestHasNone(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	hour, none := 3600, 0
 	h.client(broker.Client{ID: "bank", Name: "Bank", AuthMethods: []string{"none"}, FirstParty: true, DefaultMaxAge: &hour})
 	h.client(broker.Client{ID: "vault", Name: "Vault", AuthMethods: []string{"none"}, FirstParty: true, DefaultMaxAge: &none})
@@ -144,13 +144,13 @@ func TestAClientsOwnMaxAgeHoldsWhereARequestHasNone(t *testing.T) {
 	h.appHears(b.get("/authorize?"+ask("client_id", "bank", "prompt", "none").Encode()), "login_required")
 	b.code(ask("client_id", "bank", "prompt", "none", "max_age", "7200"))
 	id := strings.TrimPrefix(b.get("/authorize?"+ask("client_id", "bank").Encode()).location().Path, "/login/")
-	if l := h.logins.parked[id]; l.MaxAge == nil || *l.MaxAge != hour {
+	if l := h.logins.pending[id]; l.MaxAge == nil || *l.MaxAge != hour {
 		t.Errorf("%+v", l)
 	}
 }
 
 func TestTokensAreForTheResourcesThatWereNamed(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	c, err := h.db.Client(h.ctx(), "app")
 	h.must(err)
 	c.Audience = []string{"https://a.example/", "https://b.example/", "plain", "https://c.example/#f"}
@@ -161,9 +161,9 @@ func TestTokensAreForTheResourcesThatWereNamed(t *testing.T) {
 		q := ask()
 		q["resource"] = strings.Fields(named)
 		got := h.wants(h.redeem(b.code(q)), http.StatusOK, "")
-		said, err := h.door.strategy.openAccess(got.text("access_token"))
+		said, err := h.handler.strategy.openAccess(got.text("access_token"))
 		h.must(err)
-		f, _, err := h.db.Family(h.ctx(), said.Family)
+		f, _, err := h.db.Grant(h.ctx(), said.Grant)
 		h.must(err)
 		if len(f.Audience) != want {
 			t.Errorf("%q: %q", named, f.Audience)

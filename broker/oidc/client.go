@@ -41,7 +41,7 @@ func (a *app) GetResponseTypes() fosite.Arguments { return fosite.Arguments{"cod
 // GetScopes lists what was registered.
 func (a *app) GetScopes() fosite.Arguments { return a.Scopes }
 
-// IsPublic tells whether the client has no secret.
+// IsPublic reports whether the client has no secret.
 func (a *app) IsPublic() bool { return a.Public() }
 
 // GetAudience lists what was registered.
@@ -54,7 +54,7 @@ type credentials struct {
 }
 
 // readCredentials finds exactly one way of authentication (RFC 6749 §2.3).
-func (d *Door) readCredentials(r *http.Request, form url.Values) (c credentials, err error) {
+func (d *Handler) readCredentials(r *http.Request, form url.Values) (c credentials, err error) {
 	if form.Has("client_assertion") || form.Has("client_assertion_type") {
 		return d.readAsserted(r, form)
 	}
@@ -81,7 +81,7 @@ func (d *Door) readCredentials(r *http.Request, form url.Values) (c credentials,
 }
 
 // readAsserted is the way of RFC 7523 §2.2; the client_id may be left out.
-func (d *Door) readAsserted(r *http.Request, form url.Values) (c credentials, err error) {
+func (d *Handler) readAsserted(r *http.Request, form url.Values) (c credentials, err error) {
 	//defence:A9
 	if form.Has("client_secret") || r.Header.Get("Authorization") != "" {
 		return c, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication, not two.")
@@ -106,7 +106,7 @@ func unescape(s string) string {
 // authenticate is the client authentication of every endpoint: exactly the method
 // that is registered (SECURITY.md A9), in the same time for a client that does not
 // exist. It also refuses a grant that the client may not use.
-func (d *Door) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+func (d *Handler) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 	shown, err := d.readCredentials(r, form)
 	if err != nil {
 		return nil, err
@@ -116,11 +116,11 @@ func (d *Door) authenticate(ctx context.Context, r *http.Request, form url.Value
 		return nil, err
 	}
 	known := err == nil
-	if !d.proves(ctx, c, shown) || !known {
+	if !d.secretMatches(ctx, c, shown) || !known {
 		return nil, fosite.ErrInvalidClient.WithHint("The client is unknown, or it did not authenticate as it is registered.")
 	}
 	if shown.method == methodKey {
-		if err := d.spendAssertion(ctx, shown.assertion); err != nil {
+		if err := d.consumeAssertion(ctx, shown.assertion); err != nil {
 			return nil, err
 		}
 	}
@@ -141,12 +141,12 @@ func (d *Door) authenticate(ctx context.Context, r *http.Request, form url.Value
 
 // proves compares with every live secret, whichever matches, and with one that
 // does not exist where there is none.
-func (d *Door) proves(ctx context.Context, c broker.Client, shown credentials) bool {
+func (d *Handler) secretMatches(ctx context.Context, c broker.Client, shown credentials) bool {
 	switch shown.method {
 	case "none":
 		return c.Public()
 	case methodKey:
-		return d.proveByKey(ctx, c, shown.assertion)
+		return d.signedByClient(ctx, c, shown.assertion)
 	}
 	hashes := c.SecretHashes
 	if len(hashes) == 0 {
@@ -163,7 +163,7 @@ func (d *Door) proves(ctx context.Context, c broker.Client, shown credentials) b
 
 // client finds a client by an id that a stranger sent: ClientUnknown for none,
 // and for a disabled one.
-func (d *Door) client(ctx context.Context, id string) (broker.Client, error) {
+func (d *Handler) client(ctx context.Context, id string) (broker.Client, error) {
 	if !clients.PlausibleID(id) {
 		return broker.Client{}, broker.ClientUnknown
 	}

@@ -35,8 +35,8 @@ func version(c broker.Client) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:16]), nil
 }
 
-// missing tells whether the person must be asked.
-func (d *Door) missing(ctx context.Context, q *request, account string) (bool, error) {
+// missing reports whether the person must be asked.
+func (d *Handler) missing(ctx context.Context, q *request, account string) (bool, error) {
 	if q.client.FirstParty {
 		return false, nil
 	}
@@ -51,7 +51,7 @@ func (d *Door) missing(ctx context.Context, q *request, account string) (bool, e
 	return anybody || q.asks(broker.PromptConsent) || !given.Covers(v, q.needs()), nil
 }
 
-func (d *Door) given(ctx context.Context, c broker.Client, account string) (broker.Consent, string, error) {
+func (d *Handler) given(ctx context.Context, c broker.Client, account string) (broker.Consent, string, error) {
 	v, err := version(c)
 	if err != nil {
 		return broker.Consent{}, "", err
@@ -63,7 +63,7 @@ func (d *Door) given(ctx context.Context, c broker.Client, account string) (brok
 	return given, v, err
 }
 
-func (d *Door) toConsent(w http.ResponseWriter, r *http.Request, q *request, s broker.Session) error {
+func (d *Handler) toConsent(w http.ResponseWriter, r *http.Request, q *request, s broker.Session) error {
 	id := broker.NewID()
 	if err := d.asked.Put(r.Context(), id, asked{Form: q.form, Session: s.ID}); err != nil {
 		return err
@@ -73,26 +73,26 @@ func (d *Door) toConsent(w http.ResponseWriter, r *http.Request, q *request, s b
 }
 
 // waiting finds the request that the path names, for the browser that parked it.
-func (d *Door) waiting(r *http.Request) (*request, broker.Session, broker.Account, error) {
-	s, a, err := d.kit.Current(r)
+func (d *Handler) waiting(r *http.Request) (*request, broker.Session, broker.Account, error) {
+	s, a, err := d.toolkit.Current(r)
 	if noSession(err) {
 		err = broker.StartAgain
 	}
 	if err != nil {
 		return nil, s, a, err
 	}
-	parked, err := d.asked.Get(r.Context(), r.PathValue("id"))
+	pending, err := d.asked.Get(r.Context(), r.PathValue("id"))
 	if errors.Is(err, broker.NotFound) {
 		err = broker.LoginUnknown
 	}
 	//defence:A14
-	if err == nil && parked.Session != s.ID {
+	if err == nil && pending.Session != s.ID {
 		err = broker.LoginElsewhere
 	}
 	if err != nil {
 		return nil, s, a, err
 	}
-	q, err := d.target(r.Context(), parked.Form)
+	q, err := d.target(r.Context(), pending.Form)
 	if err == nil {
 		err = d.check(q)
 	}
@@ -122,12 +122,12 @@ type scopeView struct {
 }
 
 // consentPage asks the person.
-func (d *Door) consentPage(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) consentPage(w http.ResponseWriter, r *http.Request) error {
 	q, _, a, err := d.waiting(r)
 	if err != nil {
 		return err
 	}
-	if lang, ok := d.kit.Switched(r); ok { // it goes before what the app asked for, and stays
+	if lang, ok := d.toolkit.Switched(r); ok { // it goes before what the app asked for, and stays
 		_, err := d.asked.Change(r.Context(), r.PathValue("id"), func(p *asked) error { p.Form.Set("ui_locales", lang); return nil })
 		if err != nil {
 			return err
@@ -146,7 +146,7 @@ func (d *Door) consentPage(w http.ResponseWriter, r *http.Request) error {
 	for _, scope := range q.needs() {
 		view.Scopes = append(view.Scopes, scopeView{scope, clients.AboutPerson(scope), before && !slices.Contains(given.Scopes, scope)})
 	}
-	r = d.kit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
+	r = d.toolkit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
 	d.pages.Show(w, r, http.StatusOK, "consent", view)
 	return nil
 }
@@ -165,16 +165,16 @@ func hostOf(uri string) string {
 
 // consent records what the person decided and hands off; the code is emitted by
 // the GET that follows (DESIGN.md §4).
-func (d *Door) consent(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) consent(w http.ResponseWriter, r *http.Request) error {
 	q, s, a, err := d.waiting(r)
 	if err != nil {
 		return err
 	}
-	r = d.kit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
+	r = d.toolkit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
 	e := broker.Event{Verb: broker.EventConsentDenied, Code: broker.ConsentDenied, Account: a.ID, Actor: a.ID, Client: q.client.ID, Session: s.ID}
 	switch r.PostFormValue("decision") {
 	case "cancel":
-		if err := d.journal.Record(r.Context(), d.kit.Event(r, e)); err != nil {
+		if err := d.auditLog.Record(r.Context(), d.toolkit.Event(r, e)); err != nil {
 			return err
 		}
 		params := url.Values{"error": {broker.ConsentDenied.Meaning().OAuth}, "error_description": {string(broker.ConsentDenied)}}
@@ -192,13 +192,13 @@ func (d *Door) consent(w http.ResponseWriter, r *http.Request) error {
 	if _, err := d.asked.Change(r.Context(), id, func(p *asked) error { p.Allowed = true; return nil }); err != nil {
 		return err
 	}
-	d.kit.HandOff(w, r, pathAuthorize+"?consent="+id, q.client.Name)
+	d.toolkit.HandOff(w, r, pathAuthorize+"?consent="+id, q.client.Name)
 	return nil
 }
 
 // agree records that the account of the event allows the client these scopes, beside
 // what it allowed this version of the client before.
-func (d *Door) agree(r *http.Request, c broker.Client, scopes []string, e broker.Event) error {
+func (d *Handler) agree(r *http.Request, c broker.Client, scopes []string, e broker.Event) error {
 	given, v, err := d.given(r.Context(), c, e.Account)
 	if err != nil {
 		return err
@@ -213,30 +213,30 @@ func (d *Door) agree(r *http.Request, c broker.Client, scopes []string, e broker
 		if err := d.consents.PutConsent(ctx, given); err != nil {
 			return err
 		}
-		return d.journal.Record(ctx, d.kit.Event(r, e))
+		return d.auditLog.Record(ctx, d.toolkit.Event(r, e))
 	})
 }
 
 // consented goes on with a request whose consent was asked. The code goes to the
 // browser that gave it; any other starts from the beginning.
-func (d *Door) consented(w http.ResponseWriter, r *http.Request, query url.Values) error {
+func (d *Handler) consented(w http.ResponseWriter, r *http.Request, query url.Values) error {
 	id := query.Get("consent")
-	parked, err := d.asked.Get(r.Context(), id)
+	pending, err := d.asked.Get(r.Context(), id)
 	if errors.Is(err, broker.NotFound) {
 		return broker.LoginUnknown
 	}
 	if err != nil {
 		return err
 	}
-	s, a, err := d.kit.Current(r)
+	s, a, err := d.toolkit.Current(r)
 	if err != nil && !noSession(err) {
 		return err
 	}
 	//defence:A14
-	if err != nil || s.ID != parked.Session {
-		return d.ask(w, r, parked.Form)
+	if err != nil || s.ID != pending.Session {
+		return d.ask(w, r, pending.Form)
 	}
-	q, err := d.target(r.Context(), parked.Form)
+	q, err := d.target(r.Context(), pending.Form)
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,7 @@ func (d *Door) consented(w http.ResponseWriter, r *http.Request, query url.Value
 		l := d.login(q)
 		l.Pick = true
 		return d.toLogin(w, r, l)
-	case !parked.Allowed:
+	case !pending.Allowed:
 		seeOther(w, pathConsent+"/"+id)
 		return nil
 	}

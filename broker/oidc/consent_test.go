@@ -11,8 +11,8 @@ import (
 )
 
 // third is a third-party client, and a browser in which Ana is signed in.
-func third(t *testing.T) (*house, *browser, string) {
-	h := newHouse(t)
+func third(t *testing.T) (*harness, *browser, string) {
+	h := newHarness(t)
 	secret := h.client(broker.Client{ID: "third", Name: "Third & Co", AuthMethods: []string{"client_secret_post"}})
 	b := h.browser()
 	b.code(ask())
@@ -152,14 +152,14 @@ func TestSwitchAccountGoesBackToTheChooser(t *testing.T) {
 	h, b, _ := third(t)
 	path := b.get("/authorize?" + thirdAsks().Encode()).Header.Get("Location")
 	a := b.get("/authorize?consent=" + strings.TrimPrefix(path, "/consent/") + "&switch=1")
-	l := h.logins.parked[strings.TrimPrefix(a.Header.Get("Location"), "/login/")]
+	l := h.logins.pending[strings.TrimPrefix(a.Header.Get("Location"), "/login/")]
 	if !l.Pick || l.Request.Get("client_id") != "third" {
 		t.Errorf("%s %+v", a.Header.Get("Location"), l)
 	}
 }
 
 func TestAClientThatAnyProgramCouldBeIsAskedForEachTime(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "cli", Name: "CLI", AuthMethods: []string{"none"}, Native: true, RedirectURIs: []string{"http://127.0.0.1/cb", "https://cli.example/cb"}})
 	b := h.browser()
 	b.code(ask())

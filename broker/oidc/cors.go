@@ -23,7 +23,7 @@ func preflight(w http.ResponseWriter, _ *http.Request) error {
 
 // allowOrigin lets a page read the answer where its origin has a redirect URI of
 // the client (DESIGN.md §7). Credentials are never allowed.
-func (d *Door) allowOrigin(w http.ResponseWriter, r *http.Request, c broker.Client) {
+func (d *Handler) allowOrigin(w http.ResponseWriter, r *http.Request, c broker.Client) {
 	w.Header().Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
 	if origin == "" {

@@ -34,7 +34,7 @@ const (
 	deviceKept = 2 * deviceLife
 )
 
-// deviceCall is a device's request on its shelf, under the keyed hash of its device code.
+// deviceCall is a device's request on its ephemeral store, under the keyed hash of its device code.
 type deviceCall struct {
 	// Grant is what the device gets once a person allows it; its session is theirs.
 	Grant    codeRecord   `json:"grant"`
@@ -70,21 +70,21 @@ type deviceAsk struct {
 
 // deviceDesk keeps what devices ask for and people answer.
 type deviceDesk struct {
-	calls   broker.Shelf[deviceCall]
-	codes   broker.Shelf[string] // the keyed hash of a user code to the key of its call
-	polls   broker.Shelf[devicePoll]
-	asks    broker.Shelf[deviceAsk]
+	calls   broker.EphemeralStore[deviceCall]
+	codes   broker.EphemeralStore[string] // the keyed hash of a user code to the key of its call
+	polls   broker.EphemeralStore[devicePoll]
+	asks    broker.EphemeralStore[deviceAsk]
 	guesses web.Guesses
 	ring    *seal.Keyring
 	now     func() time.Time
 }
 
-func newDeviceDesk(in broker.Fleeting, ring *seal.Keyring, now func() time.Time) *deviceDesk {
+func newDeviceDesk(in broker.Ephemeral, ring *seal.Keyring, now func() time.Time) *deviceDesk {
 	return &deviceDesk{
-		calls:   broker.Shelf[deviceCall]{Name: "device", Life: deviceKept, In: in, Now: now},
-		codes:   broker.Shelf[string]{Name: "device.code", Life: deviceKept, In: in, Now: now},
-		polls:   broker.Shelf[devicePoll]{Name: "device.poll", Life: deviceKept, In: in, Now: now},
-		asks:    broker.Shelf[deviceAsk]{Name: "device.ask", Life: deviceKept, In: in, Now: now},
+		calls:   broker.EphemeralStore[deviceCall]{Name: "device", Life: deviceKept, In: in, Now: now},
+		codes:   broker.EphemeralStore[string]{Name: "device.code", Life: deviceKept, In: in, Now: now},
+		polls:   broker.EphemeralStore[devicePoll]{Name: "device.poll", Life: deviceKept, In: in, Now: now},
+		asks:    broker.EphemeralStore[deviceAsk]{Name: "device.ask", Life: deviceKept, In: in, Now: now},
 		guesses: web.Guesses{In: in, Ring: ring, Now: now}, ring: ring, now: now,
 	}
 }
@@ -193,7 +193,7 @@ func (k *deviceDesk) answer(ctx context.Context, key, by string, how deviceAnswe
 // jitter is what the network may add to or take from a device's interval.
 const jitter = time.Second
 
-// tooSoon notes that a device asked, and tells whether it must slow down. Two
+// tooSoon notes that a device asked, and reports whether it must slow down. Two
 // requests at once are too fast by any measure.
 func (k *deviceDesk) tooSoon(ctx context.Context, key string) (bool, error) {
 	slow := false
@@ -212,7 +212,7 @@ func (k *deviceDesk) tooSoon(ctx context.Context, key string) (bool, error) {
 }
 
 // deviceAuthorization answers a device that has no browser (RFC 8628 §3.1).
-func (d *Door) deviceAuthorization(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) deviceAuthorization(w http.ResponseWriter, r *http.Request) error {
 	ctx, u := withUnit(r.Context())
 	err := bodyForm(r)
 	if err == nil {
@@ -230,9 +230,9 @@ func (d *Door) deviceAuthorization(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return d.refuse(w, r, u, err)
 	}
-	address, now := d.kit.Address(r), d.now()
-	// A public client proves nothing, so anybody could fill the shelf (SECURITY.md H4).
-	if err := d.newcomers.Admit(ctx, address); err != nil {
+	address, now := d.toolkit.Address(r), d.now()
+	// A public client proves nothing, so anybody could fill the ephemeral store (SECURITY.md H4).
+	if err := d.newcomers.Allow(ctx, address); err != nil {
 		return err
 	}
 	deviceCode, userCode, err := d.desk.open(ctx, deviceCall{

@@ -8,7 +8,7 @@ import (
 )
 
 func TestADeviceThatProvesAKeyGetsTokensThatAreBoundToIt(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.tv("tv", func(c *broker.Client) { c.DPoPBound, c.JWTAccess, c.Audience = true, true, []string{"api"} })
 	tv := h.deviceCalls("tv")
 	h.browser().allows(tv)

@@ -19,8 +19,8 @@ var (
 	errDeviceDenied         = &fosite.RFC6749Error{ErrorField: "access_denied", DescriptionField: "The person has said no.", CodeField: http.StatusBadRequest}
 )
 
-// deviceHandler is the grant at the token endpoint. A device code is spent as a
-// code is: by the row of its family, which Door.settle inserts.
+// deviceHandler is the grant at the token endpoint. A device code is consumed as a
+// code is: by the row of its grant, which Handler.settle inserts.
 type deviceHandler struct {
 	store    *store
 	strategy *strategy
@@ -85,7 +85,7 @@ func (h *deviceHandler) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	return nil
 }
 
-// PopulateTokenEndpointResponse makes the tokens and notes the family.
+// PopulateTokenEndpointResponse makes the tokens and notes the grant.
 func (h *deviceHandler) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, resp fosite.AccessResponder) error {
 	if !h.CanHandleTokenEndpointRequest(ctx, r) {
 		return fosite.ErrUnknownRequest
@@ -110,7 +110,7 @@ func (h *deviceHandler) PopulateTokenEndpointResponse(ctx context.Context, r fos
 			return err
 		}
 	}
-	if err := h.spend(ctx, refresh); err != nil {
+	if err := h.consume(ctx, refresh); err != nil {
 		return err
 	}
 	resp.SetAccessToken(access)
@@ -126,7 +126,7 @@ func (h *deviceHandler) PopulateTokenEndpointResponse(ctx context.Context, r fos
 	return h.openID.IssueExplicitIDToken(ctx, broker.IDTokenLife, r, resp)
 }
 
-func (h *deviceHandler) spend(ctx context.Context, refresh string) error {
+func (h *deviceHandler) consume(ctx context.Context, refresh string) error {
 	ctx, err := h.store.BeginTX(ctx)
 	if err == nil {
 		err = h.store.InvalidateAuthorizeCodeSession(ctx, "")
@@ -140,7 +140,7 @@ func (h *deviceHandler) spend(ctx context.Context, refresh string) error {
 	return h.store.Commit(ctx)
 }
 
-// waits tells whether an answer only sends a device to wait. It comes every five
+// waits reports whether an answer only sends a device to wait. It comes every five
 // seconds, so it is no refusal: nothing is counted, logged or written.
 func waits(answer *fosite.RFC6749Error) bool {
 	return answer.ErrorField == errAuthorizationPending.ErrorField || answer.ErrorField == errSlowDown.ErrorField

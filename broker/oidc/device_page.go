@@ -40,8 +40,8 @@ type deviceQuestionView struct {
 
 // devicePage asks for the code. A link that brings one along (verification_uri_complete)
 // fills it in and does no more: it may have come from anybody (RFC 8628 §5.4).
-func (d *Door) devicePage(w http.ResponseWriter, r *http.Request) error {
-	d.kit.EnsureBrowser(w, r)
+func (d *Handler) devicePage(w http.ResponseWriter, r *http.Request) error {
+	d.toolkit.EnsureBrowser(w, r)
 	code := tidyUserCode(r.URL.Query().Get("user_code"))
 	if code != "" {
 		code = shownUserCode(code)
@@ -50,10 +50,10 @@ func (d *Door) devicePage(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// deviceAgain shows the page of the code with what was wrong.
-func (d *Door) deviceAgain(w http.ResponseWriter, r *http.Request, typed string, why error) error {
+// showDeviceError shows the page of the code with what was wrong.
+func (d *Handler) showDeviceError(w http.ResponseWriter, r *http.Request, typed string, why error) error {
 	code, text := broker.CodeOf(why), ""
-	p := d.kit.Printer(r)
+	p := d.toolkit.Printer(r)
 	switch code {
 	case broker.CodeWrong:
 		text = p.Text("oidc.device_wrong")
@@ -71,30 +71,30 @@ func (d *Door) deviceAgain(w http.ResponseWriter, r *http.Request, typed string,
 	if len(typed) > 64 || !clean(typed) {
 		typed = ""
 	}
-	d.kit.Count(code)
+	d.toolkit.Count(code)
 	d.pages.Show(w, r, code.Meaning().Status, "device", deviceView{Form: web.Form{Problems: []web.Problem{{Field: "user_code", Text: text}}}, Action: pathDevice, Code: typed})
 	return nil
 }
 
 // deviceTyped looks a code up, and goes on to its question.
-func (d *Door) deviceTyped(w http.ResponseWriter, r *http.Request) error {
-	r = d.kit.WithSelf(r, pathDevice)
-	browser, ok := d.kit.Browser(r)
+func (d *Handler) deviceTyped(w http.ResponseWriter, r *http.Request) error {
+	r = d.toolkit.WithSelf(r, pathDevice)
+	browser, ok := d.toolkit.Browser(r)
 	if !ok {
 		return broker.CookiesBlocked
 	}
 	typed := r.PostFormValue("user_code")
 	code := tidyUserCode(typed)
 	if code == "" {
-		return d.deviceAgain(w, r, typed, broker.CodeWrong)
+		return d.showDeviceError(w, r, typed, broker.CodeWrong)
 	}
-	_, a, err := d.kit.Current(r)
+	_, a, err := d.toolkit.Current(r)
 	if err != nil && !noSession(err) {
 		return err
 	}
 	in := err == nil
-	if err := d.desk.guesses.Spend(r.Context(), d.kit.Address(r), browser[0], a.ID); err != nil {
-		return d.deviceAgain(w, r, typed, err)
+	if err := d.desk.guesses.Consume(r.Context(), d.toolkit.Address(r), browser[0], a.ID); err != nil {
+		return d.showDeviceError(w, r, typed, err)
 	}
 	key, call, err := d.desk.byUserCode(r.Context(), code)
 	if errors.Is(err, broker.NotFound) {
@@ -104,7 +104,7 @@ func (d *Door) deviceTyped(w http.ResponseWriter, r *http.Request) error {
 		err = d.undecided(call)
 	}
 	if err != nil {
-		return d.deviceAgain(w, r, typed, err)
+		return d.showDeviceError(w, r, typed, err)
 	}
 	id := broker.NewID()
 	// Sealed, since the page shows it again and until then it is worth something.
@@ -120,14 +120,14 @@ func (d *Door) deviceTyped(w http.ResponseWriter, r *http.Request) error {
 		seeOther(w, pathDevice+"/"+id)
 		return nil
 	}
-	// The way to sign in may lead to a provider, and Chromium holds form-action
+	// The sign-in method may lead to a provider, and Chromium holds form-action
 	// against every redirect of a POST.
-	d.kit.HandOff(w, r, pathDevice+"/"+id, "")
+	d.toolkit.HandOff(w, r, pathDevice+"/"+id, "")
 	return nil
 }
 
 // undecided answers CodeExpired or CodeReused for a call that nobody can answer any more.
-func (d *Door) undecided(c deviceCall) error {
+func (d *Handler) undecided(c deviceCall) error {
 	switch {
 	case c.Decision != "":
 		return broker.CodeReused
@@ -138,7 +138,7 @@ func (d *Door) undecided(c deviceCall) error {
 }
 
 // deviceAsked finds the question that the path names, for the browser it was made for.
-func (d *Door) deviceAsked(r *http.Request) (deviceAsk, deviceCall, error) {
+func (d *Handler) deviceAsked(r *http.Request) (deviceAsk, deviceCall, error) {
 	ask, err := d.desk.asks.Get(r.Context(), r.PathValue("id"))
 	if errors.Is(err, broker.NotFound) {
 		err = broker.LoginUnknown
@@ -147,7 +147,7 @@ func (d *Door) deviceAsked(r *http.Request) (deviceAsk, deviceCall, error) {
 		return ask, deviceCall{}, err
 	}
 	//defence:A14
-	if browser, _ := d.kit.Browser(r); !slices.Contains(browser, ask.Browser) {
+	if browser, _ := d.toolkit.Browser(r); !slices.Contains(browser, ask.Browser) {
 		return ask, deviceCall{}, broker.LoginElsewhere
 	}
 	call, err := d.desk.calls.Get(r.Context(), ask.Call)
@@ -158,7 +158,7 @@ func (d *Door) deviceAsked(r *http.Request) (deviceAsk, deviceCall, error) {
 }
 
 // deviceQuestion asks the person, each time and whoever the app is (RFC 8628 §3.3.1).
-func (d *Door) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	ask, call, err := d.deviceAsked(r)
 	if err != nil {
@@ -169,13 +169,13 @@ func (d *Door) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if err := d.undecided(call); err != nil {
-		return d.deviceAgain(w, r, "", err)
+		return d.showDeviceError(w, r, "", err)
 	}
 	c, err := d.client(r.Context(), call.Grant.Client)
 	if err != nil {
 		return err
 	}
-	s, a, err := d.kit.Current(r)
+	s, a, err := d.toolkit.Current(r)
 	if err != nil && !noSession(err) {
 		return err
 	}
@@ -196,25 +196,25 @@ func (d *Door) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 	for _, scope := range call.Grant.Scopes {
 		view.Scopes = append(view.Scopes, scopeView{Name: scope, Known: clients.AboutPerson(scope)})
 	}
-	r = d.kit.WithLocale(r, r.URL.Query().Get("ui_locales"), a.Locale)
+	r = d.toolkit.WithLocale(r, r.URL.Query().Get("ui_locales"), a.Locale)
 	d.pages.Show(w, r, http.StatusOK, "deviceask", view)
 	return nil
 }
 
 // deviceDecided is the person's answer. It counts once, for the session that the
 // question was shown to; in every other case the browser goes back and sees why.
-func (d *Door) deviceDecided(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	ask, call, err := d.deviceAsked(r)
 	if err != nil {
 		return err
 	}
-	s, a, err := d.kit.Current(r)
+	s, a, err := d.toolkit.Current(r)
 	if err != nil && !noSession(err) {
 		return err
 	}
 	if err != nil {
-		d.kit.HandOff(w, r, pathDevice+"/"+id, "") // to sign in first
+		d.toolkit.HandOff(w, r, pathDevice+"/"+id, "") // to sign in first
 		return nil
 	}
 	//defence:A14
@@ -234,7 +234,7 @@ func (d *Door) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 		how, e.Verb, e.Code = deviceAllowed, broker.EventConsentGranted, ""
 		err = d.agree(r, c, call.Grant.Scopes, e)
 	case "deny":
-		err = d.journal.Record(r.Context(), d.kit.Event(r, e))
+		err = d.auditLog.Record(r.Context(), d.toolkit.Event(r, e))
 	default:
 		err = broker.RequestInvalid.Because(errors.New("oidc: no decision"))
 	}
@@ -242,7 +242,7 @@ func (d *Door) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// No session: a television is not signed out with the browser that let it in.
-	err = d.desk.answer(r.Context(), ask.Call, id, how, session{Account: a.ID, Unlocked: a.Lock == nil, Authn: s.Authn})
+	err = d.desk.answer(r.Context(), ask.Call, id, how, session{Account: a.ID, Unlocked: a.Restriction == nil, Authn: s.Authn})
 	if err != nil && !errors.Is(err, broker.Conflict) {
 		return err
 	}
@@ -254,7 +254,7 @@ func (d *Door) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 // An app's request always has a client_id.
 const deviceKey = "device"
 
-func deviceParked(form url.Values) bool { return form.Has(deviceKey) && !form.Has("client_id") }
+func isDeviceRequest(form url.Values) bool { return form.Has(deviceKey) && !form.Has("client_id") }
 
 // deviceReturn leads back from the login, in the language that was chosen there.
 func deviceReturn(form url.Values) string {

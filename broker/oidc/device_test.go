@@ -15,7 +15,7 @@ import (
 
 // tv registers a television: a public client of another company, which has the
 // device grant alone.
-func (h *house) tv(id string, edit ...func(*broker.Client)) {
+func (h *harness) tv(id string, edit ...func(*broker.Client)) {
 	h.t.Helper()
 	c := broker.Client{ID: id, Name: "Big TV", AuthMethods: []string{"none"}, RedirectURIs: []string{}, PostLogoutRedirectURIs: []string{},
 		GrantTypes: []string{grantDevice, grantRefresh}, Audience: []string{"api"}}
@@ -27,19 +27,19 @@ func (h *house) tv(id string, edit ...func(*broker.Client)) {
 
 // calling is a device that waits.
 type calling struct {
-	h      *house
+	h      *harness
 	client string
 	answer
 }
 
-func (h *house) deviceCalls(client string, pairs ...string) calling {
+func (h *harness) deviceCalls(client string, pairs ...string) calling {
 	h.t.Helper()
 	form := append([]string{"client_id", client, "scope", "openid profile offline_access"}, pairs...)
 	return calling{h, client, h.wants(h.call(pathDeviceAuthorization, form...), http.StatusOK, "")}
 }
 
 // poll asks for the tokens at any replica.
-func (c calling) poll(at *house) answer {
+func (c calling) poll(at *harness) answer {
 	c.h.t.Helper()
 	return at.token("grant_type", grantDevice, "client_id", c.client, "device_code", c.text("device_code"))
 }
@@ -91,7 +91,7 @@ func (b *browser) allows(c calling) {
 }
 
 func TestADeviceIsLetInByThePersonWhoTypesItsCode(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.tv("tv")
 	tv := h.deviceCalls("tv")
 	code := tv.text("user_code")
@@ -131,7 +131,7 @@ func TestADeviceIsLetInByThePersonWhoTypesItsCode(t *testing.T) {
 }
 
 func TestADeviceGetsNoMoreThanItsScopesSay(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.tv("tv")
 	for scope, has := range map[string][2]bool{"": {}, "openid": {true, false}, "photos offline_access": {false, true}} {
 		tv := h.deviceCalls("tv", "scope", scope)
@@ -144,7 +144,7 @@ func TestADeviceGetsNoMoreThanItsScopesSay(t *testing.T) {
 }
 
 func TestADeviceThatAsksTooOftenSlowsDown(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.tv("tv")
 	tv := h.deviceCalls("tv")
 	for _, step := range []struct {
@@ -160,7 +160,7 @@ func TestADeviceThatAsksTooOftenSlowsDown(t *testing.T) {
 }
 
 func TestDenyIsToldToTheDeviceAndIsFinal(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.tv("tv")
 	tv := h.deviceCalls("tv")
 	b := h.browser()
@@ -184,7 +184,7 @@ func TestDenyIsToldToTheDeviceAndIsFinal(t *testing.T) {
 }
 
 func TestADeviceCodeIsOverAfterTenMinutes(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.tv("tv")
 	tv, late := h.deviceCalls("tv"), h.deviceCalls("tv")
 	b := h.browser()
@@ -223,23 +223,23 @@ func TestUserCodesAreReadAsPeopleTypeThem(t *testing.T) {
 	}
 }
 
-// full is a shelf on which every user code stands already, for the first tries.
+// full is an ephemeral store on which every user code stands already, for the first tries.
 type full struct {
-	broker.Fleeting
+	broker.Ephemeral
 	tries int
 }
 
-func (f *full) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
-	if shelf == "device.code" && f.tries > 0 {
+func (f *full) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
+	if store == "device.code" && f.tries > 0 {
 		f.tries--
 		return broker.Conflict
 	}
-	return f.Fleeting.Put(ctx, shelf, key, v, expires)
+	return f.Ephemeral.Put(ctx, store, key, v, expires)
 }
 
 func TestAUserCodeThatAnotherDeviceHasIsNotGivenTwice(t *testing.T) {
 	for tries, status := range map[int]int{4: http.StatusOK, 5: http.StatusServiceUnavailable} {
-		h := newHouseWith(t, ports{fleeting: func(f broker.Fleeting) broker.Fleeting { return &full{f, tries} }})
+		h := newHarnessWith(t, ports{ephemeral: func(f broker.Ephemeral) broker.Ephemeral { return &full{f, tries} }})
 		h.tv("tv")
 		if a := h.call(pathDeviceAuthorization, "client_id", "tv"); a.StatusCode != status {
 			t.Errorf("after %d: %d %s", tries, a.StatusCode, a.body)
@@ -248,14 +248,14 @@ func TestAUserCodeThatAnotherDeviceHasIsNotGivenTwice(t *testing.T) {
 }
 
 func TestALoginThatWasGivenUpLeadsBackToTheCode(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.tv("tv")
 	b := h.browser()
 	b.get(pathDevice)
 	a := b.post(pathDevice, url.Values{"user_code": {h.deviceCalls("tv").text("user_code")}})
 	path := regexp.MustCompile(`/device/[A-Za-z0-9_-]+`).FindString(a.body)
 	id := strings.TrimPrefix(b.get(path).location().Path, "/login/")
-	if l := h.logins.parked[id]; l.ClientID != "tv" || l.Request.Has("client_id") {
+	if l := h.logins.pending[id]; l.ClientID != "tv" || l.Request.Has("client_id") {
 		t.Errorf("parked %+v", l)
 	}
 	a = b.get("/authorize?login=" + id + "&error=" + string(broker.AccountDisabled))
@@ -266,12 +266,12 @@ func TestALoginThatWasGivenUpLeadsBackToTheCode(t *testing.T) {
 }
 
 func TestSwitchAccountLeadsBackToTheQuestion(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.tv("tv")
 	b := h.browser()
 	path, _ := b.question(h.deviceCalls("tv").text("user_code"))
 	id := strings.TrimPrefix(b.get(path+"?switch=1").location().Path, "/login/")
-	if !h.logins.parked[id].Pick {
+	if !h.logins.pending[id].Pick {
 		t.Error("the chooser is not asked for")
 	}
 	if a := b.get("/authorize?login=" + id); a.location().Path != path {
@@ -279,13 +279,13 @@ func TestSwitchAccountLeadsBackToTheQuestion(t *testing.T) {
 	}
 }
 
-// shelves writes down what is put on them.
-type shelves struct {
-	broker.Fleeting
+// ephemeral stores writes down what is put on them.
+type ephemeralStores struct {
+	broker.Ephemeral
 	put []string
 }
 
-func (s *shelves) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
-	s.put = append(s.put, shelf+" "+key+" "+string(v))
-	return s.Fleeting.Put(ctx, shelf, key, v, expires)
+func (s *ephemeralStores) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
+	s.put = append(s.put, store+" "+key+" "+string(v))
+	return s.Ephemeral.Put(ctx, store, key, v, expires)
 }

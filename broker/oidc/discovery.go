@@ -16,7 +16,7 @@ import (
 	"gatehouse/broker/signing"
 )
 
-// The routes of this door.
+// The routes of this handler.
 const (
 	pathConfiguration = "/.well-known/openid-configuration"
 	pathServer        = "/.well-known/oauth-authorization-server"
@@ -73,7 +73,7 @@ type metadata struct {
 	IssuerInAuthorization bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
-func (d *Door) metadata() (document, error) {
+func (d *Handler) metadata() (document, error) {
 	at := func(path string) string { return d.issuer + path }
 	body, err := json.Marshal(metadata{
 		DeviceAuthorization: at(pathDeviceAuthorization), Registration: d.registrationURI(),
@@ -88,7 +88,7 @@ func (d *Door) metadata() (document, error) {
 		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
 		Classes: []string{acrKnown}, ClaimsParameter: true,
 		//defence:A8
-		Locales: d.kit.Texts.Languages(), IssuerInAuthorization: true,
+		Locales: d.toolkit.Texts.Languages(), IssuerInAuthorization: true,
 		Backchannel: true, BackchannelSession: true, Frontchannel: true, FrontchannelSession: true,
 	})
 	if err != nil {
@@ -135,11 +135,11 @@ func (doc document) serve(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (d *Door) configuration(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) configuration(w http.ResponseWriter, r *http.Request) error {
 	return d.discovery.serve(w, r)
 }
 
-func (d *Door) jwks(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) jwks(w http.ResponseWriter, r *http.Request) error {
 	doc := newDocument(d.keys.JWKS(), "application/jwk-set+json", jwksLife)
 	// A cache in front of us would go on vouching for a withdrawn key.
 	//defence:A22

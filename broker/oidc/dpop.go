@@ -33,9 +33,9 @@ const (
 	schemeDPoP   = "DPoP"
 	// proofLife is how far the clock of a client may be from ours, both ways.
 	proofLife = time.Minute
-	// markProof is the kind of the marks of used proofs. They are not in Fleeting,
+	// usedProof is the kind of the marks of used proofs. They are not in Ephemeral,
 	// since a proof that is forgotten can be replayed.
-	markProof = "dpop"
+	usedProof = "dpop"
 	maxProof  = 8192
 )
 
@@ -56,8 +56,8 @@ func errProof(why string) *fosite.RFC6749Error {
 }
 
 // proof checks the DPoP header of a request for one of our paths (RFC 9449 §4.3),
-// except that it was not used before: spend does, once it is known who asks.
-func (d *Door) proof(r *http.Request, path string) (p proof, err error) {
+// except that it was not used before: consume does, once it is known who asks.
+func (d *Handler) proof(r *http.Request, path string) (p proof, err error) {
 	shown := r.Header.Values(headerDPoP)
 	if len(shown) == 0 {
 		return p, nil
@@ -161,12 +161,12 @@ func sameAddress(htu, ours string) bool {
 	return got != "" && got == plain(ours)
 }
 
-// spend uses a proof up. It is exact on every replica: one insert wins.
-func (d *Door) spend(ctx context.Context, p proof) error {
+// consume uses a proof up. It is exact on every replica: one insert wins.
+func (d *Handler) consumeProof(ctx context.Context, p proof) error {
 	if p.key == "" {
 		return nil
 	}
-	err := d.marks.Mark(ctx, markProof, p.id, p.expires)
+	err := d.replayCache.MarkUsed(ctx, usedProof, p.id, p.expires)
 	if errors.Is(err, broker.Conflict) {
 		//defence:A9
 		return errProof("The DPoP proof was used before.")
@@ -174,9 +174,9 @@ func (d *Door) spend(ctx context.Context, p proof) error {
 	return err
 }
 
-// mustProve refuses a request that lacks the proof, or the key, that its client or
+// requireProof refuses a request that lacks the proof, or the key, that its client or
 // its code is bound to (RFC 9449 §5.2, §10).
-func mustProve(u *unit) error {
+func requireProof(u *unit) error {
 	//defence:A9
 	if u.client.DPoPBound && u.key == "" {
 		return errProof("This client must show a DPoP proof.")
@@ -190,7 +190,7 @@ func mustProve(u *unit) error {
 	return nil
 }
 
-// thumbprint tells whether s can be the SHA-256 thumbprint of a key.
+// thumbprint reports whether s can be the SHA-256 thumbprint of a key.
 func thumbprint(s string) bool {
 	sum, err := seal.DecodeToken(s)
 	return err == nil && len(sum) == sha256.Size
@@ -206,7 +206,7 @@ func tokenType(key string) string {
 
 // holds refuses an access token that is shown in another way than it was issued for:
 // a bound one without its key (RFC 9449 §7.1, §7.2), and a Bearer token as a DPoP one.
-func (d *Door) holds(r *http.Request, path, scheme, token string, g grant) error {
+func (d *Handler) holds(r *http.Request, path, scheme, token string, g grant) error {
 	//defence:A6
 	if g.Key == "" && scheme == schemeBearer {
 		return nil
@@ -229,5 +229,5 @@ func (d *Door) holds(r *http.Request, path, scheme, token string, g grant) error
 	case p.ath != seal.EncodeToken(sum[:]):
 		return errProof("The DPoP proof is for another token.")
 	}
-	return d.spend(r.Context(), p)
+	return d.consumeProof(r.Context(), p)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // public adds a public client and answers how it names itself.
-func (h *house) public(c broker.Client) []string {
+func (h *harness) public(c broker.Client) []string {
 	h.t.Helper()
 	c.ID, c.Name, c.AuthMethods, c.FirstParty = "public", "Public", []string{"none"}, true
 	h.client(c)
@@ -19,7 +19,7 @@ func (h *house) public(c broker.Client) []string {
 
 func TestEveryAlgorithmThatDiscoveryNamesBindsATokenToItsKey(t *testing.T) {
 	for _, jwt := range []bool{false, true} {
-		h := newHouse(t).as(kind{jwt: jwt})
+		h := newHarness(t).as(kind{jwt: jwt})
 		named := list(h.send(newRequest(http.MethodGet, pathConfiguration, nil)).json["dpop_signing_alg_values_supported"])
 		if !slices.Equal(named, []string{"ES256", "EdDSA", "Ed25519", "PS256", "RS256"}) {
 			t.Fatalf("%v", named)
@@ -57,7 +57,7 @@ func TestEveryAlgorithmThatDiscoveryNamesBindsATokenToItsKey(t *testing.T) {
 }
 
 func TestA6_ARefreshTokenOfAPublicClientIsBoundToItsKey(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	as := h.public(broker.Client{})
 	h.prover = newProver(t, algES256)
 	owner, thief := h.prover, newProver(t, algES256)
@@ -74,7 +74,7 @@ func TestA6_ARefreshTokenOfAPublicClientIsBoundToItsKey(t *testing.T) {
 	if again := h.refresh(first, as...); again.text("refresh_token") != second.text("refresh_token") {
 		t.Errorf("a retry within the grace: %s", again.body)
 	}
-	// Whoever has an old token and not the key cannot end the family either.
+	// Whoever has an old token and not the key cannot end the grant either.
 	h.clock.add(broker.RefreshGrace)
 	h.prover = thief
 	h.wants(h.refresh(first, as...), http.StatusBadRequest, "invalid_grant")
@@ -86,7 +86,7 @@ func TestA6_ARefreshTokenOfAPublicClientIsBoundToItsKey(t *testing.T) {
 }
 
 func TestARefreshTokenOfAConfidentialClientIsBoundToItsAuthentication(t *testing.T) {
-	h := newHouse(t).as(kind{dpop: true})
+	h := newHarness(t).as(kind{dpop: true})
 	got := h.signIn()
 	h.prover = newProver(t, algES256)
 	again := h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "")
@@ -95,7 +95,7 @@ func TestARefreshTokenOfAConfidentialClientIsBoundToItsAuthentication(t *testing
 }
 
 func TestACodeIsBoundToTheKeyThatItWasAskedWith(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	public := h.public(broker.Client{})
 	owner, thief := newProver(t, algES256), newProver(t, algES256)
 	for _, as := range [][]string{nil, public} {
@@ -109,7 +109,7 @@ func TestACodeIsBoundToTheKeyThatItWasAskedWith(t *testing.T) {
 			h.wants(h.redeem(code, as...), http.StatusBadRequest, "invalid_grant")
 		}
 		h.prover = owner
-		h.wants(h.redeem(code, as...), http.StatusOK, "") // what failed did not spend it
+		h.wants(h.redeem(code, as...), http.StatusOK, "") // what failed did not consume it
 	}
 	for _, bad := range []string{"x", owner.thumbprint() + "=", owner.thumbprint()[1:], strings.Repeat("A", 44)} {
 		h.appHears(h.browser().authorize(ask("dpop_jkt", bad)), "invalid_request")
@@ -117,7 +117,7 @@ func TestACodeIsBoundToTheKeyThatItWasAskedWith(t *testing.T) {
 }
 
 func TestAClientThatPromisedDPoPGetsNoBearerToken(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	as := h.public(broker.Client{DPoPBound: true})
 	h.change("app", func(c *broker.Client) { c.DPoPBound = true })
 	code, theirs := h.browser().code(ask()), h.browser().code(ask("client_id", "public"))
@@ -131,11 +131,11 @@ func TestAClientThatPromisedDPoPGetsNoBearerToken(t *testing.T) {
 	h.prover = nil
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusBadRequest, "invalid_dpop_proof")
 	h.prover = newProver(t, algES256)
-	h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "") // the refusal spent nothing
+	h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "") // the refusal consumed nothing
 }
 
 func TestABrowserAppMayShowProofsAndReadWhyTheyFail(t *testing.T) {
-	h := newHouse(t).as(kind{dpop: true})
+	h := newHarness(t).as(kind{dpop: true})
 	for _, path := range []string{pathToken, pathUserinfo} {
 		r := newRequest(http.MethodOptions, path, nil)
 		if allowed := h.send(r).Header.Get("Access-Control-Allow-Headers"); !strings.Contains(allowed, "DPoP") {

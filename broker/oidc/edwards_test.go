@@ -38,7 +38,7 @@ func (k renamed) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte,
 }
 
 func TestEd25519IsEdDSAByANewerName(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	old, young := newHeldKey(t, "k", algEdDSA), newHeldKey(t, "k", algEd25519)
 	young.private = old.private
 	named := func(alg string) string { return strings.Replace(keySetOf(t, old), `"kty"`, `"alg":"`+alg+`","kty"`, 1) }
@@ -62,7 +62,7 @@ func TestEd25519IsEdDSAByANewerName(t *testing.T) {
 }
 
 func TestA9_TheNewerNameIsForItsOwnKindOfKeyAlone(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	for _, alg := range []string{algES256, algRS256} {
 		k := newHeldKey(t, "k", alg)
 		h.client(broker.Client{ID: alg, Name: alg, AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, k)})

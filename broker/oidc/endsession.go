@@ -29,7 +29,7 @@ type leaving struct {
 
 // readLeaving trusts nothing but a hint that we signed: only with one is anybody
 // sent anywhere, and only to a URI of that client, byte for byte (SECURITY.md A4).
-func (d *Door) readLeaving(r *http.Request, form url.Values) (leaving, error) {
+func (d *Handler) readLeaving(r *http.Request, form url.Values) (leaving, error) {
 	var l leaving
 	if repeated(form) != "" {
 		return l, broker.RequestInvalid.Because(errors.New("oidc: a parameter comes twice"))
@@ -65,7 +65,7 @@ func (d *Door) readLeaving(r *http.Request, form url.Values) (leaving, error) {
 
 // endSession signs out, after a question unless the app proved that it means this
 // very session (SECURITY.md A16).
-func (d *Door) endSession(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return broker.MethodNotAllowed
 	}
@@ -83,9 +83,9 @@ func (d *Door) endSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	r = d.kit.WithLocale(r, form.Get("ui_locales"))
+	r = d.toolkit.WithLocale(r, form.Get("ui_locales"))
 	//defence:A7
-	s, _, err := d.kit.Held(r)
+	s, _, err := d.toolkit.Held(r)
 	switch {
 	case noSession(err):
 		if l.Target == "" {
@@ -114,7 +114,7 @@ type signoutView struct {
 	Upstream string // whose own session can be ended too
 }
 
-func (d *Door) question(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving) error {
+func (d *Handler) question(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving) error {
 	back, err := d.ring.SealJSON(l, purposeLogout, s.ID) // the page brings it, so that asking costs no row
 	if err != nil {
 		return err
@@ -127,14 +127,14 @@ func (d *Door) question(w http.ResponseWriter, r *http.Request, s broker.Session
 	if err != nil {
 		return err
 	}
-	d.pages.Show(w, r, http.StatusOK, "signout", signoutView{Action: inLanguage(pathEndSession+"/confirm", d.kit.Locale(r)), Leaving: back,
+	d.pages.Show(w, r, http.StatusOK, "signout", signoutView{Action: inLanguage(pathEndSession+"/confirm", d.toolkit.Locale(r)), Leaving: back,
 		Apps: names(apps), Upstream: upstream})
 	return nil
 }
 
 // endSessionPost takes a sign-out that an app posted; the cookie is looked at
 // when the browser comes back with a GET.
-func (d *Door) endSessionPost(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) endSessionPost(w http.ResponseWriter, r *http.Request) error {
 	if _, err := d.readLeaving(r, r.PostForm); err != nil {
 		return err
 	}
@@ -147,18 +147,18 @@ func (d *Door) endSessionPost(w http.ResponseWriter, r *http.Request) error {
 	return d.comeBack(w, r, pathEndSession, keep)
 }
 
-// endSessionConfirm is the answer to the question. The kit refuses it from another origin.
-func (d *Door) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
-	s, _, err := d.kit.Held(r)
+// endSessionConfirm is the answer to the question. the toolkit refuses it from another origin.
+func (d *Handler) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
+	s, _, err := d.toolkit.Held(r)
 	if noSession(err) {
-		seeOther(w, inLanguage(pathEndSession, d.kit.Locale(r)))
+		seeOther(w, inLanguage(pathEndSession, d.toolkit.Locale(r)))
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	if r.PostFormValue("decision") == "stay" {
-		seeOther(w, inLanguage(pathEndSession, d.kit.Locale(r))+"&stay=1")
+		seeOther(w, inLanguage(pathEndSession, d.toolkit.Locale(r))+"&stay=1")
 		return nil
 	}
 	var l leaving
@@ -171,8 +171,8 @@ func (d *Door) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
 // inLanguage keeps the language of the question for what follows it.
 func inLanguage(path, lang string) string { return path + "?ui_locales=" + url.QueryEscape(lang) }
 
-func (d *Door) signOut(w http.ResponseWriter, r *http.Request, s broker.Session) error {
-	if err := d.kit.EndSession(w, r, s); err != nil {
+func (d *Handler) signOut(w http.ResponseWriter, r *http.Request, s broker.Session) error {
+	if err := d.toolkit.EndSession(w, r, s); err != nil {
 		return err
 	}
 	http.SetCookie(w, &http.Cookie{Name: cookiePick, Value: "1", Path: "/", Secure: true, HttpOnly: true,
@@ -181,7 +181,7 @@ func (d *Door) signOut(w http.ResponseWriter, r *http.Request, s broker.Session)
 }
 
 // left goes on to the app, or says that it is done (UX.md E-19).
-func (d *Door) left(w http.ResponseWriter, r *http.Request, l leaving) error {
+func (d *Handler) left(w http.ResponseWriter, r *http.Request, l leaving) error {
 	if l.Target != "" {
 		seeOther(w, l.Target)
 		return nil

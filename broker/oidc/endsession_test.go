@@ -11,8 +11,8 @@ import (
 )
 
 // signedIn is a browser with a session, and its tokens.
-func signedIn(t *testing.T) (*house, *browser, answer) {
-	h := newHouse(t)
+func signedIn(t *testing.T) (*harness, *browser, answer) {
+	h := newHarness(t)
 	b := h.browser()
 	return h, b, h.wants(h.redeem(b.code(ask())), http.StatusOK, "")
 }
@@ -105,13 +105,13 @@ func TestA16_AC47_WithoutSuchAHintThePersonIsAsked(t *testing.T) {
 }
 
 // away is a link or a refresh that leads off our origin.
-var away = regexp.MustCompile(`(?:href="|action="|url=)(?:[a-z]+:|//)`)
+var otherSite = regexp.MustCompile(`(?:href="|action="|url=)(?:[a-z]+:|//)`)
 
 func TestA4_AC47_AnUnregisteredAddressIsNeverFollowed(t *testing.T) {
 	h, b, got := signedIn(t)
 	for _, uri := range []string{"https://evil.example/", goodbye + "?x=1", goodbye + "/", "//evil.example", "javascript:alert(1)", callback, ""} {
 		a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", uri, "state", "x"))
-		if a.StatusCode != http.StatusOK || away.MatchString(a.body) {
+		if a.StatusCode != http.StatusOK || otherSite.MatchString(a.body) {
 			t.Errorf("%s: %d %s", uri, a.StatusCode, a.Header.Get("Location"))
 		}
 		b.code(ask()) // again a session; the hint is for an older one now

@@ -13,15 +13,15 @@ import (
 // bank is an app held to the FAPI 2.0 Security Profile by its registration: it
 // authenticates by key, pushes every request, and binds its tokens to a DPoP key.
 type bank struct {
-	*house
+	*harness
 	b   *browser
 	id  string
 	key heldKey
 }
 
-func (h *house) bank(id, alg string) *bank {
+func (h *harness) bank(id, alg string) *bank {
 	h.t.Helper()
-	k := &bank{house: h, b: h.browser(), id: id, key: newHeldKey(h.t, id, alg)}
+	k := &bank{harness: h, b: h.browser(), id: id, key: newHeldKey(h.t, id, alg)}
 	idAlg := algES256
 	if alg == algEdDSA {
 		idAlg = algEdDSA
@@ -34,7 +34,7 @@ func (h *house) bank(id, alg string) *bank {
 	return k
 }
 
-func newBank(t *testing.T) *bank { return newHouse(t).bank("bank", algES256) }
+func newBank(t *testing.T) *bank { return newHarness(t).bank("bank", algES256) }
 
 // posts calls an endpoint with a fresh assertion, and with a proof.
 func (k *bank) posts(path string, form url.Values) answer {
@@ -134,7 +134,7 @@ func TestFAPI2_StateMayBeMissingOrLongAndNonceTooAndIssIsThere(t *testing.T) {
 }
 
 func TestFAPI2_AssertionsAndIDTokensAreSignedAsRegisteredAndNotByRS256(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	for _, alg := range []string{algPS256, algES256, algEdDSA} {
 		k := h.bank("bank-"+alg, alg)
 		got := k.wants(k.redeem(k.code()), http.StatusOK, "")
@@ -223,10 +223,10 @@ func TestFAPI2_TheCodeAndTheTokensAreBoundToTheDPoPKey(t *testing.T) {
 		got := k.wants(k.redeem(c), http.StatusOK, "")
 		token := got.text("access_token")
 		for _, scheme := range []string{"DPoP", "dpop", "DPOP", "dPoP"} { // RFC 9110 §11.1
-			k.wants(k.shows(scheme, token, mine.proof(k.house, http.MethodGet, pathUserinfo, token, nil)), http.StatusOK, "")
+			k.wants(k.shows(scheme, token, mine.proof(k.harness, http.MethodGet, pathUserinfo, token, nil)), http.StatusOK, "")
 		}
 		k.wants(k.shows("Bearer", token), http.StatusUnauthorized, "invalid_token")
-		k.wants(k.shows("DPoP", token, thief.proof(k.house, http.MethodGet, pathUserinfo, token, nil)), http.StatusUnauthorized, "invalid_token")
+		k.wants(k.shows("DPoP", token, thief.proof(k.harness, http.MethodGet, pathUserinfo, token, nil)), http.StatusUnauthorized, "invalid_token")
 		if got.text("token_type") != "DPoP" {
 			t.Errorf("%s: %s", name, got.body)
 		}
@@ -239,7 +239,7 @@ func TestFAPI2_AProofMayBeTenSecondsOffAndItsNbfAndExpMeanNothing(t *testing.T) 
 	now := k.clock.Now().Unix()
 	shows := func(edit func(*draft)) answer {
 		r := newRequest(http.MethodPost, pathToken, form("grant_type", grantClient, "client_assertion_type", assertionType, "client_assertion", k.key.signed(t, k.proof(k.id), nil)))
-		r.Header.Set(headerDPoP, k.prover.proof(k.house, http.MethodPost, pathToken, "", edit))
+		r.Header.Set(headerDPoP, k.prover.proof(k.harness, http.MethodPost, pathToken, "", edit))
 		return k.send(r)
 	}
 	for name, claims := range map[string]map[string]any{"10 s ago": {"iat": now - 10}, "10 s ahead": {"iat": now + 10}, "nbf": {"nbf": now + 5}, "exp": {"exp": now + 60}, "exp that is over": {"exp": now - 60}} {

@@ -12,16 +12,16 @@ import (
 // shaky is a replica whose line to the database is cut at will, beside one whose
 // line holds.
 type shaky struct {
-	*house // that holds
-	weak   *house
-	line   *storetest.Line
+	*harness // that holds
+	weak     *harness
+	line     *storetest.Line
 }
 
 func newShaky(t *testing.T) shaky {
 	t.Helper()
 	at := storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES"))
-	s := shaky{house: newHouseAt(t, at, "", ports{})}
-	weak := *s.house
+	s := shaky{harness: newHarnessAt(t, at, "", ports{})}
+	weak := *s.harness
 	s.line, weak.url = storetest.NewLine(t, at)
 	s.weak = weak.replica(ports{})
 	return s
@@ -81,7 +81,7 @@ func TestH6_ACutAtAnyStatementOfACodesRedemptionNeverGivesTwoGrants(t *testing.T
 				if !s.active(again.text("access_token")) {
 					t.Error("what was given at last is dead")
 				}
-			default: // written, and nobody heard of it: the code is spent and its family over
+			default: // written, and nobody heard of it: the code is consumed and its grant over
 				families++
 				s.wants(again, http.StatusBadRequest, "invalid_grant")
 			}
@@ -103,10 +103,10 @@ func TestH6_ACutAtAnyStatementOfARefreshLeavesOneSuccessor(t *testing.T) {
 			if first.StatusCode == http.StatusOK && first.text("refresh_token") != again {
 				t.Error("two successors")
 			}
-			f, _, err := s.db.Family(s.ctx(), mustOpen(t, s.house, token).family)
+			f, _, err := s.db.Grant(s.ctx(), mustOpen(t, s.harness, token).grant)
 			s.must(err)
-			if f.Generation != 2 || !f.EndedAt.IsZero() {
-				t.Errorf("generation %d, ended %v", f.Generation, f.EndedAt)
+			if f.RefreshCounter != 2 || !f.EndedAt.IsZero() {
+				t.Errorf("generation %d, ended %v", f.RefreshCounter, f.EndedAt)
 			}
 			s.wants(s.refresh(again), http.StatusOK, "")
 		}

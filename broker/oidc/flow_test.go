@@ -14,7 +14,7 @@ import (
 )
 
 func TestASignInEndsInTokensThatSayWhatIsKnown(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	a := b.authorize(ask())
 	q := a.location().Query()
@@ -29,7 +29,7 @@ func TestASignInEndsInTokensThatSayWhatIsKnown(t *testing.T) {
 		t.Errorf("Cache-Control %q", c)
 	}
 	header, claims := h.claims(got.text("id_token"))
-	if header["alg"] != "RS256" || header["typ"] != "JWT" || h.door.keys.Find(header["kid"].(string)) == nil {
+	if header["alg"] != "RS256" || header["typ"] != "JWT" || h.handler.keys.Find(header["kid"].(string)) == nil {
 		t.Errorf("header %v", header)
 	}
 	now := float64(h.clock.Now().Unix())
@@ -52,7 +52,7 @@ func TestASignInEndsInTokensThatSayWhatIsKnown(t *testing.T) {
 }
 
 func TestWhatIsNotKnownIsNotSaid(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.logins.authn = broker.Authn{Method: broker.ByPassword}
 	_, claims := h.claims(h.signIn("nonce", "-").text("id_token"))
 	for _, name := range []string{"auth_time", "amr", "acr", "nonce"} {
@@ -63,7 +63,7 @@ func TestWhatIsNotKnownIsNotSaid(t *testing.T) {
 }
 
 func TestASecondRequestIsAnsweredAtOnceFromTheSession(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	b.code(ask())
 	h.clock.add(time.Minute)
@@ -78,7 +78,7 @@ func TestASecondRequestIsAnsweredAtOnceFromTheSession(t *testing.T) {
 }
 
 func TestARequestGetsTheLoginItAskedFor(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	b.code(ask())
 	h.clock.add(time.Minute)
@@ -95,7 +95,7 @@ func TestARequestGetsTheLoginItAskedFor(t *testing.T) {
 		"login_hint, ui_locales": {ask("prompt", "login", "login_hint", "ana@", "ui_locales", "xx fr-CA en"), broker.Login{Fresh: true, Hint: "ana@", Locale: "fr"}},
 	} {
 		a := b.get("/authorize?" + c.q.Encode())
-		l, ok := h.logins.parked[strings.TrimPrefix(a.location().Path, "/login/")]
+		l, ok := h.logins.pending[strings.TrimPrefix(a.location().Path, "/login/")]
 		if a.StatusCode != http.StatusSeeOther || !ok {
 			t.Errorf("%s: no login: %d %s", name, a.StatusCode, a.Header.Get("Location"))
 			continue
@@ -115,7 +115,7 @@ func TestARequestGetsTheLoginItAskedFor(t *testing.T) {
 }
 
 func TestWhatIsMerelyToleratedIsNoError(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	for _, pair := range [][2]string{{"acr_values", "urn:x"}, {"display", "popup"}, {"claims_locales", "de"}, {"claims", "{}"}, {"audience", "https://evil.example"},
 		{"response_mode", "query"}, {"unknown", "x"}} {
@@ -126,7 +126,7 @@ func TestWhatIsMerelyToleratedIsNoError(t *testing.T) {
 }
 
 func TestPromptNoneNeverShowsAPage(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "third", Name: "Third", AuthMethods: []string{"none"}})
 	b := h.browser()
 	h.appHears(b.get("/authorize?"+ask("prompt", "none").Encode()), "login_required")
@@ -138,7 +138,7 @@ func TestPromptNoneNeverShowsAPage(t *testing.T) {
 }
 
 func TestTheHintNamesWhoMustAnswer(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	got := h.redeem(b.code(ask()))
 	hint := got.text("id_token")
@@ -162,7 +162,7 @@ func TestTheHintNamesWhoMustAnswer(t *testing.T) {
 }
 
 func TestEveryAlgorithmSignsAndHashesItsOwnWay(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	for _, alg := range []string{algRS256, algES256, algEdDSA} {
 		secret := h.client(broker.Client{ID: "c-" + alg, Name: "C", AuthMethods: []string{"client_secret_post"}, IDTokenAlg: alg, FirstParty: true})
 		code := h.browser().code(ask("client_id", "c-"+alg))
@@ -178,14 +178,14 @@ func TestEveryAlgorithmSignsAndHashesItsOwnWay(t *testing.T) {
 		if header["alg"] != alg || claims["at_hash"] != want {
 			t.Errorf("%s: %v, at_hash %v, want %s", alg, header, claims["at_hash"], want)
 		}
-		if said, err := h.door.readHint(got.text("id_token")); err != nil || said.Subject != "ana" || said.Audience != "c-"+alg {
+		if said, err := h.handler.readHint(got.text("id_token")); err != nil || said.Subject != "ana" || said.Audience != "c-"+alg {
 			t.Errorf("%s: we do not know it again: %+v %v", alg, said, err)
 		}
 	}
 }
 
 func TestUserinfoAnswersWhatTheScopesAllow(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	all := h.userinfo(h.signIn().text("access_token"))
 	if all.StatusCode != http.StatusOK || all.text("sub") != "ana" || all.text("name") != "Ana Lima" || all.text("email") != "ana@example.com" ||
 		all.json["email_verified"] != true || all.text("locale") != "es" || all.json["updated_at"] == nil {
@@ -223,7 +223,7 @@ func TestUserinfoAnswersWhatTheScopesAllow(t *testing.T) {
 }
 
 func TestClientCredentialsHaveNoPerson(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	got := h.wants(h.token("grant_type", grantClient), http.StatusOK, "")
 	if got.text("scope") != "photos" || got.json["refresh_token"] != nil || got.json["id_token"] != nil {
 		t.Errorf("%s", got.body)
@@ -244,7 +244,7 @@ func TestClientCredentialsHaveNoPerson(t *testing.T) {
 }
 
 func TestNoOfflineAccessNoRefreshToken(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	got := h.signIn("scope", "openid")
 	if got.json["refresh_token"] != nil {
 		t.Errorf("%s", got.body)
@@ -254,8 +254,8 @@ func TestNoOfflineAccessNoRefreshToken(t *testing.T) {
 	}
 }
 
-func TestRevokingEndsTheFamily(t *testing.T) {
-	h := newHouse(t)
+func TestRevokingEndsTheGrant(t *testing.T) {
+	h := newHarness(t)
 	for _, kind := range []string{"access_token", "refresh_token"} {
 		got := h.signIn()
 		h.wants(h.call("/revoke", "token", got.text(kind)), http.StatusOK, "")
@@ -267,13 +267,13 @@ func TestRevokingEndsTheFamily(t *testing.T) {
 	}
 	h.wants(h.call("/revoke", "token", "nonsense"), http.StatusOK, "")
 	h.wants(h.call("/revoke", "token_type_hint", "access_token"), http.StatusBadRequest, "invalid_request")
-	if n := len(h.events(broker.EventFilter{Verb: broker.EventFamilyEnded})); n != 2 {
+	if n := len(h.events(broker.EventFilter{Verb: broker.EventGrantRevoked})); n != 2 {
 		t.Errorf("%d events", n)
 	}
 }
 
 func TestAPostedRequestComesBackAsAGet(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	b.code(ask())
 	post := newRequest(http.MethodPost, "/authorize", ask())
@@ -293,7 +293,7 @@ func TestAPostedRequestComesBackAsAGet(t *testing.T) {
 }
 
 func TestALoginThatEndedInARefusalIsToldToTheApp(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	id := strings.TrimPrefix(b.get("/authorize?"+ask().Encode()).location().Path, "/login/")
 	q := h.appHears(b.get("/authorize?login="+id+"&error=user_not_provisioned"), "access_denied")
@@ -312,7 +312,7 @@ func TestALoginThatEndedInARefusalIsToldToTheApp(t *testing.T) {
 }
 
 func TestACustomSchemeNeedsAClick(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	const uri = "com.example.app:/callback"
 	h.client(broker.Client{ID: "native", Name: "Native", AuthMethods: []string{"none"}, Native: true, FirstParty: true, RedirectURIs: []string{uri, "http://127.0.0.1/cb"}})
 	b := h.browser()

@@ -14,13 +14,13 @@ const (
 
 func responseModes() []string { return []string{modeQuery, modePost} }
 
-// web tells whether the answer goes to a web address, not to a custom scheme.
+// web reports whether the answer goes to a web address, not to a custom scheme.
 func (q *request) web() bool {
 	scheme, _, _ := strings.Cut(q.redirect, ":")
 	return scheme == "https" || scheme == "http"
 }
 
-// postable tells whether a form can be posted there: a policy cannot name an IPv6
+// postable reports whether a form can be posted there: a policy cannot name an IPv6
 // address, so no page of ours could post to one.
 func (q *request) postable() bool {
 	//defence:A3 A4 = true
@@ -29,7 +29,7 @@ func (q *request) postable() bool {
 
 // answer sends the browser back to the app. A custom scheme needs the person's
 // click (UX.md E-30), and a posted answer a page with a form.
-func (d *Door) answer(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
+func (d *Handler) answer(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
 	if q.posted || !q.web() {
 		d.handOff(w, r, q, params)
 		return
@@ -38,18 +38,18 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, q *request, params
 }
 
 // handOff is answer by a page, for the answer to a POST as well.
-func (d *Door) handOff(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
-	r = d.kit.WithLocale(r, q.form.Get("ui_locales"))
+func (d *Handler) handOff(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
+	r = d.toolkit.WithLocale(r, q.form.Get("ui_locales"))
 	params = d.complete(q, params)
 	if q.posted {
-		d.kit.PostOff(w, r, q.redirect, params, q.client.Name)
+		d.toolkit.PostOff(w, r, q.redirect, params, q.client.Name)
 		return
 	}
-	d.kit.HandOff(w, r, withQuery(q.redirect, params), q.client.Name)
+	d.toolkit.HandOff(w, r, withQuery(q.redirect, params), q.client.Name)
 }
 
 // complete adds what every answer has: iss (RFC 9207), and the app's state.
-func (d *Door) complete(q *request, params url.Values) url.Values {
+func (d *Handler) complete(q *request, params url.Values) url.Values {
 	//defence:A8 A23
 	params.Set("iss", d.issuer)
 	if q.state != "" {

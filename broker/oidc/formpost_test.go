@@ -29,9 +29,9 @@ func (a answer) form() (target string, fields url.Values) {
 	return html.UnescapeString(at[1]), fields
 }
 
-// heard is what the app at callback hears, by whichever response mode; nothing
+// logged is what the app at callback hears, by whichever response mode; nothing
 // where the browser stays with us.
-func (h *house) heard(a answer) url.Values {
+func (h *harness) logged(a answer) url.Values {
 	h.t.Helper()
 	if a.StatusCode == http.StatusSeeOther {
 		if u := a.location(); u.Scheme+"://"+u.Host+u.Path == callback {
@@ -56,10 +56,10 @@ func (h *house) heard(a answer) url.Values {
 }
 
 func TestAPostedAnswerIsAPageWithAButton(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	a := b.authorize(ask("response_mode", "form_post", "ui_locales", "de"))
-	q := h.heard(a)
+	q := h.logged(a)
 	if q.Get("code") == "" || q.Get("state") != "the-state" || q.Get("iss") != issuer || len(q) != 3 {
 		t.Fatalf("%d %v %s", a.StatusCode, q, a.body)
 	}
@@ -76,7 +76,7 @@ func TestAPostedAnswerIsAPageWithAButton(t *testing.T) {
 
 // An answer is posted to the very bytes that were registered.
 func TestA3_A4_AnAnswerIsPostedToTheRegisteredURIOnly(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	uris := []string{callback, "https://app.example.com/a%2Fb?x=%7E1&y=", "https://app.example.com:8443/a;b,c", "http://127.0.0.1/cb", "http://[::1]/cb", "com.example.app:/cb"}
 	h.client(broker.Client{ID: "many", Name: "Many", AuthMethods: []string{"none"}, Native: true, FirstParty: true, RedirectURIs: uris})
 	b := h.browser()
@@ -106,12 +106,12 @@ func TestA3_A4_AnAnswerIsPostedToTheRegisteredURIOnly(t *testing.T) {
 }
 
 func TestA8_APostedAnswerNamesTheIssuerAlsoWhenItIsAnError(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "third", Name: "Third", AuthMethods: []string{"none"}})
 	b := h.browser()
 	hears := func(a answer, name string) {
 		t.Helper()
-		q := h.heard(a)
+		q := h.logged(a)
 		if q.Get("error") != name || q.Get("iss") != issuer || q.Get("state") != "the-state" || q.Has("code") || a.Header.Get("Location") != "" {
 			t.Errorf("%d %v, want %s", a.StatusCode, q, name)
 		}
@@ -130,7 +130,7 @@ func TestA8_APostedAnswerNamesTheIssuerAlsoWhenItIsAnError(t *testing.T) {
 	hears(post("client_id", "third", "prompt", "none"), "consent_required")
 	path := post("client_id", "third").Header.Get("Location")
 	hears(b.post(path, url.Values{"decision": {"cancel"}}), "access_denied") // the answer to a POST
-	if q := h.heard(b.get("/authorize?" + h.pushed(ask("response_mode", "form_post")).Encode())); q.Get("code") == "" || q.Get("iss") != issuer {
+	if q := h.logged(b.get("/authorize?" + h.pushed(ask("response_mode", "form_post")).Encode())); q.Get("code") == "" || q.Get("iss") != issuer {
 		t.Errorf("pushed: %v", q)
 	}
 	twice := ask()
@@ -146,11 +146,11 @@ func TestA14_APostedAnswerAsksForConsentToo(t *testing.T) {
 		t.Fatalf("%d %s", a.StatusCode, path)
 	}
 	back := "/authorize?consent=" + strings.TrimPrefix(path, "/consent/")
-	if a := b.get(back); h.heard(a) != nil {
+	if a := b.get(back); h.logged(a) != nil {
 		t.Fatalf("answered before the person did: %s", a.body)
 	}
 	b.post(path, url.Values{"decision": {"allow"}})
-	q := h.heard(b.get(back))
+	q := h.logged(b.get(back))
 	if q.Get("code") == "" {
 		t.Fatalf("%v", q)
 	}
@@ -158,9 +158,9 @@ func TestA14_APostedAnswerAsksForConsentToo(t *testing.T) {
 }
 
 func TestA23_APostedAnswerLeavesNoTrace(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	a := h.browser().authorize(ask("response_mode", "form_post"))
-	code := h.heard(a).Get("code")
+	code := h.logged(a).Get("code")
 	csp := a.Header.Get("Content-Security-Policy")
 	if a.Header.Get("Referrer-Policy") != "no-referrer" || a.Header.Get("Cache-Control") != "no-store" || strings.Contains(csp, "unsafe") ||
 		!strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") {
@@ -177,7 +177,7 @@ func TestA23_APostedAnswerLeavesNoTrace(t *testing.T) {
 }
 
 func TestA24_NoPayloadBreaksOutOfThePostedForm(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "evil", Name: `"><svg onload=alert(1)>`, AuthMethods: []string{"none"}, FirstParty: true,
 		RedirectURIs: []string{callback, `https://app.example.com/cb?a="><b>`, "https://app.example.com/cb;script-src%20'unsafe-inline'"}})
 	b := h.browser()
@@ -186,7 +186,7 @@ func TestA24_NoPayloadBreaksOutOfThePostedForm(t *testing.T) {
 		"&quot;&gt;&lt;img src=x onerror=alert(1)&gt;", `{{.}}`, "${alert(1)}", "\u2028\u2029", "<!--", "]]>", "\u202e\u0000"[:3], strings.Repeat("<", 500), `" formaction="https://evil.example`, "<base href=//evil.example>", "%22%3E%3Cscript%3E"} {
 		for _, pairs := range [][]string{{"state", payload}, {"state", payload, "prompt", payload}, {"state", payload, "scope", payload}, {"state", payload, "client_id", "evil"}, {"state", payload, "ui_locales", payload}} {
 			a := b.get("/authorize?" + ask(append([]string{"response_mode", "form_post"}, pairs...)...).Encode())
-			q := h.heard(a)
+			q := h.logged(a)
 			if q.Get("state") != payload || q.Get("iss") != issuer {
 				t.Errorf("%q: %v", payload, q)
 			}
@@ -197,7 +197,7 @@ func TestA24_NoPayloadBreaksOutOfThePostedForm(t *testing.T) {
 	}
 	for _, payload := range []string{"a\x00b", "a\nb", "\x1b[31m", "a\xff"} {
 		a := b.get("/authorize?" + ask("response_mode", "form_post", "state", payload).Encode())
-		if q := h.heard(a); q.Get("error") != "invalid_request" || q.Has("state") {
+		if q := h.logged(a); q.Get("error") != "invalid_request" || q.Has("state") {
 			t.Errorf("%q: %v", payload, q)
 		}
 	}

@@ -14,7 +14,7 @@ type front struct {
 
 // frontPage greets whoever types the issuer into a browser: a person goes to their
 // account, an app developer finds where to begin.
-func (d *Door) frontPage(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) frontPage(w http.ResponseWriter, r *http.Request) error {
 	d.pages.Show(w, r, http.StatusOK, "front", front{Account: broker.AccountPath, Discovery: d.issuer + pathConfiguration})
 	return nil
 }

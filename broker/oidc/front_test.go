@@ -7,7 +7,7 @@ import (
 )
 
 func TestThePageAtTheIssuerLeadsPeopleToTheirAccountAndDevelopersToDiscovery(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	for lang, word := range map[string]string{"en": "Go to my account", "fr": "Accéder à mon compte", "es": "Ir a mi cuenta", "de": "Zu meinem Konto"} {
 		a := b.get("/?lang=" + lang)

@@ -7,12 +7,12 @@ import (
 	"gatehouse/broker"
 )
 
-// admit asks the one gate about an account and how it signed in. Whatever it comes to ask
-// of an account beside its epoch and its lock, begin must hold too, or read.
-func (d *Door) admit(ctx context.Context, a broker.Account, how broker.Authn) error {
+// admitted asks the one gate about an account and how it signed in. Whatever it comes to ask
+// of an account beside its epoch and its restriction, begin must hold too, or read.
+func (d *Handler) admitted(ctx context.Context, a broker.Account, how broker.Authn) error {
 	facts := broker.Facts{Now: d.now(), Account: &a, Authn: how}
 	if how.Method == broker.ByUpstream {
-		c, err := d.kit.Connections.Connection(ctx, how.Connection)
+		c, err := d.toolkit.Connections.Connection(ctx, how.Connection)
 		switch {
 		case err == nil:
 			facts.Connection = &c
@@ -23,22 +23,22 @@ func (d *Door) admit(ctx context.Context, a broker.Account, how broker.Authn) er
 	return broker.Admit(facts)
 }
 
-// live answers why a family gives nothing any more: it ended, it is over, or its
+// live answers why a grant gives nothing any more: it ended, it is over, or its
 // person may not come in.
-func (d *Door) live(ctx context.Context, f broker.Family, a broker.Account) error {
+func (d *Handler) live(ctx context.Context, f broker.Grant, a broker.Account) error {
 	//defence:A7
 	if !f.EndedAt.IsZero() || !d.now().Before(f.ExpiresAt) {
 		return broker.Revoked
 	}
 	//defence:A7
-	return d.admit(ctx, a, f.Authn)
+	return d.admitted(ctx, a, f.Authn)
 }
 
 // judge decides about a refresh token whose MAC was good. The live one rotates;
 // the one before it gets the same successor again for broker.RefreshGrace; any
 // other was used before, so either its thief or its owner holds a younger one:
 // TokenReused (RFC 9700 §4.14.2).
-func (d *Door) judge(ctx context.Context, f broker.Family, a broker.Account, said shown, client string) (rotate bool, err error) {
+func (d *Handler) judge(ctx context.Context, f broker.Grant, a broker.Account, said shown, client string) (rotate bool, err error) {
 	//defence:A10
 	if f.ClientID != client {
 		return false, broker.Revoked
@@ -48,10 +48,10 @@ func (d *Door) judge(ctx context.Context, f broker.Family, a broker.Account, sai
 		return false, err
 	}
 	switch {
-	case said.generation == f.Generation:
+	case said.refreshCounter == f.RefreshCounter:
 		return true, nil
 	//defence:A6
-	case said.generation == f.Generation-1 && d.now().Before(f.RotatedAt.Add(broker.RefreshGrace)):
+	case said.refreshCounter == f.RefreshCounter-1 && d.now().Before(f.RotatedAt.Add(broker.RefreshGrace)):
 		return false, nil
 	default:
 		//defence:A6
@@ -59,11 +59,11 @@ func (d *Door) judge(ctx context.Context, f broker.Family, a broker.Account, sai
 	}
 }
 
-// settle writes what the request led to before anybody hears of it: a spent code
-// with its family and its event in one transaction, or the next generation in one
-// statement. A token that belongs to no family needs no row. It answers a Code
+// settle writes what the request led to before anybody hears of it: a consumed code
+// with its grant and its event in one transaction, or the next generation in one
+// statement. A token that belongs to no grant needs no row. It answers a Code
 // where the grant is refused after all.
-func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
+func (d *Handler) persistGrant(ctx context.Context, u *unit, issued broker.Event) error {
 	switch {
 	case u.agreed.begin != nil:
 		if u.client.Public() {
@@ -76,7 +76,7 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 			if err := d.begin(ctx, u); err != nil {
 				return err
 			}
-			return d.journal.Record(ctx, issued)
+			return d.auditLog.Record(ctx, issued)
 		})
 		if errors.Is(err, broker.Conflict) {
 			//defence:A5
@@ -84,35 +84,35 @@ func (d *Door) settle(ctx context.Context, u *unit, issued broker.Event) error {
 		}
 		return err
 	case u.agreed.rotate:
-		err := d.families.Rotate(ctx, u.family.ID, u.next-1, d.now())
+		err := d.grants.Rotate(ctx, u.stored.ID, u.next-1, d.now())
 		if errors.Is(err, broker.Conflict) {
-			return d.again(ctx, u)
+			return d.retryRefresh(ctx, u)
 		}
 		return err
 	}
 	return nil
 }
 
-// begin spends a code. The insert is exact about the account: that it is enabled, at
-// the epoch of the proof and, of one that had no lock, still without one; so the gate
+// begin consumes a code. The insert is exact about the account: that it is enabled, at
+// the epoch of the proof and, of one that had no restriction, still without one; so the gate
 // is asked about just that account, and nobody waits for its row. Of any other, and
 // where the gate says no, it is read: of a used code only an answer tells, and that
-// counts before all else, since it ends the family (SECURITY.md A5). A session that has
+// counts before all else, since it ends the grant (SECURITY.md A5). A session that has
 // ended or a consent that was taken back meanwhile gives nothing (A7). A device belongs
 // to its person and to no session: it goes on where the browser that allowed it signs
 // out. What it may do rests on the consent alone, so that is asked of every client.
-func (d *Door) begin(ctx context.Context, u *unit) error {
+func (d *Handler) begin(ctx context.Context, u *unit) error {
 	f, unlocked := *u.agreed.begin, u.agreed.unlocked
-	if err := d.families.BeginFamily(ctx, f, unlocked); err != nil {
+	if err := d.grants.CreateGrant(ctx, f, unlocked); err != nil {
 		return err
 	}
-	no := d.admit(ctx, broker.Account{ID: f.AccountID, AuthEpoch: f.Authn.Epoch}, f.Authn)
+	no := d.admitted(ctx, broker.Account{ID: f.AccountID, AuthEpoch: f.Authn.Epoch}, f.Authn)
 	//defence:A5 D1 D5 A7
 	if !unlocked || no != nil {
-		_, a, err := d.families.Family(ctx, f.ID)
+		_, a, err := d.grants.Grant(ctx, f.ID)
 		if err == nil {
 			//defence:D1 D5 A7
-			err = d.admit(ctx, a, f.Authn)
+			err = d.admitted(ctx, a, f.Authn)
 		}
 		if err != nil {
 			return err
@@ -132,8 +132,8 @@ func (d *Door) begin(ctx context.Context, u *unit) error {
 
 // again is for the loser of two refreshes at once: the winner has rotated, so the
 // loser is a retry and gets the same successor, unless there is another reason.
-func (d *Door) again(ctx context.Context, u *unit) error {
-	f, a, err := d.families.Family(ctx, u.family.ID)
+func (d *Handler) retryRefresh(ctx context.Context, u *unit) error {
+	f, a, err := d.grants.Grant(ctx, u.stored.ID)
 	if errors.Is(err, broker.NotFound) {
 		return broker.Revoked
 	}
@@ -147,13 +147,13 @@ func (d *Door) again(ctx context.Context, u *unit) error {
 	return err
 }
 
-// end ends a family of an app for good and says so; where a refresh token was
+// end ends a grant of an app for good and says so; where a refresh token was
 // reused, to the person too (SECURITY.md A6).
-func (d *Door) end(ctx context.Context, app broker.Client, id string, why broker.Code, events ...broker.Event) error {
+func (d *Handler) end(ctx context.Context, app broker.Client, id string, why broker.Code, events ...broker.Event) error {
 	return d.atomic.Atomic(ctx, func(ctx context.Context) error {
 		//defence:A6
 		if why == broker.TokenReused {
-			_, a, err := d.families.Family(ctx, id)
+			_, a, err := d.grants.Grant(ctx, id)
 			if err == nil {
 				err = d.warn(ctx, a, app)
 			}
@@ -161,9 +161,9 @@ func (d *Door) end(ctx context.Context, app broker.Client, id string, why broker
 				return err
 			}
 		}
-		if err := d.families.EndFamily(ctx, id, why, d.now()); err != nil {
+		if err := d.grants.RevokeGrant(ctx, id, why, d.now()); err != nil {
 			return err
 		}
-		return d.journal.Record(ctx, events...)
+		return d.auditLog.Record(ctx, events...)
 	})
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func TestTheStateMayBeMissingOrShort(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	for _, state := range []string{"-", "x", strings.Repeat("s", 4000)} {
 		a := h.browser().authorize(ask("state", state))
 		if q := a.location().Query(); q.Get("code") == "" || state != "-" && q.Get("state") != state || state == "-" && q.Has("state") {
@@ -26,7 +26,7 @@ func TestTheStateMayBeMissingOrShort(t *testing.T) {
 }
 
 func TestARefreshMayAskForLessAndNeverForMore(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	got := h.signIn("scope", "openid photos offline_access")
 	h.wants(h.refresh(got.text("refresh_token"), "scope", "openid email"), http.StatusBadRequest, "invalid_scope")
 	less := h.wants(h.refresh(got.text("refresh_token"), "scope", "photos"), http.StatusOK, "")
@@ -40,7 +40,7 @@ func TestARefreshMayAskForLessAndNeverForMore(t *testing.T) {
 }
 
 func TestTheNonceComesFromTheCodeOnly(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	got := h.signIn()
 	again := h.wants(h.refresh(got.text("refresh_token"), "nonce", "injected"), http.StatusOK, "")
 	_, claims := h.claims(again.text("id_token"))
@@ -55,10 +55,10 @@ func TestTheNonceComesFromTheCodeOnly(t *testing.T) {
 
 func TestAFailingWriteUndoesTheWholeGrant(t *testing.T) {
 	broken := errors.New("the disk is full")
-	j := &brokenJournal{}
-	f := &brokenFamilies{}
-	h := newHouseWith(t, ports{journal: func(real broker.Journal) broker.Journal { j.Journal = real; return j },
-		families: func(real broker.Families) broker.Families { f.Families = real; return f }})
+	j := &brokenAuditLog{}
+	f := &brokenGrants{}
+	h := newHarnessWith(t, ports{auditLog: func(real broker.AuditLog) broker.AuditLog { j.AuditLog = real; return j },
+		grants: func(real broker.Grants) broker.Grants { f.Grants = real; return f }})
 	code := h.browser().code(ask())
 	j.err = broken
 	a := h.wants(h.redeem(code), http.StatusInternalServerError, "server_error")
@@ -66,7 +66,7 @@ func TestAFailingWriteUndoesTheWholeGrant(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	j.err = nil
-	got := h.wants(h.redeem(code), http.StatusOK, "") // the code was not spent
+	got := h.wants(h.redeem(code), http.StatusOK, "") // the code was not consumed
 
 	f.err = broken
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusInternalServerError, "server_error")
@@ -77,21 +77,21 @@ func TestAFailingWriteUndoesTheWholeGrant(t *testing.T) {
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "") // it did not rotate
 }
 
-type brokenJournal struct {
-	broker.Journal
+type brokenAuditLog struct {
+	broker.AuditLog
 	err error
 }
 
-func (j *brokenJournal) Record(ctx context.Context, e ...broker.Event) error {
+func (j *brokenAuditLog) Record(ctx context.Context, e ...broker.Event) error {
 	if j.err != nil {
 		return j.err
 	}
-	return j.Journal.Record(ctx, e...)
+	return j.AuditLog.Record(ctx, e...)
 }
 
 func TestTheStoreKeepsToFositesTransactions(t *testing.T) {
-	h := newHouse(t)
-	s := h.door.provider.Store
+	h := newHarness(t)
+	s := h.handler.provider.Store
 	if _, ok := s.(storage.Transactional); !ok {
 		t.Fatal("fosite would run every grant without a transaction")
 	}
@@ -110,8 +110,8 @@ func TestTheStoreKeepsToFositesTransactions(t *testing.T) {
 }
 
 func TestARevocationThatCannotBeWrittenIsNotA200(t *testing.T) {
-	f := &brokenFamilies{}
-	h := newHouseWith(t, ports{families: func(real broker.Families) broker.Families { f.Families = real; return f }})
+	f := &brokenGrants{}
+	h := newHarnessWith(t, ports{grants: func(real broker.Grants) broker.Grants { f.Grants = real; return f }})
 	got := h.signIn()
 	f.err = broker.Unavailable
 	a := h.wants(h.call("/revoke", "token", got.text("access_token")), http.StatusServiceUnavailable, "temporarily_unavailable")
@@ -122,28 +122,28 @@ func TestARevocationThatCannotBeWrittenIsNotA200(t *testing.T) {
 	h.wants(h.call("/revoke", "token", got.text("access_token")), http.StatusInternalServerError, "server_error")
 }
 
-type brokenFamilies struct {
-	broker.Families
+type brokenGrants struct {
+	broker.Grants
 	err error
 }
 
-func (f *brokenFamilies) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
+func (f *brokenGrants) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
 	if f.err != nil {
 		return f.err
 	}
-	return f.Families.Rotate(ctx, id, from, at)
+	return f.Grants.Rotate(ctx, id, from, at)
 }
 
-func (f *brokenFamilies) EndFamily(ctx context.Context, id string, why broker.Code, at time.Time) error {
+func (f *brokenGrants) RevokeGrant(ctx context.Context, id string, why broker.Code, at time.Time) error {
 	if f.err != nil {
 		return f.err
 	}
-	return f.Families.EndFamily(ctx, id, why, at)
+	return f.Grants.RevokeGrant(ctx, id, why, at)
 }
 
 func TestAReuseThatCannotBeWrittenAsksToComeAgain(t *testing.T) {
-	f := &brokenFamilies{}
-	h := newHouseWith(t, ports{families: func(real broker.Families) broker.Families { f.Families = real; return f }})
+	f := &brokenGrants{}
+	h := newHarnessWith(t, ports{grants: func(real broker.Grants) broker.Grants { f.Grants = real; return f }})
 	got := h.signIn()
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "")
 	h.clock.add(time.Minute)
@@ -156,7 +156,7 @@ func TestAReuseThatCannotBeWrittenAsksToComeAgain(t *testing.T) {
 }
 
 func TestTheTokenEndpointSpeaksJSONAlsoWhenItRefuses(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	body := func(kind, text string) *http.Request {
 		r := httptest.NewRequest(http.MethodPost, issuer+"/token", strings.NewReader(text))
 		r.Header.Set("Content-Type", kind)

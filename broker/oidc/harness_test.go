@@ -56,44 +56,44 @@ func (c *clock) add(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// house is the door on a real SQLite file, with a clock of its own and a login
+// app is the handler on a real SQLite file, with a clock of its own and a login
 // journey that believes whatever the test says.
-type house struct {
-	t      *testing.T
-	db     *gormdb.DB
-	clock  *clock
-	ring   *seal.Keyring
-	kit    *web.Kit
-	door   *Door
-	mux    *http.ServeMux
-	logins *fakeLogins
-	url    string  // of the database
-	redis  string  // where it is not the database that keeps what is fleeting
-	secret string  // of the client "app"
-	prover *prover // the DPoP key of the clients; none without
-	out    *egress.Client
-	ups    map[string]broker.Upstream // by connection
-	warned []string                   // people, and of which app
+type harness struct {
+	t       *testing.T
+	db      *gormdb.DB
+	clock   *clock
+	ring    *seal.Keyring
+	toolkit *web.Toolkit
+	handler *Handler
+	mux     *http.ServeMux
+	logins  *fakeLogins
+	url     string  // of the database
+	redis   string  // where it is not the database that keeps what is ephemeral
+	secret  string  // of the client "app"
+	prover  *prover // the DPoP key of the clients; none without
+	out     *egress.Client
+	ups     map[string]broker.Upstream // by connection
+	warned  []string                   // people, and of which app
 }
 
 // Open implements broker.Upstreams.
-func (h *house) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
+func (h *harness) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
 	if up, ok := h.ups[c.ID]; ok {
 		return up, nil
 	}
 	return nil, broker.UpstreamMisconfigured
 }
 
-// ports are what a test may put between the door and the database.
+// ports are what a test may put between the handler and the database.
 type ports struct {
-	journal  func(broker.Journal) broker.Journal
-	families func(broker.Families) broker.Families
-	keys     func(broker.SigningKeys) broker.SigningKeys
-	fleeting func(broker.Fleeting) broker.Fleeting
-	bare     bool // a first start, without signing keys
-	register bool // clients register themselves
-	memory   bool // clients and connections as storage remembers them
-	egress   *egress.Client
+	auditLog  func(broker.AuditLog) broker.AuditLog
+	grants    func(broker.Grants) broker.Grants
+	keys      func(broker.SigningKeys) broker.SigningKeys
+	ephemeral func(broker.Ephemeral) broker.Ephemeral
+	bare      bool // a first start, without signing keys
+	register  bool // clients register themselves
+	memory    bool // clients and connections as storage remembers them
+	egress    *egress.Client
 }
 
 func through[T any](wrap func(T) T, port T) T {
@@ -103,16 +103,16 @@ func through[T any](wrap func(T) T, port T) T {
 	return wrap(port)
 }
 
-func newHouse(t *testing.T) *house { return newHouseWith(t, ports{}) }
+func newHarness(t *testing.T) *harness { return newHarnessWith(t, ports{}) }
 
-func newHouseWith(t *testing.T, p ports) *house {
+func newHarnessWith(t *testing.T, p ports) *harness {
 	t.Helper()
-	return newHouseAt(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "", p)
+	return newHarnessAt(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "", p)
 }
 
-func newHouseAt(t *testing.T, database, redis string, p ports) *house {
+func newHarnessAt(t *testing.T, database, redis string, p ports) *harness {
 	t.Helper()
-	h := &house{t: t, clock: &clock{at: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}, url: database, redis: redis}
+	h := &harness{t: t, clock: &clock{at: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}, url: database, redis: redis}
 	var err error
 	h.out, err = egress.New(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	h.must(err)
@@ -126,7 +126,7 @@ func newHouseAt(t *testing.T, database, redis string, p ports) *house {
 }
 
 // open starts the process: a second call is a restart, or another replica.
-func (h *house) open(p ports) {
+func (h *harness) open(p ports) {
 	h.t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	kept, err := storage.Open(h.t.Context(), storage.Options{Database: h.url, Redis: h.redis, Sealer: h.ring, Now: h.clock.Now, Log: quiet})
@@ -142,28 +142,28 @@ func (h *house) open(p ports) {
 	h.must(err)
 	origin, err := url.Parse(issuer)
 	h.must(err)
-	journal := through[broker.Journal](p.journal, db)
-	h.kit = web.New(web.Options{Issuer: origin, Site: web.Site{Name: "Gatehouse"}, Texts: texts, Ring: h.ring, Sessions: db,
-		Connections: db, Families: db, Journal: db, Atomic: db, Now: h.clock.Now, Log: quiet})
+	auditLog := through[broker.AuditLog](p.auditLog, db)
+	h.toolkit = web.New(web.Options{Issuer: origin, Site: web.Site{Name: "Gatehouse"}, Texts: texts, Ring: h.ring, Sessions: db,
+		Connections: db, Grants: db, AuditLog: db, Atomic: db, Now: h.clock.Now, Log: quiet})
 	var clients broker.Clients = db
 	if p.memory {
-		clients, h.kit.Connections = kept, kept
+		clients, h.toolkit.Connections = kept, kept
 	}
-	h.logins = &fakeLogins{h: h, parked: map[string]broker.Login{}}
-	h.door, err = New(Options{Issuer: issuer, Kit: h.kit, Logins: h.logins, Clients: clients, Families: through[broker.Families](p.families, db),
-		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Fleeting: through(p.fleeting, kept.Fleeting), Logouts: db, Upstreams: h,
-		Egress: cmp.Or(p.egress, h.out), Marks: db, Journal: journal, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet, Registration: p.register,
+	h.logins = &fakeLogins{h: h, pending: map[string]broker.Login{}}
+	h.handler, err = New(Options{Issuer: issuer, Toolkit: h.toolkit, Logins: h.logins, Clients: clients, Grants: through[broker.Grants](p.grants, db),
+		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Ephemeral: through(p.ephemeral, kept.Ephemeral), Logouts: db, Upstreams: h,
+		Egress: cmp.Or(p.egress, h.out), ReplayCache: db, AuditLog: auditLog, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet, Registration: p.register,
 		Warn: func(_ context.Context, a broker.Account, app broker.Client) error {
 			h.warned = append(h.warned, a.Email+" of "+app.Name)
 			return nil
 		}})
 	h.must(err)
-	h.door.patience = 0 // nobody tells anybody but where a test says so
+	h.handler.patience = 0 // nobody tells anybody but where a test says so
 	h.mux = http.NewServeMux()
-	h.door.Mount(h.mux)
+	h.handler.Mount(h.mux)
 }
 
-func (h *house) must(err error) {
+func (h *harness) must(err error) {
 	h.t.Helper()
 	if err != nil {
 		h.t.Fatal(err)
@@ -184,7 +184,7 @@ var madeKeys = sync.OnceValue(func() []broker.SigningKey {
 })
 
 // withKeys gives a new database its signing keys.
-func (h *house) withKeys() {
+func (h *harness) withKeys() {
 	h.t.Helper()
 	have, err := h.db.SigningKeys(h.t.Context())
 	h.must(err)
@@ -200,7 +200,7 @@ func ana(now time.Time) broker.Account {
 }
 
 // client registers a client with everything that is not said of it, and answers its secret.
-func (h *house) client(c broker.Client) string {
+func (h *harness) client(c broker.Client) string {
 	h.t.Helper()
 	if c.RedirectURIs == nil {
 		c.RedirectURIs = []string{callback}
@@ -233,9 +233,9 @@ func (h *house) client(c broker.Client) string {
 
 // fakeLogins parks requests and, when it is asked, signs Ana in.
 type fakeLogins struct {
-	h       *house
+	h       *harness
 	mu      sync.Mutex
-	parked  map[string]broker.Login
+	pending map[string]broker.Login
 	account string       // who signs in; ana where empty
 	authn   broker.Authn // how; by password where empty
 	err     error        // of Finish
@@ -245,14 +245,14 @@ func (f *fakeLogins) Start(_ http.ResponseWriter, _ *http.Request, l broker.Logi
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l.ID = broker.NewID()
-	f.parked[l.ID] = l
+	f.pending[l.ID] = l
 	return "/login/" + l.ID, nil
 }
 
 func (f *fakeLogins) Finish(w http.ResponseWriter, r *http.Request, id string) (none broker.FinishedLogin, _ error) {
 	f.mu.Lock()
-	l, ok := f.parked[id]
-	delete(f.parked, id)
+	l, ok := f.pending[id]
+	delete(f.pending, id)
 	f.mu.Unlock()
 	if f.err != nil || !ok {
 		if f.err == nil {
@@ -272,20 +272,20 @@ func (f *fakeLogins) Finish(w http.ResponseWriter, r *http.Request, id string) (
 		how = broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, AuthTime: f.h.clock.Now()}
 	}
 	how.Epoch = a.AuthEpoch
-	token, hash := f.h.kit.NewSession([]byte(broker.NewToken()))
+	token, hash := f.h.toolkit.NewSession([]byte(broker.NewToken()))
 	now := f.h.clock.Now()
 	s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: how, CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
 	if err := f.h.db.CreateSession(r.Context(), hash, s); err != nil {
 		return none, err
 	}
-	f.h.kit.SetSession(w, token, s.ExpiresAt)
+	f.h.toolkit.SetSession(w, token, s.ExpiresAt)
 	return broker.FinishedLogin{Session: s, Account: a, Request: l.Request}, nil
 }
 
 func (f *fakeLogins) Abandon(_ http.ResponseWriter, _ *http.Request, id string) (url.Values, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l, ok := f.parked[id]
+	l, ok := f.pending[id]
 	if !ok {
 		return nil, broker.LoginUnknown
 	}

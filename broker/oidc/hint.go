@@ -18,7 +18,7 @@ var errHint = errors.New("oidc: id_token_hint is not an ID token of ours")
 
 // readHint verifies an ID token of ours by whichever key signed it. An expired
 // one is good (OIDC RP-Initiated Logout §2): it names a person, it opens nothing.
-func (d *Door) readHint(token string) (hint, error) {
+func (d *Handler) readHint(token string) (hint, error) {
 	var h hint
 	_, body, err := d.keys.Verify(token, typJWT)
 	if err != nil {

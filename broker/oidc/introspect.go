@@ -31,7 +31,7 @@ type introspection struct {
 
 // introspect tells a confidential client about a token that it owns or is the
 // audience of. Of any other token it learns no more than of nonsense (SECURITY.md A21).
-func (d *Door) introspect(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) introspect(w http.ResponseWriter, r *http.Request) error {
 	ctx, u := withUnit(r.Context())
 	err := bodyForm(r)
 	if err == nil {
@@ -51,7 +51,7 @@ func (d *Door) introspect(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-func (d *Door) look(ctx context.Context, token, caller string) (none introspection, _ error) {
+func (d *Handler) look(ctx context.Context, token, caller string) (none introspection, _ error) {
 	if said, err := d.strategy.openRefresh(token); err == nil {
 		return d.lookRefresh(ctx, said, caller)
 	}
@@ -69,7 +69,7 @@ func (d *Door) look(ctx context.Context, token, caller string) (none introspecti
 	}
 	answer := introspection{Active: true, Scope: g.Scope, ClientID: g.client.ID, Subject: g.account.ID, Issuer: d.issuer,
 		Audience: audience, Expires: g.Expires, Issued: g.Issued, ID: g.ID, Type: tokenType(g.Key), Confirm: confirm(g.Key)}
-	if g.Family == "" {
+	if g.Grant == "" {
 		answer.Subject = g.client.ID
 	}
 	return answer, nil
@@ -82,15 +82,15 @@ func (g grant) audience() []string {
 	//defence:A13 A21
 	case len(g.Audience) > 0:
 		return g.Audience
-	case g.Family != "":
-		return append([]string{g.client.ID}, g.family.Audience...)
+	case g.Grant != "":
+		return append([]string{g.client.ID}, g.grant.Audience...)
 	default:
 		return append([]string{g.client.ID}, g.client.Audience...)
 	}
 }
 
-func (d *Door) lookRefresh(ctx context.Context, said shown, caller string) (none introspection, _ error) {
-	f, a, err := d.families.Family(ctx, said.family)
+func (d *Handler) lookRefresh(ctx context.Context, said shown, caller string) (none introspection, _ error) {
+	f, a, err := d.grants.Grant(ctx, said.grant)
 	if err == nil {
 		//defence:D1 D5 A7
 		err = d.live(ctx, f, a)
@@ -102,16 +102,16 @@ func (d *Door) lookRefresh(ctx context.Context, said shown, caller string) (none
 		return none, err
 	}
 	//defence:A21
-	if f.ClientID != caller || said.generation != f.Generation {
+	if f.ClientID != caller || said.refreshCounter != f.RefreshCounter {
 		return none, nil
 	}
 	return introspection{Active: true, Scope: strings.Join(f.Scopes, " "), ClientID: f.ClientID, Subject: f.AccountID, Issuer: d.issuer,
 		Audience: []string{f.ClientID}, Expires: f.ExpiresAt.Unix(), Confirm: confirm(f.KeyThumbprint)}, nil
 }
 
-// revoke is RFC 7009. Revoking any token of a family ends the family, so a person
+// revoke is RFC 7009. Revoking any token of a grant ends the grant, so a person
 // who signs out of an app is signed out of it.
-func (d *Door) revoke(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	ctx, u := withUnit(r.Context())
 	err := bodyForm(r)
 	if err == nil {
@@ -134,19 +134,19 @@ func (d *Door) revoke(w http.ResponseWriter, r *http.Request) error {
 }
 
 // revokeToken does nothing where the token is none, or is over already (RFC 7009 §2.2).
-func (d *Door) revokeToken(ctx context.Context, r *http.Request, c broker.Client) error {
+func (d *Handler) revokeToken(ctx context.Context, r *http.Request, c broker.Client) error {
 	token := r.PostForm.Get("token")
 	family := ""
 	if said, err := d.strategy.openRefresh(token); err == nil {
-		family = said.family
+		family = said.grant
 	} else if a, err := d.strategy.openAccess(token); err != nil {
 		return nil
-	} else if a.Family == "" {
+	} else if a.Grant == "" {
 		return d.revokeClientToken(ctx, a, c)
 	} else {
-		family = a.Family
+		family = a.Grant
 	}
-	f, _, err := d.families.Family(ctx, family)
+	f, _, err := d.grants.Grant(ctx, family)
 	if errors.Is(err, broker.NotFound) || err == nil && !f.EndedAt.IsZero() {
 		return nil
 	}
@@ -157,15 +157,15 @@ func (d *Door) revokeToken(ctx context.Context, r *http.Request, c broker.Client
 	if f.ClientID != c.ID {
 		return fosite.ErrUnauthorizedClient.WithHint("The token belongs to another client.")
 	}
-	return d.end(ctx, c, f.ID, broker.Revoked, d.kit.Event(r, broker.Event{Verb: broker.EventFamilyEnded, Code: broker.Revoked,
+	return d.end(ctx, c, f.ID, broker.Revoked, d.toolkit.Event(r, broker.Event{Verb: broker.EventGrantRevoked, Code: broker.Revoked,
 		Account: f.AccountID, Client: c.ID, Session: f.SessionID, Detail: map[string]string{"family": f.ID}}))
 }
 
-func (d *Door) revokeClientToken(ctx context.Context, a access, c broker.Client) error {
+func (d *Handler) revokeClientToken(ctx context.Context, a access, c broker.Client) error {
 	if a.Client != c.ID {
 		return fosite.ErrUnauthorizedClient.WithHint("The token belongs to another client.")
 	}
-	err := d.marks.Mark(ctx, markAccess, a.ID, time.Unix(a.Expires, 0))
+	err := d.replayCache.MarkUsed(ctx, usedAccess, a.ID, time.Unix(a.Expires, 0))
 	if errors.Is(err, broker.Conflict) {
 		return nil
 	}

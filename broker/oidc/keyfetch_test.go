@@ -59,17 +59,17 @@ func newPublisher(t *testing.T) (*publisher, *egress.Client) {
 	return p, out
 }
 
-// published is a house with the client "remote", whose keys stand at the publisher.
-func newPublished(t *testing.T) (*house, *publisher) {
+// published is an app with the client "remote", whose keys stand at the publisher.
+func newPublished(t *testing.T) (*harness, *publisher) {
 	t.Helper()
 	p, out := newPublisher(t)
-	h := newHouseWith(t, ports{egress: out})
+	h := newHarnessWith(t, ports{egress: out})
 	h.remote("remote", p.URL+"/keys?of=remote")
 	return h, p
 }
 
 // remote registers a client past what ValidateClient would say of its URI.
-func (h *house) remote(id, uri string) {
+func (h *harness) remote(id, uri string) {
 	h.t.Helper()
 	h.client(broker.Client{ID: id, Name: id, AuthMethods: []string{methodKey}, SecretHashes: []string{}, KeysURI: "https://app.example.com/keys"})
 	c, err := h.db.Client(h.ctx(), id)
@@ -239,7 +239,7 @@ func TestA19_A20_NoKeysAreFetchedFromWhereWeMustNotGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHouseWith(t, ports{egress: strict})
+	h := newHarnessWith(t, ports{egress: strict})
 	for i, uri := range []string{inside.URL, "https://" + u.Host, "http://localhost:" + u.Port(), "http://2130706433:" + u.Port(), "http://0x7f.0.0.1:" + u.Port(), "http://127.1:" + u.Port(),
 		"http://[::ffff:127.0.0.1]:" + u.Port(), "http://[::1]:" + u.Port(), "http://0:" + u.Port(), "http://user:pass@127.0.0.1:" + u.Port(), "https://169.254.169.254/latest/meta-data",
 		"https://10.0.0.1/", "https://192.168.0.1", "https://[fe80::1]", "https://[fd00::1]", "file:///etc/passwd", "gopher://" + u.Host, "data:application/json,{}", "//" + u.Host, "", "%"} {
@@ -262,7 +262,7 @@ func TestA19_A20_NoKeysAreFetchedFromWhereWeMustNotGo(t *testing.T) {
 
 func TestAClientsKeysAreStoredAsTheyAre(t *testing.T) {
 	set := keySetOf(t, newHeldKey(t, "a", algES256))
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: set})
 	if c, err := h.db.Client(h.ctx(), "machine"); err != nil || c.Keys != set {
 		t.Errorf("%s %v", c.Keys, err)
@@ -271,7 +271,7 @@ func TestAClientsKeysAreStoredAsTheyAre(t *testing.T) {
 
 // oidcc-ensure-client-assertion-with-iss-aud-succeeds: aud is the issuer.
 func TestOIDF_oidcc_ensure_client_assertion_with_iss_aud_succeeds(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	key := newHeldKey(t, "k", algRS256)
 	h.client(broker.Client{ID: "suite", Name: "Suite", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key), FirstParty: true})
 	asserted := func() []string {

@@ -10,7 +10,7 @@ import (
 )
 
 // published lists the kids of the JWKS.
-func (h *house) published() []string {
+func (h *harness) published() []string {
 	h.t.Helper()
 	var set jose.JSONWebKeySet
 	h.must(json.Unmarshal([]byte(h.send(newRequest(http.MethodGet, "/jwks", nil)).body), &set))
@@ -24,20 +24,20 @@ func (h *house) published() []string {
 	return kids
 }
 
-func (h *house) signs(alg string) string {
+func (h *harness) signs(alg string) string {
 	h.t.Helper()
-	key, err := h.door.keys.Signer(alg)
+	key, err := h.handler.keys.Signer(alg)
 	h.must(err)
 	return key.ID
 }
 
-func (h *house) tick() {
+func (h *harness) tick() {
 	h.t.Helper()
-	h.must(h.door.keys.Tick(h.ctx()))
+	h.must(h.handler.keys.Tick(h.ctx()))
 }
 
 func TestDocumentsAreBuiltOnceAndCached(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/jwks"} {
 		a := h.send(newRequest(http.MethodGet, path, nil))
 		tag := a.Header.Get("ETag")
@@ -64,7 +64,7 @@ func TestDocumentsAreBuiltOnceAndCached(t *testing.T) {
 }
 
 func TestOnlyPagesOfTheClientMayReadItsTokens(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	got := h.signIn()
 	for origin, good := range map[string]bool{"https://app.example.com": true, "https://evil.example": false, "null": false, "http://app.example.com": false, "": false} {
 		with := func(r *http.Request) string {

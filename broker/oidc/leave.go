@@ -30,7 +30,7 @@ type signedoutView struct {
 }
 
 // appsOf are the apps of a session that hear of its end.
-func (d *Door) appsOf(ctx context.Context, s broker.Session) ([]broker.Client, error) {
+func (d *Handler) appsOf(ctx context.Context, s broker.Session) ([]broker.Client, error) {
 	all, err := d.logouts.ClientsOf(ctx, s.ID)
 	var apps []broker.Client
 	for _, c := range all {
@@ -49,7 +49,7 @@ func names(apps []broker.Client) (all []string) {
 }
 
 // frames are what the page loads, with iss and sid and nothing else.
-func (d *Door) frames(apps []broker.Client, session string) (all []string) {
+func (d *Handler) frames(apps []broker.Client, session string) (all []string) {
 	for _, c := range apps {
 		if c.FrontchannelLogoutURI != "" {
 			all = append(all, withQuery(c.FrontchannelLogoutURI, url.Values{"iss": {d.issuer}, "sid": {session}}))
@@ -60,7 +60,7 @@ func (d *Door) frames(apps []broker.Client, session string) (all []string) {
 
 // part ends the session and leads on: to the apps that clear their cookies in a frame,
 // to the upstream where the person asked for that, and to the app that asked.
-func (d *Door) part(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving, upstream bool) error {
+func (d *Handler) part(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving, upstream bool) error {
 	apps, err := d.appsOf(r.Context(), s)
 	if err != nil {
 		return err
@@ -78,17 +78,17 @@ func (d *Door) part(w http.ResponseWriter, r *http.Request, s broker.Session, l 
 	view := signedoutView{Frames: d.frames(apps, s.ID), Next: next}
 	switch posted := r.Method == http.MethodPost; {
 	case len(view.Frames) > 0, len(apps) > 0 && target == "":
-		if view.Target, err = d.kit.Target(target); err != nil {
+		if view.Target, err = d.toolkit.Target(target); err != nil {
 			return err
 		}
-		view.Apps, view.Late = d.heard(r.Context(), apps, s.ID)
+		view.Apps, view.Late = d.notified(r.Context(), apps, s.ID)
 		d.pages.ShowFrames(w, r, "signedout", view, view.Frames, view.Target)
 	case target != "" && posted:
-		d.kit.HandOff(w, r, target, next)
+		d.toolkit.HandOff(w, r, target, next)
 	case target != "":
 		seeOther(w, target)
 	case posted:
-		seeOther(w, inLanguage(pathEndSession, d.kit.Locale(r)))
+		seeOther(w, inLanguage(pathEndSession, d.toolkit.Locale(r)))
 	default:
 		d.pages.Show(w, r, http.StatusOK, "signedout", signedoutView{})
 	}
@@ -100,8 +100,8 @@ func (d *Door) part(w http.ResponseWriter, r *http.Request, s broker.Session, l 
 const patience = 1600 * time.Millisecond
 
 // heard names the apps that know of the sign-out, and those that have not answered.
-func (d *Door) heard(ctx context.Context, apps []broker.Client, session string) (told, late []string) {
-	waiting, err := d.unheard(ctx, session)
+func (d *Handler) notified(ctx context.Context, apps []broker.Client, session string) (told, late []string) {
+	waiting, err := d.unnotified(ctx, session)
 	if err != nil {
 		d.log.ErrorContext(ctx, "who knows of a sign-out cannot be read", "session", session, "err", err)
 	}
@@ -116,9 +116,9 @@ func (d *Door) heard(ctx context.Context, apps []broker.Client, session string) 
 	return told, late
 }
 
-// unheard are the clients that still have to be told of the session's end once each
+// unnotified are the clients that still have to be told of the session's end once each
 // has been tried, or time is up.
-func (d *Door) unheard(ctx context.Context, session string) (map[string]bool, error) {
+func (d *Handler) unnotified(ctx context.Context, session string) (map[string]bool, error) {
 	for wait := patience / 32; ; wait *= 2 {
 		left, err := d.logouts.Logouts(ctx, session, maxApps)
 		clients, untried := map[string]bool{}, false
@@ -139,7 +139,7 @@ func (d *Door) unheard(ctx context.Context, session string) (map[string]bool, er
 
 // through is the way by the upstream's end-session endpoint, which comes back to ours.
 // Where there is none any more, it is the way without it.
-func (d *Door) through(ctx context.Context, s broker.Session, l leaving) (target, next string, err error) {
+func (d *Handler) through(ctx context.Context, s broker.Session, l leaving) (target, next string, err error) {
 	handle := broker.NewToken()
 	name, target, err := d.upstreamEnd(ctx, s, handle)
 	if err != nil || target == "" {
@@ -153,11 +153,11 @@ func (d *Door) through(ctx context.Context, s broker.Session, l leaving) (target
 
 // upstreamEnd is the name of the upstream that a session comes from, and where a
 // person signs out of it; empty where that is not to be had, or not at once.
-func (d *Door) upstreamEnd(ctx context.Context, s broker.Session, state string) (name, address string, err error) {
+func (d *Handler) upstreamEnd(ctx context.Context, s broker.Session, state string) (name, address string, err error) {
 	if s.Authn.Method != broker.ByUpstream {
 		return "", "", nil
 	}
-	c, err := d.kit.Connections.Connection(ctx, s.Authn.Connection)
+	c, err := d.toolkit.Connections.Connection(ctx, s.Authn.Connection)
 	if errors.Is(err, broker.NotFound) {
 		return "", "", nil
 	}
@@ -181,7 +181,7 @@ func (d *Door) upstreamEnd(ctx context.Context, s broker.Session, state string) 
 }
 
 // returned is where a browser goes that comes back from the upstream's sign-out.
-func (d *Door) returned(ctx context.Context, state string) (leaving, error) {
+func (d *Handler) returned(ctx context.Context, state string) (leaving, error) {
 	if state == "" || len(state) > maxOf("state") {
 		return leaving{}, nil
 	}

@@ -25,14 +25,14 @@ func (a answer) frames() (all []string) {
 	return all
 }
 
-// departing is an upstream with an end-session endpoint, or without one.
-type departing struct {
+// signOutRequest is an upstream with an end-session endpoint, or without one.
+type signOutRequest struct {
 	broker.Upstream
 	at  string
 	err error
 }
 
-func (u departing) End(_ context.Context, back, state string) (string, error) {
+func (u signOutRequest) End(_ context.Context, back, state string) (string, error) {
 	if u.at == "" || u.err != nil {
 		return "", u.err
 	}
@@ -40,7 +40,7 @@ func (u departing) End(_ context.Context, back, state string) (string, error) {
 }
 
 // fromCorp makes Ana sign in with an upstream.
-func (h *house) fromCorp(u departing) {
+func (h *harness) fromCorp(u signOutRequest) {
 	h.t.Helper()
 	h.must(h.db.PutConnection(h.ctx(), broker.Connection{ID: "corp", Kind: "oidc", Name: "Corp & Co", State: broker.Live, Issuer: "https://corp.example", ClientID: "us", CreatedAt: h.clock.Now(), UpdatedAt: h.clock.Now()}))
 	i := broker.Identity{ID: broker.NewID(), AccountID: "ana", Connection: "corp", Issuer: "https://corp.example", Subject: "a1", LinkedAt: h.clock.Now()}
@@ -65,7 +65,7 @@ func (b *browser) leaves(path string, pairs ...string) answer {
 }
 
 func TestTheSignedOutPageFramesTheAppsOfTheSessionAndNoOthers(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.change("app", func(c *broker.Client) { c.FrontchannelLogoutURI = "https://app.example.com/front?of=a&b=c" })
 	h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_basic"}, FrontchannelLogoutURI: "https://app.example.com/other"})
 	b := h.browser()
@@ -95,7 +95,7 @@ func TestTheSignedOutPageFramesTheAppsOfTheSessionAndNoOthers(t *testing.T) {
 
 func TestAFrameThatWouldBreakOutOfThePolicyIsNotShown(t *testing.T) {
 	for _, uri := range []string{"javascript:alert(1)", "https://*.example.com/x", "https://a.example;script-src/", "https:///x", "data:text/html,x"} {
-		h := newHouse(t)
+		h := newHarness(t)
 		h.change("app", func(c *broker.Client) { c.FrontchannelLogoutURI = uri })
 		b := h.browser()
 		got := h.redeem(b.code(ask()))
@@ -121,8 +121,8 @@ func TestAC47_TheQuestionListsTheAppsThatHearOfIt(t *testing.T) {
 }
 
 func TestAC47_APersonMaySignOutOfTheUpstreamTooAndComesBackToTheApp(t *testing.T) {
-	h := newHouse(t)
-	h.fromCorp(departing{at: "https://corp.example/bye"})
+	h := newHarness(t)
+	h.fromCorp(signOutRequest{at: "https://corp.example/bye"})
 	b := h.browser()
 	b.code(ask())
 	page := b.get("/end_session")
@@ -162,9 +162,9 @@ func hrefOf(t *testing.T, a answer, prefix string) *url.URL {
 }
 
 func TestAnUpstreamThatSignsNobodyOutIsNotOffered(t *testing.T) {
-	for name, u := range map[string]broker.Upstream{"no endpoint": departing{}, "no answer": departing{err: errors.New("down")}, "another kind": struct{ broker.Upstream }{}, "not opened": nil} {
-		h := newHouse(t)
-		h.fromCorp(departing{at: "https://corp.example/bye"})
+	for name, u := range map[string]broker.Upstream{"no endpoint": signOutRequest{}, "no answer": signOutRequest{err: errors.New("down")}, "another kind": struct{ broker.Upstream }{}, "not opened": nil} {
+		h := newHarness(t)
+		h.fromCorp(signOutRequest{at: "https://corp.example/bye"})
 		if h.ups["corp"] = u; u == nil {
 			delete(h.ups, "corp")
 		}
@@ -192,7 +192,7 @@ var listed = regexp.MustCompile(`(?s)<ul aria-labelledby="(apps|late)">(.*?)</ul
 
 // The page after a sign-out says what is known of each app, and nothing that is not.
 func TestTheSignedOutPageSaysWhichAppsDoNotKnowYet(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	up, down := h.listener(), h.listener()
 	down.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	h.client(broker.Client{ID: "up", Name: "Up", FirstParty: true, AuthMethods: []string{"none"}, BackchannelLogoutURI: up.URL})
@@ -220,12 +220,12 @@ func TestTheSignedOutPageSaysWhichAppsDoNotKnowYet(t *testing.T) {
 
 	ctx, stop := context.WithCancel(h.ctx())
 	done := make(chan struct{})
-	go func() { defer close(done); h.door.Tell(ctx) }()
+	go func() { defer close(done); h.handler.Tell(ctx) }()
 	defer func() { stop(); <-done }()
-	h.door.patience = time.Hour // it ends when each was tried
+	h.handler.patience = time.Hour // it ends when each was tried
 	want("each was tried", out(), framed1+" "+up1, down1)
 	down.answers(nil)
 	want("each has answered", out(), down1+" "+framed1+" "+up1, "")
-	h.door.patience, h.door.logouts = 0, unread{h.door.logouts}
+	h.handler.patience, h.handler.logouts = 0, unread{h.handler.logouts}
 	want("nothing is known", out(), framed1, down1+" "+up1)
 }

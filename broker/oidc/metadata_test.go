@@ -26,7 +26,7 @@ func each(t *testing.T, list any, try func(t *testing.T, value string)) {
 // Discovery promises what works and nothing else: every member is tried, and one
 // that is new and not tried here fails.
 func TestAC_DiscoveryAdvertisesWhatWorks(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	meta := h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration", nil)).json
 	tries := triesOf(h)
 	for name, promised := range meta {
@@ -46,7 +46,7 @@ func TestAC_DiscoveryAdvertisesWhatWorks(t *testing.T) {
 
 type try = func(t *testing.T, promised any)
 
-func triesOf(h *house) map[string]try {
+func triesOf(h *harness) map[string]try {
 	all := map[string]try{}
 	for _, some := range []map[string]try{h.triesOfEndpoints(), h.triesOfRequests(), h.triesOfTokens(), h.triesOfKeys(), h.triesOfSignOuts()} {
 		for name, f := range some {
@@ -57,7 +57,7 @@ func triesOf(h *house) map[string]try {
 }
 
 // mounted tells that an endpoint answers, and is below the issuer.
-func (h *house) mounted(methods ...string) try {
+func (h *harness) mounted(methods ...string) try {
 	return func(t *testing.T, promised any) {
 		path, ok := strings.CutPrefix(promised.(string), issuer)
 		for _, m := range methods {
@@ -68,7 +68,7 @@ func (h *house) mounted(methods ...string) try {
 	}
 }
 
-func (h *house) triesOfEndpoints() map[string]try {
+func (h *harness) triesOfEndpoints() map[string]try {
 	return map[string]try{
 		"issuer": func(t *testing.T, promised any) {
 			if promised != issuer {
@@ -82,7 +82,7 @@ func (h *house) triesOfEndpoints() map[string]try {
 	}
 }
 
-func (h *house) triesOfRequests() map[string]try {
+func (h *harness) triesOfRequests() map[string]try {
 	flag := func(want bool, look func(t *testing.T)) try {
 		return func(t *testing.T, promised any) {
 			if promised != want {
@@ -105,7 +105,7 @@ func (h *house) triesOfRequests() map[string]try {
 		"response_modes_supported": func(t *testing.T, promised any) {
 			each(t, promised, func(t *testing.T, v string) {
 				a := h.browser().authorize(ask("response_mode", v))
-				if _, fields := a.form(); h.heard(a).Get("code") == "" || (fields != nil) != (v == modePost) {
+				if _, fields := a.form(); h.logged(a).Get("code") == "" || (fields != nil) != (v == modePost) {
 					t.Errorf("%d %s", a.StatusCode, a.body)
 				}
 			})
@@ -157,7 +157,7 @@ func (h *house) triesOfRequests() map[string]try {
 }
 
 // keyed calls an endpoint with an assertion of this algorithm.
-func (h *house) keyed(path, alg string, form url.Values) answer {
+func (h *harness) keyed(path, alg string, form url.Values) answer {
 	key := newHeldKey(h.t, "k", alg)
 	id := "key-" + alg + strings.ReplaceAll(path, "/", "-")
 	h.client(broker.Client{ID: id, Name: "By key", AuthMethods: []string{methodKey}, SecretHashes: []string{}, FirstParty: true, Keys: keySetOf(h.t, key)})
@@ -167,7 +167,7 @@ func (h *house) keyed(path, alg string, form url.Values) answer {
 }
 
 // authenticated calls an endpoint in the way that is named.
-func (h *house) authenticated(path, method string, form url.Values) answer {
+func (h *harness) authenticated(path, method string, form url.Values) answer {
 	if method == methodKey {
 		return h.keyed(path, algES256, form)
 	}
@@ -185,7 +185,7 @@ func (h *house) authenticated(path, method string, form url.Values) answer {
 	return h.send(r)
 }
 
-func (h *house) triesOfTokens() map[string]try {
+func (h *harness) triesOfTokens() map[string]try {
 	authenticates := func(path string) try {
 		return func(t *testing.T, promised any) {
 			each(t, promised, func(t *testing.T, v string) {
@@ -249,7 +249,7 @@ func (h *house) triesOfTokens() map[string]try {
 	}
 }
 
-func (h *house) triesOfKeys() map[string]try {
+func (h *harness) triesOfKeys() map[string]try {
 	signs := func(path string) try {
 		return func(t *testing.T, promised any) {
 			each(t, promised, func(t *testing.T, alg string) {
@@ -275,7 +275,7 @@ func (h *house) triesOfKeys() map[string]try {
 	}
 }
 
-func (h *house) triesOfSignOuts() map[string]try {
+func (h *harness) triesOfSignOuts() map[string]try {
 	promised := func(look func(t *testing.T)) try {
 		return func(t *testing.T, promised any) {
 			if promised != true {
@@ -289,10 +289,10 @@ func (h *house) triesOfSignOuts() map[string]try {
 		l, b, got := h.listening()
 		_, id := h.opened(got.text("id_token"))
 		b.get(leave("id_token_hint", got.text("id_token")))
-		if n := h.told(); n != 1 || len(l.heard()) != 1 {
-			t.Fatalf("told %d, heard %d", n, len(l.heard()))
+		if n := h.told(); n != 1 || len(l.received()) != 1 {
+			t.Fatalf("told %d, heard %d", n, len(l.received()))
 		}
-		if _, said := h.opened(l.heard()[0]); said["sid"] == nil || said["sid"] != id["sid"] {
+		if _, said := h.opened(l.received()[0]); said["sid"] == nil || said["sid"] != id["sid"] {
 			t.Errorf("%v", said)
 		}
 	})

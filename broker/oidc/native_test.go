@@ -10,7 +10,7 @@ import (
 
 // RFC 8252 §7: the three ways back into a native app, as the README lists them.
 func TestANativeAppComesBackByLoopbackByAClaimedLinkOrByItsOwnScheme(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "native", Name: "Native", AuthMethods: []string{"none"}, Native: true, FirstParty: true, RedirectURIs: []string{
 		"http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost:4000/callback", "https://app.example.com/native", "com.example.app:/callback"}})
 	for uri, good := range map[string]bool{
@@ -41,7 +41,7 @@ func TestANativeAppComesBackByLoopbackByAClaimedLinkOrByItsOwnScheme(t *testing.
 }
 
 func TestANativeAppHearsOfAnErrorWhereItHearsOfACode(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "native", Name: "Native", AuthMethods: []string{"none"}, Native: true, FirstParty: true,
 		RedirectURIs: []string{"http://127.0.0.1/callback", "com.example.app:/callback"}})
 	a := h.browser().get("/authorize?" + ask("client_id", "native", "redirect_uri", "http://127.0.0.1:5000/callback", "code_challenge", "-").Encode())

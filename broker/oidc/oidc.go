@@ -1,4 +1,4 @@
-// Package oidc is the door apps knock on: the OpenID Provider. It asks the login
+// Package oidc is the handler apps knock on: the OpenID Provider. It asks the login
 // journey who somebody is and never how; fosite is met here and nowhere else.
 package oidc
 
@@ -21,7 +21,7 @@ import (
 	"gatehouse/broker/web"
 )
 
-// Logins is all this door knows of the journey.
+// Logins is all this handler knows of the journey.
 type Logins interface {
 	// Start parks the app's request and answers the path to send the browser to. It
 	// may set cookies on w. Of l it is given Request, ClientID, Locale, Hint,
@@ -34,26 +34,26 @@ type Logins interface {
 	Abandon(w http.ResponseWriter, r *http.Request, id string) (url.Values, error)
 }
 
-// Options are what a Door is made of; all but Registration are needed.
+// Options are what a Handler is made of; all but Registration are needed.
 type Options struct {
 	// Issuer is the public origin, such as "https://id.example.com", without a path
 	// and without a slash at its end.
-	Issuer    string
-	Kit       *web.Kit
-	Logins    Logins
-	Clients   broker.Clients
-	Families  broker.Families
-	Consents  broker.Consents
-	Keys      broker.SigningKeys
-	Leases    broker.Leases
-	Fleeting  broker.Fleeting
-	Logouts   broker.Logouts
-	Upstreams broker.Upstreams
-	Egress    *egress.Client // for what clients publish, and for telling them
-	Marks     broker.Marks
-	Journal   broker.Journal
-	Atomic    broker.Atomic
-	Ring      *seal.Keyring
+	Issuer      string
+	Toolkit     *web.Toolkit
+	Logins      Logins
+	Clients     broker.Clients
+	Grants      broker.Grants
+	Consents    broker.Consents
+	Keys        broker.SigningKeys
+	Leases      broker.Leases
+	Ephemeral   broker.Ephemeral
+	Logouts     broker.Logouts
+	Upstreams   broker.Upstreams
+	Egress      *egress.Client // for what clients publish, and for telling them
+	ReplayCache broker.ReplayCache
+	AuditLog    broker.AuditLog
+	Atomic      broker.Atomic
+	Ring        *seal.Keyring
 	// Warn tells the person, in the transaction of ctx, that an app was signed out
 	// because a refresh token of it came again after it was replaced.
 	Warn func(ctx context.Context, a broker.Account, app broker.Client) error
@@ -64,24 +64,24 @@ type Options struct {
 	Registration bool
 }
 
-// Door is the OpenID Provider. It is safe for concurrent use.
-type Door struct {
-	issuer    string
-	kit       *web.Kit
-	logins    Logins
-	clients   broker.Clients
-	families  broker.Families
-	consents  broker.Consents
-	logouts   broker.Logouts
-	upstreams broker.Upstreams
-	egress    *egress.Client
-	marks     broker.Marks
-	journal   broker.Journal
-	atomic    broker.Atomic
-	ring      *seal.Keyring
-	warn      func(context.Context, broker.Account, broker.Client) error
-	now       func() time.Time
-	log       *slog.Logger
+// Handler is the OpenID Provider. It is safe for concurrent use.
+type Handler struct {
+	issuer      string
+	toolkit     *web.Toolkit
+	logins      Logins
+	clients     broker.Clients
+	grants      broker.Grants
+	consents    broker.Consents
+	logouts     broker.Logouts
+	upstreams   broker.Upstreams
+	egress      *egress.Client
+	replayCache broker.ReplayCache
+	auditLog    broker.AuditLog
+	atomic      broker.Atomic
+	ring        *seal.Keyring
+	warn        func(context.Context, broker.Account, broker.Client) error
+	now         func() time.Time
+	log         *slog.Logger
 
 	desk      *deviceDesk
 	registers bool // clients register themselves
@@ -90,13 +90,13 @@ type Door struct {
 	provider  *fosite.Fosite
 	pages     *web.Pages
 	discovery document
-	posts     broker.Shelf[url.Values] // what was posted to us from elsewhere
-	asked     broker.Shelf[asked]      // requests that wait for consent
-	pushes    broker.Shelf[pushed]     // requests that were pushed
-	spent     broker.Shelf[bool]       // those whose code was issued
-	backs     broker.Shelf[leaving]    // sign-outs that went on at the upstream
-	ended     chan struct{}            // there is somebody to tell
-	patience  time.Duration            // of the signed-out page
+	posts     broker.EphemeralStore[url.Values] // what was posted to us from elsewhere
+	asked     broker.EphemeralStore[asked]      // requests that wait for consent
+	pushes    broker.EphemeralStore[pushed]     // requests that were pushed
+	consumed  broker.EphemeralStore[bool]       // those whose code was issued
+	backs     broker.EphemeralStore[leaving]    // sign-outs that went on at the upstream
+	ended     chan struct{}                     // there is somebody to tell
+	patience  time.Duration                     // of the signed-out page
 	newcomers web.Newcomers
 	noSecret  string // the hash of a secret that nobody has
 	strangers map[string]clients.Key
@@ -112,35 +112,35 @@ const startLife = 30 * time.Second
 //go:embed page/*.html
 var pages embed.FS
 
-// New makes the door. It loads the signing keys, and makes them at the first start.
-func New(o Options) (*Door, error) {
+// New makes the handler. It loads the signing keys, and makes them at the first start.
+func New(o Options) (*Handler, error) {
 	if u, err := url.Parse(o.Issuer); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != o.Issuer {
 		return nil, errors.New("oidc: the issuer must be an origin, such as https://id.example.com")
 	}
-	d := &Door{
-		issuer: o.Issuer, kit: o.Kit, logins: o.Logins, clients: o.Clients, families: o.Families, consents: o.Consents, marks: o.Marks,
-		journal: o.Journal, atomic: o.Atomic, ring: o.Ring, warn: o.Warn, now: o.Now, log: o.Log, pages: o.Kit.Pages(pages),
-		keys:    &signing.Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, Journal: o.Journal, Now: o.Now},
-		posts:   broker.Shelf[url.Values]{Name: "post", Life: postLife, In: o.Fleeting, Now: o.Now},
-		asked:   broker.Shelf[asked]{Name: "consent", Life: broker.LoginLife, In: o.Fleeting, Now: o.Now},
-		backs:   broker.Shelf[leaving]{Name: "signout", Life: backLife, In: o.Fleeting, Now: o.Now},
+	d := &Handler{
+		issuer: o.Issuer, toolkit: o.Toolkit, logins: o.Logins, clients: o.Clients, grants: o.Grants, consents: o.Consents, replayCache: o.ReplayCache,
+		auditLog: o.AuditLog, atomic: o.Atomic, ring: o.Ring, warn: o.Warn, now: o.Now, log: o.Log, pages: o.Toolkit.Pages(pages),
+		keys:    &signing.Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, AuditLog: o.AuditLog, Now: o.Now},
+		posts:   broker.EphemeralStore[url.Values]{Name: "post", Life: postLife, In: o.Ephemeral, Now: o.Now},
+		asked:   broker.EphemeralStore[asked]{Name: "consent", Life: broker.LoginLife, In: o.Ephemeral, Now: o.Now},
+		backs:   broker.EphemeralStore[leaving]{Name: "signout", Life: backLife, In: o.Ephemeral, Now: o.Now},
 		logouts: o.Logouts, upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1), patience: patience,
 
-		pushes: broker.Shelf[pushed]{Name: "pushed",
+		pushes: broker.EphemeralStore[pushed]{Name: "pushed",
 			//defence:A19 ./broker/oidc:TestARequestThatWasPushedEndsInTokens = 90 * time.Minute
-			Life: pushedLife, In: o.Fleeting, Now: o.Now},
-		spent: broker.Shelf[bool]{Name: "spent", Life: spentLife, In: o.Fleeting, Now: o.Now},
+			Life: pushedLife, In: o.Ephemeral, Now: o.Now},
+		consumed: broker.EphemeralStore[bool]{Name: "spent", Life: consumedLife, In: o.Ephemeral, Now: o.Now},
 
-		newcomers: web.Newcomers{In: o.Fleeting, Now: o.Now},
+		newcomers: web.Newcomers{In: o.Ephemeral, Now: o.Now},
 	}
-	d.desk, d.registers = newDeviceDesk(o.Fleeting, o.Ring, o.Now), o.Registration
+	d.desk, d.registers = newDeviceDesk(o.Ephemeral, o.Ring, o.Now), o.Registration
 	_, d.noSecret = clients.NewSecret(o.Ring, "")
 	//defence:A19 A20
 	d.fetched = &clients.Fetcher{HTTP: o.Egress.For("client keys"), Now: o.Now}
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
-	codes := broker.Shelf[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Fleeting, Now: o.Now}
+	codes := broker.EphemeralStore[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Ephemeral, Now: o.Now}
 	d.provider = newProvider(
-		&store{codes: codes, families: o.Families, desk: d.desk, judge: d.judge, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
+		&store{codes: codes, grants: o.Grants, desk: d.desk, judge: d.judge, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
 		d.strategy, newConfig(o.Issuer, d.authenticate))
 	ctx, cancel := context.WithTimeout(context.Background(), startLife)
 	defer cancel()
@@ -155,11 +155,11 @@ func New(o Options) (*Door, error) {
 	return d, err
 }
 
-// Keys are the door's signing keys.
-func (d *Door) Keys() *signing.Keys { return d.keys }
+// Keys are the handler's signing keys.
+func (d *Handler) Keys() *signing.Keys { return d.keys }
 
 // Run keeps the signing keys until ctx is done.
-func (d *Door) Run(ctx context.Context) {
+func (d *Handler) Run(ctx context.Context) {
 	tick := time.NewTicker(signing.RefreshInterval)
 	defer tick.Stop()
 	for {
@@ -174,7 +174,7 @@ func (d *Door) Run(ctx context.Context) {
 
 // keepKeys gives up in time for the next try: a database that never answers must
 // not keep a withdrawn key alive.
-func (d *Door) keepKeys(ctx context.Context) {
+func (d *Handler) keepKeys(ctx context.Context) {
 	timed, cancel := context.WithTimeout(ctx, signing.RefreshInterval)
 	defer cancel()
 	if err := d.keys.Tick(timed); err != nil && ctx.Err() == nil {
@@ -182,9 +182,9 @@ func (d *Door) keepKeys(ctx context.Context) {
 	}
 }
 
-// Mount adds the door's routes.
-func (d *Door) Mount(mux web.Router) {
-	open := func(pattern string, h web.Handler) { mux.Handle(pattern, d.kit.HandleOpen(h)) }
+// Mount adds the handler's routes.
+func (d *Handler) Mount(mux web.Router) {
+	open := func(pattern string, h web.Handler) { mux.Handle(pattern, d.toolkit.HandleOpen(h)) }
 	open("GET "+pathConfiguration, d.configuration)
 	open("GET "+pathServer, d.configuration)
 	open("GET "+pathKeys, d.jwks)
@@ -209,7 +209,7 @@ func (d *Door) Mount(mux web.Router) {
 	open("POST "+pathAuthorize, d.authorizePost)
 	open("POST "+pathEndSession, d.endSessionPost)
 
-	guarded := func(pattern string, h web.Handler) { mux.Handle(pattern, d.kit.Handle(h)) }
+	guarded := func(pattern string, h web.Handler) { mux.Handle(pattern, d.toolkit.Handle(h)) }
 	guarded("GET /{$}", d.frontPage)
 	guarded("GET "+pathAuthorize, d.authorize)
 	guarded("GET "+pathConsent+"/{id}", d.consentPage)

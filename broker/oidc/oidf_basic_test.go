@@ -103,7 +103,7 @@ func TestOIDF_oidcc_userinfo_post_body(t *testing.T) {
 
 func TestUserinfoByPostTakesEveryKindOfToken(t *testing.T) {
 	for _, k := range kinds() {
-		h := newHouse(t).as(k)
+		h := newHarness(t).as(k)
 		got := h.signIn()
 		r := newRequest(http.MethodPost, pathUserinfo, nil)
 		r.Header.Set("Authorization", got.text("token_type")+" "+got.text("access_token"))
@@ -156,9 +156,9 @@ func TestOIDF_oidcc_scope_email(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) { p.informs("openid email", emailClaims...) })
 }
 
-// unheard wants a scope that is not advertised, for which the suite skips the module,
+// unnotified wants a scope that is not advertised, for which the suite skips the module,
 // and that no client can be given and no request ask for.
-func unheard(scope string, claims ...string) func(t *testing.T, p *plan) {
+func unnotified(scope string, claims ...string) func(t *testing.T, p *plan) {
 	return func(t *testing.T, p *plan) {
 		meta := p.discovered()
 		if slices.Contains(texts(meta["scopes_supported"]), scope) {
@@ -174,11 +174,11 @@ func unheard(scope string, claims ...string) func(t *testing.T, p *plan) {
 }
 
 func TestOIDF_oidcc_scope_address(t *testing.T) {
-	bothPlans(t, unheard("address", "address"))
+	bothPlans(t, unnotified("address", "address"))
 }
 
 func TestOIDF_oidcc_scope_phone(t *testing.T) {
-	bothPlans(t, unheard("phone", "phone_number", "phone_number_verified"))
+	bothPlans(t, unnotified("phone", "phone_number", "phone_number_verified"))
 }
 
 func TestOIDF_oidcc_scope_all(t *testing.T) {

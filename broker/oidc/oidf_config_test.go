@@ -17,7 +17,7 @@ import (
 
 // These tests have the names of the OpenID Foundation's conformance modules.
 
-func (h *house) discovered() map[string]any {
+func (h *harness) discovered() map[string]any {
 	h.t.Helper()
 	a := h.send(newRequest(http.MethodGet, pathConfiguration, nil))
 	if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != "application/json" {
@@ -49,8 +49,8 @@ const knownMetadata = `issuer authorization_endpoint token_endpoint userinfo_end
 	end_session_endpoint backchannel_logout_supported backchannel_logout_session_supported frontchannel_logout_supported frontchannel_logout_session_supported`
 
 func TestOIDF_oidcc_discovery_endpoint_verification(t *testing.T) {
-	newHouse(t).validMetadata()
-	h := newHouseWith(t, ports{register: true})
+	newHarness(t).validMetadata()
+	h := newHarnessWith(t, ports{register: true})
 	h.validMetadata()
 	if meta := h.discovered(); meta["registration_endpoint"] == nil {
 		t.Error("where apps register themselves is not advertised")
@@ -58,7 +58,7 @@ func TestOIDF_oidcc_discovery_endpoint_verification(t *testing.T) {
 }
 
 // validMetadata checks the discovery document as the suite does.
-func (h *house) validMetadata() {
+func (h *harness) validMetadata() {
 	t := h.t
 	t.Helper()
 	meta := h.discovered()
@@ -121,7 +121,7 @@ func (h *house) validMetadata() {
 }
 
 func TestOIDF_common_the_jwks_is_valid(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.validKeys()
 	h.clock.add(signing.KeyLife - signing.KeyLead) // while the next keys are published beside those that sign
 	h.tick()
@@ -132,7 +132,7 @@ func TestOIDF_common_the_jwks_is_valid(t *testing.T) {
 }
 
 // validKeys checks the JWKS as the suite does.
-func (h *house) validKeys() {
+func (h *harness) validKeys() {
 	t := h.t
 	t.Helper()
 	a := h.send(newRequest(http.MethodGet, pathKeys, nil))

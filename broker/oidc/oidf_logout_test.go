@@ -18,7 +18,7 @@ import (
 // The modules of the conformance plans for RP-initiated, back-channel and front-channel
 // logout. A sign-out is over when prompt=none no longer answers a code.
 
-func (h *house) signedOut(b *browser) {
+func (h *harness) signedOut(b *browser) {
 	h.t.Helper()
 	if h.appHears(b.get("/authorize?"+ask("prompt", "none").Encode()), "login_required").Get("state") != "the-state" {
 		h.t.Error("still signed in, or the state is lost")
@@ -26,9 +26,9 @@ func (h *house) signedOut(b *browser) {
 }
 
 // stays wants an answer that leads nowhere: the question, or the page that says it is done.
-func (h *house) stays(a answer) {
+func (h *harness) stays(a answer) {
 	h.t.Helper()
-	if a.StatusCode != http.StatusOK || a.Header.Get("Location") != "" || away.MatchString(a.body) || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
+	if a.StatusCode != http.StatusOK || a.Header.Get("Location") != "" || otherSite.MatchString(a.body) || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
 		h.t.Errorf("%d %s %s", a.StatusCode, a.Header.Get("Location"), a.body)
 	}
 }
@@ -56,7 +56,7 @@ func (b *browser) asks(path string) {
 
 // advertises wants an end_session_endpoint, and these flags.
 func advertises(t *testing.T, flags ...string) {
-	meta := newHouse(t).discovered()
+	meta := newHarness(t).discovered()
 	if meta["end_session_endpoint"] != issuer+"/end_session" {
 		t.Errorf("%v", meta["end_session_endpoint"])
 	}
@@ -172,13 +172,13 @@ func TestOIDF_oidcc_backchannel_rp_initiated_logout(t *testing.T) {
 		t.Fatal("the ID token has no sid")
 	}
 	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", longState))
-	if len(h.door.ended) != 1 {
+	if len(h.handler.ended) != 1 {
 		t.Error("nobody is woken to tell the app at once")
 	}
-	if a.location().Query().Get("state") != longState || len(a.location().Query()) != 1 || h.told() != 1 || len(l.heard()) != 1 {
-		t.Fatalf("%d %s, heard %d", a.StatusCode, a.Header.Get("Location"), len(l.heard()))
+	if a.location().Query().Get("state") != longState || len(a.location().Query()) != 1 || h.told() != 1 || len(l.received()) != 1 {
+		t.Fatalf("%d %s, heard %d", a.StatusCode, a.Header.Get("Location"), len(l.received()))
 	}
-	head, said := h.opened(l.heard()[0])
+	head, said := h.opened(l.received()[0])
 	idHead, _ := h.opened(got.text("id_token"))
 	if head.Algorithm != idHead.Algorithm || head.ExtraHeaders[jose.HeaderType] != "logout+jwt" {
 		t.Errorf("header %+v", head)
@@ -193,7 +193,7 @@ func TestOIDF_oidcc_backchannel_rp_initiated_logout(t *testing.T) {
 	if r := l.posts[0]; r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
 		t.Errorf("%s %v", r.Method, r.Header)
 	}
-	h.wholeSeconds(l.heard()[0])
+	h.wholeSeconds(l.received()[0])
 	h.signedOut(b)
 }
 
@@ -202,7 +202,7 @@ func TestOIDF_oidcc_frontchannel_logout_discovery_endpoint_verification(t *testi
 }
 
 func TestOIDF_oidcc_frontchannel_rp_initiated_logout(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.change("app", func(c *broker.Client) { c.FrontchannelLogoutURI = "https://app.example.com/front" })
 	b := h.browser()
 	got := h.redeem(b.code(ask()))

@@ -24,7 +24,7 @@ func attribute(n *html.Node, name string) string {
 }
 
 // element is the one element of a page with this id.
-func (h *house) element(a answer, id string) (found *html.Node) {
+func (h *harness) element(a answer, id string) (found *html.Node) {
 	h.t.Helper()
 	page, err := html.Parse(strings.NewReader(a.body))
 	h.must(err)
@@ -43,7 +43,7 @@ func (h *house) element(a answer, id string) (found *html.Node) {
 }
 
 // pressed is what the button with this id sends.
-func (h *house) pressed(a answer, id string) (target string, sent url.Values) {
+func (h *harness) pressed(a answer, id string) (target string, sent url.Values) {
 	h.t.Helper()
 	button := h.element(a, id)
 	form := button.Parent
@@ -87,13 +87,13 @@ func TestOIDF_common_consent_is_answered_by_stable_ids_without_scripts(t *testin
 		t.Errorf("cancelled: %s", to)
 	}
 	page = b.get(b.get("/authorize?" + thirdAsks().Encode()).Header.Get("Location"))
-	if a := b.press(page, "allow"); h.heard(a).Get("code") == "" {
+	if a := b.press(page, "allow"); h.logged(a).Get("code") == "" {
 		t.Errorf("%d %.2000s", a.StatusCode, a.body)
 	}
 }
 
 func TestOIDF_common_a_posted_answer_is_sent_by_a_stable_id_without_scripts(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	target, sent := h.pressed(h.browser().authorize(ask("response_mode", "form_post")), "continue")
 	if target != callback || sent.Get("code") == "" || sent.Get("state") != "the-state" || sent.Get("iss") != issuer || len(sent) != 3 {
 		t.Errorf("%s %v", target, sent)
@@ -110,7 +110,7 @@ func TestOIDF_common_a_sign_out_is_answered_by_stable_ids_without_scripts(t *tes
 		h.element(b.press(b.get(path), "leave"), "signedout")
 		h.signedOut(b)
 	}
-	h := newHouse(t)
+	h := newHarness(t)
 	h.change("app", func(c *broker.Client) { c.FrontchannelLogoutURI = "https://app.example.com/front" })
 	b := h.browser()
 	got := h.redeem(b.code(ask()))
@@ -121,7 +121,7 @@ func TestOIDF_common_a_sign_out_is_answered_by_stable_ids_without_scripts(t *tes
 }
 
 func TestOIDF_common_an_error_page_names_its_code_by_a_stable_id(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	a := h.browser().get("/authorize?" + ask("redirect_uri", "https://other.example.com/").Encode())
 	text := ""
 	for n := range h.element(a, "details").Descendants() {

@@ -8,9 +8,9 @@ import (
 	"gatehouse/broker"
 )
 
-// again compares a second authorization with the first: the same person, and a moment
-// that is later where they proved anew who they are, and else the same.
-func (p *plan) again(first map[string]any, anew bool, pairs ...string) {
+// retry compares a second authorization with the first: the same person, and a moment
+// that is later where they proved again who they are, and else the same.
+func (p *plan) retry(first map[string]any, anew bool, pairs ...string) {
 	p.t.Helper()
 	_, second := p.signsIn(pairs...)
 	before, _ := first["auth_time"].(float64)
@@ -27,14 +27,14 @@ func TestOIDF_oidcc_prompt_login(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		_, first := p.signsIn()
 		p.clock.add(50 * time.Millisecond) // the next second, although hardly later
-		p.again(first, true, "prompt", "login")
+		p.retry(first, true, "prompt", "login")
 	})
 }
 
 func TestOIDF_oidcc_prompt_none_not_logged_in(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		p.fails("login_required", "prompt", "none")
-		if len(p.logins.parked) != 0 {
+		if len(p.logins.pending) != 0 {
 			t.Error("somebody was asked")
 		}
 	})
@@ -44,7 +44,7 @@ func TestOIDF_oidcc_prompt_none_logged_in(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		_, first := p.signsIn()
 		p.later()
-		p.again(first, false, "prompt", "none")
+		p.retry(first, false, "prompt", "none")
 	})
 }
 
@@ -52,9 +52,9 @@ func TestOIDF_oidcc_max_age_1(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		_, first := p.signsIn("max_age", "1")
 		p.clock.add(900 * time.Millisecond)
-		p.again(first, false, "max_age", "1")
+		p.retry(first, false, "max_age", "1")
 		p.clock.add(200 * time.Millisecond)
-		p.again(first, true, "max_age", "1")
+		p.retry(first, true, "max_age", "1")
 	})
 }
 
@@ -62,7 +62,7 @@ func TestOIDF_oidcc_max_age_10000(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		_, first := p.signsIn("max_age", "10000")
 		p.later()
-		p.again(first, false, "max_age", "10000", "prompt", "none")
+		p.retry(first, false, "max_age", "10000", "prompt", "none")
 	})
 }
 
@@ -71,7 +71,7 @@ func TestOIDF_oidcc_id_token_hint(t *testing.T) {
 		got, first := p.signsIn()
 		hint := got.text("id_token")
 		p.later()
-		p.again(first, false, "prompt", "none", "id_token_hint", hint)
+		p.retry(first, false, "prompt", "none", "id_token_hint", hint)
 		keys, err := p.db.SigningKeys(p.ctx())
 		p.must(err)
 		for _, k := range keys { // the key that signed the hint is retired by now
@@ -80,9 +80,9 @@ func TestOIDF_oidcc_id_token_hint(t *testing.T) {
 				p.must(p.db.ChangeSigningKey(p.ctx(), k, broker.KeyActive))
 			}
 		}
-		p.must(p.door.keys.Tick(p.ctx()))
+		p.must(p.handler.keys.Tick(p.ctx()))
 		p.clock.add(20 * time.Minute) // and the hint has expired
-		p.again(first, false, "prompt", "none", "id_token_hint", hint)
+		p.retry(first, false, "prompt", "none", "id_token_hint", hint)
 	})
 }
 

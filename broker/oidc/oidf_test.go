@@ -23,7 +23,7 @@ import (
 // the query, or they are posted. The suite authenticates with a secret in a header, and
 // sends no PKCE where a module is not about it.
 type plan struct {
-	*house
+	*harness
 	b      *browser
 	mode   string // the response_mode that the suite sends, empty for none
 	secret string
@@ -36,9 +36,9 @@ type plan struct {
 func bothPlans(t *testing.T, module func(t *testing.T, p *plan)) {
 	for name, mode := range map[string]string{"basic": "", "formpost-basic": modePost} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newHarness(t)
 			h.clock.add(987654321)
-			p := &plan{house: h, b: h.browser(), mode: mode}
+			p := &plan{harness: h, b: h.browser(), mode: mode}
 			p.secret, p.second = h.suite("suite"), h.suite("suite2")
 			module(t, p)
 		})
@@ -46,7 +46,7 @@ func bothPlans(t *testing.T, module func(t *testing.T, p *plan)) {
 }
 
 // suite registers a client as the suite's operator does.
-func (h *house) suite(id string) string {
+func (h *harness) suite(id string) string {
 	h.t.Helper()
 	return h.client(broker.Client{ID: id, Name: "Suite " + id, AuthMethods: []string{"client_secret_basic", "client_secret_post"}, SkipPKCE: true, FirstParty: true})
 }
@@ -71,7 +71,7 @@ func (p *plan) ask(pairs ...string) url.Values {
 // was asked for, says nothing twice, brings the state back to the letter, and names us.
 func (p *plan) answered(a answer) url.Values {
 	p.t.Helper()
-	said := p.heard(a)
+	said := p.logged(a)
 	_, fields := a.form()
 	if said == nil || (fields != nil) != (p.mode == modePost) || said.Get("state") != longState || said.Get("iss") != issuer {
 		p.t.Fatalf("%d to %q: %v %.600s", a.StatusCode, a.Header.Get("Location"), said, a.body)
@@ -156,7 +156,7 @@ func (p *plan) proper(q url.Values, got answer) map[string]any {
 }
 
 // wholeSeconds refuses a moment in a token that is anything but a number of seconds.
-func (h *house) wholeSeconds(token string) {
+func (h *harness) wholeSeconds(token string) {
 	h.t.Helper()
 	body, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
 	h.must(err)

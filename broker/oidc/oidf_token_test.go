@@ -12,7 +12,7 @@ import (
 )
 
 // renew is a refresh by a client of the suite, with its secret in a header.
-func (h *house) renew(id, secret, token string, pairs ...string) answer {
+func (h *harness) renew(id, secret, token string, pairs ...string) answer {
 	h.t.Helper()
 	r := newRequest(http.MethodPost, pathToken, form(append([]string{"grant_type", grantRefresh, "refresh_token", token}, pairs...)...))
 	r.SetBasicAuth(id, secret)
@@ -79,7 +79,7 @@ func TestOIDF_oidcc_codereuse_30seconds(t *testing.T) {
 func TestTheSecondUseOfACodeEndsTokensOfEveryKind(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.name, func(t *testing.T) {
-			h := newHouse(t).as(k)
+			h := newHarness(t).as(k)
 			code := h.browser().code(ask())
 			got := h.wants(h.redeem(code), http.StatusOK, "")
 			h.wants(h.userinfo(got.text("access_token")), http.StatusOK, "")
@@ -94,7 +94,7 @@ func TestTheSecondUseOfACodeEndsTokensOfEveryKind(t *testing.T) {
 // What every kind of access token is worth to who guesses.
 func TestOIDF_common_access_token_entropy(t *testing.T) {
 	for _, k := range kinds() {
-		h := newHouse(t).as(k)
+		h := newHarness(t).as(k)
 		got := h.signIn()
 		for _, name := range []string{"access_token", "refresh_token"} {
 			if bits := entropy(got.text(name)); bits < 128 {
@@ -106,7 +106,7 @@ func TestOIDF_common_access_token_entropy(t *testing.T) {
 			t.Errorf("%s: %s, then %s", k.name, machine, other)
 		}
 	}
-	h := newHouse(t)
+	h := newHarness(t)
 	if code := h.browser().code(ask()); len(code) < len(broker.NewToken()) || entropy(code) < 128 {
 		t.Errorf("the code %s", code)
 	}

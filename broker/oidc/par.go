@@ -19,10 +19,10 @@ const (
 	pushedPrefix  = "urn:ietf:params:oauth:request_uri:"
 	pushedLife    = 90 * time.Second
 	// What is visited may wait this long for its person: in a login, then for consent.
-	spentLife = pushedLife + 2*broker.LoginLife + postLife
+	consumedLife = pushedLife + 2*broker.LoginLife + postLife
 )
 
-// pushed is a request that a client sent ahead, on its shelf under a keyed hash.
+// pushed is a request that a client sent ahead, on its ephemeral store under a keyed hash.
 type pushed struct {
 	Client string     `json:"client"`
 	Form   url.Values `json:"form"`
@@ -33,7 +33,7 @@ var errPushedGone = &fosite.RFC6749Error{ErrorField: "invalid_request_uri", Code
 	DescriptionField: "The request_uri was used before."}
 
 // push is the pushed authorization request endpoint (RFC 9126 §2).
-func (d *Door) push(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) push(w http.ResponseWriter, r *http.Request) error {
 	ctx, u := withUnit(r.Context())
 	err := bodyForm(r)
 	if err == nil {
@@ -43,7 +43,7 @@ func (d *Door) push(w http.ResponseWriter, r *http.Request) error {
 	//defence:H4
 	if err == nil && u.client.Public() {
 		// Anybody can be a public client, so what it has us keep is counted.
-		if err := d.newcomers.Admit(ctx, d.kit.Address(r)); err != nil {
+		if err := d.newcomers.Allow(ctx, d.toolkit.Address(r)); err != nil {
 			d.allowOrigin(w, r, u.client)
 			return err
 		}
@@ -68,7 +68,7 @@ func (d *Door) push(w http.ResponseWriter, r *http.Request) error {
 
 // pushable is the request alone, without what the client proved itself by, and
 // good as it stands.
-func (d *Door) pushable(ctx context.Context, body url.Values, c broker.Client) (url.Values, error) {
+func (d *Handler) pushable(ctx context.Context, body url.Values, c broker.Client) (url.Values, error) {
 	if body.Has("request_uri") {
 		return nil, fosite.ErrInvalidRequest.WithHint("A pushed request has no request_uri (RFC 9126 §2.1).")
 	}
@@ -92,7 +92,7 @@ func (d *Door) pushable(ctx context.Context, body url.Values, c broker.Client) (
 
 // bindPushed binds a request to the key of the DPoP proof that it was pushed with,
 // as if it had named that key (RFC 9449 §10.1).
-func (d *Door) bindPushed(r *http.Request, form url.Values) error {
+func (d *Handler) bindPushed(r *http.Request, form url.Values) error {
 	p, err := d.proof(r, pathPush)
 	if err != nil || p.key == "" {
 		return err
@@ -103,13 +103,13 @@ func (d *Door) bindPushed(r *http.Request, form url.Values) error {
 	//defence:A5
 	form.Set("dpop_jkt", p.key)
 	//defence:A5
-	return d.spend(r.Context(), p)
+	return d.consumeProof(r.Context(), p)
 }
 
 // pushedForm puts what was pushed in the place of a request that only names it.
 // Nothing else in the URL counts (FOSITE.md P5). From here on the request_uri is
 // the keyed hash, so what is parked opens nothing.
-func (d *Door) pushedForm(ctx context.Context, form url.Values) (url.Values, error) {
+func (d *Handler) pushedForm(ctx context.Context, form url.Values) (url.Values, error) {
 	token, ours := strings.CutPrefix(form.Get("request_uri"), pushedPrefix)
 	if !ours {
 		return form, nil
@@ -146,14 +146,14 @@ func (q *request) pushed() string {
 	return hash
 }
 
-// spendPushed lets one code come of a pushed request. It may be visited again
+// consumePushed lets one code come of a pushed request. It may be visited again
 // until then, so a reload does no harm; of two that end at once, one gets its code.
-func (d *Door) spendPushed(ctx context.Context, q *request) error {
+func (d *Handler) consumePushed(ctx context.Context, q *request) error {
 	hash := q.pushed()
 	if hash == "" {
 		return nil
 	}
-	err := d.spent.Put(ctx, hash, true)
+	err := d.consumed.Put(ctx, hash, true)
 	if errors.Is(err, broker.Conflict) {
 		//defence:A19
 		return errPushedGone

@@ -7,7 +7,7 @@ import (
 
 // RFC 9449 §10.1: who pushes a request with a proof gets a code for that key alone.
 func TestA5_ARequestThatIsPushedWithAProofIsBoundToItsKey(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	mine, thief := newProver(t, algES256), newProver(t, algES256)
 	push := func(proof string, pairs ...string) answer {
 		r := newRequest(http.MethodPost, "/par", ask(pairs...))

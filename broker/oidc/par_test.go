@@ -13,7 +13,7 @@ import (
 )
 
 // push sends a request ahead as the client "app", with its secret unless the form has credentials.
-func (h *house) push(form url.Values) answer {
+func (h *harness) push(form url.Values) answer {
 	h.t.Helper()
 	r := newRequest(http.MethodPost, "/par", form)
 	if !form.Has("client_secret") && form.Get("client_id") == "app" {
@@ -23,7 +23,7 @@ func (h *house) push(form url.Values) answer {
 }
 
 // pushed is push for a request that must be taken, and the request that names it.
-func (h *house) pushed(form url.Values) url.Values {
+func (h *harness) pushed(form url.Values) url.Values {
 	h.t.Helper()
 	a := h.push(form)
 	uri := a.text("request_uri")
@@ -34,7 +34,7 @@ func (h *house) pushed(form url.Values) url.Values {
 }
 
 func TestARequestThatWasPushedEndsInTokens(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "spa", Name: "SPA", AuthMethods: []string{"none"}, FirstParty: true})
 	posted := h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
 	b := h.browser()
@@ -42,7 +42,7 @@ func TestARequestThatWasPushedEndsInTokens(t *testing.T) {
 		q := h.pushed(ask(append([]string{"prompt", "login", "login_hint", "ana"}, c...)...))
 		a := b.get("/authorize?" + q.Encode())
 		id, ok := strings.CutPrefix(a.location().Path, "/login/")
-		if l := h.logins.parked[id]; !ok || l.Hint != "ana" || !l.Fresh || l.Request.Has("client_secret") {
+		if l := h.logins.pending[id]; !ok || l.Hint != "ana" || !l.Fresh || l.Request.Has("client_secret") {
 			t.Fatalf("%v: %s %+v", c, a.Header.Get("Location"), l)
 		}
 		a = b.get("/authorize?login=" + id)
@@ -56,7 +56,7 @@ func TestARequestThatWasPushedEndsInTokens(t *testing.T) {
 
 // RFC 9126 §2.3: what is refused is refused before any browser is there.
 func TestAPushedRequestIsCheckedAtOnce(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	for name, pairs := range map[string][]string{
 		"invalid_request":           {"code_challenge", "-"},
 		"unsupported_response_type": {"response_type", "token"},
@@ -91,7 +91,7 @@ func TestAPushedRequestIsCheckedAtOnce(t *testing.T) {
 }
 
 func TestA9_OnlyTheClientPushes(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	other := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_post"}})
 	for name, form := range map[string]url.Values{
 		"a wrong secret":          ask("client_secret", "wrong"),
@@ -112,7 +112,7 @@ func TestA9_OnlyTheClientPushes(t *testing.T) {
 }
 
 func TestA19_P4_APushedRequestIsItsClientsAndOverAfterNinetySeconds(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"none"}, FirstParty: true})
 	b := h.browser()
 	b.code(ask())
@@ -134,7 +134,7 @@ func TestA19_P4_APushedRequestIsItsClientsAndOverAfterNinetySeconds(t *testing.T
 }
 
 func TestA19_OneCodeComesOfAPushedRequest(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	q := h.pushed(ask())
 	first := b.get("/authorize?" + q.Encode()).location().Path
@@ -156,7 +156,7 @@ func TestA19_OneCodeComesOfAPushedRequest(t *testing.T) {
 }
 
 func TestA19_OfManyAtOnceOneGetsTheCode(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	b.code(ask())
 	q := h.pushed(ask())
@@ -184,7 +184,7 @@ func TestA19_OfManyAtOnceOneGetsTheCode(t *testing.T) {
 }
 
 func TestP5_NothingInTheURLJoinsWhatWasPushed(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	got := h.redeem(b.code(ask()))
 	q := h.pushed(ask("nonce", "pushed", "state", "pushed", "scope", "openid"))
@@ -205,8 +205,8 @@ func TestP5_NothingInTheURLJoinsWhatWasPushed(t *testing.T) {
 }
 
 func TestP3_A23_NoCredentialIsKeptOfAPushedRequest(t *testing.T) {
-	spy := &spyFleeting{}
-	h := newHouseWith(t, ports{fleeting: func(f broker.Fleeting) broker.Fleeting { spy.Fleeting = f; return spy }})
+	spy := &ephemeralSpy{}
+	h := newHarnessWith(t, ports{ephemeral: func(f broker.Ephemeral) broker.Ephemeral { spy.Ephemeral = f; return spy }})
 	secret := h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
 	q := h.pushed(ask("client_id", "poster", "client_secret", secret))
 	h.browser().authorize(q)
@@ -221,7 +221,7 @@ func TestP3_A23_NoCredentialIsKeptOfAPushedRequest(t *testing.T) {
 	if raw, err := base64.RawURLEncoding.DecodeString(token); !seen || err == nil && len(raw) < 32 {
 		t.Errorf("seen %v, token %q", seen, token)
 	}
-	for _, l := range h.logins.parked {
+	for _, l := range h.logins.pending {
 		if strings.Contains(l.Request.Encode(), token) || l.Request.Has("client_secret") {
 			t.Errorf("parked: %v", l.Request)
 		}
@@ -229,7 +229,7 @@ func TestP3_A23_NoCredentialIsKeptOfAPushedRequest(t *testing.T) {
 }
 
 func TestAClientMayBeHeldToPushing(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "strict", Name: "Strict", AuthMethods: []string{"none"}, FirstParty: true, PushedOnly: true})
 	b := h.browser()
 	b.code(ask())
@@ -245,7 +245,7 @@ func TestAClientMayBeHeldToPushing(t *testing.T) {
 }
 
 func TestA14_APushedRequestAsksForConsentToo(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	secret := h.client(broker.Client{ID: "third", Name: "Third", AuthMethods: []string{"client_secret_post"}})
 	b := h.browser()
 	b.code(ask())
@@ -269,7 +269,7 @@ func TestA14_APushedRequestAsksForConsentToo(t *testing.T) {
 
 func TestH4_StrangersPushNoMoreThanTheCap(t *testing.T) {
 	rows := map[string]int{}
-	h := newHouseWith(t, ports{fleeting: func(f broker.Fleeting) broker.Fleeting { return &crowd{f, rows} }})
+	h := newHarnessWith(t, ports{ephemeral: func(f broker.Ephemeral) broker.Ephemeral { return &crowd{f, rows} }})
 	h.client(broker.Client{ID: "spa", Name: "SPA", AuthMethods: []string{"none"}})
 	for i := range 6 {
 		a := h.push(ask("client_id", "spa"))

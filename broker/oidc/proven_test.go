@@ -20,7 +20,7 @@ import (
 // store or its defaults; the names are those of FOSITE.md.
 
 func TestP1_PKCEDowngrade(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, SkipPKCE: true, FirstParty: true})
 	for _, client := range []string{"app", "old"} {
 		code := h.browser().code(ask("client_id", client))
@@ -42,8 +42,8 @@ func TestP1_PKCEDowngrade(t *testing.T) {
 	}
 }
 
-func TestP2_ACodeIsSpentOnceByEight(t *testing.T) {
-	h := newHouse(t)
+func TestP2_ACodeIsConsumedOnceByEight(t *testing.T) {
+	h := newHarness(t)
 	for range 8 {
 		code := h.browser().code(ask())
 		statuses, won := map[int]int{}, ""
@@ -84,9 +84,9 @@ func race(n int, do func()) {
 	done.Wait()
 }
 
-func TestP6_TheShelfHoldsNoUsableCode(t *testing.T) {
-	spy := &spyFleeting{}
-	h := newHouseWith(t, ports{fleeting: func(f broker.Fleeting) broker.Fleeting { spy.Fleeting = f; return spy }})
+func TestP6_TheEphemeralStoreHoldsNoUsableCode(t *testing.T) {
+	spy := &ephemeralSpy{}
+	h := newHarnessWith(t, ports{ephemeral: func(f broker.Ephemeral) broker.Ephemeral { spy.Ephemeral = f; return spy }})
 	code := h.browser().code(ask())
 	for _, put := range spy.puts {
 		if strings.Contains(put, code) {
@@ -96,7 +96,7 @@ func TestP6_TheShelfHoldsNoUsableCode(t *testing.T) {
 	if len(spy.puts) == 0 || !strings.HasPrefix(spy.puts[0], "code "+h.ring.Hash(purposeCode, []byte(code))) {
 		t.Errorf("puts %q", spy.puts)
 	}
-	if _, err := h.door.provider.Store.(*store).authorization(withUnitOnly(h.ctx()), h.ring.Hash(purposeCode, []byte(code))); err == nil {
+	if _, err := h.handler.provider.Store.(*store).authorization(withUnitOnly(h.ctx()), h.ring.Hash(purposeCode, []byte(code))); err == nil {
 		t.Error("the stored hash works as a code")
 	}
 }
@@ -106,17 +106,17 @@ func withUnitOnly(ctx context.Context) context.Context {
 	return ctx
 }
 
-type spyFleeting struct {
-	broker.Fleeting
+type ephemeralSpy struct {
+	broker.Ephemeral
 	mu   sync.Mutex
 	puts []string
 }
 
-func (s *spyFleeting) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
+func (s *ephemeralSpy) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.puts = append(s.puts, shelf+" "+key+" "+string(v))
-	return s.Fleeting.Put(ctx, shelf, key, v, expires)
+	s.puts = append(s.puts, store+" "+key+" "+string(v))
+	return s.Ephemeral.Put(ctx, store, key, v, expires)
 }
 
 func TestP7_NoTwoReadersShareASession(t *testing.T) {
@@ -137,7 +137,7 @@ func TestP7_NoTwoReadersShareASession(t *testing.T) {
 // Who used the header is asked for it again; who did not hears the error alone
 // (RFC 6749 §5.2): libraries take a challenge for the whole of the answer.
 func TestP8_A401SaysHowToAuthenticate(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	r := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}})
 	r.SetBasicAuth("app", "wrong")
 	a := h.wants(h.send(r), http.StatusUnauthorized, "invalid_client")
@@ -161,7 +161,7 @@ func TestP8_A401SaysHowToAuthenticate(t *testing.T) {
 }
 
 func TestP9_ScopesAreComparedByCase(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	for _, scope := range []string{"OpenID", "openid PROFILE", "Openid photos"} {
 		h.appHears(h.browser().authorize(ask("scope", scope)), "invalid_scope")
 	}
@@ -170,12 +170,12 @@ func TestP9_ScopesAreComparedByCase(t *testing.T) {
 }
 
 func TestP10_EdDSASignsAndIsKnownAgain(t *testing.T) {
-	h := newHouse(t)
-	key, err := h.door.keys.Signer(algEdDSA)
+	h := newHarness(t)
+	key, err := h.handler.keys.Signer(algEdDSA)
 	h.must(err)
 	token, err := key.Sign(idToken{Issuer: issuer, Subject: "ana", Audience: "app"})
 	h.must(err)
-	if _, err := h.door.readHint(token); err != nil {
+	if _, err := h.handler.readHint(token); err != nil {
 		t.Error(err)
 	}
 }
@@ -194,7 +194,7 @@ func TestP11_ASessionComesBackAsItWas(t *testing.T) {
 }
 
 func TestP12_NothingComesTwice(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	b := h.browser()
 	for _, name := range []string{"scope", "state", "nonce", "code_challenge", "response_type", "prompt"} {
 		q := ask("prompt", "login")
@@ -216,7 +216,7 @@ func TestP12_NothingComesTwice(t *testing.T) {
 }
 
 func TestP13_OnlyThePortOfALoopbackAddressIsFree(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.client(broker.Client{ID: "cli", Name: "CLI", AuthMethods: []string{"none"}, Native: true, FirstParty: true,
 		RedirectURIs: []string{"http://127.0.0.1:1234/cb", "http://[::1]/cb", "http://localhost:1234/cb"}})
 	b := h.browser()

@@ -29,7 +29,7 @@ func kinds() []kind {
 }
 
 // as makes the client "app" one of access tokens of this kind.
-func (h *house) as(k kind) *house {
+func (h *harness) as(k kind) *harness {
 	h.t.Helper()
 	c, err := h.db.Client(h.ctx(), "app")
 	h.must(err)
@@ -86,7 +86,7 @@ func (p *prover) thumbprint() string {
 
 // proof makes a good proof for a request, changed by edit; token is the access token
 // that is shown with it.
-func (p *prover) proof(h *house, method, path, token string, edit func(*draft)) string {
+func (p *prover) proof(h *harness, method, path, token string, edit func(*draft)) string {
 	p.t.Helper()
 	d := draft{header: map[jose.HeaderKey]any{"typ": typProof}, jwk: jose.JSONWebKey{Key: p.key.Public()},
 		claims: map[string]any{"jti": broker.NewToken(), "htm": method, "htu": issuer + path, "iat": h.clock.Now().Unix()}}
@@ -113,8 +113,8 @@ func (p *prover) sign(d draft) string {
 	return compact(p.t, signer, d.claims)
 }
 
-// prove adds a fresh proof where the house has a key.
-func (h *house) prove(r *http.Request, token string) *http.Request {
+// prove adds a fresh proof where the app has a key.
+func (h *harness) prove(r *http.Request, token string) *http.Request {
 	h.t.Helper()
 	if h.prover != nil {
 		r.Header.Set(headerDPoP, h.prover.proof(h, r.Method, r.URL.Path, token, nil))
@@ -123,7 +123,7 @@ func (h *house) prove(r *http.Request, token string) *http.Request {
 }
 
 // shows is a request to userinfo with a token under a scheme, and with proofs.
-func (h *house) shows(scheme, token string, proofs ...string) answer {
+func (h *harness) shows(scheme, token string, proofs ...string) answer {
 	h.t.Helper()
 	r := newRequest(http.MethodGet, "/userinfo", nil)
 	r.Header.Set("Authorization", scheme+" "+token)
@@ -134,7 +134,7 @@ func (h *house) shows(scheme, token string, proofs ...string) answer {
 }
 
 // tokenWith posts to the token endpoint as "app", with these proofs.
-func (h *house) tokenWith(proofs []string, form url.Values) answer {
+func (h *harness) tokenWith(proofs []string, form url.Values) answer {
 	h.t.Helper()
 	r := newRequest(http.MethodPost, "/token", form)
 	if !form.Has("client_id") {

@@ -15,15 +15,15 @@ import (
 const (
 	pathRegister = "/register"
 
-	// markInitial is the kind of the marks of spent initial access tokens.
-	markInitial = "registration"
+	// usedInitial is the kind of the marks of consumed initial access tokens.
+	usedInitial = "registration"
 )
 
-// spendInitial takes one use of the token, in the transaction of its client: an
+// consumeInitial takes one use of the token, in the transaction of its client: an
 // insert, so that no two clients share one. errNoToken where none is left.
-func (d *Door) spendInitial(ctx context.Context, t clients.InitialToken) error {
+func (d *Handler) consumeInitial(ctx context.Context, t clients.InitialToken) error {
 	for n := range t.Uses {
-		err := d.marks.Mark(ctx, markInitial, t.ID+"."+strconv.Itoa(n), time.Unix(t.Expires, 0))
+		err := d.replayCache.MarkUsed(ctx, usedInitial, t.ID+"."+strconv.Itoa(n), time.Unix(t.Expires, 0))
 		//defence:A20
 		if !errors.Is(err, broker.Conflict) {
 			return err
@@ -57,7 +57,7 @@ func refused(problems []clients.Problem) error {
 
 // register is the client registration endpoint (RFC 7591 §3). Whoever holds an
 // initial access token comes in; no URI of what it sends is fetched (SECURITY.md A20).
-func (d *Door) register(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) register(w http.ResponseWriter, r *http.Request) error {
 	token, err := headerToken(r)
 	if err != nil {
 		return d.noToken(w, false)
@@ -78,7 +78,7 @@ func (d *Door) register(w http.ResponseWriter, r *http.Request) error {
 		return d.refuseMetadata(w, r, "", err)
 	}
 	err = d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
-		if err := d.spendInitial(ctx, initial); err != nil {
+		if err := d.consumeInitial(ctx, initial); err != nil {
 			return err
 		}
 		return d.keep(ctx, r, c, "registered")
@@ -93,7 +93,7 @@ func (d *Door) register(w http.ResponseWriter, r *http.Request) error {
 }
 
 // registrationURI is the endpoint for discovery, empty where it is off.
-func (d *Door) registrationURI() string {
+func (d *Handler) registrationURI() string {
 	if !d.registers {
 		return ""
 	}
@@ -101,16 +101,16 @@ func (d *Door) registrationURI() string {
 }
 
 // keep stores a client with its Event.
-func (d *Door) keep(ctx context.Context, r *http.Request, c broker.Client, what string) error {
+func (d *Handler) keep(ctx context.Context, r *http.Request, c broker.Client, what string) error {
 	if err := d.clients.PutClient(ctx, c); err != nil {
 		return err
 	}
-	return d.journal.Record(ctx, d.kit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: map[string]string{"change": what}}))
+	return d.auditLog.Record(ctx, d.toolkit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: map[string]string{"change": what}}))
 }
 
 // describe writes what was sent into the client, gives it a secret where it needs
 // one, and validates the whole.
-func (d *Door) describe(c *broker.Client, m clients.Metadata) (broker.Secret, error) {
+func (d *Handler) describe(c *broker.Client, m clients.Metadata) (broker.Secret, error) {
 	before := *c
 	problems := m.Into(c)
 	var secret broker.Secret
@@ -129,7 +129,7 @@ func (d *Door) describe(c *broker.Client, m clients.Metadata) (broker.Secret, er
 
 // registered finds the client that a registration access token is for (RFC 7592
 // §3). A stranger does not learn which clients there are.
-func (d *Door) registered(ctx context.Context, id, token string) (broker.Client, error) {
+func (d *Handler) registered(ctx context.Context, id, token string) (broker.Client, error) {
 	c, err := d.client(ctx, id)
 	if errors.Is(err, broker.ClientUnknown) {
 		return c, errNoToken
@@ -142,7 +142,7 @@ func (d *Door) registered(ctx context.Context, id, token string) (broker.Client,
 }
 
 // registration is the client configuration endpoint (RFC 7592 §2).
-func (d *Door) registration(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) registration(w http.ResponseWriter, r *http.Request) error {
 	token, err := headerToken(r)
 	if err != nil {
 		return d.noToken(w, false)
@@ -170,7 +170,7 @@ func (d *Door) registration(w http.ResponseWriter, r *http.Request) error {
 
 // reregister replaces what a client registered (RFC 7592 §2.2). The client is read
 // again inside: what an operator changed meanwhile, a switch to off above all, stands.
-func (d *Door) reregister(w http.ResponseWriter, r *http.Request, token string) error {
+func (d *Handler) reregister(w http.ResponseWriter, r *http.Request, token string) error {
 	id := r.PathValue("id")
 	m, err := readMetadata(r)
 	if err != nil {
@@ -201,7 +201,7 @@ func (d *Door) reregister(w http.ResponseWriter, r *http.Request, token string) 
 }
 
 // same holds the body of an update to the client that it is for.
-func (d *Door) same(c broker.Client, m clients.Metadata) error {
+func (d *Handler) same(c broker.Client, m clients.Metadata) error {
 	if m.ClientID != c.ID {
 		return refusedMetadata{"invalid_client_metadata", "client_id: must be the one of this client."}
 	}
@@ -216,7 +216,7 @@ func (d *Door) same(c broker.Client, m clients.Metadata) error {
 	return refusedMetadata{"invalid_client_metadata", "client_secret: is not the one of this client; leave it out."}
 }
 
-func (d *Door) unregister(r *http.Request, id, token string) error {
+func (d *Handler) unregister(r *http.Request, id, token string) error {
 	return d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
 		if _, err := d.registered(ctx, id, token); err != nil {
 			return err
@@ -224,27 +224,27 @@ func (d *Door) unregister(r *http.Request, id, token string) error {
 		if err := d.clients.DeleteClient(ctx, id); err != nil {
 			return err
 		}
-		return d.journal.Record(ctx, d.kit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: id, Detail: map[string]string{"change": "removed by itself"}}))
+		return d.auditLog.Record(ctx, d.toolkit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: id, Detail: map[string]string{"change": "removed by itself"}}))
 	})
 }
 
 // refuseMetadata tells a client what is wrong, and the audit log: only who holds a
 // token comes so far.
-func (d *Door) refuseMetadata(w http.ResponseWriter, r *http.Request, client string, err error) error {
+func (d *Handler) refuseMetadata(w http.ResponseWriter, r *http.Request, client string, err error) error {
 	no, ok := errors.AsType[refusedMetadata](err)
 	if !ok {
 		return err
 	}
 	e := broker.Event{Verb: broker.EventRequestRefused, Code: broker.RequestInvalid, Client: client, Detail: map[string]string{"error": no.name}}
-	if err := d.journal.Record(r.Context(), d.kit.Event(r, e)); err != nil {
+	if err := d.auditLog.Record(r.Context(), d.toolkit.Event(r, e)); err != nil {
 		return err
 	}
-	d.kit.Count(broker.RequestInvalid)
+	d.toolkit.Count(broker.RequestInvalid)
 	return writeJSON(w, http.StatusBadRequest, map[string]string{"error": no.name, "error_description": no.text})
 }
 
 // noToken is RFC 6750 §3; shown tells that there was a token, and it is not good.
-func (d *Door) noToken(w http.ResponseWriter, shown bool) error {
+func (d *Handler) noToken(w http.ResponseWriter, shown bool) error {
 	value := `Bearer realm="` + d.issuer + `"`
 	if !shown {
 		w.Header().Set("WWW-Authenticate", value)

@@ -50,7 +50,7 @@ type information struct {
 
 // clientInformation tells a client what it is registered as. Its secret is told
 // once; the registration access token is the one that it showed.
-func (d *Door) clientInformation(c broker.Client, secret broker.Secret, access string) information {
+func (d *Handler) clientInformation(c broker.Client, secret broker.Secret, access string) information {
 	i := information{IssuedAt: c.CreatedAt.Unix(), Secret: secret.Reveal(), RegistrationURI: d.issuer + pathRegister + "/" + c.ID, RegistrationAuth: access,
 		Metadata: clients.Metadata{
 			ClientID: c.ID, RedirectURIs: c.RedirectURIs, AuthMethod: strings.Join(c.AuthMethods, " "), AuthAlg: c.AuthAlg, GrantTypes: c.GrantTypes,

@@ -14,11 +14,11 @@ import (
 	"gatehouse/broker/clients"
 )
 
-// registry is a house where apps register themselves.
-func registry(t *testing.T) *house { return newHouseWith(t, ports{register: true}) }
+// registry is an app where apps register themselves.
+func registry(t *testing.T) *harness { return newHarnessWith(t, ports{register: true}) }
 
 // initial is a fresh initial access token.
-func (h *house) initial(uses int) string {
+func (h *harness) initial(uses int) string {
 	h.t.Helper()
 	token, err := clients.NewInitialToken(h.ring, h.clock.Now().Add(time.Hour), uses)
 	h.must(err)
@@ -26,7 +26,7 @@ func (h *house) initial(uses int) string {
 }
 
 // json sends a document; a value of nil takes the default away.
-func (h *house) sends(method, path, bearer string, body any) answer {
+func (h *harness) sends(method, path, bearer string, body any) answer {
 	h.t.Helper()
 	b, err := json.Marshal(body)
 	h.must(err)
@@ -51,7 +51,7 @@ func metadataOf(more doc) doc {
 	return m
 }
 
-func (h *house) registers(more doc) answer {
+func (h *harness) registers(more doc) answer {
 	h.t.Helper()
 	return h.wants(h.sends(http.MethodPost, pathRegister, h.initial(1), metadataOf(more)), http.StatusCreated, "")
 }
@@ -121,11 +121,11 @@ func TestAClientReadsChangesAndRemovesItself(t *testing.T) {
 }
 
 func TestA20_NobodyRegistersWithoutAToken(t *testing.T) {
-	off := newHouse(t)
+	off := newHarness(t)
 	if a := off.sends(http.MethodPost, pathRegister, off.initial(1), metadataOf(nil)); a.StatusCode != http.StatusNotFound {
 		t.Errorf("it is not off: %d", a.StatusCode)
 	}
-	discovery := func(h *house) any {
+	discovery := func(h *harness) any {
 		return h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration", nil)).json["registration_endpoint"]
 	}
 	h := registry(t)
@@ -148,7 +148,7 @@ func TestA20_NobodyRegistersWithoutAToken(t *testing.T) {
 		t.Errorf("in the URL: %d", a.StatusCode)
 	}
 	h.wants(h.sends(http.MethodPost, pathRegister, token, metadataOf(doc{"redirect_uris": []string{"javascript:alert(1)"}})), http.StatusBadRequest, "invalid_redirect_uri")
-	h.wants(h.sends(http.MethodPost, pathRegister, token, metadataOf(nil)), http.StatusCreated, "") // a mistake did not spend it
+	h.wants(h.sends(http.MethodPost, pathRegister, token, metadataOf(nil)), http.StatusCreated, "") // a mistake did not consume it
 	h.wants(h.sends(http.MethodPost, pathRegister, token, metadataOf(nil)), http.StatusUnauthorized, "invalid_token")
 	late := h.initial(1)
 	h.clock.add(time.Hour)
@@ -157,11 +157,11 @@ func TestA20_NobodyRegistersWithoutAToken(t *testing.T) {
 
 func TestA20_ATokenRegistersAsManyAsItSays(t *testing.T) {
 	rounds := []int{1, 3}
-	fleet(t, func(t *testing.T, one, two *house) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		one, two = one.replica(ports{register: true}), two.replica(ports{register: true})
 		for _, uses := range rounds {
 			token := one.initial(uses)
-			won, said := onBoth(20, one, two, func(at *house) answer { return at.sends(http.MethodPost, pathRegister, token, metadataOf(nil)) })
+			won, said := onBoth(20, one, two, func(at *harness) answer { return at.sends(http.MethodPost, pathRegister, token, metadataOf(nil)) })
 			if len(won) != uses || said["201"] != uses || said["401invalid_token"] != 20-uses {
 				t.Errorf("%d uses: %v", uses, said)
 			}
@@ -245,7 +245,7 @@ func TestA14_A20_AClientGivesItselfNothing(t *testing.T) {
 }
 
 func TestA20_ARegistrationTokenIsForItsClientAlone(t *testing.T) {
-	h := newHouseWith(t, ports{register: true, memory: true})
+	h := newHarnessWith(t, ports{register: true, memory: true})
 	one, two := h.registers(nil), h.registers(nil)
 	path := pathRegister + "/" + one.text("client_id")
 	for name, bearer := range map[string]string{"another client's": two.text("registration_access_token"), "an initial token": h.initial(1), "its secret": one.text("client_secret"),

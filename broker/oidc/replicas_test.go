@@ -14,7 +14,7 @@ import (
 )
 
 // replica is another process on the same stores.
-func (h *house) replica(p ports) *house {
+func (h *harness) replica(p ports) *harness {
 	h.t.Helper()
 	r := *h
 	r.open(p)
@@ -22,13 +22,13 @@ func (h *house) replica(p ports) *house {
 }
 
 // fleet runs a test on two replicas that share SQLite, or PostgreSQL and Redis.
-func fleet(t *testing.T, run func(t *testing.T, one, two *house)) {
-	for name, made := range map[string]func(t *testing.T) *house{
-		"SQLite": func(t *testing.T) *house {
-			return newHouseAt(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "", ports{})
+func fleet(t *testing.T, run func(t *testing.T, one, two *harness)) {
+	for name, made := range map[string]func(t *testing.T) *harness{
+		"SQLite": func(t *testing.T) *harness {
+			return newHarnessAt(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "", ports{})
 		},
-		"PostgreSQL and Redis": func(t *testing.T) *house {
-			return newHouseAt(t, storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES")), storetest.Redis(t, os.Getenv("GATEHOUSE_TEST_REDIS")), ports{})
+		"PostgreSQL and Redis": func(t *testing.T) *harness {
+			return newHarnessAt(t, storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES")), storetest.Redis(t, os.Getenv("GATEHOUSE_TEST_REDIS")), ports{})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -40,12 +40,12 @@ func fleet(t *testing.T, run func(t *testing.T, one, two *house)) {
 
 // onBoth does the same n times at once, on two replicas by turns. It answers what
 // succeeded, and how often each status and error came.
-func onBoth(n int, one, two *house, do func(at *house) answer) (won []answer, said map[string]int) {
+func onBoth(n int, one, two *harness, do func(at *harness) answer) (won []answer, said map[string]int) {
 	var mu sync.Mutex
 	said, turn := map[string]int{}, 0
 	race(n, func() {
 		mu.Lock()
-		at := []*house{one, two}[turn%2]
+		at := []*harness{one, two}[turn%2]
 		turn++
 		mu.Unlock()
 		a := do(at)
@@ -58,16 +58,16 @@ func onBoth(n int, one, two *house, do func(at *house) answer) (won []answer, sa
 	return won, said
 }
 
-func TestA5_ACodeIsSpentOnceByAFleet(t *testing.T) {
+func TestA5_ACodeIsConsumedOnceByAFleet(t *testing.T) {
 	rounds := map[string]int{"SQLite": 10, "PostgreSQL and Redis": 90}
-	fleet(t, func(t *testing.T, one, two *house) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		for round := range rounds[filepath.Base(strings.ReplaceAll(t.Name(), "_", " "))] {
 			code := one.browser().code(ask())
-			won, said := onBoth(50, one, two, func(at *house) answer { return at.redeem(code) })
+			won, said := onBoth(50, one, two, func(at *harness) answer { return at.redeem(code) })
 			if len(won) != 1 || said["400invalid_grant"] != 49 {
 				t.Fatalf("round %d: %v", round, said)
 			}
-			for _, h := range []*house{one, two} {
+			for _, h := range []*harness{one, two} {
 				if h.active(won[0].text("access_token")) || h.active(won[0].text("refresh_token")) {
 					t.Fatalf("round %d: what the first one got lives", round)
 				}
@@ -79,13 +79,13 @@ func TestA5_ACodeIsSpentOnceByAFleet(t *testing.T) {
 }
 
 func TestA6_ReuseIsSeenByEveryReplicaAndAfterARestart(t *testing.T) {
-	fleet(t, func(t *testing.T, one, two *house) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		first := one.signIn().text("refresh_token")
 		second := two.wants(two.refresh(first), http.StatusOK, "")
 		one.clock.add(broker.RefreshGrace + 1)
 		after := one.replica(ports{})
 		after.wants(after.refresh(first), http.StatusBadRequest, "invalid_grant")
-		for _, h := range []*house{one, two, after, one.replica(ports{})} {
+		for _, h := range []*harness{one, two, after, one.replica(ports{})} {
 			h.wants(h.refresh(second.text("refresh_token")), http.StatusBadRequest, "invalid_grant")
 			h.wants(h.userinfo(second.text("access_token")), http.StatusUnauthorized, "invalid_token")
 			if h.active(second.text("access_token")) || h.active(second.text("refresh_token")) {
@@ -96,9 +96,9 @@ func TestA6_ReuseIsSeenByEveryReplicaAndAfterARestart(t *testing.T) {
 }
 
 func TestA6_RefreshesAtOnceOnAFleetGetOneSuccessor(t *testing.T) {
-	fleet(t, func(t *testing.T, one, two *house) {
+	fleet(t, func(t *testing.T, one, two *harness) {
 		token := one.signIn().text("refresh_token")
-		got, turn := make(chan string, 20), make(chan *house, 20)
+		got, turn := make(chan string, 20), make(chan *harness, 20)
 		for range 10 {
 			turn <- one
 			turn <- two

@@ -60,7 +60,7 @@ func repeated(form url.Values) string {
 	return ""
 }
 
-// clean tells whether a value is text without control characters.
+// clean reports whether a value is text without control characters.
 func clean(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
@@ -93,12 +93,12 @@ type request struct {
 
 func (q *request) asks(prompt string) bool { return slices.Contains(q.prompt, prompt) }
 
-// silent tells whether no page may be shown (prompt=none).
+// silent reports whether no page may be shown (prompt=none).
 func (q *request) silent() bool { return q.asks(broker.PromptNone) }
 
 // target finds whom a request belongs to. Its errors are Codes for a page of our
 // own: nothing is ever sent to an address that is not registered (SECURITY.md A3, A4).
-func (d *Door) target(ctx context.Context, form url.Values) (*request, error) {
+func (d *Handler) target(ctx context.Context, form url.Values) (*request, error) {
 	size := 0
 	for name, values := range form {
 		for _, v := range values {
@@ -132,7 +132,7 @@ func (d *Door) target(ctx context.Context, form url.Values) (*request, error) {
 }
 
 // check reads the rest of the request. Its errors are OAuth errors for the app.
-func (d *Door) check(q *request) error {
+func (d *Handler) check(q *request) error {
 	for _, ask := range []func(*request) error{checkForm, checkShape, checkProof, checkResources, d.checkPerson, checkClaims} {
 		if err := ask(q); err != nil {
 			return err
@@ -238,7 +238,7 @@ func (q *request) audience() []string {
 }
 
 // checkPerson reads what the app wants of the person (OIDC Core §3.1.2.1).
-func (d *Door) checkPerson(q *request) error {
+func (d *Handler) checkPerson(q *request) error {
 	q.prompt = strings.Fields(q.form.Get("prompt"))
 	if !broker.ValidPrompt(q.prompt) {
 		return fosite.ErrInvalidRequest.WithHint("The prompt is unknown, or none is not alone.")
@@ -262,16 +262,16 @@ func (d *Door) checkPerson(q *request) error {
 	return nil
 }
 
-// fresh tells whether the person must prove anew who they are, whatever session
+// fresh reports whether the person must prove again who they are, whatever session
 // there is. fosite ignores max_age=0; it means just that (FOSITE.md §1).
 func (q *request) fresh() bool {
 	return q.asks(broker.PromptLogin) || q.maxAge != nil && *q.maxAge == 0
 }
 
 // login is what the login journey is told of the request.
-func (d *Door) login(q *request) broker.Login {
+func (d *Handler) login(q *request) broker.Login {
 	l := broker.Login{
-		Request: q.form, ClientID: q.client.ID, Locale: d.kit.Texts.Match(q.form.Get("ui_locales")),
+		Request: q.form, ClientID: q.client.ID, Locale: d.toolkit.Texts.Match(q.form.Get("ui_locales")),
 		Hint: q.form.Get("login_hint"), Connection: q.form.Get("connection"),
 		Fresh: q.fresh(), Pick: q.asks(broker.PromptSelect),
 	}
@@ -281,8 +281,8 @@ func (d *Door) login(q *request) broker.Login {
 	return l
 }
 
-// reusable tells whether a session answers the request without the person.
-func (d *Door) reusable(q *request, s broker.Session) bool {
+// reusable reports whether a session answers the request without the person.
+func (d *Handler) reusable(q *request, s broker.Session) bool {
 	connection := q.form.Get("connection")
 	switch {
 	case q.fresh(), q.asks(broker.PromptSelect):

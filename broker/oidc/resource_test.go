@@ -15,17 +15,17 @@ const (
 	filesAPI  = "https://files.example/api"
 )
 
-// resources is a house whose "app" has two APIs, of which "api" is one by its client id.
-func resources(t *testing.T, k kind) (h *house, api []string) {
+// resources is an app whose "app" has two APIs, of which "api" is one by its client id.
+func resources(t *testing.T, k kind) (h *harness, api []string) {
 	t.Helper()
-	h = newHouse(t).as(k)
+	h = newHarness(t).as(k)
 	h.change("app", func(c *broker.Client) { c.Audience = []string{photosAPI, filesAPI, "api"} })
 	secret := h.client(broker.Client{ID: "api", Name: "API", AuthMethods: []string{"client_secret_post"}})
 	return h, []string{"client_id", "api", "client_secret", secret}
 }
 
 // asks sends a token request with resources, of which there may be several.
-func (h *house) asks(resource []string, pairs ...string) answer {
+func (h *harness) asks(resource []string, pairs ...string) answer {
 	h.t.Helper()
 	f := form(pairs...)
 	f["resource"] = resource
@@ -34,7 +34,7 @@ func (h *house) asks(resource []string, pairs ...string) answer {
 	return h.send(h.prove(r, ""))
 }
 
-func TestAResourceNarrowsOneTokenAndNotTheFamily(t *testing.T) {
+func TestAResourceNarrowsOneTokenAndNotTheGrant(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.name, func(t *testing.T) {
 			h, api := resources(t, k)
@@ -66,7 +66,7 @@ func TestAResourceNarrowsOneTokenAndNotTheFamily(t *testing.T) {
 
 // audience checks that a token is for these and nobody else, in itself where it can be
 // read, and by introspection.
-func (h *house) audience(got answer, want ...string) {
+func (h *harness) audience(got answer, want ...string) {
 	h.t.Helper()
 	token := got.text("access_token")
 	if said := list(h.call("/introspect", "token", token).json["aud"]); !slices.Equal(said, want) {
@@ -111,7 +111,7 @@ func TestA13_NeitherScopeNorResourceGrowsAtARefresh(t *testing.T) {
 			for _, more := range []string{"openid photos offline_access email", "email", "Photos", "photos OPENID", "admin"} {
 				h.wants(h.refresh(less.text("refresh_token"), "scope", more), http.StatusBadRequest, "invalid_scope")
 			}
-			f, _, err := h.db.Family(h.ctx(), h.family(less.text("refresh_token")))
+			f, _, err := h.db.Grant(h.ctx(), h.grant(less.text("refresh_token")))
 			h.must(err)
 			if !slices.Equal(f.Scopes, []string{"openid", "photos", "offline_access"}) || len(f.Audience) != 3 {
 				t.Errorf("the family's grant changed: %v %v", f.Scopes, f.Audience)
@@ -131,18 +131,18 @@ func TestA13_NeitherScopeNorResourceGrowsAtARefresh(t *testing.T) {
 	}
 }
 
-// family is the family of a refresh token.
-func (h *house) family(refresh string) string {
+// grant is the grant of a refresh token.
+func (h *harness) grant(refresh string) string {
 	h.t.Helper()
-	said, err := h.door.strategy.openRefresh(refresh)
+	said, err := h.handler.strategy.openRefresh(refresh)
 	h.must(err)
-	return said.family
+	return said.grant
 }
 
 func TestNoRefreshTokenWithoutOfflineAccessThatWasAllowed(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.name, func(t *testing.T) {
-			h := newHouse(t).as(k)
+			h := newHarness(t).as(k)
 			if got := h.signIn("scope", "openid photos"); got.json["refresh_token"] != nil {
 				t.Errorf("%s", got.body)
 			}
@@ -202,7 +202,7 @@ func TestA13_ADeviceNamesTheAPIsItsTokensAreFor(t *testing.T) {
 			h.browser().allows(tv)
 			h.wants(h.token("grant_type", grantDevice, "client_id", "tv", "device_code", tv.text("device_code"), "resource", filesAPI), http.StatusBadRequest, "invalid_target")
 			got := h.wants(tv.poll(h), http.StatusOK, "")
-			f, _, err := h.db.Family(h.ctx(), h.family(got.text("refresh_token")))
+			f, _, err := h.db.Grant(h.ctx(), h.grant(got.text("refresh_token")))
 			h.must(err)
 			if !slices.Equal(f.Audience, []string{photosAPI}) {
 				t.Errorf("the family is for %v", f.Audience)
@@ -213,7 +213,7 @@ func TestA13_ADeviceNamesTheAPIsItsTokensAreFor(t *testing.T) {
 			}
 			all := calling{h, "tv", h.wants(calls(), http.StatusOK, "")}
 			h.browser().allows(all)
-			if f, _, err = h.db.Family(h.ctx(), h.family(h.wants(all.poll(h), http.StatusOK, "").text("refresh_token"))); err != nil || len(f.Audience) != 3 {
+			if f, _, err = h.db.Grant(h.ctx(), h.grant(h.wants(all.poll(h), http.StatusOK, "").text("refresh_token"))); err != nil || len(f.Audience) != 3 {
 				t.Errorf("without a resource: %v %v", f.Audience, err)
 			}
 		})

@@ -26,7 +26,7 @@ type cachingApp struct {
 	ask  int // which replica it comes to next
 }
 
-func (c *cachingApp) at(now time.Time, fleet []*house) {
+func (c *cachingApp) at(now time.Time, fleet []*harness) {
 	if now.Sub(c.read) < time.Hour {
 		return
 	}
@@ -39,7 +39,7 @@ func (c *cachingApp) at(now time.Time, fleet []*house) {
 type rotation struct {
 	t        *testing.T
 	now      time.Time
-	fleet    []*house
+	fleet    []*harness
 	apps     []*cachingApp
 	alive    []*jose.JSONWebSignature // signed and not expired, oldest first
 	expires  []time.Time
@@ -53,11 +53,11 @@ const replicaSkew = 5 * time.Second // the most that readiness lets clocks diffe
 // newRotation has two replicas, the second one's clock ahead, and an app for each
 // minute of the hour.
 func newRotation(t *testing.T) *rotation {
-	one := newHouse(t)
+	one := newHarness(t)
 	fast := *one
 	fast.clock = &clock{at: one.clock.Now().Add(replicaSkew)}
 	fast.open(ports{})
-	r := &rotation{t: t, now: one.clock.Now(), fleet: []*house{one, &fast}, kids: map[string]int{}}
+	r := &rotation{t: t, now: one.clock.Now(), fleet: []*harness{one, &fast}, kids: map[string]int{}}
 	for i := range 60 {
 		app := &cachingApp{ask: i}
 		app.at(r.now, r.fleet)
@@ -82,7 +82,7 @@ func (r *rotation) sign() {
 	if r.signed%40 == 0 {
 		alg = algRS256
 	}
-	key, err := h.door.keys.Signer(alg)
+	key, err := h.handler.keys.Signer(alg)
 	h.must(err)
 	now := h.clock.Now()
 	token, err := key.Sign(idToken{Issuer: issuer, Subject: "ana", Audience: "app", Issued: now.Unix(), Expires: now.Add(broker.IDTokenLife).Unix()})
@@ -170,18 +170,18 @@ func TestA22_AnAppThatCachesTheKeysForAnHourNeverMeetsAnUnknownOne(t *testing.T)
 }
 
 func TestA22_AnEmergencyIsOverInAMinuteOnEveryReplica(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	fast := *h
 	fast.clock = &clock{at: h.clock.Now().Add(replicaSkew)}
 	fast.open(ports{})
-	fleet := []*house{h, &fast}
+	fleet := []*harness{h, &fast}
 	got := h.as(kind{jwt: true}).signIn()
 	id, access := got.text("id_token"), got.text("access_token")
 	if strings.Count(access, ".") != 2 || !h.active(access) {
 		t.Fatalf("no JWT access token that lives: %s", got.body)
 	}
 	old := h.published()
-	operator := &signing.Keys{Store: h.db, Leases: h.db, Atomic: h.db, Journal: h.db, Now: h.clock.Now}
+	operator := &signing.Keys{Store: h.db, Leases: h.db, Atomic: h.db, AuditLog: h.db, Now: h.clock.Now}
 	h.must(operator.Start(h.ctx()))
 	h.must(operator.RotateNow(h.ctx(), true))
 	if signing.RefreshInterval+signing.RefreshInterval > time.Minute/2 {
@@ -192,14 +192,14 @@ func TestA22_AnEmergencyIsOverInAMinuteOnEveryReplica(t *testing.T) {
 		r.tick()
 		doc := r.send(newRequest(http.MethodGet, "/jwks", nil))
 		for _, kid := range old {
-			if slices.Contains(r.published(), kid) || r.door.keys.Find(kid) != nil {
+			if slices.Contains(r.published(), kid) || r.handler.keys.Find(kid) != nil {
 				t.Errorf("replica %d vouches for %s", i, kid)
 			}
 		}
 		if got := doc.Header.Get("Cache-Control"); got != "public, max-age=900, s-maxage=15" {
 			t.Errorf("a cache in front may keep the JWKS: %q", got)
 		}
-		if _, err := r.door.readHint(id); err == nil {
+		if _, err := r.handler.readHint(id); err == nil {
 			t.Errorf("replica %d takes an old ID token as a hint", i)
 		}
 		if r.active(id) || r.active(access) {
@@ -216,7 +216,7 @@ func TestA22_AnEmergencyIsOverInAMinuteOnEveryReplica(t *testing.T) {
 }
 
 func TestA22_AKeyThatOnlyANewerVersionKnowsIsPublishedAndLeftAlone(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	private, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	h.must(err)
 	der, err := x509.MarshalPKCS8PrivateKey(private)
@@ -225,7 +225,7 @@ func TestA22_AKeyThatOnlyANewerVersionKnowsIsPublishedAndLeftAlone(t *testing.T)
 	h.must(h.db.AddSigningKey(h.ctx(), broker.SigningKey{ID: "newer", Alg: "ES384", State: broker.KeyActive, Private: der, CreatedAt: now, ActiveAt: now}))
 	old := h.signs(algRS256)
 	again := h.replica(ports{}) // a restart beside it
-	for _, r := range []*house{h, again} {
+	for _, r := range []*harness{h, again} {
 		if r.tick(); !slices.Contains(r.published(), "newer") {
 			t.Error("an app that asks this replica cannot verify what the newer one signs")
 		}

@@ -17,16 +17,16 @@ import (
 )
 
 // store is what fosite keeps its things in. It reads storage, but it only notes
-// what is to be written: Door.settle writes all of it in one transaction, with
+// what is to be written: Handler.settle writes all of it in one transaction, with
 // its Events, before the answer goes out.
 type store struct {
-	codes    broker.Shelf[codeRecord]
-	families broker.Families
-	desk     *deviceDesk
-	judge    func(ctx context.Context, f broker.Family, a broker.Account, s shown, client string) (rotate bool, err error)
-	open     func(token string) (shown, error)
-	ring     *seal.Keyring
-	now      func() time.Time
+	codes  broker.EphemeralStore[codeRecord]
+	grants broker.Grants
+	desk   *deviceDesk
+	judge  func(ctx context.Context, f broker.Grant, a broker.Account, s shown, client string) (rotate bool, err error)
+	open   func(token string) (shown, error)
+	ring   *seal.Keyring
+	now    func() time.Time
 }
 
 var (
@@ -45,8 +45,8 @@ var (
 type unit struct {
 	client broker.Client
 	code   *fosite.Request // the authorization that the code stands for
-	family broker.Family   // that a refresh token belongs to
-	next   int64           // the generation that the request leads to
+	stored broker.Grant    // that a refresh token belongs to
+	next   int64           // the refresh counter that the request leads to
 	rotate bool            // whether next is new, or is answered again
 	device bool            // the person allowed a device; code is what it gets
 	why    broker.Code     // the reason of a refusal that fosite has no word for
@@ -60,9 +60,9 @@ type unit struct {
 
 // changes are what a grant writes.
 type changes struct {
-	begin    *broker.Family // the code is spent
-	unlocked bool           // as session.Unlocked
-	rotate   bool           // the family goes on to the next generation
+	begin    *broker.Grant // the code is consumed
+	unlocked bool          // as session.Unlocked
+	rotate   bool          // the grant goes on to the next generation
 }
 
 type unitKey struct{}
@@ -90,7 +90,7 @@ func (s *store) BeginTX(ctx context.Context) (context.Context, error) {
 	return ctx, nil
 }
 
-// Commit hands the list to Door.settle.
+// Commit hands the list to Handler.settle.
 func (s *store) Commit(ctx context.Context) error {
 	u, p, err := pendingOf(ctx)
 	if err != nil {
@@ -124,12 +124,12 @@ func pendingOf(ctx context.Context) (*unit, *changes, error) {
 // session is how fosite carries who signed in, and how. Its fields are the code's record.
 type session struct {
 	Account  string       `json:"account"`
-	Unlocked bool         `json:"unlocked,omitempty"` // the account had no Lock: see Door.begin
+	Unlocked bool         `json:"unlocked,omitempty"` // the account had no Restriction: see Handler.begin
 	Session  string       `json:"session"`
 	Authn    broker.Authn `json:"authn"`
 	Nonce    string       `json:"nonce,omitempty"`  // from the authorization request only
 	Key      string       `json:"jkt,omitempty"`    // dpop_jkt, likewise (RFC 9449 §10)
-	Claims   string       `json:"claims,omitempty"` // likewise: for Family.Claims
+	Claims   string       `json:"claims,omitempty"` // likewise: for Grant.Claims
 	Person   *person      `json:"person,omitempty"` // what Claims wants in the ID token
 
 	claims  jwt.IDTokenClaims // for fosite's eyes; our ID tokens are made from the fields above
@@ -164,10 +164,10 @@ func (s *session) Clone() fosite.Session {
 	return &session{Account: s.Account, Unlocked: s.Unlocked, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce, Key: s.Key, Claims: s.Claims, Person: s.Person}
 }
 
-// codeRecord is a code on its shelf, with PKCE and OpenID Connect in one: what
+// codeRecord is a code on its ephemeral store, with PKCE and OpenID Connect in one: what
 // could be deleted apart could be redeemed apart (FOSITE.md P1).
 type codeRecord struct {
-	ID        string   `json:"id"` // of the family to be
+	ID        string   `json:"id"` // of the grant to be
 	Client    string   `json:"client"`
 	Redirect  string   `json:"redirect"`
 	Challenge string   `json:"challenge,omitempty"` // S256
@@ -205,7 +205,7 @@ func (c codeRecord) request(client broker.Client) *fosite.Request {
 	return r
 }
 
-// GetClient is for fosite's authorize request: the client that Door.target found.
+// GetClient is for fosite's authorize request: the client that Handler.target found.
 func (s *store) GetClient(ctx context.Context, id string) (fosite.Client, error) {
 	if a, ok := ctx.Value(appKey{}).(*app); ok && a.ID == id {
 		return a, nil
@@ -223,8 +223,8 @@ func (s *store) SetClientAssertionJWT(context.Context, string, time.Time) error 
 	return fosite.ErrInvalidClient
 }
 
-// CreateAuthorizeCodeSession puts the code on its shelf under its keyed hash, so
-// the shelf never holds a code that could be used (FOSITE.md P6).
+// CreateAuthorizeCodeSession puts the code on its ephemeral store under its keyed hash, so
+// the ephemeral store never holds a code that could be used (FOSITE.md P6).
 func (s *store) CreateAuthorizeCodeSession(ctx context.Context, code string, r fosite.Requester) error {
 	record, err := recordOf(r)
 	if err != nil {
@@ -266,7 +266,7 @@ func (s *store) authorization(ctx context.Context, code string) (*fosite.Request
 }
 
 // GetAuthorizeCodeSession answers ErrNotFound for an unknown or expired code. A
-// spent one is found: BeginFamily tells, exactly.
+// consumed one is found: CreateGrant tells, exactly.
 func (s *store) GetAuthorizeCodeSession(ctx context.Context, code string, _ fosite.Session) (fosite.Requester, error) {
 	return orNil(s.authorization(ctx, code))
 }
@@ -278,7 +278,7 @@ func orNil(r *fosite.Request, err error) (fosite.Requester, error) {
 	return r, nil
 }
 
-// InvalidateAuthorizeCodeSession notes the family whose row spends the code.
+// InvalidateAuthorizeCodeSession notes the grant whose row consumes the code.
 func (s *store) InvalidateAuthorizeCodeSession(ctx context.Context, code string) error {
 	u, p, err := pendingOf(ctx)
 	if err != nil {
@@ -290,7 +290,7 @@ func (s *store) InvalidateAuthorizeCodeSession(ctx context.Context, code string)
 	}
 	now := s.now()
 	p.unlocked = who.Unlocked
-	p.begin = &broker.Family{
+	p.begin = &broker.Grant{
 		ID: u.code.ID, ClientID: u.client.ID, AccountID: who.Account, SessionID: who.Session,
 		Scopes: u.code.GrantedScope, Audience: u.code.GrantedAudience, Authn: who.Authn, Claims: who.Claims,
 		CreatedAt: now, ExpiresAt: now.Add(broker.AccessLife),

@@ -39,8 +39,8 @@ var (
 
 // access is what an access token seals. It has no row of its own.
 type access struct {
-	Family  string `json:"f,omitempty"` // whose row says whether the token lives
-	Client  string `json:"c,omitempty"` // of a client_credentials token, which has no family
+	Grant   string `json:"f,omitempty"` // whose row says whether the token lives
+	Client  string `json:"c,omitempty"` // of a client_credentials token, which has no grant
 	ID      string `json:"j,omitempty"` // its jti, so that it can be revoked
 	Issued  int64  `json:"i"`           // seconds since the epoch
 	Expires int64  `json:"e"`
@@ -66,7 +66,7 @@ func (s *strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) 
 	a := access{Issued: now.Unix(), Expires: now.Add(broker.AccessLife).Unix(), Scope: strings.Join(r.GetGrantedScopes(), " "),
 		Audience: u.audience, Key: u.key}
 	if who, ok := r.GetSession().(*session); ok && who.Account != "" {
-		a.Family = r.GetID()
+		a.Grant = r.GetID()
 	} else {
 		a.Client, a.ID = r.GetClient().GetID(), broker.NewID()
 	}
@@ -95,8 +95,8 @@ func (s *strategy) openAccess(token string) (a access, err error) {
 
 // shown is what a refresh token says once its MAC is checked.
 type shown struct {
-	family     string
-	generation int64
+	grant          string
+	refreshCounter int64
 }
 
 // refreshToken derives the token of one generation, so that asking again gives the same one.
@@ -130,7 +130,7 @@ func (s *strategy) openRefresh(token string) (shown, error) {
 	return shown{part[2], generation}, nil
 }
 
-// GenerateRefreshToken derives the generation that this request leads to.
+// GenerateRefreshToken derives the refresh counter that this request leads to.
 func (s *strategy) GenerateRefreshToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
 	u, err := unitOf(ctx)
 	if err != nil {
@@ -170,7 +170,7 @@ func (s *strategy) ValidateAccessToken(_ context.Context, _ fosite.Requester, to
 // ValidateRefreshToken has nothing left to do: GetRefreshTokenSession judged it.
 func (s *strategy) ValidateRefreshToken(context.Context, fosite.Requester, string) error { return nil }
 
-// ValidateAuthorizeCode has nothing left to do: a code that the shelf still has is good.
+// ValidateAuthorizeCode has nothing left to do: a code that the ephemeral store still has is good.
 func (s *strategy) ValidateAuthorizeCode(context.Context, fosite.Requester, string) error { return nil }
 
 // idToken is what our ID tokens say, and no more: claims about the person are for

@@ -16,18 +16,18 @@ import (
 )
 
 // token is the token endpoint (RFC 6749 §3.2).
-func (d *Door) token(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) token(w http.ResponseWriter, r *http.Request) error {
 	ctx, u := withUnit(r.Context())
 	ar, p, err := d.accessRequest(ctx, r, u)
 	if err == nil {
-		err = d.spend(ctx, p)
+		err = d.consumeProof(ctx, p)
 	}
 	var resp fosite.AccessResponder
 	if err == nil {
 		resp, err = d.provider.NewAccessResponse(ctx, ar)
 	}
 	if err == nil {
-		err = d.settle(ctx, u, d.issued(r, u, ar))
+		err = d.persistGrant(ctx, u, d.issued(r, u, ar))
 	}
 	if err != nil {
 		return d.refuse(w, r, u, err)
@@ -38,7 +38,7 @@ func (d *Door) token(w http.ResponseWriter, r *http.Request) error {
 }
 
 // accessRequest reads and judges everything that a token request says.
-func (d *Door) accessRequest(ctx context.Context, r *http.Request, u *unit) (ar fosite.AccessRequester, p proof, err error) {
+func (d *Handler) accessRequest(ctx context.Context, r *http.Request, u *unit) (ar fosite.AccessRequester, p proof, err error) {
 	if err := tokenForm(r); err != nil {
 		return nil, p, err
 	}
@@ -57,7 +57,7 @@ func (d *Door) accessRequest(ctx context.Context, r *http.Request, u *unit) (ar 
 		err = narrow(ar, u)
 	}
 	if err == nil {
-		err = mustProve(u)
+		err = requireProof(u)
 	}
 	return ar, p, err
 }
@@ -100,7 +100,7 @@ func bodyForm(r *http.Request) error {
 
 // narrow settles the scopes and resources of a request that names some. Scopes: at a
 // refresh a subset of what was granted (RFC 6749 §6, which fosite ignores), which the
-// family keeps; at client_credentials a subset of what is registered, and never one
+// grant keeps; at client_credentials a subset of what is registered, and never one
 // that is about a person.
 func narrow(ar fosite.AccessRequester, u *unit) error {
 	req, ok := ar.(*fosite.AccessRequest)
@@ -140,27 +140,27 @@ func once(list []string) []string {
 	return out
 }
 
-// issued is the event of a new family.
-func (d *Door) issued(r *http.Request, u *unit, ar fosite.AccessRequester) broker.Event {
+// issued is the event of a new grant.
+func (d *Handler) issued(r *http.Request, u *unit, ar fosite.AccessRequester) broker.Event {
 	e := broker.Event{Verb: broker.EventTokenIssued, Client: u.client.ID,
 		Detail: map[string]string{"grant": strings.Join(ar.GetGrantTypes(), " "), "scope": strings.Join(ar.GetGrantedScopes(), " ")}}
 	if who, ok := ar.GetSession().(*session); ok && who.Account != "" {
 		e.Account, e.Session, e.Connection = who.Account, who.Session, who.Authn.Connection
 		e.Detail["family"] = ar.GetID()
 	}
-	return d.kit.Event(r, e)
+	return d.toolkit.Event(r, e)
 }
 
 // refuse answers an error of a token endpoint as JSON (RFC 6749 §5.2). Reuse ends
-// the family, also when the answer cannot be delivered any more.
-func (d *Door) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error) error {
+// the grant, also when the answer cannot be delivered any more.
+func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error) error {
 	answer, code := verdict(err, u.why)
 	if waits(answer) {
 		d.allowOrigin(w, r, u.client)
 		return writeJSON(w, answer.CodeField, map[string]string{"error": answer.ErrorField, "error_description": answer.DescriptionField})
 	}
 	ctx := context.WithoutCancel(r.Context())
-	family, account := "", u.family.AccountID
+	family, account := "", u.stored.AccountID
 	if f := u.agreed.begin; f != nil {
 		account = f.AccountID
 	}
@@ -169,25 +169,25 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error
 		//defence:A5
 		family = u.agreed.begin.ID
 	case code == broker.TokenReused:
-		family = u.family.ID
+		family = u.stored.ID
 	}
-	refused := d.kit.Event(r, broker.Event{Verb: broker.EventTokenRefused, Code: code, Client: u.client.ID, Account: account,
+	refused := d.toolkit.Event(r, broker.Event{Verb: broker.EventTokenRefused, Code: code, Client: u.client.ID, Account: account,
 		Detail: map[string]string{"error": answer.ErrorField, "grant": grantOf(r.PostForm)}})
 	switch {
 	case family != "":
-		ended := d.kit.Event(r, broker.Event{Verb: broker.EventFamilyEnded, Code: code, Client: u.client.ID, Account: account,
+		ended := d.toolkit.Event(r, broker.Event{Verb: broker.EventGrantRevoked, Code: code, Client: u.client.ID, Account: account,
 			Detail: map[string]string{"family": family}})
 		if err := d.end(ctx, u.client, family, code, refused, ended); err != nil {
-			// Not invalid_grant: the family may live, so the client shall come again.
+			// Not invalid_grant: the grant may live, so the client shall come again.
 			return broker.Unavailable.Because(err)
 		}
 	case u.client.ID != "" && answer.CodeField < 500:
 		// A stranger's mistakes stay out of the database, or he could fill it.
-		if err := d.journal.Record(ctx, refused); err != nil {
+		if err := d.auditLog.Record(ctx, refused); err != nil {
 			d.log.ErrorContext(ctx, "the refusal is not in the audit log", "err", err)
 		}
 	}
-	d.kit.Count(code)
+	d.toolkit.Count(code)
 	d.logRefusal(r, answer, code, err)
 	if u.client.ID != "" {
 		d.allowOrigin(w, r, u.client)
@@ -210,7 +210,7 @@ func grantOf(form url.Values) string {
 	return ""
 }
 
-func (d *Door) logRefusal(r *http.Request, answer *fosite.RFC6749Error, code broker.Code, err error) {
+func (d *Handler) logRefusal(r *http.Request, answer *fosite.RFC6749Error, code broker.Code, err error) {
 	log := d.log.InfoContext
 	if answer.CodeField >= 500 {
 		log = d.log.ErrorContext

@@ -10,7 +10,7 @@ import (
 )
 
 // The tokens' half of the store. Tokens have no rows: an access token is sealed,
-// a refresh token is derived, and their family's row says whether they live.
+// a refresh token is derived, and their grant's row says whether they live.
 
 // CreateAccessTokenSession has no row to write.
 func (s *store) CreateAccessTokenSession(context.Context, string, fosite.Requester) error { return nil }
@@ -23,19 +23,19 @@ func (s *store) GetAccessTokenSession(context.Context, string, fosite.Session) (
 // DeleteAccessTokenSession has no row to delete.
 func (s *store) DeleteAccessTokenSession(context.Context, string) error { return nil }
 
-// CreateRefreshTokenSession notes that a family that begins has a refresh token.
+// CreateRefreshTokenSession notes that a grant that begins has a refresh token.
 func (s *store) CreateRefreshTokenSession(ctx context.Context, _, _ string, _ fosite.Requester) error {
 	_, p, err := pendingOf(ctx)
 	if err != nil {
 		return err
 	}
 	if p.begin != nil {
-		p.begin.Generation, p.begin.ExpiresAt = 1, p.begin.CreatedAt.Add(broker.RefreshLife)
+		p.begin.RefreshCounter, p.begin.ExpiresAt = 1, p.begin.CreatedAt.Add(broker.RefreshLife)
 	}
 	return nil
 }
 
-// GetRefreshTokenSession reads the family of a refresh token and judges it.
+// GetRefreshTokenSession reads the grant of a refresh token and judges it.
 func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosite.Session) (fosite.Requester, error) {
 	u, err := unitOf(ctx)
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	if err != nil {
 		return nil, fosite.ErrNotFound
 	}
-	f, a, err := s.families.Family(ctx, said.family)
+	f, a, err := s.grants.Grant(ctx, said.grant)
 	if errors.Is(err, broker.NotFound) {
 		return nil, fosite.ErrNotFound
 	}
@@ -59,17 +59,17 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn, Person: wantedOf(f.Claims).idToken(a)}
 	//defence:A6
 	if f.KeyThumbprint != "" && f.KeyThumbprint != u.key {
-		// Not even reuse: who lacks the key must not be able to end the family.
-		u.family = f
+		// Not even reuse: who lacks the key must not be able to end the grant.
+		u.stored = f
 		return nil, fosite.ErrNotFound
 	}
 	rotate, err := s.judge(ctx, f, a, said, u.client.ID)
-	u.family, u.next, u.rotate = f, said.generation+1, rotate
+	u.stored, u.next, u.rotate = f, said.refreshCounter+1, rotate
 	switch code := broker.CodeOf(err); {
 	case err == nil:
 		return r, nil
 	case code.Meaning().Status < 500:
-		u.why = code // Door.refuse ends the family where this is TokenReused
+		u.why = code // Handler.refuse ends the grant where this is TokenReused
 		return nil, fosite.ErrNotFound
 	default:
 		return nil, err
@@ -79,7 +79,7 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 // DeleteRefreshTokenSession has no row to delete.
 func (s *store) DeleteRefreshTokenSession(context.Context, string) error { return nil }
 
-// RotateRefreshToken notes that the family goes on.
+// RotateRefreshToken notes that the grant goes on.
 func (s *store) RotateRefreshToken(ctx context.Context, _, _ string) error {
 	u, p, err := pendingOf(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *store) RotateRefreshToken(ctx context.Context, _, _ string) error {
 	return nil
 }
 
-// RevokeRefreshToken is not asked: Door.refuse ends families.
+// RevokeRefreshToken is not asked: Handler.refuse ends grants.
 func (s *store) RevokeRefreshToken(context.Context, string) error { return errNotOurs }
 
 // RevokeAccessToken is not asked either.

@@ -12,49 +12,49 @@ import (
 
 // counted counts what goes to storage.
 type counted struct {
-	broker.Families
-	broker.Fleeting
-	broker.Journal
+	broker.Grants
+	broker.Ephemeral
+	broker.AuditLog
 	n atomic.Int64
 }
 
-func (c *counted) Family(ctx context.Context, id string) (broker.Family, broker.Account, error) {
+func (c *counted) Grant(ctx context.Context, id string) (broker.Grant, broker.Account, error) {
 	c.n.Add(1)
-	return c.Families.Family(ctx, id)
+	return c.Grants.Grant(ctx, id)
 }
 
-func (c *counted) BeginFamily(ctx context.Context, f broker.Family, unlocked bool) error {
+func (c *counted) CreateGrant(ctx context.Context, f broker.Grant, unlocked bool) error {
 	c.n.Add(1)
-	return c.Families.BeginFamily(ctx, f, unlocked)
+	return c.Grants.CreateGrant(ctx, f, unlocked)
 }
 
 func (c *counted) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
 	c.n.Add(1)
-	return c.Families.Rotate(ctx, id, from, at)
+	return c.Grants.Rotate(ctx, id, from, at)
 }
 
-func (c *counted) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
+func (c *counted) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
 	c.n.Add(1)
-	return c.Fleeting.Put(ctx, shelf, key, v, expires)
+	return c.Ephemeral.Put(ctx, store, key, v, expires)
 }
 
-func (c *counted) Get(ctx context.Context, shelf, key string) ([]byte, error) {
+func (c *counted) Get(ctx context.Context, store, key string) ([]byte, error) {
 	c.n.Add(1)
-	return c.Fleeting.Get(ctx, shelf, key)
+	return c.Ephemeral.Get(ctx, store, key)
 }
 
 func (c *counted) Record(ctx context.Context, e ...broker.Event) error {
 	c.n.Add(1)
-	return c.Journal.Record(ctx, e...)
+	return c.AuditLog.Record(ctx, e...)
 }
 
 // The checks assert work, not time (DESIGN.md §11): each figure is one way to storage.
 func TestARequestAsksStorageNoMoreOftenThanItMust(t *testing.T) {
 	c := &counted{}
-	h := newHouseWith(t, ports{
-		families: func(f broker.Families) broker.Families { c.Families = f; return c },
-		fleeting: func(f broker.Fleeting) broker.Fleeting { c.Fleeting = f; return c },
-		journal:  func(j broker.Journal) broker.Journal { c.Journal = j; return c },
+	h := newHarnessWith(t, ports{
+		grants:    func(f broker.Grants) broker.Grants { c.Grants = f; return c },
+		ephemeral: func(f broker.Ephemeral) broker.Ephemeral { c.Ephemeral = f; return c },
+		auditLog:  func(j broker.AuditLog) broker.AuditLog { c.AuditLog = j; return c },
 	})
 	b := h.browser()
 	b.code(ask())

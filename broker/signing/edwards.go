@@ -10,7 +10,7 @@ import (
 // Apps sign with either; go-jose knows the older one.
 const Ed25519 = "Ed25519"
 
-// SameAlg tells whether two names are of one algorithm.
+// SameAlg reports whether two names are of one algorithm.
 func SameAlg(a, b string) bool {
 	return a == b || IsEdDSA(a) && IsEdDSA(b)
 }

@@ -45,11 +45,11 @@ const (
 // Keys makes, rotates and publishes the issuer's signing keys. Fill the exported
 // fields; it is safe for concurrent use.
 type Keys struct {
-	Store   broker.SigningKeys
-	Leases  broker.Leases
-	Atomic  broker.Atomic
-	Journal broker.Journal
-	Now     func() time.Time
+	Store    broker.SigningKeys
+	Leases   broker.Leases
+	Atomic   broker.Atomic
+	AuditLog broker.AuditLog
+	Now      func() time.Time
 
 	current atomic.Pointer[keySet]
 }
@@ -105,7 +105,7 @@ func (k *Keys) Start(ctx context.Context) error {
 	}
 }
 
-// complete tells whether there is a key for each algorithm. There may be more: a
+// complete reports whether there is a key for each algorithm. There may be more: a
 // newer version, which runs beside this one during an upgrade, can know others.
 func (s *keySet) complete() bool {
 	return !slices.ContainsFunc(Algorithms(), func(alg string) bool { return s.active[alg] == nil })
@@ -177,8 +177,8 @@ func (s *keySet) publish(now time.Time) ([]byte, error) {
 	return body, nil
 }
 
-// chore is one thing that is due.
-type chore struct {
+// worker is one thing that is due.
+type rotationStep struct {
 	make   broker.SigningKey // with an Alg: a key to make, in this state
 	change broker.SigningKey // with an ID: a key to write
 	seen   broker.KeyState
@@ -186,7 +186,7 @@ type chore struct {
 }
 
 // due lists what the schedule asks for now, from what is loaded.
-func (k *Keys) due() (todo []chore) {
+func (k *Keys) due() (todo []rotationStep) {
 	now, set := k.Now(), k.current.Load()
 	next := map[string]*Key{}
 	for _, key := range set.all {
@@ -194,7 +194,7 @@ func (k *Keys) due() (todo []chore) {
 		case key.State == broker.KeyNext:
 			next[key.Alg] = key
 		case key.State == broker.KeyRetired && !now.Before(key.RetireAt.Add(HintLife)):
-			todo = append(todo, chore{remove: key.ID})
+			todo = append(todo, rotationStep{remove: key.ID})
 		case key.State == broker.KeyActive && key != set.active[key.Alg]:
 			todo = append(todo, retire(key.SigningKey, now))
 		}
@@ -203,14 +203,14 @@ func (k *Keys) due() (todo []chore) {
 		active, coming := set.active[alg], next[alg]
 		switch {
 		case active == nil && coming == nil:
-			todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyActive, ActiveAt: now}})
+			todo = append(todo, rotationStep{make: broker.SigningKey{Alg: alg, State: broker.KeyActive, ActiveAt: now}})
 		case coming == nil && !now.Before(active.ActiveAt.Add(KeyLife-KeyLead)):
-			todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(KeyLead)}})
+			todo = append(todo, rotationStep{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(KeyLead)}})
 		//defence:A22
 		case coming != nil && (active == nil || !now.Before(coming.ActiveAt)):
 			up := coming.SigningKey
 			up.State, up.ActiveAt = broker.KeyActive, now
-			todo = append(todo, chore{change: up, seen: broker.KeyNext})
+			todo = append(todo, rotationStep{change: up, seen: broker.KeyNext})
 			if active != nil {
 				todo = append(todo, retire(active.SigningKey, now))
 			}
@@ -219,10 +219,10 @@ func (k *Keys) due() (todo []chore) {
 	return todo
 }
 
-func retire(key broker.SigningKey, now time.Time) chore {
+func retire(key broker.SigningKey, now time.Time) rotationStep {
 	seen := key.State
 	key.State, key.RetireAt = broker.KeyRetired, now.Add(KeyTail)
-	return chore{change: key, seen: seen}
+	return rotationStep{change: key, seen: seen}
 }
 
 // upkeep does what is due, on one replica at a time.
@@ -253,7 +253,7 @@ func (k *Keys) leased(ctx context.Context, work func() error) error {
 }
 
 // do makes the keys first, since RSA takes its time, then writes everything at once.
-func (k *Keys) do(ctx context.Context, todo []chore, tell bool) error {
+func (k *Keys) do(ctx context.Context, todo []rotationStep, tell bool) error {
 	now := k.Now()
 	for i := range todo {
 		if todo[i].make.Alg == "" {
@@ -277,11 +277,11 @@ func (k *Keys) do(ctx context.Context, todo []chore, tell bool) error {
 		if !tell || len(events) == 0 {
 			return nil
 		}
-		return k.Journal.Record(ctx, events...)
+		return k.AuditLog.Record(ctx, events...)
 	})
 }
 
-func (k *Keys) write(ctx context.Context, c chore) (id, what string, err error) {
+func (k *Keys) write(ctx context.Context, c rotationStep) (id, what string, err error) {
 	switch {
 	case c.make.Alg != "":
 		return c.make.ID, "made", k.Store.AddSigningKey(ctx, c.make)
@@ -301,21 +301,21 @@ func (k *Keys) RotateNow(ctx context.Context, emergency bool) error {
 	err := k.leased(ctx, func() error {
 		done = true
 		now := k.Now()
-		var todo []chore
+		var todo []rotationStep
 		coming := map[string]bool{}
 		for _, key := range k.current.Load().all {
 			coming[key.Alg] = coming[key.Alg] || key.State == broker.KeyNext
 			if emergency {
 				//defence:A22
-				todo = append(todo, chore{remove: key.ID})
+				todo = append(todo, rotationStep{remove: key.ID})
 			}
 		}
 		for _, alg := range Algorithms() {
 			switch {
 			case emergency:
-				todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyActive, ActiveAt: now}})
+				todo = append(todo, rotationStep{make: broker.SigningKey{Alg: alg, State: broker.KeyActive, ActiveAt: now}})
 			case !coming[alg]:
-				todo = append(todo, chore{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(KeyLead)}})
+				todo = append(todo, rotationStep{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(KeyLead)}})
 			}
 		}
 		return k.do(ctx, todo, false)

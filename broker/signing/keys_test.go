@@ -72,7 +72,7 @@ func newEmpty(t *testing.T) *fixture {
 
 // replica returns the keys of another process on the same database.
 func (f *fixture) replica() *signing.Keys {
-	return &signing.Keys{Store: f.db, Leases: f.db, Atomic: f.db, Journal: f.db, Now: f.clock.Now}
+	return &signing.Keys{Store: f.db, Leases: f.db, Atomic: f.db, AuditLog: f.db, Now: f.clock.Now}
 }
 
 func (f *fixture) must(err error) {

@@ -9,7 +9,7 @@ import (
 // Address returns the client's IP address. Behind trusted proxies that is the rightmost address in
 // X-Forwarded-For that is not a proxy's. Addresses further left come from the client and prove nothing. A
 // malformed entry ends the search at the last proxy (SECURITY.md G12).
-func (k *Kit) Address(r *http.Request) string {
+func (k *Toolkit) Address(r *http.Request) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return ""
@@ -28,7 +28,7 @@ func (k *Kit) Address(r *http.Request) string {
 	return at.String()
 }
 
-func (k *Kit) trusted(a netip.Addr) bool {
+func (k *Toolkit) trusted(a netip.Addr) bool {
 	for _, p := range k.TrustedProxies {
 		if p.Contains(a) {
 			return true

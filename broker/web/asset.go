@@ -111,7 +111,7 @@ func (a assets) icon(kind string) template.HTML {
 }
 
 // Assets serves GET /assets/{name}.
-func (k *Kit) Assets() http.Handler {
+func (k *Toolkit) Assets() http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w := k.track(rw)
 		defer k.recovered(w, r)

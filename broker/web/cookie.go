@@ -31,7 +31,7 @@ const (
 const halfYear = 180 * 24 * time.Hour
 
 // setCookie sets a cookie for life, or clears it if life is not positive.
-func (k *Kit) setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
+func (k *Toolkit) setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
 	//defence:E14
 	c := &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	if life > 0 {
@@ -64,7 +64,7 @@ func token(r *http.Request, name string) string {
 
 // Browser returns the keyed hashes of the browser key, the newest key's first. ok is false if the browser has no
 // key yet.
-func (k *Kit) Browser(r *http.Request) (hashes []string, ok bool) {
+func (k *Toolkit) Browser(r *http.Request) (hashes []string, ok bool) {
 	key := token(r, cookieBrowser)
 	if key == "" {
 		return nil, false
@@ -74,7 +74,7 @@ func (k *Kit) Browser(r *http.Request) (hashes []string, ok bool) {
 
 // EnsureBrowser returns the keyed hash of the browser key. If there is none, it sets one on a GET and returns ""
 // on any other method.
-func (k *Kit) EnsureBrowser(w http.ResponseWriter, r *http.Request) (hash string) {
+func (k *Toolkit) EnsureBrowser(w http.ResponseWriter, r *http.Request) (hash string) {
 	key := token(r, cookieBrowser)
 	if key == "" {
 		//defence:E14
@@ -89,7 +89,7 @@ func (k *Kit) EnsureBrowser(w http.ResponseWriter, r *http.Request) (hash string
 
 // LastUsed returns the id of the connection that this browser last signed in with, or "". The browser can forge
 // it: use it for display only.
-func (k *Kit) LastUsed(r *http.Request) string {
+func (k *Toolkit) LastUsed(r *http.Request) string {
 	v := cookie(r, cookieLast)
 	if len(v) > 64 || strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return ""
@@ -98,6 +98,6 @@ func (k *Kit) LastUsed(r *http.Request) string {
 }
 
 // SetLastUsed stores the id of a connection in the browser for half a year, after a sign-in.
-func (k *Kit) SetLastUsed(w http.ResponseWriter, connection string) {
+func (k *Toolkit) SetLastUsed(w http.ResponseWriter, connection string) {
 	k.setCookie(w, cookieLast, connection, halfYear)
 }

@@ -44,19 +44,19 @@ type refusalView struct {
 
 // Fail is the only place that turns an error into a response: its code becomes a metric, a log line, an event
 // and a page with a reference. What the error wraps is logged and never shown.
-func (k *Kit) Fail(w http.ResponseWriter, r *http.Request, err error) {
+func (k *Toolkit) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	k.refuse(w, r, broker.CodeOf(err), RefusalView{Cause: err})
 }
 
 // Refusal is Fail with details that the handler adds.
-func (k *Kit) Refusal(w http.ResponseWriter, r *http.Request, code broker.Code, v RefusalView) {
+func (k *Toolkit) Refusal(w http.ResponseWriter, r *http.Request, code broker.Code, v RefusalView) {
 	if v.Cause == nil {
 		v.Cause = code
 	}
 	k.refuse(w, r, code, v)
 }
 
-func (k *Kit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v RefusalView) {
+func (k *Toolkit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v RefusalView) {
 	t, ref := k.track(w), newReference()
 	k.Count(code)
 	k.logRefusal(t, r, code, ref, v.Cause)
@@ -89,7 +89,7 @@ func (k *Kit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v
 
 // refusal chooses the texts. A text with a connection or address has a variant ".plain" for when neither is
 // known.
-func (k *Kit) refusal(r *http.Request, code broker.Code, ref string, wait int, v RefusalView) refusalView {
+func (k *Toolkit) refusal(r *http.Request, code broker.Code, ref string, wait int, v RefusalView) refusalView {
 	p := k.Printer(r)
 	args := text.Args{"connection": v.Connection, "email": v.Email, "product": k.Site.Name, "ref": ref, "wait": ""}
 	if wait > 0 {
@@ -116,7 +116,7 @@ func (k *Kit) refusal(r *http.Request, code broker.Code, ref string, wait int, v
 }
 
 // wayOut returns the action for a code if the handler gave none.
-func (k *Kit) wayOut(r *http.Request, code broker.Code, p text.Printer) Action {
+func (k *Toolkit) wayOut(r *http.Request, code broker.Code, p text.Printer) Action {
 	const start = "/login"
 	switch code {
 	case broker.CookiesBlocked, broker.Busy, broker.Unavailable, broker.RateLimited, broker.CodeTooSoon,
@@ -147,7 +147,7 @@ func Wait(p text.Printer, seconds int) string {
 }
 
 // refuseJSON is for programs, on routes of HandleOpen.
-func (k *Kit) refuseJSON(w http.ResponseWriter, status int, code broker.Code, ref string) {
+func (k *Toolkit) refuseJSON(w http.ResponseWriter, status int, code broker.Code, ref string) {
 	name := code.Meaning().OAuth
 	if name == "" {
 		name = "invalid_request"
@@ -164,7 +164,7 @@ func (k *Kit) refuseJSON(w http.ResponseWriter, status int, code broker.Code, re
 	_, _ = w.Write(append(body, '\n'))
 }
 
-func (k *Kit) logRefusal(t *tracked, r *http.Request, code broker.Code, ref string, cause error) {
+func (k *Toolkit) logRefusal(t *tracked, r *http.Request, code broker.Code, ref string, cause error) {
 	log := k.Log.InfoContext
 	if code.Meaning().Status >= 500 {
 		log = k.Log.ErrorContext
@@ -175,7 +175,7 @@ func (k *Kit) logRefusal(t *tracked, r *http.Request, code broker.Code, ref stri
 
 // record writes the audit event. It leaves out what any client can cause without limit, and what reports that
 // storage is failing.
-func (k *Kit) record(r *http.Request, code broker.Code, ref string, e broker.Event) {
+func (k *Toolkit) record(r *http.Request, code broker.Code, ref string, e broker.Event) {
 	switch code {
 	case broker.NotFound, broker.MethodNotAllowed, broker.Misdirected, broker.TooLarge, broker.Busy, broker.Unavailable,
 		broker.RateLimited:
@@ -193,7 +193,7 @@ func (k *Kit) record(r *http.Request, code broker.Code, ref string, e broker.Eve
 	// Record the event even if the client has disconnected.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
 	defer cancel()
-	if err := k.Journal.Record(ctx, k.Event(r, e)); err != nil {
+	if err := k.AuditLog.Record(ctx, k.Event(r, e)); err != nil {
 		k.Log.ErrorContext(ctx, "cannot record the refusal in the audit log", "reference", ref, "err", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // readForm limits the body and parses a form. Other bodies are limited too, and left to the handler.
-func (k *Kit) readForm(w http.ResponseWriter, r *http.Request) error {
+func (k *Toolkit) readForm(w http.ResponseWriter, r *http.Request) error {
 	if r.Body != nil && r.Body != http.NoBody {
 		//defence:H1
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)

@@ -17,7 +17,7 @@ import (
 const frameTime = 3
 
 // Target returns an address that HandOff would accept, for a link; empty stays empty.
-func (k *Kit) Target(address string) (template.URL, error) {
+func (k *Toolkit) Target(address string) (template.URL, error) {
 	if address == "" {
 		return "", nil
 	}
@@ -26,7 +26,7 @@ func (k *Kit) Target(address string) (template.URL, error) {
 }
 
 // ShowFrames is Show for a page that embeds frames of other sites. Its frame-src lists exactly their origins. If
-// there is a target (see Kit.Target), the page continues there after frameTime.
+// there is a target (see Toolkit.Target), the page continues there after frameTime.
 func (p *Pages) ShowFrames(w http.ResponseWriter, r *http.Request, name string, view any, frames []string,
 	target template.URL) {
 	var origins []string

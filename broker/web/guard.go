@@ -22,7 +22,7 @@ type Router interface {
 // Guard wraps all routes. It gives the request an id, refuses foreign hosts (SECURITY.md G13) and responds to
 // unknown routes with our pages. The access log has the route, never path or query, because those may hold
 // secrets.
-func (k *Kit) Guard(next http.Handler) http.Handler {
+func (k *Toolkit) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		began := k.Now()
 		w := k.track(rw)
@@ -45,7 +45,7 @@ func (k *Kit) Guard(next http.Handler) http.Handler {
 	})
 }
 
-func (k *Kit) logRequest(w *tracked, r *http.Request, took time.Duration) {
+func (k *Toolkit) logRequest(w *tracked, r *http.Request, took time.Duration) {
 	level := slog.LevelInfo
 	if strings.HasPrefix(w.Header().Get("Cache-Control"), "public") {
 		level = slog.LevelDebug // frequent and uninformative

@@ -19,15 +19,15 @@ const (
 
 // Guesses counts the tries at short codes across all replicas.
 type Guesses struct {
-	In   broker.Fleeting
+	In   broker.Ephemeral
 	Ring *seal.Keyring // so that the store does not reveal who guessed where
 	Now  func() time.Time
 }
 
-// Spend counts one try of a browser (the hash of its key), of an address, and of the signed-in account, if any.
+// Consume counts one try of a browser (the hash of its key), of an address, and of the signed-in account, if any.
 // Call it before comparing, so that parallel tries cannot share one. It returns RateLimited, with the time of
 // the next window, when there were too many.
-func (g Guesses) Spend(ctx context.Context, address, browser, account string) error {
+func (g Guesses) Consume(ctx context.Context, address, browser, account string) error {
 	now := g.Now()
 	ends := now.Truncate(guessWindow).Add(guessWindow)
 	refused := false

@@ -24,7 +24,7 @@ type hidden struct{ Name, Value string }
 // HandOff responds 200 with a page that continues to target (UX.md E-30): our own path, an https or http URL, or
 // an app's custom scheme. Use it after a POST, because Chromium applies form-action to redirects. app may be
 // empty.
-func (k *Kit) HandOff(w http.ResponseWriter, r *http.Request, target, app string) {
+func (k *Toolkit) HandOff(w http.ResponseWriter, r *http.Request, target, app string) {
 	safe, err := safeTarget(target)
 	if err != nil {
 		k.Fail(w, r, err)
@@ -41,7 +41,7 @@ func (k *Kit) HandOff(w http.ResponseWriter, r *http.Request, target, app string
 // PostOff responds 200 with a form that posts fields to target (response_mode form_post, or a provider that
 // wants a POST). A script submits it, or the person presses the button. The page's form-action lists only
 // target.
-func (k *Kit) PostOff(w http.ResponseWriter, r *http.Request, target string, fields url.Values, app string) {
+func (k *Toolkit) PostOff(w http.ResponseWriter, r *http.Request, target string, fields url.Values, app string) {
 	u, err := url.Parse(target)
 	if err == nil && (u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
 		err = errors.New("the target of a form must be http or https")

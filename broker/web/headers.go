@@ -39,7 +39,7 @@ func headersOf(scheme string) http.Header {
 
 // secure sets the headers of every response. Responses share the value slices: set a header to change it, never
 // append to its slice.
-func (k *Kit) secure(h http.Header) { maps.Copy(h, k.headers) }
+func (k *Toolkit) secure(h http.Header) { maps.Copy(h, k.headers) }
 
 // tracked records whether a response has begun, its status and its size.
 type tracked struct {
@@ -51,7 +51,7 @@ type tracked struct {
 }
 
 // track wraps the ResponseWriter unless another of our handlers already did.
-func (k *Kit) track(w http.ResponseWriter) *tracked {
+func (k *Toolkit) track(w http.ResponseWriter) *tracked {
 	if t, ok := w.(*tracked); ok {
 		return t
 	}
@@ -80,7 +80,7 @@ func (t *tracked) Write(b []byte) (int, error) {
 func (t *tracked) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
 // recovered turns a panic into a response; only the log has the cause.
-func (k *Kit) recovered(w *tracked, r *http.Request) {
+func (k *Toolkit) recovered(w *tracked, r *http.Request) {
 	p := recover()
 	if p == nil {
 		return

@@ -14,7 +14,7 @@ const maxKnown = 8
 
 // Known reports whether this browser has signed in to the account since its AuthEpoch last changed. Use it only
 // to separate budgets of tries.
-func (k *Kit) Known(r *http.Request, a broker.Account) bool {
+func (k *Toolkit) Known(r *http.Request, a broker.Account) bool {
 	browser := token(r, cookieBrowser)
 	if browser == "" {
 		return false
@@ -24,7 +24,7 @@ func (k *Kit) Known(r *http.Request, a broker.Account) bool {
 
 // SetKnown remembers a sign-in for half a year, across sign-outs. The cookie holds a keyed hash per account,
 // which reveals no account and is useless in another browser.
-func (k *Kit) SetKnown(w http.ResponseWriter, r *http.Request, a broker.Account) {
+func (k *Toolkit) SetKnown(w http.ResponseWriter, r *http.Request, a broker.Account) {
 	browser := token(r, cookieBrowser)
 	if browser == "" {
 		return
@@ -34,7 +34,7 @@ func (k *Kit) SetKnown(w http.ResponseWriter, r *http.Request, a broker.Account)
 	k.setCookie(w, cookieKnown, strings.Join(entries, "~"), halfYear)
 }
 
-func (k *Kit) isKnown(browser string, a broker.Account) func(hash string) bool {
+func (k *Toolkit) isKnown(browser string, a broker.Account) func(hash string) bool {
 	value := acquaintance(browser, a)
 	return func(hash string) bool { return k.Ring.Same(hash, hashKnown, value) }
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // acquainted returns a request of a browser that has signed in to the accounts in this order.
-func acquainted(h *house, accounts ...broker.Account) *http.Request {
+func acquainted(h *harness, accounts ...broker.Account) *http.Request {
 	r := get("/x")
 	r.AddCookie(&http.Cookie{Name: cookieBrowser, Value: broker.NewToken()})
 	for _, a := range accounts {
@@ -20,7 +20,7 @@ func acquainted(h *house, accounts ...broker.Account) *http.Request {
 }
 
 // meets returns the same browser's next request after it signed in to an account.
-func meets(h *house, r *http.Request, a broker.Account) *http.Request {
+func meets(h *harness, r *http.Request, a broker.Account) *http.Request {
 	w := httptest.NewRecorder()
 	h.SetKnown(w, r, a)
 	next := get("/x")

@@ -10,7 +10,7 @@ func toValid(s string) string { return strings.ToValidUTF8(s, "") }
 
 // Locale returns the language of the response. It takes the first of: the language link in this request (lang),
 // ui_locales, WithLocale, the cookie, Accept-Language, the default (UX.md §2.5).
-func (k *Kit) Locale(r *http.Request) string {
+func (k *Toolkit) Locale(r *http.Request) string {
 	told, _ := r.Context().Value(keyLocales).([]string)
 	query := r.URL.Query()
 	wishes := append([]string{query.Get("lang"), query.Get("ui_locales")}, told...)
@@ -23,13 +23,13 @@ func (k *Kit) Locale(r *http.Request) string {
 
 // WithLocale adds languages for Locale to choose from, in order of priority: one chosen in the login or with
 // ui_locales, then the account's.
-func (k *Kit) WithLocale(r *http.Request, chosen ...string) *http.Request {
+func (k *Toolkit) WithLocale(r *http.Request, chosen ...string) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), keyLocales, chosen))
 }
 
 // Switched returns the language that the person just chose with a language link, so that the handler can store
 // it in its login.
-func (k *Kit) Switched(r *http.Request) (lang string, ok bool) {
+func (k *Toolkit) Switched(r *http.Request) (lang string, ok bool) {
 	if r.Method != http.MethodGet {
 		return "", false
 	}
@@ -38,7 +38,7 @@ func (k *Kit) Switched(r *http.Request) (lang string, ok bool) {
 }
 
 // rememberLanguage stores an explicit choice in a cookie.
-func (k *Kit) rememberLanguage(w http.ResponseWriter, r *http.Request) {
+func (k *Toolkit) rememberLanguage(w http.ResponseWriter, r *http.Request) {
 	if lang, ok := k.Switched(r); ok {
 		k.setCookie(w, cookieLang, lang, halfYear)
 	}
@@ -46,6 +46,6 @@ func (k *Kit) rememberLanguage(w http.ResponseWriter, r *http.Request) {
 
 // WithSelf sets the address of this page for the language links of a page that responds to a POST. The path must
 // be one of ours.
-func (k *Kit) WithSelf(r *http.Request, path string) *http.Request {
+func (k *Toolkit) WithSelf(r *http.Request, path string) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), keySelf, path))
 }

@@ -19,12 +19,12 @@ const (
 // Newcomers counts, by address, the rows caused by new browsers. A browser with a list of open logins is limited
 // by that list and not counted here.
 type Newcomers struct {
-	In  broker.Fleeting
+	In  broker.Ephemeral
 	Now func() time.Time
 }
 
-// Admit counts one more row. It returns RateLimited, with the time of the next window, when there are too many.
-func (n Newcomers) Admit(ctx context.Context, address string) error {
+// Allow counts one more row. It returns RateLimited, with the time of the next window, when there are too many.
+func (n Newcomers) Allow(ctx context.Context, address string) error {
 	now := n.Now()
 	ends := now.Truncate(newcomerWindow).Add(newcomerWindow)
 	count, err := n.In.Count(ctx, "newcomers", network(address)+" "+strconv.FormatInt(ends.Unix(), 36), ends)

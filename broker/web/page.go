@@ -23,7 +23,7 @@ var ownPages embed.FS
 
 // Pages are the parsed pages of one package.
 type Pages struct {
-	k   *Kit
+	k   *Toolkit
 	set map[string]*template.Template
 }
 
@@ -66,7 +66,7 @@ func (p Page) TH(key string, args ...any) template.HTML { return p.HTML(key, arg
 // Pages parses page/*.html of a package. Each file defines "title", the only heading, and "main", the content
 // below it; layout and partials are shared. It panics on a template that does not parse, an unknown text, and
 // anything inline.
-func (k *Kit) Pages(pages fs.FS) *Pages {
+func (k *Toolkit) Pages(pages fs.FS) *Pages {
 	base := template.Must(template.New("layout").Funcs(k.funcs()).ParseFS(layoutFiles, "layout/*.html"))
 	names, err := fs.Glob(pages, "page/*.html")
 	if err == nil && len(names) == 0 {
@@ -117,7 +117,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 	return nil
 }
 
-func (k *Kit) page(r *http.Request, view any) Page {
+func (k *Toolkit) page(r *http.Request, view any) Page {
 	p := Page{Printer: k.Printer(r), Site: k.Site, V: view}
 	if f, ok := view.(interface{ problems() []Problem }); ok {
 		p.Problem = f.problems()
@@ -128,7 +128,7 @@ func (k *Kit) page(r *http.Request, view any) Page {
 
 // languages returns the links of the footer, or none if the page cannot be requested again, such as a response
 // to a callback.
-func (k *Kit) languages(r *http.Request, current string) []Language {
+func (k *Toolkit) languages(r *http.Request, current string) []Language {
 	at := self(r)
 	if at == nil {
 		return nil

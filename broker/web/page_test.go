@@ -17,9 +17,9 @@ import (
 )
 
 // shown renders a page for a GET of the path.
-func (h *house) shown(main string, view any, r *http.Request) string {
+func (h *harness) shown(main string, view any, r *http.Request) string {
 	h.t.Helper()
-	pages := h.Pages(room(`{{.T "web.details"}}`, main))
+	pages := h.Pages(pageFiles(`{{.T "web.details"}}`, main))
 	w := h.ask(h.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		pages.Show(w, r, http.StatusUnprocessableEntity, "one", view)
 		return nil
@@ -36,23 +36,23 @@ func TestABrokenPageStopsTheStart(t *testing.T) {
 		"no pages":          {},
 		"no title":          {"page/one.html": {Data: []byte(`{{define "main"}}{{end}}`)}},
 		"no main":           {"page/one.html": {Data: []byte(`{{define "title"}}{{end}}`)}},
-		"a broken template": room(`x`, `{{if}}`),
-		"an unknown text":   room(`{{.T "web.nonsense"}}`, ``),
-		"an unknown text, deep": room(`x`,
+		"a broken template": pageFiles(`x`, `{{if}}`),
+		"an unknown text":   pageFiles(`{{.T "web.nonsense"}}`, ``),
+		"an unknown text, deep": pageFiles(`x`,
 			`{{range .V}}{{if .}}{{else}}{{with $.V}}{{printf "%s" ($.T "web.nonsense")}}{{end}}{{end}}{{end}}`),
-		"an argument too few":   room(`{{.T "web.continue_with"}}`, ``),
-		"markup of a plain key": room(`{{.TH "web.details"}}`, ``),
-		"a style attribute":     room(`x`, `<p style="color:red">`),
-		"an inline script":      room(`x`, `<script>alert(1)</script>`),
-		"a handler":             room(`x`, `<p onclick="x()">`),
-		"a foreign image":       room(`x`, `<img src="https://evil.example/x.png">`),
-		"a positive tabindex":   room(`x`, `<p tabindex="3">`),
+		"an argument too few":   pageFiles(`{{.T "web.continue_with"}}`, ``),
+		"markup of a plain key": pageFiles(`{{.TH "web.details"}}`, ``),
+		"a style attribute":     pageFiles(`x`, `<p style="color:red">`),
+		"an inline script":      pageFiles(`x`, `<script>alert(1)</script>`),
+		"a handler":             pageFiles(`x`, `<p onclick="x()">`),
+		"a foreign image":       pageFiles(`x`, `<img src="https://evil.example/x.png">`),
+		"a positive tabindex":   pageFiles(`x`, `<p tabindex="3">`),
 	} {
 		if !panics(func() { h.Pages(pages) }) {
 			t.Errorf("%s is accepted", name)
 		}
 	}
-	h.Pages(room(`{{.T "web.details"}}`, `{{.T "web.continue_with" "x"}}<script type="module" src="/a.js"></script>`))
+	h.Pages(pageFiles(`{{.T "web.details"}}`, `{{.T "web.continue_with" "x"}}<script type="module" src="/a.js"></script>`))
 }
 
 func panics(do func()) (did bool) {
@@ -93,7 +93,7 @@ func TestAC40_AFieldShutsNoPasswordManagerOut(t *testing.T) {
 	h := open(t)
 	for name, field := range map[string]string{"autocomplete off": `"name" "a" "label" "A" "autocomplete" "off"`,
 		"no label": `"name" "a"`, "an unknown attribute": `"name" "a" "label" "A" "onfocus" "x"`, "an odd pair": `"name"`} {
-		pages := h.Pages(room(`x`, `{{template "field" (field . `+field+`)}}`))
+		pages := h.Pages(pageFiles(`x`, `{{template "field" (field . `+field+`)}}`))
 		w := h.ask(h.Handle(func(w http.ResponseWriter, r *http.Request) error {
 			pages.Show(w, r, 200, "one", nil)
 			return nil

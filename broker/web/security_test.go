@@ -17,9 +17,9 @@ import (
 	"gatehouse/broker"
 )
 
-// served is the kit behind its guard, with one route of every kind.
-func served(h *house) http.Handler {
-	pages := h.Pages(room(`Hello`, `<p>{{.V}}</p>`))
+// served is the toolkit behind its guard, with one route of every kind.
+func served(h *harness) http.Handler {
+	pages := h.Pages(pageFiles(`Hello`, `<p>{{.V}}</p>`))
 	mux := http.NewServeMux()
 	mux.Handle("GET /page", h.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		pages.Show(w, r, http.StatusOK, "one", "world")
@@ -252,15 +252,15 @@ func TestE16_ASessionLivesOnlyAsLongAsEverythingItStandsOn(t *testing.T) {
 	}
 }
 
-func TestEndingASessionEndsItsFamiliesAndTellsTheAuditLog(t *testing.T) {
+func TestEndingASessionEndsItsGrantsAndTellsTheAuditLog(t *testing.T) {
 	h := open(t)
 	w := httptest.NewRecorder()
 	if err := h.EndSession(w, get("/x"), broker.Session{ID: "s", AccountID: "ana"}); err != nil {
 		t.Fatal(err)
 	}
-	if len(h.store.ended) != 1 || h.store.families[0].Session != "s" || h.store.events[0].Verb != broker.EventSignedOut ||
+	if len(h.store.ended) != 1 || h.store.grants[0].Session != "s" || h.store.events[0].Verb != broker.EventSignedOut ||
 		h.store.events[0].Session != "s" {
-		t.Errorf("%v %v %v", h.store.ended, h.store.families, h.store.events)
+		t.Errorf("%v %v %v", h.store.ended, h.store.grants, h.store.events)
 	}
 	h.store.fail = io.ErrUnexpectedEOF
 	w = httptest.NewRecorder()

@@ -12,7 +12,7 @@ import (
 
 // Current returns the session of the request and its account, after asking Admit again. It returns NotFound
 // without a live session, Admit's code if it refuses, and any other error if storage fails.
-func (k *Kit) Current(r *http.Request) (broker.Session, broker.Account, error) {
+func (k *Toolkit) Current(r *http.Request) (broker.Session, broker.Account, error) {
 	var none broker.Session
 	s, a, err := k.Held(r)
 	if err != nil {
@@ -37,7 +37,7 @@ func (k *Kit) Current(r *http.Request) (broker.Session, broker.Account, error) {
 // Held returns the session of the request's cookie without asking Admit; NotFound if there is none or it has
 // ended. Use it to end a session: one that Admit refuses because its connection is off would work again when the
 // connection comes back.
-func (k *Kit) Held(r *http.Request) (broker.Session, broker.Account, error) {
+func (k *Toolkit) Held(r *http.Request) (broker.Session, broker.Account, error) {
 	value := token(r, cookieSession)
 	if value == "" {
 		return broker.Session{}, broker.Account{}, broker.NotFound
@@ -53,28 +53,28 @@ func (k *Kit) Held(r *http.Request) (broker.Session, broker.Account, error) {
 // NewSession derives a session's token, for SetSession, and the keyed hash that it is stored under. The same
 // proof gives the same token, so that a retry after a crash finds its session. Without the keyring no token can
 // be derived, and each proof has its own, so a planted token is useless (SECURITY.md E13).
-func (k *Kit) NewSession(proof []byte) (token, hash string) {
+func (k *Toolkit) NewSession(proof []byte) (token, hash string) {
 	_, mac := k.Ring.MAC("session token", proof)
 	token = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac) // looks like broker.NewToken
 	return token, k.Ring.Hash(hashSession, []byte(token))
 }
 
 // SetSession sends the session cookie, after the row is committed.
-func (k *Kit) SetSession(w http.ResponseWriter, token string, expires time.Time) {
+func (k *Toolkit) SetSession(w http.ResponseWriter, token string, expires time.Time) {
 	k.setCookie(w, cookieSession, token, expires.Sub(k.Now()))
 }
 
 // EndSession ends a session and the grants created under it, records an event, and clears the cookie.
-func (k *Kit) EndSession(w http.ResponseWriter, r *http.Request, s broker.Session) error {
+func (k *Toolkit) EndSession(w http.ResponseWriter, r *http.Request, s broker.Session) error {
 	now := k.Now()
 	err := k.Atomic.Atomic(r.Context(), func(ctx context.Context) error {
 		if err := k.Sessions.EndSession(ctx, s.ID, now); err != nil {
 			return err
 		}
-		if err := k.Families.EndFamilies(ctx, broker.FamilyFilter{Session: s.ID}, broker.Revoked, now); err != nil {
+		if err := k.Grants.RevokeGrants(ctx, broker.GrantFilter{Session: s.ID}, broker.Revoked, now); err != nil {
 			return err
 		}
-		return k.Journal.Record(ctx, k.Event(r, broker.Event{Verb: broker.EventSignedOut, Account: s.AccountID,
+		return k.AuditLog.Record(ctx, k.Event(r, broker.Event{Verb: broker.EventSignedOut, Account: s.AccountID,
 			Actor: s.AccountID, Session: s.ID}))
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func (k *Kit) EndSession(w http.ResponseWriter, r *http.Request, s broker.Sessio
 }
 
 // Event completes an event with its id, its time and the origin of the request.
-func (k *Kit) Event(r *http.Request, e broker.Event) broker.Event {
+func (k *Toolkit) Event(r *http.Request, e broker.Event) broker.Event {
 	e.ID, e.At = broker.NewID(), k.Now()
 	e.Address, e.UserAgent = k.Address(r), cut(r.UserAgent(), 256)
 	return e

@@ -17,7 +17,7 @@ import (
 )
 
 // funcs are the functions of a template, in addition to the methods of its Page.
-func (k *Kit) funcs() template.FuncMap {
+func (k *Toolkit) funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset": k.assets.href,
 		"icon":  k.assets.icon,
@@ -144,7 +144,7 @@ var inline = regexp.MustCompile(`(?i)\sstyle\s*=|\son[a-z]+\s*=|<script(?:\s[^>]
 	`|tabindex="[1-9]|(?:src|srcset)="(?:https?:)?//`)
 
 // checkPage finds template errors that would otherwise appear only at run time.
-func (k *Kit) checkPage(t *template.Template, pages fs.FS, name string) error {
+func (k *Toolkit) checkPage(t *template.Template, pages fs.FS, name string) error {
 	source, err := fs.ReadFile(pages, name)
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (k *Kit) checkPage(t *template.Template, pages fs.FS, name string) error {
 }
 
 // checkText checks every .T "key" of a template against the catalog.
-func (k *Kit) checkText(c *parse.CommandNode) error {
+func (k *Toolkit) checkText(c *parse.CommandNode) error {
 	call := c.Args[0].String()
 	markup := call == ".TH" || strings.HasSuffix(call, ".TH")
 	if len(c.Args) < 2 || (!markup && call != ".T" && !strings.HasSuffix(call, ".T")) {

@@ -37,7 +37,7 @@ type identityView struct {
 
 func viewAccount(a broker.Account) accountView {
 	return accountView{ID: a.ID, Email: a.Email, Name: a.Name, Password: a.HasPassword(), Disabled: a.Disabled, Unverified: a.Unverified,
-		Restriction: viewRestriction(a.Lock), Epoch: a.AuthEpoch, CreatedAt: a.CreatedAt}
+		Restriction: viewRestriction(a.Restriction), Epoch: a.AuthEpoch, CreatedAt: a.CreatedAt}
 }
 
 func showAccount(*flag.FlagSet) action {

@@ -34,7 +34,7 @@ type finding struct {
 
 // inspection looks at everything that a start needs, and goes on after a problem.
 type inspection struct {
-	*house
+	*app
 	found []finding
 }
 
@@ -51,7 +51,7 @@ func (i *inspection) see(what, note string, err error) {
 // no database, and migrates none.
 func runCheck(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, _ []string) error {
-		i := &inspection{house: &house{log: newLog(t.err, slog.LevelError), now: time.Now}}
+		i := &inspection{app: &app{log: newLog(t.err, slog.LevelError), now: time.Now}}
 		var err error
 		if i.cfg, err = t.load(); err != nil {
 			i.misconfigured(err)
@@ -190,7 +190,7 @@ func (i *inspection) redis(ctx context.Context) error {
 }
 
 // checkMail logs in to the mail server, if there is one, and sends nothing.
-func (h *house) checkMail(ctx context.Context) error {
+func (h *app) checkMail(ctx context.Context) error {
 	if h.cfg.Mail.SMTP.Empty() {
 		return nil
 	}
@@ -239,7 +239,7 @@ func (i *inspection) connections(ctx context.Context) {
 
 // checkConnection asks a connection where it would send a browser, which needs
 // its discovery document where the kind has one.
-func (h *house) checkConnection(ctx context.Context, c broker.Connection, all []broker.Connection) error {
+func (h *app) checkConnection(ctx context.Context, c broker.Connection, all []broker.Connection) error {
 	if problems := admin.ConnectionProblems(c, all, h.cfg.UpstreamNetworks); len(problems) > 0 {
 		return errors.New(strings.Join(problems, "; "))
 	}
@@ -253,7 +253,7 @@ func (h *house) checkConnection(ctx context.Context, c broker.Connection, all []
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	_, err = up.Begin(ctx, broker.Trip{Connection: c.ID, State: broker.NewToken(), Nonce: broker.NewToken(), Verifier: broker.NewToken(), Callback: h.callback(c.ID), StartedAt: h.now()})
+	_, err = up.Begin(ctx, broker.UpstreamRequest{Connection: c.ID, State: broker.NewToken(), Nonce: broker.NewToken(), Verifier: broker.NewToken(), Callback: h.callback(c.ID), StartedAt: h.now()})
 	for _, key := range []string{"authority", "graph_url", "api_url"} {
 		if err == nil && c.Settings[key] != "" {
 			err = reach(ctx, out, c.Settings[key])

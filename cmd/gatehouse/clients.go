@@ -44,7 +44,7 @@ func addClient(fs *flag.FlagSet) action {
 		if !clients.TakesSecret(c) && *file != "" {
 			return misuse("--secret-file: " + strings.Join(c.AuthMethods, " ") + " takes no secret")
 		}
-		h, err := t.house(ctx)
+		h, err := t.open(ctx)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (t *tool) clientSecret(ctx context.Context, file string) (string, error) {
 
 // addClient validates and stores a new client with its secret, empty for one
 // that has none.
-func (h *house) addClient(ctx context.Context, c broker.Client, secret string) error {
+func (h *app) addClient(ctx context.Context, c broker.Client, secret string) error {
 	if _, err := h.store.Client(ctx, c.ID); err == nil {
 		return fmt.Errorf("there is a client %q already; clients change alters it", c.ID)
 	}
@@ -100,7 +100,7 @@ func (h *house) addClient(ctx context.Context, c broker.Client, secret string) e
 
 // putClient validates and stores a client, with its Event and what else belongs
 // into the transaction.
-func (h *house) putClient(ctx context.Context, c broker.Client, what string, more ...func(ctx context.Context) error) error {
+func (h *app) putClient(ctx context.Context, c broker.Client, what string, more ...func(ctx context.Context) error) error {
 	if err := clientError(clients.Validate(c)); err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func clientError(problems []clients.Problem) error {
 
 func listClients(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, _ []string) error {
-		h, err := t.house(ctx)
+		h, err := t.open(ctx)
 		if err != nil {
 			return err
 		}
@@ -163,8 +163,8 @@ func listClients(*flag.FlagSet) action {
 	}
 }
 
-func (t *tool) client(ctx context.Context, id string) (*house, broker.Client, error) {
-	h, err := t.house(ctx)
+func (t *tool) client(ctx context.Context, id string) (*app, broker.Client, error) {
+	h, err := t.open(ctx)
 	if err != nil {
 		return nil, broker.Client{}, err
 	}
@@ -249,7 +249,7 @@ func newSecret(fs *flag.FlagSet) action {
 }
 
 // endOldSecret leaves the newest secret alone.
-func (t *tool) endOldSecret(ctx context.Context, h *house, c broker.Client) error {
+func (t *tool) endOldSecret(ctx context.Context, h *app, c broker.Client) error {
 	if len(c.SecretHashes) < 2 {
 		return fmt.Errorf("%s has one secret; clients secret makes a new one beside it", c.ID)
 	}
@@ -261,8 +261,8 @@ func (t *tool) endOldSecret(ctx context.Context, h *house, c broker.Client) erro
 }
 
 // secretHashes are those of a client after it got a secret: the new one and the
-// one before it. A secret that it has already is hashed anew, under the primary key.
-func (h *house) secretHashes(c broker.Client, secret string) []string {
+// one before it. A secret that it has already is hashed again, under the primary key.
+func (h *app) secretHashes(c broker.Client, secret string) []string {
 	kept := slices.DeleteFunc(slices.Clone(c.SecretHashes), func(hash string) bool { return clients.SameSecret(h.ring, c.ID, secret, hash) })
 	kept = slices.Insert(kept, 0, clients.HashSecret(h.ring, c.ID, secret))
 	return kept[:min(2, len(kept))]
@@ -281,7 +281,7 @@ func switchClient(off bool) func(*flag.FlagSet) action {
 					if !off {
 						return nil
 					}
-					return h.store.EndFamilies(ctx, broker.FamilyFilter{Client: c.ID}, broker.Revoked, h.now())
+					return h.store.RevokeGrants(ctx, broker.GrantFilter{Client: c.ID}, broker.Revoked, h.now())
 				})
 			}
 			if err != nil {

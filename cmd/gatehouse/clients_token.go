@@ -14,7 +14,7 @@ import (
 )
 
 // registrationToken makes an initial access token (RFC 7591 §1.2). It is printed
-// once and kept nowhere; a row is written when it is spent.
+// once and kept nowhere; a row is written when it is consumed.
 func registrationToken(fs *flag.FlagSet) action {
 	life := fs.Duration("life", time.Hour, "how long it is good")
 	uses := fs.Int("uses", 1, "how many apps it registers")
@@ -25,7 +25,7 @@ func registrationToken(fs *flag.FlagSet) action {
 		if *uses < 1 || *uses > clients.MaxRegistrations {
 			return misuse(fmt.Sprintf("--uses: from 1 to %d", clients.MaxRegistrations))
 		}
-		h, err := t.house(ctx)
+		h, err := t.open(ctx)
 		if err != nil {
 			return err
 		}

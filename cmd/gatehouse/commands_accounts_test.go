@@ -13,19 +13,19 @@ import (
 )
 
 // signedIn is a browser of a person that stands in the sample app.
-func (w *town) signedIn(email, name string) *browser {
+func (w *harness) signedIn(email, name string) *browser {
 	w.t.Helper()
 	b := newBrowser(w.t)
 	b.open(w.file.App + "/login")
 	b.press("Continue", "email", email)
 	b.press("Sign in", "password", demoPassword)
-	w.arrived(b, name)
+	w.returned(b, name)
 	return b
 }
 
-// refreshes tells whether the app still gets tokens for its person. It forgets
+// refreshes reports whether the app still gets tokens for its person. It forgets
 // them when it does not.
-func (w *town) refreshes(b *browser) bool {
+func (w *harness) refreshes(b *browser) bool {
 	w.t.Helper()
 	if b.open(w.file.App + "/"); !strings.Contains(b.page.body, "Refresh the tokens") {
 		return false
@@ -34,14 +34,14 @@ func (w *town) refreshes(b *browser) bool {
 	return strings.HasPrefix(b.page.heading(), "Signed in as")
 }
 
-// remembers tells whether the broker still knows the browser's session.
-func (w *town) remembers(b *browser) bool {
+// remembers reports whether the broker still knows the browser's session.
+func (w *harness) remembers(b *browser) bool {
 	w.t.Helper()
 	b.open(w.file.Issuer + "/account")
 	return b.page.url.Path == "/account"
 }
 
-func (w *town) dies(b *browser, what string) {
+func (w *harness) dies(b *browser, what string) {
 	w.t.Helper()
 	if w.refreshes(b) {
 		w.t.Errorf("%s: the refresh token still works", what)
@@ -52,9 +52,9 @@ func (w *town) dies(b *browser, what string) {
 }
 
 // mailed waits for a mail to an address whose subject has the word.
-func (w *town) mailed(to, word string) {
+func (w *harness) mailed(to, word string) {
 	w.t.Helper()
-	w.advance(time.Minute) // the town's clock stands still, the command's went on
+	w.advance(time.Minute) // the harness's clock stands still, the command's went on
 	var found []string
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		files, err := filepath.Glob(filepath.Join(w.h.cfg.Mail.Folder, "*.eml"))
@@ -77,7 +77,7 @@ func (w *town) mailed(to, word string) {
 }
 
 func TestADisabledAccountIsOutAtOnceAndComesBackByItself(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	o := operatorOf(w)
 	b := w.signedIn("ben@example.test", "Ben Carter")
 	if !w.refreshes(b) || !w.remembers(b) {
@@ -98,13 +98,13 @@ func TestADisabledAccountIsOutAtOnceAndComesBackByItself(t *testing.T) {
 	w.dies(b, "enabled again, what was born before")
 	w.signedIn("ben@example.test", "Ben Carter")
 	o.does("accounts", "enable", "ben@example.test") // nothing to do, nothing to tell
-	if got := o.heard(); !slices.Equal(got[len(got)-2:], []string{"account.changed disabled", "account.changed enabled"}) {
+	if got := o.logged(); !slices.Equal(got[len(got)-2:], []string{"account.changed disabled", "account.changed enabled"}) {
 		t.Errorf("events %q", got)
 	}
 }
 
 func TestSignOutEndsEverySessionAndToken(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	o := operatorOf(w)
 	one, two, other := w.signedIn("ben@example.test", "Ben Carter"), w.signedIn("ben@example.test", "Ben Carter"), w.signedIn("ana@example.test", "Ana Silva")
 	o.does("accounts", "signout", "ben@example.test")
@@ -113,13 +113,13 @@ func TestSignOutEndsEverySessionAndToken(t *testing.T) {
 	if !w.refreshes(other) || !w.remembers(other) {
 		t.Error("somebody else was signed out too")
 	}
-	if got := o.heard(); got[len(got)-1] != "session.ended everywhere" {
+	if got := o.logged(); got[len(got)-1] != "session.ended everywhere" {
 		t.Errorf("events %q", got)
 	}
 }
 
 func TestANewPasswordEndsWhatTheOldOneOpenedAndTellsItsOwner(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	o := operatorOf(w)
 	b := w.signedIn("ben@example.test", "Ben Carter")
 	out := o.doesWith("nine larks by the mill\n", "accounts", "password", "ben@example.test")
@@ -137,7 +137,7 @@ func TestANewPasswordEndsWhatTheOldOneOpenedAndTellsItsOwner(t *testing.T) {
 		t.Errorf("the old password is answered %d", again.page.status)
 	}
 	again.press("Sign in", "password", "nine larks by the mill")
-	w.arrived(again, "Ben Carter")
+	w.returned(again, "Ben Carter")
 	o.isRefusedWith("short", "12 to 256", "accounts", "password", "ben@example.test")
 }
 
@@ -153,7 +153,7 @@ func TestAPasswordIsNotSetWhereItsOwnerCannotBeTold(t *testing.T) {
 	if after := o.does("accounts", "show", "ana@example.test", "--json"); after != before {
 		t.Errorf("it was set all the same:\n%s\n%s", before, after)
 	}
-	if got := o.heard(); !slices.Equal(got, []string{"account.created"}) {
+	if got := o.logged(); !slices.Equal(got, []string{"account.created"}) {
 		t.Errorf("events %q", got)
 	}
 }
@@ -187,13 +187,13 @@ func TestAnAccountIsAddedOnceAndListedInPages(t *testing.T) {
 	if o.shows(&byID, "accounts", "show", page[0].ID); byID.Email != "cleo@example.test" {
 		t.Errorf("by its id: %+v", byID)
 	}
-	if got := o.heard(); len(got) != 3 {
+	if got := o.logged(); len(got) != 3 {
 		t.Errorf("events %q", got)
 	}
 }
 
 // linked gives an account an identity, as a sign-in would.
-func (o *operator) linked(h *house, email, connection string) string {
+func (o *operator) linked(h *app, email, connection string) string {
 	o.t.Helper()
 	a, err := h.store.AccountByEmail(o.t.Context(), email)
 	if err != nil {
@@ -233,7 +233,7 @@ func TestTheLastWayIntoAnAccountIsNotUnlinked(t *testing.T) {
 	o.configure()
 	o.does(unlink(second)...)
 
-	got := o.heard()
+	got := o.logged()
 	if n := len(slices.DeleteFunc(got, func(e string) bool { return e != "identity.unlinked" })); n != 2 {
 		t.Errorf("%d unlink events", n)
 	}
@@ -243,20 +243,20 @@ func TestTheLastWayIntoAnAccountIsNotUnlinked(t *testing.T) {
 	}
 }
 
-func TestUnlinkingEndsWhatWasBornOfTheIdentity(t *testing.T) {
-	w := newTown(t)
+func TestUnlinkingEndsWhatWasCreatedOfTheIdentity(t *testing.T) {
+	w := newHarness(t)
 	o := operatorOf(w)
 	b := newBrowser(t)
 	b.open(w.file.App + "/login")
 	b.click("Continue with Google")
 	b.click("Ana")
 	b.press("Link and sign in", "password", demoPassword)
-	w.arrived(b, "Ana Silva")
+	w.returned(b, "Ana Silva")
 	b.click("Sign out")
 	b.click("Sign in")
 	b.click("Continue with Google")
 	b.click("Ana")
-	w.arrived(b, "Ana Silva")
+	w.returned(b, "Ana Silva")
 	kept := w.signedIn("ana@example.test", "Ana Silva")
 
 	var a accountView
@@ -270,7 +270,7 @@ func TestUnlinkingEndsWhatWasBornOfTheIdentity(t *testing.T) {
 }
 
 func TestAConsentIsTakenBackWithItsTokens(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	o := operatorOf(w)
 	o.does("clients", "change", "courts-booking", "--first-party=false")
 	w.advance(6 * time.Second) // a server may know a client of five seconds ago
@@ -279,7 +279,7 @@ func TestAConsentIsTakenBackWithItsTokens(t *testing.T) {
 	b.press("Continue", "email", "ben@example.test")
 	b.press("Sign in", "password", demoPassword)
 	b.press("Allow")
-	w.arrived(b, "Ben Carter")
+	w.returned(b, "Ben Carter")
 	if out := o.does("accounts", "consents", "ben@example.test"); !strings.Contains(out, "courts-booking  email offline_access openid profile") {
 		t.Errorf("the consents:\n%s", out)
 	}
@@ -288,7 +288,7 @@ func TestAConsentIsTakenBackWithItsTokens(t *testing.T) {
 		t.Error("the refresh token still works")
 	}
 	o.isRefused("gave no consent", "accounts", "consents", "remove", "ben@example.test", "--client", "courts-booking")
-	if got := o.heard(); got[len(got)-1] != "consent.removed" {
+	if got := o.logged(); got[len(got)-1] != "consent.removed" {
 		t.Errorf("events %q", got)
 	}
 }

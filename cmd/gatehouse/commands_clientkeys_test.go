@@ -47,7 +47,7 @@ func TestAClientThatProvesItselfWithAKeyHasNoSecret(t *testing.T) {
 }
 
 func TestTheOldSecretIsEndedWhenNobodyNeedsIt(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	o := operatorOf(w)
 	var c clientView
 	o.shows(&c, "clients", "add", "--name", "Robot", "--grant", "client_credentials", "--scope", "robots")
@@ -67,7 +67,7 @@ func TestTheOldSecretIsEndedWhenNobodyNeedsIt(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if got := o.heard(); got[len(got)-1] != "client.changed old secret ended" {
+	if got := o.logged(); got[len(got)-1] != "client.changed old secret ended" {
 		t.Errorf("events %q", got)
 	}
 }
@@ -118,7 +118,7 @@ func TestADeclaredClientMayHaveEveryField(t *testing.T) {
 	restart := func() []string {
 		t.Helper()
 		o.runs("Gatehouse serves", "serve", "--config", o.config).ends()
-		return o.heard()
+		return o.logged()
 	}
 	first := restart()
 	if again := restart(); !slices.Equal(again, first) || len(first) != 2 {

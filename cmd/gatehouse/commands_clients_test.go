@@ -14,7 +14,7 @@ import (
 
 // token asks the token endpoint as a client for itself (RFC 6749 §4.4) and
 // answers the error, "" for none.
-func (w *town) token(id, secret string) string {
+func (w *harness) token(id, secret string) string {
 	w.t.Helper()
 	w.advance(6 * time.Second) // a server may know a client of five seconds ago
 	req, err := http.NewRequest(http.MethodPost, w.file.Issuer+"/token", strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode()))
@@ -39,7 +39,7 @@ func (w *town) token(id, secret string) string {
 }
 
 func TestTwoSecretsOfAClientLiveAtATime(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	o := operatorOf(w)
 	var c clientView
 	o.shows(&c, "clients", "add", "--name", "Robot", "--grant", "client_credentials", "--scope", "robots")
@@ -83,7 +83,7 @@ func TestTwoSecretsOfAClientLiveAtATime(t *testing.T) {
 }
 
 func TestADisabledClientsTokensEnd(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	o := operatorOf(w)
 	b := w.signedIn("ben@example.test", "Ben Carter")
 	demo := w.file.Clients[0]
@@ -106,17 +106,17 @@ func TestADisabledClientsTokensEnd(t *testing.T) {
 	_, family, _ := strings.Cut(refresh, ".")
 	_, family, _ = strings.Cut(family, ".")
 	family, _, _ = strings.Cut(family, ".")
-	f, _, err := w.h.store.Family(w.ctx, family)
+	f, _, err := w.h.store.Grant(w.ctx, family)
 	if err != nil || f.EndedAt.IsZero() || f.EndedBy != broker.Revoked {
 		t.Errorf("the family: %+v, %v", f, err)
 	}
-	if got := o.heard(); !slices.Equal(got[len(got)-2:], []string{"client.changed disabled", "client.changed enabled"}) {
+	if got := o.logged(); !slices.Equal(got[len(got)-2:], []string{"client.changed disabled", "client.changed enabled"}) {
 		t.Errorf("events %q", got)
 	}
 }
 
 // refreshToken is the one that the sample app shows.
-func (w *town) refreshToken(b *browser) string {
+func (w *harness) refreshToken(b *browser) string {
 	w.t.Helper()
 	b.open(w.file.App + "/")
 	for _, d := range elements(b.page.root, "details") {
@@ -153,7 +153,7 @@ func TestAClientIsChangedFlagByFlag(t *testing.T) {
 	o.does("clients", "remove", "wiki")
 	o.isRefused(`there is no client "wiki"`, "clients", "show", "wiki")
 	o.isRefused(`there is no client "wiki"`, "clients", "remove", "wiki")
-	if got := o.heard(); !slices.Equal(got, []string{"client.changed added", "client.changed changed", "client.changed removed"}) {
+	if got := o.logged(); !slices.Equal(got, []string{"client.changed added", "client.changed changed", "client.changed removed"}) {
 		t.Errorf("events %q", got)
 	}
 }
@@ -212,7 +212,7 @@ func TestNothingChangesWithoutItsEvent(t *testing.T) {
 		for _, line := range []string{"accounts list", "accounts show ana@example.test", "accounts consents ana@example.test", "clients list", "connections list", "audit"} {
 			all = append(all, o.does(append(strings.Fields(line), "--json")...))
 		}
-		f, _, err := h.store.Family(t.Context(), "family")
+		f, _, err := h.store.Grant(t.Context(), "family")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +249,7 @@ func TestNothingChangesWithoutItsEvent(t *testing.T) {
 func TestAClientIsNotDisabledWhileItsTokensLive(t *testing.T) {
 	o := newOperator(t)
 	stockForEveryCommand(o)
-	before := o.heard()
+	before := o.logged()
 	mend := o.breakTable("UPDATE", "families")
 	for _, line := range []string{"clients disable wiki", "accounts consents remove ana@example.test --client wiki", "accounts unlink ana@example.test --identity the-identity"} {
 		o.isRefused("broken by the test", strings.Fields(line)...)
@@ -259,7 +259,7 @@ func TestAClientIsNotDisabledWhileItsTokensLive(t *testing.T) {
 	var a accountView
 	o.shows(&c, "clients", "show", "wiki")
 	o.shows(&a, "accounts", "show", "ana@example.test")
-	if c.Disabled || len(a.Identities) != 1 || !slices.Equal(o.heard(), before) {
+	if c.Disabled || len(a.Identities) != 1 || !slices.Equal(o.logged(), before) {
 		t.Errorf("half of it happened: %+v %+v", c, a)
 	}
 	o.does("clients", "disable", "wiki")

@@ -83,7 +83,7 @@ func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 	o.isRefusedWith("s", "list it in upstream_networks", private("staff")...)
 	o.configure("upstream_networks: [10.20.0.0/15]")
 	o.doesWith("s", private("staff")...)
-	if n := len(o.heard()); n != 2 {
+	if n := len(o.logged()); n != 2 {
 		t.Errorf("%d events", n)
 	}
 }
@@ -146,14 +146,14 @@ func TestAConnectionThatPeopleHangOnIsNotRemovedAndOneOutOfUseCanBeTurnedOff(t *
 }
 
 func TestADisabledConnectionSignsNobodyIn(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	o := operatorOf(w)
 	b := newBrowser(t)
 	b.open(w.file.App + "/login")
 	b.click("Continue with Google")
 	b.click("Noor")
 	b.press("Create account")
-	w.arrived(b, "Noor Person")
+	w.returned(b, "Noor Person")
 	o.does("connections", "disable", "google")
 	w.advance(6 * time.Second) // a server may know a connection of five seconds ago
 	w.dies(b, "disabled connection")
@@ -166,7 +166,7 @@ func TestADisabledConnectionSignsNobodyIn(t *testing.T) {
 	again.open(w.file.App + "/login")
 	again.click("Continue with Google")
 	again.click("Noor")
-	w.arrived(again, "Noor Person")
+	w.returned(again, "Noor Person")
 }
 
 // simulated is a provider on loopback, of each kind that can stand there.

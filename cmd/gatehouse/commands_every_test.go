@@ -56,7 +56,7 @@ func everyCommand() map[string][]tried {
 func endlessCommands() []string { return []string{"demo", "serve"} }
 
 // stockForEveryCommand makes something of each kind to work on: a keyring whose
-// old key nothing uses, an account with an identity, a consent and a family, and
+// old key nothing uses, an account with an identity, a consent and a grant, and
 // of everything one that is off.
 func stockForEveryCommand(o *operator) {
 	t := o.t
@@ -85,7 +85,7 @@ func stockForEveryCommand(o *operator) {
 		err = h.store.PutConsent(t.Context(), broker.Consent{AccountID: a.ID, ClientID: "wiki", Version: "1", Scopes: []string{"openid"}, GrantedAt: h.now()})
 	}
 	if err == nil {
-		err = h.store.BeginFamily(t.Context(), broker.Family{ID: "family", ClientID: "wiki", AccountID: a.ID, Authn: broker.Authn{Method: broker.ByUpstream, Connection: "hub", Identity: "the-identity", Epoch: a.AuthEpoch},
+		err = h.store.CreateGrant(t.Context(), broker.Grant{ID: "family", ClientID: "wiki", AccountID: a.ID, Authn: broker.Authn{Method: broker.ByUpstream, Connection: "hub", Identity: "the-identity", Epoch: a.AuthEpoch},
 			CreatedAt: h.now(), ExpiresAt: h.now().Add(time.Hour)}, true)
 	}
 	if err == nil {
@@ -122,7 +122,7 @@ func TestEveryCommandPrintsJSONAndOtherwiseATable(t *testing.T) {
 					if n := slices.Index(args, "NEW"); n >= 0 {
 						args[n] = filepath.Join(o.dir, "new.json")
 					}
-					before := len(o.heard())
+					before := len(o.logged())
 					got := o.in(w.stdin, args...)
 					if got.code != done || got.out == "" {
 						t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
@@ -133,7 +133,7 @@ func TestEveryCommandPrintsJSONAndOtherwiseATable(t *testing.T) {
 					if strings.Contains(got.out, "%!") {
 						t.Errorf("it prints a format: %s", got.out)
 					}
-					if n := len(o.heard()) - before; (n > 0) != w.decides {
+					if n := len(o.logged()) - before; (n > 0) != w.decides {
 						t.Errorf("%d events", n)
 					}
 				}
@@ -155,7 +155,7 @@ func (o *operator) twin(t *testing.T) *operator {
 	return other
 }
 
-// oneJSON tells whether a text is one JSON object or list and nothing else.
+// oneJSON reports whether a text is one JSON object or list and nothing else.
 func oneJSON(s string) bool {
 	d := json.NewDecoder(strings.NewReader(s))
 	var v any

@@ -42,7 +42,7 @@ func (o *operator) keyring(id string, created time.Time) {
 }
 
 // freeKeys ends the time for which whoever changed the signing keys last holds them.
-func (o *operator) freeKeys(h *house) {
+func (o *operator) freeKeys(h *app) {
 	o.t.Helper()
 	if _, err := h.store.Lease(o.t.Context(), "signing-keys", "nobody", h.now().Add(time.Hour), h.now()); err != nil {
 		o.t.Fatal(err)
@@ -72,7 +72,7 @@ func (o *operator) states() (by map[string][]string) {
 
 func TestTheKeyringRotatesWhileAServerRuns(t *testing.T) {
 	t.Parallel() // most of it is waiting
-	w := newTown(t)
+	w := newHarness(t)
 	o := operatorOf(w)
 	b := w.signedIn("ben@example.test", "Ben Carter")
 	started := newBrowser(t)
@@ -123,7 +123,7 @@ func TestTheKeyringRotatesWhileAServerRuns(t *testing.T) {
 	w.signedIn("ana@example.test", "Ana Silva")
 	started.click("Ana") // an attempt from before the rotation goes on
 	started.press("Link and sign in", "password", demoPassword)
-	w.arrived(started, "Ana Silva")
+	w.returned(started, "Ana Silva")
 	now := sealed()
 	if now[v.Primary] < v.Resealed || now[old] >= before {
 		t.Errorf("sealed with %v, before %d with %s", now, before, old)

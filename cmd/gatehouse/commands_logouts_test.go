@@ -11,7 +11,7 @@ import (
 // A browser signs in to the app of the demo, which is then told that its session was
 // ended by a command, which another process ran.
 func TestA17_ASignOutByACommandReachesTheAppsAndWaitsInTheListUntilThen(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	o := operatorOf(w)
 	heard := make(chan string, 10)
 	var calls atomic.Int32

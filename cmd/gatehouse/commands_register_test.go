@@ -9,7 +9,7 @@ import (
 )
 
 func TestAnAppRegistersItselfWithATokenOfTheOperator(t *testing.T) {
-	q := newQuarter(t)
+	q := newCluster(t)
 	o := &operator{t: t, dir: t.TempDir()}
 	o.configure("client_registration: true")
 	var made struct {

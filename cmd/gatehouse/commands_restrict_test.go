@@ -43,7 +43,7 @@ func TestARestrictionNamesTheConnectionsOfNowAndWhoSetIt(t *testing.T) {
 	if open.Restriction != nil || open.Epoch != after.Epoch || !open.Password {
 		t.Errorf("unrestricted: %+v", open)
 	}
-	if heard := strings.Join(o.heard(), "\n"); !strings.Contains(heard, "account.restricted") || !strings.Contains(heard, "account.unrestricted") {
+	if heard := strings.Join(o.logged(), "\n"); !strings.Contains(heard, "account.restricted") || !strings.Contains(heard, "account.unrestricted") {
 		t.Errorf("events:\n%s", heard)
 	}
 }
@@ -84,7 +84,7 @@ func TestExplainAsksTheRulesThatSignInsAsk(t *testing.T) {
 		o.shows(&e, append([]string{"explain", "--connection", connection, "--claims", file}, more...)...)
 		return e
 	}
-	if e := says(google, "google"); e.Outcome != "link" || len(e.Proofs) != 1 || e.Account != "ana@example.test" || e.Refused != "" {
+	if e := says(google, "google"); e.Outcome != "link" || len(e.Proof) != 1 || e.Account != "ana@example.test" || e.Refused != "" {
 		t.Errorf("google: %+v", e)
 	}
 	if e := says(strings.Replace(google, "true", "false", 1), "google"); e.Outcome != "neutral" || e.Account != "" {
@@ -100,12 +100,12 @@ func TestExplainAsksTheRulesThatSignInsAsk(t *testing.T) {
 	if e := says(google, "google"); e.Refused != "microsoft_required" || e.Restriction == nil {
 		t.Errorf("google, restricted: %+v", e)
 	}
-	if e := says(entra(tid), "entra"); e.Outcome != "link" || len(e.Proofs) != 2 {
+	if e := says(entra(tid), "entra"); e.Outcome != "link" || len(e.Proof) != 2 {
 		t.Errorf("entra, restricted: %+v", e)
 	}
 	o.isRefused("there is no connection", "explain", "--connection", "none", "--claims", o.file("c.json", google))
 	o.isRefused("--claims", "explain", "--connection", "google", "--claims", o.file("c.json", "{"))
-	if n := len(o.heard()); n == 0 {
+	if n := len(o.logged()); n == 0 {
 		t.Error("the events are gone")
 	}
 }

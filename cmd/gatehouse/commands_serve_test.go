@@ -279,7 +279,7 @@ func TestWhatTheConfigurationDeclaresIsStoredOnceAndToldOnce(t *testing.T) {
 	restart := func() []string {
 		t.Helper()
 		o.runs("Gatehouse serves", "serve", "--config", o.config).ends()
-		return o.heard()
+		return o.logged()
 	}
 	declare("Hub", "Wiki")
 	first := restart()
@@ -302,7 +302,7 @@ func TestWhatTheConfigurationDeclaresIsStoredOnceAndToldOnce(t *testing.T) {
 	o.does("connections", "disable", "hub")
 	o.does("clients", "disable", "wiki")
 	o.vars["HUB"], o.vars["WIKI"] = "another secret of the hub", "mW7pL4sD8fH1jC6bN5gR0yEZk3vQ9xT2"
-	told := len(o.heard())
+	told := len(o.logged())
 	if third := restart(); len(third) != told+2 {
 		t.Errorf("new secrets tell %q", third[told:])
 	}
@@ -313,9 +313,9 @@ func TestWhatTheConfigurationDeclaresIsStoredOnceAndToldOnce(t *testing.T) {
 		t.Errorf("%+v %+v", c, client)
 	}
 
-	// After the keyring was rotated, the client's secret is hashed anew, once, and the other one stays.
+	// After the keyring was rotated, the client's secret is hashed again, once, and the other one stays.
 	o.does("keys", "rotate", "--wait", "0s")
-	told = len(o.heard())
+	told = len(o.logged())
 	if fourth := restart(); !slices.Equal(fourth[told:], []string{"client.changed declared"}) {
 		t.Errorf("after the rotation: %q", fourth[told:])
 	}

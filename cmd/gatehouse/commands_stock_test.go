@@ -12,7 +12,7 @@ import (
 // The tests that do not go through the command line change things with these.
 
 // operations are the ones that the commands call.
-func (h *house) verbs() *admin.Service {
+func (h *app) verbs() *admin.Service {
 	s, err := h.admin()
 	if err != nil {
 		panic(err)
@@ -21,7 +21,7 @@ func (h *house) verbs() *admin.Service {
 }
 
 // putConnection creates a connection by the operation for it, or replaces a stored one.
-func (h *house) putConnection(ctx context.Context, c broker.Connection, what string) error {
+func (h *app) putConnection(ctx context.Context, c broker.Connection, what string) error {
 	if _, err := h.store.Connection(ctx, c.ID); err == nil {
 		return h.storeConnection(ctx, c, what)
 	}
@@ -32,7 +32,7 @@ func (h *house) putConnection(ctx context.Context, c broker.Connection, what str
 }
 
 // storeConnection writes a connection as it is, with its Event.
-func (h *house) storeConnection(ctx context.Context, c broker.Connection, what string) error {
+func (h *app) storeConnection(ctx context.Context, c broker.Connection, what string) error {
 	c.UpdatedAt = h.now()
 	return h.store.Atomic(ctx, func(ctx context.Context) error {
 		return errors.Join(h.store.PutConnection(ctx, c),
@@ -41,7 +41,7 @@ func (h *house) storeConnection(ctx context.Context, c broker.Connection, what s
 }
 
 // renew writes an account under a new epoch, with its Event and what more writes.
-func (h *house) renew(ctx context.Context, a *broker.Account, verb broker.Verb, what string, more func(ctx context.Context) error) error {
+func (h *app) renew(ctx context.Context, a *broker.Account, verb broker.Verb, what string, more func(ctx context.Context) error) error {
 	seen := a.AuthEpoch
 	a.AuthEpoch, a.UpdatedAt = seen+1, h.now()
 	return h.store.Atomic(ctx, func(ctx context.Context) error {
@@ -56,7 +56,7 @@ func (h *house) renew(ctx context.Context, a *broker.Account, verb broker.Verb, 
 }
 
 // unlink removes an identity by the operation for it.
-func (h *house) unlink(ctx context.Context, _ *text.Catalog, a broker.Account, id string) error {
+func (h *app) unlink(ctx context.Context, _ *text.Catalog, a broker.Account, id string) error {
 	_, err := h.verbs().UnlinkIdentity(ctx, admin.Actor{ID: admin.Operator}, admin.UnlinkIdentity{Account: a.ID, Identity: id})
 	return err
 }

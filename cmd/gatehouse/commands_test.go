@@ -43,7 +43,7 @@ func newOperator(t *testing.T, more ...string) *operator {
 }
 
 // operatorOf is the operator of a running demo.
-func operatorOf(w *town) *operator {
+func operatorOf(w *harness) *operator {
 	return &operator{t: w.t, dir: w.data, config: filepath.Join(w.data, "gatehouse.yaml")}
 }
 
@@ -118,8 +118,8 @@ func (o *operator) file(name, text string) string {
 	return path
 }
 
-// heard are the Events since the beginning, oldest first, as "verb change".
-func (o *operator) heard() (all []string) {
+// logged are the Events since the beginning, oldest first, as "verb change".
+func (o *operator) logged() (all []string) {
 	o.t.Helper()
 	var events []eventView
 	o.shows(&events, "audit", "--limit", "1000")
@@ -133,10 +133,10 @@ func (o *operator) heard() (all []string) {
 }
 
 // store opens the operator's database beside the commands.
-func (o *operator) store() *house {
+func (o *operator) store() *app {
 	o.t.Helper()
 	tool := &tool{terminal: terminal{strings.NewReader(""), io.Discard, io.Discard, o.env, "gatehouse", cheapPasswords()}, config: o.config}
-	h, err := tool.house(o.t.Context())
+	h, err := tool.open(o.t.Context())
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -346,7 +346,7 @@ func TestCtrlCEndsWhateverWaits(t *testing.T) {
 		}
 	}
 	o.does("keys", "rotate", "--wait", "0s") // what was interrupted is in nobody's way
-	if got := o.heard(); !slices.Equal(got, []string{"account.created", "key.changed"}) {
+	if got := o.logged(); !slices.Equal(got, []string{"account.created", "key.changed"}) {
 		t.Errorf("events %q", got)
 	}
 }

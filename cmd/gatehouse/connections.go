@@ -35,7 +35,7 @@ type connectionView struct {
 	DataDeletion string `json:"data_deletion_url,omitempty"`
 }
 
-func (h *house) viewConnection(c broker.Connection) connectionView {
+func (h *app) viewConnection(c broker.Connection) connectionView {
 	v := connectionView{ID: c.ID, Kind: c.Kind, Name: c.Name, State: string(c.State), Issuer: c.Issuer, ClientID: c.ClientID, Secrets: len(c.Secrets),
 		Settings: c.Settings, Domains: c.Domains, Hidden: c.Hidden, Position: c.Position, RedirectURI: h.callback(c.ID)}
 	if c.Kind == "meta" {

@@ -15,7 +15,7 @@ import (
 // declare brings the connections and clients of the configuration file into the
 // database. What is stored alike is left alone, so that a restart changes
 // nothing and writes no Event.
-func (h *house) declare(ctx context.Context) error {
+func (h *app) declare(ctx context.Context) error {
 	operations, err := h.admin()
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func declaredConnection(position int, d config.Connection) admin.DeclareConnecti
 // print as dots, all the same.
 func alike(a, b any) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
 
-func (h *house) declareClient(ctx context.Context, d config.Client) error {
+func (h *app) declareClient(ctx context.Context, d config.Client) error {
 	stored, err := h.store.Client(ctx, d.ID)
 	if err != nil && !errors.Is(err, broker.NotFound) {
 		return err

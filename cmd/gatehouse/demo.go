@@ -29,7 +29,7 @@ type demo struct {
 	more    string // further lines of its configuration
 	now     func() time.Time
 	cost    credential.Cost // zero: the cost of production
-	h       *house
+	h       *app
 	servers []server
 	sims    map[string]*fakeidp.Server // by connection
 	file    demoFile
@@ -165,7 +165,7 @@ func (d *demo) freshFolder() error {
 	return nil
 }
 
-// open starts to listen and builds the house on SQLite.
+// open starts to listen and builds the app on SQLite.
 func (d *demo) open(ctx context.Context, addr string, log *slog.Logger) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || !broker.LoopbackHost(host) {
@@ -193,7 +193,7 @@ func (d *demo) open(ctx context.Context, addr string, log *slog.Logger) (net.Lis
 	if err != nil {
 		return nil, err
 	}
-	d.h, err = openHouse(ctx, cfg, log, d.now)
+	d.h, err = openApp(ctx, cfg, log, d.now)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (d *demo) open(ctx context.Context, addr string, log *slog.Logger) (net.Lis
 	return listener, nil
 }
 
-// stock fills the house: accounts, providers, clients; and starts what stands beside.
+// stock fills the app: accounts, providers, clients; and starts what stands beside.
 func (d *demo) stock(ctx context.Context) error {
 	for _, a := range demoAccounts() {
 		if err := d.addAccount(ctx, a); err != nil {

@@ -26,7 +26,7 @@ type explanation struct {
 	Restriction *restrictionView `json:"restriction,omitempty"`
 	Outcome     string           `json:"outcome,omitempty"`
 	Because     string           `json:"because,omitempty"`
-	Proofs      []string         `json:"proofs,omitempty"`
+	Proof       []string         `json:"proofs,omitempty"`
 	Step        string           `json:"step,omitempty"`
 	Refused     string           `json:"refused,omitempty"`
 	Cause       string           `json:"cause,omitempty"`
@@ -50,7 +50,7 @@ func explainClaims(fs *flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
-		h, err := t.house(ctx)
+		h, err := t.open(ctx)
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (t *tool) claims(file string) ([]byte, error) {
 }
 
 // facts are what a sign-in would read: the same facts for the same rules.
-func (h *house) facts(ctx context.Context, c broker.Connection, claims broker.Claims) (broker.Facts, error) {
+func (h *app) facts(ctx context.Context, c broker.Connection, claims broker.Claims) (broker.Facts, error) {
 	f := broker.Facts{Now: h.now(), Registration: broker.Registration(h.cfg.Registration), Passwords: h.cfg.Passwords, Connection: &c}
 	_, a, err := h.store.Identity(ctx, c.ID, claims.Issuer, claims.Subject)
 	switch {
@@ -120,7 +120,7 @@ func (h *house) facts(ctx context.Context, c broker.Connection, claims broker.Cl
 		f.Linked = &a
 	case !errors.Is(err, broker.NotFound):
 		return f, err
-	case claims.Level >= broker.L2:
+	case claims.Level >= broker.EmailVerified:
 		a, err = h.store.AccountByEmail(ctx, claims.Email)
 		if errors.Is(err, broker.NotFound) {
 			return f, nil
@@ -136,16 +136,16 @@ func (h *house) facts(ctx context.Context, c broker.Connection, claims broker.Cl
 }
 
 var levels = map[broker.Level]string{
-	broker.None: "none: no address",
-	broker.L1:   "L1: asserted, and nobody checked it",
-	broker.L2:   "L2: the provider verified it",
-	broker.L3:   "L3: the provider is the authority for this domain",
+	broker.None:               "none: no address",
+	broker.EmailAsserted:      "L1: asserted, and nobody checked it",
+	broker.EmailVerified:      "L2: the provider verified it",
+	broker.EmailAuthoritative: "L3: the provider is the authority for this domain",
 }
 
 // decide asks the rules and writes down what they say.
 func (e *explanation) decide(l broker.Login, f broker.Facts) {
 	c := *l.Claims
-	e.Issuer, e.Subject, e.Email, e.Level, e.UserType = c.Issuer, c.Subject, c.Email, levels[c.Level], string(c.Standing)
+	e.Issuer, e.Subject, e.Email, e.Level, e.UserType = c.Issuer, c.Subject, c.Email, levels[c.Level], string(c.UserType)
 	who := f.Linked
 	for _, a := range []*broker.Account{f.Owner, f.Acting} {
 		if who == nil {
@@ -153,15 +153,15 @@ func (e *explanation) decide(l broker.Login, f broker.Facts) {
 		}
 	}
 	if who != nil {
-		e.Account, e.Restriction = who.Email, viewRestriction(who.Lock)
+		e.Account, e.Restriction = who.Email, viewRestriction(who.Restriction)
 	}
 	v, err := broker.Resolve(l, f)
-	e.Outcome, e.Because, e.Proofs = string(v.Outcome), v.Because, named(v.Proofs)
+	e.Outcome, e.Because, e.Proof = string(v.Outcome), v.Because, named(v.Proof)
 	step, no := broker.Next(l, f)
 	e.Step = string(step)
 	if v.Outcome == broker.SignIn && no == nil {
 		f.Account = f.Linked
-		f.Authn = broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, Standing: c.Standing, Epoch: f.Linked.AuthEpoch}
+		f.Authn = broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, UserType: c.UserType, Epoch: f.Linked.AuthEpoch}
 		no = broker.Admit(f)
 	}
 	if err = errors.Join(err, no); err != nil {
@@ -169,7 +169,7 @@ func (e *explanation) decide(l broker.Login, f broker.Facts) {
 	}
 }
 
-func named(p broker.Proofs) []string {
+func named(p broker.LinkProof) []string {
 	var all []string
 	for _, proof := range []struct {
 		asked bool
@@ -186,7 +186,7 @@ func named(p broker.Proofs) []string {
 func (t *tool) explained(e explanation) error {
 	return t.print(e, func(w io.Writer) {
 		lines := [][2]string{{"connection", e.Connection}, {"identity", strings.TrimSpace(e.Issuer + " " + e.Subject)}, {"address", e.Email}, {"level", e.Level},
-			{"user type", e.UserType}, {"account", e.Account}, {"decision", e.Outcome}, {"because", e.Because}, {"the owner gives", strings.Join(e.Proofs, " and ")}, {"next page", e.Step}}
+			{"user type", e.UserType}, {"account", e.Account}, {"decision", e.Outcome}, {"because", e.Because}, {"the owner gives", strings.Join(e.Proof, " and ")}, {"next page", e.Step}}
 		if e.Restriction != nil {
 			lines = slices.Insert(lines, 6, [2]string{"restriction", e.Restriction.String()})
 		}

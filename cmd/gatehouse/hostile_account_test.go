@@ -28,7 +28,7 @@ func (p resident) stops(provider, who string) (callback string) {
 // link CSRF: whatever of the attacker's link is opened in the browser of somebody
 // signed in adds nothing to anybody.
 func TestC5_AnAttackersLinkAddsNothingInTheVictimsBrowser(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	mallory, ben := w.resident("ana@example.test"), w.resident("ben@example.test")
 	callback := mallory.stops("Google", "Noor")
 	var login string
@@ -68,7 +68,7 @@ func TestC5_AnAttackersLinkAddsNothingInTheVictimsBrowser(t *testing.T) {
 }
 
 func TestC5_AnotherSitesFormsDoNothing(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	ana := w.resident("ana@example.test")
 	ana.links("Google", "Ana")
 	for _, path := range []string{linkPath, unlinkOf(ana.identity("google"))} {
@@ -99,7 +99,7 @@ func TestC5_AnotherSitesFormsDoNothing(t *testing.T) {
 // Every request of a link and its unlink is sent again, in order, by the same
 // browser while it is still signed in.
 func TestC4_AfterAnUnlinkNothingThatWasSentLinksAgain(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	ana := w.resident("ana@example.test")
 	ana.trail = nil
 	callback := ana.stops("Google", "Ana")
@@ -130,7 +130,7 @@ func TestC4_AfterAnUnlinkNothingThatWasSentLinksAgain(t *testing.T) {
 
 // No port lets anybody move an identity, and no field of a form does.
 func TestC15_AnIdentityNeverChangesItsAccountOrSubject(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	ana, ben := w.resident("ana@example.test"), w.resident("ben@example.test")
 	ana.links("Google", "Ana")
 	ben.links("Google", "Wim")
@@ -175,7 +175,7 @@ func TestC15_AnIdentityNeverChangesItsAccountOrSubject(t *testing.T) {
 
 // race(20): two accounts, ten browsers each, one identity.
 func TestC16_TwentyLinksOfOneIdentityMakeOneRow(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	var callbacks []func()
 	people := []string{"ana@example.test", "ben@example.test"}
 	var any resident
@@ -217,7 +217,7 @@ func (p resident) signedInBy(provider, who string) resident {
 	return b
 }
 
-func (w *town) switchOff(connection string) {
+func (w *harness) switchOff(connection string) {
 	w.t.Helper()
 	c, err := w.h.store.Connection(w.ctx, connection)
 	if c.State = broker.Disabled; err == nil {
@@ -228,7 +228,7 @@ func (w *town) switchOff(connection string) {
 	}
 }
 
-// The matrix is in the hall; here the server holds to it, whatever a page offered.
+// The matrix is in the domain package; here the server holds to it, whatever a page offered.
 func TestC17_TheServerRefusesTheLastWayIn(t *testing.T) {
 	for name, tc := range map[string]struct {
 		edit   func(*broker.Account)
@@ -239,11 +239,11 @@ func TestC17_TheServerRefusesTheLastWayIn(t *testing.T) {
 		"no password":        {edit: func(a *broker.Account) { a.PasswordHash = "" }, want: broker.LastMethod},
 		"no password, and the other connection is off": {edit: func(a *broker.Account) { a.PasswordHash = "" }, second: true, want: broker.LastMethod},
 		"the lock wants it": {edit: func(a *broker.Account) {
-			a.Lock = &broker.Lock{Only: "google", Connections: []string{"google"}}
+			a.Restriction = &broker.Restriction{Only: "google", Connections: []string{"google"}}
 		}, want: broker.MethodRequired},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newTown(t)
+			w := newHarness(t)
 			ana := w.resident("ana@example.test")
 			ana.links("Google", "Ana")
 			if tc.second {
@@ -274,7 +274,7 @@ func TestC17_TheServerRefusesTheLastWayIn(t *testing.T) {
 
 // Of two identities that are unlinked at once, the second sees what the first has left.
 func TestC17_TwoUnlinksAtOnceLeaveOneWayIn(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	ana := w.resident("ana@example.test")
 	ana.links("Google", "Ana")
 	ana.links("Harbour Club", "Vera")
@@ -297,19 +297,19 @@ func TestC17_TwoUnlinksAtOnceLeaveOneWayIn(t *testing.T) {
 	ana.has(1, "after both")
 }
 
-// Nothing but the lock's connections can be linked to a locked account: the page
+// Nothing but the restriction's connections can be linked to a restricted account: the page
 // does not offer it, and the server refuses it at the first request and at the last.
-func TestD6_ALockedAccountLinksNothingElse(t *testing.T) {
-	w := newTown(t)
+func TestD6_ARestrictedAccountLinksNothingElse(t *testing.T) {
+	w := newHarness(t)
 	ana := w.resident("ana@example.test")
 	ana.links("Microsoft", "Bruno")
 	late := ana.signedInBy("Microsoft", "Bruno")
 	if late.methods(); !strings.Contains(textOf(late.page.root), "Link Google") {
 		t.Fatal("nothing is offered without a lock")
 	}
-	before := ana.stops("Harbour Club", "Vera") // begun before the lock, in the password's session
+	before := ana.stops("Harbour Club", "Vera") // begun before the restriction, in the password's session
 	ana.change(func(a *broker.Account) {
-		a.Lock = &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}}
+		a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}}
 	})
 	ana.open(before)
 	ana.has(1, "after a link that was begun before the lock")
@@ -328,12 +328,12 @@ func TestD6_ALockedAccountLinksNothingElse(t *testing.T) {
 	late.has(1, "after every connection")
 	late.wants(broker.MethodRequired, late.submit(unlinkOf(ana.identity("microsoft")), false))
 
-	// The login is asked too: one that was begun fresh meets the lock on its way back.
-	late.change(func(a *broker.Account) { a.Lock = nil })
+	// The login is asked too: one that was begun fresh meets the restriction on its way back.
+	late.change(func(a *broker.Account) { a.Restriction = nil })
 	w.signsInAfresh(late)
 	callback := late.stops("Google", "Ana")
 	late.change(func(a *broker.Account) {
-		a.Lock = &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}}
+		a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}}
 	})
 	late.open(callback)
 	late.wants(broker.MicrosoftRequired, late.page)
@@ -342,8 +342,8 @@ func TestD6_ALockedAccountLinksNothingElse(t *testing.T) {
 	late.has(1, "at the end")
 }
 
-// signsInAfresh proves a person anew with their provider, as the account page asks for.
-func (w *town) signsInAfresh(p resident) {
+// signsInAfresh proves a person again with their provider, as the account page asks for.
+func (w *harness) signsInAfresh(p resident) {
 	w.t.Helper()
 	p.methods()
 	p.press("Link Google")

@@ -14,7 +14,7 @@ import (
 )
 
 // initial is an initial access token.
-func (s *siege) initial(t *testing.T, uses int) string {
+func (s *attackHarness) initial(t *testing.T, uses int) string {
 	t.Helper()
 	token, err := clients.NewInitialToken(s.h.ring, s.h.now().Add(time.Hour), uses)
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *siege) initial(t *testing.T, uses int) string {
 }
 
 // registers has an app register itself with good metadata, changed by more.
-func (s *siege) registers(t *testing.T, what, token string, more map[string]any) (status int, said map[string]any) {
+func (s *attackHarness) registers(t *testing.T, what, token string, more map[string]any) (status int, said map[string]any) {
 	t.Helper()
 	m := map[string]any{"client_name": "Self Made", "redirect_uris": []string{thirdCallback}, "token_endpoint_auth_method": "client_secret_post",
 		"grant_types": []string{"authorization_code", "refresh_token", grantDevice}}
@@ -56,7 +56,7 @@ func (s *siege) registers(t *testing.T, what, token string, more map[string]any)
 
 // walkApps has an app register itself, push, call from a device and get posted
 // answers, well and badly.
-func (s *siege) walkApps(t *testing.T, in insider, p planted) {
+func (s *attackHarness) walkApps(t *testing.T, in insider, p planted) {
 	t.Helper()
 	text := func(doc map[string]any, name string) string {
 		t.Helper()
@@ -122,7 +122,7 @@ func (s *siege) walkApps(t *testing.T, in insider, p planted) {
 var codeField = regexp.MustCompile(`name="code" value="([^"]+)"`)
 
 // allowed takes a request to the page that posts its answer, and plants the code in it.
-func (s *siege) allowed(t *testing.T, b *browser, path string, p planted, as string) {
+func (s *attackHarness) allowed(t *testing.T, b *browser, path string, p planted, as string) {
 	t.Helper()
 	at := s.hop(t, b, path)
 	if !strings.HasPrefix(at, "/consent/") {
@@ -139,7 +139,7 @@ func (s *siege) allowed(t *testing.T, b *browser, path string, p planted, as str
 // What an app says of itself is shown to people, who are not to take it for ours.
 func TestA24_A20_NothingThatAnAppSaysOfItselfBecomesMarkup(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	registered := 0
 	for _, field := range []string{"client_name", "client_uri", "logo_uri", "policy_uri", "tos_uri", "contacts", "initiate_login_uri", "scope", "redirect_uris", "post_logout_redirect_uris",

@@ -30,11 +30,11 @@ func wrongClaims() []claim {
 	return all
 }
 
-// arrive signs in at an upstream that tells lies, and comes back with them.
-func (s *siege) arrive(t *testing.T, what, connection, button string) *answer {
+// callback signs in at an upstream that tells lies, and comes back with them.
+func (s *attackHarness) callback(t *testing.T, what, connection, button string) *answer {
 	t.Helper()
 	b := newBrowser(t)
-	s.depart(t, b, s.hop(t, b, "/authorize?"+s.asking().Encode()), connection)
+	s.beginUpstream(t, b, s.hop(t, b, "/authorize?"+s.asking().Encode()), connection)
 	back, err := url.Parse(b.stopBefore(button, "/callback/"))
 	if err != nil {
 		t.Fatal(err)
@@ -42,8 +42,8 @@ func (s *siege) arrive(t *testing.T, what, connection, button string) *answer {
 	return s.walk(t, what, b, s.request(t, http.MethodGet, back.Path, back.Query()))
 }
 
-// depart stands before an upstream's page.
-func (s *siege) depart(t *testing.T, b *browser, login, connection string) {
+// beginUpstream stands before an upstream's page.
+func (s *attackHarness) beginUpstream(t *testing.T, b *browser, login, connection string) {
 	t.Helper()
 	to := s.hop(t, b, login+"/to/"+connection)
 	req, err := http.NewRequest(http.MethodGet, to, nil)
@@ -55,19 +55,19 @@ func (s *siege) depart(t *testing.T, b *browser, login, connection string) {
 
 func TestB20_A24_NoClaimBreaksAPageOrAnAccount(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	before := len(s.events(broker.EventAccountCreated))
 	for _, name := range []string{"name", "given_name", "family_name", "email", "email_verified", "sub", "iss", "aud", "nonce", "exp", "iat", "auth_time", "amr", "acr", "locale", "azp", "picture"} {
 		for _, c := range wrongClaims() {
 			s.sims["club"].Misbehave(func(f *fakeidp.Fault) { f.SetClaim(name, c.value) })
-			s.arrive(t, fmt.Sprintf("%s is %s", name, c.name), "club", "Vera")
+			s.callback(t, fmt.Sprintf("%s is %s", name, c.name), "club", "Vera")
 			s.sims["club"].Behave()
 		}
 	}
 	for _, name := range []string{"id", "name", "first_name", "last_name", "email"} {
 		for _, c := range wrongClaims() {
 			s.sims["facebook"].Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtUserInfo, name, c.value) })
-			s.arrive(t, fmt.Sprintf("Facebook's %s is %s", name, c.name), "facebook", "Fay")
+			s.callback(t, fmt.Sprintf("Facebook's %s is %s", name, c.name), "facebook", "Fay")
 			s.sims["facebook"].Behave()
 		}
 	}
@@ -79,7 +79,7 @@ func TestB20_A24_NoClaimBreaksAPageOrAnAccount(t *testing.T) {
 
 func TestA24_ANameFullOfMarkupStaysAName(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	b := newBrowser(t)
 	b.open(s.file.App + "/login")
 	b.click("Continue with Google")

@@ -12,7 +12,7 @@ import (
 
 func TestE13_E14_CookiesThatWeNeverSetAreWorthNothing(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	other := s.signedIn(t, "ana@example.test")
 	mine, theirs := cookiesOf(in.browser, s), cookiesOf(other, s)
@@ -62,7 +62,7 @@ func TestE13_E14_CookiesThatWeNeverSetAreWorthNothing(t *testing.T) {
 
 func TestA21_EveryEditOfASessionOrBrowserCookieIsNone(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	mine := cookiesOf(in.browser, s)
 	for name, path := range map[string]string{"__Host-gh_session": "/account", "__Host-gh_browser": in.login} {
@@ -89,7 +89,7 @@ func TestA21_EveryEditOfASessionOrBrowserCookieIsNone(t *testing.T) {
 }
 
 // cookiesOf are the cookies that a browser has for us.
-func cookiesOf(b *browser, s *siege) map[string]string {
+func cookiesOf(b *browser, s *attackHarness) map[string]string {
 	found := map[string]string{}
 	req, err := http.NewRequest(http.MethodGet, s.file.Issuer+"/", nil)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 )
 
 // walk sends a request in a browser and goes on with it while it stays in the
-// house, so that what was parked on the way is seen on the page that shows it.
-func (s *siege) walk(t *testing.T, what string, b *browser, req *http.Request) *answer {
+// app, so that what was parked on the way is seen on the page that shows it.
+func (s *attackHarness) walk(t *testing.T, what string, b *browser, req *http.Request) *answer {
 	t.Helper()
 	for range 6 {
 		a := s.send(t, what, b.as(req))
@@ -44,7 +44,7 @@ type aim struct {
 }
 
 // fire tries each parameter of an aim with every payload, and twice.
-func (s *siege) fire(t *testing.T, name string, in insider, x aim) {
+func (s *attackHarness) fire(t *testing.T, name string, in insider, x aim) {
 	t.Helper()
 	params := x.more
 	for p := range x.good {
@@ -74,7 +74,7 @@ func (s *siege) fire(t *testing.T, name string, in insider, x aim) {
 
 func TestA24_E15_E17_EveryParameterOfARightRequest(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	c := s.file.Clients[0]
 	wishes := []string{"prompt", "max_age", "login_hint", "ui_locales", "id_token_hint", "connection", "response_mode", "acr_values", "claims",
@@ -124,7 +124,7 @@ func TestA24_E15_E17_EveryParameterOfARightRequest(t *testing.T) {
 
 func TestA24_B1_EveryParameterOfTheJourney(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	at := func(b *browser) string { return b.page.url.Path }
 	enter := func() (*browser, string) {
 		b := newBrowser(t)
@@ -156,7 +156,7 @@ func TestA24_B1_EveryParameterOfTheJourney(t *testing.T) {
 	}
 	state := func() (*browser, string, url.Values) {
 		b, login := enter()
-		s.depart(t, b, login, "google")
+		s.beginUpstream(t, b, login, "google")
 		back, err := url.Parse(b.stopBefore("Ana", "/callback/"))
 		if err != nil {
 			t.Fatal(err)
@@ -168,9 +168,9 @@ func TestA24_B1_EveryParameterOfTheJourney(t *testing.T) {
 		"email":    {method: "POST", more: []string{"email"}, each: true, fresh: func() (*browser, string, url.Values) { return fields(start(), "email") }},
 		"password": {method: "POST", more: []string{"email", "password"}, each: true, fresh: func() (*browser, string, url.Values) { return fields(typed(), "password") }},
 		"wish":     {method: "POST", more: []string{"wish"}, fresh: func() (*browser, string, url.Values) { b := typed(); return b, at(b) + "/wish", nil }},
-		"link":     {method: "POST", more: []string{"ceremony", "password", "code"}, fresh: func() (*browser, string, url.Values) { return fields(google("Ana"), "link") }},
-		"own":      {method: "POST", more: []string{"ceremony", "email", "password"}, fresh: func() (*browser, string, url.Values) { return fields(own(), "own") }},
-		"register": {method: "POST", more: []string{"ceremony", "family_name", "password"}, fresh: func() (*browser, string, url.Values) {
+		"link":     {method: "POST", more: []string{"confirmation", "password", "code"}, fresh: func() (*browser, string, url.Values) { return fields(google("Ana"), "link") }},
+		"own":      {method: "POST", more: []string{"confirmation", "email", "password"}, fresh: func() (*browser, string, url.Values) { return fields(own(), "own") }},
+		"register": {method: "POST", more: []string{"confirmation", "family_name", "password"}, fresh: func() (*browser, string, url.Values) {
 			b, path, form := fields(google("Noor"), "register")
 			form.Set("given_name", "\x00") // so that no account is made
 			return b, path, form

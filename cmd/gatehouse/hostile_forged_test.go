@@ -16,7 +16,7 @@ var openPosts = []string{"POST /authorize", "POST /callback/{connection}", "POST
 
 func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	before := in.state(t, s)
 	origins := []http.Header{
@@ -72,7 +72,7 @@ func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
 }
 
 // state is what this browser has: who is signed in, and what its login and its consent wait for.
-func (in insider) state(t *testing.T, s *siege) string {
+func (in insider) state(t *testing.T, s *attackHarness) string {
 	t.Helper()
 	all := ""
 	for _, path := range []string{"/account", in.login, in.consent, in.device} {
@@ -87,7 +87,7 @@ func (in insider) state(t *testing.T, s *siege) string {
 }
 
 func TestE16_ASessionIsOverAfterEightHoursWhateverHappensInIt(t *testing.T) {
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	alive := func() bool {
 		u, err := url.Parse(s.hop(t, in.browser, "/authorize?"+s.asking("prompt", "none").Encode()))

@@ -13,7 +13,7 @@ import (
 
 // checkJSON holds an answer for a program against RFC 6749 §5.2 and, of a pushed
 // request, RFC 9126 §2.3.
-func (s *siege) checkJSON(t *testing.T, what string, a *answer) {
+func (s *attackHarness) checkJSON(t *testing.T, what string, a *answer) {
 	t.Helper()
 	var said map[string]any
 	if err := json.Unmarshal([]byte(a.body), &said); err != nil || !utf8.ValidString(a.body) {
@@ -73,12 +73,12 @@ func payloads() []payload {
 
 // request makes a request of a route: its parameters in the query of a GET, in
 // the form of a POST.
-func (s *siege) request(t *testing.T, method, path string, form url.Values) *http.Request {
+func (s *attackHarness) request(t *testing.T, method, path string, form url.Values) *http.Request {
 	t.Helper()
 	return s.raw(t, method, path, form.Encode())
 }
 
-func (s *siege) raw(t *testing.T, method, path, form string) *http.Request {
+func (s *attackHarness) raw(t *testing.T, method, path, form string) *http.Request {
 	t.Helper()
 	var body *strings.Reader
 	if method == http.MethodPost {

@@ -44,7 +44,7 @@ func mutations(registered string) (all []string) {
 
 func TestA3_NoMutationOfARedirectURIIsFollowed(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	registered := s.file.App + "/callback"
 	all := mutations(registered)
@@ -83,7 +83,7 @@ func TestA3_NoMutationOfARedirectURIIsFollowed(t *testing.T) {
 }
 
 // refusedAtHome wants our own page with a code, and no way out of it.
-func (s *siege) refusedAtHome(t *testing.T, what string, req *http.Request, want broker.Code) {
+func (s *attackHarness) refusedAtHome(t *testing.T, what string, req *http.Request, want broker.Code) {
 	t.Helper()
 	a := s.send(t, what, req)
 	code := ""
@@ -98,9 +98,9 @@ func (s *siege) refusedAtHome(t *testing.T, what string, req *http.Request, want
 	}
 }
 
-func TestA4_NoRouteLeadsOutOfTheHouse(t *testing.T) {
+func TestA4_NoRouteLeadsOutOfTheLayout(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	g := s.grant(t, in.browser)
 	names := []string{"return_to", "returnTo", "next", "redirect", "redirect_to", "url", "continue", "target", "goto", "rd", "RelayState", "post_logout_redirect_uri", "redirect_uri", "state", "iss", "handle", "post", "login", "connection", "lang"}

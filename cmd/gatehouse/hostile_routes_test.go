@@ -97,7 +97,7 @@ func (b *blueprint) walk(body []ast.Stmt, e env) {
 				e.values[v.Name] = b.eval(s.X, e)
 				b.walk(s.Body.List, e)
 			}
-		case *ast.IfStmt: // what a setting turns on, newSiege turns on
+		case *ast.IfStmt: // what a setting turns on, newAttackHarness turns on
 			b.walk(s.Body.List, e)
 		case *ast.ExprStmt:
 			if call, ok := s.X.(*ast.CallExpr); ok {

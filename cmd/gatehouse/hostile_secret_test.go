@@ -19,9 +19,9 @@ import (
 )
 
 // records are the lines of the log; each must be JSON by itself (SECURITY.md G16).
-func (s *siege) records(t *testing.T) (all []map[string]any) {
+func (s *attackHarness) records(t *testing.T) (all []map[string]any) {
 	t.Helper()
-	for _, line := range s.heard.lines() {
+	for _, line := range s.log.lines() {
 		var r map[string]any
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatalf("a line of the log is no JSON: %q", line)
@@ -36,7 +36,7 @@ type planted map[string]string
 
 // addQueries plants every value that a browser had in a URL of ours or that came
 // to us with one.
-func (p planted) addQueries(s *siege, trail []string) {
+func (p planted) addQueries(s *attackHarness, trail []string) {
 	for _, step := range trail {
 		_, raw, _ := strings.Cut(step, " ")
 		u, err := url.Parse(raw)
@@ -80,9 +80,9 @@ func (p planted) in(text []byte) (found []string) {
 	return found
 }
 
-// journey walks every way through the house, the wrong turns too, and answers all
+// journey walks every way through the app, the wrong turns too, and answers all
 // the secrets that were in play.
-func (s *siege) journey(t *testing.T) planted {
+func (s *attackHarness) journey(t *testing.T) planted {
 	t.Helper()
 	p := planted{"a person's password": demoPassword, "an app's secret": s.file.Clients[0].Secret, "another app's secret": s.third}
 	connections, err := s.h.store.Connections(s.ctx)
@@ -122,25 +122,25 @@ func (s *siege) journey(t *testing.T) planted {
 	return p
 }
 
-func (s *siege) walkLinks(start func() *browser) {
+func (s *attackHarness) walkLinks(start func() *browser) {
 	b := start()
 	b.click("Continue with Google")
 	b.click("Ana")
 	b.press("Link and sign in", "password", "planted wrong password")
 	b.press("Link and sign in", "password", demoPassword)
-	s.arrived(b, "Ana Silva")
+	s.returned(b, "Ana Silva")
 	b.click("Sign out")
 	b = start()
 	b.press("Continue", "email", "ben@example.test")
 	b.press("Sign in", "password", "planted wrong password")
 	b.press("Sign in", "password", demoPassword)
-	s.arrived(b, "Ben Carter")
+	s.returned(b, "Ben Carter")
 	b = start()
 	b.click("Continue with Microsoft")
 	b.click("Eva")
 }
 
-func (s *siege) walkCodes(start func() *browser, p planted) {
+func (s *attackHarness) walkCodes(start func() *browser, p planted) {
 	b := start()
 	b.click("Continue with Facebook")
 	b.click("Fay")
@@ -151,11 +151,11 @@ func (s *siege) walkCodes(start func() *browser, p planted) {
 	p["a mailed code in a sentence"], p["and in another"] = code+" is", "code "+code
 	b.press("Confirm account", "code", code)
 	b.press("Create account")
-	s.arrived(b, "Fay Okoro")
+	s.returned(b, "Fay Okoro")
 }
 
 // walkTroubles has upstreams refuse, lie and fall over.
-func (s *siege) walkTroubles(t *testing.T, start func() *browser) {
+func (s *attackHarness) walkTroubles(t *testing.T, start func() *browser) {
 	t.Helper()
 	for _, trouble := range []func(*fakeidp.Fault){
 		func(f *fakeidp.Fault) {
@@ -197,7 +197,7 @@ func (s *siege) walkTroubles(t *testing.T, start func() *browser) {
 }
 
 // walkTokens uses each token well and badly.
-func (s *siege) walkTokens(t *testing.T, in insider, p planted) {
+func (s *attackHarness) walkTokens(t *testing.T, in insider, p planted) {
 	t.Helper()
 	g := s.grant(t, in.browser)
 	p["a code"], p["an access token"], p["a refresh token"], p["an ID token"] = g.code, g.access, g.refresh, g.id
@@ -219,7 +219,7 @@ func (s *siege) walkTokens(t *testing.T, in insider, p planted) {
 }
 
 // walkStranger sends secrets to where they do not belong.
-func (s *siege) walkStranger(t *testing.T, p planted) {
+func (s *attackHarness) walkStranger(t *testing.T, p planted) {
 	t.Helper()
 	const secret = "planted-by-stranger"
 	p["a stranger's secret"], p["a wrong password"] = secret, "planted wrong password"
@@ -251,9 +251,9 @@ func (s *siege) walkStranger(t *testing.T, p planted) {
 
 func TestA23_G16_G17_NoSecretIsLoggedRecordedOrStored(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	p := s.journey(t)
-	for _, line := range s.heard.lines() {
+	for _, line := range s.log.lines() {
 		if found := p.in([]byte(line)); found != nil {
 			t.Errorf("the log shows %v: %.500s", found, line)
 		}
@@ -278,10 +278,10 @@ func TestA23_G16_G17_NoSecretIsLoggedRecordedOrStored(t *testing.T) {
 }
 
 // atRest reads the files of the database as somebody would who took the disk.
-func (s *siege) atRest(t *testing.T, p planted) {
+func (s *attackHarness) atRest(t *testing.T, p planted) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.data, "gatehouse.db*"))
-	if err != nil || len(files) < 2 { // the file and its journal
+	if err != nil || len(files) < 2 { // the file and its audit log
 		t.Fatalf("the database is in %v, %v", files, err)
 	}
 	// What an app asked waits for its answer as it was asked, and so do the ID

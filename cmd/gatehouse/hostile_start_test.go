@@ -131,8 +131,8 @@ func TestAWrongPlaceStopsTheStart(t *testing.T) {
 	o.givesUp(filepath.Join(o.dir, "data"))
 }
 
-// standing is an operator with a database that was used before.
-func standing(t *testing.T) *operator {
+// userTypeOf is an operator with a database that was used before.
+func userTypeOf(t *testing.T) *operator {
 	t.Helper()
 	o := newOperator(t, "listen: localhost:0", "issuer: http://localhost")
 	o.does("migrate")
@@ -155,7 +155,7 @@ func (o *operator) sql(statement string) {
 }
 
 func TestG17_AWrongDatabaseOrKeyringStopsTheStart(t *testing.T) {
-	other := standing(t)
+	other := userTypeOf(t)
 	otherRing, err := os.ReadFile(other.inData("keyring.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -181,21 +181,21 @@ func TestG17_AWrongDatabaseOrKeyringStopsTheStart(t *testing.T) {
 		"a floor that is no number": {func(o *operator) { o.sql(`UPDATE house SET value = X'78' WHERE id = 'floor'`) }, []string{"storage"}},
 		"a database that is none": {func(o *operator) {
 			o.must(os.WriteFile(o.inData("gatehouse.db"), bytes.Repeat([]byte(startSecret), 500), 0o600))
-			o.away("-wal", "-shm")
+			o.run("-wal", "-shm")
 		}, []string{"database"}},
-		"a database cut in half": {func(o *operator) { o.must(os.Truncate(o.inData("gatehouse.db"), 20000)); o.away("-wal", "-shm") }, []string{"storage"}},
+		"a database cut in half": {func(o *operator) { o.must(os.Truncate(o.inData("gatehouse.db"), 20000)); o.run("-wal", "-shm") }, []string{"storage"}},
 		"a table that is gone":   {func(o *operator) { o.sql(`DROP TABLE house`) }, []string{"storage"}},
 		"a database that is away": {func(o *operator) {
 			o.vars = map[string]string{"GATEHOUSE_DATABASE": "postgres://u:" + startSecret + "@127.0.0.1:1/x?connect_timeout=2", "GATEHOUSE_KEYRING": o.inData("keyring.json")}
 		}, []string{"127.0.0.1:1", "`database`"}},
 		"a database in a folder": {func(o *operator) {
 			o.must(os.Remove(o.inData("gatehouse.db")))
-			o.away("-wal", "-shm")
+			o.run("-wal", "-shm")
 			o.must(os.Mkdir(o.inData("gatehouse.db"), 0o700))
 		}, []string{"gatehouse.db"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := standing(t)
+			o := userTypeOf(t)
 			c.harm(o)
 			before := o.sum()
 			o.givesUp(c.want...)
@@ -213,7 +213,7 @@ func (o *operator) must(err error) {
 	}
 }
 
-func (o *operator) away(suffixes ...string) {
+func (o *operator) run(suffixes ...string) {
 	for _, s := range suffixes {
 		_ = os.Remove(o.inData("gatehouse.db" + s))
 	}

@@ -19,7 +19,7 @@ const (
 )
 
 // addThird registers an app that must ask for consent.
-func (s *siege) addThird(t *testing.T) (secret string) {
+func (s *attackHarness) addThird(t *testing.T) (secret string) {
 	t.Helper()
 	now := s.h.now()
 	secret = broker.NewToken()
@@ -34,7 +34,7 @@ func (s *siege) addThird(t *testing.T) (secret string) {
 
 // asking is a flawless authorization request of the sample app, with changes; a
 // value of "-" takes a parameter away.
-func (s *siege) asking(changes ...string) url.Values {
+func (s *attackHarness) asking(changes ...string) url.Values {
 	sum := sha256.Sum256([]byte(hostVerifier))
 	q := url.Values{"response_type": {"code"}, "client_id": {"courts-booking"}, "redirect_uri": {s.file.App + "/callback"},
 		"scope": {"openid profile email offline_access"}, "state": {"a-state"}, "nonce": {"a-nonce"},
@@ -55,7 +55,7 @@ type insider struct {
 	login, consent, device string
 }
 
-func (s *siege) insider(t *testing.T) insider {
+func (s *attackHarness) insider(t *testing.T) insider {
 	t.Helper()
 	b := s.signedIn(t, "ben@example.test")
 	in := insider{browser: b}
@@ -68,7 +68,7 @@ func (s *siege) insider(t *testing.T) insider {
 	return in
 }
 
-func (s *siege) signedIn(t *testing.T, email string) *browser {
+func (s *attackHarness) signedIn(t *testing.T, email string) *browser {
 	t.Helper()
 	b := newBrowser(t)
 	b.open(s.file.App + "/login")
@@ -79,14 +79,14 @@ func (s *siege) signedIn(t *testing.T, email string) *browser {
 }
 
 // hop makes one GET and answers where it leads, without following.
-func (s *siege) hop(t *testing.T, b *browser, path string) string {
+func (s *attackHarness) hop(t *testing.T, b *browser, path string) string {
 	t.Helper()
 	p := b.send(s.request(t, http.MethodGet, path, nil))
 	return p.header.Get("Location")
 }
 
 // device stands at the question of a device, and answers its path.
-func (s *siege) device(t *testing.T, b *browser) string {
+func (s *attackHarness) device(t *testing.T, b *browser) string {
 	t.Helper()
 	req := s.request(t, http.MethodPost, "/device_authorization", url.Values{"scope": {"openid"}, "client_id": {"third"}, "client_secret": {s.third}})
 	var call struct {
@@ -122,7 +122,7 @@ func (in insider) path(pattern string) string {
 
 func TestA15_A24_E17_H1_EveryRouteWithstandsEveryParameter(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	routes, names := mountedRoutes(t), readParameters(t)
 	for _, route := range routes {
@@ -152,7 +152,7 @@ func TestA15_A24_E17_H1_EveryRouteWithstandsEveryParameter(t *testing.T) {
 }
 
 // paths puts each payload where a route takes an id.
-func (s *siege) paths(t *testing.T, route string) {
+func (s *attackHarness) paths(t *testing.T, route string) {
 	t.Helper()
 	method, path, _ := strings.Cut(route, " ")
 	stranger := newBrowser(t)
@@ -167,7 +167,7 @@ func (s *siege) paths(t *testing.T, route string) {
 
 // everyRouteWasReached reads the access log: each pattern of the router was hit,
 // and there is none that the source did not tell of.
-func (s *siege) everyRouteWasReached(t *testing.T, routes []string) {
+func (s *attackHarness) everyRouteWasReached(t *testing.T, routes []string) {
 	t.Helper()
 	seen := map[string]bool{}
 	for _, line := range s.records(t) {

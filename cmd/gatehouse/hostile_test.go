@@ -18,32 +18,36 @@ import (
 	"gatehouse/broker"
 )
 
-// siege is a town under attack, with an ear at its log.
-type siege struct {
-	*town
-	heard  *heard
+// attack harness is a harness under attack, with an ear at its log.
+type attackHarness struct {
+	*harness
+	log    *logCapture
 	client *http.Client
 	third  string // the secret of the app that must ask for consent
 	sent   int
 }
 
 // heard is a log that may be read while it is written.
-type heard struct {
+type logCapture struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (h *heard) Write(p []byte) (int, error) { h.mu.Lock(); defer h.mu.Unlock(); return h.b.Write(p) }
-func (h *heard) lines() []string {
+func (h *logCapture) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.b.Write(p)
+}
+func (h *logCapture) lines() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return strings.Split(strings.TrimSpace(h.b.String()), "\n")
 }
 
-func newSiege(t *testing.T, more ...string) *siege {
+func newAttackHarness(t *testing.T, more ...string) *attackHarness {
 	t.Helper()
-	log := &heard{}
-	s := &siege{town: newTownHeard(t, log, append(more, "client_registration: true")...), heard: log, client: &http.Client{Timeout: 20 * time.Second,
+	log := &logCapture{}
+	s := &attackHarness{harness: newHarnessWithLog(t, log, append(more, "client_registration: true")...), log: log, client: &http.Client{Timeout: 20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	s.third = s.addThird(t)
 	return s
@@ -61,7 +65,7 @@ func (a *answer) html() bool { return strings.HasPrefix(a.Header.Get("Content-Ty
 
 // send sends one request as it is, without cookies of its own and without
 // following anything, and holds the answer against what every answer must be.
-func (s *siege) send(t *testing.T, what string, req *http.Request) *answer {
+func (s *attackHarness) send(t *testing.T, what string, req *http.Request) *answer {
 	t.Helper()
 	s.sent++
 	res, err := s.client.Do(req)
@@ -84,7 +88,7 @@ func (s *siege) send(t *testing.T, what string, req *http.Request) *answer {
 }
 
 // sound is what every answer must be, whatever was sent.
-func (s *siege) sound(t *testing.T, what string, a *answer) {
+func (s *attackHarness) sound(t *testing.T, what string, a *answer) {
 	t.Helper()
 	if ours := a.Header.Get("X-Request-Id") != ""; !ours {
 		// net/http refuses what is no HTTP before any handler sees it.
@@ -121,7 +125,7 @@ func (s *siege) sound(t *testing.T, what string, a *answer) {
 	}
 }
 
-func (s *siege) checkPolicy(t *testing.T, what string, a *answer) {
+func (s *attackHarness) checkPolicy(t *testing.T, what string, a *answer) {
 	t.Helper()
 	csp := a.Header.Get("Content-Security-Policy")
 	for _, need := range []string{"default-src 'none'", "frame-ancestors 'none'"} {
@@ -139,7 +143,7 @@ func (s *siege) checkPolicy(t *testing.T, what string, a *answer) {
 }
 
 // checkCookies is SECURITY.md E14.
-func (s *siege) checkCookies(t *testing.T, what string, a *answer) {
+func (s *attackHarness) checkCookies(t *testing.T, what string, a *answer) {
 	t.Helper()
 	for _, c := range a.Cookies() {
 		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
@@ -153,7 +157,7 @@ func (s *siege) checkCookies(t *testing.T, what string, a *answer) {
 
 // leadsHome fails for a target that is neither ours, nor a registered URI, nor a
 // connected upstream (SECURITY.md A4).
-func (s *siege) leadsHome(t *testing.T, what string, from *url.URL, target string) {
+func (s *attackHarness) leadsHome(t *testing.T, what string, from *url.URL, target string) {
 	t.Helper()
 	u, err := from.Parse(target)
 	if err != nil || strings.ContainsAny(target, "\r\n\t\\\x00") {
@@ -176,7 +180,7 @@ func (s *siege) leadsHome(t *testing.T, what string, from *url.URL, target strin
 
 // checkPage takes an HTML answer apart: nothing that was sent may have become
 // markup, script, or a way out (SECURITY.md A24, A4).
-func (s *siege) checkPage(t *testing.T, what string, a *answer) {
+func (s *attackHarness) checkPage(t *testing.T, what string, a *answer) {
 	t.Helper()
 	if !utf8.ValidString(a.body) || a.Header.Get("Content-Type") != "text/html; charset=utf-8" || strings.Contains(a.body, "\x00") {
 		t.Errorf("%s: a page of type %q that is no text", what, a.Header.Get("Content-Type"))
@@ -216,7 +220,7 @@ func (s *siege) checkPage(t *testing.T, what string, a *answer) {
 	}
 }
 
-// meant tells whether a status of 500 and above is what a code means to say.
+// meant reports whether a status of 500 and above is what a code means to say.
 func meant(c broker.Code) bool {
 	return c == broker.Busy || c == broker.UpstreamRejected || c == broker.UpstreamMisconfigured || c == broker.ConnectionUnavailable
 }
@@ -251,7 +255,7 @@ func unrecorded(c broker.Code) bool {
 }
 
 // decided holds a refusal against the table of codes and the audit log.
-func (s *siege) decided(t *testing.T, what string, a *answer, code, ref string) {
+func (s *attackHarness) decided(t *testing.T, what string, a *answer, code, ref string) {
 	t.Helper()
 	c := broker.Code(code)
 	if !slices.Contains(broker.Codes(), c) || c == broker.Internal {

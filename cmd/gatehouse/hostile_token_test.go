@@ -19,7 +19,7 @@ type granted struct {
 }
 
 // grant takes a browser through the flow of the sample app's client, by hand.
-func (s *siege) grant(t *testing.T, b *browser) granted {
+func (s *attackHarness) grant(t *testing.T, b *browser) granted {
 	t.Helper()
 	g := granted{code: s.code(t, b)}
 	said := s.redeem(t, "authorization_code", url.Values{"code": {g.code}, "redirect_uri": {s.file.App + "/callback"}, "code_verifier": {hostVerifier}})
@@ -32,7 +32,7 @@ func (s *siege) grant(t *testing.T, b *browser) granted {
 	return g
 }
 
-func (s *siege) code(t *testing.T, b *browser) string {
+func (s *attackHarness) code(t *testing.T, b *browser) string {
 	t.Helper()
 	to, err := url.Parse(s.hop(t, b, "/authorize?"+s.asking().Encode()))
 	if err != nil || to.Query().Get("code") == "" {
@@ -42,7 +42,7 @@ func (s *siege) code(t *testing.T, b *browser) string {
 }
 
 // call posts a form to an endpoint as the sample app.
-func (s *siege) call(t *testing.T, what, path string, form url.Values) (*answer, map[string]any) {
+func (s *attackHarness) call(t *testing.T, what, path string, form url.Values) (*answer, map[string]any) {
 	t.Helper()
 	c := s.file.Clients[0]
 	req := s.request(t, http.MethodPost, path, form)
@@ -58,7 +58,7 @@ func (s *siege) call(t *testing.T, what, path string, form url.Values) (*answer,
 	return a, said
 }
 
-func (s *siege) redeem(t *testing.T, grant string, form url.Values) map[string]any {
+func (s *attackHarness) redeem(t *testing.T, grant string, form url.Values) map[string]any {
 	t.Helper()
 	form.Set("grant_type", grant)
 	_, said := s.call(t, grant, "/token", form)
@@ -68,7 +68,7 @@ func (s *siege) redeem(t *testing.T, grant string, form url.Values) map[string]a
 // place is where a token can be shown; it answers whether it was worth anything there.
 type place func(t *testing.T, what, token string) bool
 
-func (s *siege) places(in insider) map[string]place {
+func (s *attackHarness) places(in insider) map[string]place {
 	form := func(path, name string, more url.Values, worth func(*answer, map[string]any) bool) place {
 		return func(t *testing.T, what, token string) bool {
 			t.Helper()
@@ -117,7 +117,7 @@ func (s *siege) places(in insider) map[string]place {
 	}
 }
 
-func (s *siege) cookiePlace(name, path, sign string) place {
+func (s *attackHarness) cookiePlace(name, path, sign string) place {
 	return func(t *testing.T, what, token string) bool {
 		t.Helper()
 		req := s.request(t, http.MethodGet, path, nil)
@@ -128,7 +128,7 @@ func (s *siege) cookiePlace(name, path, sign string) place {
 
 func TestA11_NoTokenPassesForAnotherAnywhere(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	places := s.places(in)
 	g, cookies := s.grant(t, in.browser), cookiesOf(in.browser, s)
@@ -140,7 +140,7 @@ func TestA11_NoTokenPassesForAnotherAnywhere(t *testing.T) {
 	tokens := map[string]string{"access token": g.access, "refresh token": g.refresh, "ID token": g.id, "spent code": g.code, "fresh code": s.code(t, in.browser),
 		"session": cookies["__Host-gh_session"], "browser": cookies["__Host-gh_browser"], "login": strings.TrimPrefix(in.login, "/login/"),
 		"consent": strings.TrimPrefix(in.consent, "/consent/"), "client secret": s.file.Clients[0].Secret, "client id": "courts-booking", "nothing": ""}
-	// The wrong cells first: what is right somewhere may be spent there. A spent
+	// The wrong cells first: what is right somewhere may be consumed there. A consumed
 	// code and a sign-out end what they belong to, so those come last.
 	order := slices.Sorted(maps.Keys(tokens))
 	for _, last := range []bool{false, true} {
@@ -163,7 +163,7 @@ func TestA11_NoTokenPassesForAnotherAnywhere(t *testing.T) {
 
 func TestA21_EveryEditOfATokenIsNone(t *testing.T) {
 	t.Parallel()
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	places := s.places(in)
 	g := s.grant(t, in.browser)
@@ -203,7 +203,7 @@ func TestA21_EveryEditOfATokenIsNone(t *testing.T) {
 		}
 	}
 	own, _ := s.redeem(t, "client_credentials", url.Values{})["access_token"].(string)
-	for _, revoked := range []bool{false, true} { // an app's own token, which has no family to end
+	for _, revoked := range []bool{false, true} { // an app's own token, which has no grant to end
 		if places["introspect"](t, "an app's own token", own) == revoked || places["userinfo"](t, "an app's own token", own) {
 			t.Errorf("an app's own token, revoked %v, is worth the wrong thing", revoked)
 		}

@@ -22,7 +22,7 @@ import (
 )
 
 // bytesOf speaks to the listener in bytes, for what no HTTP client would send.
-func (s *siege) bytesOf(t *testing.T, what, request string) *answer {
+func (s *attackHarness) bytesOf(t *testing.T, what, request string) *answer {
 	t.Helper()
 	u, err := url.Parse(s.file.Issuer)
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *siege) bytesOf(t *testing.T, what, request string) *answer {
 }
 
 func TestG13_H1_WhatIsNoProperRequestIsRefused(t *testing.T) {
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	u, _ := url.Parse(s.file.Issuer)
 	line, host := "GET /login HTTP/1.1\r\n", "Host: "+u.Host+"\r\n"
 	for what, c := range map[string]struct {
@@ -110,7 +110,7 @@ func TestG13_H1_WhatIsNoProperRequestIsRefused(t *testing.T) {
 }
 
 func TestH1_BodiesHeadersAndMethodsOnEveryRoute(t *testing.T) {
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	routes := mountedRoutes(t)
 	methods := map[string][]string{}
@@ -138,7 +138,7 @@ func TestH1_BodiesHeadersAndMethodsOnEveryRoute(t *testing.T) {
 }
 
 // bodies sends what a form is not.
-func (s *siege) bodies(t *testing.T, in insider, pattern, path string) {
+func (s *attackHarness) bodies(t *testing.T, in insider, pattern, path string) {
 	t.Helper()
 	const form = "application/x-www-form-urlencoded"
 	for _, c := range []struct {
@@ -178,7 +178,7 @@ func (s *siege) bodies(t *testing.T, in insider, pattern, path string) {
 }
 
 // headers sends what belongs to proxies, to other sites, or to nobody.
-func (s *siege) headers(t *testing.T, in insider, method, pattern, path string) {
+func (s *attackHarness) headers(t *testing.T, in insider, method, pattern, path string) {
 	t.Helper()
 	for _, h := range []http.Header{
 		{"X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-For": {"203.0.113.7"}, "X-Forwarded-Prefix": {"//evil.example"},
@@ -224,7 +224,7 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 func TestH1_ABodyWithoutEndIsCutAndCostsNoMemory(t *testing.T) {
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	in := s.insider(t)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

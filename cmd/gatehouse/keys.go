@@ -149,7 +149,7 @@ func retireRingKey(*flag.FlagSet) action {
 func rotateSigning(fs *flag.FlagSet) action {
 	emergency := fs.Bool("emergency", false, "the old keys are not to be trusted: new ones sign at once, the old ones are withdrawn, and tokens signed with them fail")
 	return func(ctx context.Context, t *tool, _ []string) error {
-		h, err := t.house(ctx)
+		h, err := t.open(ctx)
 		if err != nil {
 			return err
 		}

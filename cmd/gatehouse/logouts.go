@@ -30,7 +30,7 @@ func listLogouts(fs *flag.FlagSet) action {
 		if err := misused(admin.CheckLimit(*limit)); err != nil {
 			return err
 		}
-		h, err := t.house(ctx)
+		h, err := t.open(ctx)
 		if err != nil {
 			return err
 		}

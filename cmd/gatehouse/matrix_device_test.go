@@ -33,8 +33,8 @@ func (c *cell) polls(device string) {
 	}
 }
 
-// deviceWays are the ways by which a device gets tokens.
-func deviceWays() []way {
+// deviceRoutes are the ways by which a device gets tokens.
+func deviceRoutes() []way {
 	typed := func(c *cell, user string) {
 		c.open(c.q.file.Issuer + "/device")
 		c.press("Continue", "user_code", user)
@@ -81,12 +81,12 @@ func deviceWays() []way {
 }
 
 func TestD1_D5_ADeviceComesInAsItsPersonMay(t *testing.T) {
-	q := newQuarter(t)
-	apps := q.guises()
-	for _, w := range deviceWays() {
-		for i, p := range []policy{open, locked, midway} {
+	q := newCluster(t)
+	apps := q.variants()
+	for _, w := range deviceRoutes() {
+		for i, p := range []policy{open, restricted, midway} {
 			for j, moves := range []bool{false, true} {
-				for _, app := range []guise{apps[0], apps[1+(2*i+j)%(len(apps)-1)]} {
+				for _, app := range []clientVariant{apps[0], apps[1+(2*i+j)%(len(apps)-1)]} {
 					t.Run(cellName(w, p, moves, app), func(t *testing.T) { q.letsIn(t, w, p, moves, app) })
 				}
 			}
@@ -94,15 +94,15 @@ func TestD1_D5_ADeviceComesInAsItsPersonMay(t *testing.T) {
 	}
 }
 
-func (q *quarter) letsIn(t *testing.T, w way, p policy, moves bool, app guise) {
+func (q *cluster) letsIn(t *testing.T, w way, p policy, moves bool, app clientVariant) {
 	c := q.cell(t, p, moves)
 	if w.setup != nil {
 		w.setup(c)
 	}
 	c.app = app
 	q.advance(time.Minute)
-	if p == locked {
-		c.lock(1)
+	if p == restricted {
+		c.restriction(1)
 		q.advance(5 * time.Second)
 	}
 	w.drive(c)
@@ -116,7 +116,7 @@ func (q *quarter) letsIn(t *testing.T, w way, p policy, moves bool, app guise) {
 
 // An account that is disabled is let in by no device, whatever it allowed before.
 func TestD2_ADeviceOfADisabledAccountGetsNothing(t *testing.T) {
-	q := newQuarter(t)
+	q := newCluster(t)
 	c := q.cell(t, open, false)
 	c.signs("password")
 	had, user := c.calls()

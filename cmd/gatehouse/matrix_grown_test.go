@@ -36,9 +36,9 @@ func (c *cell) grows(method string) grown {
 	c.signs(method)
 	c.agrees()
 	g := grown{access: map[string]string{}, refresh: map[string]string{}}
-	c.keeps(&g, "code", "grant_type", "authorization_code", "code", c.newest(method), "redirect_uri", quarterApp, "code_verifier", verifier)
+	c.keeps(&g, "code", "grant_type", "authorization_code", "code", c.newest(method), "redirect_uri", clusterApp, "code_verifier", verifier)
 	c.keeps(&g, "refresh", "grant_type", "refresh_token", "refresh_token", g.refresh["code"])
-	delete(g.refresh, "code") // spent
+	delete(g.refresh, "code") // consumed
 	g.refresh["code"] = g.refresh["refresh"]
 	delete(g.refresh, "refresh")
 	c.keeps(&g, "device", "grant_type", grantDevice, "device_code", c.letsIn())
@@ -155,7 +155,7 @@ func endings() []ending {
 			c.q.advance(storage.CacheLife)
 		}
 	}
-	lock := func(c *cell, replica int) { c.lock(replica) }
+	lock := func(c *cell, replica int) { c.restriction(replica) }
 	return []ending{
 		{"disabled", "password", func(c *cell, replica int) { c.change(replica, func(a *broker.Account) { a.Disabled = true }) }, nil, true},
 		{"epoch raised", "google", func(c *cell, replica int) { c.change(replica, func(a *broker.Account) { a.AuthEpoch++ }) }, nil, false},
@@ -163,7 +163,7 @@ func endings() []ending {
 		{"locked, by Google", "google", lock, nil, true},
 		{"locked by a hand that leaves the epoch", "password", func(c *cell, replica int) {
 			c.change(replica, func(a *broker.Account) {
-				a.Lock = &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"entra"}}
+				a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra"}}
 			})
 		}, nil, true},
 		{"connection off", "google", func(c *cell, _ int) { state(broker.Disabled)(c) }, state(broker.Live), true},
@@ -174,8 +174,8 @@ func endings() []ending {
 // replica when the person is, and its own tokens are not. A JWT is no exception here,
 // though an API that only verifies it believes it for the rest of its ten minutes.
 func TestD1_D5_A7_WhatAnAppOfAnyKindGotEndsWithItsPerson(t *testing.T) {
-	q := newQuarter(t)
-	for _, app := range q.guises() {
+	q := newCluster(t)
+	for _, app := range q.variants() {
 		for _, e := range endings() {
 			for replica := range q.replicas {
 				t.Run(fmt.Sprintf("%s, %s, replica %d", app.name, e.name, replica), func(t *testing.T) { q.ends(t, app, e, replica) })
@@ -184,7 +184,7 @@ func TestD1_D5_A7_WhatAnAppOfAnyKindGotEndsWithItsPerson(t *testing.T) {
 	}
 }
 
-func (q *quarter) ends(t *testing.T, app guise, e ending, replica int) {
+func (q *cluster) ends(t *testing.T, app clientVariant, e ending, replica int) {
 	c := q.cell(t, "", false)
 	if e.method != "password" {
 		c.links(e.method, "own")
@@ -215,15 +215,15 @@ func (q *quarter) ends(t *testing.T, app guise, e ending, replica int) {
 	}
 }
 
-// The same, in a house where nothing happens: everything works, everywhere.
-func TestD13_WhatAnAppOfAnyKindGotLivesUnderTheLockThatItsPersonMet(t *testing.T) {
-	q := newQuarter(t)
-	for _, app := range q.guises() {
+// The same, in an app where nothing happens: everything works, everywhere.
+func TestD13_WhatAnAppOfAnyKindGotLivesUnderTheRestrictionThatItsPersonMet(t *testing.T) {
+	q := newCluster(t)
+	for _, app := range q.variants() {
 		for replica := range q.replicas {
 			t.Run(fmt.Sprintf("%s, replica %d", app.name, replica), func(t *testing.T) {
 				c := q.cell(t, "", false)
 				c.links("entra", "own")
-				c.lock(1)
+				c.restriction(1)
 				c.app = app
 				g := c.grows("entra")
 				q.advance(storage.CacheLife)
@@ -263,8 +263,8 @@ func (c *cell) allWorks(g grown) {
 // A sign-in that is under way when its person stops coming in ends in no code,
 // however the app began it.
 func TestD15_ASignInThatAnyKindOfAppBeganEndsWithItsPerson(t *testing.T) {
-	q := newQuarter(t)
-	for _, app := range q.guises() {
+	q := newCluster(t)
+	for _, app := range q.variants() {
 		for _, e := range endings() {
 			for _, moves := range []bool{false, true} {
 				if !e.midway {
@@ -306,8 +306,8 @@ func TestD15_ASignInThatAnyKindOfAppBeganEndsWithItsPerson(t *testing.T) {
 
 // An app of any kind that is switched off has nothing left.
 func TestD11_A7_AnAppOfAnyKindThatIsOffHasNothing(t *testing.T) {
-	q := newQuarter(t)
-	for _, app := range q.guises() {
+	q := newCluster(t)
+	for _, app := range q.variants() {
 		t.Run(app.name, func(t *testing.T) {
 			c := q.cell(t, "", false)
 			c.app = app

@@ -13,7 +13,7 @@ import (
 )
 
 // hearsOut posts a logout token to a connection's route at a replica.
-func (q *quarter) hearsOut(replica int, connection, token string) int {
+func (q *cluster) hearsOut(replica int, connection, token string) int {
 	q.t.Helper()
 	r := httptest.NewRequest(http.MethodPost, q.file.Issuer+"/callback/"+connection+"/logout", strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -23,7 +23,7 @@ func (q *quarter) hearsOut(replica int, connection, token string) int {
 }
 
 // says is a logout token by the provider of one connection for the client of another.
-func (q *quarter) says(t *testing.T, by string, c broker.Connection, i broker.Identity) string {
+func (q *cluster) says(t *testing.T, by string, c broker.Connection, i broker.Identity) string {
 	t.Helper()
 	now := q.clock.now()
 	token, err := q.sims[by].Mint("logout+jwt", map[string]any{"iss": i.Issuer, "aud": c.ClientID, "sub": i.Subject, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
@@ -37,7 +37,7 @@ func (q *quarter) says(t *testing.T, by string, c broker.Connection, i broker.Id
 // Whatever kind of upstream it is: it ends what it opened, on every replica, if its
 // kind sends logout tokens at all, and nobody ends what another opened.
 func TestA18_A7_AnUpstreamEndsWhatItOpenedAndNoOtherDoes(t *testing.T) {
-	q := newQuarter(t)
+	q := newCluster(t)
 	tells := []string{"club"}
 	refused := func(status int) bool { return status == http.StatusBadRequest || status == http.StatusNotFound }
 	for _, id := range []string{"google", "github", "facebook", "club", "entra", "adfs"} {

@@ -8,7 +8,7 @@ import (
 	"gatehouse/broker"
 )
 
-// calmly does something before the lock, wherever the cell's policy would set it.
+// calmly does something before the restriction, wherever the cell's policy would set it.
 func (c *cell) calmly(do func()) {
 	p, m := c.policy, c.moves
 	c.policy, c.moves = "", false
@@ -31,8 +31,8 @@ func byPassword(c *cell) {
 	c.codes = nil
 }
 
-// moreWays are those that take several pages, or start from a session.
-func moreWays() []way {
+// moreRoutes are those that take several pages, or start from a session.
+func moreRoutes() []way {
 	return []way{
 		{name: "D1 registration of an address that has an account", drive: func(c *cell) {
 			c.begin()
@@ -99,7 +99,7 @@ func moreWays() []way {
 	}
 }
 
-// offers tells whether the page has a link with this in its address.
+// offers reports whether the page has a link with this in its address.
 func (c *cell) offers(part string) bool {
 	for _, a := range elements(c.page.root, "a") {
 		if strings.Contains(attr(a, "href"), part) {
@@ -110,10 +110,10 @@ func (c *cell) offers(part string) bool {
 }
 
 func TestD4_B17_ABoundAccountWhoseConnectionIsOffComesInByNoOtherWay(t *testing.T) {
-	q := newQuarter(t)
+	q := newCluster(t)
 	c := q.cell(t, open, false)
 	c.links("entra", "own")
-	c.lock(0)
+	c.restriction(0)
 	entra, err := q.h.store.Connection(q.ctx, "entra")
 	if err != nil {
 		t.Fatal(err)

@@ -107,13 +107,13 @@ type recorder []string
 func (r *recorder) Handle(pattern string, _ http.Handler) { *r = append(*r, pattern) }
 
 func TestD1_EveryRouteIsClassified(t *testing.T) {
-	m := newQuarter(t)
-	h, err := openHouse(t.Context(), m.h.cfg, slog.New(slog.DiscardHandler), m.clock.now)
+	m := newCluster(t)
+	h, err := openApp(t.Context(), m.h.cfg, slog.New(slog.DiscardHandler), m.clock.now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.close()
-	r, err := h.furnish()
+	r, err := h.build()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,26 +21,26 @@ import (
 )
 
 const (
-	quarterApp    = "https://app.example.test/callback"
-	quarterSecret = "a secret of the app that only this test has"
+	clusterApp    = "https://app.example.test/callback"
+	clusterSecret = "a secret of the app that only this test has"
 	matrixWord    = "four geese over the weir"
 )
 
 var verifier = strings.Repeat("v", 43)
 
-// quarter is a town of two replicas on one database. Each cell of the matrix has
+// cluster is a harness of two replicas on one database. Each cell of the matrix has
 // a person of its own there.
-type quarter struct {
-	*town
-	houses   [2]*house
+type cluster struct {
+	*harness
+	brokers  [2]*app
 	replicas [2]http.Handler
 	people   int
 }
 
-func newQuarter(t *testing.T) *quarter { t.Helper(); return newQuarterApart(t, 0) }
+func newCluster(t *testing.T) *cluster { t.Helper(); return newSeparateCluster(t, 0) }
 
-// newQuarterApart is newQuarter where the clock of the second replica is ahead.
-func newQuarterApart(t *testing.T, ahead time.Duration) *quarter {
+// newSeparateCluster is newCluster where the clock of the second replica is ahead.
+func newSeparateCluster(t *testing.T, ahead time.Duration) *cluster {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &clock{at: time.Now().Truncate(time.Second)}
@@ -51,22 +51,22 @@ func newQuarterApart(t *testing.T, ahead time.Duration) *quarter {
 	}
 	d.h.cfg.ClientRegistration = true
 	l.Close() // nobody calls it: browsers reach the replicas directly
-	q := &quarter{town: &town{d, c, t, ctx}}
-	other, err := openHouse(ctx, d.h.cfg, slog.New(slog.DiscardHandler), func() time.Time { return c.now().Add(ahead) })
+	q := &cluster{harness: &harness{d, c, t, ctx}}
+	other, err := openApp(ctx, d.h.cfg, slog.New(slog.DiscardHandler), func() time.Time { return c.now().Add(ahead) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	other.passwordCost = d.cost
-	q.houses = [2]*house{d.h, other}
+	q.brokers = [2]*app{d.h, other}
 	done := make(chan struct{}, 20)
 	running := 0
-	for i, h := range q.houses {
-		handler, chores, err := h.assemble(ctx)
+	for i, h := range q.brokers {
+		handler, workers, err := h.assemble(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
 		q.replicas[i] = handler
-		for _, run := range chores {
+		for _, run := range workers {
 			running++
 			go func() { run(ctx); done <- struct{}{} }()
 		}
@@ -76,18 +76,18 @@ func newQuarterApart(t *testing.T, ahead time.Duration) *quarter {
 		for range running {
 			<-done
 		}
-		for _, h := range q.houses {
+		for _, h := range q.brokers {
 			if err := h.close(); err != nil {
 				t.Error(err)
 			}
 		}
 	})
-	q.furnishes()
+	q.builds()
 	return q
 }
 
-// furnishes connects the providers and registers the app.
-func (q *quarter) furnishes() {
+// builds connects the providers and registers the app.
+func (q *cluster) builds() {
 	q.t.Helper()
 	tenants := func() map[string]string {
 		return map[string]string{"tenant": "common", "allowed_tenants": fakeidp.DemoTenant + "," + fakeidp.MSATenant, "allow_guests": "true"}
@@ -136,9 +136,9 @@ func (q *quarter) furnishes() {
 	go serveQuietly(q.ctx, server{box, mailbox{q.h.cfg.Mail.Folder}.handler()})
 	q.file.Mailbox = "http://" + box.Addr().String()
 	for _, c := range []broker.Client{{ID: "app", FirstParty: true}, {ID: "third"}} {
-		c.Name, c.AuthMethods, c.IDTokenAlg, c.RedirectURIs, c.CreatedAt, c.UpdatedAt = "App "+c.ID, []string{"client_secret_basic"}, "RS256", []string{quarterApp}, q.clock.now(), q.clock.now()
+		c.Name, c.AuthMethods, c.IDTokenAlg, c.RedirectURIs, c.CreatedAt, c.UpdatedAt = "App "+c.ID, []string{"client_secret_basic"}, "RS256", []string{clusterApp}, q.clock.now(), q.clock.now()
 		c.GrantTypes, c.Scopes = []string{"authorization_code", "refresh_token", "client_credentials", grantDevice}, []string{"openid", "profile", "email", "offline_access"}
-		if err := q.h.addClient(q.ctx, c, quarterSecret); err != nil {
+		if err := q.h.addClient(q.ctx, c, clusterSecret); err != nil {
 			q.t.Fatal(err)
 		}
 	}
@@ -154,14 +154,14 @@ func cheap() string {
 // cell is one person in one column, with the browser of whoever tries to be them.
 type cell struct {
 	*browser
-	q       *quarter
-	app     guise
+	q       *cluster
+	app     clientVariant
 	account broker.Account
 	address string // IP address
 	replica int
 	policy  policy
 	moves   bool            // the last step goes to the other replica
-	before  int             // sessions at the lock
+	before  int             // sessions at the restriction
 	mails   int             // codes that went to the person
 	rests   bool            // the way goes on with a session that was there
 	old     map[string]bool // sessions of before the way
@@ -171,14 +171,14 @@ type cell struct {
 type policy string
 
 const (
-	open   policy = "off"
-	locked policy = "locked"
-	midway policy = "locked on the way"
+	open       policy = "off"
+	restricted policy = "locked"
+	midway     policy = "locked on the way"
 )
 
 // RoundTrip reaches a replica directly; the app answers by itself.
 func (c *cell) RoundTrip(r *http.Request) (*http.Response, error) {
-	if strings.HasPrefix(r.URL.String(), quarterApp) {
+	if strings.HasPrefix(r.URL.String(), clusterApp) {
 		if code := r.URL.Query().Get("code"); code != "" {
 			c.codes = append(c.codes, code)
 		}
@@ -200,7 +200,7 @@ func (c *cell) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // cell makes a person, who has a password, and their namesakes at every provider.
-func (q *quarter) cell(t *testing.T, p policy, moves bool) *cell {
+func (q *cluster) cell(t *testing.T, p policy, moves bool) *cell {
 	t.Helper()
 	q.people++
 	n := q.people
@@ -239,7 +239,7 @@ func (q *quarter) cell(t *testing.T, p policy, moves bool) *cell {
 // authorizeURL is the app's request.
 func (c *cell) authorizeURL(client string, more ...string) string {
 	sum := sha256.Sum256([]byte(verifier))
-	v := url.Values{"client_id": {client}, "redirect_uri": {quarterApp}, "response_type": {"code"}, "scope": {"openid email offline_access"}, "state": {"abcdefghijklmnop"},
+	v := url.Values{"client_id": {client}, "redirect_uri": {clusterApp}, "response_type": {"code"}, "scope": {"openid email offline_access"}, "state": {"abcdefghijklmnop"},
 		"nonce": {"abcdefghijklmnop"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}}
 	for i := 0; i+1 < len(more); i += 2 {
 		v.Set(more[i], more[i+1])
@@ -259,7 +259,7 @@ func (c *cell) begin() { c.t.Helper(); c.open(c.authorizeURL(c.app.client)) }
 // change edits the account through a replica.
 func (c *cell) change(replica int, edit func(*broker.Account)) {
 	c.t.Helper()
-	s := c.q.houses[replica].store
+	s := c.q.brokers[replica].store
 	a, err := s.AccountByEmail(c.q.ctx, c.account.Email)
 	if err != nil {
 		c.t.Fatal(err)
@@ -272,11 +272,11 @@ func (c *cell) change(replica int, edit func(*broker.Account)) {
 	c.account = a
 }
 
-// lock is what `accounts restrict --only microsoft` writes.
-func (c *cell) lock(replica int) {
+// restriction is what `accounts restrict --only microsoft` writes.
+func (c *cell) restriction(replica int) {
 	c.t.Helper()
 	c.change(replica, func(a *broker.Account) {
-		a.Lock = &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"entra", "adfs"}, SetBy: "operator", SetAt: c.q.clock.now()}
+		a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra", "adfs"}, SetBy: "operator", SetAt: c.q.clock.now()}
 		a.AuthEpoch++
 	})
 	c.before = len(c.sessions())
@@ -294,7 +294,7 @@ func (c *cell) sessions() []broker.Session {
 // last comes before the decisive request.
 func (c *cell) last() {
 	if c.policy == midway {
-		c.lock(1)
+		c.restriction(1)
 		c.codes = nil
 	}
 	if c.moves {

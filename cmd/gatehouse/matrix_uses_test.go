@@ -34,7 +34,7 @@ func (c *cell) call(path, bearer string, pairs ...string) (int, map[string]any) 
 		c.authenticates(req, form)
 	}
 	if path == "/token" {
-		c.proven(req, map[string]any{})
+		c.withProof(req, map[string]any{})
 	}
 	body := form.Encode()
 	req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
@@ -50,7 +50,7 @@ func (c *cell) call(path, bearer string, pairs ...string) (int, map[string]any) 
 
 func (c *cell) redeem(code string) (int, map[string]any) {
 	c.t.Helper()
-	return c.call("/token", "", "grant_type", "authorization_code", "code", code, "redirect_uri", quarterApp, "code_verifier", verifier)
+	return c.call("/token", "", "grant_type", "authorization_code", "code", code, "redirect_uri", clusterApp, "code_verifier", verifier)
 }
 
 // newest is the code that came last.
@@ -76,8 +76,8 @@ func (c *cell) signs(method string) {
 	c.comes(method, "own")
 }
 
-func TestD5_D13_D14_WhatWasBornBeforeTheLockIsDeadOnEveryReplica(t *testing.T) {
-	q := newQuarter(t)
+func TestD5_D13_D14_WhatWasCreatedBeforeTheRestrictionIsDeadOnEveryReplica(t *testing.T) {
+	q := newCluster(t)
 	for _, method := range []string{"password", "google", "entra"} {
 		for replica := range q.replicas {
 			t.Run(fmt.Sprintf("%s, replica %d", method, replica), func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestD5_D13_D14_WhatWasBornBeforeTheLockIsDeadOnEveryReplica(t *testing.T) {
 				if len(c.userinfo(g.access["code"])) != 2 {
 					t.Fatal("nothing to lose")
 				}
-				c.lock(1 - replica)
+				c.restriction(1 - replica)
 				q.advance(5 * time.Second)
 				c.page = consent
 				if c.press("Allow"); len(c.codes) > 0 {
@@ -109,12 +109,12 @@ func TestD5_D13_D14_WhatWasBornBeforeTheLockIsDeadOnEveryReplica(t *testing.T) {
 	}
 }
 
-// What is born under the lock lives: the matrix would pass in a house where nobody gets in.
+// What is created under the restriction lives: the matrix would pass in an app where nobody gets in.
 func TestD13_WhatMicrosoftOpenedLivesAndAnotherMethodsSessionIsNoHelp(t *testing.T) {
-	q := newQuarter(t)
+	q := newCluster(t)
 	c := q.cell(t, "", false)
 	c.links("entra", "own")
-	c.lock(1)
+	c.restriction(1)
 	g := c.grows("entra")
 	c.replica = 1
 	for what, more := range map[string][]string{"plain": nil, "none": {"prompt", "none"}, "hint": {"login_hint", c.account.Email}} {
@@ -131,7 +131,7 @@ func TestD13_WhatMicrosoftOpenedLivesAndAnotherMethodsSessionIsNoHelp(t *testing
 	d := q.cell(t, "", false)
 	had := d.grows("password")
 	d.change(1, func(a *broker.Account) {
-		a.Lock = &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"entra"}}
+		a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra"}}
 	})
 	q.advance(5 * time.Second)
 	if alive := d.works(had); len(alive) > 0 {
@@ -140,10 +140,10 @@ func TestD13_WhatMicrosoftOpenedLivesAndAnotherMethodsSessionIsNoHelp(t *testing
 }
 
 func TestD18_TheFirstBindTakesPasswordAndMailedCodeTogether(t *testing.T) {
-	q := newQuarter(t)
+	q := newCluster(t)
 	for _, moves := range []bool{false, true} {
 		c := q.cell(t, "", moves)
-		c.lock(1)
+		c.restriction(1)
 		c.begin()
 		c.comes("adfs", "own") // nobody answers for its addresses
 		c.press("I have an account")
@@ -164,16 +164,16 @@ func TestD18_TheFirstBindTakesPasswordAndMailedCodeTogether(t *testing.T) {
 	}
 }
 
-// A code mailed on a way that the lock shuts is worth nothing.
+// A code mailed on a way that the restriction shuts is worth nothing.
 func TestD4_ACodeMailedToAnotherProvidersPersonOpensNothing(t *testing.T) {
-	q := newQuarter(t)
+	q := newCluster(t)
 	c := q.cell(t, "", false)
 	c.change(0, func(a *broker.Account) { a.PasswordHash = "" })
 	c.begin()
 	c.comes("google", "own")
 	c.press("Email me a code")
 	code := q.mailedCode(c.account.Email)
-	c.lock(1)
+	c.restriction(1)
 	c.replica = 1
 	c.may("Link and sign in", "code", code)
 	at := c.page
@@ -185,11 +185,11 @@ func TestD4_ACodeMailedToAnotherProvidersPersonOpensNothing(t *testing.T) {
 }
 
 func TestD9_TwoFirstBindsAtOnceMakeOneIdentity(t *testing.T) {
-	q := newQuarter(t)
+	q := newCluster(t)
 	a := q.cell(t, "", false)
 	b := &cell{browser: newBrowser(t), q: q, app: plain(), account: a.account, address: "10.9.9.9", replica: 1, old: map[string]bool{}}
 	b.client.Transport = b
-	a.lock(0)
+	a.restriction(0)
 	b.account = a.account
 	var ready []func()
 	for i, c := range []*cell{a, b} {
@@ -213,10 +213,10 @@ func TestD9_TwoFirstBindsAtOnceMakeOneIdentity(t *testing.T) {
 }
 
 func TestD19_WhereMicrosoftIsDownNothingElseOpens(t *testing.T) {
-	q := newQuarter(t)
+	q := newCluster(t)
 	c := q.cell(t, "", false)
 	c.links("entra", "own")
-	c.lock(1)
+	c.restriction(1)
 	q.sims["entra"].Misbehave(func(f *fakeidp.Fault) { f.Down(fakeidp.AtToken) })
 	c.begin()
 	c.comes("entra", "own")
@@ -237,22 +237,22 @@ func TestD19_WhereMicrosoftIsDownNothingElseOpens(t *testing.T) {
 	}
 }
 
-// Twenty logins are on their way while the lock is set: after it is, none is born.
-func TestD15_AfterTheLockNoLoginOnItsWayIsBorn(t *testing.T) {
-	q := newQuarter(t)
+// Twenty logins are on their way while the restriction is set: after it is, none is created.
+func TestD15_AfterTheRestrictionNoLoginOnItsWayIsCreated(t *testing.T) {
+	q := newCluster(t)
 	first := q.cell(t, "", false)
-	var doors []*cell
+	var handlers []*cell
 	var posts []*http.Request
 	for i := range 20 {
 		c := &cell{browser: newBrowser(t), q: q, app: plain(), account: first.account, address: fmt.Sprintf("10.8.0.%d", i), replica: i % 2, old: map[string]bool{}}
 		c.client.Transport = c
 		c.begin()
 		c.press("Continue", "email", c.account.Email)
-		doors, posts = append(doors, c), append(posts, c.form("Sign in", "password", matrixWord))
+		handlers, posts = append(handlers, c), append(posts, c.form("Sign in", "password", matrixWord))
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { first.lock(1) })
-	for i, c := range doors {
+	wg.Go(func() { first.restriction(1) })
+	for i, c := range handlers {
 		wg.Go(func() { c.follow(posts[i]) })
 	}
 	wg.Wait()
@@ -262,7 +262,7 @@ func TestD15_AfterTheLockNoLoginOnItsWayIsBorn(t *testing.T) {
 		}
 	}
 	q.advance(5 * time.Second)
-	for _, c := range doors {
+	for _, c := range handlers {
 		if c.open(c.q.file.Issuer + broker.AccountPath); c.page.url.Path == broker.AccountPath {
 			t.Error("a session outlives the lock")
 		}
@@ -270,7 +270,7 @@ func TestD15_AfterTheLockNoLoginOnItsWayIsBorn(t *testing.T) {
 }
 
 // nthCode waits until n mails went to an address, and answers the newest code.
-func (q *quarter) nthCode(to string, n int) string {
+func (q *cluster) nthCode(to string, n int) string {
 	q.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		files, err := filepath.Glob(filepath.Join(q.h.cfg.Mail.Folder, "*.eml"))

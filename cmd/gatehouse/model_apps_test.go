@@ -17,7 +17,7 @@ import (
 // reached is the browser's way back to an app.
 func (m *model) reached(b *window, u *url.URL) {
 	q := u.Query()
-	req := m.parked[q.Get("state")]
+	req := m.pending[q.Get("state")]
 	if q.Has("error") {
 		m.count("error to app " + q.Get("error"))
 		return
@@ -72,15 +72,15 @@ func (m *model) signsOut(b *window, t *tab) {
 
 // post sends an app's request to one of the replicas.
 func (m *model) post(path string, values url.Values) (int, map[string]any) {
-	return m.postTo(m.rng.IntN(len(m.doors)), path, values)
+	return m.postTo(m.rng.IntN(len(m.handlers)), path, values)
 }
 
-func (m *model) postTo(door int, path string, values url.Values) (int, map[string]any) {
+func (m *model) postTo(handler int, path string, values url.Values) (int, map[string]any) {
 	req := httptest.NewRequest(http.MethodPost, m.issuer+path, strings.NewReader(values.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.RemoteAddr = "10.1.0.1:99"
 	rec := httptest.NewRecorder()
-	m.doors[door].ServeHTTP(rec, req)
+	m.handlers[handler].ServeHTTP(rec, req)
 	var answer map[string]any
 	_ = json.Unmarshal(rec.Body.Bytes(), &answer)
 	if rec.Code >= 500 {
@@ -89,7 +89,7 @@ func (m *model) postTo(door int, path string, values url.Values) (int, map[strin
 	return rec.Code, answer
 }
 
-func (a *app) form(values url.Values) url.Values {
+func (a *modelApp) form(values url.Values) url.Values {
 	values.Set("client_id", a.id)
 	if !a.public {
 		values.Set("client_secret", a.secret)
@@ -140,17 +140,17 @@ func (m *model) redeemed(c *code, right bool, status int, answer map[string]any)
 	}
 	switch {
 	case status != http.StatusOK:
-		if c.family != nil && right && fresh {
+		if c.grant != nil && right && fresh {
 			m.count("code reused")
-			c.family.over = true
-			m.ended(c.family)
+			c.grant.over = true
+			m.ended(c.grant)
 		} else if right && fresh && why == "" && c.gen == c.sitting.holder.gen {
 			m.fail("a good code is refused: %v", answer)
 		}
 		return
 	case !right:
 		m.fail("a code was redeemed by the wrong app, with a wrong verifier or for another address")
-	case c.family != nil:
+	case c.grant != nil:
 		m.fail("a code was redeemed twice")
 	case !fresh:
 		m.fail("a code was redeemed after %s", m.now().Sub(c.at))
@@ -160,9 +160,9 @@ func (m *model) redeemed(c *code, right bool, status int, answer map[string]any)
 		m.fail("a code of an older authority was redeemed")
 	}
 	m.count("code redeemed")
-	c.family = m.newFamily(c)
-	if c.family != nil {
-		m.tokens(c.family, answer)
+	c.grant = m.newGrant(c)
+	if c.grant != nil {
+		m.tokens(c.grant, answer)
 		m.idToken(c, answer)
 	}
 }
@@ -174,19 +174,19 @@ func (m *model) consents(c *code) bool {
 	return c.app.first || given > 0
 }
 
-// newFamily reads the row that a redemption wrote.
-func (m *model) newFamily(c *code) (f *family) {
+// newGrant reads the row that a redemption wrote.
+func (m *model) newGrant(c *code) (f *grant) {
 	m.rows(fmt.Sprintf("SELECT id, client_id, account_id, session_id FROM families WHERE created_at = %d", m.now().UnixMicro()), func(scan func(...any) error) error {
 		var id, client, holder, session string
 		err := scan(&id, &client, &holder, &session)
-		if m.families[id] != nil || client != c.app.id || session != c.sitting.id {
+		if m.grants[id] != nil || client != c.app.id || session != c.sitting.id {
 			return err
 		}
 		if holder != c.sitting.holder.id {
 			m.fail("the family is another account's")
 		}
-		f = &family{id: id, app: c.app, from: c.sitting, gen: c.gen, ends: m.now().Add(broker.RefreshLife)}
-		m.families[id] = f
+		f = &grant{id: id, app: c.app, from: c.sitting, gen: c.gen, ends: m.now().Add(broker.RefreshLife)}
+		m.grants[id] = f
 		return err
 	})
 	if f == nil {
@@ -197,7 +197,7 @@ func (m *model) newFamily(c *code) (f *family) {
 	return f
 }
 
-func (m *model) tokens(f *family, answer map[string]any) {
+func (m *model) tokens(f *grant, answer map[string]any) {
 	if v, ok := answer["refresh_token"].(string); ok {
 		m.secret(v)
 		if len(f.tokens) == 0 || f.tokens[len(f.tokens)-1] != v {
@@ -218,7 +218,7 @@ func (m *model) tokens(f *family, answer map[string]any) {
 	}
 }
 
-// idToken says of the person what the session was born with.
+// idToken says of the person what the session was created with.
 func (m *model) idToken(c *code, answer map[string]any) {
 	raw, _ := answer["id_token"].(string)
 	parts := strings.Split(raw, ".")
@@ -258,8 +258,8 @@ func (m *model) redeemsTwiceAtOnce(c *code) {
 	m.redeemed(c, !c.app.off, status[1-first], answers[1-first])
 }
 
-// ended fails where a family lives on in the database.
-func (m *model) ended(f *family) {
+// ended fails where a grant lives on in the database.
+func (m *model) ended(f *grant) {
 	m.count("family ended")
 	var at int64
 	var by string
@@ -270,7 +270,7 @@ func (m *model) ended(f *family) {
 }
 
 func (m *model) refresh(r *refresh) {
-	f, a := r.family, r.family.app
+	f, a := r.grant, r.grant.app
 	if m.chance(25) { // one that was used
 		i := m.rng.IntN(len(f.tokens))
 		r = &refresh{f.tokens[i], f, i}
@@ -278,7 +278,7 @@ func (m *model) refresh(r *refresh) {
 	if m.chance(5) {
 		a = pick(m, m.apps)
 	}
-	why := m.deadFamily(f)
+	why := m.deadGrant(f)
 	right := a == f.app && !a.off
 	newest := r.index == len(f.tokens)-1
 	grace := r.index == len(f.tokens)-2 && m.now().Before(f.turned.Add(broker.RefreshGrace))
@@ -291,7 +291,7 @@ func (m *model) refresh(r *refresh) {
 		m.count("refresh reused")
 		f.over = true
 		m.ended(f)
-		m.event(broker.EventFamilyEnded, func(e broker.Event) bool { return e.Detail["family"] == f.id })
+		m.event(broker.EventGrantRevoked, func(e broker.Event) bool { return e.Detail["family"] == f.id })
 		if !slices.ContainsFunc(m.readMail(nil), func(mail broker.Mail) bool { return mail.To == f.from.holder.email }) {
 			m.fail("no mail tells %s that an app was signed out", f.from.holder.email)
 		}
@@ -315,17 +315,17 @@ func (m *model) refresh(r *refresh) {
 }
 
 func (m *model) uses(t *access) {
-	why := m.deadFamily(t.family)
+	why := m.deadGrant(t.grant)
 	if !m.now().Before(t.ends) {
 		why = "the token has expired"
 	}
-	if t.family.app.off {
+	if t.grant.app.off {
 		why = "the app is disabled"
 	}
 	if m.chance(40) {
 		status, answer := m.post("/introspect", m.apps[0].form(url.Values{"token": {t.value}}))
-		if active := answer["active"] == true; active && (why != "" || t.family.app != m.apps[0]) {
-			m.fail("introspection: the token of %s is active (%d): %s", t.family.from.holder.email, status, why)
+		if active := answer["active"] == true; active && (why != "" || t.grant.app != m.apps[0]) {
+			m.fail("introspection: the token of %s is active (%d): %s", t.grant.from.holder.email, status, why)
 		}
 		m.count("introspection")
 		return
@@ -333,11 +333,11 @@ func (m *model) uses(t *access) {
 	req := httptest.NewRequest(http.MethodGet, m.issuer+"/userinfo", nil)
 	req.Header.Set("Authorization", "Bearer "+t.value)
 	rec := httptest.NewRecorder()
-	pick(m, m.doors).ServeHTTP(rec, req)
+	pick(m, m.handlers).ServeHTTP(rec, req)
 	switch ok := rec.Code == http.StatusOK; {
 	case ok && why != "":
-		m.fail("userinfo of %s is told: %s", t.family.from.holder.email, why)
-	case ok && !strings.Contains(rec.Body.String(), t.family.from.holder.id):
+		m.fail("userinfo of %s is told: %s", t.grant.from.holder.email, why)
+	case ok && !strings.Contains(rec.Body.String(), t.grant.from.holder.id):
 		m.fail("userinfo tells of somebody else: %s", rec.Body)
 	case !ok && why == "":
 		m.fail("a good access token is refused: %d %s", rec.Code, rec.Body)
@@ -347,10 +347,10 @@ func (m *model) uses(t *access) {
 }
 
 func (m *model) revokes(r *refresh) {
-	m.say("%s revokes %s", r.family.app.id, r.family.id[:4])
-	status, _ := m.post("/revoke", r.family.app.form(url.Values{"token": {r.value}}))
+	m.say("%s revokes %s", r.grant.app.id, r.grant.id[:4])
+	status, _ := m.post("/revoke", r.grant.app.form(url.Values{"token": {r.value}}))
 	if status == http.StatusOK {
-		r.family.over = true
+		r.grant.over = true
 		m.count("revoked")
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"gatehouse/broker"
 )
 
-// The books of the model. Nothing in them comes from the house's own judgement.
+// The books of the model. Nothing in them comes from the app's own judgement.
 
 // ident is a person at an upstream.
 type ident struct{ connection, issuer, subject string }
@@ -36,7 +36,7 @@ type holder struct {
 	id, email, password  string
 	gen                  int // rises whenever everything older must be dead
 	disabled, unverified bool
-	lock                 []string // connections; nil for none
+	restriction          []string // connections; nil for none
 }
 
 // bond is an identity in the database.
@@ -58,12 +58,12 @@ type sitting struct {
 }
 
 type ledger struct {
-	id     string
-	at     time.Time
-	held   []*held // what an upstream may have left in this login last
-	proofs []proven
-	mail   *mailed  // the last code that this login sent
-	chosen *sitting // on the account chooser
+	id          string
+	at          time.Time
+	held        []*held // what an upstream may have left in this login last
+	proofs      []evidence
+	mail        *mailed  // the last code that this login sent
+	linkTargets *sitting // on the account chooser
 }
 
 type held struct {
@@ -74,7 +74,7 @@ type held struct {
 }
 
 // proven is a right password or a right mailed code, given in a login.
-type proven struct {
+type evidence struct {
 	holder  *holder // by password
 	address string  // by code
 	gen     int
@@ -93,10 +93,10 @@ type want struct {
 	created      time.Time
 }
 
-type trip struct {
+type upstreamRequest struct {
 	browser           *window
 	login, connection string
-	prove             bool
+	reauthenticate    bool
 	waiting           []*held
 	at                time.Time
 	used              bool
@@ -109,14 +109,14 @@ type upCode struct {
 	used  bool
 }
 
-type app struct {
+type modelApp struct {
 	id, secret, redirect string
 	public, first, off   bool
 }
 
 // sent is an authorization request as the app remembers it.
 type sent struct {
-	app      *app
+	app      *modelApp
 	verifier string
 	nonce    string
 	at       time.Time
@@ -128,12 +128,12 @@ type code struct {
 	sitting *sitting
 	gen     int
 	at      time.Time
-	family  *family
+	grant   *grant
 }
 
-type family struct {
+type grant struct {
 	id     string
-	app    *app
+	app    *modelApp
 	from   *sitting
 	gen    int
 	over   bool
@@ -143,15 +143,15 @@ type family struct {
 }
 
 type refresh struct {
-	value  string
-	family *family
-	index  int
+	value string
+	grant *grant
+	index int
 }
 
 type access struct {
-	value  string
-	family *family
-	ends   time.Time
+	value string
+	grant *grant
+	ends  time.Time
 }
 
 // act0 is the request that is under way.
@@ -161,7 +161,7 @@ type act0 struct {
 	route   string // the last part of the path, for the posts of a login
 	values  url.Values
 	form    *paper
-	trip    *trip
+	request *upstreamRequest
 	came    *held
 }
 
@@ -185,7 +185,7 @@ func (m *model) in(b *window, login string) *ledger {
 	return l
 }
 
-func (l *ledger) clear() { l.held, l.proofs, l.mail, l.chosen = nil, nil, nil, nil }
+func (l *ledger) clear() { l.held, l.proofs, l.mail, l.linkTargets = nil, nil, nil, nil }
 
 func (l *ledger) holds(i ident) *held { return holding(l.held, i) }
 
@@ -198,14 +198,14 @@ func holding(all []*held, i ident) *held {
 	return nil
 }
 
-// allows tells whether the account's rules let somebody in who came this way.
+// allows reports whether the account's rules let somebody in who came this way.
 func (m *model) allows(a *holder, method, connection string) string {
 	switch {
 	case a.disabled:
 		return "the account is disabled"
 	case a.unverified:
 		return "the account is unverified"
-	case a.lock != nil && (method != "upstream" || !slices.Contains(a.lock, connection)):
+	case a.restriction != nil && (method != "upstream" || !slices.Contains(a.restriction, connection)):
 		return "the account is locked to other connections"
 	case method == "upstream" && !m.live[connection]:
 		return "the connection is disabled"
@@ -226,7 +226,7 @@ func (m *model) dead(s *sitting) string {
 	return m.allows(s.holder, s.method, s.connection)
 }
 
-func (m *model) deadFamily(f *family) string {
+func (m *model) deadGrant(f *grant) string {
 	switch {
 	case f.over:
 		return "the family has ended"
@@ -242,7 +242,7 @@ func (m *model) deadFamily(f *family) string {
 func (m *model) endSitting(s *sitting) {
 	s.over = true
 	m.say("  session %s of %s is over", s.id, s.holder.email)
-	for _, f := range m.families {
+	for _, f := range m.grants {
 		if f.from == s {
 			f.over = true
 		}

@@ -10,12 +10,12 @@ import (
 // What the model found, told again by itself.
 
 func TestE13_APasswordBringsNoChosenSessionBackThatHasEnded(t *testing.T) {
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	b := newBrowser(t)
 	b.open(s.file.App + "/login")
 	b.press("Continue", "email", "ben@example.test")
 	b.press("Sign in", "password", demoPassword)
-	s.arrived(b, "Ben Carter")
+	s.returned(b, "Ben Carter")
 
 	s.advance(time.Minute)
 	b.open(s.file.Issuer + "/authorize?" + s.asking("prompt", "select_account login").Encode())

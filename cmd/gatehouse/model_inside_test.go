@@ -11,10 +11,10 @@ import (
 	"gatehouse/broker"
 )
 
-// What people do to their own ways to sign in, at the account page.
+// What people do to their own sign-in methods, at the account page.
 
-// wish0 is a link that was asked for inside.
-type wish0 struct {
+// linkRequest is a link that was asked for inside.
+type linkRequest struct {
 	holder *holder
 	auth   time.Time // of the session that asked
 	at     time.Time
@@ -28,19 +28,19 @@ func (m *model) asksInside(s *sitting, dead, action string, p *shown) {
 		return
 	}
 	login, _ := loginOf(u)
-	m.inside[login] = &wish0{holder: s.holder, auth: s.auth, at: m.now()}
+	m.inside[login] = &linkRequest{holder: s.holder, auth: s.auth, at: m.now()}
 	m.count("asked inside")
 }
 
 // unasked says why a link from inside may not be, or nothing.
-func (m *model) unasked(ask *wish0, a *holder) string {
+func (m *model) unasked(ask *linkRequest, a *holder) string {
 	s := m.session(m.cur.browser)
 	switch {
 	case ask.holder != a:
 		return "another account asked for it"
 	case s == nil || s.holder != a || m.dead(s) != "":
 		return "nobody is signed in to the account in this browser"
-	case ask.at.Sub(ask.auth) > broker.LinkFresh || m.now().Sub(s.auth) > broker.LinkFresh+broker.TripLife:
+	case ask.at.Sub(ask.auth) > broker.LinkFresh || m.now().Sub(s.auth) > broker.LinkFresh+broker.UpstreamRequestLife:
 		return "whoever asked had not proven themselves of late"
 	}
 	m.count("linked inside")
@@ -78,20 +78,20 @@ func (m *model) clings(s *sitting, dead string, which ident, bond *bond) string 
 		return "nobody was signed in to the account"
 	case m.now().Sub(s.auth) > broker.LinkFresh:
 		return "they had not proven themselves of late"
-	case slices.Contains(a.lock, which.connection):
+	case slices.Contains(a.restriction, which.connection):
 		return "the lock holds them to it"
-	case a.password != "" && a.lock == nil:
+	case a.password != "" && a.restriction == nil:
 		return ""
 	}
 	for i, other := range m.idents {
-		if other.holder == a && i != which && m.live[i.connection] && (a.lock == nil || slices.Contains(a.lock, i.connection)) {
+		if other.holder == a && i != which && m.live[i.connection] && (a.restriction == nil || slices.Contains(a.restriction, i.connection)) {
 			return ""
 		}
 	}
 	return "it was the last way in"
 }
 
-// unbound strikes an identity from the books, with what was born of it.
+// unbound strikes an identity from the books, with what was created of it.
 func (m *model) unbound(which ident, bond *bond) {
 	delete(m.idents, which)
 	for _, s := range m.sessions {
@@ -104,9 +104,9 @@ func (m *model) unbound(which ident, bond *bond) {
 	}
 }
 
-// changesWays goes to the account page and links or unlinks there, now and then
+// changesMethods goes to the account page and links or unlinks there, now and then
 // what belongs to somebody else.
-func (m *model) changesWays(b *window, t *tab) {
+func (m *model) changesMethods(b *window, t *tab) {
 	m.say("%s looks at their ways to sign in", b.name)
 	m.follow(b, t, m.do(b, http.MethodGet, broker.MethodsPath, nil))
 	if m.chance(30) { // an unlink's question, of any identity there is

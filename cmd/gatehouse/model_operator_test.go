@@ -54,7 +54,7 @@ func (m *model) somebodyReplays() {
 	}
 }
 
-// crossed is the answer of one trip with the code of another.
+// crossed is the answer of one upstream request with the code of another.
 func crossed(a, b string) string {
 	u, _ := url.Parse(a)
 	v, _ := url.Parse(b)
@@ -77,7 +77,7 @@ func (m *model) theOperatorActs() {
 	case r < 12 || a.disabled:
 		m.switches(a)
 	case r < 32:
-		m.locks(a)
+		m.restrictions(a)
 	case r < 42:
 		m.renews(a, broker.EventSignedOut, "signed everywhere out", func(*broker.Account) {}, nil)
 	case r < 57:
@@ -94,7 +94,7 @@ func (m *model) theOperatorActs() {
 }
 
 func (m *model) renews(a *holder, verb broker.Verb, what string, edit func(*broker.Account), more func(context.Context) error) {
-	h := m.houses[2]
+	h := m.brokers[2]
 	row, err := h.store.Account(m.ctx, a.id)
 	m.must(err)
 	edit(&row)
@@ -109,19 +109,19 @@ func (m *model) switches(a *holder) {
 	m.renews(a, broker.EventAccountChanged, onOff(a.disabled), func(row *broker.Account) { row.Disabled = a.disabled }, nil)
 }
 
-func (m *model) locks(a *holder) {
-	verb, lock := broker.EventAccountLocked, &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}, Guests: true, SetBy: "operator", SetAt: m.now()}
+func (m *model) restrictions(a *holder) {
+	verb, lock := broker.EventAccountRestricted, &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}, Guests: true, SetBy: "operator", SetAt: m.now()}
 	switch {
-	case a.lock != nil:
-		verb, lock, a.lock = broker.EventAccountUnlocked, nil, nil
+	case a.restriction != nil:
+		verb, lock, a.restriction = broker.EventAccountUnrestricted, nil, nil
 	case m.chance(25):
 		lock.Only, lock.Connections = "google,club", []string{"google", "club"}
 		fallthrough
 	default:
-		a.lock = lock.Connections
+		a.restriction = lock.Connections
 	}
 	m.count("lock")
-	m.renews(a, verb, "lock "+fmt.Sprint(a.lock), func(row *broker.Account) { row.Lock = lock }, nil)
+	m.renews(a, verb, "lock "+fmt.Sprint(a.restriction), func(row *broker.Account) { row.Restriction = lock }, nil)
 }
 
 func (m *model) setsPassword(a *holder) {
@@ -137,7 +137,7 @@ func (m *model) setsPassword(a *holder) {
 	a.password = password
 	m.byPassword[password] = a
 	m.renews(a, broker.EventPasswordChanged, "password set", func(row *broker.Account) { row.PasswordHash = cheapHash(password) }, func(ctx context.Context) error {
-		return m.houses[2].post(texts).Queue(ctx, mail.PasswordChanged{To: a.email, At: m.now()})
+		return m.brokers[2].post(texts).Queue(ctx, mail.PasswordChanged{To: a.email, At: m.now()})
 	})
 	m.readMail(nil)
 }
@@ -155,10 +155,10 @@ func (m *model) unlinks(a *holder) {
 	}
 	texts, err := text.Load()
 	m.must(err)
-	row, err := m.houses[2].store.Account(m.ctx, a.id)
+	row, err := m.brokers[2].store.Account(m.ctx, a.id)
 	m.must(err)
-	err = m.houses[2].store.Atomic(m.ctx, func(ctx context.Context) error {
-		return m.houses[2].unlink(ctx, texts, row, bond.id)
+	err = m.brokers[2].store.Atomic(m.ctx, func(ctx context.Context) error {
+		return m.brokers[2].unlink(ctx, texts, row, bond.id)
 	})
 	if err != nil {
 		return // the last way in
@@ -186,37 +186,37 @@ func (m *model) switchesBackOn() {
 }
 
 func (m *model) switchesConnection(id string) {
-	c, err := m.houses[2].store.Connection(m.ctx, id)
+	c, err := m.brokers[2].store.Connection(m.ctx, id)
 	m.must(err)
 	m.live[id] = !m.live[id]
 	if c.State = broker.Disabled; m.live[id] {
 		c.State = broker.Live
 	}
-	m.must(m.houses[2].storeConnection(m.ctx, c, string(c.State)))
+	m.must(m.brokers[2].storeConnection(m.ctx, c, string(c.State)))
 	m.say("operator: %s is %s", id, c.State)
 	m.wait(storage.CacheLife + time.Second)
 }
 
-func (m *model) switchesApp(a *app) {
-	c, err := m.houses[2].store.Client(m.ctx, a.id)
+func (m *model) switchesApp(a *modelApp) {
+	c, err := m.brokers[2].store.Client(m.ctx, a.id)
 	m.must(err)
 	a.off = !a.off
 	c.Disabled = a.off
-	m.must(m.houses[2].putClient(m.ctx, c, onOff(a.off)))
+	m.must(m.brokers[2].putClient(m.ctx, c, onOff(a.off)))
 	m.say("operator: app %s is off: %v", a.id, a.off)
 	m.wait(storage.CacheLife + time.Second)
 }
 
 func (m *model) removesConsent(a *holder) {
-	err := m.houses[2].store.RemoveConsent(m.ctx, a.id, "third", m.now())
+	err := m.brokers[2].store.RemoveConsent(m.ctx, a.id, "third", m.now())
 	if errors.Is(err, broker.NotFound) {
 		return
 	}
 	m.must(err)
-	m.must(m.houses[2].record(m.ctx, broker.Event{Verb: broker.EventConsentRemoved, Account: a.id, Client: "third"}))
+	m.must(m.brokers[2].record(m.ctx, broker.Event{Verb: broker.EventConsentRemoved, Account: a.id, Client: "third"}))
 	m.say("operator: %s no longer consents to third", a.email)
 	m.count("consent removed")
-	for _, f := range m.families {
+	for _, f := range m.grants {
 		if f.app.id == "third" && f.from.holder == a {
 			f.over = true
 		}
@@ -269,9 +269,9 @@ func (m *model) lookAtEverything() {
 	m.rows(fmt.Sprintf("SELECT f.id FROM families f JOIN accounts a ON a.id = f.account_id AND a.auth_epoch = f.epoch WHERE f.ended_at = 0 AND f.expires_at > %d", now), func(scan func(...any) error) error {
 		var id string
 		err := scan(&id)
-		if f := m.families[id]; f == nil {
+		if f := m.grants[id]; f == nil {
 			m.fail("family %s was born unseen", id)
-		} else if why := m.deadFamily(f); why != "" && m.live[f.from.connection] == (f.from.connection != "") {
+		} else if why := m.deadGrant(f); why != "" && m.live[f.from.connection] == (f.from.connection != "") {
 			m.fail("family %s of %s lives: %s", id, f.from.holder.email, why)
 		}
 		return err
@@ -281,7 +281,7 @@ func (m *model) lookAtEverything() {
 
 // throwAway forgets what can matter no more, as the janitor does.
 func (m *model) throwAway() {
-	_, _, err := m.houses[2].store.Purge(m.ctx, m.now(), 5000)
+	_, _, err := m.brokers[2].store.Purge(m.ctx, m.now(), 5000)
 	m.must(err)
 	old := m.now().Add(-2 * broker.LoginLife)
 	for key, l := range m.logins {
@@ -290,9 +290,9 @@ func (m *model) throwAway() {
 			delete(m.wants, l.id)
 		}
 	}
-	for state, t := range m.trips {
+	for state, t := range m.upstreamRequests {
 		if t.at.Before(old) {
-			delete(m.trips, state)
+			delete(m.upstreamRequests, state)
 		}
 	}
 	for value, c := range m.upCodes {
@@ -300,9 +300,9 @@ func (m *model) throwAway() {
 			delete(m.upCodes, value)
 		}
 	}
-	for id, f := range m.families {
+	for id, f := range m.grants {
 		if !m.now().Before(f.ends) {
-			delete(m.families, id)
+			delete(m.grants, id)
 		}
 	}
 	for value, s := range m.cookies {
@@ -311,9 +311,9 @@ func (m *model) throwAway() {
 			delete(m.sessions, s.id)
 		}
 	}
-	for state, r := range m.parked {
+	for state, r := range m.pending {
 		if r.at.Before(old.Add(-24 * time.Hour)) {
-			delete(m.parked, state)
+			delete(m.pending, state)
 		}
 	}
 }

@@ -30,10 +30,10 @@ func (m *model) somebodyBrowses() {
 		}
 	}()
 	switch {
-	case m.chance(15) && m.bindsLocked(b, t):
+	case m.chance(15) && m.bindsRestricted(b, t):
 	case t.back != "" && m.chance(85):
 		m.comeBack(b, t)
-	case t.away != "" && m.chance(85):
+	case t.upstream != "" && m.chance(85):
 		m.atUpstream(b, t)
 	case t.page != nil && len(t.page.papers)+len(t.page.links) > 0 && m.chance(80):
 		m.onPage(b, t)
@@ -43,7 +43,7 @@ func (m *model) somebodyBrowses() {
 	case m.chance(8):
 		m.signsOut(b, t)
 	case m.chance(12) && m.session(b) != nil:
-		m.changesWays(b, t)
+		m.changesMethods(b, t)
 	default:
 		m.asks(b, t)
 	}
@@ -55,7 +55,7 @@ func (m *model) asks(b *window, t *tab) {
 	m.serial++
 	req := &sent{app: a, verifier: broker.NewToken(), nonce: broker.NewToken(), at: m.now()}
 	state := "state" + broker.NewToken()
-	m.parked[state] = req
+	m.pending[state] = req
 	m.secret(req.verifier)
 	m.secret(state)
 	sum := sha256.Sum256([]byte(req.verifier))
@@ -74,7 +74,7 @@ func (m *model) asks(b *window, t *tab) {
 		q.Set("scope", "openid")
 	}
 	m.say("%s asks for %s, %s %s %s", b.name, a.id, q.Get("prompt"), q.Get("max_age"), q.Get("connection"))
-	t.back, t.away = "", ""
+	t.back, t.upstream = "", ""
 	m.follow(b, t, m.do(b, http.MethodGet, "/authorize?"+q.Encode(), nil))
 }
 
@@ -101,7 +101,7 @@ func (m *model) onPage(b *window, t *tab) {
 			}
 			f = pick(m, p.papers)
 		}
-		if f.values.Has("ceremony") && m.chance(40) {
+		if f.values.Has("confirmation") && m.chance(40) {
 			m.mixesUp(b, t, f)
 			return
 		}
@@ -141,7 +141,7 @@ func (m *model) visit(b *window, t *tab, link string) {
 	m.follow(b, t, p)
 }
 
-// submit sends a form; the ceremony in it may be of another one.
+// submit sends a form; the link confirmation in it may be of another one.
 func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 	values := url.Values{}
 	for name, v := range f.values {
@@ -152,11 +152,11 @@ func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 			values[name] = v
 		}
 	}
-	if !ceremony.values.Has("ceremony") {
+	if !ceremony.values.Has("confirmation") {
 		ceremony = f
 	}
 	if ceremony != f {
-		values.Set("ceremony", ceremony.values.Get("ceremony"))
+		values.Set("confirmation", ceremony.values.Get("confirmation"))
 	}
 	l := m.in(b, f.login)
 	m.fill(b, l, f, values)
@@ -164,18 +164,18 @@ func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 	m.seq++
 	for _, a := range m.accounts {
 		if a.password != "" && a.password == values.Get("password") && f.route != "register" {
-			l.proofs = append(l.proofs, proven{holder: a, gen: a.gen, at: m.now(), seq: m.seq})
+			l.proofs = append(l.proofs, evidence{holder: a, gen: a.gen, at: m.now(), seq: m.seq})
 		}
 	}
 	if c := l.mail; c != nil && (f.route == "code" || f.route == "confirm") && c.code == values.Get("code") && m.now().Before(c.at.Add(broker.MailedLife)) {
-		l.proofs = append(l.proofs, proven{address: c.to, at: m.now(), seq: m.seq})
+		l.proofs = append(l.proofs, evidence{address: c.to, at: m.now(), seq: m.seq})
 		m.count("mailed code right")
 	}
 	switch s := m.session(b); {
 	case f.route == "continue" && s != nil && s.id == values.Get("session"):
-		l.chosen = s
-	case f.route == "confirm" && l.chosen != nil && (l.chosen != s || m.dead(s) != ""):
-		l.chosen = nil // a password alone does not bring it back
+		l.linkTargets = s
+	case f.route == "confirm" && l.linkTargets != nil && (l.linkTargets != s || m.dead(s) != ""):
+		l.linkTargets = nil // a password alone does not bring it back
 	}
 	m.next = act0{form: ceremony}
 	before, dead := m.session(b), ""
@@ -259,7 +259,7 @@ func (m *model) knownCode(b *window, l *ledger) string {
 
 // readMail empties the outbox; codes belong to the login that asked for them.
 func (m *model) readMail(l *ledger) []broker.Mail {
-	store := m.houses[2].store
+	store := m.brokers[2].store
 	mails, err := store.DueMail(m.ctx, m.now(), m.now().Add(time.Second), 20)
 	m.must(err)
 	for _, mail := range mails {

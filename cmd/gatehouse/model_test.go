@@ -20,7 +20,7 @@ var (
 )
 
 // TestModel lets random people, attackers, apps and an operator act on two
-// replicas of the house. It keeps its own books of what every browser really
+// replicas of the app. It keeps its own books of what every browser really
 // proved, and holds the database, the answers, the audit log and the log against
 // them. A run is told again with -model.seed and -model.steps.
 func TestModel(t *testing.T) {
@@ -66,43 +66,43 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// model is the world and what is known about it without asking the house.
+// model is the world and what is known about it without asking the app.
 type model struct {
 	t    *testing.T
 	ctx  context.Context
 	rng  *rand.Rand
 	seed uint64
 	*clock
-	issuer string
-	houses []*house // two replicas, and the operator's shell
-	doors  []http.Handler
-	raw    *sql.DB
-	log    *modelLog
-	sims   map[string]*fakeidp.Server
-	live   map[string]bool // connections
-	conns  []string
+	issuer   string
+	brokers  []*app // two replicas, and the operator's shell
+	handlers []http.Handler
+	raw      *sql.DB
+	log      *modelLog
+	sims     map[string]*fakeidp.Server
+	live     map[string]bool // connections
+	conns    []string
 
 	people   []*person
 	browsers []*window
-	apps     []*app
+	apps     []*modelApp
 
-	accounts   []*holder
-	byID       map[string]*holder
-	byPassword map[string]*holder
-	idents     map[ident]*bond
-	sessions   map[string]*sitting
-	cookies    map[string]*sitting
-	logins     map[string]*ledger // by id and browser
-	wants      map[string]want    // by login id
-	inside     map[string]*wish0  // by login id
-	trips      map[string]*trip   // by state
-	upCodes    map[string]*upCode
-	families   map[string]*family
-	codes      []*code
-	refreshes  []*refresh
-	accesses   []*access
-	parked     map[string]*sent // authorization requests, by the app's state
-	inbox      map[string][]mailed
+	accounts         []*holder
+	byID             map[string]*holder
+	byPassword       map[string]*holder
+	idents           map[ident]*bond
+	sessions         map[string]*sitting
+	cookies          map[string]*sitting
+	logins           map[string]*ledger          // by id and browser
+	wants            map[string]want             // by login id
+	inside           map[string]*linkRequest     // by login id
+	upstreamRequests map[string]*upstreamRequest // by state
+	upCodes          map[string]*upCode
+	grants           map[string]*grant
+	codes            []*code
+	refreshes        []*refresh
+	accesses         []*access
+	pending          map[string]*sent // authorization requests, by the app's state
+	inbox            map[string][]mailed
 
 	n       int // steps so far
 	seq     int // requests so far

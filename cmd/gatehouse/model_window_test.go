@@ -23,9 +23,9 @@ type window struct {
 }
 
 type tab struct {
-	page *shown
-	away string // at an upstream
-	back string // on the way back from there
+	page     *shown
+	upstream string // at an upstream
+	back     string // on the way back from there
 }
 
 // shown is an answer, read.
@@ -68,15 +68,15 @@ func (m *model) do(b *window, method, path string, values url.Values) *shown {
 	login, route := loginOf(req.URL)
 	m.cur, m.next = m.next, act0{}
 	m.cur.browser, m.cur.login, m.cur.route, m.cur.values = b, login, route, values
-	if m.cur.trip != nil {
-		m.cur.login = m.cur.trip.login
+	if m.cur.request != nil {
+		m.cur.login = m.cur.request.login
 	}
 	m.count("request")
 	rec := httptest.NewRecorder()
-	m.doors[m.rng.IntN(len(m.doors))].ServeHTTP(rec, req)
+	m.handlers[m.rng.IntN(len(m.handlers))].ServeHTTP(rec, req)
 	p := &shown{status: rec.Code, header: rec.Header(), body: rec.Body.String(), path: req.URL.RequestURI()}
 	before := m.cookies[b.jar["__Host-gh_session"]]
-	m.births(b)
+	m.sessionsPerProof(b)
 	m.takeCookies(b, rec.Result().Cookies(), before)
 	m.read(b, p)
 	return p
@@ -122,7 +122,7 @@ func (m *model) takeCookies(b *window, cookies []*http.Cookie, before *sitting) 
 		}
 		s := m.cookies[c.Value]
 		if s == nil {
-			s = m.justBorn()
+			s = m.justCreated()
 			m.cookies[c.Value] = s
 		}
 		switch {
@@ -141,8 +141,8 @@ func (m *model) takeCookies(b *window, cookies []*http.Cookie, before *sitting) 
 	}
 }
 
-// justBorn is the session that this very request made and that has no cookie yet.
-func (m *model) justBorn() *sitting {
+// justCreated is the session that this very request made and that has no cookie yet.
+func (m *model) justCreated() *sitting {
 	for _, s := range m.sessions {
 		if s.browser == m.cur.browser && s.holder != nil && s.ends.Equal(m.now().Add(broker.SessionLife)) && !m.hasCookie(s) {
 			return s
@@ -237,7 +237,7 @@ func (m *model) refusal(p *shown) {
 	if unrecorded(c) {
 		return
 	}
-	events, err := m.houses[2].store.Events(m.ctx, broker.EventFilter{Reference: ref, Limit: 2})
+	events, err := m.brokers[2].store.Events(m.ctx, broker.EventFilter{Reference: ref, Limit: 2})
 	m.must(err)
 	if len(events) != 1 || events[0].Code != c {
 		m.fail("the reference %s of %s finds %v", ref, code, events)
@@ -260,7 +260,7 @@ func (p *shown) next() string {
 // follow goes where an answer leads, in a tab.
 func (m *model) follow(b *window, t *tab, p *shown) {
 	for range 12 {
-		t.page, t.away = p, ""
+		t.page, t.upstream = p, ""
 		next := p.next()
 		if next != "" && p.header.Get("Location") == "" && m.chance(10) {
 			return // the person stays on the hand-off page
@@ -305,7 +305,7 @@ func (m *model) led(b *window, p *shown, u *url.URL) {
 	} else if from.Path == "/login" {
 		w.known = true
 	} else if strings.HasPrefix(from.Path, broker.MethodsPath) {
-		w.known, w.fresh = true, m.inside[login] == nil // else they prove themselves anew first
+		w.known, w.fresh = true, m.inside[login] == nil // else they prove themselves again first
 	}
 	w.created = m.now()
 	m.wants[login] = w
@@ -315,8 +315,8 @@ func (m *model) led(b *window, p *shown, u *url.URL) {
 func (m *model) leave(b *window, t *tab, u *url.URL) {
 	for _, conn := range m.conns {
 		if c := m.sims[conn]; strings.HasPrefix(u.String(), m.base(conn)) && c != nil {
-			t.away = u.String()
-			m.departed(b, conn, t)
+			t.upstream = u.String()
+			m.sentUpstream(b, conn, t)
 			return
 		}
 	}

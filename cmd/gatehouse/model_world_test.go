@@ -34,17 +34,17 @@ func newModel(t *testing.T, seed uint64, postgres bool, registration string) *mo
 		// A day to come, from its first second: the windows of the limits lie the same in every run.
 		clock: &clock{at: time.Now().Truncate(24 * time.Hour).Add(24 * time.Hour)}, sims: map[string]*fakeidp.Server{}, live: map[string]bool{}, byID: map[string]*holder{},
 		byPassword: map[string]*holder{}, idents: map[ident]*bond{}, sessions: map[string]*sitting{}, cookies: map[string]*sitting{},
-		logins: map[string]*ledger{}, wants: map[string]want{}, inside: map[string]*wish0{}, trips: map[string]*trip{}, upCodes: map[string]*upCode{}, families: map[string]*family{},
-		parked: map[string]*sent{}, inbox: map[string][]mailed{}, secrets: map[string]bool{}, counts: map[string]int{}}
-	m.openHouses(postgres, registration)
+		logins: map[string]*ledger{}, wants: map[string]want{}, inside: map[string]*linkRequest{}, upstreamRequests: map[string]*upstreamRequest{}, upCodes: map[string]*upCode{}, grants: map[string]*grant{},
+		pending: map[string]*sent{}, inbox: map[string][]mailed{}, secrets: map[string]bool{}, counts: map[string]int{}}
+	m.openBrokers(postgres, registration)
 	m.connect()
-	m.settle()
+	m.catchUp()
 	m.register()
 	return m
 }
 
-// openHouses assembles two replicas over one storage, and a shell for the operator.
-func (m *model) openHouses(postgres bool, registration string) {
+// openBrokers assembles two replicas over one storage, and a shell for the operator.
+func (m *model) openBrokers(postgres bool, registration string) {
 	dir := m.t.TempDir()
 	database, driver, place := "sqlite:"+filepath.Join(dir, "gatehouse.db"), "sqlite", filepath.Join(dir, "gatehouse.db")
 	redis := ""
@@ -66,15 +66,15 @@ func (m *model) openHouses(postgres bool, registration string) {
 	for i := range 3 {
 		cfg, err := config.Load(file, func(name string) (string, bool) { v, ok := vars[name]; return v, ok })
 		m.must(err)
-		h, err := openHouse(m.ctx, cfg, newLog(m.log, slog.LevelDebug), m.now)
+		h, err := openApp(m.ctx, cfg, newLog(m.log, slog.LevelDebug), m.now)
 		m.must(err)
 		h.passwordCost = cheapPasswords()
 		m.t.Cleanup(func() { _ = h.close() })
-		m.houses = append(m.houses, h)
+		m.brokers = append(m.brokers, h)
 		if i < 2 {
-			door, _, err := h.assemble(m.ctx)
+			handler, _, err := h.assemble(m.ctx)
 			m.must(err)
-			m.doors = append(m.doors, door)
+			m.handlers = append(m.handlers, handler)
 		}
 	}
 	raw, err := sql.Open(driver, place)
@@ -102,15 +102,15 @@ func (m *model) connect() {
 		m.t.Cleanup(func() { _ = srv.Close() })
 		c.Secrets, c.Position, c.State, c.CreatedAt = []broker.Secret{broker.Secret(secret)}, i, broker.Live, m.now()
 		demoSettings(&c, base)
-		m.must(m.houses[2].putConnection(m.ctx, c, "added"))
+		m.must(m.brokers[2].putConnection(m.ctx, c, "added"))
 		m.sims[c.ID], m.live[c.ID] = sim, true
 		m.conns = append(m.conns, c.ID)
 		m.secret(secret)
 	}
 }
 
-// settle brings people and attackers to town, each with two browsers.
-func (m *model) settle() {
+// catchUp brings people and attackers to harness, each with two browsers.
+func (m *model) catchUp() {
 	for _, p := range []struct {
 		name               string
 		password, hostile  bool
@@ -139,13 +139,13 @@ func (m *model) settle() {
 			a.PasswordHash = cheapHash(who.password)
 		}
 		if p.lock {
-			a.Lock = &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}, Guests: true, SetBy: "operator", SetAt: m.now()}
+			a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}, Guests: true, SetBy: "operator", SetAt: m.now()}
 		}
-		m.must(m.houses[2].store.CreateAccount(m.ctx, a))
+		m.must(m.brokers[2].store.CreateAccount(m.ctx, a))
 		mine := m.enter(a.ID, who.email, who.password)
 		mine.disabled, mine.unverified = p.off, p.claimed
 		if p.lock {
-			mine.lock = []string{"microsoft"}
+			mine.restriction = []string{"microsoft"}
 		}
 	}
 	m.newFaces()
@@ -197,7 +197,7 @@ func (m *model) newFaces() {
 	}
 	for _, conn := range slices.Sorted(maps.Keys(byConn)) {
 		m.sims[conn].SetPersonas(byConn[conn]...)
-		c, err := m.houses[2].store.Connection(m.ctx, conn)
+		c, err := m.brokers[2].store.Connection(m.ctx, conn)
 		m.must(err)
 		for _, k := range m.sims[conn].Personas() {
 			for _, p := range m.people {
@@ -209,7 +209,7 @@ func (m *model) newFaces() {
 			}
 		}
 	}
-	if m.n > 0 && m.chance(50) { // somebody new in town, who has no account yet
+	if m.n > 0 && m.chance(50) { // somebody new in harness, who has no account yet
 		p := m.people[8+2*m.rng.IntN(2)]
 		m.serial++
 		p.email, p.password = fmt.Sprintf("%s%d@example.test", p.name, m.serial), ""
@@ -217,23 +217,23 @@ func (m *model) newFaces() {
 }
 
 func face(m *model, conn, email string) (fakeidp.Persona, broker.Level) {
-	who, level := fakeidp.Persona{Email: email, Name: "Some Body", GivenName: "Some", FamilyName: "Body"}, broker.L1
+	who, level := fakeidp.Persona{Email: email, Name: "Some Body", GivenName: "Some", FamilyName: "Body"}, broker.EmailAsserted
 	yes := true
 	switch conn {
 	case "google":
 		if who.EmailVerified = m.chance(75); who.EmailVerified {
-			level = broker.L2
+			level = broker.EmailVerified
 			if m.chance(50) {
-				who.HostedDomain, level = "example.test", broker.L3
+				who.HostedDomain, level = "example.test", broker.EmailAuthoritative
 			}
 		}
 	case "club":
 		if who.EmailVerified = m.chance(50); who.EmailVerified {
-			level = broker.L2
+			level = broker.EmailVerified
 		}
 	case "microsoft":
 		if who.TenantID = pick(m, []string{fakeidp.DemoTenant, fakeidp.OtherTenant}); m.chance(50) {
-			who.XmsEdov, level = &yes, broker.L2
+			who.XmsEdov, level = &yes, broker.EmailVerified
 		}
 	}
 	if email == "" {
@@ -255,9 +255,9 @@ func known(c broker.Connection, k fakeidp.Persona) ident {
 	return ident{c.ID, c.Issuer, k.Subject}
 }
 
-// register makes the apps: of the house, of others, public.
+// register makes the apps: of the app, of others, public.
 func (m *model) register() {
-	for _, a := range []*app{
+	for _, a := range []*modelApp{
 		{id: "courts", secret: broker.NewToken(), redirect: "https://courts.example.test/callback", first: true},
 		{id: "third", secret: broker.NewToken(), redirect: "https://third.example.test/callback"},
 		{id: "spa", redirect: "https://spa.example.test/callback", public: true},
@@ -267,7 +267,7 @@ func (m *model) register() {
 		if a.public {
 			c.AuthMethods = []string{"none"}
 		}
-		m.must(m.houses[2].addClient(m.ctx, c, a.secret))
+		m.must(m.brokers[2].addClient(m.ctx, c, a.secret))
 		m.apps = append(m.apps, a)
 		m.secret(a.secret)
 	}

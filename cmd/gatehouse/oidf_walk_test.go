@@ -15,9 +15,9 @@ import (
 )
 
 // suite is an app that asks as the OpenID Foundation's conformance suite does, of the
-// whole house, with a browser that runs no scripts and knows the pages by their ids.
+// whole app, with a browser that runs no scripts and knows the pages by their ids.
 type suite struct {
-	*town
+	*harness
 	b            *browser
 	at           string // where it listens
 	id, secret   string
@@ -27,7 +27,7 @@ type suite struct {
 }
 
 func newSuite(t *testing.T) *suite {
-	s := &suite{town: newTown(t), b: newBrowser(t), id: "suite", secret: broker.NewToken(), state: strings.Repeat("aZ9-._~x", 16),
+	s := &suite{harness: newHarness(t), b: newBrowser(t), id: "suite", secret: broker.NewToken(), state: strings.Repeat("aZ9-._~x", 16),
 		answers: make(chan url.Values, 100), gone: make(chan url.Values, 100), backed: make(chan url.Values, 100)} // no handler waits for a reader
 	s.advance(987654321)
 	mux := http.NewServeMux()
@@ -70,7 +70,7 @@ func (b *browser) pressID(id string, fields ...string) {
 	b.t.Fatalf("no button %s at %s:\n%s", id, b.page.url, textOf(b.page.root))
 }
 
-// shows tells whether the page has an element with this id.
+// shows reports whether the page has an element with this id.
 func (p *page) shows(id string) bool {
 	for d := range p.root.Descendants() {
 		if attr(d, "id") == id {
@@ -80,8 +80,8 @@ func (p *page) shows(id string) bool {
 	return false
 }
 
-// heard is the one thing that came to the app.
-func (s *suite) heard(from chan url.Values) url.Values {
+// logged is the one thing that came to the app.
+func (s *suite) logged(from chan url.Values) url.Values {
 	s.t.Helper()
 	select {
 	case v := <-from:
@@ -112,7 +112,7 @@ func (s *suite) finish() (said url.Values, asked bool) {
 	if s.b.page.shows("continue") {
 		s.b.pressID("continue") // a posted answer
 	}
-	said = s.heard(s.answers)
+	said = s.logged(s.answers)
 	if said.Get("state") != s.state || said.Get("iss") != s.file.Issuer {
 		s.t.Fatalf("%v", said)
 	}
@@ -172,7 +172,7 @@ func (s *suite) signedOut() {
 }
 
 // The modules of the Basic plan that are about the person, walked through the whole
-// house: the login pages, the sessions and the clock are its own.
+// app: the login pages, the sessions and the clock are its own.
 func TestOIDF_walk_prompts_ages_and_hints(t *testing.T) {
 	s := newSuite(t)
 	s.signedOut() // oidcc-prompt-none-not-logged-in
@@ -249,17 +249,17 @@ func TestOIDF_walk_sign_outs(t *testing.T) {
 		s.signsIn(true)
 		s.b.open(s.file.Issuer + "/end_session?" + q.Encode())
 		s.b.pressID("leave")
-		if s.heard(s.backed); !s.b.page.shows("signedout") {
+		if s.logged(s.backed); !s.b.page.shows("signedout") {
 			t.Errorf("%v: %s", q, textOf(s.b.page.root))
 		}
 		s.signedOut()
 	}
 	got, id := s.signsIn(true)
 	s.b.open(s.file.Issuer + "/end_session?" + url.Values{"id_token_hint": {got.ID}, "post_logout_redirect_uri": {s.at + "/gone"}, "state": {s.state}}.Encode())
-	if back := s.heard(s.gone); back.Get("state") != s.state || len(back) != 1 {
+	if back := s.logged(s.gone); back.Get("state") != s.state || len(back) != 1 {
 		t.Errorf("%v", back)
 	}
-	told := s.heard(s.backed)
+	told := s.logged(s.backed)
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(told.Get("logout_token"), ".")[1])
 	var said map[string]any
 	if err != nil || json.Unmarshal(raw, &said) != nil || said["sid"] != id["sid"] || said["sub"] != id["sub"] || said["aud"] != s.id || len(told) != 1 {

@@ -13,7 +13,7 @@ import (
 func TestD19_AnEntraThatIsDownSignsNobodyInByAnotherWay(t *testing.T) {
 	for _, at := range []fakeidp.Endpoint{fakeidp.AtToken, fakeidp.AtJWKS, fakeidp.AtDiscovery} {
 		t.Run(string(at), func(t *testing.T) {
-			w := newTown(t)
+			w := newHarness(t)
 			b := newBrowser(t)
 			b.open(w.file.App + "/login")
 			w.sims["microsoft"].Misbehave(func(f *fakeidp.Fault) { f.Down(at) })

@@ -58,7 +58,7 @@ func explainedErrors(t *testing.T) map[string]bool {
 }
 
 // answeredErrors finds them where they are made: the codes, the room that speaks OAuth,
-// and the kit, which answers for it.
+// and the toolkit, which answers for it.
 func answeredErrors(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}

@@ -22,7 +22,7 @@ type restrictionView struct {
 	SetAt       time.Time `json:"set_at"`
 }
 
-func viewRestriction(l *broker.Lock) *restrictionView {
+func viewRestriction(l *broker.Restriction) *restrictionView {
 	if l == nil {
 		return nil
 	}
@@ -58,7 +58,7 @@ func restrictAccount(fs *flag.FlagSet) action {
 		}
 		a := done.Value
 		return t.print(viewAccount(a.Account), func(w io.Writer) {
-			fmt.Fprintf(w, "%s: %s\nevery session and token of the account has ended\n", a.Email, viewRestriction(a.Lock))
+			fmt.Fprintf(w, "%s: %s\nevery session and token of the account has ended\n", a.Email, viewRestriction(a.Restriction))
 			if !a.Linked {
 				fmt.Fprintln(w, "no identity of these connections is linked yet: at the next sign-in through one of them the account's password and a mailed code link it")
 			}

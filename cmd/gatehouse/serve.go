@@ -44,7 +44,7 @@ func runServe(*flag.FlagSet) action {
 			return err
 		}
 		defer listener.Close()
-		h, err := openHouse(ctx, cfg, newLog(t.err, level(cfg)), time.Now)
+		h, err := openApp(ctx, cfg, newLog(t.err, level(cfg)), time.Now)
 		if err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func listen(cfg *config.Config) (net.Listener, error) {
 
 // next lists the commands that a newcomer still has to run: without accounts or
 // providers nobody signs in, and without apps to nothing.
-func (h *house) next(ctx context.Context, t *tool) ([]string, error) {
+func (h *app) next(ctx context.Context, t *tool) ([]string, error) {
 	accounts, err := h.store.Accounts(ctx, "", 1)
 	if err != nil {
 		return nil, err
@@ -148,15 +148,15 @@ func level(cfg *config.Config) slog.Level {
 }
 
 // serve answers on the listener until ctx ends, and cuts no request short then.
-func (h *house) serve(ctx context.Context, l net.Listener) error {
-	handler, chores, err := h.assemble(ctx)
+func (h *app) serve(ctx context.Context, l net.Listener) error {
+	handler, workers, err := h.assemble(ctx)
 	if err != nil {
 		return err
 	}
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	for _, chore := range chores {
-		running.Go(func() { chore(background) })
+	for _, worker := range workers {
+		running.Go(func() { worker(background) })
 	}
 	srv := newServer(handler)
 	srv.ErrorLog = slog.NewLogLogger(h.log.Handler(), slog.LevelDebug)
@@ -189,7 +189,7 @@ func newServer(handler http.Handler) *http.Server {
 }
 
 // operations answers the second listener: health and metrics.
-func (h *house) operations() http.Handler {
+func (h *app) operations() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /healthz/ready", func(w http.ResponseWriter, r *http.Request) {
@@ -208,7 +208,7 @@ func (h *house) operations() http.Handler {
 
 func runMigrate(*flag.FlagSet) action {
 	return func(ctx context.Context, t *tool, _ []string) error {
-		h, err := t.house(ctx) // opening migrates
+		h, err := t.open(ctx) // opening migrates
 		if err != nil {
 			return err
 		}

@@ -19,8 +19,8 @@ import (
 // replica may be and stay. A code lives for a minute, so less than that is borne.
 func TestH5_ReplicasWhoseClocksDifferServeEveryKindOfApp(t *testing.T) {
 	for _, ahead := range []time.Duration{-50 * time.Second, -storage.MaxSkew, storage.MaxSkew, 50 * time.Second} {
-		q := newQuarterApart(t, ahead)
-		for _, app := range q.guises() {
+		q := newSeparateCluster(t, ahead)
+		for _, app := range q.variants() {
 			if app.signs != nil && ahead.Abs() > storage.MaxSkew {
 				continue // an assertion from the far future is none (FAPI 2.0 §5.3.2.1)
 			}
@@ -58,7 +58,7 @@ func TestH5_AReplicaWhoseClockIsOffTakesItselfOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, err := openHouse(t.Context(), cfg, slog.New(slog.DiscardHandler), func() time.Time { return time.Now().Add(off) })
+		h, err := openApp(t.Context(), cfg, slog.New(slog.DiscardHandler), func() time.Time { return time.Now().Add(off) })
 		if err != nil {
 			t.Fatal(err)
 		}

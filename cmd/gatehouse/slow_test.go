@@ -82,7 +82,7 @@ func TestH2_WhoeverDripsLosesTheConnection(t *testing.T) {
 }
 
 func TestH2_AThousandSlowConnectionsKeepNobodyOut(t *testing.T) {
-	s := newSiege(t)
+	s := newAttackHarness(t)
 	u, err := url.Parse(s.file.Issuer)
 	if err != nil {
 		t.Fatal(err)

@@ -22,16 +22,16 @@ import (
 )
 
 // tool is what an action works with: the terminal, its common flags, and the
-// house once it is opened.
+// app once it is opened.
 type tool struct {
 	terminal
 	config string
 	json   bool
-	opened *house
+	opened *app
 }
 
-// house opens configuration, keyring and storage, once.
-func (t *tool) house(ctx context.Context) (*house, error) {
+// app opens configuration, keyring and storage, once.
+func (t *tool) open(ctx context.Context) (*app, error) {
 	if t.opened != nil {
 		return t.opened, nil
 	}
@@ -41,7 +41,7 @@ func (t *tool) house(ctx context.Context) (*house, error) {
 	}
 	path, sqlite := cfg.SQLite()
 	fresh := sqlite && !exists(path)
-	t.opened, err = openHouse(ctx, cfg, newLog(t.err, slog.LevelWarn), time.Now)
+	t.opened, err = openApp(ctx, cfg, newLog(t.err, slog.LevelWarn), time.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -60,9 +60,9 @@ func absolute(path string) string {
 	return path
 }
 
-// admin returns the operations on the opened house.
+// admin returns the operations on the opened app.
 func (t *tool) admin(ctx context.Context) (*admin.Service, error) {
-	h, err := t.house(ctx)
+	h, err := t.open(ctx)
 	if err != nil {
 		return nil, err
 	}

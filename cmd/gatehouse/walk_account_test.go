@@ -10,15 +10,15 @@ import (
 	"gatehouse/broker"
 )
 
-// resident is a person signed in at the account page of a town.
+// resident is a person signed in at the account page of a harness.
 type resident struct {
 	*browser
-	w     *town
+	w     *harness
 	email string
 }
 
 // resident signs in with the demo's password.
-func (w *town) resident(email string) resident {
+func (w *harness) resident(email string) resident {
 	w.t.Helper()
 	p := resident{newBrowser(w.t), w, email}
 	p.open(w.file.Issuer + "/login")
@@ -125,7 +125,7 @@ func (p resident) wants(code broker.Code, got *page) {
 }
 
 func TestTheOwnerLinksAndUnlinksAndIsTold(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	ana := w.resident("ana@example.test")
 	ana.links("Google", "Ana")
 	ana.links("Microsoft", "Bruno")
@@ -154,8 +154,8 @@ func TestTheOwnerLinksAndUnlinksAndIsTold(t *testing.T) {
 	b.sees("Link Google to your account?")
 }
 
-func TestUnlinkingEndsWhatWasBornOfTheIdentityAndNothingElse(t *testing.T) {
-	w := newTown(t)
+func TestUnlinkingEndsWhatWasCreatedOfTheIdentityAndNothingElse(t *testing.T) {
+	w := newHarness(t)
 	ana := w.resident("ana@example.test")
 	ana.links("Google", "Ana")
 	byGoogle := resident{newBrowser(t), w, ana.email}
@@ -171,7 +171,7 @@ func TestUnlinkingEndsWhatWasBornOfTheIdentityAndNothingElse(t *testing.T) {
 	byPassword.methods()
 	ana.methods()
 
-	// The acting session, born of the identity that goes, goes too.
+	// The acting session, created of the identity that goes, goes too.
 	ana.links("Harbour Club", "Vera")
 	club := resident{newBrowser(t), w, ana.email}
 	club.open(w.file.Issuer + "/login")
@@ -191,7 +191,7 @@ func TestUnlinkingEndsWhatWasBornOfTheIdentityAndNothingElse(t *testing.T) {
 // Linking and unlinking take a proof of the last five minutes; the way there is a
 // login that comes back, and nothing is done on the way.
 func TestC5_AnOldProofNeitherLinksNorUnlinks(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	ana := w.resident("ana@example.test")
 	ana.links("Google", "Ana")
 	w.advance(broker.LinkFresh + time.Second)
@@ -220,7 +220,7 @@ func TestC5_AnOldProofNeitherLinksNorUnlinks(t *testing.T) {
 	ana.methods()
 	ana.press("Link Harbour Club")
 	callback := ana.stopBefore("Vera", "/callback/")
-	w.advance(broker.TripLife + time.Second)
+	w.advance(broker.UpstreamRequestLife + time.Second)
 	ana.open(callback)
 	ana.has(2, "after a late answer")
 	w.advance(broker.LinkFresh)
@@ -229,7 +229,7 @@ func TestC5_AnOldProofNeitherLinksNorUnlinks(t *testing.T) {
 }
 
 func TestWhoeverHasNoPasswordProvesThemselvesAnewByAMailedCode(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	fay := resident{newBrowser(t), w, "fay@example.test"}
 	fay.open(w.file.Issuer + "/login")
 	fay.click("Continue with Facebook") // which proves no fresh sign-in

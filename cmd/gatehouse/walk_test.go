@@ -30,19 +30,21 @@ func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.a
 // cheapPasswords is the least that argon2id can cost. Hashes of production would be most of the time of these tests.
 func cheapPasswords() credential.Cost { return credential.Cost{Memory: 8, Passes: 1, Lanes: 1} }
 
-// town is the demo running in this process: the whole house on SQLite,
+// harness is the demo running in this process: the whole app on SQLite,
 // simulated upstreams, mailbox and sample app, under a clock that stands still.
-type town struct {
+type harness struct {
 	*demo
 	*clock
 	t   *testing.T
 	ctx context.Context
 }
 
-func newTown(t *testing.T, more ...string) *town { return newTownHeard(t, io.Discard, more...) }
+func newHarness(t *testing.T, more ...string) *harness {
+	return newHarnessWithLog(t, io.Discard, more...)
+}
 
-// newTownHeard is newTown with its log, at debug level.
-func newTownHeard(t *testing.T, log io.Writer, more ...string) *town {
+// newHarnessWithLog is newHarness with its log, at debug level.
+func newHarnessWithLog(t *testing.T, log io.Writer, more ...string) *harness {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &clock{at: time.Now().Truncate(time.Second)}
@@ -65,11 +67,11 @@ func newTownHeard(t *testing.T, log io.Writer, more ...string) *town {
 			t.Error(err)
 		}
 	})
-	return &town{d, c, t, ctx}
+	return &harness{d, c, t, ctx}
 }
 
-// arrived fails unless the browser stands in the app, signed in as the person.
-func (w *town) arrived(b *browser, person string) {
+// returned fails unless the browser stands in the app, signed in as the person.
+func (w *harness) returned(b *browser, person string) {
 	w.t.Helper()
 	b.sees("Signed in as " + person)
 	if got := b.page.url.Scheme + "://" + b.page.url.Host; got != w.file.App {
@@ -89,7 +91,7 @@ func (b *browser) claim(name string) string {
 }
 
 // events are the audit log, oldest first.
-func (w *town) events(verb broker.Verb) []broker.Event {
+func (w *harness) events(verb broker.Verb) []broker.Event {
 	w.t.Helper()
 	all, err := w.h.store.Events(w.ctx, broker.EventFilter{Verb: verb, Limit: 1000})
 	if err != nil {
@@ -101,7 +103,7 @@ func (w *town) events(verb broker.Verb) []broker.Event {
 var sixDigits = regexp.MustCompile(`\b\d{6}\b`)
 
 // mailedCode waits for the newest mail to an address and answers its code.
-func (w *town) mailedCode(to string) string {
+func (w *harness) mailedCode(to string) string {
 	w.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		res, err := http.Get(w.file.Mailbox + "/mails.json")
@@ -127,7 +129,7 @@ func (w *town) mailedCode(to string) string {
 }
 
 func TestFirstGoogleLoginLinksOnceAndThenTakesOneClick(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	b := newBrowser(t)
 	b.open(w.file.App + "/")
 	b.click("Sign in")
@@ -146,7 +148,7 @@ func TestFirstGoogleLoginLinksOnceAndThenTakesOneClick(t *testing.T) {
 	}
 
 	b.press("Link and sign in", "password", demoPassword)
-	w.arrived(b, "Ana Silva")
+	w.returned(b, "Ana Silva")
 	if got := b.claim("amr"); !strings.Contains(got, "pwd") || !strings.Contains(got, "fed") {
 		t.Errorf("amr is %s", got)
 	}
@@ -157,7 +159,7 @@ func TestFirstGoogleLoginLinksOnceAndThenTakesOneClick(t *testing.T) {
 	b.sees("Sign in")
 	b.click("Continue with Google")
 	b.click("Ana") // the broker asked for the account chooser, after a sign-out
-	w.arrived(b, "Ana Silva")
+	w.returned(b, "Ana Silva")
 	if n := len(w.events(broker.EventIdentityLinked)); n != 1 {
 		t.Errorf("%d link events", n)
 	}
@@ -167,7 +169,7 @@ func TestFirstGoogleLoginLinksOnceAndThenTakesOneClick(t *testing.T) {
 }
 
 func TestAnAppThatNamesTheConnectionTakesTwoRequestsOfUs(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	b := newBrowser(t)
 	b.open(w.file.App + "/")
 	b.click("Sign in")
@@ -175,7 +177,7 @@ func TestAnAppThatNamesTheConnectionTakesTwoRequestsOfUs(t *testing.T) {
 	b.click("Continue with Google")
 	b.click("Ana")
 	b.press("Link and sign in", "password", demoPassword)
-	w.arrived(b, "Ana Silva")
+	w.returned(b, "Ana Silva")
 	for _, again := range []*browser{newBrowser(t), b} { // one that was never here, and one that was
 		again.open(asked + "&prompt=login&connection=google")
 		again.click("Ana")
@@ -198,30 +200,30 @@ func TestAnAppThatNamesTheConnectionTakesTwoRequestsOfUs(t *testing.T) {
 }
 
 func TestAnUnknownPersonRegistersShortlyAndOnce(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	b := newBrowser(t)
 	b.open(w.file.App + "/login")
 	b.click("Continue with Google")
 	b.click("Noor")
 	b.sees("Almost there")
 	b.press("Create account")
-	w.arrived(b, "Noor Person")
+	w.returned(b, "Noor Person")
 	if n := len(w.events(broker.EventAccountCreated)); n != 1 {
 		t.Errorf("%d accounts were created", n)
 	}
 }
 
 func TestAPasswordSignsIn(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	b := newBrowser(t)
 	b.open(w.file.App + "/login")
 	b.press("Continue", "email", " Ben@Example.test ")
 	b.press("Sign in", "password", demoPassword)
-	w.arrived(b, "Ben Carter")
+	w.returned(b, "Ben Carter")
 }
 
 func TestAFacebookAddressIsProvenByAMailedCode(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	b := newBrowser(t)
 	b.open(w.file.App + "/login")
 	b.click("Continue with Facebook")
@@ -231,11 +233,11 @@ func TestAFacebookAddressIsProvenByAMailedCode(t *testing.T) {
 	b.press("Confirm account", "code", w.mailedCode("fay@example.test"))
 	b.sees("Almost there")
 	b.press("Create account")
-	w.arrived(b, "Fay Okoro")
+	w.returned(b, "Fay Okoro")
 }
 
 func TestAnotherOrganisationIsRefusedWithAReferenceThatFindsTheEvent(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	b := newBrowser(t)
 	b.open(w.file.App + "/login")
 	b.click("Continue with Microsoft")
@@ -251,7 +253,7 @@ func TestAnotherOrganisationIsRefusedWithAReferenceThatFindsTheEvent(t *testing.
 }
 
 func Test_ac_33_StartAgainAfterSixteenMinutesKeepsTheRequest(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	b := newBrowser(t)
 	b.open(w.file.App + "/login")
 	b.click("Continue with Google")
@@ -263,11 +265,11 @@ func Test_ac_33_StartAgainAfterSixteenMinutesKeepsTheRequest(t *testing.T) {
 	b.click("Start again") // at the same provider
 	b.click("Ana")
 	b.press("Link and sign in", "password", demoPassword)
-	w.arrived(b, "Ana Silva") // the app compares its own state
+	w.returned(b, "Ana Silva") // the app compares its own state
 }
 
 func TestB1_AnotherBrowsersCallbackSignsNobodyIn(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	attacker, victim := newBrowser(t), newBrowser(t)
 	attacker.open(w.file.App + "/login")
 	attacker.click("Continue with Google")
@@ -311,12 +313,12 @@ func (b *browser) stopBefore(link, part string) string {
 }
 
 func TestACodeAndALoginAreGoodOnce(t *testing.T) {
-	w := newTown(t)
+	w := newHarness(t)
 	b := newBrowser(t)
 	b.open(w.file.App + "/login")
 	b.press("Continue", "email", "ben@example.test")
 	b.press("Sign in", "password", demoPassword)
-	w.arrived(b, "Ben Carter")
+	w.returned(b, "Ben Carter")
 	var code string
 	for _, step := range b.trail {
 		if _, q, ok := strings.Cut(step, "/callback?"); ok {

@@ -33,8 +33,8 @@ import (
 	"gatehouse/storage"
 )
 
-// house is the configured broker: what every command works with.
-type house struct {
+// app is the configured broker: what every command works with.
+type app struct {
 	cfg     *config.Config
 	log     *slog.Logger
 	ring    *seal.Keyring
@@ -45,13 +45,13 @@ type house struct {
 	passwordCost credential.Cost
 }
 
-// chore is work in the background; it ends when its context does.
-type chore func(ctx context.Context)
+// worker is work in the background; it ends when its context does.
+type worker func(ctx context.Context)
 
-// openHouse opens the keyring and the storage, brings the database to this
+// openApp opens the keyring and the storage, brings the database to this
 // version, and makes sure that both belong together.
-func openHouse(ctx context.Context, cfg *config.Config, log *slog.Logger, now func() time.Time) (_ *house, err error) {
-	h := &house{cfg: cfg, log: log, now: now, metrics: prometheus.NewRegistry()}
+func openApp(ctx context.Context, cfg *config.Config, log *slog.Logger, now func() time.Time) (_ *app, err error) {
+	h := &app{cfg: cfg, log: log, now: now, metrics: prometheus.NewRegistry()}
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if h.ring, err = openRing(cfg, h.now()); err != nil {
 		return nil, err
@@ -89,26 +89,26 @@ func openRing(cfg *config.Config, now time.Time) (*seal.Keyring, error) {
 	return ring, err
 }
 
-// databaseStands tells whether there is a SQLite database already. Its keyring is
-// then never made anew: a fresh one would open nothing and look as if it were the one.
+// databaseStands reports whether there is a SQLite database already. Its keyring is
+// then never made again: a fresh one would open nothing and look as if it were the one.
 func databaseStands(cfg *config.Config) bool {
 	path, sqlite := cfg.SQLite()
 	info, err := os.Stat(path)
 	return sqlite && err == nil && info.Mode().IsRegular() && info.Size() > 0
 }
 
-func (h *house) close() error { return h.store.Close() }
+func (h *app) close() error { return h.store.Close() }
 
-func (h *house) callback(connection string) string { return h.cfg.Issuer + "/callback/" + connection }
+func (h *app) callback(connection string) string { return h.cfg.Issuer + "/callback/" + connection }
 
 // record writes an operator's Event.
-func (h *house) record(ctx context.Context, e broker.Event) error {
+func (h *app) record(ctx context.Context, e broker.Event) error {
 	e.ID, e.At, e.Actor = broker.NewID(), h.now(), "operator"
 	return h.store.Record(ctx, e)
 }
 
 // admin builds the operations of the command line.
-func (h *house) admin() (*admin.Service, error) {
+func (h *app) admin() (*admin.Service, error) {
 	texts, err := h.texts()
 	if err != nil {
 		return nil, err
@@ -117,38 +117,38 @@ func (h *house) admin() (*admin.Service, error) {
 		PasswordSignIn: h.cfg.Passwords, Networks: h.cfg.UpstreamNetworks, Now: h.now}, nil
 }
 
-func (h *house) passwords() *credential.Passwords {
-	return credential.NewPasswords(credential.PasswordOptions{Fleeting: h.store.Fleeting, Ring: h.ring, Now: h.now, Cost: h.passwordCost})
+func (h *app) passwords() *credential.Passwords {
+	return credential.NewPasswords(credential.PasswordOptions{Ephemeral: h.store.Ephemeral, Ring: h.ring, Now: h.now, Cost: h.passwordCost})
 }
 
-func (h *house) signingKeys() *signing.Keys {
-	return &signing.Keys{Store: h.store, Leases: h.store, Atomic: h.store, Journal: h.store, Now: h.now}
+func (h *app) signingKeys() *signing.Keys {
+	return &signing.Keys{Store: h.store, Leases: h.store, Atomic: h.store, AuditLog: h.store, Now: h.now}
 }
 
-func (h *house) upstreams(out *egress.Client) *providers.Set {
+func (h *app) upstreams(out *egress.Client) *providers.Set {
 	return providers.New(providers.Options{Egress: out, Callback: h.callback, Now: h.now, Log: h.log})
 }
 
 // rooms are all that answers on the public listener.
-type rooms struct {
-	kit    *web.Kit
-	people *login.Door
-	own    *account.Door
-	apps   *oidc.Door
+type handlers struct {
+	toolkit *web.Toolkit
+	people  *login.Handler
+	own     *account.Handler
+	apps    *oidc.Handler
 }
 
 // mount adds every route of the public listener.
-func (r rooms) mount(mux web.Router) {
+func (r handlers) mount(mux web.Router) {
 	r.people.Mount(mux, r.apps)
 	r.own.Mount(mux)
 	r.apps.Mount(mux)
-	mux.Handle("GET /assets/{name}", r.kit.Assets())
+	mux.Handle("GET /assets/{name}", r.toolkit.Assets())
 }
 
 // assemble builds every room and answers the handler of the public listener,
-// and the chores that run beside it.
-func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
-	r, err := h.furnish()
+// and the workers that run beside it.
+func (h *app) assemble(ctx context.Context) (http.Handler, []worker, error) {
+	r, err := h.build()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,10 +158,10 @@ func (h *house) assemble(ctx context.Context) (http.Handler, []chore, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return r.kit.Guard(mux), []chore{r.apps.Run, r.apps.Tell, sender, h.janitor, h.followRing}, nil
+	return r.toolkit.Guard(mux), []worker{r.apps.Run, r.apps.Tell, sender, h.janitor, h.followRing}, nil
 }
 
-func (h *house) furnish() (r rooms, _ error) {
+func (h *app) build() (r handlers, _ error) {
 	issuer, err := url.Parse(h.cfg.Issuer)
 	if err != nil {
 		return r, err
@@ -178,25 +178,25 @@ func (h *house) furnish() (r rooms, _ error) {
 	h.metrics.MustRegister(refusals)
 	s := h.store
 	site := web.Site{Name: h.cfg.Product.Name, SupportURL: h.cfg.Product.SupportURL, PrivacyURL: h.cfg.Product.PrivacyURL, TermsURL: h.cfg.Product.TermsURL}
-	kit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Ring: h.ring, Sessions: s, Connections: s, Families: s, Journal: s, Atomic: s,
+	toolkit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Ring: h.ring, Sessions: s, Connections: s, Grants: s, AuditLog: s, Atomic: s,
 		TrustedProxies: h.cfg.TrustedProxies, Now: h.now, Log: h.log, Count: func(c broker.Code) { refusals.WithLabelValues(string(c)).Inc() }})
 	post, ups := h.post(texts), h.upstreams(out)
-	people := login.New(login.Options{Kit: kit, Accounts: s, Identities: s, Sessions: s, Upstreamed: s, Marks: s, Connections: s, Clients: s, Fleeting: s.Fleeting, Atomic: s,
-		Journal: s, Upstreams: ups, Passwords: h.passwords(), Codes: credential.NewCodes(s.Fleeting, h.ring, h.now), Post: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
+	people := login.New(login.Options{Toolkit: toolkit, Accounts: s, Identities: s, Sessions: s, Upstreamed: s, ReplayCache: s, Connections: s, Clients: s, Ephemeral: s.Ephemeral, Atomic: s,
+		AuditLog: s, Upstreams: ups, Passwords: h.passwords(), Codes: credential.NewCodes(s.Ephemeral, h.ring, h.now), Mailer: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
 		PasswordSignIn: h.cfg.Passwords, Callback: h.callback, Now: h.now, Log: h.log})
-	own := account.New(account.Options{Kit: kit, Logins: people, Accounts: s, Identities: s, Connections: s, Atomic: s, Journal: s, Post: post,
+	own := account.New(account.Options{Toolkit: toolkit, Logins: people, Accounts: s, Identities: s, Connections: s, Atomic: s, AuditLog: s, Mailer: post,
 		PasswordSignIn: h.cfg.Passwords, Icon: icon, Now: h.now})
-	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Kit: kit, Logins: people, Clients: s, Families: s, Consents: s, Keys: s, Leases: s,
-		Fleeting: s.Fleeting, Logouts: s, Upstreams: ups, Egress: out, Marks: s, Journal: s, Atomic: s, Ring: h.ring, Now: h.now, Log: h.log,
+	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Toolkit: toolkit, Logins: people, Clients: s, Grants: s, Consents: s, Keys: s, Leases: s,
+		Ephemeral: s.Ephemeral, Logouts: s, Upstreams: ups, Egress: out, ReplayCache: s, AuditLog: s, Atomic: s, Ring: h.ring, Now: h.now, Log: h.log,
 		Registration: h.cfg.ClientRegistration, Warn: func(ctx context.Context, a broker.Account, app broker.Client) error {
 			//defence:A6
 			return post.Queue(ctx, mail.TokenReused{To: a.Email, App: app.Name, At: h.now(), Locale: a.Locale})
 		}})
-	return rooms{kit, people, own, apps}, err
+	return handlers{toolkit, people, own, apps}, err
 }
 
 // texts are the words of pages and mails, in the languages that are offered.
-func (h *house) texts() (*text.Catalog, error) {
+func (h *app) texts() (*text.Catalog, error) {
 	all, err := text.Load()
 	if err != nil {
 		return nil, err
@@ -205,8 +205,8 @@ func (h *house) texts() (*text.Catalog, error) {
 }
 
 // post writes the mails that people get.
-func (h *house) post(texts *text.Catalog) *mail.Post {
-	return &mail.Post{Outbox: h.store, Texts: texts, Site: mail.Site{Name: h.cfg.Product.Name, SupportURL: h.cfg.Product.SupportURL}, Now: h.now}
+func (h *app) post(texts *text.Catalog) *mail.Mailer {
+	return &mail.Mailer{Outbox: h.store, Texts: texts, Site: mail.Site{Name: h.cfg.Product.Name, SupportURL: h.cfg.Product.SupportURL}, Now: h.now}
 }
 
 // icon names the symbol of a connection's kind.
@@ -216,7 +216,7 @@ func icon(kind string) string {
 }
 
 // sender delivers the outbox.
-func (h *house) sender() (chore, error) {
+func (h *app) sender() (worker, error) {
 	transport, err := h.transport()
 	if err != nil {
 		return nil, err
@@ -226,7 +226,7 @@ func (h *house) sender() (chore, error) {
 }
 
 // transport is SMTP, or the mailbox folder where no server is configured.
-func (h *house) transport() (mail.Transport, error) {
+func (h *app) transport() (mail.Transport, error) {
 	from, err := netmail.ParseAddress(h.cfg.Mail.From)
 	if err != nil {
 		return nil, fmt.Errorf("mail.from: %w", err)
@@ -252,19 +252,19 @@ func (h *house) transport() (mail.Transport, error) {
 	return s, nil
 }
 
-// finished logs a chore that ended for another reason than the end of everything.
-func (h *house) finished(ctx context.Context, what string, err error) {
+// finished logs a worker that ended for another reason than the end of everything.
+func (h *app) finished(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {
 		h.log.ErrorContext(ctx, "a background job ended", "job", what, "err", err)
 	}
 }
 
-func (h *house) janitor(ctx context.Context) {
+func (h *app) janitor(ctx context.Context) {
 	storage.Janitor{Leases: h.store, Purge: h.store.Purge, Now: h.now, Log: h.log}.Run(ctx)
 }
 
 // followRing takes a rotated keyring over while the server runs.
-func (h *house) followRing(ctx context.Context) {
+func (h *app) followRing(ctx context.Context) {
 	path := h.cfg.Keyring
 	for path != "" && sleep(ctx, ringReload) == nil {
 		changed, err := h.ring.Reload(path)

@@ -91,7 +91,7 @@ func (s *stack) grow(ctx context.Context, rows int) error {
 	return s.startBroker(ctx)
 }
 
-// growing turns each row of people into a client and an account with an identity, a session and a family, in SQL
+// growing turns each row of people into a client and an account with an identity, a session and a grant, in SQL
 // that both engines accept. All ids of one person are rotations of one random text, so that they are as random
 // as the product's.
 const growing = `

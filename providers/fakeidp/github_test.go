@@ -11,12 +11,12 @@ import (
 
 func TestGitHubSignsIn(t *testing.T) {
 	s := stage(t, Options{Kind: KindGitHub})
-	kit := s.Personas()[0]
+	toolkit := s.Personas()[0]
 	answer := signIn(t, s, "kit", "scope", "read:user user:email", "response_type", "")
 	expect(t, answer, map[string]any{"token_type": "bearer", "scope": "read:user,user:email", "id_token": nil})
 	token := text(answer, "access_token")
 	user := get(t, s.BaseURL()+"/user", bearer(token)).json(t)
-	id, err := strconv.ParseFloat(kit.Subject, 64)
+	id, err := strconv.ParseFloat(toolkit.Subject, 64)
 	if err != nil {
 		t.Fatal(err)
 	}

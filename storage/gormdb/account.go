@@ -19,7 +19,7 @@ type accountRow struct {
 	PasswordHash string
 	Disabled     bool
 	AuthEpoch    int64
-	Lock         lockText
+	Lock         restrictionText
 	Claimed      string
 	Created      int64 `gorm:"column:created_at"`
 	Updated      int64 `gorm:"column:updated_at"`
@@ -40,7 +40,7 @@ func (r *accountRow) into() []any {
 func toAccount(r accountRow) broker.Account {
 	a := broker.Account{
 		ID: r.ID, Email: r.Email, Name: r.Name, GivenName: r.GivenName, FamilyName: r.FamilyName, Locale: r.Locale,
-		PasswordHash: r.PasswordHash, Disabled: r.Disabled, AuthEpoch: r.AuthEpoch, Lock: r.Lock.lock,
+		PasswordHash: r.PasswordHash, Disabled: r.Disabled, AuthEpoch: r.AuthEpoch, Restriction: r.Lock.restriction,
 		CreatedAt: moment(r.Created), UpdatedAt: moment(r.Updated),
 	}
 	if r.Claimed != "" {
@@ -58,20 +58,20 @@ func addresses(a broker.Account) (email, claimed string) {
 	return a.Email, ""
 }
 
-// lockText is a lock as JSON, empty for none.
-type lockText struct{ lock *broker.Lock }
+// restrictionText is a lock as JSON, empty for none.
+type restrictionText struct{ restriction *broker.Restriction }
 
 // Value implements driver.Valuer.
-func (l lockText) Value() (driver.Value, error) {
-	if l.lock == nil {
+func (l restrictionText) Value() (driver.Value, error) {
+	if l.restriction == nil {
 		return "", nil
 	}
-	b, err := json.Marshal(l.lock)
+	b, err := json.Marshal(l.restriction)
 	return string(b), err
 }
 
 // Scan implements sql.Scanner. A lock that can't be read is an error, never none.
-func (l *lockText) Scan(v any) error {
+func (l *restrictionText) Scan(v any) error {
 	var text []byte
 	switch v := v.(type) {
 	case string:
@@ -81,10 +81,10 @@ func (l *lockText) Scan(v any) error {
 	default:
 		return errors.New("storage: a lock that is no text")
 	}
-	if l.lock = nil; len(text) == 0 {
+	if l.restriction = nil; len(text) == 0 {
 		return nil
 	}
-	return json.Unmarshal(text, &l.lock)
+	return json.Unmarshal(text, &l.restriction)
 }
 
 // Account implements broker.Accounts.
@@ -115,7 +115,7 @@ func (d *DB) CreateAccount(ctx context.Context, a broker.Account) error {
 		err := ifNone(broker.Conflict)(d.exec(ctx, `INSERT INTO accounts (`+accountColumns+`)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			a.ID, email, a.Name, a.GivenName, a.FamilyName, a.Locale, a.PasswordHash, a.Disabled, a.AuthEpoch,
-			lockText{a.Lock}, claimed, micros(a.CreatedAt), micros(a.UpdatedAt)))
+			restrictionText{a.Restriction}, claimed, micros(a.CreatedAt), micros(a.UpdatedAt)))
 		if err != nil || a.Unverified {
 			return err
 		}
@@ -140,7 +140,7 @@ func (d *DB) ChangeAccount(ctx context.Context, a broker.Account, seen int64) er
 		return ifNone(broker.Conflict)(d.exec(ctx, `UPDATE accounts SET email = ?, name = ?, given_name = ?, family_name = ?, locale = ?,
 		password_hash = ?, disabled = ?, auth_epoch = ?, lock = ?, claimed = ?, updated_at = ?
 		WHERE id = ? AND auth_epoch = ? AND (claimed = '') = ?`,
-			email, a.Name, a.GivenName, a.FamilyName, a.Locale, a.PasswordHash, a.Disabled, a.AuthEpoch, lockText{a.Lock}, claimed,
+			email, a.Name, a.GivenName, a.FamilyName, a.Locale, a.PasswordHash, a.Disabled, a.AuthEpoch, restrictionText{a.Restriction}, claimed,
 			micros(a.UpdatedAt), a.ID, seen, !a.Unverified))
 	}
 	if a.AuthEpoch == seen {

@@ -29,8 +29,8 @@ func hotPaths(b *testing.B, new place) {
 	i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: "google", Issuer: "https://idp.example", Subject: "s"}
 	must(d.Link(ctx, i))
 	n := broker.Authn{Method: broker.ByUpstream, Connection: "google", Identity: i.ID, AMR: []string{"fed"}, AuthTime: now, Epoch: 1}
-	family := func() broker.Family {
-		return broker.Family{
+	family := func() broker.Grant {
+		return broker.Grant{
 			ID: broker.NewID(), ClientID: "app", AccountID: a.ID, SessionID: "s", Scopes: []string{"openid", "email", "offline_access"},
 			Authn: n, CreatedAt: now, ExpiresAt: now.Add(broker.RefreshLife),
 		}
@@ -38,7 +38,7 @@ func hotPaths(b *testing.B, new place) {
 	s := broker.Session{ID: "s", AccountID: a.ID, Authn: n, UserAgent: "Mozilla/5.0", CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
 	must(d.CreateSession(ctx, "k1.hash", s))
 	f := family()
-	must(d.BeginFamily(ctx, f, true))
+	must(d.CreateGrant(ctx, f, true))
 	value, soon := bytes.Repeat([]byte("x"), 1500), time.Now().Add(time.Hour)
 	must(d.Put(ctx, "s", "k", value, soon))
 	generation := int64(0)
@@ -46,9 +46,9 @@ func hotPaths(b *testing.B, new place) {
 		name string
 		do   func() error
 	}{
-		{"BeginFamily", func() error { return d.BeginFamily(ctx, family(), true) }},
+		{"BeginFamily", func() error { return d.CreateGrant(ctx, family(), true) }},
 		{"Rotate", func() error { generation++; return d.Rotate(ctx, f.ID, generation-1, now) }},
-		{"Family", func() error { _, _, err := d.Family(ctx, f.ID); return err }},
+		{"Family", func() error { _, _, err := d.Grant(ctx, f.ID); return err }},
 		{"Session", func() error { _, _, err := d.Session(ctx, []string{"k1.hash"}); return err }},
 		{"Identity", func() error { _, _, err := d.Identity(ctx, i.Connection, i.Issuer, i.Subject); return err }},
 		{"FleetingPut", func() error { return d.Put(ctx, "s", broker.NewID(), value, soon) }},

@@ -130,7 +130,7 @@ func (d *DB) PutConnection(ctx context.Context, c broker.Connection) error {
 	})
 }
 
-// moves tells whether c would point a pinned connection elsewhere.
+// moves reports whether c would point a pinned connection elsewhere.
 func (d *DB) moves(old connectionRow, c broker.Connection) bool {
 	if old.Kind != c.Kind || old.Issuer != c.Issuer || old.ClientID != c.ClientID {
 		return true

@@ -55,6 +55,6 @@ func (d *DB) RemoveConsent(ctx context.Context, account, client string, at time.
 		if err != nil {
 			return err
 		}
-		return d.EndFamilies(ctx, broker.FamilyFilter{Account: account, Client: client}, broker.Revoked, at)
+		return d.RevokeGrants(ctx, broker.GrantFilter{Account: account, Client: client}, broker.Revoked, at)
 	})
 }

@@ -28,7 +28,7 @@ func grantBy(ctx context.Context, d *gormdb.DB, id string, after func(statement 
 	return d.Atomic(ctx, func(ctx context.Context) error {
 		for n, write := range []func() error{
 			func() error {
-				return d.BeginFamily(ctx, broker.Family{ID: id, ClientID: "app", AccountID: "a", ExpiresAt: later()}, true)
+				return d.CreateGrant(ctx, broker.Grant{ID: id, ClientID: "app", AccountID: "a", ExpiresAt: later()}, true)
 			},
 			func() error { return d.Put(ctx, "token", id, []byte("v"), later()) },
 			func() error { return d.Record(ctx, broker.Event{Verb: broker.EventTokenIssued, Account: id}) },
@@ -42,12 +42,12 @@ func grantBy(ctx context.Context, d *gormdb.DB, id string, after func(statement 
 	})
 }
 
-// granted tells whether all of a grant is there; a half that stays is fatal. The
+// granted reports whether all of a grant is there; a half that stays is fatal. The
 // server may still be at the commit while we look.
 func granted(t *testing.T, d *gormdb.DB, id string) bool {
 	t.Helper()
 	for try := 0; ; try++ {
-		_, _, err := d.Family(t.Context(), id)
+		_, _, err := d.Grant(t.Context(), id)
 		_, err2 := d.Get(t.Context(), "token", id)
 		events, err3 := d.Events(t.Context(), broker.EventFilter{Account: id})
 		if err3 == nil && (err == nil) == (err2 == nil) && (err == nil) == (len(events) == 1) {

@@ -33,7 +33,7 @@ func toEvent(r eventRow) broker.Event {
 	}
 }
 
-// Record implements broker.Journal, all events in one statement. An event
+// Record implements broker.AuditLog, all events in one statement. An event
 // without an id gets one.
 func (d *DB) Record(ctx context.Context, events ...broker.Event) error {
 	if len(events) == 0 {
@@ -62,7 +62,7 @@ func insertEvents(n int) string {
 // mostEvents bounds one answer.
 const mostEvents = 1000
 
-// Events implements broker.Journal, at most 1000 at a time. Since is inclusive,
+// Events implements broker.AuditLog, at most 1000 at a time. Since is inclusive,
 // Before is not.
 func (d *DB) Events(ctx context.Context, f broker.EventFilter) ([]broker.Event, error) {
 	where, args := []string{`1 = 1`}, []any{}

@@ -1,4 +1,4 @@
-// Package gormdb keeps everything durable, and what is fleeting where there is no Redis, in SQLite or PostgreSQL.
+// Package gormdb keeps everything durable, and what is ephemeral where there is no Redis, in SQLite or PostgreSQL.
 package gormdb
 
 import (
@@ -34,7 +34,7 @@ type Options struct {
 	Log    *slog.Logger     // nil is slog.Default
 }
 
-// DB implements every durable port of package broker, and Fleeting. It is safe
+// DB implements every durable port of package broker, and Ephemeral. It is safe
 // for concurrent use. Text that is not UTF-8 or holds a NUL is RequestInvalid to
 // write and NotFound to look up; a moment is kept to the microsecond, in UTC.
 type DB struct {
@@ -79,7 +79,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		err = d.Ping(ctx)
 	}
 	if err == nil && !d.postgres {
-		err = journaled(ctx, d.pools[0])
+		err = audited(ctx, d.pools[0])
 	}
 	if err != nil {
 		return nil, errors.Join(err, d.Close())

@@ -54,8 +54,8 @@ func open(t testing.TB, at string, o gormdb.Options) *gormdb.DB {
 
 func backend(d *gormdb.DB) storetest.Backend {
 	return storetest.Backend{
-		Atomic: d, Accounts: d, Identities: d, Sessions: d, Families: d, Clients: d, Connections: d, Consents: d,
-		Journal: d, Outbox: d, Logouts: d, UpstreamSessions: d, Keys: d, Marks: d, Leases: d, Fleeting: d,
+		Atomic: d, Accounts: d, Identities: d, Sessions: d, Grants: d, Clients: d, Connections: d, Consents: d,
+		AuditLog: d, Outbox: d, Logouts: d, UpstreamSessions: d, Keys: d, ReplayCache: d, Leases: d, Ephemeral: d,
 	}
 }
 
@@ -65,7 +65,7 @@ func suite(t *testing.T, new place) {
 			storetest.Run(t, func(t *testing.T) storetest.Backend {
 				return backend(open(t, new(t), gormdb.Options{Pool: pool}))
 			})
-			storetest.Fleeting(t, func(t *testing.T) broker.Fleeting { return open(t, new(t), gormdb.Options{Pool: pool}) })
+			storetest.Ephemeral(t, func(t *testing.T) broker.Ephemeral { return open(t, new(t), gormdb.Options{Pool: pool}) })
 		})
 	}
 }

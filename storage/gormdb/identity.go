@@ -70,7 +70,7 @@ func (d *DB) Link(ctx context.Context, i broker.Identity) error {
 }
 
 // Unlink implements broker.Identities. The identity goes first: a session that
-// is being born of it either is seen by the updates or finds it gone.
+// is being created of it either is seen by the updates or finds it gone.
 func (d *DB) Unlink(ctx context.Context, id string, at time.Time) error {
 	return d.joined(ctx, func(ctx context.Context) error {
 		var account string

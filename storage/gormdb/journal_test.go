@@ -15,7 +15,7 @@ func TestH6_ADatabaseWithoutAWriteAheadLogIsRefused(t *testing.T) {
 	}
 	pool := sql.OpenDB(c)
 	t.Cleanup(func() { _ = pool.Close() })
-	if err := journaled(t.Context(), pool); err == nil || !strings.Contains(err.Error(), "put it on a local disk") {
+	if err := audited(t.Context(), pool); err == nil || !strings.Contains(err.Error(), "put it on a local disk") {
 		t.Errorf("error %v", err)
 	}
 }

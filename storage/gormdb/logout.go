@@ -30,12 +30,12 @@ func toLogout(r logoutRow) broker.Logout {
 		ExpiresAt: moment(r.Expires), Attempts: r.Attempts, NextAt: moment(r.Next), LastError: r.LastError}
 }
 
-// tellable are the families that die now, by themselves or with their session. Its
+// tellable are the grants that die now, by themselves or with their session. Its
 // places are the moment, twice.
 const tellable = `(f.ended_at = 0 AND f.expires_at > ? OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = f.session_id AND s.ended_at = ?))`
 
-// queueLogouts writes a Logout for each client that wants one and has a family that
-// fits, for each of its sessions. A family that ended before its session counts: its
+// queueLogouts writes a Logout for each client that wants one and has a grant that
+// fits, for each of its sessions. A grant that ended before its session counts: its
 // client may still show the person as signed in.
 func (d *DB) queueLogouts(ctx context.Context, at time.Time, where string, args ...any) error {
 	var rows []struct {
@@ -127,7 +127,7 @@ func (d *DB) EndUpstreamSessions(ctx context.Context, u broker.UpstreamSession, 
 			if err := d.EndSession(ctx, r.ID, at); err != nil {
 				return err
 			}
-			if err := d.EndFamilies(ctx, broker.FamilyFilter{Session: r.ID}, broker.Revoked, at); err != nil {
+			if err := d.RevokeGrants(ctx, broker.GrantFilter{Session: r.ID}, broker.Revoked, at); err != nil {
 				return err
 			}
 			ended = append(ended, toSession(r))

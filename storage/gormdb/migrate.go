@@ -22,7 +22,7 @@ type Schema struct {
 	Binary   int64 // that this binary brings
 	// Oldest is the oldest version that a binary may bring and still use the
 	// database. A migration that only adds leaves it alone; one that takes
-	// something away raises it ("floor" in table house), one release after the
+	// something away raises it ("floor" in table app), one release after the
 	// binaries stopped needing it. So N and N−1 run side by side.
 	Oldest int64
 }

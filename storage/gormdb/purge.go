@@ -10,10 +10,10 @@ import (
 // slow clock meets no hole where its own time still sees a row.
 const purgeLate = 5 * time.Minute
 
-// Purge removes, at most batch rows of each kind, what has expired: fleeting
-// rows, marks, mails that were never delivered, sessions and families. An ended
-// family stays until it would have expired, since its row is what makes its code
-// spent. more tells that there is more to remove.
+// Purge removes, at most batch rows of each kind, what has expired: ephemeral
+// rows, marks, mails that were never delivered, sessions and grants. An ended
+// grant stays until it would have expired, since its row is what makes its code
+// consumed. more tells that there is more to remove.
 func (d *DB) Purge(ctx context.Context, now time.Time, batch int) (removed int, more bool, err error) {
 	if batch <= 0 {
 		return 0, false, fmt.Errorf("storage: purge in batches of %d", batch)

@@ -22,10 +22,10 @@ func TestPurgeRemovesWhatHasExpiredAndKeepsWhatLives(t *testing.T) {
 			t.Helper()
 			if err := errors.Join(
 				d.Put(t.Context(), "s", id, nil, expires),
-				d.Mark(t.Context(), "k", id, expires),
+				d.MarkUsed(t.Context(), "k", id, expires),
 				d.Queue(t.Context(), broker.Mail{ID: id, ExpiresAt: expires}),
 				d.CreateSession(t.Context(), id, broker.Session{ID: id, AccountID: "a", ExpiresAt: expires}),
-				d.BeginFamily(t.Context(), broker.Family{ID: id, AccountID: "a", ExpiresAt: expires}, true),
+				d.CreateGrant(t.Context(), broker.Grant{ID: id, AccountID: "a", ExpiresAt: expires}, true),
 			); err != nil {
 				t.Fatal(err)
 			}
@@ -36,7 +36,7 @@ func TestPurgeRemovesWhatHasExpiredAndKeepsWhatLives(t *testing.T) {
 		store("slow clock", now.Add(-time.Minute))
 		store("live", now.Add(time.Minute))
 		store("ended", now.Add(time.Minute))
-		if err := errors.Join(d.EndSession(t.Context(), "ended", now), d.EndFamily(t.Context(), "ended", broker.Revoked, now)); err != nil {
+		if err := errors.Join(d.EndSession(t.Context(), "ended", now), d.RevokeGrant(t.Context(), "ended", broker.Revoked, now)); err != nil {
 			t.Fatal(err)
 		}
 
@@ -54,13 +54,13 @@ func TestPurgeRemovesWhatHasExpiredAndKeepsWhatLives(t *testing.T) {
 		for _, id := range []string{"slow clock", "live", "ended"} {
 			_, err1 := d.Get(t.Context(), "s", id)
 			_, _, err2 := d.Session(t.Context(), []string{id})
-			_, _, err3 := d.Family(t.Context(), id)
-			marked, err4 := d.Marked(t.Context(), "k", id)
+			_, _, err3 := d.Grant(t.Context(), id)
+			marked, err4 := d.IsUsed(t.Context(), "k", id)
 			if err := errors.Join(err1, err2, err3, err4); err != nil || !marked {
 				t.Fatalf("%s: marked %v, %v", id, marked, err)
 			}
 		}
-		if _, _, err := d.Family(t.Context(), "dead0"); !errors.Is(err, broker.NotFound) {
+		if _, _, err := d.Grant(t.Context(), "dead0"); !errors.Is(err, broker.NotFound) {
 			t.Fatalf("dead0: %v", err)
 		}
 		if _, _, err := d.Purge(t.Context(), now, 0); err == nil {

@@ -116,8 +116,8 @@ func (d *DB) eachSealed(ctx context.Context, column string, see func(r sealedRow
 	}
 }
 
-// Reseal seals anew, under the primary key, every value that another key has
-// sealed, and tells how many. It may run while the house works: a value that
+// Reseal seals again, under the primary key, every value that another key has
+// sealed, and tells how many. It may run while the app works: a value that
 // changes meanwhile is left alone, its writer has used the primary key.
 func (d *DB) Reseal(ctx context.Context) (n int, err error) {
 	if d.sealer == nil {

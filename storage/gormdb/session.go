@@ -8,7 +8,7 @@ import (
 	"gatehouse/broker"
 )
 
-// authnRow is how a session or family was authenticated.
+// authnRow is how a session or grant was authenticated.
 type authnRow struct {
 	Method     string
 	Connection string
@@ -24,7 +24,7 @@ type authnRow struct {
 func toAuthn(r authnRow) broker.Authn {
 	return broker.Authn{
 		Method: broker.Method(r.Method), Connection: r.Connection, Identity: r.Identity, AMR: r.AMR, ACR: r.ACR,
-		AuthTime: moment(r.AuthTime), Epoch: r.Epoch, Standing: broker.Standing(r.Standing), Factor: r.Factor,
+		AuthTime: moment(r.AuthTime), Epoch: r.Epoch, UserType: broker.UserType(r.Standing), Factor: r.Factor,
 	}
 }
 
@@ -79,7 +79,7 @@ func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session) e
 	//defence:D15 C9
 	return ifNone(broker.StartAgain)(d.exec(ctx, d.insertSession(),
 		s.ID, hash, s.AccountID, string(n.Method), n.Connection, n.Identity, texts(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch,
-		string(n.Standing), n.Factor, n.UpstreamSID, clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt),
+		string(n.UserType), n.Factor, n.UpstreamSID, clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt),
 		s.AccountID, n.Epoch, n.Identity, n.Identity))
 }
 

@@ -55,9 +55,9 @@ func (d *DB) sqlitePool(path string, size int, options string, keep bool) (*gorm
 	return gorm.Open(sqliteDialector{pool}, gormConfig(keep))
 }
 
-// journaled refuses a database without a write-ahead log, as on a file system that
+// audited refuses a database without a write-ahead log, as on a file system that
 // SQLite can't share memory on: its readers would stop its writer.
-func journaled(ctx context.Context, writer *sql.DB) error {
+func audited(ctx context.Context, writer *sql.DB) error {
 	var mode string
 	if err := writer.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
 		return fmt.Errorf("storage: the database: %w", explain(err))

@@ -171,7 +171,7 @@ func TestOnlyPinnedSettingsOfALiveConnectionAreKept(t *testing.T) {
 	}
 }
 
-func TestATransactionOnSQLiteHoldsTheLockFromItsBeginning(t *testing.T) {
+func TestATransactionOnSQLiteHoldsTheRestrictionFromItsBeginning(t *testing.T) {
 	at := sqliteFile(t)
 	d := open(t, at, gormdb.Options{})
 	other := raw(t, at)

@@ -1,4 +1,4 @@
-// Package redisdb keeps what is fleeting in Redis: a round trip per call (two for a
+// Package redisdb keeps what is ephemeral in Redis: a round upstream request per call (two for a
 // counter that goes on), which calls of the same moment share.
 package redisdb
 
@@ -28,7 +28,7 @@ type Options struct {
 	Log  *slog.Logger     // nil is slog.Default; it also hears the driver, process-wide
 }
 
-// DB implements broker.Fleeting. Errors of the connection are Unavailable; a
+// DB implements broker.Ephemeral. Errors of the connection are Unavailable; a
 // call that ended in one may have had its effect.
 type DB struct {
 	client   *redis.Client
@@ -79,7 +79,7 @@ func (d *DB) Close() error { return d.client.Close() }
 func (d *DB) Ping(ctx context.Context) error { return unavailable(d.client.Ping(ctx).Err()) }
 
 // CheckPolicy refuses a server that may forget what has not expired: a replay
-// mark or a spent code that was evicted is open again.
+// mark or a consumed code that was evicted is open again.
 func (d *DB) CheckPolicy(ctx context.Context) error {
 	info, err := d.client.InfoMap(ctx, "memory").Result()
 	if err != nil {
@@ -92,28 +92,28 @@ func (d *DB) CheckPolicy(ctx context.Context) error {
 	return nil
 }
 
-// Put implements broker.Fleeting.
-func (d *DB) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
-	err := d.client.SetArgs(ctx, name(shelf, key), v, redis.SetArgs{Mode: "NX", TTL: d.left(expires)}).Err()
+// Put implements broker.Ephemeral.
+func (d *DB) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
+	err := d.client.SetArgs(ctx, name(store, key), v, redis.SetArgs{Mode: "NX", TTL: d.left(expires)}).Err()
 	if errors.Is(err, redis.Nil) {
 		return broker.Conflict
 	}
 	return unavailable(err)
 }
 
-// Get implements broker.Fleeting.
-func (d *DB) Get(ctx context.Context, shelf, key string) ([]byte, error) {
-	return found(d.client.Get(ctx, name(shelf, key)).Bytes())
+// Get implements broker.Ephemeral.
+func (d *DB) Get(ctx context.Context, store, key string) ([]byte, error) {
+	return found(d.client.Get(ctx, name(store, key)).Bytes())
 }
 
-// Take implements broker.Fleeting.
-func (d *DB) Take(ctx context.Context, shelf, key string) ([]byte, error) {
-	return found(d.client.GetDel(ctx, name(shelf, key)).Bytes())
+// Take implements broker.Ephemeral.
+func (d *DB) Take(ctx context.Context, store, key string) ([]byte, error) {
+	return found(d.client.GetDel(ctx, name(store, key)).Bytes())
 }
 
-// Swap implements broker.Fleeting.
-func (d *DB) Swap(ctx context.Context, shelf, key string, old, v []byte) error {
-	answer, err := d.swap.Run(ctx, d.client, []string{name(shelf, key)}, old, v).Int()
+// Swap implements broker.Ephemeral.
+func (d *DB) Swap(ctx context.Context, store, key string, old, v []byte) error {
+	answer, err := d.swap.Run(ctx, d.client, []string{name(store, key)}, old, v).Int()
 	switch {
 	case err != nil:
 		return unavailable(err)
@@ -131,14 +131,14 @@ if v ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 return 1`
 
-// Count implements broker.Fleeting. Most counters never come to two, and the script
+// Count implements broker.Ephemeral. Most counters never come to two, and the script
 // costs the server several times what a plain command does.
-func (d *DB) Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error) {
-	err := d.Put(ctx, shelf, key, []byte("1"), expires)
+func (d *DB) Count(ctx context.Context, store, key string, expires time.Time) (int64, error) {
+	err := d.Put(ctx, store, key, []byte("1"), expires)
 	if !errors.Is(err, broker.Conflict) {
 		return 1, err
 	}
-	n, err := d.count.Run(ctx, d.client, []string{name(shelf, key)}, d.left(expires).Milliseconds()).Int64()
+	n, err := d.count.Run(ctx, d.client, []string{name(store, key)}, d.left(expires).Milliseconds()).Int64()
 	return n, unavailable(err)
 }
 
@@ -146,9 +146,9 @@ const countScript = `local n = redis.call('INCR', KEYS[1])
 if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return n`
 
-// name puts the length of the shelf before it, so that no two pairs share a key.
-func name(shelf, key string) string {
-	return fmt.Sprintf("%s%d:%s:%s", prefix, len(shelf), shelf, key)
+// name puts the length of the ephemeral store before it, so that no two pairs share a key.
+func name(store, key string) string {
+	return fmt.Sprintf("%s%d:%s:%s", prefix, len(store), store, key)
 }
 
 // left is what remains by our clock; the server's own is never asked.

@@ -35,11 +35,11 @@ func open(t testing.TB, o redisdb.Options) *redisdb.DB {
 }
 
 func TestRedis(t *testing.T) {
-	storetest.Fleeting(t, func(t *testing.T) broker.Fleeting { return open(t, redisdb.Options{}) })
+	storetest.Ephemeral(t, func(t *testing.T) broker.Ephemeral { return open(t, redisdb.Options{}) })
 }
 
 func TestRedisWithOneConnection(t *testing.T) {
-	storetest.Fleeting(t, func(t *testing.T) broker.Fleeting { return open(t, redisdb.Options{Pool: 1}) })
+	storetest.Ephemeral(t, func(t *testing.T) broker.Ephemeral { return open(t, redisdb.Options{Pool: 1}) })
 }
 
 func TestTheLifeIsCountedByOurClockNotTheServers(t *testing.T) {
@@ -54,15 +54,15 @@ func TestTheLifeIsCountedByOurClockNotTheServers(t *testing.T) {
 }
 
 func TestEveryKeyIsOursAndExpires(t *testing.T) {
-	d, shelf := open(t, redisdb.Options{}), broker.NewID()
+	d, store := open(t, redisdb.Options{}), broker.NewID()
 	soon := time.Now().Add(time.Minute)
-	if err := d.Put(t.Context(), shelf, "key", []byte("v"), soon); err != nil {
+	if err := d.Put(t.Context(), store, "key", []byte("v"), soon); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Swap(t.Context(), shelf, "key", []byte("v"), []byte("w")); err != nil {
+	if err := d.Swap(t.Context(), store, "key", []byte("v"), []byte("w")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Count(t.Context(), shelf, "counter", soon); err != nil {
+	if _, err := d.Count(t.Context(), store, "counter", soon); err != nil {
 		t.Fatal(err)
 	}
 	options, err := redis.ParseURL(server(t))
@@ -71,7 +71,7 @@ func TestEveryKeyIsOursAndExpires(t *testing.T) {
 	}
 	c := redis.NewClient(options)
 	defer c.Close()
-	keys := c.Keys(t.Context(), "*"+shelf+"*").Val()
+	keys := c.Keys(t.Context(), "*"+store+"*").Val()
 	if len(keys) != 2 {
 		t.Fatalf("keys %q", keys)
 	}

@@ -99,7 +99,7 @@ func (t *together) take() []*asked {
 	return all
 }
 
-// leave takes one that nobody sends yet back, and tells whether it could.
+// leave takes one that nobody sends yet back, and reports whether it could.
 func (t *together) leave(a *asked) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

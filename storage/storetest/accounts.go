@@ -49,7 +49,7 @@ func accountChangeTests() []test {
 			c := broker.Account{
 				ID: a.ID, Email: "new." + a.Email, Name: "N", GivenName: "G", FamilyName: "F", Locale: "en", PasswordHash: "",
 				Disabled: true, AuthEpoch: 4,
-				Lock: &broker.Lock{Only: broker.OnlyMicrosoft, Connections: []string{"entra", "fs"}, Guests: true, SetBy: "operator", SetAt: moment()}, CreatedAt: moment().AddDate(1, 0, 0), UpdatedAt: moment().AddDate(0, 0, 1),
+				Restriction: &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra", "fs"}, Guests: true, SetBy: "operator", SetAt: moment()}, CreatedAt: moment().AddDate(1, 0, 0), UpdatedAt: moment().AddDate(0, 0, 1),
 			}
 			ok(t, b.Accounts.ChangeAccount(within(t), c, a.AuthEpoch))
 			c.CreatedAt = a.CreatedAt
@@ -122,8 +122,8 @@ func unverifiedTests() []test {
 			a := unverified(t, b, "claimed."+broker.NewID()+"@example.com")
 			s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: broker.Authn{Method: broker.ByPassword, Epoch: 1}}
 			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), s), broker.StartAgain)
-			f := broker.Family{ID: broker.NewID(), AccountID: a.ID, Authn: s.Authn}
-			answers(t, b.Families.BeginFamily(within(t), f, true), broker.StartAgain)
+			f := broker.Grant{ID: broker.NewID(), AccountID: a.ID, Authn: s.Authn}
+			answers(t, b.Grants.CreateGrant(within(t), f, true), broker.StartAgain)
 			verified := a
 			verified.Unverified = false
 			answers(t, b.Accounts.ChangeAccount(within(t), verified, 1), broker.Conflict)

@@ -30,8 +30,8 @@ func atomicTests() []test {
 				a.Name = "inside"
 				ok(t, b.Accounts.ChangeAccount(ctx, a, 3))
 				same(t, got(b.Accounts.Account(ctx, a.ID))(t), a)
-				ok(t, b.Fleeting.Put(ctx, "s", a.ID, []byte("v"), time.Now().Add(time.Hour)))
-				same(t, got(b.Fleeting.Get(ctx, "s", a.ID))(t), []byte("v"))
+				ok(t, b.Ephemeral.Put(ctx, "s", a.ID, []byte("v"), time.Now().Add(time.Hour)))
+				same(t, got(b.Ephemeral.Get(ctx, "s", a.ID))(t), []byte("v"))
 				return nil
 			}))
 			same(t, got(b.Accounts.Account(within(t), a.ID))(t), a)
@@ -78,16 +78,16 @@ func refusalTests() []test {
 		}},
 		{"Take, Swap and Count are refused inside", func(t *testing.T, b Backend) {
 			key := broker.NewID()
-			ok(t, b.Fleeting.Put(within(t), "s", key, []byte("v"), time.Now().Add(time.Hour)))
+			ok(t, b.Ephemeral.Put(within(t), "s", key, []byte("v"), time.Now().Add(time.Hour)))
 			ok(t, b.Atomic.Atomic(within(t), func(ctx context.Context) error {
-				_, err := b.Fleeting.Take(ctx, "s", key)
-				_, err2 := b.Fleeting.Count(ctx, "n", key, time.Now().Add(time.Hour))
-				if err == nil || err2 == nil || b.Fleeting.Swap(ctx, "s", key, []byte("v"), []byte("w")) == nil {
+				_, err := b.Ephemeral.Take(ctx, "s", key)
+				_, err2 := b.Ephemeral.Count(ctx, "n", key, time.Now().Add(time.Hour))
+				if err == nil || err2 == nil || b.Ephemeral.Swap(ctx, "s", key, []byte("v"), []byte("w")) == nil {
 					t.Error("one of them was let through")
 				}
 				return nil
 			}))
-			same(t, got(b.Fleeting.Get(within(t), "s", key))(t), []byte("v"))
+			same(t, got(b.Ephemeral.Get(within(t), "s", key))(t), []byte("v"))
 		}},
 		{"a cancelled context writes nothing, before or within a transaction", cancelled},
 	}
@@ -97,7 +97,7 @@ func refusalTests() []test {
 type written struct {
 	account  broker.Account
 	identity broker.Identity
-	family   broker.Family
+	grant    broker.Grant
 	id       string
 }
 
@@ -105,7 +105,7 @@ func everything(t *testing.T, b Backend) written {
 	w := written{id: broker.NewID()}
 	w.account = broker.Account{ID: w.id, Email: w.id, AuthEpoch: 3}
 	w.identity = broker.Identity{ID: w.id, AccountID: w.id, Connection: connection(t, b).ID, Issuer: "i", Subject: w.id}
-	w.family = newFamily(w.account)
+	w.grant = newGrant(w.account)
 	return w
 }
 
@@ -113,10 +113,10 @@ func (w written) do(t *testing.T, ctx context.Context, b Backend) {
 	ok(t, b.Accounts.CreateAccount(ctx, w.account))
 	ok(t, b.Identities.Link(ctx, w.identity))
 	ok(t, b.Sessions.CreateSession(ctx, w.id, broker.Session{ID: w.id, AccountID: w.id, Authn: authn(w.account)}))
-	ok(t, b.Families.BeginFamily(ctx, w.family, true))
-	ok(t, b.Journal.Record(ctx, broker.Event{ID: w.id, Account: w.id}))
-	ok(t, b.Marks.Mark(ctx, "kind", w.id, moment()))
-	ok(t, b.Fleeting.Put(ctx, "shelf", w.id, []byte("v"), time.Now().Add(time.Hour)))
+	ok(t, b.Grants.CreateGrant(ctx, w.grant, true))
+	ok(t, b.AuditLog.Record(ctx, broker.Event{ID: w.id, Account: w.id}))
+	ok(t, b.ReplayCache.MarkUsed(ctx, "kind", w.id, moment()))
+	ok(t, b.Ephemeral.Put(ctx, "shelf", w.id, []byte("v"), time.Now().Add(time.Hour)))
 	ok(t, b.Outbox.Queue(ctx, broker.Mail{ID: w.id, To: w.id, ExpiresAt: moment(), NextAt: moment().Add(-time.Hour)}))
 }
 
@@ -133,10 +133,10 @@ func (w written) stands(t *testing.T, b Backend) (there [7]bool) {
 	there[0] = yes(err)
 	there[1] = len(got(b.Identities.IdentitiesOf(ctx, w.id))(t)) == 1
 	there[2] = len(got(b.Sessions.SessionsOf(ctx, w.id))(t)) == 1
-	_, _, err = b.Families.Family(ctx, w.family.ID)
+	_, _, err = b.Grants.Grant(ctx, w.grant.ID)
 	there[3] = yes(err)
-	there[4] = len(got(b.Journal.Events(ctx, broker.EventFilter{Account: w.id}))(t)) == 1 && got(b.Marks.Marked(ctx, "kind", w.id))(t)
-	_, err = b.Fleeting.Get(ctx, "shelf", w.id)
+	there[4] = len(got(b.AuditLog.Events(ctx, broker.EventFilter{Account: w.id}))(t)) == 1 && got(b.ReplayCache.IsUsed(ctx, "kind", w.id))(t)
+	_, err = b.Ephemeral.Get(ctx, "shelf", w.id)
 	there[5] = yes(err)
 	for _, m := range got(b.Outbox.DueMail(ctx, moment().Add(-time.Hour), moment().Add(-time.Hour), 1000))(t) {
 		there[6] = there[6] || m.ID == w.id

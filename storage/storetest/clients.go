@@ -71,10 +71,10 @@ func clientEndTests() []test {
 		{"deleting a client takes its consents and families along, and no others", func(t *testing.T, b Backend) {
 			c, a := newClient(), account(t, b)
 			ok(t, b.Clients.PutClient(within(t), c))
-			f := newFamily(a)
+			f := newGrant(a)
 			f.ClientID = c.ID
-			family(t, b, f)
-			other := family(t, b, newFamily(a))
+			grantOf(t, b, f)
+			other := grantOf(t, b, newGrant(a))
 			ok(t, b.Consents.PutConsent(within(t), broker.Consent{AccountID: a.ID, ClientID: c.ID}))
 			ok(t, b.Consents.PutConsent(within(t), broker.Consent{AccountID: a.ID, ClientID: "app"}))
 			ok(t, b.Clients.DeleteClient(within(t), c.ID))
@@ -82,7 +82,7 @@ func clientEndTests() []test {
 			answers(t, err, broker.NotFound)
 			_, err = b.Consents.Consent(within(t), a.ID, c.ID)
 			answers(t, err, broker.NotFound)
-			_, _, err = b.Families.Family(within(t), f.ID)
+			_, _, err = b.Grants.Grant(within(t), f.ID)
 			answers(t, err, broker.NotFound)
 			alive(t, b, other.ID, true)
 			got(b.Consents.Consent(within(t), a.ID, "app"))(t)
@@ -109,10 +109,10 @@ func consentTests() []test {
 		{"removing a consent ends the families of the pair, and no others", func(t *testing.T, b Backend) {
 			a, other := account(t, b), account(t, b)
 			ok(t, b.Consents.PutConsent(within(t), broker.Consent{AccountID: a.ID, ClientID: "app"}))
-			pair, theirs := family(t, b, newFamily(a)), family(t, b, newFamily(other))
-			elsewhere := newFamily(a)
+			pair, theirs := grantOf(t, b, newGrant(a)), grantOf(t, b, newGrant(other))
+			elsewhere := newGrant(a)
 			elsewhere.ClientID = "app2"
-			family(t, b, elsewhere)
+			grantOf(t, b, elsewhere)
 			ok(t, b.Consents.RemoveConsent(within(t), a.ID, "app", moment()))
 			alive(t, b, pair.ID, false)
 			alive(t, b, theirs.ID, true)

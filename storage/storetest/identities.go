@@ -76,9 +76,9 @@ func linkedTests() []test {
 			a, other := account(t, b), account(t, b)
 			i := identity(t, b, other)
 			for _, id := range []string{i.ID, "nothing"} {
-				f := newFamily(a)
+				f := newGrant(a)
 				f.Authn.Identity = id
-				answers(t, b.Families.BeginFamily(within(t), f, true), broker.StartAgain)
+				answers(t, b.Grants.CreateGrant(within(t), f, true), broker.StartAgain)
 				s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: f.Authn}
 				answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), s), broker.StartAgain)
 			}
@@ -91,11 +91,11 @@ func unlinkEnds(t *testing.T, b Backend) {
 	i := identity(t, b, a)
 	born := broker.Authn{Method: broker.ByUpstream, Connection: i.Connection, Identity: i.ID, AuthTime: moment(), Epoch: a.AuthEpoch}
 	s, _ := session(t, b, a, born)
-	f := newFamily(a)
+	f := newGrant(a)
 	f.Authn = born
-	family(t, b, f)
+	grantOf(t, b, f)
 	otherS, _ := session(t, b, a, authn(a))
-	otherF := family(t, b, newFamily(a))
+	otherF := grantOf(t, b, newGrant(a))
 
 	at := moment().Add(time.Minute)
 	ok(t, b.Identities.Unlink(within(t), i.ID, at))
@@ -104,14 +104,14 @@ func unlinkEnds(t *testing.T, b Backend) {
 		t.Fatal("the identity is still there")
 	}
 	same(t, sessionOf(t, b, s).EndedAt, at)
-	f, _, err := b.Families.Family(within(t), f.ID)
+	f, _, err := b.Grants.Grant(within(t), f.ID)
 	ok(t, err)
 	same(t, f.EndedAt, at)
 	if f.EndedBy == "" {
 		t.Fatal("the family ended for no reason")
 	}
 	same(t, sessionOf(t, b, otherS), otherS)
-	otherNow, _, err := b.Families.Family(within(t), otherF.ID)
+	otherNow, _, err := b.Grants.Grant(within(t), otherF.ID)
 	ok(t, err)
 	same(t, otherNow, otherF)
 }

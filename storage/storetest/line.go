@@ -46,7 +46,7 @@ func (l *Line) Cut(n int64, after bool) {
 // Passed tells how many messages of the clients passed since Mend, where nothing was to be cut.
 func (l *Line) Passed() int64 { return endless - l.left.Load() }
 
-// Mend lets everything pass again, and tells whether anything was cut.
+// Mend lets everything pass again, and reports whether anything was cut.
 func (l *Line) Mend() bool { return l.left.Swap(endless) <= 0 }
 
 func (l *Line) run() {

@@ -9,15 +9,15 @@ import (
 	"gatehouse/broker"
 )
 
-// visit is a session with a family of each client.
+// visit is a session with a grant of each client.
 func visit(t *testing.T, b Backend, a broker.Account, n broker.Authn, clients ...string) broker.Session {
 	t.Helper()
 	s, _ := session(t, b, a, n)
 	for _, c := range clients {
-		f := newFamily(a)
+		f := newGrant(a)
 		f.SessionID, f.ClientID, f.Authn = s.ID, c, n
-		f.Authn.UpstreamSID = "" // which families do not keep
-		family(t, b, f)
+		f.Authn.UpstreamSID = "" // which grants do not keep
+		grantOf(t, b, f)
 	}
 	return s
 }
@@ -130,7 +130,7 @@ func queueTests() []test {
 			ok(t, b.Clients.PutClient(within(t), broker.Client{ID: "deaf", Name: "Deaf", AuthMethods: []string{"none"}}))
 			s := visit(t, b, a, authn(a), c, c, "deaf", "deleted")
 			other := visit(t, b, a, authn(a), c)
-			ok(t, b.Families.EndFamilies(within(t), broker.FamilyFilter{Session: s.ID}, broker.Revoked, moment()))
+			ok(t, b.Grants.RevokeGrants(within(t), broker.GrantFilter{Session: s.ID}, broker.Revoked, moment()))
 			for range 2 {
 				ok(t, b.Sessions.EndSession(within(t), s.ID, moment()))
 			}
@@ -151,7 +151,7 @@ func queueTests() []test {
 			s := visit(t, b, a, authn(a), c)
 			ended := visit(t, b, a, authn(a), c)
 			ok(t, b.Sessions.EndSession(within(t), ended.ID, moment()))
-			ok(t, b.Families.EndFamilies(within(t), broker.FamilyFilter{Session: ended.ID}, broker.Revoked, moment()))
+			ok(t, b.Grants.RevokeGrants(within(t), broker.GrantFilter{Session: ended.ID}, broker.Revoked, moment()))
 			for range 2 {
 				seen := a.AuthEpoch
 				a.AuthEpoch, a.UpdatedAt = seen+1, a.UpdatedAt.Add(time.Minute)
@@ -179,19 +179,19 @@ func queueTests() []test {
 		}},
 		{"A17: of a sign-out and a code at the same moment, the app is told or gets nothing", func(t *testing.T, b Backend) {
 			for range 10 {
-				bornAndEnded(t, b, false)
-				bornAndEnded(t, b, true)
+				createdAndEnded(t, b, false)
+				createdAndEnded(t, b, true)
 			}
 		}},
 	}
 }
 
-// bornAndEnded redeems a code while its session ends. With inside, the end begins after
+// createdAndEnded redeems a code while its session ends. With inside, the end begins after
 // the redemption has seen the session, and before its commit.
-func bornAndEnded(t *testing.T, b Backend, inside bool) {
+func createdAndEnded(t *testing.T, b Backend, inside bool) {
 	a, c := account(t, b), listener(t, b, "app")
 	s, _ := session(t, b, a, authn(a))
-	f := newFamily(a)
+	f := newGrant(a)
 	f.SessionID, f.ClientID = s.ID, c
 	seen := make(chan struct{})
 	once := sync.OnceFunc(func() { close(seen) })
@@ -207,15 +207,15 @@ func bornAndEnded(t *testing.T, b Backend, inside bool) {
 				if err := b.Sessions.EndSession(ctx, s.ID, moment()); err != nil {
 					return err
 				}
-				return b.Families.EndFamilies(ctx, broker.FamilyFilter{Session: s.ID}, broker.Revoked, moment())
+				return b.Grants.RevokeGrants(ctx, broker.GrantFilter{Session: s.ID}, broker.Revoked, moment())
 			}
-			if err := b.Families.BeginFamily(ctx, f, true); err != nil {
+			if err := b.Grants.CreateGrant(ctx, f, true); err != nil {
 				return err
 			}
-			_, _, err := b.Families.Family(ctx, f.ID)
+			_, _, err := b.Grants.Grant(ctx, f.ID)
 			once()
 			for n := 0; inside && err == nil && n < 50; n++ { // long enough for an end that nothing holds back
-				_, _, err = b.Families.Family(ctx, f.ID)
+				_, _, err = b.Grants.Grant(ctx, f.ID)
 			}
 			return err
 		})
@@ -226,7 +226,7 @@ func bornAndEnded(t *testing.T, b Backend, inside bool) {
 		t.Fatalf("the family was born: %t, its client is told: %t", born, told)
 	}
 	if errs[1] == nil {
-		if have, _, err := b.Families.Family(within(t), f.ID); err != nil || have.EndedAt.IsZero() {
+		if have, _, err := b.Grants.Grant(within(t), f.ID); err != nil || have.EndedAt.IsZero() {
 			t.Fatalf("it outlived its session: %v", err)
 		}
 	}

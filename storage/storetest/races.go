@@ -17,26 +17,26 @@ func raceTests() []test {
 	return append(connectionRaceTests(), []test{
 		{"A5: of many who redeem one code at once, one gets a family", func(t *testing.T, b Backend) {
 			for range 10 {
-				f := newFamily(account(t, b))
-				oneWinner(t, race(crowd, func(int) error { return b.Families.BeginFamily(within(t), f, true) }), broker.Conflict)
+				f := newGrant(account(t, b))
+				oneWinner(t, race(crowd, func(int) error { return b.Grants.CreateGrant(within(t), f, true) }), broker.Conflict)
 			}
 		}},
 		{"A5: the same inside transactions that write more", func(t *testing.T, b Backend) {
-			f := newFamily(account(t, b))
+			f := newGrant(account(t, b))
 			oneWinner(t, race(crowd, func(int) error {
 				return b.Atomic.Atomic(within(t), func(ctx context.Context) error {
-					if err := b.Families.BeginFamily(ctx, f, true); err != nil {
+					if err := b.Grants.CreateGrant(ctx, f, true); err != nil {
 						return err
 					}
-					return b.Journal.Record(ctx, broker.Event{Account: f.ID})
+					return b.AuditLog.Record(ctx, broker.Event{Account: f.ID})
 				})
 			}), broker.Conflict)
-			same(t, len(got(b.Journal.Events(within(t), broker.EventFilter{Account: f.ID}))(t)), 1)
+			same(t, len(got(b.AuditLog.Events(within(t), broker.EventFilter{Account: f.ID}))(t)), 1)
 		}},
 		{"A6: of many who refresh at once, one rotates", func(t *testing.T, b Backend) {
-			f := family(t, b, newFamily(account(t, b)))
+			f := grantOf(t, b, newGrant(account(t, b)))
 			for g := range int64(10) {
-				oneWinner(t, race(crowd, func(int) error { return b.Families.Rotate(within(t), f.ID, g, moment()) }), broker.Conflict)
+				oneWinner(t, race(crowd, func(int) error { return b.Grants.Rotate(within(t), f.ID, g, moment()) }), broker.Conflict)
 			}
 		}},
 		{"C16: of many who link one identity at once, one does", func(t *testing.T, b Backend) {
@@ -117,13 +117,13 @@ func connectionRaceTests() []test {
 				}
 			}
 		}},
-		{"I5: what is born while the epoch rises is of the old epoch, and nothing is born of it afterwards", birthAgainstEpoch},
-		{"nothing born of an identity outlives its unlinking", birthAgainstUnlink},
+		{"I5: what is born while the epoch rises is of the old epoch, and nothing is born of it afterwards", creationAgainstEpoch},
+		{"nothing born of an identity outlives its unlinking", creationAgainstUnlink},
 		{"G6: a crowd of one user's transactions, each with reads inside, comes through", crowdOfTransactions},
 	}
 }
 
-func birthAgainstEpoch(t *testing.T, b Backend) {
+func creationAgainstEpoch(t *testing.T, b Backend) {
 	for range 5 {
 		a := account(t, b)
 		var changed atomic.Bool
@@ -156,7 +156,7 @@ func birthAgainstEpoch(t *testing.T, b Backend) {
 	}
 }
 
-func birthAgainstUnlink(t *testing.T, b Backend) {
+func creationAgainstUnlink(t *testing.T, b Backend) {
 	for range 10 {
 		a := account(t, b)
 		i := identity(t, b, a)
@@ -164,17 +164,17 @@ func birthAgainstUnlink(t *testing.T, b Backend) {
 			if n == 10 {
 				return b.Identities.Unlink(within(t), i.ID, moment())
 			}
-			f := newFamily(a)
+			f := newGrant(a)
 			f.Authn.Identity = i.ID
 			// A transaction that takes its time is the dangerous one.
 			err := b.Atomic.Atomic(within(t), func(ctx context.Context) error {
-				if err := b.Families.BeginFamily(ctx, f, true); err != nil {
+				if err := b.Grants.CreateGrant(ctx, f, true); err != nil {
 					return err
 				}
 				if err := b.Sessions.CreateSession(ctx, f.ID, broker.Session{ID: f.ID, AccountID: a.ID, Authn: f.Authn}); err != nil {
 					return err
 				}
-				return b.Journal.Record(ctx, broker.Event{Account: a.ID, Session: f.ID})
+				return b.AuditLog.Record(ctx, broker.Event{Account: a.ID, Session: f.ID})
 			})
 			if errors.Is(err, broker.StartAgain) {
 				return nil
@@ -204,17 +204,17 @@ func crowdOfTransactions(t *testing.T, b Backend) {
 			if _, err := b.Connections.Connection(ctx, i.Connection); err != nil {
 				return err
 			}
-			if _, err := b.Fleeting.Get(ctx, "shelf", "nothing"); !errors.Is(err, broker.NotFound) {
+			if _, err := b.Ephemeral.Get(ctx, "shelf", "nothing"); !errors.Is(err, broker.NotFound) {
 				return err
 			}
-			f := newFamily(a)
-			if err := b.Families.BeginFamily(ctx, f, true); err != nil {
+			f := newGrant(a)
+			if err := b.Grants.CreateGrant(ctx, f, true); err != nil {
 				return err
 			}
-			if _, _, err := b.Families.Family(ctx, f.ID); err != nil {
+			if _, _, err := b.Grants.Grant(ctx, f.ID); err != nil {
 				return err
 			}
-			if err := b.Fleeting.Put(ctx, "shelf", f.ID, []byte("v"), time.Now().Add(time.Hour)); err != nil {
+			if err := b.Ephemeral.Put(ctx, "shelf", f.ID, []byte("v"), time.Now().Add(time.Hour)); err != nil {
 				return err
 			}
 			return b.Identities.SeeIdentity(ctx, i.ID, a.Email, moment())

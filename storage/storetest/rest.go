@@ -8,7 +8,7 @@ import (
 	"gatehouse/broker"
 )
 
-func journalTests() []test {
+func auditTests() []test {
 	full := func() broker.Event {
 		return broker.Event{
 			ID: broker.NewID(), At: moment(), Verb: broker.EventRefused, Code: broker.WrongPassword, Account: broker.NewID(), Actor: "operator",
@@ -19,15 +19,15 @@ func journalTests() []test {
 	return []test{
 		{"an event comes back as it was recorded", func(t *testing.T, b Backend) {
 			e := full()
-			ok(t, b.Journal.Record(within(t), e))
-			same(t, got(b.Journal.Events(within(t), broker.EventFilter{Account: e.Account}))(t), []broker.Event{e})
-			same(t, got(b.Journal.Events(within(t), broker.EventFilter{Reference: e.Reference}))(t), []broker.Event{e})
+			ok(t, b.AuditLog.Record(within(t), e))
+			same(t, got(b.AuditLog.Events(within(t), broker.EventFilter{Account: e.Account}))(t), []broker.Event{e})
+			same(t, got(b.AuditLog.Events(within(t), broker.EventFilter{Reference: e.Reference}))(t), []broker.Event{e})
 		}},
 		{"recording nothing is fine, and what strangers sent is made text", func(t *testing.T, b Backend) {
-			ok(t, b.Journal.Record(within(t)))
+			ok(t, b.AuditLog.Record(within(t)))
 			e := broker.Event{Account: broker.NewID(), UserAgent: "\xff\x00", Detail: map[string]string{"x": "\xff\x00"}}
-			ok(t, b.Journal.Record(within(t), e))
-			list := got(b.Journal.Events(within(t), broker.EventFilter{Account: e.Account}))(t)
+			ok(t, b.AuditLog.Record(within(t), e))
+			list := got(b.AuditLog.Events(within(t), broker.EventFilter{Account: e.Account}))(t)
 			if len(list) != 1 || list[0].UserAgent != "\uFFFD\uFFFD" || list[0].ID == "" {
 				t.Fatalf("recorded %+v", list)
 			}
@@ -49,7 +49,7 @@ func selectEvents(t *testing.T, b Backend) {
 		}
 		all = append(all, e)
 	}
-	ok(t, b.Journal.Record(within(t), all...))
+	ok(t, b.AuditLog.Record(within(t), all...))
 	for _, c := range []struct {
 		f    broker.EventFilter
 		want []int
@@ -62,7 +62,7 @@ func selectEvents(t *testing.T, b Backend) {
 	} {
 		c.f.Account = who
 		var order []int
-		for _, e := range got(b.Journal.Events(within(t), c.f))(t) {
+		for _, e := range got(b.AuditLog.Events(within(t), c.f))(t) {
 			order = append(order, int(e.ID[len(e.ID)-1]-'0'))
 		}
 		same(t, order, c.want)
@@ -152,20 +152,20 @@ func keyTests() []test {
 	}
 }
 
-func markTests() []test {
+func replayTests() []test {
 	return []test{
 		{"a mark stands once, in its kind", func(t *testing.T, b Backend) {
-			same(t, got(b.Marks.Marked(within(t), "jti", "a"))(t), false)
-			ok(t, b.Marks.Mark(within(t), "jti", "a", moment()))
-			answers(t, b.Marks.Mark(within(t), "jti", "a", moment().Add(time.Hour)), broker.Conflict)
-			same(t, got(b.Marks.Marked(within(t), "jti", "a"))(t), true)
-			same(t, got(b.Marks.Marked(within(t), "revoked", "a"))(t), false)
-			ok(t, b.Marks.Mark(within(t), "revoked", "a", moment()))
-			same(t, got(b.Marks.Marked(within(t), "jti", "a\x00"))(t), false)
+			same(t, got(b.ReplayCache.IsUsed(within(t), "jti", "a"))(t), false)
+			ok(t, b.ReplayCache.MarkUsed(within(t), "jti", "a", moment()))
+			answers(t, b.ReplayCache.MarkUsed(within(t), "jti", "a", moment().Add(time.Hour)), broker.Conflict)
+			same(t, got(b.ReplayCache.IsUsed(within(t), "jti", "a"))(t), true)
+			same(t, got(b.ReplayCache.IsUsed(within(t), "revoked", "a"))(t), false)
+			ok(t, b.ReplayCache.MarkUsed(within(t), "revoked", "a", moment()))
+			same(t, got(b.ReplayCache.IsUsed(within(t), "jti", "a\x00"))(t), false)
 		}},
 		{"F8: one of many marks at once wins", func(t *testing.T, b Backend) {
 			id := broker.NewID()
-			oneWinner(t, race(20, func(int) error { return b.Marks.Mark(within(t), "race", id, moment()) }), broker.Conflict)
+			oneWinner(t, race(20, func(int) error { return b.ReplayCache.MarkUsed(within(t), "race", id, moment()) }), broker.Conflict)
 		}},
 	}
 }

@@ -20,17 +20,17 @@ type Backend struct {
 	Identities       broker.Identities
 	Sessions         broker.Sessions
 	UpstreamSessions broker.UpstreamSessions
-	Families         broker.Families
+	Grants           broker.Grants
 	Clients          broker.Clients
 	Connections      broker.Connections
 	Consents         broker.Consents
-	Journal          broker.Journal
+	AuditLog         broker.AuditLog
 	Outbox           broker.Outbox
 	Logouts          broker.Logouts
 	Keys             broker.SigningKeys
-	Marks            broker.Marks
+	ReplayCache      broker.ReplayCache
 	Leases           broker.Leases
-	Fleeting         broker.Fleeting
+	Ephemeral        broker.Ephemeral
 }
 
 type test struct {
@@ -41,9 +41,9 @@ type test struct {
 // Run proves a durable backend. open is called for each group of tests.
 func Run(t *testing.T, open func(t *testing.T) Backend) {
 	for group, tests := range map[string][]test{
-		"accounts": accountTests(), "identities": identityTests(), "sessions": sessionTests(), "families": familyTests(),
-		"clients": clientTests(), "connections": connectionTests(), "consents": consentTests(), "journal": journalTests(),
-		"outbox": outboxTests(), "logouts": logoutTests(), "keys": keyTests(), "marks": markTests(), "leases": leaseTests(), "atomic": atomicTests(),
+		"accounts": accountTests(), "identities": identityTests(), "sessions": sessionTests(), "families": grantTests(),
+		"clients": clientTests(), "connections": connectionTests(), "consents": consentTests(), "journal": auditTests(),
+		"outbox": outboxTests(), "logouts": logoutTests(), "keys": keyTests(), "marks": replayTests(), "leases": leaseTests(), "atomic": atomicTests(),
 		"races": raceTests(),
 	} {
 		t.Run(group, func(t *testing.T) {
@@ -176,7 +176,7 @@ func identity(t *testing.T, b Backend, a broker.Account) broker.Identity {
 
 func authn(a broker.Account) broker.Authn {
 	return broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, ACR: "1", AuthTime: moment(), Epoch: a.AuthEpoch,
-		Standing: broker.StandingGuest, Factor: true}
+		UserType: broker.UserTypeGuest, Factor: true}
 }
 
 // session makes one and returns the hash of its cookie too.
@@ -191,16 +191,16 @@ func session(t *testing.T, b Backend, a broker.Account, n broker.Authn) (broker.
 	return s, hash
 }
 
-func newFamily(a broker.Account) broker.Family {
-	return broker.Family{
+func newGrant(a broker.Account) broker.Grant {
+	return broker.Grant{
 		ID: broker.NewID(), ClientID: "app", AccountID: a.ID, Scopes: []string{"openid", "email"},
 		Audience: []string{"https://api.example"}, Authn: authn(a), KeyThumbprint: "thumb", Claims: `{"userinfo":{"name":null}}`,
 		CreatedAt: moment(), ExpiresAt: moment().Add(broker.RefreshLife),
 	}
 }
 
-func family(t *testing.T, b Backend, f broker.Family) broker.Family {
+func grantOf(t *testing.T, b Backend, f broker.Grant) broker.Grant {
 	t.Helper()
-	ok(t, b.Families.BeginFamily(within(t), f, true))
+	ok(t, b.Grants.CreateGrant(within(t), f, true))
 	return f
 }

@@ -12,16 +12,16 @@ func TestC17_NobodyUnlinksTheLastWayIn(t *testing.T) {
 	google, corp := Connection{ID: "google", State: Live}, Connection{ID: "corp", State: Live}
 	off := func(c Connection) Connection { c.State = Disabled; return c }
 	g, g2, c := Identity{ID: "g", Connection: "google"}, Identity{ID: "g2", Connection: "google"}, Identity{ID: "c", Connection: "corp"}
-	locks := map[string]*Lock{"no lock": nil, "locked to corp": {Connections: []string{"corp"}}, "locked to google": {Connections: []string{"google"}}}
+	locks := map[string]*Restriction{"no lock": nil, "locked to corp": {Connections: []string{"corp"}}, "locked to google": {Connections: []string{"google"}}}
 	tried, allowed := 0, 0
 	for name, lock := range locks {
 		for _, have := range [][]Identity{{g}, {c}, {g, c}, {g, g2}, {g, g2, c}} {
 			for _, connections := range [][]Connection{{google, corp}, {off(google), corp}, {google, off(corp)}, {off(google), off(corp)}, {google}} {
 				for _, hash := range []string{"", "$argon2id$"} {
 					for _, passwords := range []bool{true, false} {
-						a := Account{ID: "a", PasswordHash: hash, Lock: lock}
+						a := Account{ID: "a", PasswordHash: hash, Restriction: lock}
 						for _, gone := range have {
-							err := MayUnlink(a, gone, WaysIn(a, have, connections, passwords))
+							err := MayUnlink(a, gone, SignInMethodsOf(a, have, connections, passwords))
 							want := Code("")
 							switch {
 							case lock != nil && lock.Allows(gone.Connection):
@@ -63,7 +63,7 @@ func letsIn(a Account, have []Identity, gone Identity, connections []Connection,
 }
 
 func TestA4_ALoginWithoutAnAppEndsOnlyAtOurOwnPages(t *testing.T) {
-	for _, p := range []Purpose{PurposeSignIn, PurposeLink, PurposeProve, "https://evil.test"} {
+	for _, p := range []Purpose{PurposeSignIn, PurposeLink, PurposeReauthenticate, "https://evil.test"} {
 		if to := p.Ends(); to != AccountPath && to != MethodsPath {
 			t.Errorf("%q ends at %q", p, to)
 		}
@@ -76,7 +76,7 @@ func TestAFreshProofForTheAccountPageNeedsNoPassword(t *testing.T) {
 	c := Connection{ID: "google", State: Live}
 	f := Facts{Now: now, Account: &a, Connection: &c, Passwords: true, Authn: Authn{Method: ByUpstream, Connection: "google"}}
 	l := Login{AccountID: "a", Fresh: true, CreatedAt: now, ExpiresAt: now.Add(LoginLife), Claims: &Claims{Connection: "google"}}
-	for purpose, want := range map[Purpose]string{PurposeSignIn: " login_required", PurposeProve: "confirm <nil>"} {
+	for purpose, want := range map[Purpose]string{PurposeSignIn: " login_required", PurposeReauthenticate: "confirm <nil>"} {
 		l.Purpose = purpose
 		step, err := Next(l, f)
 		if got := fmt.Sprintf("%s %v", step, err); got != want {
@@ -116,14 +116,14 @@ func TestC5_OnlyWhoAskedAndProvedItLatelyGetsTheLink(t *testing.T) {
 		want string
 	}{
 		"who asked, lately":        {func(*Facts) {}, "link_here <nil>"},
-		"at the last moment":       {func(f *Facts) { f.ActingAs.AuthTime = noon.Add(-LinkFresh - TripLife) }, "link_here <nil>"},
-		"a moment too late":        {func(f *Facts) { f.ActingAs.AuthTime = noon.Add(-LinkFresh - TripLife - 1) }, " start_again"},
+		"at the last moment":       {func(f *Facts) { f.ActingAs.AuthTime = noon.Add(-LinkFresh - UpstreamRequestLife) }, "link_here <nil>"},
+		"a moment too late":        {func(f *Facts) { f.ActingAs.AuthTime = noon.Add(-LinkFresh - UpstreamRequestLife - 1) }, " start_again"},
 		"whose proof has no time":  {func(f *Facts) { f.ActingAs = Authn{Method: ByUpstream} }, " start_again"},
 		"somebody else":            {func(f *Facts) { f.Acting = &Account{ID: "b"} }, " start_again"},
 		"nobody":                   {func(f *Facts) { f.Acting = nil }, " start_again"},
 		"an identity of another's": {func(f *Facts) { f.Linked = &Account{ID: "b"} }, " link_conflict"},
 		"an identity of their own": {func(f *Facts) { f.Linked = &Account{ID: "a"} }, "already <nil>"},
-		"under a lock":             {func(f *Facts) { f.Acting = &Account{ID: "a", Lock: &Lock{Only: OnlyMicrosoft}} }, " microsoft_required"},
+		"under a lock":             {func(f *Facts) { f.Acting = &Account{ID: "a", Restriction: &Restriction{Only: OnlyMicrosoft}} }, " microsoft_required"},
 	} {
 		f := good
 		tc.edit(&f)

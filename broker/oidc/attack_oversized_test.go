@@ -16,8 +16,8 @@ import (
 	"gatehouse/broker"
 )
 
-// bombs are texts that cost a careless reader more than their bytes.
-func bombs() map[string]string {
+// oversized are texts that cost a careless reader more than their bytes.
+func oversized() map[string]string {
 	deep := func(open, end string, n int) string { return strings.Repeat(open, n) + strings.Repeat(end, n) }
 	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	return map[string]string{
@@ -33,7 +33,7 @@ func bombs() map[string]string {
 
 // carriers is everywhere that a stranger's text is read by more than comparing it.
 func (a *artifacts) carriers() map[string]func(bomb string) answer {
-	h := a.house
+	h := a.harness
 	form := func(path string, pairs ...string) func(string) answer {
 		return func(bomb string) answer {
 			f := url.Values{}
@@ -90,7 +90,7 @@ func flat(f url.Values) (pairs []string) {
 func TestH10_NoBombGoesOffAnywhere(t *testing.T) {
 	a := newArtifacts(t, ports{})
 	for at, carry := range a.carriers() {
-		for name, bomb := range bombs() {
+		for name, bomb := range oversized() {
 			r := carry(bomb)
 			if r.StatusCode >= 500 || r.json["access_token"] != nil || r.json["active"] == true || r.json["client_id"] != nil && r.StatusCode == http.StatusCreated {
 				t.Errorf("%s at %s: %d %.200s", name, at, r.StatusCode, r.body)
@@ -105,7 +105,7 @@ func TestH10_NoBombGoesOffAnywhere(t *testing.T) {
 // A stranger chooses the key of a proof, and a huge one takes us seconds. The parser
 // refuses it, and strong would.
 func TestH10_A9_AProofByAHugeKeyIsNotVerified(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	for bits, want := range map[int]int{2048: http.StatusOK, 3600: http.StatusOK, 4800: http.StatusBadRequest} {
 		a := h.tokenWith([]string{proofOf(t, h, bits)}, form("grant_type", grantClient))
 		if a.StatusCode != want || want != http.StatusOK && a.text("error") != "invalid_dpop_proof" {
@@ -116,7 +116,7 @@ func TestH10_A9_AProofByAHugeKeyIsNotVerified(t *testing.T) {
 
 // proofOf is a DPoP proof that is right, by an RSA key of so many bits. The key is made
 // of many small primes, since a key of two large ones would take its time.
-func proofOf(t *testing.T, h *house, bits int) string {
+func proofOf(t *testing.T, h *harness, bits int) string {
 	t.Helper()
 	e, one := big.NewInt(65537), big.NewInt(1)
 	n, phi, d := new(big.Int).Set(one), new(big.Int).Set(one), new(big.Int)

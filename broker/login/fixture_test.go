@@ -26,20 +26,20 @@ import (
 	"gatehouse/storage/gormdb"
 )
 
-// rig is the room on a real database, with upstreams, an app and a mailbox that
+// fixture is the room on a real database, with upstreams, an app and a mailbox that
 // the test plays.
-type rig struct {
-	t     *testing.T
-	db    *gormdb.DB
-	door  *login.Door
-	mux   http.Handler
-	ring  *seal.Keyring
-	pass  *credential.Passwords
-	fleet *fleeting
-	ups   *upstreams
-	start broker.Login // what the app asks for
-	path  string       // of the database
-	first *rig         // of a replica: whose clock it goes by
+type fixture struct {
+	t       *testing.T
+	db      *gormdb.DB
+	handler *login.Handler
+	mux     http.Handler
+	ring    *seal.Keyring
+	pass    *credential.Passwords
+	fleet   *ephemeral
+	ups     *upstreams
+	start   broker.Login // what the app asks for
+	path    string       // of the database
+	first   *fixture     // of a replica: whose clock it goes by
 	// meanwhile happens once, between a proof and the session that it is worth.
 	meanwhile func()
 
@@ -47,46 +47,46 @@ type rig struct {
 	now time.Time
 }
 
-// fleeting lets a test step in at a Swap, a Put, a Take or a Count.
-type fleeting struct {
-	broker.Fleeting
-	swap  func(shelf string) error
-	put   func(shelf string)
-	take  func(shelf string) error
-	count func(shelf string, n int64) // after it
+// ephemeral lets a test step in at a Swap, a Put, a Take or a Count.
+type ephemeral struct {
+	broker.Ephemeral
+	swap  func(store string) error
+	put   func(store string)
+	take  func(store string) error
+	count func(store string, n int64) // after it
 }
 
-func (f *fleeting) Count(ctx context.Context, shelf, key string, expires time.Time) (int64, error) {
-	n, err := f.Fleeting.Count(ctx, shelf, key, expires)
+func (f *ephemeral) Count(ctx context.Context, store, key string, expires time.Time) (int64, error) {
+	n, err := f.Ephemeral.Count(ctx, store, key, expires)
 	if f.count != nil {
-		f.count(shelf, n)
+		f.count(store, n)
 	}
 	return n, err
 }
 
-func (f *fleeting) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
+func (f *ephemeral) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
 	if f.put != nil {
-		f.put(shelf)
+		f.put(store)
 	}
-	return f.Fleeting.Put(ctx, shelf, key, v, expires)
+	return f.Ephemeral.Put(ctx, store, key, v, expires)
 }
 
-func (f *fleeting) Take(ctx context.Context, shelf, key string) ([]byte, error) {
+func (f *ephemeral) Take(ctx context.Context, store, key string) ([]byte, error) {
 	if f.take != nil {
-		if err := f.take(shelf); err != nil {
+		if err := f.take(store); err != nil {
 			return nil, err
 		}
 	}
-	return f.Fleeting.Take(ctx, shelf, key)
+	return f.Ephemeral.Take(ctx, store, key)
 }
 
-func (f *fleeting) Swap(ctx context.Context, shelf, key string, old, v []byte) error {
+func (f *ephemeral) Swap(ctx context.Context, store, key string, old, v []byte) error {
 	if f.swap != nil {
-		if err := f.swap(shelf); err != nil {
+		if err := f.swap(store); err != nil {
 			return err
 		}
 	}
-	return f.Fleeting.Swap(ctx, shelf, key, old, v)
+	return f.Ephemeral.Swap(ctx, store, key, old, v)
 }
 
 type setting func(*login.Options)
@@ -95,9 +95,9 @@ func registration(m broker.Registration) setting {
 	return func(o *login.Options) { o.Registration = m }
 }
 
-func newRig(t *testing.T, settings ...setting) *rig {
+func newFixture(t *testing.T, settings ...setting) *fixture {
 	t.Helper()
-	g := &rig{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), path: filepath.Join(t.TempDir(), "t.db"),
+	g := &fixture{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), path: filepath.Join(t.TempDir(), "t.db"),
 		ups: &upstreams{answers: map[string]claimed{}}}
 	ring, err := seal.New(g.now)
 	must(t, err)
@@ -112,15 +112,15 @@ func newRig(t *testing.T, settings ...setting) *rig {
 }
 
 // replica is another process on the same storage, with the same upstreams and time.
-func (g *rig) replica(settings ...setting) *rig {
+func (g *fixture) replica(settings ...setting) *fixture {
 	g.t.Helper()
-	r := &rig{t: g.t, first: g, path: g.path, ring: g.ring, ups: g.ups, start: g.start}
+	r := &fixture{t: g.t, first: g, path: g.path, ring: g.ring, ups: g.ups, start: g.start}
 	r.assemble(settings)
 	return r
 }
 
 // assemble opens the database and builds the room on it.
-func (g *rig) assemble(settings []setting) {
+func (g *fixture) assemble(settings []setting) {
 	t, ring, ctx := g.t, g.ring, context.Background()
 	t.Helper()
 	var err error
@@ -131,27 +131,27 @@ func (g *rig) assemble(settings []setting) {
 	must(t, g.db.Migrate(ctx))
 	texts, err := text.Load()
 	must(t, err)
-	g.fleet = &fleeting{Fleeting: g.db}
+	g.fleet = &ephemeral{Ephemeral: g.db}
 	issuer, _ := url.Parse("https://id.example.test")
-	kit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Ring: ring, Sessions: g.db, Connections: g.db,
-		Families: g.db, Journal: g.db, Atomic: g.db, Now: g.time, Log: log})
-	g.pass = credential.NewPasswords(credential.PasswordOptions{Fleeting: g.fleet, Ring: ring, Now: g.time,
+	toolkit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Ring: ring, Sessions: g.db, Connections: g.db,
+		Grants: g.db, AuditLog: g.db, Atomic: g.db, Now: g.time, Log: log})
+	g.pass = credential.NewPasswords(credential.PasswordOptions{Ephemeral: g.fleet, Ring: ring, Now: g.time,
 		Cost: credential.Cost{Memory: 8, Passes: 1, Lanes: 1}})
-	o := login.Options{Kit: kit, Accounts: g.db, Identities: identities{g.db, g}, Sessions: g.db, Upstreamed: g.db, Marks: g.db, Connections: g.db, Clients: g.db, Fleeting: g.fleet,
-		Atomic: g.db, Journal: g.db, Upstreams: g.ups, Passwords: g.pass, Codes: credential.NewCodes(g.fleet, ring, g.time),
-		Post: &mail.Post{Outbox: g.db, Texts: texts, Site: mail.Site{Name: "Northgate"}, Now: g.time}, Ring: ring,
+	o := login.Options{Toolkit: toolkit, Accounts: g.db, Identities: identities{g.db, g}, Sessions: g.db, Upstreamed: g.db, ReplayCache: g.db, Connections: g.db, Clients: g.db, Ephemeral: g.fleet,
+		Atomic: g.db, AuditLog: g.db, Upstreams: g.ups, Passwords: g.pass, Codes: credential.NewCodes(g.fleet, ring, g.time),
+		Mailer: &mail.Mailer{Outbox: g.db, Texts: texts, Site: mail.Site{Name: "Northgate"}, Now: g.time}, Ring: ring,
 		Registration: broker.RegisterForm, PasswordSignIn: true, Icon: func(k string) string { return k },
 		Callback: func(c string) string { return "https://id.example.test/callback/" + c }, Now: g.time, Log: log}
 	for _, s := range settings {
 		s(&o)
 	}
-	g.door = login.New(o)
+	g.handler = login.New(o)
 	mux := http.NewServeMux()
-	g.door.Mount(mux, g)
-	mux.Handle("GET /authorize", kit.Handle(g.authorize))
+	g.handler.Mount(mux, g)
+	mux.Handle("GET /authorize", toolkit.Handle(g.authorize))
 	for _, path := range []string{broker.AccountPath, broker.MethodsPath} {
-		mux.Handle("GET "+path, kit.Handle(func(w http.ResponseWriter, r *http.Request) error {
-			_, a, err := kit.Current(r)
+		mux.Handle("GET "+path, toolkit.Handle(func(w http.ResponseWriter, r *http.Request) error {
+			_, a, err := toolkit.Current(r)
 			if err != nil {
 				http.Redirect(w, r, "/login", http.StatusSeeOther)
 				return nil
@@ -163,7 +163,7 @@ func (g *rig) assemble(settings []setting) {
 	g.mux = mux
 }
 
-func (g *rig) connection(id string, position int, edit func(*broker.Connection)) {
+func (g *fixture) connection(id string, position int, edit func(*broker.Connection)) {
 	g.t.Helper()
 	c := broker.Connection{ID: id, Kind: id, Name: strings.ToUpper(id[:1]) + id[1:], State: broker.Live, Issuer: "https://" + id + ".test",
 		ClientID: "client-of-" + id, Secrets: []broker.Secret{"s"}, Position: position, CreatedAt: g.now, UpdatedAt: g.now}
@@ -171,7 +171,7 @@ func (g *rig) connection(id string, position int, edit func(*broker.Connection))
 	must(g.t, g.db.PutConnection(context.Background(), c))
 }
 
-func (g *rig) time() time.Time {
+func (g *fixture) time() time.Time {
 	if g.first != nil {
 		return g.first.time()
 	}
@@ -180,25 +180,25 @@ func (g *rig) time() time.Time {
 	return g.now
 }
 
-func (g *rig) wait(d time.Duration) {
+func (g *fixture) wait(d time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.now = g.now.Add(d)
 }
 
-// authorize plays the app's door: it starts, finishes and abandons logins.
-func (g *rig) authorize(w http.ResponseWriter, r *http.Request) error {
+// authorize plays the app's handler: it starts, finishes and abandons logins.
+func (g *fixture) authorize(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	switch {
 	case q.Has("error"):
-		request, err := g.door.Abandon(w, r, q.Get("login"))
+		request, err := g.handler.Abandon(w, r, q.Get("login"))
 		if err != nil {
 			return err
 		}
 		_, _ = io.WriteString(w, "APP error="+q.Get("error")+" state="+request.Get("state"))
 		return nil
 	case q.Has("login"):
-		done, err := g.door.Finish(w, r, q.Get("login"))
+		done, err := g.handler.Finish(w, r, q.Get("login"))
 		if errors.Is(err, broker.InteractionRequired) {
 			http.Redirect(w, r, "/login/"+q.Get("login"), http.StatusSeeOther)
 			return nil
@@ -208,7 +208,7 @@ func (g *rig) authorize(w http.ResponseWriter, r *http.Request) error {
 		}
 		return g.Respond(w, r, done)
 	}
-	path, err := g.door.Start(w, r, g.start)
+	path, err := g.handler.Start(w, r, g.start)
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (g *rig) authorize(w http.ResponseWriter, r *http.Request) error {
 }
 
 // Respond plays the app that gets what a login led to.
-func (g *rig) Respond(w http.ResponseWriter, _ *http.Request, l broker.FinishedLogin) error {
+func (g *fixture) Respond(w http.ResponseWriter, _ *http.Request, l broker.FinishedLogin) error {
 	_, err := io.WriteString(w, "APP email="+l.Account.Email+" state="+l.Request.Get("state")+" sid="+l.Session.ID+" amr="+strings.Join(l.Session.Authn.AMR, ","))
 	return err
 }
@@ -225,7 +225,7 @@ func (g *rig) Respond(w http.ResponseWriter, _ *http.Request, l broker.FinishedL
 // identities lets a test step in after an identity was read.
 type identities struct {
 	broker.Identities
-	*rig
+	*fixture
 }
 
 func (i identities) Identity(ctx context.Context, connection, issuer, subject string) (broker.Identity, broker.Account, error) {
@@ -238,7 +238,7 @@ func (i identities) Identity(ctx context.Context, connection, issuer, subject st
 }
 
 // account makes an account; no password for "".
-func (g *rig) account(email, password string) broker.Account {
+func (g *fixture) account(email, password string) broker.Account {
 	g.t.Helper()
 	a := broker.Account{ID: broker.NewID(), Email: email, Name: "Ana", CreatedAt: g.time(), UpdatedAt: g.time()}
 	if password != "" {
@@ -250,7 +250,7 @@ func (g *rig) account(email, password string) broker.Account {
 	return a
 }
 
-func (g *rig) linked(a broker.Account, connection, subject string) broker.Identity {
+func (g *fixture) linked(a broker.Account, connection, subject string) broker.Identity {
 	g.t.Helper()
 	i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: connection, Issuer: "https://" + connection + ".test", Subject: subject,
 		Email: a.Email, LinkedAt: g.time(), SeenAt: g.time()}
@@ -258,21 +258,21 @@ func (g *rig) linked(a broker.Account, connection, subject string) broker.Identi
 	return i
 }
 
-func (g *rig) identities(a broker.Account) []broker.Identity {
+func (g *fixture) identities(a broker.Account) []broker.Identity {
 	g.t.Helper()
 	ids, err := g.db.IdentitiesOf(context.Background(), a.ID)
 	must(g.t, err)
 	return ids
 }
 
-func (g *rig) accounts() []broker.Account {
+func (g *fixture) accounts() []broker.Account {
 	g.t.Helper()
 	all, err := g.db.Accounts(context.Background(), "", 100)
 	must(g.t, err)
 	return all
 }
 
-func (g *rig) events(verb broker.Verb) []broker.Event {
+func (g *fixture) events(verb broker.Verb) []broker.Event {
 	g.t.Helper()
 	all, err := g.db.Events(context.Background(), broker.EventFilter{Verb: verb, Limit: 100})
 	must(g.t, err)
@@ -280,7 +280,7 @@ func (g *rig) events(verb broker.Verb) []broker.Event {
 }
 
 // mails empties the mailbox.
-func (g *rig) mails() []broker.Mail {
+func (g *fixture) mails() []broker.Mail {
 	g.t.Helper()
 	ctx := context.Background()
 	due, err := g.db.DueMail(ctx, g.time(), g.time().Add(time.Minute), 100)
@@ -293,7 +293,7 @@ func (g *rig) mails() []broker.Mail {
 
 var sixDigits = regexp.MustCompile(`\b\d{6}\b`)
 
-func (g *rig) code() string {
+func (g *fixture) code() string {
 	g.t.Helper()
 	due := g.mails()
 	if len(due) != 1 {
@@ -304,14 +304,14 @@ func (g *rig) code() string {
 
 // upstreams plays every identity provider: a code stands for what it will claim.
 type upstreams struct {
-	mu      sync.Mutex
-	answers map[string]claimed
-	trips   []broker.Trip
-	asked   int
-	begin   error
-	form    url.Values // posted on the way there
-	notice  func(kind broker.NoticeKind, form url.Values) (broker.Notice, error)
-	wait    chan struct{}
+	mu       sync.Mutex
+	answers  map[string]claimed
+	requests []broker.UpstreamRequest
+	asked    int
+	begin    error
+	form     url.Values // posted on the way there
+	notice   func(kind broker.NoticeKind, form url.Values) (broker.Notice, error)
+	wait     chan struct{}
 }
 
 type claimed struct {
@@ -328,17 +328,17 @@ func (u *upstreams) Open(_ context.Context, c broker.Connection) (broker.Upstrea
 	return upstream{u, c}, nil
 }
 
-func (u upstream) Begin(_ context.Context, t broker.Trip) (broker.Departure, error) {
+func (u upstream) Begin(_ context.Context, t broker.UpstreamRequest) (broker.Redirect, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.begin != nil {
-		return broker.Departure{}, u.begin
+		return broker.Redirect{}, u.begin
 	}
-	u.trips = append(u.trips, t)
-	return broker.Departure{URL: u.c.Issuer + "/auth?state=" + t.State, Form: u.form}, nil
+	u.requests = append(u.requests, t)
+	return broker.Redirect{URL: u.c.Issuer + "/auth?state=" + t.State, Form: u.form}, nil
 }
 
-func (u upstream) Finish(_ context.Context, t broker.Trip, answer url.Values) (broker.Claims, error) {
+func (u upstream) Finish(_ context.Context, t broker.UpstreamRequest, answer url.Values) (broker.Claims, error) {
 	if u.wait != nil {
 		<-u.wait
 	}
@@ -359,14 +359,14 @@ func (u upstream) Notice(_ context.Context, kind broker.NoticeKind, form url.Val
 	return u.notice(kind, form)
 }
 
-func (u *upstreams) last() broker.Trip {
+func (u *upstreams) last() broker.UpstreamRequest {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.trips[len(u.trips)-1]
+	return u.requests[len(u.requests)-1]
 }
 
 // claims names a code for what an upstream will say.
-func (g *rig) claims(code string, c broker.Claims) { g.ups.answers[code] = claimed{claims: c} }
+func (g *fixture) claims(code string, c broker.Claims) { g.ups.answers[code] = claimed{claims: c} }
 
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -377,13 +377,13 @@ func must(t *testing.T, err error) {
 
 // browser keeps cookies and follows redirects as one would.
 type browser struct {
-	g       *rig
+	g       *fixture
 	cookies map[string]string
 	lang    string
 	mute    bool // blocks cookies
 }
 
-func (g *rig) browser() *browser { return &browser{g: g, cookies: map[string]string{}} }
+func (g *fixture) browser() *browser { return &browser{g: g, cookies: map[string]string{}} }
 
 // page is what a browser ends up with.
 type page struct {
@@ -528,26 +528,26 @@ func (p page) sid() string {
 }
 
 // knownAtGoogle is Ana, who signs in with Google and comes back with "code".
-func (g *rig) knownAtGoogle() broker.Account {
+func (g *fixture) knownAtGoogle() broker.Account {
 	a := g.account(ana, "")
 	g.linked(a, "google", "g1")
 	g.claims("code", verified("g1", ana))
 	return a
 }
 
-// departure takes a browser to Google and answers its login and the way back, which a code is on.
-type departure func(b *browser, code string) (path, back string)
+// redirect takes a browser to Google and answers its login and the way back, which a code is on.
+type redirect func(b *browser, code string) (path, back string)
 
-// everyDeparture runs a test for each way there.
-func everyDeparture(t *testing.T, run func(t *testing.T, g *rig, leave departure)) {
+// everyRedirect runs a test for each way there.
+func everyRedirect(t *testing.T, run func(t *testing.T, g *fixture, leave redirect)) {
 	t.Run("from the page of the login", func(t *testing.T) {
-		run(t, newRig(t), func(b *browser, code string) (path, back string) {
+		run(t, newFixture(t), func(b *browser, code string) (path, back string) {
 			path, _ = b.begin()
 			return path, b.callback(path, "google", code)
 		})
 	})
 	t.Run("at once, since the app names the connection", func(t *testing.T) {
-		run(t, newRig(t), func(b *browser, code string) (path, back string) {
+		run(t, newFixture(t), func(b *browser, code string) (path, back string) {
 			b.g.start.Connection = "google"
 			defer func() { b.g.start.Connection = "" }()
 			return b.linking(code)

@@ -12,26 +12,26 @@ import (
 // and what was single-use would be there again.
 var errInTransaction = errors.New("storage: Take, Swap and Count have no place inside a transaction")
 
-// Put implements broker.Fleeting. It joins the transaction in ctx. What has
+// Put implements broker.Ephemeral. It joins the transaction in ctx. What has
 // expired is as good as collected, here and below.
-func (d *DB) Put(ctx context.Context, shelf, key string, v []byte, expires time.Time) error {
-	return ifNone(broker.Conflict)(d.exec(ctx, putFleeting, shelf, key, filled(v), micros(expires), micros(d.now())))
+func (d *DB) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
+	return ifNone(broker.Conflict)(d.exec(ctx, putFleeting, store, key, filled(v), micros(expires), micros(d.now())))
 }
 
-// Get implements broker.Fleeting.
-func (d *DB) Get(ctx context.Context, shelf, key string) (v []byte, err error) {
-	err = d.one(ctx, []any{&v}, `SELECT value FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ?`, shelf, key, micros(d.now()))
+// Get implements broker.Ephemeral.
+func (d *DB) Get(ctx context.Context, store, key string) (v []byte, err error) {
+	err = d.one(ctx, []any{&v}, `SELECT value FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ?`, store, key, micros(d.now()))
 	return v, err
 }
 
-// Take implements broker.Fleeting.
-func (d *DB) Take(ctx context.Context, shelf, key string) ([]byte, error) {
+// Take implements broker.Ephemeral.
+func (d *DB) Take(ctx context.Context, store, key string) ([]byte, error) {
 	if d.InTransaction(ctx) {
 		return nil, errInTransaction
 	}
 	var v []byte
 	err := d.onWriter(ctx, []any{&v}, takeFleeting,
-		shelf, key, micros(d.now()))
+		store, key, micros(d.now()))
 	switch {
 	case errors.Is(err, errText):
 		return nil, broker.NotFound
@@ -41,32 +41,32 @@ func (d *DB) Take(ctx context.Context, shelf, key string) ([]byte, error) {
 	return v, nil
 }
 
-// Swap implements broker.Fleeting.
-func (d *DB) Swap(ctx context.Context, shelf, key string, old, v []byte) error {
+// Swap implements broker.Ephemeral.
+func (d *DB) Swap(ctx context.Context, store, key string, old, v []byte) error {
 	if d.InTransaction(ctx) {
 		return errInTransaction
 	}
 	rows, err := d.exec(ctx, swapFleeting,
-		filled(v), shelf, key, filled(old), micros(d.now()))
+		filled(v), store, key, filled(old), micros(d.now()))
 	switch {
 	case errors.Is(err, errText):
 		return broker.NotFound
 	case err != nil || rows > 0:
 		return err
 	}
-	if _, err := d.Get(ctx, shelf, key); err != nil {
+	if _, err := d.Get(ctx, store, key); err != nil {
 		return err
 	}
 	return broker.Conflict
 }
 
-// Count implements broker.Fleeting.
-func (d *DB) Count(ctx context.Context, shelf, key string, expires time.Time) (n int64, err error) {
+// Count implements broker.Ephemeral.
+func (d *DB) Count(ctx context.Context, store, key string, expires time.Time) (n int64, err error) {
 	if d.InTransaction(ctx) {
 		return 0, errInTransaction
 	}
 	now := micros(d.now())
-	err = d.onWriter(ctx, []any{&n}, countFleeting, shelf, key, []byte{}, micros(expires), now, now)
+	err = d.onWriter(ctx, []any{&n}, countFleeting, store, key, []byte{}, micros(expires), now, now)
 	return n, err
 }
 

@@ -10,9 +10,9 @@ import (
 	"gatehouse/broker"
 )
 
-// drawer is Fleeting in a map.
+// drawer is Ephemeral in a map.
 type drawer struct {
-	broker.Fleeting
+	broker.Ephemeral
 	of map[string][]byte
 }
 
@@ -46,7 +46,7 @@ func add(n int) func(*int) error { return func(v *int) error { *v += n; return n
 
 func TestAChangeOfAValueThatChangedMeanwhileLosesNothing(t *testing.T) {
 	d, ctx := &drawer{of: map[string][]byte{}}, t.Context()
-	s := broker.Shelf[int]{Name: "number", Life: time.Hour, In: d, Now: time.Now}
+	s := broker.EphemeralStore[int]{Name: "number", Life: time.Hour, In: d, Now: time.Now}
 	if err := s.Put(ctx, "a", 1); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestAChangeOfAValueThatChangedMeanwhileLosesNothing(t *testing.T) {
 
 func TestAChangeGivesUpWhereEachTryIsOvertaken(t *testing.T) {
 	d, ctx := &drawer{of: map[string][]byte{}}, t.Context()
-	s := broker.Shelf[int]{Name: "number", Life: time.Hour, In: d, Now: time.Now}
+	s := broker.EphemeralStore[int]{Name: "number", Life: time.Hour, In: d, Now: time.Now}
 	if err := s.Put(ctx, "a", 1); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ type Site struct {
 	TermsURL   string
 }
 
-// Options configure a Kit. All are required except TrustedProxies and Count.
+// Options configure a Toolkit. All are required except TrustedProxies and Count.
 type Options struct {
 	// Issuer is the origin of this deployment, with its path if it has one.
 	Issuer         *url.URL
@@ -36,8 +36,8 @@ type Options struct {
 	Ring           *seal.Keyring
 	Sessions       broker.Sessions
 	Connections    broker.Connections
-	Families       broker.Families
-	Journal        broker.Journal
+	Grants         broker.Grants
+	AuditLog       broker.AuditLog
 	Atomic         broker.Atomic
 	TrustedProxies []netip.Prefix
 	Now            func() time.Time
@@ -45,8 +45,8 @@ type Options struct {
 	Count          func(broker.Code) // called for every refusal
 }
 
-// Kit is the toolkit of one deployment. It is safe for concurrent use.
-type Kit struct {
+// Toolkit is the toolkit of one deployment. It is safe for concurrent use.
+type Toolkit struct {
 	Options
 	host    string // of the issuer, lower case, without the scheme's default port
 	origin  string
@@ -56,12 +56,12 @@ type Kit struct {
 	pages   *Pages
 }
 
-// New returns a Kit. It panics if embedded pages or texts are broken.
-func New(o Options) *Kit {
+// New returns a Toolkit. It panics if embedded pages or texts are broken.
+func New(o Options) *Toolkit {
 	if o.Count == nil {
 		o.Count = func(broker.Code) {}
 	}
-	k := &Kit{Options: o, headers: headersOf(o.Issuer.Scheme), cross: http.NewCrossOriginProtection(),
+	k := &Toolkit{Options: o, headers: headersOf(o.Issuer.Scheme), cross: http.NewCrossOriginProtection(),
 		assets: loadAssets()}
 	k.host = normalHost(o.Issuer.Host, o.Issuer.Scheme)
 	k.origin = o.Issuer.Scheme + "://" + o.Issuer.Host
@@ -79,10 +79,10 @@ func normalHost(host, scheme string) string {
 }
 
 // Secure reports whether the issuer is https.
-func (k *Kit) Secure() bool { return k.Issuer.Scheme == "https" }
+func (k *Toolkit) Secure() bool { return k.Issuer.Scheme == "https" }
 
 // Printer returns a printer in the language of the request.
-func (k *Kit) Printer(r *http.Request) text.Printer { return k.Texts.Printer(k.Locale(r)) }
+func (k *Toolkit) Printer(r *http.Request) text.Printer { return k.Texts.Printer(k.Locale(r)) }
 
 // The limits of a request body (SECURITY.md H1).
 const (
@@ -92,7 +92,7 @@ const (
 
 // Handle is for routes that use our cookies. It sets the security headers and no-store, limits and parses the
 // form, refuses unsafe cross-origin methods, and turns every error and panic into a response.
-func (k *Kit) Handle(h Handler) http.Handler {
+func (k *Toolkit) Handle(h Handler) http.Handler {
 	return k.handle(func(w http.ResponseWriter, r *http.Request) error {
 		//defence:E15
 		if err := k.cross.Check(r); err != nil {
@@ -104,11 +104,11 @@ func (k *Kit) Handle(h Handler) http.Handler {
 
 // HandleOpen is Handle without the cross-origin check, for routes that do not use our cookies: the token
 // endpoint, posted callbacks. A client that does not accept text/html gets errors as JSON (RFC 6749 §5.2).
-func (k *Kit) HandleOpen(h Handler) http.Handler {
+func (k *Toolkit) HandleOpen(h Handler) http.Handler {
 	return k.handle(h, true)
 }
 
-func (k *Kit) handle(h Handler, open bool) http.Handler {
+func (k *Toolkit) handle(h Handler, open bool) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w := k.track(rw)
 		w.open = open

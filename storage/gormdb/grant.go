@@ -9,7 +9,7 @@ import (
 	"gatehouse/broker"
 )
 
-type familyRow struct {
+type grantRow struct {
 	ID         string
 	ClientID   string
 	AccountID  string
@@ -27,35 +27,35 @@ type familyRow struct {
 	EndedBy    string
 }
 
-const familyColumns = `f.id, f.client_id, f.account_id, f.session_id, f.scopes, f.audience, f.method, f.connection, f.identity,
+const grantColumns = `f.id, f.client_id, f.account_id, f.session_id, f.scopes, f.audience, f.method, f.connection, f.identity,
 	f.amr, f.acr, f.auth_time, f.epoch, f.standing, f.factor, f.key_thumbprint, f.claims, f.generation, f.rotated_at, f.created_at, f.expires_at, f.ended_at, f.ended_by`
 
-// into are the places of familyColumns.
-func (r *familyRow) into() []any {
+// into are the places of grantColumns.
+func (r *grantRow) into() []any {
 	n := &r.Authn
 	return []any{&r.ID, &r.ClientID, &r.AccountID, &r.SessionID, &r.Scopes, &r.Audience, &n.Method, &n.Connection, &n.Identity,
 		&n.AMR, &n.ACR, &n.AuthTime, &n.Epoch, &n.Standing, &n.Factor, &r.Thumbprint, &r.Claims, &r.Generation, &r.Rotated, &r.Created, &r.Expires, &r.Ended, &r.EndedBy}
 }
 
-func toFamily(r familyRow) broker.Family {
-	return broker.Family{
+func toGrant(r grantRow) broker.Grant {
+	return broker.Grant{
 		ID: r.ID, ClientID: r.ClientID, AccountID: r.AccountID, SessionID: r.SessionID, Scopes: r.Scopes, Audience: r.Audience,
-		Authn: toAuthn(r.Authn), KeyThumbprint: r.Thumbprint, Claims: r.Claims, Generation: r.Generation, RotatedAt: moment(r.Rotated), CreatedAt: moment(r.Created),
+		Authn: toAuthn(r.Authn), KeyThumbprint: r.Thumbprint, Claims: r.Claims, RefreshCounter: r.Generation, RotatedAt: moment(r.Rotated), CreatedAt: moment(r.Created),
 		ExpiresAt: moment(r.Expires), EndedAt: moment(r.Ended), EndedBy: broker.Code(r.EndedBy),
 	}
 }
 
-// BeginFamily implements broker.Families. A family of an identity needs that
+// CreateGrant implements broker.Grants. A grant of an identity needs that
 // identity to be linked to the account, else StartAgain. A used code is reported before
-// a changed account, because it ends the family. The rows of the identity and of the
+// a changed account, because it ends the grant. The rows of the identity and of the
 // session are locked: an Unlink or an EndSession at the same moment waits, and then
 // ends what was created.
-func (d *DB) BeginFamily(ctx context.Context, f broker.Family, unlocked bool) error {
+func (d *DB) CreateGrant(ctx context.Context, f broker.Grant, unlocked bool) error {
 	n := f.Authn
 	//defence:D15 C9 D1 D5 A7 A17
 	rows, err := d.exec(ctx, d.insertFamily(),
 		f.ID, f.ClientID, f.AccountID, f.SessionID, texts(f.Scopes), texts(f.Audience), string(n.Method), n.Connection, n.Identity,
-		texts(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch, string(n.Standing), n.Factor, f.KeyThumbprint, f.Claims, f.Generation,
+		texts(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch, string(n.UserType), n.Factor, f.KeyThumbprint, f.Claims, f.RefreshCounter,
 		micros(f.RotatedAt), micros(f.CreatedAt), micros(f.ExpiresAt), micros(f.EndedAt), string(f.EndedBy),
 		f.AccountID, n.Epoch, unlocked, n.Identity, n.Identity, f.SessionID, f.SessionID, micros(f.CreatedAt))
 	if err != nil || rows > 0 {
@@ -84,16 +84,16 @@ func (d *DB) insertFamily() string {
 		ON CONFLICT DO NOTHING`
 }
 
-// Family implements broker.Families.
-func (d *DB) Family(ctx context.Context, id string) (broker.Family, broker.Account, error) {
-	var f familyRow
+// Grant implements broker.Grants.
+func (d *DB) Grant(ctx context.Context, id string) (broker.Grant, broker.Account, error) {
+	var f grantRow
 	var a accountRow
-	err := d.one(ctx, append(f.into(), a.into()...), `SELECT `+familyColumns+`, `+joinedAccount+` FROM families f JOIN accounts a ON a.id = f.account_id
+	err := d.one(ctx, append(f.into(), a.into()...), `SELECT `+grantColumns+`, `+joinedAccount+` FROM families f JOIN accounts a ON a.id = f.account_id
 		WHERE f.id = ?`, id)
-	return toFamily(f), toAccount(a), err
+	return toGrant(f), toAccount(a), err
 }
 
-// Rotate implements broker.Families. An expired family is not alive.
+// Rotate implements broker.Grants. An expired grant is not alive.
 func (d *DB) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
 	return ifNone(broker.Conflict)(d.exec(ctx, rotateFamily, micros(at), id, from, micros(at)))
 }
@@ -102,15 +102,15 @@ const rotateFamily = `UPDATE families SET generation = generation + 1, rotated_a
 	WHERE id = ? AND generation = ? AND ended_at = 0 AND expires_at > ? AND EXISTS (
 		SELECT 1 FROM accounts a WHERE a.id = families.account_id AND a.auth_epoch = families.epoch AND NOT a.disabled)`
 
-// EndFamily implements broker.Families.
-func (d *DB) EndFamily(ctx context.Context, id string, why broker.Code, at time.Time) error {
+// RevokeGrant implements broker.Grants.
+func (d *DB) RevokeGrant(ctx context.Context, id string, why broker.Code, at time.Time) error {
 	_, err := d.exec(ctx, `UPDATE families SET ended_at = ?, ended_by = ? WHERE id = ? AND ended_at = 0`, micros(at), string(why), id)
 	return err
 }
 
-// EndFamilies implements broker.Families. An empty filter is refused: it would
+// RevokeGrants implements broker.Grants. An empty filter is refused: it would
 // end everybody's.
-func (d *DB) EndFamilies(ctx context.Context, f broker.FamilyFilter, why broker.Code, at time.Time) error {
+func (d *DB) RevokeGrants(ctx context.Context, f broker.GrantFilter, why broker.Code, at time.Time) error {
 	where, args := []string{`ended_at = 0`}, []any{micros(at), string(why)}
 	for _, c := range []struct{ column, value string }{{"account_id", f.Account}, {"client_id", f.Client}, {"session_id", f.Session}} {
 		if c.value != "" {

@@ -8,15 +8,15 @@ import (
 	"gatehouse/broker"
 )
 
-// Mark implements broker.Marks.
-func (d *DB) Mark(ctx context.Context, kind, id string, expires time.Time) error {
+// MarkUsed implements broker.ReplayCache.
+func (d *DB) MarkUsed(ctx context.Context, kind, id string, expires time.Time) error {
 	return ifNone(broker.Conflict)(d.exec(ctx, insertMark, kind, id, micros(expires)))
 }
 
 const insertMark = `INSERT INTO marks (kind, id, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 
-// Marked implements broker.Marks.
-func (d *DB) Marked(ctx context.Context, kind, id string) (bool, error) {
+// IsUsed implements broker.ReplayCache.
+func (d *DB) IsUsed(ctx context.Context, kind, id string) (bool, error) {
 	var found string
 	err := d.one(ctx, []any{&found}, `SELECT id FROM marks WHERE kind = ? AND id = ?`, kind, id)
 	if errors.Is(err, broker.NotFound) {

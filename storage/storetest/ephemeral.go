@@ -12,23 +12,23 @@ import (
 	"gatehouse/broker"
 )
 
-// Fleeting proves a backend of broker.Fleeting. It plays now, since Redis has a
+// Ephemeral proves a backend of broker.Ephemeral. It plays now, since Redis has a
 // clock of its own.
-func Fleeting(t *testing.T, open func(t *testing.T) broker.Fleeting) {
+func Ephemeral(t *testing.T, open func(t *testing.T) broker.Ephemeral) {
 	f := open(t)
-	for _, c := range append(fleetingTests(), fleetingRaces()...) {
+	for _, c := range append(ephemeralTests(), ephemeralRaces()...) {
 		t.Run(c.name, func(t *testing.T) { c.run(t, f) })
 	}
 }
 
-type fleetingTest struct {
+type ephemeralTest struct {
 	name string
-	run  func(t *testing.T, f broker.Fleeting)
+	run  func(t *testing.T, f broker.Ephemeral)
 }
 
-func fleetingTests() []fleetingTest {
-	return []fleetingTest{
-		{"a value comes back as it was put, whatever its bytes", func(t *testing.T, f broker.Fleeting) {
+func ephemeralTests() []ephemeralTest {
+	return []ephemeralTest{
+		{"a value comes back as it was put, whatever its bytes", func(t *testing.T, f broker.Ephemeral) {
 			for _, v := range [][]byte{[]byte("ż"), {}, {0, 0xff, 0}, bytes.Repeat([]byte("x"), 100_000)} {
 				key := broker.NewID()
 				ok(t, f.Put(within(t), "shelf", key, v, soon()))
@@ -37,14 +37,14 @@ func fleetingTests() []fleetingTest {
 				}
 			}
 		}},
-		{"put creates; a key that stands is Conflict and keeps its value", func(t *testing.T, f broker.Fleeting) {
+		{"put creates; a key that stands is Conflict and keeps its value", func(t *testing.T, f broker.Ephemeral) {
 			key := broker.NewID()
 			ok(t, f.Put(within(t), "shelf", key, []byte("a"), soon()))
 			answers(t, f.Put(within(t), "shelf", key, []byte("a"), soon()), broker.Conflict)
 			answers(t, f.Put(within(t), "shelf", key, []byte("b"), soon()), broker.Conflict)
 			same(t, got(f.Get(within(t), "shelf", key))(t), []byte("a"))
 		}},
-		{"shelves do not share keys, however they are written", func(t *testing.T, f broker.Fleeting) {
+		{"shelves do not share keys, however they are written", func(t *testing.T, f broker.Ephemeral) {
 			a := broker.NewID()
 			ok(t, f.Put(within(t), a+":b", "c", nil, soon()))
 			for _, other := range [][2]string{{a, "b:c"}, {a + ":b:c", ""}, {"", a + ":b:c"}, {a + ":B", "c"}} {
@@ -52,14 +52,14 @@ func fleetingTests() []fleetingTest {
 				answers(t, err, broker.NotFound)
 			}
 		}},
-		{"what is not there is NotFound to get, take and swap", func(t *testing.T, f broker.Fleeting) {
+		{"what is not there is NotFound to get, take and swap", func(t *testing.T, f broker.Ephemeral) {
 			_, err := f.Get(within(t), "shelf", "nothing")
 			answers(t, err, broker.NotFound)
 			_, err = f.Take(within(t), "shelf", "nothing")
 			answers(t, err, broker.NotFound)
 			answers(t, f.Swap(within(t), "shelf", "nothing", nil, nil), broker.NotFound)
 		}},
-		{"I4: a second take answers NotFound, and the key is free again", func(t *testing.T, f broker.Fleeting) {
+		{"I4: a second take answers NotFound, and the key is free again", func(t *testing.T, f broker.Ephemeral) {
 			key := broker.NewID()
 			ok(t, f.Put(within(t), "shelf", key, []byte("a"), soon()))
 			same(t, got(f.Take(within(t), "shelf", key))(t), []byte("a"))
@@ -67,7 +67,7 @@ func fleetingTests() []fleetingTest {
 			answers(t, err, broker.NotFound)
 			ok(t, f.Put(within(t), "shelf", key, []byte("b"), soon()))
 		}},
-		{"a swap writes over exactly the old value", func(t *testing.T, f broker.Fleeting) {
+		{"a swap writes over exactly the old value", func(t *testing.T, f broker.Ephemeral) {
 			key := broker.NewID()
 			ok(t, f.Put(within(t), "shelf", key, nil, soon()))
 			ok(t, f.Swap(within(t), "shelf", key, nil, []byte{0, 1}))
@@ -82,16 +82,16 @@ func fleetingTests() []fleetingTest {
 	}
 }
 
-func fleetingRaces() []fleetingTest {
-	return []fleetingTest{
-		{"I4: of many who take at once, one gets the value", func(t *testing.T, f broker.Fleeting) {
+func ephemeralRaces() []ephemeralTest {
+	return []ephemeralTest{
+		{"I4: of many who take at once, one gets the value", func(t *testing.T, f broker.Ephemeral) {
 			for range 10 {
 				key := broker.NewID()
 				ok(t, f.Put(within(t), "shelf", key, []byte("v"), soon()))
 				oneWinner(t, race(crowd, func(int) error { _, err := f.Take(within(t), "shelf", key); return err }), broker.NotFound)
 			}
 		}},
-		{"of many who put at once, one does; of many who swap at once, one does", func(t *testing.T, f broker.Fleeting) {
+		{"of many who put at once, one does; of many who swap at once, one does", func(t *testing.T, f broker.Ephemeral) {
 			key := broker.NewID()
 			oneWinner(t, race(crowd, func(int) error { return f.Put(within(t), "shelf", key, []byte("v"), soon()) }), broker.Conflict)
 			oneWinner(t, race(crowd, func(i int) error {
@@ -99,7 +99,7 @@ func fleetingRaces() []fleetingTest {
 			}), broker.Conflict)
 		}},
 		{"E2: of many who count at once, nobody's count is lost", counting},
-		{"a cancelled context has no effect and is Unavailable", func(t *testing.T, f broker.Fleeting) {
+		{"a cancelled context has no effect and is Unavailable", func(t *testing.T, f broker.Ephemeral) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			key := broker.NewID()
@@ -116,7 +116,7 @@ func fleetingRaces() []fleetingTest {
 
 func soon() time.Time { return time.Now().Add(time.Minute) }
 
-func expiring(t *testing.T, f broker.Fleeting) {
+func expiring(t *testing.T, f broker.Ephemeral) {
 	key := swappedInTime(t, f)
 	if _, err := f.Count(within(t), "counter", key, time.Now().Add(100*time.Millisecond)); err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func expiring(t *testing.T, f broker.Fleeting) {
 
 // swappedInTime puts a short-lived value and swaps it while it lives, which a
 // busy machine may miss; it returns the key.
-func swappedInTime(t *testing.T, f broker.Fleeting) string {
+func swappedInTime(t *testing.T, f broker.Ephemeral) string {
 	t.Helper()
 	for life := 100 * time.Millisecond; life < patience; life *= 2 {
 		key, expires := broker.NewID(), time.Now().Add(life)
@@ -156,7 +156,7 @@ func swappedInTime(t *testing.T, f broker.Fleeting) string {
 	return ""
 }
 
-func counting(t *testing.T, f broker.Fleeting) {
+func counting(t *testing.T, f broker.Ephemeral) {
 	key := broker.NewID()
 	counts := make([]int64, crowd)
 	for _, err := range race(crowd, func(i int) (err error) {

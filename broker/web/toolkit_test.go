@@ -23,9 +23,9 @@ import (
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
-// house is a kit with everything it needs in memory.
-type house struct {
-	*Kit
+// app is a toolkit with everything it needs in memory.
+type harness struct {
+	*Toolkit
 	t       testing.TB
 	store   *store
 	log     *bytes.Buffer
@@ -33,7 +33,7 @@ type house struct {
 	refused []broker.Code
 }
 
-// store holds what the kit reads and writes. It fails for unknown ids.
+// store holds what the toolkit reads and writes. It fails for unknown ids.
 type store struct {
 	mu          sync.Mutex
 	sessions    map[string]broker.Session // by keyed hash
@@ -41,12 +41,12 @@ type store struct {
 	connections map[string]broker.Connection
 	events      []broker.Event
 	ended       []string
-	families    []broker.FamilyFilter
+	grants      []broker.GrantFilter
 	fail        error
 	broker.Sessions
 	connectionPort
-	broker.Families
-	broker.Journal
+	broker.Grants
+	broker.AuditLog
 }
 
 // connectionPort gives the embedded port another name, because the port has a method Connections.
@@ -73,8 +73,8 @@ func (s *store) EndSession(_ context.Context, id string, _ time.Time) error {
 	return s.fail
 }
 
-func (s *store) EndFamilies(_ context.Context, f broker.FamilyFilter, _ broker.Code, _ time.Time) error {
-	s.families = append(s.families, f)
+func (s *store) RevokeGrants(_ context.Context, f broker.GrantFilter, _ broker.Code, _ time.Time) error {
+	s.grants = append(s.grants, f)
 	return s.fail
 }
 
@@ -87,9 +87,9 @@ func (s *store) Record(_ context.Context, e ...broker.Event) error {
 
 func (s *store) Atomic(ctx context.Context, do func(context.Context) error) error { return do(ctx) }
 
-func open(t testing.TB) *house { return openAt(t, "https://id.example.com") }
+func open(t testing.TB) *harness { return openAt(t, "https://id.example.com") }
 
-func openAt(t testing.TB, issuer string) *house {
+func openAt(t testing.TB, issuer string) *harness {
 	t.Helper()
 	texts, err := text.Load()
 	if err != nil {
@@ -105,10 +105,10 @@ func openAt(t testing.TB, issuer string) *house {
 	}
 	s := &store{sessions: map[string]broker.Session{}, accounts: map[string]broker.Account{},
 		connections: map[string]broker.Connection{}}
-	h := &house{t: t, store: s, log: &bytes.Buffer{}, clock: noon}
-	h.Kit = New(Options{Issuer: at, Site: Site{Name: "Northgate", SupportURL: "https://help.example.com/",
+	h := &harness{t: t, store: s, log: &bytes.Buffer{}, clock: noon}
+	h.Toolkit = New(Options{Issuer: at, Site: Site{Name: "Northgate", SupportURL: "https://help.example.com/",
 		PrivacyURL: "https://example.com/privacy"},
-		Texts: texts, Ring: ring, Sessions: s, Connections: s, Families: s, Journal: s, Atomic: s,
+		Texts: texts, Ring: ring, Sessions: s, Connections: s, Grants: s, AuditLog: s, Atomic: s,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		Now:            func() time.Time { return h.clock }, Log: slog.New(slog.NewJSONHandler(h.log, nil)),
 		Count: func(c broker.Code) { h.refused = append(h.refused, c) }})
@@ -116,7 +116,7 @@ func openAt(t testing.TB, issuer string) *house {
 }
 
 // ask sends one request to a handler.
-func (h *house) ask(handler http.Handler, r *http.Request) *httptest.ResponseRecorder {
+func (h *harness) ask(handler http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r)
 	return w
@@ -146,7 +146,7 @@ func yes(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func room(title, main string) fstest.MapFS {
+func pageFiles(title, main string) fstest.MapFS {
 	return fstest.MapFS{"page/one.html": {Data: []byte(`{{define "title"}}` + title + `{{end}}{{define "main"}}` + main +
 		`{{end}}`)}}
 }

@@ -8,9 +8,9 @@ import (
 	"gatehouse/broker"
 )
 
-// births looks at what a request of a browser brought into the world, and asks
+// creation looks at what a request of a browser brought into the world, and asks
 // the books how that came to be.
-func (m *model) births(b *window) {
+func (m *model) sessionsPerProof(b *window) {
 	if m.cur.login == "" && m.cur.route != "callback" && m.cur.route != "login" && m.cur.route != "account" {
 		return
 	}
@@ -53,9 +53,9 @@ func (m *model) newAccounts(l *ledger) map[string]bool {
 		if have := m.holder(r.email); have != nil || r.claimed != "" {
 			m.fail("%s made a second account of %s", m.cur.browser.name, r.email)
 		}
-		proven := m.provedAddress(l, r.email, 0)
+		proven := m.verifiedAddress(l, r.email, 0)
 		for _, h := range l.held {
-			proven = proven || h.email == r.email && h.level >= broker.L2
+			proven = proven || h.email == r.email && h.level >= broker.EmailVerified
 		}
 		if !proven {
 			m.fail("%s made the account of %s and never proved the address", m.cur.browser.name, r.email)
@@ -70,20 +70,20 @@ func (m *model) newAccounts(l *ledger) map[string]bool {
 		m.event(broker.EventAccountCreated, func(e broker.Event) bool { return e.Account == a.id })
 		if password != "" {
 			m.cheapen(a)
-			l.proofs = append(l.proofs, proven0(a, m.now(), m.seq))
+			l.proofs = append(l.proofs, noEvidence(a, m.now(), m.seq))
 			m.cur.browser.person.password = password
 		}
 	}
 	return born
 }
 
-func proven0(a *holder, at time.Time, seq int) proven {
-	return proven{holder: a, gen: a.gen, at: at, seq: seq}
+func noEvidence(a *holder, at time.Time, seq int) evidence {
+	return evidence{holder: a, gen: a.gen, at: at, seq: seq}
 }
 
-// provedAddress tells whether a code mailed to the address was given back in this login.
-func (m *model) provedAddress(l *ledger, email string, since int) bool {
-	return slices.ContainsFunc(l.proofs, func(p proven) bool { return p.address == email && p.seq > since })
+// verifiedAddress reports whether a code mailed to the address was given back in this login.
+func (m *model) verifiedAddress(l *ledger, email string, since int) bool {
+	return slices.ContainsFunc(l.proofs, func(p evidence) bool { return p.address == email && p.seq > since })
 }
 
 func (m *model) newIdentities(l *ledger, born map[string]bool) {
@@ -124,7 +124,7 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 			continue
 		}
 		m.count("link")
-		if a.lock != nil {
+		if a.restriction != nil {
 			m.count("first bind of a lock")
 		}
 		told := false
@@ -139,22 +139,22 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 
 // unproven says what is missing before this identity may belong to the account.
 func (m *model) unproven(l *ledger, h *held, a *holder, born bool) string {
-	proved := m.provedAddress(l, a.email, h.seq)
+	proved := m.verifiedAddress(l, a.email, h.seq)
 	if a.disabled || a.unverified {
 		return "the account is disabled or unverified"
 	}
-	if a.lock != nil {
-		if !slices.Contains(a.lock, h.connection) {
+	if a.restriction != nil {
+		if !slices.Contains(a.restriction, h.connection) {
 			return "the account is locked to other connections"
 		}
 		for i, bond := range m.idents {
-			if bond.holder == a && slices.Contains(a.lock, i.connection) {
+			if bond.holder == a && slices.Contains(a.restriction, i.connection) {
 				return "the locked account has an identity already"
 			}
 		}
 	}
 	if born {
-		if proved || h.email == a.email && h.level >= broker.L2 {
+		if proved || h.email == a.email && h.level >= broker.EmailVerified {
 			return ""
 		}
 		return "the address of the new account was not proven"
@@ -171,18 +171,18 @@ func (m *model) unproven(l *ledger, h *held, a *holder, born bool) string {
 		if a.password != "" && m.cur.values.Get("password") != a.password {
 			return "the password was not given"
 		}
-		if (a.password == "" || a.lock != nil && h.level < broker.L3) && !code {
+		if (a.password == "" || a.restriction != nil && h.level < broker.EmailAuthoritative) && !code {
 			return "the mailed code was not given"
 		}
-		if a.password == "" && a.lock != nil && h.level < broker.L3 {
+		if a.password == "" && a.restriction != nil && h.level < broker.EmailAuthoritative {
 			return "a locked account without a password was bound on a code alone"
 		}
 		return ""
-	case m.cur.came != nil && m.cur.trip.prove:
+	case m.cur.came != nil && m.cur.request.reauthenticate:
 		if bond := m.idents[m.cur.came.ident]; bond == nil || bond.holder != a {
 			return "the other identity is not the owner's"
 		}
-		if a.password != "" || a.lock != nil || holding(m.cur.trip.waiting, h.ident) == nil {
+		if a.password != "" || a.restriction != nil || holding(m.cur.request.waiting, h.ident) == nil {
 			return "another identity proves nothing here"
 		}
 		return ""
@@ -190,7 +190,7 @@ func (m *model) unproven(l *ledger, h *held, a *holder, born bool) string {
 	return "nobody gave a proof in this request (" + m.cur.route + ")"
 }
 
-// codeGiven tells whether this very request brings the code that the login mailed.
+// codeGiven reports whether this very request brings the code that the login mailed.
 func (m *model) codeGiven(l *ledger, email string) bool {
 	c := l.mail
 	return c != nil && c.to == email && c.code == m.cur.values.Get("code") && m.now().Before(c.at.Add(broker.MailedLife))
@@ -267,7 +267,7 @@ func (m *model) unexplained(l *ledger, s *sitting, authTime int64) string {
 		}
 		return ""
 	case "upstream":
-		if c := l.chosen; c != nil && byPassword && c.holder == a && c.gen == a.gen && c.identity == s.identity && c.connection == s.connection {
+		if c := l.linkTargets; c != nil && byPassword && c.holder == a && c.gen == a.gen && c.identity == s.identity && c.connection == s.connection {
 			for _, bond := range m.idents {
 				if bond.id == s.identity {
 					return ""
@@ -298,7 +298,7 @@ func (m *model) unexplained(l *ledger, s *sitting, authTime int64) string {
 // event fails where a decision has no Event of this moment.
 func (m *model) event(verb broker.Verb, is func(broker.Event) bool) {
 	m.t.Helper()
-	all, err := m.houses[2].store.Events(m.ctx, broker.EventFilter{Verb: verb, Since: m.now(), Limit: 100})
+	all, err := m.brokers[2].store.Events(m.ctx, broker.EventFilter{Verb: verb, Since: m.now(), Limit: 100})
 	m.must(err)
 	if !slices.ContainsFunc(all, is) {
 		m.fail("there is no Event %s of it among %d", verb, len(all))
@@ -318,8 +318,8 @@ func (m *model) forget(a *holder) {
 
 // cheapen gives a new account's password a hash that costs nothing.
 func (m *model) cheapen(a *holder) {
-	row, err := m.houses[2].store.Account(m.ctx, a.id)
+	row, err := m.brokers[2].store.Account(m.ctx, a.id)
 	m.must(err)
 	row.PasswordHash = cheapHash(a.password)
-	m.must(m.houses[2].store.ChangeAccount(m.ctx, row, row.AuthEpoch))
+	m.must(m.brokers[2].store.ChangeAccount(m.ctx, row, row.AuthEpoch))
 }

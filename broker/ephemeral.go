@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// Shelf is a typed place in Fleeting. Its values expire by the process's clock.
-type Shelf[T any] struct {
+// EphemeralStore is a typed place in Ephemeral. Its values expire by the process's clock.
+type EphemeralStore[T any] struct {
 	Name string
 	Life time.Duration
-	In   Fleeting
+	In   Ephemeral
 	Now  func() time.Time
 }
 
-type shelved[T any] struct {
+type ephemeralValue[T any] struct {
 	Expires time.Time `json:"x"`
 	Value   T         `json:"v"`
 }
 
 // Put creates; Conflict where the key stands.
-func (s Shelf[T]) Put(ctx context.Context, key string, v T) error {
+func (s EphemeralStore[T]) Put(ctx context.Context, key string, v T) error {
 	expires := s.Now().Add(s.Life)
-	b, err := json.Marshal(shelved[T]{expires, v})
+	b, err := json.Marshal(ephemeralValue[T]{expires, v})
 	if err != nil {
 		return fmt.Errorf("shelf %s: %w", s.Name, err)
 	}
@@ -32,7 +32,7 @@ func (s Shelf[T]) Put(ctx context.Context, key string, v T) error {
 }
 
 // Get returns NotFound for an unknown or expired key.
-func (s Shelf[T]) Get(ctx context.Context, key string) (T, error) {
+func (s EphemeralStore[T]) Get(ctx context.Context, key string) (T, error) {
 	b, err := s.In.Get(ctx, s.Name, key)
 	v, err := s.open(b, err)
 	return v.Value, err
@@ -40,7 +40,7 @@ func (s Shelf[T]) Get(ctx context.Context, key string) (T, error) {
 
 // Take reads and removes: a second Take returns NotFound, so what was stolen
 // opens nothing.
-func (s Shelf[T]) Take(ctx context.Context, key string) (T, error) {
+func (s EphemeralStore[T]) Take(ctx context.Context, key string) (T, error) {
 	b, err := s.In.Take(ctx, s.Name, key)
 	v, err := s.open(b, err)
 	return v.Value, err
@@ -52,7 +52,7 @@ const maxTries = 3
 // Change edits one value in place by compare-and-swap and returns the new one.
 // After a conflict it reads and edits once more, up to maxTries times, so edit must
 // have no effect of its own.
-func (s Shelf[T]) Change(ctx context.Context, key string, edit func(*T) error) (T, error) {
+func (s EphemeralStore[T]) Change(ctx context.Context, key string, edit func(*T) error) (T, error) {
 	var zero T
 	for try := 0; ; try++ {
 		old, err := s.In.Get(ctx, s.Name, key)
@@ -77,7 +77,7 @@ func (s Shelf[T]) Change(ctx context.Context, key string, edit func(*T) error) (
 	}
 }
 
-func (s Shelf[T]) open(b []byte, err error) (v shelved[T], _ error) {
+func (s EphemeralStore[T]) open(b []byte, err error) (v ephemeralValue[T], _ error) {
 	if err != nil {
 		return v, err
 	}
@@ -85,7 +85,7 @@ func (s Shelf[T]) open(b []byte, err error) (v shelved[T], _ error) {
 		return v, fmt.Errorf("shelf %s: %w", s.Name, err)
 	}
 	if !s.Now().Before(v.Expires) {
-		return shelved[T]{}, NotFound
+		return ephemeralValue[T]{}, NotFound
 	}
 	return v, nil
 }

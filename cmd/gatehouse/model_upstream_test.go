@@ -11,11 +11,11 @@ import (
 	"gatehouse/broker"
 )
 
-// departed writes down who went where with which state.
-func (m *model) departed(b *window, conn string, t *tab) {
+// sentUpstream writes down who went where with which state.
+func (m *model) sentUpstream(b *window, conn string, t *tab) {
 	from, err := url.Parse(t.page.path)
 	m.must(err)
-	to, err := url.Parse(t.away)
+	to, err := url.Parse(t.upstream)
 	m.must(err)
 	login, _ := loginOf(from)
 	state := to.Query().Get("state")
@@ -24,17 +24,17 @@ func (m *model) departed(b *window, conn string, t *tab) {
 		login = m.stored(state).Login
 		m.led(b, t.page, &url.URL{Path: "/login/" + login})
 	}
-	m.trips[state] = &trip{browser: b, login: login, connection: conn, prove: from.Query().Get("prove") == "1", waiting: slices.Clone(m.in(b, login).held), at: m.now()}
+	m.upstreamRequests[state] = &upstreamRequest{browser: b, login: login, connection: conn, reauthenticate: from.Query().Get("prove") == "1", waiting: slices.Clone(m.in(b, login).held), at: m.now()}
 	m.count("departure")
 }
 
-// stored is the trip that the broker keeps under a state.
-func (m *model) stored(state string) broker.Trip {
-	h := m.houses[2]
-	row, err := h.store.Fleeting.Get(m.ctx, "trip", h.ring.Hash("login.state", []byte(state)))
+// stored is the upstream request that the broker keeps under a state.
+func (m *model) stored(state string) broker.UpstreamRequest {
+	h := m.brokers[2]
+	row, err := h.store.Ephemeral.Get(m.ctx, "trip", h.ring.Hash("login.state", []byte(state)))
 	m.must(err)
 	var kept struct {
-		V broker.Trip `json:"v"`
+		V broker.UpstreamRequest `json:"v"`
 	}
 	m.must(json.Unmarshal(row, &kept))
 	return kept.V
@@ -42,7 +42,7 @@ func (m *model) stored(state string) broker.Trip {
 
 // base is where a simulated upstream lives.
 func (m *model) base(conn string) string {
-	c, err := m.houses[2].store.Connection(m.ctx, conn)
+	c, err := m.brokers[2].store.Connection(m.ctx, conn)
 	m.must(err)
 	if c.Kind == "oidc" {
 		return c.Issuer + "/"
@@ -53,11 +53,11 @@ func (m *model) base(conn string) string {
 // atUpstream signs in there as one of the person's own accounts, or, at a shared
 // machine, as somebody else.
 func (m *model) atUpstream(b *window, t *tab) {
-	u, err := url.Parse(t.away)
+	u, err := url.Parse(t.upstream)
 	m.must(err)
 	var conn string
 	for _, c := range m.conns {
-		if strings.HasPrefix(t.away, m.base(c)) {
+		if strings.HasPrefix(t.upstream, m.base(c)) {
 			conn = c
 		}
 	}
@@ -82,11 +82,11 @@ func (m *model) choose(b *window, t *tab, u *url.URL, p *persona) {
 	m.sims[conn].ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path+"?"+q.Encode(), nil))
 	back, err := url.Parse(rec.Header().Get("Location"))
 	if err != nil || back.Path == "" {
-		t.away = ""
+		t.upstream = ""
 		return
 	}
 	m.say("%s is %s (%s, %d) at %s", b.name, p.login, p.email, p.level, conn)
-	t.away, t.back = "", back.RequestURI()
+	t.upstream, t.back = "", back.RequestURI()
 	if code := back.Query().Get("code"); code != "" {
 		m.upCodes[code] = &upCode{persona: p, state: back.Query().Get("state"), at: m.now()}
 		m.secret(code)
@@ -111,47 +111,47 @@ func (m *model) callback(b *window, t *tab, back string) {
 	u, err := url.Parse(back)
 	m.must(err)
 	q := u.Query()
-	trip, code := m.trips[q.Get("state")], m.upCodes[q.Get("code")]
+	upstreamRequest, code := m.upstreamRequests[q.Get("state")], m.upCodes[q.Get("code")]
 	m.seq++
-	m.next = act0{trip: trip}
+	m.next = act0{request: upstreamRequest}
 	m.say("%s comes back with %s", b.name, back)
-	if trip != nil {
+	if upstreamRequest != nil {
 		conn := strings.TrimPrefix(u.Path, "/callback/")
-		late := m.now().Sub(trip.at) > broker.TripLife
+		late := m.now().Sub(upstreamRequest.at) > broker.UpstreamRequestLife
 		switch {
-		case trip.browser != b:
+		case upstreamRequest.browser != b:
 			m.count("foreign state")
-		case trip.used:
+		case upstreamRequest.used:
 			m.count("state replayed")
-		case conn != trip.connection || late:
+		case conn != upstreamRequest.connection || late:
 		default:
-			trip.used = true
+			upstreamRequest.used = true
 			if code != nil && !code.used && code.state == q.Get("state") && code.connection == conn && m.live[conn] {
-				m.proves(b, trip, code)
+				m.gives(b, upstreamRequest, code)
 			}
 		}
-		if trip.browser == b {
-			m.in(b, trip.login).at = m.now()
+		if upstreamRequest.browser == b {
+			m.in(b, upstreamRequest.login).at = m.now()
 		} else {
-			m.next.trip = nil
+			m.next.request = nil
 		}
 	}
 	m.follow(b, t, m.do(b, http.MethodGet, back, nil))
 }
 
-func (m *model) proves(b *window, trip *trip, c *upCode) {
+func (m *model) gives(b *window, upstreamRequest *upstreamRequest, c *upCode) {
 	c.used = true
-	l := m.in(b, trip.login)
+	l := m.in(b, upstreamRequest.login)
 	h := &held{persona: c.persona, at: c.at, seq: m.seq, gen: -1}
 	if bond := m.idents[c.ident]; bond != nil {
 		h.gen = bond.holder.gen
 	}
 	m.next.came = h
-	if trip.prove {
+	if upstreamRequest.reauthenticate {
 		return
 	}
 	// Where the app asked for a fresh sign-in, the broker may have turned this answer down.
-	if w := m.wants[trip.login]; w.known && !w.fresh && w.maxAge < 0 {
+	if w := m.wants[upstreamRequest.login]; w.known && !w.fresh && w.maxAge < 0 {
 		l.held = nil
 	}
 	l.held = append(l.held, h)
@@ -190,12 +190,12 @@ func (m *model) goesAs(b *window, t *tab, login string, f *paper) bool {
 		return false
 	}
 	p := pick(m, same)
-	t.back, t.away = "", ""
+	t.back, t.upstream = "", ""
 	m.visit(b, t, "/login/"+login+"/to/"+p.connection)
-	if t.away == "" {
+	if t.upstream == "" {
 		return false
 	}
-	u, err := url.Parse(t.away)
+	u, err := url.Parse(t.upstream)
 	m.must(err)
 	m.choose(b, t, u, p)
 	if t.back != "" {
@@ -206,7 +206,7 @@ func (m *model) goesAs(b *window, t *tab, login string, f *paper) bool {
 
 // triesAnother is for somebody who just linked one identity: is that good for the next one too (SECURITY.md C4)?
 func (m *model) triesAnother(b *window, t *tab) {
-	t.back, t.away = "", ""
+	t.back, t.upstream = "", ""
 	m.visit(b, t, "/login?sso_error=sso_cancelled")
 	u, err := url.Parse(t.page.path)
 	m.must(err)
@@ -228,21 +228,21 @@ func (m *model) triesAnother(b *window, t *tab) {
 	}
 }
 
-// bindsLocked is somebody who may come in by one way only and has not been there
+// bindsRestricted is somebody who may come in by one way only and has not been there
 // yet: the first bind takes the password and a mailed code.
-func (m *model) bindsLocked(b *window, t *tab) bool {
+func (m *model) bindsRestricted(b *window, t *tab) bool {
 	a := m.holder(b.email)
-	if a == nil || a.lock == nil || a.disabled || a.password == "" {
+	if a == nil || a.restriction == nil || a.disabled || a.password == "" {
 		return false
 	}
 	for i, bond := range m.idents {
-		if bond.holder == a && slices.Contains(a.lock, i.connection) {
+		if bond.holder == a && slices.Contains(a.restriction, i.connection) {
 			return false
 		}
 	}
 	var mine []*persona
 	for _, p := range b.personas {
-		if p.email == b.email && p.level >= broker.L2 && slices.Contains(a.lock, p.connection) {
+		if p.email == b.email && p.level >= broker.EmailVerified && slices.Contains(a.restriction, p.connection) {
 			mine = append(mine, p)
 		}
 	}
@@ -250,13 +250,13 @@ func (m *model) bindsLocked(b *window, t *tab) bool {
 		return false
 	}
 	p := pick(m, mine)
-	t.back, t.away = "", ""
+	t.back, t.upstream = "", ""
 	m.visit(b, t, "/login?sso_error=sso_cancelled")
 	u, err := url.Parse(t.page.path)
 	m.must(err)
 	login, _ := loginOf(u)
 	m.visit(b, t, "/login/"+login+"/to/"+p.connection)
-	if u, err = url.Parse(t.away); err != nil || t.away == "" {
+	if u, err = url.Parse(t.upstream); err != nil || t.upstream == "" {
 		return true
 	}
 	m.choose(b, t, u, p)

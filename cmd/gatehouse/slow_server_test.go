@@ -27,8 +27,8 @@ import (
 	"gatehouse/config"
 )
 
-// rapid is a server of ours on TLS, whose handler stands still until it is told.
-type rapid struct {
+// slowServer is a server of ours on TLS, whose handler stands still until it is told.
+type slowServer struct {
 	t       *testing.T
 	address string
 	release chan struct{}
@@ -37,9 +37,9 @@ type rapid struct {
 	served  atomic.Int32
 }
 
-func newRapid(t *testing.T) *rapid {
+func newSlowServer(t *testing.T) *slowServer {
 	t.Helper()
-	s := &rapid{t: t, release: make(chan struct{})}
+	s := &slowServer{t: t, release: make(chan struct{})}
 	srv := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/quick" {
 			return
@@ -101,7 +101,7 @@ type wire struct {
 	streams uint32
 }
 
-func (s *rapid) dial() *wire {
+func (s *slowServer) dial() *wire {
 	s.t.Helper()
 	conn, err := tls.Dial("tcp", s.address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	if err != nil {
@@ -164,7 +164,7 @@ func (w *wire) hears(want func(http2.Frame) bool) http2.Frame {
 }
 
 func TestH3_AConnectionIsServedAHundredRequestsAtATime(t *testing.T) {
-	s := newRapid(t)
+	s := newSlowServer(t)
 	w := s.dial()
 	if w.streams != 100 {
 		t.Errorf("the server allows %d streams", w.streams)
@@ -191,7 +191,7 @@ func TestH3_AConnectionIsServedAHundredRequestsAtATime(t *testing.T) {
 // A stream that is taken back leaves room for another, and the work that it began is
 // still there (CVE-2023-44487): the server does no more of it, and tires of who goes on.
 func TestH3_RapidResetsCostNoMoreThanAHundredRequests(t *testing.T) {
-	s := newRapid(t)
+	s := newSlowServer(t)
 	w := s.dial()
 	var ended atomic.Bool
 	done := make(chan *http2.GoAwayFrame, 1)
@@ -230,7 +230,7 @@ func TestH3_RapidResetsCostNoMoreThanAHundredRequests(t *testing.T) {
 // A header that never ends (CVE-2023-45288) is not read to its end, and no handler
 // sees it.
 func TestH3_AHeaderWithoutEndEndsTheConnection(t *testing.T) {
-	s := newRapid(t)
+	s := newSlowServer(t)
 	for what, fragment := range map[string][]byte{"one field": []byte(strings.Repeat("a", 16000)), "many fields": nil} {
 		w := s.dial()
 		if fragment == nil {
@@ -267,7 +267,7 @@ func TestH3_AHeaderWithoutEndEndsTheConnection(t *testing.T) {
 
 // A header that is whole and too big is refused as HTTP/1.1 refuses it.
 func TestH3_AHeaderIsNoBiggerThanOverHTTP1(t *testing.T) {
-	s := newRapid(t)
+	s := newSlowServer(t)
 	w := s.dial()
 	w.coder.SetMaxDynamicTableSize(0)
 	whole := w.block("/slow", "x-big", strings.Repeat("c", 100<<10))

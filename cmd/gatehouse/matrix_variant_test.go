@@ -20,30 +20,30 @@ import (
 	"gatehouse/broker/clients"
 )
 
-// guise is what an app is to the broker: how it begins, how it proves itself, and
+// client variant is what an app is to the broker: how it begins, how it proves itself, and
 // what its access tokens are.
-type guise struct {
-	name   string
-	client string
-	secret string            // none where it signs, or is public
-	signs  *ecdsa.PrivateKey // its assertions (private_key_jwt)
-	proves *ecdsa.PrivateKey // its DPoP proofs
-	jwt    bool
-	pushed bool // its requests go through /par
-	posted bool // its answers are form_post
-	asks   bool // a person is asked for consent
+type clientVariant struct {
+	name         string
+	client       string
+	secret       string            // none where it signs, or is public
+	signs        *ecdsa.PrivateKey // its assertions (private_key_jwt)
+	authenticate *ecdsa.PrivateKey // its DPoP proofs
+	jwt          bool
+	pushed       bool // its requests go through /par
+	posted       bool // its answers are form_post
+	asks         bool // a person is asked for consent
 }
 
-// quarterAPI is the audience of the access tokens of public apps.
-const quarterAPI = "api"
+// clusterAPI is the audience of the access tokens of public apps.
+const clusterAPI = "api"
 
 // plain is the app of every cell that says nothing else.
-func plain() guise {
-	return guise{name: "opaque Bearer token", client: "app", secret: quarterSecret}
+func plain() clientVariant {
+	return clientVariant{name: "opaque Bearer token", client: "app", secret: clusterSecret}
 }
 
-// guises registers an app of each kind.
-func (q *quarter) guises() []guise {
+// client variant registers an app of each kind.
+func (q *cluster) variants() []clientVariant {
 	q.t.Helper()
 	key := func() *ecdsa.PrivateKey {
 		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -52,22 +52,22 @@ func (q *quarter) guises() []guise {
 		}
 		return k
 	}
-	all := []guise{
+	all := []clientVariant{
 		plain(),
-		{name: "JWT, pushed", client: "jwt", secret: quarterSecret, jwt: true, pushed: true},
-		{name: "opaque, DPoP, private_key_jwt, pushed", client: "keyed", signs: key(), proves: key(), pushed: true},
-		{name: "JWT, DPoP, private_key_jwt, form_post", client: "bound", signs: key(), proves: key(), jwt: true, posted: true},
-		{name: "public, DPoP", client: "spa", proves: key()},
+		{name: "JWT, pushed", client: "jwt", secret: clusterSecret, jwt: true, pushed: true},
+		{name: "opaque, DPoP, private_key_jwt, pushed", client: "keyed", signs: key(), authenticate: key(), pushed: true},
+		{name: "JWT, DPoP, private_key_jwt, form_post", client: "bound", signs: key(), authenticate: key(), jwt: true, posted: true},
+		{name: "public, DPoP", client: "spa", authenticate: key()},
 		{name: "public, JWT, pushed", client: "spa-jwt", jwt: true, pushed: true},
 	}
-	api := broker.Client{ID: quarterAPI, Name: "API", AuthMethods: []string{"client_secret_basic"}, IDTokenAlg: "RS256", RedirectURIs: []string{quarterApp}, Scopes: []string{"openid"},
+	api := broker.Client{ID: clusterAPI, Name: "API", AuthMethods: []string{"client_secret_basic"}, IDTokenAlg: "RS256", RedirectURIs: []string{clusterApp}, Scopes: []string{"openid"},
 		GrantTypes: []string{"authorization_code"}, CreatedAt: q.clock.now(), UpdatedAt: q.clock.now()}
-	if err := q.h.addClient(q.ctx, api, quarterSecret); err != nil {
+	if err := q.h.addClient(q.ctx, api, clusterSecret); err != nil {
 		q.t.Fatal(err)
 	}
 	for _, g := range all[1:] {
-		c := broker.Client{ID: g.client, Name: "App " + g.client, FirstParty: true, JWTAccess: g.jwt, PushedOnly: g.pushed, DPoPBound: g.proves != nil,
-			IDTokenAlg: "RS256", RedirectURIs: []string{quarterApp}, Scopes: []string{"openid", "profile", "email", "offline_access"},
+		c := broker.Client{ID: g.client, Name: "App " + g.client, FirstParty: true, JWTAccess: g.jwt, PushedOnly: g.pushed, DPoPBound: g.authenticate != nil,
+			IDTokenAlg: "RS256", RedirectURIs: []string{clusterApp}, Scopes: []string{"openid", "profile", "email", "offline_access"},
 			GrantTypes: []string{"authorization_code", "refresh_token", grantDevice}, CreatedAt: q.clock.now(), UpdatedAt: q.clock.now()}
 		switch {
 		case g.signs != nil:
@@ -79,7 +79,7 @@ func (q *quarter) guises() []guise {
 		case g.secret != "":
 			c.AuthMethods = []string{"client_secret_basic"}
 		default:
-			c.AuthMethods, c.Audience = []string{"none"}, []string{quarterAPI}
+			c.AuthMethods, c.Audience = []string{"none"}, []string{clusterAPI}
 		}
 		if !c.Public() {
 			c.GrantTypes = append(c.GrantTypes, "client_credentials")
@@ -88,18 +88,18 @@ func (q *quarter) guises() []guise {
 			q.t.Fatal(err)
 		}
 	}
-	return append(all, q.registered(guise{name: "registered by itself", asks: true}),
-		q.registered(guise{name: "registered by itself, DPoP, pushed, form_post", asks: true, proves: key(), pushed: true, posted: true}))
+	return append(all, q.registered(clientVariant{name: "registered by itself", asks: true}),
+		q.registered(clientVariant{name: "registered by itself, DPoP, pushed, form_post", asks: true, authenticate: key(), pushed: true, posted: true}))
 }
 
-// registered has an app of the guise register itself.
-func (q *quarter) registered(g guise) guise {
+// registered has an app of the client variant register itself.
+func (q *cluster) registered(g clientVariant) clientVariant {
 	q.t.Helper()
 	token, err := clients.NewInitialToken(q.h.ring, q.clock.now().Add(time.Hour), 1)
 	if err != nil {
 		q.t.Fatal(err)
 	}
-	body, err := json.Marshal(map[string]any{"redirect_uris": []string{quarterApp}, "client_name": "App of its own", "dpop_bound_access_tokens": g.proves != nil,
+	body, err := json.Marshal(map[string]any{"redirect_uris": []string{clusterApp}, "client_name": "App of its own", "dpop_bound_access_tokens": g.authenticate != nil,
 		"require_pushed_authorization_requests": g.pushed, "grant_types": []string{"authorization_code", "refresh_token", grantDevice}})
 	if err != nil {
 		q.t.Fatal(err)
@@ -120,8 +120,8 @@ func (q *quarter) registered(g guise) guise {
 	return g
 }
 
-// machine tells whether the app may also speak for itself.
-func (g guise) machine() bool { return !g.asks && (g.secret != "" || g.signs != nil) }
+// machine reports whether the app may also speak for itself.
+func (g clientVariant) machine() bool { return !g.asks && (g.secret != "" || g.signs != nil) }
 
 // signed is a JWT by one of the app's keys.
 func (c *cell) signed(key *ecdsa.PrivateKey, o *jose.SignerOptions, claims map[string]any) string {
@@ -148,23 +148,23 @@ func (c *cell) signed(key *ecdsa.PrivateKey, o *jose.SignerOptions, claims map[s
 
 // shows puts an access token on a request, in the way of its kind.
 func (c *cell) shows(r *http.Request, token string) {
-	if c.app.proves == nil {
+	if c.app.authenticate == nil {
 		r.Header.Set("Authorization", "Bearer "+token)
 		return
 	}
 	sum := sha256.Sum256([]byte(token))
 	r.Header.Set("Authorization", "DPoP "+token)
-	c.proven(r, map[string]any{"ath": base64.RawURLEncoding.EncodeToString(sum[:])})
+	c.withProof(r, map[string]any{"ath": base64.RawURLEncoding.EncodeToString(sum[:])})
 }
 
-// proven adds a proof, where the app has a key.
-func (c *cell) proven(r *http.Request, claims map[string]any) {
-	if c.app.proves == nil {
+// withProof adds a proof, where the app has a key.
+func (c *cell) withProof(r *http.Request, claims map[string]any) {
+	if c.app.authenticate == nil {
 		return
 	}
 	claims["htm"], claims["htu"] = r.Method, c.q.file.Issuer+r.URL.Path
-	o := (&jose.SignerOptions{}).WithType("dpop+jwt").WithHeader("jwk", jose.JSONWebKey{Key: c.app.proves.Public()})
-	r.Header.Set("DPoP", c.signed(c.app.proves, o, claims))
+	o := (&jose.SignerOptions{}).WithType("dpop+jwt").WithHeader("jwk", jose.JSONWebKey{Key: c.app.authenticate.Public()})
+	r.Header.Set("DPoP", c.signed(c.app.authenticate, o, claims))
 }
 
 // authenticates is how the app says who it is: in the form, or in a header.
@@ -200,19 +200,19 @@ var postedCode = regexp.MustCompile(`name="code" value="([^"]+)"`)
 
 // hears notes the code of an answer that a page of ours posts to the app.
 func (c *cell) hears(rec *httptest.ResponseRecorder) {
-	if body := rec.Body.String(); strings.Contains(body, `action="`+quarterApp+`"`) {
+	if body := rec.Body.String(); strings.Contains(body, `action="`+clusterApp+`"`) {
 		if code := postedCode.FindStringSubmatch(body); code != nil {
 			c.codes = append(c.codes, code[1])
 		}
 	}
 }
 
-// fits holds an access token against the guise of its app.
+// fits holds an access token against the client variant of its app.
 func (c *cell) fits(what string, doc map[string]any) {
 	c.t.Helper()
 	token, _ := doc["access_token"].(string)
 	parts := strings.Split(token, ".")
-	want := map[bool]string{true: "DPoP", false: "Bearer"}[c.app.proves != nil]
+	want := map[bool]string{true: "DPoP", false: "Bearer"}[c.app.authenticate != nil]
 	if token == "" || doc["token_type"] != want || (len(parts) == 3) != c.app.jwt {
 		c.t.Fatalf("%s, %s: %v", c.app.name, what, doc)
 	}
@@ -269,7 +269,7 @@ func (c *cell) active(token string) bool {
 	app := c.app
 	defer func() { c.app = app }()
 	if app.secret == "" && app.signs == nil {
-		c.app = guise{client: quarterAPI, secret: quarterSecret}
+		c.app = clientVariant{client: clusterAPI, secret: clusterSecret}
 	}
 	status, doc := c.call("/introspect", "", "token", token)
 	if status != http.StatusOK {

@@ -71,7 +71,7 @@ func (c *cell) links(connection, who string) {
 	c.browser = fresh
 }
 
-// gets tells whether anything of authority over the person came of the way.
+// gets reports whether anything of authority over the person came of the way.
 func (c *cell) gets() bool {
 	c.t.Helper()
 	born := 0
@@ -119,8 +119,8 @@ type way struct {
 	name  string
 	setup func(*cell)
 	drive func(*cell)
-	green bool          // allowed under the lock
-	dies  []broker.Code // how the refusal is explained under the lock; nil where the login merely begins again
+	green bool          // allowed under the restriction
+	dies  []broker.Code // how the refusal is explained under the restriction; nil where the login merely begins again
 	never bool          // gives nothing without a lock either
 	rests bool          // makes no session of its own
 }
@@ -140,13 +140,13 @@ func linkPage(connection string) func(*cell) {
 
 func linked(connection string) func(*cell) { return func(c *cell) { c.links(connection, "own") } }
 
-func arrives(connection, who string) func(*cell) {
+func returns(connection, who string) func(*cell) {
 	return func(c *cell) { c.begin(); c.comes(connection, who) }
 }
 
 var ms, mismatch = []broker.Code{broker.MicrosoftRequired}, []broker.Code{broker.IdentityMismatch}
 
-func ways() []way {
+func methodsOf() []way {
 	work := []broker.Code{broker.WorkAccountRequired}
 	bound := linked("entra")
 	return []way{
@@ -174,21 +174,21 @@ func ways() []way {
 			c.last()
 			c.press("Link and sign in", "email", c.account.Email, "password", matrixWord)
 		}, dies: ms},
-		{name: "D4 google linked", setup: linked("google"), drive: arrives("google", "own"), dies: ms},
-		{name: "D4 facebook linked", setup: linked("facebook"), drive: arrives("facebook", "own"), dies: ms},
-		{name: "D4 github linked", setup: linked("github"), drive: arrives("github", "own"), dies: ms},
-		{name: "D4 one named Microsoft linked", setup: linked("club"), drive: arrives("club", "own"), dies: ms},
-		{name: "D4 an Entra connection that is not the lock's", setup: linked("unlisted"), drive: arrives("unlisted", "own"), dies: ms},
-		{name: "entra bound", setup: bound, drive: arrives("entra", "own"), green: true},
-		{name: "adfs bound", setup: linked("adfs"), drive: arrives("adfs", "own"), green: true},
+		{name: "D4 google linked", setup: linked("google"), drive: returns("google", "own"), dies: ms},
+		{name: "D4 facebook linked", setup: linked("facebook"), drive: returns("facebook", "own"), dies: ms},
+		{name: "D4 github linked", setup: linked("github"), drive: returns("github", "own"), dies: ms},
+		{name: "D4 one named Microsoft linked", setup: linked("club"), drive: returns("club", "own"), dies: ms},
+		{name: "D4 an Entra connection that is not the lock's", setup: linked("unlisted"), drive: returns("unlisted", "own"), dies: ms},
+		{name: "entra bound", setup: bound, drive: returns("entra", "own"), green: true},
+		{name: "adfs bound", setup: linked("adfs"), drive: returns("adfs", "own"), green: true},
 		{name: "D9 entra same tenant, other oid", setup: bound, drive: linkOther("entra", "other"), dies: mismatch},
 		{name: "D9 adfs, another person", setup: linked("adfs"), drive: linkOther("adfs", "other"), dies: mismatch},
 		{name: "D9 adfs beside entra", setup: bound, drive: linkOther("adfs", "own"), dies: mismatch},
-		{name: "D8 entra other tenant", setup: bound, drive: arrives("entra", "foreign"), dies: []broker.Code{broker.WrongTenant}, never: true},
+		{name: "D8 entra other tenant", setup: bound, drive: returns("entra", "foreign"), dies: []broker.Code{broker.WrongTenant}, never: true},
 		{name: "D7 entra personal account", drive: linkOther("entra", "msa"), dies: work},
-		{name: "D7 entra personal account, linked", setup: func(c *cell) { c.links("entra", "msa") }, drive: arrives("entra", "msa"), dies: work},
+		{name: "D7 entra personal account, linked", setup: func(c *cell) { c.links("entra", "msa") }, drive: returns("entra", "msa"), dies: work},
 		{name: "D8 entra guest", drive: linkOther("entra", "guest"), dies: work},
-		{name: "D8 entra guest, linked", setup: func(c *cell) { c.links("entra", "guest") }, drive: arrives("entra", "guest"), dies: work},
+		{name: "D8 entra guest, linked", setup: func(c *cell) { c.links("entra", "guest") }, drive: returns("entra", "guest"), dies: work},
 		{name: "D18 first bind by the password alone", drive: linkPage("entra")},
 	}
 }
@@ -214,22 +214,22 @@ func (c *cell) toFacebook() {
 }
 
 func TestD1_D4_D5_D6_D7_D8_D9_TheMatrix(t *testing.T) {
-	q := newQuarter(t)
-	apps := q.guises()[:2]
-	for _, w := range append(ways(), moreWays()...) {
-		for _, p := range []policy{open, locked, midway} {
+	q := newCluster(t)
+	apps := q.variants()[:2]
+	for _, w := range append(methodsOf(), moreRoutes()...) {
+		for _, p := range []policy{open, restricted, midway} {
 			q.holds(t, w, p, false, apps[0])
 			q.holds(t, w, p, true, apps[1])
 		}
 	}
 }
 
-// holds drives a way at one replica, or at two, for an app of this guise.
-func (q *quarter) holds(t *testing.T, w way, p policy, moves bool, app guise) {
+// holds drives a way at one replica, or at two, for an app of this client variant.
+func (q *cluster) holds(t *testing.T, w way, p policy, moves bool, app clientVariant) {
 	t.Run(cellName(w, p, moves, app), func(t *testing.T) { q.drives(t, w, p, moves, app) })
 }
 
-func cellName(w way, p policy, moves bool, app guise) string {
+func cellName(w way, p policy, moves bool, app clientVariant) string {
 	name := w.name + ", " + string(p)
 	if moves {
 		name += ", other replica"
@@ -237,7 +237,7 @@ func cellName(w way, p policy, moves bool, app guise) string {
 	return name + ", " + app.name
 }
 
-func (q *quarter) drives(t *testing.T, w way, p policy, moves bool, app guise) {
+func (q *cluster) drives(t *testing.T, w way, p policy, moves bool, app clientVariant) {
 	c := q.cell(t, p, moves)
 	c.rests = w.rests
 	if w.setup != nil {
@@ -248,8 +248,8 @@ func (q *quarter) drives(t *testing.T, w way, p policy, moves bool, app guise) {
 	for _, s := range c.sessions() {
 		c.old[s.ID] = true
 	}
-	if p == locked {
-		c.lock(1)
+	if p == restricted {
+		c.restriction(1)
 	}
 	w.drive(c)
 	at, status := c.page, c.page.status

@@ -14,7 +14,7 @@ import (
 
 // enter begins a login without an app: it ends at the account page. A known code
 // in sso_error shows as a banner, any other text as nothing.
-func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) enter(w http.ResponseWriter, r *http.Request) error {
 	l := broker.Login{}
 	if code := broker.Code(r.URL.Query().Get("sso_error")); code.Meaning().Status != 0 {
 		l.Notice = code
@@ -24,7 +24,7 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
 		}
 		return redirect(w, r, broker.AccountPath)
 	}
-	if lang, ok := d.Kit.Switched(r); ok {
+	if lang, ok := d.Toolkit.Switched(r); ok {
 		l.Locale = lang
 	}
 	l, err := d.start(w, r, d.visit(r), l)
@@ -36,49 +36,49 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) error {
 
 // here opens the login of a GET. In another browser a login without any proof is
 // copied and the browser sent to the copy: moved tells that it was answered.
-func (d *Door) here(w http.ResponseWriter, r *http.Request) (v visit, l broker.Login, moved bool, err error) {
+func (d *Handler) here(w http.ResponseWriter, r *http.Request) (v visit, l broker.Login, moved bool, err error) {
 	v = d.visit(r)
 	l, err = d.open(r.Context(), v, r.PathValue("id"))
 	if !errors.Is(err, broker.LoginElsewhere) {
 		return v, l, false, err
 	}
 	q := r.URL.Query()
-	if len(v.browser) == 0 && q.Get("copy") != "" && !l.Proof() {
+	if len(v.browser) == 0 && q.Get("copy") != "" && !l.HasProof() {
 		return v, l, true, d.blocked(w, r, l.ID) // it was given one a moment ago
 	}
-	l, err = d.adopt(r.Context(), v, d.Kit.EnsureBrowser(w, r), l)
+	l, err = d.adopt(r.Context(), v, d.Toolkit.EnsureBrowser(w, r), l)
 	if err != nil {
 		return v, l, false, err
 	}
 	path := loginPath(l.ID)
 	if c := r.PathValue("connection"); c != "" {
-		path = departPath(l.ID, c)
+		path = upstreamPath(l.ID, c)
 	}
 	q.Set("copy", "1")
 	return v, l, true, redirect(w, r, path+"?"+q.Encode())
 }
 
 // blocked is for a browser that keeps no cookie. It may try again with the login itself.
-func (d *Door) blocked(w http.ResponseWriter, r *http.Request, id string) error {
-	d.Kit.Fail(w, d.Kit.WithSelf(r, loginPath(id)), broker.CookiesBlocked)
+func (d *Handler) blocked(w http.ResponseWriter, r *http.Request, id string) error {
+	d.Toolkit.Fail(w, d.Toolkit.WithSelf(r, loginPath(id)), broker.CookiesBlocked)
 	return nil
 }
 
 // show is the one page of a login: whatever it waits for.
-func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
+func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	v, l, moved, err := d.here(w, r)
 	if err != nil || moved {
 		return err
 	}
 	ctx := r.Context()
-	if lang, ok := d.Kit.Switched(r); ok && !l.Spent() {
+	if lang, ok := d.Toolkit.Switched(r); ok && !l.IsConsumed() {
 		_, err := d.logins.Change(ctx, l.ID, func(l *broker.Login) error { l.Locale = lang; return nil })
 		if err != nil {
 			return err
 		}
 		return redirect(w, r, loginPath(l.ID))
 	}
-	if l.Spent() {
+	if l.IsConsumed() {
 		if _, err := d.resume(ctx, v, l); err == nil {
 			return d.done(w, r, l)
 		} else if !errors.Is(err, broker.InteractionRequired) {
@@ -108,7 +108,7 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request) error {
 }
 
 // done leads a GET out of a login in which nothing is left to ask.
-func (d *Door) done(w http.ResponseWriter, r *http.Request, l broker.Login) error {
+func (d *Handler) done(w http.ResponseWriter, r *http.Request, l broker.Login) error {
 	v := d.visit(r)
 	done, err := d.finish(r.Context(), v, l.ID)
 	if app(l) {
@@ -129,7 +129,7 @@ func (d *Door) done(w http.ResponseWriter, r *http.Request, l broker.Login) erro
 
 // respond gives the browser its session and has the app's request answered. Where
 // something is left to ask after all, the page of the login shows it.
-func (d *Door) respond(w http.ResponseWriter, r *http.Request, id string, done finished, err error) error {
+func (d *Handler) respond(w http.ResponseWriter, r *http.Request, id string, done finished, err error) error {
 	if err == nil {
 		err = d.deliver(w, r, done)
 	}
@@ -153,10 +153,10 @@ type act struct {
 // act runs the verb of a POST and asks what is next: a page, with 303; the app,
 // with the hand-off page, because Chromium holds form-action against every
 // redirect of a POST; or the same page again, with what was wrong.
-func (d *Door) act(read func(*http.Request) act) web.Handler {
+func (d *Handler) act(read func(*http.Request) act) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		ctx, v, id := r.Context(), d.visit(r), r.PathValue("id")
-		r = d.Kit.WithSelf(r, loginPath(id))
+		r = d.Toolkit.WithSelf(r, loginPath(id))
 		if len(v.browser) == 0 {
 			return d.blocked(w, r, id)
 		}
@@ -170,23 +170,23 @@ func (d *Door) act(read func(*http.Request) act) web.Handler {
 			return e
 		}
 		sc, e := scene{Login: l}, nil
-		if !l.Spent() {
+		if !l.IsConsumed() {
 			if sc, e = d.advance(ctx, v, l); e != nil && !errors.Is(e, broker.Conflict) {
 				return e
 			}
 		}
 		switch {
-		case app(l) && (sc.Spent() || sc.No == nil && sc.Step == broker.StepDone):
-			d.Kit.HandOff(w, d.inLogin(r, l), appPath(id), d.appName(ctx, l))
+		case app(l) && (sc.IsConsumed() || sc.No == nil && sc.Step == broker.StepDone):
+			d.Toolkit.HandOff(w, d.inLogin(r, l), appPath(id), d.appName(ctx, l))
 			return nil
-		case err == nil || errors.Is(err, broker.Conflict) || sc.Spent() || sc.No != nil:
+		case err == nil || errors.Is(err, broker.Conflict) || sc.IsConsumed() || sc.No != nil:
 			return redirect(w, r, loginPath(id)+a.then)
 		}
 		return d.correct(w, r, v, sc, a, err)
 	}
 }
 
-// correctable tells whether the person can put it right on the same page.
+// correctable reports whether the person can put it right on the same page.
 func correctable(c broker.Code) bool {
 	switch c {
 	case broker.EmailInvalid, broker.WrongPassword, broker.WeakPassword, broker.NameInvalid,
@@ -197,9 +197,9 @@ func correctable(c broker.Code) bool {
 }
 
 // correct shows the page of the step again with what was wrong, and the code's status.
-func (d *Door) correct(w http.ResponseWriter, r *http.Request, v visit, sc scene, a act, err error) error {
+func (d *Handler) correct(w http.ResponseWriter, r *http.Request, v visit, sc scene, a act, err error) error {
 	r = d.inLogin(r, sc.Login)
-	code, p := broker.CodeOf(err), d.Kit.Printer(r)
+	code, p := broker.CodeOf(err), d.Toolkit.Printer(r)
 	args, key := text.Args{}, "login.problem."+string(code)
 	if wrong, ok := errors.AsType[credential.WrongCode](err); ok {
 		key, args["left"] = key+".left", wrong.Left

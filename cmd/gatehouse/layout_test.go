@@ -15,20 +15,20 @@ import (
 	"testing"
 )
 
-// This file is the floor plan of DESIGN.md §3 as a test: who may import whom, which room holds which
+// This file is the layout of DESIGN.md §3 as a test: who may import whom, which room holds which
 // vendor, and how big things may grow. Every check takes its material as data, so that planted faults
 // prove that it sees them.
 
 const module = "gatehouse/"
 
-// everyRoom, as a list of imports or of rooms, sets no limit.
-const everyRoom = "*"
+// everyPackage, as a list of imports or of rooms, sets no limit.
+const everyPackage = "*"
 
-// leaves may be imported by every room but the hall.
+// leaves may be imported by every room but the domain package.
 const leaves = " broker broker/text broker/seal broker/egress broker/limit broker/signing"
 
-// rooms names each package and the packages of ours that it may import.
-var rooms = map[string]string{
+// packages names each package and the packages of ours that it may import.
+var packages = map[string]string{
 	"broker":            "",
 	"broker/text":       "broker",
 	"broker/seal":       "broker",
@@ -50,7 +50,7 @@ var rooms = map[string]string{
 	"storage/redisdb":   leaves,
 	"storage/storetest": leaves,
 	"config":            "",
-	"cmd/gatehouse":     everyRoom,
+	"cmd/gatehouse":     everyPackage,
 	"deploy/bench":      "", // it measures the binary from outside, like any client
 	"deploy/mutate":     "", // it runs the tests from outside
 }
@@ -82,11 +82,11 @@ var vendors = map[string]string{
 	"github.com/caarlos0/env":             "config",
 	"github.com/knadh/koanf":              "config",
 	"github.com/danielgtaylor/huma":       "broker/admin",
-	"golang.org/x/crypto":                 everyRoom,
-	"golang.org/x/net":                    everyRoom,
-	"golang.org/x/sync":                   everyRoom,
-	"golang.org/x/text":                   everyRoom,
-	"github.com/google/uuid":              everyRoom,
+	"golang.org/x/crypto":                 everyPackage,
+	"golang.org/x/net":                    everyPackage,
+	"golang.org/x/sync":                   everyPackage,
+	"golang.org/x/text":                   everyPackage,
+	"github.com/google/uuid":              everyPackage,
 }
 
 // hallKeepsOut are the standard packages that do I/O or draw pages.
@@ -103,8 +103,8 @@ const (
 	maxMethods = 5
 )
 
-// room is a package and what its files, tests excepted, import.
-type room struct {
+// goPackage is a package and what its files, tests excepted, import.
+type goPackage struct {
 	name    string
 	imports []string
 }
@@ -115,10 +115,10 @@ type source struct {
 	text []byte
 }
 
-func TestHouse(t *testing.T) {
+func TestLayout(t *testing.T) {
 	top := filepath.Join("..", "..")
 	files := trackedFiles(t, top)
-	report(t, checkImports(listRooms(t)))
+	report(t, checkImports(listPackages(t)))
 	report(t, checkTop(files))
 	for _, f := range files {
 		text, err := os.ReadFile(filepath.Join(top, f))
@@ -139,16 +139,16 @@ func report(t *testing.T, faults []string) {
 	}
 }
 
-func listRooms(t *testing.T) []room {
+func listPackages(t *testing.T) []goPackage {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-e", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []room
+	var all []goPackage
 	for line := range strings.Lines(string(out)) {
 		f := strings.Fields(line)
-		all = append(all, room{strings.TrimPrefix(f[0], module), f[1:]})
+		all = append(all, goPackage{strings.TrimPrefix(f[0], module), f[1:]})
 	}
 	return all
 }
@@ -174,9 +174,9 @@ func trackedFiles(t *testing.T, top string) []string {
 	return files
 }
 
-func checkImports(all []room) (faults []string) {
+func checkImports(all []goPackage) (faults []string) {
 	for _, r := range all {
-		allowed, known := rooms[r.name]
+		allowed, known := packages[r.name]
 		if !known {
 			faults = append(faults, r.name+" is not on the floor plan")
 			continue
@@ -202,7 +202,7 @@ func checkImport(name, allowed, imp string) string {
 	case !strings.Contains(first, "."):
 		return "" // the standard library
 	}
-	home, known := vendorRoom(imp)
+	home, known := vendorPackage(imp)
 	switch {
 	case !known:
 		return fmt.Sprintf("%s, imported by %s, has no room", imp, name)
@@ -212,8 +212,8 @@ func checkImport(name, allowed, imp string) string {
 	return ""
 }
 
-// vendorRoom finds the longest entry that names the import path or a parent of it.
-func vendorRoom(imp string) (home string, known bool) {
+// vendorPackage finds the longest entry that names the import path or a parent of it.
+func vendorPackage(imp string) (home string, known bool) {
 	for p := imp; p != "."; p = path.Dir(p) {
 		if home, known = vendors[p]; known {
 			return home, true
@@ -223,7 +223,7 @@ func vendorRoom(imp string) (home string, known bool) {
 }
 
 func lists(list, name string) bool {
-	return list == everyRoom || slices.Contains(strings.Fields(list), name)
+	return list == everyPackage || slices.Contains(strings.Fields(list), name)
 }
 
 func checkTop(files []string) (faults []string) {
@@ -345,8 +345,8 @@ func selects(e ast.Expr, pkg, name string) bool {
 }
 
 // A check that cannot fail proves nothing, so each is shown a fault of its own.
-func TestHouseSeesPlantedFaults(t *testing.T) {
-	imports := func(name string, imports ...string) []string { return checkImports([]room{{name, imports}}) }
+func TestLayoutSeesPlantedFaults(t *testing.T) {
+	imports := func(name string, imports ...string) []string { return checkImports([]goPackage{{name, imports}}) }
 	file := func(dir, text string) []string {
 		return checkSource(source{dir + "/x.go", []byte("package x\n" + text)})
 	}

@@ -1,0 +1,44 @@
+package broker
+
+import "slices"
+
+// SignInMethods are what lets somebody into an account as things stand.
+type SignInMethods struct {
+	Password   bool
+	Identities []string // ids
+}
+
+// SignInMethodsOf finds the sign-in methods: the password where the deployment takes one, and the
+// identities of live connections, as far as the account's restriction admits either.
+func SignInMethodsOf(a Account, identities []Identity, connections []Connection, passwords bool) SignInMethods {
+	//defence:C17
+	w := SignInMethods{Password: passwords && a.HasPassword() && a.Restriction == nil}
+	for _, i := range identities {
+		//defence:C17
+		live := slices.ContainsFunc(connections, func(c Connection) bool { return c.ID == i.Connection && c.Usable() == nil })
+		if live && (a.Restriction == nil || a.Restriction.Allows(i.Connection)) {
+			w.Identities = append(w.Identities, i.ID)
+		}
+	}
+	return w
+}
+
+// Without reports whether a way in is left once the identity is gone.
+func (w SignInMethods) Without(identity string) bool {
+	return w.Password || slices.ContainsFunc(w.Identities, func(id string) bool { return id != identity })
+}
+
+// MayUnlink reports whether the owner may part with an identity of their own:
+// MethodRequired where the restriction holds them to it, LastMethod where nothing else
+// would let them in (SECURITY.md C17).
+func MayUnlink(a Account, i Identity, w SignInMethods) error {
+	switch {
+	//defence:C17
+	case a.Restriction != nil && a.Restriction.Allows(i.Connection):
+		return MethodRequired
+	//defence:C17
+	case !w.Without(i.ID):
+		return LastMethod
+	}
+	return nil
+}
