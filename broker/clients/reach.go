@@ -23,3 +23,11 @@ func Unreachable(c broker.Client, out *egress.Client) (problems []Problem) {
 	}
 	return v.problems
 }
+
+// Check returns every reason against a client that is newly described: those of Validate
+// and of Unreachable. A change that describes nothing, such as a new secret, needs
+// Validate alone.
+func Check(c broker.Client, out *egress.Client) []Problem {
+	//defence:A17 A20
+	return append(Validate(c), Unreachable(c, out)...)
+}

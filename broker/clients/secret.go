@@ -1,6 +1,8 @@
 package clients
 
 import (
+	"slices"
+
 	"gatehouse/broker"
 	"gatehouse/broker/seal"
 )
@@ -24,4 +26,15 @@ func HashSecret(ring *seal.Keyring, clientID, secret string) string {
 // SameSecret reports whether HashSecret made the hash of this secret, under any key that is still held.
 func SameSecret(ring *seal.Keyring, clientID, secret, hash string) bool {
 	return ring.Same(hash, purposeSecret, []byte(clientID+"\x00"+secret))
+}
+
+// WithSecret returns the hashes of a client that gets a secret: those of the new secret
+// and of the one before it. A secret that the client already has is hashed again, under
+// the primary key.
+func WithSecret(ring *seal.Keyring, c broker.Client, secret string) []string {
+	kept := slices.DeleteFunc(slices.Clone(c.SecretHashes), func(hash string) bool {
+		return SameSecret(ring, c.ID, secret, hash)
+	})
+	kept = slices.Insert(kept, 0, HashSecret(ring, c.ID, secret))
+	return kept[:min(maxSecrets, len(kept))]
 }

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"gatehouse/broker"
@@ -125,8 +124,7 @@ func checkClient(cfg *config.Config, c broker.Client) error {
 	if err != nil {
 		return err
 	}
-	//defence:A17 A20
-	return clientError(append(clients.Validate(c), clients.Unreachable(c, out)...))
+	return clientError(clients.Check(c, out))
 }
 
 func clientError(problems []clients.Problem) error {
@@ -206,7 +204,7 @@ func changeClient(fs *flag.FlagSet) action {
 			c.SecretHashes = nil // another way to authenticate ends them
 		case len(c.SecretHashes) == 0:
 			secret = broker.NewToken()
-			c.SecretHashes = h.secretHashes(c, secret)
+			c.SecretHashes = clients.WithSecret(h.ring, c, secret)
 		}
 		if err := checkClient(h.cfg, c); err != nil {
 			return err
@@ -240,7 +238,7 @@ func newSecret(fs *flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
-		c.SecretHashes = h.secretHashes(c, secret)
+		c.SecretHashes = clients.WithSecret(h.ring, c, secret)
 		if err := h.putClient(ctx, c, "secret"); err != nil {
 			return err
 		}
@@ -258,14 +256,6 @@ func (t *tool) endOldSecret(ctx context.Context, h *app, c broker.Client) error 
 		return err
 	}
 	return t.showClient(c, "")
-}
-
-// secretHashes are those of a client after it got a secret: the new one and the
-// one before it. A secret that it has already is hashed again, under the primary key.
-func (h *app) secretHashes(c broker.Client, secret string) []string {
-	kept := slices.DeleteFunc(slices.Clone(c.SecretHashes), func(hash string) bool { return clients.SameSecret(h.ring, c.ID, secret, hash) })
-	kept = slices.Insert(kept, 0, clients.HashSecret(h.ring, c.ID, secret))
-	return kept[:min(2, len(kept))]
 }
 
 func switchClient(off bool) func(*flag.FlagSet) action {

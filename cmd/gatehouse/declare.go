@@ -51,7 +51,7 @@ func (h *app) declareClient(ctx context.Context, d config.Client) error {
 	found := err == nil
 	c := declaredClient(stored, d)
 	if secret := d.Secret.Reveal(); secret != "" && clients.TakesSecret(c) {
-		c.SecretHashes = h.secretHashes(c, secret)
+		c.SecretHashes = clients.WithSecret(h.ring, c, secret)
 	}
 	if found && alikeClients(c, stored) {
 		return nil
