@@ -7,7 +7,7 @@ import { button, expectHeading, signIn } from './steps.mjs'
 
 const owner = { email: 'nora@example.test', password: 'a kettle on the ninth shelf' }
 const scope = 'openid profile email offline_access'
-const words = ['Confirm who you are', 'See your name and language', 'See your email address', 'Stay signed in when you’re not using it']
+const words = ['Confirm who you are', 'See your name and language', 'See your email address', 'Keep access when you’re not using it']
 
 async function stranger(t) {
   const broker = await deployment(t, 'SQLite')
