@@ -20,8 +20,8 @@ const (
 
 // Target is the account or address whose secret is tried. Every route to one account uses the same target.
 type Target struct {
-	Address string          // nil if the address has no account
-	Account *broker.Account // nil where nobody has the address
+	Address string          // canonical
+	Account *broker.Account // nil if the address has no account
 	// Known: the browser has signed in to the account before. Such browsers have a budget of their own, so that
 	// strangers cannot lock an owner out.
 	Known bool
