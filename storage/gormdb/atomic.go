@@ -14,9 +14,9 @@ import (
 // unit is one running transaction. It travels in the context.
 type unit struct {
 	q *gorm.DB
-	// spoilt is the first failure inside. It forbids the commit even if the caller
+	// failed is the first error inside. It forbids the commit even if the caller
 	// ignored it: PostgreSQL would not commit either.
-	spoilt error
+	failed error
 	retry  bool // the database asked to try again
 	after  []func()
 	undo   []func()
@@ -36,7 +36,7 @@ func (d *DB) unit(ctx context.Context) *unit {
 func (d *DB) Atomic(ctx context.Context, do func(ctx context.Context) error) error {
 	if u := d.unit(ctx); u != nil {
 		err := do(ctx)
-		u.spoil(err)
+		u.fail(err)
 		return err
 	}
 	return persist(ctx, func() (bool, error) { return d.once(ctx, do) })
@@ -104,7 +104,7 @@ func (d *DB) once(ctx context.Context, do func(ctx context.Context) error) (retr
 		//defence:H6 H7
 		refused = do(context.WithValue(ctx, unitKey{d}, u))
 		if refused == nil {
-			refused = u.spoilt
+			refused = u.failed
 		}
 		return refused
 	})
@@ -129,9 +129,9 @@ func (u *unit) end(committed bool) {
 	}
 }
 
-func (u *unit) spoil(err error) {
-	if err != nil && u.spoilt == nil {
-		u.spoilt = err
+func (u *unit) fail(err error) {
+	if err != nil && u.failed == nil {
+		u.failed = err
 	}
 }
 
@@ -143,22 +143,48 @@ func (u *unit) note(err error) error {
 	}
 	u.retry = u.retry || retryable(err)
 	err = explain(err)
-	u.spoil(err)
+	u.fail(err)
 	return err
 }
 
-// write runs one statement in the transaction of ctx, or by itself.
-func (d *DB) write(ctx context.Context, do func(q *gorm.DB) error) error {
-	return d.run(ctx, d.writer, do)
+// write runs one write in the transaction of ctx, or by itself, and returns how many
+// rows it wrote.
+func (d *DB) write(ctx context.Context, do func(q *gorm.DB) *gorm.DB) (rows int64, err error) {
+	err = d.run(ctx, d.writer, func(q *gorm.DB) error {
+		done := do(q)
+		rows = done.RowsAffected
+		return done.Error
+	})
+	return rows, err
 }
 
 // read runs one query in the transaction of ctx, or on a reader.
-func (d *DB) read(ctx context.Context, do func(q *gorm.DB) error) error {
-	err := d.run(ctx, d.reader, do)
+func (d *DB) read(ctx context.Context, do func(q *gorm.DB) *gorm.DB) error {
+	err := d.run(ctx, d.reader, func(q *gorm.DB) error { return do(q).Error })
 	if errors.Is(err, errText) {
 		return broker.NotFound // what can't be stored is not there
 	}
 	return err
+}
+
+// exists explains a write that wrote no row: Conflict where a row of the model stands,
+// else NotFound. It asks the writer, because on SQLite a reader may see an older state.
+func (d *DB) exists(ctx context.Context, model any, where string, args ...any) error {
+	err := d.run(ctx, d.writer, func(q *gorm.DB) error { return q.Select("id").Take(model, append([]any{where}, args...)...).Error })
+	if err == nil {
+		return broker.Conflict
+	}
+	return err
+}
+
+// ifNone returns code where a write wrote no row.
+func ifNone(code broker.Code) func(rows int64, err error) error {
+	return func(rows int64, err error) error {
+		if err == nil && rows == 0 {
+			return code
+		}
+		return err
+	}
 }
 
 func (d *DB) run(ctx context.Context, q *gorm.DB, do func(q *gorm.DB) error) error {

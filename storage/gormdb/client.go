@@ -2,32 +2,39 @@ package gormdb
 
 import (
 	"context"
-	"database/sql/driver"
 	"encoding/json"
 	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"gatehouse/broker"
 )
 
+// clientRow is one row of clients.
 type clientRow struct {
-	ID             string
-	Name           string
-	SecretHashes   texts
-	AuthMethod     string
-	RedirectURIs   texts `gorm:"column:redirect_uris"`
-	PostLogoutURIs texts `gorm:"column:post_logout_redirect_uris"`
-	GrantTypes     texts
-	Scopes         texts
-	Audience       texts
-	Native         bool
-	FirstParty     bool
-	SkipPKCE       bool   `gorm:"column:skip_pkce"`
-	IDTokenAlg     string `gorm:"column:id_token_alg"`
-	Disabled       bool
-	Registered     registered
-	Created        int64 `gorm:"column:created_at"`
-	Updated        int64 `gorm:"column:updated_at"`
+	ID                     string `gorm:"primaryKey"`
+	Name                   string
+	SecretHashes           []string `gorm:"serializer:text"`
+	AuthMethod             string   // several are separated by spaces
+	RedirectURIs           []string `gorm:"column:redirect_uris;serializer:text"`
+	PostLogoutRedirectURIs []string `gorm:"column:post_logout_redirect_uris;serializer:text"`
+	GrantTypes             []string `gorm:"serializer:text"`
+	Scopes                 []string `gorm:"serializer:text"`
+	Audience               []string `gorm:"serializer:text"`
+	Native                 bool
+	FirstParty             bool
+	SkipPKCE               bool `gorm:"column:skip_pkce"`
+	IDTokenAlg             string
+	Disabled               bool
+	Registered             registered `gorm:"serializer:text"`
+	CreatedAt              time.Time  `gorm:"<-:create;serializer:micros;autoCreateTime:false"`
+	UpdatedAt              time.Time  `gorm:"serializer:micros;autoUpdateTime:false"`
 }
+
+// TableName implements gorm's Tabler.
+func (clientRow) TableName() string { return "clients" }
 
 // registered is what a client registered beside the columns, as JSON under the names of
 // RFC 7591 and its kin: nothing of it is searched for.
@@ -62,30 +69,21 @@ func (r registered) into(c *broker.Client) {
 	c.Contacts, c.RegistrationHash = r.Contacts, r.RegistrationHash
 }
 
-// Value writes it.
-func (r registered) Value() (driver.Value, error) {
-	b, err := json.Marshal(r)
-	return string(b), err
-}
-
-// Scan reads it.
-func (r *registered) Scan(v any) error { return fromJSON(v, "{}", r) }
-
-const clientColumns = `id, name, secret_hashes, auth_method, redirect_uris, post_logout_redirect_uris, grant_types, scopes, audience,
-	native, first_party, skip_pkce, id_token_alg, disabled, registered, created_at, updated_at`
-
-// into are the places of clientColumns.
-func (r *clientRow) into() []any {
-	return []any{&r.ID, &r.Name, &r.SecretHashes, &r.AuthMethod, &r.RedirectURIs, &r.PostLogoutURIs, &r.GrantTypes, &r.Scopes, &r.Audience,
-		&r.Native, &r.FirstParty, &r.SkipPKCE, &r.IDTokenAlg, &r.Disabled, &r.Registered, &r.Created, &r.Updated}
+func newClientRow(c broker.Client) clientRow {
+	return clientRow{
+		ID: c.ID, Name: c.Name, SecretHashes: c.SecretHashes, AuthMethod: strings.Join(c.AuthMethods, " "), RedirectURIs: c.RedirectURIs,
+		PostLogoutRedirectURIs: c.PostLogoutRedirectURIs, GrantTypes: c.GrantTypes, Scopes: c.Scopes, Audience: c.Audience,
+		Native: c.Native, FirstParty: c.FirstParty, SkipPKCE: c.SkipPKCE, IDTokenAlg: c.IDTokenAlg, Disabled: c.Disabled,
+		Registered: registeredOf(c), CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+	}
 }
 
 func toClient(r clientRow) broker.Client {
 	c := broker.Client{
-		ID: r.ID, Name: r.Name, SecretHashes: r.SecretHashes, AuthMethods: append([]string(nil), strings.Fields(r.AuthMethod)...), RedirectURIs: r.RedirectURIs,
-		PostLogoutRedirectURIs: r.PostLogoutURIs, GrantTypes: r.GrantTypes, Scopes: r.Scopes, Audience: r.Audience,
-		Native: r.Native, FirstParty: r.FirstParty, SkipPKCE: r.SkipPKCE, IDTokenAlg: r.IDTokenAlg, Disabled: r.Disabled,
-		CreatedAt: moment(r.Created), UpdatedAt: moment(r.Updated),
+		ID: r.ID, Name: r.Name, SecretHashes: r.SecretHashes, AuthMethods: append([]string(nil), strings.Fields(r.AuthMethod)...),
+		RedirectURIs: r.RedirectURIs, PostLogoutRedirectURIs: r.PostLogoutRedirectURIs, GrantTypes: r.GrantTypes, Scopes: r.Scopes,
+		Audience: r.Audience, Native: r.Native, FirstParty: r.FirstParty, SkipPKCE: r.SkipPKCE, IDTokenAlg: r.IDTokenAlg,
+		Disabled: r.Disabled, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 	r.Registered.into(&c)
 	return c
@@ -94,41 +92,34 @@ func toClient(r clientRow) broker.Client {
 // Client implements broker.Clients.
 func (d *DB) Client(ctx context.Context, id string) (broker.Client, error) {
 	var r clientRow
-	err := d.one(ctx, r.into(), `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id)
+	err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Take(&r, "id = ?", id) })
 	return toClient(r), err
 }
 
 // Clients implements broker.Clients, by name.
 func (d *DB) Clients(ctx context.Context) ([]broker.Client, error) {
 	var rows []clientRow
-	err := d.all(ctx, &rows, `SELECT `+clientColumns+` FROM clients ORDER BY name, id`)
+	err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Order("name, id").Find(&rows) })
 	return each(rows, toClient), err
 }
 
-// PutClient implements broker.Clients. Replacing keeps the CreatedAt that stands.
+// PutClient implements broker.Clients. Replacing keeps the stored CreatedAt.
 func (d *DB) PutClient(ctx context.Context, c broker.Client) error {
-	_, err := d.exec(ctx, `INSERT INTO clients (`+clientColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, secret_hashes = excluded.secret_hashes, auth_method = excluded.auth_method,
-		redirect_uris = excluded.redirect_uris, post_logout_redirect_uris = excluded.post_logout_redirect_uris,
-		grant_types = excluded.grant_types, scopes = excluded.scopes, audience = excluded.audience, native = excluded.native,
-		first_party = excluded.first_party, skip_pkce = excluded.skip_pkce, id_token_alg = excluded.id_token_alg,
-		disabled = excluded.disabled, registered = excluded.registered, updated_at = excluded.updated_at`,
-		c.ID, c.Name, texts(c.SecretHashes), strings.Join(c.AuthMethods, " "), texts(c.RedirectURIs), texts(c.PostLogoutRedirectURIs), texts(c.GrantTypes),
-		texts(c.Scopes), texts(c.Audience), c.Native, c.FirstParty, c.SkipPKCE, c.IDTokenAlg, c.Disabled, registeredOf(c),
-		micros(c.CreatedAt), micros(c.UpdatedAt))
+	r := newClientRow(c)
+	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(clause.OnConflict{UpdateAll: true}).Create(&r) })
 	return err
 }
 
 // DeleteClient implements broker.Clients.
 func (d *DB) DeleteClient(ctx context.Context, id string) error {
 	return d.joined(ctx, func(ctx context.Context) error {
-		if err := ifNone(broker.NotFound)(d.exec(ctx, `DELETE FROM clients WHERE id = ?`, id)); err != nil {
-			return err
+		err := ifNone(broker.NotFound)(d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&clientRow{}, "id = ?", id) }))
+		if err == nil {
+			_, err = d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&consentRow{}, "client_id = ?", id) })
 		}
-		if _, err := d.exec(ctx, `DELETE FROM consents WHERE client_id = ?`, id); err != nil {
-			return err
+		if err == nil {
+			_, err = d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&grantRow{}, "client_id = ?", id) })
 		}
-		_, err := d.exec(ctx, `DELETE FROM families WHERE client_id = ?`, id)
 		return err
 	})
 }

@@ -5,40 +5,50 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"gatehouse/broker"
 )
 
+// connectionRow is one row of connections.
 type connectionRow struct {
-	ID       string
-	Kind     string
-	Name     string
-	State    string
-	Issuer   string
-	ClientID string
-	Secrets  []byte
-	Settings pairs
-	Domains  texts
-	Hidden   bool
-	Position int
-	Created  int64 `gorm:"column:created_at"`
-	Updated  int64 `gorm:"column:updated_at"`
+	ID        string `gorm:"primaryKey;<-:create"`
+	Kind      string
+	Name      string
+	State     broker.ConnectionState
+	Pinned    bool // it was live once
+	Issuer    string
+	ClientID  string
+	Secrets   []byte            // sealed list
+	Settings  map[string]string `gorm:"serializer:text"`
+	Domains   []string          `gorm:"serializer:text"`
+	Hidden    bool
+	Position  int
+	CreatedAt time.Time `gorm:"<-:create;serializer:micros;autoCreateTime:false"`
+	UpdatedAt time.Time `gorm:"serializer:micros;autoUpdateTime:false"`
 }
 
-const connectionColumns = `id, kind, name, state, issuer, client_id, secrets, settings, domains, hidden, position, created_at, updated_at`
+// TableName implements gorm's Tabler.
+func (connectionRow) TableName() string { return "connections" }
 
-// into are the places of connectionColumns.
-func (r *connectionRow) into() []any {
-	return []any{&r.ID, &r.Kind, &r.Name, &r.State, &r.Issuer, &r.ClientID, &r.Secrets, &r.Settings, &r.Domains, &r.Hidden, &r.Position,
-		&r.Created, &r.Updated}
+func (d *DB) newConnectionRow(c broker.Connection) (connectionRow, error) {
+	secrets, err := d.sealSecrets(c)
+	return connectionRow{
+		ID: c.ID, Kind: c.Kind, Name: c.Name, State: c.State, Pinned: c.State == broker.Live, Issuer: c.Issuer, ClientID: c.ClientID,
+		Secrets: secrets, Settings: c.Settings, Domains: c.Domains, Hidden: c.Hidden, Position: c.Position,
+		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+	}, err
 }
 
 func (d *DB) toConnection(r connectionRow) (broker.Connection, error) {
 	secrets, err := d.openSecrets(r)
 	return broker.Connection{
-		ID: r.ID, Kind: r.Kind, Name: r.Name, State: broker.ConnectionState(r.State), Issuer: r.Issuer, ClientID: r.ClientID,
+		ID: r.ID, Kind: r.Kind, Name: r.Name, State: r.State, Issuer: r.Issuer, ClientID: r.ClientID,
 		Secrets: secrets, Settings: r.Settings, Domains: r.Domains, Hidden: r.Hidden, Position: r.Position,
-		CreatedAt: moment(r.Created), UpdatedAt: moment(r.Updated),
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}, err
 }
 
@@ -72,7 +82,7 @@ func (d *DB) sealSecrets(c broker.Connection) ([]byte, error) {
 // Connection implements broker.Connections.
 func (d *DB) Connection(ctx context.Context, id string) (broker.Connection, error) {
 	var r connectionRow
-	if err := d.one(ctx, r.into(), `SELECT `+connectionColumns+` FROM connections WHERE id = ?`, id); err != nil {
+	if err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Take(&r, "id = ?", id) }); err != nil {
 		return broker.Connection{}, err
 	}
 	return d.toConnection(r)
@@ -83,7 +93,7 @@ func (d *DB) Connection(ctx context.Context, id string) (broker.Connection, erro
 // and every other connection along. Connection answers an error for it.
 func (d *DB) Connections(ctx context.Context) ([]broker.Connection, error) {
 	var rows []connectionRow
-	if err := d.all(ctx, &rows, `SELECT `+connectionColumns+` FROM connections ORDER BY position, name, id`); err != nil {
+	if err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Order("position, name, id").Find(&rows) }); err != nil {
 		return nil, err
 	}
 	var list []broker.Connection
@@ -98,34 +108,30 @@ func (d *DB) Connections(ctx context.Context) ([]broker.Connection, error) {
 	return list, nil
 }
 
-// PutConnection implements broker.Connections. What is pinned stays so after the
-// connection is disabled or made a draft again: otherwise a detour would change
-// whom its identities mean. Replacing keeps the CreatedAt that stands.
+// PutConnection implements broker.Connections. A pinned connection stays pinned after it
+// is disabled or made a draft again: otherwise a detour would change what its identities
+// mean. Replacing keeps the stored CreatedAt.
 func (d *DB) PutConnection(ctx context.Context, c broker.Connection) error {
-	secrets, err := d.sealSecrets(c)
+	r, err := d.newConnectionRow(c)
 	if err != nil {
 		return err
 	}
 	return d.joined(ctx, func(ctx context.Context) error {
 		var old connectionRow
-		var pinned bool
-		err := d.one(ctx, append(old.into(), &pinned), `SELECT `+connectionColumns+`, pinned FROM connections WHERE id = ?`+d.lock(` FOR UPDATE`), c.ID)
+		err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
+			return d.locked(q, clause.Locking{Strength: "UPDATE"}).Take(&old, "id = ?", c.ID)
+		})
 		switch {
 		case errors.Is(err, broker.NotFound):
-			// A Conflict here is somebody else who creates it right now.
-			return ifNone(broker.Conflict)(d.exec(ctx, `INSERT INTO connections (`+connectionColumns+`, pinned)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-				c.ID, c.Kind, c.Name, string(c.State), c.Issuer, c.ClientID, secrets, pairs(c.Settings), texts(c.Domains), c.Hidden,
-				c.Position, micros(c.CreatedAt), micros(c.UpdatedAt), c.State == broker.Live))
+			// A Conflict here is a concurrent creation.
+			return ifNone(broker.Conflict)(d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(clause.OnConflict{DoNothing: true}).Create(&r) }))
 		case err != nil:
 			return err
-		case pinned && d.moves(old, c):
+		case old.Pinned && d.moves(old, c):
 			return broker.Conflict
 		}
-		_, err = d.exec(ctx, `UPDATE connections SET kind = ?, name = ?, state = ?, issuer = ?, client_id = ?, secrets = ?, settings = ?,
-			domains = ?, hidden = ?, position = ?, updated_at = ?, pinned = ? WHERE id = ?`,
-			c.Kind, c.Name, string(c.State), c.Issuer, c.ClientID, secrets, pairs(c.Settings), texts(c.Domains), c.Hidden,
-			c.Position, micros(c.UpdatedAt), pinned || c.State == broker.Live, c.ID)
+		r.Pinned = r.Pinned || old.Pinned
+		_, err = d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Model(&r).Select("*").Updates(r) })
 		return err
 	})
 }
@@ -157,13 +163,12 @@ func (d *DB) moves(old connectionRow, c broker.Connection) bool {
 // DeleteConnection implements broker.Connections. The foreign key holds off an
 // identity that is being linked.
 func (d *DB) DeleteConnection(ctx context.Context, id string) error {
-	rows, err := d.exec(ctx, `DELETE FROM connections WHERE id = ? AND NOT EXISTS (SELECT 1 FROM identities WHERE connection = ?)`, id, id)
+	rows, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
+		used := d.writer.Model(&identityRow{}).Select("1").Where("connection = ?", id)
+		return q.Where("id = ? AND NOT EXISTS (?)", id, used).Delete(&connectionRow{})
+	})
 	if err != nil || rows > 0 {
 		return err
 	}
-	var found string
-	if err := d.onWriter(ctx, []any{&found}, `SELECT id FROM connections WHERE id = ?`, id); err != nil {
-		return err
-	}
-	return broker.Conflict
+	return d.exists(ctx, &connectionRow{}, "id = ?", id)
 }

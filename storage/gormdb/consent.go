@@ -4,54 +4,55 @@ import (
 	"context"
 	"time"
 
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
 	"gatehouse/broker"
 )
 
+// consentRow is broker.Consent with the tags of its columns.
 type consentRow struct {
-	AccountID string
-	ClientID  string
+	AccountID string `gorm:"primaryKey"`
+	ClientID  string `gorm:"primaryKey"`
 	Version   string
-	Scopes    texts
-	Granted   int64 `gorm:"column:granted_at"`
+	Scopes    []string  `gorm:"serializer:text"`
+	GrantedAt time.Time `gorm:"serializer:micros"`
 }
 
-const consentColumns = `account_id, client_id, version, scopes, granted_at`
+// TableName implements gorm's Tabler.
+func (consentRow) TableName() string { return "consents" }
 
-// into are the places of consentColumns.
-func (r *consentRow) into() []any {
-	return []any{&r.AccountID, &r.ClientID, &r.Version, &r.Scopes, &r.Granted}
-}
-
-func toConsent(r consentRow) broker.Consent {
-	return broker.Consent{AccountID: r.AccountID, ClientID: r.ClientID, Version: r.Version, Scopes: r.Scopes, GrantedAt: moment(r.Granted)}
-}
+func (r consentRow) noun() broker.Consent { return broker.Consent(r) }
 
 // Consent implements broker.Consents.
 func (d *DB) Consent(ctx context.Context, account, client string) (broker.Consent, error) {
 	var r consentRow
-	err := d.one(ctx, r.into(), `SELECT `+consentColumns+` FROM consents WHERE account_id = ? AND client_id = ?`, account, client)
-	return toConsent(r), err
+	err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Take(&r, "account_id = ? AND client_id = ?", account, client) })
+	return r.noun(), err
 }
 
 // ConsentsOf implements broker.Consents, the newest first.
 func (d *DB) ConsentsOf(ctx context.Context, account string) ([]broker.Consent, error) {
 	var rows []consentRow
-	err := d.all(ctx, &rows, `SELECT `+consentColumns+` FROM consents WHERE account_id = ? ORDER BY granted_at DESC, client_id`, account)
-	return each(rows, toConsent), err
+	err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
+		return q.Where("account_id = ?", account).Order("granted_at DESC, client_id").Find(&rows)
+	})
+	return each(rows, consentRow.noun), err
 }
 
 // PutConsent implements broker.Consents; a later consent replaces the earlier one.
 func (d *DB) PutConsent(ctx context.Context, c broker.Consent) error {
-	_, err := d.exec(ctx, `INSERT INTO consents (`+consentColumns+`) VALUES (?, ?, ?, ?, ?) ON CONFLICT (account_id, client_id)
-		DO UPDATE SET version = excluded.version, scopes = excluded.scopes, granted_at = excluded.granted_at`,
-		c.AccountID, c.ClientID, c.Version, texts(c.Scopes), micros(c.GrantedAt))
+	r := consentRow(c)
+	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(clause.OnConflict{UpdateAll: true}).Create(&r) })
 	return err
 }
 
 // RemoveConsent implements broker.Consents.
 func (d *DB) RemoveConsent(ctx context.Context, account, client string, at time.Time) error {
 	return d.joined(ctx, func(ctx context.Context) error {
-		err := ifNone(broker.NotFound)(d.exec(ctx, `DELETE FROM consents WHERE account_id = ? AND client_id = ?`, account, client))
+		err := ifNone(broker.NotFound)(d.write(ctx, func(q *gorm.DB) *gorm.DB {
+			return q.Delete(&consentRow{}, "account_id = ? AND client_id = ?", account, client)
+		}))
 		if err != nil {
 			return err
 		}

@@ -5,23 +5,54 @@ import (
 	"errors"
 	"time"
 
+	"gorm.io/gorm"
+
 	"gatehouse/broker"
 )
 
-// errInTransaction is a mistake of the caller: the effect could be rolled back,
-// and what was single-use would be there again.
-var errInTransaction = errors.New("storage: Take, Swap and Count have no place inside a transaction")
+// ephemeralRow is one row of ephemeral.
+type ephemeralRow struct {
+	Store     string `gorm:"column:shelf;primaryKey"`
+	Key       string `gorm:"primaryKey"`
+	Value     []byte
+	N         int64     // of a counter
+	ExpiresAt time.Time `gorm:"serializer:micros"`
+}
 
-// Put implements broker.Ephemeral. It joins the transaction in ctx. What has
-// expired is as good as collected, here and below.
+// TableName implements gorm's Tabler.
+func (ephemeralRow) TableName() string { return "fleeting" }
+
+// errInTransaction is a mistake of the caller: the effect could be rolled back,
+// and a value that was used once would be there again.
+var errInTransaction = errors.New("storage: Take, Swap and Count must not be called inside a transaction")
+
+// The statements of every step of a sign-in.
+const (
+	putEphemeral = `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 0, ?)
+		ON CONFLICT (shelf, key) DO UPDATE SET value = excluded.value, n = 0, expires_at = excluded.expires_at
+		WHERE fleeting.expires_at <= ?`
+	takeEphemeral  = `DELETE FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ? RETURNING value`
+	swapEphemeral  = `UPDATE fleeting SET value = ? WHERE shelf = ? AND key = ? AND value = ? AND expires_at > ?`
+	countEphemeral = `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 1, ?)
+		ON CONFLICT (shelf, key) DO UPDATE SET
+			n = CASE WHEN fleeting.expires_at <= ? THEN 1 ELSE fleeting.n + 1 END,
+			expires_at = CASE WHEN fleeting.expires_at <= ? THEN excluded.expires_at ELSE fleeting.expires_at END
+		RETURNING n`
+)
+
+// Put implements broker.Ephemeral. It joins the transaction in ctx. An expired value
+// counts as absent, here and below.
 func (d *DB) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
-	return ifNone(broker.Conflict)(d.exec(ctx, putFleeting, store, key, filled(v), micros(expires), micros(d.now())))
+	return ifNone(broker.Conflict)(d.exec(ctx, putEphemeral, store, key, filled(v), micros(expires), micros(d.now())))
 }
 
 // Get implements broker.Ephemeral.
-func (d *DB) Get(ctx context.Context, store, key string) (v []byte, err error) {
-	err = d.one(ctx, []any{&v}, `SELECT value FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ?`, store, key, micros(d.now()))
-	return v, err
+func (d *DB) Get(ctx context.Context, store, key string) ([]byte, error) {
+	var r ephemeralRow
+	err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
+		return q.Select("value").Take(&r, "shelf = ? AND key = ? AND expires_at > ?", store, key, micros(d.now()))
+	})
+	return r.Value, err
 }
 
 // Take implements broker.Ephemeral.
@@ -30,8 +61,7 @@ func (d *DB) Take(ctx context.Context, store, key string) ([]byte, error) {
 		return nil, errInTransaction
 	}
 	var v []byte
-	err := d.onWriter(ctx, []any{&v}, takeFleeting,
-		store, key, micros(d.now()))
+	err := d.execReturning(ctx, &v, takeEphemeral, store, key, micros(d.now()))
 	switch {
 	case errors.Is(err, errText):
 		return nil, broker.NotFound
@@ -46,8 +76,7 @@ func (d *DB) Swap(ctx context.Context, store, key string, old, v []byte) error {
 	if d.InTransaction(ctx) {
 		return errInTransaction
 	}
-	rows, err := d.exec(ctx, swapFleeting,
-		filled(v), store, key, filled(old), micros(d.now()))
+	rows, err := d.exec(ctx, swapEphemeral, filled(v), store, key, filled(old), micros(d.now()))
 	switch {
 	case errors.Is(err, errText):
 		return broker.NotFound
@@ -66,24 +95,11 @@ func (d *DB) Count(ctx context.Context, store, key string, expires time.Time) (n
 		return 0, errInTransaction
 	}
 	now := micros(d.now())
-	err = d.onWriter(ctx, []any{&n}, countFleeting, store, key, []byte{}, micros(expires), now, now)
+	err = d.execReturning(ctx, &n, countEphemeral, store, key, []byte{}, micros(expires), now, now)
 	return n, err
 }
 
-const (
-	putFleeting = `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 0, ?)
-		ON CONFLICT (shelf, key) DO UPDATE SET value = excluded.value, n = 0, expires_at = excluded.expires_at
-		WHERE fleeting.expires_at <= ?`
-	takeFleeting  = `DELETE FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ? RETURNING value`
-	swapFleeting  = `UPDATE fleeting SET value = ? WHERE shelf = ? AND key = ? AND value = ? AND expires_at > ?`
-	countFleeting = `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 1, ?)
-		ON CONFLICT (shelf, key) DO UPDATE SET
-			n = CASE WHEN fleeting.expires_at <= ? THEN 1 ELSE fleeting.n + 1 END,
-			expires_at = CASE WHEN fleeting.expires_at <= ? THEN excluded.expires_at ELSE fleeting.expires_at END
-		RETURNING n`
-)
-
-// filled keeps an empty value apart from NULL.
+// filled is not nil, which would be NULL.
 func filled(b []byte) []byte {
 	if b == nil {
 		return []byte{}

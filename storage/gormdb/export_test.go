@@ -3,6 +3,8 @@ package gormdb
 import (
 	"context"
 	"testing"
+
+	"gorm.io/gorm"
 )
 
 // Pragma asks both pools and demands that they agree.
@@ -29,7 +31,7 @@ func WriteOnReader(d *DB) error {
 
 // Run is a statement of a test, in the transaction of ctx.
 func (d *DB) Run(ctx context.Context, query string) error {
-	_, err := d.exec(ctx, query)
+	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Exec(query) })
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 )
 
@@ -43,6 +44,9 @@ type DB struct {
 	pools    []*sql.DB
 	postgres bool
 	stmts    map[string]*sql.Stmt // of SQLite's writer, see prepare
+	session  withAccount
+	identity withAccount
+	grant    withAccount
 	sealer   Sealer
 	pinned   func(kind string) []string
 	now      func() time.Time
@@ -52,6 +56,7 @@ type DB struct {
 // Open connects to the database; it neither migrates nor checks the schema, see
 // Migrate and Ready. Unavailable where the database does not answer.
 func Open(ctx context.Context, o Options) (*DB, error) {
+	registerSerializers()
 	d := &DB{sealer: o.Sealer, pinned: o.Pinned, now: o.Now, log: o.Log}
 	if d.now == nil {
 		d.now = time.Now
@@ -74,6 +79,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		err = d.openPostgres(o.URL, o.Pool)
 	default:
 		return nil, errors.New(`storage: the database must be "sqlite:path" or "postgres://…"`)
+	}
+	if err == nil {
+		err = d.joinAccounts()
 	}
 	if err == nil {
 		err = d.Ping(ctx)
@@ -121,6 +129,22 @@ func (d *DB) Stats() []sql.DBStats {
 		stats[i] = p.Stats()
 	}
 	return stats
+}
+
+// lock is the locking clause on PostgreSQL. SQLite has one writer and needs none.
+func (d *DB) lock(words string) string {
+	if d.postgres {
+		return words
+	}
+	return ""
+}
+
+// locked is lock for gorm.
+func (d *DB) locked(q *gorm.DB, c clause.Locking) *gorm.DB {
+	if d.postgres {
+		return q.Clauses(c)
+	}
+	return q
 }
 
 // gormConfig prepares statements where keep is set. pgx does that itself; for SQLite's

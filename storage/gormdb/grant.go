@@ -3,45 +3,40 @@ package gormdb
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
+
+	"gorm.io/gorm"
 
 	"gatehouse/broker"
 )
 
+// grantRow is one row of grants.
 type grantRow struct {
-	ID         string
-	ClientID   string
-	AccountID  string
-	SessionID  string
-	Scopes     texts
-	Audience   texts
-	Authn      authnRow
-	Thumbprint string
-	Claims     string
-	Generation int64
-	Rotated    int64
-	Created    int64
-	Expires    int64
-	Ended      int64
-	EndedBy    string
+	ID             string `gorm:"primaryKey"`
+	ClientID       string
+	AccountID      string
+	SessionID      string
+	Scopes         []string `gorm:"serializer:text"`
+	Audience       []string `gorm:"serializer:text"`
+	Authn          authn    `gorm:"embedded"`
+	KeyThumbprint  string
+	Claims         string
+	RefreshCounter int64     `gorm:"column:generation"`
+	RotatedAt      time.Time `gorm:"serializer:micros"`
+	CreatedAt      time.Time `gorm:"serializer:micros"`
+	ExpiresAt      time.Time `gorm:"serializer:micros"`
+	EndedAt        time.Time `gorm:"serializer:micros"`
+	EndedBy        broker.Code
 }
 
-const grantColumns = `f.id, f.client_id, f.account_id, f.session_id, f.scopes, f.audience, f.method, f.connection, f.identity,
-	f.amr, f.acr, f.auth_time, f.epoch, f.standing, f.factor, f.key_thumbprint, f.claims, f.generation, f.rotated_at, f.created_at, f.expires_at, f.ended_at, f.ended_by`
-
-// into are the places of grantColumns.
-func (r *grantRow) into() []any {
-	n := &r.Authn
-	return []any{&r.ID, &r.ClientID, &r.AccountID, &r.SessionID, &r.Scopes, &r.Audience, &n.Method, &n.Connection, &n.Identity,
-		&n.AMR, &n.ACR, &n.AuthTime, &n.Epoch, &n.Standing, &n.Factor, &r.Thumbprint, &r.Claims, &r.Generation, &r.Rotated, &r.Created, &r.Expires, &r.Ended, &r.EndedBy}
-}
+// TableName implements gorm's Tabler.
+func (grantRow) TableName() string { return "families" }
 
 func toGrant(r grantRow) broker.Grant {
 	return broker.Grant{
 		ID: r.ID, ClientID: r.ClientID, AccountID: r.AccountID, SessionID: r.SessionID, Scopes: r.Scopes, Audience: r.Audience,
-		Authn: toAuthn(r.Authn), KeyThumbprint: r.Thumbprint, Claims: r.Claims, RefreshCounter: r.Generation, RotatedAt: moment(r.Rotated), CreatedAt: moment(r.Created),
-		ExpiresAt: moment(r.Expires), EndedAt: moment(r.Ended), EndedBy: broker.Code(r.EndedBy),
+		Authn: broker.Authn(r.Authn), KeyThumbprint: r.KeyThumbprint, Claims: r.Claims, RefreshCounter: r.RefreshCounter, RotatedAt: r.RotatedAt,
+		CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, EndedAt: r.EndedAt, EndedBy: r.EndedBy,
 	}
 }
 
@@ -50,30 +45,25 @@ func toGrant(r grantRow) broker.Grant {
 // a changed account, because it ends the grant. The rows of the identity and of the
 // session are locked: an Unlink or an EndSession at the same moment waits, and then
 // ends what was created.
-func (d *DB) CreateGrant(ctx context.Context, f broker.Grant, unlocked bool) error {
-	n := f.Authn
+func (d *DB) CreateGrant(ctx context.Context, g broker.Grant, unlocked bool) error {
+	n := g.Authn
 	//defence:D15 C9 D1 D5 A7 A17
-	rows, err := d.exec(ctx, d.insertFamily(),
-		f.ID, f.ClientID, f.AccountID, f.SessionID, texts(f.Scopes), texts(f.Audience), string(n.Method), n.Connection, n.Identity,
-		texts(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch, string(n.UserType), n.Factor, f.KeyThumbprint, f.Claims, f.RefreshCounter,
-		micros(f.RotatedAt), micros(f.CreatedAt), micros(f.ExpiresAt), micros(f.EndedAt), string(f.EndedBy),
-		f.AccountID, n.Epoch, unlocked, n.Identity, n.Identity, f.SessionID, f.SessionID, micros(f.CreatedAt))
+	rows, err := d.exec(ctx, d.insertGrant(),
+		g.ID, g.ClientID, g.AccountID, g.SessionID, list(g.Scopes), list(g.Audience), string(n.Method), n.Connection, n.Identity,
+		list(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch, string(n.UserType), n.Factor, g.KeyThumbprint, g.Claims, g.RefreshCounter,
+		micros(g.RotatedAt), micros(g.CreatedAt), micros(g.ExpiresAt), micros(g.EndedAt), string(g.EndedBy),
+		g.AccountID, n.Epoch, unlocked, n.Identity, n.Identity, g.SessionID, g.SessionID, micros(g.CreatedAt))
 	if err != nil || rows > 0 {
 		return err
 	}
-	var id string
-	err = d.onWriter(ctx, []any{&id}, `SELECT id FROM families WHERE id = ?`, f.ID)
-	switch {
 	//defence:A5
-	case err == nil:
-		return broker.Conflict
-	case errors.Is(err, broker.NotFound):
+	if err = d.exists(ctx, &grantRow{}, "id = ?", g.ID); errors.Is(err, broker.NotFound) {
 		return broker.StartAgain
 	}
 	return err
 }
 
-func (d *DB) insertFamily() string {
+func (d *DB) insertGrant() string {
 	return `INSERT INTO families (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
 		amr, acr, auth_time, epoch, standing, factor, key_thumbprint, claims, generation,
 		rotated_at, created_at, expires_at, ended_at, ended_by)
@@ -86,40 +76,38 @@ func (d *DB) insertFamily() string {
 
 // Grant implements broker.Grants.
 func (d *DB) Grant(ctx context.Context, id string) (broker.Grant, broker.Account, error) {
-	var f grantRow
-	var a accountRow
-	err := d.one(ctx, append(f.into(), a.into()...), `SELECT `+grantColumns+`, `+joinedAccount+` FROM families f JOIN accounts a ON a.id = f.account_id
-		WHERE f.id = ?`, id)
-	return toGrant(f), toAccount(a), err
+	var r grantRow
+	a, err := d.takeWithAccount(ctx, d.grant, &r, id)
+	return toGrant(r), a, err
 }
 
 // Rotate implements broker.Grants. An expired grant is not alive.
 func (d *DB) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
-	return ifNone(broker.Conflict)(d.exec(ctx, rotateFamily, micros(at), id, from, micros(at)))
+	return ifNone(broker.Conflict)(d.exec(ctx, rotateGrant, micros(at), id, from, micros(at)))
 }
 
-const rotateFamily = `UPDATE families SET generation = generation + 1, rotated_at = ?
+const rotateGrant = `UPDATE families SET generation = generation + 1, rotated_at = ?
 	WHERE id = ? AND generation = ? AND ended_at = 0 AND expires_at > ? AND EXISTS (
 		SELECT 1 FROM accounts a WHERE a.id = families.account_id AND a.auth_epoch = families.epoch AND NOT a.disabled)`
 
 // RevokeGrant implements broker.Grants.
 func (d *DB) RevokeGrant(ctx context.Context, id string, why broker.Code, at time.Time) error {
-	_, err := d.exec(ctx, `UPDATE families SET ended_at = ?, ended_by = ? WHERE id = ? AND ended_at = 0`, micros(at), string(why), id)
-	return err
+	return d.revokeGrants(ctx, why, at, "id = ?", id)
 }
 
 // RevokeGrants implements broker.Grants. An empty filter is refused: it would
 // end everybody's.
 func (d *DB) RevokeGrants(ctx context.Context, f broker.GrantFilter, why broker.Code, at time.Time) error {
-	where, args := []string{`ended_at = 0`}, []any{micros(at), string(why)}
-	for _, c := range []struct{ column, value string }{{"account_id", f.Account}, {"client_id", f.Client}, {"session_id", f.Session}} {
-		if c.value != "" {
-			where, args = append(where, c.column+` = ?`), append(args, c.value)
-		}
+	if f == (broker.GrantFilter{}) {
+		return errors.New("storage: RevokeGrants needs an account, a client or a session")
 	}
-	if len(where) == 1 {
-		return errors.New("storage: EndFamilies needs an account, a client or a session")
-	}
-	_, err := d.exec(ctx, `UPDATE families SET ended_at = ?, ended_by = ? WHERE `+strings.Join(where, ` AND `), args...)
+	// gorm ignores the empty fields, as the filter does.
+	return d.revokeGrants(ctx, why, at, &grantRow{AccountID: f.Account, ClientID: f.Client, SessionID: f.Session})
+}
+
+func (d *DB) revokeGrants(ctx context.Context, why broker.Code, at time.Time, where any, args ...any) error {
+	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
+		return q.Model(&grantRow{}).Where(where, args...).Where("ended_at = 0").Updates(map[string]any{"ended_at": micros(at), "ended_by": string(why)})
+	})
 	return err
 }

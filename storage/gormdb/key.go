@@ -2,26 +2,32 @@ package gormdb
 
 import (
 	"context"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"gatehouse/broker"
 )
 
+// keyRow is broker.SigningKey with the tags of its columns; Private is sealed.
 type keyRow struct {
-	ID      string
-	Alg     string
-	State   string
-	Private []byte
-	Created int64 `gorm:"column:created_at"`
-	Active  int64 `gorm:"column:active_at"`
-	Retire  int64 `gorm:"column:retire_at"`
+	ID        string `gorm:"primaryKey"`
+	Alg       string
+	State     broker.KeyState
+	Private   []byte
+	CreatedAt time.Time `gorm:"serializer:micros"`
+	ActiveAt  time.Time `gorm:"serializer:micros"`
+	RetireAt  time.Time `gorm:"serializer:micros"`
 }
 
-const keyColumns = `id, alg, state, private, created_at, active_at, retire_at`
+// TableName implements gorm's Tabler.
+func (keyRow) TableName() string { return "signing_keys" }
 
 // SigningKeys implements broker.SigningKeys, the oldest first.
 func (d *DB) SigningKeys(ctx context.Context) ([]broker.SigningKey, error) {
 	var rows []keyRow
-	if err := d.all(ctx, &rows, `SELECT `+keyColumns+` FROM signing_keys ORDER BY created_at, id`); err != nil {
+	if err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Order("created_at, id").Find(&rows) }); err != nil {
 		return nil, err
 	}
 	var keys []broker.SigningKey
@@ -30,10 +36,8 @@ func (d *DB) SigningKeys(ctx context.Context) ([]broker.SigningKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, broker.SigningKey{
-			ID: r.ID, Alg: r.Alg, State: broker.KeyState(r.State), Private: private,
-			CreatedAt: moment(r.Created), ActiveAt: moment(r.Active), RetireAt: moment(r.Retire),
-		})
+		r.Private = private
+		keys = append(keys, broker.SigningKey(r))
 	}
 	return keys, nil
 }
@@ -45,18 +49,20 @@ func (d *DB) AddSigningKey(ctx context.Context, k broker.SigningKey) error {
 	if err != nil {
 		return err
 	}
-	return ifNone(broker.Conflict)(d.exec(ctx, `INSERT INTO signing_keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		k.ID, k.Alg, string(k.State), private, micros(k.CreatedAt), micros(k.ActiveAt), micros(k.RetireAt)))
+	r := keyRow(k)
+	r.Private = private
+	return ifNone(broker.Conflict)(d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(clause.OnConflict{DoNothing: true}).Create(&r) }))
 }
 
 // ChangeSigningKey implements broker.SigningKeys.
 func (d *DB) ChangeSigningKey(ctx context.Context, k broker.SigningKey, seen broker.KeyState) error {
-	return ifNone(broker.Conflict)(d.exec(ctx, `UPDATE signing_keys SET state = ?, active_at = ?, retire_at = ? WHERE id = ? AND state = ?`,
-		string(k.State), micros(k.ActiveAt), micros(k.RetireAt), k.ID, string(seen)))
+	return ifNone(broker.Conflict)(d.write(ctx, func(q *gorm.DB) *gorm.DB {
+		return q.Model(&keyRow{}).Where("id = ? AND state = ?", k.ID, seen).Select("state", "active_at", "retire_at").Updates(keyRow(k))
+	}))
 }
 
 // DeleteSigningKey implements broker.SigningKeys; it is idempotent.
 func (d *DB) DeleteSigningKey(ctx context.Context, id string) error {
-	_, err := d.exec(ctx, `DELETE FROM signing_keys WHERE id = ?`, id)
+	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&keyRow{}, "id = ?", id) })
 	return err
 }

@@ -7,28 +7,28 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"gatehouse/broker"
 )
 
+// logoutRow is broker.Logout with the tags of its columns.
 type logoutRow struct {
-	ID        string
+	ID        string `gorm:"primaryKey"`
 	ClientID  string
 	SessionID string
 	AccountID string
-	Created   int64 `gorm:"column:created_at"`
-	Expires   int64 `gorm:"column:expires_at"`
+	CreatedAt time.Time `gorm:"serializer:micros"`
+	ExpiresAt time.Time `gorm:"serializer:micros"`
 	Attempts  int
-	Next      int64 `gorm:"column:next_at"`
+	NextAt    time.Time `gorm:"serializer:micros"`
 	LastError string
 }
 
-const logoutColumns = `id, client_id, session_id, account_id, created_at, expires_at, attempts, next_at, last_error`
+// TableName implements gorm's Tabler.
+func (logoutRow) TableName() string { return "logouts" }
 
-func toLogout(r logoutRow) broker.Logout {
-	return broker.Logout{ID: r.ID, ClientID: r.ClientID, SessionID: r.SessionID, AccountID: r.AccountID, CreatedAt: moment(r.Created),
-		ExpiresAt: moment(r.Expires), Attempts: r.Attempts, NextAt: moment(r.Next), LastError: r.LastError}
-}
+func (r logoutRow) noun() broker.Logout { return broker.Logout(r) }
 
 // tellable are the grants that die now, by themselves or with their session. Its
 // places are the moment, twice.
@@ -38,67 +38,74 @@ const tellable = `(f.ended_at = 0 AND f.expires_at > ? OR EXISTS (SELECT 1 FROM 
 // fits, for each of its sessions. A grant that ended before its session counts: its
 // client may still show the person as signed in.
 func (d *DB) queueLogouts(ctx context.Context, at time.Time, where string, args ...any) error {
-	var rows []struct {
+	var found []struct {
 		ClientID, SessionID, AccountID string
-		Registered                     registered
+		Registered                     registered `gorm:"serializer:text"`
 	}
-	err := d.all(ctx, &rows, `SELECT DISTINCT f.client_id, f.session_id, f.account_id, c.registered FROM families f JOIN clients c ON c.id = f.client_id
-		WHERE f.session_id <> '' AND `+where, args...)
+	err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
+		return q.Table("families f").Select("DISTINCT f.client_id, f.session_id, f.account_id, c.registered").
+			Joins("JOIN clients c ON c.id = f.client_id").Where("f.session_id <> ''").Where(where, args...).Find(&found)
+	})
 	if err != nil {
 		return err
 	}
-	for _, r := range rows {
-		if r.Registered.Backchannel == "" {
-			continue
-		}
-		if _, err := d.exec(ctx, `INSERT INTO logouts (`+logoutColumns+`) VALUES (?, ?, ?, ?, ?, ?, 0, ?, '')`,
-			broker.NewID(), r.ClientID, r.SessionID, r.AccountID, micros(at), micros(at.Add(broker.LogoutLife)), micros(at)); err != nil {
-			return err
+	var rows []logoutRow
+	for _, f := range found {
+		if f.Registered.Backchannel != "" {
+			rows = append(rows, logoutRow{ID: broker.NewID(), ClientID: f.ClientID, SessionID: f.SessionID, AccountID: f.AccountID,
+				CreatedAt: at, ExpiresAt: at.Add(broker.LogoutLife), NextAt: at})
 		}
 	}
-	return nil
+	if len(rows) == 0 {
+		return nil
+	}
+	_, err = d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.CreateInBatches(&rows, 500) })
+	return err
 }
 
 // DueLogouts implements broker.Logouts, the oldest first.
 func (d *DB) DueLogouts(ctx context.Context, now, until time.Time, n int) ([]broker.Logout, error) {
 	var rows []logoutRow
-	err := d.write(ctx, func(q *gorm.DB) error {
+	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
 		rows = nil
-		return q.Raw(`UPDATE logouts SET next_at = ? WHERE id IN (SELECT id FROM logouts WHERE next_at <= ?
-			ORDER BY next_at LIMIT ?`+d.lock(` FOR UPDATE SKIP LOCKED`)+`) RETURNING `+logoutColumns,
-			micros(until), micros(now), max(0, n)).Scan(&rows).Error
+		due := d.locked(d.writer.Model(&logoutRow{}), clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"}).Select("id").Where("next_at <= ?", micros(now)).Order("next_at").Limit(max(0, n))
+		return q.Model(&rows).Clauses(clause.Returning{}).Where("id IN (?)", due).UpdateColumn("next_at", micros(until))
 	})
-	slices.SortFunc(rows, func(a, b logoutRow) int { return int(a.Created - b.Created) })
-	return each(rows, toLogout), err
+	slices.SortFunc(rows, func(a, b logoutRow) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return each(rows, logoutRow.noun), err
 }
 
 // LogoutDone implements broker.Logouts.
 func (d *DB) LogoutDone(ctx context.Context, id string) error {
-	_, err := d.exec(ctx, `DELETE FROM logouts WHERE id = ?`, id)
+	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&logoutRow{}, "id = ?", id) })
 	return err
 }
 
 // LogoutFailed implements broker.Logouts.
 func (d *DB) LogoutFailed(ctx context.Context, id, why string, next time.Time) error {
-	_, err := d.exec(ctx, `UPDATE logouts SET attempts = attempts + 1, last_error = ?, next_at = ? WHERE id = ?`, clean(why), micros(next), id)
+	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
+		return q.Model(&logoutRow{}).Where("id = ?", id).Updates(failed(why, next))
+	})
 	return err
 }
 
 // Logouts implements broker.Logouts.
 func (d *DB) Logouts(ctx context.Context, session string, limit int) ([]broker.Logout, error) {
 	var rows []logoutRow
-	where, args := ``, []any{max(0, limit)}
-	if session != "" {
-		where, args = ` WHERE session_id = ?`, []any{session, max(0, limit)}
-	}
-	err := d.all(ctx, &rows, `SELECT `+logoutColumns+` FROM logouts`+where+` ORDER BY created_at, id LIMIT ?`, args...)
-	return each(rows, toLogout), err
+	err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
+		// gorm ignores an empty field, as the port asks for.
+		return q.Where(&logoutRow{SessionID: session}).Order("created_at, id").Limit(max(0, limit)).Find(&rows)
+	})
+	return each(rows, logoutRow.noun), err
 }
 
 // ClientsOf implements broker.Logouts.
 func (d *DB) ClientsOf(ctx context.Context, session string) ([]broker.Client, error) {
 	var rows []clientRow
-	err := d.all(ctx, &rows, `SELECT `+clientColumns+` FROM clients WHERE id IN (SELECT client_id FROM families WHERE session_id = ?) ORDER BY name, id`, session)
+	err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
+		with := d.reader.Model(&grantRow{}).Select("client_id").Where("session_id = ?", session)
+		return q.Where("id IN (?)", with).Order("name, id").Find(&rows)
+	})
 	return each(rows, toClient), err
 }
 
@@ -119,7 +126,8 @@ func (d *DB) EndUpstreamSessions(ctx context.Context, u broker.UpstreamSession, 
 	var ended []broker.Session
 	err := d.joined(ctx, func(ctx context.Context) error {
 		var rows []sessionRow
-		if err := d.all(ctx, &rows, `SELECT `+sessionColumns+` FROM sessions s WHERE s.ended_at = 0 AND `+where, args...); err != nil {
+		err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Where("ended_at = 0").Where(where, args...).Find(&rows) })
+		if err != nil {
 			return err
 		}
 		ended = nil
@@ -130,7 +138,7 @@ func (d *DB) EndUpstreamSessions(ctx context.Context, u broker.UpstreamSession, 
 			if err := d.RevokeGrants(ctx, broker.GrantFilter{Session: r.ID}, broker.Revoked, at); err != nil {
 				return err
 			}
-			ended = append(ended, toSession(r))
+			ended = append(ended, r.noun())
 		}
 		return nil
 	})

@@ -8,22 +8,25 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"gatehouse/broker"
 )
 
+// mailRow is one row of mails.
 type mailRow struct {
-	ID        string
+	ID        string `gorm:"primaryKey"`
 	Recipient string
-	Content   []byte
-	Created   int64 `gorm:"column:created_at"`
-	Expires   int64 `gorm:"column:expires_at"`
+	Content   []byte    // sealed mailContent
+	CreatedAt time.Time `gorm:"serializer:micros"`
+	ExpiresAt time.Time `gorm:"serializer:micros"`
 	Attempts  int
-	Next      int64 `gorm:"column:next_at"`
+	NextAt    time.Time `gorm:"serializer:micros"`
 	LastError string
 }
 
-const mailColumns = `id, recipient, content, created_at, expires_at, attempts, next_at, last_error`
+// TableName implements gorm's Tabler.
+func (mailRow) TableName() string { return "mails" }
 
 // mailContent is sealed: codes and links are in the subject too.
 type mailContent struct {
@@ -34,8 +37,7 @@ type mailContent struct {
 
 func (d *DB) toMail(r mailRow) (broker.Mail, error) {
 	m := broker.Mail{
-		ID: r.ID, To: r.Recipient, CreatedAt: moment(r.Created), ExpiresAt: moment(r.Expires), Attempts: r.Attempts,
-		NextAt: moment(r.Next), LastError: r.LastError,
+		ID: r.ID, To: r.Recipient, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, Attempts: r.Attempts, NextAt: r.NextAt, LastError: r.LastError,
 	}
 	plain, err := d.open(r.Content, contentColumn, r.ID)
 	if err != nil {
@@ -61,26 +63,27 @@ func (d *DB) Queue(ctx context.Context, m broker.Mail) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.exec(ctx, `INSERT INTO mails (`+mailColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		m.ID, m.To, content, micros(m.CreatedAt), micros(m.ExpiresAt), m.Attempts, micros(m.NextAt), clean(m.LastError))
+	r := mailRow{ID: m.ID, Recipient: m.To, Content: content, CreatedAt: m.CreatedAt, ExpiresAt: m.ExpiresAt,
+		Attempts: m.Attempts, NextAt: m.NextAt, LastError: clean(m.LastError)}
+	_, err = d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Create(&r) })
 	return err
 }
 
 // DueMail implements broker.Outbox, the oldest first. A mail that does not open,
-// since its key was retired, waits and expires; it holds up no other.
+// because its key was retired, waits until it expires; the others are returned.
 func (d *DB) DueMail(ctx context.Context, now, until time.Time, n int) ([]broker.Mail, error) {
 	var rows []mailRow
-	err := d.write(ctx, func(q *gorm.DB) error {
+	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
 		rows = nil
-		return q.Raw(`UPDATE mails SET next_at = ? WHERE id IN (SELECT id FROM mails WHERE next_at <= ? AND expires_at > ?
-			ORDER BY next_at LIMIT ?`+d.lock(` FOR UPDATE SKIP LOCKED`)+`) RETURNING `+mailColumns,
-			micros(until), micros(now), micros(now), max(0, n)).Scan(&rows).Error
+		due := d.locked(d.writer.Model(&mailRow{}), clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"}).Select("id").
+			Where("next_at <= ? AND expires_at > ?", micros(now), micros(now)).Order("next_at").Limit(max(0, n))
+		return q.Model(&rows).Clauses(clause.Returning{}).Where("id IN (?)", due).UpdateColumn("next_at", micros(until))
 	})
 	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(rows, func(a, b mailRow) int {
-		return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
 	var due []broker.Mail
 	for _, r := range rows {
@@ -96,12 +99,19 @@ func (d *DB) DueMail(ctx context.Context, now, until time.Time, n int) ([]broker
 
 // MailSent implements broker.Outbox; it is idempotent.
 func (d *DB) MailSent(ctx context.Context, id string) error {
-	_, err := d.exec(ctx, `DELETE FROM mails WHERE id = ?`, id)
+	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&mailRow{}, "id = ?", id) })
 	return err
 }
 
 // MailFailed implements broker.Outbox. It counts the attempt.
 func (d *DB) MailFailed(ctx context.Context, id, why string, next time.Time) error {
-	_, err := d.exec(ctx, `UPDATE mails SET attempts = attempts + 1, last_error = ?, next_at = ? WHERE id = ?`, clean(why), micros(next), id)
+	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
+		return q.Model(&mailRow{}).Where("id = ?", id).Updates(failed(why, next))
+	})
 	return err
+}
+
+// failed is what a failed attempt changes, in mails and in logouts.
+func failed(why string, next time.Time) map[string]any {
+	return map[string]any{"attempts": gorm.Expr("attempts + 1"), "last_error": clean(why), "next_at": micros(next)}
 }

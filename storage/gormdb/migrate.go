@@ -11,6 +11,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"gorm.io/gorm"
 )
 
 //go:embed migrations
@@ -87,20 +88,26 @@ func (d *DB) MigrationStatus(ctx context.Context) (Schema, error) {
 		catalog = `SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name IN ('goose_db_version', 'house')`
 	}
 	var tables int
-	if err := d.onWriter(ctx, []any{&tables}, catalog); err != nil || tables < 2 {
+	if err := d.scan(ctx, &tables, catalog); err != nil || tables < 2 {
 		return s, err
 	}
-	if err := d.onWriter(ctx, []any{&s.Database}, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`); err != nil {
+	if err := d.scan(ctx, &s.Database, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`); err != nil {
 		return s, err
 	}
-	var floor []byte
-	if err := d.onWriter(ctx, []any{&floor}, `SELECT value FROM house WHERE id = 'floor'`); err != nil {
+	var floor string
+	if err := d.scan(ctx, &floor, `SELECT value FROM house WHERE id = 'floor'`); err != nil {
 		return s, fmt.Errorf("storage: the oldest version of the schema: %w", err)
 	}
-	if s.Oldest, err = strconv.ParseInt(string(floor), 10, 64); err != nil {
+	if s.Oldest, err = strconv.ParseInt(floor, 10, 64); err != nil {
 		return s, fmt.Errorf("storage: the oldest version of the schema is no number; restore the database from its backup: %w", err)
 	}
 	return s, nil
+}
+
+// scan reads one value on the connection that writes: on SQLite the readers may see an
+// older schema.
+func (d *DB) scan(ctx context.Context, into any, query string) error {
+	return d.run(ctx, d.writer, func(q *gorm.DB) error { return q.Raw(query).Scan(into).Error })
 }
 
 // Ready answers nil where this binary and the schema fit, else one error that
@@ -130,7 +137,7 @@ func (d *DB) ClockSkew(ctx context.Context) (time.Duration, error) {
 	}
 	var us int64
 	before := d.now()
-	err := d.one(ctx, []any{&us}, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`)
+	err := d.scan(ctx, &us, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`)
 	after := d.now()
 	if err != nil {
 		return 0, err

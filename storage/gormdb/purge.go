@@ -4,16 +4,18 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"gorm.io/gorm"
 )
 
 // purgeLate is how long after its end a row is kept, so that a replica with a
-// slow clock meets no hole where its own time still sees a row.
+// slow clock still finds the rows that its own time needs.
 const purgeLate = 5 * time.Minute
 
-// Purge removes, at most batch rows of each kind, what has expired: ephemeral
-// rows, marks, mails that were never delivered, sessions and grants. An ended
-// grant stays until it would have expired, since its row is what makes its code
-// consumed. more tells that there is more to remove.
+// Purge removes what has expired, at most batch rows of each kind: ephemeral rows,
+// marks, mails that were never delivered, sessions and grants. An ended grant
+// stays until it would have expired, because its row is what makes its code used.
+// more reports that there is more to remove.
 func (d *DB) Purge(ctx context.Context, now time.Time, batch int) (removed int, more bool, err error) {
 	if batch <= 0 {
 		return 0, false, fmt.Errorf("storage: purge in batches of %d", batch)
@@ -21,8 +23,10 @@ func (d *DB) Purge(ctx context.Context, now time.Time, batch int) (removed int, 
 	for _, t := range []struct{ table, key string }{
 		{"fleeting", "shelf, key"}, {"marks", "kind, id"}, {"mails", "id"}, {"sessions", "id"}, {"families", "id"},
 	} {
-		rows, err := d.exec(ctx, `DELETE FROM `+t.table+` WHERE (`+t.key+`) IN (SELECT `+t.key+` FROM `+t.table+`
-			WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`+d.lock(` FOR UPDATE SKIP LOCKED`)+`)`, micros(now.Add(-purgeLate)), batch)
+		rows, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
+			return q.Exec(`DELETE FROM `+t.table+` WHERE (`+t.key+`) IN (SELECT `+t.key+` FROM `+t.table+`
+				WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`+d.lock(` FOR UPDATE SKIP LOCKED`)+`)`, micros(now.Add(-purgeLate)), batch)
+		})
 		if err != nil {
 			return removed, false, fmt.Errorf("storage: purge %s: %w", t.table, err)
 		}

@@ -5,30 +5,58 @@ import (
 	"errors"
 	"time"
 
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
 	"gatehouse/broker"
 )
 
-// MarkUsed implements broker.ReplayCache.
-func (d *DB) MarkUsed(ctx context.Context, kind, id string, expires time.Time) error {
-	return ifNone(broker.Conflict)(d.exec(ctx, insertMark, kind, id, micros(expires)))
+// replayRow is one row of marks.
+type replayRow struct {
+	Kind      string    `gorm:"primaryKey"`
+	ID        string    `gorm:"primaryKey"`
+	ExpiresAt time.Time `gorm:"serializer:micros"`
 }
 
-const insertMark = `INSERT INTO marks (kind, id, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+// TableName implements gorm's Tabler.
+func (replayRow) TableName() string { return "marks" }
+
+// leaseRow is one row of leases.
+type leaseRow struct {
+	Name   string `gorm:"primaryKey"`
+	Holder string
+	Until  time.Time `gorm:"serializer:micros"`
+}
+
+// TableName implements gorm's Tabler.
+func (leaseRow) TableName() string { return "leases" }
+
+// MarkUsed implements broker.ReplayCache.
+func (d *DB) MarkUsed(ctx context.Context, kind, id string, expires time.Time) error {
+	return ifNone(broker.Conflict)(d.exec(ctx, markUsed, kind, id, micros(expires)))
+}
+
+const markUsed = `INSERT INTO marks (kind, id, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 
 // IsUsed implements broker.ReplayCache.
 func (d *DB) IsUsed(ctx context.Context, kind, id string) (bool, error) {
-	var found string
-	err := d.one(ctx, []any{&found}, `SELECT id FROM marks WHERE kind = ? AND id = ?`, kind, id)
+	var n int64
+	err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
+		return q.Model(&replayRow{}).Where("kind = ? AND id = ?", kind, id).Count(&n)
+	})
 	if errors.Is(err, broker.NotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	return n > 0, err
 }
 
 // Lease implements broker.Leases.
 func (d *DB) Lease(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
-	rows, err := d.exec(ctx, `INSERT INTO leases (name, holder, until) VALUES (?, ?, ?) ON CONFLICT (name)
-		DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE leases.holder = excluded.holder OR leases.until <= ?`,
-		name, holder, micros(until), micros(now))
+	free := clause.OnConflict{
+		Columns:   []clause.Column{{Name: "name"}},
+		DoUpdates: clause.AssignmentColumns([]string{"holder", "until"}),
+		Where:     clause.Where{Exprs: []clause.Expression{gorm.Expr("leases.holder = excluded.holder OR leases.until <= ?", micros(now))}},
+	}
+	rows, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(free).Create(&leaseRow{name, holder, until}) })
 	return rows > 0, err
 }

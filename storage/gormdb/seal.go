@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"strings"
 
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
 	"gatehouse/broker"
 	"gatehouse/broker/seal"
 )
@@ -57,18 +60,27 @@ func (d *DB) open(sealed []byte, column, id string) ([]byte, error) {
 
 const canary = "canary"
 
+// houseRow is one row of app, what the deployment keeps about itself.
+type houseRow struct {
+	ID    string `gorm:"primaryKey"`
+	Value []byte
+}
+
+// TableName implements gorm's Tabler.
+func (houseRow) TableName() string { return "house" }
+
 // CheckCanary proves that this process holds the keyring the data was sealed
 // with: the first one stores a sealed word, every other one must open it.
 func (d *DB) CheckCanary(ctx context.Context) error {
-	const query = `SELECT value FROM house WHERE id = ?`
-	var value []byte
-	err := d.onWriter(ctx, []any{&value}, query, canary)
+	var r houseRow
+	err := d.run(ctx, d.writer, func(q *gorm.DB) error { return q.Take(&r, "id = ?", canary).Error })
 	if errors.Is(err, broker.NotFound) {
 		sealed, err := d.seal([]byte(canary), canaryColumn, canary)
 		if err != nil {
 			return err
 		}
-		if _, err := d.exec(ctx, `INSERT INTO house (id, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, canary, sealed); err != nil {
+		r = houseRow{canary, sealed}
+		if _, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(clause.OnConflict{DoNothing: true}).Create(&r) }); err != nil {
 			return err
 		}
 		return d.CheckCanary(ctx) // another replica's may stand now
@@ -76,7 +88,7 @@ func (d *DB) CheckCanary(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if word, err := d.open(value, canaryColumn, canary); err != nil || string(word) != canary {
+	if word, err := d.open(r.Value, canaryColumn, canary); err != nil || string(word) != canary {
 		return errors.Join(errors.New("storage: this database was sealed with another keyring; give this process the keyring that the other replicas use, "+
 			"or that belonged to this database when it was backed up"), err)
 	}
@@ -95,13 +107,16 @@ const resealBatch = 100
 // eachSealed walks over the sealed values of a column, a batch at a time.
 func (d *DB) eachSealed(ctx context.Context, column string, see func(r sealedRow) error) error {
 	table, name := split(column)
-	query := `SELECT id, ` + name + ` AS value FROM ` + table + ` WHERE id > ? AND ` + name + ` IS NOT NULL ORDER BY id LIMIT ?`
+	sealed := name + " IS NOT NULL"
 	if column == canaryColumn { // the only sealed one there
-		query = `SELECT id, value FROM house WHERE id > ? AND id = 'canary' ORDER BY id LIMIT ?`
+		sealed = "id = 'canary'"
 	}
 	for after := ""; ; {
 		var rows []sealedRow
-		if err := d.all(ctx, &rows, query, after, resealBatch); err != nil {
+		err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
+			return q.Table(table).Select("id, "+name+" AS value").Where("id > ?", after).Where(sealed).Order("id").Limit(resealBatch).Find(&rows)
+		})
+		if err != nil {
 			return err
 		}
 		for _, r := range rows {
@@ -137,7 +152,9 @@ func (d *DB) Reseal(ctx context.Context) (n int, err error) {
 			if err != nil {
 				return err
 			}
-			rows, err := d.exec(ctx, `UPDATE `+table+` SET `+name+` = ? WHERE id = ? AND `+name+` = ?`, fresh, r.ID, r.Value)
+			rows, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
+				return q.Table(table).Where("id = ?", r.ID).Where(name+" = ?", r.Value).Update(name, fresh)
+			})
 			n += int(rows)
 			return err
 		})
@@ -179,7 +196,10 @@ func (d *DB) SealedWith(ctx context.Context) (map[string]int, error) {
 	if d.postgres {
 		prefix = `split_part(hash, '.', 1)`
 	}
-	if err := d.all(ctx, &rows, `SELECT `+prefix+` AS key_id, count(*) AS n FROM sessions WHERE ended_at = 0 GROUP BY 1`); err != nil {
+	err = d.read(ctx, func(q *gorm.DB) *gorm.DB {
+		return q.Model(&sessionRow{}).Select(prefix + " AS key_id, count(*) AS n").Where("ended_at = 0").Group("key_id").Find(&rows)
+	})
+	if err != nil {
 		return nil, err
 	}
 	for _, r := range rows {

@@ -69,45 +69,6 @@ func audited(ctx context.Context, writer *sql.DB) error {
 	return nil
 }
 
-// prepare has database/sql keep the hot statements of SQLite's writer: SQLite compiles
-// a statement in more time than it takes to run it. It needs the schema. Until it was
-// called statements are compiled each time.
-func (d *DB) prepare(ctx context.Context) error {
-	if d.postgres || d.stmts != nil {
-		return nil
-	}
-	stmts := map[string]*sql.Stmt{}
-	for _, query := range []string{
-		d.insertSession(), d.insertFamily(), rotateFamily, seeIdentity, insertEvents(1), insertMark,
-		putFleeting, takeFleeting, swapFleeting, countFleeting,
-	} {
-		stmt, err := d.pools[0].PrepareContext(ctx, query)
-		if err != nil {
-			return fmt.Errorf("storage: prepare %q: %w", query, explain(err))
-		}
-		stmts[query] = stmt
-	}
-	d.stmts = stmts
-	return nil
-}
-
-// prepared returns the kept statement of a query for the transaction of q, or nil.
-func (d *DB) prepared(ctx context.Context, q *gorm.DB, query string, args []any) (*sql.Stmt, error) {
-	stmt := d.stmts[query]
-	if stmt == nil {
-		return nil, nil
-	}
-	for _, a := range args {
-		if s, ok := a.(string); ok && !storable(s) {
-			return nil, errText
-		}
-	}
-	if tx, ok := q.Statement.ConnPool.(*sql.Tx); ok {
-		return tx.StmtContext(ctx, stmt), nil
-	}
-	return stmt, nil
-}
-
 // private sees to it that nobody but the owner reads the file; SQLite gives its
 // companions (-wal, -shm) the same mode.
 func private(path string) error {

@@ -47,8 +47,8 @@ func TestH6_ADeadlockIsTriedAgainAndBothComeThrough(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if len(tries) != 3 {
-		t.Errorf("%d tries, want 3: no dead-lock happened", len(tries))
+	if len(tries) < 3 { // PostgreSQL may end both of them
+		t.Errorf("%d tries, want 3 or 4: no deadlock happened", len(tries))
 	}
 }
 

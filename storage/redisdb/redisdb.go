@@ -1,5 +1,5 @@
-// Package redisdb keeps what is ephemeral in Redis: a round upstream request per call (two for a
-// counter that goes on), which calls of the same moment share.
+// Package redisdb stores ephemeral values in Redis, in one round upstream request per call (two for
+// a counter after its first count).
 package redisdb
 
 import (
@@ -14,7 +14,7 @@ import (
 	"gatehouse/broker"
 )
 
-// prefix keeps our keys apart from those of others in the same database.
+// prefix separates our keys from others in the same database.
 const prefix = "gatehouse:"
 
 // Options say which server to use.
@@ -25,20 +25,19 @@ type Options struct {
 	// Pool is how many connections to hold at most; 0 is 10 for each processor.
 	Pool int
 	Now  func() time.Time // nil is time.Now
-	Log  *slog.Logger     // nil is slog.Default; it also hears the driver, process-wide
+	Log  *slog.Logger     // nil is slog.Default; it also gets the driver's lines, process-wide
 }
 
 // DB implements broker.Ephemeral. Errors of the connection are Unavailable; a
 // call that ended in one may have had its effect.
 type DB struct {
-	client   *redis.Client
-	together *together
-	now      func() time.Time
-	swap     *redis.Script
-	count    *redis.Script
+	client *redis.Client
+	now    func() time.Time
+	swap   *redis.Script
+	count  *redis.Script
 }
 
-// Open connects to the server; Unavailable where it does not answer.
+// Open connects to the server; Unavailable if it can't be reached.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	options, err := redis.ParseURL(o.URL)
 	if err != nil {
@@ -46,7 +45,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, errors.New("storage: the Redis URL does not parse: it must look like redis://user:password@host:6379/0, user and password percent-encoded")
 	}
 	options.PoolSize = o.Pool
-	// A repeated Take or Count whose first answer was lost would answer wrongly.
+	// Take and Count must not be repeated when only the reply was lost.
 	options.MaxRetries = -1
 	if o.Now == nil {
 		o.Now = time.Now
@@ -56,15 +55,13 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	redis.SetLogger(driverLog{o.Log})
 	d := &DB{client: redis.NewClient(options), now: o.Now, swap: redis.NewScript(swapScript), count: redis.NewScript(countScript)}
-	d.together = &together{client: d.client, patience: patience}
-	d.client.AddHook(d.together)
 	if err := d.client.Ping(ctx).Err(); err != nil {
 		return nil, errors.Join(unavailable(err), d.Close())
 	}
 	return d, nil
 }
 
-// driverLog turns the driver's own lines into ours.
+// driverLog writes the driver's lines to our log.
 type driverLog struct{ *slog.Logger }
 
 // Printf implements the driver's logger.
@@ -75,11 +72,11 @@ func (l driverLog) Printf(ctx context.Context, format string, v ...any) {
 // Close closes all connections.
 func (d *DB) Close() error { return d.client.Close() }
 
-// Ping answers nil while the server does.
+// Ping returns nil while the server replies.
 func (d *DB) Ping(ctx context.Context) error { return unavailable(d.client.Ping(ctx).Err()) }
 
-// CheckPolicy refuses a server that may forget what has not expired: a replay
-// mark or a consumed code that was evicted is open again.
+// CheckPolicy refuses a server that may evict values before they expire: an evicted
+// replay mark could be used again.
 func (d *DB) CheckPolicy(ctx context.Context) error {
 	info, err := d.client.InfoMap(ctx, "memory").Result()
 	if err != nil {
@@ -131,8 +128,8 @@ if v ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 return 1`
 
-// Count implements broker.Ephemeral. Most counters never come to two, and the script
-// costs the server several times what a plain command does.
+// Count implements broker.Ephemeral. Most counters never reach two, and the script costs
+// the server several times as much as a plain command.
 func (d *DB) Count(ctx context.Context, store, key string, expires time.Time) (int64, error) {
 	err := d.Put(ctx, store, key, []byte("1"), expires)
 	if !errors.Is(err, broker.Conflict) {
@@ -146,12 +143,12 @@ const countScript = `local n = redis.call('INCR', KEYS[1])
 if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return n`
 
-// name puts the length of the ephemeral store before it, so that no two pairs share a key.
+// name includes the length of the ephemeral store, so that no two pairs share a key.
 func name(store, key string) string {
 	return fmt.Sprintf("%s%d:%s:%s", prefix, len(store), store, key)
 }
 
-// left is what remains by our clock; the server's own is never asked.
+// left is the time until expires by our clock; the server's clock is never read.
 func (d *DB) left(expires time.Time) time.Duration {
 	return max(expires.Sub(d.now()).Round(time.Millisecond), time.Millisecond)
 }

@@ -1,6 +1,7 @@
 package redisdb_test
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"os"
@@ -15,7 +16,7 @@ import (
 	"gatehouse/storage/storetest"
 )
 
-// server is the Redis that the environment names; deploy/check.sh starts one.
+// server is the Redis that the environment names; deploy/check.sh starts it.
 func server(t testing.TB) string {
 	t.Helper()
 	return storetest.Redis(t, os.Getenv("GATEHOUSE_TEST_REDIS"))
@@ -101,6 +102,35 @@ func TestAServerThatIsAwayIsUnavailable(t *testing.T) {
 	_, err := redisdb.Open(t.Context(), redisdb.Options{URL: "redis://127.0.0.1:1/0"})
 	if !errors.Is(err, broker.Unavailable) {
 		t.Fatalf("error %v", err)
+	}
+}
+
+func TestH6_AUserThatMayNotLogInAnyMoreIsUnavailable(t *testing.T) {
+	options, err := redis.ParseURL(server(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := redis.NewClient(options)
+	t.Cleanup(func() { _ = admin.Close() })
+	do := func(args ...any) {
+		t.Helper()
+		if err := admin.Do(context.Background(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	user := "gatehouse-" + strings.ToLower(broker.NewID())
+	do("ACL", "SETUSER", user, "on", ">secret", "~*", "+@all")
+	t.Cleanup(func() { do("ACL", "DELUSER", user) })
+	u, err := url.Parse(server(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(user, "secret")
+	d := open(t, redisdb.Options{URL: u.String()})
+	do("ACL", "SETUSER", user, "off")
+	do("CLIENT", "KILL", "USER", user)
+	if _, err := d.Get(t.Context(), "shelf", "nothing"); !errors.Is(err, broker.Unavailable) {
+		t.Errorf("error %v", err)
 	}
 }
 
