@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/limit"
 )
 
 // Limits on what one upstream may use while it is slow or down (SECURITY.md B22).
@@ -22,7 +23,7 @@ const (
 // tripAfter failures in a row it refuses calls for restFor. Then a single call finds out whether the upstream
 // works again.
 type gate struct {
-	slots chan struct{}
+	slots *limit.Slots
 	now   func() time.Time
 
 	mu       sync.Mutex
@@ -33,21 +34,19 @@ type gate struct {
 
 func newGate(now func() time.Time) *gate {
 	//defence:B22
-	return &gate{slots: make(chan struct{}, callsAtOnce), now: now}
+	return &gate{slots: limit.NewSlots(callsAtOnce, limit.Unbounded, queueTime), now: now}
 }
 
 // pass runs call, or returns ConnectionUnavailable without running it.
 func (g *gate) pass(ctx context.Context, call func(context.Context) error) error {
-	queue := time.NewTimer(queueTime)
-	defer queue.Stop()
-	select {
-	case g.slots <- struct{}{}:
-		defer func() { <-g.slots }()
-	case <-ctx.Done():
-		return broker.ConnectionUnavailable.Because(ctx.Err())
-	case <-queue.C:
+	release, err := g.slots.Acquire(ctx)
+	switch {
+	case errors.Is(err, limit.ErrBusy):
 		return broker.ConnectionUnavailable.Because(errors.New("too many logins are waiting for this upstream"))
+	case err != nil:
+		return broker.ConnectionUnavailable.Because(err)
 	}
+	defer release()
 	probe, err := g.enter()
 	if err != nil {
 		return err

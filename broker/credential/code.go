@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"strconv"
 	"strings"
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/limit"
 	"gatehouse/broker/seal"
 )
 
@@ -131,10 +131,13 @@ func (c *Codes) allow(ctx context.Context, email string) error {
 	if err := record.allow(now); err != nil {
 		return err
 	}
-	if err := c.count(ctx, key, now, broker.MailedPause, 1, broker.CodeTooSoon); err != nil {
+	pause := limit.Window{Name: "codes-sent-pause", Width: broker.MailedPause, Most: 1, Code: broker.CodeTooSoon,
+		In: c.ephemeral, Now: c.now}
+	if err := pause.Allow(ctx, key); err != nil {
 		return err
 	}
-	if err := c.count(ctx, key, now, time.Hour, broker.MailedPerHour, broker.RateLimited); err != nil {
+	hour := limit.Window{Name: "codes-sent-hour", Width: time.Hour, Most: broker.MailedPerHour, In: c.ephemeral, Now: c.now}
+	if err := hour.Allow(ctx, key); err != nil {
 		return err
 	}
 	if _, err := c.sent.Take(ctx, key); err != nil && !errors.Is(err, broker.NotFound) {
@@ -147,30 +150,16 @@ func (c *Codes) allow(ctx context.Context, email string) error {
 	return err
 }
 
-// count allows most calls per fixed interval.
-func (c *Codes) count(ctx context.Context, key string, now time.Time, width time.Duration, most int64,
-	code broker.Code) error {
-	at := now.Truncate(width)
-	n, err := c.ephemeral.Count(ctx, "codes-sent-"+width.String(), key+"."+strconv.FormatInt(at.Unix(), 10), at.Add(width))
-	if err != nil {
-		return fmt.Errorf("cannot count a code: %w", err)
-	}
-	if n > most {
-		return broker.Retry{Code: code, After: seconds(at.Add(width).Sub(now))}
-	}
-	return nil
-}
-
 // allow drops entries older than an hour and checks the rest against the limits.
 func (s *sent) allow(now time.Time) error {
 	for len(s.At) > 0 && now.Sub(s.At[0]) >= time.Hour {
 		s.At = s.At[1:]
 	}
 	if n := len(s.At); n > 0 && now.Sub(s.At[n-1]) < broker.MailedPause {
-		return broker.Retry{Code: broker.CodeTooSoon, After: seconds(s.At[n-1].Add(broker.MailedPause).Sub(now))}
+		return broker.Retry{Code: broker.CodeTooSoon, After: limit.Seconds(s.At[n-1].Add(broker.MailedPause).Sub(now))}
 	}
 	if len(s.At) >= broker.MailedPerHour {
-		return broker.Retry{Code: broker.RateLimited, After: seconds(s.At[0].Add(time.Hour).Sub(now))}
+		return broker.Retry{Code: broker.RateLimited, After: limit.Seconds(s.At[0].Add(time.Hour).Sub(now))}
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"gatehouse/broker"
+	"gatehouse/broker/limit"
 	"gatehouse/broker/seal"
 )
 
@@ -27,14 +28,15 @@ const (
 	MaxPassword = 256
 )
 
+// queuePerCore is how many hashes run or wait for each core.
+const queuePerCore = 32
+
 // Passwords hashes and checks passwords. Use one per process, so that its limits hold for sign-in, link and
 // confirmation together.
 type Passwords struct {
 	tries tries
 	hash  func(password, salt []byte, time, memory uint32, lanes uint8, size uint32) []byte
-	slots chan struct{} // one per running hash
-	queue chan struct{} // one per running or waiting hash
-	wait  time.Duration
+	slots *limit.Slots
 	guess guesser
 	cost  Cost
 	dummy string
@@ -51,11 +53,11 @@ type PasswordOptions struct {
 // NewPasswords returns a verifier that runs one hash per core and queues a limited number of others.
 func NewPasswords(o PasswordOptions) *Passwords {
 	cores := runtime.GOMAXPROCS(0)
-	p := &Passwords{tries: newTries(o.Ephemeral, o.Ring, o.Now), hash: argon2.IDKey, wait: 2 * time.Second,
+	p := &Passwords{tries: newTries(o.Ephemeral, o.Ring, o.Now), hash: argon2.IDKey,
 		guess: newGuesser(),
 		cost:  o.Cost.orProduction(),
 		//defence:E18
-		slots: make(chan struct{}, cores), queue: make(chan struct{}, cores*32)}
+		slots: limit.NewSlots(cores, cores*queuePerCore, 2*time.Second)}
 	p.dummy = encode(p.cost, salt(), make([]byte, keySize))
 	return p
 }
@@ -141,26 +143,16 @@ func salt() []byte {
 	return s
 }
 
-// derive waits for a free slot, at most p.wait, and hashes.
+// derive waits for a free slot and hashes.
 func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c Cost) ([]byte, error) {
-	//defence:E18
-	busy := broker.Retry{Code: broker.Busy, After: 2}
-	select {
-	case p.queue <- struct{}{}:
-		defer func() { <-p.queue }()
-	default:
-		return nil, busy
+	release, err := p.slots.Acquire(ctx)
+	switch {
+	case errors.Is(err, limit.ErrBusy):
+		return nil, broker.Retry{Code: broker.Busy, After: 2}
+	case err != nil:
+		return nil, broker.Busy.Because(err)
 	}
-	timer := time.NewTimer(p.wait)
-	defer timer.Stop()
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-timer.C:
-		return nil, busy
-	case <-ctx.Done():
-		return nil, broker.Busy.Because(ctx.Err())
-	}
+	defer release()
 	return p.hash([]byte(password), salt, c.Passes, c.Memory, c.Lanes, keySize), nil
 }
 

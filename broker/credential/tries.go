@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/limit"
 	"gatehouse/broker/seal"
 )
 
@@ -64,7 +65,7 @@ func (t tries) consume(ctx context.Context, at Target, most int) (slot string, e
 		}
 	}
 	//defence:E2
-	return "", broker.Retry{Code: broker.RateLimited, After: max(1, seconds(free.Sub(now)))}
+	return "", broker.Retry{Code: broker.RateLimited, After: limit.Seconds(free.Sub(now))}
 }
 
 // giveBack frees the slot of a try that revealed nothing: a success, or one that compared nothing. It frees only
@@ -91,5 +92,3 @@ func (t tries) name(at Target) string {
 	}
 	return "account " + at.Account.ID
 }
-
-func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

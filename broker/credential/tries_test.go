@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/limit"
 )
 
 const bad = "a wrong password"
@@ -276,10 +277,11 @@ func TestE1_E2_EverySortOfAccountCostsTheSameWork(t *testing.T) {
 func TestE18_TwoThousandAtOnceNeverHashMoreThanThereAreCores(t *testing.T) {
 	const people = 2000
 	p, _, _ := passwords(t)
-	if cap(p.queue) >= people {
-		t.Fatalf("a queue of %d is no bound", cap(p.queue))
+	most := queuePerCore * runtime.GOMAXPROCS(0)
+	if most >= people {
+		t.Fatalf("a queue of %d is no bound", most)
 	}
-	p.wait = time.Hour // so that only the queue's limit refuses requests
+	p.slots = limit.NewSlots(runtime.GOMAXPROCS(0), most, time.Hour) // so that only the queue's limit refuses requests
 	var running, peak atomic.Int64
 	gate := make(chan struct{})
 	p.hash = func(_, _ []byte, _, _ uint32, _ uint8, size uint32) []byte {
@@ -294,14 +296,14 @@ func TestE18_TwoThousandAtOnceNeverHashMoreThanThereAreCores(t *testing.T) {
 	for range people {
 		go func() { answers <- p.Check(ctx(t), nobody(broker.NewID()+"@example.com"), bad) }()
 	}
-	for range people - cap(p.queue) {
+	for range people - most {
 		retry, ok := errors.AsType[broker.Retry](<-answers)
 		if !ok || retry.Code != broker.Busy || retry.After < 1 {
 			t.Fatalf("beyond the queue: %+v", retry)
 		}
 	}
 	close(gate)
-	for range cap(p.queue) {
+	for range most {
 		if err := <-answers; code(err) != broker.WrongPassword {
 			t.Fatalf("in the queue: %v", err)
 		}
@@ -315,7 +317,11 @@ func TestE18_BusyCostsNobodyATry(t *testing.T) {
 	p, _, _ := passwords(t)
 	counted(p)
 	a := account(t, p, "ana", good)
-	empty := fill(p.queue)
+	p.slots = limit.NewSlots(1, 1, time.Hour)
+	empty, err := p.slots.Acquire(ctx(t))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 2 * PasswordTries {
 		retry, ok := errors.AsType[broker.Retry](p.Check(ctx(t), of(a), good))
 		if !ok || retry.Code != broker.Busy || retry.After < 1 {
@@ -330,31 +336,23 @@ func TestE18_BusyCostsNobodyATry(t *testing.T) {
 
 func TestE18_AWaitForASlotEnds(t *testing.T) {
 	p, _, _ := passwords(t)
-	p.wait = time.Millisecond
-	defer fill(p.slots)()
+	p.slots = limit.NewSlots(1, 32, time.Millisecond)
+	if _, err := p.slots.Acquire(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
 	if err := p.Check(ctx(t), nobody("x@example.com"), bad); code(err) != broker.Busy {
 		t.Fatalf("with every slot taken: %v", err)
 	}
 	gone, cancel := context.WithCancel(ctx(t))
 	cancel()
-	p.wait = time.Hour
+	p.slots = limit.NewSlots(1, 32, time.Hour)
+	if _, err := p.slots.Acquire(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
 	if err := p.Check(gone, nobody("y@example.com"), bad); code(err) != broker.Busy {
 		t.Fatalf("after the browser has gone: %v", err)
 	}
-	if len(p.queue) != 0 {
+	if p.slots.InUse() != 1 {
 		t.Error("a place in the queue was kept")
-	}
-}
-
-func fill(c chan struct{}) (drain func()) {
-	n := 0
-	for len(c) < cap(c) {
-		c <- struct{}{}
-		n++
-	}
-	return func() {
-		for range n {
-			<-c
-		}
 	}
 }

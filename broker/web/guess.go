@@ -2,10 +2,11 @@ package web
 
 import (
 	"context"
-	"strconv"
+	"errors"
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/limit"
 	"gatehouse/broker/seal"
 )
 
@@ -28,9 +29,7 @@ type Guesses struct {
 // Call it before comparing, so that parallel tries cannot share one. It returns RateLimited, with the time of
 // the next window, when there were too many.
 func (g Guesses) Consume(ctx context.Context, address, browser, account string) error {
-	now := g.Now()
-	ends := now.Truncate(guessWindow).Add(guessWindow)
-	refused := false
+	var refused error
 	for _, by := range []struct {
 		who  string
 		most int64
@@ -46,16 +45,15 @@ func (g Guesses) Consume(ctx context.Context, address, browser, account string) 
 		if by.who == "a " {
 			continue
 		}
-		count, err := g.In.Count(ctx, "guesses", g.Ring.Hash("guesses",
-			[]byte(by.who+" "+strconv.FormatInt(ends.Unix(), 36))), ends)
-		if err != nil {
+		w := limit.Window{Name: "guesses", Width: guessWindow, Most: by.most, In: g.In, Now: g.Now}
+		err := w.Allow(ctx, g.Ring.Hash("guesses", []byte(by.who)))
+		if err != nil && !errors.Is(err, broker.RateLimited) {
 			return err
 		}
 		//defence:E2
-		refused = refused || count > by.most
+		if err != nil {
+			refused = err
+		}
 	}
-	if refused {
-		return broker.Retry{Code: broker.RateLimited, After: int(ends.Sub(now)/time.Second) + 1}
-	}
-	return nil
+	return refused
 }

@@ -3,10 +3,10 @@ package web
 import (
 	"context"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/limit"
 )
 
 // Anyone can cause rows for logins and posted requests. The limit still admits a company of thousands behind one
@@ -25,14 +25,8 @@ type Newcomers struct {
 
 // Allow counts one more row. It returns RateLimited, with the time of the next window, when there are too many.
 func (n Newcomers) Allow(ctx context.Context, address string) error {
-	now := n.Now()
-	ends := now.Truncate(newcomerWindow).Add(newcomerWindow)
-	count, err := n.In.Count(ctx, "newcomers", network(address)+" "+strconv.FormatInt(ends.Unix(), 36), ends)
-	//defence:H4
-	if err == nil && count > maxNewcomers {
-		err = broker.Retry{Code: broker.RateLimited, After: int(ends.Sub(now)/time.Second) + 1}
-	}
-	return err
+	w := limit.Window{Name: "newcomers", Width: newcomerWindow, Most: maxNewcomers, In: n.In, Now: n.Now}
+	return w.Allow(ctx, network(address))
 }
 
 // network returns what one subscriber holds: an IPv4 address, or an IPv6 /64, which has plenty of addresses.
