@@ -43,6 +43,9 @@ type rig struct {
 // kindOf maps a simulator's kind to ours.
 var kindOf = map[string]string{fakeidp.KindFacebook: "meta"}
 
+// sharedKeys are the RSA keys of all simulators.
+var sharedKeys fakeidp.KeyPool
+
 // rigged starts a simulator and a live connection to it.
 func rigged(t *testing.T, opts fakeidp.Options, settings map[string]string) *rig {
 	t.Helper()
@@ -54,6 +57,7 @@ func rigged(t *testing.T, opts fakeidp.Options, settings map[string]string) *rig
 	if opts.Kind == fakeidp.KindOIDC && opts.Alg == "" {
 		opts.Alg = "ES256" // fast key generation
 	}
+	opts.Keys = &sharedKeys
 	idp, stop := fakeidp.Start(opts)
 	t.Cleanup(stop)
 	r.idp = idp

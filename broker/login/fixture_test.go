@@ -24,6 +24,7 @@ import (
 	"gatehouse/broker/text"
 	"gatehouse/broker/web"
 	"gatehouse/storage/gormdb"
+	"gatehouse/storage/storetest"
 )
 
 // fixture is the room on a real database, with upstreams, an app and a mailbox that
@@ -99,6 +100,7 @@ func newFixture(t *testing.T, settings ...setting) *fixture {
 	t.Helper()
 	g := &fixture{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), path: filepath.Join(t.TempDir(), "t.db"),
 		ups: &upstreams{answers: map[string]claimed{}}}
+	migrated.Copy(t, filepath.Dir(g.path), migrate)
 	ring, err := seal.New(g.now)
 	must(t, err)
 	g.ring = ring
@@ -109,6 +111,22 @@ func newFixture(t *testing.T, settings ...setting) *fixture {
 	}
 	g.start = broker.Login{Request: url.Values{"client_id": {"shop"}, "state": {"the-app-s-state"}}, ClientID: "shop"}
 	return g
+}
+
+// catalog is parsed once.
+var catalog = sync.OnceValues(text.Load)
+
+// migrated has an empty database, which every test begins with.
+var migrated storetest.Template
+
+func migrate(t testing.TB, folder string) {
+	t.Helper()
+	ring, err := seal.New(time.Now())
+	must(t, err)
+	db, err := gormdb.Open(t.Context(), gormdb.Options{URL: "sqlite:" + filepath.Join(folder, "t.db"), Sealer: ring})
+	must(t, err)
+	must(t, db.Migrate(t.Context()))
+	must(t, db.Close())
 }
 
 // replica is another process on the same storage, with the same upstreams and time.
@@ -129,7 +147,7 @@ func (g *fixture) assemble(settings []setting) {
 	must(t, err)
 	t.Cleanup(func() { _ = g.db.Close() })
 	must(t, g.db.Migrate(ctx))
-	texts, err := text.Load()
+	texts, err := catalog()
 	must(t, err)
 	g.fleet = &ephemeral{Ephemeral: g.db}
 	issuer, _ := url.Parse("https://id.example.test")
@@ -368,7 +386,7 @@ func (u *upstreams) last() broker.UpstreamRequest {
 // claims names a code for what an upstream will say.
 func (g *fixture) claims(code string, c broker.Claims) { g.ups.answers[code] = claimed{claims: c} }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"gatehouse/broker/web"
 	"gatehouse/storage"
 	"gatehouse/storage/gormdb"
+	"gatehouse/storage/storetest"
 )
 
 const (
@@ -107,7 +109,33 @@ func newHarness(t *testing.T) *harness { return newHarnessWith(t, ports{}) }
 
 func newHarnessWith(t *testing.T, p ports) *harness {
 	t.Helper()
-	return newHarnessAt(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "", p)
+	return newHarnessAt(t, sqliteFile(t), "", p)
+}
+
+// catalog is parsed once.
+var catalog = sync.OnceValues(text.Load)
+
+// migrated has an empty database, which every test on SQLite begins with.
+var migrated storetest.Template
+
+// sqliteFile returns the URL of an empty database.
+func sqliteFile(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	migrated.Copy(t, folder, func(t testing.TB, folder string) {
+		ring, err := seal.New(time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := gormdb.Open(t.Context(), gormdb.Options{URL: "sqlite:" + filepath.Join(folder, "gatehouse.db"), Sealer: ring})
+		if err == nil {
+			err = errors.Join(db.Migrate(t.Context()), db.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	return "sqlite:" + filepath.Join(folder, "gatehouse.db")
 }
 
 func newHarnessAt(t *testing.T, database, redis string, p ports) *harness {
@@ -138,7 +166,7 @@ func (h *harness) open(p ports) {
 	if !p.bare {
 		h.withKeys()
 	}
-	texts, err := text.Load()
+	texts, err := catalog()
 	h.must(err)
 	origin, err := url.Parse(issuer)
 	h.must(err)

@@ -25,7 +25,7 @@ func (h *harness) replica(p ports) *harness {
 func fleet(t *testing.T, run func(t *testing.T, one, two *harness)) {
 	for name, made := range map[string]func(t *testing.T) *harness{
 		"SQLite": func(t *testing.T) *harness {
-			return newHarnessAt(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "", ports{})
+			return newHarnessAt(t, sqliteFile(t), "", ports{})
 		},
 		"PostgreSQL and Redis": func(t *testing.T) *harness {
 			return newHarnessAt(t, storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES")), storetest.Redis(t, os.Getenv("GATEHOUSE_TEST_REDIS")), ports{})

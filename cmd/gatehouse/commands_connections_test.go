@@ -177,7 +177,7 @@ func simulated(t *testing.T, kind string) (args []string) {
 		t.Fatal(err)
 	}
 	base := "http://" + l.Addr().String()
-	sim := fakeidp.New(fakeidp.Options{Kind: kind, BaseURL: base, ClientID: "123", ClientSecret: "s", Personas: fakeidp.DemoPersonas(kind)})
+	sim := fakeidp.New(fakeidp.Options{Keys: &providerKeys, Kind: kind, BaseURL: base, ClientID: "123", ClientSecret: "s", Personas: fakeidp.DemoPersonas(kind)})
 	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: sim}}
 	srv.Start()
 	t.Cleanup(srv.Close)

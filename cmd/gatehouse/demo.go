@@ -28,7 +28,8 @@ type demo struct {
 	data    string
 	more    string // further lines of its configuration
 	now     func() time.Time
-	cost    credential.Cost // zero: the cost of production
+	cost    credential.Cost  // zero: the cost of production
+	keys    *fakeidp.KeyPool // of the providers; nil: keys of their own
 	h       *app
 	servers []server
 	sims    map[string]*fakeidp.Server // by connection
@@ -261,7 +262,7 @@ func (d *demo) addProvider(ctx context.Context, position int, c broker.Connectio
 		kind = fakeidp.KindFacebook
 	}
 	sim := fakeidp.New(fakeidp.Options{Kind: kind, BaseURL: base, ClientID: c.ClientID, ClientSecret: secret, Name: c.Name,
-		RedirectURIs: []string{d.h.callback(c.ID)}, PostLogoutRedirectURIs: []string{d.h.cfg.Issuer + "/end_session"}, Personas: fakeidp.DemoPersonas(kind), Now: d.now})
+		RedirectURIs: []string{d.h.callback(c.ID)}, PostLogoutRedirectURIs: []string{d.h.cfg.Issuer + "/end_session"}, Personas: fakeidp.DemoPersonas(kind), Now: d.now, Keys: d.keys})
 	if d.sims == nil {
 		d.sims = map[string]*fakeidp.Server{}
 	}

@@ -44,7 +44,8 @@ func newSeparateCluster(t *testing.T, ahead time.Duration) *cluster {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &clock{at: time.Now().Truncate(time.Second)}
-	d := &demo{data: t.TempDir(), now: c.now, cost: cheapPasswords()}
+	d := &demo{data: t.TempDir(), now: c.now, cost: cheapPasswords(), keys: &providerKeys}
+	demoData.Copy(t, d.data, newDemoData)
 	l, err := d.open(ctx, "localhost:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +111,7 @@ func (q *cluster) builds() {
 		if kind == "meta" {
 			kind = fakeidp.KindFacebook
 		}
-		sim := fakeidp.New(fakeidp.Options{Kind: kind, BaseURL: base, ClientID: c.ClientID, ClientSecret: "secret-" + c.ID, Name: c.Name,
+		sim := fakeidp.New(fakeidp.Options{Keys: &providerKeys, Kind: kind, BaseURL: base, ClientID: c.ClientID, ClientSecret: "secret-" + c.ID, Name: c.Name,
 			RedirectURIs: []string{q.h.callback(c.ID)}, Now: q.clock.now})
 		if q.sims == nil {
 			q.sims = map[string]*fakeidp.Server{}

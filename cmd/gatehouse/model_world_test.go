@@ -95,7 +95,7 @@ func (m *model) connect() {
 		if c.ID == "microsoft" {
 			c.Settings = map[string]string{"tenant": "organizations", "allowed_tenants": fakeidp.DemoTenant + " " + fakeidp.OtherTenant}
 		}
-		sim := fakeidp.New(fakeidp.Options{Kind: kind, BaseURL: base, ClientID: c.ClientID, ClientSecret: secret, Name: c.Name,
+		sim := fakeidp.New(fakeidp.Options{Keys: &providerKeys, Kind: kind, BaseURL: base, ClientID: c.ClientID, ClientSecret: secret, Name: c.Name,
 			RedirectURIs: []string{m.issuer + "/callback/" + c.ID}, Now: m.now})
 		srv := &http.Server{Handler: sim, ReadHeaderTimeout: 5 * time.Second}
 		go func() { _ = srv.Serve(l) }()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/credential"
+	"gatehouse/providers/fakeidp"
+	"gatehouse/storage/storetest"
 )
 
 // clock is a clock that only tests move.
@@ -29,6 +32,26 @@ func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.a
 
 // cheapPasswords is the least that argon2id can cost. Hashes of production would be most of the time of these tests.
 func cheapPasswords() credential.Cost { return credential.Cost{Memory: 8, Passes: 1, Lanes: 1} }
+
+// providerKeys are the RSA keys of all simulated providers.
+var providerKeys fakeidp.KeyPool
+
+// demoData has the keyring, a database and its signing keys.
+var demoData storetest.Template
+
+func newDemoData(t testing.TB, folder string) {
+	t.Helper()
+	// Signing keys of the near future would sign nothing yet.
+	d := &demo{data: folder, now: func() time.Time { return time.Now().Add(-time.Minute) }}
+	l, err := d.open(t.Context(), "localhost:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(l.Close(), d.servers[0].listener.Close(), d.h.signingKeys().Start(t.Context()), d.h.close())
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 // harness is the demo running in this process: the whole app on SQLite,
 // simulated upstreams, mailbox and sample app, under a clock that stands still.
@@ -48,7 +71,8 @@ func newHarnessWithLog(t *testing.T, log io.Writer, more ...string) *harness {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &clock{at: time.Now().Truncate(time.Second)}
-	d := &demo{data: t.TempDir(), now: c.now, cost: cheapPasswords(), more: strings.Join(more, "\n")}
+	d := &demo{data: t.TempDir(), now: c.now, cost: cheapPasswords(), keys: &providerKeys, more: strings.Join(more, "\n")}
+	demoData.Copy(t, d.data, newDemoData)
 	listener, err := d.open(ctx, "localhost:0", newLog(log, slog.LevelDebug))
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ package fakeidp
 import (
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"fmt"
 	"net"
 	"net/http"
@@ -39,6 +40,7 @@ type Options struct {
 
 	Personas []Persona
 	Now      func() time.Time // time.Now when nil
+	Keys     *KeyPool         // shared by tests; nil: keys of its own
 
 	// Name heads the page as "Name (simulated)"; empty: the provider's own name.
 	Name string
@@ -109,7 +111,7 @@ func New(opts Options) *Server {
 		codes:     map[string]*grant{}, tokens: map[string]*grant{}, record: newRecord(),
 	}
 	s.finish = sync.OnceFunc(func() { close(s.done) })
-	s.keys = keyring{alg: "RS256", now: opts.Now}
+	s.keys = keyring{alg: "RS256", now: opts.Now, pool: opts.Keys, used: map[*rsa.PrivateKey]bool{}}
 	s.fault.Store(&Fault{})
 	s.SetPersonas(opts.Personas...)
 	switch opts.Kind {

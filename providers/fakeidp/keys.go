@@ -27,12 +27,41 @@ type signingKey struct {
 	chain    []*x509.Certificate
 }
 
+// KeyPool shares RSA keys between the providers of a test binary, because RSA keys are slow to generate. A provider
+// never gets the same key twice.
+type KeyPool struct {
+	mu   sync.Mutex
+	keys []*rsa.PrivateKey
+}
+
+// next returns a key that is not in used, and adds it there. A nil pool always generates one.
+func (p *KeyPool) next(used map[*rsa.PrivateKey]bool) (*rsa.PrivateKey, error) {
+	if p == nil {
+		return rsa.GenerateKey(rand.Reader, 2048)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, key := range p.keys {
+		if !used[key] {
+			used[key] = true
+			return key, nil
+		}
+	}
+	made, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err == nil {
+		p.keys, used[made] = append(p.keys, made), true
+	}
+	return made, err
+}
+
 // keyring creates keys on first use, because RSA keys are slow to generate.
 type keyring struct {
 	mu        sync.Mutex
 	alg       string
 	certified bool // publish keys with a certificate, as Microsoft does
 	now       func() time.Time
+	pool      *KeyPool                 // of RSA keys; nil: every key is new
+	used      map[*rsa.PrivateKey]bool // from the pool
 
 	current, consumer, rogue *signingKey
 	retired                  []*signingKey
@@ -94,7 +123,7 @@ func (k *keyring) make() (*signingKey, error) {
 	var err error
 	switch k.alg {
 	case "RS256", "PS256":
-		made.private, err = rsa.GenerateKey(rand.Reader, 2048)
+		made.private, err = k.pool.next(k.used)
 	case "ES256":
 		made.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case "EdDSA":
