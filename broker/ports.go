@@ -100,10 +100,10 @@ type Grants interface {
 	CreateGrant(ctx context.Context, f Grant, unlocked bool) error
 	// Grant finds a grant and its account; NotFound. Ended ones too.
 	Grant(ctx context.Context, id string) (Grant, Account, error)
-	// Rotate makes generation from+1 the live one, in one statement: where the
-	// grant is alive, at generation from, and its account is enabled and at the
-	// grant's epoch; else Conflict.
-	Rotate(ctx context.Context, id string, from int64, at time.Time) error
+	// Rotate changes the refresh counter, in one statement: where the grant is alive,
+	// its counter is from, and its account is enabled and at the grant's epoch; else
+	// Conflict.
+	Rotate(ctx context.Context, id string, from, to int64, at time.Time) error
 	// RevokeGrant is idempotent; the first reason stays.
 	RevokeGrant(ctx context.Context, id string, why Code, at time.Time) error
 	RevokeGrants(ctx context.Context, f GrantFilter, why Code, at time.Time) error

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"database/sql"
 	"net/http"
 	"net/url"
 	"strings"
@@ -173,6 +174,60 @@ func TestA6_ARefreshTokenThatComesTwiceEndsTheGrant(t *testing.T) {
 	if len(refused) != 2 || refused[broker.TokenReused] != "ana" || refused[broker.Revoked] != "ana" {
 		t.Errorf("events %v", refused)
 	}
+}
+
+func TestA6_ARefreshTokenOneStepAheadOfTheDatabaseIsTheLiveOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		back int // writes that a power cut took back
+		live bool
+	}{"one": {1, true}, "two": {2, false}} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t)
+			token := h.signIn().text("refresh_token")
+			for range 3 {
+				token = h.wants(h.refresh(token), http.StatusOK, "").text("refresh_token")
+			}
+			h.rewind(c.back)
+			h.clock.add(time.Hour)
+			if h.active(token) != c.live {
+				t.Errorf("active: %v", !c.live)
+			}
+			if !c.live {
+				h.wants(h.refresh(token), http.StatusBadRequest, "invalid_grant")
+				if e := h.events(broker.EventFilter{Verb: broker.EventGrantRevoked}); len(e) != 1 || e[0].Code != broker.TokenReused {
+					t.Errorf("events %+v", e)
+				}
+				return
+			}
+			next := h.wants(h.refresh(token), http.StatusOK, "").text("refresh_token")
+			if again := h.wants(h.refresh(token), http.StatusOK, "").text("refresh_token"); again != next {
+				t.Error("a retry gets another successor")
+			}
+			newest := h.wants(h.refresh(next), http.StatusOK, "").text("refresh_token")
+			h.clock.add(time.Hour)
+			h.wants(h.refresh(token), http.StatusBadRequest, "invalid_grant") // it is an old one by now
+			h.wants(h.refresh(newest), http.StatusBadRequest, "invalid_grant")
+		})
+	}
+}
+
+func TestA6_OneStepAheadOfAGrantThatEndedIsNothing(t *testing.T) {
+	h := newHarness(t)
+	token := h.signIn().text("refresh_token")
+	token = h.wants(h.refresh(token), http.StatusOK, "").text("refresh_token")
+	h.rewind(1)
+	h.wants(h.call("/revoke", "token", token), http.StatusOK, "")
+	h.wants(h.refresh(token), http.StatusBadRequest, "invalid_grant")
+}
+
+// rewind takes rotations of every grant back, as a power cut does.
+func (h *harness) rewind(n int) {
+	h.t.Helper()
+	pool, err := sql.Open("sqlite", strings.TrimPrefix(h.url, "sqlite:"))
+	h.must(err)
+	defer func() { _ = pool.Close() }()
+	_, err = pool.Exec(`UPDATE families SET generation = generation - ?`, n)
+	h.must(err)
 }
 
 func TestA6_WithinTheGraceARetryGetsTheSameSuccessor(t *testing.T) {

@@ -35,9 +35,13 @@ func (d *Handler) live(ctx context.Context, f broker.Grant, a broker.Account) er
 }
 
 // judge decides about a refresh token whose MAC was good. The live one rotates;
-// the one before it gets the same successor again for broker.RefreshGrace; any
-// other was used before, so either its thief or its owner holds a younger one:
+// the one before it gets the same successor again for broker.RefreshGrace. Any
+// older one was used before, so either a thief or the owner holds a newer one:
 // TokenReused (RFC 9700 §4.14.2).
+//
+// A token one step ahead of the database counts as the live one. Only this server can
+// make it, and only after the database acknowledged the write: a power cut or a
+// fail-over has undone it (deploy/adr/0002).
 func (d *Handler) judge(ctx context.Context, f broker.Grant, a broker.Account, said shown, client string) (rotate bool, err error) {
 	//defence:A10
 	if f.ClientID != client {
@@ -48,7 +52,7 @@ func (d *Handler) judge(ctx context.Context, f broker.Grant, a broker.Account, s
 		return false, err
 	}
 	switch {
-	case said.refreshCounter == f.RefreshCounter:
+	case current(said, f):
 		return true, nil
 	//defence:A6
 	case said.refreshCounter == f.RefreshCounter-1 && d.now().Before(f.RotatedAt.Add(broker.RefreshGrace)):
@@ -59,8 +63,14 @@ func (d *Handler) judge(ctx context.Context, f broker.Grant, a broker.Account, s
 	}
 }
 
+// current reports whether a refresh token is the live one of its grant, or one step ahead.
+func current(said shown, g broker.Grant) bool {
+	//defence:A6
+	return said.refreshCounter == g.RefreshCounter || said.refreshCounter == g.RefreshCounter+1
+}
+
 // settle writes what the request led to before anybody hears of it: a consumed code
-// with its grant and its event in one transaction, or the next generation in one
+// with its grant and its event in one transaction, or the next refresh counter in one
 // statement. A token that belongs to no grant needs no row. It answers a Code
 // where the grant is refused after all.
 func (d *Handler) persistGrant(ctx context.Context, u *unit, issued broker.Event) error {
@@ -84,7 +94,7 @@ func (d *Handler) persistGrant(ctx context.Context, u *unit, issued broker.Event
 		}
 		return err
 	case u.agreed.rotate:
-		err := d.grants.Rotate(ctx, u.stored.ID, u.next-1, d.now())
+		err := d.grants.Rotate(ctx, u.stored.ID, u.stored.RefreshCounter, u.next, d.now())
 		if errors.Is(err, broker.Conflict) {
 			return d.retryRefresh(ctx, u)
 		}

@@ -127,11 +127,11 @@ type brokenGrants struct {
 	err error
 }
 
-func (f *brokenGrants) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
+func (f *brokenGrants) Rotate(ctx context.Context, id string, from, to int64, at time.Time) error {
 	if f.err != nil {
 		return f.err
 	}
-	return f.Grants.Rotate(ctx, id, from, at)
+	return f.Grants.Rotate(ctx, id, from, to, at)
 }
 
 func (f *brokenGrants) RevokeGrant(ctx context.Context, id string, why broker.Code, at time.Time) error {

@@ -102,7 +102,7 @@ func (d *Handler) lookRefresh(ctx context.Context, said shown, caller string) (n
 		return none, err
 	}
 	//defence:A21
-	if f.ClientID != caller || said.refreshCounter != f.RefreshCounter {
+	if f.ClientID != caller || !current(said, f) {
 		return none, nil
 	}
 	return introspection{Active: true, Scope: strings.Join(f.Scopes, " "), ClientID: f.ClientID, Subject: f.AccountID, Issuer: d.issuer,

@@ -28,9 +28,9 @@ func (c *counted) CreateGrant(ctx context.Context, f broker.Grant, unlocked bool
 	return c.Grants.CreateGrant(ctx, f, unlocked)
 }
 
-func (c *counted) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
+func (c *counted) Rotate(ctx context.Context, id string, from, to int64, at time.Time) error {
 	c.n.Add(1)
-	return c.Grants.Rotate(ctx, id, from, at)
+	return c.Grants.Rotate(ctx, id, from, to, at)
 }
 
 func (c *counted) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {

@@ -47,7 +47,7 @@ func hotPaths(b *testing.B, new place) {
 		do   func() error
 	}{
 		{"BeginFamily", func() error { return d.CreateGrant(ctx, family(), true) }},
-		{"Rotate", func() error { generation++; return d.Rotate(ctx, f.ID, generation-1, now) }},
+		{"Rotate", func() error { generation++; return d.Rotate(ctx, f.ID, generation-1, generation, now) }},
 		{"Family", func() error { _, _, err := d.Grant(ctx, f.ID); return err }},
 		{"Session", func() error { _, _, err := d.Session(ctx, []string{"k1.hash"}); return err }},
 		{"Identity", func() error { _, _, err := d.Identity(ctx, i.Connection, i.Issuer, i.Subject); return err }},

@@ -82,11 +82,11 @@ func (d *DB) Grant(ctx context.Context, id string) (broker.Grant, broker.Account
 }
 
 // Rotate implements broker.Grants. An expired grant is not alive.
-func (d *DB) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
-	return ifNone(broker.Conflict)(d.exec(ctx, rotateGrant, micros(at), id, from, micros(at)))
+func (d *DB) Rotate(ctx context.Context, id string, from, to int64, at time.Time) error {
+	return ifNone(broker.Conflict)(d.exec(ctx, rotateGrant, to, micros(at), id, from, micros(at)))
 }
 
-const rotateGrant = `UPDATE families SET generation = generation + 1, rotated_at = ?
+const rotateGrant = `UPDATE families SET generation = ?, rotated_at = ?
 	WHERE id = ? AND generation = ? AND ended_at = 0 AND expires_at > ? AND EXISTS (
 		SELECT 1 FROM accounts a WHERE a.id = families.account_id AND a.auth_epoch = families.epoch AND NOT a.disabled)`
 

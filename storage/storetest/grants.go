@@ -97,24 +97,24 @@ func grantTests() []test {
 
 func rotateTests() []test {
 	return []test{
-		{"A6: rotating makes the next generation live, once", func(t *testing.T, b Backend) {
+		{"A6: rotating makes another refresh counter live, once", func(t *testing.T, b Backend) {
 			f := grantOf(t, b, newGrant(account(t, b)))
 			at := moment().Add(time.Hour)
-			ok(t, b.Grants.Rotate(within(t), f.ID, 0, at))
-			answers(t, b.Grants.Rotate(within(t), f.ID, 0, at), broker.Conflict)
-			answers(t, b.Grants.Rotate(within(t), f.ID, 2, at), broker.Conflict)
-			ok(t, b.Grants.Rotate(within(t), f.ID, 1, at.Add(time.Hour)))
-			f.RefreshCounter, f.RotatedAt = 2, at.Add(time.Hour)
+			ok(t, b.Grants.Rotate(within(t), f.ID, 0, 1, at))
+			answers(t, b.Grants.Rotate(within(t), f.ID, 0, 1, at), broker.Conflict)
+			answers(t, b.Grants.Rotate(within(t), f.ID, 2, 3, at), broker.Conflict)
+			ok(t, b.Grants.Rotate(within(t), f.ID, 1, 3, at.Add(time.Hour)))
+			f.RefreshCounter, f.RotatedAt = 3, at.Add(time.Hour)
 			rotated, _, err := b.Grants.Grant(within(t), f.ID)
 			ok(t, err)
 			same(t, rotated, f)
 		}},
 		{"A6: an ended, expired or unknown family does not rotate", func(t *testing.T, b Backend) {
 			f := grantOf(t, b, newGrant(account(t, b)))
-			answers(t, b.Grants.Rotate(within(t), f.ID, 0, f.ExpiresAt), broker.Conflict)
+			answers(t, b.Grants.Rotate(within(t), f.ID, 0, 1, f.ExpiresAt), broker.Conflict)
 			ok(t, b.Grants.RevokeGrant(within(t), f.ID, broker.TokenReused, moment()))
-			answers(t, b.Grants.Rotate(within(t), f.ID, 0, moment()), broker.Conflict)
-			answers(t, b.Grants.Rotate(within(t), "nothing", 0, moment()), broker.Conflict)
+			answers(t, b.Grants.Rotate(within(t), f.ID, 0, 1, moment()), broker.Conflict)
+			answers(t, b.Grants.Rotate(within(t), "nothing", 0, 1, moment()), broker.Conflict)
 		}},
 		{"I5: a family of a disabled or changed account does not rotate", func(t *testing.T, b Backend) {
 			for _, change := range []func(*broker.Account){
@@ -125,7 +125,7 @@ func rotateTests() []test {
 				f := grantOf(t, b, newGrant(a))
 				change(&a)
 				ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
-				answers(t, b.Grants.Rotate(within(t), f.ID, 0, moment()), broker.Conflict)
+				answers(t, b.Grants.Rotate(within(t), f.ID, 0, 1, moment()), broker.Conflict)
 			}
 		}},
 	}
