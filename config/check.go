@@ -15,7 +15,7 @@ import (
 
 const useReference = "write env:NAME or file:/path"
 
-// check finds every setting that would not work or not be safe.
+// check reports every setting that would not work or would be unsafe.
 func (f *findings) check(c *Config) {
 	f.checkFront(c)
 	f.checkStorage(c)
@@ -34,17 +34,18 @@ func (f *findings) checkFront(c *Config) {
 		f.checkAddress("operations.listen", c.Operations.Listen)
 	}
 	if c.Operations.Listen == c.Listen {
-		f.add("operations.listen", "it is the same as listen: give it a port of its own, or write off")
+		f.add("operations.listen", "it is the same as listen: use another port, or write off")
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		f.add("tls", "set both tls.cert and tls.key, or neither")
 	}
 }
 
-// checkIssuer wants the one spelling of an origin, because apps compare it byte for byte (OIDC Discovery §4.3).
+// checkIssuer requires the canonical spelling of an origin, because apps compare it byte for byte (OIDC
+// Discovery §4.3).
 func (f *findings) checkIssuer(c *Config) {
 	if c.Issuer == "" {
-		return // it comes from listen, which is then to blame
+		return // the default comes from listen, so listen is reported
 	}
 	u, err := url.Parse(c.Issuer)
 	switch {
@@ -53,9 +54,10 @@ func (f *findings) checkIssuer(c *Config) {
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		f.add("issuer", "plain http is for localhost only: use https")
 	case u.Scheme+"://"+u.Host != c.Issuer || strings.ToLower(c.Issuer) != c.Issuer:
-		f.add("issuer", "only scheme, host and port in lower case, nothing behind: write https://login.example.com")
-	case u.Port() == "443" && u.Scheme == "https" || u.Port() == "80" && u.Scheme == "http" || strings.HasSuffix(u.Host, ":"):
-		f.add("issuer", "leave the usual port out")
+		f.add("issuer", "only scheme, host and port in lower case, nothing after: write https://login.example.com")
+	case u.Port() == "443" && u.Scheme == "https" || u.Port() == "80" && u.Scheme == "http" ||
+		strings.HasSuffix(u.Host, ":"):
+		f.add("issuer", "leave the default port out")
 	case u.Scheme == "http" && c.TLS.Cert != "":
 		f.add("issuer", "tls.cert is set: write the issuer with https")
 	case u.Scheme == "https" && c.TLS.Cert == "" && len(c.TrustedProxies) == 0:
@@ -69,7 +71,7 @@ func (f *findings) checkAddress(key, address string) {
 	}
 }
 
-// portOf answers "" for what is no host:port with a number.
+// portOf returns the port of host:port, or "" if that is malformed.
 func portOf(address string) string {
 	_, port, err := net.SplitHostPort(address)
 	if _, wrong := strconv.ParseUint(port, 10, 16); err != nil || wrong != nil {
@@ -83,17 +85,18 @@ func (f *findings) checkStorage(c *Config) {
 		f.add("data_dir", "name a folder")
 	}
 	if c.DatabasePool < 1 || c.DatabasePool > 1000 {
-		f.add("database_pool", "want a number from 1 to 1000")
+		f.add("database_pool", "write a number from 1 to 1000")
 	}
 	if c.SQLiteSynchronous != "normal" && c.SQLiteSynchronous != "full" {
-		f.add("sqlite_synchronous", "want normal or full")
+		f.add("sqlite_synchronous", "write normal or full")
 	}
 	if !c.Redis.Empty() {
 		f.checkURL("redis", c.Redis, "redis", "rediss")
 	}
 	path, sqlite := c.SQLite()
 	switch {
-	case sqlite && (path == "" || strings.ContainsAny(path, "?#") || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "//")):
+	case sqlite && (path == "" || strings.ContainsAny(path, "?#") || strings.HasPrefix(path, ":") ||
+		strings.HasPrefix(path, "//")):
 		f.add("database", "write sqlite: and the path of a file, without options")
 	case !sqlite:
 		u := f.checkURL("database", c.Database, "postgres", "postgresql") // sqlite: went before
@@ -101,10 +104,11 @@ func (f *findings) checkStorage(c *Config) {
 			return
 		}
 		if strings.Trim(u.Path, "/") == "" {
-			f.add("database", "the URL names no database: write postgres://user@host/database")
+			f.add("database", "the URL has no database name: write postgres://user@host/database")
 		}
 		if c.Keyring == "" && c.KeyringData.Empty() {
-			f.add("keyring", "PostgreSQL needs a keyring that all replicas share: make one with gatehouse keys create, then write the path of its file, or env:NAME")
+			f.add("keyring", "PostgreSQL needs a keyring that all replicas share: create one with gatehouse keys create, "+
+				"then write the path of its file, or env:NAME")
 		}
 	}
 }
@@ -112,8 +116,9 @@ func (f *findings) checkStorage(c *Config) {
 func (f *findings) checkMail(c *Config) {
 	if c.Mail.From == "" {
 		f.add("mail.from", "mail over SMTP needs a sender: write it as Gatehouse <login@example.com>")
-	} else if from, err := mail.ParseAddress(c.Mail.From); err != nil || strings.ContainsAny(c.Mail.From, "\r\n") || !strings.Contains(from.Address, "@") {
-		f.add("mail.from", "this is no address: write it as Gatehouse <login@example.com>")
+	} else if from, err := mail.ParseAddress(c.Mail.From); err != nil || strings.ContainsAny(c.Mail.From, "\r\n") ||
+		!strings.Contains(from.Address, "@") {
+		f.add("mail.from", "this is not an address: write it as Gatehouse <login@example.com>")
 	}
 	if c.Mail.SMTP.Empty() {
 		return
@@ -123,14 +128,15 @@ func (f *findings) checkMail(c *Config) {
 		return
 	}
 	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		f.add("mail.smtp", "nothing goes behind the port: write smtp://user:password@host:587")
+		f.add("mail.smtp", "leave out what follows the port: write smtp://user:password@host:587")
 	}
 	if _, has := u.User.Password(); u.User != nil && !has {
-		f.add("mail.smtp", "there is a user without a password")
+		f.add("mail.smtp", "a user without a password: add the password")
 	}
 }
 
-// checkURL wants a URL with a host and one of the schemes, no password written into the file and no well-known one. It answers nil for what is no URL.
+// checkURL requires a URL with a host and one of the schemes. It refuses a password written into the file, and a
+// well-known one. It returns nil if the value is not a URL.
 func (f *findings) checkURL(key string, value Secret, schemes ...string) *url.URL {
 	u, err := url.Parse(value.value) // its error quotes the URL with the password
 	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" && u.Query().Get("host") == "" {
@@ -147,31 +153,32 @@ func (f *findings) checkURL(key string, value Secret, schemes ...string) *url.UR
 	if value.literal {
 		f.add(key, "a password does not belong in this file: %s for the whole URL", useReference)
 	}
-	// On the machine itself anything goes, so that a developer's database needs no link confirmation.
+	// Any password is allowed on this machine, for a developer's database.
 	if flaw := Weakness(password, 8); flaw != "" && !isLoopback(u.Hostname()) {
 		f.add(key, "the password in the URL %s", flaw)
 	}
 	return u
 }
 
-// checkNetworks refuses networks so wide that they mean everybody, and those whose addresses are never a proxy or an upstream.
+// checkNetworks refuses networks that are too wide, and those whose addresses cannot be a proxy or an upstream.
 func (f *findings) checkNetworks(key string, networks Networks) {
 	for i, network := range networks {
 		key := fmt.Sprintf("%s[%d]", key, i)
 		if least := map[bool]int{true: 8, false: 7}[network.Addr().Is4()]; network.Bits() < least {
-			f.add(key, "%s is too wide: name your own networks", network)
+			f.add(key, "%s is too wide: list only your own networks", network)
 		}
 		for _, never := range []string{"169.254.0.0/16", "fe80::/10", "224.0.0.0/4", "ff00::/8", "0.0.0.0/8"} {
 			if network.Overlaps(netip.MustParsePrefix(never)) {
-				f.add(key, "%s holds addresses of %s, which are never used: leave them out", network, never)
+				f.add(key, "%s contains addresses of %s, which are never used: leave them out", network, never)
 			}
 		}
 	}
 }
 
 func (f *findings) checkProduct(c *Config) {
-	if name := c.Product.Name; strings.TrimSpace(name) != name || name == "" || len(name) > 60 || strings.ContainsAny(name, "\r\n\t\x00<>") {
-		f.add("product.name", "want a name of at most 60 bytes on one line")
+	if name := c.Product.Name; strings.TrimSpace(name) != name || name == "" || len(name) > 60 ||
+		strings.ContainsAny(name, "\r\n\t\x00<>") {
+		f.add("product.name", "write a name of at most 60 bytes on one line")
 	}
 	f.checkLink("product.support_url", c.Product.SupportURL, true)
 	f.checkLink("product.privacy_url", c.Product.PrivacyURL, false)
@@ -183,7 +190,7 @@ func (f *findings) checkProduct(c *Config) {
 	}
 	for i, tag := range c.Languages {
 		if _, err := language.Parse(tag); err != nil || slices.Contains(c.Languages[:i], tag) {
-			f.add(fmt.Sprintf("languages[%d]", i), "%q is no language tag, or is there twice: write en, fr, es, de", tag)
+			f.add(fmt.Sprintf("languages[%d]", i), "%q is not a language tag, or occurs twice: write en, fr, es, de", tag)
 		}
 	}
 }
@@ -203,7 +210,7 @@ func (f *findings) checkLink(key, text string, mailToo bool) {
 
 func (f *findings) oneOf(key, value string, choices ...string) {
 	if !slices.Contains(choices, value) {
-		f.add(key, "want one of %s", strings.Join(choices, ", "))
+		f.add(key, "write one of %s", strings.Join(choices, ", "))
 	}
 }
 

@@ -21,16 +21,17 @@ func (f *findings) checkConnections(connections []Connection) {
 			f.add(at+"kind", "name a kind, such as google, microsoft, adfs, meta, oidc or saml")
 		}
 		if strings.TrimSpace(c.Name) == "" {
-			f.add(at+"name", "name it as people know it: it is on the button")
+			f.add(at+"name", "write the name for the button")
 		}
 		if c.Issuer != "" {
 			u, err := url.Parse(c.Issuer)
-			if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
-				f.add(at+"issuer", "write it as https://…, to the letter as the upstream does")
+			if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+				u.Scheme != "https" && u.Scheme != "http" {
+				f.add(at+"issuer", "write it as https://…, exactly as the provider publishes it")
 			}
 		}
 		if strings.TrimSpace(c.ClientID) != c.ClientID {
-			f.add(at+"client_id", "it begins or ends with a space")
+			f.add(at+"client_id", "remove the spaces around it")
 		}
 		if !c.ClientSecret.Empty() {
 			f.checkSecret(at+"client_secret", c.ClientSecret, 16)
@@ -38,23 +39,24 @@ func (f *findings) checkConnections(connections []Connection) {
 		for j, domain := range c.Domains {
 			key := fmt.Sprintf("%sdomains[%d]", at, j)
 			switch {
-			case !strings.Contains(domain, ".") || strings.Trim(domain, lowerAlnum+"-.") != "" || strings.Trim(domain, "-.") != domain || strings.Contains(domain, ".."):
-				f.add(key, "write a mail domain in lower-case letters, digits, - and ., such as example.com")
+			case !strings.Contains(domain, ".") || strings.Trim(domain, lowerAlnum+"-.") != "" ||
+				strings.Trim(domain, "-.") != domain || strings.Contains(domain, ".."):
+				f.add(key, "write an e-mail domain in lower-case letters, digits, - and ., such as example.com")
 			case domains[domain]:
-				f.add(key, "%s is sent to two connections: keep one", domain)
+				f.add(key, "two connections list %s: keep one", domain)
 			}
 			domains[domain] = true
 		}
 	}
 }
 
-// checkID also notes the id, to find the second one.
+// checkID also records the id in seen, to find duplicates.
 func (f *findings) checkID(key, id, alphabet string, most int, seen map[string]bool) {
 	switch {
 	case id == "" || len(id) > most || strings.Trim(id, alphabet) != "" || strings.HasPrefix(id, "-"):
-		f.add(key, "want 1 to %d letters, digits and dashes", most)
+		f.add(key, "write 1 to %d letters, digits and dashes", most)
 	case seen[id]:
-		f.add(key, "there are two with the id %q", id)
+		f.add(key, "the id %q occurs twice", id)
 	}
 	seen[id] = true
 }
@@ -65,7 +67,7 @@ func (f *findings) checkClients(clients []Client) {
 		at := fmt.Sprintf("clients[%d].", i)
 		f.checkID(at+"id", c.ID, lowerAlnum+strings.ToUpper(lowerAlnum)+"-._", 128, ids)
 		if strings.TrimSpace(c.Name) == "" {
-			f.add(at+"name", "name it as people know it")
+			f.add(at+"name", "write the name that people see")
 		}
 		f.oneOf(at+"id_token_alg", c.IDTokenAlg, "RS256", "ES256", "EdDSA")
 		f.oneOf(at+"access_token", c.AccessToken, "opaque", "jwt")
@@ -78,8 +80,9 @@ func (f *findings) checkClients(clients []Client) {
 			f.checkRedirect(fmt.Sprintf("%spost_logout_redirect_uris[%d]", at, j), text, c.Native)
 		}
 		for j, scope := range c.Scopes {
-			if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-				f.add(fmt.Sprintf("%sscopes[%d]", at, j), "one scope an entry, in printable ASCII (RFC 6749 §3.3)")
+			if scope == "" || strings.ContainsFunc(scope,
+				func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+				f.add(fmt.Sprintf("%sscopes[%d]", at, j), "write one scope per entry, in printable ASCII (RFC 6749 §3.3)")
 			}
 		}
 	}
@@ -89,9 +92,9 @@ func (f *findings) checkClientAuth(at string, c Client) {
 	methods := strings.Fields(c.AuthMethod)
 	switch {
 	case c.Public && c.AuthMethod != "none":
-		f.add(at+"auth_method", "a public client cannot prove itself: leave it out, or leave public out")
+		f.add(at+"auth_method", "a public client cannot authenticate: leave it out, or leave public out")
 	case c.Public && !c.Secret.Empty():
-		f.add(at+"secret", "a public client keeps no secret: leave it out, or leave public out")
+		f.add(at+"secret", "a public client has no secret: leave it out, or leave public out")
 	case c.Public:
 	case slices.Contains(methods, "none"):
 		f.add(at+"auth_method", "none is for public clients: set public, or leave it out")
@@ -103,14 +106,14 @@ func (f *findings) checkClientAuth(at string, c Client) {
 		}
 		switch {
 		case !secret && !c.Secret.Empty():
-			f.add(at+"secret", "private_key_jwt takes no secret: leave it out")
+			f.add(at+"secret", "private_key_jwt uses no secret: leave it out")
 		case secret && c.Secret.Empty():
 			f.add(at+"secret", "%s, or set public", useReference)
 		case secret:
 			f.checkSecret(at+"secret", c.Secret, 32)
 		}
 		if slices.Contains(methods, "private_key_jwt") && (c.Keys == "") == (c.KeysURI == "") {
-			f.add(at+"jwks", "private_key_jwt needs the app's public keys: jwks or jwks_uri, and not both")
+			f.add(at+"jwks", "private_key_jwt needs the app's public keys: set either jwks or jwks_uri")
 		}
 	}
 	if c.SkipPKCE && (c.Public || c.Native) {
@@ -120,7 +123,8 @@ func (f *findings) checkClientAuth(at string, c Client) {
 
 func (f *findings) checkGrants(at string, c Client) {
 	for i, grant := range c.GrantTypes {
-		f.oneOf(fmt.Sprintf("%sgrant_types[%d]", at, i), grant, "authorization_code", "refresh_token", "client_credentials", deviceCode)
+		f.oneOf(fmt.Sprintf("%sgrant_types[%d]", at, i), grant, "authorization_code", "refresh_token", "client_credentials",
+			deviceCode)
 	}
 	if len(c.GrantTypes) == 0 {
 		f.add(at+"grant_types", "name at least one, or leave it out")
@@ -133,26 +137,27 @@ func (f *findings) checkGrants(at string, c Client) {
 	}
 }
 
-// checkRedirect accepts https, http on a loopback host, and for native clients reverse-DNS schemes (RFC 8252 §7.1).
+// checkRedirect accepts https, http on a loopback host, and for native clients reverse-DNS schemes (RFC 8252
+// §7.1).
 func (f *findings) checkRedirect(key, text string, native bool) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
-		f.add(key, "this is no URI: write it as https://app.example.com/callback")
+		f.add(key, "this is not a URI: write it as https://app.example.com/callback")
 	case strings.Contains(text, "#"):
 		f.add(key, "a redirect URI has no fragment (RFC 6749 §3.1.2)")
 	case strings.Contains(text, "*"):
-		f.add(key, "redirect URIs are compared byte for byte: there are no wildcards")
+		f.add(key, "redirect URIs are compared byte for byte: remove the wildcard")
 	case webURL(u):
 	case native && strings.Contains(u.Scheme, ".") && u.User == nil:
 	case u.Scheme == "http":
 		f.add(key, "plain http is for localhost only: use https")
 	default:
-		f.add(key, "want https, or for a native client a scheme such as com.example.app")
+		f.add(key, "use https, or for a native client a scheme such as com.example.app")
 	}
 }
 
-// checkSecret refuses secrets that stand in the file, or that somebody made up.
+// checkSecret refuses secrets written into the file, and weak ones.
 func (f *findings) checkSecret(key string, secret Secret, least int) {
 	if secret.literal {
 		f.add(key, "a secret does not belong in this file: %s", useReference)
@@ -162,7 +167,8 @@ func (f *findings) checkSecret(key string, secret Secret, least int) {
 	}
 }
 
-// Weakness says what is wrong with a secret that somebody made up, in words that go behind "the secret", or "".
+// Weakness returns what is wrong with a chosen secret, as the end of a sentence "the secret …", or "" if nothing
+// is.
 func Weakness(secret string, least int) string {
 	plain := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(lowerAlnum, r) {
@@ -170,25 +176,28 @@ func Weakness(secret string, least int) string {
 		}
 		return -1
 	}, strings.ToLower(secret))
-	// Long enough that a random secret does not hold one by chance.
-	for _, word := range []string{"changeme", "changeit", "changethis", "replaceme", "replacethis", "placeholder", "password", "passw0rd", "supersecret",
-		"topsecret", "yoursecret", "mysecret", "clientsecret", "secretkey", "examplesecret", "gatehouse", "xxxxxxxx", "12345678", "abcdefgh", "qwertyui", "insecure"} {
+	// Each word is too long to occur in a random secret by chance.
+	for _, word := range []string{"changeme", "changeit", "changethis", "replaceme", "replacethis", "placeholder",
+		"password", "passw0rd", "supersecret",
+		"topsecret", "yoursecret", "mysecret", "clientsecret", "secretkey", "examplesecret", "gatehouse", "xxxxxxxx",
+		"12345678", "abcdefgh", "qwertyui", "insecure"} {
 		if strings.Contains(plain, word) {
-			return "is a well-known one: make a random one, such as openssl rand -base64 36 prints"
+			return "is a well-known one: generate one with openssl rand -base64 36"
 		}
 	}
 	if len(secret) < least {
-		return fmt.Sprintf("is too short: want at least %d characters, such as openssl rand -base64 36 prints", least)
+		return fmt.Sprintf("is too short: it needs at least %d characters; generate one with openssl rand -base64 36", least)
 	}
 	different := map[rune]bool{}
 	for _, r := range secret {
 		different[r] = true
 	}
 	if len(different) < least/3 {
-		return "repeats itself: make a random one, such as openssl rand -base64 36 prints"
+		return "repeats itself: generate one with openssl rand -base64 36"
 	}
-	if slices.Contains([]string{"postgres", "secret", "admin", "administrator", "letmein", "redis", "root", "test", "guest"}, plain) {
-		return "is a well-known one: make a random one, such as openssl rand -base64 36 prints"
+	if slices.Contains([]string{"postgres", "secret", "admin", "administrator", "letmein", "redis", "root", "test",
+		"guest"}, plain) {
+		return "is a well-known one: generate one with openssl rand -base64 36"
 	}
 	return ""
 }

@@ -48,7 +48,7 @@ connections:
 		}
 	}
 	text := problems.Error()
-	for _, part := range []string{"isuer (line 4): ", "mail.form (line 7): ", "log.level (GATEHOUSE_LOG_LEVEL): ", "trusted_proxies[2] (line 14): ", "upstream_networks[1] (GATEHOUSE_UPSTREAM_NETWORKS): ", "database_pool (line 8): want a whole number"} {
+	for _, part := range []string{"isuer (line 4): ", "mail.form (line 7): ", "log.level (GATEHOUSE_LOG_LEVEL): ", "trusted_proxies[2] (line 14): ", "upstream_networks[1] (GATEHOUSE_UPSTREAM_NETWORKS): ", "database_pool (line 8): expected a whole number"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("%q is missing", part)
 		}

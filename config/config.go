@@ -1,4 +1,4 @@
-// Package config is the one place that reads the configuration: a YAML file, then GATEHOUSE_… variables, which win.
+// Package config reads the configuration: a YAML file, then GATEHOUSE_… variables, which override it.
 package config
 
 import (
@@ -11,12 +11,13 @@ import (
 	"strings"
 )
 
-// Config is everything an operator decides. The tag of a field is its key in the file; its variable is GATEHOUSE_ and the key in
-// capitals with "_" for ".", so mail.from is GATEHOUSE_MAIL_FROM. A list in a variable is separated by commas; an empty variable counts
-// as not set. A Secret is written env:NAME or file:/path in the file, and may be given as it is in a variable.
+// Config holds the operator's settings. The tag of a field is its key in the file. Its variable is GATEHOUSE_
+// and the key in capitals, with "_" for ".": mail.from is GATEHOUSE_MAIL_FROM. In a variable, a list is
+// separated by commas; an empty variable counts as not set. A Secret is written env:NAME or file:/path in the
+// file, and as it is in a variable.
 type Config struct {
-	// Issuer is the URL that apps know the broker by and all links start with: https, or http on a loopback host; scheme, host and port only.
-	// Default: http://localhost with the port of listen.
+	// Issuer is the URL that apps know the broker by and that all links start with: https, or http on a loopback
+	// host; scheme, host and port only. Default: http://localhost with the port of listen.
 	Issuer string `yaml:"issuer"`
 	// Listen is the public listener, host:port. Default localhost:8080; ":8080" listens on every interface.
 	Listen string `yaml:"listen"`
@@ -24,52 +25,60 @@ type Config struct {
 	Operations Operations `yaml:"operations"`
 	// TLS holds the certificate of the public listener. Without it an https issuer needs trusted_proxies.
 	TLS TLS `yaml:"tls"`
-	// TrustedProxies are the addresses or networks whose X-Forwarded-For is believed. None by default.
+	// TrustedProxies are the addresses or networks whose X-Forwarded-For is trusted. None by default.
 	TrustedProxies Networks `yaml:"trusted_proxies"`
-	// DataDir is where the broker keeps files when nothing else is configured: database, keyring, mailbox. Default ./gatehouse-data.
+	// DataDir is the folder for database, keyring and mailbox unless they are configured. Default
+	// ./gatehouse-data.
 	DataDir string `yaml:"data_dir"`
 	// Database is sqlite:PATH or postgres://… . Default: gatehouse.db in data_dir.
 	Database Secret `yaml:"database"`
-	// DatabasePool is the greatest number of open database connections. Default 10.
+	// DatabasePool is the largest number of open database connections. Default 10.
 	DatabasePool int `yaml:"database_pool"`
-	// SQLiteSynchronous is normal or full: whether a power cut may undo the last moments. PostgreSQL has its own setting. Default normal.
+	// SQLiteSynchronous is normal or full. With normal, a power cut may undo the last moments. PostgreSQL has
+	// its own setting. Default normal.
 	SQLiteSynchronous string `yaml:"sqlite_synchronous"`
-	// Redis is redis://… or rediss://… for what may be forgotten. Without it the database keeps that too.
+	// Redis is redis://… or rediss://… for ephemeral data. Without it they are in the database.
 	Redis Secret `yaml:"redis"`
-	// Keyring is the path of the keyring file, or env:NAME for a variable that holds the keyring itself. Default: keyring.json in data_dir,
-	// made at the first start, but only beside SQLite; with PostgreSQL it must be configured, since all replicas share it.
+	// Keyring is the path of the keyring file, or env:NAME for a variable that contains the keyring itself.
+	// Default: keyring.json in data_dir, created at the first start with SQLite only. With PostgreSQL it must be
+	// configured, because all replicas share it.
 	Keyring string `yaml:"keyring"`
-	// Mail says how mail leaves.
+	// Mail configures outgoing mail.
 	Mail Mail `yaml:"mail"`
-	// Product is what people see of the operator.
+	// Product describes the operator to people.
 	Product Product `yaml:"product"`
-	// Registration says how somebody without an account gets one where no tenant decides: invite (only invited people, the default),
-	// form (a short registration) or silent (from what the provider says).
+	// Registration is how people without an account get one, unless a tenant decides: invite (by invitation
+	// only, the default), form (a short registration) or silent (from the provider's claims).
 	Registration string `yaml:"registration"`
-	// ClientRegistration lets apps register themselves with a token that gatehouse clients token makes (RFC 7591). Default false.
+	// ClientRegistration lets apps register themselves (RFC 7591), with a token from gatehouse clients token.
+	// Default false.
 	ClientRegistration bool `yaml:"client_registration"`
-	// Passwords says whether sign-in with a password is offered. Default true.
+	// Passwords enables sign-in with a password. Default true.
 	Passwords bool `yaml:"passwords"`
-	// Languages are the languages offered, as BCP 47 tags; the first is the fallback. Default en, fr, es, de.
+	// Languages are the languages offered, as BCP 47 tags; the first is the default. Default en, fr, es, de.
 	Languages []string `yaml:"languages"`
-	// UpstreamNetworks are networks in which providers, and the addresses that apps register, may be reached although they are not public, there also over http and on any port. None by default.
+	// UpstreamNetworks are private networks in which providers, and the addresses that apps register, may be
+	// reached, also over http and on any port. None by default.
 	UpstreamNetworks Networks `yaml:"upstream_networks"`
-	// Log says what is logged.
+	// Log configures the log.
 	Log Log `yaml:"log"`
-	// Connections are upstream connections that are created or updated at start. No variable; not needed for those made in the console.
+	// Connections are upstream connections that are created or updated at start. They have no variable, and are
+	// not needed for connections made with commands.
 	Connections []Connection `yaml:"connections"`
-	// Clients are apps that are created or updated at start. No variable; not needed for those made in the console.
+	// Clients are apps that are created or updated at start. They have no variable, and are not needed for apps
+	// made with commands.
 	Clients []Client `yaml:"clients"`
 
-	// CreateKeyring is true where the keyring file may be made if there is none: beside SQLite, when keyring is not set. Not a key.
+	// CreateKeyring: the keyring file may be created if it does not exist. True with SQLite, if keyring is not
+	// set. Not a key.
 	CreateKeyring bool `yaml:"-"`
-	// KeyringData is the keyring itself when keyring is env:NAME; Keyring is then empty. Not a key.
+	// KeyringData is the keyring itself if keyring is env:NAME; Keyring is then empty. Not a key.
 	KeyringData Secret `yaml:"-"`
 }
 
 // Operations is the second listener.
 type Operations struct {
-	// Listen is host:port of /healthz and /metrics, or off. Default 127.0.0.1:9090; whoever reaches it may read the metrics.
+	// Listen is host:port of /healthz and /metrics, or off. Default 127.0.0.1:9090. It has no authentication.
 	Listen string `yaml:"listen"`
 }
 
@@ -81,21 +90,21 @@ type TLS struct {
 	Key string `yaml:"key"`
 }
 
-// Mail says how mail leaves: over SMTP, or into a folder.
+// Mail configures outgoing mail: over SMTP, or into a folder.
 type Mail struct {
-	// From is the sender, such as Gatehouse <login@example.com>. Needed with smtp.
+	// From is the sender, such as Gatehouse <login@example.com>. Required with smtp.
 	From string `yaml:"from"`
-	// SMTP is smtp://user:password@host:port (with STARTTLS) or smtps://… . Without it no mail leaves the machine.
+	// SMTP is smtp://user:password@host:port (with STARTTLS) or smtps://… . Without it no mail is sent.
 	SMTP Secret `yaml:"smtp"`
-	// Folder takes the mails when smtp is not set. Default: mailbox in data_dir.
+	// Folder receives the mails if smtp is not set. Default: mailbox in data_dir.
 	Folder string `yaml:"folder"`
 }
 
-// Product is what people see of the operator.
+// Product describes the operator to people.
 type Product struct {
 	// Name is the name on every page and in every mail. Default Gatehouse.
 	Name string `yaml:"name"`
-	// SupportURL is where people find help: https or mailto. Optional.
+	// SupportURL is where people get help: https or mailto. Optional.
 	SupportURL string `yaml:"support_url"`
 	// PrivacyURL is the privacy policy. Optional.
 	PrivacyURL string `yaml:"privacy_url"`
@@ -103,7 +112,7 @@ type Product struct {
 	TermsURL string `yaml:"terms_url"`
 }
 
-// Log says what is logged.
+// Log configures the log.
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
 	Level string `yaml:"level"`
@@ -119,13 +128,13 @@ type Connection struct {
 	Name string `yaml:"name"`
 	// Issuer is the upstream's issuer, for the kinds that need one.
 	Issuer string `yaml:"issuer"`
-	// ClientID is the id that the upstream gave us.
+	// ClientID is the client id that the upstream issued.
 	ClientID string `yaml:"client_id"`
-	// ClientSecret is the secret that the upstream gave us.
+	// ClientSecret is the client secret that the upstream issued.
 	ClientSecret Secret `yaml:"client_secret"`
 	// Settings are the kind's own fields. None of them is secret.
 	Settings map[string]string `yaml:"settings"`
-	// Domains are mail domains whose people are sent to this connection; they prove nothing.
+	// Domains are e-mail domains whose people are sent to this connection. They grant nothing.
 	Domains []string `yaml:"domains"`
 }
 
@@ -141,32 +150,33 @@ type Client struct {
 	RedirectURIs []string `yaml:"redirect_uris"`
 	// PostLogoutRedirectURIs are compared byte for byte.
 	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris"`
-	// Scopes that the app may ask for. Default openid, profile, email, offline_access.
+	// Scopes that the app may request. Default openid, profile, email, offline_access.
 	Scopes []string `yaml:"scopes"`
 	// GrantTypes that the app may use. Default authorization_code, refresh_token.
 	GrantTypes []string `yaml:"grant_types"`
-	// AuthMethod is client_secret_basic (the default), client_secret_post, private_key_jwt, or more than one of them with a space
-	// between; none for a public client.
+	// AuthMethod is client_secret_basic (the default), client_secret_post, private_key_jwt, or several of them
+	// separated by spaces; none for a public client.
 	AuthMethod string `yaml:"auth_method"`
-	// AuthAlg is the one algorithm that private_key_jwt may use: RS256, PS256, ES256, EdDSA or Ed25519. Default any of them.
+	// AuthAlg is the only algorithm that private_key_jwt may use: RS256, PS256, ES256, EdDSA or Ed25519.
+	// Default: any of them.
 	AuthAlg string `yaml:"auth_alg"`
 	// Keys is the app's public JWK Set as JSON, or file:/path of it, for private_key_jwt.
 	Keys string `yaml:"jwks"`
 	// KeysURI is where the app publishes its keys instead.
 	KeysURI string `yaml:"jwks_uri"`
-	// BackchannelLogoutURI is told of a sign-out.
+	// BackchannelLogoutURI receives the logout tokens.
 	BackchannelLogoutURI string `yaml:"backchannel_logout_uri"`
 	// FrontchannelLogoutURI is framed by the signed-out page.
 	FrontchannelLogoutURI string `yaml:"frontchannel_logout_uri"`
 	// RequirePAR refuses authorization requests that were not pushed (RFC 9126).
 	RequirePAR bool `yaml:"require_par"`
-	// DPoP gives the app no bearer tokens (RFC 9449).
+	// DPoP refuses bearer tokens for this app (RFC 9449).
 	DPoP bool `yaml:"dpop"`
 	// AccessToken is opaque (the default) or jwt (RFC 9068).
 	AccessToken string `yaml:"access_token"`
-	// Audience is who the access tokens are for, beside the app.
+	// Audience are the recipients of the access tokens, besides the app.
 	Audience []string `yaml:"audience"`
-	// DefaultMaxAge is the greatest age of a sign-in in seconds, where the request says none.
+	// DefaultMaxAge is the greatest age of a sign-in in seconds, if the request has no max_age.
 	DefaultMaxAge *int `yaml:"default_max_age"`
 	// LogoURI is the app's logo.
 	LogoURI string `yaml:"logo_uri"`
@@ -176,9 +186,9 @@ type Client struct {
 	PolicyURI string `yaml:"policy_uri"`
 	// TosURI is the app's terms of service.
 	TosURI string `yaml:"tos_uri"`
-	// InitiateLoginURI is where a sign-in that starts elsewhere begins.
+	// InitiateLoginURI starts a sign-in from elsewhere.
 	InitiateLoginURI string `yaml:"initiate_login_uri"`
-	// Contacts are whom to ask about the app.
+	// Contacts are the people responsible for the app.
 	Contacts []string `yaml:"contacts"`
 	// Public clients have no secret: apps in a browser or on a device.
 	Public bool `yaml:"public"`
@@ -186,7 +196,7 @@ type Client struct {
 	Native bool `yaml:"native"`
 	// FirstParty clients skip the consent page.
 	FirstParty bool `yaml:"first_party"`
-	// SkipPKCE lets an older confidential client go without PKCE.
+	// SkipPKCE lets an older confidential client omit PKCE.
 	SkipPKCE bool `yaml:"skip_pkce"`
 	// IDTokenAlg is RS256 (the default), ES256 or EdDSA.
 	IDTokenAlg string `yaml:"id_token_alg"`
@@ -195,16 +205,18 @@ type Client struct {
 // Off is the value of operations.listen that opens no second listener.
 const Off = "off"
 
-// maxFile is the size of the largest file that is read, in bytes.
+// maxFile is the size of the largest file accepted, in bytes.
 const maxFile = 1 << 20
 
-// Load reads the file at path ("" for none) and then the variables that env answers, fills in the defaults, and answers a Config that
-// is right as a whole, or an error. Wrong settings are all reported at once, as Problems. It reads no file but that one and those that a
-// file: reference names.
+// Load reads the file at path ("" for none), applies the variables that env returns, and fills in the defaults.
+// It returns a complete, valid Config, or all problems together as Problems. It reads only that file and those
+// that file: references name.
 func Load(path string, env func(name string) (value string, ok bool)) (*Config, error) {
 	c := &Config{
-		Listen: "localhost:8080", Operations: Operations{Listen: "127.0.0.1:9090"}, DataDir: "./gatehouse-data", DatabasePool: 10, SQLiteSynchronous: "normal",
-		Product: Product{Name: "Gatehouse"}, Registration: "invite", Passwords: true, Languages: []string{"en", "fr", "es", "de"}, Log: Log{Level: "info"},
+		Listen: "localhost:8080", Operations: Operations{Listen: "127.0.0.1:9090"}, DataDir: "./gatehouse-data",
+		DatabasePool: 10, SQLiteSynchronous: "normal",
+		Product: Product{Name: "Gatehouse"}, Registration: "invite", Passwords: true,
+		Languages: []string{"en", "fr", "es", "de"}, Log: Log{Level: "info"},
 	}
 	found := findings{from: map[string]string{}}
 	if path != "" {
@@ -262,7 +274,7 @@ func orDefault(value *string, fallback string) {
 	}
 }
 
-// SQLite answers the path of the database file, and whether the database is one; else it is PostgreSQL, and Database its URL.
+// SQLite returns the path of the database file. ok is false with PostgreSQL, where Database is the URL.
 func (c *Config) SQLite() (path string, ok bool) {
 	return strings.CutPrefix(c.Database.value, "sqlite:")
 }

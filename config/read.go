@@ -18,7 +18,7 @@ type findings struct {
 	from     map[string]string // key to the variable or line that set it
 }
 
-// add notes a problem of a key, unless one is known: what follows from the first would only confuse.
+// add records a problem of a key unless it already has one: follow-up problems would only confuse.
 func (f *findings) add(key, fix string, args ...any) {
 	for _, known := range f.problems {
 		if known.Key == key && key != "" {
@@ -28,16 +28,16 @@ func (f *findings) add(key, fix string, args ...any) {
 	f.note(key, fix, args...)
 }
 
-// note notes a problem in any case.
+// note records a problem unconditionally.
 func (f *findings) note(key, fix string, args ...any) {
 	from := f.from[key]
 	if i := strings.LastIndexByte(key, '['); from == "" && i >= 0 && strings.HasSuffix(key, "]") {
-		from = f.from[key[:i]] // a list that came as one variable
+		from = f.from[key[:i]] // a list from one variable
 	}
 	f.problems = append(f.problems, Problem{Key: key, From: from, Fix: fmt.Sprintf(fix, args...)})
 }
 
-// decode reads the file into c. Unknown keys, keys given twice and values of a wrong type are all found in one go.
+// decode reads the file into c. It reports all unknown keys, duplicate keys and values of a wrong type together.
 func (f *findings) decode(data []byte, c *Config) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document yaml.Node
@@ -48,11 +48,11 @@ func (f *findings) decode(data []byte, c *Config) {
 		f.note("", "the file is not YAML: %v", err)
 		return
 	case document.Content[0].Kind != yaml.MappingNode:
-		f.note("", "the file holds no settings: write key: value, as in deploy/gatehouse.example.yaml")
+		f.note("", "the file has no settings: write key: value, as in deploy/gatehouse.example.yaml")
 		return
 	}
 	if decoder.Decode(new(yaml.Node)) != io.EOF {
-		f.note("", "the file holds a second document behind ---: keep one")
+		f.note("", "the file has a second document after ---: keep one")
 	}
 	lines := map[int]string{}
 	f.screen(document.Content[0], reflect.TypeFor[Config](), "", lines)
@@ -63,13 +63,13 @@ func (f *findings) decode(data []byte, c *Config) {
 			f.explain(text, lines)
 		}
 	} else if err != nil {
-		reason, _, _ := strings.Cut(err.Error(), "`") // it quotes the value next
+		reason, _, _ := strings.Cut(err.Error(), "`") // the rest quotes the value
 		f.note("", "the file is not YAML: %s", reason)
 	}
 }
 
-// screen takes out of the tree what is no setting, having noted it, so that one slip hides no other; the library's own check would stop
-// at a key that is there twice. It also notes which line sets which key.
+// screen reports and removes unknown and duplicate settings, so that decoding goes on: the library stops at the
+// first duplicate key. It also records which line sets which key.
 func (f *findings) screen(node *yaml.Node, t reflect.Type, key string, lines map[int]string) {
 	switch {
 	case node.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
@@ -78,7 +78,8 @@ func (f *findings) screen(node *yaml.Node, t reflect.Type, key string, lines map
 			f.from[path] = at(child)
 			f.screen(child, t.Elem(), path, lines)
 		}
-	case node.Kind == yaml.MappingNode && (t.Kind() == reflect.Map || t.Kind() == reflect.Struct && t.Field(0).Tag.Get("yaml") != ""):
+	case node.Kind == yaml.MappingNode && (t.Kind() == reflect.Map ||
+		t.Kind() == reflect.Struct && t.Field(0).Tag.Get("yaml") != ""):
 		var kept []*yaml.Node
 		seen := map[string]bool{}
 		for i := 0; i+1 < len(node.Content); i += 2 {
@@ -87,16 +88,16 @@ func (f *findings) screen(node *yaml.Node, t reflect.Type, key string, lines map
 			inner, known := typeOf(t, name)
 			switch again := seen[name.Value]; {
 			case !known:
-				f.problems = append(f.problems, Problem{path, at(name), "there is no such setting: see deploy/gatehouse.example.yaml for those there are"})
+				f.problems = append(f.problems, Problem{path, at(name), "unknown setting: deploy/gatehouse.example.yaml lists all"})
 				continue
 			case again:
-				f.problems = append(f.problems, Problem{path, at(name), "it is set twice: keep one"})
+				f.problems = append(f.problems, Problem{path, at(name), "set twice: keep one"})
 				continue
 			}
 			seen[name.Value] = true
 			lines[name.Line], f.from[path] = path, at(name)
-			if value.Kind == yaml.AliasNode { // what it stands for was screened for another place
-				f.note(path, "write it out: aliases are not read")
+			if value.Kind == yaml.AliasNode { // its target was screened for another key
+				f.note(path, "write it out: aliases are not supported")
 				continue
 			}
 			f.screen(value, inner, path, lines)
@@ -110,7 +111,7 @@ func (f *findings) screen(node *yaml.Node, t reflect.Type, key string, lines map
 
 func at(node *yaml.Node) string { return "line " + strconv.Itoa(node.Line) }
 
-// typeOf answers the type of the setting below a group, and whether there is such a setting.
+// typeOf returns the type of the setting within a group, and whether it exists.
 func typeOf(group reflect.Type, name *yaml.Node) (reflect.Type, bool) {
 	if name.Kind != yaml.ScalarNode || name.Value == "-" {
 		return nil, false
@@ -126,17 +127,17 @@ func typeOf(group reflect.Type, name *yaml.Node) (reflect.Type, bool) {
 	return nil, false
 }
 
-// explain turns one of the YAML library's errors, which name Go types and quote values, into a problem.
+// explain turns an error of the YAML library, which names Go types and quotes values, into a problem.
 func (f *findings) explain(text string, lines map[int]string) {
 	place, text, _ := strings.Cut(text, ": ")
 	line, _ := strconv.Atoi(strings.TrimPrefix(place, "line "))
 	if kind := strings.LastIndex(text, " into "); kind >= 0 {
-		text = "want " + expected(text[kind+len(" into "):])
-	} // else it is ours, from Networks
+		text = "expected " + expected(text[kind+len(" into "):])
+	} // else it is an error of Networks
 	f.note(lines[line], "%s", text)
 }
 
-// expected says in words which value a Go type takes.
+// expected describes the value of a Go type.
 func expected(kind string) string {
 	switch {
 	case kind == "string":
@@ -150,10 +151,10 @@ func expected(kind string) string {
 	case strings.HasPrefix(kind, "map"):
 		return "a list of key: text"
 	}
-	return "settings of its own below it"
+	return "a group of settings"
 }
 
-// leaves visits every setting with its key, entries of lists included.
+// leaves visits every setting with its key, including entries of lists.
 func leaves(v reflect.Value, key string, visit func(key string, v reflect.Value)) {
 	switch {
 	case v.Type() == reflect.TypeFor[Secret](), v.Type() == reflect.TypeFor[Networks]():
@@ -173,12 +174,12 @@ func leaves(v reflect.Value, key string, visit func(key string, v reflect.Value)
 	}
 }
 
-// variable is the name of the variable for a key.
+// variable returns the name of the variable for a key.
 func variable(key string) string {
 	return "GATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// overlay lets the variables win over the file.
+// overlay applies the variables over the file.
 func (f *findings) overlay(c *Config, env func(string) (string, bool)) {
 	leaves(reflect.ValueOf(c).Elem(), "", func(key string, v reflect.Value) {
 		if strings.Contains(key, "[") {
@@ -202,11 +203,11 @@ func (f *findings) set(key string, target any, text string) {
 		*target = Secret{value: text}
 	case *int:
 		if *target, err = strconv.Atoi(text); err != nil {
-			f.add(key, "want a whole number")
+			f.add(key, "expected a whole number")
 		}
 	case *bool:
 		if *target, err = strconv.ParseBool(text); err != nil {
-			f.add(key, "want true or false")
+			f.add(key, "expected true or false")
 		}
 	case *[]string:
 		*target = nil
@@ -226,7 +227,7 @@ func (f *findings) set(key string, target any, text string) {
 	}
 }
 
-// resolve replaces references by what they name.
+// resolve replaces references by their values.
 func (f *findings) resolve(c *Config, env func(string) (string, bool)) {
 	leaves(reflect.ValueOf(c).Elem(), "", func(key string, v reflect.Value) {
 		if secret, ok := v.Addr().Interface().(*Secret); ok && isReference(secret.value) {
@@ -257,7 +258,7 @@ func (f *findings) resolve(c *Config, env func(string) (string, bool)) {
 		c.Keyring, c.KeyringData.value = "", value
 	case strings.HasPrefix(strings.TrimSpace(c.Keyring), "{"):
 		if f.from["keyring"] != variable("keyring") {
-			f.add("keyring", "the keys themselves do not belong in this file: %s", useReference)
+			f.add("keyring", "keys do not belong in this file: %s", useReference)
 		}
 		c.Keyring, c.KeyringData.value = "", c.Keyring
 	}
@@ -267,7 +268,7 @@ func isReference(text string) bool {
 	return strings.HasPrefix(text, "env:") || strings.HasPrefix(text, "file:")
 }
 
-// follow reads what a reference names: env:NAME or file:/path, without the line break at the end.
+// follow returns the value of a reference: env:NAME or file:/path, without the trailing line break.
 func follow(reference string, env func(string) (string, bool)) (string, error) {
 	kind, name, _ := strings.Cut(reference, ":")
 	if kind == "file" {
@@ -280,9 +281,9 @@ func follow(reference string, env func(string) (string, bool)) (string, error) {
 		}
 		return strings.TrimRight(string(data), "\r\n"), nil
 	}
-	// A name is checked, so that a secret that was written behind env: is not shown as one.
+	// The name is checked, so that a secret written after env: does not appear in an error.
 	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
-		return "", errors.New("write env: and the name of a variable: capitals, digits and _")
+		return "", errors.New("write env: and the name of a variable, in capitals, digits and _")
 	}
 	value, _ := env(name)
 	if value == "" {

@@ -10,42 +10,42 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Secret is a value that nothing prints: not fmt with any verb, not slog, not JSON, not YAML. Reveal is the one way to it.
+// Secret is a value that is never printed: by fmt with any verb, slog, JSON or YAML. Reveal returns it.
 type Secret struct {
 	value   string
-	literal bool // written as it is in the file, where others read it
+	literal bool // written directly in the file, where others can read it
 }
 
 const dots = "•••"
 
-// Reveal returns the secret itself, for the one call that needs it.
+// Reveal returns the secret.
 func (s Secret) Reveal() string { return s.value }
 
-// Empty reports whether there is none.
+// Empty reports whether it is unset.
 func (s Secret) Empty() bool { return s.value == "" }
 
 // Format prints dots for every verb.
 func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, dots) }
 
-// String is for what asks for a Stringer without fmt.
+// String is for code that uses fmt.Stringer directly.
 func (Secret) String() string { return dots }
 
 // LogValue is for log/slog.
 func (Secret) LogValue() slog.Value { return slog.StringValue(dots) }
 
-// MarshalText is for JSON, YAML and their like.
+// MarshalText is for JSON, YAML and others.
 func (Secret) MarshalText() ([]byte, error) { return []byte(dots), nil }
 
-// UnmarshalYAML takes a text: a reference, or the value itself where that is allowed.
+// UnmarshalYAML reads a string: a reference, or the value itself where that is allowed.
 func (s *Secret) UnmarshalYAML(node *yaml.Node) error {
 	s.literal = true
 	return node.Decode(&s.value)
 }
 
-// Networks are IP networks. A single address is a network of one.
+// Networks are IP networks. A single address is a network of one address.
 type Networks []netip.Prefix
 
-// UnmarshalYAML reports every entry that is wrong, each with its line.
+// UnmarshalYAML reports every invalid entry with its line.
 func (n *Networks) UnmarshalYAML(node *yaml.Node) error {
 	var texts []string
 	if err := node.Decode(&texts); err != nil {
@@ -78,25 +78,29 @@ func parseNetwork(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("%q is not a network: write it as 10.0.0.0/8", text)
 	}
 	if prefix != prefix.Masked() {
-		return netip.Prefix{}, fmt.Errorf("%q has bits behind its mask: write %s", text, prefix.Masked())
+		return netip.Prefix{}, fmt.Errorf("%q has host bits set: write %s", text, prefix.Masked())
 	}
 	return prefix, nil
 }
 
-// Problem is one wrong setting.
+// Problem is one invalid setting.
 type Problem struct {
-	Key  string // such as "mail.from" or "clients[0].redirect_uris[1]"; empty when the file as a whole is wrong
-	From string // the variable or the line of the file that set it, if one did
+	Key  string // such as "mail.from" or "clients[0].redirect_uris[1]"; empty for the file as a whole
+	From string // the variable or the line of the file that set it, if any
 	Fix  string // what is wrong and what to write; never a secret
 }
 
-// Problems is everything wrong with a configuration.
+// Problems lists everything wrong with a configuration.
 type Problems []Problem
 
-// Error lists the problems, one to a line.
+// Error lists the problems, one per line.
 func (p Problems) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "config: %d to mend:", len(p))
+	noun := "errors"
+	if len(p) == 1 {
+		noun = "error"
+	}
+	fmt.Fprintf(&b, "%d configuration %s:", len(p), noun)
 	for _, problem := range p {
 		b.WriteString("\n  ")
 		if problem.Key != "" {

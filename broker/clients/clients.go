@@ -19,7 +19,7 @@ const (
 	GrantDevice  = "urn:ietf:params:oauth:grant-type:device_code"
 )
 
-// GrantTypes lists them.
+// GrantTypes returns all grants.
 func GrantTypes() []string { return []string{GrantCode, GrantRefresh, GrantClient, GrantDevice} }
 
 // The scopes that are about a person (OIDC Core §5.4, §11).
@@ -30,24 +30,24 @@ const (
 	ScopeOffline = "offline_access"
 )
 
-// PersonScopes lists them.
+// PersonScopes returns the scopes about a person.
 func PersonScopes() []string { return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeOffline} }
 
-// AboutPerson reports whether a scope means something only where a person signed in.
+// AboutPerson reports whether a scope needs a signed-in person.
 func AboutPerson(scope string) bool { return slices.Contains(PersonScopes(), scope) }
 
-// MethodKey is client authentication by an assertion (OIDC Core §9).
+// MethodKey is client authentication with a signed assertion (OIDC Core §9).
 const MethodKey = "private_key_jwt"
 
-// AuthMethods are the ways of client authentication (OIDC Core §9).
+// AuthMethods returns the methods of client authentication (OIDC Core §9).
 func AuthMethods() []string {
 	return append(ProofMethods(), "none")
 }
 
-// ProofMethods are those by which a client proves who it is.
+// ProofMethods returns the methods that authenticate a client.
 func ProofMethods() []string { return []string{"client_secret_basic", "client_secret_post", MethodKey} }
 
-// PS256 is an algorithm that clients may sign with and we do not.
+// PS256 is an algorithm that clients may sign with, but this server does not.
 const PS256 = "PS256"
 
 // AssertionAlgs are what clients may sign with (OIDC Core §9): never none, never a
@@ -57,10 +57,10 @@ func AssertionAlgs() []string {
 	return []string{signing.RS256, PS256, signing.ES256, signing.EdDSA, signing.Ed25519}
 }
 
-// MaxID is the most characters of a client id.
+// MaxID is the largest length of a client id, in characters.
 const MaxID = 128
 
-// PlausibleID reports whether a stranger's client id may be looked up.
+// PlausibleID reports whether a client id from a request is worth a look-up.
 func PlausibleID(id string) bool { return id != "" && len(id) <= MaxID && visible(id) }
 
 // clean reports whether a value is text without control characters.

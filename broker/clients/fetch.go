@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// How clients' keys are fetched (FOSITE.md §3).
+// The limits for fetching clients' keys (FOSITE.md §3).
 const (
-	KeysFresh   = 5 * time.Minute  // good without a question, where the answer does not say more
-	KeysOld     = 15 * time.Minute // never good beyond
+	KeysFresh   = 5 * time.Minute  // lifetime, unless the response has another
+	KeysOld     = 15 * time.Minute // the longest lifetime
 	KeysRetry   = 30 * time.Second // between two fetches of one URI
 	keysTimeout = 2 * time.Second
-	keysMost    = 1000 // URIs that are remembered
+	keysMost    = 1000 // cached URIs
 )
 
-// Fetcher keeps the keys of the clients that publish them at a jwks_uri. Nothing
-// is fetched when a client is registered (SECURITY.md A20), and nothing is tried twice.
+// Fetcher caches the keys that clients publish at their jwks_uri. Registration fetches nothing (SECURITY.md
+// A20), and a failed fetch is not retried immediately.
 type Fetcher struct {
-	HTTP *http.Client // of egress: the URI is somebody else's choice
+	HTTP *http.Client // of egress, because the client chose the URI
 	Now  func() time.Time
 
 	mu  sync.Mutex
@@ -36,13 +36,13 @@ type fetchedKeys struct {
 	keys   Keys
 	fresh  time.Time
 	old    time.Time
-	asked  time.Time     // the last try
-	err    error         // what it came to
-	flight chan struct{} // closed when the try under way has ended; nil where none is
+	asked  time.Time     // the last fetch
+	err    error         // its result
+	flight chan struct{} // closed when the current fetch ends; nil if there is none
 }
 
-// Find answers a key of the URI. It asks again where the keys are not fresh, or none
-// of them fits: the client may have a new one.
+// Find returns a key of the URI. It fetches the keys if they have expired or none fits, because the client may
+// have a new one.
 func (f *Fetcher) Find(ctx context.Context, uri, kid, alg string) (Key, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,13 +57,13 @@ func (f *Fetcher) Find(ctx context.Context, uri, kid, alg string) (Key, bool, er
 			return key, true, nil
 		}
 		if e.flight == nil {
-			// A stranger who makes kids up gets one fetch out of us each half a minute.
+			// A stranger with invented kids causes one fetch per half minute.
 			//defence:A9
 			if !e.asked.IsZero() && now.Before(e.asked.Add(KeysRetry)) {
 				return key, found, e.err
 			}
 			e.flight, e.asked = make(chan struct{}), now
-			go f.fly(context.WithoutCancel(ctx), uri, e) // those who wait share it, whoever leaves
+			go f.fly(context.WithoutCancel(ctx), uri, e) // waiting requests share it, even if one disconnects
 		}
 		flight := e.flight
 		f.mu.Unlock()
@@ -80,7 +80,7 @@ func (f *Fetcher) Find(ctx context.Context, uri, kid, alg string) (Key, bool, er
 	}
 }
 
-// entry is called with the lock held.
+// entry must be called with mu held.
 func (f *Fetcher) entry(uri string) *fetchedKeys {
 	if e := f.all[uri]; e != nil {
 		return e
@@ -117,7 +117,7 @@ func (f *Fetcher) fly(ctx context.Context, uri string, e *fetchedKeys) {
 func (f *Fetcher) fetch(ctx context.Context, uri string) (Keys, time.Duration, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
-		return nil, 0, errors.New("clients: the jwks_uri is no URL")
+		return nil, 0, errors.New("clients: the jwks_uri is not a URL")
 	}
 	r.Header.Set("Accept", "application/jwk-set+json, application/json")
 	res, err := f.HTTP.Do(r)
@@ -128,7 +128,7 @@ func (f *Fetcher) fetch(ctx context.Context, uri string) (Keys, time.Duration, e
 	if res.StatusCode != http.StatusOK {
 		return nil, 0, fmt.Errorf("clients: jwks_uri: status %d", res.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, MaxKeySet+1)) // keyList refuses the one more
+	body, err := io.ReadAll(io.LimitReader(res.Body, MaxKeySet+1)) // keyList refuses the extra byte
 	if err != nil {
 		return nil, 0, fmt.Errorf("clients: jwks_uri: %w", err)
 	}
@@ -138,7 +138,7 @@ func (f *Fetcher) fetch(ctx context.Context, uri string) (Keys, time.Duration, e
 	return ParseKeys(body), lifeOf(res.Header), nil
 }
 
-// lifeOf is max-age (RFC 9111 §5.2.2.1), held between KeysFresh and KeysOld.
+// lifeOf returns max-age (RFC 9111 §5.2.2.1), between KeysFresh and KeysOld.
 func lifeOf(h http.Header) time.Duration {
 	life := KeysFresh
 	for directive := range strings.SplitSeq(h.Get("Cache-Control"), ",") {

@@ -13,7 +13,7 @@ import (
 	"gatehouse/broker/signing"
 )
 
-// The most of a client's keys, however they come.
+// The limits of a client's keys, from any source.
 const (
 	MaxKeySet     = 64 << 10 // bytes
 	maxClientKeys = 50
@@ -23,7 +23,7 @@ const (
 // Key is one public key of a client.
 type Key struct {
 	id     string
-	alg    string // where the client names it; else any that fits
+	alg    string // as announced; empty: any that fits the key type
 	Public any
 }
 
@@ -45,7 +45,7 @@ func (k Key) Fits(alg string) bool {
 
 type Keys []Key
 
-// Find is the one key that fits: where there is a choice, the assertion must name it.
+// Find returns the one key that fits. If several do, the assertion must name one.
 func (all Keys) Find(kid, alg string) (found Key, ok bool) {
 	for _, k := range all {
 		if !k.Fits(alg) || kid != "" && k.id != "" && k.id != kid {
@@ -59,7 +59,7 @@ func (all Keys) Find(kid, alg string) (found Key, ok bool) {
 	return found, ok
 }
 
-// ParseKeys reads a JWK Set (RFC 7517 §5) and passes over what is of no use.
+// ParseKeys reads a JWK Set (RFC 7517 §5) and skips unusable keys.
 func ParseKeys(set []byte) (all Keys) {
 	list, _ := keyList(set)
 	for _, raw := range list {
@@ -81,12 +81,12 @@ func keyList(set []byte) (list []json.RawMessage, problem string) {
 	case err != nil || d.Keys == nil:
 		return nil, `must be a JWK Set, {"keys": […]} (RFC 7517 §5)`
 	case len(d.Keys) > maxClientKeys:
-		return nil, "holds more than 50 keys"
+		return nil, "has more than 50 keys"
 	}
 	return d.Keys, ""
 }
 
-// parseKey answers why a key is of no use. Certificates in it are not looked at.
+// parseKey returns why a key is unusable. It ignores certificates in the key.
 func parseKey(raw []byte) (k Key, problem string) {
 	var d struct {
 		Type  string          `json:"kty"`
@@ -102,14 +102,14 @@ func parseKey(raw []byte) (k Key, problem string) {
 		K     json.RawMessage `json:"k,omitempty"`
 	}
 	if err := json.Unmarshal(raw, &d); err != nil {
-		return k, "is no JWK (RFC 7517 §4)"
+		return k, "is not a JWK (RFC 7517 §4)"
 	}
 	switch {
 	//defence:A9
 	case d.D != nil:
 		return k, "is a private key: it must stay with the app, and this one is spent"
 	case d.K != nil || d.Type == "oct":
-		return k, "is a shared secret; only public keys are taken"
+		return k, "is a shared secret; only public keys are accepted"
 	case d.Use != "" && d.Use != "sig":
 		return k, "is not for signatures"
 	case len(d.ID) > maxKid || !clean(d.ID):
@@ -121,7 +121,7 @@ func parseKey(raw []byte) (k Key, problem string) {
 	}
 	var key jose.JSONWebKey
 	if err := key.UnmarshalJSON(plain); err != nil || !key.Valid() || !key.IsPublic() {
-		return k, "is no EC, Ed25519 or RSA key, the last of 4096 bits at most"
+		return k, "is not an EC or Ed25519 key, or an RSA key of at most 4096 bits"
 	}
 	if r, is := key.Key.(*rsa.PublicKey); is && (r.N.BitLen() < 2048 || r.N.BitLen() > 4096 || r.E < 3 || r.E&1 == 0) {
 		return k, "must have 2048 to 4096 bits"
@@ -132,11 +132,11 @@ func parseKey(raw []byte) (k Key, problem string) {
 			return k, ""
 		}
 	}
-	return k, "fits none of our algorithms: RSA for RS256 and PS256, P-256 for ES256, Ed25519 for EdDSA"
+	return k, "fits no supported algorithm: RSA for RS256 and PS256, P-256 for ES256, Ed25519 for EdDSA"
 }
 
-// CompactKeys is a JWK Set as it is stored, whatever its spaces were. What is no JSON
-// stays, and Validate refuses it.
+// CompactKeys returns a JWK Set without white space, as it is stored. Invalid JSON is returned unchanged, and
+// Validate refuses it.
 func CompactKeys(set string) string {
 	if b, err := stdjson.Marshal(stdjson.RawMessage(set)); err == nil {
 		return string(b)

@@ -9,8 +9,8 @@ import (
 	"gatehouse/broker"
 )
 
-// Metadata is what a client says of itself, under the names of RFC 7591 §2,
-// OpenID Connect Registration §2 and their kin. What is not here is ignored.
+// Metadata describes a client, under the names of RFC 7591 §2 and OpenID Connect Registration §2 and related
+// specifications. Unknown members are ignored.
 type Metadata struct {
 	RedirectURIs          []string        `json:"redirect_uris,omitempty"`
 	AuthMethod            string          `json:"token_endpoint_auth_method,omitempty"`
@@ -37,14 +37,14 @@ type Metadata struct {
 	PushedOnly            bool            `json:"require_pushed_authorization_requests,omitempty"`
 	DPoPBound             bool            `json:"dpop_bound_access_tokens,omitempty"`
 
-	// Of an update alone (RFC 7592 §2.2).
+	// Only in an update (RFC 7592 §2.2).
 	ClientID     string `json:"client_id,omitempty"`
 	ClientSecret string `json:"client_secret,omitempty"`
 
 	SoftwareStatement json.RawMessage `json:"software_statement,omitempty"`
 }
 
-// Into writes the metadata into a client, as a whole: what was left out is the default.
+// Into writes the complete metadata into a client: omitted members get their defaults.
 func (m Metadata) Into(c *broker.Client) (problems []Problem) {
 	wrong := func(field, text string) { problems = append(problems, Problem{field, text}) }
 	c.Name = cmp.Or(m.Name, c.ID)
@@ -59,7 +59,7 @@ func (m Metadata) Into(c *broker.Client) (problems []Problem) {
 	if len(c.Scopes) == 0 {
 		c.Scopes = []string{ScopeOpenID, ScopeProfile, ScopeEmail}
 	}
-	// The grant alone says it: many libraries send no scope for it.
+	// The grant implies the scope, because many libraries send none for it.
 	if c.May(GrantRefresh) && !slices.Contains(c.Scopes, ScopeOffline) {
 		c.Scopes = append(c.Scopes, ScopeOffline)
 	}
@@ -84,18 +84,17 @@ func (m Metadata) Into(c *broker.Client) (problems []Problem) {
 	return problems
 }
 
-// Beyond tells what a client may not give itself: it speaks for people and not for
-// itself, and it asks for nothing but what is about them. What an operator gave it
-// before, it keeps.
+// Beyond returns what a client must not give itself: it acts for people only, and requests only scopes about
+// people. It keeps what an operator gave it before.
 func Beyond(before, c broker.Client) (problems []Problem) {
 	for _, s := range c.Scopes {
 		if !AboutPerson(s) && !slices.Contains(before.Scopes, s) {
-			problems = append(problems, Problem{"scope", "holds one that only an operator may give"})
+			problems = append(problems, Problem{"scope", "contains a scope that only an operator may grant"})
 			break
 		}
 	}
 	if c.May(GrantClient) && !before.May(GrantClient) {
-		problems = append(problems, Problem{"grant_types", GrantClient + " is for an operator to give"})
+		problems = append(problems, Problem{"grant_types", GrantClient + " can only be granted by an operator"})
 	}
 	return problems
 }

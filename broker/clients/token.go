@@ -7,7 +7,7 @@ import (
 	"gatehouse/broker/seal"
 )
 
-// The most that an initial access token may be good for.
+// The limits of an initial access token.
 const (
 	MaxRegistrations     = 100
 	MaxRegistrationToken = 30 * 24 * time.Hour
@@ -18,23 +18,20 @@ const (
 	purposeRegistration = "registration_access_token"
 )
 
-// InitialToken is what an initial access token seals (RFC 7591 §1.2). It has no row
-// before it is consumed.
+// InitialToken is the content of an initial access token (RFC 7591 §1.2). It has no row before it is used.
 type InitialToken struct {
 	ID      string `json:"j"`
 	Expires int64  `json:"e"`
 	Uses    int    `json:"n"`
 }
 
-// NewInitialToken makes an initial access token that registers so many clients and
-// ends at expires.
+// NewInitialToken returns an initial access token that registers at most uses clients before it expires.
 func NewInitialToken(ring *seal.Keyring, expires time.Time, uses int) (broker.Secret, error) {
 	token, err := ring.SealJSON(InitialToken{broker.NewID(), expires.Unix(), uses}, purposeInitial)
 	return broker.Secret(token), err
 }
 
-// OpenInitialToken reads what NewInitialToken made. It reports false for anything
-// else, and for one that has expired.
+// OpenInitialToken opens an initial access token. ok is false for anything else, and for an expired one.
 func OpenInitialToken(ring *seal.Keyring, token string, now time.Time) (t InitialToken, ok bool) {
 	if ring.OpenJSON(token, &t, purposeInitial) != nil {
 		return t, false
@@ -46,16 +43,14 @@ func OpenInitialToken(ring *seal.Keyring, token string, now time.Time) (t Initia
 	return t, true
 }
 
-// NewRegistrationToken gives a client a registration access token (RFC 7592 §3). The
-// client keeps its keyed hash.
+// NewRegistrationToken gives a client a registration access token (RFC 7592 §3) and stores its keyed hash in c.
 func NewRegistrationToken(ring *seal.Keyring, c *broker.Client) (token string) {
 	token = broker.NewToken()
 	c.RegistrationHash = ring.Hash(purposeRegistration, []byte(c.ID+"\x00"+token))
 	return token
 }
 
-// IsRegistrationToken reports whether the token is the client's registration access
-// token.
+// IsRegistrationToken reports whether the token is the client's registration access token.
 func IsRegistrationToken(ring *seal.Keyring, c broker.Client, token string) bool {
 	return c.RegistrationHash != "" && ring.Same(c.RegistrationHash, purposeRegistration, []byte(c.ID+"\x00"+token))
 }

@@ -10,7 +10,7 @@ import (
 	"gatehouse/broker/signing"
 )
 
-// Problem is one reason why a client may not be registered, for the operator.
+// Problem is one reason why a client cannot be registered, for the operator.
 type Problem struct {
 	Field string // as in Dynamic Client Registration (RFC 7591 §2)
 	Text  string
@@ -18,14 +18,14 @@ type Problem struct {
 
 func (p Problem) String() string { return p.Field + ": " + p.Text }
 
-// The most of each that a client may have.
+// The largest numbers of items.
 const (
 	maxSecrets = 2
 	maxURIs    = 50
 	maxScopes  = 100
 )
 
-// Validate tells everything that is wrong with a client, or nothing.
+// Validate returns everything wrong with a client, or nothing.
 func Validate(c broker.Client) []Problem {
 	v := &validation{}
 	v.identity(c)
@@ -37,7 +37,7 @@ func Validate(c broker.Client) []Problem {
 	v.logout(c)
 	v.told(c)
 	if c.IDTokenAlg != "" && !slices.Contains(signing.Algorithms(), c.IDTokenAlg) {
-		v.add("id_token_signed_response_alg", "%q is none of %s", c.IDTokenAlg, strings.Join(signing.Algorithms(), ", "))
+		v.add("id_token_signed_response_alg", "%q is not one of %s", c.IDTokenAlg, strings.Join(signing.Algorithms(), ", "))
 	}
 	return v.problems
 }
@@ -51,10 +51,11 @@ func (v *validation) add(field, format string, args ...any) {
 func (v *validation) identity(c broker.Client) {
 	//defence:A14 A20
 	if c.FirstParty && c.RegistrationHash != "" {
-		v.add("first_party", "a client that registered itself is never one of yours: register it yourself")
+		v.add("first_party", "a client that registered itself cannot be first-party: register it yourself")
 	}
-	// No character that a URL, a header or a log would have to escape.
-	if c.ID == "" || len(c.ID) > MaxID || strings.Trim(c.ID, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-") != "" {
+	// No character may need escaping in a URL, a header or a log.
+	if c.ID == "" || len(c.ID) > MaxID || strings.Trim(c.ID,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-") != "" {
 		v.add("client_id", "must be 1 to %d letters, digits and . _ ~ -", MaxID)
 	}
 	//defence:A24 A20
@@ -66,21 +67,21 @@ func (v *validation) identity(c broker.Client) {
 func (v *validation) grants(c broker.Client) {
 	const field = "grant_types"
 	if len(c.GrantTypes) == 0 {
-		v.add(field, "names none; a browser app needs %s", GrantCode)
+		v.add(field, "is empty; a browser app needs %s", GrantCode)
 	}
 	for i, g := range c.GrantTypes {
 		if !slices.Contains(GrantTypes(), g) {
-			v.add(field, "%q is none of %s", g, strings.Join(GrantTypes(), ", "))
+			v.add(field, "%q is not one of %s", g, strings.Join(GrantTypes(), ", "))
 		}
 		if slices.Contains(c.GrantTypes[:i], g) {
-			v.add(field, "%q comes twice", g)
+			v.add(field, "%q occurs twice", g)
 		}
 	}
 	if c.Public() && c.May(GrantClient) {
 		v.add(field, "%s needs a secret", GrantClient)
 	}
 	if c.May(GrantRefresh) && !c.May(GrantCode) && !c.May(GrantDevice) {
-		v.add(field, "%s goes with %s or %s only", GrantRefresh, GrantCode, GrantDevice)
+		v.add(field, "%s needs %s or %s", GrantRefresh, GrantCode, GrantDevice)
 	}
 }
 
@@ -106,12 +107,13 @@ func (v *validation) uris(field string, uris []string, native bool) {
 		switch {
 		case err != nil || u.Opaque != "" || u.Host == "" && u.Path == "":
 			v.add(field, "%q must have a path, such as com.example.app:/callback", uri)
-		case u.Scheme != strings.ToLower(u.Scheme) || u.Host != strings.ToLower(u.Host) || !strings.HasPrefix(uri, u.Scheme+":"):
-			v.add(field, "%q must have its scheme and host in lower case, since it is compared byte for byte", uri)
+		case u.Scheme != strings.ToLower(u.Scheme) || u.Host != strings.ToLower(u.Host) ||
+			!strings.HasPrefix(uri, u.Scheme+":"):
+			v.add(field, "%q must have its scheme and host in lower case, because it is compared byte for byte", uri)
 		case u.Query().Has("code") || u.Query().Has("state") || u.Query().Has("iss") || u.Query().Has("error"):
-			v.add(field, "%q must not hold a parameter of the answer", uri)
+			v.add(field, "%q must not contain a parameter of the answer", uri)
 		case slices.Contains(uris[:i], uri):
-			v.add(field, "%q comes twice", uri)
+			v.add(field, "%q occurs twice", uri)
 		}
 	}
 }
@@ -123,11 +125,13 @@ func (v *validation) scopes(c broker.Client) {
 	for i, s := range c.Scopes {
 		switch {
 		case s == "" || len(s) > 100 || strings.ContainsAny(s, " \"\\") || !visible(s):
-			v.add("scope", "%q must be 1 to 100 characters without spaces, quotes and backslashes (RFC 6749 §3.3)", s)
-		case slices.ContainsFunc(PersonScopes(), func(known string) bool { return s != known && strings.EqualFold(s, known) }):
+			v.add("scope", "%q must be 1 to 100 characters without spaces, quotes or backslashes (RFC 6749 §3.3)", s)
+		case slices.ContainsFunc(PersonScopes(), func(known string) bool {
+			return s != known && strings.EqualFold(s, known)
+		}):
 			v.add("scope", "%q differs from a standard scope by case only", s)
 		case slices.Contains(c.Scopes[:i], s):
-			v.add("scope", "%q comes twice", s)
+			v.add("scope", "%q occurs twice", s)
 		}
 	}
 	if slices.Contains(c.Scopes, ScopeOffline) != c.May(GrantRefresh) {

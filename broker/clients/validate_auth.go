@@ -22,28 +22,29 @@ func (v *validation) authentication(c broker.Client) {
 	const field = "token_endpoint_auth_method"
 	for i, m := range c.AuthMethods {
 		if !slices.Contains(AuthMethods(), m) {
-			v.add(field, "%q is none of %s", m, strings.Join(AuthMethods(), ", "))
+			v.add(field, "%q is not one of %s", m, strings.Join(AuthMethods(), ", "))
 		}
 		if slices.Contains(c.AuthMethods[:i], m) {
-			v.add(field, "%q comes twice", m)
+			v.add(field, "%q occurs twice", m)
 		}
 	}
 	switch {
 	case len(c.AuthMethods) == 0:
-		v.add(field, "is missing; take one of %s", strings.Join(AuthMethods(), ", "))
+		v.add(field, "is missing; use one of %s", strings.Join(AuthMethods(), ", "))
 	case c.Public() && len(c.AuthMethods) > 1:
-		v.add(field, "none goes with no other")
+		v.add(field, "none excludes all others")
 	case c.Public() && len(c.SecretHashes) > 0:
-		v.add(field, "none is for clients without a secret, and this one has %d", len(c.SecretHashes))
+		v.add(field, "none is for clients without a secret; this one has %d", len(c.SecretHashes))
 	}
 	switch {
 	case c.Public():
 	case TakesSecret(c) && len(c.SecretHashes) == 0:
 		v.add("client_secret", "is missing; %s needs one", strings.Join(c.AuthMethods, ", "))
 	case !TakesSecret(c) && slices.Contains(c.AuthMethods, MethodKey) && len(c.SecretHashes) > 0:
-		v.add("client_secret", "%d live, and %s takes none", len(c.SecretHashes), MethodKey)
+		v.add("client_secret", "has %d live; %s uses none", len(c.SecretHashes), MethodKey)
 	case len(c.SecretHashes) > maxSecrets:
-		v.add("client_secret", "%d secrets live, at most %d: the old one and the new one", len(c.SecretHashes), maxSecrets)
+		v.add("client_secret", "has %d live secrets; at most %d: the old one and the new one", len(c.SecretHashes),
+			maxSecrets)
 	}
 	if c.Public() && c.SkipPKCE {
 		v.add("require_pkce", "a client without a secret cannot go without PKCE (RFC 9700 §2.1.1)")
@@ -52,11 +53,11 @@ func (v *validation) authentication(c broker.Client) {
 
 func (v *validation) keys(c broker.Client) {
 	if c.AuthAlg != "" && !slices.Contains(AssertionAlgs(), c.AuthAlg) {
-		v.add("token_endpoint_auth_signing_alg", "%q is none of %s", c.AuthAlg, strings.Join(AssertionAlgs(), ", "))
+		v.add("token_endpoint_auth_signing_alg", "%q is not one of %s", c.AuthAlg, strings.Join(AssertionAlgs(), ", "))
 	}
 	switch {
 	case c.Keys != "" && c.KeysURI != "":
-		v.add("jwks_uri", "goes without jwks: the keys stand here or there (RFC 7591 §2)")
+		v.add("jwks_uri", "excludes jwks; set only one of them (RFC 7591 §2)")
 	case c.Keys == "" && c.KeysURI == "" && slices.Contains(c.AuthMethods, MethodKey):
 		v.add("jwks", "is missing; %s needs jwks or jwks_uri", MethodKey)
 	case c.KeysURI != "":
@@ -66,7 +67,7 @@ func (v *validation) keys(c broker.Client) {
 	}
 }
 
-// keySet is stricter than what reads fetched keys: here somebody can mend it.
+// keySet is stricter than the parser of fetched keys, because an operator can correct the keys here.
 func (v *validation) keySet(c broker.Client) {
 	const field = "jwks"
 	list, problem := keyList([]byte(c.Keys))
@@ -75,7 +76,7 @@ func (v *validation) keySet(c broker.Client) {
 		return
 	}
 	if len(list) == 0 {
-		v.add(field, "holds no key")
+		v.add(field, "has no keys")
 	}
 	var all Keys
 	for i, raw := range list {
@@ -84,15 +85,15 @@ func (v *validation) keySet(c broker.Client) {
 		case problem != "":
 			v.add(field, "key %d %s", i+1, problem)
 		case k.id == "" && len(list) > 1:
-			v.add(field, "key %d needs a kid, since there are more", i+1)
+			v.add(field, "key %d needs a kid, because there are several", i+1)
 		case k.id != "" && slices.ContainsFunc(all, func(other Key) bool { return other.id == k.id }):
-			v.add(field, "the kid %q comes twice", k.id)
+			v.add(field, "the kid %q occurs twice", k.id)
 		}
 		all = append(all, k)
 	}
 	usable := slices.ContainsFunc(all, func(k Key) bool { return k.Fits(c.AuthAlg) })
 	if slices.Contains(AssertionAlgs(), c.AuthAlg) && len(v.problems) == 0 && !usable {
-		v.add(field, "holds no key for %s", c.AuthAlg)
+		v.add(field, "has no key for %s", c.AuthAlg)
 	}
 }
 
@@ -103,12 +104,11 @@ func (v *validation) logout(c broker.Client) {
 		v.add("default_max_age", "must be 0 to %d seconds", longestMaxAge)
 	}
 	if c.PushedOnly && !c.May(GrantCode) {
-		v.add("require_pushed_authorization_requests", "goes with %s only", GrantCode)
+		v.add("require_pushed_authorization_requests", "needs %s", GrantCode)
 	}
 }
 
-// frontchannel holds the URI that is framed to the app's own origin (OIDC
-// Front-Channel Logout §2).
+// frontchannel requires that the framed URI is on the app's own origin (OIDC Front-Channel Logout §2).
 func (v *validation) frontchannel(c broker.Client) {
 	const field = "frontchannel_logout_uri"
 	uri := c.FrontchannelLogoutURI
@@ -117,7 +117,7 @@ func (v *validation) frontchannel(c broker.Client) {
 	}
 	u, err := url.Parse(uri)
 	if err != nil || u.Query().Has("iss") || u.Query().Has("sid") {
-		v.add(field, "%q must not hold iss or sid, which are added to it", uri)
+		v.add(field, "%q must not contain iss or sid, which are added to it", uri)
 		return
 	}
 	own := slices.ContainsFunc(c.RedirectURIs, func(redirect string) bool {
@@ -129,7 +129,7 @@ func (v *validation) frontchannel(c broker.Client) {
 	}
 }
 
-// told are the fields that people and other apps see.
+// told validates the fields that people and other apps see.
 func (v *validation) told(c broker.Client) {
 	v.https("logo_uri", c.LogoURI)
 	v.https("client_uri", c.ClientURI)
@@ -137,7 +137,7 @@ func (v *validation) told(c broker.Client) {
 	v.https("tos_uri", c.TosURI)
 	v.https("initiate_login_uri", c.InitiateLoginURI)
 	if len(c.Contacts) > maxContacts {
-		v.add("contacts", "%d of them, at most %d", len(c.Contacts), maxContacts)
+		v.add("contacts", "has %d contacts; at most %d", len(c.Contacts), maxContacts)
 	}
 	for _, who := range c.Contacts {
 		if who == "" || len(who) > 254 || strings.TrimSpace(who) != who || !clean(who) {
@@ -146,8 +146,7 @@ func (v *validation) told(c broker.Client) {
 	}
 }
 
-// web refuses what could not be a redirect URI of a web app: the rules are the same,
-// so that no field is a way around them. Empty is none.
+// web applies the rules of a web app's redirect URI, so that no field bypasses them. An empty value is valid.
 func (v *validation) web(field, uri string) (ok bool) {
 	if uri == "" {
 		return true
@@ -159,7 +158,7 @@ func (v *validation) web(field, uri string) (ok bool) {
 	return p == ""
 }
 
-// https is stricter: also on a loopback host it must be https.
+// https also requires https on a loopback host.
 func (v *validation) https(field, uri string) {
 	if v.web(field, uri) && uri != "" && !strings.HasPrefix(uri, "https://") {
 		v.add(field, "%q must begin with https://", uri)

@@ -6,18 +6,17 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Ed25519 is the name that RFC 9864 gives to EdDSA with the one curve that we take.
-// Apps sign with either; go-jose knows the older one.
+// Ed25519 is RFC 9864's name for EdDSA with this curve. Apps use either name; go-jose knows only EdDSA.
 const Ed25519 = "Ed25519"
 
-// SameAlg reports whether two names are of one algorithm.
+// SameAlg reports whether two names mean the same algorithm.
 func SameAlg(a, b string) bool {
 	return a == b || IsEdDSA(a) && IsEdDSA(b)
 }
 
 func IsEdDSA(alg string) bool { return alg == EdDSA || alg == Ed25519 }
 
-// VerificationKey is the public key as go-jose verifies with it, under both names.
+// VerificationKey returns the public key in a form that go-jose verifies with under both names.
 func VerificationKey(key any) any {
 	if k, ok := key.(ed25519.PublicKey); ok {
 		return edwards(k)
@@ -29,10 +28,11 @@ type edwards ed25519.PublicKey
 
 var _ jose.OpaqueVerifier = edwards(nil)
 
-// VerifyPayload refuses every other algorithm, so that the header never picks the key.
+// VerifyPayload refuses every other algorithm, so that the header cannot choose the algorithm of the key.
 func (k edwards) VerifyPayload(payload, signature []byte, alg jose.SignatureAlgorithm) error {
 	//defence:A9
-	if !IsEdDSA(string(alg)) || len(k) != ed25519.PublicKeySize || !ed25519.Verify(ed25519.PublicKey(k), payload, signature) {
+	if !IsEdDSA(string(alg)) || len(k) != ed25519.PublicKeySize ||
+		!ed25519.Verify(ed25519.PublicKey(k), payload, signature) {
 		return jose.ErrCryptoFailure
 	}
 	return nil

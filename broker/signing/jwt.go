@@ -30,10 +30,10 @@ const (
 // TypeJWT is the type of an ID token (RFC 7519 §5.1).
 const TypeJWT = "JWT"
 
-// Algorithms lists them, the default first (OIDC Core §15.1).
+// Algorithms returns them, the default first (OIDC Core §15.1).
 func Algorithms() []string { return []string{RS256, ES256, EdDSA} }
 
-// Signer is one parsed signing key.
+// Key is one parsed signing key.
 type Key struct {
 	broker.SigningKey
 	private crypto.Signer
@@ -49,7 +49,7 @@ func ParseKey(k broker.SigningKey) (*Key, error) {
 	if !ok {
 		return nil, fmt.Errorf("signing: signing key %s cannot sign", k.ID)
 	}
-	// A key of an algorithm that only a newer version knows is published and not used.
+	// A key of an algorithm that only a newer version knows is published but not used.
 	//defence:A22
 	if have := algFor(private); have != k.Alg && slices.Contains(Algorithms(), k.Alg) {
 		return nil, fmt.Errorf("signing: signing key %s is for %q, not for %q", k.ID, have, k.Alg)
@@ -89,10 +89,10 @@ func algFor(k crypto.Signer) string {
 	return ""
 }
 
-// Sign makes a compact JWS (RFC 7515 §3.1) of the claims.
+// Sign returns the claims as a compact JWS (RFC 7515 §3.1).
 func (k *Key) Sign(claims any) (string, error) { return k.compact(k.header, claims) }
 
-// SignAs signs a JWT of another type than an ID token's.
+// SignAs signs a JWT with another typ than an ID token's.
 func (k *Key) SignAs(typ string, claims any) (string, error) {
 	header, err := headerOf(k.SigningKey, typ)
 	if err != nil {
@@ -131,17 +131,17 @@ func (k *Key) signature(input []byte) ([]byte, error) {
 	case ed25519.PrivateKey:
 		return ed25519.Sign(private, input), nil
 	default:
-		return nil, errors.New("no such kind of key")
+		return nil, errors.New("unsupported key type")
 	}
 }
 
-// public is the key as the JWKS shows it (RFC 7517 §4).
+// public returns the key for the JWKS (RFC 7517 §4).
 func (k *Key) public() jose.JSONWebKey {
 	return jose.JSONWebKey{Key: k.private.Public(), KeyID: k.ID, Algorithm: k.Alg, Use: "sig"}
 }
 
-// HalfHash is at_hash (OIDC Core §3.1.3.6): the left half of the token's hash
-// under the hash of the signature, which for Ed25519 is SHA-512.
+// HalfHash returns at_hash (OIDC Core §3.1.3.6): the left half of the token's hash, with the hash function of
+// the signature; SHA-512 for Ed25519.
 func HalfHash(alg, token string) string {
 	if alg == EdDSA {
 		sum := sha512.Sum512([]byte(token))
@@ -151,16 +151,16 @@ func HalfHash(alg, token string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// errSignature is the answer for a JWT that no key of ours signed, or not as this type.
-var errSignature = errors.New("signing: not a JWT of ours")
+// errSignature is returned for a JWT that no key of ours signed, or that has another typ.
+var errSignature = errors.New("signing: not a JWT of this issuer")
 
-// Verify checks a JWT of ours by whichever key signed it, and answers key and claims.
+// Verify checks a JWT with the key that its header names, and returns that key and the claims.
 func (k *Keys) Verify(token, typ string) (*Key, []byte, error) {
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{RS256, ES256, EdDSA})
 	if err != nil || len(jws.Signatures) != 1 {
 		return nil, nil, errSignature
 	}
-	// go-jose reads other spellings of the same bytes; a token has one (SECURITY.md A21).
+	// go-jose accepts other spellings of the same bytes; a token must have one (SECURITY.md A21).
 	//defence:A21
 	if spelled, err := jws.CompactSerialize(); err != nil || spelled != token {
 		return nil, nil, errSignature

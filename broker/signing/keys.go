@@ -23,27 +23,26 @@ import (
 	"gatehouse/broker"
 )
 
-// The life of a signing key (SECURITY.md A22).
+// The lifetime of a signing key (SECURITY.md A22).
 const (
 	KeyLife = 30 * 24 * time.Hour
 	//defence:A22
 	KeyLead = 24 * time.Hour // published before it signs, so that every app has it
-	// KeyTail is how long a retired key stays published. A replica that is behind
-	// signs with it for another minute, and what it signs lives ten; an app reads
-	// the JWKS at any moment of that time, and keeps what it reads.
+	// KeyTail is how long a retired key stays published. A lagging replica signs with it for another minute, and
+	// its tokens live ten minutes. An app reads the JWKS at any time before that, and caches it.
 	//defence:A22
 	KeyTail = time.Hour
-	// HintLife is how long after that its ID tokens are still good as id_token_hint.
+	// HintLife is how long after that its ID tokens are accepted as id_token_hint.
 	HintLife = 90 * 24 * time.Hour
-	// RefreshInterval is how often a replica reads the keys, and the most that a reading
-	// takes: one may fail, and a withdrawn key is still gone within a minute.
+	// RefreshInterval is how often a replica reads the keys, and the time limit of one read. One read may fail,
+	// and a withdrawn key is still gone within a minute.
 	//defence:A22
 	RefreshInterval = 15 * time.Second
 	keyLease        = "signing-keys"
 )
 
-// Keys makes, rotates and publishes the issuer's signing keys. Fill the exported
-// fields; it is safe for concurrent use.
+// Keys creates, rotates and publishes the issuer's signing keys. Set the exported fields. It is safe for
+// concurrent use.
 type Keys struct {
 	Store    broker.SigningKeys
 	Leases   broker.Leases
@@ -54,7 +53,7 @@ type Keys struct {
 	current atomic.Pointer[keySet]
 }
 
-// keySet is what is known of the keys, parsed once, never changed.
+// keySet is an immutable set of parsed keys.
 type keySet struct {
 	all    []*Key
 	byID   map[string]*Key
@@ -62,15 +61,15 @@ type keySet struct {
 	jwks   []byte
 }
 
-// Signer answers the key that signs for an algorithm.
+// Signer returns the key that signs for an algorithm.
 func (k *Keys) Signer(alg string) (*Key, error) {
 	if set := k.current.Load(); set != nil && set.active[alg] != nil {
 		return set.active[alg], nil
 	}
-	return nil, fmt.Errorf("signing: there is no key for %s", alg)
+	return nil, fmt.Errorf("signing: no key for %s", alg)
 }
 
-// Find finds a key that is published, or was within the last 90 days.
+// Find returns a key that is published, or was within the last 90 days; nil if there is none.
 func (k *Keys) Find(kid string) *Key {
 	if set := k.current.Load(); set != nil {
 		return set.byID[kid]
@@ -81,8 +80,8 @@ func (k *Keys) Find(kid string) *Key {
 // JWKS returns the published keys as a JWK Set (RFC 7517 §5).
 func (k *Keys) JWKS() []byte { return k.current.Load().jwks }
 
-// Start loads the keys and makes what is missing, under a lease: of replicas that
-// start together, one makes them and the others wait for it.
+// Start loads the keys and creates missing ones, under a lease: if replicas start together, one creates them and
+// the others wait.
 func (k *Keys) Start(ctx context.Context) error {
 	for {
 		if err := k.load(ctx); err != nil {
@@ -105,14 +104,14 @@ func (k *Keys) Start(ctx context.Context) error {
 	}
 }
 
-// complete reports whether there is a key for each algorithm. There may be more: a
-// newer version, which runs beside this one during an upgrade, can know others.
+// complete reports whether there is a key for each algorithm. A newer version that runs beside this one may have
+// added others.
 func (s *keySet) complete() bool {
 	return !slices.ContainsFunc(Algorithms(), func(alg string) bool { return s.active[alg] == nil })
 }
 
-// Tick follows what other replicas did and does what is due. Run calls it every
-// 15 seconds, so no replica is behind by more than a minute.
+// Tick applies the changes of other replicas and does what is due. Run calls it every 15 seconds, so that no
+// replica lags by more than a minute.
 func (k *Keys) Tick(ctx context.Context) error {
 	if err := k.load(ctx); err != nil {
 		return err
@@ -123,7 +122,7 @@ func (k *Keys) Tick(ctx context.Context) error {
 	return k.upkeep(ctx)
 }
 
-// load reads the keys; it parses only what it has not parsed yet.
+// load reads the keys, and parses only new ones.
 func (k *Keys) load(ctx context.Context) error {
 	rows, err := k.Store.SigningKeys(ctx)
 	if err != nil {
@@ -160,7 +159,7 @@ func reuse(old *keySet, row broker.SigningKey) (*Key, error) {
 	return &again, nil
 }
 
-// publish builds the JWKS: every key that signs, will sign, or signed what may still live.
+// publish builds the JWKS: every key that signs, will sign, or has signed unexpired tokens.
 func (s *keySet) publish(now time.Time) ([]byte, error) {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, key := range s.all {
@@ -177,15 +176,15 @@ func (s *keySet) publish(now time.Time) ([]byte, error) {
 	return body, nil
 }
 
-// worker is one thing that is due.
+// rotationStep is one due change of the keys.
 type rotationStep struct {
-	make   broker.SigningKey // with an Alg: a key to make, in this state
-	change broker.SigningKey // with an ID: a key to write
+	make   broker.SigningKey // with an Alg: a key to create, in this state
+	change broker.SigningKey // with an ID: a key to update
 	seen   broker.KeyState
-	remove string // a key to forget
+	remove string // a key to delete
 }
 
-// due lists what the schedule asks for now, from what is loaded.
+// due returns the steps that the schedule requires now.
 func (k *Keys) due() (todo []rotationStep) {
 	now, set := k.Now(), k.current.Load()
 	next := map[string]*Key{}
@@ -205,7 +204,8 @@ func (k *Keys) due() (todo []rotationStep) {
 		case active == nil && coming == nil:
 			todo = append(todo, rotationStep{make: broker.SigningKey{Alg: alg, State: broker.KeyActive, ActiveAt: now}})
 		case coming == nil && !now.Before(active.ActiveAt.Add(KeyLife-KeyLead)):
-			todo = append(todo, rotationStep{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(KeyLead)}})
+			todo = append(todo, rotationStep{make: broker.SigningKey{Alg: alg, State: broker.KeyNext,
+				ActiveAt: now.Add(KeyLead)}})
 		//defence:A22
 		case coming != nil && (active == nil || !now.Before(coming.ActiveAt)):
 			up := coming.SigningKey
@@ -230,8 +230,7 @@ func (k *Keys) upkeep(ctx context.Context) error {
 	return k.leased(ctx, func() error { return k.do(ctx, k.due(), true) })
 }
 
-// ErrBusy says that another replica is at the keys right now, or was within the
-// last ten seconds.
+// ErrBusy: another replica is changing the keys, or did so in the last ten seconds.
 var ErrBusy = errors.New("signing: another process is changing the signing keys; try again in a minute")
 
 func (k *Keys) leased(ctx context.Context, work func() error) error {
@@ -252,7 +251,7 @@ func (k *Keys) leased(ctx context.Context, work func() error) error {
 	return k.load(ctx)
 }
 
-// do makes the keys first, since RSA takes its time, then writes everything at once.
+// do generates the keys first, because RSA is slow, then writes all changes in one transaction.
 func (k *Keys) do(ctx context.Context, todo []rotationStep, tell bool) error {
 	now := k.Now()
 	for i := range todo {
@@ -272,7 +271,8 @@ func (k *Keys) do(ctx context.Context, todo []rotationStep, tell bool) error {
 			if err != nil {
 				return fmt.Errorf("signing: signing key %s: %w", id, err)
 			}
-			events = append(events, broker.Event{ID: broker.NewID(), At: now, Verb: broker.EventKeyChanged, Detail: map[string]string{"key": id, "change": what}})
+			events = append(events, broker.Event{ID: broker.NewID(), At: now, Verb: broker.EventKeyChanged,
+				Detail: map[string]string{"key": id, "change": what}})
 		}
 		if !tell || len(events) == 0 {
 			return nil
@@ -292,10 +292,10 @@ func (k *Keys) write(ctx context.Context, c rotationStep) (id, what string, err 
 	}
 }
 
-// RotateNow rotates before its time; its caller tells the audit log. In an
-// emergency the new keys sign at once and every old one is forgotten: apps refuse
-// its tokens as soon as they read the JWKS again, we refuse them within a minute.
-// Otherwise the next keys are published now and sign in a day. It answers ErrBusy.
+// RotateNow rotates ahead of schedule; the caller records the event. In an emergency the new keys sign
+// immediately and all old ones are deleted: apps refuse their tokens after the next read of the JWKS, this
+// server within a minute. Otherwise the next keys are published now and sign in a day. It returns ErrBusy if
+// another process is changing the keys.
 func (k *Keys) RotateNow(ctx context.Context, emergency bool) error {
 	done := false
 	err := k.leased(ctx, func() error {
@@ -315,7 +315,8 @@ func (k *Keys) RotateNow(ctx context.Context, emergency bool) error {
 			case emergency:
 				todo = append(todo, rotationStep{make: broker.SigningKey{Alg: alg, State: broker.KeyActive, ActiveAt: now}})
 			case !coming[alg]:
-				todo = append(todo, rotationStep{make: broker.SigningKey{Alg: alg, State: broker.KeyNext, ActiveAt: now.Add(KeyLead)}})
+				todo = append(todo, rotationStep{make: broker.SigningKey{Alg: alg, State: broker.KeyNext,
+					ActiveAt: now.Add(KeyLead)}})
 			}
 		}
 		return k.do(ctx, todo, false)

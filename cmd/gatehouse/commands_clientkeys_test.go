@@ -30,7 +30,7 @@ func TestAClientThatProvesItselfWithAKeyHasNoSecret(t *testing.T) {
 	if o.shows(&c, "clients", "show", "robot"); c.Keys == nil || c.KeysURI != "" {
 		t.Errorf("keys here: %+v", c)
 	}
-	o.isRefused("jwks_uri: goes without jwks", "clients", "change", "robot", "--jwks-uri", "https://robot.example.test/keys", "--jwks-file", o.file("keys.json", publicKeys))
+	o.isRefused("jwks_uri: excludes jwks", "clients", "change", "robot", "--jwks-uri", "https://robot.example.test/keys", "--jwks-file", o.file("keys.json", publicKeys))
 	o.isRefused("jwks: key 1 is a private key", "clients", "change", "robot", "--jwks-file", o.file("private.json", strings.Replace(publicKeys, `"kty"`, `"d":"AAAA","kty"`, 1)))
 	o.isRefused("jwks: must be a JWK Set", "clients", "change", "robot", "--jwks-file", o.file("empty.json", ""))
 	o.isRefused(`token_endpoint_auth_signing_alg: "HS256"`, "clients", "change", "robot", "--auth-alg", "HS256")

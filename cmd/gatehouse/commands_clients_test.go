@@ -161,7 +161,7 @@ func TestAClientIsChangedFlagByFlag(t *testing.T) {
 func TestAClientThatCannotBeSafeIsRefusedWithEveryReason(t *testing.T) {
 	o := newOperator(t)
 	got := o.in("", "clients", "add", "--redirect-uri", "https://*.example.test/cb", "--redirect-uri", "javascript:alert(1)", "--grant", "password", "--id-token-alg", "none")
-	for _, why := range []string{"client_name:", `redirect_uris: "https://*.example.test/cb"`, `redirect_uris: "javascript:alert(1)"`, `grant_types: "password" is none of`, `id_token_signed_response_alg: "none"`} {
+	for _, why := range []string{"client_name:", `redirect_uris: "https://*.example.test/cb"`, `redirect_uris: "javascript:alert(1)"`, `grant_types: "password" is not one of`, `id_token_signed_response_alg: "none"`} {
 		if got.code != failed || !strings.Contains(got.err, why) {
 			t.Errorf("exit %d, want %q in:\n%s", got.code, why, got.err)
 		}
