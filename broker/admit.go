@@ -12,6 +12,7 @@ func Admit(f Facts) error {
 		//defence:B18
 		return AccountDisabled
 	//defence:D5
+	//defence:D5 ./cmd/gatehouse:TestModel
 	case f.Authn.Epoch != a.AuthEpoch:
 		return StartAgain
 	}
@@ -33,6 +34,7 @@ func Admit(f Facts) error {
 	}
 	for _, l := range rules(f, here) {
 		//defence:D15 D4
+		//defence:D4 ./cmd/gatehouse:TestModel
 		if err := l.check(f.Authn); err != nil {
 			return err
 		}
@@ -52,7 +54,7 @@ func vouchedFor(f Facts) error {
 		if f.Connection == nil || f.Connection.ID != f.Authn.Connection {
 			return ConnectionDisabled
 		}
-		//defence:D15
+		//defence:D1 D5 A7
 		return f.Connection.Usable()
 	default:
 		return StartAgain
@@ -89,7 +91,7 @@ func rules(f Facts, here *Member) []Restriction {
 // managing tenant, whose rules hold in every context.
 func (t Tenancy) restrictions(a Account, here *Member) []Restriction {
 	var all []Restriction
-	//defence:D13 D14
+	//defence:D13
 	if a.Restriction != nil {
 		all = append(all, *a.Restriction)
 	}
@@ -112,8 +114,10 @@ func (t Tenant) enforces() bool {
 
 func (l Restriction) check(n Authn) error {
 	switch {
-	//defence:D4 D1
-	case n.Method != ByUpstream || !l.Allows(n.Connection):
+	//defence:D1
+	case n.Method != ByUpstream ||
+		//defence:D4
+		!l.Allows(n.Connection):
 		return l.Refusal()
 	//defence:D7 D8
 	case !l.accepts(n.UserType):

@@ -11,11 +11,17 @@ type SignInMethods struct {
 // SignInMethodsOf finds the sign-in methods: the password where the deployment takes one, and the
 // identities of live connections, as far as the account's restriction admits either.
 func SignInMethodsOf(a Account, identities []Identity, connections []Connection, passwords bool) SignInMethods {
-	//defence:C17
-	w := SignInMethods{Password: passwords && a.HasPassword() && a.Restriction == nil}
-	for _, i := range identities {
+	w := SignInMethods{Password: a.HasPassword() &&
 		//defence:C17
-		live := slices.ContainsFunc(connections, func(c Connection) bool { return c.ID == i.Connection && c.Usable() == nil })
+		passwords &&
+		//defence:C17
+		a.Restriction == nil}
+	for _, i := range identities {
+		live := slices.ContainsFunc(connections, func(c Connection) bool {
+			return c.ID == i.Connection &&
+				//defence:C17
+				c.Usable() == nil
+		})
 		if live && (a.Restriction == nil || a.Restriction.Allows(i.Connection)) {
 			w.Identities = append(w.Identities, i.ID)
 		}

@@ -11,7 +11,7 @@ import (
 // loopback IP literal over http (RFC 8252 §7.3).
 func MatchRedirect(registered []string, requested string) bool {
 	for _, r := range registered {
-		//defence:A3
+		//defence:A3 = true
 		if r == requested || sameButPort(r, requested) {
 			return true
 		}
@@ -33,8 +33,9 @@ func sameButPort(registered, requested string) bool {
 		}
 		a, okA := cutPort(a)
 		b, okB := cutPort(b)
-		//defence:A3
-		return okA && okB && a == b
+		return okA && okB &&
+			//defence:A3
+			a == b
 	}
 	return false
 }

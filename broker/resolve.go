@@ -53,7 +53,7 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 	if l.Purpose == PurposeLink {
 		return resolveHere(l, f)
 	}
-	//defence:C21
+	//defence:C21 ./broker:TestResolve
 	if f.Linked != nil {
 		return Verdict{Outcome: SignIn, Because: "this identity is linked to the account"}, nil
 	}
@@ -79,12 +79,12 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 			return Verdict{}, NoEmailClaim
 		}
 		return Verdict{Outcome: AskEmail, Because: "the upstream gave no address"}, nil
-	//defence:C1
+	//defence:C1 C7 C13
+	//defence:C1 ./cmd/gatehouse:TestModel
 	case level == EmailAsserted:
 		if l.Code != nil {
 			return Verdict{Outcome: AskCode, Because: "the address was asserted, not verified; it gets a code"}, nil
 		}
-		//defence:C1 C7 C13
 		return Verdict{Outcome: Neutral, Because: "the address was asserted, not verified"}, nil
 	default:
 		return resolveVerified(l, f, level, "the upstream verified the address")
@@ -93,11 +93,12 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 
 // resolveHere is for a person who is signed in and asked for the link.
 func resolveHere(l Login, f Facts) (Verdict, error) {
-	//defence:C5
+	//defence:C5 = 3600
 	within := int((LinkFresh + UpstreamRequestLife) / time.Second)
 	switch {
-	//defence:C5
-	case f.Acting == nil || f.Acting.ID != l.For || !Fresh(f.ActingAs, f.Now, &within, time.Time{}):
+	case f.Acting == nil ||
+		//defence:C5
+		f.Acting.ID != l.For || !Fresh(f.ActingAs, f.Now, &within, time.Time{}):
 		return Verdict{}, StartAgain
 	case f.Linked != nil && f.Linked.ID != f.Acting.ID:
 		return Verdict{}, LinkConflict
@@ -167,8 +168,10 @@ func resolveOwner(l Login, f Facts, level Level, why string) (Verdict, error) {
 // all that its restriction rests on, so an address that nobody answers for takes password
 // and mailbox together (DESIGN.md §6).
 func linkProofOf(l Login, f Facts, owner Account, level Level) (LinkProof, error) {
-	//defence:C2
-	p := LinkProof{Password: owner.HasPassword(), Factor: f.Enrolled}
+	p := LinkProof{Factor: f.Enrolled,
+		//defence:C2 ./broker:TestResolve
+		//defence:C2 ./cmd/gatehouse:TestModel
+		Password: owner.HasPassword()}
 	if f.restrictions(owner) {
 		//defence:D18
 		if level < EmailAuthoritative && !p.Password {
@@ -211,6 +214,7 @@ func MayLink(c Claims, f Facts, owner Account) error {
 	for _, l := range f.Tenancy.restrictions(owner, here) {
 		for _, i := range f.Bound {
 			//defence:D9
+			//defence:D9 ./cmd/gatehouse:TestModel
 			if l.Allows(i.Connection) {
 				return IdentityMismatch
 			}

@@ -83,8 +83,9 @@ func (c *cache[T]) get(ctx context.Context) (*T, error) {
 func (c *cache[T]) renew(ctx context.Context, old *T) *T {
 	c.mu.Lock()
 	flight := c.flight
-	//defence:B7 B8
-	if c.value == old && flight == nil && (c.renewed.IsZero() || c.now().Sub(c.renewed) >= retryRenew) {
+	if c.value == old && flight == nil &&
+		//defence:B7 B8
+		(c.renewed.IsZero() || c.now().Sub(c.renewed) >= retryRenew) {
 		c.renewed = c.now()
 		flight = c.start(ctx)
 	}

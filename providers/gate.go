@@ -33,8 +33,9 @@ type gate struct {
 }
 
 func newGate(now func() time.Time) *gate {
-	//defence:B22
-	return &gate{slots: limit.NewSlots(callsAtOnce, limit.Unbounded, queueTime), now: now}
+	return &gate{now: now, slots: limit.NewSlots(
+		//defence:B22 = 4096
+		callsAtOnce, limit.Unbounded, queueTime)}
 }
 
 // pass runs call, or returns ConnectionUnavailable without running it.
@@ -62,8 +63,9 @@ func (g *gate) pass(ctx context.Context, call func(context.Context) error) error
 	err = call(within)
 	settled = true
 	_, hearsay := errors.AsType[brought](err)
-	//defence:B22
-	g.leave(probe, errors.Is(err, broker.ConnectionUnavailable), !left(ctx) && !hearsay)
+	g.leave(probe, errors.Is(err, broker.ConnectionUnavailable), !left(ctx) &&
+		//defence:B22
+		!hearsay)
 	return err
 }
 

@@ -72,8 +72,9 @@ func (g *github) Begin(_ context.Context, t broker.UpstreamRequest) (broker.Redi
 	if t.Choose || t.Fresh {
 		words.Set("prompt", broker.PromptSelect)
 	}
-	//defence:B2
-	options := append(params(words), oauth2.S256ChallengeOption(t.Verifier))
+	options := append(params(words),
+		//defence:B2 = oauth2.AccessTypeOnline
+		oauth2.S256ChallengeOption(t.Verifier))
 	return broker.Redirect{URL: config.AuthCodeURL(t.State, options...)}, nil
 }
 

@@ -97,8 +97,9 @@ func (f *meta) Begin(_ context.Context, t broker.UpstreamRequest) (broker.Redire
 	if lang, region, ok := strings.Cut(t.Locale, "-"); ok && len(lang) == 2 && len(region) == 2 {
 		words.Set("locale", lang+"_"+region)
 	}
-	//defence:B2
-	options := append(params(words), oauth2.S256ChallengeOption(t.Verifier))
+	options := append(params(words),
+		//defence:B2 = oauth2.AccessTypeOnline
+		oauth2.S256ChallengeOption(t.Verifier))
 	return broker.Redirect{URL: config.AuthCodeURL(t.State, options...)}, nil
 }
 
@@ -154,8 +155,9 @@ func (f *meta) inspect(ctx context.Context, g grant, id string) ([]string, error
 		return nil, err
 	}
 	data, _ := d["data"].(document)
-	//defence:B12
-	if checkDigits(id) != "" || id == "" || data["is_valid"] != true || fmt.Sprint(data["app_id"]) != f.appID ||
+	if checkDigits(id) != "" || id == "" || data["is_valid"] != true ||
+		//defence:B12
+		fmt.Sprint(data["app_id"]) != f.appID ||
 		fmt.Sprint(data["user_id"]) != id {
 		return nil, broker.UpstreamRejected.Because(errors.New("facebook: the token is for another app or person"))
 	}

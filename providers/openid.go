@@ -115,8 +115,9 @@ func (u *openID) Begin(ctx context.Context, t broker.UpstreamRequest) (broker.Re
 		// An upstream that does not announce select_account may reject it; login also asks for the account.
 		words.Set("prompt", broker.PromptLogin)
 	}
-	//defence:B2
-	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(t.Verifier), oidc.Nonce(t.Nonce)}
+	options := []oauth2.AuthCodeOption{oidc.Nonce(t.Nonce),
+		//defence:B2 = oauth2.AccessTypeOnline
+		oauth2.S256ChallengeOption(t.Verifier)}
 	return broker.Redirect{URL: config.AuthCodeURL(t.State, append(options, params(words)...)...)}, nil
 }
 

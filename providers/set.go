@@ -60,7 +60,7 @@ func New(opts Options) *Set {
 // opened, for testing.
 func (s *Set) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
 	u, err := s.kept(c)
-	//defence:B17
+	//defence:B17 = true
 	if err != nil || c.State != broker.Disabled {
 		return u, err
 	}

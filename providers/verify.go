@@ -89,8 +89,11 @@ func (v verifier) read(ctx context.Context, m *metadata, typ, raw string, proble
 	}
 	t := idToken{document: d, issuer: d.text("iss"), subject: d.subject("sub"), key: signer.used, parsed: parsed}
 	t.authTime, _ = d.moment("auth_time")
-	//defence:B12 B13
-	if err := errors.Join(v.audience(d), v.lifetime(d), problem(t)); err != nil {
+	if err := errors.Join(problem(t),
+		//defence:B12
+		v.audience(d),
+		//defence:B13
+		v.lifetime(d)); err != nil {
 		return idToken{}, err
 	}
 	if t.issuer, err = v.issued(m, t); err != nil {
@@ -106,7 +109,7 @@ func announced(theirs []string) []string {
 	}
 	var both []string
 	for _, alg := range algorithms {
-		//defence:B5
+		//defence:B5 = true
 		if slices.Contains(theirs, alg) {
 			both = append(both, alg)
 		}
@@ -184,10 +187,10 @@ func (s *signer) VerifySignature(ctx context.Context, raw string) ([]byte, error
 		return nil, err
 	}
 	for range 2 {
-		//defence:B6
 		for _, k := range set.candidates(s.kid, s.alg) {
-			//defence:B5
-			if payload, err := jws.Verify(k.public); err == nil {
+			//defence:B5 B6 = jws.UnsafePayloadWithoutVerification(), nil
+			payload, err := jws.Verify(k.public)
+			if err == nil {
 				s.used, s.payload = k, payload
 				return payload, nil
 			}

@@ -93,8 +93,9 @@ func (d *Handler) show(w http.ResponseWriter, r *http.Request, p person) error {
 	}
 	for _, c := range have.connections {
 		hidden := c.Hidden && !c.Routes(p.Email)
-		//defence:D6
-		if !hidden && !have.has(c.ID) && have.mayLink(p.Account, c, d.Now()) == nil {
+		if !hidden && !have.has(c.ID) &&
+			//defence:D6
+			have.mayLink(p.Account, c, d.Now()) == nil {
 			v.Links = append(v.Links, offer{c.ID, c.Name, d.Icon(c.Kind)})
 		}
 	}

@@ -56,8 +56,11 @@ func NewPasswords(o PasswordOptions) *Passwords {
 	p := &Passwords{tries: newTries(o.Ephemeral, o.Ring, o.Now), hash: argon2.IDKey,
 		guess: newGuesser(),
 		cost:  o.Cost.orProduction(),
-		//defence:E18
-		slots: limit.NewSlots(cores, cores*queuePerCore, 2*time.Second)}
+		slots: limit.NewSlots(
+			//defence:E18 = 1000
+			cores,
+			//defence:E18 = 1 << 20
+			cores*queuePerCore, 2*time.Second)}
 	p.dummy = encode(p.cost, salt(), make([]byte, keySize))
 	return p
 }
@@ -92,12 +95,15 @@ func (p *Passwords) Acceptable(password string) error {
 // the same hash (SECURITY.md E1). Call it outside a transaction, because it counts.
 func (p *Passwords) Check(ctx context.Context, at Target, password string) error {
 	//defence:E1
-	slot, err := p.tries.consume(ctx, at, PasswordTries)
+	slot, err := p.tries.consume(ctx, at,
+		//defence:E2 = 1000
+		PasswordTries)
 	if err != nil {
 		return err
 	}
-	stored, has := p.dummy, at.Account != nil && at.Account.HasPassword()
 	//defence:E1
+	stored := p.dummy
+	has := at.Account != nil && at.Account.HasPassword()
 	if has {
 		stored = at.Account.PasswordHash
 	}
@@ -105,11 +111,11 @@ func (p *Passwords) Check(ctx context.Context, at Target, password string) error
 	switch {
 	case errors.Is(err, broker.Busy):
 		//defence:E18
-		return errors.Join(err, p.tries.giveBack(ctx, slot)) // nothing was hashed
+		err = errors.Join(err, p.tries.giveBack(ctx, slot)) // nothing was hashed
+		return err
 	case err != nil:
 		return err
 	case !ok || !has:
-		//defence:E2
 		return broker.WrongPassword
 	}
 	//defence:E2
@@ -148,7 +154,9 @@ func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c 
 	release, err := p.slots.Acquire(ctx)
 	switch {
 	case errors.Is(err, limit.ErrBusy):
-		return nil, broker.Retry{Code: broker.Busy, After: 2}
+		return nil, broker.Retry{Code: broker.Busy,
+			//defence:E18
+			After: 2}
 	case err != nil:
 		return nil, broker.Busy.Because(err)
 	}
@@ -171,8 +179,9 @@ func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, err
 	if err != nil {
 		return false, err
 	}
-	//defence:E18
-	return subtle.ConstantTimeCompare(key, want) == 1 && !long, damaged
+	return subtle.ConstantTimeCompare(key, want) == 1 &&
+		//defence:E18
+		!long, damaged
 }
 
 // encode returns the PHC string format.

@@ -140,8 +140,9 @@ func (c *Client) newTransport(scheme string) http.RoundTripper {
 		//defence:B16 = http.ProxyFromEnvironment
 		Proxy:       nil,
 		DialContext: dialer.DialContext,
-		//defence:A17
-		TLSClientConfig:        &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig: &tls.Config{RootCAs: c.roots,
+			//defence:A17 = uint16(tls.VersionTLS10)
+			MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    DialTimeout,
 		ForceAttemptHTTP2:      true,
 		MaxResponseHeaderBytes: MaxHeader,

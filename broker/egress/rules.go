@@ -70,7 +70,6 @@ func (r rules) mayDial(scheme, address string) error {
 }
 
 func (r rules) may(scheme, port string, addr netip.Addr) error {
-	//defence:B16
 	addr = addr.Unmap()
 	if addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified() || addr.Zone() != "" {
 		return fmt.Errorf("%w: %s", ErrBlockedAddress, addr)
@@ -78,6 +77,7 @@ func (r rules) may(scheme, port string, addr netip.Addr) error {
 	if contains(r.allowed, addr) {
 		return nil
 	}
+	//defence:B16
 	if contains(r.blocked, addr) || addr.Is6() && !r.unicast.Contains(addr) {
 		return fmt.Errorf("%w: %s", ErrBlockedAddress, addr)
 	}

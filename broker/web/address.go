@@ -16,8 +16,11 @@ func (k *Toolkit) Address(r *http.Request) string {
 	}
 	at := peer.Addr().Unmap().WithZone("")
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	//defence:G12
-	for i := len(hops) - 1; i >= 0 && k.trusted(at); i-- {
+	for i := len(hops) - 1; i >= 0; i-- {
+		//defence:G12
+		if !k.trusted(at) {
+			break
+		}
 		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
 			//defence:G12

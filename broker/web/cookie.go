@@ -32,8 +32,9 @@ const halfYear = 180 * 24 * time.Hour
 
 // setCookie sets a cookie for life, or clears it if life is not positive.
 func (k *Toolkit) setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
-	//defence:E14
-	c := &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	c := &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, SameSite: http.SameSiteLaxMode,
+		//defence:E14
+		HttpOnly: true}
 	if life > 0 {
 		c.MaxAge = int(life / time.Second)
 		c.Expires = k.Now().Add(life)
@@ -46,8 +47,9 @@ func (k *Toolkit) setCookie(w http.ResponseWriter, name, value string, life time
 // cookie returns the value of a cookie. A name that occurs twice was planted and counts as absent.
 func cookie(r *http.Request, name string) string {
 	found := r.CookiesNamed(name)
-	//defence:E14
-	if len(found) != 1 {
+	if len(found) == 0 ||
+		//defence:E14
+		len(found) > 1 {
 		return ""
 	}
 	return found[0].Value

@@ -73,7 +73,7 @@ func (k *Toolkit) refuse(w http.ResponseWriter, r *http.Request, code broker.Cod
 	if status == 0 {
 		status = code.Meaning().Status
 	}
-	//defence:A15 A24 E17
+	//defence:A15
 	k.secure(w.Header())
 	if t.open && !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		k.refuseJSON(w, status, code, ref)

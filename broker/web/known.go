@@ -41,8 +41,11 @@ func (k *Toolkit) isKnown(browser string, a broker.Account) func(hash string) bo
 
 // acquaintance includes the epoch, so that a password change clears all known browsers.
 func acquaintance(browser string, a broker.Account) []byte {
-	//defence:E2
-	return []byte(a.ID + " " + strconv.FormatInt(a.AuthEpoch, 10) + " " + browser)
+	return []byte(a.ID + " " +
+		//defence:E2
+		strconv.FormatInt(a.AuthEpoch, 10) + " " +
+		//defence:E2
+		browser)
 }
 
 // knownTo returns the entries of the cookie, newest first.

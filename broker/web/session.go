@@ -43,8 +43,13 @@ func (k *Toolkit) Held(r *http.Request) (broker.Session, broker.Account, error) 
 		return broker.Session{}, broker.Account{}, broker.NotFound
 	}
 	s, a, err := k.Sessions.Session(r.Context(), k.Ring.Hashes(hashSession, []byte(value)))
+	switch {
+	case err != nil:
 	//defence:E16
-	if err == nil && (!s.EndedAt.IsZero() || !k.Now().Before(s.ExpiresAt)) {
+	case !s.EndedAt.IsZero():
+		err = broker.NotFound
+	//defence:E16
+	case !k.Now().Before(s.ExpiresAt):
 		err = broker.NotFound
 	}
 	return s, a, err

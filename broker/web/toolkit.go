@@ -94,7 +94,7 @@ const (
 // form, refuses unsafe cross-origin methods, and turns every error and panic into a response.
 func (k *Toolkit) Handle(h Handler) http.Handler {
 	return k.handle(func(w http.ResponseWriter, r *http.Request) error {
-		//defence:E15
+		//defence:E15 C5
 		if err := k.cross.Check(r); err != nil {
 			return broker.CrossOrigin.Because(err)
 		}

@@ -74,9 +74,9 @@ func parseAnchor(file string, line int, comment string) anchor {
 	return a
 }
 
-// independent reports whether an expression uses no name that a change of the code around it could rename.
-func independent(value string) bool {
-	tree, err := parser.ParseExpr(value)
+// independent reports whether expressions use no name that a change of the code around them is likely to rename.
+func independent(values string) bool {
+	tree, err := parser.ParseExpr("int64(" + values + ")")
 	if err != nil {
 		return false
 	}
@@ -88,7 +88,7 @@ func independent(value string) bool {
 			ok = ok && pkg
 			return false
 		case *ast.Ident:
-			ok = ok && slices.Contains([]string{"true", "false", "nil", "string", "byte", "int64"}, n.Name)
+			ok = ok && slices.Contains([]string{"true", "false", "nil", "string", "byte", "int64", "uint16"}, n.Name)
 		}
 		return true
 	})

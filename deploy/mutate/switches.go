@@ -212,7 +212,7 @@ func (i *instrumented) assignment(a anchor, n *ast.AssignStmt) string {
 	single := len(n.Lhs) == 1 && len(n.Rhs) == 1
 	switch {
 	case a.value != "" && !single:
-		return "a value takes a single assignment"
+		i.around(n, " ", fmt.Sprintf("; if %s.Off(%q) { %s = %s }", pkg, a.id(), i.left(n), a.value))
 	case a.value != "" || n.Tok == token.DEFINE && single:
 		i.value(a, n.Rhs[0])
 	case n.Tok != token.DEFINE:
@@ -230,13 +230,15 @@ func (i *instrumented) assignment(a anchor, n *ast.AssignStmt) string {
 	return ""
 }
 
+// left is the left side of an assignment.
+func (i *instrumented) left(n *ast.AssignStmt) string {
+	return i.text[i.set.Position(n.Pos()).Offset:i.set.Position(n.TokPos).Offset]
+}
+
 // result makes a function return nothing: the zero value of each result.
 func (i *instrumented) result(a anchor, n *ast.ReturnStmt, above []ast.Node) string {
 	if a.value != "" {
-		if len(n.Results) != 1 {
-			return "a value takes a single result"
-		}
-		i.value(a, n.Results[0])
+		i.around(n, fmt.Sprintf("if %s.Off(%q) { return %s }; ", pkg, a.id(), a.value), "")
 		return ""
 	}
 	var zeros, names []string
