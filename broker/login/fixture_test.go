@@ -44,6 +44,8 @@ type fixture struct {
 	// meanwhile happens once, between a proof and the session that it is worth.
 	meanwhile func()
 
+	turns *turns // of this fixture and its replicas
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -98,7 +100,7 @@ func registration(m broker.Registration) setting {
 
 func newFixture(t *testing.T, settings ...setting) *fixture {
 	t.Helper()
-	g := &fixture{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), path: filepath.Join(t.TempDir(), "t.db"),
+	g := &fixture{t: t, turns: newTurns(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), path: filepath.Join(t.TempDir(), "t.db"),
 		ups: &upstreams{answers: map[string]claimed{}}}
 	migrated.Copy(t, filepath.Dir(g.path), migrate)
 	ring, err := seal.New(g.now)
@@ -132,7 +134,7 @@ func migrate(t testing.TB, folder string) {
 // replica is another process on the same storage, with the same upstreams and time.
 func (g *fixture) replica(settings ...setting) *fixture {
 	g.t.Helper()
-	r := &fixture{t: g.t, first: g, path: g.path, ring: g.ring, ups: g.ups, start: g.start}
+	r := &fixture{t: g.t, turns: g.turns, first: g, path: g.path, ring: g.ring, ups: g.ups, start: g.start}
 	r.assemble(settings)
 	return r
 }
@@ -159,7 +161,7 @@ func (g *fixture) assemble(settings []setting) {
 		Atomic: g.db, AuditLog: g.db, Upstreams: g.ups, Passwords: g.pass, Codes: credential.NewCodes(g.fleet, ring, g.time),
 		Mailer: &mail.Mailer{Outbox: g.db, Texts: texts, Site: mail.Site{Name: "Northgate"}, Now: g.time}, Ring: ring,
 		Registration: broker.RegisterForm, PasswordSignIn: true, Icon: func(k string) string { return k },
-		Callback: func(c string) string { return "https://id.example.test/callback/" + c }, Now: g.time, Log: log}
+		Callback: func(c string) string { return "https://id.example.test/callback/" + c }, Now: g.time, Log: log, Pause: g.turns.pause}
 	for _, s := range settings {
 		s(&o)
 	}
@@ -178,7 +180,7 @@ func (g *fixture) assemble(settings []setting) {
 			return err
 		}))
 	}
-	g.mux = mux
+	g.mux = g.turns.serve(mux)
 }
 
 func (g *fixture) connection(id string, position int, edit func(*broker.Connection)) {

@@ -2,6 +2,7 @@
 package login
 
 import (
+	"context"
 	"embed"
 	"log/slog"
 	"net/http"
@@ -49,6 +50,8 @@ type Options struct {
 
 	Now func() time.Time
 	Log *slog.Logger
+	// Pause waits while another request finishes the login; nil: on the real clock.
+	Pause func(context.Context, time.Duration) error
 }
 
 // Handler serves the journey. No step knows the next one: every route asks the domain package.

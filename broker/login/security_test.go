@@ -200,12 +200,12 @@ func TestB19_ASecondCallbackWaitsForTheFirst(t *testing.T) {
 		b := g.browser()
 		_, back := leave(b, "code")
 		g.ups.wait = make(chan struct{})
+		g.turns.waits = sync.OnceFunc(func() { close(g.ups.wait) })
 		pages := make(chan page, 2)
 		for range 2 {
 			also := b.copied()
 			go func() { pages <- also.get(back) }()
 		}
-		time.AfterFunc(150*time.Millisecond, func() { close(g.ups.wait) })
 		for range 2 {
 			(<-pages).atApp(t, ana)
 		}

@@ -35,6 +35,9 @@ type service struct {
 }
 
 func newService(o Options) *service {
+	if o.Pause == nil {
+		o.Pause = pause
+	}
 	return &service{
 		Options:          o,
 		logins:           broker.EphemeralStore[broker.Login]{Name: "login", Life: broker.LoginLife, In: o.Ephemeral, Now: o.Now},

@@ -236,11 +236,18 @@ func (s *service) repeated(ctx context.Context, v visit, t broker.UpstreamReques
 		if late || waited >= patience {
 			return s.leaveNotice(ctx, v, l, t.Connection, broker.StateInvalid)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(interval):
+		if err := s.Pause(ctx, interval); err != nil {
+			return err
 		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }
 
