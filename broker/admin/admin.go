@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/egress"
 	"gatehouse/broker/mail"
 	"gatehouse/broker/seal"
+	"gatehouse/broker/signing"
 )
 
 // Operator is the id of the Actor at the command line of the server.
@@ -63,6 +65,14 @@ type Service struct {
 	Ring      *seal.Keyring
 	// RingFile is the path of the keyring file, empty if the keyring is not kept in one.
 	RingFile string
+	Signing  *signing.Keys
+	// Egress decides which URIs of a client can be called.
+	Egress *egress.Client
+	// Weakness says what is wrong with a secret of at least so many characters that a
+	// person chose, in words that follow "the secret"; empty for nothing.
+	Weakness func(secret string, least int) string
+	// ClientRegistration reports whether apps may register themselves.
+	ClientRegistration bool
 	// PasswordSignIn reports whether people may sign in with a password.
 	PasswordSignIn bool
 	// Networks are the networks outside the public Internet that the configuration opens.

@@ -52,6 +52,7 @@ func changes(f *fixture) (names []string, all map[string]change) {
 		return events(f.RevokeConsent(ctx, by, admin.RevokeConsent{Account: "ana@example.test", Client: "wiki", DryRun: dry}))
 	})
 	connectionChanges(f, add)
+	clientChanges(f, add)
 	add("RotateKeyring", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
 		return events(f.RotateKeyring(ctx, by, admin.RotateKeyring{DryRun: dry}))
 	})
@@ -80,6 +81,40 @@ func connectionChanges(f *fixture, add func(string, change)) {
 	})
 	add("RemoveConnection", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
 		return events(f.RemoveConnection(ctx, by, admin.RemoveConnection{Connection: "hub", DryRun: dry}))
+	})
+}
+
+func clientChanges(f *fixture, add func(string, change)) {
+	name, other := "Wiki", "Other"
+	edit := admin.EditClient{Name: &name, RedirectURIs: []string{"https://wiki.example.test/"}}
+	add("AddClient", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
+		return events(f.AddClient(ctx, by, admin.AddClient{ID: "wiki", Edit: edit, DryRun: dry}))
+	})
+	add("ChangeClient", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
+		return events(f.ChangeClient(ctx, by, admin.ChangeClient{Client: "wiki", Edit: admin.EditClient{Name: &other}, DryRun: dry}))
+	})
+	add("RotateClientSecret", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
+		return events(f.RotateClientSecret(ctx, by, admin.RotateClientSecret{Client: "wiki", DryRun: dry}))
+	})
+	add("EndOldClientSecret", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
+		return events(f.EndOldClientSecret(ctx, by, admin.EndOldClientSecret{Client: "wiki", DryRun: dry}))
+	})
+	add("DisableClient", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
+		return events(f.DisableClient(ctx, by, admin.SwitchClient{Client: "wiki", DryRun: dry}))
+	})
+	add("EnableClient", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
+		return events(f.EnableClient(ctx, by, admin.SwitchClient{Client: "wiki", DryRun: dry}))
+	})
+	add("CreateRegistrationToken", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
+		return events(f.CreateRegistrationToken(ctx, by, admin.CreateRegistrationToken{Life: time.Hour, Uses: 1, DryRun: dry}))
+	})
+	add("DeclareClient", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
+		c := broker.Client{ID: "file", Name: "File", AuthMethods: []string{"none"}, IDTokenAlg: "RS256", RedirectURIs: edit.RedirectURIs,
+			GrantTypes: []string{"authorization_code"}, Scopes: []string{"openid"}}
+		return events(f.DeclareClient(ctx, by, admin.DeclareClient{Client: c, DryRun: dry}))
+	})
+	add("RemoveClient", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
+		return events(f.RemoveClient(ctx, by, admin.RemoveClient{Client: "wiki", DryRun: dry}))
 	})
 }
 
@@ -202,6 +237,14 @@ func TestARefusalHasACodeAndNamesItsField(t *testing.T) {
 			_, err := f.RemoveConnection(ctx, helper(), admin.RemoveConnection{Connection: "hub"})
 			return err
 		}, broker.Conflict, "connection"},
+		"an unknown client": {func(ctx context.Context) error {
+			_, err := f.RemoveClient(ctx, helper(), admin.RemoveClient{Client: "none"})
+			return err
+		}, broker.NotFound, "client"},
+		"a weak secret": {func(ctx context.Context) error {
+			_, err := f.AddClient(ctx, helper(), admin.AddClient{Secret: "short"})
+			return err
+		}, broker.RequestInvalid, "secret-file"},
 		"the primary key": {func(ctx context.Context) error {
 			_, err := f.RetireKey(ctx, helper(), admin.RetireKey{Key: f.Ring.Primary()})
 			return err
@@ -241,6 +284,27 @@ func TestWhatIsSoAlreadyChangesNothingAndRecordsNothing(t *testing.T) {
 	}
 }
 
+func TestASecretIsShownOnceAndNeverInADryRun(t *testing.T) {
+	f := newFixture(t)
+	name := "Wiki"
+	in := admin.AddClient{ID: "wiki", Edit: admin.EditClient{Name: &name, RedirectURIs: []string{"https://wiki.example.test/"}}, DryRun: true}
+	if r, err := f.AddClient(t.Context(), helper(), in); err != nil || r.Value.Secret != "" {
+		t.Errorf("dry run: %v, %v", r.Value.Secret.Reveal(), err)
+	}
+	in.DryRun = false
+	r, err := f.AddClient(t.Context(), helper(), in)
+	if err != nil || len(r.Value.Secret) < 43 || len(r.Value.SecretHashes) != 1 {
+		t.Fatalf("added: %+v, %v", r.Value, err)
+	}
+	public := admin.ChangeClient{Client: "wiki", Edit: admin.EditClient{AuthMethods: []string{"none"}}}
+	if r, err := f.ChangeClient(t.Context(), helper(), public); err != nil || r.Value.Secret != "" || len(r.Value.SecretHashes) != 0 {
+		t.Errorf("without a secret: %+v, %v", r.Value, err)
+	}
+	if _, err := f.ChangeClient(t.Context(), helper(), public); !errors.Is(err, admin.ErrNoChange) {
+		t.Errorf("the same again: %v", err)
+	}
+}
+
 func TestAnOwnerIsMailedAboutAPasswordAndARestrictionNamesItsActor(t *testing.T) {
 	f := newFixture(t)
 	a := f.account("ana@example.test")
@@ -255,5 +319,16 @@ func TestAnOwnerIsMailedAboutAPasswordAndARestrictionNamesItsActor(t *testing.T)
 	r, err := f.RestrictAccount(t.Context(), helper(), admin.RestrictAccount{Account: a.ID, Only: "hub"})
 	if err != nil || r.Value.Restriction.SetBy != helper().ID || r.Value.Linked || r.Value.AuthEpoch != a.AuthEpoch+2 {
 		t.Errorf("restricted: %+v, %v", r.Value, err)
+	}
+}
+
+func TestADryRunOfASigningRotationMakesNoKey(t *testing.T) {
+	f := newFixture(t)
+	r, err := f.RotateSigning(t.Context(), helper(), admin.RotateSigning{Emergency: true, DryRun: true})
+	if err != nil || len(r.Events) != 1 || r.Events[0].Actor != helper().ID || r.Events[0].Detail["signing"] != "emergency" {
+		t.Errorf("events %+v, %v", r.Events, err)
+	}
+	if keys, err := f.Keys(t.Context(), helper()); err != nil || len(keys.Signing) > 0 || len(keys.Ring) != 1 || len(f.events()) > 0 {
+		t.Errorf("keys %+v, %v", keys, err)
 	}
 }

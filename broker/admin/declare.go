@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/providers"
 )
 
@@ -65,4 +66,50 @@ func (s *Service) declareConnection(ctx context.Context, actor Actor, in Declare
 // and empty as equal; it prints secrets as dots, so those are compared themselves.
 func sameConnection(a, b broker.Connection) bool {
 	return fmt.Sprint(a) == fmt.Sprint(b) && slices.Equal(a.Secrets, b.Secrets)
+}
+
+// DeclareClient is a client as the configuration file declares it: the input of
+// Service.DeclareClient.
+type DeclareClient struct {
+	Client broker.Client // without secrets, state and times
+	Secret broker.Secret // empty keeps the stored one
+	DryRun bool
+}
+
+// Over returns what the declaration makes of a stored client, or of the zero value, but for
+// the secret.
+func (in DeclareClient) Over(stored broker.Client) broker.Client {
+	c := in.Client
+	c.Keys = clients.CompactKeys(c.Keys)
+	c.SecretHashes, c.RegistrationHash = stored.SecretHashes, stored.RegistrationHash
+	c.Disabled, c.CreatedAt, c.UpdatedAt = stored.Disabled, stored.CreatedAt, stored.UpdatedAt
+	if !clients.TakesSecret(c) {
+		c.SecretHashes = nil
+	}
+	return c
+}
+
+// DeclareClient creates or changes a client as declared. It writes nothing if the stored
+// one is the same.
+func (s *Service) DeclareClient(ctx context.Context, actor Actor, in DeclareClient) (r Result[broker.Client], _ error) {
+	stored, err := s.Store.Client(ctx, in.Client.ID)
+	if err != nil && !errors.Is(err, broker.NotFound) {
+		return r, err
+	}
+	found := err == nil
+	c := in.Over(stored)
+	if in.Secret != "" && clients.TakesSecret(c) {
+		c.SecretHashes = clients.WithSecret(s.Ring, c, in.Secret.Reveal())
+	}
+	if found && sameClient(c, stored) {
+		r.Value = c
+		return r, nil
+	}
+	if c.CreatedAt.IsZero() {
+		c.CreatedAt = s.Now()
+	}
+	if err := CheckClient(c, s.Egress); err != nil {
+		return r, err
+	}
+	return s.putClient(ctx, act{actor, in.DryRun}, c, "declared", nil)
 }

@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/admin"
+	"gatehouse/broker/egress"
 	"gatehouse/broker/mail"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/text"
@@ -58,9 +59,18 @@ func newFixture(t *testing.T) *fixture {
 	must(store.Ready(t.Context()))
 	texts, err := text.Load()
 	must(err)
+	out, err := egress.New(egress.Options{})
+	must(err)
 	f := &fixture{t: t, store: store, Service: &admin.Service{Store: store, Passwords: plainHasher{},
 		Mail: &mail.Mailer{Outbox: store, Texts: texts, Site: mail.Site{Name: "Test"}, Now: noon},
-		Ring: ring, RingFile: filepath.Join(dir, "keyring.json"), PasswordSignIn: true, Now: noon}}
+		Ring: ring, RingFile: filepath.Join(dir, "keyring.json"), Egress: out,
+		Weakness: func(secret string, least int) string {
+			if len(secret) < least {
+				return "is too short"
+			}
+			return ""
+		},
+		ClientRegistration: true, PasswordSignIn: true, Now: noon}}
 	return f
 }
 

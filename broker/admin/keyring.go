@@ -87,10 +87,10 @@ func (s *Service) RotateKeyring(ctx context.Context, actor Actor, in RotateKeyri
 	var e broker.Event
 	for _, step := range []func() error{
 		func() error { return s.Ring.Save(s.RingFile) },
-		func() error { return in.await(ctx, "running servers load the new key") },
+		func() error { return wait(ctx, in.Wait, "running servers load the new key", in.Waiting) },
 		func() error { return s.Ring.Promote(id) },
 		func() error { e, err = s.saveRing(ctx, actor, map[string]string{"keyring": id}); return err },
-		func() error { return in.await(ctx, "running servers use the new key") },
+		func() error { return wait(ctx, in.Wait, "running servers use the new key", in.Waiting) },
 	} {
 		if err := step(); err != nil {
 			return r, err
@@ -98,18 +98,6 @@ func (s *Service) RotateKeyring(ctx context.Context, actor Actor, in RotateKeyri
 	}
 	n, err := s.Store.Reseal(ctx)
 	return changed(RotatedKeyring{Primary: id, Resealed: n}, e, err)
-}
-
-func (in RotateKeyring) await(ctx context.Context, reason string) error {
-	if in.Waiting != nil {
-		in.Waiting(in.Wait, reason)
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(in.Wait):
-		return nil
-	}
 }
 
 // saveRing writes the keyring file inside the transaction of its Event, after the Event.

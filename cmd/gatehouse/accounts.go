@@ -2,201 +2,190 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"gatehouse/broker"
 	"gatehouse/broker/admin"
 )
 
-func accountCommands() []command {
-	return []command{
-		{"accounts add", "EMAIL", "create an account", `ana@example.com --name "Ana Silva" --password-file -`, addAccount},
-		{"accounts list", "", "list accounts by e-mail", "--limit 20", listAccounts},
-		{"accounts show", "EMAIL|ID", "show an account and its sign-in methods", "ana@example.com", showAccount},
-		{"accounts password", "EMAIL|ID", "set an account's password and tell its owner; its sessions and tokens end", "ana@example.com --password-file new.txt", setPassword},
-		{"accounts disable", "EMAIL|ID", "turn an account off; its sessions and tokens end", "ana@example.com", switchAccount(true)},
-		{"accounts enable", "EMAIL|ID", "turn an account on again", "ana@example.com", switchAccount(false)},
-		{"accounts restrict", "EMAIL|ID", "let an account sign in one way only; its sessions and tokens end", "ana@example.com --only microsoft", restrictAccount},
-		{"accounts unrestrict", "EMAIL|ID", "let an account sign in every way again", "ana@example.com", unrestrictAccount},
-		{"accounts signout", "EMAIL|ID", "end every session and token of an account", "ana@example.com", signOut},
-		{"accounts unlink", "EMAIL|ID", "remove an identity from an account and tell its owner", "ana@example.com --identity 4Q7…", unlinkIdentity},
-		{"accounts consents", "EMAIL|ID", "list what an account allowed which client", "ana@example.com", listConsents},
-		{"accounts consents remove", "EMAIL|ID", "take an account's consent to a client back; its tokens end", "ana@example.com --client wiki", removeConsent},
-	}
+type accountsAdd struct {
+	Email        string `arg:"" name:"EMAIL" help:"E-mail address."`
+	Name         string `help:"The person's name."`
+	PasswordFile string `placeholder:"FILE" help:"File with the password, - for standard input. Omit for sign-in by a provider."`
+	Unverified   bool   `help:"The address is not proven: the account cannot sign in until its owner proves it."`
 }
 
-func addAccount(fs *flag.FlagSet) action {
-	name := fs.String("name", "", "the person's name")
-	file := fs.String("password-file", "", "`FILE` with the password, - for standard input; without one the person signs in through a provider")
-	unverified := fs.Bool("unverified", false, "nobody has proven the address: the account opens nothing and blocks nobody, and goes when somebody proves it")
-	return func(ctx context.Context, t *tool, args []string) error {
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		in := admin.AddAccount{Email: args[0], Name: *name, Unverified: *unverified}
-		if *file != "" {
-			if in.Password, err = t.secret(ctx, *file); err != nil {
-				return err
-			}
-		}
-		done, err := s.AddAccount(ctx, t.actor(), in)
-		if err != nil {
-			return err
-		}
-		a := done.Value
-		return t.print(viewAccount(a), func(w io.Writer) { fmt.Fprintf(w, "created %s (%s)\n", a.Email, a.ID) })
+func (c *accountsAdd) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	password, err := t.optionalSecret(ctx, c.PasswordFile)
+	if err != nil {
+		return err
 	}
+	in := admin.AddAccount{Email: c.Email, Name: c.Name, Password: password, Unverified: c.Unverified}
+	done, err := s.AddAccount(ctx, t.actor(), in)
+	return t.accountDone(done, err, "created %s ("+done.Value.ID+")")
 }
 
-func listAccounts(fs *flag.FlagSet) action {
-	after := fs.String("after", "", "list from after this `ADDRESS`")
-	limit := fs.Int("limit", 100, "at most so many, up to 1000")
-	return func(ctx context.Context, t *tool, _ []string) error {
-		if err := misused(admin.CheckLimit(*limit)); err != nil {
-			return err
-		}
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		all, err := s.Accounts(ctx, t.actor(), admin.ListAccounts{After: *after, Limit: *limit})
-		if err != nil {
-			return err
-		}
-		views := make([]accountView, 0, len(all))
-		for _, a := range all {
-			views = append(views, viewAccount(a))
-		}
-		return t.print(views, func(w io.Writer) {
-			row(w, "EMAIL", "NAME", "PASSWORD", "STATE", "CREATED", "ID")
-			for _, a := range views {
-				row(w, a.Email, or(a.Name, "-"), yesNo(a.Password), state(a), date(a.CreatedAt), a.ID)
-			}
-			if len(views) == *limit {
-				fmt.Fprintf(w, "\nThere may be more: --after %s\n", views[len(views)-1].Email)
-			}
-		})
+// accountDone prints the account that an operation changed. The text has a %s for its address.
+func (t *tool) accountDone(done admin.Result[broker.Account], err error, text string) error {
+	if err != nil {
+		return err
 	}
+	return t.print(viewAccount(done.Value), func(w io.Writer) { fmt.Fprintf(w, text+"\n", done.Value.Email) })
 }
 
-func setPassword(fs *flag.FlagSet) action {
-	file := fs.String("password-file", "-", "`FILE` with the password, - for standard input")
-	return func(ctx context.Context, t *tool, args []string) error {
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		in := admin.SetPassword{Account: args[0]}
-		if in.Password, err = t.secret(ctx, *file); err != nil {
-			return err
-		}
-		done, err := s.SetPassword(ctx, t.actor(), in)
-		if err != nil {
-			return err
-		}
-		return t.print(viewAccount(done.Value), func(w io.Writer) {
-			fmt.Fprintf(w, "%s has a new password; every session and token has ended, and a mail tells the owner\n", done.Value.Email)
-		})
-	}
+type accountsList struct {
+	After string `placeholder:"EMAIL" help:"List from after this address."`
+	Limit int    `default:"100" help:"At most this many, up to 1000."`
 }
 
-func switchAccount(off bool) func(*flag.FlagSet) action {
-	return func(*flag.FlagSet) action {
-		return func(ctx context.Context, t *tool, args []string) error {
-			s, err := t.admin(ctx)
-			if err != nil {
-				return err
-			}
-			do := s.EnableAccount
-			if off {
-				do = s.DisableAccount
-			}
-			done, err := do(ctx, t.actor(), admin.SwitchAccount{Account: args[0]})
-			if err != nil {
-				return err
-			}
-			return t.print(viewAccount(done.Value), func(w io.Writer) { fmt.Fprintf(w, "%s is %s\n", done.Value.Email, admin.State(off)) })
-		}
+func (c *accountsList) Validate() error { return misused(admin.CheckLimit(c.Limit)) }
+
+func (c *accountsList) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	all, err := s.Accounts(ctx, t.actor(), admin.ListAccounts{After: c.After, Limit: c.Limit})
+	if err != nil {
+		return err
 	}
+	views := make([]accountView, 0, len(all))
+	for _, a := range all {
+		views = append(views, viewAccount(a))
+	}
+	return t.print(views, func(w io.Writer) {
+		row(w, "EMAIL", "NAME", "PASSWORD", "STATE", "CREATED", "ID")
+		for _, a := range views {
+			row(w, a.Email, or(a.Name, "-"), yesNo(a.Password), state(a), date(a.CreatedAt), a.ID)
+		}
+		if len(views) == c.Limit {
+			fmt.Fprintf(w, "\nThere may be more: --after %s\n", views[len(views)-1].Email)
+		}
+	})
 }
 
-func signOut(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, args []string) error {
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		done, err := s.SignOutAccount(ctx, t.actor(), admin.SignOutAccount{Account: args[0]})
-		if err != nil {
-			return err
-		}
-		return t.print(viewAccount(done.Value), func(w io.Writer) { fmt.Fprintf(w, "%s is signed out everywhere\n", done.Value.Email) })
+type accountsShow struct{ accountArg }
+
+func (c *accountsShow) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	a, err := s.Account(ctx, t.actor(), c.Account)
+	if err != nil {
+		return err
 	}
+	return t.showAccount(a)
 }
 
-func unlinkIdentity(fs *flag.FlagSet) action {
-	id := fs.String("identity", "", "`ID` of the identity, as accounts show tells it")
-	return func(ctx context.Context, t *tool, args []string) error {
-		if *id == "" {
-			return misuse("--identity is missing")
-		}
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		done, err := s.UnlinkIdentity(ctx, t.actor(), admin.UnlinkIdentity{Account: args[0], Identity: *id})
-		if err != nil {
-			return err
-		}
-		return t.showAccount(done.Value)
-	}
+type accountsPassword struct {
+	accountArg
+	PasswordFile string `default:"-" placeholder:"FILE" help:"File with the password, - for standard input."`
 }
 
-func listConsents(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, args []string) error {
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		all, err := s.Consents(ctx, t.actor(), args[0])
-		if err != nil {
-			return err
-		}
-		type view struct {
-			Client    string    `json:"client_id"`
-			Scopes    []string  `json:"scopes"`
-			GrantedAt time.Time `json:"granted_at"`
-		}
-		views := make([]view, 0, len(all))
-		for _, c := range all {
-			views = append(views, view{c.ClientID, c.Scopes, c.GrantedAt})
-		}
-		return t.print(views, func(w io.Writer) {
-			row(w, "CLIENT", "SCOPES", "GRANTED")
-			for _, c := range views {
-				row(w, c.Client, strings.Join(c.Scopes, " "), date(c.GrantedAt))
-			}
-		})
+func (c *accountsPassword) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	if _, err := s.Account(ctx, t.actor(), c.Account); err != nil { // before a person types a password
+		return err
 	}
+	password, err := t.secret(ctx, c.PasswordFile)
+	if err != nil {
+		return err
+	}
+	done, err := s.SetPassword(ctx, t.actor(), admin.SetPassword{Account: c.Account, Password: password})
+	return t.accountDone(done, err, "%s has a new password; every session and token has ended, and a mail tells the owner")
 }
 
-func removeConsent(fs *flag.FlagSet) action {
-	client := fs.String("client", "", "`ID` of the client")
-	return func(ctx context.Context, t *tool, args []string) error {
-		if *client == "" {
-			return misuse("--client is missing")
-		}
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		if _, err := s.RevokeConsent(ctx, t.actor(), admin.RevokeConsent{Account: args[0], Client: *client}); err != nil {
-			return err
-		}
-		return t.removed("client_id", *client)
+type accountsDisable struct{ accountArg }
+
+func (c *accountsDisable) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	done, err := s.DisableAccount(ctx, t.actor(), admin.SwitchAccount{Account: c.Account})
+	return t.accountDone(done, err, "%s is disabled")
+}
+
+type accountsEnable struct{ accountArg }
+
+func (c *accountsEnable) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	done, err := s.EnableAccount(ctx, t.actor(), admin.SwitchAccount{Account: c.Account})
+	return t.accountDone(done, err, "%s is enabled")
+}
+
+type accountsRestrict struct {
+	accountArg
+	Only     string `required:"" placeholder:"WAY" help:"microsoft (all live Entra ID and AD FS connections of now), or ids of connections, comma-separated."`
+	Guests   bool   `help:"Accept guests of the directory too."`
+	Personal bool   `help:"Accept personal Microsoft accounts too."`
+}
+
+func (c *accountsRestrict) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	in := admin.RestrictAccount{Account: c.Account, Only: c.Only, Guests: c.Guests, Personal: c.Personal}
+	done, err := s.RestrictAccount(ctx, t.actor(), in)
+	if err != nil {
+		return err
 	}
+	a := done.Value
+	return t.print(viewAccount(a.Account), func(w io.Writer) {
+		fmt.Fprintf(w, "%s: %s\nevery session and token of the account has ended\n", a.Email, viewRestriction(a.Restriction))
+		if !a.Linked {
+			fmt.Fprintln(w, "No identity of these connections is linked yet. "+
+				"The next sign-in through one of them links it, with the password and an e-mailed code.")
+		}
+	})
+}
+
+type accountsUnrestrict struct{ accountArg }
+
+func (c *accountsUnrestrict) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	done, err := s.UnrestrictAccount(ctx, t.actor(), admin.UnrestrictAccount{Account: c.Account})
+	return t.accountDone(done, err, "%s may sign in every way again")
+}
+
+type accountsSignout struct{ accountArg }
+
+func (c *accountsSignout) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	done, err := s.SignOutAccount(ctx, t.actor(), admin.SignOutAccount{Account: c.Account})
+	return t.accountDone(done, err, "%s is signed out everywhere")
+}
+
+type accountsUnlink struct {
+	accountArg
+	Identity string `required:"" placeholder:"ID" help:"Id of the identity, see accounts show."`
+}
+
+func (c *accountsUnlink) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	done, err := s.UnlinkIdentity(ctx, t.actor(), admin.UnlinkIdentity{Account: c.Account, Identity: c.Identity})
+	if err != nil {
+		return err
+	}
+	return t.showAccount(done.Value)
+}
+
+type consentsList struct{ accountArg }
+
+func (c *consentsList) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	all, err := s.Consents(ctx, t.actor(), c.Account)
+	if err != nil {
+		return err
+	}
+	type view struct {
+		Client    string    `json:"client_id"`
+		Scopes    []string  `json:"scopes"`
+		GrantedAt time.Time `json:"granted_at"`
+	}
+	views := make([]view, 0, len(all))
+	for _, c := range all {
+		views = append(views, view{c.ClientID, c.Scopes, c.GrantedAt})
+	}
+	return t.print(views, func(w io.Writer) {
+		row(w, "CLIENT", "SCOPES", "GRANTED")
+		for _, c := range views {
+			row(w, c.Client, strings.Join(c.Scopes, " "), date(c.GrantedAt))
+		}
+	})
+}
+
+type consentsRemove struct {
+	accountArg
+	Client string `required:"" placeholder:"ID" help:"Id of the client."`
+}
+
+func (c *consentsRemove) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	if _, err := s.RevokeConsent(ctx, t.actor(), admin.RevokeConsent{Account: c.Account, Client: c.Client}); err != nil {
+		return err
+	}
+	return t.removed("client_id", c.Client)
 }

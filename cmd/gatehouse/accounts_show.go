@@ -1,10 +1,9 @@
 package main
 
 import (
-	"context"
-	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"gatehouse/broker"
@@ -38,20 +37,6 @@ type identityView struct {
 func viewAccount(a broker.Account) accountView {
 	return accountView{ID: a.ID, Email: a.Email, Name: a.Name, Password: a.HasPassword(), Disabled: a.Disabled, Unverified: a.Unverified,
 		Restriction: viewRestriction(a.Restriction), Epoch: a.AuthEpoch, CreatedAt: a.CreatedAt}
-}
-
-func showAccount(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, args []string) error {
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		a, err := s.Account(ctx, t.actor(), args[0])
-		if err != nil {
-			return err
-		}
-		return t.showAccount(a)
-	}
 }
 
 func (t *tool) showAccount(a admin.AccountDetails) error {
@@ -91,4 +76,32 @@ func state(v accountView) string {
 		return "only " + v.Restriction.Only
 	}
 	return admin.State(v.Disabled)
+}
+
+// restrictionView is a restriction as the command line shows it.
+type restrictionView struct {
+	Only        string    `json:"only"`
+	Connections []string  `json:"connections"`
+	Guests      bool      `json:"guests"`
+	Personal    bool      `json:"personal"`
+	SetBy       string    `json:"set_by"`
+	SetAt       time.Time `json:"set_at"`
+}
+
+func viewRestriction(l *broker.Restriction) *restrictionView {
+	if l == nil {
+		return nil
+	}
+	return &restrictionView{l.Only, l.Connections, l.Guests, l.Personal, l.SetBy, l.SetAt}
+}
+
+func (l restrictionView) String() string {
+	text := fmt.Sprintf("only %s, through %s", l.Only, strings.Join(l.Connections, ", "))
+	if l.Guests {
+		text += ", guests too"
+	}
+	if l.Personal {
+		text += ", personal accounts too"
+	}
+	return text + fmt.Sprintf("; set by %s on %s", l.SetBy, date(l.SetAt))
 }

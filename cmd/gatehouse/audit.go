@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -30,50 +28,56 @@ type eventView struct {
 	Detail     map[string]string `json:"detail,omitempty"`
 }
 
-func auditCommands() []command {
-	return []command{{"audit", "", "read the audit log, newest first", "--account ana@example.com --since 24h", readAudit}}
+type auditCmd struct {
+	Account   string        `placeholder:"EMAIL|ID" help:"Only about this account."`
+	Client    string        `placeholder:"ID" help:"Only about this client."`
+	Reference string        `help:"Only the refusal that a person was shown with this reference."`
+	Verb      string        `help:"Only this verb, such as login.refused."`
+	Since     time.Duration `placeholder:"DURATION" help:"Only the last so long, such as 24h."`
+	Before    string        `placeholder:"TIME" help:"Only before this time, such as 2026-11-22T08:30:00Z: the next page."`
+	Limit     int           `default:"100" help:"At most this many, up to 1000."`
 }
 
-func readAudit(fs *flag.FlagSet) action {
-	var in admin.ReadAudit
-	fs.StringVar(&in.Account, "account", "", "only about the account with this `ADDRESS` or id")
-	fs.StringVar(&in.Client, "client", "", "only about this client `ID`")
-	fs.StringVar(&in.Reference, "reference", "", "only the refusal that a person was shown with this `REFERENCE`")
-	fs.StringVar(&in.Verb, "verb", "", "only this `VERB`, such as login.refused")
-	fs.DurationVar(&in.Since, "since", 0, "only the last `DURATION`, such as 24h")
-	fs.Func("before", "only before this `TIME`, such as 2026-11-22T08:30:00Z: the next page", func(s string) (err error) {
-		if in.Before, err = time.Parse(time.RFC3339, s); err != nil {
-			return errors.New("want a time such as 2026-11-22T08:30:00Z")
+// input reads the flags as the input of the operation.
+func (c *auditCmd) input() (in admin.ReadAudit, err error) {
+	in = admin.ReadAudit{Account: c.Account, Client: c.Client, Reference: c.Reference, Verb: c.Verb, Since: c.Since, Limit: c.Limit}
+	if c.Before != "" {
+		if in.Before, err = time.Parse(time.RFC3339, c.Before); err != nil {
+			return in, misuse("--before: must be a time such as 2026-11-22T08:30:00Z")
 		}
-		return nil
-	})
-	fs.IntVar(&in.Limit, "limit", 100, "at most so many, up to 1000")
-	return func(ctx context.Context, t *tool, _ []string) error {
-		if err := misused(in.Check()); err != nil {
-			return err
-		}
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		events, err := s.Events(ctx, t.actor(), in)
-		if err != nil {
-			return err
-		}
-		views := make([]eventView, 0, len(events))
-		for _, e := range events {
-			views = append(views, eventView{e.ID, e.At, string(e.Verb), string(e.Code), e.Account, e.Actor, e.Client, e.Connection, e.Session, e.Reference, e.Address, e.UserAgent, e.Detail})
-		}
-		return t.print(views, func(w io.Writer) {
-			row(w, "AT", "VERB", "CODE", "ACCOUNT", "ACTOR", "CLIENT", "CONNECTION", "ADDRESS", "REFERENCE", "DETAIL")
-			for _, e := range views {
-				row(w, date(e.At), e.Verb, or(e.Code, "-"), or(e.Account, "-"), or(e.Actor, "-"), or(e.Client, "-"), or(e.Connection, "-"), or(e.Address, "-"), or(e.Reference, "-"), details(e.Detail))
-			}
-			if len(views) == in.Limit {
-				fmt.Fprintf(w, "\nThere may be more: --before %s\n", views[len(views)-1].At.Format(time.RFC3339Nano))
-			}
-		})
 	}
+	return in, misused(in.Check())
+}
+
+func (c *auditCmd) Validate() error {
+	_, err := c.input()
+	return err
+}
+
+func (c *auditCmd) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	in, err := c.input()
+	if err != nil {
+		return err
+	}
+	events, err := s.Events(ctx, t.actor(), in)
+	if err != nil {
+		return err
+	}
+	views := make([]eventView, 0, len(events))
+	for _, e := range events {
+		views = append(views, eventView{e.ID, e.At, string(e.Verb), string(e.Code), e.Account, e.Actor, e.Client, e.Connection,
+			e.Session, e.Reference, e.Address, e.UserAgent, e.Detail})
+	}
+	return t.print(views, func(w io.Writer) {
+		row(w, "AT", "VERB", "CODE", "ACCOUNT", "ACTOR", "CLIENT", "CONNECTION", "ADDRESS", "REFERENCE", "DETAIL")
+		for _, e := range views {
+			row(w, date(e.At), e.Verb, or(e.Code, "-"), or(e.Account, "-"), or(e.Actor, "-"), or(e.Client, "-"), or(e.Connection, "-"),
+				or(e.Address, "-"), or(e.Reference, "-"), details(e.Detail))
+		}
+		if len(views) == in.Limit {
+			fmt.Fprintf(w, "\nThere may be more: --before %s\n", views[len(views)-1].At.Format(time.RFC3339Nano))
+		}
+	})
 }
 
 func details(m map[string]string) string {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -47,39 +46,39 @@ func (i *inspection) see(what, note string, err error) {
 	i.found = append(i.found, f)
 }
 
-// runCheck tells everything at once and changes nothing: it makes no keyring and
-// no database, and migrates none.
-func runCheck(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, _ []string) error {
-		i := &inspection{app: &app{log: newLog(t.err, slog.LevelError), now: time.Now}}
-		var err error
-		if i.cfg, err = t.load(); err != nil {
-			i.misconfigured(err)
-		} else {
-			i.everything(ctx)
-		}
-		if i.store != nil {
-			defer i.close()
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		bad := 0
-		for _, f := range i.found {
-			if !f.OK {
-				bad++
-			}
-		}
-		err = t.print(i.found, func(w io.Writer) {
-			for _, f := range i.found {
-				row(w, f.What, map[bool]string{true: "ok", false: "WRONG"}[f.OK], f.Problem+f.Note)
-			}
-		})
-		if bad > 0 {
-			return fmt.Errorf("%d of %d checks failed", bad, len(i.found))
-		}
+type checkCmd struct{}
+
+// Run reports every problem and changes nothing: it creates no keyring and no database, and
+// migrates none.
+func (*checkCmd) Run(ctx context.Context, t *tool) error {
+	i := &inspection{app: &app{log: newLog(t.err, slog.LevelError), now: time.Now}}
+	var err error
+	if i.cfg, err = t.load(); err != nil {
+		i.misconfigured(err)
+	} else {
+		i.everything(ctx)
+	}
+	if i.store != nil {
+		defer i.close()
+	}
+	if err := ctx.Err(); err != nil {
 		return err
 	}
+	bad := 0
+	for _, f := range i.found {
+		if !f.OK {
+			bad++
+		}
+	}
+	err = t.print(i.found, func(w io.Writer) {
+		for _, f := range i.found {
+			row(w, f.What, map[bool]string{true: "ok", false: "WRONG"}[f.OK], f.Problem+f.Note)
+		}
+	})
+	if bad > 0 {
+		return fmt.Errorf("%d of %d checks failed", bad, len(i.found))
+	}
+	return err
 }
 
 // misconfigured has one line for each wrong setting.
@@ -100,7 +99,7 @@ func (i *inspection) misconfigured(err error) {
 func (i *inspection) everything(ctx context.Context) {
 	i.see("configuration", "", nil)
 	for n, c := range i.cfg.Clients {
-		i.see(fmt.Sprintf("clients[%d] (%s)", n, c.ID), "", checkClient(i.cfg, declaredClient(broker.Client{SecretHashes: []string{"one"}}, c)))
+		i.see(fmt.Sprintf("clients[%d] (%s)", n, c.ID), "", i.checkClient(c))
 	}
 	if i.cfg.TLS.Cert != "" {
 		note, err := i.certificate()
@@ -123,6 +122,15 @@ func (i *inspection) everything(ctx context.Context) {
 	}
 	i.see("mail", note, i.checkMail(ctx))
 	i.connections(ctx)
+}
+
+// checkClient checks a client of the configuration as if it had a secret.
+func (h *app) checkClient(c config.Client) error {
+	out, err := egress.New(egress.Options{Allow: h.cfg.UpstreamNetworks})
+	if err != nil {
+		return err
+	}
+	return admin.CheckClient(declaredClient(c).Over(broker.Client{SecretHashes: []string{"one"}}), out)
 }
 
 func exists(path string) bool {

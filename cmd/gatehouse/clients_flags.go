@@ -2,119 +2,89 @@ package main
 
 import (
 	"context"
-	"flag"
 	"strconv"
 
-	"gatehouse/broker"
-	"gatehouse/broker/clients"
+	"gatehouse/broker/admin"
 )
 
-// maxKeysFile is more than a JWK Set may have, so that its own check tells.
+// maxKeysFile is the longest JWK Set that is read, in bytes. It is more than a client may
+// have, so that the operation reports one that is too long.
 const maxKeysFile = 128 << 10
 
-// applyFlags copies the flags that were given into a client.
-type applyFlags func(ctx context.Context, t *tool, c *broker.Client) error
+// appFlags describe an app. A pointer is nil if its flag is not given.
+type appFlags struct {
+	Name       *string  `help:"Name that people see."`
+	AuthMethod []string `sep:"none" placeholder:"METHOD" help:"client_secret_basic (the default), client_secret_post, private_key_jwt, or none (a public app). Repeatable."`
 
-// clientFlags are the flags that describe an app.
-func clientFlags(fs *flag.FlagSet) applyFlags {
-	var f broker.Client
-	fs.StringVar(&f.Name, "name", "", "name that people see")
-	fs.Var((*list)(&f.AuthMethods), "auth-method", "`METHOD`: client_secret_basic, client_secret_post, private_key_jwt, or none (public); repeat for more; without it the first")
-	fs.StringVar(&f.AuthAlg, "auth-alg", "", "the one `ALG` that private_key_jwt may use: RS256, PS256, ES256, EdDSA or Ed25519; any where empty")
-	fs.StringVar(&f.KeysURI, "jwks-uri", "", "`URL` where the app publishes its keys, in place of --jwks-file")
-	fs.Var((*list)(&f.RedirectURIs), "redirect-uri", "redirect `URI`, compared byte for byte; repeat for more")
-	fs.Var((*list)(&f.PostLogoutRedirectURIs), "post-logout-redirect-uri", "`URI` that /end_session may return to; repeat for more")
-	fs.StringVar(&f.BackchannelLogoutURI, "backchannel-logout-uri", "", "`URL` that is told of a sign-out")
-	fs.StringVar(&f.FrontchannelLogoutURI, "frontchannel-logout-uri", "", "`URL` that the signed-out page frames")
-	fs.Var((*list)(&f.GrantTypes), "grant", "grant `TYPE`: authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code; repeat for more; without it the first two")
-	fs.Var((*list)(&f.Scopes), "scope", "scope it may ask for; repeat for more; without it openid profile email offline_access")
-	fs.Var((*list)(&f.Audience), "audience", "who its access tokens are for, beside itself; repeat for more")
-	fs.StringVar(&f.IDTokenAlg, "id-token-alg", "RS256", "RS256, ES256 or EdDSA")
-	fs.BoolVar(&f.Native, "native", false, "a native app: loopback and reverse-DNS redirect URIs")
-	fs.BoolVar(&f.FirstParty, "first-party", false, "your own app: no consent page")
-	fs.BoolVar(&f.SkipPKCE, "no-pkce", false, "let an older confidential app do without PKCE")
-	fs.BoolVar(&f.PushedOnly, "require-par", false, "only pushed authorization requests (RFC 9126)")
-	fs.BoolVar(&f.DPoPBound, "dpop", false, "only tokens that are bound to a key of the app (RFC 9449)")
-	fs.StringVar(&f.LogoURI, "logo-uri", "", "`URL` of the app's logo")
-	fs.StringVar(&f.ClientURI, "client-uri", "", "`URL` of the app's home page")
-	fs.StringVar(&f.PolicyURI, "policy-uri", "", "`URL` of the app's privacy policy")
-	fs.StringVar(&f.TosURI, "tos-uri", "", "`URL` of the app's terms of service")
-	fs.StringVar(&f.InitiateLoginURI, "initiate-login-uri", "", "`URL` where a sign-in that starts elsewhere begins")
-	fs.Var((*list)(&f.Contacts), "contact", "whom to ask about the app; repeat for more")
-	file := fs.String("jwks-file", "", "`FILE` with the app's public JWK Set, - for standard input")
-	access := fs.String("access-token", "opaque", "`KIND` of its access tokens: opaque, or jwt (RFC 9068)")
-	age := fs.String("default-max-age", "", "greatest age of a sign-in in `SECONDS` where the request says none; none takes it away")
-	return func(ctx context.Context, t *tool, c *broker.Client) (err error) {
-		copies := copiesOf(&f, c)
-		copies["jwks-file"] = func() { err = t.readKeys(ctx, *file, c) }
-		copies["jwks-uri"] = func() {
-			if c.KeysURI = f.KeysURI; f.KeysURI != "" && *file == "" {
-				c.Keys = "" // one in place of the other
-			}
-		}
-		copies["access-token"] = func() {
-			if c.JWTAccess = *access == "jwt"; !c.JWTAccess && *access != "opaque" {
-				err = misuse("--access-token: want opaque or jwt")
-			}
-		}
-		copies["default-max-age"] = func() {
-			n, wrong := strconv.Atoi(*age)
-			if c.DefaultMaxAge = &n; *age == "none" {
-				c.DefaultMaxAge = nil
-			} else if wrong != nil {
-				err = misuse("--default-max-age: want a number of seconds, or none")
-			}
-		}
-		fs.Visit(func(given *flag.Flag) {
-			if copy := copies[given.Name]; copy != nil && err == nil {
-				copy()
-			}
-		})
-		if *file != "" && f.KeysURI == "" && err == nil {
-			c.KeysURI = ""
-		}
-		return err
-	}
+	AuthAlg  *string `placeholder:"ALG" help:"The algorithm of private_key_jwt: RS256, PS256, ES256, EdDSA or Ed25519. Any if empty."`
+	JWKSFile *string `name:"jwks-file" placeholder:"FILE" help:"File with the app's public JWK Set, - for standard input."`
+	JWKSURI  *string `name:"jwks-uri" placeholder:"URL" help:"Where the app publishes its keys instead."`
+
+	RedirectURI           []string `name:"redirect-uri" sep:"none" placeholder:"URI" help:"Redirect URI, compared byte for byte. Repeatable."`
+	PostLogoutRedirectURI []string `name:"post-logout-redirect-uri" sep:"none" placeholder:"URI" help:"URI to which sign-out may return. Repeatable."`
+	BackchannelLogoutURI  *string  `name:"backchannel-logout-uri" placeholder:"URL" help:"URL that gets sign-out notices."`
+	FrontchannelLogoutURI *string  `name:"frontchannel-logout-uri" placeholder:"URL" help:"URL that the signed-out page frames."`
+
+	Grant    []string `sep:"none" placeholder:"TYPE" help:"authorization_code and refresh_token (the default), client_credentials, or the device grant. Repeatable."`
+	Scope    []string `sep:"none" help:"Scope it may ask for. Default: openid profile email offline_access. Repeatable."`
+	Audience []string `sep:"none" help:"Whom its access tokens are for, beside itself. Repeatable."`
+
+	IDTokenAlg  *string `name:"id-token-alg" placeholder:"ALG" help:"RS256 (the default), ES256 or EdDSA."`
+	AccessToken *string `placeholder:"KIND" help:"Kind of its access tokens: opaque (the default) or jwt (RFC 9068)."`
+	Native      *bool   `help:"A native app: loopback and reverse-DNS redirect URIs."`
+	FirstParty  *bool   `help:"Your own app: no consent page."`
+	NoPKCE      *bool   `name:"no-pkce" help:"Let an older confidential app do without PKCE."`
+	RequirePAR  *bool   `name:"require-par" help:"Only pushed authorization requests (RFC 9126)."`
+	DPoP        *bool   `name:"dpop" help:"Only tokens bound to a key of the app (RFC 9449)."`
+
+	DefaultMaxAge    *string  `placeholder:"SECONDS" help:"Greatest age of a sign-in if the request names none. The word none removes it."`
+	LogoURI          *string  `name:"logo-uri" placeholder:"URL" help:"The app's logo."`
+	ClientURI        *string  `name:"client-uri" placeholder:"URL" help:"The app's home page."`
+	PolicyURI        *string  `name:"policy-uri" placeholder:"URL" help:"The app's privacy policy."`
+	TosURI           *string  `name:"tos-uri" placeholder:"URL" help:"The app's terms of service."`
+	InitiateLoginURI *string  `name:"initiate-login-uri" placeholder:"URL" help:"Where a sign-in that starts elsewhere begins."`
+	Contact          []string `sep:"none" help:"Whom to ask about the app. Repeatable."`
 }
 
-func copiesOf(f, c *broker.Client) map[string]func() {
-	return map[string]func(){
-		"name":                     func() { c.Name = f.Name },
-		"auth-method":              func() { c.AuthMethods = f.AuthMethods },
-		"auth-alg":                 func() { c.AuthAlg = f.AuthAlg },
-		"redirect-uri":             func() { c.RedirectURIs = f.RedirectURIs },
-		"post-logout-redirect-uri": func() { c.PostLogoutRedirectURIs = f.PostLogoutRedirectURIs },
-		"backchannel-logout-uri":   func() { c.BackchannelLogoutURI = f.BackchannelLogoutURI },
-		"frontchannel-logout-uri":  func() { c.FrontchannelLogoutURI = f.FrontchannelLogoutURI },
-		"grant":                    func() { c.GrantTypes = f.GrantTypes },
-		"scope":                    func() { c.Scopes = f.Scopes },
-		"audience":                 func() { c.Audience = f.Audience },
-		"id-token-alg":             func() { c.IDTokenAlg = f.IDTokenAlg },
-		"native":                   func() { c.Native = f.Native },
-		"first-party":              func() { c.FirstParty = f.FirstParty },
-		"no-pkce":                  func() { c.SkipPKCE = f.SkipPKCE },
-		"require-par":              func() { c.PushedOnly = f.PushedOnly },
-		"dpop":                     func() { c.DPoPBound = f.DPoPBound },
-		"logo-uri":                 func() { c.LogoURI = f.LogoURI },
-		"client-uri":               func() { c.ClientURI = f.ClientURI },
-		"policy-uri":               func() { c.PolicyURI = f.PolicyURI },
-		"tos-uri":                  func() { c.TosURI = f.TosURI },
-		"initiate-login-uri":       func() { c.InitiateLoginURI = f.InitiateLoginURI },
-		"contact":                  func() { c.Contacts = f.Contacts },
+// edit returns the flags as the input of an operation. keys is the JWK Set of --jwks-file.
+func (f *appFlags) edit(keys *string) (e admin.EditClient, _ error) {
+	e = admin.EditClient{Name: f.Name, AuthMethods: f.AuthMethod, AuthAlg: f.AuthAlg, Keys: keys, KeysURI: f.JWKSURI,
+		RedirectURIs: f.RedirectURI, PostLogout: f.PostLogoutRedirectURI, Backchannel: f.BackchannelLogoutURI,
+		Frontchannel: f.FrontchannelLogoutURI, GrantTypes: f.Grant, Scopes: f.Scope, Audience: f.Audience, IDTokenAlg: f.IDTokenAlg,
+		Native: f.Native, FirstParty: f.FirstParty, SkipPKCE: f.NoPKCE, PushedOnly: f.RequirePAR, DPoPBound: f.DPoP,
+		LogoURI: f.LogoURI, ClientURI: f.ClientURI, PolicyURI: f.PolicyURI, TosURI: f.TosURI, InitiateLogin: f.InitiateLoginURI,
+		Contacts: f.Contact}
+	if f.AccessToken != nil {
+		if *f.AccessToken != "jwt" && *f.AccessToken != "opaque" {
+			return e, misuse("--access-token: must be opaque or jwt")
+		}
+		e.JWTAccess = new(*f.AccessToken == "jwt")
 	}
+	if f.DefaultMaxAge != nil {
+		age, err := strconv.Atoi(*f.DefaultMaxAge)
+		switch {
+		case *f.DefaultMaxAge == "none":
+			age = -1
+		case err != nil || age < 0:
+			return e, misuse("--default-max-age: must be a number of seconds, or none")
+		}
+		e.DefaultMaxAge = &age
+	}
+	return e, nil
 }
 
-// readKeys reads a JWK Set; an empty name takes the keys away.
-func (t *tool) readKeys(ctx context.Context, file string, c *broker.Client) error {
-	if c.Keys = ""; file == "" {
-		return nil
+// keys reads the JWK Set of --jwks-file: nil if the flag is not given, and empty for an
+// empty name, which removes the keys.
+func (t *tool) keys(ctx context.Context, file *string) (*string, error) {
+	if file == nil || *file == "" {
+		return file, nil
 	}
-	set, _, err := t.read(ctx, file, "JWK Set", maxKeysFile)
+	set, _, err := t.read(ctx, *file, "JWK Set", maxKeysFile)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if c.Keys = clients.CompactKeys(string(set)); len(set) == 0 {
-		c.Keys = " " // an empty file is no keys, and no set
+	if len(set) == 0 {
+		return new(" "), nil // an empty file is not a JWK Set, but an empty string would remove the keys
 	}
-	return nil
+	return new(string(set)), nil
 }

@@ -103,3 +103,15 @@ func (v clientView) rest(w io.Writer) {
 		}
 	}
 }
+
+// logoutView is a sign-out notice that an app has not got yet.
+type logoutView struct {
+	Client    string    `json:"client_id"`
+	Session   string    `json:"session"`
+	Account   string    `json:"account"`
+	EndedAt   time.Time `json:"ended_at"`
+	ExpiresAt time.Time `json:"given_up_at"`
+	Attempts  int       `json:"attempts"`
+	NextAt    time.Time `json:"next_at"`
+	LastError string    `json:"last_error,omitempty"`
+}

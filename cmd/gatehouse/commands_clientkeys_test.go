@@ -55,7 +55,7 @@ func TestTheOldSecretIsEndedWhenNobodyNeedsIt(t *testing.T) {
 	o.isRefused("has one secret", "clients", "secret", id, "--end-old")
 	o.shows(&c, "clients", "secret", id)
 	second := c.Secret
-	if got := o.in("x", "clients", "secret", id, "--end-old", "--secret-file", "-"); got.code != notUnderstood {
+	if got := o.in("x", "clients", "secret", id, "--end-old", "--secret-file", "-"); got.code != wrongUsage {
 		t.Errorf("exit %d", got.code)
 	}
 	c = clientView{}
@@ -96,7 +96,7 @@ func TestEveryFieldOfAClientHasItsFlag(t *testing.T) {
 		t.Errorf("changed: %+v", c)
 	}
 	for _, wrong := range [][]string{{"--access-token", "saml"}, {"--default-max-age", "soon"}} {
-		if got := o.in("", append([]string{"clients", "change", "wiki"}, wrong...)...); got.code != notUnderstood || !strings.Contains(got.err, wrong[0]) {
+		if got := o.in("", append([]string{"clients", "change", "wiki"}, wrong...)...); got.code != wrongUsage || !strings.Contains(got.err, wrong[0]) {
 			t.Errorf("%v: exit %d %s", wrong, got.code, got.err)
 		}
 	}

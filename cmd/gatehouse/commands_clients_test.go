@@ -146,7 +146,7 @@ func TestAClientIsChangedFlagByFlag(t *testing.T) {
 		t.Errorf("changed what no flag named: %+v", changed)
 	}
 	o.isRefused(`redirect_uris: "http://wiki.example.test/" must be https`, "clients", "change", "wiki", "--redirect-uri", "http://wiki.example.test/")
-	if got := o.in("", "clients", "change", "wiki"); got.code != notUnderstood || !strings.Contains(got.err, "at least one flag") {
+	if got := o.in("", "clients", "change", "wiki"); got.code != wrongUsage || !strings.Contains(got.err, "at least one flag") {
 		t.Errorf("a change of nothing: exit %d %s", got.code, got.err)
 	}
 
@@ -162,7 +162,7 @@ func TestAClientThatCannotBeSafeIsRefusedWithEveryReason(t *testing.T) {
 	o := newOperator(t)
 	got := o.in("", "clients", "add", "--redirect-uri", "https://*.example.test/cb", "--redirect-uri", "javascript:alert(1)", "--grant", "password", "--id-token-alg", "none")
 	for _, why := range []string{"client_name:", `redirect_uris: "https://*.example.test/cb"`, `redirect_uris: "javascript:alert(1)"`, `grant_types: "password" is not one of`, `id_token_signed_response_alg: "none"`} {
-		if got.code != failed || !strings.Contains(got.err, why) {
+		if got.code != failure || !strings.Contains(got.err, why) {
 			t.Errorf("exit %d, want %q in:\n%s", got.code, why, got.err)
 		}
 	}
@@ -181,7 +181,7 @@ func TestAClientThatCannotBeSafeIsRefusedWithEveryReason(t *testing.T) {
 	} {
 		args := append(strings.Fields("clients add --name Wiki --redirect-uri https://x.example.test/cb"), strings.Fields(tc.line)...)
 		got := o.in(tc.stdin, args...)
-		if got.code != failed || !strings.Contains(got.err, tc.why) {
+		if got.code != failure || !strings.Contains(got.err, tc.why) {
 			t.Errorf("%s: exit %d, want %q in:\n%s%s", name, got.code, tc.why, got.out, got.err)
 		}
 	}
@@ -222,15 +222,15 @@ func TestNothingChangesWithoutItsEvent(t *testing.T) {
 	before := view()
 	mend := o.breakTable("INSERT", "events")
 	n := 0
-	for _, c := range commands() {
-		for _, tried := range everyCommand()[c.name] {
+	for _, v := range verbs(t) {
+		for _, tried := range everyCommand()[v.name] {
 			if !tried.decides {
 				continue
 			}
 			n++
-			got := o.in(tried.stdin, append(strings.Fields(c.name), tried.args...)...)
-			if got.code != failed || !strings.Contains(got.err, "broken by the test") {
-				t.Errorf("%s: exit %d\n%s%s", c.name, got.code, got.out, got.err)
+			got := o.in(tried.stdin, append(strings.Fields(v.name), tried.args...)...)
+			if got.code != failure || !strings.Contains(got.err, "broken by the test") {
+				t.Errorf("%s: exit %d\n%s%s", v.name, got.code, got.out, got.err)
 			}
 		}
 	}

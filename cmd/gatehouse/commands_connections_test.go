@@ -35,7 +35,7 @@ func TestAConnectionIsAddedShownAndChanged(t *testing.T) {
 	if c.Settings["scopes"] != "openid profile email" || c.Name != "Corporation" {
 		t.Errorf("its scopes: %+v", c)
 	}
-	if got := o.in("", "connections", "change", "corp"); got.code != notUnderstood || !strings.Contains(got.err, "at least one flag") {
+	if got := o.in("", "connections", "change", "corp"); got.code != wrongUsage || !strings.Contains(got.err, "at least one flag") {
 		t.Errorf("a change of nothing: exit %d %s", got.code, got.err)
 	}
 	for _, secret := range []string{"second", "third", "third"} {
@@ -57,7 +57,7 @@ func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 	o := newOperator(t)
 	got := o.in("", "connections", "add", "../x", "--kind", "microsoft", "--set", "tennant=common", "--set", "cloud=moon")
 	for _, why := range []string{"its id must be", "name must be", "tenant is missing", "client_id is missing", "client_secret is missing", "unknown setting tennant", "cloud must be one of"} {
-		if got.code != failed || !strings.Contains(got.err, why) {
+		if got.code != failure || !strings.Contains(got.err, why) {
 			t.Errorf("exit %d, want %q in:\n%s", got.code, why, got.err)
 		}
 	}
@@ -111,13 +111,13 @@ func TestALiveConnectionKeepsWhatItsIdentitiesMean(t *testing.T) {
 		}
 		change(&c)
 		declared := admin.DeclareConnection{ID: c.ID, Kind: c.Kind, Name: c.Name, Issuer: c.Issuer, ClientID: c.ClientID, Settings: c.Settings}
-		if _, err := h.verbs().DeclareConnection(t.Context(), admin.Actor{ID: admin.Operator}, declared); err == nil || !strings.Contains(err.Error(), "never change") {
+		if _, err := h.operate().DeclareConnection(t.Context(), admin.Actor{ID: admin.Operator}, declared); err == nil || !strings.Contains(err.Error(), "never change") {
 			t.Errorf("another %s: %v", what, err)
 		}
 	}
 	// Nor does the configuration change it: the start says so.
 	o.configure("connections:", "  - {id: ms, kind: microsoft, name: Microsoft, client_id: other, settings: {tenant: "+tenant+"}}")
-	if got := o.in("", "serve"); got.code != failed || !strings.Contains(got.err, "connections[0] (ms): connection ms was live") || strings.Count(got.err, "\n") != 1 {
+	if got := o.in("", "serve"); got.code != failure || !strings.Contains(got.err, "connections[0] (ms): connection ms was live") || strings.Count(got.err, "\n") != 1 {
 		t.Errorf("exit %d\n%s", got.code, got.err)
 	}
 }
@@ -207,7 +207,7 @@ func TestB16_APrivateUpstreamIsReachedOnlyWhereTheConfigurationListsItsNetwork(t
 			for _, networks := range []string{"", "upstream_networks: [10.0.0.0/8]"} {
 				o.configure(networks)
 				got := o.in("", "check")
-				if got.code != failed || !strings.Contains(got.out, "connection sim") || !strings.Contains(got.out, "WRONG") || !strings.Contains(got.out, "`upstream_networks`") {
+				if got.code != failure || !strings.Contains(got.out, "connection sim") || !strings.Contains(got.out, "WRONG") || !strings.Contains(got.out, "`upstream_networks`") {
 					t.Errorf("with %q: exit %d\n%s%s", networks, got.code, got.out, got.err)
 				}
 			}

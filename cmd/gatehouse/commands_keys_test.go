@@ -113,7 +113,7 @@ func TestTheKeyringRotatesWhileAServerRuns(t *testing.T) {
 		Primary  string
 		Resealed int
 	}
-	if err := json.Unmarshal([]byte(got.out), &v); err != nil || got.code != done || v.Resealed < 5 {
+	if err := json.Unmarshal([]byte(got.out), &v); err != nil || got.code != success || v.Resealed < 5 {
 		t.Fatalf("exit %d, %v: %s%s", got.code, err, got.out, got.err)
 	}
 	if w.h.ring.Primary() != v.Primary || v.Primary == old {
@@ -227,7 +227,7 @@ func TestAKeyringIsMadeOnceAndNeverBesideADatabaseThatStands(t *testing.T) {
 	}
 	for _, line := range []string{"migrate", "serve", "accounts list", "check"} {
 		got := o.in("", strings.Fields(line)...)
-		if got.code != failed || !strings.Contains(got.out+got.err, "is missing; put back the copy of it") {
+		if got.code != failure || !strings.Contains(got.out+got.err, "is missing; put back the copy of it") {
 			t.Errorf("%s: exit %d\n%s%s", line, got.code, got.out, got.err)
 		}
 	}
@@ -258,7 +258,7 @@ func TestA22_SigningKeysRotateInTimeAndInAnEmergencyAtOnce(t *testing.T) {
 		t.Fatalf("the keys: %v", first)
 	}
 	var told outcome
-	if told = o.in("", "keys", "rotate-signing"); told.code != done { // somebody was at the keys a moment ago
+	if told = o.in("", "keys", "rotate-signing"); told.code != success { // somebody was at the keys a moment ago
 		t.Fatalf("exit %d\n%s", told.code, told.err)
 	}
 	if !strings.Contains(told.err, "waiting") {

@@ -66,7 +66,7 @@ func (r *running) ends() {
 	r.stop()
 	select {
 	case code := <-r.ended:
-		if code != done {
+		if code != success {
 			r.t.Errorf("it ended with %d:\n%s", code, r.err.String())
 		}
 	case <-time.After(20 * time.Second):
@@ -181,7 +181,7 @@ func TestAWrongStartStopsWithOneMessageThatSaysWhatToFix(t *testing.T) {
 			return isVar
 		})...)
 		got := o.in("", "serve")
-		if got.code != failed || got.out != "" || !strings.HasPrefix(got.err, "gatehouse serve: ") || strings.Count(got.err, "gatehouse serve:") != 1 {
+		if got.code != failure || got.out != "" || !strings.HasPrefix(got.err, "gatehouse serve: ") || strings.Count(got.err, "gatehouse serve:") != 1 {
 			t.Errorf("%s: exit %d\n%s%s", name, got.code, got.out, got.err)
 		}
 		for _, says := range tc.says {
@@ -209,7 +209,7 @@ func TestCheckTellsEverythingAtOnceAlsoWithoutADatabase(t *testing.T) {
 		"clients:", `  - {id: wiki, name: Wiki, public: true, redirect_uris: ["https://wiki.example.test/?code=1"]}`)
 	var found []finding
 	got := o.in("", "check", "--json")
-	if err := json.Unmarshal([]byte(got.out), &found); err != nil || got.code != failed {
+	if err := json.Unmarshal([]byte(got.out), &found); err != nil || got.code != failure {
 		t.Fatalf("exit %d, %v\n%s%s", got.code, err, got.out, got.err)
 	}
 	want := map[string]string{
@@ -230,7 +230,7 @@ func TestCheckTellsEverythingAtOnceAlsoWithoutADatabase(t *testing.T) {
 	}
 
 	o.configure("issuer: http://login.example.test", "listen: nowhere", "registration: maybe")
-	if got = o.in("", "check"); got.code != failed || strings.Count(got.out, "WRONG") != 3 || !strings.Contains(got.out, "issuer (line 3)") {
+	if got = o.in("", "check"); got.code != failure || strings.Count(got.out, "WRONG") != 3 || !strings.Contains(got.out, "issuer (line 3)") {
 		t.Errorf("wrong settings: exit %d\n%s%s", got.code, got.out, got.err)
 	}
 }
@@ -238,7 +238,7 @@ func TestCheckTellsEverythingAtOnceAlsoWithoutADatabase(t *testing.T) {
 func TestCheckChangesNothingAndMigrateMaySayTheSameTwice(t *testing.T) {
 	o := newOperator(t)
 	for _, says := range []string{"made a new database: " + filepath.Join(o.dir, "data", "gatehouse.db"), ""} {
-		if got := o.in("", "accounts", "list"); got.code != done || strings.TrimSpace(got.err) != says {
+		if got := o.in("", "accounts", "list"); got.code != success || strings.TrimSpace(got.err) != says {
 			t.Errorf("exit %d, %q, want %q", got.code, got.err, says)
 		}
 	}

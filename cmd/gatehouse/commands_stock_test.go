@@ -3,16 +3,22 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
 
 	"gatehouse/broker"
 	"gatehouse/broker/admin"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/text"
 )
 
 // The tests that do not go through the command line change things with these.
 
-// operations are the ones that the commands call.
-func (h *app) verbs() *admin.Service {
+// operations are those that the commands call.
+func (h *app) operate() *admin.Service {
 	s, err := h.admin()
 	if err != nil {
 		panic(err)
@@ -27,7 +33,7 @@ func (h *app) putConnection(ctx context.Context, c broker.Connection, what strin
 	}
 	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID, Secret: c.Secrets[0],
 		Edit: admin.EditConnection{Name: &c.Name, Settings: c.Settings, Domains: c.Domains, Hidden: &c.Hidden, Position: &c.Position}}
-	_, err := h.verbs().AddConnection(ctx, admin.Actor{ID: admin.Operator}, in)
+	_, err := h.operate().AddConnection(ctx, admin.Actor{ID: admin.Operator}, in)
 	return err
 }
 
@@ -57,8 +63,82 @@ func (h *app) renew(ctx context.Context, a *broker.Account, verb broker.Verb, wh
 
 // unlink removes an identity by the operation for it.
 func (h *app) unlink(ctx context.Context, _ *text.Catalog, a broker.Account, id string) error {
-	_, err := h.verbs().UnlinkIdentity(ctx, admin.Actor{ID: admin.Operator}, admin.UnlinkIdentity{Account: a.ID, Identity: id})
+	_, err := h.operate().UnlinkIdentity(ctx, admin.Actor{ID: admin.Operator}, admin.UnlinkIdentity{Account: a.ID, Identity: id})
 	return err
 }
 
 func onOff(disabled bool) string { return admin.State(disabled) }
+
+// record writes an operator's Event.
+func (h *app) record(ctx context.Context, e broker.Event) error {
+	e.ID, e.At, e.Actor = broker.NewID(), h.now(), admin.Operator
+	return h.store.Record(ctx, e)
+}
+
+// addClient writes a new client with its secret, empty for one that has none.
+func (h *app) addClient(ctx context.Context, c broker.Client, secret string) error {
+	if secret != "" {
+		c.SecretHashes = []string{clients.HashSecret(h.ring, c.ID, secret)}
+	}
+	return h.putClient(ctx, c, "added")
+}
+
+// putClient writes a valid client, with its Event.
+func (h *app) putClient(ctx context.Context, c broker.Client, what string) error {
+	if problems := clients.Validate(c); len(problems) > 0 {
+		return fmt.Errorf("%v", problems)
+	}
+	return h.store.Atomic(ctx, func(ctx context.Context) error {
+		return errors.Join(h.store.PutClient(ctx, c),
+			h.record(ctx, broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: map[string]string{"change": what}}))
+	})
+}
+
+// verb is one command of the command line.
+type verb struct {
+	name string // as a person types it, without gatehouse
+	node *kong.Node
+}
+
+// verbs are the commands, in the order of the help.
+func verbs(t *testing.T) (all []verb) {
+	t.Helper()
+	p, err := newCommandParser(t.Context(), &tool{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range p.Model.Leaves(true) {
+		all = append(all, verb{strings.TrimPrefix(fullName(n), "gatehouse "), n})
+	}
+	return all
+}
+
+// args are the names of a command's arguments.
+func (v verb) args() (names []string) {
+	for _, arg := range v.node.Positional {
+		names = append(names, arg.Name)
+	}
+	return names
+}
+
+// parses reports whether a command line parses, without running it.
+func parses(t *testing.T, words ...string) error {
+	t.Helper()
+	p, err := newCommandParser(t.Context(), &tool{})
+	if err == nil {
+		_, _, err = p.parse(words)
+	}
+	return err
+}
+
+// shellWords splits a line of a shell, as far as the examples go.
+func shellWords(line string) (words []string) {
+	for i, part := range strings.Split(line, `"`) {
+		if i%2 == 0 {
+			words = append(words, strings.Fields(part)...)
+		} else {
+			words = append(words, part)
+		}
+	}
+	return words
+}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"gatehouse/broker"
 	"gatehouse/broker/credential"
@@ -78,7 +78,7 @@ func (o *operator) does(args ...string) string { o.t.Helper(); return o.doesWith
 func (o *operator) doesWith(stdin string, args ...string) string {
 	o.t.Helper()
 	got := o.in(stdin, args...)
-	if got.code != done {
+	if got.code != success {
 		o.t.Fatalf("gatehouse %s: exit %d\n%s%s", strings.Join(args, " "), got.code, got.out, got.err)
 	}
 	return got.out
@@ -103,8 +103,8 @@ func (o *operator) isRefused(why string, args ...string) {
 func (o *operator) isRefusedWith(stdin, why string, args ...string) {
 	o.t.Helper()
 	got := o.in(stdin, args...)
-	if got.code != failed || !strings.Contains(got.err, why) {
-		o.t.Errorf("gatehouse %s: exit %d, want %d and %q, got:\n%s%s", strings.Join(args, " "), got.code, failed, why, got.out, got.err)
+	if got.code != failure || !strings.Contains(got.err, why) {
+		o.t.Errorf("gatehouse %s: exit %d, want %d and %q, got:\n%s%s", strings.Join(args, " "), got.code, failure, why, got.out, got.err)
 	}
 }
 
@@ -167,49 +167,51 @@ const boats = "seven boats at noon"
 
 func TestEveryCommandExplainsItself(t *testing.T) {
 	o := &operator{t: t, config: filepath.Join(t.TempDir(), "is-not-there.yaml")} // help opens nothing
-	for _, c := range commands() {
-		fs := flag.NewFlagSet("", flag.ContinueOnError)
-		c.flags(fs)
-		words := strings.Fields(c.name)
+	for _, v := range verbs(t) {
+		words := strings.Fields(v.name)
 		got := o.in("", append(words, "--help")...)
-		if got.code != done || got.err != "" {
-			t.Errorf("%s --help: exit %d, %q", c.name, got.code, got.err)
+		if got.code != success || got.err != "" {
+			t.Errorf("%s --help: exit %d, %q", v.name, got.code, got.err)
 		}
-		want := []string{c.about, "Usage:   gatehouse " + c.name, "Example: gatehouse " + c.name, "--config FILE", "--json", c.args}
-		fs.VisitAll(func(f *flag.Flag) { want = append(want, "  --"+f.Name+" ", f.Name) })
+		want := append([]string{"Usage: gatehouse " + v.name, "Example:\n  gatehouse " + v.name, "--config=FILE", "--json"}, v.args()...)
+		for _, f := range v.node.Flags {
+			want = append(want, "--"+f.Name)
+		}
 		for _, part := range want {
-			if !strings.Contains(got.out, strings.TrimRight(part, " ")) {
-				t.Errorf("%s --help does not say %q:\n%s", c.name, part, got.out)
+			if !strings.Contains(got.out, part) {
+				t.Errorf("%s --help does not say %q:\n%s", v.name, part, got.out)
+			}
+		}
+		if about := strings.Fields(got.out); !strings.Contains(strings.Join(about, " "), v.node.Help) {
+			t.Errorf("%s --help does not say %q:\n%s", v.name, v.node.Help, got.out)
+		}
+		for line := range strings.Lines(got.out) {
+			if utf8.RuneCountInString(line) > helpWidth+1 {
+				t.Errorf("%s --help has a line over %d columns: %s", v.name, helpWidth, line)
 			}
 		}
 		var out bytes.Buffer
-		if code := run(t.Context(), append([]string{"help"}, words...), terminal{out: &out, err: &out}); code != done || out.String() != got.out {
-			t.Errorf("help %s: exit %d\n%s", c.name, code, out.String())
+		if code := run(t.Context(), append([]string{"help"}, words...), terminal{out: &out, err: &out}); code != success || out.String() != got.out {
+			t.Errorf("help %s: exit %d\n%s", v.name, code, out.String())
 		}
-		if needs := strings.Count(c.args, " ") + 1; c.args != "" && len(strings.Fields(c.example)) < needs {
-			t.Errorf("the example of %s leaves its argument out", c.name)
+		if needs := len(v.args()); needs > 0 && len(strings.Fields(examples()[v.name])) < needs {
+			t.Errorf("the example of %s leaves its argument out", v.name)
 		}
 	}
 }
 
 // An example that does not parse teaches the wrong thing.
 func TestEveryExampleParses(t *testing.T) {
-	for _, c := range commands() {
-		fs := flag.NewFlagSet("", flag.ContinueOnError)
-		fs.String("config", "", "")
-		fs.Bool("json", false, "")
-		c.flags(fs)
-		var words []string
-		for i, part := range strings.Split(c.example, `"`) {
-			if i%2 == 0 {
-				words = append(words, strings.Fields(part)...)
-			} else {
-				words = append(words, part)
-			}
+	known := map[string]bool{}
+	for _, v := range verbs(t) {
+		known[v.name] = true
+		if err := parses(t, append(strings.Fields(v.name), shellWords(examples()[v.name])...)...); err != nil {
+			t.Errorf("%s %s: %v", v.name, examples()[v.name], err)
 		}
-		rest, err := parse(fs, words)
-		if err != nil || len(rest) != len(strings.Fields(c.args)) {
-			t.Errorf("%s %s: %v, arguments %q", c.name, c.example, err, rest)
+	}
+	for name := range examples() {
+		if !known[name] {
+			t.Errorf("there is an example of %q, which is not a command", name)
 		}
 	}
 }
@@ -217,20 +219,41 @@ func TestEveryExampleParses(t *testing.T) {
 func TestTheOverviewNamesEveryCommandAndAGroupItsOwn(t *testing.T) {
 	for _, args := range [][]string{{}, {"help"}, {"--help"}, {"-h"}} {
 		var out, err bytes.Buffer
-		if code := run(t.Context(), args, terminal{out: &out, err: &err}); code != done || err.Len() > 0 {
+		if code := run(t.Context(), args, terminal{out: &out, err: &err}); code != success || err.Len() > 0 {
 			t.Errorf("%q: exit %d, %s", args, code, &err)
 		}
-		for _, c := range commands() {
-			if !strings.Contains(out.String(), "  "+strings.TrimSpace(c.name+" "+c.args)+" ") {
-				t.Errorf("%q does not list %s", args, c.name)
+		for _, v := range verbs(t) {
+			if !strings.Contains(out.String(), "  "+v.name+" ") {
+				t.Errorf("%q does not list %s:\n%s", args, v.name, &out)
 			}
 		}
 	}
 	for _, args := range [][]string{{"clients", "--help"}, {"help", "clients"}} {
 		var out bytes.Buffer
 		code := run(t.Context(), args, terminal{out: &out, err: &out})
-		if code != done || !strings.Contains(out.String(), "clients secret ID") || strings.Contains(out.String(), "accounts") {
+		if code != success || !strings.Contains(out.String(), "clients secret") || strings.Contains(out.String(), "accounts") {
 			t.Errorf("%q: exit %d\n%s", args, code, &out)
+		}
+	}
+}
+
+func TestTheVersionIsShown(t *testing.T) {
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"--version"}, terminal{out: &out, err: &out}); code != success || !strings.HasPrefix(out.String(), "gatehouse ") {
+		t.Errorf("exit %d: %s", code, &out)
+	}
+}
+
+func TestAMistypedWordGetsASuggestion(t *testing.T) {
+	o := newOperator(t)
+	for line, says := range map[string]string{
+		"acounts list":              `unknown command acounts, did you mean "accounts"?`,
+		"accounts shwo ana":         `unknown command shwo, did you mean "show"?`,
+		"accounts list --limt 3":    `unknown flag --limt, did you mean "--limit"?`,
+		"clients add --redirect-ur": `did you mean "--redirect-uri"?`,
+	} {
+		if got := o.in("", strings.Fields(line)...); got.code != wrongUsage || !strings.Contains(got.err, says) {
+			t.Errorf("%s: exit %d, want %s, got:\n%s", line, got.code, says, got.err)
 		}
 	}
 }
@@ -238,32 +261,31 @@ func TestTheOverviewNamesEveryCommandAndAGroupItsOwn(t *testing.T) {
 func TestWhatIsNotUnderstoodExitsWithTwoAndTouchesNothing(t *testing.T) {
 	o := newOperator(t)
 	for name, tc := range map[string]struct{ line, says string }{
-		"no such command":      {"acounts list", `there is no command "acounts"`},
-		"no such verb":         {"accounts remove", "accounts add"},
-		"a group alone":        {"accounts", "name one of its commands"},
-		"help of nothing":      {"bogus --help", `there is no command "bogus"`},
-		"flags first":          {"--json accounts list", "the command comes first"},
-		"no such flag":         {"accounts list --bogus", "flag provided but not defined: -bogus"},
-		"a flag of another":    {"accounts list --identity x", "not defined: -identity"},
-		"too few":              {"accounts show", "want EMAIL|ID"},
-		"too many":             {"accounts show a@example.test b@example.test", "got 2 arguments"},
-		"none wanted":          {"serve now", "want nothing behind the command"},
-		"demo wants none":      {"demo now", "want nothing"},
+		"no such command":      {"acounts list", "unknown command acounts"},
+		"no such verb":         {"accounts remove", "unknown command remove"},
+		"a group alone":        {"accounts", "missing command; commands are add, list"},
+		"help of nothing":      {"bogus --help", "unknown command bogus"},
+		"no such flag":         {"accounts list --bogus", "unknown flag --bogus"},
+		"a flag of another":    {"accounts list --identity x", "unknown flag --identity"},
+		"too few":              {"accounts show", "missing EMAIL or ID"},
+		"too many":             {"accounts show a@example.test b@example.test", "too many arguments"},
+		"none wanted":          {"serve now", "too many arguments"},
+		"demo wants none":      {"demo now", "too many arguments"},
 		"no number":            {"accounts list --limit many", "-limit"},
 		"a limit of nothing":   {"accounts list --limit 0", "1 to 1000"},
 		"a limit of all":       {"audit --limit 1001", "1 to 1000"},
 		"no duration":          {"audit --since yesterday", "-since"},
 		"a negative duration":  {"audit --since -1h", "--since"},
 		"no time":              {"audit --before noon", "2026-"},
-		"no key=value":         {"connections add x --set scopes", "key=value"},
-		"no identity":          {"accounts unlink a@example.test", "--identity is missing"},
-		"no client":            {"accounts consents remove a@example.test", "--client is missing"},
+		"no key=value":         {"connections add x --set scopes", "<key>=<value>"},
+		"no identity":          {"accounts unlink a@example.test", "missing flags: --identity"},
+		"no client":            {"accounts consents remove a@example.test", "missing flags: --client"},
 		"secret of the public": {"clients add --name x --auth-method none --secret-file s", "takes no secret"},
 		"a negative wait":      {"keys rotate --wait -1s", "--wait"},
 	} {
 		got := o.in("", strings.Fields(tc.line)...)
-		if got.code != notUnderstood || !strings.Contains(got.err, tc.says) || got.out != "" {
-			t.Errorf("%s: gatehouse %s: exit %d, want %d and %q, got:\n%s%s", name, tc.line, got.code, notUnderstood, tc.says, got.out, got.err)
+		if got.code != wrongUsage || !strings.Contains(got.err, tc.says) || got.out != "" {
+			t.Errorf("%s: gatehouse %s: exit %d, want %d and %q, got:\n%s%s", name, tc.line, got.code, wrongUsage, tc.says, got.out, got.err)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(o.dir, "data")); !os.IsNotExist(err) {
@@ -273,20 +295,17 @@ func TestWhatIsNotUnderstoodExitsWithTwoAndTouchesNothing(t *testing.T) {
 
 // A secret in the arguments is in every process list and in the shell's history.
 func TestNoSecretIsTakenFromTheCommandLineOrRepeated(t *testing.T) {
-	for _, c := range commands() {
-		fs := flag.NewFlagSet("", flag.ContinueOnError)
-		c.flags(fs)
-		fs.VisitAll(func(f *flag.Flag) {
-			name := strings.ToLower(f.Name)
-			if (strings.Contains(name, "secret") || strings.Contains(name, "password")) && !strings.HasSuffix(name, "-file") {
-				t.Errorf("%s --%s takes a secret from the command line", c.name, f.Name)
+	for _, v := range verbs(t) {
+		for _, f := range v.node.Flags {
+			if (strings.Contains(f.Name, "secret") || strings.Contains(f.Name, "password")) && !strings.HasSuffix(f.Name, "-file") {
+				t.Errorf("%s --%s takes a secret from the command line", v.name, f.Name)
 			}
-		})
+		}
 	}
 	o := newOperator(t)
 	for _, line := range []string{"accounts password ana@example.test hunter2hunter2", "clients secret wiki hunter2hunter2", "accounts bogus hunter2hunter2"} {
 		got := o.in("", strings.Fields(line)...)
-		if got.code != notUnderstood || strings.Contains(got.out+got.err, "hunter2") {
+		if got.code != wrongUsage || strings.Contains(got.out+got.err, "hunter2") {
 			t.Errorf("%s: exit %d:\n%s%s", line, got.code, got.out, got.err)
 		}
 	}

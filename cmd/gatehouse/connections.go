@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -44,114 +42,84 @@ func (h *app) viewConnection(c broker.Connection) connectionView {
 	return v
 }
 
-func connectionCommands() []command {
-	return []command{
-		{"connections kinds", "", "list the kinds of provider and their settings", "", listKinds},
-		{"connections add", "ID", "connect a provider; prints the redirect URI to register there", "google --kind google --name Google --client-id 1234.apps.example --client-secret-file -", addConnection},
-		{"connections list", "", "list the connections", "--json", listConnections},
-		{"connections show", "ID", "show a connection", "google", showConnection},
-		{"connections change", "ID", "change what the flags name: its button, its domains, what may change of its settings", "google --name \"Google Workspace\" --domain example.com", changeConnection},
-		{"connections secret", "ID", "add a new client secret; the one before stays good until the next", "google --client-secret-file new.txt", rotateConnection},
-		{"connections disable", "ID", "turn a connection off: nobody signs in through it", "google", switchConnection(false)},
-		{"connections enable", "ID", "turn a connection on", "google", switchConnection(true)},
-		{"connections remove", "ID", "remove a connection that nobody's account hangs on", "google", removeConnection},
-	}
-}
+type connectionsKinds struct{}
 
-func listKinds(*flag.FlagSet) action {
-	return func(_ context.Context, t *tool, _ []string) error {
-		type field struct {
-			Key     string   `json:"key"`
-			About   string   `json:"about"`
-			Needed  bool     `json:"required"`
-			Default string   `json:"default,omitempty"`
-			Options []string `json:"options,omitempty"`
+func (*connectionsKinds) Run(t *tool) error {
+	type field struct {
+		Key     string   `json:"key"`
+		About   string   `json:"about"`
+		Needed  bool     `json:"required"`
+		Default string   `json:"default,omitempty"`
+		Options []string `json:"options,omitempty"`
+	}
+	type view struct {
+		Name   string  `json:"kind"`
+		Label  string  `json:"label"`
+		Fields []field `json:"settings"`
+	}
+	var views []view
+	for _, k := range providers.Kinds() {
+		v := view{Name: k.Name, Label: k.Label}
+		for _, f := range k.Fields {
+			v.Fields = append(v.Fields, field{f.Key, strings.TrimSpace(f.Label + ". " + f.Help), f.Required, f.Default, f.Options})
 		}
-		type view struct {
-			Name   string  `json:"kind"`
-			Label  string  `json:"label"`
-			Fields []field `json:"settings"`
-		}
-		var views []view
-		for _, k := range providers.Kinds() {
-			v := view{Name: k.Name, Label: k.Label}
+		views = append(views, v)
+	}
+	return t.print(views, func(w io.Writer) {
+		for _, k := range views {
+			row(w, k.Name, k.Label, "")
 			for _, f := range k.Fields {
-				v.Fields = append(v.Fields, field{f.Key, strings.TrimSpace(f.Label + ". " + f.Help), f.Required, f.Default, f.Options})
-			}
-			views = append(views, v)
-		}
-		return t.print(views, func(w io.Writer) {
-			for _, k := range views {
-				row(w, k.Name, k.Label, "")
-				for _, f := range k.Fields {
-					about := f.About
-					if f.Needed {
-						about += " (required)"
-					}
-					if len(f.Options) > 0 {
-						about += " (" + strings.Join(f.Options, ", ") + ")"
-					}
-					row(w, "", f.Key, about)
+				about := f.About
+				if f.Needed {
+					about += " (required)"
 				}
-			}
-			fmt.Fprintln(w, "\nissuer, client_id and client_secret have flags of their own; every other one is given as --set KEY=VALUE.")
-		})
-	}
-}
-
-// connectionFlags are the flags of what may change of a connection.
-func connectionFlags(fs *flag.FlagSet) (edit func() admin.EditConnection) {
-	in := admin.EditConnection{Settings: map[string]string{}}
-	name := fs.String("name", "", "name on the button: Continue with NAME")
-	fs.Var(settings(in.Settings), "set", "a setting of the kind, `KEY=VALUE`, see connections kinds; repeat for more")
-	fs.Var((*list)(&in.Domains), "domain", "mail `DOMAIN` whose people are sent to this connection; repeat for more")
-	hidden := fs.Bool("hidden", false, "found by domain only, no button on the sign-in page")
-	position := fs.Int("position", 0, "order on the sign-in page")
-	return func() admin.EditConnection {
-		fs.Visit(func(given *flag.Flag) {
-			switch given.Name {
-			case "name":
-				in.Name = name
-			case "hidden":
-				in.Hidden = hidden
-			case "position":
-				in.Position = position
-			}
-		})
-		return in
-	}
-}
-
-func addConnection(fs *flag.FlagSet) action {
-	edit := connectionFlags(fs)
-	var in admin.AddConnection
-	fs.StringVar(&in.Kind, "kind", "", "`KIND` of provider, see connections kinds")
-	fs.StringVar(&in.Issuer, "issuer", "", "issuer `URL`, for kinds that have one")
-	fs.StringVar(&in.ClientID, "client-id", "", "our client id at the provider")
-	file := fs.String("client-secret-file", "", "`FILE` with our client secret at the provider, - for standard input")
-	return func(ctx context.Context, t *tool, args []string) error {
-		in.ID, in.Edit = args[0], edit()
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		if *file != "" {
-			if in.Secret, err = t.secret(ctx, *file); err != nil {
-				return err
+				if len(f.Options) > 0 {
+					about += " (" + strings.Join(f.Options, ", ") + ")"
+				}
+				row(w, "", f.Key, about)
 			}
 		}
-		done, err := s.AddConnection(ctx, t.actor(), in)
-		return t.changedConnection(done, err)
-	}
+		fmt.Fprintln(w, "\nissuer, client_id and client_secret have flags of their own; every other one is given as --set KEY=VALUE.")
+	})
 }
 
-// changedConnection shows the outcome of an operation.
-func (t *tool) changedConnection(done admin.Result[broker.Connection], err error) error {
-	if errors.Is(err, admin.ErrNoChange) {
-		return misused(err)
-	}
+// connectionFlags are what may change of a connection. A pointer is nil if its flag is not
+// given.
+type connectionFlags struct {
+	Name     *string           `help:"Name on the button: Continue with NAME."`
+	Set      map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"A setting of the kind, see connections kinds. Repeatable."`
+	Domain   []string          `sep:"none" help:"Mail domain whose people are sent to this connection. Repeatable."`
+	Hidden   *bool             `help:"Found by domain only, without a button on the sign-in page."`
+	Position *int              `help:"Order on the sign-in page."`
+}
+
+func (f *connectionFlags) edit() admin.EditConnection {
+	return admin.EditConnection{Name: f.Name, Settings: f.Set, Domains: f.Domain, Hidden: f.Hidden, Position: f.Position}
+}
+
+type connectionsAdd struct {
+	connectionArg
+	Kind             string `help:"Kind of provider, see connections kinds."`
+	Issuer           string `placeholder:"URL" help:"Issuer, for kinds that have one."`
+	ClientID         string `name:"client-id" placeholder:"ID" help:"Gatehouse's client id at the provider."`
+	ClientSecretFile string `placeholder:"FILE" help:"File with the client secret at the provider, - for standard input."`
+	connectionFlags
+}
+
+func (c *connectionsAdd) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	secret, err := t.optionalSecret(ctx, c.ClientSecretFile)
 	if err != nil {
 		return err
+	}
+	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID, Secret: secret, Edit: c.edit()}
+	done, err := s.AddConnection(ctx, t.actor(), in)
+	return t.connectionDone(done, err)
+}
+
+// connectionDone shows the connection that an operation changed.
+func (t *tool) connectionDone(done admin.Result[broker.Connection], err error) error {
+	if err != nil {
+		return noChange(err)
 	}
 	return t.showConnection(done.Value)
 }
@@ -181,97 +149,78 @@ func (t *tool) showConnection(c broker.Connection) error {
 	})
 }
 
-func listConnections(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, _ []string) error {
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		all, err := s.Connections(ctx, t.actor())
-		if err != nil {
-			return err
-		}
-		views := make([]connectionView, 0, len(all))
-		for _, c := range all {
-			views = append(views, t.opened.viewConnection(c))
-		}
-		return t.print(views, func(w io.Writer) {
-			row(w, "ID", "KIND", "NAME", "STATE", "ISSUER", "DOMAINS")
-			for _, c := range views {
-				row(w, c.ID, c.Kind, c.Name, c.State, or(c.Issuer, "-"), or(strings.Join(c.Domains, " "), "-"))
-			}
-		})
+type connectionsList struct{}
+
+func (*connectionsList) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	all, err := s.Connections(ctx, t.actor())
+	if err != nil {
+		return err
 	}
+	views := make([]connectionView, 0, len(all))
+	for _, c := range all {
+		views = append(views, t.opened.viewConnection(c))
+	}
+	return t.print(views, func(w io.Writer) {
+		row(w, "ID", "KIND", "NAME", "STATE", "ISSUER", "DOMAINS")
+		for _, c := range views {
+			row(w, c.ID, c.Kind, c.Name, c.State, or(c.Issuer, "-"), or(strings.Join(c.Domains, " "), "-"))
+		}
+	})
 }
 
-func showConnection(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, args []string) error {
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		c, err := s.Connection(ctx, t.actor(), args[0])
-		if err != nil {
-			return err
-		}
-		return t.showConnection(c)
+type connectionsShow struct{ connectionArg }
+
+func (c *connectionsShow) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	connection, err := s.Connection(ctx, t.actor(), c.ID)
+	if err != nil {
+		return err
 	}
+	return t.showConnection(connection)
 }
 
-func rotateConnection(fs *flag.FlagSet) action {
-	file := fs.String("client-secret-file", "-", "`FILE` with the new secret, - for standard input")
-	return func(ctx context.Context, t *tool, args []string) error {
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		in := admin.RotateConnectionSecret{Connection: args[0]}
-		if in.Secret, err = t.secret(ctx, *file); err != nil {
-			return err
-		}
-		done, err := s.RotateConnectionSecret(ctx, t.actor(), in)
-		return t.changedConnection(done, err)
-	}
+type connectionsChange struct {
+	connectionArg
+	connectionFlags
 }
 
-func changeConnection(fs *flag.FlagSet) action {
-	edit := connectionFlags(fs)
-	return func(ctx context.Context, t *tool, args []string) error {
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		done, err := s.ChangeConnection(ctx, t.actor(), admin.ChangeConnection{Connection: args[0], Edit: edit()})
-		return t.changedConnection(done, err)
-	}
+func (c *connectionsChange) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	done, err := s.ChangeConnection(ctx, t.actor(), admin.ChangeConnection{Connection: c.ID, Edit: c.edit()})
+	return t.connectionDone(done, err)
 }
 
-func switchConnection(live bool) func(*flag.FlagSet) action {
-	return func(*flag.FlagSet) action {
-		return func(ctx context.Context, t *tool, args []string) error {
-			s, err := t.admin(ctx)
-			if err != nil {
-				return err
-			}
-			do := s.DisableConnection
-			if live {
-				do = s.EnableConnection
-			}
-			done, err := do(ctx, t.actor(), admin.SwitchConnection{Connection: args[0]})
-			return t.changedConnection(done, err)
-		}
-	}
+type connectionsSecret struct {
+	connectionArg
+	ClientSecretFile string `default:"-" placeholder:"FILE" help:"File with the new secret, - for standard input."`
 }
 
-func removeConnection(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, args []string) error {
-		s, err := t.admin(ctx)
-		if err != nil {
-			return err
-		}
-		if _, err := s.RemoveConnection(ctx, t.actor(), admin.RemoveConnection{Connection: args[0]}); err != nil {
-			return err
-		}
-		return t.removed("id", args[0])
+func (c *connectionsSecret) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	secret, err := t.secret(ctx, c.ClientSecretFile)
+	if err != nil {
+		return err
 	}
+	done, err := s.RotateConnectionSecret(ctx, t.actor(), admin.RotateConnectionSecret{Connection: c.ID, Secret: secret})
+	return t.connectionDone(done, err)
+}
+
+type connectionsDisable struct{ connectionArg }
+
+func (c *connectionsDisable) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	done, err := s.DisableConnection(ctx, t.actor(), admin.SwitchConnection{Connection: c.ID})
+	return t.connectionDone(done, err)
+}
+
+type connectionsEnable struct{ connectionArg }
+
+func (c *connectionsEnable) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	done, err := s.EnableConnection(ctx, t.actor(), admin.SwitchConnection{Connection: c.ID})
+	return t.connectionDone(done, err)
+}
+
+type connectionsRemove struct{ connectionArg }
+
+func (c *connectionsRemove) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	if _, err := s.RemoveConnection(ctx, t.actor(), admin.RemoveConnection{Connection: c.ID}); err != nil {
+		return err
+	}
+	return t.removed("id", c.ID)
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -121,33 +119,34 @@ func demoSettings(c *broker.Connection, base string) {
 	}
 }
 
-func runDemo(fs *flag.FlagSet) action {
-	addr := fs.String("addr", "localhost:8080", "`HOST:PORT` of the broker, on a loopback host")
-	data := fs.String("data", "", "empty `FOLDER` to use and keep; a temporary one where none is given")
-	return func(ctx context.Context, t *tool, _ []string) (err error) {
-		d := &demo{data: *data, now: time.Now}
-		if d.data == "" {
-			if d.data, err = os.MkdirTemp("", "gatehouse-demo-"); err != nil {
-				return err
-			}
-			defer os.RemoveAll(d.data)
-		}
-		if err := d.freshFolder(); err != nil {
+type demoCmd struct {
+	Addr string `default:"localhost:8080" placeholder:"HOST:PORT" help:"Address of the broker, on a loopback host. Default: ${default}."`
+	Data string `placeholder:"FOLDER" help:"Empty folder to use and keep. A temporary one if omitted."`
+}
+
+func (c *demoCmd) Run(ctx context.Context, t *tool) (err error) {
+	d := &demo{data: c.Data, now: time.Now}
+	if d.data == "" {
+		if d.data, err = os.MkdirTemp("", "gatehouse-demo-"); err != nil {
 			return err
 		}
-		listener, err := d.open(ctx, *addr, newLog(t.err, slog.LevelWarn))
-		if err != nil {
-			return err
-		}
-		t.opened = d.h
-		if err := d.stock(ctx); err != nil {
-			return err
-		}
-		if err := t.print(d.file, d.tour); err != nil {
-			return err
-		}
-		return d.h.serve(ctx, listener)
+		defer os.RemoveAll(d.data)
 	}
+	if err := d.freshFolder(); err != nil {
+		return err
+	}
+	listener, err := d.open(ctx, c.Addr, newLog(t.err, slog.LevelWarn))
+	if err != nil {
+		return err
+	}
+	t.opened = d.h
+	if err := d.stock(ctx); err != nil {
+		return err
+	}
+	if err := t.print(d.file, d.tour); err != nil {
+		return err
+	}
+	return d.h.serve(ctx, listener)
 }
 
 // freshFolder refuses a folder that holds something: a demo never mixes with
@@ -292,17 +291,27 @@ func (d *demo) addApps(ctx context.Context) error {
 		return err
 	}
 	d.file.App = "http://" + l.Addr().String()
-	now := d.h.now()
-	app := broker.Client{ID: "courts-booking", Name: "Courts Booking", AuthMethods: []string{"client_secret_basic"}, IDTokenAlg: "RS256", FirstParty: true,
-		RedirectURIs: []string{d.file.App + "/callback"}, PostLogoutRedirectURIs: []string{d.file.App + "/"},
-		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"}, Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: now, UpdatedAt: now}
-	native := broker.Client{ID: "courts-desktop", Name: "Courts Desktop", AuthMethods: []string{"none"}, IDTokenAlg: "ES256", Native: true,
-		RedirectURIs: []string{"http://127.0.0.1/callback"}, GrantTypes: []string{"authorization_code", "refresh_token"},
-		Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: now, UpdatedAt: now}
-	secret := broker.NewToken()
-	d.servers = append(d.servers, server{l, (&sampleApp{issuer: d.file.Issuer, origin: d.file.App, clientID: app.ID, secret: secret}).handler()})
-	d.file.Clients = []demoClient{{app.ID, secret, app.RedirectURIs, app.AuthMethods[0]}, {native.ID, "", native.RedirectURIs, native.AuthMethods[0]}}
-	return errors.Join(d.h.addClient(ctx, app, secret), d.h.addClient(ctx, native, ""))
+	yes, native, es256, secret := true, "Courts Desktop", "ES256", broker.Secret(broker.NewToken())
+	name, origin := "Courts Booking", d.file.App
+	app := admin.AddClient{ID: "courts-booking", Secret: secret, Edit: admin.EditClient{Name: &name, FirstParty: &yes,
+		RedirectURIs: []string{origin + "/callback"}, PostLogout: []string{origin + "/"},
+		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"}}}
+	desktop := admin.AddClient{ID: "courts-desktop", Edit: admin.EditClient{Name: &native, AuthMethods: []string{"none"}, IDTokenAlg: &es256,
+		Native: &yes, RedirectURIs: []string{"http://127.0.0.1/callback"}}}
+	d.servers = append(d.servers, server{l, (&sampleApp{issuer: d.file.Issuer, origin: origin, clientID: app.ID, secret: secret.Reveal()}).handler()})
+	operations, err := d.h.admin()
+	if err != nil {
+		return err
+	}
+	for _, in := range []admin.AddClient{app, desktop} {
+		done, err := operations.AddClient(ctx, admin.Actor{ID: admin.Operator}, in)
+		if err != nil {
+			return err
+		}
+		c := done.Value
+		d.file.Clients = append(d.file.Clients, demoClient{c.ID, c.Secret.Reveal(), c.RedirectURIs, c.AuthMethods[0]})
+	}
+	return nil
 }
 
 func (d *demo) write() error {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -32,60 +31,52 @@ type explanation struct {
 	Cause       string           `json:"cause,omitempty"`
 }
 
-func explainCommands() []command {
-	return []command{
-		{"explain", "", "say what becomes of somebody who comes back from a provider with these claims, and why", "--connection google --claims claims.json", explainClaims},
-	}
+type explainCmd struct {
+	Connection string `required:"" placeholder:"ID" help:"Id of the connection."`
+	Claims     string `required:"" placeholder:"FILE" help:"Claims as JSON: an ID token's payload, or the provider's userinfo. - for standard input."`
+	Account    string `placeholder:"EMAIL|ID" help:"A signed-in account that asks for the link from its account page."`
 }
 
-func explainClaims(fs *flag.FlagSet) action {
-	connection := fs.String("connection", "", "`ID` of the connection")
-	file := fs.String("claims", "", "`FILE` with the claims as JSON (an ID token's payload, or the provider's answer about the person), - for standard input")
-	account := fs.String("account", "", "`EMAIL|ID` of an account that is signed in and asks for the link from inside")
-	return func(ctx context.Context, t *tool, _ []string) error {
-		if *connection == "" || *file == "" {
-			return misuse("--connection and --claims are both needed")
-		}
-		raw, err := t.claims(*file)
-		if err != nil {
-			return err
-		}
-		h, err := t.open(ctx)
-		if err != nil {
-			return err
-		}
-		c, err := h.store.Connection(ctx, *connection)
-		if errors.Is(err, broker.NotFound) {
-			return fmt.Errorf("there is no connection %q; see connections list", *connection)
-		}
-		if err != nil {
-			return err
-		}
-		e := explanation{Connection: c.ID}
-		claims, err := providers.Read(c, raw)
-		if code, ok := errors.AsType[broker.Code](err); ok {
-			e.Refused, e.Cause = string(code), err.Error()
-			return t.explained(e)
-		}
-		if err != nil {
-			return fmt.Errorf("--claims: %w", err)
-		}
-		l := broker.Login{Claims: &claims, ExpiresAt: h.now().Add(broker.LoginLife)}
-		f, err := h.facts(ctx, c, claims)
-		if err == nil && *account != "" {
-			var a broker.Account
-			if a, err = t.findAccount(ctx, *account); err == nil {
-				l.Purpose, l.For = broker.PurposeLink, a.ID
-				f.Acting, f.ActingAs = &a, broker.Authn{AuthTime: h.now()}
-				f.Bound, err = h.store.IdentitiesOf(ctx, a.ID)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		e.decide(l, f)
+func (c *explainCmd) Run(ctx context.Context, t *tool) error {
+	raw, err := t.claims(c.Claims)
+	if err != nil {
+		return err
+	}
+	h, err := t.open(ctx)
+	if err != nil {
+		return err
+	}
+	connection, err := h.store.Connection(ctx, c.Connection)
+	if errors.Is(err, broker.NotFound) {
+		return fmt.Errorf("there is no connection %q; see connections list", c.Connection)
+	}
+	if err != nil {
+		return err
+	}
+	e := explanation{Connection: connection.ID}
+	claims, err := providers.Read(connection, raw)
+	if code, ok := errors.AsType[broker.Code](err); ok {
+		e.Refused, e.Cause = string(code), err.Error()
 		return t.explained(e)
 	}
+	if err != nil {
+		return fmt.Errorf("--claims: %w", err)
+	}
+	l := broker.Login{Claims: &claims, ExpiresAt: h.now().Add(broker.LoginLife)}
+	f, err := h.facts(ctx, connection, claims)
+	if err == nil && c.Account != "" {
+		var a broker.Account
+		if a, err = t.findAccount(ctx, c.Account); err == nil {
+			l.Purpose, l.For = broker.PurposeLink, a.ID
+			f.Acting, f.ActingAs = &a, broker.Authn{AuthTime: h.now()}
+			f.Bound, err = h.store.IdentitiesOf(ctx, a.ID)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	e.decide(l, f)
+	return t.explained(e)
 }
 
 // maxClaims is the largest file of claims in bytes.

@@ -34,8 +34,8 @@ func (o *operator) givesUp(want ...string) {
 	o.t.Helper()
 	got := o.start()
 	got.err = regexp.MustCompile(`(?m)^\{.*\}\n`).ReplaceAllString(got.err, "") // lines of the log
-	if got.code != failed || got.out != "" || strings.Count(got.err, "gatehouse serve: ") != 1 || !strings.HasPrefix(got.err, "gatehouse serve: ") {
-		o.t.Errorf("exit %d, want %d and one message:\n%s%s", got.code, failed, got.out, got.err)
+	if got.code != failure || got.out != "" || strings.Count(got.err, "gatehouse serve: ") != 1 || !strings.HasPrefix(got.err, "gatehouse serve: ") {
+		o.t.Errorf("exit %d, want %d and one message:\n%s%s", got.code, failure, got.out, got.err)
 	}
 	for _, w := range want {
 		if !strings.Contains(got.err, w) {

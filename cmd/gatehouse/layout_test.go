@@ -41,7 +41,7 @@ var packages = map[string]string{
 	"broker/credential": leaves,
 	"broker/login":      "broker/web broker/mail broker/credential" + leaves,
 	"broker/account":    "broker/web broker/mail broker/credential" + leaves,
-	"broker/admin":      "broker/web broker/mail broker/credential providers" + leaves,
+	"broker/admin":      "broker/clients broker/web broker/mail broker/credential providers" + leaves,
 	"broker/oidc":       "broker/web broker/clients" + leaves,
 	"providers":         leaves,
 	"providers/fakeidp": "",

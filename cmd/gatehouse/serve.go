@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,55 +20,46 @@ import (
 	"gatehouse/config"
 )
 
-func serving() []command {
-	return []command{
-		{"demo", "", "run everything on this machine, with simulated providers and a sample app", "--addr localhost:8081", runDemo},
-		{"serve", "", "run the broker", "--config gatehouse.yaml", runServe},
-		{"check", "", "check configuration, keyring, database, Redis, mail and connections; changes nothing", "--config gatehouse.yaml", runCheck},
-		{"migrate", "", "bring the database to this version", "--config gatehouse.yaml", runMigrate},
-	}
-}
+type serveCmd struct{}
 
-func runServe(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, _ []string) error {
-		if os.Getenv("GOGC") == "" {
-			debug.SetGCPercent(200) // little lives here: at 100 the collector runs several times a second
-		}
-		cfg, err := t.load()
-		if err != nil {
-			return err
-		}
-		listener, err := listen(cfg)
-		if err != nil {
-			return err
-		}
-		defer listener.Close()
-		h, err := openApp(ctx, cfg, newLog(t.err, level(cfg)), time.Now)
-		if err != nil {
-			return err
-		}
-		h.passwordCost = t.passwordCost
-		t.opened = h
-		if err := h.declare(ctx); err != nil {
-			return err
-		}
-		if cfg.Operations.Listen != config.Off {
-			l, err := net.Listen("tcp", cfg.Operations.Listen)
-			if err != nil {
-				return fmt.Errorf("%w; choose another address with `operations.listen`, or off", err)
-			}
-			go serveQuietly(ctx, server{l, h.operations()})
-		}
-		next, err := h.next(ctx, t)
-		if err != nil {
-			return err
-		}
-		v := map[string]any{"issuer": cfg.Issuer, "listen": listener.Addr().String(), "operations": cfg.Operations.Listen, "next": next}
-		if err := t.print(v, func(w io.Writer) { welcome(w, cfg, next) }); err != nil {
-			return err
-		}
-		return h.serve(ctx, listener)
+func (*serveCmd) Run(ctx context.Context, t *tool) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200) // little lives here: at 100 the collector runs several times a second
 	}
+	cfg, err := t.load()
+	if err != nil {
+		return err
+	}
+	listener, err := listen(cfg)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	h, err := openApp(ctx, cfg, newLog(t.err, level(cfg)), time.Now)
+	if err != nil {
+		return err
+	}
+	h.passwordCost = t.passwordCost
+	t.opened = h
+	if err := h.declare(ctx); err != nil {
+		return err
+	}
+	if cfg.Operations.Listen != config.Off {
+		l, err := net.Listen("tcp", cfg.Operations.Listen)
+		if err != nil {
+			return fmt.Errorf("%w; choose another address with `operations.listen`, or off", err)
+		}
+		go serveQuietly(ctx, server{l, h.operations()})
+	}
+	next, err := h.next(ctx, t)
+	if err != nil {
+		return err
+	}
+	v := map[string]any{"issuer": cfg.Issuer, "listen": listener.Addr().String(), "operations": cfg.Operations.Listen, "next": next}
+	if err := t.print(v, func(w io.Writer) { welcome(w, cfg, next) }); err != nil {
+		return err
+	}
+	return h.serve(ctx, listener)
 }
 
 // listen opens the public listener, before anything else is touched: most starts
@@ -206,16 +196,18 @@ func (h *app) operations() http.Handler {
 	return mux
 }
 
-func runMigrate(*flag.FlagSet) action {
-	return func(ctx context.Context, t *tool, _ []string) error {
-		h, err := t.open(ctx) // opening migrates
-		if err != nil {
-			return err
-		}
-		schema, err := h.store.MigrationStatus(ctx)
-		if err != nil {
-			return err
-		}
-		return t.print(map[string]int64{"schema": schema.Database}, func(w io.Writer) { fmt.Fprintf(w, "the database is at schema %d\n", schema.Database) })
+type migrateCmd struct{}
+
+func (*migrateCmd) Run(ctx context.Context, t *tool) error {
+	h, err := t.open(ctx) // opening migrates
+	if err != nil {
+		return err
 	}
+	schema, err := h.store.MigrationStatus(ctx)
+	if err != nil {
+		return err
+	}
+	return t.print(map[string]int64{"schema": schema.Database}, func(w io.Writer) {
+		fmt.Fprintf(w, "the database is at schema %d\n", schema.Database)
+	})
 }

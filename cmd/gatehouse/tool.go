@@ -148,6 +148,14 @@ func (t *tool) secret(ctx context.Context, path string) (broker.Secret, error) {
 	return broker.Secret(s), nil
 }
 
+// optionalSecret is secret, or nothing if no file is named.
+func (t *tool) optionalSecret(ctx context.Context, path string) (broker.Secret, error) {
+	if path == "" {
+		return "", nil
+	}
+	return t.secret(ctx, path)
+}
+
 // read reads a file, or standard input for "-", up to one byte more than most.
 func (t *tool) read(ctx context.Context, path, what string, most int64) (_ []byte, name string, _ error) {
 	from, name := t.in, "standard input"
@@ -186,25 +194,6 @@ func readAll(ctx context.Context, from io.Reader, most int64) ([]byte, error) {
 	}
 }
 
-// list is a flag that may be given more than once.
-type list []string
-
-func (l *list) String() string     { return strings.Join(*l, ",") }
-func (l *list) Set(v string) error { *l = append(*l, v); return nil }
-
-// settings is a flag of key=value pairs.
-type settings map[string]string
-
-func (s settings) String() string { return "" }
-func (s settings) Set(v string) error {
-	k, val, ok := strings.Cut(v, "=")
-	if !ok || k == "" {
-		return errors.New("want key=value")
-	}
-	s[k] = val
-	return nil
-}
-
 // misused is a problem of the input as a wrong command line.
 func misused(err error) error {
 	p, ok := errors.AsType[admin.Problem](err)
@@ -212,6 +201,14 @@ func misused(err error) error {
 		return err
 	}
 	return misuse(inFlags(p))
+}
+
+// noChange is a change without a new value as a wrong command line, and another error as it is.
+func noChange(err error) error {
+	if errors.Is(err, admin.ErrNoChange) {
+		return misused(err)
+	}
+	return err
 }
 
 // inFlags is a problem in the words of the command line.

@@ -101,19 +101,18 @@ func (h *app) close() error { return h.store.Close() }
 
 func (h *app) callback(connection string) string { return h.cfg.Issuer + "/callback/" + connection }
 
-// record writes an operator's Event.
-func (h *app) record(ctx context.Context, e broker.Event) error {
-	e.ID, e.At, e.Actor = broker.NewID(), h.now(), "operator"
-	return h.store.Record(ctx, e)
-}
-
 // admin builds the operations of the command line.
 func (h *app) admin() (*admin.Service, error) {
 	texts, err := h.texts()
 	if err != nil {
 		return nil, err
 	}
+	out, err := egress.New(egress.Options{Allow: h.cfg.UpstreamNetworks})
+	if err != nil {
+		return nil, err
+	}
 	return &admin.Service{Store: h.store, Passwords: h.passwords(), Mail: h.post(texts), Ring: h.ring, RingFile: h.cfg.Keyring,
+		Signing: h.signingKeys(), Egress: out, Weakness: config.Weakness, ClientRegistration: h.cfg.ClientRegistration,
 		PasswordSignIn: h.cfg.Passwords, Networks: h.cfg.UpstreamNetworks, Now: h.now}, nil
 }
 
@@ -261,6 +260,16 @@ func (h *app) finished(ctx context.Context, what string, err error) {
 
 func (h *app) janitor(ctx context.Context) {
 	storage.Janitor{Leases: h.store, Purge: h.store.Purge, Now: h.now, Log: h.log}.Run(ctx)
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // followRing takes a rotated keyring over while the server runs.

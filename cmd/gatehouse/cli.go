@@ -1,0 +1,99 @@
+package main
+
+import "github.com/alecthomas/kong"
+
+// commandLine is every command with its flags, in the order of the help.
+type commandLine struct {
+	Config  string `group:"common" placeholder:"FILE" help:"Configuration file (YAML). Variables GATEHOUSE_… win."`
+	JSON    bool   `group:"common" name:"json" help:"Print JSON."`
+	Help    bool   `group:"common" short:"h" help:"Show help."`
+	Version bool   `group:"common" help:"Show the version."`
+
+	Demo    demoCmd    `cmd:"" group:"run" help:"Run a demo with simulated providers and a sample app."`
+	Serve   serveCmd   `cmd:"" group:"run" help:"Run the broker."`
+	Check   checkCmd   `cmd:"" group:"run" help:"Check everything that a start needs. Changes nothing."`
+	Migrate migrateCmd `cmd:"" group:"run" help:"Migrate the database to this version."`
+
+	Accounts    accountsCmd    `cmd:"" group:"accounts" help:"Manage accounts."`
+	Clients     clientsCmd     `cmd:"" group:"clients" help:"Manage apps."`
+	Connections connectionsCmd `cmd:"" group:"connections" help:"Manage connections to providers."`
+	Keys        keysCmd        `cmd:"" group:"keys" help:"Manage the signing keys and the keyring."`
+
+	Explain explainCmd `cmd:"" group:"look" help:"Show what a sign-in with these claims would end in, and why."`
+	Audit   auditCmd   `cmd:"" group:"look" help:"Read the audit log, newest first."`
+}
+
+// groups are the sections of the help.
+func groups() []kong.Group {
+	return []kong.Group{{Key: "run", Title: "Run:"}, {Key: "accounts", Title: "Accounts:"},
+		{Key: "clients", Title: "Apps:"},
+		{Key: "connections", Title: "Providers:"}, {Key: "keys", Title: "Keys:"}, {Key: "look", Title: "Look:"},
+		{Key: "common", Title: "Common flags:"}}
+}
+
+type accountsCmd struct {
+	Add        accountsAdd        `cmd:"" help:"Create an account."`
+	List       accountsList       `cmd:"" help:"List accounts by e-mail address."`
+	Show       accountsShow       `cmd:"" help:"Show an account and its sign-in methods."`
+	Password   accountsPassword   `cmd:"" help:"Set a password and mail its owner. Sessions and tokens end."`
+	Disable    accountsDisable    `cmd:"" help:"Disable an account. Its sessions and tokens end."`
+	Enable     accountsEnable     `cmd:"" help:"Enable an account."`
+	Restrict   accountsRestrict   `cmd:"" help:"Let an account sign in one way only. Its sessions and tokens end."`
+	Unrestrict accountsUnrestrict `cmd:"" help:"Let an account sign in every way again."`
+	Signout    accountsSignout    `cmd:"" help:"End every session and token of an account."`
+	Unlink     accountsUnlink     `cmd:"" help:"Remove an identity from an account and mail its owner."`
+	Consents   consentsCmd        `cmd:"" help:"What an account allowed each client."`
+}
+
+type consentsCmd struct {
+	List   consentsList   `cmd:"" default:"withargs" help:"List what the account allowed each client."`
+	Remove consentsRemove `cmd:"" help:"Revoke an account's consent to a client. Its tokens end."`
+}
+
+type clientsCmd struct {
+	Add     clientsAdd     `cmd:"" help:"Register an app. Prints its id and, once, its secret."`
+	List    clientsList    `cmd:"" help:"List the apps."`
+	Show    clientsShow    `cmd:"" help:"Show an app."`
+	Change  clientsChange  `cmd:"" help:"Change what the flags name. A list is replaced as a whole."`
+	Secret  clientsSecret  `cmd:"" help:"Make a new secret. The old one stays valid until --end-old."`
+	Disable clientsDisable `cmd:"" help:"Disable an app. Its tokens end."`
+	Enable  clientsEnable  `cmd:"" help:"Enable an app."`
+	Token   clientsToken   `cmd:"" help:"Make a token with which an app registers itself."`
+	Logouts clientsLogouts `cmd:"" help:"List sign-out notices not yet delivered to apps, and why."`
+	Remove  clientsRemove  `cmd:"" help:"Remove an app with its consents and tokens."`
+}
+
+type connectionsCmd struct {
+	Kinds   connectionsKinds   `cmd:"" help:"List the kinds of provider and their settings."`
+	Add     connectionsAdd     `cmd:"" help:"Connect a provider. Prints the redirect URI to register there."`
+	List    connectionsList    `cmd:"" help:"List the connections."`
+	Show    connectionsShow    `cmd:"" help:"Show a connection."`
+	Change  connectionsChange  `cmd:"" help:"Change what the flags name."`
+	Secret  connectionsSecret  `cmd:"" help:"Add a new client secret. The one before stays valid until the next."`
+	Disable connectionsDisable `cmd:"" help:"Disable a connection. Sign-in through it stops."`
+	Enable  connectionsEnable  `cmd:"" help:"Enable a connection."`
+	Remove  connectionsRemove  `cmd:"" help:"Remove a connection that no account uses."`
+}
+
+type keysCmd struct {
+	Create        keysCreate        `cmd:"" help:"Create a keyring file. With SQLite the first start does it."`
+	List          keysList          `cmd:"" help:"List the signing keys and the keys of the keyring."`
+	Rotate        keysRotate        `cmd:"" help:"Rotate the keyring while servers run, and re-seal stored values."`
+	Retire        keysRetire        `cmd:"" help:"Remove an old key of the keyring that nothing uses any more."`
+	RotateSigning keysRotateSigning `cmd:"" help:"Publish new signing keys, which take over in 24 hours."`
+}
+
+// accountArg names an account.
+type accountArg struct {
+	Account string `arg:"" name:"EMAIL|ID" help:"E-mail address or id of the account."`
+}
+
+// clientArg names an app.
+type clientArg struct {
+	ID string `arg:"" name:"ID" help:"Id of the app."`
+}
+
+// connectionArg names a connection.
+type connectionArg struct {
+	ID string `arg:"" name:"ID" help:"Id of the connection."`
+}
