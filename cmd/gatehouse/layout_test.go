@@ -76,6 +76,7 @@ var vendors = map[string]string{
 	"github.com/go-webauthn/webauthn":     "broker/credential",
 	"github.com/pquerna/otp":              "broker/credential",
 	"golang.org/x/crypto/argon2":          "broker/credential deploy/bench",
+	"github.com/alecthomas/kong":          "cmd/gatehouse",
 	"github.com/prometheus/client_golang": "cmd/gatehouse",
 	"go.opentelemetry.io":                 "cmd/gatehouse",
 	"go.yaml.in/yaml":                     "config",

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -23,9 +22,7 @@ import (
 type serveCmd struct{}
 
 func (*serveCmd) Run(ctx context.Context, t *tool) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200) // little lives here: at 100 the collector runs several times a second
-	}
+	tuneGC()
 	cfg, err := t.load()
 	if err != nil {
 		return err
@@ -60,6 +57,15 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 		return err
 	}
 	return h.serve(ctx, listener)
+}
+
+// tuneGC lets the heap grow to three times of what lives, unless GOGC is set. Little lives
+// here: at Go's default the collector runs several times a second.
+func tuneGC() {
+	const unset = 100
+	if chosen := debug.SetGCPercent(200); chosen != unset {
+		debug.SetGCPercent(chosen)
+	}
 }
 
 // listen opens the public listener, before anything else is touched: most starts
