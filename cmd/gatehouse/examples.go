@@ -31,7 +31,7 @@ func examples() map[string]string {
 		"clients token":            `--life 1h --json`,
 		"clients logouts":          `--json`,
 		"clients remove":           `wiki`,
-		"connections add":          `google --kind google --name Google --client-id 1234 --client-secret-file -`,
+		"connections add":          `google --kind google --name Google --client-id 123 --client-secret-file -`,
 		"connections list":         `--json`,
 		"connections show":         `google`,
 		"connections change":       `google --name "Google Workspace" --domain example.com`,
