@@ -2,36 +2,33 @@ package broker
 
 import "time"
 
-// Account is one person. Its e-mail is canonical, proven, and unique; its id is
-// never used again.
+// Account is one person. Its e-mail address is canonical, verified and unique; its id is never reused.
 type Account struct {
 	ID           string
 	Email        string // canonical, see CanonicalEmail
 	Name         string
 	GivenName    string
 	FamilyName   string
-	Locale       string // BCP 47, empty where unknown
-	PasswordHash string // PHC string, empty where there is none
+	Locale       string // BCP 47, empty if unknown
+	PasswordHash string // PHC string, empty if there is none
 	Disabled     bool
-	// Unverified accounts were imported, and nobody has proven their address: they
-	// open no session, own and block no address, and are deleted with everything
-	// that hangs on them when somebody proves it (SECURITY.md C9).
+	// Unverified accounts were imported, and their address is not verified. They open no session and do not own
+	// the address. When an owner verifies it, they are deleted with all their data (SECURITY.md C9).
 	Unverified bool
 	// Restriction is nil for none.
 	Restriction *Restriction
-	// AuthEpoch rises on password set or reset, e-mail change, disable, lock and
-	// sign-out-everywhere. What was created under an older epoch is dead.
+	// AuthEpoch rises on password set or reset, e-mail change, disable, restriction set and sign-out everywhere.
+	// Sessions and grants created under an older epoch are invalid.
 	AuthEpoch int64
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
 
-// HasPassword reports whether a password can prove this account.
+// HasPassword reports whether the account has a password.
 func (a Account) HasPassword() bool { return a.PasswordHash != "" }
 
-// Identity is what an upstream vouches for, bound to one account for good:
-// (Connection, Issuer, Subject) is unique and never changes. The e-mail is data
-// on it, never a key (OIDC Core §5.7).
+// Identity is a person at an upstream, bound to one account. (Connection, Issuer, Subject) is unique and never
+// changes. The e-mail address is data on it, never a key (OIDC Core §5.7).
 type Identity struct {
 	ID         string
 	AccountID  string

@@ -45,7 +45,7 @@ func Admit(f Facts) error {
 	return nil
 }
 
-// vouchedFor asks how the person was authenticated.
+// vouchedFor checks how the person was authenticated.
 func vouchedFor(f Facts) error {
 	switch f.Authn.Method {
 	case ByPassword:
@@ -61,9 +61,8 @@ func vouchedFor(f Facts) error {
 	}
 }
 
-// goodHere reports whether the connection may bring this account into the context: a
-// tenant's connection is good in the context of its tenant, and in every context
-// for an account that the tenant manages.
+// goodHere reports whether the connection may bring this account into the context. A tenant's connection may do
+// so in the context of its tenant, and in every context for an account that the tenant manages.
 func (t Tenancy) goodHere(a Account, here *Member) bool {
 	owner := t.Connection
 	if owner == nil || here != nil && here.Tenant.ID == owner.ID {
@@ -73,7 +72,7 @@ func (t Tenancy) goodHere(a Account, here *Member) bool {
 	return m != nil && m.Tenant.ID == owner.ID
 }
 
-// rules are all that hold at once. A break-glass owner is exempt from them.
+// rules returns all restrictions that apply together. A break-glass owner is exempt.
 func rules(f Facts, here *Member) []Restriction {
 	if f.Tenancy.BreakGlass && f.Tenancy.Role == RoleOwner {
 		return nil
@@ -87,8 +86,8 @@ func rules(f Facts, here *Member) []Restriction {
 	return all
 }
 
-// restrictions are the account's, the membership's in this context, and the one of the
-// managing tenant, whose rules hold in every context.
+// restrictions returns those of the account, of the membership in this context, and of the managing tenant,
+// whose rules apply in every context.
 func (t Tenancy) restrictions(a Account, here *Member) []Restriction {
 	var all []Restriction
 	//defence:D13
@@ -103,7 +102,7 @@ func (t Tenancy) restrictions(a Account, here *Member) []Restriction {
 	return all
 }
 
-// enforces is a no only for what is known to refuse nobody.
+// enforces returns false only for stages known to refuse nothing.
 func (t Tenant) enforces() bool {
 	switch t.Enforcement {
 	case EnforceOff, EnforceReport, "":
@@ -126,14 +125,13 @@ func (l Restriction) check(n Authn) error {
 	return nil
 }
 
-// needsFactor: of an account that has a second factor it is asked whichever way
-// the person came in.
+// needsFactor reports whether a second factor is required. An account that has one always needs it.
 func needsFactor(f Facts, here *Member) bool {
 	return f.Enrolled || f.Tenancy.BreakGlass || here != nil && here.Tenant.SecondFactor
 }
 
-// Refusing is the rule that keeps the person out, for the page that says what to
-// press and for the administrator who asks who set it; nil where no rule does.
+// Refusing returns the rule that refuses the person, for the page's suggestion and for the administrator; nil if
+// none does.
 func Refusing(f Facts) *Restriction {
 	if f.Account == nil {
 		return nil

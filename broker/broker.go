@@ -1,5 +1,5 @@
-// Package broker is the domain package of the app: the nouns, the rules between them
-// and every way to say no. It does no I/O and imports nothing of ours.
+// Package broker is the domain package: the nouns, the rules between them and every refusal. It does no I/O and
+// imports nothing of ours.
 package broker
 
 import (
@@ -7,19 +7,18 @@ import (
 	"log/slog"
 )
 
-// NewID returns a fresh, unguessable id (130 bits, base32). Ids are never reused.
+// NewID returns a new, unguessable id (130 bits, base32).
 func NewID() string { return rand.Text() }
 
-// NewToken returns a fresh secret of 256 bits and more, safe in a URL or a cookie.
+// NewToken returns a new secret of at least 256 bits, safe in a URL or a cookie.
 func NewToken() string { return rand.Text() + rand.Text() }
 
-// Secret is a text that prints as dots: in a log, an error, a page, in JSON.
-// Reveal is the one way to the value.
+// Secret is a string that prints as dots in logs, errors, pages and JSON. Reveal returns the value.
 type Secret string
 
 const dots = "•••"
 
-// Reveal returns the secret itself, for the one call that needs it.
+// Reveal returns the secret.
 func (s Secret) Reveal() string { return string(s) }
 
 func (Secret) String() string               { return dots }

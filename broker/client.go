@@ -11,26 +11,26 @@ type Client struct {
 	Name string
 	// SecretHashes are keyed hashes of the live secrets; none for a public client.
 	SecretHashes []string
-	// AuthMethods are the ways of client authentication it may use (OIDC Core §9):
-	// client_secret_basic, client_secret_post, private_key_jwt, or none alone.
+	// AuthMethods are the client authentication methods it may use (OIDC Core §9): client_secret_basic,
+	// client_secret_post, private_key_jwt, or only none.
 	AuthMethods []string
-	// Keys is its JWK Set as JSON and KeysURI where to fetch it (RFC 7591 §2 jwks,
-	// jwks_uri); at most one of them.
+	// Keys is its JWK Set as JSON, and KeysURI its address (RFC 7591 §2 jwks, jwks_uri); at most one of them is
+	// set.
 	Keys    string
 	KeysURI string
-	// AuthAlg is the one algorithm of its assertions, empty for any of ours
+	// AuthAlg is the only algorithm of its assertions, empty for any supported one
 	// (token_endpoint_auth_signing_alg).
 	AuthAlg      string
 	RedirectURIs []string
-	// PostLogoutRedirectURIs, compared byte for byte (OIDC RP-Initiated Logout §2).
+	// PostLogoutRedirectURIs are compared byte for byte (OIDC RP-Initiated Logout §2).
 	PostLogoutRedirectURIs []string
-	// BackchannelLogoutURI is told of a session's end (OIDC Back-Channel Logout §2.2),
-	// FrontchannelLogoutURI is shown on the signed-out page (Front-Channel Logout §2).
+	// BackchannelLogoutURI receives logout tokens (OIDC Back-Channel Logout §2.2). FrontchannelLogoutURI is
+	// framed by the signed-out page (Front-Channel Logout §2).
 	BackchannelLogoutURI  string
 	FrontchannelLogoutURI string
 	GrantTypes            []string
 	Scopes                []string
-	Audience              []string // who its access tokens are for, beside itself
+	Audience              []string // recipients of its access tokens, besides the client
 	// Native clients (RFC 8252) may register loopback and reverse-DNS redirect URIs.
 	Native bool
 	// FirstParty clients skip the consent page.
@@ -45,17 +45,17 @@ type Client struct {
 	JWTAccess bool
 	// IDTokenAlg is RS256 (the default), ES256 or EdDSA.
 	IDTokenAlg string
-	// DefaultMaxAge holds where a request has no max_age, in seconds (default_max_age).
+	// DefaultMaxAge, in seconds, applies to requests without max_age (default_max_age).
 	DefaultMaxAge *int
-	// What people and other apps are told of it (RFC 7591 §2).
+	// Shown to people and other apps (RFC 7591 §2).
 	LogoURI          string
 	ClientURI        string
 	PolicyURI        string
 	TosURI           string
 	InitiateLoginURI string
 	Contacts         []string
-	// RegistrationHash is the keyed hash of its registration access token (RFC 7592),
-	// empty for a client that did not register itself.
+	// RegistrationHash is the keyed hash of its registration access token (RFC 7592), empty if it did not
+	// register itself.
 	RegistrationHash string
 	Disabled         bool
 	CreatedAt        time.Time
@@ -71,8 +71,7 @@ func (c Client) RequirePKCE() bool { return c.Public() || !c.SkipPKCE }
 // May reports whether the client may use the grant type.
 func (c Client) May(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
 
-// Consent is what an account allowed a client. A changed client (its Version)
-// is asked for again.
+// Consent is what an account allowed a client. A change of the client's Version requires a new consent.
 type Consent struct {
 	AccountID string
 	ClientID  string
@@ -81,7 +80,7 @@ type Consent struct {
 	GrantedAt time.Time
 }
 
-// Covers reports whether the consent holds for these scopes of this client version.
+// Covers reports whether the consent includes these scopes of this client version.
 func (c Consent) Covers(version string, scopes []string) bool {
 	if c.Version != version {
 		return false

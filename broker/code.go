@@ -6,9 +6,8 @@ import (
 	"net/http"
 )
 
-// Code names one way the broker says no. It is an error itself, so a rule
-// returns it bare, and it is the one vocabulary that pages, apps, the audit log
-// and the metrics share. Its text is the catalogs' "error.<code>…".
+// Code names one reason of refusal. It is an error, so a rule returns it directly. Pages, apps, the audit log
+// and metrics all use it. Its texts have the keys "error.<code>…".
 type Code string
 
 // The codes. The first five are the contract with apps that read `sso_error`.
@@ -79,10 +78,10 @@ const (
 
 // Meaning is everything a Code implies.
 type Meaning struct {
-	// Status of the page or the JSON answer.
+	// Status of the page or the JSON response.
 	Status int
-	// OAuth is the error for the waiting app (RFC 6749 §4.1.2.1, OIDC Core
-	// §3.1.2.6); empty where the code never leaves the broker.
+	// OAuth is the error sent to the app (RFC 6749 §4.1.2.1, OIDC Core §3.1.2.6); empty for a code that apps
+	// never see.
 	OAuth string
 }
 
@@ -151,7 +150,7 @@ var meanings = map[Code]Meaning{
 	Internal:            {http.StatusInternalServerError, "server_error"},
 }
 
-// Codes lists every code, in no order.
+// Codes returns every code, in no particular order.
 func Codes() []Code {
 	all := make([]Code, 0, len(meanings))
 	for c := range meanings {
@@ -162,13 +161,13 @@ func Codes() []Code {
 
 func (c Code) Error() string { return string(c) }
 
-// Meaning answers what the code implies.
+// Meaning returns what the code implies.
 func (c Code) Meaning() Meaning { return meanings[c] }
 
-// Because keeps the cause for the operator; a person only ever meets c.
+// Because attaches the cause for the operator. People see only c.
 func (c Code) Because(err error) error { return fmt.Errorf("%w: %w", c, err) }
 
-// CodeOf reads the code out of any error. An error that nobody named is Internal.
+// CodeOf returns the code of an error, Internal if it has none.
 func CodeOf(err error) Code {
 	if c, ok := errors.AsType[Code](err); ok {
 		return c
@@ -176,7 +175,7 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
-// Retry is an error that says when to come again; it keeps its Code.
+// Retry is an error with the time to wait before the next attempt. It wraps its Code.
 type Retry struct {
 	Code  Code
 	After int // seconds

@@ -11,10 +11,9 @@ import (
 // MaxEmail is the longest address in bytes (RFC 5321 §4.5.3.1.3).
 const MaxEmail = 254
 
-// CanonicalEmail returns the one spelling under which an address is stored and
-// compared: an ASCII local part in lower case, exactly one @, the domain in
-// lower-case A-labels (UTS #46). It never folds lookalikes and never drops a
-// sub-address: whatever is not plainly an address is EmailInvalid (SECURITY.md C20).
+// CanonicalEmail returns the one spelling that is stored and compared: an ASCII local part in lower case,
+// exactly one @, the domain in lower-case A-labels (UTS #46). It folds no lookalikes and keeps sub-addresses.
+// Anything else is EmailInvalid (SECURITY.md C20).
 func CanonicalEmail(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if len(s) > MaxEmail || !utf8.ValidString(s) {
@@ -32,8 +31,7 @@ func CanonicalEmail(s string) (string, error) {
 	return strings.ToLower(local) + "@" + domain, nil
 }
 
-// CanonicalDomain returns a mail domain in lower-case A-labels, with at least
-// two labels; else EmailInvalid.
+// CanonicalDomain returns an e-mail domain in lower-case A-labels, with at least two labels; else EmailInvalid.
 func CanonicalDomain(s string) (string, error) {
 	a, err := domainProfile.ToASCII(s)
 	if err != nil || !strings.Contains(a, ".") || strings.HasSuffix(a, ".") {
@@ -42,7 +40,7 @@ func CanonicalDomain(s string) (string, error) {
 	if _, err := netip.ParseAddr(a); err == nil {
 		return "", EmailInvalid
 	}
-	// Some lookalikes map to what the profile itself refuses.
+	// Some lookalikes map to text that the profile itself refuses.
 	if again, err := domainProfile.ToASCII(a); err != nil || again != a {
 		return "", EmailInvalid
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// EphemeralStore is a typed place in Ephemeral. Its values expire by the process's clock.
+// EphemeralStore is a typed view of one store of Ephemeral. Its values expire by the process's clock.
 type EphemeralStore[T any] struct {
 	Name string
 	Life time.Duration
@@ -21,12 +21,12 @@ type ephemeralValue[T any] struct {
 	Value   T         `json:"v"`
 }
 
-// Put creates; Conflict where the key stands.
+// Put creates a value; Conflict if the key exists.
 func (s EphemeralStore[T]) Put(ctx context.Context, key string, v T) error {
 	expires := s.Now().Add(s.Life)
 	b, err := json.Marshal(ephemeralValue[T]{expires, v})
 	if err != nil {
-		return fmt.Errorf("shelf %s: %w", s.Name, err)
+		return fmt.Errorf("ephemeral store %s: %w", s.Name, err)
 	}
 	return s.In.Put(ctx, s.Name, key, b, expires)
 }
@@ -38,20 +38,18 @@ func (s EphemeralStore[T]) Get(ctx context.Context, key string) (T, error) {
 	return v.Value, err
 }
 
-// Take reads and removes: a second Take returns NotFound, so what was stolen
-// opens nothing.
+// Take reads and removes. A second Take returns NotFound, so that a stolen key is useless.
 func (s EphemeralStore[T]) Take(ctx context.Context, key string) (T, error) {
 	b, err := s.In.Take(ctx, s.Name, key)
 	v, err := s.open(b, err)
 	return v.Value, err
 }
 
-// maxTries bounds how often Change tries again after a conflict.
+// maxTries bounds the attempts of Change.
 const maxTries = 3
 
-// Change edits one value in place by compare-and-swap and returns the new one.
-// After a conflict it reads and edits once more, up to maxTries times, so edit must
-// have no effect of its own.
+// Change edits one value by compare-and-swap and returns the new one. After a conflict it reads and edits again,
+// up to maxTries times, so edit must have no other effect.
 func (s EphemeralStore[T]) Change(ctx context.Context, key string, edit func(*T) error) (T, error) {
 	var zero T
 	for try := 0; ; try++ {
@@ -65,7 +63,7 @@ func (s EphemeralStore[T]) Change(ctx context.Context, key string, edit func(*T)
 		}
 		b, err := json.Marshal(v)
 		if err != nil {
-			return zero, fmt.Errorf("shelf %s: %w", s.Name, err)
+			return zero, fmt.Errorf("ephemeral store %s: %w", s.Name, err)
 		}
 		err = s.In.Swap(ctx, s.Name, key, old, b)
 		if err == nil {
@@ -82,7 +80,7 @@ func (s EphemeralStore[T]) open(b []byte, err error) (v ephemeralValue[T], _ err
 		return v, err
 	}
 	if err := json.Unmarshal(b, &v); err != nil {
-		return v, fmt.Errorf("shelf %s: %w", s.Name, err)
+		return v, fmt.Errorf("ephemeral store %s: %w", s.Name, err)
 	}
 	if !s.Now().Before(v.Expires) {
 		return ephemeralValue[T]{}, NotFound

@@ -2,16 +2,17 @@ package broker
 
 import "time"
 
-// Verb is what happened, in the audit log.
+// Verb names what happened, in the audit log.
 type Verb string
 
 // The verbs.
 const (
-	EventSignedIn            Verb = "login.succeeded"
-	EventRefused             Verb = "login.refused"
-	EventSignedOut           Verb = "session.ended"
-	EventPasswordFailed      Verb = "password.failed"
-	EventPasswordBlocked     Verb = "password.blocked_by_policy" // it was right, and a rule wants another way
+	EventSignedIn       Verb = "login.succeeded"
+	EventRefused        Verb = "login.refused"
+	EventSignedOut      Verb = "session.ended"
+	EventPasswordFailed Verb = "password.failed"
+	// the password was right, but a rule requires another method
+	EventPasswordBlocked     Verb = "password.blocked_by_policy"
 	EventPasswordChanged     Verb = "password.changed"
 	EventAccountCreated      Verb = "account.created"
 	EventAccountChanged      Verb = "account.changed"
@@ -20,7 +21,7 @@ const (
 	EventIdentityLinked      Verb = "identity.linked"
 	EventIdentityUnlinked    Verb = "identity.unlinked"
 	EventCodeSent            Verb = "code.sent"
-	EventLogoutTold          Verb = "logout.delivered" // an app answered that it knows
+	EventLogoutTold          Verb = "logout.delivered" // the app confirmed it
 	EventLogoutLost          Verb = "logout.undelivered"
 	EventUpstreamLogout      Verb = "session.ended_by_upstream"
 	EventConsentGranted      Verb = "consent.granted"
@@ -35,18 +36,18 @@ const (
 	EventRequestRefused      Verb = "request.refused"
 )
 
-// Event is one decision, written in the transaction that carried it out.
+// Event is one decision, recorded in the transaction that carries it out.
 type Event struct {
 	ID         string
 	At         time.Time
 	Verb       Verb
-	Code       Code   // why, where the answer was no
-	Account    string // whom it is about
+	Code       Code   // the reason of a refusal
+	Account    string // the account it is about
 	Actor      string // who did it: an account id, "operator", or empty for a stranger
 	Client     string
 	Connection string
 	Session    string
-	Reference  string // what the person was shown, see Reference
+	Reference  string // the reference that the person saw, see Reference
 	Address    string
 	UserAgent  string
 	Detail     map[string]string // never a secret, never a token
@@ -60,8 +61,7 @@ type EventFilter struct {
 	Limit                      int
 }
 
-// Mail is one message in the outbox, rendered. It is written in the transaction
-// of its Event and sent afterwards.
+// Mail is one rendered message in the outbox. It is queued in the transaction of its Event and sent afterwards.
 type Mail struct {
 	ID        string
 	To        string
@@ -69,7 +69,7 @@ type Mail struct {
 	Text      string
 	HTML      string
 	CreatedAt time.Time
-	ExpiresAt time.Time // not sent after this
+	ExpiresAt time.Time // not sent after this time
 	Attempts  int
 	NextAt    time.Time
 	LastError string

@@ -2,11 +2,11 @@ package broker
 
 import "time"
 
-// LogoutLife is for how long a client is told of a session's end, until it answers.
+// LogoutLife is how long delivery to a client is retried.
 const LogoutLife = 24 * time.Hour
 
-// Logout is one client that is still to be told that a session ended (OIDC
-// Back-Channel Logout §2.5). It holds no token: one is made for each attempt.
+// Logout is one pending notice to a client that a session ended (OIDC Back-Channel Logout §2.5). It contains no
+// token: one is signed for each attempt.
 type Logout struct {
 	ID        string
 	ClientID  string
@@ -19,9 +19,8 @@ type Logout struct {
 	LastError string
 }
 
-// UpstreamSession is what an upstream's logout names: all sessions created of an
-// identity, or those of one session there. With both set, both must fit, and a
-// session whose upstream never said its sid counts as fitting.
+// UpstreamSession selects sessions by an upstream's logout: all sessions of an identity, or those of one
+// upstream session. If both are set, both must match; a session without an upstream sid matches any.
 type UpstreamSession struct {
 	Connection string
 	Identity   string

@@ -2,14 +2,14 @@ package broker
 
 import "slices"
 
-// SignInMethods are what lets somebody into an account as things stand.
+// SignInMethods are the methods that open an account at present.
 type SignInMethods struct {
 	Password   bool
 	Identities []string // ids
 }
 
-// SignInMethodsOf finds the sign-in methods: the password where the deployment takes one, and the
-// identities of live connections, as far as the account's restriction admits either.
+// SignInMethodsOf returns the password, if the deployment offers it, and the identities of live connections, as
+// far as the account's restriction allows them.
 func SignInMethodsOf(a Account, identities []Identity, connections []Connection, passwords bool) SignInMethods {
 	w := SignInMethods{Password: a.HasPassword() &&
 		//defence:C17
@@ -29,14 +29,13 @@ func SignInMethodsOf(a Account, identities []Identity, connections []Connection,
 	return w
 }
 
-// Without reports whether a way in is left once the identity is gone.
+// Without reports whether a sign-in method is left once the identity is gone.
 func (w SignInMethods) Without(identity string) bool {
 	return w.Password || slices.ContainsFunc(w.Identities, func(id string) bool { return id != identity })
 }
 
-// MayUnlink reports whether the owner may part with an identity of their own:
-// MethodRequired where the restriction holds them to it, LastMethod where nothing else
-// would let them in (SECURITY.md C17).
+// MayUnlink reports whether the owner may unlink an identity. It returns MethodRequired if the restriction
+// requires it, and LastMethod if no other method would be left (SECURITY.md C17).
 func MayUnlink(a Account, i Identity, w SignInMethods) error {
 	switch {
 	//defence:C17

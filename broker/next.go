@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Step is the page a login is waiting on.
+// Step is the page that a login is waiting for.
 type Step string
 
 // The steps; the names are those of the pages in UX.md.
@@ -15,21 +15,21 @@ const (
 	StepOrg      Step = "org"      // E-2
 	StepPassword Step = "password" // E-3
 	StepLink     Step = "link"     // E-4, the account is in Facts.Owner
-	StepNeutral  Step = "neutral"  // an address nobody vouches for: "I have an account" or "I'm new"
-	StepOwn      Step = "own"      // link to an account under another address, by its password
+	StepNeutral  Step = "neutral"  // an address that the upstream did not verify: "I have an account" or "I'm new"
+	StepOwn      Step = "own"      // link to an account under another address, with its password
 	StepEmail    Step = "email"    // ask for an address
 	StepCode     Step = "code"     // E-6
 	StepRegister Step = "register" // E-5
-	StepCreate   Step = "create"   // no page: make the account from the claims
-	StepBind     Step = "bind"     // no page: the identity is linked, its account becomes the login's
-	StepUpstream Step = "depart"   // a link from inside has not been to its upstream yet, or came back without an answer
-	StepJoin     Step = "join"     // no page: link the identity without a link confirmation, see Verdict
+	StepCreate   Step = "create"   // no page: create the account from the claims
+	StepBind     Step = "bind"     // no page: the identity is linked, so its account becomes the login's
+	StepUpstream Step = "depart"   // a link for a signed-in account has no response from its upstream yet
+	StepJoin     Step = "join"     // no page: link the identity without confirmation, see Verdict
 	StepFactor   Step = "factor"   // E-12: the second factor
-	StepConfirm  Step = "confirm"  // a fresh proof is asked for and the upstream gave none: our password, or a mailed code
+	StepConfirm  Step = "confirm"  // a fresh proof is required and the upstream gave none: our password, or a mailed code
 	StepDone     Step = "done"     // no page: back to the app
 )
 
-// Registration is who may become an account without an invitation.
+// Registration says who may create an account without an invitation.
 type Registration string
 
 // The registration modes.
@@ -39,7 +39,7 @@ const (
 	RegisterSilent Registration = "silent"
 )
 
-// Open reports whether a stranger may register; whatever is not known is a no.
+// Open reports whether a stranger may register. An unknown mode is closed.
 func (r Registration) Open() bool { return r == RegisterForm || r == RegisterSilent }
 
 // Facts are what the rules are asked about. They are read from storage afresh
@@ -50,38 +50,37 @@ type Facts struct {
 	// Passwords reports whether the deployment offers password sign-in.
 	Passwords bool
 
-	// Account is who comes in: the bound account, or the owner of the identity.
+	// Account is who signs in: the bound account, or the owner of the identity.
 	Account *Account
-	// Enrolled tells that Account, or at a link Owner, has a second factor. It is read
-	// where authority is created.
+	// Enrolled: Account, or Owner for a link, has a second factor. It is read when authority is created.
 	Enrolled bool
-	// Connection is the one that vouched, or that Authn names; nil if it is gone.
+	// Connection is the one that authenticated the person, or that Authn names; nil if it is gone.
 	Connection *Connection
-	// Authn is how the person was authenticated; zero while nobody is.
+	// Authn is how the person was authenticated; zero until then.
 	Authn   Authn
 	Tenancy Tenancy
 
 	// Linked is the account that the claims' identity belongs to.
 	Linked *Account
-	// Owner is the account that has the address in question: the upstream's, the one
-	// proven by a mailed code, or the invited one; or the account that Login.Chosen names.
+	// Owner is the account that has the address in question: the upstream's, the one verified by a mailed code,
+	// or the invited one; or the account of Login.LinkTargetID.
 	Owner *Account
-	// Bound are Owner's identities, or Acting's, read where it is locked.
+	// Bound are the identities of Owner or Acting, read if that account is restricted.
 	Bound []Identity
-	// Acting is the account that this browser is signed in to, and ActingAs how;
-	// read where the login was started from inside or with an invitation.
+	// Acting is the account that this browser is signed in to, and ActingAs how. They are read for a link, and
+	// for an invitation.
 	Acting   *Account
 	ActingAs Authn
-	// Invitation is the open one that the person came with.
+	// Invitation is the open invitation that the person came with.
 	Invitation *Invitation
-	// Org is the connection that the typed address is routed to.
+	// Org is the connection for the domain of the typed address.
 	Org *Connection
-	// Sessions counts the sessions this browser could continue.
+	// Sessions counts the sessions that this browser could continue.
 	Sessions int
 }
 
-// Next decides what a login needs. It is the only place that does; the order of
-// its questions is the policy.
+// Next decides the next step of a login. It is the only place that does. The order of its questions is the
+// policy.
 func Next(l Login, f Facts) (Step, error) {
 	if !f.Now.Before(l.ExpiresAt) {
 		return "", LoginUnknown
@@ -95,8 +94,8 @@ func Next(l Login, f Facts) (Step, error) {
 	return nextLocal(l, f)
 }
 
-// nextBound holds a finished proof against what the app asked about freshness.
-// Where the upstream proved none, only a factor of our own can (DESIGN.md §4).
+// nextBound compares a finished proof with the app's requirements of freshness. If the upstream proved none,
+// only a factor of our own can (DESIGN.md §4).
 func nextBound(l Login, f Facts) (Step, error) {
 	//defence:D1 D15
 	//defence:D1 D15 ./cmd/gatehouse:TestModel
@@ -178,14 +177,14 @@ func nextLocal(l Login, f Facts) (Step, error) {
 	return "", NoMethod
 }
 
-// nextNew is registration with a password. The address is proven first, so an
-// unproven one never owns, blocks or reveals anything.
+// nextNew is registration with a password. The address is verified first, so that an unverified one never owns,
+// blocks or reveals anything.
 func nextNew(l Login, f Facts) (Step, error) {
 	switch {
 	case !f.Passwords || !f.Registration.Open():
 		return "", UserNotProvisioned
 	case l.VerifiedEmail != "" && f.Owner != nil:
-		// The owner was told by mail. The address now proven has its account: sign in there.
+		// The owner was told by mail. The verified address has an account: sign in there.
 		return StepPassword, nil
 	case l.VerifiedEmail != "":
 		return StepRegister, nil
@@ -196,8 +195,8 @@ func nextNew(l Login, f Facts) (Step, error) {
 	}
 }
 
-// Fresh reports whether an authentication satisfies prompt=login (asked at since)
-// and max_age (seconds, nil for none), OIDC Core §3.1.2.1.
+// Fresh reports whether an authentication satisfies prompt=login (requested at since) and max_age (seconds, nil
+// for none), OIDC Core §3.1.2.1.
 func Fresh(a Authn, now time.Time, maxAge *int, since time.Time) bool {
 	if !since.IsZero() && a.AuthTime.Before(since) {
 		return false
@@ -213,8 +212,8 @@ const (
 	PromptSelect  = "select_account"
 )
 
-// ValidPrompt reports whether the set of prompt values is one the specification
-// allows: none stands alone, nothing is unknown.
+// ValidPrompt reports whether the specification allows this set of prompt values: none must be alone, and all
+// must be known.
 func ValidPrompt(values []string) bool {
 	for _, v := range values {
 		switch v {

@@ -6,41 +6,38 @@ import (
 	"time"
 )
 
-// Atomic runs do in one transaction and commits when it returns nil. A call
-// inside do joins the transaction. Where the database asks for a retry, do runs
-// again, so it must have no effect but through ctx.
+// Atomic runs do in one transaction and commits if it returns nil. A call inside do joins the transaction. do
+// may run again if the database asks for a retry, so it must have no effect except through ctx.
 type Atomic interface {
 	Atomic(ctx context.Context, do func(ctx context.Context) error) error
 }
 
-// Accounts keeps accounts.
+// Accounts stores accounts.
 type Accounts interface {
-	// Account answers NotFound for an unknown id.
+	// Account returns NotFound for an unknown id.
 	Account(ctx context.Context, id string) (Account, error)
-	// AccountByEmail looks up a canonical address among verified accounts; NotFound.
+	// AccountByEmail finds a verified account by its canonical address; NotFound.
 	AccountByEmail(ctx context.Context, email string) (Account, error)
-	// Accounts lists by e-mail, after the given address, at most limit.
+	// Accounts lists accounts by e-mail address, after the given one, at most limit.
 	Accounts(ctx context.Context, after string, limit int) ([]Account, error)
-	// CreateAccount answers Conflict where the address is taken. A verified account
-	// takes the place of unverified ones with its address: they are deleted with
-	// their identities, and nothing of them passes on.
+	// CreateAccount returns Conflict if the address is taken. A verified account replaces unverified ones with
+	// its address: they are deleted with all their data.
 	CreateAccount(ctx context.Context, a Account) error
-	// ChangeAccount writes every field but ID and CreatedAt where the stored epoch
-	// is still seen, else Conflict. A raised epoch ends the sessions before it.
+	// ChangeAccount writes every field except ID and CreatedAt if the stored epoch is still seen, else Conflict.
+	// A raised epoch ends the sessions before it.
 	ChangeAccount(ctx context.Context, a Account, seen int64) error
 }
 
-// Identities keeps what upstreams vouch for.
+// Identities stores the upstream identities of accounts.
 type Identities interface {
 	// Identity finds an identity and its account; NotFound.
 	Identity(ctx context.Context, connection, issuer, subject string) (Identity, Account, error)
 	IdentitiesOf(ctx context.Context, account string) ([]Identity, error)
-	// Link inserts; Conflict where the identity belongs to somebody already.
+	// Link inserts; Conflict if the identity is linked already.
 	Link(ctx context.Context, i Identity) error
-	// Unlink deletes by id and ends the sessions and grants created of it; NotFound.
+	// Unlink deletes by id and ends the sessions and grants created with it; NotFound.
 	Unlink(ctx context.Context, id string, at time.Time) error
-	// SeeIdentity records the address and the moment of a sign-in. One that is gone
-	// meanwhile stays so.
+	// SeeIdentity records the address and time of a sign-in. It does nothing if the identity has been deleted.
 	SeeIdentity(ctx context.Context, id, email string, at time.Time) error
 }
 
@@ -48,68 +45,63 @@ type Identities interface {
 type Factors interface {
 	// Enrolled reports whether the account has one.
 	Enrolled(ctx context.Context, account string) (bool, error)
-	// Check consumes a code of the account's factor; CodeWrong, Retry with RateLimited.
-	// Call it outside a transaction.
+	// Check consumes a code of the account's factor; CodeWrong, Retry with RateLimited. Call it outside a
+	// transaction.
 	Check(ctx context.Context, account, typed string) error
 }
 
-// Sessions keeps browsers' sessions, found by the keyed hash of their cookie.
+// Sessions stores browsers' sessions, by the keyed hash of their cookie.
 type Sessions interface {
-	// CreateSession inserts where the account is enabled and its epoch is
-	// s.Authn.Epoch, in one statement; else StartAgain.
+	// CreateSession inserts if the account is enabled and its epoch is s.Authn.Epoch, in one statement; else
+	// StartAgain.
 	CreateSession(ctx context.Context, hash string, s Session) error
-	// Session finds a session and its account by any of the hashes; NotFound. It
-	// returns ended and expired ones too: the caller decides.
+	// Session finds a session and its account by any of the hashes; NotFound. It also returns ended and expired
+	// ones: the caller decides.
 	Session(ctx context.Context, hashes []string) (Session, Account, error)
 	SessionsOf(ctx context.Context, account string) ([]Session, error)
-	// EndSession is idempotent. It queues a Logout for each client that has to be told.
+	// EndSession is idempotent. It queues a Logout for each client that must be notified.
 	EndSession(ctx context.Context, id string, at time.Time) error
 }
 
-// UpstreamSessions ends what an upstream's logout names.
+// UpstreamSessions ends sessions by an upstream's logout.
 type UpstreamSessions interface {
-	// EndUpstreamSessions ends the sessions that u names, with their grants, and
-	// answers them.
+	// EndUpstreamSessions ends the sessions that u selects, with their grants, and returns them.
 	EndUpstreamSessions(ctx context.Context, u UpstreamSession, at time.Time) ([]Session, error)
 }
 
-// Logouts keeps who is still to be told that a session ended. Whatever ends sessions
-// writes them, in its transaction: EndSession, EndUpstreamSessions, Unlink, and a
-// ChangeAccount that raises the epoch.
+// Logouts stores the pending sign-out notices. Everything that ends sessions queues them in its transaction:
+// EndSession, EndUpstreamSessions, Unlink, and a ChangeAccount that raises the epoch.
 type Logouts interface {
-	// DueLogouts leases up to n whose NextAt has come, the expired ones too: it moves
-	// their NextAt to until, so that no other replica sends them meanwhile.
+	// DueLogouts leases up to n whose NextAt has come, including expired ones: it sets their NextAt to until, so
+	// that no other replica sends them.
 	DueLogouts(ctx context.Context, now, until time.Time, n int) ([]Logout, error)
-	// LogoutDone removes one that needs no more tries; it is idempotent.
+	// LogoutDone removes one that needs no more attempts; it is idempotent.
 	LogoutDone(ctx context.Context, id string) error
-	// LogoutFailed counts the attempt and records why, and when to try again.
+	// LogoutFailed counts the attempt and records the reason and the next attempt.
 	LogoutFailed(ctx context.Context, id, why string, next time.Time) error
-	// Logouts lists those of a session that wait, or all where it is empty, the oldest
-	// first, at most limit.
+	// Logouts lists the pending ones of a session, or all if it is empty, the oldest first, at most limit.
 	Logouts(ctx context.Context, session string, limit int) ([]Logout, error)
-	// ClientsOf are the clients that got tokens under a session, by name.
+	// ClientsOf lists the clients that got tokens under a session, by name.
 	ClientsOf(ctx context.Context, session string) ([]Client, error)
 }
 
-// Grants keeps authorizations.
+// Grants stores authorizations.
 type Grants interface {
-	// CreateGrant inserts where the account is enabled, its epoch is f.Authn.Epoch, the
-	// identity that it came by, if any, is linked to it, and its session, if f has one,
-	// goes on at f.CreatedAt; with unlocked, only where the account has no Restriction. Else
-	// Conflict for a taken id (the code was used), or StartAgain.
+	// CreateGrant inserts if the account is enabled, its epoch is f.Authn.Epoch, the identity of the sign-in, if
+	// any, is linked to it, and the session of f, if any, is active at f.CreatedAt. With unlocked, the account
+	// must also have no Restriction. It returns Conflict for a taken id (the code was used), else StartAgain.
 	CreateGrant(ctx context.Context, f Grant, unlocked bool) error
-	// Grant finds a grant and its account; NotFound. Ended ones too.
+	// Grant finds a grant and its account, also if it has ended; NotFound.
 	Grant(ctx context.Context, id string) (Grant, Account, error)
-	// Rotate changes the refresh counter, in one statement: where the grant is alive,
-	// its counter is from, and its account is enabled and at the grant's epoch; else
-	// Conflict.
+	// Rotate changes the refresh counter, in one statement, if the grant is active, its counter is from, and its
+	// account is enabled and at the grant's epoch; else Conflict.
 	Rotate(ctx context.Context, id string, from, to int64, at time.Time) error
 	// RevokeGrant is idempotent; the first reason stays.
 	RevokeGrant(ctx context.Context, id string, why Code, at time.Time) error
 	RevokeGrants(ctx context.Context, f GrantFilter, why Code, at time.Time) error
 }
 
-// Clients keeps apps.
+// Clients stores apps.
 type Clients interface {
 	Client(ctx context.Context, id string) (Client, error) // NotFound
 	Clients(ctx context.Context) ([]Client, error)
@@ -119,24 +111,24 @@ type Clients interface {
 	DeleteClient(ctx context.Context, id string) error
 }
 
-// Connections keeps upstreams; their secrets are sealed at rest.
+// Connections stores upstreams, with their secrets sealed.
 type Connections interface {
 	Connection(ctx context.Context, id string) (Connection, error) // NotFound
 	// Connections lists by Position, then Name.
 	Connections(ctx context.Context) ([]Connection, error)
-	// PutConnection creates or replaces; Conflict where issuer, client id, kind or
-	// a pinned setting of a live connection would change.
+	// PutConnection creates or replaces; Conflict if issuer, client id, kind or a pinned setting of a live
+	// connection would change.
 	PutConnection(ctx context.Context, c Connection) error
-	// DeleteConnection answers Conflict while identities hang on it, NotFound.
+	// DeleteConnection returns Conflict while identities use it; NotFound.
 	DeleteConnection(ctx context.Context, id string) error
 }
 
-// Consents keeps what accounts allowed clients.
+// Consents stores what accounts allowed clients.
 type Consents interface {
 	Consent(ctx context.Context, account, client string) (Consent, error) // NotFound
 	ConsentsOf(ctx context.Context, account string) ([]Consent, error)
 	PutConsent(ctx context.Context, c Consent) error
-	// RemoveConsent also ends the pair's grants; NotFound.
+	// RemoveConsent also revokes the pair's grants; NotFound.
 	RemoveConsent(ctx context.Context, account, client string, at time.Time) error
 }
 
@@ -146,82 +138,79 @@ type AuditLog interface {
 	Events(ctx context.Context, f EventFilter) ([]Event, error)
 }
 
-// Outbox keeps mails until they are sent.
+// Outbox stores mails until they are sent.
 type Outbox interface {
 	Queue(ctx context.Context, m Mail) error
-	// DueMail leases up to n unexpired mails whose NextAt has come: it moves their
-	// NextAt to until, so that no other replica sends them meanwhile.
+	// DueMail leases up to n unexpired mails whose NextAt has come: it sets their NextAt to until, so that no
+	// other replica sends them.
 	DueMail(ctx context.Context, now, until time.Time, n int) ([]Mail, error)
-	// MailSent removes a mail that was handed over.
+	// MailSent removes a sent mail.
 	MailSent(ctx context.Context, id string) error
-	// MailFailed records why and when to try again.
+	// MailFailed records the reason and the next attempt.
 	MailFailed(ctx context.Context, id, why string, next time.Time) error
 }
 
-// SigningKeys keeps the issuer's keys, sealed at rest.
+// SigningKeys stores the issuer's keys, sealed.
 type SigningKeys interface {
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
-	// AddSigningKey answers Conflict where the id is taken.
+	// AddSigningKey returns Conflict if the id is taken.
 	AddSigningKey(ctx context.Context, k SigningKey) error
-	// ChangeSigningKey writes State, ActiveAt and RetireAt where the stored state
-	// is still seen, else Conflict.
+	// ChangeSigningKey writes State, ActiveAt and RetireAt if the stored state is still seen, else Conflict.
 	ChangeSigningKey(ctx context.Context, k SigningKey, seen KeyState) error
 	DeleteSigningKey(ctx context.Context, id string) error
 }
 
-// ReplayCache remembers what must not happen twice, or is no longer valid, until
-// expires: a revoked token, a used assertion. Never in memory that may be lost.
+// ReplayCache stores, until they expire, the ids that must not be used again: a revoked token, a used assertion.
+// It must be durable.
 type ReplayCache interface {
-	// MarkUsed answers Conflict where the mark stands already.
+	// MarkUsed returns Conflict if the id is marked already.
 	MarkUsed(ctx context.Context, kind, id string, expires time.Time) error
 	IsUsed(ctx context.Context, kind, id string) (bool, error)
 }
 
-// Leases lets one replica at a time do a worker.
+// Leases let one replica at a time run a background worker.
 type Leases interface {
-	// Lease takes or prolongs the lease until the given time; false while another
-	// holder's lease lasts.
+	// Lease takes or prolongs the lease until the given time; false while another holder has it.
 	Lease(ctx context.Context, name, holder string, now, until time.Time) (bool, error)
 }
 
-// Ephemeral keeps what may be forgotten. Values carry their own expiry (EphemeralStore);
-// expires here only says when the row may be collected. Inside a transaction
-// only Put is allowed, before the commit.
+// Ephemeral stores data that may be lost. Values carry their own expiry (see EphemeralStore); expires only says
+// when the row may be deleted. Inside a transaction only Put is allowed, before the commit.
 type Ephemeral interface {
-	// Put creates; Conflict where the key stands.
+	// Put creates; Conflict if the key exists.
 	Put(ctx context.Context, store, key string, v []byte, expires time.Time) error
 	Get(ctx context.Context, store, key string) ([]byte, error) // NotFound
-	// Take reads and removes in one step: a second Take answers NotFound.
+	// Take reads and removes in one step: a second Take returns NotFound.
 	Take(ctx context.Context, store, key string) ([]byte, error)
-	// Swap writes over exactly old and keeps the expiry; else Conflict, or NotFound.
+	// Swap replaces exactly old and keeps the expiry; else Conflict, or NotFound.
 	Swap(ctx context.Context, store, key string, old, v []byte) error
-	// Count adds one to a counter and returns the new value; it is created with expires.
+	// Count adds one to a counter and returns the new value; a new counter is created with expires.
 	Count(ctx context.Context, store, key string, expires time.Time) (int64, error)
 }
 
-// Upstream is one identity provider, configured.
+// Upstream is one configured identity provider.
 type Upstream interface {
-	// Begin says where to send the browser for this upstream request.
+	// Begin returns where to send the browser for this request.
 	Begin(ctx context.Context, t UpstreamRequest) (Redirect, error)
-	// Finish verifies the answer and says who came back. It answers a Code:
-	// Cancelled, UpstreamRejected, ConnectionUnavailable, WrongTenant, ….
+	// Finish verifies the response and returns the person's claims. Its error is a Code: Cancelled,
+	// UpstreamRejected, ConnectionUnavailable, WrongTenant, ….
 	Finish(ctx context.Context, t UpstreamRequest, answer url.Values) (Claims, error)
 }
 
-// Notifier is an Upstream that also sends notices of its own accord.
+// Notifier is an Upstream that also sends messages on its own initiative.
 type Notifier interface {
-	// Notice verifies a message of the given kind; RequestInvalid where it is forged or stale.
+	// Notice verifies a message of the given kind; RequestInvalid if it is forged or stale.
 	Notice(ctx context.Context, kind NoticeKind, form url.Values) (Notice, error)
 }
 
-// Ender is an Upstream that may end its own session of a person (OIDC RP-Initiated Logout).
+// Ender is an Upstream that can end its own session of a person (OIDC RP-Initiated Logout).
 type Ender interface {
-	// End says where to send the browser for that; it comes back to back with state.
-	// Empty where the upstream has no such place.
+	// End returns where to send the browser for that. The upstream then redirects to back with state. It returns
+	// "" if the upstream has no such endpoint.
 	End(ctx context.Context, back, state string) (string, error)
 }
 
-// Upstreams opens the upstream of a connection. It never waits for another one.
+// Upstreams opens the upstream of a connection. It must not wait for the network.
 type Upstreams interface {
 	Open(ctx context.Context, c Connection) (Upstream, error)
 }

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// MatchRedirect reports whether a requested redirect_uri is one of the registered
-// ones: byte for byte (RFC 9700 §4.1.3). The one exception is the port of a
-// loopback IP literal over http (RFC 8252 §7.3).
+// MatchRedirect reports whether a requested redirect_uri is registered, byte for byte (RFC 9700 §4.1.3). The
+// only exception is the port of a loopback IP literal over http (RFC 8252 §7.3).
 func MatchRedirect(registered []string, requested string) bool {
 	for _, r := range registered {
 		//defence:A3 = true
@@ -19,8 +18,7 @@ func MatchRedirect(registered []string, requested string) bool {
 	return false
 }
 
-// sameButPort compares texts, never parsed URLs: what parsers disagree about
-// cannot match.
+// sameButPort compares strings, not parsed URLs, because parsers disagree.
 func sameButPort(registered, requested string) bool {
 	for _, host := range []string{"http://127.0.0.1", "http://[::1]"} {
 		a, ok := strings.CutPrefix(registered, host)
@@ -40,7 +38,7 @@ func sameButPort(registered, requested string) bool {
 	return false
 }
 
-// cutPort removes ":digits" and demands that a path or nothing follows.
+// cutPort removes ":digits", and requires that a path or nothing follows.
 func cutPort(s string) (string, bool) {
 	if p, ok := strings.CutPrefix(s, ":"); ok {
 		i := 0
@@ -55,20 +53,19 @@ func cutPort(s string) (string, bool) {
 	return s, s == "" || s[0] == '/'
 }
 
-// RedirectProblem says why a URI may not be registered as a redirect URI, or
-// returns "". It accepts https, http on a loopback host, and for native clients
-// a reverse-DNS scheme (RFC 8252 §7).
+// RedirectProblem returns why a URI cannot be registered as a redirect URI, or "". It accepts https, http on a
+// loopback host, and for native clients a reverse-DNS scheme (RFC 8252 §7).
 func RedirectProblem(uri string, native bool) string {
 	if uri == "" || len(uri) > 2000 {
 		return "must have 1 to 2000 characters"
 	}
 	for i := range len(uri) {
 		if uri[i] <= ' ' || uri[i] >= 0x7f || uri[i] == '\\' {
-			return "must be plain ASCII without spaces, control characters and backslashes"
+			return "must be plain ASCII without spaces, control characters or backslashes"
 		}
 	}
 	u, err := url.Parse(uri)
-	_, broken := url.PathUnescape(uri) // Parse lets some through
+	_, broken := url.PathUnescape(uri) // Parse accepts some invalid escapes
 	switch {
 	case err != nil || broken != nil || u.Scheme == "":
 		return "must be an absolute URI"
@@ -119,11 +116,11 @@ func dotSegments(uri string) bool {
 	return false
 }
 
-// LoopbackHost reports whether a host name is this machine by definition.
+// LoopbackHost reports whether a host name means this machine by definition.
 func LoopbackHost(host string) bool {
 	if host == "localhost" {
 		return true
 	}
-	ip, _ := netip.ParseAddr(host) // the zero address is no loopback
+	ip, _ := netip.ParseAddr(host) // the zero address is not a loopback address
 	return ip.IsLoopback()
 }

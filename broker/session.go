@@ -14,54 +14,51 @@ const (
 	ByUpstream Method = "upstream"
 )
 
-// Authn is how and when a person was authenticated. It is copied from the login
-// to the session to the grant, and Admit is asked about it at every creation and
-// renewal.
+// Authn is how and when a person was authenticated. It is copied from the login to the session to the grant.
+// Admit checks it at every creation and renewal.
 type Authn struct {
 	Method     Method
 	Connection string   // with ByUpstream
 	Identity   string   // with ByUpstream: the Identity's id
 	UserType   UserType // likewise
-	// Factor tells that an enrolled second factor was given as well.
+	// Factor: an enrolled second factor was given as well.
 	Factor   bool
 	AMR      []string
 	ACR      string
-	AuthTime time.Time // never made up: the moment a proof was given
+	AuthTime time.Time // when the proof was given; never invented
 	Epoch    int64     // Account.AuthEpoch at that moment
-	// UpstreamSID is what the upstream calls its session (sid), empty where it does not
-	// say. Sessions keep it, grants do not.
+	// UpstreamSID is the upstream's session id (sid), empty if unknown. Sessions store it, grants do not.
 	UpstreamSID string
-	// Members are the epochs of the memberships at that moment, by tenant.
+	// Members are the epochs of the memberships at that time, by tenant.
 	Members map[string]int64
 }
 
-// SessionLife is how long a session lasts, whatever happens in it.
+// SessionLife is the lifetime of a session. It is never extended.
 const SessionLife = 8 * time.Hour
 
-// Session is one browser of one account. Its id is the `sid` of ID tokens; the
-// cookie holds another value, of which only the keyed hash is stored.
+// Session is one browser's session of one account. Its id is the `sid` of ID tokens. The cookie has another
+// value, of which only the keyed hash is stored.
 type Session struct {
 	ID        string
 	AccountID string
 	Authn     Authn
 	UserAgent string
-	Address   string // IP address it began at
+	Address   string // IP address at its start
 	CreatedAt time.Time
 	ExpiresAt time.Time
-	EndedAt   time.Time // zero while it lives
+	EndedAt   time.Time // zero while it is active
 }
 
-// FinishedLogin is a login that ended well: the session that it made or went on with,
-// its account as the gate has just admitted it, and the app's request, nil for none.
+// FinishedLogin is a successful login: the session that it created or continued, its account as just admitted,
+// and the app's request, nil for none.
 type FinishedLogin struct {
 	Session Session
 	Account Account
 	Request url.Values
 }
 
-// Grant is one authorization, from its code to its last refresh token. Its
-// row is what makes a code consumed: the id is the code's request id, and a second
-// insert is a second use (RFC 6749 §4.1.2).
+// Grant is one authorization, from its code to its last refresh token. Inserting its row consumes the code: its
+// id is the code's request id, so a second insert is a second use (RFC 6749 §4.1.2).
 type Grant struct {
 	ID        string
 	ClientID  string
@@ -70,45 +67,42 @@ type Grant struct {
 	Scopes    []string
 	Audience  []string
 	Authn     Authn
-	// KeyThumbprint is of the DPoP key that its refresh tokens are bound to (RFC 9449
-	// §5), empty for none.
+	// KeyThumbprint is that of the DPoP key that its refresh tokens are bound to (RFC 9449 §5), empty for none.
 	KeyThumbprint string
 	// Claims is the claims parameter of its request (OIDC Core §5.5), empty for none.
 	Claims string
-	// RefreshCounter counts the refresh tokens: only the newest is live. The one
-	// before it is answered again with its successor for RefreshGrace after RotatedAt.
+	// RefreshCounter counts the refresh tokens; only the newest is valid. For RefreshGrace after RotatedAt, the
+	// previous one returns the same successor again.
 	RefreshCounter int64
 	RotatedAt      time.Time
 	CreatedAt      time.Time
 	ExpiresAt      time.Time
 	EndedAt        time.Time
-	EndedBy        Code // why, empty while it lives
+	EndedBy        Code // the reason; empty while it is valid
 }
 
-// The lives of what a grant gives out.
+// The lifetimes of a grant's code and tokens.
 const (
 	CodeLife    = time.Minute
 	AccessLife  = 10 * time.Minute
 	IDTokenLife = 10 * time.Minute
 	RefreshLife = 30 * 24 * time.Hour
-	// RefreshGrace is how long a client that lost the answer to a refresh gets the
-	// same successor again.
+	// RefreshGrace is how long a client that lost the response to a refresh gets the same successor again.
 	RefreshGrace = 10 * time.Second
 )
 
-// GrantFilter names grants by what they belong to; empty fields are ignored,
-// but at least one must be set.
+// GrantFilter selects grants; empty fields are ignored, but at least one must be set.
 type GrantFilter struct {
 	Account string
 	Client  string
 	Session string
 }
 
-// KeyState is where a signing key stands in its life.
+// KeyState is the state of a signing key.
 type KeyState string
 
-// A key is published (Next) before it signs (Active) and stays published
-// (Retired) until nothing it signed can still be alive.
+// A key is published (Next) before it signs (Active). It stays published (Retired) until everything that it
+// signed has expired.
 const (
 	KeyNext    KeyState = "next"
 	KeyActive  KeyState = "active"
@@ -123,5 +117,5 @@ type SigningKey struct {
 	Private   []byte
 	CreatedAt time.Time
 	ActiveAt  time.Time // when it began or will begin to sign
-	RetireAt  time.Time // when it leaves the JWKS; zero while it is not retired
+	RetireAt  time.Time // when it leaves the JWKS; zero until it is retired
 }

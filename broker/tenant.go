@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// Restriction is "ONLY Microsoft": the connections through which a person may come in,
-// whatever else they could prove. It is set on an account, or on a membership for
-// the context of its tenant.
+// Restriction lists the only connections through which a person may sign in ("ONLY Microsoft"). It is set on an
+// account, or on a membership for the context of its tenant.
 type Restriction struct {
-	// Only is what the administrator asked for: OnlyMicrosoft, or the connections
-	// by name. It chooses words; Connections decides.
+	// Only is what the administrator entered: OnlyMicrosoft, or names of connections. It chooses texts;
+	// Connections decides.
 	Only        string
 	Connections []string // ids: names and kinds prove nothing (SECURITY.md D4)
-	// Guests and Personal let people in whom the directory does not call its own.
+	// Guests and Personal also admit people who are not members of the directory.
 	Guests   bool
 	Personal bool
 	SetBy    string // who set it, as in Event.Actor
@@ -24,12 +23,12 @@ type Restriction struct {
 // OnlyMicrosoft is the restriction on Entra ID and AD FS.
 const OnlyMicrosoft = "microsoft"
 
-// Allows reports whether the connection is one of the restriction's.
+// Allows reports whether the restriction includes the connection.
 func (l Restriction) Allows(connection string) bool {
 	return slices.Contains(l.Connections, connection)
 }
 
-// Refusal is what somebody is told who came by another way.
+// Refusal is the code for a person who used another method.
 func (l Restriction) Refusal() Code {
 	if l.Only == OnlyMicrosoft {
 		return MicrosoftRequired
@@ -37,17 +36,17 @@ func (l Restriction) Refusal() Code {
 	return SSORequired
 }
 
-// UserType is a person's place in the directory that vouches for them.
+// UserType is a person's place in the upstream's directory.
 type UserType string
 
-// The standings; only Entra ID tells them.
+// The user types; only Entra ID reports them.
 const (
 	UserTypeMember   UserType = ""
 	UserTypeGuest    UserType = "guest"
 	UserTypePersonal UserType = "personal"
 )
 
-// accepts reports whether the restriction lets people of this standing in.
+// accepts reports whether the restriction admits people of this type.
 func (l Restriction) accepts(s UserType) bool {
 	switch s {
 	case UserTypeMember:
@@ -60,39 +59,39 @@ func (l Restriction) accepts(s UserType) bool {
 	return false
 }
 
-// Enforcement is how far a tenant has gone with its own identity provider.
+// Enforcement is how far a tenant enforces its own identity provider.
 type Enforcement string
 
-// The stages. Report refuses nobody: it is for looking at what Enforce would do.
+// The stages. Report refuses nothing; it shows what Enforce would refuse.
 const (
 	EnforceOff    Enforcement = "off"
 	EnforceReport Enforcement = "report"
 	Enforce       Enforcement = "enforce"
 )
 
-// Tenant is a customer organisation, as far as the rules ask about it.
+// Tenant is a customer organisation, as far as the rules need it.
 type Tenant struct {
 	ID   string
 	Name string
-	// Domains are mail domains (canonical) that it has proven, each by this tenant alone.
+	// Domains are canonical e-mail domains that this tenant, and no other, has proven.
 	Domains      []string
 	Registration Registration
 	Enforcement  Enforcement
-	Enforced     []string // ids of the connections that Enforce leaves
-	// TrustsLinks lets a connection of its own link its managed members without a
-	// link confirmation (DESIGN.md §5 row 5).
+	Enforced     []string // ids of the connections that Enforce allows
+	// TrustsLinks lets the tenant's own connection link its managed members without confirmation (DESIGN.md §5
+	// row 5).
 	TrustsLinks bool
-	// SecondFactor is required of everybody in its context.
+	// SecondFactor requires a second factor in its context.
 	SecondFactor bool
 }
 
-// Owns reports whether the canonical address lies in a domain that the tenant has proven.
+// Owns reports whether the canonical address is in a domain that the tenant has proven.
 func (t Tenant) Owns(email string) bool {
 	_, domain, ok := strings.Cut(email, "@")
 	return ok && slices.Contains(t.Domains, domain)
 }
 
-// Member is one membership of an account, beside its tenant.
+// Member is one membership of an account, with its tenant.
 type Member struct {
 	Tenant      Tenant
 	Suspended   bool
@@ -100,26 +99,25 @@ type Member struct {
 	Epoch       int64 // rises as Account.AuthEpoch does, within the tenant
 }
 
-// Invitation is an open invitation that a person came with. It was mailed to
-// Email, so opening it proves that address; it only ever adds a membership.
+// Invitation is an open invitation that a person came with. It was mailed to Email, so opening it verifies that
+// address. It only adds a membership.
 type Invitation struct {
 	ID     string
 	Email  string // canonical
 	Tenant string
 }
 
-// Tenancy is what Facts hold of organisations. The zero value is a deployment
-// without any.
+// Tenancy is what Facts contain about organisations. The zero value is a deployment without any.
 type Tenancy struct {
 	Members []Member // of Facts.Account, or of Facts.Owner at a link
-	// Client is the tenant that the client belongs to, Asked the one that the request
-	// names; ids, empty for none.
+	// Client is the tenant that the client belongs to, Asked the one that the request names; ids, empty for
+	// none.
 	Client, Asked string
-	// Personal: the client is registered as tenant-aware and takes people without a tenant too.
+	// Personal: the client is registered as tenant-aware and also accepts people without a tenant.
 	Personal bool
 	// Connection is the tenant that owns the connection; nil for a global one.
 	Connection *Tenant
-	// Role and BreakGlass are the account's in the deployment.
+	// Role and BreakGlass are those of the account in the deployment.
 	Role       Role
 	BreakGlass bool
 }
@@ -143,9 +141,8 @@ func (t Tenancy) member(tenant string) *Member {
 	return nil
 }
 
-// managing is the membership whose tenant has proven the domain of the account's
-// address: its rules hold in every context. An account with a deployment-wide role
-// is never managed.
+// managing returns the membership whose tenant has proven the domain of the account's address: its rules apply
+// in every context. An account with a deployment role is never managed.
 func (t Tenancy) managing(a Account) *Member {
 	if t.Role != RoleNone {
 		return nil
@@ -158,8 +155,8 @@ func (t Tenancy) managing(a Account) *Member {
 	return nil
 }
 
-// context is the membership in whose name the account comes in, nil for none. An
-// account with several memberships and no hint which must choose: pick.
+// context returns the membership that the sign-in is for, nil for none. pick is true for an account with several
+// memberships if the request names none.
 func (t Tenancy) context(a Account) (m *Member, pick bool, err error) {
 	asked := t.Client
 	if asked == "" {
@@ -183,9 +180,8 @@ func (t Tenancy) context(a Account) (m *Member, pick bool, err error) {
 	return nil, true, nil
 }
 
-// level is how far the upstream's word on the address goes once it is known whose
-// connection it is: a tenant's connection is the authority for the domains that its
-// tenant has proven and for nothing else, whatever it asserts (DESIGN.md §5).
+// level is the trust in the upstream's address, given the owner of the connection. A tenant's connection is
+// authoritative for the domains that its tenant has proven, and for nothing else (DESIGN.md §5).
 func (t Tenancy) level(c Claims) Level {
 	switch {
 	case t.Connection == nil || c.Level == None:

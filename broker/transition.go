@@ -5,45 +5,44 @@ import (
 	"time"
 )
 
-// The transitions of a Login. Each returns the login as it is afterwards, without the
-// notice of the page before. Storing it is the caller's work.
+// The transitions of a Login. Each returns the changed login, without the previous page's notice. The caller
+// stores it.
 
 func (l Login) withoutNotice() Login {
 	l.Notice, l.NoticeFor, l.NoticeRef = "", "", ""
 	return l
 }
 
-// Noticed shows a code as a banner on the next page. It is about a connection, where
-// that is given; ref is the reference of its Event.
+// Noticed shows a code as a banner on the next page. connection may be empty; ref is the reference of its Event.
 func (l Login) Noticed(code Code, connection, ref string) Login {
 	l.Notice, l.NoticeFor, l.NoticeRef = code, connection, ref
 	return l
 }
 
-// Restarted is the login as it began: the same request, nothing proven.
+// Restarted returns the login as it began: the same request, nothing proven.
 func (l Login) Restarted() Login {
 	return Login{ID: l.ID, Browser: l.Browser, Request: l.Request, ClientID: l.ClientID, Locale: l.Locale, Hint: l.Hint,
 		Connection: l.Connection, Fresh: l.Fresh, MaxAge: l.MaxAge, Pick: l.Pick, Purpose: l.Purpose, For: l.For,
 		CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt}
 }
 
-// Identified takes the address of the identifier step (canonical). It drops whatever
-// another address had proven.
+// Identified sets the address of the identifier step (canonical). It drops everything proven for another
+// address.
 func (l Login) Identified(email string) Login {
 	l = l.withoutNotice()
 	l.Email, l.UsePassword, l.Choice, l.VerifiedEmail = email, false, ChoiceNone, ""
 	return l
 }
 
-// PasswordInstead passes the organisation page by.
+// PasswordInstead skips the organisation page.
 func (l Login) PasswordInstead() Login {
 	l = l.withoutNotice()
 	l.UsePassword = true
 	return l
 }
 
-// WithChoice takes a branch that a page offered. A code that is out belongs to the
-// branch before, and so does an address that was proven without an upstream.
+// WithChoice takes a branch that a page offered. It drops the previous branch's code, and an address verified
+// without an upstream.
 func (l Login) WithChoice(w Choice) Login {
 	l = l.withoutNotice()
 	l.Choice, l.Code = w, nil
@@ -53,29 +52,28 @@ func (l Login) WithChoice(w Choice) Login {
 	return l
 }
 
-// CodeSent remembers the mailed code that is out.
+// CodeSent stores the mailed code that was sent.
 func (l Login) CodeSent(c MailedCode) Login {
 	l = l.withoutNotice()
 	l.Code = &c
 	return l
 }
 
-// CodeDropped forgets it.
+// CodeDropped removes it.
 func (l Login) CodeDropped() Login {
 	l = l.withoutNotice()
 	l.Code = nil
 	return l
 }
 
-// AddressVerified remembers the address that a mailed code has proven.
+// AddressVerified stores the address that a mailed code has verified.
 func (l Login) AddressVerified(email string) Login {
 	l = l.withoutNotice()
 	l.VerifiedEmail, l.Code = email, nil
 	return l
 }
 
-// Returned takes the claims of an upstream, in place of everything that was proven or
-// chosen before.
+// Returned sets the claims of an upstream and drops everything proven or chosen before.
 func (l Login) Returned(c Claims) Login {
 	l = l.withoutNotice()
 	l.Claims, l.Code, l.VerifiedEmail, l.LinkTargetID, l.Choice = &c, nil, "", "", ChoiceNone
@@ -83,22 +81,22 @@ func (l Login) Returned(c Claims) Login {
 	return l
 }
 
-// LinkingTo names the account that the waiting identity shall be linked to. That is no
-// proof: the link page asks for all of them.
+// LinkingTo names the account that the pending identity is to be linked to. It is not a proof: the link page
+// asks for all of them.
 func (l Login) LinkingTo(account string) Login {
 	l = l.withoutNotice()
 	l.LinkTargetID, l.Choice, l.Code = account, ChoiceNone, nil
 	return l
 }
 
-// BoundTo makes an account that was just authenticated the login's own.
+// BoundTo sets the account that was just authenticated.
 func (l Login) BoundTo(account string, n Authn) Login {
 	l = l.withoutNotice()
 	l.AccountID, l.Authn, l.Code, l.LinkTargetID = account, n, nil, ""
 	return l
 }
 
-// Continued goes on with a session that the browser has. Nothing new was proven.
+// Continued continues a session of this browser. It adds no proof.
 func (l Login) Continued(s Session) Login {
 	l = l.withoutNotice()
 	l.AccountID, l.Authn, l.SessionID = s.AccountID, s.Authn, s.ID
@@ -112,8 +110,7 @@ func (l Login) WithFactor(amr ...string) Login {
 	return l
 }
 
-// Confirmed adds a fresh proof of the same account, by its method. A new proof is
-// worth a session of its own.
+// Confirmed adds a fresh proof of the same account, by its method. A new proof may create a new session.
 func (l Login) Confirmed(method string, at time.Time) Login {
 	l = l.withoutNotice()
 	l.Authn.AMR, l.Authn.AuthTime, l.Code = Methods([]string{method}, l.Authn.AMR...), at, nil
@@ -121,7 +118,7 @@ func (l Login) Confirmed(method string, at time.Time) Login {
 	return l
 }
 
-// Consumed ends the login with a session. Of what the upstream said nothing is kept.
+// Consumed ends the login with a session and drops the upstream's claims.
 func (l Login) Consumed(session string, at time.Time) Login {
 	l = l.withoutNotice()
 	l.ConsumedAt, l.SessionID = at, session
@@ -136,7 +133,7 @@ func (l Login) Abandoned(at time.Time) Login {
 	return l
 }
 
-// Methods lists authentication methods (RFC 8176), each once.
+// Methods returns authentication methods (RFC 8176) without duplicates.
 func Methods(first []string, more ...string) []string {
 	all := slices.Clone(first)
 	for _, m := range more {
