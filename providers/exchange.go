@@ -34,7 +34,8 @@ type grant struct {
 // redeem exchanges a code (RFC 6749 §4.1.3, RFC 7636 §4.5). Two secrets are live during a rotation. It starts
 // with the one that worked last, and tries the other only if the first was rejected, which leaves the code
 // unused.
-func (x *exchanger) redeem(ctx context.Context, endpoint oauth2.Endpoint, t broker.UpstreamRequest, code string) (grant, error) {
+func (x *exchanger) redeem(ctx context.Context, endpoint oauth2.Endpoint, t broker.UpstreamRequest,
+	code string) (grant, error) {
 	secrets := x.secrets
 	if len(secrets) == 0 {
 		secrets = []broker.Secret{""} // a public client: PKCE alone

@@ -159,7 +159,8 @@ func (g *guarded) Begin(ctx context.Context, t broker.UpstreamRequest) (d broker
 }
 
 // Finish accepts only a response in which every parameter occurs once and whose state is the upstream request's.
-func (g *guarded) Finish(ctx context.Context, t broker.UpstreamRequest, answer url.Values) (c broker.Claims, err error) {
+func (g *guarded) Finish(ctx context.Context, t broker.UpstreamRequest,
+	answer url.Values) (c broker.Claims, err error) {
 	if t, err = g.own(t); err != nil {
 		return c, err
 	}

@@ -72,7 +72,8 @@ func (s *memory[T]) put(key string, v T, now time.Time, changes int) {
 
 // through reads from memory or, past it and where exact, from the database. What is
 // read exact is not kept: a transaction must not show its writes to others.
-func through[T any](c *cache, s *memory[T], key string, exact bool, copied func(T) T, load func() (T, error)) (T, error) {
+func through[T any](c *cache, s *memory[T], key string, exact bool, copied func(T) T,
+	load func() (T, error)) (T, error) {
 	if exact {
 		return load()
 	}
@@ -93,7 +94,8 @@ func through[T any](c *cache, s *memory[T], key string, exact bool, copied func(
 // write back what it read, and then an older one would undo what another replica
 // changed meanwhile.
 func (c *cache) Client(ctx context.Context, id string) (broker.Client, error) {
-	return through(c, &c.clients, id, c.db.InTransaction(ctx), copyClient, func() (broker.Client, error) { return c.db.Client(ctx, id) })
+	return through(c, &c.clients, id, c.db.InTransaction(ctx), copyClient,
+		func() (broker.Client, error) { return c.db.Client(ctx, id) })
 }
 
 // Clients implements broker.Clients, always from the database.
@@ -112,12 +114,14 @@ func (c *cache) DeleteClient(ctx context.Context, id string) error {
 // Connection implements broker.Connections. A transaction reads from memory as
 // everybody does, until it has changed a client or a connection itself.
 func (c *cache) Connection(ctx context.Context, id string) (broker.Connection, error) {
-	return through(c, &c.conns, id, c.db.AwaitsCommit(ctx), copyConnection, func() (broker.Connection, error) { return c.db.Connection(ctx, id) })
+	return through(c, &c.conns, id, c.db.AwaitsCommit(ctx), copyConnection,
+		func() (broker.Connection, error) { return c.db.Connection(ctx, id) })
 }
 
 // Connections implements broker.Connections, inside a transaction as Connection.
 func (c *cache) Connections(ctx context.Context) ([]broker.Connection, error) {
-	return through(c, &c.lists, "", c.db.AwaitsCommit(ctx), copyConnections, func() ([]broker.Connection, error) { return c.db.Connections(ctx) })
+	return through(c, &c.lists, "", c.db.AwaitsCommit(ctx), copyConnections,
+		func() ([]broker.Connection, error) { return c.db.Connections(ctx) })
 }
 
 // PutConnection implements broker.Connections.
@@ -142,7 +146,8 @@ func (c *cache) changed(ctx context.Context, err error) error {
 }
 
 func copyClient(c broker.Client) broker.Client {
-	for _, list := range []*[]string{&c.SecretHashes, &c.AuthMethods, &c.RedirectURIs, &c.PostLogoutRedirectURIs, &c.GrantTypes, &c.Scopes, &c.Audience, &c.Contacts} {
+	for _, list := range []*[]string{&c.SecretHashes, &c.AuthMethods, &c.RedirectURIs, &c.PostLogoutRedirectURIs,
+		&c.GrantTypes, &c.Scopes, &c.Audience, &c.Contacts} {
 		*list = slices.Clone(*list)
 	}
 	if c.DefaultMaxAge != nil {

@@ -110,7 +110,8 @@ func (s *Store) Alive(ctx context.Context) error {
 	}
 	//defence:H5
 	if skew.Abs() > MaxSkew {
-		return broker.Unavailable.Because(errors.New("storage: the clocks of this node and of the database differ by " + skew.String()))
+		return broker.Unavailable.Because(errors.New(
+			"storage: the clocks of this node and of the database differ by " + skew.String()))
 	}
 	if err := s.Ping(ctx); err != nil {
 		return err

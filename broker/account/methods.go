@@ -112,7 +112,8 @@ func (d *Handler) show(w http.ResponseWriter, r *http.Request, p person) error {
 
 func (d *Handler) method(a broker.Account, have state, i broker.Identity) method {
 	c := have.connection(i.Connection)
-	m := method{Name: c.Name, Icon: d.Icon(c.Kind), Email: i.Email, LinkedAt: i.LinkedAt.UTC(), SeenAt: i.SeenAt.UTC(), Off: c.Usable() != nil, Shut: a.Restriction != nil && !a.Restriction.Allows(i.Connection)}
+	m := method{Name: c.Name, Icon: d.Icon(c.Kind), Email: i.Email, LinkedAt: i.LinkedAt.UTC(), SeenAt: i.SeenAt.UTC(),
+		Off: c.Usable() != nil, Shut: a.Restriction != nil && !a.Restriction.Allows(i.Connection)}
 	switch broker.MayUnlink(a, i, have.methods) {
 	case nil:
 		m.Unlink = unlinkPath(i.ID)

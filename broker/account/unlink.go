@@ -112,7 +112,8 @@ func (d *Handler) part(r *http.Request, p person, id, name string) error {
 		if err := d.Identities.Unlink(ctx, id, d.Now()); err != nil {
 			return err
 		}
-		e := broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Actor: a.ID, Connection: i.Connection, Session: p.Session.ID}
+		e := broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Actor: a.ID,
+			Connection: i.Connection, Session: p.Session.ID}
 		if err := d.AuditLog.Record(ctx, d.Toolkit.Event(r, e)); err != nil {
 			return err
 		}

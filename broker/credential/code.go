@@ -138,7 +138,8 @@ func (c *Codes) allow(ctx context.Context, email string) error {
 	if err := pause.Allow(ctx, key); err != nil {
 		return err
 	}
-	hour := limit.Window{Name: "codes-sent-hour", Width: time.Hour, Most: broker.MailedPerHour, In: c.ephemeral, Now: c.now}
+	hour := limit.Window{Name: "codes-sent-hour", Width: time.Hour, Most: broker.MailedPerHour,
+		In: c.ephemeral, Now: c.now}
 	if err := hour.Allow(ctx, key); err != nil {
 		return err
 	}

@@ -37,7 +37,8 @@ type tries struct {
 }
 
 func newTries(ephemeral broker.Ephemeral, ring *seal.Keyring, now func() time.Time) tries {
-	return tries{ring: ring, now: now, slots: broker.EphemeralStore[time.Time]{Name: "tries", Life: Window, In: ephemeral, Now: now}}
+	return tries{ring: ring, now: now,
+		slots: broker.EphemeralStore[time.Time]{Name: "tries", Life: Window, In: ephemeral, Now: now}}
 }
 
 // consume takes one of the first most slots before anything is compared, so that parallel tries cannot share one.

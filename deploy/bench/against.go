@@ -42,7 +42,8 @@ func measureAgainst(ctx context.Context, o options, dir, engine string, costs cr
 }
 
 // pairOf measures one operation of both deployments in turns.
-func pairOf(ctx context.Context, o options, stacks [2]*stack, ops [2]operation) (sums [2]sample, ratio float64, err error) {
+func pairOf(ctx context.Context, o options, stacks [2]*stack,
+	ops [2]operation) (sums [2]sample, ratio float64, err error) {
 	var runs [2]driving
 	for i, s := range stacks {
 		c, err := s.ready(ctx, o.workers, ops[i])

@@ -163,7 +163,7 @@ func placesOf(ctx context.Context, fields []*schema.Field, row any) []any {
 	places := make([]any, len(fields))
 	for i, f := range fields {
 		if f.Serializer != nil {
-			places[i] = &serialized{ctx, f, value}
+			places[i] = scan(func(v any) error { return f.Serializer.Scan(ctx, f, value, v) })
 		} else {
 			places[i] = f.ReflectValueOf(ctx, value).Addr().Interface()
 		}
@@ -171,15 +171,11 @@ func placesOf(ctx context.Context, fields []*schema.Field, row any) []any {
 	return places
 }
 
-// serialized is the place of a field with a serializer.
-type serialized struct {
-	ctx   context.Context
-	field *schema.Field
-	row   reflect.Value
-}
+// scan is the place of a field with a serializer.
+type scan func(v any) error
 
 // Scan implements sql.Scanner.
-func (s *serialized) Scan(v any) error { return s.field.Serializer.Scan(s.ctx, s.field, s.row, v) }
+func (s scan) Scan(v any) error { return s(v) }
 
 // scanOne reads the only row.
 func scanOne(rows *sql.Rows, into ...any) error {

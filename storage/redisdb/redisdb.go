@@ -42,7 +42,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	options, err := redis.ParseURL(o.URL)
 	if err != nil {
 		// The cause may quote the URL, and with it the password.
-		return nil, errors.New("storage: the Redis URL does not parse: it must look like redis://user:password@host:6379/0, user and password percent-encoded")
+		return nil, errors.New("storage: the Redis URL does not parse: it must look like " +
+			"redis://user:password@host:6379/0, user and password percent-encoded")
 	}
 	options.PoolSize = o.Pool
 	// Take and Count must not be repeated when only the reply was lost.
@@ -54,7 +55,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		o.Log = slog.Default()
 	}
 	redis.SetLogger(driverLog{o.Log})
-	d := &DB{client: redis.NewClient(options), now: o.Now, swap: redis.NewScript(swapScript), count: redis.NewScript(countScript)}
+	d := &DB{client: redis.NewClient(options), now: o.Now,
+		swap: redis.NewScript(swapScript), count: redis.NewScript(countScript)}
 	if err := d.client.Ping(ctx).Err(); err != nil {
 		return nil, errors.Join(unavailable(err), d.Close())
 	}
