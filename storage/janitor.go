@@ -8,18 +8,18 @@ import (
 	"gatehouse/broker"
 )
 
-// Janitor removes what has expired, on one replica at a time.
+// Janitor deletes expired rows, on one replica at a time.
 type Janitor struct {
 	Leases broker.Leases
 	Purge  func(ctx context.Context, now time.Time, batch int) (removed int, more bool, err error)
 	Now    func() time.Time
 	Log    *slog.Logger
-	Every  time.Duration // between two rounds; 0 is a minute
+	Every  time.Duration // between two rounds; 0 means a minute
 }
 
 const (
 	purgeBatch = 500
-	// purgePause lets others write between two batches.
+	// purgePause lets other writers in between two batches.
 	purgePause = 20 * time.Millisecond
 )
 
@@ -31,7 +31,7 @@ func (j Janitor) Run(ctx context.Context) {
 	holder := broker.NewID()
 	for {
 		if err := j.Round(ctx, holder); err != nil && ctx.Err() == nil {
-			j.Log.WarnContext(ctx, "purging what has expired failed, and is tried again", "error", err)
+			j.Log.WarnContext(ctx, "cannot delete expired rows; will retry", "error", err)
 		}
 		if !wait(ctx, j.Every) {
 			return
@@ -39,8 +39,7 @@ func (j Janitor) Run(ctx context.Context) {
 	}
 }
 
-// Round purges until nothing is left, while the lease lasts. It does nothing
-// while another holder has it.
+// Round deletes until nothing is left or the lease expires. It does nothing while another holder has the lease.
 func (j Janitor) Round(ctx context.Context, holder string) error {
 	for {
 		now := j.Now()

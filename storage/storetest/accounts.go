@@ -25,11 +25,12 @@ func accountTests() []test {
 			_, err = b.Accounts.AccountByEmail(within(t), "nobody@example.com")
 			answers(t, err, broker.NotFound)
 		}},
-		{"what cannot be text is NotFound to look up and RequestInvalid to write", func(t *testing.T, b Backend) {
+		{"invalid text is NotFound to look up and RequestInvalid to write", func(t *testing.T, b Backend) {
 			for _, bad := range []string{"a\x00b", "a\xffb"} {
 				_, err := b.Accounts.Account(within(t), bad)
 				answers(t, err, broker.NotFound)
-				answers(t, b.Accounts.CreateAccount(within(t), broker.Account{ID: broker.NewID(), Email: broker.NewID(), Name: bad}), broker.RequestInvalid)
+				answers(t, b.Accounts.CreateAccount(within(t),
+					broker.Account{ID: broker.NewID(), Email: broker.NewID(), Name: bad}), broker.RequestInvalid)
 			}
 		}},
 		{"a taken address or id is Conflict", func(t *testing.T, b Backend) {
@@ -38,7 +39,7 @@ func accountTests() []test {
 			answers(t, b.Accounts.CreateAccount(within(t), broker.Account{ID: a.ID, Email: broker.NewID()}), broker.Conflict)
 			same(t, got(b.Accounts.Account(within(t), a.ID))(t), a)
 		}},
-		{"accounts are listed by address, after one, at most so many", listAccounts},
+		{"accounts are listed by address, after a given one, up to a limit", listAccounts},
 	}...)
 }
 
@@ -49,13 +50,14 @@ func accountChangeTests() []test {
 			c := broker.Account{
 				ID: a.ID, Email: "new." + a.Email, Name: "N", GivenName: "G", FamilyName: "F", Locale: "en", PasswordHash: "",
 				Disabled: true, AuthEpoch: 4,
-				Restriction: &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra", "fs"}, Guests: true, SetBy: "operator", SetAt: moment()}, CreatedAt: moment().AddDate(1, 0, 0), UpdatedAt: moment().AddDate(0, 0, 1),
+				Restriction: &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra", "fs"}, Guests: true,
+					SetBy: "operator", SetAt: moment()}, CreatedAt: moment().AddDate(1, 0, 0), UpdatedAt: moment().AddDate(0, 0, 1),
 			}
 			ok(t, b.Accounts.ChangeAccount(within(t), c, a.AuthEpoch))
 			c.CreatedAt = a.CreatedAt
 			same(t, got(b.Accounts.Account(within(t), a.ID))(t), c)
 		}},
-		{"a change of an epoch that has passed is Conflict and changes nothing", func(t *testing.T, b Backend) {
+		{"a change with an old epoch is Conflict and changes nothing", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			later := a
 			later.AuthEpoch, later.Name = 4, "later"
@@ -82,7 +84,8 @@ func accountChangeTests() []test {
 func listAccounts(t *testing.T, b Backend) {
 	prefix := broker.NewID()
 	for i := range 5 {
-		ok(t, b.Accounts.CreateAccount(within(t), broker.Account{ID: broker.NewID(), Email: fmt.Sprintf("%s-%d@example.com", prefix, i)}))
+		ok(t, b.Accounts.CreateAccount(within(t), broker.Account{ID: broker.NewID(),
+			Email: fmt.Sprintf("%s-%d@example.com", prefix, i)}))
 	}
 	list := got(b.Accounts.Accounts(within(t), prefix+"-1@example.com", 2))(t)
 	if len(list) != 2 || list[0].Email != prefix+"-2@example.com" || list[1].Email != prefix+"-3@example.com" {
@@ -99,25 +102,27 @@ func listAccounts(t *testing.T, b Backend) {
 func unverifiedTests() []test {
 	unverified := func(t *testing.T, b Backend, email string) broker.Account {
 		t.Helper()
-		a := broker.Account{ID: broker.NewID(), Email: email, Name: "M", PasswordHash: "$argon2id$…", Unverified: true, AuthEpoch: 1}
+		a := broker.Account{ID: broker.NewID(), Email: email, Name: "M", PasswordHash: "$argon2id$…", Unverified: true,
+			AuthEpoch: 1}
 		ok(t, b.Accounts.CreateAccount(within(t), a))
 		return a
 	}
 	return []test{
-		{"C9: an address that was claimed blocks nobody, and the claims go when it is proven", func(t *testing.T, b Backend) {
-			email := "claimed." + broker.NewID() + "@example.com"
-			one, two := unverified(t, b, email), unverified(t, b, email)
-			same(t, got(b.Accounts.Account(within(t), one.ID))(t), one)
-			_, err := b.Accounts.AccountByEmail(within(t), email)
-			answers(t, err, broker.NotFound)
-			owner := broker.Account{ID: broker.NewID(), Email: email, AuthEpoch: 1}
-			ok(t, b.Accounts.CreateAccount(within(t), owner))
-			same(t, got(b.Accounts.AccountByEmail(within(t), email))(t), owner)
-			for _, a := range []broker.Account{one, two} {
-				_, err := b.Accounts.Account(within(t), a.ID)
+		{"C9: an unverified address blocks no other account, and its accounts are deleted when it is verified",
+			func(t *testing.T, b Backend) {
+				email := "claimed." + broker.NewID() + "@example.com"
+				one, two := unverified(t, b, email), unverified(t, b, email)
+				same(t, got(b.Accounts.Account(within(t), one.ID))(t), one)
+				_, err := b.Accounts.AccountByEmail(within(t), email)
 				answers(t, err, broker.NotFound)
-			}
-		}},
+				owner := broker.Account{ID: broker.NewID(), Email: email, AuthEpoch: 1}
+				ok(t, b.Accounts.CreateAccount(within(t), owner))
+				same(t, got(b.Accounts.AccountByEmail(within(t), email))(t), owner)
+				for _, a := range []broker.Account{one, two} {
+					_, err := b.Accounts.Account(within(t), a.ID)
+					answers(t, err, broker.NotFound)
+				}
+			}},
 		{"C9: an unverified account opens no session, and no change verifies it", func(t *testing.T, b Backend) {
 			a := unverified(t, b, "claimed."+broker.NewID()+"@example.com")
 			s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: broker.Authn{Method: broker.ByPassword, Epoch: 1}}
@@ -133,7 +138,8 @@ func unverifiedTests() []test {
 		}},
 		{"C11: an unverified account gets no identity", func(t *testing.T, b Backend) {
 			a, c := unverified(t, b, "claimed."+broker.NewID()+"@example.com"), connection(t, b)
-			i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: c.ID, Issuer: c.Issuer, Subject: broker.NewID()}
+			i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: c.ID, Issuer: c.Issuer,
+				Subject: broker.NewID()}
 			answers(t, b.Identities.Link(within(t), i), broker.NotFound)
 		}},
 	}

@@ -11,10 +11,14 @@ import (
 
 func atomicTests() []test {
 	return append(refusalTests(), []test{
-		{"H6: a roll-back undoes everything, what is fleeting, queued and recorded included", func(t *testing.T, b Backend) {
+		{"H6: a rollback undoes everything, including ephemeral values, mails and events", func(t *testing.T, b Backend) {
 			stop := errors.New("stop")
 			w := everything(t, b)
-			if err := b.Atomic.Atomic(within(t), func(ctx context.Context) error { w.do(t, ctx, b); return stop }); !errors.Is(err, stop) {
+			if err := b.Atomic.Atomic(within(t), func(ctx context.Context) error {
+				w.do(t, ctx,
+					b)
+				return stop
+			}); !errors.Is(err, stop) {
 				t.Fatalf("error %v, want the caller's own", err)
 			}
 			same(t, w.stands(t, b), [7]bool{})
@@ -63,7 +67,7 @@ func refusalTests() []test {
 			}))
 			same(t, got(b.Accounts.Account(within(t), fresh.ID))(t), fresh)
 		}},
-		{"what the database itself refused undoes the transaction, even where the caller goes on", func(t *testing.T, b Backend) {
+		{"an error of the database rolls back the transaction, even if the caller ignores it", func(t *testing.T, b Backend) {
 			a, other := account(t, b), account(t, b)
 			fresh := broker.Account{ID: broker.NewID(), Email: broker.NewID()}
 			err := b.Atomic.Atomic(within(t), func(ctx context.Context) error {
@@ -116,11 +120,11 @@ func (w written) do(t *testing.T, ctx context.Context, b Backend) {
 	ok(t, b.Grants.CreateGrant(ctx, w.grant, true))
 	ok(t, b.AuditLog.Record(ctx, broker.Event{ID: w.id, Account: w.id}))
 	ok(t, b.ReplayCache.MarkUsed(ctx, "kind", w.id, moment()))
-	ok(t, b.Ephemeral.Put(ctx, "shelf", w.id, []byte("v"), time.Now().Add(time.Hour)))
+	ok(t, b.Ephemeral.Put(ctx, "store", w.id, []byte("v"), time.Now().Add(time.Hour)))
 	ok(t, b.Outbox.Queue(ctx, broker.Mail{ID: w.id, To: w.id, ExpiresAt: moment(), NextAt: moment().Add(-time.Hour)}))
 }
 
-// stands tells what of it is there now, for everybody.
+// stands reports which parts of it are committed.
 func (w written) stands(t *testing.T, b Backend) (there [7]bool) {
 	ctx := within(t)
 	yes := func(err error) bool {
@@ -135,8 +139,9 @@ func (w written) stands(t *testing.T, b Backend) (there [7]bool) {
 	there[2] = len(got(b.Sessions.SessionsOf(ctx, w.id))(t)) == 1
 	_, _, err = b.Grants.Grant(ctx, w.grant.ID)
 	there[3] = yes(err)
-	there[4] = len(got(b.AuditLog.Events(ctx, broker.EventFilter{Account: w.id}))(t)) == 1 && got(b.ReplayCache.IsUsed(ctx, "kind", w.id))(t)
-	_, err = b.Ephemeral.Get(ctx, "shelf", w.id)
+	there[4] = len(got(b.AuditLog.Events(ctx, broker.EventFilter{Account: w.id}))(t)) == 1 &&
+		got(b.ReplayCache.IsUsed(ctx, "kind", w.id))(t)
+	_, err = b.Ephemeral.Get(ctx, "store", w.id)
 	there[5] = yes(err)
 	for _, m := range got(b.Outbox.DueMail(ctx, moment().Add(-time.Hour), moment().Add(-time.Hour), 1000))(t) {
 		there[6] = there[6] || m.ID == w.id
@@ -166,7 +171,7 @@ func nested(t *testing.T, b Backend) {
 	outer, joined = everything(t, b), everything(t, b)
 	err := b.Atomic.Atomic(within(t), func(ctx context.Context) error {
 		outer.do(t, ctx, b)
-		_ = b.Atomic.Atomic(ctx, inner(joined, stop)) // swallowed
+		_ = b.Atomic.Atomic(ctx, inner(joined, stop)) // error ignored
 		return nil
 	})
 	if !errors.Is(err, stop) {

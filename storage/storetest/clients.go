@@ -9,14 +9,19 @@ import (
 
 func newClient() broker.Client {
 	return broker.Client{
-		ID: broker.NewID(), Name: "Żółw", SecretHashes: []string{"k1.a", "k1.b"}, AuthMethods: []string{"client_secret_basic", "private_key_jwt"},
+		ID: broker.NewID(), Name: "Żółw", SecretHashes: []string{"k1.a", "k1.b"},
+		AuthMethods:  []string{"client_secret_basic", "private_key_jwt"},
 		RedirectURIs: []string{"https://app.example/cb?x=1&y=%20"}, PostLogoutRedirectURIs: []string{"https://app.example/"},
 		GrantTypes: []string{"authorization_code", "refresh_token"}, Scopes: []string{"openid"}, Audience: []string{"api"},
-		Keys: `{"keys":[]}`, KeysURI: "https://app.example/keys", AuthAlg: "ES256", BackchannelLogoutURI: "https://app.example/back",
-		FrontchannelLogoutURI: "https://app.example/front", PushedOnly: true, DPoPBound: true, JWTAccess: true, DefaultMaxAge: new(600),
-		LogoURI: "https://app.example/logo", ClientURI: "https://app.example/", PolicyURI: "https://app.example/policy", TosURI: "https://app.example/terms",
+		Keys: `{"keys":[]}`, KeysURI: "https://app.example/keys", AuthAlg: "ES256",
+		BackchannelLogoutURI:  "https://app.example/back",
+		FrontchannelLogoutURI: "https://app.example/front", PushedOnly: true, DPoPBound: true, JWTAccess: true,
+		DefaultMaxAge: new(600),
+		LogoURI:       "https://app.example/logo", ClientURI: "https://app.example/", PolicyURI: "https://app.example/policy",
+		TosURI:           "https://app.example/terms",
 		InitiateLoginURI: "https://app.example/login", Contacts: []string{"ops@app.example"}, RegistrationHash: "k1.r",
-		Native: true, FirstParty: true, SkipPKCE: true, IDTokenAlg: "ES256", Disabled: true, CreatedAt: moment(), UpdatedAt: moment(),
+		Native: true, FirstParty: true, SkipPKCE: true, IDTokenAlg: "ES256", Disabled: true, CreatedAt: moment(),
+		UpdatedAt: moment(),
 	}
 }
 
@@ -47,7 +52,7 @@ func clientTests() []test {
 			next.CreatedAt = c.CreatedAt
 			same(t, got(b.Clients.Client(within(t), c.ID))(t), next)
 		}},
-		{"what a caller does to a client's lists changes no stored client", func(t *testing.T, b Backend) {
+		{"changing the lists of a returned client changes no stored client", func(t *testing.T, b Backend) {
 			c := newClient()
 			ok(t, b.Clients.PutClient(within(t), c))
 			for range 2 {
@@ -68,7 +73,7 @@ func clientEndTests() []test {
 			}
 			answers(t, b.Clients.DeleteClient(within(t), "nothing"), broker.NotFound)
 		}},
-		{"deleting a client takes its consents and families along, and no others", func(t *testing.T, b Backend) {
+		{"deleting a client deletes its consents and grants, and no others", func(t *testing.T, b Backend) {
 			c, a := newClient(), account(t, b)
 			ok(t, b.Clients.PutClient(within(t), c))
 			f := newGrant(a)
@@ -94,7 +99,8 @@ func consentTests() []test {
 	return []test{
 		{"a consent comes back, and a later one replaces it", func(t *testing.T, b Backend) {
 			a := account(t, b)
-			c := broker.Consent{AccountID: a.ID, ClientID: "app", Version: "1", Scopes: []string{"openid", "email"}, GrantedAt: moment()}
+			c := broker.Consent{AccountID: a.ID, ClientID: "app", Version: "1", Scopes: []string{"openid", "email"},
+				GrantedAt: moment()}
 			ok(t, b.Consents.PutConsent(within(t), c))
 			same(t, got(b.Consents.Consent(within(t), a.ID, "app"))(t), c)
 			c.Version, c.Scopes, c.GrantedAt = "2", nil, moment().Add(time.Hour)
@@ -106,7 +112,7 @@ func consentTests() []test {
 			answers(t, err, broker.NotFound)
 			answers(t, b.Consents.RemoveConsent(within(t), "nobody", "app", moment()), broker.NotFound)
 		}},
-		{"removing a consent ends the families of the pair, and no others", func(t *testing.T, b Backend) {
+		{"removing a consent revokes the grants of the pair, and no others", func(t *testing.T, b Backend) {
 			a, other := account(t, b), account(t, b)
 			ok(t, b.Consents.PutConsent(within(t), broker.Consent{AccountID: a.ID, ClientID: "app"}))
 			pair, theirs := grantOf(t, b, newGrant(a)), grantOf(t, b, newGrant(other))

@@ -24,8 +24,9 @@ func connectionTests() []test {
 			answers(t, b.Connections.DeleteConnection(within(t), "nothing"), broker.NotFound)
 		}},
 		{"connections are listed by position, then name", listConnections},
-		{"a draft may change altogether, and is gone when deleted", func(t *testing.T, b Backend) {
-			c := broker.Connection{ID: "c-" + broker.NewID(), Kind: "oidc", State: broker.Draft, Issuer: "https://a.example", CreatedAt: moment()}
+		{"a draft may change completely, and can be deleted", func(t *testing.T, b Backend) {
+			c := broker.Connection{ID: "c-" + broker.NewID(), Kind: "oidc", State: broker.Draft, Issuer: "https://a.example",
+				CreatedAt: moment()}
 			ok(t, b.Connections.PutConnection(within(t), c))
 			c.Kind, c.Issuer, c.ClientID, c.Settings = "google", "https://b.example", "x", map[string]string{"hd": "x"}
 			ok(t, b.Connections.PutConnection(within(t), c))
@@ -39,7 +40,7 @@ func connectionTests() []test {
 
 func liveConnectionTests() []test {
 	return []test{
-		{"a connection that was live never points elsewhere, not by a detour either", func(t *testing.T, b Backend) {
+		{"a connection that was live never points elsewhere, not even through another state", func(t *testing.T, b Backend) {
 			for _, state := range []broker.ConnectionState{broker.Live, broker.Disabled, broker.Draft} {
 				c := connection(t, b)
 				c.State = state
@@ -63,7 +64,8 @@ func liveConnectionTests() []test {
 		}},
 		{"a live connection may change the rest", func(t *testing.T, b Backend) {
 			c := connection(t, b)
-			c.Name, c.State, c.Secrets, c.Domains, c.Hidden, c.Position = "x", broker.Disabled, []broker.Secret{"third"}, nil, false, 9
+			c.Name, c.State, c.Secrets, c.Domains, c.Hidden, c.Position = "x", broker.Disabled, []broker.Secret{"third"}, nil,
+				false, 9
 			c.UpdatedAt = moment().Add(time.Hour)
 			ok(t, b.Connections.PutConnection(within(t), c))
 			same(t, got(b.Connections.Connection(within(t), c.ID))(t), c)
@@ -78,7 +80,8 @@ func liveConnectionTests() []test {
 }
 
 func listConnections(t *testing.T, b Backend) {
-	for _, c := range []broker.Connection{{ID: "o-3", Position: 2, Name: "A"}, {ID: "o-1", Position: 1, Name: "Z"}, {ID: "o-2", Position: 2, Name: "9"}} {
+	for _, c := range []broker.Connection{{ID: "o-3", Position: 2, Name: "A"}, {ID: "o-1", Position: 1, Name: "Z"},
+		{ID: "o-2", Position: 2, Name: "9"}} {
 		ok(t, b.Connections.PutConnection(within(t), c))
 	}
 	var order []string

@@ -9,7 +9,7 @@ import (
 
 func grantTests() []test {
 	return append(rotateTests(), []test{
-		{"a family comes back with its account", func(t *testing.T, b Backend) {
+		{"a grant comes back with its account", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			f := grantOf(t, b, newGrant(a))
 			gotF, gotA, err := b.Grants.Grant(within(t), f.ID)
@@ -17,21 +17,22 @@ func grantTests() []test {
 			same(t, gotF, f)
 			same(t, gotA, a)
 		}},
-		{"an unknown family is NotFound", func(t *testing.T, b Backend) {
+		{"an unknown grant is NotFound", func(t *testing.T, b Backend) {
 			_, _, err := b.Grants.Grant(within(t), "nothing")
 			answers(t, err, broker.NotFound)
 		}},
-		{"A5: a second family of one id is Conflict, also after the first ended or its account changed", func(t *testing.T, b Backend) {
-			a := account(t, b)
-			f := grantOf(t, b, newGrant(a))
-			answers(t, b.Grants.CreateGrant(within(t), f, true), broker.Conflict)
-			ok(t, b.Grants.RevokeGrant(within(t), f.ID, broker.CodeReused, moment()))
-			answers(t, b.Grants.CreateGrant(within(t), f, true), broker.Conflict)
-			a.AuthEpoch = 4
-			ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
-			answers(t, b.Grants.CreateGrant(within(t), f, true), broker.Conflict)
-		}},
-		{"I5: no family is born of a disabled, unknown or changed account", func(t *testing.T, b Backend) {
+		{"A5: a second grant of one id is Conflict, also after the first ended or its account changed",
+			func(t *testing.T, b Backend) {
+				a := account(t, b)
+				f := grantOf(t, b, newGrant(a))
+				answers(t, b.Grants.CreateGrant(within(t), f, true), broker.Conflict)
+				ok(t, b.Grants.RevokeGrant(within(t), f.ID, broker.CodeReused, moment()))
+				answers(t, b.Grants.CreateGrant(within(t), f, true), broker.Conflict)
+				a.AuthEpoch = 4
+				ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
+				answers(t, b.Grants.CreateGrant(within(t), f, true), broker.Conflict)
+			}},
+		{"I5: no grant is created for a disabled, unknown or changed account", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			f := newGrant(a)
 			f.Authn.Epoch = 2
@@ -43,49 +44,51 @@ func grantTests() []test {
 			ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
 			answers(t, b.Grants.CreateGrant(within(t), f, true), broker.StartAgain)
 		}},
-		{"D5: who says that the account has no lock is held to it", func(t *testing.T, b Backend) {
+		{"D5: with unlocked, an account with a restriction gets no grant", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, SetAt: moment()}
 			ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
 			answers(t, b.Grants.CreateGrant(within(t), newGrant(a), true), broker.StartAgain)
 			ok(t, b.Grants.CreateGrant(within(t), newGrant(a), false))
 		}},
-		{"A7: no family is born of a session that has ended, is over, or is somebody else's", func(t *testing.T, b Backend) {
-			a, other := account(t, b), account(t, b)
-			s, _ := session(t, b, a, authn(a))
-			theirs, _ := session(t, b, other, authn(other))
-			f := newGrant(a)
-			f.SessionID = s.ID
-			born, _, err := b.Grants.Grant(within(t), grantOf(t, b, f).ID)
-			ok(t, err)
-			same(t, born, f)
-			late := newGrant(a)
-			late.SessionID, late.CreatedAt = s.ID, s.ExpiresAt
-			answers(t, b.Grants.CreateGrant(within(t), late, true), broker.StartAgain)
-			for _, id := range []string{theirs.ID, "nothing"} {
+		{"A7: no grant is created under a session that has ended, expired, or belongs to another account",
+			func(t *testing.T, b Backend) {
+				a, other := account(t, b), account(t, b)
+				s, _ := session(t, b, a, authn(a))
+				theirs, _ := session(t, b, other, authn(other))
+				f := newGrant(a)
+				f.SessionID = s.ID
+				born, _, err := b.Grants.Grant(within(t), grantOf(t, b, f).ID)
+				ok(t, err)
+				same(t, born, f)
+				late := newGrant(a)
+				late.SessionID, late.CreatedAt = s.ID, s.ExpiresAt
+				answers(t, b.Grants.CreateGrant(within(t), late, true), broker.StartAgain)
+				for _, id := range []string{theirs.ID, "nothing"} {
+					f = newGrant(a)
+					f.SessionID = id
+					answers(t, b.Grants.CreateGrant(within(t), f, true), broker.StartAgain)
+				}
+				ok(t, b.Sessions.EndSession(within(t), s.ID, moment()))
 				f = newGrant(a)
-				f.SessionID = id
+				f.SessionID = s.ID
 				answers(t, b.Grants.CreateGrant(within(t), f, true), broker.StartAgain)
-			}
-			ok(t, b.Sessions.EndSession(within(t), s.ID, moment()))
-			f = newGrant(a)
-			f.SessionID = s.ID
-			answers(t, b.Grants.CreateGrant(within(t), f, true), broker.StartAgain)
-		}},
-		{"a family ends once; the first reason stays", func(t *testing.T, b Backend) {
+			}},
+		{"a grant ends once; the first reason stays", func(t *testing.T, b Backend) {
 			f := grantOf(t, b, newGrant(account(t, b)))
 			at := moment().Add(time.Minute)
 			ok(t, b.Grants.RevokeGrant(within(t), f.ID, broker.TokenReused, at))
 			ok(t, b.Grants.RevokeGrant(within(t), f.ID, broker.Revoked, at.Add(time.Minute)))
-			ok(t, b.Grants.RevokeGrants(within(t), broker.GrantFilter{Account: f.AccountID}, broker.Revoked, at.Add(time.Minute)))
+			ok(t, b.Grants.RevokeGrants(within(t), broker.GrantFilter{Account: f.AccountID}, broker.Revoked,
+				at.Add(time.Minute)))
 			ok(t, b.Grants.RevokeGrant(within(t), "nothing", broker.Revoked, at))
 			f.EndedAt, f.EndedBy = at, broker.TokenReused
 			ended, _, err := b.Grants.Grant(within(t), f.ID)
 			ok(t, err)
 			same(t, ended, f)
 		}},
-		{"families end by account, client, session, and by all that is asked together", revokeGrants},
-		{"ending the families of nothing in particular is refused", func(t *testing.T, b Backend) {
+		{"grants end by account, client, session, and by all filters together", revokeGrants},
+		{"an empty filter is refused", func(t *testing.T, b Backend) {
 			f := grantOf(t, b, newGrant(account(t, b)))
 			if b.Grants.RevokeGrants(within(t), broker.GrantFilter{}, broker.Revoked, moment()) == nil {
 				t.Fatal("an empty filter was taken")
@@ -97,7 +100,7 @@ func grantTests() []test {
 
 func rotateTests() []test {
 	return []test{
-		{"A6: rotating makes another refresh counter live, once", func(t *testing.T, b Backend) {
+		{"A6: rotating changes the refresh counter, once", func(t *testing.T, b Backend) {
 			f := grantOf(t, b, newGrant(account(t, b)))
 			at := moment().Add(time.Hour)
 			ok(t, b.Grants.Rotate(within(t), f.ID, 0, 1, at))
@@ -109,14 +112,14 @@ func rotateTests() []test {
 			ok(t, err)
 			same(t, rotated, f)
 		}},
-		{"A6: an ended, expired or unknown family does not rotate", func(t *testing.T, b Backend) {
+		{"A6: an ended, expired or unknown grant does not rotate", func(t *testing.T, b Backend) {
 			f := grantOf(t, b, newGrant(account(t, b)))
 			answers(t, b.Grants.Rotate(within(t), f.ID, 0, 1, f.ExpiresAt), broker.Conflict)
 			ok(t, b.Grants.RevokeGrant(within(t), f.ID, broker.TokenReused, moment()))
 			answers(t, b.Grants.Rotate(within(t), f.ID, 0, 1, moment()), broker.Conflict)
 			answers(t, b.Grants.Rotate(within(t), "nothing", 0, 1, moment()), broker.Conflict)
 		}},
-		{"I5: a family of a disabled or changed account does not rotate", func(t *testing.T, b Backend) {
+		{"I5: a grant of a disabled or changed account does not rotate", func(t *testing.T, b Backend) {
 			for _, change := range []func(*broker.Account){
 				func(a *broker.Account) { a.AuthEpoch++ },
 				func(a *broker.Account) { a.Disabled = true },

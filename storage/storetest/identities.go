@@ -19,7 +19,8 @@ func identityTests() []test {
 		}},
 		{"an unknown identity is NotFound, whichever part differs", func(t *testing.T, b Backend) {
 			i := identity(t, b, account(t, b))
-			for _, key := range [][3]string{{"x", i.Issuer, i.Subject}, {i.Connection, "x", i.Subject}, {i.Connection, i.Issuer, "x"}} {
+			for _, key := range [][3]string{{"x", i.Issuer, i.Subject}, {i.Connection, "x", i.Subject},
+				{i.Connection, i.Issuer, "x"}} {
 				_, _, err := b.Identities.Identity(within(t), key[0], key[1], key[2])
 				answers(t, err, broker.NotFound)
 			}
@@ -30,7 +31,7 @@ func identityTests() []test {
 			lower.ID, lower.Subject = broker.NewID(), "SUB"+i.Subject[3:]
 			ok(t, b.Identities.Link(within(t), lower))
 		}},
-		{"C16: an identity that belongs to somebody is Conflict", func(t *testing.T, b Backend) {
+		{"C16: an identity that is linked already is Conflict", func(t *testing.T, b Backend) {
 			i := identity(t, b, account(t, b))
 			theirs := i
 			theirs.ID, theirs.AccountID = broker.NewID(), account(t, b).ID
@@ -68,28 +69,30 @@ func linkedTests() []test {
 			i.Email, i.SeenAt = "other@example.com", moment().Add(time.Hour)
 			same(t, seen, i)
 		}},
-		{"unlinking ends what was born of the identity and nothing else", unlinkEnds},
+		{"unlinking ends what was created with the identity and nothing else", unlinkEnds},
 		{"unlinking what is not linked is NotFound", func(t *testing.T, b Backend) {
 			answers(t, b.Identities.Unlink(within(t), "nothing", moment()), broker.NotFound)
 		}},
-		{"nothing is born of an identity that is not linked, or to somebody else", func(t *testing.T, b Backend) {
-			a, other := account(t, b), account(t, b)
-			i := identity(t, b, other)
-			for _, id := range []string{i.ID, "nothing"} {
-				f := newGrant(a)
-				f.Authn.Identity = id
-				answers(t, b.Grants.CreateGrant(within(t), f, true), broker.StartAgain)
-				s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: f.Authn}
-				answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), s), broker.StartAgain)
-			}
-		}},
+		{"nothing is created with an identity that is not linked, or linked to another account",
+			func(t *testing.T, b Backend) {
+				a, other := account(t, b), account(t, b)
+				i := identity(t, b, other)
+				for _, id := range []string{i.ID, "nothing"} {
+					f := newGrant(a)
+					f.Authn.Identity = id
+					answers(t, b.Grants.CreateGrant(within(t), f, true), broker.StartAgain)
+					s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: f.Authn}
+					answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), s), broker.StartAgain)
+				}
+			}},
 	}
 }
 
 func unlinkEnds(t *testing.T, b Backend) {
 	a := account(t, b)
 	i := identity(t, b, a)
-	born := broker.Authn{Method: broker.ByUpstream, Connection: i.Connection, Identity: i.ID, AuthTime: moment(), Epoch: a.AuthEpoch}
+	born := broker.Authn{Method: broker.ByUpstream, Connection: i.Connection, Identity: i.ID, AuthTime: moment(),
+		Epoch: a.AuthEpoch}
 	s, _ := session(t, b, a, born)
 	f := newGrant(a)
 	f.Authn = born

@@ -7,17 +7,17 @@ import (
 	"testing"
 )
 
-// Line passes bytes to a PostgreSQL server, until it is cut.
+// Line is a proxy for a PostgreSQL server that can cut connections.
 type Line struct {
 	listener net.Listener
 	server   string
-	left     atomic.Int64 // messages of the clients that pass until the cut
-	after    atomic.Bool  // whether the server still gets the last of them
+	left     atomic.Int64 // client messages until the cut
+	after    atomic.Bool  // whether the server still receives the last one
 }
 
 const endless = 1 << 40
 
-// NewLine answers a line to the server, and the URL that leads through it.
+// NewLine returns a line to the server, and the URL that leads through it.
 func NewLine(t testing.TB, server string) (line *Line, through string) {
 	t.Helper()
 	u, err := url.Parse(server)
@@ -36,17 +36,17 @@ func NewLine(t testing.TB, server string) (line *Line, through string) {
 	return line, u.String()
 }
 
-// Cut cuts every connection at the n-th message that the clients send from now on,
-// before or after the server has got it. No connection holds until Mend.
+// Cut cuts every connection at the n-th client message from now on, before or after the server has received it.
+// Connections fail until Mend.
 func (l *Line) Cut(n int64, after bool) {
 	l.after.Store(after)
 	l.left.Store(n)
 }
 
-// Passed tells how many messages of the clients passed since Mend, where nothing was to be cut.
+// Passed returns the number of client messages since Mend, if no cut was requested.
 func (l *Line) Passed() int64 { return endless - l.left.Load() }
 
-// Mend lets everything pass again, and reports whether anything was cut.
+// Mend ends the cut, and reports whether anything was cut.
 func (l *Line) Mend() bool { return l.left.Swap(endless) <= 0 }
 
 func (l *Line) run() {

@@ -16,21 +16,22 @@ func visit(t *testing.T, b Backend, a broker.Account, n broker.Authn, clients ..
 	for _, c := range clients {
 		f := newGrant(a)
 		f.SessionID, f.ClientID, f.Authn = s.ID, c, n
-		f.Authn.UpstreamSID = "" // which grants do not keep
+		f.Authn.UpstreamSID = "" // grants do not store it
 		grantOf(t, b, f)
 	}
 	return s
 }
 
-// listener is a client that wants to be told.
+// listener is a client with a back-channel logout URI.
 func listener(t *testing.T, b Backend, name string) string {
 	t.Helper()
-	c := broker.Client{ID: "l-" + broker.NewID(), Name: name, AuthMethods: []string{"none"}, BackchannelLogoutURI: "https://" + name + ".example/logout"}
+	c := broker.Client{ID: "l-" + broker.NewID(), Name: name, AuthMethods: []string{"none"},
+		BackchannelLogoutURI: "https://" + name + ".example/logout"}
 	ok(t, b.Clients.PutClient(within(t), c))
 	return c.ID
 }
 
-// waiting are the clients that wait to be told of a session's end.
+// waiting returns the clients with a pending logout of the session.
 func waiting(t *testing.T, b Backend, session string) []string {
 	t.Helper()
 	var ids []string
@@ -48,7 +49,8 @@ func logoutTests() []test {
 			s := visit(t, b, a, authn(a), c)
 			ok(t, b.Sessions.EndSession(within(t), s.ID, at))
 			l := only(t, b, s.ID)
-			want := broker.Logout{ID: l.ID, ClientID: c, SessionID: s.ID, AccountID: a.ID, CreatedAt: at, ExpiresAt: at.Add(broker.LogoutLife), NextAt: at}
+			want := broker.Logout{ID: l.ID, ClientID: c, SessionID: s.ID, AccountID: a.ID, CreatedAt: at,
+				ExpiresAt: at.Add(broker.LogoutLife), NextAt: at}
 			same(t, l, want)
 			until := at.Add(time.Minute)
 			want.NextAt = until
@@ -84,7 +86,7 @@ func logoutTests() []test {
 				}
 			}
 		}},
-		{"the clients of a session are those with a family of it, by name", func(t *testing.T, b Backend) {
+		{"the clients of a session are those with a grant of it, by name", func(t *testing.T, b Backend) {
 			a, z, y := account(t, b), listener(t, b, "zebra"), listener(t, b, "yak")
 			s := visit(t, b, a, authn(a), z, y, y)
 			visit(t, b, a, authn(a), listener(t, b, "other"))
@@ -94,7 +96,7 @@ func logoutTests() []test {
 			}
 			same(t, names, []string{"yak", "zebra"})
 		}},
-		{"A18: an upstream's logout ends what it names and nothing else", upstreamLogout},
+		{"A18: an upstream's logout ends what it selects and nothing else", upstreamLogout},
 	}...)
 }
 
@@ -137,7 +139,7 @@ func queueTests() []test {
 			same(t, waiting(t, b, s.ID), []string{c})
 			same(t, len(waiting(t, b, other.ID)), 0)
 		}},
-		{"A17: what is rolled back tells nobody", func(t *testing.T, b Backend) {
+		{"A17: a rollback queues no logout", func(t *testing.T, b Backend) {
 			a, c := account(t, b), listener(t, b, "app")
 			s := visit(t, b, a, authn(a), c)
 			answers(t, b.Atomic.Atomic(within(t), func(ctx context.Context) error {
@@ -146,7 +148,7 @@ func queueTests() []test {
 			}), broker.Conflict)
 			same(t, len(waiting(t, b, s.ID)), 0)
 		}},
-		{"A17: a raised epoch ends the sessions before it and tells their clients, once", func(t *testing.T, b Backend) {
+		{"A17: a raised epoch ends the sessions before it and queues their logouts, once", func(t *testing.T, b Backend) {
 			a, c := account(t, b), listener(t, b, "app")
 			s := visit(t, b, a, authn(a), c)
 			ended := visit(t, b, a, authn(a), c)
@@ -167,7 +169,7 @@ func queueTests() []test {
 			ok(t, b.Accounts.ChangeAccount(within(t), a, a.AuthEpoch))
 			same(t, len(waiting(t, b, again.ID)), 0)
 		}},
-		{"A17: Unlink tells the clients of what was born of the identity", func(t *testing.T, b Backend) {
+		{"A17: Unlink queues logouts for sessions created with the identity", func(t *testing.T, b Backend) {
 			a, c := account(t, b), listener(t, b, "app")
 			i := identity(t, b, a)
 			n := authn(a)
@@ -177,7 +179,7 @@ func queueTests() []test {
 			same(t, waiting(t, b, s.ID), []string{c})
 			same(t, len(waiting(t, b, kept.ID)), 0)
 		}},
-		{"A17: of a sign-out and a code at the same moment, the app is told or gets nothing", func(t *testing.T, b Backend) {
+		{"A17: if a sign-out meets a redemption, the app gets a logout or no tokens", func(t *testing.T, b Backend) {
 			for range 10 {
 				createdAndEnded(t, b, false)
 				createdAndEnded(t, b, true)
@@ -186,8 +188,8 @@ func queueTests() []test {
 	}
 }
 
-// createdAndEnded redeems a code while its session ends. With inside, the end begins after
-// the redemption has seen the session, and before its commit.
+// createdAndEnded redeems a code while its session ends. With inside, the end begins after the redemption has
+// read the session, and before its commit.
 func createdAndEnded(t *testing.T, b Backend, inside bool) {
 	a, c := account(t, b), listener(t, b, "app")
 	s, _ := session(t, b, a, authn(a))
@@ -214,7 +216,7 @@ func createdAndEnded(t *testing.T, b Backend, inside bool) {
 			}
 			_, _, err := b.Grants.Grant(ctx, f.ID)
 			once()
-			for n := 0; inside && err == nil && n < 50; n++ { // long enough for an end that nothing holds back
+			for n := 0; inside && err == nil && n < 50; n++ { // long enough for an end that is not blocked
 				_, _, err = b.Grants.Grant(ctx, f.ID)
 			}
 			return err

@@ -10,12 +10,12 @@ import (
 	"gatehouse/broker"
 )
 
-// crowd is how many do the same at once.
+// crowd is the number of concurrent callers.
 const crowd = 50
 
 func raceTests() []test {
 	return append(connectionRaceTests(), []test{
-		{"A5: of many who redeem one code at once, one gets a family", func(t *testing.T, b Backend) {
+		{"A5: of many who redeem one code at once, one gets a grant", func(t *testing.T, b Backend) {
 			for range 10 {
 				f := newGrant(account(t, b))
 				oneWinner(t, race(crowd, func(int) error { return b.Grants.CreateGrant(within(t), f, true) }), broker.Conflict)
@@ -36,7 +36,8 @@ func raceTests() []test {
 		{"A6: of many who refresh at once, one rotates", func(t *testing.T, b Backend) {
 			f := grantOf(t, b, newGrant(account(t, b)))
 			for g := range int64(10) {
-				oneWinner(t, race(crowd, func(int) error { return b.Grants.Rotate(within(t), f.ID, g, g+1, moment()) }), broker.Conflict)
+				oneWinner(t, race(crowd, func(int) error { return b.Grants.Rotate(within(t), f.ID, g, g+1, moment()) }),
+					broker.Conflict)
 			}
 		}},
 		{"C16: of many who link one identity at once, one does", func(t *testing.T, b Backend) {
@@ -48,26 +49,27 @@ func raceTests() []test {
 				return b.Identities.Link(within(t), mine)
 			}), broker.Conflict)
 		}},
-		{"C17: of many who unlink at once and take the account's row first, each sees what is left", func(t *testing.T, b Backend) {
-			a := account(t, b)
-			var all []broker.Identity
-			for range 10 {
-				all = append(all, identity(t, b, a))
-			}
-			race(len(all), func(n int) error {
-				return b.Atomic.Atomic(within(t), func(ctx context.Context) error {
-					if err := b.Accounts.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
-						return err
-					}
-					left, err := b.Identities.IdentitiesOf(ctx, a.ID)
-					if err != nil || len(left) == 1 {
-						return errors.Join(err, broker.Conflict)
-					}
-					return b.Identities.Unlink(ctx, all[n].ID, moment())
+		{"C17: of many who unlink at once and take the account's row first, each sees what is left",
+			func(t *testing.T, b Backend) {
+				a := account(t, b)
+				var all []broker.Identity
+				for range 10 {
+					all = append(all, identity(t, b, a))
+				}
+				race(len(all), func(n int) error {
+					return b.Atomic.Atomic(within(t), func(ctx context.Context) error {
+						if err := b.Accounts.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
+							return err
+						}
+						left, err := b.Identities.IdentitiesOf(ctx, a.ID)
+						if err != nil || len(left) == 1 {
+							return errors.Join(err, broker.Conflict)
+						}
+						return b.Identities.Unlink(ctx, all[n].ID, moment())
+					})
 				})
-			})
-			same(t, len(got(b.Identities.IdentitiesOf(within(t), a.ID))(t)), 1)
-		}},
+				same(t, len(got(b.Identities.IdentitiesOf(within(t), a.ID))(t)), 1)
+			}},
 		{"of many who create one account at once, one does", func(t *testing.T, b Backend) {
 			email := broker.NewID()
 			oneWinner(t, race(20, func(int) error {
@@ -84,7 +86,7 @@ func raceTests() []test {
 
 func connectionRaceTests() []test {
 	return []test{
-		{"of many who create one connection at once, nobody moves it", func(t *testing.T, b Backend) {
+		{"of many who create one connection at once, none moves it", func(t *testing.T, b Backend) {
 			id := "c-" + broker.NewID()
 			oneWinner(t, race(20, func(int) error {
 				return b.Connections.PutConnection(within(t), broker.Connection{ID: id, State: broker.Live, Issuer: broker.NewID()})
@@ -117,9 +119,10 @@ func connectionRaceTests() []test {
 				}
 			}
 		}},
-		{"I5: what is born while the epoch rises is of the old epoch, and nothing is born of it afterwards", creationAgainstEpoch},
-		{"nothing born of an identity outlives its unlinking", creationAgainstUnlink},
-		{"G6: a crowd of one user's transactions, each with reads inside, comes through", crowdOfTransactions},
+		{"I5: what is created while the epoch rises has the old epoch, and nothing is created with it afterwards",
+			creationAgainstEpoch},
+		{"nothing created with an identity outlives its unlinking", creationAgainstUnlink},
+		{"G6: many transactions of one user, each with reads inside, all succeed", crowdOfTransactions},
 	}
 }
 
@@ -136,7 +139,8 @@ func creationAgainstEpoch(t *testing.T, b Backend) {
 				return err
 			}
 			late := changed.Load()
-			err := b.Sessions.CreateSession(within(t), broker.NewID(), broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: authn(a)})
+			err := b.Sessions.CreateSession(within(t), broker.NewID(),
+				broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: authn(a)})
 			if err == nil && late {
 				return errors.New("born after the change")
 			}
@@ -166,12 +170,13 @@ func creationAgainstUnlink(t *testing.T, b Backend) {
 			}
 			f := newGrant(a)
 			f.Authn.Identity = i.ID
-			// A transaction that takes its time is the dangerous one.
+			// A slow transaction is the dangerous one.
 			err := b.Atomic.Atomic(within(t), func(ctx context.Context) error {
 				if err := b.Grants.CreateGrant(ctx, f, true); err != nil {
 					return err
 				}
-				if err := b.Sessions.CreateSession(ctx, f.ID, broker.Session{ID: f.ID, AccountID: a.ID, Authn: f.Authn}); err != nil {
+				if err := b.Sessions.CreateSession(ctx, f.ID,
+					broker.Session{ID: f.ID, AccountID: a.ID, Authn: f.Authn}); err != nil {
 					return err
 				}
 				return b.AuditLog.Record(ctx, broker.Event{Account: a.ID, Session: f.ID})
@@ -204,7 +209,7 @@ func crowdOfTransactions(t *testing.T, b Backend) {
 			if _, err := b.Connections.Connection(ctx, i.Connection); err != nil {
 				return err
 			}
-			if _, err := b.Ephemeral.Get(ctx, "shelf", "nothing"); !errors.Is(err, broker.NotFound) {
+			if _, err := b.Ephemeral.Get(ctx, "store", "nothing"); !errors.Is(err, broker.NotFound) {
 				return err
 			}
 			f := newGrant(a)
@@ -214,7 +219,7 @@ func crowdOfTransactions(t *testing.T, b Backend) {
 			if _, _, err := b.Grants.Grant(ctx, f.ID); err != nil {
 				return err
 			}
-			if err := b.Ephemeral.Put(ctx, "shelf", f.ID, []byte("v"), time.Now().Add(time.Hour)); err != nil {
+			if err := b.Ephemeral.Put(ctx, "store", f.ID, []byte("v"), time.Now().Add(time.Hour)); err != nil {
 				return err
 			}
 			return b.Identities.SeeIdentity(ctx, i.ID, a.Email, moment())

@@ -11,7 +11,8 @@ import (
 func auditTests() []test {
 	full := func() broker.Event {
 		return broker.Event{
-			ID: broker.NewID(), At: moment(), Verb: broker.EventRefused, Code: broker.WrongPassword, Account: broker.NewID(), Actor: "operator",
+			ID: broker.NewID(), At: moment(), Verb: broker.EventRefused, Code: broker.WrongPassword, Account: broker.NewID(),
+			Actor:  "operator",
 			Client: "app", Connection: "google", Session: "sid", Reference: broker.NewID(), Address: "192.0.2.1", UserAgent: "ż",
 			Detail: map[string]string{"a": "ł"},
 		}
@@ -23,7 +24,7 @@ func auditTests() []test {
 			same(t, got(b.AuditLog.Events(within(t), broker.EventFilter{Account: e.Account}))(t), []broker.Event{e})
 			same(t, got(b.AuditLog.Events(within(t), broker.EventFilter{Reference: e.Reference}))(t), []broker.Event{e})
 		}},
-		{"recording nothing is fine, and what strangers sent is made text", func(t *testing.T, b Backend) {
+		{"recording nothing succeeds, and invalid text is made valid", func(t *testing.T, b Backend) {
 			ok(t, b.AuditLog.Record(within(t)))
 			e := broker.Event{Account: broker.NewID(), UserAgent: "\xff\x00", Detail: map[string]string{"x": "\xff\x00"}}
 			ok(t, b.AuditLog.Record(within(t), e))
@@ -40,7 +41,8 @@ func selectEvents(t *testing.T, b Backend) {
 	who := broker.NewID()
 	var all []broker.Event
 	for i := range 6 {
-		e := broker.Event{ID: fmt.Sprint(who, i), At: moment().Add(time.Duration(i) * time.Second), Account: who, Verb: broker.EventSignedIn, Client: "odd"}
+		e := broker.Event{ID: fmt.Sprint(who, i), At: moment().Add(time.Duration(i) * time.Second), Account: who,
+			Verb: broker.EventSignedIn, Client: "odd"}
 		if i%2 == 0 {
 			e.Client = "even"
 		}
@@ -72,12 +74,13 @@ func selectEvents(t *testing.T, b Backend) {
 func outboxTests() []test {
 	mail := func() broker.Mail {
 		return broker.Mail{
-			ID: broker.NewID(), To: "ana@example.com", Subject: "Kod 123456", Text: "tekst", HTML: "<p>ż</p>", CreatedAt: moment(),
+			ID: broker.NewID(), To: "ana@example.com", Subject: "Kod 123456", Text: "tekst", HTML: "<p>ż</p>",
+			CreatedAt: moment(),
 			ExpiresAt: moment().Add(time.Hour), NextAt: moment(),
 		}
 	}
 	return []test{
-		{"a due mail is leased as it was queued, and not again while the lease lasts", func(t *testing.T, b Backend) {
+		{"a due mail is leased as queued, and not again during the lease", func(t *testing.T, b Backend) {
 			m, until := mail(), moment().Add(time.Minute)
 			ok(t, b.Outbox.Queue(within(t), m))
 			due := got(b.Outbox.DueMail(within(t), moment(), until, 10))(t)
@@ -104,7 +107,7 @@ func outboxTests() []test {
 			same(t, len(got(b.Outbox.DueMail(within(t), m.ExpiresAt, m.ExpiresAt.Add(time.Minute), 10))(t)), 0)
 			ok(t, b.Outbox.MailSent(within(t), m.ID))
 		}},
-		{"no mail is leased by two at once, and at most so many by one", func(t *testing.T, b Backend) {
+		{"no mail is leased twice at once, and leases respect the limit", func(t *testing.T, b Backend) {
 			for range 30 {
 				ok(t, b.Outbox.Queue(within(t), mail()))
 			}
@@ -130,10 +133,11 @@ func outboxTests() []test {
 
 func keyTests() []test {
 	key := func(age time.Duration) broker.SigningKey {
-		return broker.SigningKey{ID: broker.NewID(), Alg: "ES256", State: broker.KeyNext, Private: []byte{0, 1, 0xff}, CreatedAt: moment().Add(-age), ActiveAt: moment()}
+		return broker.SigningKey{ID: broker.NewID(), Alg: "ES256", State: broker.KeyNext, Private: []byte{0, 1, 0xff},
+			CreatedAt: moment().Add(-age), ActiveAt: moment()}
 	}
 	return []test{
-		{"signing keys come back, the oldest first, and change only as seen", func(t *testing.T, b Backend) {
+		{"signing keys come back, the oldest first, and change only from the state seen", func(t *testing.T, b Backend) {
 			young, old := key(time.Minute), key(time.Hour)
 			ok(t, b.Keys.AddSigningKey(within(t), young))
 			ok(t, b.Keys.AddSigningKey(within(t), old))
@@ -154,7 +158,7 @@ func keyTests() []test {
 
 func replayTests() []test {
 	return []test{
-		{"a mark stands once, in its kind", func(t *testing.T, b Backend) {
+		{"an id is marked once, within its kind", func(t *testing.T, b Backend) {
 			same(t, got(b.ReplayCache.IsUsed(within(t), "jti", "a"))(t), false)
 			ok(t, b.ReplayCache.MarkUsed(within(t), "jti", "a", moment()))
 			answers(t, b.ReplayCache.MarkUsed(within(t), "jti", "a", moment().Add(time.Hour)), broker.Conflict)
@@ -163,16 +167,17 @@ func replayTests() []test {
 			ok(t, b.ReplayCache.MarkUsed(within(t), "revoked", "a", moment()))
 			same(t, got(b.ReplayCache.IsUsed(within(t), "jti", "a\x00"))(t), false)
 		}},
-		{"F8: one of many marks at once wins", func(t *testing.T, b Backend) {
+		{"F8: of many concurrent marks, one wins", func(t *testing.T, b Backend) {
 			id := broker.NewID()
-			oneWinner(t, race(20, func(int) error { return b.ReplayCache.MarkUsed(within(t), "race", id, moment()) }), broker.Conflict)
+			oneWinner(t, race(20, func(int) error { return b.ReplayCache.MarkUsed(within(t), "race", id, moment()) }),
+				broker.Conflict)
 		}},
 	}
 }
 
 func leaseTests() []test {
 	return []test{
-		{"a lease has one holder, who may prolong it, until it is over", func(t *testing.T, b Backend) {
+		{"a lease has one holder, who may prolong it until it expires", func(t *testing.T, b Backend) {
 			at := func(minutes int) time.Time { return moment().Add(time.Duration(minutes) * time.Minute) }
 			for _, c := range []struct {
 				holder     string

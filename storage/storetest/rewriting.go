@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// Rewriting stands before a server and replaces old by new, of the same length,
-// in what it answers: a server that is set up otherwise, without touching it.
-// It returns its own host and port.
+// Rewriting is a proxy that replaces old by new, of the same length, in the server's responses. It simulates a
+// differently configured server. It returns its own host and port.
 func Rewriting(t *testing.T, server, old, new string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -9,13 +9,14 @@ import (
 	"gatehouse/broker"
 )
 
-// Postgres creates a schema of its own on the server, which the test reads from
-// GATEHOUSE_TEST_POSTGRES, and returns its URL. The caller imports the driver.
-// Without a server the test is skipped, which deploy/check.sh counts as a failure.
+// Postgres creates a schema on the server, which the test reads from GATEHOUSE_TEST_POSTGRES, and returns its
+// URL. The caller imports the driver. Without a server it skips the test; deploy/check.sh counts that as a
+// failure.
 func Postgres(t testing.TB, server string) string {
 	t.Helper()
 	if server == "" {
-		t.Skip("needs PostgreSQL: run deploy/check.sh, or set GATEHOUSE_TEST_POSTGRES to the URL of a server where tests may create schemas")
+		t.Skip("needs PostgreSQL: run deploy/check.sh, or set GATEHOUSE_TEST_POSTGRES to the URL of a server where tests " +
+			"may create schemas")
 	}
 	pool, err := sql.Open("pgx", server)
 	if err != nil {
@@ -41,8 +42,8 @@ func Postgres(t testing.TB, server string) string {
 	return u.String()
 }
 
-// Redis returns the server's URL, which the test reads from GATEHOUSE_TEST_REDIS.
-// Without a server the test is skipped, as in Postgres.
+// Redis returns the server's URL, which the test reads from GATEHOUSE_TEST_REDIS. Without a server it skips the
+// test, like Postgres.
 func Redis(t testing.TB, server string) string {
 	t.Helper()
 	if server == "" {

@@ -32,7 +32,7 @@ func sessionTests() []test {
 				answers(t, err, broker.NotFound)
 			}
 		}},
-		{"a User-Agent that is no text does not stop a sign-in", func(t *testing.T, b Backend) {
+		{"an invalid User-Agent does not prevent a sign-in", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: authn(a), UserAgent: "Br\xf8wser\x00"}
 			ok(t, b.Sessions.CreateSession(within(t), broker.NewID(), s))
@@ -43,22 +43,25 @@ func sessionTests() []test {
 
 func sessionLifeTests() []test {
 	return []test{
-		{"I5: no session is born of a disabled, unknown or changed account", func(t *testing.T, b Backend) {
+		{"I5: no session is created for a disabled, unknown or changed account", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			for _, epoch := range []int64{2, 4} {
 				n := authn(a)
 				n.Epoch = epoch
-				answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: n}), broker.StartAgain)
+				answers(t, b.Sessions.CreateSession(within(t), broker.NewID(),
+					broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: n}), broker.StartAgain)
 			}
-			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), broker.Session{ID: broker.NewID(), AccountID: "nobody"}), broker.StartAgain)
+			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(),
+				broker.Session{ID: broker.NewID(), AccountID: "nobody"}), broker.StartAgain)
 			a.Disabled = true
 			ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
-			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(), broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: authn(a)}), broker.StartAgain)
+			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(),
+				broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: authn(a)}), broker.StartAgain)
 			if list := got(b.Sessions.SessionsOf(within(t), a.ID))(t); len(list) != 0 {
 				t.Fatalf("born all the same: %+v", list)
 			}
 		}},
-		{"a session ends once; the first moment stays, and it is still found", func(t *testing.T, b Backend) {
+		{"a session ends once; the first time stays, and it is still found", func(t *testing.T, b Backend) {
 			a := account(t, b)
 			s, hash := session(t, b, a, authn(a))
 			at := moment().Add(time.Minute)

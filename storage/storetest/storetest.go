@@ -1,5 +1,5 @@
-// Package storetest is what every backend of package storage must pass. Each
-// line of the contract in broker/ports.go has a sentence here.
+// Package storetest is the test suite that every backend of package storage must pass. It has a test for each
+// rule in broker/ports.go.
 package storetest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"gatehouse/broker"
 )
 
-// Backend is one opened, empty, migrated store.
+// Backend is one open, empty, migrated store.
 type Backend struct {
 	Atomic           broker.Atomic
 	Accounts         broker.Accounts
@@ -38,12 +38,13 @@ type test struct {
 	run  func(t *testing.T, b Backend)
 }
 
-// Run proves a durable backend. open is called for each group of tests.
+// Run tests a durable backend. It calls open for each group of tests.
 func Run(t *testing.T, open func(t *testing.T) Backend) {
 	for group, tests := range map[string][]test{
 		"accounts": accountTests(), "identities": identityTests(), "sessions": sessionTests(), "families": grantTests(),
 		"clients": clientTests(), "connections": connectionTests(), "consents": consentTests(), "journal": auditTests(),
-		"outbox": outboxTests(), "logouts": logoutTests(), "keys": keyTests(), "marks": replayTests(), "leases": leaseTests(), "atomic": atomicTests(),
+		"outbox": outboxTests(), "logouts": logoutTests(), "keys": keyTests(), "marks": replayTests(),
+		"leases": leaseTests(), "atomic": atomicTests(),
 		"races": raceTests(),
 	} {
 		t.Run(group, func(t *testing.T) {
@@ -55,7 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 	}
 }
 
-// patience is how long a call may take before it counts as a dead-lock.
+// patience is how long a call may take before it counts as a deadlock.
 const patience = 30 * time.Second
 
 func within(t *testing.T) context.Context {
@@ -64,7 +65,7 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// moment is when these tests play: an odd microsecond, which must not get lost.
+// moment is the time of these tests. Its odd microsecond must be preserved.
 func moment() time.Time { return time.Date(2026, 11, 2, 10, 0, 0, 123457000, time.UTC) }
 
 func ok(t *testing.T, err error) {
@@ -82,7 +83,7 @@ func got[T any](v T, err error) func(t *testing.T) T {
 	}
 }
 
-// sessionOf is a session as it stands now.
+// sessionOf returns the stored session.
 func sessionOf(t *testing.T, b Backend, s broker.Session) broker.Session {
 	t.Helper()
 	for _, now := range got(b.Sessions.SessionsOf(within(t), s.AccountID))(t) {
@@ -108,7 +109,7 @@ func same(t *testing.T, got, want any) {
 	}
 }
 
-// race runs do n times at once and returns the answers.
+// race runs do n times concurrently and returns the errors.
 func race(n int, do func(i int) error) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})
@@ -124,7 +125,7 @@ func race(n int, do func(i int) error) []error {
 	return errs
 }
 
-// oneWinner demands exactly one nil and lost for everybody else.
+// oneWinner requires exactly one nil, and lost from all others.
 func oneWinner(t *testing.T, errs []error, lost broker.Code) {
 	t.Helper()
 	won := 0
@@ -141,7 +142,7 @@ func oneWinner(t *testing.T, errs []error, lost broker.Code) {
 	}
 }
 
-// account makes one, enabled, at epoch 3.
+// account creates an enabled account at epoch 3.
 func account(t *testing.T, b Backend) broker.Account {
 	t.Helper()
 	id := broker.NewID()
@@ -156,9 +157,11 @@ func account(t *testing.T, b Backend) broker.Account {
 func connection(t *testing.T, b Backend) broker.Connection {
 	t.Helper()
 	c := broker.Connection{
-		ID: "c-" + broker.NewID(), Kind: "oidc", Name: "Łódź 🏛", State: broker.Live, Issuer: "https://idp.example", ClientID: "cid",
-		Secrets: []broker.Secret{"first", "second"}, Settings: map[string]string{"realm": "a"}, Domains: []string{"example.com", "xn--bcher-kva.example"},
-		Hidden: true, Position: 4, CreatedAt: moment(), UpdatedAt: moment(),
+		ID: "c-" + broker.NewID(), Kind: "oidc", Name: "Łódź 🏛", State: broker.Live, Issuer: "https://idp.example",
+		ClientID: "cid",
+		Secrets:  []broker.Secret{"first", "second"}, Settings: map[string]string{"realm": "a"},
+		Domains: []string{"example.com", "xn--bcher-kva.example"},
+		Hidden:  true, Position: 4, CreatedAt: moment(), UpdatedAt: moment(),
 	}
 	ok(t, b.Connections.PutConnection(within(t), c))
 	return c
@@ -167,8 +170,9 @@ func connection(t *testing.T, b Backend) broker.Connection {
 func identity(t *testing.T, b Backend, a broker.Account) broker.Identity {
 	t.Helper()
 	i := broker.Identity{
-		ID: broker.NewID(), AccountID: a.ID, Connection: connection(t, b).ID, Issuer: "https://idp.example", Subject: "sub|" + broker.NewID(),
-		Email: a.Email, LinkedAt: moment(), SeenAt: moment(),
+		ID: broker.NewID(), AccountID: a.ID, Connection: connection(t, b).ID, Issuer: "https://idp.example",
+		Subject: "sub|" + broker.NewID(),
+		Email:   a.Email, LinkedAt: moment(), SeenAt: moment(),
 	}
 	ok(t, b.Identities.Link(within(t), i))
 	return i
@@ -179,7 +183,7 @@ func authn(a broker.Account) broker.Authn {
 		UserType: broker.UserTypeGuest, Factor: true}
 }
 
-// session makes one and returns the hash of its cookie too.
+// session creates a session and also returns the hash of its cookie.
 func session(t *testing.T, b Backend, a broker.Account, n broker.Authn) (broker.Session, string) {
 	t.Helper()
 	s := broker.Session{
@@ -194,7 +198,8 @@ func session(t *testing.T, b Backend, a broker.Account, n broker.Authn) (broker.
 func newGrant(a broker.Account) broker.Grant {
 	return broker.Grant{
 		ID: broker.NewID(), ClientID: "app", AccountID: a.ID, Scopes: []string{"openid", "email"},
-		Audience: []string{"https://api.example"}, Authn: authn(a), KeyThumbprint: "thumb", Claims: `{"userinfo":{"name":null}}`,
+		Audience: []string{"https://api.example"}, Authn: authn(a), KeyThumbprint: "thumb",
+		Claims:    `{"userinfo":{"name":null}}`,
 		CreatedAt: moment(), ExpiresAt: moment().Add(broker.RefreshLife),
 	}
 }
