@@ -11,8 +11,8 @@ import (
 	"gatehouse/storage/gormdb"
 )
 
-// CacheLife is how stale a client or a connection may be that another replica
-// has changed. A change of our own is seen at once.
+// CacheLife bounds how long a change of a client or a connection by another replica may
+// go unseen. A change by this process is seen immediately.
 const CacheLife = 5 * time.Second
 
 // cacheAtMost bounds the clients in memory.
@@ -29,8 +29,8 @@ type cache struct {
 
 func newCache(db *gormdb.DB, now func() time.Time) *cache { return &cache{db: db, now: now} }
 
-// ephemeral store remembers values by key. What is unknown is not remembered, so that
-// made-up ids cost no memory.
+// memory keeps values by key. Unknown keys are not kept, so that made-up ids cost no
+// memory.
 type memory[T any] struct {
 	mu      sync.Mutex
 	kept    map[string]dated[T]
@@ -53,7 +53,7 @@ func (s *memory[T]) get(key string, now time.Time) (v T, ok bool, changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.kept[key]
-	// A clock that went backwards makes nothing last longer.
+	// A clock that was set back must not prolong anything.
 	fresh := ok && now.Before(d.until) && !now.Before(d.until.Add(-CacheLife))
 	return d.value, fresh, s.changes
 }
@@ -70,10 +70,11 @@ func (s *memory[T]) put(key string, v T, now time.Time, changes int) {
 	s.kept[key] = dated[T]{v, now.Add(CacheLife)}
 }
 
-// through reads from memory or, past it and where exact, from the database. What is
-// read exact is not kept: a transaction must not show its writes to others.
-func through[T any](c *cache, s *memory[T], key string, exact bool, copied func(T) T,
-	load func() (T, error)) (T, error) {
+// through reads from memory, else from the database. With exact it reads the database
+// and keeps nothing: a transaction must not show its writes to others.
+func through[T any](
+	c *cache, s *memory[T], key string, exact bool, copied func(T) T, load func() (T, error),
+) (T, error) {
 	if exact {
 		return load()
 	}
@@ -91,11 +92,10 @@ func through[T any](c *cache, s *memory[T], key string, exact bool, copied func(
 }
 
 // Client implements broker.Clients. A transaction always reads the database: it may
-// write back what it read, and then an older one would undo what another replica
-// changed meanwhile.
+// write back what it read, and a stale value would undo another replica's change.
 func (c *cache) Client(ctx context.Context, id string) (broker.Client, error) {
-	return through(c, &c.clients, id, c.db.InTransaction(ctx), copyClient,
-		func() (broker.Client, error) { return c.db.Client(ctx, id) })
+	load := func() (broker.Client, error) { return c.db.Client(ctx, id) }
+	return through(c, &c.clients, id, c.db.InTransaction(ctx), copyClient, load)
 }
 
 // Clients implements broker.Clients, always from the database.
@@ -111,17 +111,17 @@ func (c *cache) DeleteClient(ctx context.Context, id string) error {
 	return c.changed(ctx, c.db.DeleteClient(ctx, id))
 }
 
-// Connection implements broker.Connections. A transaction reads from memory as
-// everybody does, until it has changed a client or a connection itself.
+// Connection implements broker.Connections. A transaction reads from memory too, until
+// it changes a client or a connection itself.
 func (c *cache) Connection(ctx context.Context, id string) (broker.Connection, error) {
-	return through(c, &c.conns, id, c.db.AwaitsCommit(ctx), copyConnection,
-		func() (broker.Connection, error) { return c.db.Connection(ctx, id) })
+	load := func() (broker.Connection, error) { return c.db.Connection(ctx, id) }
+	return through(c, &c.conns, id, c.db.AwaitsCommit(ctx), copyConnection, load)
 }
 
-// Connections implements broker.Connections, inside a transaction as Connection.
+// Connections implements broker.Connections, in a transaction like Connection.
 func (c *cache) Connections(ctx context.Context) ([]broker.Connection, error) {
-	return through(c, &c.lists, "", c.db.AwaitsCommit(ctx), copyConnections,
-		func() ([]broker.Connection, error) { return c.db.Connections(ctx) })
+	load := func() ([]broker.Connection, error) { return c.db.Connections(ctx) }
+	return through(c, &c.lists, "", c.db.AwaitsCommit(ctx), copyConnections, load)
 }
 
 // PutConnection implements broker.Connections.
@@ -134,8 +134,8 @@ func (c *cache) DeleteConnection(ctx context.Context, id string) error {
 	return c.changed(ctx, c.db.DeleteConnection(ctx, id))
 }
 
-// changed forgets everything once the change is committed. It does so after an
-// error too, since a commit whose answer was lost may have happened.
+// changed forgets everything once the change is committed. It does so after an error
+// too, because the commit may have happened although its reply was lost.
 func (c *cache) changed(ctx context.Context, err error) error {
 	c.db.AfterCommit(ctx, func() {
 		c.clients.forget()
@@ -146,8 +146,10 @@ func (c *cache) changed(ctx context.Context, err error) error {
 }
 
 func copyClient(c broker.Client) broker.Client {
-	for _, list := range []*[]string{&c.SecretHashes, &c.AuthMethods, &c.RedirectURIs, &c.PostLogoutRedirectURIs,
-		&c.GrantTypes, &c.Scopes, &c.Audience, &c.Contacts} {
+	for _, list := range []*[]string{
+		&c.SecretHashes, &c.AuthMethods, &c.RedirectURIs, &c.PostLogoutRedirectURIs,
+		&c.GrantTypes, &c.Scopes, &c.Audience, &c.Contacts,
+	} {
 		*list = slices.Clone(*list)
 	}
 	if c.DefaultMaxAge != nil {

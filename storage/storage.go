@@ -1,5 +1,5 @@
-// Package storage opens what Gatehouse keeps: the durable in SQLite or
-// PostgreSQL, the ephemeral there too or in Redis.
+// Package storage opens the stores: durable data is in SQLite or PostgreSQL, ephemeral
+// data there too or in Redis.
 package storage
 
 import (
@@ -13,36 +13,36 @@ import (
 	"gatehouse/storage/redisdb"
 )
 
-// Options say where, see gormdb.Options and redisdb.Options.
+// Options say which stores to open, see gormdb.Options and redisdb.Options.
 type Options struct {
 	Database string // "sqlite:path" or "postgres://…"
 	Pool     int    // connections to the database and, as many, to Redis; 0 for the defaults
 	// Synchronous is SQLite's, see gormdb.Options.
 	Synchronous string
-	Redis       string // "redis://…", or empty: what is ephemeral goes into the database
+	Redis       string // "redis://…"; empty to keep ephemeral data in the database
 	Sealer      gormdb.Sealer
-	Pinned      func(kind string) []string // settings of a kind that a live connection keeps
+	Pinned      func(kind string) []string // settings of a kind that never change once live
 	Now         func() time.Time
 	Log         *slog.Logger
 }
 
-// Store implements every port of package broker that keeps something. Clients
-// and connections are read from memory for up to CacheLife; inside a transaction
-// only connections, and those until it has changed one.
+// Store implements every storage port of package broker. Clients and connections are
+// read from memory for up to CacheLife; inside a transaction only connections, and only
+// until it changes a client or a connection.
 type Store struct {
 	durable
 	*cache
-	broker.Ephemeral // the one in use, which hides that of the database
+	broker.Ephemeral // of Redis or of the database
 
 	redis *redisdb.DB
 }
 
-// durable puts the methods of the database one level deeper than those of the
-// cache and of Ephemeral, which therefore win.
+// durable puts the methods of the database one level deeper than those of cache and
+// Ephemeral, so that Go promotes the latter.
 type durable struct{ *gormdb.DB }
 
-// Open connects. It does not migrate (see Migrate) and does not check that what
-// it found may be used, see Ready.
+// Open connects. It does not migrate, see Migrate, and does not check whether the stores
+// may be used, see Ready.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -82,9 +82,9 @@ func (s *Store) EphemeralIn() string {
 	return s.Dialect()
 }
 
-// Ready reports whether the stores answer and may be used: the schema fits, this
-// process holds the right keyring, and Redis forgets nothing. The error says
-// what to fix. For the question of a load balancer see Alive.
+// Ready returns nil where the stores can be used: the schema fits, this process has the
+// right keyring, and Redis evicts nothing. The error says what to fix. A load balancer
+// asks Alive instead.
 func (s *Store) Ready(ctx context.Context) error {
 	if err := s.DB.Ready(ctx); err != nil {
 		return err
@@ -102,7 +102,7 @@ func (s *Store) Ready(ctx context.Context) error {
 // (SECURITY.md H5).
 const MaxSkew = 5 * time.Second
 
-// Alive reports whether the stores answer now and agree about the time.
+// Alive returns nil while the stores can be reached and agree about the time.
 func (s *Store) Alive(ctx context.Context) error {
 	skew, err := s.ClockSkew(ctx)
 	if err != nil {
@@ -110,8 +110,8 @@ func (s *Store) Alive(ctx context.Context) error {
 	}
 	//defence:H5
 	if skew.Abs() > MaxSkew {
-		return broker.Unavailable.Because(errors.New(
-			"storage: the clocks of this node and of the database differ by " + skew.String()))
+		return broker.Unavailable.Because(
+			errors.New("storage: the clocks of this node and of the database differ by " + skew.String()))
 	}
 	if err := s.Ping(ctx); err != nil {
 		return err
@@ -122,21 +122,21 @@ func (s *Store) Alive(ctx context.Context) error {
 	return nil
 }
 
-// joining lets Redis follow the transactions of the database as far as it can:
-// what was put is taken back by a roll-back, and the rest is refused inside, as
-// it is without Redis.
+// joining makes Redis follow the transactions of the database as far as possible: a
+// roll-back removes what Put stored, and the other writes are refused inside, as they
+// are without Redis.
 type joining struct {
 	*redisdb.DB
 	sql *gormdb.DB
 }
 
-var errInTransaction = errors.New("storage: Take, Swap and Count have no place inside a transaction")
+var errInTransaction = errors.New("storage: Take, Swap and Count must not be called inside a transaction")
 
 func (j joining) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
 	err := j.DB.Put(ctx, store, key, v, expires)
 	if err == nil {
 		j.sql.OnRollback(ctx, func() {
-			// Left behind, it would be in the way of the next try and expire by itself.
+			// The next try would meet it. If this fails too, it expires by itself.
 			_, _ = j.DB.Take(context.WithoutCancel(ctx), store, key)
 		})
 	}

@@ -58,14 +58,14 @@ func (r accountRow) noun() broker.Account {
 // Account implements broker.Accounts.
 func (d *DB) Account(ctx context.Context, id string) (broker.Account, error) {
 	var r accountRow
-	err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Take(&r, "id = ?", id) })
+	err := d.take(ctx, &r, "id = ?", id)
 	return r.noun(), err
 }
 
 // AccountByEmail implements broker.Accounts.
 func (d *DB) AccountByEmail(ctx context.Context, email string) (broker.Account, error) {
 	var r accountRow
-	err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Take(&r, "email = ?", email) })
+	err := d.take(ctx, &r, "email = ?", email)
 	return r.noun(), err
 }
 
@@ -82,21 +82,16 @@ func (d *DB) Accounts(ctx context.Context, after string, limit int) ([]broker.Ac
 func (d *DB) CreateAccount(ctx context.Context, a broker.Account) error {
 	return d.joined(ctx, func(ctx context.Context) error {
 		r := newAccountRow(a)
-		err := ifNone(broker.Conflict)(d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(clause.OnConflict{DoNothing: true}).Create(&r) }))
+		err := ifNone(broker.Conflict)(d.create(ctx, &r, clause.OnConflict{DoNothing: true}))
 		if err != nil || a.Unverified {
 			return err
 		}
-		_, err = d.write(ctx, func(q *gorm.DB) *gorm.DB {
-			replaced := d.writer.Model(&accountRow{}).Select("id").Where("claimed = ? AND claimed <> ''", a.Email)
-			return q.Where("account_id IN (?)", replaced).Delete(&identityRow{})
-		})
-		if err != nil {
+		replaced := d.writer.Model(&accountRow{}).Select("id").Where("claimed = ? AND claimed <> ''", a.Email)
+		if _, err = d.delete(ctx, &identityRow{}, "account_id IN (?)", replaced); err != nil {
 			return err
 		}
 		//defence:C9 C13
-		_, err = d.write(ctx, func(q *gorm.DB) *gorm.DB {
-			return q.Where("claimed = ? AND claimed <> ''", a.Email).Delete(&accountRow{})
-		})
+		_, err = d.delete(ctx, &accountRow{}, "claimed = ? AND claimed <> ''", a.Email)
 		return err
 	})
 }
@@ -110,8 +105,9 @@ func (d *DB) ChangeAccount(ctx context.Context, a broker.Account, seen int64) er
 	}
 	change := func(ctx context.Context) error {
 		return ifNone(broker.Conflict)(d.write(ctx, func(q *gorm.DB) *gorm.DB {
-			return q.Model(&accountRow{}).Where("id = ? AND auth_epoch = ? AND (claimed = '') = ?", a.ID, seen, !a.Unverified).
-				Select("*").Updates(newAccountRow(a))
+			return q.Model(&accountRow{}).Select("*").
+				Where("id = ? AND auth_epoch = ? AND (claimed = '') = ?", a.ID, seen, !a.Unverified).
+				Updates(newAccountRow(a))
 		}))
 	}
 	if a.AuthEpoch == seen {
@@ -132,10 +128,7 @@ func (d *DB) endBefore(ctx context.Context, a broker.Account, seen int64) error 
 	if at.IsZero() {
 		at = d.now()
 	}
-	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
-		return q.Model(&sessionRow{}).Where("account_id = ? AND epoch < ? AND ended_at = 0", a.ID, a.AuthEpoch).Update("ended_at", micros(at))
-	})
-	if err != nil {
+	if _, err := d.end(ctx, &sessionRow{}, at, "account_id = ? AND epoch < ?", a.ID, a.AuthEpoch); err != nil {
 		return err
 	}
 	return d.queueLogouts(ctx, at, `f.account_id = ? AND f.epoch = ? AND `+tellable, a.ID, seen, micros(at), micros(at))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"gatehouse/broker"
 )
@@ -167,10 +168,30 @@ func (d *DB) read(ctx context.Context, do func(q *gorm.DB) *gorm.DB) error {
 	return err
 }
 
+// take reads the only row that fits; NotFound.
+func (d *DB) take(ctx context.Context, row any, where string, args ...any) error {
+	return d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Where(where, args...).Take(row) })
+}
+
+func (d *DB) create(ctx context.Context, row any, with ...clause.Expression) (rows int64, err error) {
+	return d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(with...).Create(row) })
+}
+
+func (d *DB) delete(ctx context.Context, model any, where string, args ...any) (rows int64, err error) {
+	return d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Where(where, args...).Delete(model) })
+}
+
+// end sets ended_at of the rows that fit and have not ended.
+func (d *DB) end(ctx context.Context, model any, at time.Time, where string, args ...any) (rows int64, err error) {
+	return d.write(ctx, func(q *gorm.DB) *gorm.DB {
+		return q.Model(model).Where(where, args...).Where("ended_at = 0").Update("ended_at", micros(at))
+	})
+}
+
 // exists explains a write that wrote no row: Conflict where a row of the model stands,
 // else NotFound. It asks the writer, because on SQLite a reader may see an older state.
 func (d *DB) exists(ctx context.Context, model any, where string, args ...any) error {
-	err := d.run(ctx, d.writer, func(q *gorm.DB) error { return q.Select("id").Take(model, append([]any{where}, args...)...).Error })
+	err := d.run(ctx, d.writer, func(q *gorm.DB) error { return q.Select("id").Where(where, args...).Take(model).Error })
 	if err == nil {
 		return broker.Conflict
 	}

@@ -58,32 +58,38 @@ type registered struct {
 }
 
 func registeredOf(c broker.Client) registered {
-	return registered{json.RawMessage(c.Keys), c.KeysURI, c.AuthAlg, c.BackchannelLogoutURI, c.FrontchannelLogoutURI, c.PushedOnly, c.DPoPBound,
-		c.JWTAccess, c.DefaultMaxAge, c.LogoURI, c.ClientURI, c.PolicyURI, c.TosURI, c.InitiateLoginURI, c.Contacts, c.RegistrationHash}
+	return registered{
+		json.RawMessage(c.Keys), c.KeysURI, c.AuthAlg, c.BackchannelLogoutURI, c.FrontchannelLogoutURI,
+		c.PushedOnly, c.DPoPBound, c.JWTAccess, c.DefaultMaxAge,
+		c.LogoURI, c.ClientURI, c.PolicyURI, c.TosURI, c.InitiateLoginURI, c.Contacts, c.RegistrationHash,
+	}
 }
 
 func (r registered) into(c *broker.Client) {
-	c.Keys, c.KeysURI, c.AuthAlg, c.BackchannelLogoutURI, c.FrontchannelLogoutURI = string(r.Keys), r.KeysURI, r.AuthAlg, r.Backchannel, r.Frontchannel
+	c.Keys, c.KeysURI, c.AuthAlg = string(r.Keys), r.KeysURI, r.AuthAlg
+	c.BackchannelLogoutURI, c.FrontchannelLogoutURI = r.Backchannel, r.Frontchannel
 	c.PushedOnly, c.DPoPBound, c.JWTAccess, c.DefaultMaxAge = r.PushedOnly, r.DPoPBound, r.JWTAccess, r.DefaultMaxAge
-	c.LogoURI, c.ClientURI, c.PolicyURI, c.TosURI, c.InitiateLoginURI = r.LogoURI, r.ClientURI, r.PolicyURI, r.TosURI, r.InitiateLoginURI
-	c.Contacts, c.RegistrationHash = r.Contacts, r.RegistrationHash
+	c.LogoURI, c.ClientURI, c.PolicyURI, c.TosURI = r.LogoURI, r.ClientURI, r.PolicyURI, r.TosURI
+	c.InitiateLoginURI, c.Contacts, c.RegistrationHash = r.InitiateLoginURI, r.Contacts, r.RegistrationHash
 }
 
 func newClientRow(c broker.Client) clientRow {
 	return clientRow{
-		ID: c.ID, Name: c.Name, SecretHashes: c.SecretHashes, AuthMethod: strings.Join(c.AuthMethods, " "), RedirectURIs: c.RedirectURIs,
-		PostLogoutRedirectURIs: c.PostLogoutRedirectURIs, GrantTypes: c.GrantTypes, Scopes: c.Scopes, Audience: c.Audience,
-		Native: c.Native, FirstParty: c.FirstParty, SkipPKCE: c.SkipPKCE, IDTokenAlg: c.IDTokenAlg, Disabled: c.Disabled,
+		ID: c.ID, Name: c.Name, SecretHashes: c.SecretHashes, AuthMethod: strings.Join(c.AuthMethods, " "),
+		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
+		GrantTypes: c.GrantTypes, Scopes: c.Scopes, Audience: c.Audience, Native: c.Native, FirstParty: c.FirstParty,
+		SkipPKCE: c.SkipPKCE, IDTokenAlg: c.IDTokenAlg, Disabled: c.Disabled,
 		Registered: registeredOf(c), CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 	}
 }
 
 func toClient(r clientRow) broker.Client {
 	c := broker.Client{
-		ID: r.ID, Name: r.Name, SecretHashes: r.SecretHashes, AuthMethods: append([]string(nil), strings.Fields(r.AuthMethod)...),
-		RedirectURIs: r.RedirectURIs, PostLogoutRedirectURIs: r.PostLogoutRedirectURIs, GrantTypes: r.GrantTypes, Scopes: r.Scopes,
-		Audience: r.Audience, Native: r.Native, FirstParty: r.FirstParty, SkipPKCE: r.SkipPKCE, IDTokenAlg: r.IDTokenAlg,
-		Disabled: r.Disabled, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		ID: r.ID, Name: r.Name, SecretHashes: r.SecretHashes,
+		AuthMethods:  append([]string(nil), strings.Fields(r.AuthMethod)...),
+		RedirectURIs: r.RedirectURIs, PostLogoutRedirectURIs: r.PostLogoutRedirectURIs,
+		GrantTypes: r.GrantTypes, Scopes: r.Scopes, Audience: r.Audience, Native: r.Native, FirstParty: r.FirstParty,
+		SkipPKCE: r.SkipPKCE, IDTokenAlg: r.IDTokenAlg, Disabled: r.Disabled, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 	r.Registered.into(&c)
 	return c
@@ -92,7 +98,7 @@ func toClient(r clientRow) broker.Client {
 // Client implements broker.Clients.
 func (d *DB) Client(ctx context.Context, id string) (broker.Client, error) {
 	var r clientRow
-	err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Take(&r, "id = ?", id) })
+	err := d.take(ctx, &r, "id = ?", id)
 	return toClient(r), err
 }
 
@@ -106,19 +112,19 @@ func (d *DB) Clients(ctx context.Context) ([]broker.Client, error) {
 // PutClient implements broker.Clients. Replacing keeps the stored CreatedAt.
 func (d *DB) PutClient(ctx context.Context, c broker.Client) error {
 	r := newClientRow(c)
-	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(clause.OnConflict{UpdateAll: true}).Create(&r) })
+	_, err := d.create(ctx, &r, clause.OnConflict{UpdateAll: true})
 	return err
 }
 
 // DeleteClient implements broker.Clients.
 func (d *DB) DeleteClient(ctx context.Context, id string) error {
 	return d.joined(ctx, func(ctx context.Context) error {
-		err := ifNone(broker.NotFound)(d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&clientRow{}, "id = ?", id) }))
+		err := ifNone(broker.NotFound)(d.delete(ctx, &clientRow{}, "id = ?", id))
 		if err == nil {
-			_, err = d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&consentRow{}, "client_id = ?", id) })
+			_, err = d.delete(ctx, &consentRow{}, "client_id = ?", id)
 		}
 		if err == nil {
-			_, err = d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&grantRow{}, "client_id = ?", id) })
+			_, err = d.delete(ctx, &grantRow{}, "client_id = ?", id)
 		}
 		return err
 	})

@@ -37,8 +37,9 @@ func (connectionRow) TableName() string { return "connections" }
 func (d *DB) newConnectionRow(c broker.Connection) (connectionRow, error) {
 	secrets, err := d.sealSecrets(c)
 	return connectionRow{
-		ID: c.ID, Kind: c.Kind, Name: c.Name, State: c.State, Pinned: c.State == broker.Live, Issuer: c.Issuer, ClientID: c.ClientID,
-		Secrets: secrets, Settings: c.Settings, Domains: c.Domains, Hidden: c.Hidden, Position: c.Position,
+		ID: c.ID, Kind: c.Kind, Name: c.Name, State: c.State, Pinned: c.State == broker.Live,
+		Issuer: c.Issuer, ClientID: c.ClientID, Secrets: secrets, Settings: c.Settings, Domains: c.Domains,
+		Hidden: c.Hidden, Position: c.Position,
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 	}, err
 }
@@ -62,7 +63,7 @@ func (d *DB) openSecrets(r connectionRow) ([]broker.Secret, error) {
 	}
 	var list []string
 	if err := json.Unmarshal(plain, &list); err != nil {
-		return nil, fmt.Errorf("storage: the secrets of connection %s are no list", r.ID)
+		return nil, fmt.Errorf("storage: the secrets of connection %s are not a list", r.ID)
 	}
 	return each(list, func(s string) broker.Secret { return broker.Secret(s) }), nil
 }
@@ -82,15 +83,15 @@ func (d *DB) sealSecrets(c broker.Connection) ([]byte, error) {
 // Connection implements broker.Connections.
 func (d *DB) Connection(ctx context.Context, id string) (broker.Connection, error) {
 	var r connectionRow
-	if err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Take(&r, "id = ?", id) }); err != nil {
+	if err := d.take(ctx, &r, "id = ?", id); err != nil {
 		return broker.Connection{}, err
 	}
 	return d.toConnection(r)
 }
 
-// Connections implements broker.Connections. One whose secrets do not open is
-// listed as disabled, without them, and logged: it must not take the sign-in page
-// and every other connection along. Connection answers an error for it.
+// Connections implements broker.Connections. One whose secrets do not open is listed as
+// disabled, without them, and logged, so that the sign-in page and every other
+// connection keep working. Connection returns an error for it.
 func (d *DB) Connections(ctx context.Context) ([]broker.Connection, error) {
 	var rows []connectionRow
 	if err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Order("position, name, id").Find(&rows) }); err != nil {
@@ -118,13 +119,11 @@ func (d *DB) PutConnection(ctx context.Context, c broker.Connection) error {
 	}
 	return d.joined(ctx, func(ctx context.Context) error {
 		var old connectionRow
-		err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
-			return d.locked(q, clause.Locking{Strength: "UPDATE"}).Take(&old, "id = ?", c.ID)
-		})
+		err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return d.forUpdate(q).Take(&old, "id = ?", c.ID) })
 		switch {
 		case errors.Is(err, broker.NotFound):
 			// A Conflict here is a concurrent creation.
-			return ifNone(broker.Conflict)(d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(clause.OnConflict{DoNothing: true}).Create(&r) }))
+			return ifNone(broker.Conflict)(d.create(ctx, &r, clause.OnConflict{DoNothing: true}))
 		case err != nil:
 			return err
 		case old.Pinned && d.moves(old, c):

@@ -27,7 +27,7 @@ func (r consentRow) noun() broker.Consent { return broker.Consent(r) }
 // Consent implements broker.Consents.
 func (d *DB) Consent(ctx context.Context, account, client string) (broker.Consent, error) {
 	var r consentRow
-	err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Take(&r, "account_id = ? AND client_id = ?", account, client) })
+	err := d.take(ctx, &r, "account_id = ? AND client_id = ?", account, client)
 	return r.noun(), err
 }
 
@@ -43,16 +43,14 @@ func (d *DB) ConsentsOf(ctx context.Context, account string) ([]broker.Consent, 
 // PutConsent implements broker.Consents; a later consent replaces the earlier one.
 func (d *DB) PutConsent(ctx context.Context, c broker.Consent) error {
 	r := consentRow(c)
-	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(clause.OnConflict{UpdateAll: true}).Create(&r) })
+	_, err := d.create(ctx, &r, clause.OnConflict{UpdateAll: true})
 	return err
 }
 
 // RemoveConsent implements broker.Consents.
 func (d *DB) RemoveConsent(ctx context.Context, account, client string, at time.Time) error {
 	return d.joined(ctx, func(ctx context.Context) error {
-		err := ifNone(broker.NotFound)(d.write(ctx, func(q *gorm.DB) *gorm.DB {
-			return q.Delete(&consentRow{}, "account_id = ? AND client_id = ?", account, client)
-		}))
+		err := ifNone(broker.NotFound)(d.delete(ctx, &consentRow{}, "account_id = ? AND client_id = ?", account, client))
 		if err != nil {
 			return err
 		}

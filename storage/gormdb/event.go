@@ -36,7 +36,9 @@ func newEventRow(e broker.Event) eventRow {
 	if e.ID == "" {
 		e.ID = broker.NewID()
 	}
-	for _, s := range []*string{&e.Account, &e.Actor, &e.Client, &e.Connection, &e.Session, &e.Reference, &e.Address, &e.UserAgent} {
+	for _, s := range []*string{
+		&e.Account, &e.Actor, &e.Client, &e.Connection, &e.Session, &e.Reference, &e.Address, &e.UserAgent,
+	} {
 		*s = clean(*s)
 	}
 	return eventRow(e)
@@ -48,7 +50,7 @@ func (d *DB) Record(ctx context.Context, events ...broker.Event) error {
 		return nil
 	}
 	rows := each(events, newEventRow)
-	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Create(&rows) })
+	_, err := d.create(ctx, &rows)
 	return err
 }
 

@@ -1,4 +1,5 @@
-// Package gormdb keeps everything durable, and what is ephemeral where there is no Redis, in SQLite or PostgreSQL.
+// Package gormdb stores durable data, and ephemeral data where there is no Redis, in
+// SQLite or PostgreSQL.
 package gormdb
 
 import (
@@ -16,20 +17,19 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// Options say which database to open, and what a DB needs beside it.
+// Options say which database to open and what a DB needs.
 type Options struct {
 	// URL is "sqlite:path" or "postgres://user:password@host/database?options".
 	URL string
-	// Pool is how many connections to hold open at most: all of them on PostgreSQL,
-	// the readers on SQLite, which has one writer beside them and no use for many
-	// more readers than processors. 0 is 10.
+	// Pool bounds the open connections on PostgreSQL, and the readers on SQLite, which
+	// has one writer beside them and uses few more readers than processors. 0 is 10.
 	Pool int
 	// Synchronous is SQLite's, "normal" or "full"; empty is "normal".
 	Synchronous string
 	// Sealer seals secret columns. Without one nothing secret can be stored or read.
 	Sealer Sealer
-	// Pinned names the settings of a connection kind that never change once a
-	// connection was live. Where it is nil, none of them may.
+	// Pinned names the settings of a connection kind that must not change once a
+	// connection was live. nil pins all of them.
 	Pinned func(kind string) []string
 	Now    func() time.Time // nil is time.Now
 	Log    *slog.Logger     // nil is slog.Default
@@ -54,7 +54,7 @@ type DB struct {
 }
 
 // Open connects to the database; it neither migrates nor checks the schema, see
-// Migrate and Ready. Unavailable where the database does not answer.
+// Migrate and Ready. Unavailable if the database can't be reached.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	registerSerializers()
 	d := &DB{sealer: o.Sealer, pinned: o.Pinned, now: o.Now, log: o.Log}
@@ -139,10 +139,18 @@ func (d *DB) lock(words string) string {
 	return ""
 }
 
-// locked is lock for gorm.
-func (d *DB) locked(q *gorm.DB, c clause.Locking) *gorm.DB {
+// forUpdate locks the rows that are read, on PostgreSQL.
+func (d *DB) forUpdate(q *gorm.DB) *gorm.DB {
 	if d.postgres {
-		return q.Clauses(c)
+		return q.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate})
+	}
+	return q
+}
+
+// skipLocked selects, and locks on PostgreSQL, the rows that no other replica works on.
+func (d *DB) skipLocked(q *gorm.DB) *gorm.DB {
+	if d.postgres {
+		return q.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
 	}
 	return q
 }

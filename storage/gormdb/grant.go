@@ -10,7 +10,7 @@ import (
 	"gatehouse/broker"
 )
 
-// grantRow is one row of grants.
+// grantRow is one row of families, as the table of the grants is called.
 type grantRow struct {
 	ID             string `gorm:"primaryKey"`
 	ClientID       string
@@ -34,24 +34,25 @@ func (grantRow) TableName() string { return "families" }
 
 func toGrant(r grantRow) broker.Grant {
 	return broker.Grant{
-		ID: r.ID, ClientID: r.ClientID, AccountID: r.AccountID, SessionID: r.SessionID, Scopes: r.Scopes, Audience: r.Audience,
-		Authn: broker.Authn(r.Authn), KeyThumbprint: r.KeyThumbprint, Claims: r.Claims, RefreshCounter: r.RefreshCounter, RotatedAt: r.RotatedAt,
-		CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, EndedAt: r.EndedAt, EndedBy: r.EndedBy,
+		ID: r.ID, ClientID: r.ClientID, AccountID: r.AccountID, SessionID: r.SessionID,
+		Scopes: r.Scopes, Audience: r.Audience, Authn: broker.Authn(r.Authn), KeyThumbprint: r.KeyThumbprint,
+		Claims: r.Claims, RefreshCounter: r.RefreshCounter, RotatedAt: r.RotatedAt, CreatedAt: r.CreatedAt,
+		ExpiresAt: r.ExpiresAt, EndedAt: r.EndedAt, EndedBy: r.EndedBy,
 	}
 }
 
-// CreateGrant implements broker.Grants. A grant of an identity needs that
-// identity to be linked to the account, else StartAgain. A used code is reported before
-// a changed account, because it ends the grant. The rows of the identity and of the
-// session are locked: an Unlink or an EndSession at the same moment waits, and then
-// ends what was created.
+// CreateGrant implements broker.Grants. A grant of an identity needs that identity to be
+// linked to the account, else StartAgain. A used code is reported before a changed
+// account, because it ends the grant. The rows of the identity and of the session are
+// locked: a concurrent Unlink or EndSession waits, and then finds the grant.
 func (d *DB) CreateGrant(ctx context.Context, g broker.Grant, unlocked bool) error {
 	n := g.Authn
 	//defence:D15 C9 D1 D5 A7 A17
 	rows, err := d.exec(ctx, d.insertGrant(),
-		g.ID, g.ClientID, g.AccountID, g.SessionID, list(g.Scopes), list(g.Audience), string(n.Method), n.Connection, n.Identity,
-		list(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch, string(n.UserType), n.Factor, g.KeyThumbprint, g.Claims, g.RefreshCounter,
-		micros(g.RotatedAt), micros(g.CreatedAt), micros(g.ExpiresAt), micros(g.EndedAt), string(g.EndedBy),
+		g.ID, g.ClientID, g.AccountID, g.SessionID, list(g.Scopes), list(g.Audience), string(n.Method), n.Connection,
+		n.Identity, list(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch, string(n.UserType), n.Factor, g.KeyThumbprint,
+		g.Claims, g.RefreshCounter, micros(g.RotatedAt), micros(g.CreatedAt), micros(g.ExpiresAt), micros(g.EndedAt),
+		string(g.EndedBy),
 		g.AccountID, n.Epoch, unlocked, n.Identity, n.Identity, g.SessionID, g.SessionID, micros(g.CreatedAt))
 	if err != nil || rows > 0 {
 		return err
@@ -63,14 +64,17 @@ func (d *DB) CreateGrant(ctx context.Context, g broker.Grant, unlocked bool) err
 	return err
 }
 
+// insertGrant is hot, and gorm has no conditional insert.
 func (d *DB) insertGrant() string {
 	return `INSERT INTO families (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
 		amr, acr, auth_time, epoch, standing, factor, key_thumbprint, claims, generation,
 		rotated_at, created_at, expires_at, ended_at, ended_by)
 		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM accounts a
 		WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = '' AND (NOT ? OR a.lock = '')
-		AND (? = '' OR EXISTS (SELECT 1 FROM identities i WHERE i.id = ? AND i.account_id = a.id` + d.lock(" FOR KEY SHARE") + `))
-		AND (? = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = ? AND s.account_id = a.id AND s.ended_at = 0 AND s.expires_at > ?` + d.lock(" FOR SHARE") + `))
+		AND (? = '' OR EXISTS (SELECT 1 FROM identities i
+			WHERE i.id = ? AND i.account_id = a.id` + d.lock(" FOR KEY SHARE") + `))
+		AND (? = '' OR EXISTS (SELECT 1 FROM sessions s
+			WHERE s.id = ? AND s.account_id = a.id AND s.ended_at = 0 AND s.expires_at > ?` + d.lock(" FOR SHARE") + `))
 		ON CONFLICT DO NOTHING`
 }
 
@@ -86,6 +90,7 @@ func (d *DB) Rotate(ctx context.Context, id string, from, to int64, at time.Time
 	return ifNone(broker.Conflict)(d.exec(ctx, rotateGrant, to, micros(at), id, from, micros(at)))
 }
 
+// rotateGrant is hot: 12 µs on SQLite, against 57 through gorm.
 const rotateGrant = `UPDATE families SET generation = ?, rotated_at = ?
 	WHERE id = ? AND generation = ? AND ended_at = 0 AND expires_at > ? AND EXISTS (
 		SELECT 1 FROM accounts a WHERE a.id = families.account_id AND a.auth_epoch = families.epoch AND NOT a.disabled)`
@@ -96,7 +101,7 @@ func (d *DB) RevokeGrant(ctx context.Context, id string, why broker.Code, at tim
 }
 
 // RevokeGrants implements broker.Grants. An empty filter is refused: it would
-// end everybody's.
+// end all grants.
 func (d *DB) RevokeGrants(ctx context.Context, f broker.GrantFilter, why broker.Code, at time.Time) error {
 	if f == (broker.GrantFilter{}) {
 		return errors.New("storage: RevokeGrants needs an account, a client or a session")
@@ -107,7 +112,8 @@ func (d *DB) RevokeGrants(ctx context.Context, f broker.GrantFilter, why broker.
 
 func (d *DB) revokeGrants(ctx context.Context, why broker.Code, at time.Time, where any, args ...any) error {
 	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
-		return q.Model(&grantRow{}).Where(where, args...).Where("ended_at = 0").Updates(map[string]any{"ended_at": micros(at), "ended_by": string(why)})
+		return q.Model(&grantRow{}).Where(where, args...).Where("ended_at = 0").
+			Updates(map[string]any{"ended_at": micros(at), "ended_by": string(why)})
 	})
 	return err
 }

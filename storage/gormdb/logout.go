@@ -32,7 +32,8 @@ func (r logoutRow) noun() broker.Logout { return broker.Logout(r) }
 
 // tellable are the grants that die now, by themselves or with their session. Its
 // places are the moment, twice.
-const tellable = `(f.ended_at = 0 AND f.expires_at > ? OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = f.session_id AND s.ended_at = ?))`
+const tellable = `(f.ended_at = 0 AND f.expires_at > ? OR EXISTS (
+	SELECT 1 FROM sessions s WHERE s.id = f.session_id AND s.ended_at = ?))`
 
 // queueLogouts writes a Logout for each client that wants one and has a grant that
 // fits, for each of its sessions. A grant that ended before its session counts: its
@@ -52,8 +53,10 @@ func (d *DB) queueLogouts(ctx context.Context, at time.Time, where string, args 
 	var rows []logoutRow
 	for _, f := range found {
 		if f.Registered.Backchannel != "" {
-			rows = append(rows, logoutRow{ID: broker.NewID(), ClientID: f.ClientID, SessionID: f.SessionID, AccountID: f.AccountID,
-				CreatedAt: at, ExpiresAt: at.Add(broker.LogoutLife), NextAt: at})
+			rows = append(rows, logoutRow{
+				ID: broker.NewID(), ClientID: f.ClientID, SessionID: f.SessionID, AccountID: f.AccountID,
+				CreatedAt: at, ExpiresAt: at.Add(broker.LogoutLife), NextAt: at,
+			})
 		}
 	}
 	if len(rows) == 0 {
@@ -68,7 +71,8 @@ func (d *DB) DueLogouts(ctx context.Context, now, until time.Time, n int) ([]bro
 	var rows []logoutRow
 	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
 		rows = nil
-		due := d.locked(d.writer.Model(&logoutRow{}), clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"}).Select("id").Where("next_at <= ?", micros(now)).Order("next_at").Limit(max(0, n))
+		due := d.skipLocked(d.writer.Model(&logoutRow{})).Select("id").
+			Where("next_at <= ?", micros(now)).Order("next_at").Limit(max(0, n))
 		return q.Model(&rows).Clauses(clause.Returning{}).Where("id IN (?)", due).UpdateColumn("next_at", micros(until))
 	})
 	slices.SortFunc(rows, func(a, b logoutRow) int { return a.CreatedAt.Compare(b.CreatedAt) })
@@ -77,7 +81,7 @@ func (d *DB) DueLogouts(ctx context.Context, now, until time.Time, n int) ([]bro
 
 // LogoutDone implements broker.Logouts.
 func (d *DB) LogoutDone(ctx context.Context, id string) error {
-	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&logoutRow{}, "id = ?", id) })
+	_, err := d.delete(ctx, &logoutRow{}, "id = ?", id)
 	return err
 }
 
@@ -110,7 +114,9 @@ func (d *DB) ClientsOf(ctx context.Context, session string) ([]broker.Client, er
 }
 
 // EndUpstreamSessions implements broker.UpstreamSessions.
-func (d *DB) EndUpstreamSessions(ctx context.Context, u broker.UpstreamSession, at time.Time) ([]broker.Session, error) {
+func (d *DB) EndUpstreamSessions(
+	ctx context.Context, u broker.UpstreamSession, at time.Time,
+) ([]broker.Session, error) {
 	//defence:A18
 	where, args := `connection = ?`, []any{u.Connection}
 	switch {
@@ -126,7 +132,9 @@ func (d *DB) EndUpstreamSessions(ctx context.Context, u broker.UpstreamSession, 
 	var ended []broker.Session
 	err := d.joined(ctx, func(ctx context.Context) error {
 		var rows []sessionRow
-		err := d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Where("ended_at = 0").Where(where, args...).Find(&rows) })
+		err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
+			return q.Where("ended_at = 0").Where(where, args...).Find(&rows)
+		})
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,8 @@ type mailContent struct {
 
 func (d *DB) toMail(r mailRow) (broker.Mail, error) {
 	m := broker.Mail{
-		ID: r.ID, To: r.Recipient, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, Attempts: r.Attempts, NextAt: r.NextAt, LastError: r.LastError,
+		ID: r.ID, To: r.Recipient, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt,
+		Attempts: r.Attempts, NextAt: r.NextAt, LastError: r.LastError,
 	}
 	plain, err := d.open(r.Content, contentColumn, r.ID)
 	if err != nil {
@@ -65,7 +66,7 @@ func (d *DB) Queue(ctx context.Context, m broker.Mail) error {
 	}
 	r := mailRow{ID: m.ID, Recipient: m.To, Content: content, CreatedAt: m.CreatedAt, ExpiresAt: m.ExpiresAt,
 		Attempts: m.Attempts, NextAt: m.NextAt, LastError: clean(m.LastError)}
-	_, err = d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Create(&r) })
+	_, err = d.create(ctx, &r)
 	return err
 }
 
@@ -75,7 +76,7 @@ func (d *DB) DueMail(ctx context.Context, now, until time.Time, n int) ([]broker
 	var rows []mailRow
 	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
 		rows = nil
-		due := d.locked(d.writer.Model(&mailRow{}), clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"}).Select("id").
+		due := d.skipLocked(d.writer.Model(&mailRow{})).Select("id").
 			Where("next_at <= ? AND expires_at > ?", micros(now), micros(now)).Order("next_at").Limit(max(0, n))
 		return q.Model(&rows).Clauses(clause.Returning{}).Where("id IN (?)", due).UpdateColumn("next_at", micros(until))
 	})
@@ -99,7 +100,7 @@ func (d *DB) DueMail(ctx context.Context, now, until time.Time, n int) ([]broker
 
 // MailSent implements broker.Outbox; it is idempotent.
 func (d *DB) MailSent(ctx context.Context, id string) error {
-	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Delete(&mailRow{}, "id = ?", id) })
+	_, err := d.delete(ctx, &mailRow{}, "id = ?", id)
 	return err
 }
 

@@ -17,7 +17,7 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// Schema tells which versions meet.
+// Schema compares the versions of the database and of this binary.
 type Schema struct {
 	Database int64 // of the database; 0 for an empty one
 	Binary   int64 // that this binary brings
@@ -28,9 +28,9 @@ type Schema struct {
 	Oldest int64
 }
 
-// Migrate brings the schema up to the binary's version. Replicas may start
-// together: on PostgreSQL an advisory lock lets one work while the others wait,
-// which needs a connection of its own session, so no pooler in transaction mode.
+// Migrate brings the schema up to the binary's version. Replicas may start together:
+// on PostgreSQL one migrates while the others wait for its advisory lock. That lock
+// needs its own session, so no pooler in transaction mode.
 func (d *DB) Migrate(ctx context.Context) error {
 	s, err := d.MigrationStatus(ctx)
 	if err != nil {
@@ -39,7 +39,8 @@ func (d *DB) Migrate(ctx context.Context) error {
 	if s.Database >= s.Binary {
 		return d.prepare(ctx)
 	}
-	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true)}
+	dialect := goose.DialectSQLite3
+	options := []goose.ProviderOption{goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true)}
 	if d.postgres {
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 10))
 		if err != nil {
@@ -60,8 +61,8 @@ func (d *DB) Migrate(ctx context.Context) error {
 		if err == nil {
 			return d.prepare(ctx)
 		}
-		// On SQLite, without an advisory lock, another process may just have done this
-		// version, and not the next one yet.
+		// SQLite has no advisory lock: another process may just have applied this version,
+		// but not the next one yet.
 		now, again := d.MigrationStatus(ctx)
 		switch {
 		case d.postgres || again != nil || now.Database <= s.Database:
@@ -85,13 +86,15 @@ func (d *DB) MigrationStatus(ctx context.Context) (Schema, error) {
 	}
 	catalog := `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('goose_db_version', 'house')`
 	if d.postgres {
-		catalog = `SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name IN ('goose_db_version', 'house')`
+		catalog = `SELECT count(*) FROM information_schema.tables
+			WHERE table_schema = current_schema() AND table_name IN ('goose_db_version', 'house')`
 	}
 	var tables int
 	if err := d.scan(ctx, &tables, catalog); err != nil || tables < 2 {
 		return s, err
 	}
-	if err := d.scan(ctx, &s.Database, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`); err != nil {
+	const applied = `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`
+	if err := d.scan(ctx, &s.Database, applied); err != nil {
 		return s, err
 	}
 	var floor string
@@ -99,7 +102,8 @@ func (d *DB) MigrationStatus(ctx context.Context) (Schema, error) {
 		return s, fmt.Errorf("storage: the oldest version of the schema: %w", err)
 	}
 	if s.Oldest, err = strconv.ParseInt(floor, 10, 64); err != nil {
-		return s, fmt.Errorf("storage: the oldest version of the schema is no number; restore the database from its backup: %w", err)
+		return s, fmt.Errorf("storage: the oldest version of the schema is not a number; "+
+			"restore the database from its backup: %w", err)
 	}
 	return s, nil
 }
@@ -110,8 +114,8 @@ func (d *DB) scan(ctx context.Context, into any, query string) error {
 	return d.run(ctx, d.writer, func(q *gorm.DB) error { return q.Raw(query).Scan(into).Error })
 }
 
-// Ready answers nil where this binary and the schema fit, else one error that
-// says what to do.
+// Ready returns nil where this binary can use the schema, else an error that says what
+// to do.
 func (d *DB) Ready(ctx context.Context) error {
 	s, err := d.MigrationStatus(ctx)
 	switch {
@@ -120,17 +124,18 @@ func (d *DB) Ready(ctx context.Context) error {
 	case s.Database == 0:
 		return errors.New("storage: the database is empty: run `gatehouse migrate`")
 	case s.Database < s.Binary:
-		return fmt.Errorf("storage: the database has schema version %d and this gatehouse needs %d: run `gatehouse migrate`", s.Database, s.Binary)
+		return fmt.Errorf("storage: the database has schema version %d and this gatehouse needs %d: run `gatehouse migrate`",
+			s.Database, s.Binary)
 	case s.Oldest > s.Binary:
-		return fmt.Errorf("storage: the database has schema version %d, which a gatehouse of schema version %d (this one) can no longer use: "+
-			"install a newer gatehouse", s.Database, s.Binary)
+		return fmt.Errorf("storage: the database has schema version %d, which a gatehouse of schema version %d (this one) "+
+			"can no longer use: install a newer gatehouse", s.Database, s.Binary)
 	}
 	return d.prepare(ctx)
 }
 
-// ClockSkew is how far the database's clock is from ours (positive: it is ahead),
-// at least: what the question itself took is given the benefit of the doubt. On
-// SQLite there is one clock. This is the one place that asks SQL for the time.
+// ClockSkew is at least how far the database's clock is from ours (positive: it is
+// ahead); the time of the query itself is not counted. On SQLite there is one clock.
+// No other code asks SQL for the time.
 func (d *DB) ClockSkew(ctx context.Context) (time.Duration, error) {
 	if !d.postgres {
 		return 0, nil

@@ -15,7 +15,8 @@ func (d *DB) openPostgres(url string, size int) error {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		// The cause may quote the URL, and with it the password.
-		return errors.New("storage: the PostgreSQL URL does not parse: check its host, its options, and that user and password are percent-encoded")
+		return errors.New("storage: the PostgreSQL URL does not parse: " +
+			"check its host, its options, and that user and password are percent-encoded")
 	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "gatehouse"
@@ -27,7 +28,7 @@ func (d *DB) openPostgres(url string, size int) error {
 	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, settings)
 		if err != nil {
-			_ = c.Close(ctx) // which the driver leaves to us
+			_ = c.Close(ctx) // the driver does not
 		}
 		return err
 	}))
@@ -42,8 +43,8 @@ func (d *DB) openPostgres(url string, size int) error {
 	return err
 }
 
-// byKey has the planner take indexes as cheap as they are in memory and on an SSD
-// (PostgreSQL manual 20.7.2). Its default is a turning disk's: it reads a small
-// table from end to end, or hashes it, for each sign-in. Not a start parameter, which
-// poolers refuse; the URL may have one, and goes before it.
+// byKey tells the planner that indexes are as cheap as they are in memory and on an SSD
+// (PostgreSQL manual 20.7.2). Its default fits a turning disk: each sign-in would read
+// or hash a small table as a whole. It is not a start parameter, because poolers refuse
+// those. A value in the URL wins.
 const byKey = "; set random_page_cost = 1.1"

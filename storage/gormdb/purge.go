@@ -25,7 +25,8 @@ func (d *DB) Purge(ctx context.Context, now time.Time, batch int) (removed int, 
 	} {
 		rows, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
 			return q.Exec(`DELETE FROM `+t.table+` WHERE (`+t.key+`) IN (SELECT `+t.key+` FROM `+t.table+`
-				WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`+d.lock(` FOR UPDATE SKIP LOCKED`)+`)`, micros(now.Add(-purgeLate)), batch)
+				WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`+d.lock(` FOR UPDATE SKIP LOCKED`)+`)`,
+				micros(now.Add(-purgeLate)), batch)
 		})
 		if err != nil {
 			return removed, false, fmt.Errorf("storage: purge %s: %w", t.table, err)

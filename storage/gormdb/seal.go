@@ -69,8 +69,8 @@ type houseRow struct {
 // TableName implements gorm's Tabler.
 func (houseRow) TableName() string { return "house" }
 
-// CheckCanary proves that this process holds the keyring the data was sealed
-// with: the first one stores a sealed word, every other one must open it.
+// CheckCanary checks that this process has the keyring that the data was sealed with:
+// the first process stores a sealed word, every other one must open it.
 func (d *DB) CheckCanary(ctx context.Context) error {
 	var r houseRow
 	err := d.run(ctx, d.writer, func(q *gorm.DB) error { return q.Take(&r, "id = ?", canary).Error })
@@ -80,22 +80,23 @@ func (d *DB) CheckCanary(ctx context.Context) error {
 			return err
 		}
 		r = houseRow{canary, sealed}
-		if _, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Clauses(clause.OnConflict{DoNothing: true}).Create(&r) }); err != nil {
+		if _, err := d.create(ctx, &r, clause.OnConflict{DoNothing: true}); err != nil {
 			return err
 		}
-		return d.CheckCanary(ctx) // another replica's may stand now
+		return d.CheckCanary(ctx) // another replica may have stored one
 	}
 	if err != nil {
 		return err
 	}
 	if word, err := d.open(r.Value, canaryColumn, canary); err != nil || string(word) != canary {
-		return errors.Join(errors.New("storage: this database was sealed with another keyring; give this process the keyring that the other replicas use, "+
+		return errors.Join(errors.New("storage: this database was sealed with another keyring; "+
+			"give this process the keyring that the other replicas use, "+
 			"or that belonged to this database when it was backed up"), err)
 	}
 	return nil
 }
 
-// sealedRow is one sealed value, wherever it stands.
+// sealedRow is one sealed value of any table.
 type sealedRow struct {
 	ID    string
 	Value []byte
@@ -114,7 +115,8 @@ func (d *DB) eachSealed(ctx context.Context, column string, see func(r sealedRow
 	for after := ""; ; {
 		var rows []sealedRow
 		err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
-			return q.Table(table).Select("id, "+name+" AS value").Where("id > ?", after).Where(sealed).Order("id").Limit(resealBatch).Find(&rows)
+			return q.Table(table).Select("id, "+name+" AS value").Where("id > ?", after).Where(sealed).
+				Order("id").Limit(resealBatch).Find(&rows)
 		})
 		if err != nil {
 			return err
@@ -131,9 +133,9 @@ func (d *DB) eachSealed(ctx context.Context, column string, see func(r sealedRow
 	}
 }
 
-// Reseal seals again, under the primary key, every value that another key has
-// sealed, and tells how many. It may run while the app works: a value that
-// changes meanwhile is left alone, its writer has used the primary key.
+// Reseal seals, under the primary key, every value that another key has sealed, and
+// returns how many. It may run while servers run: a value that changes at the same time
+// is skipped, because its writer used the primary key.
 func (d *DB) Reseal(ctx context.Context) (n int, err error) {
 	if d.sealer == nil {
 		return 0, errNoKeyring
@@ -165,9 +167,9 @@ func (d *DB) Reseal(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-// SealedWith counts, by key id, what still needs a key of the keyring: sealed
-// values, secrets of clients, and sessions, whose hashes leave with them. A key
-// that is not named may be retired once the refresh tokens it made have expired.
+// SealedWith counts, by key id, what still needs a key of the keyring: sealed values,
+// secrets of clients, and the hashes of live sessions. Any other key may be retired
+// once the refresh tokens that it made have expired.
 func (d *DB) SealedWith(ctx context.Context) (map[string]int, error) {
 	count := map[string]int{}
 	for _, column := range []string{canaryColumn, secretsColumn, contentColumn, privateKeyColumn} {
@@ -197,7 +199,8 @@ func (d *DB) SealedWith(ctx context.Context) (map[string]int, error) {
 		prefix = `split_part(hash, '.', 1)`
 	}
 	err = d.read(ctx, func(q *gorm.DB) *gorm.DB {
-		return q.Model(&sessionRow{}).Select(prefix + " AS key_id, count(*) AS n").Where("ended_at = 0").Group("key_id").Find(&rows)
+		return q.Model(&sessionRow{}).Select(prefix + " AS key_id, count(*) AS n").
+			Where("ended_at = 0").Group("key_id").Find(&rows)
 	})
 	if err != nil {
 		return nil, err

@@ -60,17 +60,21 @@ func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session) e
 	n := s.Authn
 	//defence:D15 C9
 	return ifNone(broker.StartAgain)(d.exec(ctx, d.insertSession(),
-		s.ID, hash, s.AccountID, string(n.Method), n.Connection, n.Identity, list(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch,
-		string(n.UserType), n.Factor, n.UpstreamSID, clean(s.UserAgent), clean(s.Address), micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt),
+		s.ID, hash, s.AccountID, string(n.Method), n.Connection, n.Identity, list(n.AMR), n.ACR,
+		micros(n.AuthTime), n.Epoch,
+		string(n.UserType), n.Factor, n.UpstreamSID, clean(s.UserAgent), clean(s.Address),
+		micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt),
 		s.AccountID, n.Epoch, n.Identity, n.Identity))
 }
 
+// insertSession is hot, and gorm has no conditional insert.
 func (d *DB) insertSession() string {
 	return `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr, auth_time, epoch,
 		standing, factor, upstream_sid, user_agent, address, created_at, expires_at, ended_at)
 		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM accounts a
 		WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = ''
-		AND (? = '' OR EXISTS (SELECT 1 FROM identities i WHERE i.id = ? AND i.account_id = a.id` + d.lock(" FOR KEY SHARE") + `))`
+		AND (? = '' OR EXISTS (SELECT 1 FROM identities i
+			WHERE i.id = ? AND i.account_id = a.id` + d.lock(" FOR KEY SHARE") + `))`
 }
 
 // Session implements broker.Sessions.
@@ -95,9 +99,7 @@ func (d *DB) SessionsOf(ctx context.Context, account string) ([]broker.Session, 
 // EndSession implements broker.Sessions.
 func (d *DB) EndSession(ctx context.Context, id string, at time.Time) error {
 	return d.joined(ctx, func(ctx context.Context) error {
-		ended, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
-			return q.Model(&sessionRow{}).Where("id = ? AND ended_at = 0", id).Update("ended_at", micros(at))
-		})
+		ended, err := d.end(ctx, &sessionRow{}, at, "id = ?", id)
 		if err != nil || ended == 0 {
 			return err
 		}

@@ -64,16 +64,18 @@ func audited(ctx context.Context, writer *sql.DB) error {
 	}
 	//defence:H6
 	if mode != "wal" {
-		return fmt.Errorf("storage: the SQLite database can keep no write-ahead log where it is (its journal_mode stays %q): put it on a local disk", mode)
+		return fmt.Errorf("storage: the SQLite database can keep no write-ahead log where it is "+
+			"(its journal_mode stays %q): put it on a local disk", mode)
 	}
 	return nil
 }
 
-// private sees to it that nobody but the owner reads the file; SQLite gives its
-// companions (-wal, -shm) the same mode.
+// private makes the file readable by its owner only; SQLite gives its companions
+// (-wal, -shm) the same mode.
 func private(path string) error {
 	if path == "" || path == ":memory:" {
-		return errors.New("storage: the SQLite database needs the path of a file, such as sqlite:./gatehouse-data/gatehouse.db")
+		return errors.New("storage: the SQLite database needs the path of a file, " +
+			"such as sqlite:./gatehouse-data/gatehouse.db")
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("storage: the folder of the SQLite database: %w", err)
@@ -110,7 +112,7 @@ func (s sqliteDialector) Initialize(db *gorm.DB) error {
 
 func (sqliteDialector) Migrator(*gorm.DB) gorm.Migrator { return nil }
 
-// DataTypeOf is asked by migrators only.
+// DataTypeOf is for migrators.
 func (sqliteDialector) DataTypeOf(*schema.Field) string { return "" }
 
 func (sqliteDialector) DefaultValueOf(*schema.Field) clause.Expression {
@@ -125,7 +127,7 @@ func (sqliteDialector) BindVarTo(w clause.Writer, stmt *gorm.Statement, v any) {
 	_ = w.WriteByte('?')
 }
 
-// QuoteTo meets only names from this package: a column, or table.column.
+// QuoteTo quotes a column, or table.column; all names come from this package.
 func (sqliteDialector) QuoteTo(w clause.Writer, name string) {
 	_ = w.WriteByte('"')
 	for i := range len(name) {
