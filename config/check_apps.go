@@ -7,10 +7,7 @@ import (
 	"strings"
 )
 
-const (
-	lowerAlnum = "abcdefghijklmnopqrstuvwxyz0123456789"
-	deviceCode = "urn:ietf:params:oauth:grant-type:device_code"
-)
+const lowerAlnum = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 func (f *findings) checkConnections(connections []Connection) {
 	ids, domains := map[string]bool{}, map[string]bool{}
@@ -61,6 +58,8 @@ func (f *findings) checkID(key, id, alphabet string, most int, seen map[string]b
 	seen[id] = true
 }
 
+// checkClients checks what only this file has. The registry of apps has the other rules: redirect URIs, grants,
+// scopes and algorithms.
 func (f *findings) checkClients(clients []Client) {
 	ids := map[string]bool{}
 	for i, c := range clients {
@@ -69,22 +68,8 @@ func (f *findings) checkClients(clients []Client) {
 		if strings.TrimSpace(c.Name) == "" {
 			f.add(at+"name", "write the name that people see")
 		}
-		f.oneOf(at+"id_token_alg", c.IDTokenAlg, "RS256", "ES256", "EdDSA")
 		f.oneOf(at+"access_token", c.AccessToken, "opaque", "jwt")
 		f.checkClientAuth(at, c)
-		f.checkGrants(at, c)
-		for j, text := range c.RedirectURIs {
-			f.checkRedirect(fmt.Sprintf("%sredirect_uris[%d]", at, j), text, c.Native)
-		}
-		for j, text := range c.PostLogoutRedirectURIs {
-			f.checkRedirect(fmt.Sprintf("%spost_logout_redirect_uris[%d]", at, j), text, c.Native)
-		}
-		for j, scope := range c.Scopes {
-			if scope == "" || strings.ContainsFunc(scope,
-				func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-				f.add(fmt.Sprintf("%sscopes[%d]", at, j), "write one scope per entry, in printable ASCII (RFC 6749 §3.3)")
-			}
-		}
 	}
 }
 
@@ -118,42 +103,6 @@ func (f *findings) checkClientAuth(at string, c Client) {
 	}
 	if c.SkipPKCE && (c.Public || c.Native) {
 		f.add(at+"skip_pkce", "public and native clients always use PKCE: leave it out")
-	}
-}
-
-func (f *findings) checkGrants(at string, c Client) {
-	for i, grant := range c.GrantTypes {
-		f.oneOf(fmt.Sprintf("%sgrant_types[%d]", at, i), grant, "authorization_code", "refresh_token", "client_credentials",
-			deviceCode)
-	}
-	if len(c.GrantTypes) == 0 {
-		f.add(at+"grant_types", "name at least one, or leave it out")
-	}
-	if c.Public && slices.Contains(c.GrantTypes, "client_credentials") {
-		f.add(at+"grant_types", "a public client has no credentials: leave client_credentials out")
-	}
-	if slices.Contains(c.GrantTypes, "authorization_code") && len(c.RedirectURIs) == 0 {
-		f.add(at+"redirect_uris", "authorization_code needs at least one")
-	}
-}
-
-// checkRedirect accepts https, http on a loopback host, and for native clients reverse-DNS schemes (RFC 8252
-// §7.1).
-func (f *findings) checkRedirect(key, text string, native bool) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Scheme == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
-		f.add(key, "this is not a URI: write it as https://app.example.com/callback")
-	case strings.Contains(text, "#"):
-		f.add(key, "a redirect URI has no fragment (RFC 6749 §3.1.2)")
-	case strings.Contains(text, "*"):
-		f.add(key, "redirect URIs are compared byte for byte: remove the wildcard")
-	case webURL(u):
-	case native && strings.Contains(u.Scheme, ".") && u.User == nil:
-	case u.Scheme == "http":
-		f.add(key, "plain http is for localhost only: use https")
-	default:
-		f.add(key, "use https, or for a native client a scheme such as com.example.app")
 	}
 }
 

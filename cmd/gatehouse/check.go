@@ -124,15 +124,6 @@ func (i *inspection) everything(ctx context.Context) {
 	i.connections(ctx)
 }
 
-// checkClient checks a client of the configuration as if it had a secret.
-func (h *app) checkClient(c config.Client) error {
-	out, err := egress.New(egress.Options{Allow: h.cfg.UpstreamNetworks})
-	if err != nil {
-		return err
-	}
-	return admin.CheckClient(declaredClient(c).Over(broker.Client{SecretHashes: []string{"one"}}), out)
-}
-
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"gatehouse/broker"
 	"gatehouse/broker/admin"
+	"gatehouse/broker/egress"
 	"gatehouse/config"
 )
 
@@ -29,6 +31,27 @@ func (h *app) declare(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// checkDeclared validates every declared client before anything is opened, so that all
+// problems come at once.
+func (h *app) checkDeclared() error {
+	var all []error
+	for i, c := range h.cfg.Clients {
+		if err := h.checkClient(c); err != nil {
+			all = append(all, fmt.Errorf("clients[%d] (%s): %w", i, c.ID, err))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// checkClient validates a client of the configuration as if it had a secret.
+func (h *app) checkClient(c config.Client) error {
+	out, err := egress.New(egress.Options{Allow: h.cfg.UpstreamNetworks})
+	if err != nil {
+		return err
+	}
+	return admin.CheckClient(declaredClient(c).Over(broker.Client{SecretHashes: []string{"one"}}), out)
 }
 
 // declaredConnection is a connection of the configuration as the input of its operation.

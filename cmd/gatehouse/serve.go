@@ -27,6 +27,9 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 	if err != nil {
 		return err
 	}
+	if err := (&app{cfg: cfg}).checkDeclared(); err != nil {
+		return err
+	}
 	listener, err := listen(cfg)
 	if err != nil {
 		return err
