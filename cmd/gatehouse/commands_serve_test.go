@@ -161,7 +161,7 @@ func TestAWrongStartStopsWithOneMessageThatSaysWhatToFix(t *testing.T) {
 		lines []string
 	}{
 		"two wrong settings": {[]string{"issuer (line 3): plain http is for localhost only: use https", "registration (line 4): write one of"}, []string{"issuer: http://login.example.com", "registration: maybe"}},
-		"an unknown setting": {[]string{"isuer (line 3): there is no such setting"}, []string{"isuer: x"}},
+		"an unknown setting": {[]string{"isuer (line 3): unknown setting"}, []string{"isuer: x"}},
 		"a taken port":       {[]string{"address already in use; choose another address with `listen`"}, []string{"listen: " + taken.Addr().String()}},
 		"a taken operations": {[]string{"choose another address with `operations.listen`"}, []string{listen, "GATEHOUSE_OPERATIONS_LISTEN=" + taken.Addr().String()}},
 		"no database":        {[]string{"file is not a database", "see `database`"}, []string{listen, "database: sqlite:" + garbage}},
