@@ -1,11 +1,14 @@
 package broker
 
-// Admit is the one gate. It is asked at every creation and every renewal of
-// authority; whatever it cannot know is a no. It answers a Code:
-// MicrosoftRequired and SSORequired name a rule, which Refusing tells.
+// Admit is the one gate. Package broker/access asks it at every creation and renewal of
+// authority. What is not known is refused, and so are facts that were not loaded there.
+// It returns a Code. MicrosoftRequired and SSORequired name a rule, which Refusing returns.
 func Admit(f Facts) error {
 	a := f.Account
 	switch {
+	//defence:D1
+	case !f.loaded:
+		return StartAgain
 	case a == nil || a.Unverified:
 		return StartAgain
 	case a.Disabled:

@@ -144,7 +144,7 @@ func TestD1_D4_D5_D7_D8_D10_D13_TheGateAsksEveryCondition(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := gate(c.edits...)
-			if err := Admit(f); !errors.Is(err, c.want) || c.want == nil && err != nil {
+			if err := Admit(LoadedFacts(f)); !errors.Is(err, c.want) || c.want == nil && err != nil {
 				t.Fatalf("got %v, want %v", err, c.want)
 			}
 			ruled := c.want == MicrosoftRequired || c.want == SSORequired || c.want == WorkAccountRequired
@@ -227,7 +227,7 @@ func TestD9_D18_WhatTheFirstBindOfARestrictedAccountTakes(t *testing.T) {
 			for _, edit := range c.edits {
 				edit(&f)
 			}
-			v, err := Resolve(c.login, f)
+			v, err := Resolve(c.login, LoadedFacts(f))
 			if v.Outcome != c.outcome || v.Proof != c.proofs || !errors.Is(err, c.code) || c.code == nil && err != nil {
 				t.Fatalf("got %q %+v, %v; want %q %+v, %v", v.Outcome, v.Proof, err, c.outcome, c.proofs, c.code)
 			}
@@ -262,10 +262,22 @@ func TestD6_ALinkFromInsideAsksTheGateToo(t *testing.T) {
 			f.Now, f.Acting, f.Account = now, f.Account, nil
 			f.ActingAs = Authn{Method: ByPassword, AuthTime: now, Epoch: 3}
 			c.edit(&f)
-			v, err := Resolve(l, f)
+			v, err := Resolve(l, LoadedFacts(f))
 			if v.Outcome != c.want || !errors.Is(err, c.code) || c.code == nil && err != nil {
 				t.Errorf("got %q, %v; want %q, %v", v.Outcome, err, c.want, c.code)
 			}
 		})
+	}
+}
+
+func TestD1_AdmitRefusesFactsThatWereNotLoaded(t *testing.T) {
+	f := Facts{Account: &Account{ID: "v"}, Authn: Authn{Method: ByPassword}}
+	if err := Admit(LoadedFacts(f)); err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range map[string]Facts{"zero": {}, "of the caller's own making": f} {
+		if err := Admit(f); !errors.Is(err, StartAgain) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

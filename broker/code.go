@@ -175,6 +175,9 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
+// Refused reports whether an error is a decision, not a failure of ours or of storage.
+func Refused(err error) bool { return err != nil && CodeOf(err).Meaning().Status < 500 }
+
 // Retry is an error with the time to wait before the next attempt. It wraps its Code.
 type Retry struct {
 	Code  Code

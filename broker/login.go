@@ -19,6 +19,8 @@ const (
 	ChoiceNone     Choice = ""
 	ChoiceExisting Choice = "own" // "I already have an account": link to it with its password
 	ChoiceNew      Choice = "new" // "I'm new here": create an account
+	// ChoiceOther skips the account chooser: "Use another account".
+	ChoiceOther Choice = "other"
 )
 
 // Purpose is what a login is for, other than signing in.
@@ -123,6 +125,19 @@ const (
 // HasProof reports whether anything was proven in this login. A login with a proof must not move to another
 // browser.
 func (l Login) HasProof() bool { return l.Claims != nil || l.AccountID != "" || l.VerifiedEmail != "" }
+
+// VerifiedAddress is the address that a mailed code or the upstream vouches for. An
+// asserted one (EmailAsserted) belongs to no account: it reveals and reaches none.
+func (l Login) VerifiedAddress() string {
+	switch {
+	case l.VerifiedEmail != "":
+		return l.VerifiedEmail
+	case l.Claims != nil && l.Claims.Level >= EmailVerified:
+		return l.Claims.Email
+	default:
+		return ""
+	}
+}
 
 // IsConsumed reports whether the login is finished.
 func (l Login) IsConsumed() bool { return !l.ConsumedAt.IsZero() }

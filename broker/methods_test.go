@@ -49,12 +49,12 @@ func TestC17_NobodyUnlinksTheLastWayIn(t *testing.T) {
 
 // letsIn asks the gate about each thing that is left.
 func letsIn(a Account, have []Identity, gone Identity, connections []Connection, passwords bool) bool {
-	if a.HasPassword() && passwords && Admit(Facts{Account: &a, Authn: Authn{Method: ByPassword}}) == nil {
+	if a.HasPassword() && passwords && Admit(LoadedFacts(Facts{Account: &a, Authn: Authn{Method: ByPassword}})) == nil {
 		return true
 	}
 	for _, i := range have {
 		for _, c := range connections {
-			if i.ID != gone.ID && i.Connection == c.ID && Admit(Facts{Account: &a, Connection: &c, Authn: Authn{Method: ByUpstream, Connection: c.ID}}) == nil {
+			if i.ID != gone.ID && i.Connection == c.ID && Admit(LoadedFacts(Facts{Account: &a, Connection: &c, Authn: Authn{Method: ByUpstream, Connection: c.ID}})) == nil {
 				return true
 			}
 		}
@@ -78,13 +78,13 @@ func TestAFreshProofForTheAccountPageNeedsNoPassword(t *testing.T) {
 	l := Login{AccountID: "a", Fresh: true, CreatedAt: now, ExpiresAt: now.Add(LoginLife), Claims: &Claims{Connection: "google"}}
 	for purpose, want := range map[Purpose]string{PurposeSignIn: " login_required", PurposeReauthenticate: "confirm <nil>"} {
 		l.Purpose = purpose
-		step, err := Next(l, f)
+		step, err := Next(l, LoadedFacts(f))
 		if got := fmt.Sprintf("%s %v", step, err); got != want {
 			t.Errorf("%q: %q, want %q", purpose, got, want)
 		}
 	}
 	f.Authn.AuthTime = now
-	if step, err := Next(l, f); step != StepDone || err != nil {
+	if step, err := Next(l, LoadedFacts(f)); step != StepDone || err != nil {
 		t.Errorf("%q %v", step, err)
 	}
 }
@@ -100,7 +100,7 @@ func TestC5_ALinkFromInsideWaitsOnlyForWhoAskedForIt(t *testing.T) {
 		"somebody else":      {&Account{ID: "b"}, " start_again"},
 		"nobody, signed out": {nil, " start_again"},
 	} {
-		step, err := Next(l, Facts{Now: now, Acting: tc.acting})
+		step, err := Next(l, LoadedFacts(Facts{Now: now, Acting: tc.acting}))
 		if got := fmt.Sprintf("%s %v", step, err); got != tc.want {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
@@ -127,7 +127,7 @@ func TestC5_OnlyWhoAskedAndProvedItLatelyGetsTheLink(t *testing.T) {
 	} {
 		f := good
 		tc.edit(&f)
-		v, err := Resolve(l, f)
+		v, err := Resolve(l, LoadedFacts(f))
 		if got := fmt.Sprintf("%s %v", v.Outcome, err); got != tc.want {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}

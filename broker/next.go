@@ -42,9 +42,11 @@ const (
 // Open reports whether a stranger may register. An unknown mode is closed.
 func (r Registration) Open() bool { return r == RegisterForm || r == RegisterSilent }
 
-// Facts are what the rules are asked about. They are read from storage afresh
-// for every question.
+// Facts are what the rules are asked about. Package broker/access reads them from
+// storage for every question. The zero value is refused.
 type Facts struct {
+	loaded bool // see LoadedFacts
+
 	Now          time.Time
 	Registration Registration
 	// Passwords reports whether the deployment offers password sign-in.
@@ -77,6 +79,13 @@ type Facts struct {
 	Org *Connection
 	// Sessions counts the sessions that this browser could continue.
 	Sessions int
+}
+
+// LoadedFacts marks facts as read from storage: Admit refuses all others. Only package
+// broker/access may call it, which the layout test checks.
+func LoadedFacts(f Facts) Facts {
+	f.loaded = true
+	return f
 }
 
 // Next decides the next step of a login. It is the only place that does. The order of its questions is the
@@ -163,7 +172,7 @@ func nextLocal(l Login, f Facts) (Step, error) {
 		return nextNew(l, f)
 	}
 	if l.Email == "" {
-		if l.Pick && f.Sessions > 0 {
+		if l.Pick && l.Choice != ChoiceOther && f.Sessions > 0 {
 			return StepPick, nil
 		}
 		return StepChoose, nil

@@ -64,7 +64,7 @@ func TestNextDecidesEveryStep(t *testing.T) {
 				c.login.ExpiresAt = fresh
 			}
 			c.facts.Now = noon
-			got, err := Next(c.login, c.facts)
+			got, err := Next(c.login, LoadedFacts(c.facts))
 			if got != c.want || !errors.Is(err, c.code) {
 				t.Fatalf("got %q, %v; want %q, %v", got, err, c.want, c.code)
 			}
@@ -92,7 +92,7 @@ func TestAdmitIsClosedUnlessEverythingFits(t *testing.T) {
 		"zero connection is not a live": {Facts{Account: &ana, Connection: &Connection{ID: "google"}, Authn: fed}, ConnectionDisabled},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := Admit(c.facts); !errors.Is(err, c.code) {
+			if err := Admit(LoadedFacts(c.facts)); !errors.Is(err, c.code) {
 				t.Fatalf("got %v, want %v", err, c.code)
 			}
 		})
@@ -127,7 +127,7 @@ func TestResolveLinksNobodyByAddress(t *testing.T) {
 		"another address of one's own":             {Login{Claims: claims(EmailVerified), Choice: ChoiceExisting}, Facts{Registration: RegisterForm}, Own, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := Resolve(c.login, c.facts)
+			v, err := Resolve(c.login, LoadedFacts(c.facts))
 			if v.Outcome != c.want || !errors.Is(err, c.code) {
 				t.Fatalf("got %q, %v; want %q, %v", v.Outcome, err, c.want, c.code)
 			}

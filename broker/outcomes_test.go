@@ -48,7 +48,7 @@ func TestNextTurnsEveryOutcomeIntoItsStep(t *testing.T) {
 		"a choice whose account is gone":   {edit(atGoogle("x@example.test", EmailVerified), func(l *Login) { l.LinkTargetID = "gone" }), f, "", StartAgain},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := Next(c.login, c.facts); got != c.want || !errors.Is(err, c.code) {
+			if got, err := Next(c.login, LoadedFacts(c.facts)); got != c.want || !errors.Is(err, c.code) {
 				t.Fatalf("got %q, %v; want %q, %v", got, err, c.want, c.code)
 			}
 		})
@@ -83,7 +83,7 @@ func TestNextAsksAnEnrolledSecondFactorAndFreshProofs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.facts.Now = noon
-			if got, err := Next(c.login, c.facts); got != c.want || !errors.Is(err, c.code) {
+			if got, err := Next(c.login, LoadedFacts(c.facts)); got != c.want || !errors.Is(err, c.code) {
 				t.Fatalf("got %q, %v; want %q, %v", got, err, c.want, c.code)
 			}
 		})
@@ -112,7 +112,7 @@ func TestAnInvitationProvesItsAddressAndNoOther(t *testing.T) {
 		"the address has an account":      {"new@example.test", EmailVerified, nil, &mine, Link, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := Resolve(atGoogle(c.email, c.level), Facts{Now: noon, Connection: live, Invitation: open, Owner: c.owner, Acting: c.acting})
+			v, err := Resolve(atGoogle(c.email, c.level), LoadedFacts(Facts{Now: noon, Connection: live, Invitation: open, Owner: c.owner, Acting: c.acting}))
 			if v.Outcome != c.want || !errors.Is(err, c.code) {
 				t.Fatalf("got %q, %v; want %q, %v", v.Outcome, err, c.want, c.code)
 			}
@@ -148,7 +148,7 @@ func TestATenantsConnectionIsTheAuthorityForItsDomainsAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.facts.Now, c.facts.Connection = noon, live
-			if v, err := Resolve(c.login, c.facts); v.Outcome != c.want || err != nil {
+			if v, err := Resolve(c.login, LoadedFacts(c.facts)); v.Outcome != c.want || err != nil {
 				t.Fatalf("got %q, %v; want %q", v.Outcome, err, c.want)
 			}
 		})
@@ -162,7 +162,7 @@ func TestTheManagingTenantIsTheContextBeforeAnyOther(t *testing.T) {
 	a := Account{ID: "o", Email: "o@acme.test"}
 	y := Tenancy{Members: []Member{{Tenant: Tenant{ID: "other"}}, {Tenant: theirs, Suspended: true}}}
 	n := Authn{Method: ByPassword, Members: map[string]int64{"acme": 0, "other": 0}}
-	if err := Admit(Facts{Account: &a, Authn: n, Tenancy: y}); !errors.Is(err, MembershipSuspended) {
+	if err := Admit(LoadedFacts(Facts{Account: &a, Authn: n, Tenancy: y})); !errors.Is(err, MembershipSuspended) {
 		t.Errorf("got %v", err)
 	}
 	// Where the context is no place for the account, no rule of another one is named.
@@ -178,7 +178,7 @@ func TestALinkInATenantThatAsksASecondFactorIsNoSignIn(t *testing.T) {
 	strict := theirs
 	strict.SecondFactor = true
 	f := Facts{Connection: live, Tenancy: Tenancy{Members: []Member{{Tenant: strict}}}}
-	if err := MayLink(Claims{Connection: "google"}, f, owner); err != nil {
+	if err := MayLink(Claims{Connection: "google"}, LoadedFacts(f), owner); err != nil {
 		t.Errorf("got %v: the factor is asked when a session is born", err)
 	}
 }

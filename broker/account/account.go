@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/broker/mail"
 	"gatehouse/broker/web"
 )
@@ -22,16 +23,22 @@ type Logins interface {
 	Start(w http.ResponseWriter, r *http.Request, l broker.Login) (path string, err error)
 }
 
-// Options are what the room is made of; all are needed.
+// Store is what the account pages read and write.
+type Store interface {
+	broker.Accounts
+	broker.Identities
+	broker.Connections
+	broker.AuditLog
+	broker.Atomic
+}
+
+// Options are what a Handler is made of; all are needed.
 type Options struct {
-	Toolkit     *web.Toolkit
-	Logins      Logins
-	Accounts    broker.Accounts
-	Identities  broker.Identities
-	Connections broker.Connections
-	Atomic      broker.Atomic
-	AuditLog    broker.AuditLog
-	Mailer      *mail.Mailer
+	Toolkit *web.Toolkit
+	Gate    *access.Gate
+	Logins  Logins
+	Store   Store
+	Mailer  *mail.Mailer
 	// PasswordSignIn reports whether a password opens a session.
 	PasswordSignIn bool
 	// Icon names the symbol of a connection's kind, see web.Toolkit.
@@ -68,11 +75,11 @@ type person struct {
 // known hands on who is signed in. Whoever is not signs in first.
 func (d *Handler) known(h func(http.ResponseWriter, *http.Request, person) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		s, a, err := d.Toolkit.Current(r)
-		switch code := broker.CodeOf(err); {
+		s, a, err := d.Toolkit.Current(r, "")
+		switch {
 		case err == nil:
 			return h(w, r, person{a, s})
-		case code == broker.Internal || code == broker.Unavailable:
+		case !broker.Refused(err):
 			return err
 		case r.Method == http.MethodGet && r.URL.Query().Has(queryGone):
 			d.pages.Show(w, r, http.StatusOK, "gone", nil)
@@ -105,11 +112,10 @@ func (d *Handler) reauthenticate(w http.ResponseWriter, r *http.Request, p perso
 
 // refuse says no on a page that leads back to the account.
 func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, p person, c broker.Connection, err error) error {
-	code := broker.CodeOf(err)
-	if code == broker.Internal || code == broker.Unavailable {
+	if !broker.Refused(err) {
 		return err
 	}
-	d.Toolkit.Refusal(w, r, code, web.RefusalView{Connection: c.Name, Cause: err,
+	d.Toolkit.Refusal(w, r, broker.CodeOf(err), web.RefusalView{Connection: c.Name, Cause: err,
 		Primary: &web.Action{Href: broker.MethodsPath, Text: d.Toolkit.Printer(r).Text("account.back")},
 		Event:   broker.Event{Account: p.ID, Actor: p.ID, Connection: c.ID, Session: p.Session.ID}})
 	return nil

@@ -25,10 +25,10 @@ type state struct {
 }
 
 func (d *Handler) state(ctx context.Context, a broker.Account) (s state, err error) {
-	if s.identities, err = d.Identities.IdentitiesOf(ctx, a.ID); err != nil {
+	if s.identities, err = d.Store.IdentitiesOf(ctx, a.ID); err != nil {
 		return s, err
 	}
-	if s.connections, err = d.Connections.Connections(ctx); err != nil {
+	if s.connections, err = d.Store.Connections(ctx); err != nil {
 		return s, err
 	}
 	s.methods = broker.SignInMethodsOf(a, s.identities, s.connections, d.PasswordSignIn)
@@ -49,8 +49,8 @@ func (s state) has(connection string) bool {
 
 // mayLink asks the rules whether an identity of the connection may be added. Whose
 // it turns out to be is asked again when the upstream has said so.
-func (s state) mayLink(a broker.Account, c broker.Connection, now time.Time) error {
-	return broker.MayLink(broker.Claims{Connection: c.ID}, broker.Facts{Now: now, Connection: &c, Bound: s.identities}, a)
+func (d *Handler) mayLink(ctx context.Context, a broker.Account, c broker.Connection) error {
+	return d.Gate.MayLink(ctx, broker.Claims{Connection: c.ID}, a, "")
 }
 
 type methodsView struct {
@@ -93,10 +93,15 @@ func (d *Handler) show(w http.ResponseWriter, r *http.Request, p person) error {
 	}
 	for _, c := range have.connections {
 		hidden := c.Hidden && !c.Routes(p.Email)
-		if !hidden && !have.has(c.ID) &&
-			//defence:D6
-			have.mayLink(p.Account, c, d.Now()) == nil {
+		if hidden || have.has(c.ID) {
+			continue
+		}
+		//defence:D6
+		switch err := d.mayLink(r.Context(), p.Account, c); {
+		case err == nil:
 			v.Links = append(v.Links, offer{c.ID, c.Name, d.Icon(c.Kind)})
+		case !broker.Refused(err):
+			return err
 		}
 	}
 	q := r.URL.Query()
@@ -135,7 +140,7 @@ func (d *Handler) link(w http.ResponseWriter, r *http.Request, p person) error {
 	}
 	c := have.connection(r.PostFormValue("connection"))
 	//defence:D6
-	if err := have.mayLink(p.Account, c, d.Now()); err != nil {
+	if err := d.mayLink(r.Context(), p.Account, c); err != nil {
 		return d.refuse(w, r, p, c, err)
 	}
 	//defence:C5

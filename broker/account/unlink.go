@@ -85,8 +85,8 @@ func (d *Handler) unlink(w http.ResponseWriter, r *http.Request, p person) error
 
 // part unlinks in one transaction, with its Event and the mail that tells the owner.
 func (d *Handler) part(r *http.Request, p person, id, name string) error {
-	return d.Atomic.Atomic(r.Context(), func(ctx context.Context) error {
-		a, err := d.Accounts.Account(ctx, p.ID)
+	return d.Store.Atomic(r.Context(), func(ctx context.Context) error {
+		a, err := d.Store.Account(ctx, p.ID)
 		if err == nil && (a.Disabled || a.AuthEpoch != p.AuthEpoch) {
 			err = broker.Conflict
 		}
@@ -95,7 +95,7 @@ func (d *Handler) part(r *http.Request, p person, id, name string) error {
 		}
 		a.UpdatedAt = d.Now()
 		// The row is taken first, so that of two who unlink at once the second sees what the first has left.
-		if err := d.Accounts.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
+		if err := d.Store.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
 			return err
 		}
 		have, err := d.state(ctx, a)
@@ -109,12 +109,12 @@ func (d *Handler) part(r *http.Request, p person, id, name string) error {
 		if err := broker.MayUnlink(a, i, have.methods); err != nil {
 			return err
 		}
-		if err := d.Identities.Unlink(ctx, id, d.Now()); err != nil {
+		if err := d.Store.Unlink(ctx, id, d.Now()); err != nil {
 			return err
 		}
 		e := broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Actor: a.ID,
 			Connection: i.Connection, Session: p.Session.ID}
-		if err := d.AuditLog.Record(ctx, d.Toolkit.Event(r, e)); err != nil {
+		if err := d.Store.Record(ctx, d.Toolkit.Event(r, e)); err != nil {
 			return err
 		}
 		m := mail.Unlinked{To: a.Email, Connection: name, At: d.Now(), Locale: a.Locale}

@@ -28,7 +28,7 @@ func (d *Handler) awayPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if out.Form != nil {
-		d.Toolkit.PostOff(w, d.inLogin(r, l), out.URL, out.Form, "")
+		d.kit.PostOff(w, d.inLogin(r, l), out.URL, out.Form, "")
 		return nil
 	}
 	return redirect(w, r, out.URL)
@@ -39,7 +39,7 @@ func (d *Handler) awayPage(w http.ResponseWriter, r *http.Request) error {
 func (d *Handler) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.Login, o redirectOptions) (broker.Redirect, error) {
 	_, signedOut := r.Cookie(cookiePick)
 	o.Choose = o.Choose || signedOut == nil
-	out, err := d.beginUpstream(r.Context(), v, l, o)
+	out, err := d.service.beginUpstream(r.Context(), v, l, o)
 	begun := err == nil && (!o.URLOnly || out.Form == nil)
 	if begun && signedOut == nil {
 		http.SetCookie(w, &http.Cookie{Name: cookiePick, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
@@ -51,15 +51,15 @@ func (d *Handler) leave(w http.ResponseWriter, r *http.Request, v visit, l broke
 // own GET: the POST comes from another site, so it carries no Lax cookie to compare.
 func (d *Handler) posted(w http.ResponseWriter, r *http.Request) error {
 	// A post that belongs to no upstream request of ours is not stored.
-	if _, _, err := d.pending(r.Context(), r.PathValue("connection"), r.PostForm); err != nil {
+	if _, _, err := d.service.pending(r.Context(), r.PathValue("connection"), r.PostForm); err != nil {
 		return err
 	}
 	handle := broker.NewToken()
-	key := d.Ring.Hash("login.handle", []byte(handle))
+	key := d.service.Ring.Hash("login.handle", []byte(handle))
 	// Sealed, because the upstream's code and ID token are in it.
-	sealed, err := d.Ring.Seal([]byte(r.PostForm.Encode()), "login.handle", key)
+	sealed, err := d.service.Ring.Seal([]byte(r.PostForm.Encode()), "login.handle", key)
 	if err == nil {
-		err = d.handles.Put(r.Context(), key, sealed)
+		err = d.service.handles.Put(r.Context(), key, sealed)
 	}
 	if err != nil {
 		return err
@@ -77,23 +77,23 @@ func (d *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l, known, err := d.handleCallback(ctx, v, r.PathValue("connection"), answer, lost)
+	l, known, err := d.service.handleCallback(ctx, v, r.PathValue("connection"), answer, lost)
 	switch {
 	case known != nil:
-		done, err := d.finishCallback(ctx, v, l, *known)
+		done, err := d.service.finishCallback(ctx, v, l, *known)
 		return d.respond(w, r, l.ID, done, err)
 	case errors.Is(err, broker.LoginElsewhere) && len(v.browser) == 0:
 		return d.unknownBrowser(w, r, l)
 	case err != nil && !errors.Is(err, broker.Conflict):
 		return err
 	}
-	if l, err = d.open(ctx, v, l.ID); err != nil {
+	if l, err = d.service.open(ctx, v, l.ID); err != nil {
 		return err
 	}
 	if l.IsConsumed() {
 		return redirect(w, r, loginPath(l.ID))
 	}
-	sc, err := d.advance(ctx, v, l)
+	sc, err := d.service.advance(ctx, v, l)
 	if err == nil && sc.No == nil && sc.Step == broker.StepDone && l.Notice == "" {
 		return d.done(w, r, sc.Login)
 	}
@@ -111,7 +111,7 @@ func (d *Handler) unknownBrowser(w http.ResponseWriter, r *http.Request, l broke
 	if q.Has("copy") {
 		return d.blocked(w, r, l.ID)
 	}
-	d.Toolkit.EnsureBrowser(w, r)
+	d.kit.EnsureBrowser(w, r)
 	q.Set("copy", "1")
 	return redirect(w, r, "/callback/"+url.PathEscape(r.PathValue("connection"))+"?"+q.Encode())
 }
@@ -124,14 +124,14 @@ func (d *Handler) answer(r *http.Request) (answer url.Values, lost bool, err err
 	if handle == "" {
 		return q, false, nil
 	}
-	for _, key := range d.Ring.Hashes("login.handle", []byte(handle)) {
-		sealed, err := d.handles.Take(r.Context(), key)
+	for _, key := range d.service.Ring.Hashes("login.handle", []byte(handle)) {
+		sealed, err := d.service.handles.Take(r.Context(), key)
 		if errors.Is(err, broker.NotFound) {
 			continue
 		}
 		var plain []byte
 		if err == nil {
-			plain, err = d.Ring.Open(sealed, "login.handle", key)
+			plain, err = d.service.Ring.Open(sealed, "login.handle", key)
 		}
 		if err == nil {
 			answer, err = url.ParseQuery(string(plain))

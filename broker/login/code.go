@@ -10,7 +10,7 @@ import (
 // who registers with a password, an address that has an account gets another
 // mail, and everything else is the same (SECURITY.md E1).
 func (s *service) mailCode(ctx context.Context, v visit, sc scene, email string) error {
-	owner, err := found(s.Accounts.AccountByEmail(ctx, email))
+	owner, err := found(s.Store.AccountByEmail(ctx, email))
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (s *service) reauthenticate(ctx context.Context, v visit, id, typed string)
 	if err != nil {
 		return err
 	}
-	owner, err := found(s.Accounts.AccountByEmail(ctx, sc.Code.Email))
+	owner, err := found(s.Store.AccountByEmail(ctx, sc.Code.Email))
 	if err != nil {
 		return err
 	}

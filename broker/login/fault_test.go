@@ -30,9 +30,8 @@ func newShakyFixture(t *testing.T) (*fixture, *storetest.Line, *gormdb.DB) {
 			dbs[url] = d
 		}
 		weak := dbs[through]
-		o.Accounts, o.Identities, o.Sessions, o.Connections, o.Clients = weak, weak, weak, weak, weak
-		o.Ephemeral, o.Atomic, o.AuditLog, o.Mailer.Outbox = weak, weak, weak, weak
-		o.Toolkit.Sessions, o.Toolkit.Connections, o.Toolkit.Grants, o.Toolkit.AuditLog, o.Toolkit.Atomic = weak, weak, weak, weak, weak
+		o.Store, o.Ephemeral, o.Mailer.Outbox, o.Toolkit.Store = weak, weak, weak, weak
+		o.Gate = gateOf(*o, weak)
 	})
 	g.db = dbs[at]
 	must(t, g.db.PutClient(t.Context(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethods: []string{"none"}, CreatedAt: g.now, UpdatedAt: g.now}))

@@ -41,7 +41,7 @@ func (d *Handler) Start(w http.ResponseWriter, r *http.Request, l broker.Login) 
 
 // start stores a new login for the browser. A browser without a key has no other open.
 func (d *Handler) start(w http.ResponseWriter, r *http.Request, v visit, l broker.Login) (broker.Login, error) {
-	return d.begin(r.Context(), v, d.Toolkit.EnsureBrowser(w, r), l, len(v.browser) > 0)
+	return d.service.begin(r.Context(), v, d.kit.EnsureBrowser(w, r), l, len(v.browser) > 0)
 }
 
 // Finish consumes a login and returns its session with the app's request. For a
@@ -49,7 +49,7 @@ func (d *Handler) start(w http.ResponseWriter, r *http.Request, v visit, l broke
 // made. It returns InteractionRequired while anything is left to ask: the browser then
 // belongs to /login/{id}, which shows what. LoginUnknown and LoginElsewhere are final.
 func (d *Handler) Finish(w http.ResponseWriter, r *http.Request, id string) (broker.FinishedLogin, error) {
-	done, err := d.finish(r.Context(), d.visit(r), id)
+	done, err := d.service.finish(r.Context(), d.visit(r), id)
 	if err == nil {
 		err = d.deliver(w, r, done)
 	}
@@ -66,22 +66,22 @@ func (d *Handler) deliver(w http.ResponseWriter, r *http.Request, done finished)
 		return nil
 	}
 	//defence:B17
-	old, _, err := d.Toolkit.Held(r)
+	old, _, err := d.kit.Held(r)
 	//defence:E13
 	if err == nil && old.ID != done.Session.ID {
-		err = d.Toolkit.EndSession(w, r, old)
+		err = d.kit.EndSession(w, r, old)
 	}
 	if err != nil && !errors.Is(err, broker.NotFound) {
 		return err
 	}
-	if err := d.consume(r.Context(), done); err != nil {
+	if err := d.service.consume(r.Context(), done); err != nil {
 		return err
 	}
-	d.Toolkit.SetSession(w, done.Token, done.Session.ExpiresAt)
+	d.kit.SetSession(w, done.Token, done.Session.ExpiresAt)
 	//defence:E2
-	d.Toolkit.SetKnown(w, r, done.Account)
+	d.kit.SetKnown(w, r, done.Account)
 	if c := done.Session.Authn.Connection; c != "" {
-		d.Toolkit.SetLastUsed(w, c)
+		d.kit.SetLastUsed(w, c)
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (f finished) signIn() broker.FinishedLogin {
 // Abandon ends a login for an error and returns the app's request, which the error
 // answers. A login that ended before stays as it is.
 func (d *Handler) Abandon(_ http.ResponseWriter, r *http.Request, id string) (url.Values, error) {
-	l, err := d.open(r.Context(), d.visit(r), id)
+	l, err := d.service.open(r.Context(), d.visit(r), id)
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +109,8 @@ func (d *Handler) Abandon(_ http.ResponseWriter, r *http.Request, id string) (ur
 	if l.IsConsumed() {
 		return l.Request, nil
 	}
-	_, err = d.change(r.Context(), id, func(l *broker.Login) error {
-		*l = l.Abandoned(d.Now())
+	_, err = d.service.change(r.Context(), id, func(l *broker.Login) error {
+		*l = l.Abandoned(d.service.Now())
 		return nil
 	})
 	if errors.Is(err, broker.Conflict) {
@@ -142,7 +142,8 @@ func (s *service) finish(ctx context.Context, v visit, id string) (finished, err
 // it says then.
 func (s *service) finishCallback(ctx context.Context, v visit, seen broker.Login, known callbackResult) (finished, error) {
 	l := known.applyTo(seen)
-	sc, err := s.lookAt(ctx, v, l, &known.account)
+	d, err := s.Gate.Bound(ctx, l, known.decision)
+	sc := scene{l, d}
 	if err == nil && sc.No == nil && sc.Step == broker.StepDone {
 		done := finished{Login: l, Account: *sc.Facts.Account, callback: &known}
 		if done.Session, done.Token, err = s.createSession(ctx, v, sc); err == nil {
@@ -194,7 +195,7 @@ func (s *service) conclude(ctx context.Context, v visit, l broker.Login) (finish
 // keepSession finishes a login that goes on with the browser's session (the account
 // chooser): nothing was proven, so no session is created.
 func (s *service) keepSession(ctx context.Context, v visit, sc scene) (finished, error) {
-	have, a, err := v.current()
+	have, a, err := s.current(ctx, v, sc.Login)
 	if err != nil {
 		return finished{}, err
 	}
@@ -222,7 +223,7 @@ const replayWindow = time.Minute
 // without a session left before it received the answer (a double click): it gets the
 // same one again, within replayWindow.
 func (s *service) resume(ctx context.Context, v visit, l broker.Login) (finished, error) {
-	have, a, err := v.current()
+	have, a, err := s.current(ctx, v, l)
 	switch {
 	case err != nil:
 		return finished{}, err
@@ -245,7 +246,7 @@ func (s *service) resume(ctx context.Context, v visit, l broker.Login) (finished
 		if err != nil {
 			return finished{}, err
 		}
-		there, _, err := s.Sessions.Session(ctx, []string{hash})
+		there, _, err := s.Store.Session(ctx, []string{hash})
 		if errors.Is(err, broker.NotFound) {
 			break
 		}
@@ -288,7 +289,7 @@ func (s *service) createSession(ctx context.Context, v visit, sc scene) (broker.
 		if err == nil {
 			return session, token, nil
 		}
-		there, _, e := s.Sessions.Session(ctx, []string{hash})
+		there, _, e := s.Store.Session(ctx, []string{hash})
 		if e != nil {
 			return session, "", err
 		}
@@ -305,16 +306,16 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 	session := broker.Session{ID: broker.NewID(), AccountID: sc.AccountID, Authn: sc.Authn, UserAgent: v.agent, Address: v.address,
 		CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
 	//defence:H6
-	return session, s.Atomic.Atomic(ctx, func(ctx context.Context) error {
-		if err := s.Sessions.CreateSession(ctx, hash, session); err != nil {
+	return session, s.Store.Atomic(ctx, func(ctx context.Context) error {
+		if err := s.Store.CreateSession(ctx, hash, session); err != nil {
 			return err
 		}
 		if sc.Claims != nil && sc.Authn.Identity != "" {
-			if err := s.Identities.SeeIdentity(ctx, sc.Authn.Identity, sc.Claims.Email, now); err != nil {
+			if err := s.Store.SeeIdentity(ctx, sc.Authn.Identity, sc.Claims.Email, now); err != nil {
 				return err
 			}
 		}
-		return s.AuditLog.Record(ctx, v.event(broker.Event{Verb: broker.EventSignedIn, Account: sc.AccountID, Actor: sc.AccountID,
+		return s.Store.Record(ctx, v.event(broker.Event{Verb: broker.EventSignedIn, Account: sc.AccountID, Actor: sc.AccountID,
 			Client: sc.ClientID, Connection: sc.Authn.Connection, Session: session.ID,
 			Detail: map[string]string{"method": string(sc.Authn.Method)}}))
 	})

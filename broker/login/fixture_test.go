@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/broker/credential"
 	"gatehouse/broker/login"
 	"gatehouse/broker/mail"
@@ -153,25 +154,28 @@ func (g *fixture) assemble(settings []setting) {
 	must(t, err)
 	g.fleet = &ephemeral{Ephemeral: g.db}
 	issuer, _ := url.Parse("https://id.example.test")
-	toolkit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Ring: ring, Sessions: g.db, Connections: g.db,
-		Grants: g.db, AuditLog: g.db, Atomic: g.db, Now: g.time, Log: log})
+	toolkit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Ring: ring, Store: g.db,
+		Now: g.time, Log: log})
 	g.pass = credential.NewPasswords(credential.PasswordOptions{Ephemeral: g.fleet, Ring: ring, Now: g.time,
 		Cost: credential.Cost{Memory: 8, Passes: 1, Lanes: 1}})
-	o := login.Options{Toolkit: toolkit, Accounts: g.db, Identities: identities{g.db, g}, Sessions: g.db, Upstreamed: g.db, ReplayCache: g.db, Connections: g.db, Clients: g.db, Ephemeral: g.fleet,
-		Atomic: g.db, AuditLog: g.db, Upstreams: g.ups, Passwords: g.pass, Codes: credential.NewCodes(g.fleet, ring, g.time),
+	o := login.Options{Toolkit: toolkit, Store: g.db, Ephemeral: g.fleet, Upstreams: g.ups, Passwords: g.pass, Codes: credential.NewCodes(g.fleet, ring, g.time),
 		Mailer: &mail.Mailer{Outbox: g.db, Texts: texts, Site: mail.Site{Name: "Northgate"}, Now: g.time}, Ring: ring,
 		Registration: broker.RegisterForm, PasswordSignIn: true, Icon: func(k string) string { return k },
 		Callback: func(c string) string { return "https://id.example.test/callback/" + c }, Now: g.time, Log: log, Pause: g.turns.pause}
 	for _, s := range settings {
 		s(&o)
 	}
+	if o.Gate == nil {
+		o.Gate = gateOf(o, stepIn{g.db, g})
+	}
+	toolkit.Gate = o.Gate
 	g.handler = login.New(o)
 	mux := http.NewServeMux()
 	g.handler.Mount(mux, g)
 	mux.Handle("GET /authorize", toolkit.Handle(g.authorize))
 	for _, path := range []string{broker.AccountPath, broker.MethodsPath} {
 		mux.Handle("GET "+path, toolkit.Handle(func(w http.ResponseWriter, r *http.Request) error {
-			_, a, err := toolkit.Current(r)
+			_, a, err := toolkit.Current(r, "")
 			if err != nil {
 				http.Redirect(w, r, "/login", http.StatusSeeOther)
 				return nil
@@ -242,19 +246,25 @@ func (g *fixture) Respond(w http.ResponseWriter, _ *http.Request, l broker.Finis
 	return err
 }
 
-// identities lets a test step in after an identity was read.
-type identities struct {
-	broker.Identities
-	*fixture
+// gateOf decides on what is stored.
+func gateOf(o login.Options, store access.Store) *access.Gate {
+	return access.New(access.Options{Store: store, Factors: o.Factors, Registration: o.Registration,
+		PasswordSignIn: o.PasswordSignIn, Now: o.Now})
 }
 
-func (i identities) Identity(ctx context.Context, connection, issuer, subject string) (broker.Identity, broker.Account, error) {
-	found, a, err := i.Identities.Identity(ctx, connection, issuer, subject)
-	if meanwhile := i.meanwhile; meanwhile != nil {
-		i.meanwhile = nil
+// stepIn lets a test step in after an identity was read.
+type stepIn struct {
+	*gormdb.DB
+	g *fixture
+}
+
+func (s stepIn) Identity(ctx context.Context, connection, issuer, subject string) (broker.Identity, broker.Account, error) {
+	i, a, err := s.DB.Identity(ctx, connection, issuer, subject)
+	if meanwhile := s.g.meanwhile; meanwhile != nil {
+		s.g.meanwhile = nil
 		meanwhile()
 	}
-	return found, a, err
+	return i, a, err
 }
 
 // account makes an account; no password for "".

@@ -18,13 +18,13 @@ func (d *Handler) enter(w http.ResponseWriter, r *http.Request) error {
 	l := broker.Login{}
 	if code := broker.Code(r.URL.Query().Get("sso_error")); code.Meaning().Status != 0 {
 		l.Notice = code
-	} else if have, _, err := d.visit(r).current(); err != nil || have != nil {
+	} else if have, _, err := d.service.current(r.Context(), d.visit(r), l); err != nil || have != nil {
 		if err != nil {
 			return err
 		}
 		return redirect(w, r, broker.AccountPath)
 	}
-	if lang, ok := d.Toolkit.Switched(r); ok {
+	if lang, ok := d.kit.Switched(r); ok {
 		l.Locale = lang
 	}
 	l, err := d.start(w, r, d.visit(r), l)
@@ -38,7 +38,7 @@ func (d *Handler) enter(w http.ResponseWriter, r *http.Request) error {
 // copied and the browser sent to the copy: moved tells that it was answered.
 func (d *Handler) here(w http.ResponseWriter, r *http.Request) (v visit, l broker.Login, moved bool, err error) {
 	v = d.visit(r)
-	l, err = d.open(r.Context(), v, r.PathValue("id"))
+	l, err = d.service.open(r.Context(), v, r.PathValue("id"))
 	if !errors.Is(err, broker.LoginElsewhere) {
 		return v, l, false, err
 	}
@@ -46,7 +46,7 @@ func (d *Handler) here(w http.ResponseWriter, r *http.Request) (v visit, l broke
 	if len(v.browser) == 0 && q.Get("copy") != "" && !l.HasProof() {
 		return v, l, true, d.blocked(w, r, l.ID) // it was given one a moment ago
 	}
-	l, err = d.adopt(r.Context(), v, d.Toolkit.EnsureBrowser(w, r), l)
+	l, err = d.service.adopt(r.Context(), v, d.kit.EnsureBrowser(w, r), l)
 	if err != nil {
 		return v, l, false, err
 	}
@@ -60,7 +60,7 @@ func (d *Handler) here(w http.ResponseWriter, r *http.Request) (v visit, l broke
 
 // blocked is for a browser that keeps no cookie. It may try again with the login itself.
 func (d *Handler) blocked(w http.ResponseWriter, r *http.Request, id string) error {
-	d.Toolkit.Fail(w, d.Toolkit.WithSelf(r, loginPath(id)), broker.CookiesBlocked)
+	d.kit.Fail(w, d.kit.WithSelf(r, loginPath(id)), broker.CookiesBlocked)
 	return nil
 }
 
@@ -71,31 +71,31 @@ func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	if lang, ok := d.Toolkit.Switched(r); ok && !l.IsConsumed() {
-		_, err := d.logins.Change(ctx, l.ID, func(l *broker.Login) error { l.Locale = lang; return nil })
+	if lang, ok := d.kit.Switched(r); ok && !l.IsConsumed() {
+		_, err := d.service.logins.Change(ctx, l.ID, func(l *broker.Login) error { l.Locale = lang; return nil })
 		if err != nil {
 			return err
 		}
 		return redirect(w, r, loginPath(l.ID))
 	}
 	if l.IsConsumed() {
-		if _, err := d.resume(ctx, v, l); err == nil {
+		if _, err := d.service.resume(ctx, v, l); err == nil {
 			return d.done(w, r, l)
 		} else if !errors.Is(err, broker.InteractionRequired) {
 			return err
 		}
-		if err := d.revive(ctx, l); err != nil {
+		if err := d.service.revive(ctx, l); err != nil {
 			return err
 		}
 		return redirect(w, r, loginPath(l.ID))
 	}
-	sc, err := d.advance(ctx, v, l)
+	sc, err := d.service.advance(ctx, v, l)
 	if err != nil {
 		return err
 	}
 	if sc.No != nil && banner(broker.CodeOf(sc.No)) {
-		if sc.Login, err = d.fallBack(ctx, v, sc); err == nil {
-			sc, err = d.look(ctx, v, sc.Login)
+		if sc.Login, err = d.service.fallBack(ctx, v, sc); err == nil {
+			sc, err = d.service.look(ctx, v, sc.Login)
 		}
 		if err != nil {
 			return err
@@ -110,7 +110,7 @@ func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 // done leads a GET out of a login in which nothing is left to ask.
 func (d *Handler) done(w http.ResponseWriter, r *http.Request, l broker.Login) error {
 	v := d.visit(r)
-	done, err := d.finish(r.Context(), v, l.ID)
+	done, err := d.service.finish(r.Context(), v, l.ID)
 	if app(l) {
 		return d.respond(w, r, l.ID, done, err)
 	}
@@ -156,7 +156,7 @@ type act struct {
 func (d *Handler) act(read func(*http.Request) act) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		ctx, v, id := r.Context(), d.visit(r), r.PathValue("id")
-		r = d.Toolkit.WithSelf(r, loginPath(id))
+		r = d.kit.WithSelf(r, loginPath(id))
 		if len(v.browser) == 0 {
 			return d.blocked(w, r, id)
 		}
@@ -165,19 +165,19 @@ func (d *Handler) act(read func(*http.Request) act) web.Handler {
 		if err != nil && !errors.Is(err, broker.Conflict) && !correctable(broker.CodeOf(err)) {
 			return d.refused(w, r, v, id, err)
 		}
-		l, e := d.open(ctx, v, id)
+		l, e := d.service.open(ctx, v, id)
 		if e != nil {
 			return e
 		}
 		sc, e := scene{Login: l}, nil
 		if !l.IsConsumed() {
-			if sc, e = d.advance(ctx, v, l); e != nil && !errors.Is(e, broker.Conflict) {
+			if sc, e = d.service.advance(ctx, v, l); e != nil && !errors.Is(e, broker.Conflict) {
 				return e
 			}
 		}
 		switch {
 		case app(l) && (sc.IsConsumed() || sc.No == nil && sc.Step == broker.StepDone):
-			d.Toolkit.HandOff(w, d.inLogin(r, l), appPath(id), d.appName(ctx, l))
+			d.kit.HandOff(w, d.inLogin(r, l), appPath(id), d.service.appName(ctx, l))
 			return nil
 		case err == nil || errors.Is(err, broker.Conflict) || sc.IsConsumed() || sc.No != nil:
 			return redirect(w, r, loginPath(id)+a.then)
@@ -199,7 +199,7 @@ func correctable(c broker.Code) bool {
 // correct shows the page of the step again with what was wrong, and the code's status.
 func (d *Handler) correct(w http.ResponseWriter, r *http.Request, v visit, sc scene, a act, err error) error {
 	r = d.inLogin(r, sc.Login)
-	code, p := broker.CodeOf(err), d.Toolkit.Printer(r)
+	code, p := broker.CodeOf(err), d.kit.Printer(r)
 	args, key := text.Args{}, "login.problem."+string(code)
 	if wrong, ok := errors.AsType[credential.WrongCode](err); ok {
 		key, args["left"] = key+".left", wrong.Left

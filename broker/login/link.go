@@ -95,7 +95,7 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	if err := s.attempt(ctx, sc); err != nil {
 		return err
 	}
-	owner, err := found(s.Accounts.AccountByEmail(ctx, email))
+	owner, err := found(s.Store.AccountByEmail(ctx, email))
 	if err != nil {
 		return err
 	}
@@ -103,27 +103,17 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	if err := s.checkPassword(ctx, v, sc, email, owner, password); err != nil {
 		return err
 	}
-	more, err := s.more(ctx, sc, *owner)
+	// Where the link takes more than the password, the link page asks for all of it: of
+	// the password nothing is kept but whose it is.
+	proofs, rule, err := s.Gate.LinkProofs(ctx, sc.Login, sc.Decision, *owner)
 	if err != nil {
-		return barred{err, owner.Restriction}
+		return barred{err, rule}
 	}
-	if more {
+	if proofs.Code || proofs.Factor {
 		_, err = s.replace(ctx, sc.Login, sc.LinkingTo(owner.ID))
 		return err
 	}
 	return s.attach(ctx, v, sc, *owner, []string{"pwd"})
-}
-
-// more reports whether a link to this account takes more than its password. The link
-// page then asks for all of it: of the password nothing was kept but whose it is.
-func (s *service) more(ctx context.Context, sc scene, owner broker.Account) (bool, error) {
-	l, f := sc.Login, sc.Facts
-	l.LinkTargetID, f.Owner = owner.ID, &owner
-	if err := s.ownerFacts(ctx, &f, owner); err != nil {
-		return false, err
-	}
-	verdict, err := broker.Resolve(l, f)
-	return verdict.Proof.Code || verdict.Proof.Factor, err
 }
 
 // attempt counts a proof before it is looked at. One too many ends the link confirmation:
@@ -180,16 +170,16 @@ func (s *service) join(ctx context.Context, v visit, sc scene) (broker.Login, er
 // link if it is the very same one (a double click), else LinkConflict.
 func (s *service) insert(ctx context.Context, v visit, sc scene, owner broker.Account) (broker.Identity, error) {
 	i := identity(*sc.Claims, owner.ID, s.Now())
-	err := s.Atomic.Atomic(ctx, func(ctx context.Context) error {
+	err := s.Store.Atomic(ctx, func(ctx context.Context) error {
 		if err := s.stillMay(ctx, sc, owner); err != nil {
 			return err
 		}
-		if err := s.Identities.Link(ctx, i); err != nil {
+		if err := s.Store.Link(ctx, i); err != nil {
 			return err
 		}
 		e := v.event(broker.Event{Verb: broker.EventIdentityLinked, Account: owner.ID, Actor: owner.ID,
 			Client: sc.ClientID, Connection: i.Connection})
-		if err := s.AuditLog.Record(ctx, e); err != nil {
+		if err := s.Store.Record(ctx, e); err != nil {
 			return err
 		}
 		return s.mailLinked(ctx, v, sc, owner, i)
@@ -200,7 +190,7 @@ func (s *service) insert(ctx context.Context, v visit, sc scene, owner broker.Ac
 	if !errors.Is(err, broker.Conflict) {
 		return i, err
 	}
-	there, a, err := s.Identities.Identity(ctx, i.Connection, i.Issuer, i.Subject)
+	there, a, err := s.Store.Identity(ctx, i.Connection, i.Issuer, i.Subject)
 	if err == nil && a.ID == owner.ID {
 		return there, nil
 	}
@@ -214,26 +204,19 @@ func (s *service) insert(ctx context.Context, v visit, sc scene, owner broker.Ac
 // a restricted account is taken first, so that of two first binds at once the second
 // sees the first.
 func (s *service) stillMay(ctx context.Context, sc scene, seen broker.Account) error {
-	now, err := s.Accounts.Account(ctx, seen.ID)
+	now, err := s.Store.Account(ctx, seen.ID)
 	if err != nil {
 		return err
 	}
 	if now.AuthEpoch != seen.AuthEpoch || now.Disabled {
 		return broker.StartAgain // the proof was for the account as it was
 	}
-	f := sc.Facts
 	if now.Restriction != nil {
-		if err := s.Accounts.ChangeAccount(ctx, now, now.AuthEpoch); err != nil {
+		if err := s.Store.ChangeAccount(ctx, now, now.AuthEpoch); err != nil {
 			return err
 		}
-		if f.Bound, err = s.Identities.IdentitiesOf(ctx, now.ID); err != nil {
-			return err
-		}
-		f.Bound = slices.DeleteFunc(f.Bound, func(i broker.Identity) bool {
-			return i.Connection == sc.Claims.Connection && i.Issuer == sc.Claims.Issuer && i.Subject == sc.Claims.Subject
-		})
 	}
-	return broker.MayLink(*sc.Claims, f, now)
+	return s.Gate.MayLink(ctx, *sc.Claims, now, sc.ClientID)
 }
 
 func identity(c broker.Claims, account string, now time.Time) broker.Identity {
@@ -263,7 +246,7 @@ func (s *service) confirmLink(ctx context.Context, v visit, l broker.Login, t br
 	if sc.Step != broker.StepLink || !sc.Proof.Other || s.linkConfirmation(l, sc.Facts.Owner) != t.LinkTarget {
 		return broker.Conflict
 	}
-	_, a, err := s.Identities.Identity(ctx, by.Connection, by.Issuer, by.Subject)
+	_, a, err := s.Store.Identity(ctx, by.Connection, by.Issuer, by.Subject)
 	if errors.Is(err, broker.NotFound) || err == nil && a.ID != sc.Facts.Owner.ID {
 		return s.leaveNotice(ctx, v, l, by.Connection, broker.LinkConflict)
 	}

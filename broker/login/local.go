@@ -45,7 +45,7 @@ func (s *service) password(ctx context.Context, v visit, id, shown, password str
 	if !strings.EqualFold(strings.TrimSpace(shown), email) {
 		return broker.Conflict
 	}
-	a, err := found(s.Accounts.AccountByEmail(ctx, email))
+	a, err := found(s.Store.AccountByEmail(ctx, email))
 	if err != nil {
 		return err
 	}
@@ -54,10 +54,14 @@ func (s *service) password(ctx context.Context, v visit, id, shown, password str
 		return err
 	}
 	authn := broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, AuthTime: s.Now(), Epoch: a.AuthEpoch}
-	if rule := broker.Refusing(broker.Facts{Account: a, Authn: authn}); rule != nil {
+	rule, err := s.Gate.Rule(ctx, *a, authn, sc.ClientID)
+	if err != nil {
+		return err
+	}
+	if rule != nil {
 		// The next look refuses. That the password was right is worth an event of its own.
 		e := broker.Event{Verb: broker.EventPasswordBlocked, Code: rule.Refusal(), Account: a.ID, Client: sc.ClientID, Detail: setBy(rule)}
-		if err := s.AuditLog.Record(ctx, v.event(e)); err != nil {
+		if err := s.Store.Record(ctx, v.event(e)); err != nil {
 			return err
 		}
 	}
@@ -100,7 +104,7 @@ func (s *service) still(ctx context.Context, v visit, sc scene) error {
 	if sc.SessionID == "" {
 		return nil
 	}
-	have, _, err := v.current()
+	have, _, err := s.current(ctx, v, sc.Login)
 	if err != nil || have != nil && have.ID == sc.SessionID {
 		return err
 	}
@@ -143,7 +147,7 @@ func (s *service) goOn(ctx context.Context, v visit, id, session string) error {
 	if err != nil {
 		return err
 	}
-	have, _, err := v.current()
+	have, _, err := s.current(ctx, v, sc.Login)
 	if err != nil {
 		return err
 	}
@@ -157,7 +161,6 @@ func (s *service) goOn(ctx context.Context, v visit, id, session string) error {
 // The wishes that a page offers beside those of the domain package.
 const (
 	choiceBack     broker.Choice = "back"
-	choiceOther    broker.Choice = "other"    // E-17: use another account
 	choicePassword broker.Choice = "password" // E-2: use your password instead
 )
 
@@ -183,8 +186,8 @@ func (s *service) choose(ctx context.Context, v visit, id string, wish broker.Ch
 func branch(sc scene, wish broker.Choice) (next broker.Login, offered bool) {
 	upstream := sc.Claims != nil
 	switch {
-	case wish == choiceOther && sc.Step == broker.StepPick:
-		return sc.WithChoice(choiceOther), true
+	case wish == broker.ChoiceOther && sc.Step == broker.StepPick:
+		return sc.WithChoice(broker.ChoiceOther), true
 	case wish == choicePassword && sc.Step == broker.StepOrg && sc.Facts.Passwords:
 		return sc.PasswordInstead(), true
 	case wish == broker.ChoiceNew && !upstream:

@@ -11,11 +11,11 @@ import (
 // loggedOut takes an upstream's word that a person's session there has ended (OIDC
 // Back-Channel Logout §2.7). No cookie is looked at: the upstream sends it, no browser.
 func (d *Handler) loggedOut(w http.ResponseWriter, r *http.Request) error {
-	c, said, err := d.noticed(r, broker.NoticeLogout)
+	c, said, err := d.service.noticed(r, broker.NoticeLogout)
 	if err != nil {
 		return err
 	}
-	if err := d.endFor(r.Context(), d.visit(r), c, said); err != nil {
+	if err := d.service.endFor(r.Context(), d.visit(r), c, said); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
@@ -26,8 +26,8 @@ func (d *Handler) loggedOut(w http.ResponseWriter, r *http.Request) error {
 // with the mark that the logout was used. Whom it names is looked up within the
 // connection that signed it: no upstream signs out another's people (SECURITY.md A18).
 func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said broker.Notice) error {
-	return s.Atomic.Atomic(ctx, func(ctx context.Context) error {
-		err := s.ReplayCache.MarkUsed(ctx, "logout", c.ID+" "+said.ID, said.Expires)
+	return s.Store.Atomic(ctx, func(ctx context.Context) error {
+		err := s.Store.MarkUsed(ctx, "logout", c.ID+" "+said.ID, said.Expires)
 		//defence:A18
 		if errors.Is(err, broker.Conflict) {
 			return broker.RequestInvalid.Because(errors.New("this logout was used before"))
@@ -37,7 +37,7 @@ func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said
 		}
 		over := broker.UpstreamSession{Connection: c.ID, SID: said.SID}
 		if said.Subject != "" {
-			i, _, err := s.Identities.Identity(ctx, c.ID, said.Issuer, said.Subject)
+			i, _, err := s.Store.Identity(ctx, c.ID, said.Issuer, said.Subject)
 			if errors.Is(err, broker.NotFound) {
 				return nil // nobody's: no session was created of it
 			}
@@ -46,13 +46,13 @@ func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said
 			}
 			over.Identity = i.ID
 		}
-		ended, err := s.Upstreamed.EndUpstreamSessions(ctx, over, s.Now())
+		ended, err := s.Store.EndUpstreamSessions(ctx, over, s.Now())
 		if err != nil {
 			return err
 		}
 		for _, one := range ended {
 			e := v.event(broker.Event{Verb: broker.EventUpstreamLogout, Account: one.AccountID, Connection: c.ID, Session: one.ID})
-			if err := s.AuditLog.Record(ctx, e); err != nil {
+			if err := s.Store.Record(ctx, e); err != nil {
 				return err
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/broker/credential"
 	"gatehouse/broker/mail"
 	"gatehouse/broker/seal"
@@ -19,22 +20,28 @@ import (
 //go:embed page/*.html
 var pageFiles embed.FS
 
-// Options are what the room is made of; all are needed.
+// Store is what a login reads and writes.
+type Store interface {
+	broker.Accounts
+	broker.Identities
+	broker.Sessions
+	broker.UpstreamSessions
+	broker.ReplayCache
+	broker.Connections
+	broker.Clients
+	broker.AuditLog
+	broker.Atomic
+}
+
+// Options are what a Handler is made of. All but Factors are needed.
 type Options struct {
-	Toolkit     *web.Toolkit
-	Accounts    broker.Accounts
-	Identities  broker.Identities
-	Sessions    broker.Sessions
-	Upstreamed  broker.UpstreamSessions
-	ReplayCache broker.ReplayCache
-	Connections broker.Connections
-	Clients     broker.Clients
-	Ephemeral   broker.Ephemeral
-	Atomic      broker.Atomic
-	AuditLog    broker.AuditLog
-	Upstreams   broker.Upstreams
-	Passwords   *credential.Passwords
-	Codes       *credential.Codes
+	Toolkit   *web.Toolkit
+	Gate      *access.Gate
+	Store     Store
+	Ephemeral broker.Ephemeral
+	Upstreams broker.Upstreams
+	Passwords *credential.Passwords
+	Codes     *credential.Codes
 	// Factors are the second factors of accounts; nil while the deployment has none.
 	Factors broker.Factors
 	Mailer  *mail.Mailer
@@ -57,9 +64,10 @@ type Options struct {
 // Handler serves the journey. No step knows the next one: every route asks the domain package.
 // It is safe for concurrent use.
 type Handler struct {
-	*service
-	pages *web.Pages
-	app   App
+	service *service
+	kit     *web.Toolkit
+	pages   *web.Pages
+	app     App
 }
 
 // App answers the app that waits for a login. The OpenID Provider implements it.
@@ -71,15 +79,15 @@ type App interface {
 
 // New makes the room. It panics where a page or a text is missing, see web.Toolkit.Pages.
 func New(o Options) *Handler {
-	return &Handler{service: newService(o), pages: o.Toolkit.Pages(pageFiles)}
+	return &Handler{service: newService(o), kit: o.Toolkit, pages: o.Toolkit.Pages(pageFiles)}
 }
 
 // Mount adds the routes. app answers where a login was begun for one.
 func (d *Handler) Mount(mux web.Router, app App) {
 	d.app = app
-	get := func(pattern string, h web.Handler) { mux.Handle("GET "+pattern, d.Toolkit.Handle(h)) }
+	get := func(pattern string, h web.Handler) { mux.Handle("GET "+pattern, d.kit.Handle(h)) }
 	post := func(pattern string, read func(*http.Request) act) {
-		mux.Handle("POST "+pattern, d.Toolkit.Handle(d.act(read)))
+		mux.Handle("POST "+pattern, d.kit.Handle(d.act(read)))
 	}
 
 	get("/login", d.enter)
@@ -101,7 +109,7 @@ func (d *Handler) Mount(mux web.Router, app App) {
 	post("/login/{id}/restart", d.postRestart)
 
 	get("/callback/{connection}", d.callback)
-	open := func(pattern string, h web.Handler) { mux.Handle("POST "+pattern, d.Toolkit.HandleOpen(h)) }
+	open := func(pattern string, h web.Handler) { mux.Handle("POST "+pattern, d.kit.HandleOpen(h)) }
 	open("/callback/{connection}", d.posted)
 	open("/callback/{connection}/deauthorize", d.deauthorized)
 	open("/callback/{connection}/data-deletion", d.deleted)
@@ -120,13 +128,12 @@ func appPath(id string) string { return "/authorize?login=" + url.QueryEscape(id
 
 // visit reads what the request tells of its browser.
 func (d *Handler) visit(r *http.Request) visit {
-	hashes, _ := d.Toolkit.Browser(r)
-	from := d.Toolkit.Event(r, broker.Event{})
+	hashes, _ := d.kit.Browser(r)
+	from := d.kit.Event(r, broker.Event{})
 	return visit{
-		browser: hashes, locale: d.Toolkit.Locale(r), address: from.Address, agent: from.UserAgent,
-		session: func() (broker.Session, broker.Account, error) { return d.Toolkit.Current(r) },
-		known:   func(a broker.Account) bool { return d.Toolkit.Known(r, a) },
-		event:   func(e broker.Event) broker.Event { return d.Toolkit.Event(r, e) },
+		browser: hashes, sessions: d.kit.SessionHashes(r), locale: d.kit.Locale(r), address: from.Address, agent: from.UserAgent,
+		known: func(a broker.Account) bool { return d.kit.Known(r, a) },
+		event: func(e broker.Event) broker.Event { return d.kit.Event(r, e) },
 	}
 }
 

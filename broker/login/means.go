@@ -35,7 +35,7 @@ func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email st
 		if a != nil {
 			e.Account = a.ID
 		}
-		if failed := s.AuditLog.Record(ctx, v.event(e)); failed != nil {
+		if failed := s.Store.Record(ctx, v.event(e)); failed != nil {
 			return failed
 		}
 	}
@@ -57,8 +57,8 @@ func (s *service) sendCode(ctx context.Context, v visit, l broker.Login, email s
 			m = mail.AlreadyRegistered{To: email, Code: secret, Locale: s.locale(v, l)}
 		}
 	}
-	return code, s.Atomic.Atomic(ctx, func(ctx context.Context) error {
-		if err := s.AuditLog.Record(ctx, v.event(e)); err != nil {
+	return code, s.Store.Atomic(ctx, func(ctx context.Context) error {
+		if err := s.Store.Record(ctx, v.event(e)); err != nil {
 			return err
 		}
 		return s.Mailer.Queue(ctx, m)

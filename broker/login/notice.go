@@ -35,10 +35,10 @@ func (d *Handler) deleted(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	code := broker.NewID()
-	if err := d.deletions.Put(r.Context(), d.Ring.Hash("login.deletion", []byte(code)), deletion{At: d.Now(), Found: found}); err != nil {
+	if err := d.service.deletions.Put(r.Context(), d.service.Ring.Hash("login.deletion", []byte(code)), deletion{At: d.service.Now(), Found: found}); err != nil {
 		return err
 	}
-	status := d.Toolkit.Issuer.ResolveReference(&url.URL{Path: "/data-deletion/" + code})
+	status := d.kit.Issuer.ResolveReference(&url.URL{Path: "/data-deletion/" + code})
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(map[string]string{"url": status.String(), "confirmation_code": code})
 }
@@ -46,11 +46,11 @@ func (d *Handler) deleted(w http.ResponseWriter, r *http.Request) error {
 // notice verifies a notice and unlinks the identity it is about, with its Event
 // and a mail to the owner. One that is gone already is no fault: notices come twice.
 func (d *Handler) notice(r *http.Request, kind broker.NoticeKind) (found bool, err error) {
-	c, said, err := d.noticed(r, kind)
+	c, said, err := d.service.noticed(r, kind)
 	if err != nil {
 		return false, err
 	}
-	err = d.unlink(r.Context(), d.visit(r), c, said)
+	err = d.service.unlink(r.Context(), d.visit(r), c, said)
 	if errors.Is(err, broker.NotFound) {
 		return false, nil
 	}
@@ -60,7 +60,7 @@ func (d *Handler) notice(r *http.Request, kind broker.NoticeKind) (found bool, e
 // noticed is what the upstream says, verified, and whose it is.
 func (s *service) noticed(r *http.Request, kind broker.NoticeKind) (c broker.Connection, said broker.Notice, err error) {
 	ctx := r.Context()
-	if c, err = s.Connections.Connection(ctx, r.PathValue("connection")); err != nil {
+	if c, err = s.Store.Connection(ctx, r.PathValue("connection")); err != nil {
 		return c, said, err
 	}
 	up, err := s.Upstreams.Open(ctx, c)
@@ -76,16 +76,16 @@ func (s *service) noticed(r *http.Request, kind broker.NoticeKind) (c broker.Con
 }
 
 func (s *service) unlink(ctx context.Context, v visit, c broker.Connection, said broker.Notice) error {
-	return s.Atomic.Atomic(ctx, func(ctx context.Context) error {
-		i, a, err := s.Identities.Identity(ctx, c.ID, said.Issuer, said.Subject)
+	return s.Store.Atomic(ctx, func(ctx context.Context) error {
+		i, a, err := s.Store.Identity(ctx, c.ID, said.Issuer, said.Subject)
 		if err != nil {
 			return err
 		}
-		if err := s.Identities.Unlink(ctx, i.ID, s.Now()); err != nil {
+		if err := s.Store.Unlink(ctx, i.ID, s.Now()); err != nil {
 			return err
 		}
 		e := v.event(broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: c.ID, Detail: map[string]string{"notice": string(said.Kind)}})
-		if err := s.AuditLog.Record(ctx, e); err != nil {
+		if err := s.Store.Record(ctx, e); err != nil {
 			return err
 		}
 		return s.Mailer.Queue(ctx, mail.Unlinked{To: a.Email, Connection: c.Name, At: s.Now(), Locale: a.Locale})
@@ -98,8 +98,8 @@ type deletionView struct {
 
 // deletionStatus tells what became of a request for deletion, to whoever has its code.
 func (d *Handler) deletionStatus(w http.ResponseWriter, r *http.Request) error {
-	for _, key := range d.Ring.Hashes("login.deletion", []byte(r.PathValue("code"))) {
-		del, err := d.deletions.Get(r.Context(), key)
+	for _, key := range d.service.Ring.Hashes("login.deletion", []byte(r.PathValue("code"))) {
+		del, err := d.service.deletions.Get(r.Context(), key)
 		if errors.Is(err, broker.NotFound) {
 			continue
 		}

@@ -48,7 +48,7 @@ func (d *Handler) refused(w http.ResponseWriter, r *http.Request, v visit, id st
 	if code == broker.Internal || code == broker.LoginUnknown || code == broker.LoginElsewhere {
 		return err
 	}
-	l, e := d.open(r.Context(), v, id)
+	l, e := d.service.open(r.Context(), v, id)
 	if e != nil {
 		return e
 	}
@@ -70,15 +70,7 @@ func rule(sc scene, cause error) *broker.Restriction {
 	if b, ok := errors.AsType[barred](cause); ok {
 		return b.by
 	}
-	if l := broker.Refusing(sc.Facts); l != nil {
-		return l
-	}
-	for _, a := range []*broker.Account{sc.Facts.Owner, sc.Facts.Acting} {
-		if a != nil && a.Restriction != nil {
-			return a.Restriction
-		}
-	}
-	return nil
+	return sc.Rule
 }
 
 // setBy tells the audit log whose rule it is and since when.
@@ -94,9 +86,9 @@ func (d *Handler) methods(r *http.Request, id string, l *broker.Restriction) (li
 	if l == nil {
 		return nil, ""
 	}
-	p := d.Toolkit.Printer(r)
+	p := d.kit.Printer(r)
 	for _, connection := range l.Connections {
-		c, err := d.Connections.Connection(r.Context(), connection)
+		c, err := d.service.Store.Connection(r.Context(), connection)
 		if err != nil || c.Usable() != nil {
 			continue
 		}
@@ -110,7 +102,7 @@ func (d *Handler) methods(r *http.Request, id string, l *broker.Restriction) (li
 
 // refuse shows a refusal with an action that works, and the way back to the app.
 func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code broker.Code, connection string, cause error) {
-	p, l := d.Toolkit.Printer(r), sc.Login
+	p, l := d.kit.Printer(r), sc.Login
 	again := web.Action{Href: loginPath(l.ID) + "/restart", Text: p.Text("login.other_ways")}
 	view := web.RefusalView{Cause: cause, Event: broker.Event{Account: l.AccountID, Client: l.ClientID}}
 	if connection == "" && l.Claims != nil {
@@ -122,7 +114,7 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code 
 	if l.Claims != nil {
 		view.Email = l.Claims.Email
 	}
-	c, err := d.Connections.Connection(r.Context(), connection)
+	c, err := d.service.Store.Connection(r.Context(), connection)
 	upstream := connection != "" && err == nil && c.Usable() == nil
 	if upstream {
 		view.Connection, view.Event.Connection = c.Name, c.ID
@@ -155,12 +147,12 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code 
 	if app(l) && code.Meaning().OAuth != "" {
 		back := appPath(l.ID) + "&error=" + url.QueryEscape(string(code))
 		text := p.Text("login.back_plain")
-		if name := d.appName(r.Context(), l); name != "" {
+		if name := d.service.appName(r.Context(), l); name != "" {
 			text = p.Text("login.back", name)
 		}
 		view.Others = append(view.Others, web.Action{Href: back, Text: text})
 	}
-	d.Toolkit.Refusal(w, r, code, view)
+	d.kit.Refusal(w, r, code, view)
 }
 
 // notice is a refusal above a page, with the action that makes it good.
@@ -176,10 +168,10 @@ func (d *Handler) noticeOf(r *http.Request, sc scene) *notice {
 	if code == "" {
 		return nil
 	}
-	p := d.Toolkit.Printer(r)
-	c, err := d.Connections.Connection(r.Context(), sc.NoticeFor)
+	p := d.kit.Printer(r)
+	c, err := d.service.Store.Connection(r.Context(), sc.NoticeFor)
 	upstream := sc.NoticeFor != "" && err == nil
-	args := text.Args{"connection": "", "email": "", "product": d.Toolkit.Site.Name, "wait": "", "ref": sc.NoticeRef}
+	args := text.Args{"connection": "", "email": "", "product": d.kit.Site.Name, "wait": "", "ref": sc.NoticeRef}
 	if upstream {
 		args["connection"] = c.Name
 	}

@@ -42,7 +42,7 @@ func (s *service) register(ctx context.Context, v visit, id string, in form) err
 
 // fromClaims is the account that an identity and a proven address make.
 func fromClaims(l broker.Login, now time.Time, locale string) broker.Account {
-	a := broker.Account{ID: broker.NewID(), Email: verifiedEmail(l), Locale: locale, CreatedAt: now, UpdatedAt: now}
+	a := broker.Account{ID: broker.NewID(), Email: l.VerifiedAddress(), Locale: locale, CreatedAt: now, UpdatedAt: now}
 	if c := l.Claims; c != nil {
 		a.Name, a.GivenName, a.FamilyName = c.Name, c.GivenName, c.FamilyName
 		if a.Name == "" {
@@ -62,19 +62,19 @@ func (s *service) create(ctx context.Context, v visit, sc scene, a broker.Accoun
 		i = identity(*sc.Claims, a.ID, s.Now())
 		authn = vouched(*sc.Claims, i.ID, a)
 	}
-	err := s.Atomic.Atomic(ctx, func(ctx context.Context) error {
-		if err := s.Accounts.CreateAccount(ctx, a); err != nil {
+	err := s.Store.Atomic(ctx, func(ctx context.Context) error {
+		if err := s.Store.CreateAccount(ctx, a); err != nil {
 			return err
 		}
 		events := []broker.Event{v.event(broker.Event{Verb: broker.EventAccountCreated, Account: a.ID, Actor: a.ID, Client: sc.ClientID})}
 		if sc.Claims != nil {
-			if err := s.Identities.Link(ctx, i); err != nil {
+			if err := s.Store.Link(ctx, i); err != nil {
 				return err
 			}
 			events = append(events, v.event(broker.Event{Verb: broker.EventIdentityLinked, Account: a.ID, Actor: a.ID,
 				Client: sc.ClientID, Connection: i.Connection}))
 		}
-		return s.AuditLog.Record(ctx, events...)
+		return s.Store.Record(ctx, events...)
 	})
 	if err != nil {
 		return sc.Login, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/broker/web"
 )
 
@@ -53,28 +54,28 @@ func newService(o Options) *service {
 // visit is what the handler knows of the browser that asks.
 type visit struct {
 	browser []string // keyed hashes of its browser key, the newest key first; none where it has no cookie
-	locale  string
-	address string
-	agent   string
-	// session answers the session that this browser could go on with, see web.Toolkit.Current.
-	session func() (broker.Session, broker.Account, error)
+	// sessions are the keyed hashes of its session cookie; none without one.
+	sessions []string
+	locale   string
+	address  string
+	agent    string
 	// known reports whether this browser has signed in to the account before, see web.Toolkit.Known.
 	known func(broker.Account) bool
 	// event completes an Event with its id, its moment and where it came from.
 	event func(broker.Event) broker.Event
 }
 
-// current is the session of the browser and its account; nil where there is none
-// that may go on, whatever the reason.
-func (v visit) current() (*broker.Session, *broker.Account, error) {
-	s, a, err := v.session()
-	if err == nil {
-		return &s, &a, nil
-	}
-	if broker.CodeOf(err) == broker.Internal || broker.CodeOf(err) == broker.Unavailable {
+// current is the session of the browser and its account, as far as they may go on in
+// the app of a login; nil where there is none, for any reason.
+func (s *service) current(ctx context.Context, v visit, l broker.Login) (*broker.Session, *broker.Account, error) {
+	have, a, err := s.Gate.Session(ctx, v.sessions, l.ClientID)
+	switch {
+	case broker.Refused(err):
+		return nil, nil, nil
+	case err != nil:
 		return nil, nil, err
 	}
-	return nil, nil, nil
+	return &have, &a, nil
 }
 
 // holds answers LoginElsewhere unless the login was begun in this browser.
@@ -86,15 +87,16 @@ func (v visit) holds(l broker.Login) error {
 	return nil
 }
 
-// scene is one login with the facts of this moment and what they say is next.
+// scene is one login with what the rules say about it at this moment.
 type scene struct {
 	broker.Login
-	Facts    broker.Facts
-	Identity *broker.Identity // with Facts.Linked
-	Session  *broker.Session  // with Facts.Acting
-	Proof    broker.LinkProof // with StepLink
-	Step     broker.Step
-	No       error // what Next answered instead of a step: a Code
+	access.Decision
+}
+
+// look loads the facts and asks the rules.
+func (s *service) look(ctx context.Context, v visit, l broker.Login) (scene, error) {
+	d, err := s.Gate.Login(ctx, l, v.sessions)
+	return scene{l, d}, err
 }
 
 // app reports whether an app waits for this login.
@@ -267,4 +269,15 @@ func same(a, b broker.Login) bool {
 func vouched(c broker.Claims, identity string, a broker.Account) broker.Authn {
 	return broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, Identity: identity, UserType: c.UserType,
 		AMR: broker.Methods([]string{"fed"}, c.AMR...), ACR: c.ACR, AuthTime: c.AuthTime, Epoch: a.AuthEpoch, UpstreamSID: c.SID}
+}
+
+// found turns NotFound into nil.
+func found[T any](v T, err error) (*T, error) {
+	if errors.Is(err, broker.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 )
 
 // hashState is the purpose under which an upstream request's state is hashed: storage
@@ -80,7 +81,7 @@ func (s *service) upstreamRequest(l broker.Login, c broker.Connection, v visit, 
 // upstream opens a live connection. It is called when an upstream request begins and
 // again when it ends.
 func (s *service) upstream(ctx context.Context, id string) (broker.Connection, broker.Upstream, error) {
-	c, err := s.Connections.Connection(ctx, id)
+	c, err := s.Store.Connection(ctx, id)
 	if errors.Is(err, broker.NotFound) {
 		return c, nil, broker.ConnectionDisabled
 	}
@@ -107,7 +108,7 @@ func (s *service) leaveNotice(ctx context.Context, v visit, l broker.Login, conn
 		ref = reference()
 		s.Log.InfoContext(ctx, "refused", "code", string(code), "reference", ref, "connection", connection, "err", err)
 		e := v.event(broker.Event{Verb: broker.EventRefused, Code: code, Client: l.ClientID, Connection: connection, Reference: ref})
-		if err := s.AuditLog.Record(ctx, e); err != nil {
+		if err := s.Store.Record(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -124,15 +125,15 @@ func (s *service) leaveNotice(ctx context.Context, v visit, l broker.Login, conn
 // callbackResult is a linked person whose login has not been updated yet: where nothing
 // is left to ask, the login is changed once, when it is consumed.
 type callbackResult struct {
-	claims  broker.Claims
-	authn   broker.Authn
-	account broker.Account // a session is created only while its epoch stands
+	claims   broker.Claims
+	authn    broker.Authn
+	decision access.Decision // Facts.Linked is whose identity it is
 }
 
 // applyTo returns the login with what the callback has proven, in place of everything
 // that was proven before, as after each answer of an upstream.
 func (c callbackResult) applyTo(l broker.Login) broker.Login {
-	return l.Returned(c.claims).BoundTo(c.account.ID, c.authn)
+	return l.Returned(c.claims).BoundTo(c.decision.Facts.Linked.ID, c.authn)
 }
 
 // handleCallback takes the browser back from an upstream and returns the login. Where
@@ -293,7 +294,7 @@ func (s *service) recordClaims(ctx context.Context, v visit, seen broker.Login, 
 	}
 	apply := func(l broker.Login) broker.Login { return l.Returned(claims) }
 	if sc.Step == broker.StepBind {
-		known := callbackResult{claims, vouched(claims, sc.Identity.ID, *sc.Facts.Linked), *sc.Facts.Linked}
+		known := callbackResult{claims, vouched(claims, sc.Identity.ID, *sc.Facts.Linked), sc.Decision}
 		if app(seen) {
 			return seen, &known, nil
 		}

@@ -32,7 +32,7 @@ func (d *Handler) inLogin(r *http.Request, l broker.Login) *http.Request {
 	if l.Locale == "" {
 		return r
 	}
-	return d.Toolkit.WithLocale(r, l.Locale)
+	return d.kit.WithLocale(r, l.Locale)
 }
 
 // appName is the waiting app as people know it, "" where there is none.
@@ -40,7 +40,7 @@ func (s *service) appName(ctx context.Context, l broker.Login) string {
 	if !app(l) || l.ClientID == "" {
 		return ""
 	}
-	c, err := s.Clients.Client(ctx, l.ClientID)
+	c, err := s.Store.Client(ctx, l.ClientID)
 	if err != nil {
 		return ""
 	}
@@ -68,7 +68,7 @@ func (d *Handler) present(w http.ResponseWriter, r *http.Request, v visit, sc sc
 
 // presentStatus shows the page of a step.
 func (d *Handler) presentStatus(w http.ResponseWriter, r *http.Request, v visit, sc scene, f web.Form, status int) error {
-	p := page{Form: f, Path: loginPath(sc.ID), App: d.appName(r.Context(), sc.Login), Notice: d.noticeOf(r, sc)}
+	p := page{Form: f, Path: loginPath(sc.ID), App: d.service.appName(r.Context(), sc.Login), Notice: d.noticeOf(r, sc)}
 	if sc.Purpose == broker.PurposeReauthenticate {
 		p.Reauthenticate = sc.Purpose.Ends()
 	}
@@ -88,7 +88,7 @@ func (d *Handler) view(r *http.Request, v visit, sc scene, p page) (any, error) 
 		}
 		return d.viewChoose(r, sc, p)
 	case broker.StepPick:
-		s, a, err := v.current()
+		s, a, err := d.service.current(r.Context(), v, sc.Login)
 		if err == nil && a == nil {
 			err = broker.StartAgain // signed out this very moment
 		}
@@ -121,7 +121,7 @@ func (d *Handler) view(r *http.Request, v visit, sc scene, p page) (any, error) 
 
 // viewNew is the pages on the way to an account, or to one that is there under another address.
 func (d *Handler) viewNew(r *http.Request, sc scene, p page) any {
-	n := newView{page: p, Email: typed(r, "email", sc.Email), Confirmation: d.linkConfirmation(sc.Login, nil), Now: d.Now(), Local: sc.Claims == nil}
+	n := newView{page: p, Email: typed(r, "email", sc.Email), Confirmation: d.service.linkConfirmation(sc.Login, nil), Now: d.service.Now(), Local: sc.Claims == nil}
 	if sc.Claims != nil {
 		n.Theirs = sc.Claims.Email
 		if n.Email == "" {
@@ -135,7 +135,7 @@ func (d *Handler) viewNew(r *http.Request, sc scene, p page) any {
 	case broker.StepCode:
 		n.Email, n.Code = sc.Code.Email, codeOf(r, sc.Code)
 	case broker.StepRegister:
-		n.Email, n.Verified = verifiedEmail(sc.Login), sc.VerifiedEmail == "" && sc.Claims != nil
+		n.Email, n.Verified = sc.VerifiedAddress(), sc.VerifiedEmail == "" && sc.Claims != nil
 		if c := sc.Claims; c != nil {
 			n.Given, n.Family = splitName(c.Name, c.GivenName, c.FamilyName)
 		}
@@ -149,38 +149,38 @@ func (d *Handler) viewChoose(r *http.Request, sc scene, p page) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := d.Connections.Connections(r.Context())
+	all, err := d.service.Store.Connections(r.Context())
 	if err != nil {
 		return nil, err
 	}
 	routed := slices.ContainsFunc(all, func(c broker.Connection) bool { return c.Usable() == nil && len(c.Domains) > 0 })
-	return chooseView{page: p, Email: typed(r, "email", sc.Hint), Idps: idps, More: more, Ask: d.PasswordSignIn || routed,
-		New: d.PasswordSignIn && d.Registration != broker.RegisterInvite}, nil
+	return chooseView{page: p, Email: typed(r, "email", sc.Hint), Idps: idps, More: more, Ask: d.service.PasswordSignIn || routed,
+		New: d.service.PasswordSignIn && d.service.Registration != broker.RegisterInvite}, nil
 }
 
 // viewReauthenticate offers whoever proves themselves again their own sign-in methods, and tells
 // nobody else what those are.
 func (d *Handler) viewReauthenticate(r *http.Request, v visit, sc scene, p page) (any, error) {
-	_, a, err := v.current()
+	_, a, err := d.service.current(r.Context(), v, sc.Login)
 	if err == nil && (a == nil || a.ID != sc.For) {
 		err = broker.StartAgain
 	}
 	if err != nil {
 		return nil, err
 	}
-	have, err := d.Identities.IdentitiesOf(r.Context(), a.ID)
+	have, err := d.service.Store.IdentitiesOf(r.Context(), a.ID)
 	if err != nil {
 		return nil, err
 	}
-	all, err := d.Connections.Connections(r.Context())
+	all, err := d.service.Store.Connections(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	ways := broker.SignInMethodsOf(*a, have, all, d.PasswordSignIn)
+	ways := broker.SignInMethodsOf(*a, have, all, d.service.PasswordSignIn)
 	view := chooseView{page: p, Email: typed(r, "email", sc.Hint), Ask: ways.Password}
 	for _, c := range all {
 		if slices.ContainsFunc(have, func(i broker.Identity) bool { return i.Connection == c.ID && slices.Contains(ways.Identities, i.ID) }) {
-			view.Idps = append(view.Idps, d.idp(sc.ID, c, c.ID == d.Toolkit.LastUsed(r)))
+			view.Idps = append(view.Idps, d.idp(sc.ID, c, c.ID == d.kit.LastUsed(r)))
 		}
 	}
 	return view, nil
@@ -189,7 +189,7 @@ func (d *Handler) viewReauthenticate(r *http.Request, v visit, sc scene, p page)
 func (d *Handler) viewLink(r *http.Request, sc scene, p page) (any, error) {
 	owner, c := *sc.Facts.Owner, *sc.Facts.Connection
 	v := linkView{page: p, Idp: d.idp(sc.ID, c, false), Theirs: sc.Claims.Email, Email: owner.Email, Masked: mask(owner.Email),
-		Year: owner.CreatedAt.UTC().Year(), Confirmation: d.linkConfirmation(sc.Login, &owner), Proof: sc.Proof}
+		Year: owner.CreatedAt.UTC().Year(), Confirmation: d.service.linkConfirmation(sc.Login, &owner), Proof: sc.Proof}
 	if sc.Proof.Code && sc.Code != nil && sc.Code.Email == owner.Email {
 		v.Code = codeOf(r, sc.Code)
 	}
@@ -197,12 +197,12 @@ func (d *Handler) viewLink(r *http.Request, sc scene, p page) (any, error) {
 	if !sc.Proof.Other {
 		return v, nil
 	}
-	have, err := d.Identities.IdentitiesOf(r.Context(), owner.ID)
+	have, err := d.service.Store.IdentitiesOf(r.Context(), owner.ID)
 	if err != nil {
 		return nil, err
 	}
 	for _, i := range have {
-		other, err := found(d.Connections.Connection(r.Context(), i.Connection))
+		other, err := found(d.service.Store.Connection(r.Context(), i.Connection))
 		if err != nil {
 			return nil, err
 		}
@@ -218,7 +218,7 @@ func (d *Handler) viewLink(r *http.Request, sc scene, p page) (any, error) {
 
 // viewUpstream is where a link from inside waits for its upstream.
 func (d *Handler) viewUpstream(r *http.Request, sc scene, p page) (any, error) {
-	c, err := d.Connections.Connection(r.Context(), sc.Connection)
+	c, err := d.service.Store.Connection(r.Context(), sc.Connection)
 	if errors.Is(err, broker.NotFound) {
 		err = broker.ConnectionDisabled
 	}
@@ -237,11 +237,11 @@ const listed = 5
 
 // idps are the connections of the sign-in page: the last used first, then in order.
 func (d *Handler) idps(r *http.Request, id string) (list, more []idp, err error) {
-	all, err := d.Connections.Connections(r.Context())
+	all, err := d.service.Store.Connections(r.Context())
 	if err != nil {
 		return nil, nil, err
 	}
-	last := d.Toolkit.LastUsed(r)
+	last := d.kit.LastUsed(r)
 	for _, c := range all {
 		if c.Hidden || c.Usable() != nil {
 			continue
@@ -260,7 +260,7 @@ func (d *Handler) idps(r *http.Request, id string) (list, more []idp, err error)
 }
 
 func (d *Handler) idp(id string, c broker.Connection, last bool) idp {
-	return idp{Href: upstreamPath(id, c.ID), Name: c.Name, Icon: d.Icon(c.Kind), Last: last}
+	return idp{Href: upstreamPath(id, c.ID), Name: c.Name, Icon: d.service.Icon(c.Kind), Last: last}
 }
 
 // mask hides what the owner knows and a stranger need not: a•••@example.com.

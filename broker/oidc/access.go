@@ -61,7 +61,7 @@ type accessToken struct {
 
 // signAccess makes a JWT of what would be sealed otherwise. Its audience is never
 // empty: without a resource it is for us, that is for userinfo.
-func (s *strategy) signAccess(a access, c broker.Client, r fosite.Requester) (string, error) {
+func (s *strategy) signAccess(a accessContents, c broker.Client, r fosite.Requester) (string, error) {
 	key, err := s.keys.Signer(accessAlg(c))
 	if err != nil {
 		return "", err
@@ -74,8 +74,8 @@ func (s *strategy) signAccess(a access, c broker.Client, r fosite.Requester) (st
 			claims.Audience = append(claims.Audience, s.issuer)
 		}
 	}
-	if who, ok := r.GetSession().(*session); ok && a.Grant != "" {
-		claims.Subject, claims.ID = who.Account, a.Grant+"."+broker.NewID()
+	if who, ok := r.GetSession().(*session); ok && a.Family != "" {
+		claims.Subject, claims.ID = who.Account, a.Family+"."+broker.NewID()
 		claims.ACR, claims.AMR = who.Authn.ACR, who.Authn.AMR
 		if !who.Authn.AuthTime.IsZero() {
 			claims.AuthTime = who.Authn.AuthTime.Unix()
@@ -86,7 +86,7 @@ func (s *strategy) signAccess(a access, c broker.Client, r fosite.Requester) (st
 
 // readAccess reads a JWT access token of ours by a key that is still published: one
 // that left the JWKS long ago is good for hints only.
-func (s *strategy) readAccess(token string) (a access, err error) {
+func (s *strategy) readAccess(token string) (a accessContents, err error) {
 	key, body, err := s.keys.Verify(token, typAccess)
 	//defence:A22
 	if err != nil || key.State == broker.KeyRetired && !s.now().Before(key.RetireAt) {
@@ -97,13 +97,13 @@ func (s *strategy) readAccess(token string) (a access, err error) {
 	if err := json.Unmarshal(body, &said); err != nil || said.Issuer != s.issuer || said.ClientID == "" || said.ID == "" || len(said.Audience) == 0 {
 		return a, errNoToken
 	}
-	a = access{ID: said.ID, Issued: said.Issued, Expires: said.Expires, Scope: said.Scope, Audience: said.Audience}
+	a = accessContents{ID: said.ID, Issued: said.Issued, Expires: said.Expires, Scope: said.Scope, Audience: said.Audience}
 	if said.Confirm != nil {
 		a.Key = said.Confirm.Thumbprint
 	}
 	//defence:D1 D5 A7
 	if family, _, ok := strings.Cut(said.ID, "."); ok {
-		a.Grant = family
+		a.Family = family
 	} else {
 		a.Client = said.ClientID
 	}

@@ -143,7 +143,7 @@ func (d *Handler) clientKey(ctx context.Context, c broker.Client, a assertion) (
 func (d *Handler) consumeAssertion(ctx context.Context, a assertion) error {
 	//defence:A9
 	id := sha256.Sum256([]byte(a.client + "\x00" + a.jti)) // another client may have the same jti
-	err := d.replayCache.MarkUsed(ctx, usedAssertion, base64.RawURLEncoding.EncodeToString(id[:]), a.expires)
+	err := d.store.MarkUsed(ctx, usedAssertion, base64.RawURLEncoding.EncodeToString(id[:]), a.expires)
 	//defence:A9
 	if errors.Is(err, broker.Conflict) {
 		return fosite.ErrInvalidClient.WithHint("The client assertion was used before.")

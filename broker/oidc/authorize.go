@@ -91,8 +91,8 @@ func (d *Handler) ask(w http.ResponseWriter, r *http.Request, form url.Values) e
 	if q.client.PushedOnly && q.pushed() == "" {
 		return d.tellApp(w, r, q, fosite.ErrInvalidRequest.WithHint("The client must push its requests (RFC 9126)."))
 	}
-	s, a, err := d.toolkit.Current(r)
-	if err != nil && !noSession(err) {
+	s, a, err := d.toolkit.Current(r, q.client.ID)
+	if err != nil && !broker.Refused(err) {
 		return d.failed(w, r, q, err)
 	}
 	if err == nil && d.reusable(q, s) {
@@ -102,12 +102,6 @@ func (d *Handler) ask(w http.ResponseWriter, r *http.Request, form url.Values) e
 		return d.tellApp(w, r, q, broker.LoginRequired)
 	}
 	return d.toLogin(w, r, d.login(q))
-}
-
-// noSession reports whether an error of Current only means that the person must sign
-// in: there is no session, or the gate said no to it, for whatever reason.
-func noSession(err error) bool {
-	return err != nil && broker.CodeOf(err).Meaning().Status < 500
 }
 
 func (d *Handler) toLogin(w http.ResponseWriter, r *http.Request, l broker.Login) error {
@@ -145,9 +139,6 @@ func (d *Handler) Respond(w http.ResponseWriter, r *http.Request, l broker.Finis
 	}
 	if err := d.check(q); err != nil {
 		return d.tellApp(w, r, q, err)
-	}
-	if err := d.admitted(r.Context(), l.Account, l.Session.Authn); err != nil {
-		return err
 	}
 	return d.proceed(w, r, q, l.Session, l.Account, false)
 }

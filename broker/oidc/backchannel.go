@@ -87,7 +87,7 @@ func (d *Handler) hurry() {
 func (d *Handler) tellDue(ctx context.Context) (int, error) {
 	now := d.now()
 	//defence:A17
-	due, err := d.logouts.DueLogouts(ctx, now, now.Add(tellLease), tellBatch)
+	due, err := d.store.DueLogouts(ctx, now, now.Add(tellLease), tellBatch)
 	if err != nil {
 		return 0, err
 	}
@@ -102,9 +102,9 @@ func (d *Handler) tellDue(ctx context.Context) (int, error) {
 
 // tell makes one attempt and writes what came of it, even when we are told to stop meanwhile.
 func (d *Handler) tell(ctx context.Context, l broker.Logout) error {
-	c, err := d.clients.Client(ctx, l.ClientID)
+	c, err := d.store.Client(ctx, l.ClientID)
 	if errors.Is(err, broker.NotFound) || err == nil && c.BackchannelLogoutURI == "" {
-		return d.logouts.LogoutDone(ctx, l.ID) // nobody is left to hear it
+		return d.store.LogoutDone(ctx, l.ID) // nobody is left to hear it
 	}
 	if err != nil {
 		return err
@@ -125,16 +125,16 @@ func (d *Handler) tell(ctx context.Context, l broker.Logout) error {
 		next = l.ExpiresAt
 	}
 	d.log.WarnContext(ctx, "an app was not told of a sign-out", "client", c.ID, "session", l.SessionID, "attempt", l.Attempts+1, "next", next, "err", why)
-	return d.logouts.LogoutFailed(save, l.ID, why.Error(), next)
+	return d.store.LogoutFailed(save, l.ID, why.Error(), next)
 }
 
 func (d *Handler) told(ctx context.Context, l broker.Logout, e broker.Event) error {
 	e.ID, e.At = broker.NewID(), d.now()
-	return d.atomic.Atomic(ctx, func(ctx context.Context) error {
-		if err := d.logouts.LogoutDone(ctx, l.ID); err != nil {
+	return d.store.Atomic(ctx, func(ctx context.Context) error {
+		if err := d.store.LogoutDone(ctx, l.ID); err != nil {
 			return err
 		}
-		return d.auditLog.Record(ctx, e)
+		return d.store.Record(ctx, e)
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 
 // grant is what an access token stands for right now.
 type grant struct {
-	access
+	accessContents
 	client  broker.Client
 	grant   broker.Grant   // zero for client_credentials
 	account broker.Account // likewise
@@ -32,20 +32,17 @@ func (d *Handler) bearer(ctx context.Context, token string) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	g := grant{access: a}
+	g := grant{accessContents: a}
 	id := a.Client
-	if a.Grant != "" {
-		g.grant, g.account, err = d.grants.Grant(ctx, a.Grant)
-		if err == nil {
-			//defence:D1 D5 A7
-			err = d.live(ctx, g.grant, g.account)
-		}
+	if a.Family != "" {
+		g.grant, g.account, err = d.gate.Grant(ctx, a.Family)
+		//defence:D1 D5 A7
 		if err != nil {
 			return grant{}, gone(err)
 		}
 		id = g.grant.ClientID
 	} else {
-		marked, err := d.replayCache.IsUsed(ctx, usedAccess, a.ID)
+		marked, err := d.store.IsUsed(ctx, usedAccess, a.ID)
 		if err != nil {
 			return grant{}, err
 		}
@@ -92,7 +89,7 @@ func (d *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 		return d.challenge(w, http.StatusUnauthorized, scheme, spoken.ErrorField)
 	case err != nil:
 		return err
-	case g.Grant == "" || !g.has(scopeOpenID):
+	case g.Family == "" || !g.has(scopeOpenID):
 		return d.challenge(w, http.StatusForbidden, scheme, "insufficient_scope")
 	//defence:A21
 	case len(g.Audience) > 0 && !slices.Contains(g.Audience, d.issuer):

@@ -167,7 +167,7 @@ func (d *Handler) client(ctx context.Context, id string) (broker.Client, error) 
 	if !clients.PlausibleID(id) {
 		return broker.Client{}, broker.ClientUnknown
 	}
-	c, err := d.clients.Client(ctx, id)
+	c, err := d.store.Client(ctx, id)
 	switch {
 	case errors.Is(err, broker.NotFound):
 		return broker.Client{}, broker.ClientUnknown

@@ -56,7 +56,7 @@ func (d *Handler) given(ctx context.Context, c broker.Client, account string) (b
 	if err != nil {
 		return broker.Consent{}, "", err
 	}
-	given, err := d.consents.Consent(ctx, account, c.ID)
+	given, err := d.store.Consent(ctx, account, c.ID)
 	if errors.Is(err, broker.NotFound) {
 		return broker.Consent{}, v, nil
 	}
@@ -74,15 +74,15 @@ func (d *Handler) toConsent(w http.ResponseWriter, r *http.Request, q *request, 
 
 // waiting finds the request that the path names, for the browser that parked it.
 func (d *Handler) waiting(r *http.Request) (*request, broker.Session, broker.Account, error) {
-	s, a, err := d.toolkit.Current(r)
-	if noSession(err) {
+	pending, lost := d.asked.Get(r.Context(), r.PathValue("id"))
+	s, a, err := d.toolkit.Current(r, pending.Form.Get("client_id"))
+	if broker.Refused(err) {
 		err = broker.StartAgain
 	}
 	if err != nil {
 		return nil, s, a, err
 	}
-	pending, err := d.asked.Get(r.Context(), r.PathValue("id"))
-	if errors.Is(err, broker.NotFound) {
+	if err = lost; errors.Is(err, broker.NotFound) {
 		err = broker.LoginUnknown
 	}
 	//defence:A14
@@ -174,7 +174,7 @@ func (d *Handler) consent(w http.ResponseWriter, r *http.Request) error {
 	e := broker.Event{Verb: broker.EventConsentDenied, Code: broker.ConsentDenied, Account: a.ID, Actor: a.ID, Client: q.client.ID, Session: s.ID}
 	switch r.PostFormValue("decision") {
 	case "cancel":
-		if err := d.auditLog.Record(r.Context(), d.toolkit.Event(r, e)); err != nil {
+		if err := d.store.Record(r.Context(), d.toolkit.Event(r, e)); err != nil {
 			return err
 		}
 		params := url.Values{"error": {broker.ConsentDenied.Meaning().OAuth}, "error_description": {string(broker.ConsentDenied)}}
@@ -209,11 +209,11 @@ func (d *Handler) agree(r *http.Request, c broker.Client, scopes []string, e bro
 	}
 	slices.Sort(scopes)
 	given = broker.Consent{AccountID: e.Account, ClientID: c.ID, Version: v, Scopes: slices.Compact(scopes), GrantedAt: d.now()}
-	return d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
-		if err := d.consents.PutConsent(ctx, given); err != nil {
+	return d.store.Atomic(r.Context(), func(ctx context.Context) error {
+		if err := d.store.PutConsent(ctx, given); err != nil {
 			return err
 		}
-		return d.auditLog.Record(ctx, d.toolkit.Event(r, e))
+		return d.store.Record(ctx, d.toolkit.Event(r, e))
 	})
 }
 
@@ -228,8 +228,8 @@ func (d *Handler) consented(w http.ResponseWriter, r *http.Request, query url.Va
 	if err != nil {
 		return err
 	}
-	s, a, err := d.toolkit.Current(r)
-	if err != nil && !noSession(err) {
+	s, a, err := d.toolkit.Current(r, pending.Form.Get("client_id"))
+	if err != nil && !broker.Refused(err) {
 		return err
 	}
 	//defence:A14

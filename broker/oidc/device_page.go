@@ -88,8 +88,8 @@ func (d *Handler) deviceTyped(w http.ResponseWriter, r *http.Request) error {
 	if code == "" {
 		return d.showDeviceError(w, r, typed, broker.CodeWrong)
 	}
-	_, a, err := d.toolkit.Current(r)
-	if err != nil && !noSession(err) {
+	_, a, err := d.toolkit.Current(r, "")
+	if err != nil && !broker.Refused(err) {
 		return err
 	}
 	in := err == nil
@@ -175,8 +175,8 @@ func (d *Handler) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, a, err := d.toolkit.Current(r)
-	if err != nil && !noSession(err) {
+	s, a, err := d.toolkit.Current(r, call.Grant.Client)
+	if err != nil && !broker.Refused(err) {
 		return err
 	}
 	if err != nil || r.URL.Query().Has("switch") {
@@ -209,8 +209,8 @@ func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, a, err := d.toolkit.Current(r)
-	if err != nil && !noSession(err) {
+	s, a, err := d.toolkit.Current(r, call.Grant.Client)
+	if err != nil && !broker.Refused(err) {
 		return err
 	}
 	if err != nil {
@@ -234,7 +234,7 @@ func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 		how, e.Verb, e.Code = deviceAllowed, broker.EventConsentGranted, ""
 		err = d.agree(r, c, call.Grant.Scopes, e)
 	case "deny":
-		err = d.auditLog.Record(r.Context(), d.toolkit.Event(r, e))
+		err = d.store.Record(r.Context(), d.toolkit.Event(r, e))
 	default:
 		err = broker.RequestInvalid.Because(errors.New("oidc: no decision"))
 	}

@@ -166,7 +166,7 @@ func (d *Handler) consumeProof(ctx context.Context, p proof) error {
 	if p.key == "" {
 		return nil
 	}
-	err := d.replayCache.MarkUsed(ctx, usedProof, p.id, p.expires)
+	err := d.store.MarkUsed(ctx, usedProof, p.id, p.expires)
 	if errors.Is(err, broker.Conflict) {
 		//defence:A9
 		return errProof("The DPoP proof was used before.")

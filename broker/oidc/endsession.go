@@ -87,7 +87,7 @@ func (d *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	//defence:A7
 	s, _, err := d.toolkit.Held(r)
 	switch {
-	case noSession(err):
+	case broker.Refused(err):
 		if l.Target == "" {
 			if l, err = d.returned(r.Context(), form.Get("state")); err != nil {
 				return err
@@ -150,7 +150,7 @@ func (d *Handler) endSessionPost(w http.ResponseWriter, r *http.Request) error {
 // endSessionConfirm is the answer to the question. the toolkit refuses it from another origin.
 func (d *Handler) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
 	s, _, err := d.toolkit.Held(r)
-	if noSession(err) {
+	if broker.Refused(err) {
 		seeOther(w, inLanguage(pathEndSession, d.toolkit.Locale(r)))
 		return nil
 	}

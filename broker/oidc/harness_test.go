@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/broker/clients"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/seal"
@@ -96,6 +97,7 @@ type ports struct {
 	register  bool // clients register themselves
 	memory    bool // clients and connections as storage remembers them
 	egress    *egress.Client
+	tenancies access.Tenancies
 }
 
 func through[T any](wrap func(T) T, port T) T {
@@ -170,17 +172,17 @@ func (h *harness) open(p ports) {
 	h.must(err)
 	origin, err := url.Parse(issuer)
 	h.must(err)
-	auditLog := through[broker.AuditLog](p.auditLog, db)
-	h.toolkit = web.New(web.Options{Issuer: origin, Site: web.Site{Name: "Gatehouse"}, Texts: texts, Ring: h.ring, Sessions: db,
-		Connections: db, Grants: db, AuditLog: db, Atomic: db, Now: h.clock.Now, Log: quiet})
-	var clients broker.Clients = db
+	ports := stored{DB: db, families: through[broker.Grants](p.grants, db), keys: through[broker.SigningKeys](p.keys, db),
+		auditLog: through[broker.AuditLog](p.auditLog, db), clients: db, connections: db}
 	if p.memory {
-		clients, h.toolkit.Connections = kept, kept
+		ports.clients, ports.connections = kept, kept
 	}
+	gate := access.New(access.Options{Store: ports, Tenancies: p.tenancies, Registration: broker.RegisterForm, PasswordSignIn: true, Now: h.clock.Now})
+	h.toolkit = web.New(web.Options{Issuer: origin, Site: web.Site{Name: "Gatehouse"}, Texts: texts, Ring: h.ring, Gate: gate, Store: db,
+		Now: h.clock.Now, Log: quiet})
 	h.logins = &fakeLogins{h: h, pending: map[string]broker.Login{}}
-	h.handler, err = New(Options{Issuer: issuer, Toolkit: h.toolkit, Logins: h.logins, Clients: clients, Grants: through[broker.Grants](p.grants, db),
-		Consents: db, Keys: through[broker.SigningKeys](p.keys, db), Leases: db, Ephemeral: through(p.ephemeral, kept.Ephemeral), Logouts: db, Upstreams: h,
-		Egress: cmp.Or(p.egress, h.out), ReplayCache: db, AuditLog: auditLog, Atomic: db, Ring: h.ring, Now: h.clock.Now, Log: quiet, Registration: p.register,
+	h.handler, err = New(Options{Issuer: issuer, Toolkit: h.toolkit, Gate: gate, Logins: h.logins, Store: ports, Ephemeral: through(p.ephemeral, kept.Ephemeral),
+		Upstreams: h, Egress: cmp.Or(p.egress, h.out), Ring: h.ring, Now: h.clock.Now, Log: quiet, Registration: p.register,
 		Warn: func(_ context.Context, a broker.Account, app broker.Client) error {
 			h.warned = append(h.warned, a.Email+" of "+app.Name)
 			return nil

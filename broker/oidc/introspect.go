@@ -69,7 +69,7 @@ func (d *Handler) look(ctx context.Context, token, caller string) (none introspe
 	}
 	answer := introspection{Active: true, Scope: g.Scope, ClientID: g.client.ID, Subject: g.account.ID, Issuer: d.issuer,
 		Audience: audience, Expires: g.Expires, Issued: g.Issued, ID: g.ID, Type: tokenType(g.Key), Confirm: confirm(g.Key)}
-	if g.Grant == "" {
+	if g.Family == "" {
 		answer.Subject = g.client.ID
 	}
 	return answer, nil
@@ -82,7 +82,7 @@ func (g grant) audience() []string {
 	//defence:A13 A21
 	case len(g.Audience) > 0:
 		return g.Audience
-	case g.Grant != "":
+	case g.Family != "":
 		return append([]string{g.client.ID}, g.grant.Audience...)
 	default:
 		return append([]string{g.client.ID}, g.client.Audience...)
@@ -90,11 +90,8 @@ func (g grant) audience() []string {
 }
 
 func (d *Handler) lookRefresh(ctx context.Context, said shown, caller string) (none introspection, _ error) {
-	f, a, err := d.grants.Grant(ctx, said.grant)
-	if err == nil {
-		//defence:D1 D5 A7
-		err = d.live(ctx, f, a)
-	}
+	f, _, err := d.gate.Grant(ctx, said.grant)
+	//defence:D1 D5 A7
 	if err != nil {
 		if errors.Is(gone(err), errNoToken) {
 			err = nil
@@ -141,12 +138,12 @@ func (d *Handler) revokeToken(ctx context.Context, r *http.Request, c broker.Cli
 		family = said.grant
 	} else if a, err := d.strategy.openAccess(token); err != nil {
 		return nil
-	} else if a.Grant == "" {
+	} else if a.Family == "" {
 		return d.revokeClientToken(ctx, a, c)
 	} else {
-		family = a.Grant
+		family = a.Family
 	}
-	f, _, err := d.grants.Grant(ctx, family)
+	f, _, err := d.store.Grant(ctx, family)
 	if errors.Is(err, broker.NotFound) || err == nil && !f.EndedAt.IsZero() {
 		return nil
 	}
@@ -161,11 +158,11 @@ func (d *Handler) revokeToken(ctx context.Context, r *http.Request, c broker.Cli
 		Account: f.AccountID, Client: c.ID, Session: f.SessionID, Detail: map[string]string{"family": f.ID}}))
 }
 
-func (d *Handler) revokeClientToken(ctx context.Context, a access, c broker.Client) error {
+func (d *Handler) revokeClientToken(ctx context.Context, a accessContents, c broker.Client) error {
 	if a.Client != c.ID {
 		return fosite.ErrUnauthorizedClient.WithHint("The token belongs to another client.")
 	}
-	err := d.replayCache.MarkUsed(ctx, usedAccess, a.ID, time.Unix(a.Expires, 0))
+	err := d.store.MarkUsed(ctx, usedAccess, a.ID, time.Unix(a.Expires, 0))
 	if errors.Is(err, broker.Conflict) {
 		return nil
 	}

@@ -31,7 +31,7 @@ type signedoutView struct {
 
 // appsOf are the apps of a session that hear of its end.
 func (d *Handler) appsOf(ctx context.Context, s broker.Session) ([]broker.Client, error) {
-	all, err := d.logouts.ClientsOf(ctx, s.ID)
+	all, err := d.store.ClientsOf(ctx, s.ID)
 	var apps []broker.Client
 	for _, c := range all {
 		if c.BackchannelLogoutURI != "" || c.FrontchannelLogoutURI != "" {
@@ -120,7 +120,7 @@ func (d *Handler) notified(ctx context.Context, apps []broker.Client, session st
 // has been tried, or time is up.
 func (d *Handler) unnotified(ctx context.Context, session string) (map[string]bool, error) {
 	for wait := patience / 32; ; wait *= 2 {
-		left, err := d.logouts.Logouts(ctx, session, maxApps)
+		left, err := d.store.Logouts(ctx, session, maxApps)
 		clients, untried := map[string]bool{}, false
 		for _, l := range left {
 			clients[l.ClientID] = true
@@ -157,7 +157,7 @@ func (d *Handler) upstreamEnd(ctx context.Context, s broker.Session, state strin
 	if s.Authn.Method != broker.ByUpstream {
 		return "", "", nil
 	}
-	c, err := d.toolkit.Connections.Connection(ctx, s.Authn.Connection)
+	c, err := d.store.Connection(ctx, s.Authn.Connection)
 	if errors.Is(err, broker.NotFound) {
 		return "", "", nil
 	}

@@ -180,9 +180,7 @@ func TestAnUpstreamThatSignsNobodyOutIsNotOffered(t *testing.T) {
 }
 
 // unread is a queue that cannot be read.
-type unread struct{ queue }
-
-type queue = broker.Logouts
+type unread struct{ Store }
 
 func (unread) Logouts(context.Context, string, int) ([]broker.Logout, error) {
 	return nil, errors.New("the database is away")
@@ -226,6 +224,6 @@ func TestTheSignedOutPageSaysWhichAppsDoNotKnowYet(t *testing.T) {
 	want("each was tried", out(), framed1+" "+up1, down1)
 	down.answers(nil)
 	want("each has answered", out(), down1+" "+framed1+" "+up1, "")
-	h.handler.patience, h.handler.logouts = 0, unread{h.handler.logouts}
+	h.handler.patience, h.handler.store = 0, unread{h.handler.store}
 	want("nothing is known", out(), framed1, down1+" "+up1)
 }

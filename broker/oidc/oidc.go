@@ -14,6 +14,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/broker/clients"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/seal"
@@ -34,26 +35,33 @@ type Logins interface {
 	Abandon(w http.ResponseWriter, r *http.Request, id string) (url.Values, error)
 }
 
+// Store is what the OpenID Provider reads and writes.
+type Store interface {
+	broker.Clients
+	broker.Connections
+	broker.Grants
+	broker.Consents
+	broker.Logouts
+	broker.SigningKeys
+	broker.ReplayCache
+	broker.Leases
+	broker.AuditLog
+	broker.Atomic
+}
+
 // Options are what a Handler is made of; all but Registration are needed.
 type Options struct {
 	// Issuer is the public origin, such as "https://id.example.com", without a path
 	// and without a slash at its end.
-	Issuer      string
-	Toolkit     *web.Toolkit
-	Logins      Logins
-	Clients     broker.Clients
-	Grants      broker.Grants
-	Consents    broker.Consents
-	Keys        broker.SigningKeys
-	Leases      broker.Leases
-	Ephemeral   broker.Ephemeral
-	Logouts     broker.Logouts
-	Upstreams   broker.Upstreams
-	Egress      *egress.Client // for what clients publish, and for telling them
-	ReplayCache broker.ReplayCache
-	AuditLog    broker.AuditLog
-	Atomic      broker.Atomic
-	Ring        *seal.Keyring
+	Issuer    string
+	Toolkit   *web.Toolkit
+	Gate      *access.Gate
+	Logins    Logins
+	Store     Store
+	Ephemeral broker.Ephemeral
+	Upstreams broker.Upstreams
+	Egress    *egress.Client // for what clients publish, and for telling them
+	Ring      *seal.Keyring
 	// Warn tells the person, in the transaction of ctx, that an app was signed out
 	// because a refresh token of it came again after it was replaced.
 	Warn func(ctx context.Context, a broker.Account, app broker.Client) error
@@ -66,22 +74,17 @@ type Options struct {
 
 // Handler is the OpenID Provider. It is safe for concurrent use.
 type Handler struct {
-	issuer      string
-	toolkit     *web.Toolkit
-	logins      Logins
-	clients     broker.Clients
-	grants      broker.Grants
-	consents    broker.Consents
-	logouts     broker.Logouts
-	upstreams   broker.Upstreams
-	egress      *egress.Client
-	replayCache broker.ReplayCache
-	auditLog    broker.AuditLog
-	atomic      broker.Atomic
-	ring        *seal.Keyring
-	warn        func(context.Context, broker.Account, broker.Client) error
-	now         func() time.Time
-	log         *slog.Logger
+	issuer    string
+	toolkit   *web.Toolkit
+	logins    Logins
+	upstreams broker.Upstreams
+	egress    *egress.Client
+	gate      *access.Gate
+	store     Store
+	ring      *seal.Keyring
+	warn      func(context.Context, broker.Account, broker.Client) error
+	now       func() time.Time
+	log       *slog.Logger
 
 	desk      *deviceDesk
 	registers bool // clients register themselves
@@ -118,13 +121,13 @@ func New(o Options) (*Handler, error) {
 		return nil, errors.New("oidc: the issuer must be an origin, such as https://id.example.com")
 	}
 	d := &Handler{
-		issuer: o.Issuer, toolkit: o.Toolkit, logins: o.Logins, clients: o.Clients, grants: o.Grants, consents: o.Consents, replayCache: o.ReplayCache,
-		auditLog: o.AuditLog, atomic: o.Atomic, ring: o.Ring, warn: o.Warn, now: o.Now, log: o.Log, pages: o.Toolkit.Pages(pages),
-		keys:    &signing.Keys{Store: o.Keys, Leases: o.Leases, Atomic: o.Atomic, AuditLog: o.AuditLog, Now: o.Now},
-		posts:   broker.EphemeralStore[url.Values]{Name: "post", Life: postLife, In: o.Ephemeral, Now: o.Now},
-		asked:   broker.EphemeralStore[asked]{Name: "consent", Life: broker.LoginLife, In: o.Ephemeral, Now: o.Now},
-		backs:   broker.EphemeralStore[leaving]{Name: "signout", Life: backLife, In: o.Ephemeral, Now: o.Now},
-		logouts: o.Logouts, upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1), patience: patience,
+		issuer: o.Issuer, toolkit: o.Toolkit, logins: o.Logins, gate: o.Gate, store: o.Store,
+		ring: o.Ring, warn: o.Warn, now: o.Now, log: o.Log, pages: o.Toolkit.Pages(pages),
+		keys:      &signing.Keys{Store: o.Store, Leases: o.Store, Atomic: o.Store, AuditLog: o.Store, Now: o.Now},
+		posts:     broker.EphemeralStore[url.Values]{Name: "post", Life: postLife, In: o.Ephemeral, Now: o.Now},
+		asked:     broker.EphemeralStore[asked]{Name: "consent", Life: broker.LoginLife, In: o.Ephemeral, Now: o.Now},
+		backs:     broker.EphemeralStore[leaving]{Name: "signout", Life: backLife, In: o.Ephemeral, Now: o.Now},
+		upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1), patience: patience,
 
 		pushes: broker.EphemeralStore[pushed]{Name: "pushed",
 			//defence:A19 ./broker/oidc:TestARequestThatWasPushedEndsInTokens = 90 * time.Minute
@@ -140,7 +143,7 @@ func New(o Options) (*Handler, error) {
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
 	codes := broker.EphemeralStore[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Ephemeral, Now: o.Now}
 	d.provider = newProvider(
-		&store{codes: codes, grants: o.Grants, desk: d.desk, judge: d.judge, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
+		&store{codes: codes, gate: o.Gate, desk: d.desk, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
 		d.strategy, newConfig(o.Issuer, d.authenticate))
 	ctx, cancel := context.WithTimeout(context.Background(), startLife)
 	defer cancel()

@@ -23,7 +23,7 @@ const (
 // insert, so that no two clients share one. errNoToken where none is left.
 func (d *Handler) consumeInitial(ctx context.Context, t clients.InitialToken) error {
 	for n := range t.Uses {
-		err := d.replayCache.MarkUsed(ctx, usedInitial, t.ID+"."+strconv.Itoa(n), time.Unix(t.Expires, 0))
+		err := d.store.MarkUsed(ctx, usedInitial, t.ID+"."+strconv.Itoa(n), time.Unix(t.Expires, 0))
 		//defence:A20
 		if !errors.Is(err, broker.Conflict) {
 			return err
@@ -77,7 +77,7 @@ func (d *Handler) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return d.refuseMetadata(w, r, "", err)
 	}
-	err = d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
+	err = d.store.Atomic(r.Context(), func(ctx context.Context) error {
 		if err := d.consumeInitial(ctx, initial); err != nil {
 			return err
 		}
@@ -102,10 +102,10 @@ func (d *Handler) registrationURI() string {
 
 // keep stores a client with its Event.
 func (d *Handler) keep(ctx context.Context, r *http.Request, c broker.Client, what string) error {
-	if err := d.clients.PutClient(ctx, c); err != nil {
+	if err := d.store.PutClient(ctx, c); err != nil {
 		return err
 	}
-	return d.auditLog.Record(ctx, d.toolkit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: map[string]string{"change": what}}))
+	return d.store.Record(ctx, d.toolkit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: map[string]string{"change": what}}))
 }
 
 // describe writes what was sent into the client, gives it a secret where it needs
@@ -178,7 +178,7 @@ func (d *Handler) reregister(w http.ResponseWriter, r *http.Request, token strin
 	}
 	var c broker.Client
 	var secret broker.Secret
-	err = d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
+	err = d.store.Atomic(r.Context(), func(ctx context.Context) error {
 		//defence:A20
 		if c, err = d.registered(ctx, id, token); err != nil {
 			return err
@@ -217,14 +217,14 @@ func (d *Handler) same(c broker.Client, m clients.Metadata) error {
 }
 
 func (d *Handler) unregister(r *http.Request, id, token string) error {
-	return d.atomic.Atomic(r.Context(), func(ctx context.Context) error {
+	return d.store.Atomic(r.Context(), func(ctx context.Context) error {
 		if _, err := d.registered(ctx, id, token); err != nil {
 			return err
 		}
-		if err := d.clients.DeleteClient(ctx, id); err != nil {
+		if err := d.store.DeleteClient(ctx, id); err != nil {
 			return err
 		}
-		return d.auditLog.Record(ctx, d.toolkit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: id, Detail: map[string]string{"change": "removed by itself"}}))
+		return d.store.Record(ctx, d.toolkit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: id, Detail: map[string]string{"change": "removed by itself"}}))
 	})
 }
 
@@ -236,7 +236,7 @@ func (d *Handler) refuseMetadata(w http.ResponseWriter, r *http.Request, client 
 		return err
 	}
 	e := broker.Event{Verb: broker.EventRequestRefused, Code: broker.RequestInvalid, Client: client, Detail: map[string]string{"error": no.name}}
-	if err := d.auditLog.Record(r.Context(), d.toolkit.Event(r, e)); err != nil {
+	if err := d.store.Record(r.Context(), d.toolkit.Event(r, e)); err != nil {
 		return err
 	}
 	d.toolkit.Count(broker.RequestInvalid)

@@ -13,6 +13,7 @@ import (
 	"github.com/ory/fosite/token/jwt"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/broker/seal"
 )
 
@@ -20,13 +21,12 @@ import (
 // what is to be written: Handler.settle writes all of it in one transaction, with
 // its Events, before the answer goes out.
 type store struct {
-	codes  broker.EphemeralStore[codeRecord]
-	grants broker.Grants
-	desk   *deviceDesk
-	judge  func(ctx context.Context, f broker.Grant, a broker.Account, s shown, client string) (rotate bool, err error)
-	open   func(token string) (shown, error)
-	ring   *seal.Keyring
-	now    func() time.Time
+	codes broker.EphemeralStore[codeRecord]
+	gate  *access.Gate
+	desk  *deviceDesk
+	open  func(token string) (shown, error)
+	ring  *seal.Keyring
+	now   func() time.Time
 }
 
 var (

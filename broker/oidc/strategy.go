@@ -37,9 +37,9 @@ var (
 	_ openid.OpenIDConnectTokenStrategy = (*strategy)(nil)
 )
 
-// access is what an access token seals. It has no row of its own.
-type access struct {
-	Grant   string `json:"f,omitempty"` // whose row says whether the token lives
+// accessContents is what an access token seals. It has no row of its own.
+type accessContents struct {
+	Family  string `json:"f,omitempty"` // whose row says whether the token lives
 	Client  string `json:"c,omitempty"` // of a client_credentials token, which has no grant
 	ID      string `json:"j,omitempty"` // its jti, so that it can be revoked
 	Issued  int64  `json:"i"`           // seconds since the epoch
@@ -50,7 +50,7 @@ type access struct {
 	Key      string   `json:"k,omitempty"` // the thumbprint of the DPoP key it is bound to
 }
 
-func (a access) scopes() []string { return strings.Fields(a.Scope) }
+func (a accessContents) scopes() []string { return strings.Fields(a.Scope) }
 
 // errNoToken is the answer for whatever we never issued: cut, edited, another kind's.
 var errNoToken = errors.New("oidc: not a token of ours")
@@ -63,10 +63,10 @@ func (s *strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) 
 		return "", "", err
 	}
 	now := s.now()
-	a := access{Issued: now.Unix(), Expires: now.Add(broker.AccessLife).Unix(), Scope: strings.Join(r.GetGrantedScopes(), " "),
+	a := accessContents{Issued: now.Unix(), Expires: now.Add(broker.AccessLife).Unix(), Scope: strings.Join(r.GetGrantedScopes(), " "),
 		Audience: u.audience, Key: u.key}
 	if who, ok := r.GetSession().(*session); ok && who.Account != "" {
-		a.Grant = r.GetID()
+		a.Family = r.GetID()
 	} else {
 		a.Client, a.ID = r.GetClient().GetID(), broker.NewID()
 	}
@@ -80,7 +80,7 @@ func (s *strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) 
 
 // openAccess reads an access token of either kind that has not expired; errNoToken
 // for anything else.
-func (s *strategy) openAccess(token string) (a access, err error) {
+func (s *strategy) openAccess(token string) (a accessContents, err error) {
 	if strings.Contains(token, ".") {
 		a, err = s.readAccess(token)
 	} else {
@@ -88,7 +88,7 @@ func (s *strategy) openAccess(token string) (a access, err error) {
 	}
 	//defence:A21
 	if err != nil || s.now().Unix() >= a.Expires {
-		return access{}, errNoToken
+		return accessContents{}, errNoToken
 	}
 	return a, nil
 }

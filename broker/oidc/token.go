@@ -183,7 +183,7 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, u *unit, err er
 		}
 	case u.client.ID != "" && answer.CodeField < 500:
 		// A stranger's mistakes stay out of the database, or he could fill it.
-		if err := d.auditLog.Record(ctx, refused); err != nil {
+		if err := d.store.Record(ctx, refused); err != nil {
 			d.log.ErrorContext(ctx, "the refusal is not in the audit log", "err", err)
 		}
 	}

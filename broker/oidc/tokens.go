@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"context"
-	"errors"
 
 	"github.com/ory/fosite"
 
@@ -45,12 +44,12 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	if err != nil {
 		return nil, fosite.ErrNotFound
 	}
-	f, a, err := s.grants.Grant(ctx, said.grant)
-	if errors.Is(err, broker.NotFound) {
-		return nil, fosite.ErrNotFound
-	}
-	if err != nil {
+	f, a, err := s.gate.Grant(ctx, said.grant)
+	switch {
+	case err != nil && !broker.Refused(err):
 		return nil, err
+	case f.ID == "":
+		return nil, fosite.ErrNotFound
 	}
 	r := fosite.NewRequest()
 	r.ID, r.Client = f.ID, &app{Client: u.client}
@@ -63,7 +62,7 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 		u.stored = f
 		return nil, fosite.ErrNotFound
 	}
-	rotate, err := s.judge(ctx, f, a, said, u.client.ID)
+	rotate, err := judge(f, err, said, u.client.ID, s.now())
 	u.stored, u.next, u.rotate = f, said.refreshCounter+1, rotate
 	switch code := broker.CodeOf(err); {
 	case err == nil:

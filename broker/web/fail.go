@@ -193,7 +193,7 @@ func (k *Toolkit) record(r *http.Request, code broker.Code, ref string, e broker
 	// Record the event even if the client has disconnected.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
 	defer cancel()
-	if err := k.AuditLog.Record(ctx, k.Event(r, e)); err != nil {
+	if err := k.Store.Record(ctx, k.Event(r, e)); err != nil {
 		k.Log.ErrorContext(ctx, "cannot record the refusal in the audit log", "reference", ref, "err", err)
 	}
 }

@@ -19,7 +19,7 @@ func FuzzCookies(f *testing.F) {
 	h.store.accounts["a"] = broker.Account{ID: "a", Email: "ana@example.test"}
 	good := get("/")
 	good.AddCookie(&http.Cookie{Name: cookieSession, Value: token})
-	if s, _, err := h.Current(good); err != nil || s.ID != "s" {
+	if s, _, err := h.Current(good, ""); err != nil || s.ID != "s" {
 		f.Fatalf("the session is not known: %+v, %v", s, err)
 	}
 	for _, c := range []string{"", "; ;=", cookieSession + "=" + hash, cookieSession + "=" + strings.Repeat("A", 52),
@@ -34,7 +34,7 @@ func FuzzCookies(f *testing.F) {
 		}
 		r := get("/")
 		r.Header.Set("Cookie", header)
-		if s, a, err := h.Current(r); !errors.Is(err, broker.NotFound) || s.ID != "" || a.ID != "" {
+		if s, a, err := h.Current(r, ""); !errors.Is(err, broker.NotFound) || s.ID != "" || a.ID != "" {
 			t.Fatalf("%q is a session: %+v, %v", header, s, err)
 		}
 		if last := h.LastUsed(r); strings.ContainsAny(last, "<>\"'&;/\\ \r\n") || len(last) > 64 {

@@ -199,7 +199,7 @@ func TestE13_ASessionIsNeverTheOneThatWasPlanted(t *testing.T) {
 	planted, _ := h.NewSession([]byte(broker.NewToken()))
 	r := get("/x")
 	r.AddCookie(&http.Cookie{Name: cookieSession, Value: planted})
-	if _, _, err := h.Current(r); broker.CodeOf(err) != broker.NotFound {
+	if _, _, err := h.Current(r, ""); broker.CodeOf(err) != broker.NotFound {
 		t.Errorf("an unknown id: %v", err)
 	}
 	if fresh, hash := h.NewSession([]byte(broker.NewToken())); fresh == planted || strings.Contains(hash, fresh) {
@@ -240,14 +240,14 @@ func TestE16_ASessionLivesOnlyAsLongAsEverythingItStandsOn(t *testing.T) {
 		h.store.connections = map[string]broker.Connection{"google": google}
 		tc.change(&s, &a, h.store.connections)
 		h.store.sessions, h.store.accounts = map[string]broker.Session{hash: s}, map[string]broker.Account{"ana": a}
-		got, _, err := h.Current(r)
+		got, _, err := h.Current(r, "")
 		if tc.want == nil && (err != nil || got.ID != "s") || tc.want != nil &&
 			(broker.CodeOf(err) != tc.want || got.ID != "") {
 			t.Errorf("%s: %v, %+v", name, err, got)
 		}
 	}
 	h.store.fail = io.ErrUnexpectedEOF
-	if _, _, err := h.Current(r); broker.CodeOf(err) != broker.Internal {
+	if _, _, err := h.Current(r, ""); broker.CodeOf(err) != broker.Internal {
 		t.Errorf("storage fails: %v", err)
 	}
 }

@@ -3,56 +3,31 @@ package web
 import (
 	"context"
 	"encoding/base32"
-	"errors"
 	"net/http"
 	"time"
 
 	"gatehouse/broker"
 )
 
-// Current returns the session of the request and its account, after asking Admit again. It returns NotFound
-// without a live session, Admit's code if it refuses, and any other error if storage fails.
-func (k *Toolkit) Current(r *http.Request) (broker.Session, broker.Account, error) {
-	var none broker.Session
-	s, a, err := k.Held(r)
-	if err != nil {
-		return none, broker.Account{}, err
-	}
-	facts := broker.Facts{Now: k.Now(), Account: &a, Authn: s.Authn}
-	if s.Authn.Method == broker.ByUpstream {
-		c, err := k.Connections.Connection(r.Context(), s.Authn.Connection)
-		switch {
-		case err == nil:
-			facts.Connection = &c
-		case !errors.Is(err, broker.NotFound):
-			return none, broker.Account{}, err
-		}
-	}
-	if err := broker.Admit(facts); err != nil {
-		return none, broker.Account{}, err
-	}
-	return s, a, nil
+// Current is the session of the request and its account, as far as the gate lets it go
+// on in an app; client is empty for our own pages. See access.Gate.Session.
+func (k *Toolkit) Current(r *http.Request, client string) (broker.Session, broker.Account, error) {
+	return k.Gate.Session(r.Context(), k.SessionHashes(r), client)
 }
 
-// Held returns the session of the request's cookie without asking Admit; NotFound if there is none or it has
-// ended. Use it to end a session: one that Admit refuses because its connection is off would work again when the
-// connection comes back.
+// Held is the session of the request, whether or not the gate admits it. See
+// access.Gate.HeldSession.
 func (k *Toolkit) Held(r *http.Request) (broker.Session, broker.Account, error) {
+	return k.Gate.HeldSession(r.Context(), k.SessionHashes(r))
+}
+
+// SessionHashes are the keyed hashes of the request's session cookie; none without one.
+func (k *Toolkit) SessionHashes(r *http.Request) []string {
 	value := token(r, cookieSession)
 	if value == "" {
-		return broker.Session{}, broker.Account{}, broker.NotFound
+		return nil
 	}
-	s, a, err := k.Sessions.Session(r.Context(), k.Ring.Hashes(hashSession, []byte(value)))
-	switch {
-	case err != nil:
-	//defence:E16
-	case !s.EndedAt.IsZero():
-		err = broker.NotFound
-	//defence:E16
-	case !k.Now().Before(s.ExpiresAt):
-		err = broker.NotFound
-	}
-	return s, a, err
+	return k.Ring.Hashes(hashSession, []byte(value))
 }
 
 // NewSession derives a session's token, for SetSession, and the keyed hash that it is stored under. The same
@@ -72,14 +47,14 @@ func (k *Toolkit) SetSession(w http.ResponseWriter, token string, expires time.T
 // EndSession ends a session and the grants created under it, records an event, and clears the cookie.
 func (k *Toolkit) EndSession(w http.ResponseWriter, r *http.Request, s broker.Session) error {
 	now := k.Now()
-	err := k.Atomic.Atomic(r.Context(), func(ctx context.Context) error {
-		if err := k.Sessions.EndSession(ctx, s.ID, now); err != nil {
+	err := k.Store.Atomic(r.Context(), func(ctx context.Context) error {
+		if err := k.Store.EndSession(ctx, s.ID, now); err != nil {
 			return err
 		}
-		if err := k.Grants.RevokeGrants(ctx, broker.GrantFilter{Session: s.ID}, broker.Revoked, now); err != nil {
+		if err := k.Store.RevokeGrants(ctx, broker.GrantFilter{Session: s.ID}, broker.Revoked, now); err != nil {
 			return err
 		}
-		return k.AuditLog.Record(ctx, k.Event(r, broker.Event{Verb: broker.EventSignedOut, Account: s.AccountID,
+		return k.Store.Record(ctx, k.Event(r, broker.Event{Verb: broker.EventSignedOut, Account: s.AccountID,
 			Actor: s.AccountID, Session: s.ID}))
 	})
 	if err != nil {

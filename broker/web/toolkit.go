@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/text"
 )
@@ -27,6 +28,14 @@ type Site struct {
 	TermsURL   string
 }
 
+// Store is what the toolkit writes to.
+type Store interface {
+	broker.Sessions
+	broker.Grants
+	broker.AuditLog
+	broker.Atomic
+}
+
 // Options configure a Toolkit. All are required except TrustedProxies and Count.
 type Options struct {
 	// Issuer is the origin of this deployment, with its path if it has one.
@@ -34,11 +43,8 @@ type Options struct {
 	Site           Site
 	Texts          *text.Catalog
 	Ring           *seal.Keyring
-	Sessions       broker.Sessions
-	Connections    broker.Connections
-	Grants         broker.Grants
-	AuditLog       broker.AuditLog
-	Atomic         broker.Atomic
+	Gate           *access.Gate
+	Store          Store
 	TrustedProxies []netip.Prefix
 	Now            func() time.Time
 	Log            *slog.Logger

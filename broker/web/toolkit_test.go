@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/text"
 )
@@ -44,10 +45,15 @@ type store struct {
 	grants      []broker.GrantFilter
 	fail        error
 	broker.Sessions
+	broker.Identities
+	accountPort
 	connectionPort
 	broker.Grants
 	broker.AuditLog
 }
+
+// accountPort is named like connectionPort, and for the same reason.
+type accountPort interface{ broker.Accounts }
 
 // connectionPort gives the embedded port another name, because the port has a method Connections.
 type connectionPort interface{ broker.Connections }
@@ -108,7 +114,8 @@ func openAt(t testing.TB, issuer string) *harness {
 	h := &harness{t: t, store: s, log: &bytes.Buffer{}, clock: noon}
 	h.Toolkit = New(Options{Issuer: at, Site: Site{Name: "Northgate", SupportURL: "https://help.example.com/",
 		PrivacyURL: "https://example.com/privacy"},
-		Texts: texts, Ring: ring, Sessions: s, Connections: s, Grants: s, AuditLog: s, Atomic: s,
+		Texts: texts, Ring: ring, Store: s,
+		Gate:           access.New(access.Options{Store: s, PasswordSignIn: true, Now: func() time.Time { return h.clock }}),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		Now:            func() time.Time { return h.clock }, Log: slog.New(slog.NewJSONHandler(h.log, nil)),
 		Count: func(c broker.Code) { h.refused = append(h.refused, c) }})

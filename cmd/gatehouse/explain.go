@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/providers"
 )
 
@@ -63,19 +64,19 @@ func (c *explainCmd) Run(ctx context.Context, t *tool) error {
 		return fmt.Errorf("--claims: %w", err)
 	}
 	l := broker.Login{Claims: &claims, ExpiresAt: h.now().Add(broker.LoginLife)}
-	f, err := h.facts(ctx, connection, claims)
-	if err == nil && c.Account != "" {
-		var a broker.Account
-		if a, err = t.findAccount(ctx, c.Account); err == nil {
-			l.Purpose, l.For = broker.PurposeLink, a.ID
-			f.Acting, f.ActingAs = &a, broker.Authn{AuthTime: h.now()}
-			f.Bound, err = h.store.IdentitiesOf(ctx, a.ID)
+	var acting *broker.Account
+	if c.Account != "" {
+		a, err := t.findAccount(ctx, c.Account)
+		if err != nil {
+			return err
 		}
+		l.Purpose, l.For, acting = broker.PurposeLink, a.ID, &a
 	}
+	d, err := h.gate().Explain(ctx, l, acting)
 	if err != nil {
 		return err
 	}
-	e.decide(l, f)
+	e.tell(claims, d)
 	return t.explained(e)
 }
 
@@ -102,30 +103,6 @@ func (t *tool) claims(file string) ([]byte, error) {
 	return raw, nil
 }
 
-// facts are what a sign-in would read: the same facts for the same rules.
-func (h *app) facts(ctx context.Context, c broker.Connection, claims broker.Claims) (broker.Facts, error) {
-	f := broker.Facts{Now: h.now(), Registration: broker.Registration(h.cfg.Registration), Passwords: h.cfg.Passwords, Connection: &c}
-	_, a, err := h.store.Identity(ctx, c.ID, claims.Issuer, claims.Subject)
-	switch {
-	case err == nil:
-		f.Linked = &a
-	case !errors.Is(err, broker.NotFound):
-		return f, err
-	case claims.Level >= broker.EmailVerified:
-		a, err = h.store.AccountByEmail(ctx, claims.Email)
-		if errors.Is(err, broker.NotFound) {
-			return f, nil
-		}
-		if err != nil {
-			return f, err
-		}
-		f.Owner = &a
-		f.Bound, err = h.store.IdentitiesOf(ctx, a.ID)
-		return f, err
-	}
-	return f, nil
-}
-
 var levels = map[broker.Level]string{
 	broker.None:               "none: no address",
 	broker.EmailAsserted:      "L1: asserted, and nobody checked it",
@@ -133,30 +110,19 @@ var levels = map[broker.Level]string{
 	broker.EmailAuthoritative: "L3: the provider is the authority for this domain",
 }
 
-// decide asks the rules and writes down what they say.
-func (e *explanation) decide(l broker.Login, f broker.Facts) {
-	c := *l.Claims
+// tell writes down what the rules say.
+func (e *explanation) tell(c broker.Claims, d access.Decision) {
 	e.Issuer, e.Subject, e.Email, e.Level, e.UserType = c.Issuer, c.Subject, c.Email, levels[c.Level], string(c.UserType)
-	who := f.Linked
-	for _, a := range []*broker.Account{f.Owner, f.Acting} {
-		if who == nil {
-			who = a
+	for _, a := range []*broker.Account{d.Facts.Linked, d.Facts.Owner, d.Facts.Acting} {
+		if a != nil {
+			e.Account, e.Restriction = a.Email, viewRestriction(a.Restriction)
+			break
 		}
 	}
-	if who != nil {
-		e.Account, e.Restriction = who.Email, viewRestriction(who.Restriction)
-	}
-	v, err := broker.Resolve(l, f)
-	e.Outcome, e.Because, e.Proof = string(v.Outcome), v.Because, named(v.Proof)
-	step, no := broker.Next(l, f)
-	e.Step = string(step)
-	if v.Outcome == broker.SignIn && no == nil {
-		f.Account = f.Linked
-		f.Authn = broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, UserType: c.UserType, Epoch: f.Linked.AuthEpoch}
-		no = broker.Admit(f)
-	}
-	if err = errors.Join(err, no); err != nil {
-		e.Refused = string(broker.CodeOf(err))
+	e.Outcome, e.Because, e.Proof = string(d.Outcome), d.Because, named(d.Proof)
+	e.Step = string(d.Step)
+	if d.No != nil {
+		e.Refused = string(broker.CodeOf(d.No))
 	}
 }
 

@@ -209,7 +209,7 @@ func (m *model) tokens(f *grant, answer map[string]any) {
 	}
 	v, _ := answer["access_token"].(string)
 	m.secret(v)
-	m.accesses = append(m.accesses, &access{v, f, m.now().Add(broker.AccessLife)})
+	m.accesses = append(m.accesses, &accessToken{v, f, m.now().Add(broker.AccessLife)})
 	if len(m.refreshes) > 60 {
 		m.refreshes = m.refreshes[20:]
 	}
@@ -314,18 +314,18 @@ func (m *model) refresh(r *refresh) {
 	}
 }
 
-func (m *model) uses(t *access) {
-	why := m.deadGrant(t.grant)
+func (m *model) uses(t *accessToken) {
+	why := m.deadGrant(t.family)
 	if !m.now().Before(t.ends) {
 		why = "the token has expired"
 	}
-	if t.grant.app.off {
+	if t.family.app.off {
 		why = "the app is disabled"
 	}
 	if m.chance(40) {
 		status, answer := m.post("/introspect", m.apps[0].form(url.Values{"token": {t.value}}))
-		if active := answer["active"] == true; active && (why != "" || t.grant.app != m.apps[0]) {
-			m.fail("introspection: the token of %s is active (%d): %s", t.grant.from.holder.email, status, why)
+		if active := answer["active"] == true; active && (why != "" || t.family.app != m.apps[0]) {
+			m.fail("introspection: the token of %s is active (%d): %s", t.family.from.holder.email, status, why)
 		}
 		m.count("introspection")
 		return
@@ -336,8 +336,8 @@ func (m *model) uses(t *access) {
 	pick(m, m.handlers).ServeHTTP(rec, req)
 	switch ok := rec.Code == http.StatusOK; {
 	case ok && why != "":
-		m.fail("userinfo of %s is told: %s", t.grant.from.holder.email, why)
-	case ok && !strings.Contains(rec.Body.String(), t.grant.from.holder.id):
+		m.fail("userinfo of %s is told: %s", t.family.from.holder.email, why)
+	case ok && !strings.Contains(rec.Body.String(), t.family.from.holder.id):
 		m.fail("userinfo tells of somebody else: %s", rec.Body)
 	case !ok && why == "":
 		m.fail("a good access token is refused: %d %s", rec.Code, rec.Body)

@@ -148,10 +148,10 @@ type refresh struct {
 	index int
 }
 
-type access struct {
-	value string
-	grant *grant
-	ends  time.Time
+type accessToken struct {
+	value  string
+	family *grant
+	ends   time.Time
 }
 
 // act0 is the request that is under way.

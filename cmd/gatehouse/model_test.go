@@ -100,7 +100,7 @@ type model struct {
 	grants           map[string]*grant
 	codes            []*code
 	refreshes        []*refresh
-	accesses         []*access
+	accesses         []*accessToken
 	pending          map[string]*sent // authorization requests, by the app's state
 	inbox            map[string][]mailed
 

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/broker/account"
 	"gatehouse/broker/admin"
 	"gatehouse/broker/credential"
@@ -41,6 +42,8 @@ type app struct {
 	store   *storage.Store
 	metrics *prometheus.Registry
 	now     func() time.Time
+	// tenancies is nil: tenants have no storage yet.
+	tenancies access.Tenancies
 	// passwordCost is zero outside tests: the cost of production.
 	passwordCost credential.Cost
 }
@@ -160,6 +163,12 @@ func (h *app) assemble(ctx context.Context) (http.Handler, []worker, error) {
 	return r.toolkit.Guard(mux), []worker{r.apps.Run, r.apps.Tell, sender, h.janitor, h.followRing}, nil
 }
 
+// gate decides who may come in.
+func (h *app) gate() *access.Gate {
+	return access.New(access.Options{Store: h.store, Tenancies: h.tenancies, Registration: broker.Registration(h.cfg.Registration),
+		PasswordSignIn: h.cfg.Passwords, Now: h.now})
+}
+
 func (h *app) build() (r handlers, _ error) {
 	issuer, err := url.Parse(h.cfg.Issuer)
 	if err != nil {
@@ -177,16 +186,17 @@ func (h *app) build() (r handlers, _ error) {
 	h.metrics.MustRegister(refusals)
 	s := h.store
 	site := web.Site{Name: h.cfg.Product.Name, SupportURL: h.cfg.Product.SupportURL, PrivacyURL: h.cfg.Product.PrivacyURL, TermsURL: h.cfg.Product.TermsURL}
-	toolkit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Ring: h.ring, Sessions: s, Connections: s, Grants: s, AuditLog: s, Atomic: s,
+	gate := h.gate()
+	toolkit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Ring: h.ring, Gate: gate, Store: s,
 		TrustedProxies: h.cfg.TrustedProxies, Now: h.now, Log: h.log, Count: func(c broker.Code) { refusals.WithLabelValues(string(c)).Inc() }})
 	post, ups := h.post(texts), h.upstreams(out)
-	people := login.New(login.Options{Toolkit: toolkit, Accounts: s, Identities: s, Sessions: s, Upstreamed: s, ReplayCache: s, Connections: s, Clients: s, Ephemeral: s.Ephemeral, Atomic: s,
-		AuditLog: s, Upstreams: ups, Passwords: h.passwords(), Codes: credential.NewCodes(s.Ephemeral, h.ring, h.now), Mailer: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
+	people := login.New(login.Options{Toolkit: toolkit, Gate: gate, Store: s, Ephemeral: s.Ephemeral, Upstreams: ups, Passwords: h.passwords(),
+		Codes: credential.NewCodes(s.Ephemeral, h.ring, h.now), Mailer: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
 		PasswordSignIn: h.cfg.Passwords, Callback: h.callback, Now: h.now, Log: h.log})
-	own := account.New(account.Options{Toolkit: toolkit, Logins: people, Accounts: s, Identities: s, Connections: s, Atomic: s, AuditLog: s, Mailer: post,
+	own := account.New(account.Options{Toolkit: toolkit, Gate: gate, Logins: people, Store: s, Mailer: post,
 		PasswordSignIn: h.cfg.Passwords, Icon: icon, Now: h.now})
-	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Toolkit: toolkit, Logins: people, Clients: s, Grants: s, Consents: s, Keys: s, Leases: s,
-		Ephemeral: s.Ephemeral, Logouts: s, Upstreams: ups, Egress: out, ReplayCache: s, AuditLog: s, Atomic: s, Ring: h.ring, Now: h.now, Log: h.log,
+	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Toolkit: toolkit, Gate: gate, Logins: people, Store: s, Ephemeral: s.Ephemeral,
+		Upstreams: ups, Egress: out, Ring: h.ring, Now: h.now, Log: h.log,
 		Registration: h.cfg.ClientRegistration, Warn: func(ctx context.Context, a broker.Account, app broker.Client) error {
 			//defence:A6
 			return post.Queue(ctx, mail.TokenReused{To: a.Email, App: app.Name, At: h.now(), Locale: a.Locale})

@@ -1,0 +1,259 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"gatehouse/broker"
+)
+
+// Decision is what the rules say about a login at this moment, with the facts that it
+// rests on.
+type Decision struct {
+	Facts    broker.Facts
+	Identity *broker.Identity // with Facts.Linked
+	Session  *broker.Session  // with Facts.Acting
+	broker.Verdict
+	Step broker.Step
+	No   error // what Next returned instead of a step: a Code
+	// Rule is what keeps the person out, nil where no rule does.
+	Rule *broker.Restriction
+}
+
+// Login loads the facts of a login and asks broker.Next. sessions are the keyed hashes
+// of the browser's session cookie.
+func (g *Gate) Login(ctx context.Context, l broker.Login, sessions []string) (Decision, error) {
+	var d Decision
+	var err error
+	switch {
+	case l.AccountID != "":
+		var a *broker.Account
+		if a, err = found(g.store.Account(ctx, l.AccountID)); err == nil {
+			d.Facts, err = g.boundFacts(ctx, l, a)
+		}
+	case l.Claims != nil:
+		err = g.upstreamFacts(ctx, l, sessions, &d)
+	default:
+		err = g.localFacts(ctx, l, sessions, &d)
+	}
+	if err == nil {
+		d.decide(l)
+	}
+	return d, err
+}
+
+// Bound is Login for a login that was just bound to the linked account of before. That
+// account is not read again.
+func (g *Gate) Bound(ctx context.Context, l broker.Login, before Decision) (d Decision, err error) {
+	if d.Facts, err = g.boundFacts(ctx, l, before.Facts.Linked); err == nil {
+		d.decide(l)
+	}
+	return d, err
+}
+
+// Explain is Login without a browser, as far as the person would come: acting is the
+// account that asks for a link from inside, nil for a sign-in.
+func (g *Gate) Explain(ctx context.Context, l broker.Login, acting *broker.Account) (Decision, error) {
+	var d Decision
+	err := g.upstreamFacts(ctx, l, nil, &d)
+	if err == nil && acting != nil {
+		err = g.actAs(ctx, &d, *acting, broker.Authn{AuthTime: g.now()})
+	}
+	if err != nil {
+		return d, err
+	}
+	if d.decide(l); d.Step != broker.StepBind {
+		return d, nil
+	}
+	a := d.Facts.Linked
+	bound := l.BoundTo(a.ID, broker.Authn{Method: broker.ByUpstream, Connection: l.Claims.Connection, UserType: l.Claims.UserType, Epoch: a.AuthEpoch})
+	then, err := g.Bound(ctx, bound, d)
+	d.No, d.Rule = then.No, then.Rule
+	return d, err
+}
+
+func (d *Decision) decide(l broker.Login) {
+	if l.Claims != nil && l.AccountID == "" {
+		d.Verdict, _ = broker.Resolve(l, d.Facts) // Next returns its error
+	}
+	if d.Step, d.No = broker.Next(l, d.Facts); d.No != nil {
+		d.Rule = d.ruleOf()
+	}
+}
+
+// ruleOf is the rule that refuses the account of the login or, at a link, the account
+// that the identity would belong to.
+func (d *Decision) ruleOf() *broker.Restriction {
+	if l := broker.Refusing(d.Facts); l != nil {
+		return l
+	}
+	for _, a := range []*broker.Account{d.Facts.Owner, d.Facts.Acting} {
+		if a != nil && a.Restriction != nil {
+			return a.Restriction
+		}
+	}
+	return nil
+}
+
+// boundFacts asks for an enrolled factor only where authority is created.
+func (g *Gate) boundFacts(ctx context.Context, l broker.Login, a *broker.Account) (broker.Facts, error) {
+	f, err := g.facts(ctx, a, l.Authn, l.ClientID)
+	if err == nil && !l.Authn.Factor && l.SessionID == "" {
+		f.Enrolled, err = g.enrolled(ctx, l.AccountID)
+	}
+	return f, err
+}
+
+func (g *Gate) upstreamFacts(ctx context.Context, l broker.Login, sessions []string, d *Decision) (err error) {
+	c := l.Claims
+	if d.Facts, err = g.facts(ctx, nil, broker.Authn{}, l.ClientID); err != nil {
+		return err
+	}
+	f := &d.Facts
+	if f.Connection, err = found(g.store.Connection(ctx, c.Connection)); err != nil {
+		return err
+	}
+	if f.Tenancy, err = g.tenancy(ctx, nil, l.ClientID, c.Connection); err != nil {
+		return err
+	}
+	if l.Purpose == broker.PurposeLink {
+		if err = g.actingFacts(ctx, l, sessions, d); err != nil {
+			return err
+		}
+	}
+	i, a, err := g.store.Identity(ctx, c.Connection, c.Issuer, c.Subject)
+	if err == nil {
+		d.Identity, f.Linked = &i, &a
+		return nil
+	}
+	if !errors.Is(err, broker.NotFound) {
+		return err
+	}
+	switch err = nil; {
+	case l.Purpose == broker.PurposeLink:
+		return nil // the identity is for Acting, whoever has its address
+	case l.LinkTargetID != "":
+		f.Owner, err = found(g.store.Account(ctx, l.LinkTargetID))
+	case l.VerifiedAddress() != "":
+		f.Owner, err = found(g.store.AccountByEmail(ctx, l.VerifiedAddress()))
+	}
+	if err != nil || f.Owner == nil {
+		return err
+	}
+	return g.ownerFacts(ctx, f, l.ClientID, c.Connection)
+}
+
+// ownerFacts are what a link asks about Facts.Owner, who would get the identity.
+func (g *Gate) ownerFacts(ctx context.Context, f *broker.Facts, client, connection string) (err error) {
+	if f.Enrolled, err = g.enrolled(ctx, f.Owner.ID); err != nil {
+		return err
+	}
+	return g.linkFacts(ctx, f, *f.Owner, client, connection)
+}
+
+// linkFacts are what MayLink asks about an account: its memberships and, where a
+// restriction may count them, its identities.
+func (g *Gate) linkFacts(ctx context.Context, f *broker.Facts, a broker.Account, client, connection string) (err error) {
+	if f.Tenancy, err = g.tenancy(ctx, &a, client, connection); err != nil {
+		return err
+	}
+	if a.Restriction != nil || len(f.Tenancy.Members) > 0 {
+		f.Bound, err = g.store.IdentitiesOf(ctx, a.ID)
+	}
+	return err
+}
+
+// actingFacts are who this browser is signed in as, for a link from the account page.
+func (g *Gate) actingFacts(ctx context.Context, l broker.Login, sessions []string, d *Decision) error {
+	s, a, err := g.Session(ctx, sessions, l.ClientID)
+	if broker.Refused(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.Session = &s
+	return g.actAs(ctx, d, a, s.Authn)
+}
+
+func (g *Gate) actAs(ctx context.Context, d *Decision, a broker.Account, n broker.Authn) error {
+	d.Facts.Acting, d.Facts.ActingAs = &a, n
+	connection := ""
+	if d.Facts.Connection != nil {
+		connection = d.Facts.Connection.ID
+	}
+	return g.linkFacts(ctx, &d.Facts, a, "", connection)
+}
+
+// localFacts never looks an account up by the typed address: the identifier step
+// answers the same for all addresses (SECURITY.md E1).
+func (g *Gate) localFacts(ctx context.Context, l broker.Login, sessions []string, d *Decision) (err error) {
+	if d.Facts, err = g.facts(ctx, nil, broker.Authn{}, l.ClientID); err != nil {
+		return err
+	}
+	f := &d.Facts
+	switch {
+	case l.Purpose == broker.PurposeLink:
+		err = g.actingFacts(ctx, l, sessions, d)
+	case l.Choice == broker.ChoiceNew && l.VerifiedEmail != "":
+		f.Owner, err = found(g.store.AccountByEmail(ctx, l.VerifiedEmail))
+	case l.Choice == broker.ChoiceNew:
+	case l.Email != "":
+		f.Org, err = g.organisation(ctx, l.Email)
+	case l.Pick && l.Choice != broker.ChoiceOther:
+		if _, _, err = g.Session(ctx, sessions, l.ClientID); err == nil {
+			f.Sessions = 1
+		} else if broker.Refused(err) {
+			err = nil
+		}
+	}
+	return err
+}
+
+// organisation finds the live connection that a typed address is routed to.
+func (g *Gate) organisation(ctx context.Context, email string) (*broker.Connection, error) {
+	all, err := g.store.Connections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i].Usable() == nil && all[i].Routes(email) {
+			return &all[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// LinkProofs are what a link of the waiting identity to this owner asks for. The error
+// is a Code where the rules refuse the link; rule is then what refuses it, if any does.
+func (g *Gate) LinkProofs(ctx context.Context, l broker.Login, d Decision, owner broker.Account) (p broker.LinkProof, rule *broker.Restriction, err error) {
+	l, d.Facts.Owner = l.LinkingTo(owner.ID), &owner
+	if err := g.ownerFacts(ctx, &d.Facts, l.ClientID, l.Claims.Connection); err != nil {
+		return p, nil, err
+	}
+	verdict, err := broker.Resolve(l, d.Facts)
+	if err != nil {
+		rule = d.ruleOf()
+	}
+	return verdict.Proof, rule, err
+}
+
+// MayLink returns nil where the identity of the claims may become one of the account's,
+// else a Code. It is asked again in the transaction of a link.
+func (g *Gate) MayLink(ctx context.Context, c broker.Claims, a broker.Account, client string) error {
+	f, err := g.facts(ctx, nil, broker.Authn{}, client)
+	if err == nil {
+		f.Connection, err = found(g.store.Connection(ctx, c.Connection))
+	}
+	if err == nil {
+		err = g.linkFacts(ctx, &f, a, client, c.Connection)
+	}
+	if err != nil {
+		return err
+	}
+	f.Bound = slices.DeleteFunc(f.Bound, func(i broker.Identity) bool {
+		return i.Connection == c.Connection && i.Issuer == c.Issuer && i.Subject == c.Subject
+	})
+	return broker.MayLink(c, f, a)
+}

@@ -1,0 +1,79 @@
+package oidc
+
+import (
+	"context"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/storage/gormdb"
+)
+
+// stored is a database of which a test may replace some ports.
+type stored struct {
+	*gormdb.DB
+	families    broker.Grants
+	keys        broker.SigningKeys
+	auditLog    broker.AuditLog
+	clients     broker.Clients
+	connections broker.Connections
+}
+
+func (s stored) CreateGrant(ctx context.Context, f broker.Grant, unlocked bool) error {
+	return s.families.CreateGrant(ctx, f, unlocked)
+}
+
+func (s stored) Family(ctx context.Context, id string) (broker.Grant, broker.Account, error) {
+	return s.families.Grant(ctx, id)
+}
+
+func (s stored) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
+	return s.families.Rotate(ctx, id, from, at)
+}
+
+func (s stored) RevokeGrant(ctx context.Context, id string, why broker.Code, at time.Time) error {
+	return s.families.RevokeGrant(ctx, id, why, at)
+}
+
+func (s stored) RevokeGrants(ctx context.Context, f broker.GrantFilter, why broker.Code, at time.Time) error {
+	return s.families.RevokeGrants(ctx, f, why, at)
+}
+
+func (s stored) SigningKeys(ctx context.Context) ([]broker.SigningKey, error) {
+	return s.keys.SigningKeys(ctx)
+}
+
+func (s stored) AddSigningKey(ctx context.Context, k broker.SigningKey) error {
+	return s.keys.AddSigningKey(ctx, k)
+}
+
+func (s stored) ChangeSigningKey(ctx context.Context, k broker.SigningKey, seen broker.KeyState) error {
+	return s.keys.ChangeSigningKey(ctx, k, seen)
+}
+
+func (s stored) DeleteSigningKey(ctx context.Context, id string) error {
+	return s.keys.DeleteSigningKey(ctx, id)
+}
+
+func (s stored) Record(ctx context.Context, e ...broker.Event) error {
+	return s.auditLog.Record(ctx, e...)
+}
+
+func (s stored) Events(ctx context.Context, f broker.EventFilter) ([]broker.Event, error) {
+	return s.auditLog.Events(ctx, f)
+}
+
+func (s stored) Client(ctx context.Context, id string) (broker.Client, error) {
+	return s.clients.Client(ctx, id)
+}
+
+func (s stored) PutClient(ctx context.Context, c broker.Client) error {
+	return s.clients.PutClient(ctx, c)
+}
+
+func (s stored) DeleteClient(ctx context.Context, id string) error {
+	return s.clients.DeleteClient(ctx, id)
+}
+
+func (s stored) Connection(ctx context.Context, id string) (broker.Connection, error) {
+	return s.connections.Connection(ctx, id)
+}
