@@ -172,7 +172,7 @@ func (h *harness) open(p ports) {
 	h.must(err)
 	origin, err := url.Parse(issuer)
 	h.must(err)
-	ports := stored{DB: db, families: through[broker.Grants](p.grants, db), keys: through[broker.SigningKeys](p.keys, db),
+	ports := stored{DB: db, grants: through[broker.Grants](p.grants, db), keys: through[broker.SigningKeys](p.keys, db),
 		auditLog: through[broker.AuditLog](p.auditLog, db), clients: db, connections: db}
 	if p.memory {
 		ports.clients, ports.connections = kept, kept

@@ -11,7 +11,7 @@ import (
 // stored is a database of which a test may replace some ports.
 type stored struct {
 	*gormdb.DB
-	families    broker.Grants
+	grants      broker.Grants
 	keys        broker.SigningKeys
 	auditLog    broker.AuditLog
 	clients     broker.Clients
@@ -19,23 +19,23 @@ type stored struct {
 }
 
 func (s stored) CreateGrant(ctx context.Context, f broker.Grant, unlocked bool) error {
-	return s.families.CreateGrant(ctx, f, unlocked)
+	return s.grants.CreateGrant(ctx, f, unlocked)
 }
 
-func (s stored) Family(ctx context.Context, id string) (broker.Grant, broker.Account, error) {
-	return s.families.Grant(ctx, id)
+func (s stored) Grant(ctx context.Context, id string) (broker.Grant, broker.Account, error) {
+	return s.grants.Grant(ctx, id)
 }
 
 func (s stored) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
-	return s.families.Rotate(ctx, id, from, at)
+	return s.grants.Rotate(ctx, id, from, at)
 }
 
 func (s stored) RevokeGrant(ctx context.Context, id string, why broker.Code, at time.Time) error {
-	return s.families.RevokeGrant(ctx, id, why, at)
+	return s.grants.RevokeGrant(ctx, id, why, at)
 }
 
 func (s stored) RevokeGrants(ctx context.Context, f broker.GrantFilter, why broker.Code, at time.Time) error {
-	return s.families.RevokeGrants(ctx, f, why, at)
+	return s.grants.RevokeGrants(ctx, f, why, at)
 }
 
 func (s stored) SigningKeys(ctx context.Context) ([]broker.SigningKey, error) {
