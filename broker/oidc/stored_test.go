@@ -26,8 +26,8 @@ func (s stored) Grant(ctx context.Context, id string) (broker.Grant, broker.Acco
 	return s.grants.Grant(ctx, id)
 }
 
-func (s stored) Rotate(ctx context.Context, id string, from int64, at time.Time) error {
-	return s.grants.Rotate(ctx, id, from, at)
+func (s stored) Rotate(ctx context.Context, id string, from, to int64, at time.Time) error {
+	return s.grants.Rotate(ctx, id, from, to, at)
 }
 
 func (s stored) RevokeGrant(ctx context.Context, id string, why broker.Code, at time.Time) error {
