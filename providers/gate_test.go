@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/limit"
 	"gatehouse/providers/fakeidp"
 )
 
@@ -111,18 +112,21 @@ func TestB22_AHangingUpstreamSlowsNoOther(t *testing.T) {
 		f.Break(fakeidp.Break{Hang: time.Minute}, fakeidp.AtDiscovery, fakeidp.AtToken, fakeidp.AtJWKS)
 	})
 	u := hanging.open()
+	guardOf(t, u).gate.slots = limit.NewSlots(callsAtOnce, limit.Unbounded, 0) // a full queue is refused at once
 	ctx, leave := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	var busy atomic.Int32
+	refused := make(chan bool, 300)
 	for range 300 {
 		wg.Go(func() {
 			if _, err := u.Begin(ctx, hanging.newTrip()); broker.CodeOf(err) == broker.ConnectionUnavailable {
 				busy.Add(1)
+				refused <- true
 			}
 		})
 	}
-	for busy.Load() < 300-callsAtOnce { // the others are refused while the first still hang
-		time.Sleep(time.Millisecond)
+	for range 300 - callsAtOnce { // the others are refused while the first still hang
+		<-refused
 	}
 	for range 10 {
 		other.comes("vera")

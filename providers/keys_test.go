@@ -52,18 +52,24 @@ func TestAWithdrawnKeyIsForgottenWithItsLife(t *testing.T) {
 	}
 }
 
-func unwrap(t *testing.T, u broker.Upstream) *openID {
+func guardOf(t *testing.T, u broker.Upstream) *guarded {
 	t.Helper()
-	if heard, ok := u.(struct {
+	if notifier, ok := u.(struct {
 		*guarded
 		broker.Notifier
 	}); ok {
-		u = heard.guarded
+		u = notifier.guarded
 	}
 	g, ok := u.(*guarded)
 	if !ok {
 		t.Fatalf("%T is not guarded", u)
 	}
+	return g
+}
+
+func unwrap(t *testing.T, u broker.Upstream) *openID {
+	t.Helper()
+	g := guardOf(t, u)
 	o, ok := g.Upstream.(*openID)
 	if !ok {
 		t.Fatalf("%T is no OpenID upstream", g.Upstream)

@@ -49,6 +49,8 @@ type Keys struct {
 	Atomic   broker.Atomic
 	AuditLog broker.AuditLog
 	Now      func() time.Time
+	// Pause waits while another replica creates the keys; nil: on the real clock.
+	Pause func(context.Context, time.Duration) error
 
 	current atomic.Pointer[keySet]
 }
@@ -96,11 +98,21 @@ func (k *Keys) Start(ctx context.Context) error {
 		if k.current.Load().complete() {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("signing: waiting for another replica to make the signing keys: %w", ctx.Err())
-		case <-time.After(100 * time.Millisecond):
+		if err := k.pause(ctx, 100*time.Millisecond); err != nil {
+			return fmt.Errorf("signing: waiting for another replica to make the signing keys: %w", err)
 		}
+	}
+}
+
+func (k *Keys) pause(ctx context.Context, d time.Duration) error {
+	if k.Pause != nil {
+		return k.Pause(ctx, d)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }
 

@@ -158,9 +158,20 @@ func TestReplicasThatStartTogetherMakeOneSetOfKeys(t *testing.T) {
 	f := newEmpty(t)
 	replicas := make([]*signing.Keys, 3)
 	var all sync.WaitGroup
+	started := make(chan struct{})
+	first := sync.OnceFunc(func() { close(started) })
 	for i := range replicas {
 		replicas[i] = f.replica()
+		replicas[i].Pause = func(ctx context.Context, _ time.Duration) error {
+			select {
+			case <-started:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		all.Go(func() {
+			defer first()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if err := replicas[i].Start(ctx); err != nil {
