@@ -25,13 +25,18 @@ func TestC20_OnlyOneSpellingOfAnAddress(t *testing.T) {
 		}
 	}
 	for _, in := range []string{
-		"", "@", "ana", "ana@", "@example.test", "ana@localhost", "ana@example.test.", "ana@example.test．", "ana@example.test。", "ana@test．", "ana@ℸ.0", "a@b@example.test", "ana@evil@example.test",
-		"ana @example.test", "an a@example.test", "ana@exa mple.test", "ana@example..test", ".ana@example.test", "ana.@example.test",
+		"", "@", "ana", "ana@", "@example.test", "ana@localhost", "ana@example.test.", "ana@example.test．",
+		"ana@example.test。", "ana@test．", "ana@ℸ.0", "a@b@example.test", "ana@evil@example.test",
+		"ana @example.test", "an a@example.test", "ana@exa mple.test", "ana@example..test", ".ana@example.test",
+		"ana.@example.test",
 		"a..na@example.test", "vıctim@example.test", "ＶＩＣＴＩＭ@example.test", "straße@example.test", "ana\u200b@example.test",
-		"ana@127.0.0.1", "ana@[127.0.0.1]", "ana@[::1]", "\"ana\"@example.test", "ana(comment)@example.test", "ana<x>@example.test",
-		"ana@example.test\r\nBcc: x@evil.test", "ana\x00@example.test", "ana@ex_ample.test", "ana@-example.test", "ana@xn--a.test",
+		"ana@127.0.0.1", "ana@[127.0.0.1]", "ana@[::1]", "\"ana\"@example.test", "ana(comment)@example.test",
+		"ana<x>@example.test",
+		"ana@example.test\r\nBcc: x@evil.test", "ana\x00@example.test", "ana@ex_ample.test", "ana@-example.test",
+		"ana@xn--a.test",
 		"ana,bob@example.test", "ana;bob@example.test", "mailto:ana@example.test", "ana@example.test>", "ana@exam%ple.test",
-		strings.Repeat("a", 65) + "@example.test", "a@" + strings.Repeat("b.", 130) + "test", "ana@\xff.test", "ana@example,test",
+		strings.Repeat("a", 65) + "@example.test", "a@" + strings.Repeat("b.", 130) + "test", "ana@\xff.test",
+		"ana@example,test",
 	} {
 		if got, err := CanonicalEmail(in); !errors.Is(err, EmailInvalid) {
 			t.Errorf("%q passed as %q, %v", in, got, err)
@@ -51,7 +56,8 @@ func TestC20_AnAddressIsNoLongerThanMailersTake(t *testing.T) {
 		{local + "@" + domain(189), local + "@" + domain(189)},
 		{local + "@" + domain(190), ""},
 		{local + "a@example.test", ""},
-		{"a@" + strings.Repeat("ｂ", 60) + "." + strings.Repeat("ｂ", 20) + ".test", "a@" + strings.Repeat("b", 60) + "." + strings.Repeat("b", 20) + ".test"},
+		{"a@" + strings.Repeat("ｂ", 60) + "." + strings.Repeat("ｂ", 20) + ".test", "a@" + strings.Repeat("b", 60) + "." +
+			strings.Repeat("b", 20) + ".test"},
 		{"a@" + strings.Repeat("ｂ", 60) + "." + strings.Repeat("ｂ", 23) + ".test", ""},
 		{local + "@" + strings.Repeat("ü.", 23) + "test", local + "@" + strings.Repeat("xn--tda.", 23) + "test"},
 		{local + "@" + strings.Repeat("ü.", 24) + "test", ""},
@@ -70,9 +76,11 @@ func TestC20_AnAddressIsNoLongerThanMailersTake(t *testing.T) {
 }
 
 func TestA3_RedirectURIsAreComparedByteForByte(t *testing.T) {
-	registered := []string{"https://app.test/cb", "https://app.test/cb?x=1", "http://127.0.0.1/cb", "http://[::1]:8080/cb", "com.example.app:/cb", "http://localhost:3000/cb"}
+	registered := []string{"https://app.test/cb", "https://app.test/cb?x=1", "http://127.0.0.1/cb", "http://[::1]:8080/cb",
+		"com.example.app:/cb", "http://localhost:3000/cb"}
 	for _, ok := range []string{
-		"https://app.test/cb", "https://app.test/cb?x=1", "http://127.0.0.1/cb", "http://127.0.0.1:1/cb", "http://127.0.0.1:65535/cb",
+		"https://app.test/cb", "https://app.test/cb?x=1", "http://127.0.0.1/cb", "http://127.0.0.1:1/cb",
+		"http://127.0.0.1:65535/cb",
 		"http://[::1]/cb", "http://[::1]:9/cb", "com.example.app:/cb", "http://localhost:3000/cb",
 	} {
 		if !MatchRedirect(registered, ok) {
@@ -108,11 +116,16 @@ func TestA3_OnlyThePortMayDiffer(t *testing.T) {
 
 // redirectMutations are the tricks of SECURITY.md A3 played on each registered URI.
 func redirectMutations() []string {
-	out := []string{"", "*", "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "//app.test/cb", "/cb", "cb"}
-	for _, host := range []string{"app.test", "APP.test", "app.test.", "app.test:443", "app.test:8443", "evil.test", "app.test.evil.test",
-		"app.test@evil.test", "evil.test@app.test", "app.test@@evil.test", "evil.test#app.test", "evil.test?app.test", "evil.test\\app.test",
-		"evil.test/app.test", "x.app.test", "app%2etest", "аpp.test", "app.test%00.evil.test", "app.test\t", " app.test", "localhost.evil.test"} {
-		for _, path := range []string{"/cb", "/cb/", "/CB", "/cb/..;/evil", "/cb%2f", "/./cb", "/cb#x", "/cb?", "/cb?x=2", "/cb?x=1&x=1", "/c%62"} {
+	out := []string{"", "*", "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "//app.test/cb", "/cb",
+		"cb"}
+	for _, host := range []string{"app.test", "APP.test", "app.test.", "app.test:443", "app.test:8443", "evil.test",
+		"app.test.evil.test",
+		"app.test@evil.test", "evil.test@app.test", "app.test@@evil.test", "evil.test#app.test", "evil.test?app.test",
+		"evil.test\\app.test",
+		"evil.test/app.test", "x.app.test", "app%2etest", "аpp.test", "app.test%00.evil.test", "app.test\t", " app.test",
+		"localhost.evil.test"} {
+		for _, path := range []string{"/cb", "/cb/", "/CB", "/cb/..;/evil", "/cb%2f", "/./cb", "/cb#x", "/cb?", "/cb?x=2",
+			"/cb?x=1&x=1", "/c%62"} {
 			for _, scheme := range []string{"https", "http", "HTTPS"} {
 				u := fmt.Sprintf("%s://%s%s", scheme, host, path)
 				if u != "https://app.test/cb" {
@@ -121,34 +134,56 @@ func redirectMutations() []string {
 			}
 		}
 	}
-	return append(out, "http://127.0.0.1:/cb", "http://127.0.0.1:x/cb", "http://127.0.0.1:80@evil.test/cb", "http://127.0.0.1.evil.test/cb",
-		"http://127.0.0.1:80.evil.test/cb", "http://127.0.0.2/cb", "https://127.0.0.1/cb", "http://127.0.0.1:1/cb/", "http://127.0.0.1:1/cb?y",
-		"http://127.1/cb", "http://2130706433/cb", "http://0x7f.1/cb", "http://[::1]:9/CB", "http://[::1]evil.test/cb", "http://[0:0:0:0:0:0:0:1]/cb",
-		"http://127.0.0.1:123456/cb", "http://localhost:3001/cb", "http://localhost/cb", "com.example.app:/cb2", "com.example.app://cb", "COM.example.app:/cb")
+	return append(out, "http://127.0.0.1:/cb", "http://127.0.0.1:x/cb", "http://127.0.0.1:80@evil.test/cb",
+		"http://127.0.0.1.evil.test/cb",
+		"http://127.0.0.1:80.evil.test/cb", "http://127.0.0.2/cb", "https://127.0.0.1/cb", "http://127.0.0.1:1/cb/",
+		"http://127.0.0.1:1/cb?y",
+		"http://127.1/cb", "http://2130706433/cb", "http://0x7f.1/cb", "http://[::1]:9/CB", "http://[::1]evil.test/cb",
+		"http://[0:0:0:0:0:0:0:1]/cb",
+		"http://127.0.0.1:123456/cb", "http://localhost:3001/cb", "http://localhost/cb", "com.example.app:/cb2",
+		"com.example.app://cb", "COM.example.app:/cb")
 }
 
 func TestA3_WhatMayBeRegistered(t *testing.T) {
-	const length, plain, absolute, fragment, user, wildcard, dots, host, https, custom, reverse = "1 to 2000", "plain ASCII", "absolute", "fragment",
-		"user information", "wildcard", "dot segments", "name a host", "loopback host only", "native clients only", "reverse-DNS"
+	const length, plain, absolute, fragment, user, wildcard, dots, host, https, custom, reverse = "1 to 2000",
+		"plain ASCII", "absolute", "fragment",
+		"user information", "wildcard", "dot segments", "name a host", "loopback host only", "native clients only",
+		"reverse-DNS"
 	for _, c := range []struct {
 		uri     string
 		native  bool
 		problem string
 	}{
-		{"https://app.test/cb", false, ""}, {"https://app.test:8443/cb?x=1", false, ""}, {"http://localhost:3000/cb", false, ""},
-		{"http://127.0.0.1/cb", true, ""}, {"http://127.0.0.2:3000/cb", false, ""}, {"http://[::1]/cb", true, ""}, {"com.example.app:/cb", true, ""},
-		{"https://app.test/cb?x=/../y", false, ""}, {"https://app.test/..cb/...", false, ""}, {"https://app.test/" + strings.Repeat("a", 2000-17), false, ""},
-		{"https://app.test/~cb", false, ""}, {"com.example.app:/cb", false, custom}, {"http://app.test/cb", false, https}, {"http://app.localhost/cb", false, https},
-		{"http://8.8.8.8/cb", false, https}, {"http:///cb", false, https}, {"http://127.0.0.1.evil.test/cb", false, https}, {"http://localhost./cb", true, https},
-		{"https://app.test/cb#f", false, fragment}, {"https://app.test/cb#", false, fragment}, {"https://u:p@app.test/cb", false, user},
-		{"com.example.app://u@x/cb", true, user}, {"https://*.app.test/cb", false, wildcard}, {"https://app.test/cb/*", false, wildcard},
-		{"https://app.test/../cb", false, dots}, {"https://app.test/./cb", false, dots}, {"https://app.test/cb/.", false, dots}, {"https://app.test/%2e%2e/cb", false, dots},
-		{"https://app.test/a%2F%2E./cb", false, dots}, {"https://app.test/a/.%2e%2fcb", false, dots}, {"https://app.test/..;/cb", false, dots}, {"com.example.app:/a/../cb", true, dots}, {"com.example.app:../cb", true, dots},
-		{"https://app.test/c b", false, plain}, {"https://app.test/ü", false, plain}, {"https://app.test\\cb", false, plain}, {"https://app.test/x\\cb", false, plain},
-		{"https://app.test/\x7f", false, plain}, {"https://app.test/cb\n", false, plain}, {"https://app.test/\x00", false, plain},
-		{"https:///cb", false, host}, {"https://:443/cb", false, host}, {"https:app.test", false, host}, {"javascript:alert(1)", false, custom}, {"javascript:alert(1)", true, reverse},
-		{"JaVaScRiPt:alert(1)", true, reverse}, {"myapp:/cb", true, reverse}, {"Com.Example.App:/cb", true, reverse}, {"", true, length}, {"/cb", true, absolute},
-		{"//app.test/cb", true, absolute}, {"https://app.test/%zz", false, absolute}, {"https://app.test/?x=%", false, absolute}, {"com.example.app:%0X", true, absolute}, {"https://app.test/" + strings.Repeat("a", 2001-17), false, length},
+		{"https://app.test/cb", false, ""}, {"https://app.test:8443/cb?x=1", false, ""}, {"http://localhost:3000/cb", false,
+			""},
+		{"http://127.0.0.1/cb", true, ""}, {"http://127.0.0.2:3000/cb", false, ""}, {"http://[::1]/cb", true, ""},
+		{"com.example.app:/cb", true, ""},
+		{"https://app.test/cb?x=/../y", false, ""}, {"https://app.test/..cb/...", false, ""},
+		{"https://app.test/" + strings.Repeat("a", 2000-17), false, ""},
+		{"https://app.test/~cb", false, ""}, {"com.example.app:/cb", false, custom}, {"http://app.test/cb", false, https},
+		{"http://app.localhost/cb", false, https},
+		{"http://8.8.8.8/cb", false, https}, {"http:///cb", false, https}, {"http://127.0.0.1.evil.test/cb", false, https},
+		{"http://localhost./cb", true, https},
+		{"https://app.test/cb#f", false, fragment}, {"https://app.test/cb#", false, fragment}, {"https://u:p@app.test/cb",
+			false, user},
+		{"com.example.app://u@x/cb", true, user}, {"https://*.app.test/cb", false, wildcard}, {"https://app.test/cb/*", false,
+			wildcard},
+		{"https://app.test/../cb", false, dots}, {"https://app.test/./cb", false, dots}, {"https://app.test/cb/.", false,
+			dots}, {"https://app.test/%2e%2e/cb", false, dots},
+		{"https://app.test/a%2F%2E./cb", false, dots}, {"https://app.test/a/.%2e%2fcb", false, dots},
+		{"https://app.test/..;/cb", false, dots}, {"com.example.app:/a/../cb", true, dots}, {"com.example.app:../cb", true,
+			dots},
+		{"https://app.test/c b", false, plain}, {"https://app.test/ü", false, plain}, {"https://app.test\\cb", false, plain},
+		{"https://app.test/x\\cb", false, plain},
+		{"https://app.test/\x7f", false, plain}, {"https://app.test/cb\n", false, plain}, {"https://app.test/\x00", false,
+			plain},
+		{"https:///cb", false, host}, {"https://:443/cb", false, host}, {"https:app.test", false, host},
+		{"javascript:alert(1)", false, custom}, {"javascript:alert(1)", true, reverse},
+		{"JaVaScRiPt:alert(1)", true, reverse}, {"myapp:/cb", true, reverse}, {"Com.Example.App:/cb", true, reverse},
+		{"", true, length}, {"/cb", true, absolute},
+		{"//app.test/cb", true, absolute}, {"https://app.test/%zz", false, absolute}, {"https://app.test/?x=%", false,
+			absolute}, {"com.example.app:%0X", true, absolute}, {"https://app.test/" + strings.Repeat("a", 2001-17), false,
+			length},
 	} {
 		if got := RedirectProblem(c.uri, c.native); (got == "") != (c.problem == "") || !strings.Contains(got, c.problem) {
 			t.Errorf("%s (native %v): %q", c.uri, c.native, got)
@@ -159,7 +194,8 @@ func TestA3_WhatMayBeRegistered(t *testing.T) {
 func TestNoSecretPrints(t *testing.T) {
 	s := Secret("planted-secret")
 	text, _ := s.MarshalText()
-	for _, out := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q", s, s, s, s, s), fmt.Sprintf("%+v", Connection{Secrets: []Secret{s}}), string(text), s.LogValue().String()} {
+	for _, out := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q", s, s, s, s, s),
+		fmt.Sprintf("%+v", Connection{Secrets: []Secret{s}}), string(text), s.LogValue().String()} {
 		if strings.Contains(out, "planted") {
 			t.Errorf("printed: %s", out)
 		}

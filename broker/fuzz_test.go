@@ -14,8 +14,10 @@ import (
 // FuzzCanonicalEmail: what is accepted has one spelling, and apart from case and the form of the domain
 // that is the spelling that was typed.
 func FuzzCanonicalEmail(f *testing.F) {
-	for _, s := range []string{"Ana@Example.test", " ana@example.test\t", "a@b@c", "ana@BÜCHER.example", "ana@xn--bcher-kva.example", "ana@ｅxample．test", "ana＠example.test",
-		"vıctim@example.test", "ana@exam\u00adple.test", "ana@faß.example", "ana@\u212aelvin.example", "ana@عربي.example", "ana@xn--a.test", "ana@127.0.0.1", "\"a@b\"@example.test", "0@ｅ．", "0@ℸ.0", "0@0.ϲ", "0@0.İ"} {
+	for _, s := range []string{"Ana@Example.test", " ana@example.test\t", "a@b@c", "ana@BÜCHER.example",
+		"ana@xn--bcher-kva.example", "ana@ｅxample．test", "ana＠example.test",
+		"vıctim@example.test", "ana@exam\u00adple.test", "ana@faß.example", "ana@\u212aelvin.example", "ana@عربي.example",
+		"ana@xn--a.test", "ana@127.0.0.1", "\"a@b\"@example.test", "0@ｅ．", "0@ℸ.0", "0@0.ϲ", "0@0.İ"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -60,8 +62,10 @@ func isASCII(s string) bool {
 
 // FuzzMatchRedirect: what is accepted was registered byte for byte, but for the port of a loopback literal.
 func FuzzMatchRedirect(f *testing.F) {
-	for _, c := range [][2]string{{"https://app.test/cb", "https://app.test/cb"}, {"http://127.0.0.1/cb", "http://127.0.0.1:8080/cb"}, {"http://[::1]:1", "http://[::1]"},
-		{"http://127.0.0.1:x/cb", "http://127.0.0.1:y/cb"}, {"http://127.0.0.1.evil.test/cb", "http://127.0.0.1:1.evil.test/cb"}, {"http://localhost:1/", "http://localhost:2/"},
+	for _, c := range [][2]string{{"https://app.test/cb", "https://app.test/cb"}, {"http://127.0.0.1/cb",
+		"http://127.0.0.1:8080/cb"}, {"http://[::1]:1", "http://[::1]"},
+		{"http://127.0.0.1:x/cb", "http://127.0.0.1:y/cb"}, {"http://127.0.0.1.evil.test/cb",
+			"http://127.0.0.1:1.evil.test/cb"}, {"http://localhost:1/", "http://localhost:2/"},
 		{"", "http://127.0.0.1"}, {"http://127.0.0.1/cb", "http://127.0.0.1:80@evil.test/cb"}} {
 		f.Add(c[0], c[1])
 	}
@@ -94,7 +98,9 @@ func withoutPort(uri string) string {
 		if at.Addr().Is6() {
 			authority = "[" + authority + "]"
 		}
-	} else if host := strings.TrimRight(authority, "0123456789"); strings.HasSuffix(host, ":") && len(authority)-len(host) == 5 { // a port that is no port
+		// a port that is no port
+	} else if host := strings.TrimRight(authority, "0123456789"); strings.HasSuffix(host, ":") &&
+		len(authority)-len(host) == 5 {
 		authority = host[:len(host)-1]
 	}
 	if authority != "127.0.0.1" && authority != "[::1]" {
@@ -105,8 +111,11 @@ func withoutPort(uri string) string {
 
 // FuzzRedirectProblem: what may be registered has nothing in it that two parsers read differently.
 func FuzzRedirectProblem(f *testing.F) {
-	for _, s := range []string{"https://app.test/cb?x=1", "http://localhost:3000/cb", "http://[::1]/cb", "com.example.app:/cb", "com.example.app:cb", "https://u@app.test/", "https://app.test/#",
-		"https://app.test/%2e%2E/cb", "https://app.test/.%2F", "https:\\\\app.test", "https://app.test/\t", "javascript:alert(1)", "https://[::1%25x]/", "https://app.test:x/", "https:app.test", "a.b://@c/", "h.0:%0X0", "h.0:./0"} {
+	for _, s := range []string{"https://app.test/cb?x=1", "http://localhost:3000/cb", "http://[::1]/cb",
+		"com.example.app:/cb", "com.example.app:cb", "https://u@app.test/", "https://app.test/#",
+		"https://app.test/%2e%2E/cb", "https://app.test/.%2F", "https:\\\\app.test", "https://app.test/\t",
+		"javascript:alert(1)", "https://[::1%25x]/", "https://app.test:x/", "https:app.test", "a.b://@c/", "h.0:%0X0",
+		"h.0:./0"} {
 		f.Add(s, true)
 		f.Add(s, false)
 	}
@@ -114,7 +123,9 @@ func FuzzRedirectProblem(f *testing.F) {
 		if RedirectProblem(uri, native) != "" {
 			return
 		}
-		if uri == "" || len(uri) > 2000 || strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`\#*`, r) }) {
+		if uri == "" || len(uri) > 2000 || strings.ContainsFunc(uri, func(r rune) bool {
+			return r <= ' ' || r >= 0x7f || strings.ContainsRune(`\#*`, r)
+		}) {
 			t.Fatalf("%q is accepted", uri)
 		}
 		scheme, rest, _ := strings.Cut(uri, ":")
@@ -127,7 +138,8 @@ func FuzzRedirectProblem(f *testing.F) {
 		if strings.Contains(authority, "@") {
 			t.Fatalf("%q is accepted with user information", uri)
 		}
-		if decoded, err := url.PathUnescape(path); err != nil || slices.ContainsFunc(strings.Split(decoded, "/"), func(s string) bool { return s == "." || s == ".." }) {
+		if decoded, err := url.PathUnescape(path); err != nil || slices.ContainsFunc(strings.Split(decoded, "/"),
+			func(s string) bool { return s == "." || s == ".." }) {
 			t.Fatalf("%q is accepted with the path %q, %v", uri, decoded, err)
 		}
 		switch strings.ToLower(scheme) {
@@ -136,7 +148,8 @@ func FuzzRedirectProblem(f *testing.F) {
 				t.Fatalf("%q is accepted without a host", uri)
 			}
 		case "http":
-			if host := strings.TrimRight(authority, ":0123456789"); host != "localhost" && host != "[::1]" && host != "" && !strings.HasPrefix(authority, "[") {
+			if host := strings.TrimRight(authority, ":0123456789"); host != "localhost" && host != "[::1]" && host != "" &&
+				!strings.HasPrefix(authority, "[") {
 				t.Fatalf("%q is accepted off this machine", uri)
 			}
 		default:

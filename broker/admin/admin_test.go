@@ -25,10 +25,12 @@ func changes(f *fixture) (names []string, all map[string]change) {
 	all = map[string]change{}
 	add := func(name string, do change) { names, all[name] = append(names, name), do }
 	add("AddAccount", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		return events(f.AddAccount(ctx, by, admin.AddAccount{Email: "new@example.test", Name: "New", Password: "nine larks by the mill", DryRun: dry}))
+		return events(f.AddAccount(ctx, by, admin.AddAccount{Email: "new@example.test", Name: "New",
+			Password: "nine larks by the mill", DryRun: dry}))
 	})
 	add("SetPassword", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		return events(f.SetPassword(ctx, by, admin.SetPassword{Account: "ana@example.test", Password: "nine larks by the mill", DryRun: dry}))
+		return events(f.SetPassword(ctx, by, admin.SetPassword{Account: "ana@example.test",
+			Password: "nine larks by the mill", DryRun: dry}))
 	})
 	add("DisableAccount", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
 		return events(f.DisableAccount(ctx, by, admin.SwitchAccount{Account: "ana@example.test", DryRun: dry}))
@@ -40,13 +42,15 @@ func changes(f *fixture) (names []string, all map[string]change) {
 		return events(f.SignOutAccount(ctx, by, admin.SignOutAccount{Account: "ana@example.test", DryRun: dry}))
 	})
 	add("RestrictAccount", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		return events(f.RestrictAccount(ctx, by, admin.RestrictAccount{Account: "ana@example.test", Only: "hub", DryRun: dry}))
+		return events(f.RestrictAccount(ctx, by, admin.RestrictAccount{Account: "ana@example.test", Only: "hub",
+			DryRun: dry}))
 	})
 	add("UnrestrictAccount", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
 		return events(f.UnrestrictAccount(ctx, by, admin.UnrestrictAccount{Account: "ana@example.test", DryRun: dry}))
 	})
 	add("UnlinkIdentity", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		return events(f.UnlinkIdentity(ctx, by, admin.UnlinkIdentity{Account: "ana@example.test", Identity: "one", DryRun: dry}))
+		return events(f.UnlinkIdentity(ctx, by, admin.UnlinkIdentity{Account: "ana@example.test", Identity: "one",
+			DryRun: dry}))
 	})
 	add("RevokeConsent", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
 		return events(f.RevokeConsent(ctx, by, admin.RevokeConsent{Account: "ana@example.test", Client: "wiki", DryRun: dry}))
@@ -62,13 +66,16 @@ func changes(f *fixture) (names []string, all map[string]change) {
 func connectionChanges(f *fixture, add func(string, change)) {
 	name := "Other"
 	add("AddConnection", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		return events(f.AddConnection(ctx, by, admin.AddConnection{ID: "new", Kind: "github", ClientID: "c", Secret: "s", Edit: admin.EditConnection{Name: &name}, DryRun: dry}))
+		return events(f.AddConnection(ctx, by, admin.AddConnection{ID: "new", Kind: "github", ClientID: "c", Secret: "s",
+			Edit: admin.EditConnection{Name: &name}, DryRun: dry}))
 	})
 	add("ChangeConnection", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		return events(f.ChangeConnection(ctx, by, admin.ChangeConnection{Connection: "hub", Edit: admin.EditConnection{Name: &name}, DryRun: dry}))
+		return events(f.ChangeConnection(ctx, by, admin.ChangeConnection{Connection: "hub",
+			Edit: admin.EditConnection{Name: &name}, DryRun: dry}))
 	})
 	add("RotateConnectionSecret", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		return events(f.RotateConnectionSecret(ctx, by, admin.RotateConnectionSecret{Connection: "hub", Secret: "another", DryRun: dry}))
+		return events(f.RotateConnectionSecret(ctx, by, admin.RotateConnectionSecret{Connection: "hub", Secret: "another",
+			DryRun: dry}))
 	})
 	add("DisableConnection", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
 		return events(f.DisableConnection(ctx, by, admin.SwitchConnection{Connection: "hub", DryRun: dry}))
@@ -77,7 +84,8 @@ func connectionChanges(f *fixture, add func(string, change)) {
 		return events(f.EnableConnection(ctx, by, admin.SwitchConnection{Connection: "hub", DryRun: dry}))
 	})
 	add("DeclareConnection", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		return events(f.DeclareConnection(ctx, by, admin.DeclareConnection{ID: "file", Kind: "github", Name: "File", ClientID: "c", Secret: "s", DryRun: dry}))
+		return events(f.DeclareConnection(ctx, by, admin.DeclareConnection{ID: "file", Kind: "github", Name: "File",
+			ClientID: "c", Secret: "s", DryRun: dry}))
 	})
 	add("RemoveConnection", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
 		return events(f.RemoveConnection(ctx, by, admin.RemoveConnection{Connection: "hub", DryRun: dry}))
@@ -91,7 +99,8 @@ func clientChanges(f *fixture, add func(string, change)) {
 		return events(f.AddClient(ctx, by, admin.AddClient{ID: "wiki", Edit: edit, DryRun: dry}))
 	})
 	add("ChangeClient", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		return events(f.ChangeClient(ctx, by, admin.ChangeClient{Client: "wiki", Edit: admin.EditClient{Name: &other}, DryRun: dry}))
+		return events(f.ChangeClient(ctx, by, admin.ChangeClient{Client: "wiki", Edit: admin.EditClient{Name: &other},
+			DryRun: dry}))
 	})
 	add("RotateClientSecret", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
 		return events(f.RotateClientSecret(ctx, by, admin.RotateClientSecret{Client: "wiki", DryRun: dry}))
@@ -106,11 +115,13 @@ func clientChanges(f *fixture, add func(string, change)) {
 		return events(f.EnableClient(ctx, by, admin.SwitchClient{Client: "wiki", DryRun: dry}))
 	})
 	add("CreateRegistrationToken", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		return events(f.CreateRegistrationToken(ctx, by, admin.CreateRegistrationToken{Life: time.Hour, Uses: 1, DryRun: dry}))
+		return events(f.CreateRegistrationToken(ctx, by, admin.CreateRegistrationToken{Life: time.Hour, Uses: 1,
+			DryRun: dry}))
 	})
 	add("DeclareClient", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		c := broker.Client{ID: "file", Name: "File", AuthMethods: []string{"none"}, IDTokenAlg: "RS256", RedirectURIs: edit.RedirectURIs,
-			GrantTypes: []string{"authorization_code"}, Scopes: []string{"openid"}}
+		c := broker.Client{ID: "file", Name: "File", AuthMethods: []string{"none"}, IDTokenAlg: "RS256",
+			RedirectURIs: edit.RedirectURIs,
+			GrantTypes:   []string{"authorization_code"}, Scopes: []string{"openid"}}
 		return events(f.DeclareClient(ctx, by, admin.DeclareClient{Client: c, DryRun: dry}))
 	})
 	add("RemoveClient", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
@@ -150,7 +161,8 @@ func TestEveryChangeRecordsItsActorAndADryRunChangesNothing(t *testing.T) {
 	a := f.account("ana@example.test")
 	f.connection("hub")
 	f.link(a, "hub", "one")
-	err := f.store.PutConsent(t.Context(), broker.Consent{AccountID: a.ID, ClientID: "wiki", Version: "1", Scopes: []string{"openid"}, GrantedAt: noon()})
+	err := f.store.PutConsent(t.Context(), broker.Consent{AccountID: a.ID, ClientID: "wiki", Version: "1",
+		Scopes: []string{"openid"}, GrantedAt: noon()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +196,8 @@ func TestEveryChangeRecordsItsActorAndADryRunChangesNothing(t *testing.T) {
 
 // sameEvent compares but for the id, and the account, whose id is drawn for a new one.
 func sameEvent(a, b broker.Event) bool {
-	return a.Verb == b.Verb && a.Actor == b.Actor && a.Connection == b.Connection && a.Client == b.Client && fmt.Sprint(a.Detail) == fmt.Sprint(b.Detail)
+	return a.Verb == b.Verb && a.Actor == b.Actor && a.Connection == b.Connection && a.Client == b.Client &&
+		fmt.Sprint(a.Detail) == fmt.Sprint(b.Detail)
 }
 
 func TestARefusalHasACodeAndNamesItsField(t *testing.T) {
@@ -287,7 +300,8 @@ func TestWhatIsSoAlreadyChangesNothingAndRecordsNothing(t *testing.T) {
 func TestASecretIsShownOnceAndNeverInADryRun(t *testing.T) {
 	f := newFixture(t)
 	name := "Wiki"
-	in := admin.AddClient{ID: "wiki", Edit: admin.EditClient{Name: &name, RedirectURIs: []string{"https://wiki.example.test/"}}, DryRun: true}
+	in := admin.AddClient{ID: "wiki", Edit: admin.EditClient{Name: &name,
+		RedirectURIs: []string{"https://wiki.example.test/"}}, DryRun: true}
 	if r, err := f.AddClient(t.Context(), helper(), in); err != nil || r.Value.Secret != "" {
 		t.Errorf("dry run: %v, %v", r.Value.Secret.Reveal(), err)
 	}
@@ -297,7 +311,8 @@ func TestASecretIsShownOnceAndNeverInADryRun(t *testing.T) {
 		t.Fatalf("added: %+v, %v", r.Value, err)
 	}
 	public := admin.ChangeClient{Client: "wiki", Edit: admin.EditClient{AuthMethods: []string{"none"}}}
-	if r, err := f.ChangeClient(t.Context(), helper(), public); err != nil || r.Value.Secret != "" || len(r.Value.SecretHashes) != 0 {
+	if r, err := f.ChangeClient(t.Context(), helper(), public); err != nil || r.Value.Secret != "" ||
+		len(r.Value.SecretHashes) != 0 {
 		t.Errorf("without a secret: %+v, %v", r.Value, err)
 	}
 	if _, err := f.ChangeClient(t.Context(), helper(), public); !errors.Is(err, admin.ErrNoChange) {
@@ -309,7 +324,8 @@ func TestAnOwnerIsMailedAboutAPasswordAndARestrictionNamesItsActor(t *testing.T)
 	f := newFixture(t)
 	a := f.account("ana@example.test")
 	f.connection("hub")
-	if _, err := f.SetPassword(t.Context(), helper(), admin.SetPassword{Account: a.ID, Password: "nine larks by the mill"}); err != nil {
+	if _, err := f.SetPassword(t.Context(), helper(), admin.SetPassword{Account: a.ID,
+		Password: "nine larks by the mill"}); err != nil {
 		t.Fatal(err)
 	}
 	mails, err := f.store.DueMail(t.Context(), noon(), noon().Add(time.Hour), 10)
@@ -325,10 +341,12 @@ func TestAnOwnerIsMailedAboutAPasswordAndARestrictionNamesItsActor(t *testing.T)
 func TestADryRunOfASigningRotationMakesNoKey(t *testing.T) {
 	f := newFixture(t)
 	r, err := f.RotateSigning(t.Context(), helper(), admin.RotateSigning{Emergency: true, DryRun: true})
-	if err != nil || len(r.Events) != 1 || r.Events[0].Actor != helper().ID || r.Events[0].Detail["signing"] != "emergency" {
+	if err != nil || len(r.Events) != 1 || r.Events[0].Actor != helper().ID ||
+		r.Events[0].Detail["signing"] != "emergency" {
 		t.Errorf("events %+v, %v", r.Events, err)
 	}
-	if keys, err := f.Keys(t.Context(), helper()); err != nil || len(keys.Signing) > 0 || len(keys.Ring) != 1 || len(f.events()) > 0 {
+	if keys, err := f.Keys(t.Context(), helper()); err != nil || len(keys.Signing) > 0 || len(keys.Ring) != 1 ||
+		len(f.events()) > 0 {
 		t.Errorf("keys %+v, %v", keys, err)
 	}
 }

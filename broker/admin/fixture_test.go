@@ -51,7 +51,8 @@ func newFixture(t *testing.T) *fixture {
 	dir := t.TempDir()
 	ring, err := seal.LoadOrCreate(filepath.Join(dir, "keyring.json"), noon().Add(-90*24*time.Hour))
 	must(err)
-	store, err := storage.Open(t.Context(), storage.Options{Database: "sqlite:" + filepath.Join(dir, "test.db"), Sealer: ring,
+	store, err := storage.Open(t.Context(), storage.Options{Database: "sqlite:" + filepath.Join(dir, "test.db"),
+		Sealer: ring,
 		Pinned: providers.Pinned, Now: noon, Log: slog.New(slog.DiscardHandler)})
 	must(err)
 	t.Cleanup(func() { store.Close() })
@@ -97,7 +98,8 @@ func (f *fixture) connection(id string) {
 // link links an identity to an account, as a sign-in would.
 func (f *fixture) link(a broker.Account, connection, id string) {
 	f.t.Helper()
-	i := broker.Identity{ID: id, AccountID: a.ID, Connection: connection, Issuer: "i", Subject: id, LinkedAt: noon(), SeenAt: noon()}
+	i := broker.Identity{ID: id, AccountID: a.ID, Connection: connection, Issuer: "i", Subject: id, LinkedAt: noon(),
+		SeenAt: noon()}
 	if err := f.store.Link(f.t.Context(), i); err != nil {
 		f.t.Fatal(err)
 	}

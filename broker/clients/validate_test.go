@@ -14,8 +14,10 @@ const (
 
 func TestEveryRefusalOfAClientNamesItsField(t *testing.T) {
 	good := func() broker.Client {
-		return broker.Client{ID: "app", Name: "App", AuthMethods: []string{"client_secret_basic"}, SecretHashes: []string{"k1.x"}, RedirectURIs: []string{callback},
-			PostLogoutRedirectURIs: []string{goodbye}, GrantTypes: []string{GrantCode, GrantRefresh}, Scopes: []string{"openid", "offline_access"}}
+		return broker.Client{ID: "app", Name: "App", AuthMethods: []string{"client_secret_basic"},
+			SecretHashes: []string{"k1.x"}, RedirectURIs: []string{callback},
+			PostLogoutRedirectURIs: []string{goodbye}, GrantTypes: []string{GrantCode, GrantRefresh}, Scopes: []string{"openid",
+				"offline_access"}}
 	}
 	if p := Validate(good()); len(p) > 0 {
 		t.Fatalf("a good one: %v", p)
@@ -25,33 +27,55 @@ func TestEveryRefusalOfAClientNamesItsField(t *testing.T) {
 		change func(*broker.Client)
 		field  string
 	}{
-		"no id":                   {func(c *broker.Client) { c.ID = "" }, "client_id"},
-		"an id with a space":      {func(c *broker.Client) { c.ID = "my app" }, "client_id"},
-		"an id with a colon":      {func(c *broker.Client) { c.ID = "a:b" }, "client_id"},
-		"no name":                 {func(c *broker.Client) { c.Name = " " }, "client_name"},
-		"a name with a newline":   {func(c *broker.Client) { c.Name = "a\nb" }, "client_name"},
-		"no method":               {func(c *broker.Client) { c.AuthMethods = nil }, "token_endpoint_auth_method"},
-		"tls_client_auth":         {func(c *broker.Client) { c.AuthMethods = []string{"tls_client_auth"} }, "token_endpoint_auth_method"},
-		"public with a secret":    {func(c *broker.Client) { c.AuthMethods = []string{"none"} }, "token_endpoint_auth_method"},
-		"no secret":               {func(c *broker.Client) { c.SecretHashes = nil }, "client_secret"},
-		"three secrets":           {func(c *broker.Client) { c.SecretHashes = []string{"a", "b", "c"} }, "client_secret"},
-		"public without PKCE":     {func(c *broker.Client) { public(c); c.SkipPKCE = true }, "require_pkce"},
-		"no grant":                {func(c *broker.Client) { c.GrantTypes, c.Scopes = nil, nil }, "grant_types"},
-		"password grant":          {func(c *broker.Client) { c.GrantTypes = append(c.GrantTypes, "password") }, "grant_types"},
-		"a grant twice":           {func(c *broker.Client) { c.GrantTypes = append(c.GrantTypes, GrantCode) }, "grant_types"},
-		"public machine":          {func(c *broker.Client) { public(c); c.GrantTypes = append(c.GrantTypes, GrantClient) }, "grant_types"},
-		"refresh alone":           {func(c *broker.Client) { c.GrantTypes = []string{GrantRefresh} }, "grant_types"},
-		"no redirect URI":         {func(c *broker.Client) { c.RedirectURIs = nil }, "redirect_uris"},
-		"plain http":              {func(c *broker.Client) { c.RedirectURIs = []string{"http://app.example.com/cb"} }, "redirect_uris"},
-		"a fragment":              {func(c *broker.Client) { c.RedirectURIs = []string{callback + "#x"} }, "redirect_uris"},
-		"a wildcard":              {func(c *broker.Client) { c.RedirectURIs = []string{"https://*.example.com/cb"} }, "redirect_uris"},
-		"a script":                {func(c *broker.Client) { c.RedirectURIs = []string{"javascript:alert(1)"} }, "redirect_uris"},
-		"a scheme on the web":     {func(c *broker.Client) { c.RedirectURIs = []string{"com.example.app:/cb"} }, "redirect_uris"},
-		"an opaque URI":           {func(c *broker.Client) { c.Native = true; c.RedirectURIs = []string{"com.example.app:cb"} }, "redirect_uris"},
-		"an upper-case host":      {func(c *broker.Client) { c.RedirectURIs = []string{"https://App.example.com/cb"} }, "redirect_uris"},
-		"a parameter of ours":     {func(c *broker.Client) { c.RedirectURIs = []string{callback + "?state=x"} }, "redirect_uris"},
-		"a URI twice":             {func(c *broker.Client) { c.RedirectURIs = []string{callback, callback} }, "redirect_uris"},
-		"a bad post-logout URI":   {func(c *broker.Client) { c.PostLogoutRedirectURIs = []string{"http://app.example.com"} }, "post_logout_redirect_uris"},
+		"no id":                 {func(c *broker.Client) { c.ID = "" }, "client_id"},
+		"an id with a space":    {func(c *broker.Client) { c.ID = "my app" }, "client_id"},
+		"an id with a colon":    {func(c *broker.Client) { c.ID = "a:b" }, "client_id"},
+		"no name":               {func(c *broker.Client) { c.Name = " " }, "client_name"},
+		"a name with a newline": {func(c *broker.Client) { c.Name = "a\nb" }, "client_name"},
+		"no method":             {func(c *broker.Client) { c.AuthMethods = nil }, "token_endpoint_auth_method"},
+		"tls_client_auth": {func(c *broker.Client) {
+			c.AuthMethods = []string{"tls_client_auth"}
+		}, "token_endpoint_auth_method"},
+		"public with a secret": {func(c *broker.Client) {
+			c.AuthMethods = []string{"none"}
+		}, "token_endpoint_auth_method"},
+		"no secret":           {func(c *broker.Client) { c.SecretHashes = nil }, "client_secret"},
+		"three secrets":       {func(c *broker.Client) { c.SecretHashes = []string{"a", "b", "c"} }, "client_secret"},
+		"public without PKCE": {func(c *broker.Client) { public(c); c.SkipPKCE = true }, "require_pkce"},
+		"no grant":            {func(c *broker.Client) { c.GrantTypes, c.Scopes = nil, nil }, "grant_types"},
+		"password grant": {func(c *broker.Client) {
+			c.GrantTypes = append(c.GrantTypes, "password")
+		}, "grant_types"},
+		"a grant twice": {func(c *broker.Client) { c.GrantTypes = append(c.GrantTypes, GrantCode) }, "grant_types"},
+		"public machine": {func(c *broker.Client) { public(c); c.GrantTypes = append(c.GrantTypes, GrantClient) },
+			"grant_types"},
+		"refresh alone":   {func(c *broker.Client) { c.GrantTypes = []string{GrantRefresh} }, "grant_types"},
+		"no redirect URI": {func(c *broker.Client) { c.RedirectURIs = nil }, "redirect_uris"},
+		"plain http": {func(c *broker.Client) { c.RedirectURIs = []string{"http://app.example.com/cb"} },
+			"redirect_uris"},
+		"a fragment": {func(c *broker.Client) { c.RedirectURIs = []string{callback + "#x"} }, "redirect_uris"},
+		"a wildcard": {func(c *broker.Client) { c.RedirectURIs = []string{"https://*.example.com/cb"} },
+			"redirect_uris"},
+		"a script": {func(c *broker.Client) {
+			c.RedirectURIs = []string{"javascript:alert(1)"}
+		}, "redirect_uris"},
+		"a scheme on the web": {func(c *broker.Client) {
+			c.RedirectURIs = []string{"com.example.app:/cb"}
+		}, "redirect_uris"},
+		"an opaque URI": {func(c *broker.Client) {
+			c.Native = true
+			c.RedirectURIs = []string{"com.example.app:cb"}
+		}, "redirect_uris"},
+		"an upper-case host": {func(c *broker.Client) { c.RedirectURIs = []string{"https://App.example.com/cb"} },
+			"redirect_uris"},
+		"a parameter of ours": {func(c *broker.Client) {
+			c.RedirectURIs = []string{callback + "?state=x"}
+		}, "redirect_uris"},
+		"a URI twice": {func(c *broker.Client) {
+			c.RedirectURIs = []string{callback, callback}
+		}, "redirect_uris"},
+		"a bad post-logout URI": {func(c *broker.Client) { c.PostLogoutRedirectURIs = []string{"http://app.example.com"} },
+			"post_logout_redirect_uris"},
 		"OpenID":                  {func(c *broker.Client) { c.Scopes = append(c.Scopes, "OpenID") }, "scope"},
 		"a scope with a space":    {func(c *broker.Client) { c.Scopes = append(c.Scopes, "a b") }, "scope"},
 		"a scope twice":           {func(c *broker.Client) { c.Scopes = append(c.Scopes, "openid") }, "scope"},

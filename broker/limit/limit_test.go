@@ -96,7 +96,8 @@ func TestE18_SlotsBoundWhatRunsAndWhatWaits(t *testing.T) {
 		}
 		all.Wait()
 		if ran.Load() != 2 || waited.Load() != 3 || full.Load() != 4 || s.InUse() != 0 {
-			t.Errorf("%d ran, %d waited in vain, %d met a full queue, %d are left", ran.Load(), waited.Load(), full.Load(), s.InUse())
+			t.Errorf("%d ran, %d waited in vain, %d met a full queue, %d are left", ran.Load(), waited.Load(), full.Load(),
+				s.InUse())
 		}
 	})
 }

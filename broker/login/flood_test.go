@@ -65,7 +65,8 @@ func TestH4_StrangersOfOneAddressLeaveNoRowsBeyondTheCap(t *testing.T) {
 			logins, lists := rows["login"], rows["login.browser"]
 			for range 20 {
 				w := g.from("203.0.113.7", cookie())
-				if after, _ := strconv.Atoi(w.Header().Get("Retry-After")); w.Code != http.StatusTooManyRequests || after < 350 || after > 361 {
+				if after, _ := strconv.Atoi(w.Header().Get("Retry-After")); w.Code != http.StatusTooManyRequests || after < 350 ||
+					after > 361 {
 					t.Fatalf("beyond the cap: %d, come again in %q", w.Code, w.Header().Get("Retry-After"))
 				}
 			}

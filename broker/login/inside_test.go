@@ -29,7 +29,8 @@ func (b *browser) linking(code string) (path, back string) {
 	if err != nil || u.Host != "google.test" {
 		b.g.t.Fatalf("did not depart: %d %s\n%s", away.status, away.url, away.body)
 	}
-	return "/login/" + b.g.ups.last().Login, "/callback/google?" + url.Values{"state": {u.Query().Get("state")}, "code": {code}}.Encode()
+	return "/login/" + b.g.ups.last().Login, "/callback/google?" + url.Values{"state": {u.Query().Get("state")},
+		"code": {code}}.Encode()
 }
 
 var toGoogle = broker.Login{Purpose: broker.PurposeLink, Connection: "google"}
@@ -84,8 +85,12 @@ func TestARefusedLinkLeadsToTheAccountAndNeverToASignInPage(t *testing.T) {
 		status int
 		title  string
 	}{
-		"somebody else's identity": {func(g *fixture, _ broker.Account) { g.linked(g.account("eve@example.com", ""), "google", "g1") }, 409, "That Google account is already linked"},
-		"a proof too old":          {func(g *fixture, _ broker.Account) { g.wait(broker.UpstreamRequestLife) }, 409, "Please sign in again"},
+		"somebody else's identity": {func(g *fixture, _ broker.Account) {
+			g.linked(g.account("eve@example.com", ""), "google", "g1")
+		}, 409, "That Google account is already linked"},
+		"a proof too old": {func(g *fixture, _ broker.Account) {
+			g.wait(broker.UpstreamRequestLife)
+		}, 409, "Please sign in again"},
 		"the connection is off": {func(g *fixture, _ broker.Account) {
 			g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Disabled })
 		}, 403, "Link Google"},

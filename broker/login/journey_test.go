@@ -56,7 +56,8 @@ func TestAC7_AnOrganisationsDomainLeadsToItsConnectionWithTheAddress(t *testing.
 	p := b.post(path+"/email", "email", "ana@contoso.test")
 	p.has(t, 200, "<h1>Continue with Corp</h1>", "contoso.test uses Corp to sign in.", "Use your password instead")
 	b.get(path + "/to/corp")
-	if upstreamRequest := g.ups.last(); upstreamRequest.LoginHint != "ana@contoso.test" || upstreamRequest.DomainHint != "contoso.test" {
+	if upstreamRequest := g.ups.last(); upstreamRequest.LoginHint != "ana@contoso.test" ||
+		upstreamRequest.DomainHint != "contoso.test" {
 		t.Errorf("%+v", upstreamRequest)
 	}
 	b.post(path+"/wish", "wish", "password").has(t, 200, "Enter your password")
@@ -68,10 +69,14 @@ func TestAC12_RegistrationMakesExactlyOneAccount(t *testing.T) {
 	b := g.browser()
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
-	p.has(t, 200, "Almost there", `value="Ana"`, `value="Silva"`, "Verified by Google", "Already have an account under another email?")
-	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", " ", "family_name", "x").has(t, 422, "Enter your name.")
-	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana\u202e", "family_name", "Silva").atApp(t, ana)
-	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana", "family_name", "Silva").atApp(t, ana)
+	p.has(t, 200, "Almost there", `value="Ana"`, `value="Silva"`, "Verified by Google",
+		"Already have an account under another email?")
+	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", " ", "family_name", "x").has(t, 422,
+		"Enter your name.")
+	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana\u202e", "family_name",
+		"Silva").atApp(t, ana)
+	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana", "family_name", "Silva").atApp(
+		t, ana)
 	all := g.accounts()
 	if len(all) != 1 || all[0].Name != "Ana Silva" || len(g.identities(all[0])) != 1 {
 		t.Fatalf("%+v", all)
@@ -90,8 +95,10 @@ func TestAC12_WhoHasAnAccountUnderAnotherAddressLinksIt(t *testing.T) {
 	b.through(path, "google", "code")
 	p := b.post(path+"/wish", "wish", "own")
 	p.has(t, 200, "Link Google to your account")
-	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "nobody@example.org", "password", password).has(t, 422, "don’t match", `value="nobody@example.org"`)
-	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "WORK@example.org", "password", password).atApp(t, "work@example.org")
+	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "nobody@example.org", "password", password).has(
+		t, 422, "don’t match", `value="nobody@example.org"`)
+	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "WORK@example.org", "password", password).atApp(
+		t, "work@example.org")
 	if len(g.accounts()) != 1 || len(g.identities(a)) != 1 {
 		t.Fatal("a second account, or no link")
 	}
@@ -111,7 +118,8 @@ func TestAC13_WithoutAnAddressFromTheUpstreamACodeProvesOne(t *testing.T) {
 	b.post(path+"/code", "code", "12").has(t, 422, "That code isn’t right.")
 	p = b.post(path+"/code", "code", code[:3]+"-"+code[3:])
 	p.has(t, 200, "Almost there", "Confirmed by code")
-	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana", "family_name", "").atApp(t, ana)
+	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana", "family_name", "").atApp(t,
+		ana)
 }
 
 func TestAC13_InviteOnlyShowsTheBanner(t *testing.T) {
@@ -155,8 +163,10 @@ func TestRegistrationWithAPassword(t *testing.T) {
 	b.post(path+"/email", "email", ana).has(t, 200, "Check your email")
 	p := b.post(path+"/code", "code", g.code())
 	p.has(t, 200, `autocomplete="new-password"`, "At least 12 characters.")
-	b.post(path+"/register", "confirmation", "", "given_name", "Ana", "family_name", "", "password", "short").has(t, 422, "Choose a longer")
-	b.post(path+"/register", "confirmation", "", "given_name", "Ana", "family_name", "", "password", password).atApp(t, ana)
+	b.post(path+"/register", "confirmation", "", "given_name", "Ana", "family_name", "", "password", "short").has(t, 422,
+		"Choose a longer")
+	b.post(path+"/register", "confirmation", "", "given_name", "Ana", "family_name", "", "password", password).atApp(t,
+		ana)
 	if all := g.accounts(); len(all) != 1 || !all[0].HasPassword() {
 		t.Fatalf("%+v", all)
 	}
@@ -179,8 +189,10 @@ func TestInviteOnlyRefusesWithWaysOutThatWork(t *testing.T) {
 	b := g.browser()
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
-	p.has(t, 403, "You don’t have access yet", ana, path+"/to/google?choose=1", "error=user_not_provisioned", "Back to Courts Booking")
-	if e := g.events(broker.EventRefused); len(e) == 0 || e[0].Reference == "" || !strings.Contains(p.body, e[0].Reference) {
+	p.has(t, 403, "You don’t have access yet", ana, path+"/to/google?choose=1", "error=user_not_provisioned",
+		"Back to Courts Booking")
+	if e := g.events(broker.EventRefused); len(e) == 0 || e[0].Reference == "" || !strings.Contains(p.body,
+		e[0].Reference) {
 		t.Errorf("no event with the reference that was shown: %+v", e)
 	}
 	b.get(path + "/to/google?choose=1")
@@ -188,7 +200,8 @@ func TestInviteOnlyRefusesWithWaysOutThatWork(t *testing.T) {
 		t.Error("does not ask for another account")
 	}
 	b.get(path+"/restart").has(t, 200, "<h1>Sign in</h1>")
-	b.get("/authorize?login="+strings.TrimPrefix(path, "/login/")+"&error=user_not_provisioned").has(t, 200, "APP error=user_not_provisioned state=the-app-s-state")
+	b.get("/authorize?login="+strings.TrimPrefix(path, "/login/")+"&error=user_not_provisioned").has(t, 200,
+		"APP error=user_not_provisioned state=the-app-s-state")
 }
 
 func TestB18_AFederatedSignInNeverEnablesAnAccount(t *testing.T) {
@@ -236,7 +249,8 @@ func TestAConsumedLoginWhoseSessionIsGoneBeginsAgain(t *testing.T) {
 	sessions, err := g.db.SessionsOf(t.Context(), a.ID)
 	must(t, err)
 	must(t, g.db.EndSession(t.Context(), sessions[0].ID, g.time()))
-	b.get("/authorize?login="+strings.TrimPrefix(path, "/login/")).has(t, 200, "<h1>Sign in</h1>", "to continue to <strong>Courts Booking</strong>")
+	b.get("/authorize?login="+strings.TrimPrefix(path, "/login/")).has(t, 200, "<h1>Sign in</h1>",
+		"to continue to <strong>Courts Booking</strong>")
 	b.post(path+"/email", "email", ana)
 	b.post(path+"/password", "email", ana, "password", password).atApp(t, ana)
 }

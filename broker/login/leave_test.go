@@ -69,7 +69,8 @@ func TestB19_ALoginWhoseFirstAnswerNeverCameToAnEndCanBeginAgain(t *testing.T) {
 	path, back := b.linking("code")
 	u, _ := url.Parse(back)
 	// A process took the answer, and died.
-	must(t, g.db.Put(t.Context(), "trip.spent", g.ring.Hash("login.state", []byte(u.Query().Get("state"))), []byte(`{"x":"2030-01-01T00:00:00Z","v":true}`), g.time().Add(time.Hour)))
+	must(t, g.db.Put(t.Context(), "trip.spent", g.ring.Hash("login.state", []byte(u.Query().Get("state"))),
+		[]byte(`{"x":"2030-01-01T00:00:00Z","v":true}`), g.time().Add(time.Hour)))
 	b.get(back).has(t, 400, "<h1>Sign in</h1>", "sso_state_invalid", "Start again")
 	if g.ups.asked != 0 {
 		t.Error("the answer was used twice")
@@ -81,7 +82,8 @@ func TestWhoMayNotComeInAtOnceFindsTheirLogin(t *testing.T) {
 	g := newFixture(t)
 	a := g.account(ana, "")
 	g.linked(a, "google", "g1")
-	a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra"}, SetBy: "operator", SetAt: g.time()}
+	a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra"}, SetBy: "operator",
+		SetAt: g.time()}
 	must(t, g.db.ChangeAccount(t.Context(), a, a.AuthEpoch))
 	g.claims("code", verified("g1", ana))
 	g.start.Connection = "google"

@@ -203,7 +203,8 @@ func TestE1_E2_ALimitedAnswerIsTheSameForEverybody(t *testing.T) {
 		}
 		p := b.post(path+"/password", "email", email, "password", password)
 		p.has(t, 429, "Too many attempts. Try again in 15 minutes")
-		pages[strings.ReplaceAll(anonymous(fmt.Sprint(p.status, p.body, headers(p.header), p.header.Get("Retry-After"))), email, "EMAIL")] = true
+		pages[strings.ReplaceAll(anonymous(fmt.Sprint(p.status, p.body, headers(p.header), p.header.Get("Retry-After"))),
+			email, "EMAIL")] = true
 	}
 	if len(pages) != 1 {
 		t.Error("the answers differ")

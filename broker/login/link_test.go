@@ -13,7 +13,8 @@ const (
 )
 
 func verified(subject, email string) broker.Claims {
-	return broker.Claims{Subject: subject, Email: email, Level: broker.EmailVerified, Name: "Ana Silva", GivenName: "Ana", FamilyName: "Silva"}
+	return broker.Claims{Subject: subject, Email: email, Level: broker.EmailVerified, Name: "Ana Silva", GivenName: "Ana",
+		FamilyName: "Silva"}
 }
 
 func TestALinkedIdentityGoesStraightToTheApp(t *testing.T) {
@@ -90,7 +91,8 @@ func TestC3_AProofGivenToOneConfirmationLinksNoOther(t *testing.T) {
 	first := b.through(path, "google", "one")
 	// Another tab of the same login brings another identity.
 	second := b.through(path, "google", "two")
-	b.post(path+"/link", "confirmation", first.hidden("confirmation"), "password", password).has(t, 200, "Link Google to your account?")
+	b.post(path+"/link", "confirmation", first.hidden("confirmation"), "password", password).has(t, 200,
+		"Link Google to your account?")
 	if len(g.identities(a)) != 0 {
 		t.Fatal("a proof for one identity linked another")
 	}
@@ -141,7 +143,8 @@ func TestC6_LinkAndSignInShareOneBudgetOfGuesses(t *testing.T) {
 	b.post(local+"/password", "email", ana, "password", password).has(t, 429, "Too many attempts.")
 	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 429)
 	// One more ends the link confirmation: the claims are gone.
-	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 429, "<h1>Sign in</h1>", "Too many attempts")
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 429, "<h1>Sign in</h1>",
+		"Too many attempts")
 	if len(g.identities(a)) != 0 {
 		t.Fatal("linked")
 	}
@@ -217,7 +220,8 @@ func TestAC32_ADoubleClickOnLinkMakesOneLinkAndOneSession(t *testing.T) {
 	pages := make(chan page, 2)
 	for range 2 {
 		go func() {
-			pages <- b.request("POST", path+"/link", pairsOf([]string{"confirmation", p.hidden("confirmation"), "password", password}))
+			pages <- b.request("POST", path+"/link", pairsOf([]string{"confirmation", p.hidden("confirmation"), "password",
+				password}))
 		}()
 	}
 	for range 2 {

@@ -62,7 +62,8 @@ func TestOIDF_common_a_sign_in_is_made_by_stable_ids_without_scripts(t *testing.
 		for _, step := range []struct {
 			button string
 			fill   map[string]string
-		}{{"continue", map[string]string{"email": ana}}, {"signin", map[string]string{"password": "not " + password}}, {"signin", map[string]string{"password": password}}} {
+		}{{"continue", map[string]string{"email": ana}}, {"signin", map[string]string{"password": "not " + password}},
+			{"signin", map[string]string{"password": password}}} {
 			if p = b.press(p, step.button, step.fill); p.status == http.StatusSeeOther {
 				p = b.get(p.header.Get("Location"))
 			}

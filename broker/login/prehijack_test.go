@@ -13,7 +13,8 @@ func (g *fixture) claimed(email, password string) broker.Account {
 	g.t.Helper()
 	hash, err := g.pass.Hash(context.Background(), password)
 	must(g.t, err)
-	a := broker.Account{ID: broker.NewID(), Email: email, Name: "Mallory", PasswordHash: hash, Unverified: true, CreatedAt: g.time(), UpdatedAt: g.time()}
+	a := broker.Account{ID: broker.NewID(), Email: email, Name: "Mallory", PasswordHash: hash, Unverified: true,
+		CreatedAt: g.time(), UpdatedAt: g.time()}
 	must(g.t, g.db.CreateAccount(context.Background(), a))
 	return a
 }
@@ -58,11 +59,13 @@ func TestC11_NobodyPutsAnIdentityOnAnAddressTheyHaveNotProven(t *testing.T) {
 	b.through(path, "facebook", "code")
 	p := b.post(path+"/wish", "wish", "own")
 	p.has(t, 200, "password")
-	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", ana, "password", planted).has(t, 422, "password")
+	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", ana, "password", planted).has(t, 422,
+		"password")
 	if ids := g.identities(old); len(ids) != 0 {
 		t.Fatalf("the claimed account has %+v", ids)
 	}
-	i := broker.Identity{ID: broker.NewID(), AccountID: old.ID, Connection: "facebook", Issuer: "https://facebook.test", Subject: "f1"}
+	i := broker.Identity{ID: broker.NewID(), AccountID: old.ID, Connection: "facebook", Issuer: "https://facebook.test",
+		Subject: "f1"}
 	if err := g.db.Link(context.Background(), i); broker.CodeOf(err) != broker.NotFound {
 		t.Errorf("linked: %v", err)
 	}
@@ -73,7 +76,8 @@ func TestC21_ANewSubjectWithAKnownAddressGoesThroughTheConfirmation(t *testing.T
 	a := g.account(ana, password)
 	g.linked(a, "google", "g1")
 	for level := broker.EmailAsserted; level <= broker.EmailAuthoritative; level++ {
-		g.claims("code", broker.Claims{Subject: "g2", Email: ana, Level: level}) // the mailbox, or its whole domain, has a new owner
+		// the mailbox, or its whole domain, has a new owner
+		g.claims("code", broker.Claims{Subject: "g2", Email: ana, Level: level})
 		b := g.browser()
 		path, _ := b.begin()
 		b.through(path, "google", "code").has(t, 200, map[broker.Level]string{broker.EmailAsserted: "Almost there"}[level])

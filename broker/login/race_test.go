@@ -131,7 +131,8 @@ func TestC3_RegistrationAndOwnLinkUseTheIdentityThatThePageShowed(t *testing.T) 
 	path, _ := b.begin()
 	first := b.through(path, "google", "one")
 	b.through(path, "google", "two")
-	b.post(path+"/register", "confirmation", first.hidden("confirmation"), "given_name", "Ana", "family_name", "").has(t, 200, "eve@example.net")
+	b.post(path+"/register", "confirmation", first.hidden("confirmation"), "given_name", "Ana", "family_name", "").has(t,
+		200, "eve@example.net")
 	b.post(path+"/wish", "wish", "own")
 	b.post(path+"/own", "confirmation", first.hidden("confirmation"), "email", "work@example.org", "password", password)
 	if len(g.accounts()) != 1 || len(g.identities(a)) != 0 {
@@ -171,7 +172,8 @@ func TestC4_APasswordChangedInTheSameMomentLinksNothing(t *testing.T) {
 			})
 		}
 	}
-	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 409, "Please sign in again")
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 409,
+		"Please sign in again")
 	if len(g.identities(a)) != 0 {
 		t.Error("a proof of the old password linked")
 	}
@@ -187,8 +189,10 @@ func TestB18_ADisabledOwnerIsLinkedToNothing(t *testing.T) {
 	path, _ := b.begin()
 	b.through(path, "google", "code")
 	p := b.post(path+"/wish", "wish", "own")
-	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "work@example.org", "password", "wrong password wrong").has(t, 422)
-	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "work@example.org", "password", password).has(t, 403, "This account is turned off")
+	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "work@example.org", "password",
+		"wrong password wrong").has(t, 422)
+	b.post(path+"/own", "confirmation", p.hidden("confirmation"), "email", "work@example.org", "password", password).has(t,
+		403, "This account is turned off")
 	if len(g.identities(a)) != 0 {
 		t.Error("linked")
 	}

@@ -40,7 +40,8 @@ func TestB1_AnUnknownStateIsRefused(t *testing.T) {
 	g := newFixture(t)
 	b := g.browser()
 	b.begin()
-	for _, q := range []string{"", "?state=", "?state=made-up&code=x", "?state=a&state=b", "?handle=made-up", "?state=" + strings.Repeat("A", 600)} {
+	for _, q := range []string{"", "?state=", "?state=made-up&code=x", "?state=a&state=b", "?handle=made-up",
+		"?state=" + strings.Repeat("A", 600)} {
 		b.get("/callback/google"+q).has(t, 400, "That took a little too long")
 	}
 }
@@ -166,7 +167,8 @@ func TestB17_AConnectionSwitchedOffBeforeTheLinkLinksNothing(t *testing.T) {
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
 	g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Disabled })
-	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 403, "Google sign-in is off")
+	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password).has(t, 403,
+		"Google sign-in is off")
 	if len(g.identities(a)) != 0 {
 		t.Fatal("linked")
 	}
@@ -286,7 +288,8 @@ func TestC2_AfterTheCodeAnAssertedAddressStillNeedsThePassword(t *testing.T) {
 func TestC14_NamesReachNoAccount(t *testing.T) {
 	g := newFixture(t)
 	g.account(ana, password)
-	g.claims("code", broker.Claims{Subject: ana, Email: "eve@example.net", Level: broker.EmailVerified, Name: ana, GivenName: ana})
+	g.claims("code", broker.Claims{Subject: ana, Email: "eve@example.net", Level: broker.EmailVerified, Name: ana,
+		GivenName: ana})
 	b := g.browser()
 	path, _ := b.begin()
 	b.through(path, "google", "code").has(t, 200, "Almost there", "eve@example.net")
@@ -297,7 +300,8 @@ func TestC20_AnAddressThatIsNoneReachesNoAccount(t *testing.T) {
 	g.account(ana, password)
 	b := g.browser()
 	path, _ := b.begin()
-	for _, typed := range []string{"", "ana", "ana@", "ａna@example.com", "ana@example.com@evil.test", "аna@example.com", "ana@example.com\x00"} {
+	for _, typed := range []string{"", "ana", "ana@", "ａna@example.com", "ana@example.com@evil.test", "аna@example.com",
+		"ana@example.com\x00"} {
 		b.post(path+"/email", "email", typed).has(t, 422, "Enter an email address")
 	}
 	g.claims("code", broker.Claims{Subject: "g1", Email: "ａna@example.com", Level: broker.EmailVerified})
@@ -323,7 +327,8 @@ func TestE1_AC8_TheIdentifierStepAndAWrongPasswordAreTheSameForEverybody(t *test
 		asked := b.post(path+"/email", "email", email)
 		wrong := b.post(path+"/password", "email", email, "password", "wrong password wrong")
 		wrong.has(t, 422, "That email and password don’t match. Try again or reset your password.")
-		bodies[strings.ReplaceAll(anonymous(fmt.Sprint(asked.status, asked.body, wrong.status, wrong.body, headers(wrong.header))), email, "EMAIL")] = true
+		bodies[strings.ReplaceAll(anonymous(fmt.Sprint(asked.status, asked.body, wrong.status, wrong.body,
+			headers(wrong.header))), email, "EMAIL")] = true
 	}
 	if len(bodies) != 1 {
 		t.Error("the answers differ")
@@ -408,7 +413,8 @@ func TestE4_NoStepCanBeSkipped(t *testing.T) {
 	b := g.browser()
 	path, _ := b.begin()
 	for _, step := range []string{"password", "link", "own", "register", "code", "resend", "confirm", "continue"} {
-		p := b.post(path+"/"+step, "email", ana, "password", password, "confirmation", "", "given_name", "Eve", "code", "123456", "session", "x")
+		p := b.post(path+"/"+step, "email", ana, "password", password, "confirmation", "", "given_name", "Eve", "code",
+			"123456", "session", "x")
 		p.has(t, 200, "<h1>Sign in</h1>")
 	}
 	b.get("/authorize?login="+strings.TrimPrefix(path, "/login/")).has(t, 200, "<h1>Sign in</h1>")
@@ -528,7 +534,8 @@ func TestMetaNoticesDropTheIdentityAndSayWhere(t *testing.T) {
 			Code string `json:"confirmation_code"`
 		}
 		must(t, json.Unmarshal([]byte(p.body), &said))
-		if said.URL != "https://id.example.test/data-deletion/"+said.Code || p.header.Get("Content-Type") != "application/json" {
+		if said.URL != "https://id.example.test/data-deletion/"+said.Code ||
+			p.header.Get("Content-Type") != "application/json" {
 			t.Errorf("%+v", said)
 		}
 		text := "have been deleted"

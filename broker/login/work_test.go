@@ -57,7 +57,9 @@ func TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork(t *testing.T) {
 		b := g.browser()
 		path, _ := b.begin()
 		step("identifier", 200, func() page { return b.post(path+"/email", "email", email) })
-		step("wrong password", 422, func() page { return b.post(path+"/password", "email", email, "password", "wrong password wrong") })
+		step("wrong password", 422, func() page {
+			return b.post(path+"/password", "email", email, "password", "wrong password wrong")
+		})
 
 		b = g.browser()
 		path, _ = b.begin()
@@ -81,7 +83,8 @@ func TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork(t *testing.T) {
 		b.through(path, "facebook", email)
 		own := b.post(path+"/wish", "wish", "own")
 		step("own, wrong password", 422, func() page {
-			return b.post(path+"/own", "confirmation", own.hidden("confirmation"), "email", email, "password", "wrong password wrong")
+			return b.post(path+"/own", "confirmation", own.hidden("confirmation"), "email", email, "password",
+				"wrong password wrong")
 		})
 		g.wait(broker.MailedLife)
 		return steps
@@ -92,7 +95,8 @@ func TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork(t *testing.T) {
 	for _, s := range want {
 		t.Log(s)
 	}
-	for _, email := range []string{"password@example.com", "linked@example.com", "disabled@example.com", "locked@example.com"} {
+	for _, email := range []string{"password@example.com", "linked@example.com", "disabled@example.com",
+		"locked@example.com"} {
 		for i, have := range walk(email) {
 			if have != want[i] {
 				t.Errorf("%s: %s\nfor nobody: %s", email, have, want[i])
@@ -114,7 +118,8 @@ func TestASignInOfSomebodyKnownAsksStorageNoMoreOftenThanItMust(t *testing.T) {
 		must(t, err)
 		there = line.Passed()
 		line.Mend()
-		b.request("GET", "/callback/google?"+url.Values{"state": {u.Query().Get("state")}, "code": {"code"}}.Encode(), nil).atApp(t, ana)
+		b.request("GET", "/callback/google?"+url.Values{"state": {u.Query().Get("state")}, "code": {"code"}}.Encode(),
+			nil).atApp(t, ana)
 		back = line.Passed()
 	}
 	// The newcomer, the login, the connection, the upstream request.

@@ -43,20 +43,23 @@ func jwts(t *testing.T) *harness {
 
 func TestAJWTAccessTokenSaysWhatAnAPINeedsAndNothingElse(t *testing.T) {
 	h := jwts(t)
-	h.logins.authn = broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd", "otp"}, ACR: "high", AuthTime: h.clock.Now().Add(-time.Minute)}
+	h.logins.authn = broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd", "otp"}, ACR: "high",
+		AuthTime: h.clock.Now().Add(-time.Minute)}
 	got := h.signIn("scope", "openid photos")
 	header, claims := h.claims(got.text("access_token"))
 	if header["typ"] != "at+jwt" || header["alg"] != algES256 || len(header) != 3 {
 		t.Errorf("header %v", header)
 	}
 	now := float64(h.clock.Now().Unix())
-	for name, want := range map[string]any{"iss": issuer, "sub": "ana", "client_id": "app", "iat": now, "exp": now + 600, "auth_time": now - 60,
-		"acr": "high", "scope": "openid photos"} {
+	for name, want := range map[string]any{"iss": issuer, "sub": "ana", "client_id": "app", "iat": now, "exp": now + 600,
+		"auth_time": now - 60,
+		"acr":       "high", "scope": "openid photos"} {
 		if claims[name] != want {
 			t.Errorf("%s is %v, want %v", name, claims[name], want)
 		}
 	}
-	if !slices.Equal(list(claims["aud"]), []string{"https://api.example", "files", issuer}) || !slices.Equal(list(claims["amr"]), []string{"pwd", "otp"}) {
+	if !slices.Equal(list(claims["aud"]), []string{"https://api.example", "files", issuer}) ||
+		!slices.Equal(list(claims["amr"]), []string{"pwd", "otp"}) {
 		t.Errorf("aud %v, amr %v", claims["aud"], claims["amr"])
 	}
 	if id, ok := claims["jti"].(string); !ok || id == "" || len(claims) != 11 {
@@ -91,12 +94,14 @@ func TestAJWTAccessTokenIsNeverForNobody(t *testing.T) {
 	h := jwts(t)
 	machine := h.wants(h.token("grant_type", grantClient), http.StatusOK, "")
 	_, claims := h.claims(machine.text("access_token"))
-	if claims["sub"] != "app" || claims["client_id"] != "app" || claims["scope"] != "photos" || claims["auth_time"] != nil ||
+	if claims["sub"] != "app" || claims["client_id"] != "app" || claims["scope"] != "photos" ||
+		claims["auth_time"] != nil ||
 		!slices.Equal(list(claims["aud"]), []string{"https://api.example", "files"}) {
 		t.Errorf("%v", claims)
 	}
 	h.change("app", func(c *broker.Client) { c.Audience = nil })
-	for _, token := range []string{h.token("grant_type", grantClient).text("access_token"), h.signIn().text("access_token"), h.signIn("scope", "photos").text("access_token")} {
+	for _, token := range []string{h.token("grant_type", grantClient).text("access_token"),
+		h.signIn().text("access_token"), h.signIn("scope", "photos").text("access_token")} {
 		if _, claims = h.claims(token); !slices.Equal(list(claims["aud"]), []string{issuer}) {
 			t.Errorf("aud %v", claims["aud"])
 		}
@@ -129,7 +134,8 @@ func (h *harness) jwksNow() (set jose.JSONWebKeySet) {
 
 func TestAJWTOfAClientIsRevokedByItself(t *testing.T) {
 	h := jwts(t)
-	one, two := h.token("grant_type", grantClient).text("access_token"), h.token("grant_type", grantClient).text("access_token")
+	one, two := h.token("grant_type", grantClient).text("access_token"), h.token("grant_type", grantClient).text(
+		"access_token")
 	h.wants(h.call("/revoke", "token", one), http.StatusOK, "")
 	if h.active(one) || !h.active(two) {
 		t.Error("revoked the wrong one, or none")
@@ -151,8 +157,9 @@ func TestA11_NoJWTPassesForAnother(t *testing.T) {
 	full, err := key.SignAs("application/at+jwt", claims)
 	h.must(err)
 	proof := newProver(t, algES256).proof(h, http.MethodPost, "/token", "", nil)
-	for name, token := range map[string]string{"the ID token": got.text("id_token"), "its claims as an ID token": id, "as a logout token": logout,
-		"without a type": bare, "with another spelling of the type": full, "a DPoP proof": proof} {
+	for name, token := range map[string]string{"the ID token": got.text("id_token"), "its claims as an ID token": id,
+		"as a logout token": logout,
+		"without a type":    bare, "with another spelling of the type": full, "a DPoP proof": proof} {
 		h.wants(h.userinfo(token), http.StatusUnauthorized, "invalid_token")
 		if h.active(token) {
 			t.Errorf("%s is active", name)
@@ -166,7 +173,8 @@ func TestA11_NoJWTPassesForAnother(t *testing.T) {
 	h.wants(h.refresh(access), http.StatusBadRequest, "invalid_grant")
 	h.wants(h.redeem(access), http.StatusBadRequest, "invalid_grant")
 	h.wants(h.tokenWith([]string{access}, form("grant_type", grantClient)), http.StatusBadRequest, "invalid_dpop_proof")
-	h.wants(h.tokenWith([]string{got.text("id_token")}, form("grant_type", grantClient)), http.StatusBadRequest, "invalid_dpop_proof")
+	h.wants(h.tokenWith([]string{got.text("id_token")}, form("grant_type", grantClient)), http.StatusBadRequest,
+		"invalid_dpop_proof")
 	if !h.active(access) {
 		t.Error("one of them ended the family")
 	}
@@ -200,8 +208,10 @@ func TestA11_AForgedAccessTokenIsNone(t *testing.T) {
 		"another key":    encoded(`{"alg":"RS256","kid":"`+key.ID+`","typ":"at+jwt"}`) + "." + part[1] + "." + part[2],
 		"unknown key":    encoded(`{"alg":"ES256","kid":"x","typ":"at+jwt"}`) + "." + part[1] + "." + part[2],
 		"edited":         part[0] + "." + encoded(strings.Replace(mustJSON(claims), `"ana"`, `"eve"`, 1)) + "." + part[2],
-		"another issuer": signed("iss", "https://evil.example"), "no audience": signed("aud", []string{}), "no jti": signed("jti", nil),
-		"an unknown family": signed("jti", "x.y"), "no client": signed("client_id", nil), "over": signed("exp", h.clock.Now().Unix()), "dots": "..", "a dot": ".",
+		"another issuer": signed("iss", "https://evil.example"), "no audience": signed("aud", []string{}),
+		"no jti":            signed("jti", nil),
+		"an unknown family": signed("jti", "x.y"), "no client": signed("client_id", nil),
+		"over": signed("exp", h.clock.Now().Unix()), "dots": "..", "a dot": ".",
 	} {
 		h.wants(h.userinfo(forged), http.StatusUnauthorized, "invalid_token")
 		if h.active(forged) {

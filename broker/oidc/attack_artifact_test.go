@@ -28,11 +28,13 @@ func newArtifacts(t *testing.T, p ports) *artifacts {
 	p.register = true
 	h := newHarnessWith(t, p)
 	a := &artifacts{harness: h, key: newHeldKey(t, "k", algES256), all: map[string]string{}}
-	h.client(broker.Client{ID: "signer", Name: "Signer", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, a.key), FirstParty: true})
+	h.client(broker.Client{ID: "signer", Name: "Signer", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		Keys: keySetOf(t, a.key), FirstParty: true})
 	h.change("app", func(c *broker.Client) { c.GrantTypes = append(c.GrantTypes, grantDevice) })
 	a.browser = h.browser()
 	got := h.wants(h.redeem(a.browser.code(ask())), http.StatusOK, "")
-	a.all["access token"], a.all["refresh token"], a.all["ID token"] = got.text("access_token"), got.text("refresh_token"), got.text("id_token")
+	a.all["access token"], a.all["refresh token"], a.all["ID token"] = got.text("access_token"), got.text("refresh_token"),
+		got.text("id_token")
 	h.change("app", func(c *broker.Client) { c.JWTAccess = true })
 	a.all["JWT access token"] = h.signIn().text("access_token")
 	h.change("app", func(c *broker.Client) { c.JWTAccess = false })
@@ -54,7 +56,8 @@ func newArtifacts(t *testing.T, p ports) *artifacts {
 	signer, err := h.handler.keys.Signer(algRS256)
 	h.must(err)
 	now := h.clock.Now().Unix()
-	a.all["logout token"], err = signer.SignAs(typLogout, map[string]any{"iss": issuer, "aud": "app", "sub": "ana", "iat": now, "exp": now + 120, "jti": broker.NewID(),
+	a.all["logout token"], err = signer.SignAs(typLogout, map[string]any{"iss": issuer, "aud": "app", "sub": "ana",
+		"iat": now, "exp": now + 120, "jti": broker.NewID(),
 		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}})
 	h.must(err)
 	a.all["client secret"], a.all["session"] = h.secret, a.browser.cookies["__Host-gh_session"]
@@ -91,7 +94,8 @@ func (a *artifacts) places() map[string]func(string) bool {
 			return h.logged(b.get("/authorize?"+url.Values{"client_id": {"app"}, "request_uri": {v}}.Encode())).Get("code") != ""
 		},
 		"request_uri, bare": func(v string) bool {
-			return h.logged(b.get("/authorize?"+url.Values{"client_id": {"app"}, "request_uri": {pushedPrefix + v}}.Encode())).Get("code") != ""
+			return h.logged(b.get("/authorize?"+url.Values{"client_id": {"app"},
+				"request_uri": {pushedPrefix + v}}.Encode())).Get("code") != ""
 		},
 		"login":    func(v string) bool { return b.get("/authorize?login="+url.QueryEscape(v)).StatusCode < 400 },
 		"consent":  func(v string) bool { return b.get("/authorize?consent="+url.QueryEscape(v)).StatusCode < 400 },
@@ -116,8 +120,10 @@ func rightPlaces() map[string][]string {
 	return map[string][]string{
 		"userinfo": {"access token", "JWT access token"}, "userinfo posted": {"access token", "JWT access token"},
 		"introspect": {"access token", "JWT access token", "bound access token", "refresh token"},
-		"code":       {"code"}, "refresh": {"refresh token"}, "device": {"device code"}, "user code": {"user code"}, "request_uri": {"request"}, "register": {"initial token"},
-		"registration": {"registration token"}, "assertion": {"assertion"}, "secret": {"client secret"}, "proof": {"proof"}, "hint": {"ID token"}, "session": {"session"},
+		"code":       {"code"}, "refresh": {"refresh token"}, "device": {"device code"}, "user code": {"user code"},
+		"request_uri": {"request"}, "register": {"initial token"},
+		"registration": {"registration token"}, "assertion": {"assertion"}, "secret": {"client secret"}, "proof": {"proof"},
+		"hint": {"ID token"}, "session": {"session"},
 	}
 }
 
@@ -164,10 +170,13 @@ func TestA10_NothingOfAnotherDeploymentPassesHere(t *testing.T) {
 func TestA10_NothingOfOneAppPassesForAnothers(t *testing.T) {
 	a := newArtifacts(t, ports{})
 	h := a.harness
-	secret := h.client(broker.Client{ID: "eve", Name: "Eve", AuthMethods: []string{"client_secret_post"}, FirstParty: true, GrantTypes: []string{grantCode, grantRefresh, grantDevice, grantClient}})
+	secret := h.client(broker.Client{ID: "eve", Name: "Eve", AuthMethods: []string{"client_secret_post"}, FirstParty: true,
+		GrantTypes: []string{grantCode, grantRefresh, grantDevice, grantClient}})
 	as := []string{"client_id", "eve", "client_secret", secret}
 	// So that a consent is no hindrance.
-	a.browser.allows(calling{h, "eve", h.wants(h.call(pathDeviceAuthorization, append([]string{"scope", "openid profile email offline_access"}, as...)...), http.StatusOK, "")})
+	a.browser.allows(calling{h, "eve",
+		h.wants(h.call(pathDeviceAuthorization, append([]string{"scope", "openid profile email offline_access"}, as...)...),
+			http.StatusOK, "")})
 	with := func(pairs ...string) []string { return append(append([]string{}, as...), pairs...) }
 	for name, r := range map[string]answer{
 		"code":          h.redeem(a.all["code"], as...),
@@ -189,16 +198,19 @@ func TestA10_NothingOfOneAppPassesForAnothers(t *testing.T) {
 			t.Errorf("eve ended the %s", kind)
 		}
 	}
-	if said := h.logged(a.browser.get("/authorize?" + url.Values{"client_id": {"eve"}, "request_uri": {a.all["request"]}}.Encode())); said.Has("code") {
+	if said := h.logged(a.browser.get("/authorize?" + url.Values{"client_id": {"eve"},
+		"request_uri": {a.all["request"]}}.Encode())); said.Has("code") {
 		t.Error("eve's request is the app's")
 	}
-	r := httptest.NewRequest(http.MethodPut, issuer+pathRegister+"/"+a.self, strings.NewReader(mustJSON(metadataOf(doc{"client_id": a.self}))))
+	r := httptest.NewRequest(http.MethodPut, issuer+pathRegister+"/"+a.self,
+		strings.NewReader(mustJSON(metadataOf(doc{"client_id": a.self}))))
 	r.Header.Set("Content-Type", "application/json")
 	r.SetBasicAuth("eve", secret)
 	if got := h.send(r); got.StatusCode != http.StatusUnauthorized {
 		t.Errorf("eve changes another app: %d", got.StatusCode)
 	}
-	for at, kind := range map[string]string{"code": "code", "refresh": "refresh token", "device": "device code", "request_uri": "request", "assertion": "assertion"} {
+	for at, kind := range map[string]string{"code": "code", "refresh": "refresh token", "device": "device code",
+		"request_uri": "request", "assertion": "assertion"} {
 		if !a.places()[at](a.all[kind]) {
 			t.Errorf("eve cost the %s its worth", kind)
 		}
@@ -212,18 +224,22 @@ func TestA17_A20_NoURIIsRegisteredThatIsNeverCalled(t *testing.T) {
 		t.Fatal(err)
 	}
 	strict := newHarnessWith(t, ports{register: true, egress: out})
-	for _, uri := range []string{"https://127.0.0.1/x", "https://127.1/x", "https://0x7f000001/x", "https://2130706433/x", "https://[::1]/x", "https://[::ffff:127.0.0.1]/x", "https://169.254.169.254/latest",
-		"https://10.0.0.1/x", "https://192.168.1.1/x", "https://[fd00::1]/x", "https://0.0.0.0/x", "https://198.51.100.7:8443/x", "https://user@app.example.com/x", "http://app.example.com/x"} {
+	for _, uri := range []string{"https://127.0.0.1/x", "https://127.1/x", "https://0x7f000001/x", "https://2130706433/x",
+		"https://[::1]/x", "https://[::ffff:127.0.0.1]/x", "https://169.254.169.254/latest",
+		"https://10.0.0.1/x", "https://192.168.1.1/x", "https://[fd00::1]/x", "https://0.0.0.0/x",
+		"https://198.51.100.7:8443/x", "https://user@app.example.com/x", "http://app.example.com/x"} {
 		for _, field := range []string{"backchannel_logout_uri", "jwks_uri"} {
 			a := strict.sends(http.MethodPost, pathRegister, strict.initial(1), metadataOf(doc{field: uri}))
-			if a.StatusCode != http.StatusBadRequest || a.text("error") != "invalid_client_metadata" || !strings.Contains(a.text("error_description"), field) {
+			if a.StatusCode != http.StatusBadRequest || a.text("error") != "invalid_client_metadata" ||
+				!strings.Contains(a.text("error_description"), field) {
 				t.Errorf("%s %s: %d %s", field, uri, a.StatusCode, a.body)
 			}
 		}
 	}
 	got := strict.registers(doc{"backchannel_logout_uri": "https://app.example.com/x"})
 	path, access := pathRegister+"/"+got.text("client_id"), got.text("registration_access_token")
-	a := strict.sends(http.MethodPut, path, access, metadataOf(doc{"client_id": got.text("client_id"), "backchannel_logout_uri": "https://10.0.0.1/x"}))
+	a := strict.sends(http.MethodPut, path, access, metadataOf(doc{"client_id": got.text("client_id"),
+		"backchannel_logout_uri": "https://10.0.0.1/x"}))
 	strict.wants(a, http.StatusBadRequest, "invalid_client_metadata")
 	var c map[string]any
 	strict.must(json.Unmarshal([]byte(strict.sends(http.MethodGet, path, access, nil).body), &c))

@@ -130,8 +130,10 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 	h := newHarness(t)
 	key := newHeldKey(t, "k", algES256)
 	secrets := map[string]string{}
-	kinds := map[string][]string{"basic": {"client_secret_basic"}, "post": {"client_secret_post"}, "secret": {"client_secret_basic", "client_secret_post"},
-		"key": {methodKey}, "two": {"client_secret_post", methodKey}, "all": {"client_secret_basic", "client_secret_post", methodKey}, "public": {"none"}, "nobody": nil}
+	kinds := map[string][]string{"basic": {"client_secret_basic"}, "post": {"client_secret_post"},
+		"secret": {"client_secret_basic", "client_secret_post"},
+		"key":    {methodKey}, "two": {"client_secret_post", methodKey}, "all": {"client_secret_basic", "client_secret_post",
+			methodKey}, "public": {"none"}, "nobody": nil}
 	for id, methods := range kinds {
 		if methods == nil {
 			continue
@@ -144,7 +146,8 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 	}
 	for id, registered := range kinds {
 		for _, method := range clients.AuthMethods() {
-			for path, want := range map[string]int{"/token": http.StatusBadRequest, "/revoke": http.StatusOK, "/introspect": http.StatusOK, pathPush: http.StatusBadRequest, pathDeviceAuthorization: http.StatusBadRequest} {
+			for path, want := range map[string]int{"/token": http.StatusBadRequest, "/revoke": http.StatusOK,
+				"/introspect": http.StatusOK, pathPush: http.StatusBadRequest, pathDeviceAuthorization: http.StatusBadRequest} {
 				form := url.Values{"grant_type": {grantRefresh}, "refresh_token": {"none"}, "token": {"none"}}
 				if path == "/revoke" || path == "/introspect" {
 					form.Del("grant_type")
@@ -163,7 +166,8 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 				}
 				good := slices.Contains(registered, method) && !(path == "/introspect" && method == "none")
 				a := h.send(r)
-				if good && a.StatusCode != want || !good && (a.StatusCode != http.StatusUnauthorized || a.text("error") != "invalid_client") {
+				if good && a.StatusCode != want || !good && (a.StatusCode != http.StatusUnauthorized ||
+					a.text("error") != "invalid_client") {
 					t.Errorf("%s (%v) by %s at %s: %d %s", id, registered, method, path, a.StatusCode, a.body)
 				}
 			}
@@ -174,9 +178,11 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 func TestA9_AnAssertionIsOneWayAndNotTwo(t *testing.T) {
 	h := newHarness(t)
 	key := newHeldKey(t, "k", algES256)
-	secret := h.client(broker.Client{ID: "two", Name: "Two", AuthMethods: []string{"client_secret_basic", "client_secret_post", methodKey}, Keys: keySetOf(t, key)})
+	secret := h.client(broker.Client{ID: "two", Name: "Two", AuthMethods: []string{"client_secret_basic",
+		"client_secret_post", methodKey}, Keys: keySetOf(t, key)})
 	send := func(basic bool, pairs ...string) answer {
-		form := url.Values{"grant_type": {grantRefresh}, "refresh_token": {"none"}, "client_assertion_type": {assertionType}, "client_assertion": {key.signed(t, h.proof("two"), nil)}}
+		form := url.Values{"grant_type": {grantRefresh}, "refresh_token": {"none"}, "client_assertion_type": {assertionType},
+			"client_assertion": {key.signed(t, h.proof("two"), nil)}}
 		for i := 0; i < len(pairs); i += 2 {
 			if form.Set(pairs[i], pairs[i+1]); pairs[i+1] == "-" {
 				form.Del(pairs[i])
@@ -197,8 +203,9 @@ func TestA9_AnAssertionIsOneWayAndNotTwo(t *testing.T) {
 	h.unproven(send(false, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"))
 	h.unproven(send(false, "client_assertion", "-"))
 	h.unproven(send(false, "client_assertion", "", "client_id", "two"))
-	twice := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantRefresh}, "client_assertion_type": {assertionType},
-		"client_assertion": {key.signed(t, h.proof("two"), nil), key.signed(t, h.proof("two"), nil)}})
+	twice := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantRefresh},
+		"client_assertion_type": {assertionType},
+		"client_assertion":      {key.signed(t, h.proof("two"), nil), key.signed(t, h.proof("two"), nil)}})
 	h.wants(h.send(twice), http.StatusBadRequest, "invalid_request")
 }
 
@@ -207,14 +214,17 @@ func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T
 	keys := map[string]heldKey{}
 	for _, alg := range clients.AssertionAlgs() {
 		keys[alg] = newHeldKey(t, alg, alg)
-		h.client(broker.Client{ID: alg, Name: alg, AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, keys[alg]), AuthAlg: alg})
+		h.client(broker.Client{ID: alg, Name: alg, AuthMethods: []string{methodKey}, SecretHashes: []string{},
+			Keys: keySetOf(t, keys[alg]), AuthAlg: alg})
 		h.proven(h.asserts(keys[alg].signed(t, h.proof(alg), nil)))
 	}
-	for _, swap := range [][2]string{{algRS256, algPS256}, {algPS256, algRS256}} { // the same key, another algorithm than registered
+	// the same key, another algorithm than registered
+	for _, swap := range [][2]string{{algRS256, algPS256}, {algPS256, algRS256}} {
 		h.unproven(h.asserts(heldKey{swap[0], swap[1], rsaOfApps()}.signed(t, h.proof(swap[0]), nil)))
 	}
 	key := newHeldKey(t, "k", algES256)
-	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key)})
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		Keys: keySetOf(t, key)})
 	now := h.clock.Now().Unix()
 	for name, c := range map[string]struct {
 		claims, head map[string]any
@@ -265,7 +275,8 @@ func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T
 	}
 	other := newHeldKey(t, "k", algES256)
 	h.unproven(h.asserts(other.signed(t, h.proof("machine"), nil)))
-	h.unproven(h.asserts(other.signed(t, h.proof("machine"), map[string]any{"jwk": other.public()}))) // a key that the token brings along
+	// a key that the token brings along
+	h.unproven(h.asserts(other.signed(t, h.proof("machine"), map[string]any{"jwk": other.public()})))
 	h.unproven(h.asserts(other.signed(t, h.proof("machine"), map[string]any{"jku": "https://keys.example.com"})))
 }
 
@@ -273,17 +284,20 @@ func TestA9_APublicKeyIsNoSharedSecret(t *testing.T) {
 	h := newHarness(t)
 	key := newHeldKey(t, "k", algRS256)
 	set := keySetOf(t, key)
-	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: set})
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		Keys: set})
 	der, err := x509.MarshalPKIXPublicKey(key.private.Public())
 	h.must(err)
 	jwk, err := json.Marshal(key.public())
 	h.must(err)
-	for _, secret := range [][]byte{der, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), x509.MarshalPKCS1PublicKey(&rsaOfApps().PublicKey),
+	for _, secret := range [][]byte{der, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}),
+		x509.MarshalPKCS1PublicKey(&rsaOfApps().PublicKey),
 		jwk, []byte(set), rsaOfApps().N.Bytes(), {}} {
 		for _, alg := range []string{"HS256", "none", "RS256", "PS256", ""} {
 			body, err := json.Marshal(h.proof("machine"))
 			h.must(err)
-			input := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`","kid":"k"}`)) + "." + base64.RawURLEncoding.EncodeToString(body)
+			input := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`","kid":"k"}`)) + "." +
+				base64.RawURLEncoding.EncodeToString(body)
 			mac := hmac.New(sha256.New, secret)
 			mac.Write([]byte(input))
 			h.unproven(h.asserts(input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))))
@@ -299,7 +313,8 @@ func TestA9_AnAssertionIsGoodOnce(t *testing.T) {
 	fleet(t, func(t *testing.T, one, two *harness) {
 		key := newHeldKey(t, "k", algES256)
 		for _, id := range []string{"machine", "other"} {
-			one.client(broker.Client{ID: id, Name: id, AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key)})
+			one.client(broker.Client{ID: id, Name: id, AuthMethods: []string{methodKey}, SecretHashes: []string{},
+				Keys: keySetOf(t, key)})
 		}
 		claims := one.proof("machine")
 		claims["exp"] = one.clock.Now().Add(assertionLife).Unix()
@@ -307,7 +322,8 @@ func TestA9_AnAssertionIsGoodOnce(t *testing.T) {
 		var good, bad, turn atomic.Int64
 		race(20, func() {
 			at := []*harness{one, two}[turn.Add(1)%2]
-			switch a := at.call("/revoke", "client_id", "machine", "token", "x", "client_assertion_type", assertionType, "client_assertion", token); {
+			switch a := at.call("/revoke", "client_id", "machine", "token", "x", "client_assertion_type", assertionType,
+				"client_assertion", token); {
 			case a.StatusCode == http.StatusOK:
 				good.Add(1)
 			case a.text("error") == "invalid_client":
@@ -340,9 +356,12 @@ func (v *tally) VerifyPayload([]byte, []byte, jose.SignatureAlgorithm) error { v
 func TestA9_NobodyLearnsWhichClientsThereAre(t *testing.T) {
 	h := newHarness(t)
 	key := newHeldKey(t, "k", algES256)
-	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key)})
-	h.client(broker.Client{ID: "picky", Name: "Picky", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key), AuthAlg: algES256})
-	h.client(broker.Client{ID: "off", Name: "Off", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key), Disabled: true})
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		Keys: keySetOf(t, key)})
+	h.client(broker.Client{ID: "picky", Name: "Picky", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		Keys: keySetOf(t, key), AuthAlg: algES256})
+	h.client(broker.Client{ID: "off", Name: "Off", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		Keys: keySetOf(t, key), Disabled: true})
 	edwards := newHeldKey(t, "k", algEdDSA)
 	seen := &tally{}
 	for alg := range h.handler.strangers {

@@ -18,7 +18,8 @@ type begun struct {
 }
 
 func begins() []begun {
-	return []begun{{"a link", false, false, ""}, {"a form", false, true, ""}, {"pushed", true, false, ""}, {"form_post", false, false, modePost}, {"pushed, form_post", true, false, modePost}}
+	return []begun{{"a link", false, false, ""}, {"a form", false, true, ""}, {"pushed", true, false, ""},
+		{"form_post", false, false, modePost}, {"pushed, form_post", true, false, modePost}}
 }
 
 // begin sends the request in one of the ways, in a browser that is signed in. The
@@ -34,7 +35,8 @@ func (b *browser) begin(way begun, q url.Values) (a answer, said url.Values) {
 		if a.StatusCode != http.StatusCreated {
 			return a, url.Values{"error": {a.text("error")}, "iss": {issuer}}
 		}
-		a = b.get("/authorize?" + url.Values{"client_id": {q.Get("client_id")}, "request_uri": {a.text("request_uri")}}.Encode())
+		a = b.get("/authorize?" + url.Values{"client_id": {q.Get("client_id")},
+			"request_uri": {a.text("request_uri")}}.Encode())
 	case way.post:
 		if a = b.post("/authorize", q); a.location().Path == "/authorize" {
 			a = b.get(a.location().RequestURI())
@@ -67,7 +69,8 @@ func eachBegin(t *testing.T, test func(t *testing.T, h *harness, b *browser, way
 
 func TestA1_ACodeIsBoundHoweverItWasAskedFor(t *testing.T) {
 	eachBegin(t, func(t *testing.T, h *harness, b *browser, way begun, client string, auth []string) {
-		other := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
+		other := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_post"},
+			FirstParty: true})
 		_, said := b.begin(way, ask("client_id", client))
 		code := said.Get("code")
 		if code == "" {
@@ -80,9 +83,11 @@ func TestA1_ACodeIsBoundHoweverItWasAskedFor(t *testing.T) {
 			"the challenge":  h.redeem(code, as("code_verifier", challengeOf(verifier))...),
 			"other client":   h.redeem(code, "client_id", "other", "client_secret", other),
 			"other redirect": h.redeem(code, as("redirect_uri", callback+"/")...),
-			"as a device":    h.token("grant_type", grantDevice, "client_id", "other", "client_secret", other, "device_code", code),
+			"as a device": h.token("grant_type", grantDevice, "client_id", "other", "client_secret", other, "device_code",
+				code),
 		} {
-			if a.StatusCode != http.StatusBadRequest || a.text("error") != "invalid_grant" && a.text("error") != "unauthorized_client" || a.json["access_token"] != nil {
+			if a.StatusCode != http.StatusBadRequest || a.text("error") != "invalid_grant" &&
+				a.text("error") != "unauthorized_client" || a.json["access_token"] != nil {
 				t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 			}
 		}
@@ -122,11 +127,13 @@ func TestA8_A12_A13_NoWayOfBeginningAsksForMoreAndEveryAnswerNamesUs(t *testing.
 		wants := func(name string, pairs ...string) {
 			t.Helper()
 			a, said := b.begin(way, ask(append([]string{"client_id", client}, pairs...)...))
-			if said.Get("error") != name || said.Get("iss") != issuer || said.Has("code") || said.Has("access_token") || said.Has("id_token") {
+			if said.Get("error") != name || said.Get("iss") != issuer || said.Has("code") || said.Has("access_token") ||
+				said.Has("id_token") {
 				t.Errorf("%q: %d %v, want %s", pairs, a.StatusCode, said, name)
 			}
 		}
-		for _, kind := range []string{"token", "id_token", "code token", "code id_token", "id_token token", "code id_token token", "none", "password"} {
+		for _, kind := range []string{"token", "id_token", "code token", "code id_token", "id_token token",
+			"code id_token token", "none", "password"} {
 			wants("unsupported_response_type", "response_type", kind)
 		}
 		wants("invalid_request", "response_type", "-")
@@ -144,13 +151,20 @@ func TestA8_A12_A13_NoWayOfBeginningAsksForMoreAndEveryAnswerNamesUs(t *testing.
 // strayURIs are what must never pass for callback.
 func strayURIs() []string {
 	const host = "https://app.example.com"
-	return []string{"", host, host + "/", host + "/callback/", host + "/Callback", host + "/callback?", host + "/callback#", host + "/callback?x=1",
-		host + "/callback/..", host + "/x/../callback", host + "/callback%2f", host + "/%63allback", host + ":443/callback", host + "./callback", host + "/callback;x",
-		host + "/callback..;/x", host + "\\callback", host + "//callback", host + "/callback\x00", host + "/callback\n", host + "/callback ", " " + callback, host + "/callback%00",
-		"HTTPS://app.example.com/callback", "https://APP.example.com/callback", "http://app.example.com/callback", "https://eve@app.example.com/callback",
-		"https://app.example.com@evil.example/callback", "https://app.example.com@@evil.example/callback", "https://app.example.com.evil.example/callback",
-		"https://evil.example/callback", "https://evil.example/?" + callback, "//app.example.com/callback", "/callback", "javascript:alert(1)", "JaVaScRiPt:alert(1)",
-		"data:text/html,x", "com.example.app:/callback", "https://app.example.com\u2044callback", "https://ａpp.example.com/callback", callback + "," + callback, callback + " " + callback,
+	return []string{"", host, host + "/", host + "/callback/", host + "/Callback", host + "/callback?",
+		host + "/callback#", host + "/callback?x=1",
+		host + "/callback/..", host + "/x/../callback", host + "/callback%2f", host + "/%63allback", host + ":443/callback",
+		host + "./callback", host + "/callback;x",
+		host + "/callback..;/x", host + "\\callback", host + "//callback", host + "/callback\x00", host + "/callback\n",
+		host + "/callback ", " " + callback, host + "/callback%00",
+		"HTTPS://app.example.com/callback", "https://APP.example.com/callback", "http://app.example.com/callback",
+		"https://eve@app.example.com/callback",
+		"https://app.example.com@evil.example/callback", "https://app.example.com@@evil.example/callback",
+		"https://app.example.com.evil.example/callback",
+		"https://evil.example/callback", "https://evil.example/?" + callback, "//app.example.com/callback", "/callback",
+		"javascript:alert(1)", "JaVaScRiPt:alert(1)",
+		"data:text/html,x", "com.example.app:/callback", "https://app.example.com\u2044callback",
+		"https://ａpp.example.com/callback", callback + "," + callback, callback + " " + callback,
 		strings.Repeat("https://app.example.com/", 100)}
 }
 
@@ -172,19 +186,26 @@ func TestA3_A20_AnAppRegistersNoAddressThatWouldNotBeCompared(t *testing.T) {
 	h := registry(t)
 	got := h.registers(nil)
 	id, access := got.text("client_id"), got.text("registration_access_token")
-	bad := []string{"", "http://app.example.com/callback", "https://app.example.com/callback#", callback + "#x", "https://eve@app.example.com/callback", "https://app.example.com@@evil.example/",
-		"https://app.example.com/../callback", "https://app.example.com/x/..;/callback", "https://app.example.com/*", "https://*.example.com/", "https://app.example.com:*/", "javascript:alert(1)",
-		"JaVaScRiPt:alert(1)", "data:text/html,x", "file:///etc/passwd", "vbscript:x", "about:blank", "blob:https://app.example.com/x", "intent://x", "myapp:/cb", "HTTPS://app.example.com/",
-		"https://APP.example.com/", "https://ａpp.example.com/", "https://app.example.com/\x00", "https://app.example.com/ x", "//app.example.com/", "/callback", "https:app.example.com",
-		"https://app.example.com\\evil.example/", "http://localhost.evil.example/", "http://127.0.0.1.evil.example/", "https://app.example.com/?code=x", "https://app.example.com/?state=x", "https:///callback"}
+	bad := []string{"", "http://app.example.com/callback", "https://app.example.com/callback#", callback + "#x",
+		"https://eve@app.example.com/callback", "https://app.example.com@@evil.example/",
+		"https://app.example.com/../callback", "https://app.example.com/x/..;/callback", "https://app.example.com/*",
+		"https://*.example.com/", "https://app.example.com:*/", "javascript:alert(1)",
+		"JaVaScRiPt:alert(1)", "data:text/html,x", "file:///etc/passwd", "vbscript:x", "about:blank",
+		"blob:https://app.example.com/x", "intent://x", "myapp:/cb", "HTTPS://app.example.com/",
+		"https://APP.example.com/", "https://ａpp.example.com/", "https://app.example.com/\x00", "https://app.example.com/ x",
+		"//app.example.com/", "/callback", "https:app.example.com",
+		"https://app.example.com\\evil.example/", "http://localhost.evil.example/", "http://127.0.0.1.evil.example/",
+		"https://app.example.com/?code=x", "https://app.example.com/?state=x", "https:///callback"}
 	for _, field := range []string{"redirect_uris", "post_logout_redirect_uris"} {
 		for _, uri := range bad {
 			more := doc{field: []string{callback, uri}}
-			if a := h.sends(http.MethodPost, pathRegister, h.initial(1), metadataOf(more)); a.StatusCode != http.StatusBadRequest {
+			if a := h.sends(http.MethodPost, pathRegister, h.initial(1),
+				metadataOf(more)); a.StatusCode != http.StatusBadRequest {
 				t.Errorf("%s %q is registered: %d %s", field, uri, a.StatusCode, a.body)
 			}
 			more["client_id"] = id
-			if a := h.sends(http.MethodPut, pathRegister+"/"+id, access, metadataOf(more)); a.StatusCode != http.StatusBadRequest {
+			if a := h.sends(http.MethodPut, pathRegister+"/"+id, access,
+				metadataOf(more)); a.StatusCode != http.StatusBadRequest {
 				t.Errorf("%s becomes %q: %d %s", field, uri, a.StatusCode, a.body)
 			}
 		}
@@ -204,7 +225,8 @@ func TestA3_A20_AnAppRegistersNoAddressThatWouldNotBeCompared(t *testing.T) {
 func TestA14_AnAppThatChangesItselfIsAskedAboutAgain(t *testing.T) {
 	h := registry(t)
 	got := h.registers(nil)
-	id, path, access := got.text("client_id"), pathRegister+"/"+got.text("client_id"), got.text("registration_access_token")
+	id, path, access := got.text("client_id"), pathRegister+"/"+got.text("client_id"),
+		got.text("registration_access_token")
 	b := h.browser()
 	b.code(ask())
 	asked := func() bool {
@@ -223,7 +245,8 @@ func TestA14_AnAppThatChangesItselfIsAskedAboutAgain(t *testing.T) {
 		t.Fatal("nobody is asked")
 	}
 	h.appHears(b.get("/authorize?"+ask("client_id", id, "prompt", "none").Encode()), "consent_required")
-	for name, more := range map[string]doc{"another name": {"client_name": "Bank"}, "another address": {"redirect_uris": []string{callback, "https://other.example.com/cb"}}} {
+	for name, more := range map[string]doc{"another name": {"client_name": "Bank"},
+		"another address": {"redirect_uris": []string{callback, "https://other.example.com/cb"}}} {
 		allow()
 		more["client_id"] = id
 		h.wants(h.sends(http.MethodPut, path, access, metadataOf(more)), http.StatusOK, "")
@@ -267,7 +290,8 @@ func TestA6_EveryKindOfAppLosesTheGrantWhoseTokenComesTwice(t *testing.T) {
 				h.wants(h.refresh(second.text("refresh_token"), c.auth...), http.StatusBadRequest, "invalid_grant")
 				h.wants(h.userinfo(second.text("access_token")), http.StatusUnauthorized, "invalid_token")
 			}
-			if e := one.events(broker.EventFilter{Verb: broker.EventGrantRevoked}); len(e) == 0 || e[0].Code != broker.TokenReused {
+			if e := one.events(broker.EventFilter{Verb: broker.EventGrantRevoked}); len(e) == 0 ||
+				e[0].Code != broker.TokenReused {
 				t.Errorf("%s: %+v", name, e)
 			}
 		}
@@ -277,11 +301,13 @@ func TestA6_EveryKindOfAppLosesTheGrantWhoseTokenComesTwice(t *testing.T) {
 func TestA9_AnAssertionThatWasUsedAtOneEndpointIsNoneAtAnother(t *testing.T) {
 	h := newHarness(t)
 	key := newHeldKey(t, "k", algES256)
-	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key), FirstParty: true,
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		Keys: keySetOf(t, key), FirstParty: true,
 		GrantTypes: []string{grantCode, grantRefresh, grantClient, grantDevice}})
 	two := h.replica(ports{})
-	ways := map[string]url.Values{"/token": form("grant_type", grantClient), pathPush: ask("client_id", "machine"), pathDeviceAuthorization: form("scope", "openid"),
-		"/introspect": form("token", "x"), "/revoke": form("token", "x")}
+	ways := map[string]url.Values{"/token": form("grant_type", grantClient), pathPush: ask("client_id", "machine"),
+		pathDeviceAuthorization: form("scope", "openid"),
+		"/introspect":           form("token", "x"), "/revoke": form("token", "x")}
 	send := func(at *harness, path, assertion string) answer {
 		f := url.Values{"client_assertion_type": {assertionType}, "client_assertion": {assertion}}
 		for name, v := range ways[path] {

@@ -92,7 +92,8 @@ func TestA1_A9_ADeviceCodeIsForItsClientAlone(t *testing.T) {
 		"the user code":  h.token("grant_type", grantDevice, "client_id", "tv", "device_code", tv.text("user_code")),
 		"endless":        h.token("grant_type", grantDevice, "client_id", "tv", "device_code", strings.Repeat("A", 2000)),
 		"as a code":      h.token("grant_type", grantDevice, "client_id", "tv", "device_code", h.browser().code(ask())),
-		"with a secret":  h.token("grant_type", grantDevice, "client_id", "box", "client_secret", secret, "device_code", code),
+		"with a secret": h.token("grant_type", grantDevice, "client_id", "box", "client_secret", secret, "device_code",
+			code),
 	} {
 		if a.StatusCode != http.StatusBadRequest || a.text("error") != "invalid_grant" {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
@@ -100,12 +101,15 @@ func TestA1_A9_ADeviceCodeIsForItsClientAlone(t *testing.T) {
 	}
 	h.wants(h.token("grant_type", grantDevice, "client_id", "tv"), http.StatusBadRequest, "invalid_request")
 	h.wants(h.token("grant_type", grantDevice, "device_code", code), http.StatusBadRequest, "unauthorized_client")
-	h.wants(h.token("grant_type", grantDevice, "client_id", "box", "device_code", code), http.StatusUnauthorized, "invalid_client")
-	h.wants(h.token("grant_type", grantCode, "client_id", "tv", "code", code), http.StatusBadRequest, "unauthorized_client")
+	h.wants(h.token("grant_type", grantDevice, "client_id", "box", "device_code", code), http.StatusUnauthorized,
+		"invalid_client")
+	h.wants(h.token("grant_type", grantCode, "client_id", "tv", "code", code), http.StatusBadRequest,
+		"unauthorized_client")
 	h.wants(h.call(pathDeviceAuthorization), http.StatusBadRequest, "unauthorized_client")
 	h.wants(h.call(pathDeviceAuthorization, "client_id", "box"), http.StatusUnauthorized, "invalid_client")
 	h.wants(h.call(pathDeviceAuthorization, "client_id", "nobody"), http.StatusUnauthorized, "invalid_client")
-	h.wants(h.call(pathDeviceAuthorization, "client_id", "tv", "scope", "openid videos"), http.StatusBadRequest, "invalid_scope")
+	h.wants(h.call(pathDeviceAuthorization, "client_id", "tv", "scope", "openid videos"), http.StatusBadRequest,
+		"invalid_scope")
 	h.wants(h.call(pathDeviceAuthorization+"?scope=openid", "client_id", "tv"), http.StatusBadRequest, "invalid_request")
 	h.wants(tv.poll(h), http.StatusOK, "")
 }
@@ -181,7 +185,8 @@ func TestA14_NoLinkAndNoOtherBrowserAnswersForAPerson(t *testing.T) {
 	b.allows(h.deviceCalls("ours"))
 	complete := strings.TrimPrefix(tv.text("verification_uri_complete"), issuer)
 	page := b.get(complete)
-	if page.StatusCode != http.StatusOK || !strings.Contains(page.body, `value="`+tv.text("user_code")+`"`) || strings.Contains(page.body, `value="allow"`) {
+	if page.StatusCode != http.StatusOK || !strings.Contains(page.body, `value="`+tv.text("user_code")+`"`) ||
+		strings.Contains(page.body, `value="allow"`) {
 		t.Errorf("the link does more than fill in the code: %d %s", page.StatusCode, page.body)
 	}
 	for _, tail := range []string{"&decision=allow", "&user_code=x", "&confirm=1"} {
@@ -294,7 +299,8 @@ func TestTheShelvesHoldNoDeviceCode(t *testing.T) {
 	plain := strings.ReplaceAll(tv.text("user_code"), "-", "")
 	h.browser().question(tv.text("user_code"))
 	for _, stored := range kept.put {
-		if strings.Contains(stored, tv.text("device_code")) || strings.Contains(stored, plain) || strings.Contains(stored, tv.text("user_code")) {
+		if strings.Contains(stored, tv.text("device_code")) || strings.Contains(stored, plain) || strings.Contains(stored,
+			tv.text("user_code")) {
 			t.Errorf("stored %s", stored)
 		}
 	}

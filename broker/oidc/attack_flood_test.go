@@ -35,7 +35,8 @@ func TestH4_PostsFromElsewhereLeaveNoRowsBeyondTheCap(t *testing.T) {
 			path, form = "/end_session", ask("id_token_hint", id, "post_logout_redirect_uri", goodbye, "client_id", "app")
 		}
 		a := h.send(newRequest(http.MethodPost, path, form))
-		if i < 3 && a.StatusCode != http.StatusSeeOther || i >= 3 && (a.StatusCode != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "") {
+		if i < 3 && a.StatusCode != http.StatusSeeOther || i >= 3 && (a.StatusCode != http.StatusTooManyRequests ||
+			a.Header.Get("Retry-After") == "") {
 			t.Errorf("post %d: %d", i, a.StatusCode)
 		}
 	}

@@ -13,7 +13,8 @@ import (
 
 func TestA1_CodeInjection(t *testing.T) {
 	h := newHarness(t)
-	other := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
+	other := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_post"},
+		FirstParty: true})
 	code := h.browser().code(ask())
 	for name, a := range map[string]answer{
 		"no verifier":     h.token("grant_type", grantCode, "code", code, "redirect_uri", callback),
@@ -49,7 +50,8 @@ func TestA1_ACodeIsOverAfterAMinute(t *testing.T) {
 
 func TestA2_PKCEMatrix(t *testing.T) {
 	h := newHarness(t)
-	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, SkipPKCE: true, FirstParty: true})
+	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, SkipPKCE: true,
+		FirstParty: true})
 	b := h.browser()
 	b.code(ask())
 	for _, client := range []string{"app", "old"} {
@@ -99,7 +101,8 @@ func TestA3_RedirectURIsAreComparedByteForByte(t *testing.T) {
 }
 
 func FuzzA3_WhatIsAcceptedIsWhatWasRegistered(f *testing.F) {
-	for _, s := range []string{callback, callback + "?", "http://127.0.0.1:1/cb", "http://127.0.0.1", "http://[::1]:65535/x"} {
+	for _, s := range []string{callback, callback + "?", "http://127.0.0.1:1/cb", "http://127.0.0.1",
+		"http://[::1]:65535/x"} {
 		f.Add(s)
 	}
 	registered := []string{callback, "http://127.0.0.1/cb"}
@@ -108,7 +111,8 @@ func FuzzA3_WhatIsAcceptedIsWhatWasRegistered(f *testing.F) {
 			return
 		}
 		u, err := url.Parse(uri)
-		if err != nil || u.Scheme != "http" || u.Hostname() != "127.0.0.1" || u.Path != "/cb" || u.RawQuery != "" || u.User != nil {
+		if err != nil || u.Scheme != "http" || u.Hostname() != "127.0.0.1" || u.Path != "/cb" || u.RawQuery != "" ||
+			u.User != nil {
 			t.Errorf("accepted %q", uri)
 		}
 	})
@@ -118,9 +122,12 @@ func TestA4_NothingLeadsAway(t *testing.T) {
 	h := newHarness(t)
 	b := h.browser()
 	b.code(ask())
-	for _, evil := range []string{"//evil.example", "/\\evil.example", "https:evil.example", "https://evil.example", "%0d%0aLocation:https://evil.example"} {
-		for _, path := range []string{"/authorize?redirect_uri=", "/authorize?client_id=app&redirect_uri=", "/authorize?login=", "/authorize?post=", "/authorize?consent=",
-			"/end_session?post_logout_redirect_uri=", "/end_session?client_id=app&post_logout_redirect_uri=", "/end_session?post=", "/consent/"} {
+	for _, evil := range []string{"//evil.example", "/\\evil.example", "https:evil.example", "https://evil.example",
+		"%0d%0aLocation:https://evil.example"} {
+		for _, path := range []string{"/authorize?redirect_uri=", "/authorize?client_id=app&redirect_uri=",
+			"/authorize?login=", "/authorize?post=", "/authorize?consent=",
+			"/end_session?post_logout_redirect_uri=", "/end_session?client_id=app&post_logout_redirect_uri=",
+			"/end_session?post=", "/consent/"} {
 			a := b.get(path + url.QueryEscape(evil))
 			if to := a.Header.Get("Location"); strings.Contains(to, "evil") || a.StatusCode/100 == 3 || a.StatusCode >= 500 {
 				t.Errorf("%s%s: %d to %s", path, evil, a.StatusCode, to)
@@ -144,7 +151,8 @@ func TestA5_TheSecondUseOfACodeEndsWhatTheFirstOneGot(t *testing.T) {
 	}
 	h.wants(h.userinfo(got.text("access_token")), http.StatusUnauthorized, "invalid_token")
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusBadRequest, "invalid_grant")
-	if e := h.events(broker.EventFilter{Verb: broker.EventGrantRevoked}); len(e) != 1 || e[0].Code != broker.CodeReused || e[0].Account != "ana" || e[0].Client != "app" {
+	if e := h.events(broker.EventFilter{Verb: broker.EventGrantRevoked}); len(e) != 1 || e[0].Code != broker.CodeReused ||
+		e[0].Account != "ana" || e[0].Client != "app" {
 		t.Errorf("events %+v", e)
 	}
 }
@@ -194,7 +202,8 @@ func TestA6_ARefreshTokenOneStepAheadOfTheDatabaseIsTheLiveOne(t *testing.T) {
 			}
 			if !c.live {
 				h.wants(h.refresh(token), http.StatusBadRequest, "invalid_grant")
-				if e := h.events(broker.EventFilter{Verb: broker.EventGrantRevoked}); len(e) != 1 || e[0].Code != broker.TokenReused {
+				if e := h.events(broker.EventFilter{Verb: broker.EventGrantRevoked}); len(e) != 1 ||
+					e[0].Code != broker.TokenReused {
 					t.Errorf("events %+v", e)
 				}
 				return
@@ -303,7 +312,8 @@ func TestA8_EveryAnswerNamesTheIssuer(t *testing.T) {
 	if q := b.authorize(ask()).location().Query(); q.Get("iss") != issuer {
 		t.Errorf("%v", q)
 	}
-	if a := h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration", nil)); a.json["authorization_response_iss_parameter_supported"] != true {
+	if a := h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration",
+		nil)); a.json["authorization_response_iss_parameter_supported"] != true {
 		t.Error("discovery does not say so")
 	}
 }

@@ -18,8 +18,10 @@ func TestA21_IntrospectionTellsStrangersNothingOfAnyKindOfToken(t *testing.T) {
 			got := h.signIn()
 			machine := h.token("grant_type", grantClient)
 			narrowed := h.wants(h.asks([]string{photosAPI}, "grant_type", grantClient), http.StatusOK, "")
-			for _, token := range []string{got.text("access_token"), got.text("refresh_token"), machine.text("access_token"), narrowed.text("access_token")} {
-				if a := h.call("/introspect", append(stranger, "token", token)...); strings.TrimSpace(a.body) != `{"active":false}` {
+			for _, token := range []string{got.text("access_token"), got.text("refresh_token"), machine.text("access_token"),
+				narrowed.text("access_token")} {
+				if a := h.call("/introspect", append(stranger, "token", token)...); strings.TrimSpace(
+					a.body) != `{"active":false}` {
 					t.Errorf("a stranger learns %s", a.body)
 				}
 				h.wants(h.call("/revoke", append(stranger, "token", token)...), http.StatusBadRequest, "unauthorized_client")
@@ -29,7 +31,8 @@ func TestA21_IntrospectionTellsStrangersNothingOfAnyKindOfToken(t *testing.T) {
 			}
 			for _, token := range []string{got.text("access_token"), machine.text("access_token")} {
 				a := h.call("/introspect", append(api, "token", token)...)
-				if a.json["active"] != true || !slices.Contains(list(a.json["aud"]), "api") || a.text("token_type") != got.text("token_type") || a.text("iss") != issuer || a.json["username"] != nil {
+				if a.json["active"] != true || !slices.Contains(list(a.json["aud"]), "api") || a.text("token_type") != got.text(
+					"token_type") || a.text("iss") != issuer || a.json["username"] != nil {
 					t.Errorf("its audience learns %s", a.body)
 				}
 			}
@@ -39,7 +42,8 @@ func TestA21_IntrospectionTellsStrangersNothingOfAnyKindOfToken(t *testing.T) {
 				}
 			}
 			said := h.call("/introspect", "token", got.text("refresh_token"))
-			if exp, _ := said.json["exp"].(float64); said.json["active"] != true || int64(exp) != h.clock.Now().Add(broker.RefreshLife).Unix() || said.json["token_type"] != nil {
+			if exp, _ := said.json["exp"].(float64); said.json["active"] != true || int64(exp) != h.clock.Now().Add(
+				broker.RefreshLife).Unix() || said.json["token_type"] != nil {
 				t.Errorf("a refresh token is over when its family is: %s", said.body)
 			}
 		})
@@ -62,7 +66,8 @@ func TestA21_EveryTruncationAndEditOfAJWTIsInactive(t *testing.T) {
 		for _, last := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
 			forged = append(forged, token[:len(token)-1]+string(last))
 		}
-		for _, f := range append(forged, token+"A", token+"=", token+"\n", " "+token, token+"\r\n", strings.ToUpper(token), token+"."+token, token+".") {
+		for _, f := range append(forged, token+"A", token+"=", token+"\n", " "+token, token+"\r\n", strings.ToUpper(token),
+			token+"."+token, token+".") {
 			if f == token {
 				continue
 			}
@@ -78,15 +83,18 @@ func TestA21_EveryTruncationAndEditOfAJWTIsInactive(t *testing.T) {
 
 func TestA13_NoClaimOfAJWTIsTheAppsToChoose(t *testing.T) {
 	h := jwts(t)
-	evil := []string{"iss", "https://evil.example", "sub", "eve", "aud", "evil", "client_id", "app", "client_secret", h.secret, "cnf", `{"jkt":"x"}`, "exp", "9999999999", "audience", "https://api.example"}
+	evil := []string{"iss", "https://evil.example", "sub", "eve", "aud", "evil", "client_id", "app", "client_secret",
+		h.secret, "cnf", `{"jkt":"x"}`, "exp", "9999999999", "audience", "https://api.example"}
 	h.change("app", func(c *broker.Client) { c.AuthMethods = []string{"client_secret_post"} })
 	for name, got := range map[string]answer{
-		"a person": h.redeem(h.browser().code(ask("sub", "eve", "aud", "evil", "audience", "evil", "claims", `{"access_token":{"sub":{"value":"eve"}}}`)), evil...),
+		"a person": h.redeem(h.browser().code(ask("sub", "eve", "aud", "evil", "audience", "evil", "claims",
+			`{"access_token":{"sub":{"value":"eve"}}}`)), evil...),
 		"a client": h.token(append([]string{"grant_type", grantClient}, evil...)...),
 	} {
 		h.wants(got, http.StatusOK, "")
 		_, claims := h.claims(got.text("access_token"))
-		if claims["iss"] != issuer || claims["sub"] == "eve" || slices.Contains(list(claims["aud"]), "evil") || claims["cnf"] != nil || claims["exp"].(float64) != float64(h.clock.Now().Add(broker.AccessLife).Unix()) {
+		if claims["iss"] != issuer || claims["sub"] == "eve" || slices.Contains(list(claims["aud"]), "evil") ||
+			claims["cnf"] != nil || claims["exp"].(float64) != float64(h.clock.Now().Add(broker.AccessLife).Unix()) {
 			t.Errorf("%s: %v", name, claims)
 		}
 	}

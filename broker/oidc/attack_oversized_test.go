@@ -21,13 +21,22 @@ func oversized() map[string]string {
 	deep := func(open, end string, n int) string { return strings.Repeat(open, n) + strings.Repeat(end, n) }
 	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	return map[string]string{
-		"open brackets": strings.Repeat("[", 30000), "deep lists": deep("[", "]", 15000), "deep objects": deep(`{"a":`, "}", 6000), "deep and legal": `{"userinfo":` + deep(`{"a":`, "}", 500) + `}`,
-		"a wide object": "{" + strings.TrimSuffix(strings.Repeat(`"a":null,`, 6000), ",") + "}", "a huge number": `{"exp":` + strings.Repeat("9", 30000) + `}`, "a huge exponent": `{"exp":1e999999999}`,
-		"escapes": `{"` + strings.Repeat(`\u0041`, 5000) + `":1}`, "surrogates": `"` + strings.Repeat(`\ud800`, 5000) + `"`, "one long word": strings.Repeat("a", 60000) + "!",
-		"many spaces": strings.Repeat(" ", 60000), "many dots": strings.Repeat(".", 60000), "many commas": strings.Repeat(",", 60000), "entities": `<!DOCTYPE x [<!ENTITY a "aa">]><x>&a;</x>`,
-		"a JWT of deep parts": part(deep("[", "]", 5000)) + "." + part(deep("[", "]", 5000)) + ".x", "a JWT of a deep header": part(`{"alg":"ES256","x":`+deep("[", "]", 5000)+`}`) + ".e30.x",
-		"a JWT of many parts": strings.Repeat("eyJhbGciOiJFUzI1NiJ9.", 2000), "a JWE": "eyJhbGciOiJQQkVTMi1IUzI1NitBMTI4S1ciLCJlbmMiOiJBMTI4R0NNIiwicDJjIjoyMTQ3NDgzNjQ3fQ.x.x.x.x",
-		"a compressed JWE": part(`{"alg":"dir","enc":"A128GCM","zip":"DEF"}`) + "..x.x.x", "JSON for a JWS": `{"payload":"x","signatures":[` + strings.TrimSuffix(strings.Repeat(`{"protected":"e30","signature":"x"},`, 800), ",") + `]}`,
+		"open brackets": strings.Repeat("[", 30000), "deep lists": deep("[", "]", 15000), "deep objects": deep(`{"a":`, "}",
+			6000), "deep and legal": `{"userinfo":` + deep(`{"a":`, "}", 500) + `}`,
+		"a wide object": "{" + strings.TrimSuffix(strings.Repeat(`"a":null,`, 6000), ",") + "}", "a huge number": `{"exp":` +
+			strings.Repeat("9", 30000) + `}`, "a huge exponent": `{"exp":1e999999999}`,
+		"escapes": `{"` + strings.Repeat(`\u0041`, 5000) + `":1}`, "surrogates": `"` + strings.Repeat(`\ud800`, 5000) + `"`,
+		"one long word": strings.Repeat("a", 60000) + "!",
+		"many spaces":   strings.Repeat(" ", 60000), "many dots": strings.Repeat(".", 60000),
+		"many commas": strings.Repeat(",", 60000), "entities": `<!DOCTYPE x [<!ENTITY a "aa">]><x>&a;</x>`,
+		"a JWT of deep parts":    part(deep("[", "]", 5000)) + "." + part(deep("[", "]", 5000)) + ".x",
+		"a JWT of a deep header": part(`{"alg":"ES256","x":`+deep("[", "]", 5000)+`}`) + ".e30.x",
+		"a JWT of many parts":    strings.Repeat("eyJhbGciOiJFUzI1NiJ9.", 2000),
+		"a JWE": "eyJhbGciOiJQQkVTMi1IUzI1NitBMTI4S1ciLCJlbmMiOiJBMTI4R0NNIiwicDJjIjoyMTQ3NDgzNjQ3fQ" +
+			".x.x.x.x",
+		"a compressed JWE": part(`{"alg":"dir","enc":"A128GCM","zip":"DEF"}`) + "..x.x.x",
+		"JSON for a JWS": `{"payload":"x","signatures":[` + strings.TrimSuffix(
+			strings.Repeat(`{"protected":"e30","signature":"x"},`, 800), ",") + `]}`,
 	}
 }
 
@@ -54,14 +63,22 @@ func (a *artifacts) carriers() map[string]func(bomb string) answer {
 		}
 	}
 	all := map[string]func(string) answer{
-		"userinfo": header(http.MethodGet, "/userinfo", "Authorization", "Bearer "), "userinfo, DPoP": header(http.MethodGet, "/userinfo", "Authorization", "DPoP "),
-		"a proof": header(http.MethodPost, "/token", headerDPoP, ""), "registration": header(http.MethodGet, pathRegister+"/"+a.self, "Authorization", "Bearer "),
+		"userinfo": header(http.MethodGet, "/userinfo", "Authorization", "Bearer "), "userinfo, DPoP": header(http.MethodGet,
+			"/userinfo", "Authorization", "DPoP "),
+		"a proof": header(http.MethodPost, "/token", headerDPoP, ""), "registration": header(http.MethodGet,
+			pathRegister+"/"+a.self, "Authorization", "Bearer "),
 		"register":   header(http.MethodPost, pathRegister, "Authorization", "Bearer "),
-		"introspect": form("/introspect", "token", "BOMB"), "revoke": form("/revoke", "token", "BOMB"), "code": form("/token", "grant_type", grantCode, "code", "BOMB"),
-		"refresh": form("/token", "grant_type", grantRefresh, "refresh_token", "BOMB"), "device": form("/token", "grant_type", grantDevice, "device_code", "BOMB"),
-		"grant": form("/token", "grant_type", "BOMB"), "scope": form("/token", "grant_type", grantClient, "scope", "BOMB"), "resource": form("/token", "grant_type", grantClient, "resource", "BOMB"),
-		"assertion":    form("/token", "grant_type", grantClient, "client_id", "signer", "client_assertion_type", assertionType, "client_assertion", "BOMB"),
-		"device scope": form(pathDeviceAuthorization, "scope", "BOMB"), "user code": func(s string) answer { return a.browser.post(pathDevice, url.Values{"user_code": {s}}) },
+		"introspect": form("/introspect", "token", "BOMB"), "revoke": form("/revoke", "token", "BOMB"), "code": form("/token",
+			"grant_type", grantCode, "code", "BOMB"),
+		"refresh": form("/token", "grant_type", grantRefresh, "refresh_token", "BOMB"), "device": form("/token", "grant_type",
+			grantDevice, "device_code", "BOMB"),
+		"grant": form("/token", "grant_type", "BOMB"), "scope": form("/token", "grant_type", grantClient, "scope", "BOMB"),
+		"resource": form("/token", "grant_type", grantClient, "resource", "BOMB"),
+		"assertion": form("/token", "grant_type", grantClient, "client_id", "signer", "client_assertion_type",
+			assertionType, "client_assertion", "BOMB"),
+		"device scope": form(pathDeviceAuthorization, "scope", "BOMB"), "user code": func(s string) answer {
+			return a.browser.post(pathDevice, url.Values{"user_code": {s}})
+		},
 		"metadata": func(s string) answer {
 			r := httptest.NewRequest(http.MethodPost, issuer+pathRegister, strings.NewReader(s))
 			r.Header.Set("Content-Type", "application/json")
@@ -69,11 +86,15 @@ func (a *artifacts) carriers() map[string]func(bomb string) answer {
 			return h.send(r)
 		},
 		"jwks": func(s string) answer {
-			return h.sends(http.MethodPost, pathRegister, a.all["initial token"], metadataOf(doc{"jwks": s, "token_endpoint_auth_method": methodKey}))
+			return h.sends(http.MethodPost, pathRegister, a.all["initial token"],
+				metadataOf(doc{"jwks": s, "token_endpoint_auth_method": methodKey}))
 		},
-		"hint at a sign-out": func(s string) answer { return a.browser.get("/end_session?id_token_hint=" + url.QueryEscape(s)) },
+		"hint at a sign-out": func(s string) answer {
+			return a.browser.get("/end_session?id_token_hint=" + url.QueryEscape(s))
+		},
 	}
-	for _, name := range []string{"claims", "id_token_hint", "request", "request_uri", "acr_values", "ui_locales", "claims_locales", "prompt", "max_age", "scope", "redirect_uri", "dpop_jkt", "resource", "code_challenge"} {
+	for _, name := range []string{"claims", "id_token_hint", "request", "request_uri", "acr_values", "ui_locales",
+		"claims_locales", "prompt", "max_age", "scope", "redirect_uri", "dpop_jkt", "resource", "code_challenge"} {
 		all[name] = func(s string) answer { return a.browser.get("/authorize?" + ask(name, s).Encode()) }
 		all[name+", pushed"] = func(s string) answer { return h.push(ask(name, s)) }
 	}
@@ -92,7 +113,8 @@ func TestH10_NoBombGoesOffAnywhere(t *testing.T) {
 	for at, carry := range a.carriers() {
 		for name, bomb := range oversized() {
 			r := carry(bomb)
-			if r.StatusCode >= 500 || r.json["access_token"] != nil || r.json["active"] == true || r.json["client_id"] != nil && r.StatusCode == http.StatusCreated {
+			if r.StatusCode >= 500 || r.json["access_token"] != nil || r.json["active"] == true || r.json["client_id"] != nil &&
+				r.StatusCode == http.StatusCreated {
 				t.Errorf("%s at %s: %d %.200s", name, at, r.StatusCode, r.body)
 			}
 		}
@@ -132,8 +154,10 @@ func proofOf(t *testing.T, h *harness, bits int) string {
 		return proofOf(t, h, bits)
 	}
 	b64 := base64.RawURLEncoding.EncodeToString
-	head := mustJSON(map[string]any{"alg": "RS256", "typ": typProof, "jwk": map[string]string{"kty": "RSA", "n": b64(n.Bytes()), "e": b64(e.Bytes())}})
-	body := mustJSON(map[string]any{"jti": broker.NewToken(), "htm": http.MethodPost, "htu": issuer + "/token", "iat": h.clock.Now().Unix()})
+	head := mustJSON(map[string]any{"alg": "RS256", "typ": typProof, "jwk": map[string]string{"kty": "RSA",
+		"n": b64(n.Bytes()), "e": b64(e.Bytes())}})
+	body := mustJSON(map[string]any{"jti": broker.NewToken(), "htm": http.MethodPost, "htu": issuer + "/token",
+		"iat": h.clock.Now().Unix()})
 	text := b64([]byte(head)) + "." + b64([]byte(body))
 	// EMSA-PKCS1-v1_5 (RFC 8017 §9.2).
 	sum := sha256.Sum256([]byte(text))

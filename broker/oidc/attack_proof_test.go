@@ -43,7 +43,8 @@ func spoilt(h *harness, method, path, token string) map[string][]string {
 	small, err := rsa.GenerateKey(rand.Reader, 1024)
 	h.must(err)
 	return map[string][]string{
-		"two": {good, p.proof(h, method, path, token, nil)}, "the same twice": {good, good}, "empty": {""}, "nonsense": {"x.y.z"}, "two in one": {good + ", " + good},
+		"two": {good, p.proof(h, method, path, token, nil)}, "the same twice": {good, good}, "empty": {""},
+		"nonsense": {"x.y.z"}, "two in one": {good + ", " + good},
 		"alg none":      raw(`{"alg":"none","typ":"dpop+jwt"}`),
 		"HS256":         raw(`{"alg":"HS256","typ":"dpop+jwt","jwk":{"kty":"oct","k":"AAAA"}}`),
 		"typ JWT":       head("typ", "JWT"),
@@ -54,12 +55,17 @@ func spoilt(h *harness, method, path, token string) map[string][]string {
 		"another's key": by(p, func(d *draft) { d.jwk = jose.JSONWebKey{Key: private.Public()} }),
 		"a private key": by(p, func(d *draft) { d.jwk = jose.JSONWebKey{Key: p.key} }),
 		"a small key":   by(&prover{h.t, algRS256, small}, nil),
-		"no jti":        claim("jti", nil), "empty jti": claim("jti", ""), "long jti": claim("jti", strings.Repeat("x", maxJTI+1)), "jti is a number": claim("jti", 1),
-		"no htm": claim("htm", nil), "another htm": claim("htm", "PUT"), "htm in lower case": claim("htm", strings.ToLower(method)),
-		"no htu": claim("htu", nil), "another path": claim("htu", issuer+"/other"), "another host": claim("htu", "https://evil.example"+path),
-		"plain http": claim("htu", "http://id.example.com"+path), "no scheme": claim("htu", "//id.example.com"+path), "a user": claim("htu", "https://x@id.example.com"+path),
+		"no jti":        claim("jti", nil), "empty jti": claim("jti", ""), "long jti": claim("jti",
+			strings.Repeat("x", maxJTI+1)), "jti is a number": claim("jti", 1),
+		"no htm": claim("htm", nil), "another htm": claim("htm", "PUT"), "htm in lower case": claim("htm",
+			strings.ToLower(method)),
+		"no htu": claim("htu", nil), "another path": claim("htu", issuer+"/other"), "another host": claim("htu",
+			"https://evil.example"+path),
+		"plain http": claim("htu", "http://id.example.com"+path), "no scheme": claim("htu", "//id.example.com"+path),
+		"a user":        claim("htu", "https://x@id.example.com"+path),
 		"a longer path": claim("htu", issuer+path+"/"), "escaped": claim("htu", issuer+"/%"+"74"+path[2:]),
-		"no iat": claim("iat", nil), "iat is text": claim("iat", "now"), "too old": claim("iat", now.Add(-proofLife-time.Second).Unix()),
+		"no iat": claim("iat", nil), "iat is text": claim("iat", "now"), "too old": claim("iat",
+			now.Add(-proofLife-time.Second).Unix()),
 		"from the future": claim("iat", now.Add(proofLife+time.Second).Unix()), "from the far future": claim("iat", 1e300),
 		"cut": {good[:len(good)-2]}, "edited": {part[0] + "." + part[1] + "AA." + part[2]}, "another spelling": {good + "="},
 	}
@@ -70,7 +76,8 @@ func TestASpoiltProofIsRefusedAtTheTokenEndpoint(t *testing.T) {
 	code := h.browser().code(ask())
 	redeem := form("grant_type", grantCode, "code", code, "redirect_uri", callback, "code_verifier", verifier)
 	for name, proofs := range spoilt(h, http.MethodPost, "/token", "") {
-		if a := h.tokenWith(proofs, redeem); a.StatusCode != http.StatusBadRequest || a.text("error") != "invalid_dpop_proof" {
+		if a := h.tokenWith(proofs, redeem); a.StatusCode != http.StatusBadRequest ||
+			a.text("error") != "invalid_dpop_proof" {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
@@ -87,16 +94,20 @@ func TestASpoiltProofIsRefusedAtUserinfo(t *testing.T) {
 		for name, proofs := range spoilt(h, http.MethodGet, "/userinfo", token) {
 			a := h.shows("DPoP", token, proofs...)
 			challenge := a.Header.Get("WWW-Authenticate")
-			if a.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(challenge, "DPoP ") || !strings.Contains(challenge, `algs="ES256 EdDSA Ed25519 PS256 RS256"`) ||
+			if a.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(challenge, "DPoP ") || !strings.Contains(challenge,
+				`algs="ES256 EdDSA Ed25519 PS256 RS256"`) ||
 				!strings.Contains(challenge, `error="`+a.text("error")+`"`) || a.text("error") != "invalid_dpop_proof" {
 				t.Errorf("%s: %d %s %s", name, a.StatusCode, a.body, challenge)
 			}
 		}
 		other := h.signIn().text("access_token")
 		h.wants(h.shows("DPoP", token), http.StatusUnauthorized, "invalid_dpop_proof")
-		h.wants(h.shows("DPoP", token, h.prover.proof(h, http.MethodGet, "/userinfo", "", nil)), http.StatusUnauthorized, "invalid_dpop_proof")
-		h.wants(h.shows("DPoP", token, h.prover.proof(h, http.MethodGet, "/userinfo", other, nil)), http.StatusUnauthorized, "invalid_dpop_proof")
-		h.wants(h.shows("DPoP", token, newProver(t, algES256).proof(h, http.MethodGet, "/userinfo", token, nil)), http.StatusUnauthorized, "invalid_token")
+		h.wants(h.shows("DPoP", token, h.prover.proof(h, http.MethodGet, "/userinfo", "", nil)), http.StatusUnauthorized,
+			"invalid_dpop_proof")
+		h.wants(h.shows("DPoP", token, h.prover.proof(h, http.MethodGet, "/userinfo", other, nil)), http.StatusUnauthorized,
+			"invalid_dpop_proof")
+		h.wants(h.shows("DPoP", token, newProver(t, algES256).proof(h, http.MethodGet, "/userinfo", token, nil)),
+			http.StatusUnauthorized, "invalid_token")
 		h.wants(h.userinfo(token), http.StatusOK, "")
 	}
 }
@@ -135,14 +146,17 @@ func TestAProofMayBeALittleOldAndSayMore(t *testing.T) {
 		"parts of seconds": func(d *draft) { d.claims["iat"] = float64(h.clock.Now().Unix()) + 0.5 },
 		"a query":          func(d *draft) { d.claims["htu"] = issuer + "/token?x=y#z" },
 		"upper case":       func(d *draft) { d.claims["htu"] = "HTTPS://ID.example.com:443/token" },
-		"nonce, exp, nbf":  func(d *draft) { d.claims["nonce"], d.claims["exp"], d.claims["nbf"] = "x", 1, h.clock.Now().Unix()+8 },
+		"nonce, exp, nbf": func(d *draft) {
+			d.claims["nonce"], d.claims["exp"], d.claims["nbf"] = "x", 1, h.clock.Now().Unix()+8
+		},
 	} {
 		a := h.tokenWith([]string{p.proof(h, http.MethodPost, "/token", "", edit)}, machine)
 		if a.StatusCode != http.StatusOK || a.text("token_type") != "DPoP" {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
-	for htu, status := range map[string]int{"https://evil.example/token": http.StatusBadRequest, issuer + "/token": http.StatusOK} {
+	for htu, status := range map[string]int{"https://evil.example/token": http.StatusBadRequest,
+		issuer + "/token": http.StatusOK} {
 		r := newRequest(http.MethodPost, "/token", machine)
 		r.SetBasicAuth("app", h.secret)
 		r.Host = "evil.example" // a name that its sender chose
@@ -158,7 +172,8 @@ func TestA9_AProofWorksOnceOnAFleet(t *testing.T) {
 		one.as(kind{dpop: true})
 		p := one.prover
 		one.prover, two.prover = nil, nil
-		token := one.tokenWith([]string{p.proof(one, http.MethodPost, "/token", "", nil)}, form("grant_type", grantClient)).text("access_token")
+		token := one.tokenWith([]string{p.proof(one, http.MethodPost, "/token", "", nil)},
+			form("grant_type", grantClient)).text("access_token")
 		if !two.active(token) {
 			t.Fatal("no token")
 		}
@@ -167,12 +182,15 @@ func TestA9_AProofWorksOnceOnAFleet(t *testing.T) {
 		one.prover = nil
 		for range 8 { // minutes: the access token lives for ten
 			atToken := p.proof(one, http.MethodPost, "/token", "", nil)
-			wonOnce(t, one, two, func(h *harness) answer { return h.tokenWith([]string{atToken}, form("grant_type", grantClient)) })
+			wonOnce(t, one, two, func(h *harness) answer {
+				return h.tokenWith([]string{atToken}, form("grant_type", grantClient))
+			})
 			atUserinfo := p.proof(one, http.MethodGet, "/userinfo", person, nil)
 			wonOnce(t, one, two, func(h *harness) answer { return h.shows("DPoP", person, atUserinfo) })
 			one.clock.add(proofLife)
 			for _, h := range []*harness{one, two, one.replica(ports{})} {
-				h.wants(h.tokenWith([]string{atToken}, form("grant_type", grantClient)), http.StatusBadRequest, "invalid_dpop_proof")
+				h.wants(h.tokenWith([]string{atToken}, form("grant_type", grantClient)), http.StatusBadRequest,
+					"invalid_dpop_proof")
 				h.wants(h.shows("DPoP", person, atUserinfo), http.StatusUnauthorized, "invalid_dpop_proof")
 			}
 		}
@@ -197,12 +215,14 @@ func TestA9_AProofIsRememberedForItsKeyAndAsLongAsItIsGood(t *testing.T) {
 	machine := form("grant_type", grantClient)
 	ahead := one.proof(h, http.MethodPost, "/token", "", same(proofLife))
 	h.wants(h.tokenWith([]string{ahead}, machine), http.StatusOK, "")
-	h.wants(h.tokenWith([]string{two.proof(h, http.MethodPost, "/token", "", same(0))}, machine), http.StatusOK, "") // another's jti
+	// another's jti
+	h.wants(h.tokenWith([]string{two.proof(h, http.MethodPost, "/token", "", same(0))}, machine), http.StatusOK, "")
 	for range 4 {
 		_, _, err := h.db.Purge(h.ctx(), h.clock.Now(), 100)
 		h.must(err)
 		h.wants(h.tokenWith([]string{ahead}, machine), http.StatusBadRequest, "invalid_dpop_proof")
-		h.wants(h.tokenWith([]string{one.proof(h, http.MethodPost, "/token", "", same(0))}, machine), http.StatusBadRequest, "invalid_dpop_proof")
+		h.wants(h.tokenWith([]string{one.proof(h, http.MethodPost, "/token", "", same(0))}, machine), http.StatusBadRequest,
+			"invalid_dpop_proof")
 		h.clock.add(proofLife / 2)
 	}
 	h.wants(h.tokenWith([]string{ahead}, machine), http.StatusBadRequest, "invalid_dpop_proof")
@@ -216,8 +236,10 @@ func TestA9_AStrangersProofsAreNotKept(t *testing.T) {
 	r.SetBasicAuth("app", "wrong")
 	r.Header.Set("DPoP", proof)
 	h.wants(h.send(r), http.StatusUnauthorized, "invalid_client")
-	h.wants(h.tokenWith([]string{proof}, form("grant_type", grantCode, "code", "x", "redirect_uri", callback)), http.StatusBadRequest, "invalid_grant")
-	h.wants(h.shows("DPoP", "nonsense", p.proof(h, http.MethodGet, "/userinfo", "nonsense", nil)), http.StatusUnauthorized, "invalid_token")
+	h.wants(h.tokenWith([]string{proof}, form("grant_type", grantCode, "code", "x", "redirect_uri", callback)),
+		http.StatusBadRequest, "invalid_grant")
+	h.wants(h.shows("DPoP", "nonsense", p.proof(h, http.MethodGet, "/userinfo", "nonsense", nil)), http.StatusUnauthorized,
+		"invalid_token")
 	h.wants(h.tokenWith([]string{proof}, form("grant_type", grantClient)), http.StatusOK, "")
 }
 

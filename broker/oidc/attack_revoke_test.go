@@ -48,18 +48,21 @@ type cause struct {
 
 func causesOfRevocation() []cause {
 	return []cause{
-		{"the account is disabled", func(h held) { h.account(func(a *broker.Account) { a.Disabled = true }) }, true, true, ""},
+		{"the account is disabled", func(h held) { h.account(func(a *broker.Account) { a.Disabled = true }) }, true, true,
+			""},
 		{"the password is changed", func(h held) {
 			h.account(func(a *broker.Account) { a.PasswordHash, a.AuthEpoch = "another", a.AuthEpoch+1 })
 		}, true, true, ""},
 		{"signed out everywhere", func(h held) { h.account(func(a *broker.Account) { a.AuthEpoch++ }) }, true, true, ""},
 		{"the account is locked to another connection", func(h held) {
 			h.account(func(a *broker.Account) {
-				a.Restriction = &broker.Restriction{Only: "entra", Connections: []string{"entra"}, SetBy: "operator", SetAt: h.clock.Now()}
+				a.Restriction = &broker.Restriction{Only: "entra", Connections: []string{"entra"}, SetBy: "operator",
+					SetAt: h.clock.Now()}
 				a.AuthEpoch++
 			})
 		}, true, true, ""},
-		{"the identity is unlinked", func(h held) { h.must(h.db.Unlink(h.ctx(), "identity", h.clock.Now())) }, true, true, ""},
+		{"the identity is unlinked", func(h held) { h.must(h.db.Unlink(h.ctx(), "identity", h.clock.Now())) }, true, true,
+			""},
 		{"the connection is disabled", func(h held) {
 			c, err := h.db.Connection(h.ctx(), "google")
 			h.must(err)
@@ -74,7 +77,8 @@ func causesOfRevocation() []cause {
 			h.must(h.db.PutConsent(h.ctx(), broker.Consent{AccountID: "ana", ClientID: "app", GrantedAt: h.clock.Now()}))
 			h.must(h.db.RemoveConsent(h.ctx(), "ana", "app", h.clock.Now()))
 		}, false, false, ""},
-		{"the client is disabled", func(h held) { h.client(func(c *broker.Client) { c.Disabled = true }) }, true, false, "invalid_client"},
+		{"the client is disabled", func(h held) { h.client(func(c *broker.Client) { c.Disabled = true }) }, true, false,
+			"invalid_client"},
 		{"the client is removed", func(h held) { h.must(h.db.DeleteClient(h.ctx(), "app")) }, true, false, "invalid_client"},
 		{"the person signs out", func(h held) {
 			a := h.browser.get("/end_session?id_token_hint=" + url.QueryEscape(h.got.text("id_token")))
@@ -84,8 +88,12 @@ func causesOfRevocation() []cause {
 		}, true, true, ""},
 		{"the code comes again", func(h held) { h.redeem(h.usedCode) }, false, false, ""},
 		{"an old refresh token comes again", func(h held) { h.refresh(h.usedRT) }, false, false, ""},
-		{"the access token is revoked", func(h held) { h.wants(h.call("/revoke", "token", h.got.text("access_token")), 200, "") }, false, false, ""},
-		{"the refresh token is revoked", func(h held) { h.wants(h.call("/revoke", "token", h.got.text("refresh_token")), 200, "") }, false, false, ""},
+		{"the access token is revoked", func(h held) {
+			h.wants(h.call("/revoke", "token", h.got.text("access_token")), 200, "")
+		}, false, false, ""},
+		{"the refresh token is revoked", func(h held) {
+			h.wants(h.call("/revoke", "token", h.got.text("refresh_token")), 200, "")
+		}, false, false, ""},
 	}
 }
 
@@ -97,8 +105,10 @@ func holdingAs(t *testing.T, k kind) held { return holdingIn(newHarness(t).as(k)
 func holdingIn(in *harness) held {
 	h := held{harness: in}
 	now := h.clock.Now()
-	h.must(h.db.PutConnection(h.ctx(), broker.Connection{ID: "google", Kind: "google", Name: "Google", State: broker.Live, Issuer: "https://accounts.google.com", CreatedAt: now, UpdatedAt: now}))
-	h.must(h.db.Link(h.ctx(), broker.Identity{ID: "identity", AccountID: "ana", Connection: "google", Issuer: "https://accounts.google.com", Subject: "1", LinkedAt: now, SeenAt: now}))
+	h.must(h.db.PutConnection(h.ctx(), broker.Connection{ID: "google", Kind: "google", Name: "Google", State: broker.Live,
+		Issuer: "https://accounts.google.com", CreatedAt: now, UpdatedAt: now}))
+	h.must(h.db.Link(h.ctx(), broker.Identity{ID: "identity", AccountID: "ana", Connection: "google",
+		Issuer: "https://accounts.google.com", Subject: "1", LinkedAt: now, SeenAt: now}))
 	h.logins.authn = broker.Authn{Method: broker.ByUpstream, Connection: "google", Identity: "identity", AuthTime: now}
 	h.client(func(c *broker.Client) { c.Audience = []string{"api"} })
 	h.browser = h.harness.browser()

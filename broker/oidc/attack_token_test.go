@@ -20,7 +20,8 @@ func TestA9_AClientAuthenticatesExactlyAsRegistered(t *testing.T) {
 	h := newHarness(t)
 	secrets := map[string]string{"app": h.secret}
 	methods := map[string]string{"app": "client_secret_basic", "poster": "client_secret_post", "public": "none"}
-	secrets["poster"] = h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
+	secrets["poster"] = h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethods: []string{"client_secret_post"},
+		FirstParty: true})
 	h.client(broker.Client{ID: "public", Name: "Public", AuthMethods: []string{"none"}, FirstParty: true})
 	try := func(id, method, secret, code string) answer {
 		form := url.Values{"grant_type": {grantCode}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}}
@@ -37,7 +38,8 @@ func TestA9_AClientAuthenticatesExactlyAsRegistered(t *testing.T) {
 		return h.send(r)
 	}
 	for id, registered := range methods {
-		for _, method := range []string{"client_secret_basic", "client_secret_post", "none"} { // see also attack_assertion_test.go
+		// see also attack_assertion_test.go
+		for _, method := range []string{"client_secret_basic", "client_secret_post", "none"} {
 			for _, secret := range []string{"", "wrong", secrets["app"], secrets["poster"]} {
 				good := method == registered && (method == "none" || secret != "" && secret == secrets[id])
 				code := "none"
@@ -45,24 +47,28 @@ func TestA9_AClientAuthenticatesExactlyAsRegistered(t *testing.T) {
 					code = h.browser().code(ask("client_id", id))
 				}
 				a := try(id, method, secret, code)
-				if good && a.StatusCode != http.StatusOK || !good && (a.StatusCode != http.StatusUnauthorized || a.text("error") != "invalid_client") {
+				if good && a.StatusCode != http.StatusOK || !good && (a.StatusCode != http.StatusUnauthorized ||
+					a.text("error") != "invalid_client") {
 					t.Errorf("%s (%s) by %s: %d %s", id, registered, method, a.StatusCode, a.body)
 				}
 			}
 		}
 	}
-	both := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}, "client_id": {"app"}, "client_secret": {h.secret}})
+	both := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}, "client_id": {"app"},
+		"client_secret": {h.secret}})
 	both.SetBasicAuth("app", h.secret)
 	h.wants(h.send(both), http.StatusBadRequest, "invalid_request")
 	differ := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}, "client_id": {"poster"}})
 	differ.SetBasicAuth("app", h.secret)
 	h.wants(h.send(differ), http.StatusBadRequest, "invalid_request")
-	h.wants(h.token("grant_type", grantClient, "client_id", "app", "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", "x.y.z"),
+	h.wants(h.token("grant_type", grantClient, "client_id", "app", "client_assertion_type",
+		"urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", "x.y.z"),
 		http.StatusUnauthorized, "invalid_client")
 	bearer := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}})
 	bearer.Header.Set("Authorization", "Bearer x")
 	h.wants(h.send(bearer), http.StatusUnauthorized, "invalid_client")
-	h.wants(h.token("grant_type", grantClient, "client_id", "nobody", "client_secret", h.secret), http.StatusUnauthorized, "invalid_client")
+	h.wants(h.token("grant_type", grantClient, "client_id", "nobody", "client_secret", h.secret), http.StatusUnauthorized,
+		"invalid_client")
 }
 
 func TestA9_TwoSecretsLiveAndAHashIsWorthNothingElsewhere(t *testing.T) {
@@ -77,8 +83,10 @@ func TestA9_TwoSecretsLiveAndAHashIsWorthNothingElsewhere(t *testing.T) {
 		h.secret = secret
 		h.wants(h.token("grant_type", grantClient), http.StatusOK, "")
 	}
-	h.client(broker.Client{ID: "copy", Name: "Copy", AuthMethods: []string{"client_secret_post"}, SecretHashes: []string{hash}})
-	h.wants(h.token("grant_type", grantClient, "client_id", "copy", "client_secret", second.Reveal()), http.StatusUnauthorized, "invalid_client")
+	h.client(broker.Client{ID: "copy", Name: "Copy", AuthMethods: []string{"client_secret_post"},
+		SecretHashes: []string{hash}})
+	h.wants(h.token("grant_type", grantClient, "client_id", "copy", "client_secret", second.Reveal()),
+		http.StatusUnauthorized, "invalid_client")
 	c.SecretHashes = []string{hash}
 	h.must(h.db.PutClient(h.ctx(), c))
 	h.secret = first
@@ -110,7 +118,8 @@ func TestA10_WhatAnotherDeploymentGaveIsNothingHere(t *testing.T) {
 			t.Errorf("the cookie %s of another deployment is good here", name)
 		}
 	}
-	here.wants(here.token("grant_type", grantClient, "client_id", "app", "client_secret", there.secret), http.StatusUnauthorized, "invalid_client")
+	here.wants(here.token("grant_type", grantClient, "client_id", "app", "client_secret", there.secret),
+		http.StatusUnauthorized, "invalid_client")
 }
 
 // cookiesOf are the cookies of a browser that is signed in.
@@ -122,7 +131,8 @@ func (h *harness) cookiesOf() map[string]string {
 
 func TestA10_WhatOneClientGotIsNothingToAnother(t *testing.T) {
 	h, b, got := signedIn(t)
-	secret := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
+	secret := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_post"},
+		FirstParty: true})
 	as := []string{"client_id", "other", "client_secret", secret}
 	code := b.code(ask())
 	h.wants(h.redeem(code, as...), http.StatusBadRequest, "invalid_grant")
@@ -131,7 +141,8 @@ func TestA10_WhatOneClientGotIsNothingToAnother(t *testing.T) {
 		if a := h.call("/introspect", append(as, "token", token)...); strings.TrimSpace(a.body) != `{"active":false}` {
 			t.Errorf("introspection says %s", a.body)
 		}
-		if a := h.call("/revoke", append(as, "token", token)...); a.json["error"] != nil && a.text("error") != "unauthorized_client" {
+		if a := h.call("/revoke", append(as, "token", token)...); a.json["error"] != nil &&
+			a.text("error") != "unauthorized_client" {
 			t.Errorf("revocation says %s", a.body)
 		}
 	}
@@ -150,7 +161,8 @@ func TestA11_NoTokenPassesForAnother(t *testing.T) {
 	h := newHarness(t)
 	got := h.signIn()
 	code := h.browser().code(ask())
-	tokens := map[string]string{"access": got.text("access_token"), "refresh": got.text("refresh_token"), "id": got.text("id_token"), "code": code}
+	tokens := map[string]string{"access": got.text("access_token"), "refresh": got.text("refresh_token"),
+		"id": got.text("id_token"), "code": code}
 	for name, token := range tokens {
 		if a := h.userinfo(token); (a.StatusCode == http.StatusOK) != (name == "access") {
 			t.Errorf("%s at userinfo: %d", name, a.StatusCode)
@@ -200,7 +212,8 @@ func TestA11_AForgedHintIsNone(t *testing.T) {
 func TestA12_OnlyTheCodeFlowExists(t *testing.T) {
 	h := newHarness(t)
 	b := h.browser()
-	for _, kind := range []string{"token", "id_token", "code token", "code id_token", "id_token token", "code id_token token", "none", "code code", "password"} {
+	for _, kind := range []string{"token", "id_token", "code token", "code id_token", "id_token token",
+		"code id_token token", "none", "code code", "password"} {
 		h.appHears(b.get("/authorize?"+ask("response_type", kind).Encode()), "unsupported_response_type")
 	}
 	h.appHears(b.get("/authorize?"+ask("response_type", "-").Encode()), "invalid_request")
@@ -209,9 +222,11 @@ func TestA12_OnlyTheCodeFlowExists(t *testing.T) {
 	}
 	for _, grant := range []string{"password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer",
 		"urn:ietf:params:oauth:grant-type:token-exchange", "authorization_code refresh_token"} {
-		h.wants(h.token("grant_type", grant, "username", "ana", "password", "x"), http.StatusBadRequest, "unsupported_grant_type")
+		h.wants(h.token("grant_type", grant, "username", "ana", "password", "x"), http.StatusBadRequest,
+			"unsupported_grant_type")
 	}
-	h.wants(h.token("grant_type", grantDevice, "device_code", "x"), http.StatusBadRequest, "unauthorized_client") // it is not registered for it
+	// it is not registered for it
+	h.wants(h.token("grant_type", grantDevice, "device_code", "x"), http.StatusBadRequest, "unauthorized_client")
 	meta := h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration", nil)).json
 	if types := meta["response_types_supported"].([]any); len(types) != 1 || types[0] != "code" {
 		t.Errorf("response types %v", types)
@@ -237,7 +252,8 @@ func TestA19_NobodyIsCalledForARequest(t *testing.T) {
 	defer canary.Close()
 	b := h.browser()
 	for _, scope := range []string{"openid", "photos"} {
-		for param, name := range map[string]string{"request_uri": "request_uri_not_supported", "request": "request_not_supported", "registration": "registration_not_supported"} {
+		for param, name := range map[string]string{"request_uri": "request_uri_not_supported",
+			"request": "request_not_supported", "registration": "registration_not_supported"} {
 			for _, value := range []string{canary.URL, "eyJhbGciOiJub25lIn0.e30.", "urn:ietf:params:oauth:request-uri:x", "{}"} {
 				h.appHears(b.get("/authorize?"+ask(param, value, "scope", scope).Encode()), name)
 				posted := h.send(newRequest(http.MethodPost, "/authorize", ask(param, value, "scope", scope)))
@@ -249,7 +265,8 @@ func TestA19_NobodyIsCalledForARequest(t *testing.T) {
 			}
 		}
 	}
-	for _, param := range []string{"jwks_uri", "client_uri", "logo_uri", "sector_identifier_uri", "resource", "claims_locales", "redirect_uri"} {
+	for _, param := range []string{"jwks_uri", "client_uri", "logo_uri", "sector_identifier_uri", "resource",
+		"claims_locales", "redirect_uri"} {
 		b.get("/authorize?" + ask(param, canary.URL).Encode())
 	}
 	if n := calls.Load(); n != 0 {
@@ -276,14 +293,17 @@ func TestA21_IntrospectionTellsStrangersNothing(t *testing.T) {
 		h.wants(h.call("/introspect", "token", token, "client_id", "public"), http.StatusUnauthorized, "invalid_client")
 	}
 	for _, token := range []string{got.text("access_token"), machine} {
-		if a := h.call("/introspect", "token", token, "client_id", "api", "client_secret", api); a.json["active"] != true || !slices.Contains(a.json["aud"].([]any), any("api")) {
+		if a := h.call("/introspect", "token", token, "client_id", "api", "client_secret", api); a.json["active"] != true ||
+			!slices.Contains(a.json["aud"].([]any), any("api")) {
 			t.Errorf("its audience learns %s", a.body)
 		}
-		h.wants(h.call("/revoke", "token", token, "client_id", "stranger", "client_secret", stranger), http.StatusBadRequest, "unauthorized_client")
+		h.wants(h.call("/revoke", "token", token, "client_id", "stranger", "client_secret", stranger), http.StatusBadRequest,
+			"unauthorized_client")
 	}
 	token := got.text("access_token")
 	own := h.call("/introspect", "token", token)
-	if own.text("sub") != "ana" || own.text("client_id") != "app" || own.text("token_type") != "Bearer" || own.json["exp"].(float64)-own.json["iat"].(float64) != 600 {
+	if own.text("sub") != "ana" || own.text("client_id") != "app" || own.text("token_type") != "Bearer" ||
+		own.json["exp"].(float64)-own.json["iat"].(float64) != 600 {
 		t.Errorf("%s", own.body)
 	}
 	if !h.active(got.text("refresh_token")) {
@@ -306,7 +326,8 @@ func TestA21_EveryTruncationAndEditIsInactive(t *testing.T) {
 		for _, last := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
 			forged = append(forged, token[:len(token)-1]+string(last))
 		}
-		forged = append(forged, token+"A", token+"=", token+"\n", " "+token, token+"\r\n", strings.ToUpper(token), token+"."+token)
+		forged = append(forged, token+"A", token+"=", token+"\n", " "+token, token+"\r\n", strings.ToUpper(token),
+			token+"."+token)
 		for _, f := range forged {
 			if f == token {
 				continue
@@ -342,7 +363,8 @@ func TestA23_NothingLeaksOnTheWay(t *testing.T) {
 	h.token("grant_type", grantCode, "code", "planted-code", "redirect_uri", callback, "code_verifier", "planted-verifier")
 	h.token("grant_type", grantClient, "client_id", "app", "client_secret", "planted-secret")
 	h.token("grant_type", grantClient, "scope", "planted-scope")
-	for _, secret := range []string{code, got.text("access_token"), got.text("refresh_token"), got.text("id_token"), h.secret, "planted", verifier} {
+	for _, secret := range []string{code, got.text("access_token"), got.text("refresh_token"), got.text("id_token"),
+		h.secret, "planted", verifier} {
 		if strings.Contains(log.String(), secret) {
 			t.Errorf("the log holds %q", secret)
 		}
@@ -361,21 +383,26 @@ func TestA23_NothingLeaksOnTheWay(t *testing.T) {
 
 func TestA24_NothingThatIsSentBecomesMarkup(t *testing.T) {
 	h := newHarness(t)
-	h.client(broker.Client{ID: "third", Name: `<script>alert(1)</script>`, AuthMethods: []string{"none"}, Scopes: []string{"openid", "<b>x</b>"}, GrantTypes: []string{grantCode}})
+	h.client(broker.Client{ID: "third", Name: `<script>alert(1)</script>`, AuthMethods: []string{"none"},
+		Scopes: []string{"openid", "<b>x</b>"}, GrantTypes: []string{grantCode}})
 	b := h.browser()
 	b.code(ask())
 	const payload = `"><script>alert(1)</script>`
-	for _, name := range []string{"client_id", "redirect_uri", "state", "scope", "nonce", "prompt", "response_type", "response_mode", "ui_locales", "login_hint", "error_hint"} {
+	for _, name := range []string{"client_id", "redirect_uri", "state", "scope", "nonce", "prompt", "response_type",
+		"response_mode", "ui_locales", "login_hint", "error_hint"} {
 		a := b.get("/authorize?" + ask(name, payload).Encode())
 		if strings.Contains(a.body, "<script>alert") || strings.ContainsAny(a.Header.Get("Location"), "<>\"") {
 			t.Errorf("%s: %s %s", name, a.Header.Get("Location"), a.body)
 		}
 	}
-	a := b.get(b.get("/authorize?" + ask("client_id", "third", "scope", "openid <b>x</b>").Encode()).Header.Get("Location"))
-	if a.StatusCode != http.StatusOK || strings.Contains(a.body, "<script>alert") || strings.Contains(a.body, "<b>x") || !strings.Contains(a.body, "&lt;b&gt;x") {
+	a := b.get(b.get("/authorize?" + ask("client_id", "third", "scope", "openid <b>x</b>").Encode()).Header.Get(
+		"Location"))
+	if a.StatusCode != http.StatusOK || strings.Contains(a.body, "<script>alert") || strings.Contains(a.body, "<b>x") ||
+		!strings.Contains(a.body, "&lt;b&gt;x") {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
-	if csp := a.Header.Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") {
+	if csp := a.Header.Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || !strings.Contains(csp,
+		"frame-ancestors 'none'") {
 		t.Errorf("CSP %q", csp)
 	}
 	evil := h.token("grant_type", grantClient, "scope", payload)

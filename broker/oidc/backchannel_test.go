@@ -122,14 +122,16 @@ func TestA17_ALogoutTokenSaysWhatTheSpecificationWantsAndNoMore(t *testing.T) {
 				t.Errorf("header %+v", head)
 			}
 			want := map[string]any{"iss": issuer, "aud": "app", "sub": "ana", "sid": id["sid"], "iat": now, "exp": now + 120,
-				"jti": claims["jti"], "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}
+				"jti": claims["jti"], "events": map[string]any{
+					"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}
 			if wantJSON, _ := json.Marshal(want); len(claims) != len(want) || !sameJSON(claims, want) {
 				t.Errorf("claims %v, want %s", claims, wantJSON)
 			}
 			if jti, _ := claims["jti"].(string); len(jti) < 16 {
 				t.Errorf("jti %q", jti)
 			}
-			if r := l.posts[0]; r.Method != http.MethodPost || r.URL.RequestURI() != "/logout?key=k" || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+			if r := l.posts[0]; r.Method != http.MethodPost || r.URL.RequestURI() != "/logout?key=k" ||
+				r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
 				t.Errorf("%s %s %v", r.Method, r.URL, r.Header)
 			}
 			if h.told() != 0 || len(h.events(broker.EventFilter{Verb: broker.EventLogoutTold, Client: "app"})) != 1 {
@@ -150,7 +152,8 @@ func TestA17_A11_ALogoutTokenOpensNothingHere(t *testing.T) {
 	b.get(leave("id_token_hint", got.text("id_token")))
 	h.told()
 	token := l.received()[0]
-	if a := h.browser().get(leave("id_token_hint", token, "post_logout_redirect_uri", goodbye)); a.StatusCode != http.StatusOK {
+	if a := h.browser().get(leave("id_token_hint", token, "post_logout_redirect_uri",
+		goodbye)); a.StatusCode != http.StatusOK {
 		t.Errorf("as a hint: %d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	if h.active(token) {
@@ -184,7 +187,8 @@ func TestA17_AFailedDeliveryIsTriedAgainWithANewTokenUntilTheDayIsOver(t *testin
 	h.told()
 	h.clock.add(time.Hour)
 	h.told()
-	if e := h.events(broker.EventFilter{Verb: broker.EventLogoutLost}); len(e) != 1 || e[0].Client != "app" || e[0].Detail["error"] != "the app answered 500" {
+	if e := h.events(broker.EventFilter{Verb: broker.EventLogoutLost}); len(e) != 1 || e[0].Client != "app" ||
+		e[0].Detail["error"] != "the app answered 500" {
 		t.Errorf("events %+v", e)
 	}
 	if waits, err = h.db.Logouts(h.ctx(), "", 10); err != nil || len(waits) != 0 || len(l.received()) != tries {
@@ -246,7 +250,8 @@ func TestA17_NothingIsSentWhereEgressForbidsItAndNoRedirectIsFollowed(t *testing
 	l.answers(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, canary.URL, http.StatusTemporaryRedirect)
 	})
-	for _, uri := range []string{l.URL, "http://169.254.169.254/latest", "https://10.0.0.1/", "http://0.0.0.0:1/", "https://[::ffff:127.0.0.1]/", "https://u:p@" + strings.TrimPrefix(canary.URL, "http://")} {
+	for _, uri := range []string{l.URL, "http://169.254.169.254/latest", "https://10.0.0.1/", "http://0.0.0.0:1/",
+		"https://[::ffff:127.0.0.1]/", "https://u:p@" + strings.TrimPrefix(canary.URL, "http://")} {
 		h.change("app", func(c *broker.Client) { c.BackchannelLogoutURI = uri })
 		b.get(leave("id_token_hint", got.text("id_token")))
 		if h.told() != 1 {
@@ -254,7 +259,8 @@ func TestA17_NothingIsSentWhereEgressForbidsItAndNoRedirectIsFollowed(t *testing
 		}
 		waits, err := h.db.Logouts(h.ctx(), "", 10)
 		h.must(err)
-		if len(waits) != 1 || !strings.Contains(waits[0].LastError, "egress: ") || strings.Contains(waits[0].LastError, "latest") {
+		if len(waits) != 1 || !strings.Contains(waits[0].LastError, "egress: ") || strings.Contains(waits[0].LastError,
+			"latest") {
 			t.Errorf("%s: %+v", uri, waits)
 		}
 		h.must(h.db.LogoutDone(h.ctx(), waits[0].ID))
@@ -287,14 +293,16 @@ func TestASignOutEverywhereTellsTheApps(t *testing.T) {
 func TestASlowAppDoesNotKeepTheOthersWaiting(t *testing.T) {
 	h, l, b, got := listening(t)
 	quick := h.listener()
-	h.client(broker.Client{ID: "quick", Name: "Quick", AuthMethods: []string{"client_secret_basic"}, FirstParty: true, BackchannelLogoutURI: quick.URL})
+	h.client(broker.Client{ID: "quick", Name: "Quick", AuthMethods: []string{"client_secret_basic"}, FirstParty: true,
+		BackchannelLogoutURI: quick.URL})
 	release := make(chan struct{})
 	heard := make(chan struct{})
 	l.answers(func(http.ResponseWriter, *http.Request) { <-release })
 	quick.answers(func(http.ResponseWriter, *http.Request) { close(heard) })
 	s, err := h.db.SessionsOf(h.ctx(), "ana")
 	h.must(err)
-	f := broker.Grant{ID: broker.NewID(), ClientID: "quick", AccountID: "ana", SessionID: s[0].ID, ExpiresAt: h.clock.Now().Add(time.Hour)}
+	f := broker.Grant{ID: broker.NewID(), ClientID: "quick", AccountID: "ana", SessionID: s[0].ID,
+		ExpiresAt: h.clock.Now().Add(time.Hour)}
 	h.must(h.db.CreateGrant(h.ctx(), f, true))
 	b.get(leave("id_token_hint", got.text("id_token")))
 	done := make(chan int)

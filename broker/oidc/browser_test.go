@@ -93,8 +93,10 @@ func (b *browser) post(path string, form url.Values) answer {
 // ask is a good authorization request of the client "app", changed by pairs; a
 // value of "-" removes.
 func ask(pairs ...string) url.Values {
-	q := url.Values{"client_id": {"app"}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid profile email offline_access"},
-		"state": {"the-state"}, "nonce": {"the-nonce"}, "code_challenge": {challengeOf(verifier)}, "code_challenge_method": {"S256"}}
+	q := url.Values{"client_id": {"app"}, "redirect_uri": {callback}, "response_type": {"code"},
+		"scope": {"openid profile email offline_access"},
+		"state": {"the-state"}, "nonce": {"the-nonce"}, "code_challenge": {challengeOf(verifier)},
+		"code_challenge_method": {"S256"}}
 	for i := 0; i < len(pairs); i += 2 {
 		if q.Set(pairs[i], pairs[i+1]); pairs[i+1] == "-" {
 			q.Del(pairs[i])
@@ -145,7 +147,8 @@ func (h *harness) call(path string, pairs ...string) answer {
 
 func (h *harness) redeem(code string, pairs ...string) answer {
 	h.t.Helper()
-	return h.token(append([]string{"grant_type", grantCode, "code", code, "redirect_uri", callback, "code_verifier", verifier}, pairs...)...)
+	return h.token(append([]string{"grant_type", grantCode, "code", code, "redirect_uri", callback, "code_verifier",
+		verifier}, pairs...)...)
 }
 
 func (h *harness) refresh(token string, pairs ...string) answer {
@@ -190,7 +193,8 @@ func (h *harness) wants(a answer, status int, name string) answer {
 // page checks that a browser got a page of ours and was sent nowhere.
 func (h *harness) page(a answer, code broker.Code) {
 	h.t.Helper()
-	if a.StatusCode != code.Meaning().Status || a.Header.Get("Location") != "" || !strings.Contains(a.body, "<code>"+string(code)+"</code>") {
+	if a.StatusCode != code.Meaning().Status || a.Header.Get("Location") != "" || !strings.Contains(a.body,
+		"<code>"+string(code)+"</code>") {
 		h.t.Fatalf("%d to %q, want the page of %s: %.2000s", a.StatusCode, a.Header.Get("Location"), code, a.body)
 	}
 }
@@ -200,7 +204,8 @@ func (h *harness) appHears(a answer, name string) url.Values {
 	h.t.Helper()
 	u := a.location()
 	q := u.Query()
-	if a.StatusCode != http.StatusSeeOther || u.Host != "app.example.com" || q.Get("error") != name || q.Get("iss") != issuer || q.Has("code") {
+	if a.StatusCode != http.StatusSeeOther || u.Host != "app.example.com" || q.Get("error") != name ||
+		q.Get("iss") != issuer || q.Has("code") {
 		h.t.Fatalf("%d to %q, want the error %s: %.300s", a.StatusCode, a.Header.Get("Location"), name, a.body)
 	}
 	return q

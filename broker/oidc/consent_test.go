@@ -31,7 +31,8 @@ func TestAC_AThirdPartyAsksOnceAndIsRemembered(t *testing.T) {
 		t.Fatalf("%d %s", a.StatusCode, path)
 	}
 	page := b.get(path)
-	for _, text := range []string{"Third &amp; Co wants to use your Gatehouse account", "app.example.com", "ana@example.com", "See your email address", "Switch account", ">Allow<", ">Cancel<"} {
+	for _, text := range []string{"Third &amp; Co wants to use your Gatehouse account", "app.example.com",
+		"ana@example.com", "See your email address", "Switch account", ">Allow<", ">Cancel<"} {
 		if !strings.Contains(b.do(english(path)).body, text) {
 			t.Errorf("the page lacks %q", text)
 		}
@@ -39,12 +40,14 @@ func TestAC_AThirdPartyAsksOnceAndIsRemembered(t *testing.T) {
 	if page.StatusCode != http.StatusOK || !strings.Contains(page.body, `lang="es"`) {
 		t.Errorf("the account speaks Spanish: %d", page.StatusCode)
 	}
-	if early := b.get("/authorize?consent=" + strings.TrimPrefix(path, "/consent/")); early.Header.Get("Location") != path {
+	if early := b.get("/authorize?consent=" + strings.TrimPrefix(path, "/consent/")); early.Header.Get(
+		"Location") != path {
 		t.Errorf("before the answer: %d %s", early.StatusCode, early.Header.Get("Location"))
 	}
 	a = b.post(path, url.Values{"decision": {"allow"}})
 	back := "/authorize?consent=" + strings.TrimPrefix(path, "/consent/")
-	if a.StatusCode != http.StatusOK || !strings.Contains(a.body, `content="0;url=`+back) || strings.Contains(a.body, "code=") {
+	if a.StatusCode != http.StatusOK || !strings.Contains(a.body, `content="0;url=`+back) || strings.Contains(a.body,
+		"code=") {
 		t.Fatalf("no hand-off: %d %s", a.StatusCode, a.body)
 	}
 	a = b.get(back)
@@ -56,10 +59,12 @@ func TestAC_AThirdPartyAsksOnceAndIsRemembered(t *testing.T) {
 	if again := b.get("/authorize?" + thirdAsks("prompt", "none").Encode()); again.location().Query().Get("code") == "" {
 		t.Errorf("not remembered: %s", again.Header.Get("Location"))
 	}
-	if e := h.events(broker.EventFilter{Verb: broker.EventConsentGranted}); len(e) != 1 || e[0].Client != "third" || e[0].Account != "ana" {
+	if e := h.events(broker.EventFilter{Verb: broker.EventConsentGranted}); len(e) != 1 || e[0].Client != "third" ||
+		e[0].Account != "ana" {
 		t.Errorf("events %+v", e)
 	}
-	if e := b.get("/authorize?" + thirdAsks("prompt", "consent").Encode()); !strings.HasPrefix(e.Header.Get("Location"), "/consent/") {
+	if e := b.get("/authorize?" + thirdAsks("prompt", "consent").Encode()); !strings.HasPrefix(e.Header.Get("Location"),
+		"/consent/") {
 		t.Errorf("prompt=consent: %s", e.Header.Get("Location"))
 	}
 }
@@ -72,13 +77,18 @@ func TestCancelIsToldToTheApp(t *testing.T) {
 	h, b, _ := third(t)
 	path := b.get("/authorize?" + thirdAsks().Encode()).Header.Get("Location")
 	a := b.post(path, url.Values{"decision": {"cancel"}})
-	if a.StatusCode != http.StatusOK || !strings.Contains(a.body, callback+"?error=access_denied&amp;error_description=consent_denied&amp;iss=https%3A%2F%2Fid.example.com&amp;state=the-state") {
+	if a.StatusCode != http.StatusOK || !strings.Contains(a.body,
+		callback+
+			"?error=access_denied&amp;error_description=consent_denied"+
+			"&amp;iss=https%3A%2F%2Fid.example.com&amp;state=the-state") {
 		t.Fatalf("%d %s", a.StatusCode, a.body)
 	}
-	if e := h.events(broker.EventFilter{Verb: broker.EventConsentDenied}); len(e) != 1 || e[0].Code != broker.ConsentDenied {
+	if e := h.events(broker.EventFilter{Verb: broker.EventConsentDenied}); len(e) != 1 ||
+		e[0].Code != broker.ConsentDenied {
 		t.Errorf("events %+v", e)
 	}
-	if a := b.get("/authorize?" + thirdAsks("prompt", "none").Encode()); a.location().Query().Get("error") != "consent_required" {
+	if a := b.get("/authorize?" + thirdAsks("prompt", "none").Encode()); a.location().Query().Get(
+		"error") != "consent_required" {
 		t.Errorf("%s", a.Header.Get("Location"))
 	}
 }
@@ -160,7 +170,8 @@ func TestSwitchAccountGoesBackToTheChooser(t *testing.T) {
 
 func TestAClientThatAnyProgramCouldBeIsAskedForEachTime(t *testing.T) {
 	h := newHarness(t)
-	h.client(broker.Client{ID: "cli", Name: "CLI", AuthMethods: []string{"none"}, Native: true, RedirectURIs: []string{"http://127.0.0.1/cb", "https://cli.example/cb"}})
+	h.client(broker.Client{ID: "cli", Name: "CLI", AuthMethods: []string{"none"}, Native: true,
+		RedirectURIs: []string{"http://127.0.0.1/cb", "https://cli.example/cb"}})
 	b := h.browser()
 	b.code(ask())
 	for _, c := range []struct {

@@ -22,7 +22,8 @@ func TestADeviceThatProvesAKeyGetsTokensThatAreBoundToIt(t *testing.T) {
 	}
 	refresh := form("grant_type", grantRefresh, "client_id", "tv", "refresh_token", got.text("refresh_token"))
 	thief := newProver(t, algES256)
-	h.wants(h.tokenWith([]string{thief.proof(h, http.MethodPost, "/token", "", nil)}, refresh), http.StatusBadRequest, "invalid_grant")
+	h.wants(h.tokenWith([]string{thief.proof(h, http.MethodPost, "/token", "", nil)}, refresh), http.StatusBadRequest,
+		"invalid_grant")
 	h.wants(h.tokenWith([]string{p.proof(h, http.MethodPost, "/token", "", nil)}, refresh), http.StatusOK, "")
 	at := got.text("access_token")
 	h.wants(h.shows("Bearer", at), http.StatusUnauthorized, "invalid_token")

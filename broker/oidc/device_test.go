@@ -17,8 +17,9 @@ import (
 // device grant alone.
 func (h *harness) tv(id string, edit ...func(*broker.Client)) {
 	h.t.Helper()
-	c := broker.Client{ID: id, Name: "Big TV", AuthMethods: []string{"none"}, RedirectURIs: []string{}, PostLogoutRedirectURIs: []string{},
-		GrantTypes: []string{grantDevice, grantRefresh}, Audience: []string{"api"}}
+	c := broker.Client{ID: id, Name: "Big TV", AuthMethods: []string{"none"}, RedirectURIs: []string{},
+		PostLogoutRedirectURIs: []string{},
+		GrantTypes:             []string{grantDevice, grantRefresh}, Audience: []string{"api"}}
 	for _, e := range edit {
 		e(&c)
 	}
@@ -95,16 +96,20 @@ func TestADeviceIsLetInByThePersonWhoTypesItsCode(t *testing.T) {
 	h.tv("tv")
 	tv := h.deviceCalls("tv")
 	code := tv.text("user_code")
-	if !regexp.MustCompile(`^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$`).MatchString(code) || len(tv.text("device_code")) != 52 ||
+	if !regexp.MustCompile(`^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$`).MatchString(code) ||
+		len(tv.text("device_code")) != 52 ||
 		tv.json["expires_in"] != 600.0 || tv.json["interval"] != 5.0 || tv.text("verification_uri") != issuer+"/device" ||
-		tv.text("verification_uri_complete") != issuer+"/device?user_code="+code || tv.Header.Get("Cache-Control") != "no-store" {
+		tv.text("verification_uri_complete") != issuer+"/device?user_code="+code ||
+		tv.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%s", tv.body)
 	}
 	h.wants(tv.poll(h), http.StatusBadRequest, "authorization_pending")
 	b := h.browser()
 	path, page := b.question(strings.ToLower(code[:4] + " " + code[5:]))
-	for _, text := range []string{"Big TV wants to use your Gatehouse account on a device", "<code>" + code + "</code>", "Confirm who you are", "See your name and language",
-		"Asked for at 09:00 UTC from the address 192.0.2.1", "Nobody from Gatehouse will ever send you a code", "ana@example.com", ">Allow device<", ">Deny<"} {
+	for _, text := range []string{"Big TV wants to use your Gatehouse account on a device", "<code>" + code + "</code>",
+		"Confirm who you are", "See your name and language",
+		"Asked for at 09:00 UTC from the address 192.0.2.1", "Nobody from Gatehouse will ever send you a code",
+		"ana@example.com", ">Allow device<", ">Deny<"} {
 		if !strings.Contains(page.body, text) {
 			t.Errorf("the question lacks %q", text)
 		}
@@ -113,16 +118,19 @@ func TestADeviceIsLetInByThePersonWhoTypesItsCode(t *testing.T) {
 	h.wants(tv.poll(h), http.StatusBadRequest, "authorization_pending") // the question is no answer
 	b.decides(path, "allow")
 	got := h.wants(tv.poll(h), http.StatusOK, "")
-	if got.text("token_type") != "Bearer" || got.json["expires_in"] != 600.0 || got.text("scope") != "openid profile offline_access" {
+	if got.text("token_type") != "Bearer" || got.json["expires_in"] != 600.0 ||
+		got.text("scope") != "openid profile offline_access" {
 		t.Errorf("%s", got.body)
 	}
 	header, claims := h.claims(got.text("id_token"))
-	if header["alg"] != "RS256" || claims["sub"] != "ana" || claims["aud"] != "tv" || claims["sid"] != nil || claims["at_hash"] == nil {
+	if header["alg"] != "RS256" || claims["sub"] != "ana" || claims["aud"] != "tv" || claims["sid"] != nil ||
+		claims["at_hash"] == nil {
 		t.Errorf("claims %v", claims)
 	}
 	h.wants(h.userinfo(got.text("access_token")), http.StatusOK, "")
 	h.wants(h.refresh(got.text("refresh_token"), "client_id", "tv"), http.StatusOK, "")
-	if e := h.events(broker.EventFilter{Verb: broker.EventConsentGranted}); len(e) != 1 || e[0].Client != "tv" || e[0].Account != "ana" || e[0].Detail["device"] != "192.0.2.1" {
+	if e := h.events(broker.EventFilter{Verb: broker.EventConsentGranted}); len(e) != 1 || e[0].Client != "tv" ||
+		e[0].Account != "ana" || e[0].Detail["device"] != "192.0.2.1" {
 		t.Errorf("events %+v", e)
 	}
 	if e := h.events(broker.EventFilter{Verb: broker.EventTokenRefused}); len(e) != 0 {
@@ -150,7 +158,8 @@ func TestADeviceThatAsksTooOftenSlowsDown(t *testing.T) {
 	for _, step := range []struct {
 		wait time.Duration
 		want string
-	}{{0, "authorization_pending"}, {time.Second, "slow_down"}, {5 * time.Second, "slow_down"}, {15 * time.Second, "authorization_pending"},
+	}{{0, "authorization_pending"}, {time.Second, "slow_down"}, {5 * time.Second, "slow_down"},
+		{15 * time.Second, "authorization_pending"},
 		{10 * time.Second, "slow_down"}, {20 * time.Second, "authorization_pending"}} {
 		h.clock.add(step.wait)
 		h.wants(tv.poll(h), http.StatusBadRequest, step.want)
@@ -178,7 +187,9 @@ func TestDenyIsToldToTheDeviceAndIsFinal(t *testing.T) {
 	if e := h.events(broker.EventFilter{Verb: broker.EventConsentDenied}); len(e) != 1 {
 		t.Errorf("events %+v", e)
 	}
-	if a := b.post(pathDevice, url.Values{"user_code": {tv.text("user_code")}}); a.StatusCode != broker.CodeReused.Meaning().Status || !strings.Contains(a.body, "already been used") {
+	if a := b.post(pathDevice,
+		url.Values{"user_code": {tv.text("user_code")}}); a.StatusCode != broker.CodeReused.Meaning().Status ||
+		!strings.Contains(a.body, "already been used") {
 		t.Errorf("a code that was answered: %d", a.StatusCode)
 	}
 }
@@ -207,8 +218,10 @@ func TestADeviceCodeIsOverAfterTenMinutes(t *testing.T) {
 }
 
 func TestUserCodesAreReadAsPeopleTypeThem(t *testing.T) {
-	for typed, want := range map[string]string{"bcdf ghjk": "BCDFGHJK", " BCDF-GHJK ": "BCDFGHJK", "b c d f g h j k": "BCDFGHJK", "BCDF–GHJK": "BCDFGHJK",
-		"": "", "BCDFGHJ": "", "BCDFGHJKL": "", "ABCDEFGH": "", "BCDFGHJ1": "", "ＢＣＤＦＧＨＪＫ": "", strings.Repeat("B", 1000): "", "BCDF\x00GHJK": ""} {
+	for typed, want := range map[string]string{"bcdf ghjk": "BCDFGHJK", " BCDF-GHJK ": "BCDFGHJK",
+		"b c d f g h j k": "BCDFGHJK", "BCDF–GHJK": "BCDFGHJK",
+		"": "", "BCDFGHJ": "", "BCDFGHJKL": "", "ABCDEFGH": "", "BCDFGHJ1": "", "ＢＣＤＦＧＨＪＫ": "", strings.Repeat("B", 1000): "",
+		"BCDF\x00GHJK": ""} {
 		if got := tidyUserCode(typed); got != want {
 			t.Errorf("%q is %q, want %q", typed, got, want)
 		}

@@ -33,7 +33,8 @@ func TestEveryAlgorithmThatDiscoveryNamesBindsATokenToItsKey(t *testing.T) {
 			}
 			h.wants(h.userinfo(token), http.StatusOK, "")
 			said := h.call("/introspect", "token", token)
-			if jkt, _ := said.json["cnf"].(map[string]any); said.text("token_type") != "DPoP" || jkt["jkt"] != h.prover.thumbprint() {
+			if jkt, _ := said.json["cnf"].(map[string]any); said.text("token_type") != "DPoP" ||
+				jkt["jkt"] != h.prover.thumbprint() {
 				t.Errorf("%s: %s", alg, said.body)
 			}
 			if jwt {
@@ -42,7 +43,8 @@ func TestEveryAlgorithmThatDiscoveryNamesBindsATokenToItsKey(t *testing.T) {
 					t.Errorf("%s: %v", alg, claims)
 				}
 			}
-			if again := h.refresh(got.text("refresh_token")); again.text("token_type") != "DPoP" || h.userinfo(again.text("access_token")).StatusCode != http.StatusOK {
+			if again := h.refresh(got.text("refresh_token")); again.text("token_type") != "DPoP" ||
+				h.userinfo(again.text("access_token")).StatusCode != http.StatusOK {
 				t.Errorf("%s: %s", alg, again.body)
 			}
 			if machine := h.token("grant_type", grantClient); machine.text("token_type") != "DPoP" {
@@ -50,7 +52,8 @@ func TestEveryAlgorithmThatDiscoveryNamesBindsATokenToItsKey(t *testing.T) {
 			}
 		}
 		h.prover = nil
-		if got := h.signIn(); got.text("token_type") != "Bearer" || h.call("/introspect", "token", got.text("access_token")).json["cnf"] != nil {
+		if got := h.signIn(); got.text("token_type") != "Bearer" || h.call("/introspect", "token",
+			got.text("access_token")).json["cnf"] != nil {
 			t.Errorf("without a proof: %s", got.body)
 		}
 	}
@@ -147,14 +150,16 @@ func TestABrowserAppMayShowProofsAndReadWhyTheyFail(t *testing.T) {
 	r.Header.Set("Origin", "https://app.example.com")
 	r.Header.Set("Authorization", "DPoP "+got.text("access_token"))
 	a := h.wants(h.send(r), http.StatusUnauthorized, "invalid_dpop_proof")
-	if a.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" || !strings.Contains(a.Header.Get("Access-Control-Expose-Headers"), "WWW-Authenticate") {
+	if a.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" ||
+		!strings.Contains(a.Header.Get("Access-Control-Expose-Headers"), "WWW-Authenticate") {
 		t.Errorf("%v", a.Header)
 	}
 	post := newRequest(http.MethodPost, "/token", form("grant_type", grantClient))
 	post.SetBasicAuth("app", h.secret)
 	post.Header.Set("Origin", "https://app.example.com")
 	post.Header.Set("DPoP", "x")
-	if a := h.wants(h.send(post), http.StatusBadRequest, "invalid_dpop_proof"); a.Header.Get("Access-Control-Allow-Origin") == "" {
+	if a := h.wants(h.send(post), http.StatusBadRequest, "invalid_dpop_proof"); a.Header.Get(
+		"Access-Control-Allow-Origin") == "" {
 		t.Errorf("%v", a.Header)
 	}
 	post = newRequest(http.MethodPost, "/token", form("grant_type", grantClient))

@@ -49,7 +49,8 @@ func TestEd25519IsEdDSAByANewerName(t *testing.T) {
 		"a key with the older name": {Keys: named(algEdDSA)},
 		"a key with the newer name": {Keys: named(algEd25519), AuthAlg: algEdDSA},
 	} {
-		c.ID, c.Name, c.AuthMethods, c.SecretHashes = strings.ReplaceAll(name, " ", "-"), name, []string{methodKey}, []string{}
+		c.ID, c.Name, c.AuthMethods, c.SecretHashes = strings.ReplaceAll(name, " ", "-"), name, []string{methodKey},
+			[]string{}
 		h.client(c)
 		for _, k := range []heldKey{old, young} {
 			h.proven(h.asserts(k.signed(t, h.proof(c.ID), nil)))
@@ -57,7 +58,8 @@ func TestEd25519IsEdDSAByANewerName(t *testing.T) {
 		another := newHeldKey(t, "k", algEd25519)
 		h.unproven(h.asserts(another.signed(t, h.proof(c.ID), nil)))
 	}
-	h.client(broker.Client{ID: "curve", Name: "Curve", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, old, newHeldKey(t, "c", algES256)), AuthAlg: algES256})
+	h.client(broker.Client{ID: "curve", Name: "Curve", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		Keys: keySetOf(t, old, newHeldKey(t, "c", algES256)), AuthAlg: algES256})
 	h.unproven(h.asserts(young.signed(t, h.proof("curve"), nil)))
 }
 
@@ -65,7 +67,8 @@ func TestA9_TheNewerNameIsForItsOwnKindOfKeyAlone(t *testing.T) {
 	h := newHarness(t)
 	for _, alg := range []string{algES256, algRS256} {
 		k := newHeldKey(t, "k", alg)
-		h.client(broker.Client{ID: alg, Name: alg, AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, k)})
+		h.client(broker.Client{ID: alg, Name: alg, AuthMethods: []string{methodKey}, SecretHashes: []string{},
+			Keys: keySetOf(t, k)})
 		// Signed well by the client's own key, under a name that is not its.
 		token := k.signed(t, h.proof(alg), nil)
 		head, rest, _ := strings.Cut(token, ".")
@@ -83,7 +86,8 @@ func TestA9_TheNewerNameIsForItsOwnKindOfKeyAlone(t *testing.T) {
 	payload := []byte("payload")
 	signature, err := twisted.private.Sign(rand.Reader, payload, crypto.Hash(0))
 	h.must(err)
-	for alg, good := range map[jose.SignatureAlgorithm]bool{jose.EdDSA: true, algEd25519: true, jose.ES256: false, jose.HS256: false, "none": false, "": false, "ED25519": false} {
+	for alg, good := range map[jose.SignatureAlgorithm]bool{jose.EdDSA: true, algEd25519: true, jose.ES256: false,
+		jose.HS256: false, "none": false, "": false, "ED25519": false} {
 		v, ok := signing.VerificationKey(twisted.private.Public()).(jose.OpaqueVerifier)
 		if err := v.VerifyPayload(payload, signature, alg); !ok || (err == nil) != good {
 			t.Errorf("%q: %v", alg, err)

@@ -33,7 +33,8 @@ func TestAC47_AHintForThisSessionSignsOutAtOnce(t *testing.T) {
 	h, b, got := signedIn(t)
 	state := strings.Repeat("s-._~", 25)
 	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", state))
-	if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(a.Header.Get("Location"), goodbye+"?") || a.location().Query().Get("state") != state {
+	if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(a.Header.Get("Location"), goodbye+"?") ||
+		a.location().Query().Get("state") != state {
 		t.Fatalf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	if b.alive() || b.cookies[cookiePick] != "1" {
@@ -73,7 +74,8 @@ func TestA16_AC47_WithoutSuchAHintThePersonIsAsked(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 		form := url.Values{"decision": {"stay"}, "leaving": {sealed.FindStringSubmatch(a.body)[1]}}
-		if a = b.post("/end_session/confirm", form); a.Header.Get("Location") != "/end_session?ui_locales=en&stay=1" || !b.alive() {
+		if a = b.post("/end_session/confirm", form); a.Header.Get("Location") != "/end_session?ui_locales=en&stay=1" ||
+			!b.alive() {
 			t.Errorf("%s: stay: %d %s", name, a.StatusCode, a.Header.Get("Location"))
 		}
 	}
@@ -109,7 +111,8 @@ var otherSite = regexp.MustCompile(`(?:href="|action="|url=)(?:[a-z]+:|//)`)
 
 func TestA4_AC47_AnUnregisteredAddressIsNeverFollowed(t *testing.T) {
 	h, b, got := signedIn(t)
-	for _, uri := range []string{"https://evil.example/", goodbye + "?x=1", goodbye + "/", "//evil.example", "javascript:alert(1)", callback, ""} {
+	for _, uri := range []string{"https://evil.example/", goodbye + "?x=1", goodbye + "/", "//evil.example",
+		"javascript:alert(1)", callback, ""} {
 		a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", uri, "state", "x"))
 		if a.StatusCode != http.StatusOK || otherSite.MatchString(a.body) {
 			t.Errorf("%s: %d %s", uri, a.StatusCode, a.Header.Get("Location"))
@@ -120,20 +123,24 @@ func TestA4_AC47_AnUnregisteredAddressIsNeverFollowed(t *testing.T) {
 	h.must(err)
 	c.PostLogoutRedirectURIs = nil
 	h.must(h.db.PutClient(h.ctx(), c))
-	if a := h.browser().get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); a.StatusCode != http.StatusOK {
+	if a := h.browser().get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri",
+		goodbye)); a.StatusCode != http.StatusOK {
 		t.Errorf("withdrawn: %s", a.Header.Get("Location"))
 	}
-	twice := leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye) + "&post_logout_redirect_uri=" + url.QueryEscape("https://evil.example/")
+	twice := leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye) +
+		"&post_logout_redirect_uri=" + url.QueryEscape("https://evil.example/")
 	h.page(b.get(twice), broker.RequestInvalid)
 }
 
 func TestAPostedSignOutLooksAtTheCookieOnTheWayBack(t *testing.T) {
 	h, b, got := signedIn(t)
-	post := newRequest(http.MethodPost, "/end_session", url.Values{"id_token_hint": {got.text("id_token")}, "post_logout_redirect_uri": {goodbye}})
+	post := newRequest(http.MethodPost, "/end_session", url.Values{"id_token_hint": {got.text("id_token")},
+		"post_logout_redirect_uri": {goodbye}})
 	post.Header.Set("Sec-Fetch-Site", "cross-site")
 	a := h.send(post)
 	path := a.Header.Get("Location")
-	if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(path, "/end_session?post=") || len(a.Cookies()) != 0 || !b.alive() {
+	if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(path, "/end_session?post=") || len(a.Cookies()) != 0 ||
+		!b.alive() {
 		t.Fatalf("%d %s", a.StatusCode, path)
 	}
 	if a = b.get(path); a.Header.Get("Location") != goodbye || b.alive() {
@@ -149,7 +156,8 @@ func TestA7_ASignOutEndsASessionThatTheGateKeepsOut(t *testing.T) {
 	off := ana(h.clock.Now())
 	off.Disabled = true
 	h.must(h.db.ChangeAccount(t.Context(), off, off.AuthEpoch))
-	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); a.Header.Get("Location") != goodbye {
+	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); a.Header.Get(
+		"Location") != goodbye {
 		t.Fatalf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	on := ana(h.clock.Now())

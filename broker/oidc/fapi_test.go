@@ -26,7 +26,8 @@ func (h *harness) bank(id, alg string) *bank {
 	if alg == algEdDSA {
 		idAlg = algEdDSA
 	}
-	h.client(broker.Client{ID: id, Name: "Bank " + id, AuthMethods: []string{methodKey}, AuthAlg: alg, IDTokenAlg: idAlg, SecretHashes: []string{}, Keys: keySetOf(h.t, k.key),
+	h.client(broker.Client{ID: id, Name: "Bank " + id, AuthMethods: []string{methodKey}, AuthAlg: alg, IDTokenAlg: idAlg,
+		SecretHashes: []string{}, Keys: keySetOf(h.t, k.key),
 		FirstParty: true, PushedOnly: true, DPoPBound: true})
 	if h.prover == nil {
 		h.prover = newProver(h.t, algES256)
@@ -105,17 +106,20 @@ func TestFAPI2_PushedRequestsOnlyEachGoodOnceForItsClientAndFor90Seconds(t *test
 func TestFAPI2_NothingInTheFrontChannelJoinsAPushedRequest(t *testing.T) {
 	k := newBank(t)
 	q := k.names(k.push())
-	a := k.b.get("/authorize?" + q + "&" + url.Values{"nonce": {"evil"}, "state": {"evil"}, "scope": {"photos"}, "redirect_uri": {"https://evil.example/"}, "dpop_jkt": {newProver(t, algES256).thumbprint()}}.Encode())
+	a := k.b.get("/authorize?" + q + "&" + url.Values{"nonce": {"evil"}, "state": {"evil"}, "scope": {"photos"},
+		"redirect_uri": {"https://evil.example/"}, "dpop_jkt": {newProver(t, algES256).thumbprint()}}.Encode())
 	a = k.b.get("/authorize?login=" + strings.TrimPrefix(a.location().Path, "/login/"))
 	got := k.wants(k.redeem(a.location().Query().Get("code")), http.StatusOK, "")
-	if _, id := k.opened(got.text("id_token")); id["nonce"] != "the-nonce" || a.location().Query().Get("state") != "the-state" || strings.Contains(got.text("scope"), "photos") {
+	if _, id := k.opened(got.text("id_token")); id["nonce"] != "the-nonce" ||
+		a.location().Query().Get("state") != "the-state" || strings.Contains(got.text("scope"), "photos") {
 		t.Errorf("%v %s %s", id, a.Header.Get("Location"), got.body)
 	}
 }
 
 func TestFAPI2_StateMayBeMissingOrLongAndNonceTooAndIssIsThere(t *testing.T) {
 	k := newBank(t)
-	for _, pairs := range [][]string{{"state", "-"}, {"state", strings.Repeat("s", 1000), "nonce", strings.Repeat("n", 64)}, {"nonce", strings.Repeat("n", 384)}} {
+	for _, pairs := range [][]string{{"state", "-"}, {"state", strings.Repeat("s", 1000), "nonce",
+		strings.Repeat("n", 64)}, {"nonce", strings.Repeat("n", 384)}} {
 		want := ask(pairs...)
 		q, err := url.ParseQuery(k.names(k.push(pairs...)))
 		k.must(err)
@@ -128,7 +132,8 @@ func TestFAPI2_StateMayBeMissingOrLongAndNonceTooAndIssIsThere(t *testing.T) {
 			t.Errorf("nonce %v", id["nonce"])
 		}
 	}
-	for _, pairs := range [][]string{{"state", strings.Repeat("s", maxState+1)}, {"nonce", strings.Repeat("n", maxNonce+1)}} {
+	for _, pairs := range [][]string{{"state", strings.Repeat("s", maxState+1)},
+		{"nonce", strings.Repeat("n", maxNonce+1)}} {
 		k.wants(k.push(pairs...), http.StatusBadRequest, "invalid_request")
 	}
 }
@@ -146,8 +151,10 @@ func TestFAPI2_AssertionsAndIDTokensAreSignedAsRegisteredAndNotByRS256(t *testin
 		k.wants(k.postsAs(pathPush, rs, ask("client_id", k.id)), http.StatusUnauthorized, "invalid_client")
 	}
 	meta := h.discovered()
-	for _, name := range []string{"id_token_signing_alg_values_supported", "token_endpoint_auth_signing_alg_values_supported", "dpop_signing_alg_values_supported"} {
-		if all := " " + strings.Join(texts(meta[name]), " ") + " "; !strings.Contains(all, " ES256 ") || !strings.Contains(all, " EdDSA ") || strings.Contains(all, "none") || strings.Contains(all, " HS") {
+	for _, name := range []string{"id_token_signing_alg_values_supported",
+		"token_endpoint_auth_signing_alg_values_supported", "dpop_signing_alg_values_supported"} {
+		if all := " " + strings.Join(texts(meta[name]), " ") + " "; !strings.Contains(all, " ES256 ") ||
+			!strings.Contains(all, " EdDSA ") || strings.Contains(all, "none") || strings.Contains(all, " HS") {
 			t.Errorf("%s: %s", name, all)
 		}
 	}
@@ -161,9 +168,12 @@ func TestFAPI2_TheAudienceOfAnAssertionIsTheIssuerAsOneStringAndItsTimesHold(t *
 		value any
 		good  bool
 	}{
-		"the issuer": {"aud", issuer, true}, "a list": {"aud", []string{issuer}, false}, "the PAR endpoint": {"aud", issuer + pathPush, false}, "the token endpoint": {"aud", issuer + pathToken, false},
-		"exp five minutes ago": {"exp", now - 300, false}, "nbf 8 s ahead": {"nbf", now + 8, true}, "iat 8 s ahead": {"iat", now + 8, true},
-		"nbf a minute ahead": {"nbf", now + 60, false}, "iat a minute ahead": {"iat", now + 60, false}, "no exp": {"exp", nil, false}, "no jti": {"jti", nil, false},
+		"the issuer": {"aud", issuer, true}, "a list": {"aud", []string{issuer}, false}, "the PAR endpoint": {"aud",
+			issuer + pathPush, false}, "the token endpoint": {"aud", issuer + pathToken, false},
+		"exp five minutes ago": {"exp", now - 300, false}, "nbf 8 s ahead": {"nbf", now + 8, true}, "iat 8 s ahead": {"iat",
+			now + 8, true},
+		"nbf a minute ahead": {"nbf", now + 60, false}, "iat a minute ahead": {"iat", now + 60, false}, "no exp": {"exp", nil,
+			false}, "no jti": {"jti", nil, false},
 	} {
 		for _, path := range []string{pathPush, pathToken} {
 			claims := k.proof(k.id)
@@ -172,7 +182,8 @@ func TestFAPI2_TheAudienceOfAnAssertionIsTheIssuerAsOneStringAndItsTimesHold(t *
 			if path == pathToken {
 				f = form("grant_type", grantClient)
 			}
-			if a := k.postsAs(path, k.key.signed(t, claims, nil), f); (a.StatusCode < 300) != c.good || !c.good && a.text("error") != "invalid_client" {
+			if a := k.postsAs(path, k.key.signed(t, claims, nil), f); (a.StatusCode < 300) != c.good || !c.good &&
+				a.text("error") != "invalid_client" {
 				t.Errorf("%s at %s: %d %s", name, path, a.StatusCode, a.body)
 			}
 		}
@@ -226,7 +237,8 @@ func TestFAPI2_TheCodeAndTheTokensAreBoundToTheDPoPKey(t *testing.T) {
 			k.wants(k.shows(scheme, token, mine.proof(k.harness, http.MethodGet, pathUserinfo, token, nil)), http.StatusOK, "")
 		}
 		k.wants(k.shows("Bearer", token), http.StatusUnauthorized, "invalid_token")
-		k.wants(k.shows("DPoP", token, thief.proof(k.harness, http.MethodGet, pathUserinfo, token, nil)), http.StatusUnauthorized, "invalid_token")
+		k.wants(k.shows("DPoP", token, thief.proof(k.harness, http.MethodGet, pathUserinfo, token, nil)),
+			http.StatusUnauthorized, "invalid_token")
 		if got.text("token_type") != "DPoP" {
 			t.Errorf("%s: %s", name, got.body)
 		}
@@ -238,11 +250,13 @@ func TestFAPI2_AProofMayBeTenSecondsOffAndItsNbfAndExpMeanNothing(t *testing.T) 
 	k := newBank(t)
 	now := k.clock.Now().Unix()
 	shows := func(edit func(*draft)) answer {
-		r := newRequest(http.MethodPost, pathToken, form("grant_type", grantClient, "client_assertion_type", assertionType, "client_assertion", k.key.signed(t, k.proof(k.id), nil)))
+		r := newRequest(http.MethodPost, pathToken, form("grant_type", grantClient, "client_assertion_type", assertionType,
+			"client_assertion", k.key.signed(t, k.proof(k.id), nil)))
 		r.Header.Set(headerDPoP, k.prover.proof(k.harness, http.MethodPost, pathToken, "", edit))
 		return k.send(r)
 	}
-	for name, claims := range map[string]map[string]any{"10 s ago": {"iat": now - 10}, "10 s ahead": {"iat": now + 10}, "nbf": {"nbf": now + 5}, "exp": {"exp": now + 60}, "exp that is over": {"exp": now - 60}} {
+	for name, claims := range map[string]map[string]any{"10 s ago": {"iat": now - 10}, "10 s ahead": {"iat": now + 10},
+		"nbf": {"nbf": now + 5}, "exp": {"exp": now + 60}, "exp that is over": {"exp": now - 60}} {
 		a := shows(func(d *draft) {
 			for claim, v := range claims {
 				d.claims[claim] = v
@@ -279,7 +293,8 @@ func TestFAPI2_ARefreshNeedsTheClientAndItsDPoPKeyAndMayBeTriedAgain(t *testing.
 	}
 	mine := k.prover
 	k.prover = nil
-	k.wants(k.posts(pathToken, form("grant_type", grantRefresh, "refresh_token", first.text("refresh_token"))), http.StatusBadRequest, "invalid_dpop_proof")
+	k.wants(k.posts(pathToken, form("grant_type", grantRefresh, "refresh_token", first.text("refresh_token"))),
+		http.StatusBadRequest, "invalid_dpop_proof")
 	k.prover = mine
 }
 
@@ -289,8 +304,10 @@ func TestFAPI2_OnlyCodeAndOnlyRegisteredAddresses(t *testing.T) {
 		k.wants(k.push("response_type", kind), http.StatusBadRequest, "unsupported_response_type")
 	}
 	// RFC 9126 §2.4 lets a server take unregistered addresses of clients that authenticate: we take none.
-	for _, uri := range []string{"https://app.example.com/unregistered", "http://127.0.0.1:49152/callback", "http://localhost/callback", callback + "?x=1", "-"} {
-		if a := k.wants(k.push("redirect_uri", uri), http.StatusBadRequest, "invalid_request"); strings.Contains(a.body, "request_uri\":") {
+	for _, uri := range []string{"https://app.example.com/unregistered", "http://127.0.0.1:49152/callback",
+		"http://localhost/callback", callback + "?x=1", "-"} {
+		if a := k.wants(k.push("redirect_uri", uri), http.StatusBadRequest, "invalid_request"); strings.Contains(a.body,
+			"request_uri\":") {
 			t.Errorf("%s: %s", uri, a.body)
 		}
 	}
@@ -304,7 +321,8 @@ func TestFAPI2_APersonWhoSaysNoIsAccessDenied(t *testing.T) {
 	a = k.b.press(k.b.get(a.Header.Get("Location")), "cancel")
 	to, err := url.Parse(attribute(k.element(a, "continue"), "href"))
 	k.must(err)
-	if q := to.Query(); q.Get("error") != "access_denied" || q.Get("iss") != issuer || q.Get("state") != "the-state" || q.Has("code") {
+	if q := to.Query(); q.Get("error") != "access_denied" || q.Get("iss") != issuer || q.Get("state") != "the-state" ||
+		q.Has("code") {
 		t.Errorf("%v", q)
 	}
 }

@@ -22,7 +22,8 @@ func TestASignInEndsInTokensThatSayWhatIsKnown(t *testing.T) {
 		t.Fatalf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	got := h.wants(h.redeem(q.Get("code")), http.StatusOK, "")
-	if got.text("token_type") != "Bearer" || got.json["expires_in"] != 600.0 || got.text("scope") != "openid profile email offline_access" {
+	if got.text("token_type") != "Bearer" || got.json["expires_in"] != 600.0 ||
+		got.text("scope") != "openid profile email offline_access" {
 		t.Errorf("%s", got.body)
 	}
 	if c := got.Header.Get("Cache-Control"); c != "no-store" {
@@ -36,8 +37,9 @@ func TestASignInEndsInTokensThatSayWhatIsKnown(t *testing.T) {
 	sum := sha256.Sum256([]byte(got.text("access_token")))
 	sessions, err := h.db.SessionsOf(h.ctx(), "ana")
 	h.must(err)
-	want := map[string]any{"iss": issuer, "sub": "ana", "aud": "app", "nonce": "the-nonce", "iat": now, "exp": now + 600, "auth_time": now,
-		"sid": sessions[0].ID, "at_hash": base64.RawURLEncoding.EncodeToString(sum[:16])}
+	want := map[string]any{"iss": issuer, "sub": "ana", "aud": "app", "nonce": "the-nonce", "iat": now, "exp": now + 600,
+		"auth_time": now,
+		"sid":       sessions[0].ID, "at_hash": base64.RawURLEncoding.EncodeToString(sum[:16])}
 	for name, v := range want {
 		if claims[name] != v {
 			t.Errorf("%s is %v, want %v", name, claims[name], v)
@@ -46,7 +48,8 @@ func TestASignInEndsInTokensThatSayWhatIsKnown(t *testing.T) {
 	if len(claims) != len(want)+1 || claims["amr"].([]any)[0] != "pwd" {
 		t.Errorf("claims nobody asked for: %v", claims)
 	}
-	if e := h.events(broker.EventFilter{Verb: broker.EventTokenIssued}); len(e) != 1 || e[0].Account != "ana" || e[0].Client != "app" || e[0].Session != sessions[0].ID {
+	if e := h.events(broker.EventFilter{Verb: broker.EventTokenIssued}); len(e) != 1 || e[0].Account != "ana" ||
+		e[0].Client != "app" || e[0].Session != sessions[0].ID {
 		t.Errorf("events %+v", e)
 	}
 }
@@ -72,7 +75,8 @@ func TestASecondRequestIsAnsweredAtOnceFromTheSession(t *testing.T) {
 		t.Fatalf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	got := h.wants(h.redeem(a.location().Query().Get("code")), http.StatusOK, "")
-	if _, claims := h.claims(got.text("id_token")); claims["auth_time"] != float64(h.clock.Now().Add(-time.Minute).Unix()) {
+	if _, claims := h.claims(got.text("id_token")); claims["auth_time"] != float64(
+		h.clock.Now().Add(-time.Minute).Unix()) {
 		t.Errorf("auth_time %v", claims["auth_time"])
 	}
 }
@@ -87,12 +91,13 @@ func TestARequestGetsTheLoginItAskedFor(t *testing.T) {
 		q    url.Values
 		want broker.Login
 	}{
-		"prompt=login":           {ask("prompt", "login"), broker.Login{Fresh: true}},
-		"prompt=select_account":  {ask("prompt", "select_account"), broker.Login{Pick: true}},
-		"max_age=0":              {ask("max_age", "0"), broker.Login{Fresh: true}},
-		"max_age that is over":   {ask("max_age", "30"), broker.Login{MaxAge: &age}},
-		"another connection":     {ask("connection", "google"), broker.Login{Connection: "google"}},
-		"login_hint, ui_locales": {ask("prompt", "login", "login_hint", "ana@", "ui_locales", "xx fr-CA en"), broker.Login{Fresh: true, Hint: "ana@", Locale: "fr"}},
+		"prompt=login":          {ask("prompt", "login"), broker.Login{Fresh: true}},
+		"prompt=select_account": {ask("prompt", "select_account"), broker.Login{Pick: true}},
+		"max_age=0":             {ask("max_age", "0"), broker.Login{Fresh: true}},
+		"max_age that is over":  {ask("max_age", "30"), broker.Login{MaxAge: &age}},
+		"another connection":    {ask("connection", "google"), broker.Login{Connection: "google"}},
+		"login_hint, ui_locales": {ask("prompt", "login", "login_hint", "ana@", "ui_locales", "xx fr-CA en"),
+			broker.Login{Fresh: true, Hint: "ana@", Locale: "fr"}},
 	} {
 		a := b.get("/authorize?" + c.q.Encode())
 		l, ok := h.logins.pending[strings.TrimPrefix(a.location().Path, "/login/")]
@@ -100,8 +105,10 @@ func TestARequestGetsTheLoginItAskedFor(t *testing.T) {
 			t.Errorf("%s: no login: %d %s", name, a.StatusCode, a.Header.Get("Location"))
 			continue
 		}
-		if l.Fresh != c.want.Fresh || l.Pick != c.want.Pick || l.Connection != c.want.Connection || l.Hint != c.want.Hint || l.Locale != c.want.Locale ||
-			(l.MaxAge == nil) != (c.want.MaxAge == nil) || l.MaxAge != nil && *l.MaxAge != age || l.ClientID != "app" || l.Request.Get("state") != "the-state" {
+		if l.Fresh != c.want.Fresh || l.Pick != c.want.Pick || l.Connection != c.want.Connection || l.Hint != c.want.Hint ||
+			l.Locale != c.want.Locale ||
+			(l.MaxAge == nil) != (c.want.MaxAge == nil) || l.MaxAge != nil && *l.MaxAge != age || l.ClientID != "app" ||
+			l.Request.Get("state") != "the-state" {
 			t.Errorf("%s: %+v", name, l)
 		}
 		if back := b.get("/authorize?login=" + l.ID); back.location().Query().Get("code") == "" {
@@ -117,7 +124,8 @@ func TestARequestGetsTheLoginItAskedFor(t *testing.T) {
 func TestWhatIsMerelyToleratedIsNoError(t *testing.T) {
 	h := newHarness(t)
 	b := h.browser()
-	for _, pair := range [][2]string{{"acr_values", "urn:x"}, {"display", "popup"}, {"claims_locales", "de"}, {"claims", "{}"}, {"audience", "https://evil.example"},
+	for _, pair := range [][2]string{{"acr_values", "urn:x"}, {"display", "popup"}, {"claims_locales", "de"},
+		{"claims", "{}"}, {"audience", "https://evil.example"},
 		{"response_mode", "query"}, {"unknown", "x"}} {
 		if a := b.authorize(ask(pair[0], pair[1])); a.location().Query().Get("code") == "" {
 			t.Errorf("%v: %d %s", pair, a.StatusCode, a.Header.Get("Location"))
@@ -143,7 +151,8 @@ func TestTheHintNamesWhoMustAnswer(t *testing.T) {
 	got := h.redeem(b.code(ask()))
 	hint := got.text("id_token")
 	h.clock.add(time.Hour)
-	if a := b.get("/authorize?" + ask("prompt", "none", "id_token_hint", hint).Encode()); a.location().Query().Get("code") == "" {
+	if a := b.get("/authorize?" + ask("prompt", "none", "id_token_hint", hint).Encode()); a.location().Query().Get(
+		"code") == "" {
 		t.Errorf("an expired hint for this person: %s", a.Header.Get("Location"))
 	}
 	h.appHears(b.get("/authorize?"+ask("prompt", "none", "id_token_hint", hint[:len(hint)-4]).Encode()), "invalid_request")
@@ -155,7 +164,8 @@ func TestTheHintNamesWhoMustAnswer(t *testing.T) {
 	c := h.browser()
 	c.code(ask())
 	h.appHears(c.get("/authorize?"+ask("prompt", "none", "id_token_hint", hint).Encode()), "login_required")
-	if a := c.get("/authorize?" + ask("id_token_hint", hint).Encode()); !strings.HasPrefix(a.Header.Get("Location"), "/login/") {
+	if a := c.get("/authorize?" + ask("id_token_hint", hint).Encode()); !strings.HasPrefix(a.Header.Get("Location"),
+		"/login/") {
 		t.Errorf("whoever is there is not whom the app asked for: %s", a.Header.Get("Location"))
 	}
 	h.appHears(c.authorize(ask("id_token_hint", hint)), "login_required")
@@ -164,7 +174,8 @@ func TestTheHintNamesWhoMustAnswer(t *testing.T) {
 func TestEveryAlgorithmSignsAndHashesItsOwnWay(t *testing.T) {
 	h := newHarness(t)
 	for _, alg := range []string{algRS256, algES256, algEdDSA} {
-		secret := h.client(broker.Client{ID: "c-" + alg, Name: "C", AuthMethods: []string{"client_secret_post"}, IDTokenAlg: alg, FirstParty: true})
+		secret := h.client(broker.Client{ID: "c-" + alg, Name: "C", AuthMethods: []string{"client_secret_post"},
+			IDTokenAlg: alg, FirstParty: true})
 		code := h.browser().code(ask("client_id", "c-"+alg))
 		got := h.wants(h.redeem(code, "client_id", "c-"+alg, "client_secret", secret), http.StatusOK, "")
 		header, claims := h.claims(got.text("id_token"))
@@ -178,7 +189,8 @@ func TestEveryAlgorithmSignsAndHashesItsOwnWay(t *testing.T) {
 		if header["alg"] != alg || claims["at_hash"] != want {
 			t.Errorf("%s: %v, at_hash %v, want %s", alg, header, claims["at_hash"], want)
 		}
-		if said, err := h.handler.readHint(got.text("id_token")); err != nil || said.Subject != "ana" || said.Audience != "c-"+alg {
+		if said, err := h.handler.readHint(got.text("id_token")); err != nil || said.Subject != "ana" ||
+			said.Audience != "c-"+alg {
 			t.Errorf("%s: we do not know it again: %+v %v", alg, said, err)
 		}
 	}
@@ -187,7 +199,8 @@ func TestEveryAlgorithmSignsAndHashesItsOwnWay(t *testing.T) {
 func TestUserinfoAnswersWhatTheScopesAllow(t *testing.T) {
 	h := newHarness(t)
 	all := h.userinfo(h.signIn().text("access_token"))
-	if all.StatusCode != http.StatusOK || all.text("sub") != "ana" || all.text("name") != "Ana Lima" || all.text("email") != "ana@example.com" ||
+	if all.StatusCode != http.StatusOK || all.text("sub") != "ana" || all.text("name") != "Ana Lima" ||
+		all.text("email") != "ana@example.com" ||
 		all.json["email_verified"] != true || all.text("locale") != "es" || all.json["updated_at"] == nil {
 		t.Errorf("%d %s", all.StatusCode, all.body)
 	}
@@ -203,7 +216,8 @@ func TestUserinfoAnswersWhatTheScopesAllow(t *testing.T) {
 	if a := h.send(newRequest(http.MethodPost, "/userinfo", url.Values{"access_token": {token}})); a.text("sub") != "ana" {
 		t.Errorf("POST with a form: %d %s", a.StatusCode, a.body)
 	}
-	if a := h.send(newRequest(http.MethodGet, "/userinfo?access_token="+token, nil)); a.StatusCode != http.StatusUnauthorized || a.Header.Get("WWW-Authenticate") == "" {
+	if a := h.send(newRequest(http.MethodGet, "/userinfo?access_token="+token,
+		nil)); a.StatusCode != http.StatusUnauthorized || a.Header.Get("WWW-Authenticate") == "" {
 		t.Errorf("a token in the URL: %d", a.StatusCode)
 	}
 	both := newRequest(http.MethodPost, "/userinfo", url.Values{"access_token": {token}})
@@ -217,7 +231,8 @@ func TestUserinfoAnswersWhatTheScopesAllow(t *testing.T) {
 	h.clock.add(time.Second)
 	h.wants(h.userinfo(token), http.StatusUnauthorized, "invalid_token")
 	h.wants(h.userinfo(offline.text("access_token")), http.StatusUnauthorized, "invalid_token")
-	if h.active(offline.text("access_token")) || h.active(machine.text("access_token")) || !h.active(offline.text("refresh_token")) {
+	if h.active(offline.text("access_token")) || h.active(machine.text("access_token")) ||
+		!h.active(offline.text("refresh_token")) {
 		t.Error("an access token outlives ten minutes, or a refresh token does not")
 	}
 }
@@ -230,7 +245,8 @@ func TestClientCredentialsHaveNoPerson(t *testing.T) {
 	}
 	token := got.text("access_token")
 	said := h.call("/introspect", "token", token)
-	if said.json["active"] != true || said.text("sub") != "app" || said.text("jti") == "" || said.text("scope") != "photos" {
+	if said.json["active"] != true || said.text("sub") != "app" || said.text("jti") == "" ||
+		said.text("scope") != "photos" {
 		t.Errorf("%s", said.body)
 	}
 	h.wants(h.userinfo(token), http.StatusForbidden, "insufficient_scope")
@@ -279,7 +295,8 @@ func TestAPostedRequestComesBackAsAGet(t *testing.T) {
 	post := newRequest(http.MethodPost, "/authorize", ask())
 	post.Header.Set("Sec-Fetch-Site", "cross-site")
 	a := h.send(post) // without the Lax cookie, as a browser would
-	if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(a.Header.Get("Location"), "/authorize?post=") || len(a.Cookies()) != 0 {
+	if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(a.Header.Get("Location"), "/authorize?post=") ||
+		len(a.Cookies()) != 0 {
 		t.Fatalf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	path := a.Header.Get("Location")
@@ -314,7 +331,8 @@ func TestALoginThatEndedInARefusalIsToldToTheApp(t *testing.T) {
 func TestACustomSchemeNeedsAClick(t *testing.T) {
 	h := newHarness(t)
 	const uri = "com.example.app:/callback"
-	h.client(broker.Client{ID: "native", Name: "Native", AuthMethods: []string{"none"}, Native: true, FirstParty: true, RedirectURIs: []string{uri, "http://127.0.0.1/cb"}})
+	h.client(broker.Client{ID: "native", Name: "Native", AuthMethods: []string{"none"}, Native: true, FirstParty: true,
+		RedirectURIs: []string{uri, "http://127.0.0.1/cb"}})
 	b := h.browser()
 	a := b.authorize(ask("client_id", "native", "redirect_uri", uri))
 	if a.StatusCode != http.StatusOK || !strings.Contains(a.body, `href="com.example.app:/callback?code=`) {

@@ -44,7 +44,8 @@ func (h *harness) logged(a answer) url.Values {
 		return nil
 	}
 	csp := a.Header.Get("Content-Security-Policy")
-	if target != callback || a.StatusCode != http.StatusOK || !strings.Contains(csp, "; form-action "+callback+"; ") || a.Header.Get("Cache-Control") != "no-store" {
+	if target != callback || a.StatusCode != http.StatusOK || !strings.Contains(csp, "; form-action "+callback+"; ") ||
+		a.Header.Get("Cache-Control") != "no-store" {
 		h.t.Errorf("%d to %q, %v", a.StatusCode, target, a.Header)
 	}
 	for name, values := range fields {
@@ -63,7 +64,8 @@ func TestAPostedAnswerIsAPageWithAButton(t *testing.T) {
 	if q.Get("code") == "" || q.Get("state") != "the-state" || q.Get("iss") != issuer || len(q) != 3 {
 		t.Fatalf("%d %v %s", a.StatusCode, q, a.body)
 	}
-	for _, text := range []string{`<button class="btn primary" type="submit" id="continue">`, `<script type="module" src="/assets/autopost.`, `lang="de"`, "The App"} {
+	for _, text := range []string{`<button class="btn primary" type="submit" id="continue">`,
+		`<script type="module" src="/assets/autopost.`, `lang="de"`, "The App"} {
 		if !strings.Contains(a.body, text) {
 			t.Errorf("the page lacks %s", text)
 		}
@@ -77,8 +79,10 @@ func TestAPostedAnswerIsAPageWithAButton(t *testing.T) {
 // An answer is posted to the very bytes that were registered.
 func TestA3_A4_AnAnswerIsPostedToTheRegisteredURIOnly(t *testing.T) {
 	h := newHarness(t)
-	uris := []string{callback, "https://app.example.com/a%2Fb?x=%7E1&y=", "https://app.example.com:8443/a;b,c", "http://127.0.0.1/cb", "http://[::1]/cb", "com.example.app:/cb"}
-	h.client(broker.Client{ID: "many", Name: "Many", AuthMethods: []string{"none"}, Native: true, FirstParty: true, RedirectURIs: uris})
+	uris := []string{callback, "https://app.example.com/a%2Fb?x=%7E1&y=", "https://app.example.com:8443/a;b,c",
+		"http://127.0.0.1/cb", "http://[::1]/cb", "com.example.app:/cb"}
+	h.client(broker.Client{ID: "many", Name: "Many", AuthMethods: []string{"none"}, Native: true, FirstParty: true,
+		RedirectURIs: uris})
 	b := h.browser()
 	b.code(ask())
 	post := []string{"client_id", "many", "response_mode", "form_post"}
@@ -92,7 +96,8 @@ func TestA3_A4_AnAnswerIsPostedToTheRegisteredURIOnly(t *testing.T) {
 	// No policy can name an IPv6 address, and no form is posted to a scheme of an app.
 	for _, uri := range uris[4:] {
 		a := b.get("/authorize?" + ask(append(post, "redirect_uri", uri)...).Encode())
-		if _, fields := a.form(); fields != nil || !strings.Contains(a.body+a.Header.Get("Location"), "error=unsupported_response_mode") {
+		if _, fields := a.form(); fields != nil || !strings.Contains(a.body+a.Header.Get("Location"),
+			"error=unsupported_response_mode") {
 			t.Errorf("%s: %d %s", uri, a.StatusCode, a.body)
 		}
 	}
@@ -112,7 +117,8 @@ func TestA8_APostedAnswerNamesTheIssuerAlsoWhenItIsAnError(t *testing.T) {
 	hears := func(a answer, name string) {
 		t.Helper()
 		q := h.logged(a)
-		if q.Get("error") != name || q.Get("iss") != issuer || q.Get("state") != "the-state" || q.Has("code") || a.Header.Get("Location") != "" {
+		if q.Get("error") != name || q.Get("iss") != issuer || q.Get("state") != "the-state" || q.Has("code") ||
+			a.Header.Get("Location") != "" {
 			t.Errorf("%d %v, want %s", a.StatusCode, q, name)
 		}
 	}
@@ -130,7 +136,8 @@ func TestA8_APostedAnswerNamesTheIssuerAlsoWhenItIsAnError(t *testing.T) {
 	hears(post("client_id", "third", "prompt", "none"), "consent_required")
 	path := post("client_id", "third").Header.Get("Location")
 	hears(b.post(path, url.Values{"decision": {"cancel"}}), "access_denied") // the answer to a POST
-	if q := h.logged(b.get("/authorize?" + h.pushed(ask("response_mode", "form_post")).Encode())); q.Get("code") == "" || q.Get("iss") != issuer {
+	if q := h.logged(b.get("/authorize?" + h.pushed(ask("response_mode", "form_post")).Encode())); q.Get("code") == "" ||
+		q.Get("iss") != issuer {
 		t.Errorf("pushed: %v", q)
 	}
 	twice := ask()
@@ -162,7 +169,8 @@ func TestA23_APostedAnswerLeavesNoTrace(t *testing.T) {
 	a := h.browser().authorize(ask("response_mode", "form_post"))
 	code := h.logged(a).Get("code")
 	csp := a.Header.Get("Content-Security-Policy")
-	if a.Header.Get("Referrer-Policy") != "no-referrer" || a.Header.Get("Cache-Control") != "no-store" || strings.Contains(csp, "unsafe") ||
+	if a.Header.Get("Referrer-Policy") != "no-referrer" || a.Header.Get("Cache-Control") != "no-store" ||
+		strings.Contains(csp, "unsafe") ||
 		!strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") {
 		t.Errorf("%v", a.Header)
 	}
@@ -179,18 +187,26 @@ func TestA23_APostedAnswerLeavesNoTrace(t *testing.T) {
 func TestA24_NoPayloadBreaksOutOfThePostedForm(t *testing.T) {
 	h := newHarness(t)
 	h.client(broker.Client{ID: "evil", Name: `"><svg onload=alert(1)>`, AuthMethods: []string{"none"}, FirstParty: true,
-		RedirectURIs: []string{callback, `https://app.example.com/cb?a="><b>`, "https://app.example.com/cb;script-src%20'unsafe-inline'"}})
+		RedirectURIs: []string{callback, `https://app.example.com/cb?a="><b>`,
+			"https://app.example.com/cb;script-src%20'unsafe-inline'"}})
 	b := h.browser()
 	b.code(ask())
-	for _, payload := range []string{`"><script>alert(1)</script>`, `"></form><form action=https://evil.example>`, `' onfocus=alert(1) autofocus x='`, "</script><script>alert(1)</script>", `javascript:alert(1)`,
-		"&quot;&gt;&lt;img src=x onerror=alert(1)&gt;", `{{.}}`, "${alert(1)}", "\u2028\u2029", "<!--", "]]>", "\u202e\u0000"[:3], strings.Repeat("<", 500), `" formaction="https://evil.example`, "<base href=//evil.example>", "%22%3E%3Cscript%3E"} {
-		for _, pairs := range [][]string{{"state", payload}, {"state", payload, "prompt", payload}, {"state", payload, "scope", payload}, {"state", payload, "client_id", "evil"}, {"state", payload, "ui_locales", payload}} {
+	for _, payload := range []string{`"><script>alert(1)</script>`, `"></form><form action=https://evil.example>`,
+		`' onfocus=alert(1) autofocus x='`, "</script><script>alert(1)</script>", `javascript:alert(1)`,
+		"&quot;&gt;&lt;img src=x onerror=alert(1)&gt;", `{{.}}`, "${alert(1)}", "\u2028\u2029", "<!--", "]]>",
+		"\u202e\u0000"[:3], strings.Repeat("<", 500), `" formaction="https://evil.example`, "<base href=//evil.example>",
+		"%22%3E%3Cscript%3E"} {
+		for _, pairs := range [][]string{{"state", payload}, {"state", payload, "prompt", payload},
+			{"state", payload, "scope", payload}, {"state", payload, "client_id", "evil"}, {"state", payload, "ui_locales",
+				payload}} {
 			a := b.get("/authorize?" + ask(append([]string{"response_mode", "form_post"}, pairs...)...).Encode())
 			q := h.logged(a)
 			if q.Get("state") != payload || q.Get("iss") != issuer {
 				t.Errorf("%q: %v", payload, q)
 			}
-			if n := strings.Count(a.body, "<script"); n > 2 || strings.Contains(a.body, "<svg onload") || len(formOf.FindAllString(a.body, -1)) != 1 || strings.Count(a.body, "<form") != 1 || strings.Contains(a.body, "alert(1)</script>") {
+			if n := strings.Count(a.body, "<script"); n > 2 || strings.Contains(a.body, "<svg onload") ||
+				len(formOf.FindAllString(a.body, -1)) != 1 || strings.Count(a.body, "<form") != 1 || strings.Contains(a.body,
+				"alert(1)</script>") {
 				t.Errorf("%q: %d scripts in %s", payload, n, a.body)
 			}
 		}

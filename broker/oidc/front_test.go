@@ -9,7 +9,8 @@ import (
 func TestThePageAtTheIssuerLeadsPeopleToTheirAccountAndDevelopersToDiscovery(t *testing.T) {
 	h := newHarness(t)
 	b := h.browser()
-	for lang, word := range map[string]string{"en": "Go to my account", "fr": "Accéder à mon compte", "es": "Ir a mi cuenta", "de": "Zu meinem Konto"} {
+	for lang, word := range map[string]string{"en": "Go to my account", "fr": "Accéder à mon compte",
+		"es": "Ir a mi cuenta", "de": "Zu meinem Konto"} {
 		a := b.get("/?lang=" + lang)
 		if a.StatusCode != http.StatusOK || a.Header.Get("Content-Language") != lang {
 			t.Fatalf("%s: %d %v", lang, a.StatusCode, a.Header)

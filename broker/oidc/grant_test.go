@@ -19,7 +19,8 @@ func TestTheStateMayBeMissingOrShort(t *testing.T) {
 	h := newHarness(t)
 	for _, state := range []string{"-", "x", strings.Repeat("s", 4000)} {
 		a := h.browser().authorize(ask("state", state))
-		if q := a.location().Query(); q.Get("code") == "" || state != "-" && q.Get("state") != state || state == "-" && q.Has("state") {
+		if q := a.location().Query(); q.Get("code") == "" || state != "-" && q.Get("state") != state || state == "-" &&
+			q.Has("state") {
 			t.Errorf("state %.10q: %.200s", state, a.Header.Get("Location"))
 		}
 	}
@@ -34,7 +35,8 @@ func TestARefreshMayAskForLessAndNeverForMore(t *testing.T) {
 		t.Errorf("%s", less.body)
 	}
 	h.wants(h.userinfo(less.text("access_token")), http.StatusForbidden, "insufficient_scope")
-	if all := h.wants(h.refresh(less.text("refresh_token")), http.StatusOK, ""); all.text("scope") != "openid photos offline_access" {
+	if all := h.wants(h.refresh(less.text("refresh_token")), http.StatusOK, ""); all.text(
+		"scope") != "openid photos offline_access" {
 		t.Errorf("%s", all.body)
 	}
 }
@@ -101,7 +103,8 @@ func TestTheStoreKeepsToFositesTransactions(t *testing.T) {
 		t.Error("a write outside of a transaction passed")
 	}
 	u.rotate = true
-	if _, err := st.BeginTX(ctx); err != nil || st.RotateRefreshToken(ctx, "f", "t") != nil || st.Rollback(ctx) != nil || u.agreed.rotate {
+	if _, err := st.BeginTX(ctx); err != nil || st.RotateRefreshToken(ctx, "f", "t") != nil || st.Rollback(ctx) != nil ||
+		u.agreed.rotate {
 		t.Error("Rollback kept a write")
 	}
 	if _, err := st.BeginTX(h.ctx()); err == nil {
@@ -114,7 +117,8 @@ func TestARevocationThatCannotBeWrittenIsNotA200(t *testing.T) {
 	h := newHarnessWith(t, ports{grants: func(real broker.Grants) broker.Grants { f.Grants = real; return f }})
 	got := h.signIn()
 	f.err = broker.Unavailable
-	a := h.wants(h.call("/revoke", "token", got.text("access_token")), http.StatusServiceUnavailable, "temporarily_unavailable")
+	a := h.wants(h.call("/revoke", "token", got.text("access_token")), http.StatusServiceUnavailable,
+		"temporarily_unavailable")
 	if a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
@@ -148,7 +152,8 @@ func TestAReuseThatCannotBeWrittenAsksToComeAgain(t *testing.T) {
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "")
 	h.clock.add(time.Minute)
 	f.err = errors.New("boom")
-	r := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantRefresh}, "refresh_token": {got.text("refresh_token")}})
+	r := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantRefresh},
+		"refresh_token": {got.text("refresh_token")}})
 	r.SetBasicAuth("app", h.secret)
 	if a := h.send(r); a.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", a.StatusCode, a.body)
@@ -165,7 +170,8 @@ func TestTheTokenEndpointSpeaksJSONAlsoWhenItRefuses(t *testing.T) {
 	}
 	const form = "application/x-www-form-urlencoded"
 	for name, r := range map[string]*http.Request{
-		"multipart":     body("multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"grant_type\"\r\n\r\nclient_credentials\r\n--x--\r\n"),
+		"multipart": body("multipart/form-data; boundary=x",
+			"--x\r\nContent-Disposition: form-data; name=\"grant_type\"\r\n\r\nclient_credentials\r\n--x--\r\n"),
 		"JSON":          body("application/json", `{"grant_type":"client_credentials"}`),
 		"nothing":       body(form, ""),
 		"a broken form": body(form, "grant_type=%zz"),
@@ -180,8 +186,10 @@ func TestTheTokenEndpointSpeaksJSONAlsoWhenItRefuses(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
-	if a := h.send(body(form, "grant_type=client_credentials&x="+strings.Repeat("x", 70<<10))); a.StatusCode != http.StatusRequestEntityTooLarge || a.text("error") == "" {
+	if a := h.send(body(form, "grant_type=client_credentials&x="+strings.Repeat("x",
+		70<<10))); a.StatusCode != http.StatusRequestEntityTooLarge || a.text("error") == "" {
 		t.Errorf("too large: %d %s", a.StatusCode, a.body)
 	}
-	h.wants(h.send(body(form, "grant_type=password&username=a&password=b")), http.StatusBadRequest, "unsupported_grant_type")
+	h.wants(h.send(body(form, "grant_type=password&username=a&password=b")), http.StatusBadRequest,
+		"unsupported_grant_type")
 }

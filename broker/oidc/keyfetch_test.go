@@ -71,7 +71,8 @@ func newPublished(t *testing.T) (*harness, *publisher) {
 // remote registers a client past what ValidateClient would say of its URI.
 func (h *harness) remote(id, uri string) {
 	h.t.Helper()
-	h.client(broker.Client{ID: id, Name: id, AuthMethods: []string{methodKey}, SecretHashes: []string{}, KeysURI: "https://app.example.com/keys"})
+	h.client(broker.Client{ID: id, Name: id, AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		KeysURI: "https://app.example.com/keys"})
 	c, err := h.db.Client(h.ctx(), id)
 	h.must(err)
 	c.KeysURI = uri
@@ -79,7 +80,8 @@ func (h *harness) remote(id, uri string) {
 }
 
 func TestKeysAreFetchedOnceAndKeptForTheirTime(t *testing.T) {
-	for cacheControl, life := range map[string]time.Duration{"": clients.KeysFresh, "max-age=1": clients.KeysFresh, "no-store": clients.KeysFresh, "public, max-age=600": 10 * time.Minute,
+	for cacheControl, life := range map[string]time.Duration{"": clients.KeysFresh, "max-age=1": clients.KeysFresh,
+		"no-store": clients.KeysFresh, "public, max-age=600": 10 * time.Minute,
 		"Max-Age=999999999": clients.KeysOld, "max-age=99999999999999999999": clients.KeysFresh} {
 		h, p := newPublished(t)
 		key := newHeldKey(t, "k", algES256)
@@ -185,7 +187,10 @@ func TestA9_WhatAPublisherCannotDo(t *testing.T) {
 	key := newHeldKey(t, "k", algES256)
 	set := keySetOf(t, key)
 	var canary atomic.Int64
-	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { canary.Add(1); io.WriteString(w, set) }))
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		canary.Add(1)
+		io.WriteString(w, set)
+	}))
 	defer other.Close()
 	for name, answer := range map[string]http.HandlerFunc{
 		"lead elsewhere": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusFound) },
@@ -240,9 +245,12 @@ func TestA19_A20_NoKeysAreFetchedFromWhereWeMustNotGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := newHarnessWith(t, ports{egress: strict})
-	for i, uri := range []string{inside.URL, "https://" + u.Host, "http://localhost:" + u.Port(), "http://2130706433:" + u.Port(), "http://0x7f.0.0.1:" + u.Port(), "http://127.1:" + u.Port(),
-		"http://[::ffff:127.0.0.1]:" + u.Port(), "http://[::1]:" + u.Port(), "http://0:" + u.Port(), "http://user:pass@127.0.0.1:" + u.Port(), "https://169.254.169.254/latest/meta-data",
-		"https://10.0.0.1/", "https://192.168.0.1", "https://[fe80::1]", "https://[fd00::1]", "file:///etc/passwd", "gopher://" + u.Host, "data:application/json,{}", "//" + u.Host, "", "%"} {
+	for i, uri := range []string{inside.URL, "https://" + u.Host, "http://localhost:" + u.Port(),
+		"http://2130706433:" + u.Port(), "http://0x7f.0.0.1:" + u.Port(), "http://127.1:" + u.Port(),
+		"http://[::ffff:127.0.0.1]:" + u.Port(), "http://[::1]:" + u.Port(), "http://0:" + u.Port(),
+		"http://user:pass@127.0.0.1:" + u.Port(), "https://169.254.169.254/latest/meta-data",
+		"https://10.0.0.1/", "https://192.168.0.1", "https://[fe80::1]", "https://[fd00::1]", "file:///etc/passwd",
+		"gopher://" + u.Host, "data:application/json,{}", "//" + u.Host, "", "%"} {
 		if uri == "" {
 			continue
 		}
@@ -263,7 +271,8 @@ func TestA19_A20_NoKeysAreFetchedFromWhereWeMustNotGo(t *testing.T) {
 func TestAClientsKeysAreStoredAsTheyAre(t *testing.T) {
 	set := keySetOf(t, newHeldKey(t, "a", algES256))
 	h := newHarness(t)
-	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: set})
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		Keys: set})
 	if c, err := h.db.Client(h.ctx(), "machine"); err != nil || c.Keys != set {
 		t.Errorf("%s %v", c.Keys, err)
 	}
@@ -273,9 +282,11 @@ func TestAClientsKeysAreStoredAsTheyAre(t *testing.T) {
 func TestOIDF_oidcc_ensure_client_assertion_with_iss_aud_succeeds(t *testing.T) {
 	h := newHarness(t)
 	key := newHeldKey(t, "k", algRS256)
-	h.client(broker.Client{ID: "suite", Name: "Suite", AuthMethods: []string{methodKey}, SecretHashes: []string{}, Keys: keySetOf(t, key), FirstParty: true})
+	h.client(broker.Client{ID: "suite", Name: "Suite", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		Keys: keySetOf(t, key), FirstParty: true})
 	asserted := func() []string {
-		return []string{"client_id", "suite", "client_assertion_type", assertionType, "client_assertion", key.signed(t, h.proof("suite"), nil)}
+		return []string{"client_id", "suite", "client_assertion_type", assertionType, "client_assertion",
+			key.signed(t, h.proof("suite"), nil)}
 	}
 	got := h.wants(h.redeem(h.browser().code(ask("client_id", "suite")), asserted()...), http.StatusOK, "")
 	h.wants(h.refresh(got.text("refresh_token"), asserted()...), http.StatusOK, "")

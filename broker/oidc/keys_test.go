@@ -38,10 +38,12 @@ func (h *harness) tick() {
 
 func TestDocumentsAreBuiltOnceAndCached(t *testing.T) {
 	h := newHarness(t)
-	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/jwks"} {
+	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
+		"/jwks"} {
 		a := h.send(newRequest(http.MethodGet, path, nil))
 		tag := a.Header.Get("ETag")
-		if a.StatusCode != http.StatusOK || tag == "" || !strings.HasPrefix(a.Header.Get("Cache-Control"), "public, max-age=") || a.Header.Get("Access-Control-Allow-Origin") != "*" {
+		if a.StatusCode != http.StatusOK || tag == "" || !strings.HasPrefix(a.Header.Get("Cache-Control"),
+			"public, max-age=") || a.Header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s: %d %v", path, a.StatusCode, a.Header)
 		}
 		r := newRequest(http.MethodGet, path, nil)
@@ -51,13 +53,16 @@ func TestDocumentsAreBuiltOnceAndCached(t *testing.T) {
 		}
 	}
 	meta := h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration", nil)).json
-	for name, path := range map[string]string{"issuer": "", "authorization_endpoint": "/authorize", "token_endpoint": "/token", "userinfo_endpoint": "/userinfo",
-		"jwks_uri": "/jwks", "revocation_endpoint": "/revoke", "introspection_endpoint": "/introspect", "end_session_endpoint": "/end_session"} {
+	for name, path := range map[string]string{"issuer": "", "authorization_endpoint": "/authorize",
+		"token_endpoint": "/token", "userinfo_endpoint": "/userinfo",
+		"jwks_uri": "/jwks", "revocation_endpoint": "/revoke", "introspection_endpoint": "/introspect",
+		"end_session_endpoint": "/end_session"} {
 		if meta[name] != issuer+path {
 			t.Errorf("%s is %v", name, meta[name])
 		}
 	}
-	if meta["request_uri_parameter_supported"] != false || meta["request_parameter_supported"] != false || meta["code_challenge_methods_supported"].([]any)[0] != "S256" ||
+	if meta["request_uri_parameter_supported"] != false || meta["request_parameter_supported"] != false ||
+		meta["code_challenge_methods_supported"].([]any)[0] != "S256" ||
 		meta["id_token_signing_alg_values_supported"].([]any)[0] != "RS256" || len(meta["ui_locales_supported"].([]any)) < 4 {
 		t.Errorf("%v", meta)
 	}
@@ -66,7 +71,8 @@ func TestDocumentsAreBuiltOnceAndCached(t *testing.T) {
 func TestOnlyPagesOfTheClientMayReadItsTokens(t *testing.T) {
 	h := newHarness(t)
 	got := h.signIn()
-	for origin, good := range map[string]bool{"https://app.example.com": true, "https://evil.example": false, "null": false, "http://app.example.com": false, "": false} {
+	for origin, good := range map[string]bool{"https://app.example.com": true, "https://evil.example": false,
+		"null": false, "http://app.example.com": false, "": false} {
 		with := func(r *http.Request) string {
 			r.Header.Set("Origin", origin)
 			a := h.send(r)
@@ -79,7 +85,8 @@ func TestOnlyPagesOfTheClientMayReadItsTokens(t *testing.T) {
 		info.Header.Set("Authorization", "Bearer "+got.text("access_token"))
 		token := newRequest(http.MethodPost, "/token", map[string][]string{"grant_type": {grantClient}})
 		token.SetBasicAuth("app", h.secret)
-		wrong := newRequest(http.MethodPost, "/token", map[string][]string{"grant_type": {grantRefresh}, "refresh_token": {"x"}})
+		wrong := newRequest(http.MethodPost, "/token", map[string][]string{"grant_type": {grantRefresh},
+			"refresh_token": {"x"}})
 		wrong.SetBasicAuth("app", h.secret)
 		pushed := newRequest(http.MethodPost, "/par", ask())
 		pushed.SetBasicAuth("app", h.secret)

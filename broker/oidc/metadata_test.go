@@ -48,7 +48,8 @@ type try = func(t *testing.T, promised any)
 
 func triesOf(h *harness) map[string]try {
 	all := map[string]try{}
-	for _, some := range []map[string]try{h.triesOfEndpoints(), h.triesOfRequests(), h.triesOfTokens(), h.triesOfKeys(), h.triesOfSignOuts()} {
+	for _, some := range []map[string]try{h.triesOfEndpoints(), h.triesOfRequests(), h.triesOfTokens(), h.triesOfKeys(),
+		h.triesOfSignOuts()} {
 		for name, f := range some {
 			all[name] = f
 		}
@@ -75,8 +76,10 @@ func (h *harness) triesOfEndpoints() map[string]try {
 				t.Error(promised)
 			}
 		},
-		"authorization_endpoint": h.mounted("GET", "POST"), "token_endpoint": h.mounted("POST"), "userinfo_endpoint": h.mounted("GET", "POST"),
-		"jwks_uri": h.mounted("GET"), "revocation_endpoint": h.mounted("POST"), "introspection_endpoint": h.mounted("POST"),
+		"authorization_endpoint": h.mounted("GET", "POST"), "token_endpoint": h.mounted("POST"),
+		"userinfo_endpoint": h.mounted("GET", "POST"),
+		"jwks_uri":          h.mounted("GET"), "revocation_endpoint": h.mounted("POST"), "introspection_endpoint": h.mounted(
+			"POST"),
 		"end_session_endpoint": h.mounted("GET", "POST"), "pushed_authorization_request_endpoint": h.mounted("POST"),
 		"device_authorization_endpoint": h.mounted("POST"),
 	}
@@ -94,7 +97,8 @@ func (h *harness) triesOfRequests() map[string]try {
 	return map[string]try{
 		"scopes_supported": func(t *testing.T, promised any) {
 			each(t, promised, func(t *testing.T, v string) {
-				if got := h.signIn("scope", "openid "+strings.TrimPrefix(v, "openid")); !slices.Contains(strings.Fields(got.text("scope")), v) {
+				if got := h.signIn("scope", "openid "+strings.TrimPrefix(v, "openid")); !slices.Contains(
+					strings.Fields(got.text("scope")), v) {
 					t.Error(got.body)
 				}
 			})
@@ -126,7 +130,8 @@ func (h *harness) triesOfRequests() map[string]try {
 		},
 		"ui_locales_supported": func(t *testing.T, promised any) {
 			each(t, promised, func(t *testing.T, v string) {
-				if a := h.browser().authorize(ask("response_mode", modePost, "ui_locales", v)); !strings.Contains(a.body, `<html lang="`+v+`"`) {
+				if a := h.browser().authorize(ask("response_mode", modePost, "ui_locales", v)); !strings.Contains(a.body,
+					`<html lang="`+v+`"`) {
 					t.Error(a.body)
 				}
 			})
@@ -145,7 +150,8 @@ func (h *harness) triesOfRequests() map[string]try {
 			h.appHears(h.browser().get("/authorize?"+ask("request", "x").Encode()), "request_not_supported")
 		}),
 		"request_uri_parameter_supported": flag(false, func(*testing.T) {
-			h.appHears(h.browser().get("/authorize?"+ask("request_uri", "https://x.example").Encode()), "request_uri_not_supported")
+			h.appHears(h.browser().get("/authorize?"+ask("request_uri", "https://x.example").Encode()),
+				"request_uri_not_supported")
 		}),
 		"require_pushed_authorization_requests": flag(false, func(*testing.T) { h.browser().code(ask()) }),
 		"authorization_response_iss_parameter_supported": flag(true, func(t *testing.T) {
@@ -160,7 +166,8 @@ func (h *harness) triesOfRequests() map[string]try {
 func (h *harness) keyed(path, alg string, form url.Values) answer {
 	key := newHeldKey(h.t, "k", alg)
 	id := "key-" + alg + strings.ReplaceAll(path, "/", "-")
-	h.client(broker.Client{ID: id, Name: "By key", AuthMethods: []string{methodKey}, SecretHashes: []string{}, FirstParty: true, Keys: keySetOf(h.t, key)})
+	h.client(broker.Client{ID: id, Name: "By key", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		FirstParty: true, Keys: keySetOf(h.t, key)})
 	form.Set("client_assertion_type", assertionType)
 	form.Set("client_assertion", key.signed(h.t, h.proof(id), nil))
 	return h.send(newRequest(http.MethodPost, path, form))
@@ -190,7 +197,8 @@ func (h *harness) triesOfTokens() map[string]try {
 		return func(t *testing.T, promised any) {
 			each(t, promised, func(t *testing.T, v string) {
 				form := url.Values{"token": {"x"}, "grant_type": {grantRefresh}, "refresh_token": {"x"}}
-				if a := h.authenticated(path, v, form); a.text("error") == "invalid_client" || a.StatusCode == http.StatusUnauthorized {
+				if a := h.authenticated(path, v, form); a.text("error") == "invalid_client" ||
+					a.StatusCode == http.StatusUnauthorized {
 					t.Errorf("%d %s", a.StatusCode, a.body)
 				}
 			})
@@ -303,7 +311,8 @@ func (h *harness) triesOfSignOuts() map[string]try {
 		_, id := h.claims(got.text("id_token"))
 		page := b.get(leave("id_token_hint", got.text("id_token")))
 		frame := "https://app.example/front?" + url.Values{"iss": {issuer}, "sid": {id["sid"].(string)}}.Encode()
-		if !strings.Contains(page.body, `<iframe src="`+html.EscapeString(frame)+`"`) || !strings.HasSuffix(page.Header.Get("Content-Security-Policy"), "; frame-src https://app.example") {
+		if !strings.Contains(page.body, `<iframe src="`+html.EscapeString(frame)+`"`) ||
+			!strings.HasSuffix(page.Header.Get("Content-Security-Policy"), "; frame-src https://app.example") {
 			t.Errorf("%s %s", page.Header.Get("Content-Security-Policy"), page.body)
 		}
 	})

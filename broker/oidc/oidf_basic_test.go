@@ -31,10 +31,12 @@ func TestOIDF_oidcc_response_type_missing(t *testing.T) {
 func TestOIDF_oidcc_idtoken_signature(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		set := p.jwksNow()
-		for alg, want := range map[string]jose.SignatureAlgorithm{"": jose.RS256, algRS256: jose.RS256, algES256: jose.ES256, algEdDSA: jose.EdDSA} {
+		for alg, want := range map[string]jose.SignatureAlgorithm{"": jose.RS256, algRS256: jose.RS256, algES256: jose.ES256,
+			algEdDSA: jose.EdDSA} {
 			p.change("suite", func(c *broker.Client) { c.IDTokenAlg = alg })
 			p.code = p.hears().Get("code")
-			jws, err := jose.ParseSignedCompact(p.wants(p.exchange(), http.StatusOK, "").text("id_token"), []jose.SignatureAlgorithm{want})
+			jws, err := jose.ParseSignedCompact(p.wants(p.exchange(), http.StatusOK, "").text("id_token"),
+				[]jose.SignatureAlgorithm{want})
 			if err != nil {
 				t.Errorf("%q: %v", alg, err)
 				continue
@@ -54,7 +56,8 @@ func TestOIDF_oidcc_idtoken_signature(t *testing.T) {
 // The suite skips this module, since nothing is advertised; nor can it be registered.
 func TestOIDF_oidcc_idtoken_unsigned(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
-		if algs := texts(p.discovered()["id_token_signing_alg_values_supported"]); len(algs) == 0 || slices.Contains(algs, "none") {
+		if algs := texts(p.discovered()["id_token_signing_alg_values_supported"]); len(algs) == 0 || slices.Contains(algs,
+			"none") {
 			t.Errorf("%v", algs)
 		}
 		c, err := p.db.Client(p.ctx(), "suite")
@@ -69,11 +72,13 @@ func TestOIDF_oidcc_userinfo_get(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		got, id := p.signsIn()
 		a := p.wants(p.userinfo(got.text("access_token")), http.StatusOK, "")
-		if a.text("sub") != id["sub"] || a.Header.Get("Content-Type") != "application/json" || a.Header.Get("Cache-Control") != "no-store" {
+		if a.text("sub") != id["sub"] || a.Header.Get("Content-Type") != "application/json" ||
+			a.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%v %s", a.Header, a.body)
 		}
 		for _, token := range []string{"", "x"} {
-			if a := p.userinfo(token); a.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer ") {
+			if a := p.userinfo(token); a.StatusCode != http.StatusUnauthorized ||
+				!strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer ") {
 				t.Errorf("%q: %d %v", token, a.StatusCode, a.Header)
 			}
 		}
@@ -94,7 +99,8 @@ func TestOIDF_oidcc_userinfo_post_header(t *testing.T) {
 func TestOIDF_oidcc_userinfo_post_body(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		got, id := p.signsIn()
-		a := p.wants(p.send(newRequest(http.MethodPost, pathUserinfo, url.Values{"access_token": {got.text("access_token")}})), http.StatusOK, "")
+		a := p.wants(p.send(newRequest(http.MethodPost, pathUserinfo,
+			url.Values{"access_token": {got.text("access_token")}})), http.StatusOK, "")
 		if a.text("sub") != id["sub"] {
 			t.Errorf("%s", a.body)
 		}
@@ -113,7 +119,8 @@ func TestUserinfoByPostTakesEveryKindOfToken(t *testing.T) {
 		if k.dpop { // what is bound has no place in a body (RFC 9449 §7.1)
 			continue
 		}
-		if a := h.wants(h.send(newRequest(http.MethodPost, pathUserinfo, url.Values{"access_token": {got.text("access_token")}})), http.StatusOK, ""); a.text("sub") != "ana" {
+		if a := h.wants(h.send(newRequest(http.MethodPost, pathUserinfo,
+			url.Values{"access_token": {got.text("access_token")}})), http.StatusOK, ""); a.text("sub") != "ana" {
 			t.Errorf("%s: %s", k.name, a.body)
 		}
 	}
@@ -245,7 +252,8 @@ func TestOIDF_oidcc_server_client_secret_post(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		p.code = p.hears().Get("code")
 		posted := func(secret string) answer {
-			return p.send(newRequest(http.MethodPost, pathToken, form("grant_type", grantCode, "code", p.code, "redirect_uri", callback, "client_id", "suite", "client_secret", secret)))
+			return p.send(newRequest(http.MethodPost, pathToken, form("grant_type", grantCode, "code", p.code, "redirect_uri",
+				callback, "client_id", "suite", "client_secret", secret)))
 		}
 		a := p.wants(posted("x"), http.StatusUnauthorized, "invalid_client")
 		if got := a.Header.Get("WWW-Authenticate"); got != "" {

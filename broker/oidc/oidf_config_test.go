@@ -37,16 +37,23 @@ func texts(v any) (all []string) {
 
 // knownMetadata are the names that the specifications registered for what we may
 // advertise: the suite warns of any other.
-const knownMetadata = `issuer authorization_endpoint token_endpoint userinfo_endpoint jwks_uri registration_endpoint scopes_supported response_types_supported
-	response_modes_supported grant_types_supported acr_values_supported subject_types_supported id_token_signing_alg_values_supported
-	token_endpoint_auth_methods_supported token_endpoint_auth_signing_alg_values_supported display_values_supported claim_types_supported claims_supported
-	service_documentation claims_locales_supported ui_locales_supported claims_parameter_supported request_parameter_supported request_uri_parameter_supported
+const knownMetadata = `issuer authorization_endpoint token_endpoint userinfo_endpoint jwks_uri registration_endpoint
+	scopes_supported response_types_supported
+	response_modes_supported grant_types_supported acr_values_supported subject_types_supported
+	id_token_signing_alg_values_supported
+	token_endpoint_auth_methods_supported token_endpoint_auth_signing_alg_values_supported display_values_supported
+	claim_types_supported claims_supported
+	service_documentation claims_locales_supported ui_locales_supported claims_parameter_supported
+	request_parameter_supported request_uri_parameter_supported
 	require_request_uri_registration op_policy_uri op_tos_uri prompt_values_supported
 	revocation_endpoint revocation_endpoint_auth_methods_supported revocation_endpoint_auth_signing_alg_values_supported
-	introspection_endpoint introspection_endpoint_auth_methods_supported introspection_endpoint_auth_signing_alg_values_supported
-	code_challenge_methods_supported device_authorization_endpoint pushed_authorization_request_endpoint require_pushed_authorization_requests
+	introspection_endpoint introspection_endpoint_auth_methods_supported
+	introspection_endpoint_auth_signing_alg_values_supported
+	code_challenge_methods_supported device_authorization_endpoint pushed_authorization_request_endpoint
+	require_pushed_authorization_requests
 	authorization_response_iss_parameter_supported dpop_signing_alg_values_supported
-	end_session_endpoint backchannel_logout_supported backchannel_logout_session_supported frontchannel_logout_supported frontchannel_logout_session_supported`
+	end_session_endpoint backchannel_logout_supported backchannel_logout_session_supported frontchannel_logout_supported
+	frontchannel_logout_session_supported`
 
 func TestOIDF_oidcc_discovery_endpoint_verification(t *testing.T) {
 	newHarness(t).validMetadata()
@@ -80,13 +87,16 @@ func (h *harness) validMetadata() {
 			t.Errorf("%s is null", name)
 		}
 		if list := texts(v); reflect.TypeOf(v).Kind() == reflect.Slice {
-			if len(list) == 0 || slices.Contains(list, "") || len(slices.Compact(slices.Sorted(slices.Values(list)))) != len(list) {
+			if len(list) == 0 || slices.Contains(list, "") || len(slices.Compact(slices.Sorted(slices.Values(list)))) != len(
+				list) {
 				t.Errorf("%s is %v", name, v)
 			}
 		}
 	}
-	for name, must := range map[string]string{"id_token_signing_alg_values_supported": "RS256", "response_types_supported": "code", "subject_types_supported": "public",
-		"scopes_supported": "openid", "claims_supported": "sub", "grant_types_supported": "authorization_code", "code_challenge_methods_supported": "S256",
+	for name, must := range map[string]string{"id_token_signing_alg_values_supported": "RS256",
+		"response_types_supported": "code", "subject_types_supported": "public",
+		"scopes_supported": "openid", "claims_supported": "sub", "grant_types_supported": "authorization_code",
+		"code_challenge_methods_supported":      "S256",
 		"token_endpoint_auth_methods_supported": "client_secret_basic"} {
 		if !slices.Contains(texts(meta[name]), must) {
 			t.Errorf("%s is %v, without %s", name, meta[name], must)
@@ -99,7 +109,8 @@ func (h *harness) validMetadata() {
 			}
 		}
 	}
-	for _, name := range []string{"claims_parameter_supported", "request_parameter_supported", "request_uri_parameter_supported", "authorization_response_iss_parameter_supported"} {
+	for _, name := range []string{"claims_parameter_supported", "request_parameter_supported",
+		"request_uri_parameter_supported", "authorization_response_iss_parameter_supported"} {
 		if _, is := meta[name].(bool); !is {
 			t.Errorf("%s is %v", name, meta[name])
 		}

@@ -28,7 +28,8 @@ func (h *harness) signedOut(b *browser) {
 // stays wants an answer that leads nowhere: the question, or the page that says it is done.
 func (h *harness) stays(a answer) {
 	h.t.Helper()
-	if a.StatusCode != http.StatusOK || a.Header.Get("Location") != "" || otherSite.MatchString(a.body) || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
+	if a.StatusCode != http.StatusOK || a.Header.Get("Location") != "" || otherSite.MatchString(a.body) ||
+		!strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
 		h.t.Errorf("%d %s %s", a.StatusCode, a.Header.Get("Location"), a.body)
 	}
 }
@@ -74,7 +75,8 @@ func TestOIDF_oidcc_rp_initiated_logout_discovery_endpoint_verification(t *testi
 func TestOIDF_oidcc_rp_initiated_logout(t *testing.T) {
 	h, b, got := signedIn(t)
 	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", longState))
-	if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != goodbye+"?state="+url.QueryEscape(longState) || a.location().Query().Get("state") != longState {
+	if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != goodbye+"?state="+url.QueryEscape(longState) ||
+		a.location().Query().Get("state") != longState {
 		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	h.signedOut(b)
@@ -107,7 +109,8 @@ func TestOIDF_oidcc_rp_initiated_logout_by_an_old_hint(t *testing.T) {
 
 func TestOIDF_oidcc_rp_initiated_logout_no_state(t *testing.T) {
 	h, b, got := signedIn(t)
-	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != goodbye {
+	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri",
+		goodbye)); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != goodbye {
 		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	h.signedOut(b)
@@ -115,12 +118,14 @@ func TestOIDF_oidcc_rp_initiated_logout_no_state(t *testing.T) {
 
 func TestOIDF_oidcc_rp_initiated_logout_bad_post_logout_redirect_uri(t *testing.T) {
 	_, b, got := signedIn(t)
-	b.done(b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye+"/extra", "state", longState)))
+	b.done(b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye+"/extra", "state",
+		longState)))
 }
 
 func TestOIDF_oidcc_rp_initiated_logout_query_added_to_post_logout_redirect_uri(t *testing.T) {
 	_, b, got := signedIn(t)
-	b.done(b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye+"?extra=1", "state", longState)))
+	b.done(b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye+"?extra=1", "state",
+		longState)))
 }
 
 func TestOIDF_oidcc_rp_initiated_logout_modified_id_token_hint(t *testing.T) {
@@ -175,7 +180,8 @@ func TestOIDF_oidcc_backchannel_rp_initiated_logout(t *testing.T) {
 	if len(h.handler.ended) != 1 {
 		t.Error("nobody is woken to tell the app at once")
 	}
-	if a.location().Query().Get("state") != longState || len(a.location().Query()) != 1 || h.told() != 1 || len(l.received()) != 1 {
+	if a.location().Query().Get("state") != longState || len(a.location().Query()) != 1 || h.told() != 1 ||
+		len(l.received()) != 1 {
 		t.Fatalf("%d %s, heard %d", a.StatusCode, a.Header.Get("Location"), len(l.received()))
 	}
 	head, said := h.opened(l.received()[0])
@@ -185,12 +191,14 @@ func TestOIDF_oidcc_backchannel_rp_initiated_logout(t *testing.T) {
 	}
 	events, _ := said["events"].(map[string]any)
 	event, is := events[eventLogout].(map[string]any)
-	if len(events) != 1 || !is || len(event) != 0 || said["nonce"] != nil || said["sub"] != id["sub"] || said["sid"] != id["sid"] || said["aud"] != "app" || said["iss"] != issuer ||
+	if len(events) != 1 || !is || len(event) != 0 || said["nonce"] != nil || said["sub"] != id["sub"] ||
+		said["sid"] != id["sid"] || said["aud"] != "app" || said["iss"] != issuer ||
 		said["iat"] != float64(h.clock.Now().Unix()) || said["jti"] == nil || said["exp"].(float64) <= said["iat"].(float64) {
 		t.Errorf("claims %v", said)
 	}
 	// The body has nothing but the token: the listener looks at that.
-	if r := l.posts[0]; r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+	if r := l.posts[0]; r.Method != http.MethodPost ||
+		r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
 		t.Errorf("%s %v", r.Method, r.Header)
 	}
 	h.wholeSeconds(l.received()[0])
@@ -209,7 +217,8 @@ func TestOIDF_oidcc_frontchannel_rp_initiated_logout(t *testing.T) {
 	_, id := h.opened(got.text("id_token"))
 	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", longState))
 	sid, _ := id["sid"].(string)
-	if f := a.frames(); len(f) != 1 || f[0] != "https://app.example.com/front?"+(url.Values{"iss": {issuer}, "sid": {sid}}).Encode() {
+	if f := a.frames(); len(f) != 1 || f[0] != "https://app.example.com/front?"+(url.Values{"iss": {issuer},
+		"sid": {sid}}).Encode() {
 		t.Errorf("frames %q", f)
 	}
 	if sid == "" || !strings.HasSuffix(a.Header.Get("Content-Security-Policy"), "; frame-src https://app.example.com") {
@@ -217,7 +226,8 @@ func TestOIDF_oidcc_frontchannel_rp_initiated_logout(t *testing.T) {
 	}
 	// When the frames had their time it goes on by itself, and by a link for who waits.
 	next := html.EscapeString(goodbye + "?state=" + url.QueryEscape(longState))
-	if !strings.Contains(a.body, `<meta http-equiv="refresh" content="3;url=`+next+`">`) || !strings.Contains(a.body, `href="`+next+`"`) {
+	if !strings.Contains(a.body, `<meta http-equiv="refresh" content="3;url=`+next+`">`) || !strings.Contains(a.body,
+		`href="`+next+`"`) {
 		t.Errorf("it goes nowhere: %s", a.body)
 	}
 	h.signedOut(b)

@@ -83,7 +83,8 @@ func TestOIDF_common_consent_is_answered_by_stable_ids_without_scripts(t *testin
 	h, b, _ := third(t)
 	page := b.get(b.get("/authorize?" + thirdAsks().Encode()).Header.Get("Location"))
 	to := attribute(h.element(b.press(page, "cancel"), "continue"), "href")
-	if u, err := url.Parse(to); err != nil || u.Query().Get("error") != "access_denied" || !strings.HasPrefix(to, callback+"?") {
+	if u, err := url.Parse(to); err != nil || u.Query().Get("error") != "access_denied" || !strings.HasPrefix(to,
+		callback+"?") {
 		t.Errorf("cancelled: %s", to)
 	}
 	page = b.get(b.get("/authorize?" + thirdAsks().Encode()).Header.Get("Location"))
@@ -95,7 +96,8 @@ func TestOIDF_common_consent_is_answered_by_stable_ids_without_scripts(t *testin
 func TestOIDF_common_a_posted_answer_is_sent_by_a_stable_id_without_scripts(t *testing.T) {
 	h := newHarness(t)
 	target, sent := h.pressed(h.browser().authorize(ask("response_mode", "form_post")), "continue")
-	if target != callback || sent.Get("code") == "" || sent.Get("state") != "the-state" || sent.Get("iss") != issuer || len(sent) != 3 {
+	if target != callback || sent.Get("code") == "" || sent.Get("state") != "the-state" || sent.Get("iss") != issuer ||
+		len(sent) != 3 {
 		t.Errorf("%s %v", target, sent)
 	}
 }

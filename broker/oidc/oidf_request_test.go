@@ -110,7 +110,8 @@ func TestOIDF_oidcc_ensure_request_with_acr_values_succeeds(t *testing.T) {
 func TestOIDF_oidcc_claims_essential(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		got, id := p.signsIn("claims", `{"userinfo":{"name":{"essential":true}}}`)
-		if info := p.userinfo(got.text("access_token")).json; info["name"] != "Ana Lima" || len(info) != 2 || id["name"] != nil {
+		if info := p.userinfo(got.text("access_token")).json; info["name"] != "Ana Lima" || len(info) != 2 ||
+			id["name"] != nil {
 			t.Errorf("%v %v", info, id)
 		}
 	})
@@ -158,13 +159,16 @@ func unsupported(flag, name string, pairs ...string) func(t *testing.T, p *plan)
 }
 
 func TestOIDF_oidcc_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(t *testing.T) {
-	bothPlans(t, unsupported("request_uri_parameter_supported", "request_uri_not_supported", "request_uri", "https://app.example.com/request.jwt"))
+	bothPlans(t, unsupported("request_uri_parameter_supported", "request_uri_not_supported", "request_uri",
+		"https://app.example.com/request.jwt"))
 }
 
 func TestOIDF_oidcc_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(t *testing.T) {
-	bothPlans(t, unsupported("request_parameter_supported", "request_not_supported", "request", "eyJhbGciOiJub25lIn0.e30."))
+	bothPlans(t, unsupported("request_parameter_supported", "request_not_supported", "request",
+		"eyJhbGciOiJub25lIn0.e30."))
 }
 
 func TestOIDF_oidcc_ensure_request_object_with_redirect_uri(t *testing.T) {
-	bothPlans(t, unsupported("request_parameter_supported", "request_not_supported", "request", "eyJhbGciOiJub25lIn0.eyJyZWRpcmVjdF91cmkiOiJodHRwczovL2V2aWwuZXhhbXBsZSJ9."))
+	bothPlans(t, unsupported("request_parameter_supported", "request_not_supported", "request",
+		"eyJhbGciOiJub25lIn0.eyJyZWRpcmVjdF91cmkiOiJodHRwczovL2V2aWwuZXhhbXBsZSJ9."))
 }

@@ -48,14 +48,16 @@ func bothPlans(t *testing.T, module func(t *testing.T, p *plan)) {
 // suite registers a client as the suite's operator does.
 func (h *harness) suite(id string) string {
 	h.t.Helper()
-	return h.client(broker.Client{ID: id, Name: "Suite " + id, AuthMethods: []string{"client_secret_basic", "client_secret_post"}, SkipPKCE: true, FirstParty: true})
+	return h.client(broker.Client{ID: id, Name: "Suite " + id, AuthMethods: []string{"client_secret_basic",
+		"client_secret_post"}, SkipPKCE: true, FirstParty: true})
 }
 
 // longState has the characters that an answer must leave alone.
 var longState = strings.Repeat("aZ9-._~x", 16)
 
 func (p *plan) ask(pairs ...string) url.Values {
-	q := ask("client_id", "suite", "code_challenge", "-", "code_challenge_method", "-", "scope", "openid", "state", longState)
+	q := ask("client_id", "suite", "code_challenge", "-", "code_challenge_method", "-", "scope", "openid", "state",
+		longState)
 	if p.mode != "" {
 		q.Set("response_mode", p.mode)
 	}
@@ -73,7 +75,8 @@ func (p *plan) answered(a answer) url.Values {
 	p.t.Helper()
 	said := p.logged(a)
 	_, fields := a.form()
-	if said == nil || (fields != nil) != (p.mode == modePost) || said.Get("state") != longState || said.Get("iss") != issuer {
+	if said == nil || (fields != nil) != (p.mode == modePost) || said.Get("state") != longState ||
+		said.Get("iss") != issuer {
 		p.t.Fatalf("%d to %q: %v %.600s", a.StatusCode, a.Header.Get("Location"), said, a.body)
 	}
 	for name, values := range said {
@@ -99,7 +102,8 @@ func (p *plan) fails(name string, pairs ...string) {
 
 func (p *plan) exchange(pairs ...string) answer {
 	p.t.Helper()
-	r := newRequest(http.MethodPost, pathToken, form(append([]string{"grant_type", grantCode, "code", p.code, "redirect_uri", callback}, pairs...)...))
+	r := newRequest(http.MethodPost, pathToken,
+		form(append([]string{"grant_type", grantCode, "code", p.code, "redirect_uri", callback}, pairs...)...))
 	r.SetBasicAuth("suite", p.secret)
 	return p.send(r)
 }
@@ -121,19 +125,22 @@ func (p *plan) proper(q url.Values, got answer) map[string]any {
 			p.t.Errorf("the %s %q has %.0f bits", name, v, bits)
 		}
 	}
-	if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Content-Type") != "application/json" || got.text("token_type") != "Bearer" ||
+	if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Content-Type") != "application/json" ||
+		got.text("token_type") != "Bearer" ||
 		!regexp.MustCompile(`"expires_in":600[,}]`).MatchString(got.body) {
 		p.t.Errorf("%v %s", got.Header, got.body)
 	}
 	head, id := p.opened(got.text("id_token")) // by the one published key of its kid
 	for name := range id {
-		if !slices.Contains([]string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash"}, name) {
+		if !slices.Contains([]string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash"},
+			name) {
 			p.t.Errorf("the ID token says %s, which nobody asked for", name)
 		}
 	}
 	sum := sha256.Sum256([]byte(token))
 	now := float64(p.clock.Now().Unix())
-	want := map[string]any{"iss": issuer, "sub": "ana", "aud": "suite", "iat": now, "exp": now + 600, "at_hash": base64.RawURLEncoding.EncodeToString(sum[:16])}
+	want := map[string]any{"iss": issuer, "sub": "ana", "aud": "suite", "iat": now, "exp": now + 600,
+		"at_hash": base64.RawURLEncoding.EncodeToString(sum[:16])}
 	if nonce := q.Get("nonce"); nonce != "" {
 		want["nonce"] = nonce
 	}
@@ -189,18 +196,28 @@ func (p *plan) later() { p.clock.add(2 * time.Second) }
 const (
 	configPlan = `oidcc-discovery-endpoint-verification`
 	basicPlan  = `oidcc-server oidcc-response-type-missing oidcc-idtoken-signature oidcc-idtoken-unsigned
-		oidcc-userinfo-get oidcc-userinfo-post-header oidcc-userinfo-post-body oidcc-ensure-request-without-nonce-succeeds-for-code-flow
-		oidcc-scope-profile oidcc-scope-email oidcc-scope-address oidcc-scope-phone oidcc-scope-all oidcc-ensure-other-scope-order-succeeds oidcc-alternate-happy-flow
+		oidcc-userinfo-get oidcc-userinfo-post-header oidcc-userinfo-post-body
+		oidcc-ensure-request-without-nonce-succeeds-for-code-flow
+		oidcc-scope-profile oidcc-scope-email oidcc-scope-address oidcc-scope-phone oidcc-scope-all
+		oidcc-ensure-other-scope-order-succeeds oidcc-alternate-happy-flow
 		oidcc-display-page oidcc-display-popup oidcc-prompt-login oidcc-prompt-none-not-logged-in oidcc-prompt-none-logged-in
-		oidcc-max-age-1 oidcc-max-age-10000 oidcc-ensure-request-with-unknown-parameter-succeeds oidcc-id-token-hint oidcc-login-hint
-		oidcc-ui-locales oidcc-claims-locales oidcc-ensure-request-with-acr-values-succeeds oidcc-codereuse oidcc-codereuse-30seconds
+		oidcc-max-age-1 oidcc-max-age-10000 oidcc-ensure-request-with-unknown-parameter-succeeds oidcc-id-token-hint
+		oidcc-login-hint
+		oidcc-ui-locales oidcc-claims-locales oidcc-ensure-request-with-acr-values-succeeds oidcc-codereuse
+		oidcc-codereuse-30seconds
 		oidcc-ensure-registered-redirect-uri oidcc-ensure-post-request-succeeds oidcc-server-client-secret-post
-		oidcc-request-uri-unsigned-supported-correctly-or-rejected-as-unsupported oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported
-		oidcc-claims-essential oidcc-ensure-request-object-with-redirect-uri oidcc-refresh-token oidcc-ensure-request-with-valid-pkce-succeeds`
-	logoutPlans = `oidcc-rp-initiated-logout-discovery-endpoint-verification oidcc-rp-initiated-logout oidcc-rp-initiated-logout-no-state
-		oidcc-rp-initiated-logout-bad-post-logout-redirect-uri oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri
-		oidcc-rp-initiated-logout-modified-id-token-hint oidcc-rp-initiated-logout-bad-id-token-hint oidcc-rp-initiated-logout-no-id-token-hint
-		oidcc-rp-initiated-logout-no-params oidcc-rp-initiated-logout-only-state oidcc-rp-initiated-logout-no-post-logout-redirect-uri
+		oidcc-request-uri-unsigned-supported-correctly-or-rejected-as-unsupported
+		oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported
+		oidcc-claims-essential oidcc-ensure-request-object-with-redirect-uri oidcc-refresh-token
+		oidcc-ensure-request-with-valid-pkce-succeeds`
+	logoutPlans = `oidcc-rp-initiated-logout-discovery-endpoint-verification oidcc-rp-initiated-logout
+	oidcc-rp-initiated-logout-no-state
+		oidcc-rp-initiated-logout-bad-post-logout-redirect-uri
+		oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri
+		oidcc-rp-initiated-logout-modified-id-token-hint oidcc-rp-initiated-logout-bad-id-token-hint
+		oidcc-rp-initiated-logout-no-id-token-hint
+		oidcc-rp-initiated-logout-no-params oidcc-rp-initiated-logout-only-state
+		oidcc-rp-initiated-logout-no-post-logout-redirect-uri
 		oidcc-backchannel-logout-discovery-endpoint-verification oidcc-backchannel-rp-initiated-logout
 		oidcc-frontchannel-logout-discovery-endpoint-verification oidcc-frontchannel-rp-initiated-logout`
 )
@@ -216,7 +233,8 @@ func TestEveryModuleOfThePlansHasATestOfItsName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`(?m)^func TestOIDF_(\w+)\(t \*testing\.T\) *\{\s*(bothPlans\(t,)?`).FindAllStringSubmatch(string(b), -1) {
+		test := regexp.MustCompile(`(?m)^func TestOIDF_(\w+)\(t \*testing\.T\) *\{\s*(bothPlans\(t,)?`)
+		for _, m := range test.FindAllStringSubmatch(string(b), -1) {
 			tests[strings.ReplaceAll(m[1], "_", "-")] = m[2] != ""
 		}
 	}

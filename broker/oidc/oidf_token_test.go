@@ -14,7 +14,8 @@ import (
 // renew is a refresh by a client of the suite, with its secret in a header.
 func (h *harness) renew(id, secret, token string, pairs ...string) answer {
 	h.t.Helper()
-	r := newRequest(http.MethodPost, pathToken, form(append([]string{"grant_type", grantRefresh, "refresh_token", token}, pairs...)...))
+	r := newRequest(http.MethodPost, pathToken, form(append([]string{"grant_type", grantRefresh, "refresh_token", token},
+		pairs...)...))
 	r.SetBasicAuth(id, secret)
 	return h.send(r)
 }
@@ -35,7 +36,8 @@ func TestOIDF_oidcc_refresh_token(t *testing.T) {
 				t.Errorf("%s was %v and is %v", same, first[same], renewed[same])
 			}
 		}
-		if renewed["iat"].(float64) <= first["iat"].(float64) || again.text("access_token") == got.text("access_token") || again.text("refresh_token") == "" {
+		if renewed["iat"].(float64) <= first["iat"].(float64) || again.text("access_token") == got.text("access_token") ||
+			again.text("refresh_token") == "" {
 			t.Errorf("nothing new: %v", renewed)
 		}
 	})
@@ -61,7 +63,8 @@ func reused(later time.Duration) func(t *testing.T, p *plan) {
 			t.Errorf("%v", a.Header)
 		}
 		a = p.wants(p.userinfo(got.text("access_token")), http.StatusUnauthorized, "invalid_token")
-		if said := a.Header.Get("WWW-Authenticate"); !strings.HasPrefix(said, "Bearer ") || !strings.Contains(said, `error="invalid_token"`) {
+		if said := a.Header.Get("WWW-Authenticate"); !strings.HasPrefix(said, "Bearer ") || !strings.Contains(said,
+			`error="invalid_token"`) {
 			t.Errorf("%q", said)
 		}
 		p.wants(p.renew("suite", p.secret, got.text("refresh_token")), http.StatusBadRequest, "invalid_grant")

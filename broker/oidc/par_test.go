@@ -27,7 +27,8 @@ func (h *harness) pushed(form url.Values) url.Values {
 	h.t.Helper()
 	a := h.push(form)
 	uri := a.text("request_uri")
-	if a.StatusCode != http.StatusCreated || !strings.HasPrefix(uri, "urn:ietf:params:oauth:request_uri:") || a.json["expires_in"] != 90.0 || a.Header.Get("Cache-Control") != "no-store" {
+	if a.StatusCode != http.StatusCreated || !strings.HasPrefix(uri, "urn:ietf:params:oauth:request_uri:") ||
+		a.json["expires_in"] != 90.0 || a.Header.Get("Cache-Control") != "no-store" {
 		h.t.Fatalf("%d %v %s", a.StatusCode, a.Header, a.body)
 	}
 	return url.Values{"client_id": {form.Get("client_id")}, "request_uri": {uri}}
@@ -36,7 +37,8 @@ func (h *harness) pushed(form url.Values) url.Values {
 func TestARequestThatWasPushedEndsInTokens(t *testing.T) {
 	h := newHarness(t)
 	h.client(broker.Client{ID: "spa", Name: "SPA", AuthMethods: []string{"none"}, FirstParty: true})
-	posted := h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
+	posted := h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethods: []string{"client_secret_post"},
+		FirstParty: true})
 	b := h.browser()
 	for _, c := range [][]string{{}, {"client_id", "spa"}, {"client_id", "poster", "client_secret", posted}} {
 		q := h.pushed(ask(append([]string{"prompt", "login", "login_hint", "ana"}, c...)...))
@@ -76,7 +78,8 @@ func TestAPushedRequestIsCheckedAtOnce(t *testing.T) {
 		"hint":          {"id_token_hint", "x"},
 		"length":        {"state", strings.Repeat("s", maxState+1)},
 	} {
-		if a := h.push(ask(pairs...)); a.StatusCode != http.StatusBadRequest || a.text("error") != "invalid_request" || strings.Contains(a.body, "evil") {
+		if a := h.push(ask(pairs...)); a.StatusCode != http.StatusBadRequest || a.text("error") != "invalid_request" ||
+			strings.Contains(a.body, "evil") {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
@@ -86,8 +89,10 @@ func TestAPushedRequestIsCheckedAtOnce(t *testing.T) {
 	inURL := newRequest(http.MethodPost, "/par?client_secret=x", ask())
 	inURL.SetBasicAuth("app", h.secret)
 	h.wants(h.send(inURL), http.StatusBadRequest, "invalid_request")
-	robot := h.client(broker.Client{ID: "robot", Name: "Robot", AuthMethods: []string{"client_secret_post"}, GrantTypes: []string{grantClient}, Scopes: []string{"photos"}})
-	h.wants(h.push(ask("client_id", "robot", "client_secret", robot, "scope", "photos")), http.StatusBadRequest, "unauthorized_client")
+	robot := h.client(broker.Client{ID: "robot", Name: "Robot", AuthMethods: []string{"client_secret_post"},
+		GrantTypes: []string{grantClient}, Scopes: []string{"photos"}})
+	h.wants(h.push(ask("client_id", "robot", "client_secret", robot, "scope", "photos")), http.StatusBadRequest,
+		"unauthorized_client")
 }
 
 func TestA9_OnlyTheClientPushes(t *testing.T) {
@@ -119,14 +124,17 @@ func TestA19_P4_APushedRequestIsItsClientsAndOverAfterNinetySeconds(t *testing.T
 	q := h.pushed(ask())
 	stolen := url.Values{"client_id": {"other"}, "request_uri": q["request_uri"]}
 	h.page(b.get("/authorize?"+stolen.Encode()), broker.LoginUnknown)
-	for name, uri := range map[string]string{"unknown": pushedPrefix + "abc", "empty": pushedPrefix, "edited": q.Get("request_uri") + "x", "its hash": pushedPrefix + h.ring.Hash(purposePushed, []byte(strings.TrimPrefix(q.Get("request_uri"), pushedPrefix)))} {
+	for name, uri := range map[string]string{"unknown": pushedPrefix + "abc", "empty": pushedPrefix,
+		"edited": q.Get("request_uri") + "x", "its hash": pushedPrefix + h.ring.Hash(purposePushed,
+			[]byte(strings.TrimPrefix(q.Get("request_uri"), pushedPrefix)))} {
 		a := b.get("/authorize?" + ask("request_uri", uri).Encode())
 		if a.Header.Get("Location") != "" {
 			t.Errorf("%s: to %s", name, a.Header.Get("Location"))
 		}
 		h.page(a, broker.LoginUnknown)
 	}
-	h.page(b.get("/authorize?"+url.Values{"client_id": {"app"}, "request_uri": {pushedPrefix + strings.Repeat("x", 129)}}.Encode()), broker.RequestInvalid)
+	h.page(b.get("/authorize?"+url.Values{"client_id": {"app"}, "request_uri": {pushedPrefix + strings.Repeat("x",
+		129)}}.Encode()), broker.RequestInvalid)
 	twice := url.Values{"client_id": {"app", "other"}, "request_uri": q["request_uri"]}
 	h.page(b.get("/authorize?"+twice.Encode()), broker.RequestInvalid)
 	h.clock.add(pushedLife)
@@ -188,8 +196,10 @@ func TestP5_NothingInTheURLJoinsWhatWasPushed(t *testing.T) {
 	b := h.browser()
 	got := h.redeem(b.code(ask()))
 	q := h.pushed(ask("nonce", "pushed", "state", "pushed", "scope", "openid"))
-	for name, value := range map[string]string{"nonce": "evil", "state": "evil", "scope": "openid email photos", "prompt": "login", "redirect_uri": "https://evil.example/", "max_age": "0",
-		"response_mode": "form_post", "response_type": "token", "request": "x", "id_token_hint": got.text("id_token"), "code_challenge": challengeOf("evil" + verifier), "claims": `{"id_token":{"email":null}}`} {
+	for name, value := range map[string]string{"nonce": "evil", "state": "evil", "scope": "openid email photos",
+		"prompt": "login", "redirect_uri": "https://evil.example/", "max_age": "0",
+		"response_mode": "form_post", "response_type": "token", "request": "x", "id_token_hint": got.text("id_token"),
+		"code_challenge": challengeOf("evil" + verifier), "claims": `{"id_token":{"email":null}}`} {
 		q.Set(name, value)
 	}
 	a := b.get("/authorize?" + q.Encode())
@@ -207,7 +217,8 @@ func TestP5_NothingInTheURLJoinsWhatWasPushed(t *testing.T) {
 func TestP3_A23_NoCredentialIsKeptOfAPushedRequest(t *testing.T) {
 	spy := &ephemeralSpy{}
 	h := newHarnessWith(t, ports{ephemeral: func(f broker.Ephemeral) broker.Ephemeral { spy.Ephemeral = f; return spy }})
-	secret := h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethods: []string{"client_secret_post"}, FirstParty: true})
+	secret := h.client(broker.Client{ID: "poster", Name: "Poster", AuthMethods: []string{"client_secret_post"},
+		FirstParty: true})
 	q := h.pushed(ask("client_id", "poster", "client_secret", secret))
 	h.browser().authorize(q)
 	token := strings.TrimPrefix(q.Get("request_uri"), pushedPrefix)
@@ -230,7 +241,8 @@ func TestP3_A23_NoCredentialIsKeptOfAPushedRequest(t *testing.T) {
 
 func TestAClientMayBeHeldToPushing(t *testing.T) {
 	h := newHarness(t)
-	h.client(broker.Client{ID: "strict", Name: "Strict", AuthMethods: []string{"none"}, FirstParty: true, PushedOnly: true})
+	h.client(broker.Client{ID: "strict", Name: "Strict", AuthMethods: []string{"none"}, FirstParty: true,
+		PushedOnly: true})
 	b := h.browser()
 	b.code(ask())
 	h.appHears(b.get("/authorize?"+ask("client_id", "strict").Encode()), "invalid_request")
@@ -273,7 +285,8 @@ func TestH4_StrangersPushNoMoreThanTheCap(t *testing.T) {
 	h.client(broker.Client{ID: "spa", Name: "SPA", AuthMethods: []string{"none"}})
 	for i := range 6 {
 		a := h.push(ask("client_id", "spa"))
-		if i < 3 && a.StatusCode != http.StatusCreated || i >= 3 && (a.StatusCode != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "" || a.text("error") == "") {
+		if i < 3 && a.StatusCode != http.StatusCreated || i >= 3 && (a.StatusCode != http.StatusTooManyRequests ||
+			a.Header.Get("Retry-After") == "" || a.text("error") == "") {
 			t.Errorf("push %d: %d %s", i, a.StatusCode, a.body)
 		}
 	}

@@ -21,7 +21,8 @@ import (
 
 func TestP1_PKCEDowngrade(t *testing.T) {
 	h := newHarness(t)
-	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, SkipPKCE: true, FirstParty: true})
+	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, SkipPKCE: true,
+		FirstParty: true})
 	for _, client := range []string{"app", "old"} {
 		code := h.browser().code(ask("client_id", client))
 		redeem := func(v string) answer {
@@ -96,7 +97,8 @@ func TestP6_TheEphemeralStoreHoldsNoUsableCode(t *testing.T) {
 	if len(spy.puts) == 0 || !strings.HasPrefix(spy.puts[0], "code "+h.ring.Hash(purposeCode, []byte(code))) {
 		t.Errorf("puts %q", spy.puts)
 	}
-	if _, err := h.handler.provider.Store.(*store).authorization(withUnitOnly(h.ctx()), h.ring.Hash(purposeCode, []byte(code))); err == nil {
+	if _, err := h.handler.provider.Store.(*store).authorization(withUnitOnly(h.ctx()), h.ring.Hash(purposeCode,
+		[]byte(code))); err == nil {
 		t.Error("the stored hash works as a code")
 	}
 }
@@ -147,8 +149,9 @@ func TestP8_A401SaysHowToAuthenticate(t *testing.T) {
 	key := newHeldKey(t, "k", algES256)
 	for name, shown := range map[string][]string{
 		"a secret in the body": {"client_id", "app", "client_secret", "wrong"},
-		"an assertion":         {"client_assertion_type", assertionType, "client_assertion", key.signed(t, h.proof("app"), nil)},
-		"nothing":              {"client_id", "app"},
+		"an assertion": {"client_assertion_type", assertionType, "client_assertion", key.signed(t, h.proof("app"),
+			nil)},
+		"nothing": {"client_id", "app"},
 	} {
 		for _, path := range []string{pathToken, pathRevoke, pathIntrospect, pathPush, pathDeviceAuthorization} {
 			form := form(append([]string{"grant_type", grantClient, "token", "x"}, shown...)...)
@@ -181,7 +184,8 @@ func TestP10_EdDSASignsAndIsKnownAgain(t *testing.T) {
 }
 
 func TestP11_ASessionComesBackAsItWas(t *testing.T) {
-	was := session{Account: "ana", Session: "s", Nonce: "n", Authn: broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, Epoch: 1<<53 + 1,
+	was := session{Account: "ana", Session: "s", Nonce: "n", Authn: broker.Authn{Method: broker.ByPassword,
+		AMR: []string{"pwd"}, Epoch: 1<<53 + 1,
 		AuthTime: time.Date(2026, 11, 20, 9, 0, 0, 123456789, time.UTC)}}
 	b, err := json.Marshal(codeRecord{Session: was})
 	if err != nil {
@@ -222,8 +226,9 @@ func TestP13_OnlyThePortOfALoopbackAddressIsFree(t *testing.T) {
 	b := h.browser()
 	for uri, good := range map[string]bool{
 		"http://127.0.0.1:9/cb": true, "http://[::1]:9/cb": true, "http://localhost:1234/cb": true,
-		"http://localhost:9/cb": false, "http://eve@127.0.0.1:9/cb": false, "http://127.0.0.1:9/cb#x": false, "http://127.0.0.1:9/cb?x=1": false,
-		"http://127.0.0.2:1234/cb": false, "https://127.0.0.1:9/cb": false,
+		"http://localhost:9/cb": false, "http://eve@127.0.0.1:9/cb": false, "http://127.0.0.1:9/cb#x": false,
+		"http://127.0.0.1:9/cb?x=1": false,
+		"http://127.0.0.2:1234/cb":  false, "https://127.0.0.1:9/cb": false,
 	} {
 		a := b.authorize(ask("client_id", "cli", "redirect_uri", uri))
 		if good && !strings.HasPrefix(a.Header.Get("Location"), uri+"?") {
@@ -252,8 +257,10 @@ func TestC1_NoGetterOfTheConfigWrites(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"AccessTokenLifespan", "RefreshTokenLifespan", "AuthorizeCodeLifespan", "IDTokenLifespan", "ScopeStrategy", "AudienceMatchingStrategy",
-		"JWKSFetcherStrategy", "ClientSecretsHasher", "RedirectSecureChecker", "RefreshTokenScopes", "ClientAuthenticationStrategy", "MinParameterEntropy", "TokenEntropy"} {
+	for _, name := range []string{"AccessTokenLifespan", "RefreshTokenLifespan", "AuthorizeCodeLifespan",
+		"IDTokenLifespan", "ScopeStrategy", "AudienceMatchingStrategy",
+		"JWKSFetcherStrategy", "ClientSecretsHasher", "RedirectSecureChecker", "RefreshTokenScopes",
+		"ClientAuthenticationStrategy", "MinParameterEntropy", "TokenEntropy"} {
 		if name != "ClientAuthenticationStrategy" && before.FieldByName(name).IsZero() {
 			t.Errorf("%s is left to fosite", name)
 		}

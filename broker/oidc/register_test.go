@@ -42,7 +42,8 @@ type doc = map[string]any
 
 // metadata is a good registration, changed by more; nil removes.
 func metadataOf(more doc) doc {
-	m := doc{"redirect_uris": []string{callback}, "client_name": "Self Made", "grant_types": []string{grantCode, grantRefresh}, "token_endpoint_auth_method": "client_secret_post"}
+	m := doc{"redirect_uris": []string{callback}, "client_name": "Self Made", "grant_types": []string{grantCode,
+		grantRefresh}, "token_endpoint_auth_method": "client_secret_post"}
 	for name, v := range more {
 		if m[name] = v; v == nil {
 			delete(m, name)
@@ -58,16 +59,20 @@ func (h *harness) registers(more doc) answer {
 
 func TestAClientRegistersItselfAndWorks(t *testing.T) {
 	h := registry(t)
-	got := h.registers(doc{"colour": "green", "client_uri": "https://app.example.com/", "contacts": []string{"ops@app.example.com"}})
+	got := h.registers(doc{"colour": "green", "client_uri": "https://app.example.com/",
+		"contacts": []string{"ops@app.example.com"}})
 	id := got.text("client_id")
-	for name, want := range map[string]any{"client_name": "Self Made", "scope": "openid profile email offline_access", "application_type": "web", "client_secret_expires_at": 0.0,
-		"client_id_issued_at": float64(h.clock.Now().Unix()), "registration_client_uri": issuer + "/register/" + id, "client_uri": "https://app.example.com/",
+	for name, want := range map[string]any{"client_name": "Self Made", "scope": "openid profile email offline_access",
+		"application_type": "web", "client_secret_expires_at": 0.0,
+		"client_id_issued_at": float64(h.clock.Now().Unix()), "registration_client_uri": issuer + "/register/" + id,
+		"client_uri":                   "https://app.example.com/",
 		"id_token_signed_response_alg": "RS256", "subject_type": "public", "colour": nil, "first_party": nil} {
 		if got.json[name] != want {
 			t.Errorf("%s is %v, want %v", name, got.json[name], want)
 		}
 	}
-	if got.Header.Get("Cache-Control") != "no-store" || len(got.text("client_secret")) != 52 || len(got.text("registration_access_token")) != 52 {
+	if got.Header.Get("Cache-Control") != "no-store" || len(got.text("client_secret")) != 52 ||
+		len(got.text("registration_access_token")) != 52 {
 		t.Errorf("%s", got.body)
 	}
 	b := h.browser()
@@ -76,13 +81,15 @@ func TestAClientRegistersItselfAndWorks(t *testing.T) {
 		t.Fatalf("nobody is asked: %d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	path := a.location().Path
-	if page := b.do(english(path)); !strings.Contains(page.body, "Self Made registered itself here. Nobody at Gatehouse has checked who runs it.") {
+	if page := b.do(english(path)); !strings.Contains(page.body,
+		"Self Made registered itself here. Nobody at Gatehouse has checked who runs it.") {
 		t.Errorf("%s", page.body)
 	}
 	b.post(path, url.Values{"decision": {"allow"}})
 	code := b.get("/authorize?consent=" + strings.TrimPrefix(path, "/consent/")).location().Query().Get("code")
 	h.wants(h.redeem(code, "client_id", id, "client_secret", got.text("client_secret")), http.StatusOK, "")
-	if e := h.events(broker.EventFilter{Verb: broker.EventClientChanged}); len(e) != 1 || e[0].Client != id || e[0].Detail["change"] != "registered" {
+	if e := h.events(broker.EventFilter{Verb: broker.EventClientChanged}); len(e) != 1 || e[0].Client != id ||
+		e[0].Detail["change"] != "registered" {
 		t.Errorf("events %+v", e)
 	}
 }
@@ -93,23 +100,31 @@ func TestAClientReadsChangesAndRemovesItself(t *testing.T) {
 	id, access, secret := got.text("client_id"), got.text("registration_access_token"), got.text("client_secret")
 	path := pathRegister + "/" + id
 	read := h.wants(h.sends(http.MethodGet, path, access, nil), http.StatusOK, "")
-	if read.json["client_secret"] != nil || read.text("registration_access_token") != access || read.text("client_name") != "Self Made" {
+	if read.json["client_secret"] != nil || read.text("registration_access_token") != access ||
+		read.text("client_name") != "Self Made" {
 		t.Errorf("%s", read.body)
 	}
-	changed := h.wants(h.sends(http.MethodPut, path, access, metadataOf(doc{"client_id": id, "client_secret": secret, "client_name": "Renamed", "grant_types": nil, "contacts": nil})), http.StatusOK, "")
-	if changed.text("client_name") != "Renamed" || changed.text("scope") != "openid profile email" || changed.json["client_secret"] != nil {
+	changed := h.wants(h.sends(http.MethodPut, path, access, metadataOf(doc{"client_id": id, "client_secret": secret,
+		"client_name": "Renamed", "grant_types": nil, "contacts": nil})), http.StatusOK, "")
+	if changed.text("client_name") != "Renamed" || changed.text("scope") != "openid profile email" ||
+		changed.json["client_secret"] != nil {
 		t.Errorf("%s", changed.body)
 	}
-	public := h.wants(h.sends(http.MethodPut, path, access, metadataOf(doc{"client_id": id, "token_endpoint_auth_method": "none"})), http.StatusOK, "")
-	if c, err := h.db.Client(h.ctx(), id); err != nil || !c.Public() || len(c.SecretHashes) > 0 || public.json["client_secret"] != nil {
+	public := h.wants(h.sends(http.MethodPut, path, access,
+		metadataOf(doc{"client_id": id, "token_endpoint_auth_method": "none"})), http.StatusOK, "")
+	if c, err := h.db.Client(h.ctx(), id); err != nil || !c.Public() || len(c.SecretHashes) > 0 ||
+		public.json["client_secret"] != nil {
 		t.Errorf("%+v, %v", c, err)
 	}
-	again := h.wants(h.sends(http.MethodPut, path, access, metadataOf(doc{"client_id": id, "token_endpoint_auth_method": nil})), http.StatusOK, "")
+	again := h.wants(h.sends(http.MethodPut, path, access,
+		metadataOf(doc{"client_id": id, "token_endpoint_auth_method": nil})), http.StatusOK, "")
 	if again.text("client_secret") == "" || again.text("client_secret") == secret {
 		t.Errorf("no new secret: %s", again.body)
 	}
-	for name, more := range map[string]doc{"another id": {"client_id": "app"}, "no id": {}, "another secret": {"client_id": id, "client_secret": "x"}} {
-		if a := h.sends(http.MethodPut, path, access, metadataOf(more)); a.StatusCode != http.StatusBadRequest || a.text("error") != "invalid_client_metadata" {
+	for name, more := range map[string]doc{"another id": {"client_id": "app"}, "no id": {},
+		"another secret": {"client_id": id, "client_secret": "x"}} {
+		if a := h.sends(http.MethodPut, path, access, metadataOf(more)); a.StatusCode != http.StatusBadRequest ||
+			a.text("error") != "invalid_client_metadata" {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
@@ -122,7 +137,8 @@ func TestAClientReadsChangesAndRemovesItself(t *testing.T) {
 
 func TestA20_NobodyRegistersWithoutAToken(t *testing.T) {
 	off := newHarness(t)
-	if a := off.sends(http.MethodPost, pathRegister, off.initial(1), metadataOf(nil)); a.StatusCode != http.StatusNotFound {
+	if a := off.sends(http.MethodPost, pathRegister, off.initial(1),
+		metadataOf(nil)); a.StatusCode != http.StatusNotFound {
 		t.Errorf("it is not off: %d", a.StatusCode)
 	}
 	discovery := func(h *harness) any {
@@ -135,20 +151,27 @@ func TestA20_NobodyRegistersWithoutAToken(t *testing.T) {
 	token := h.initial(1)
 	tokens := h.signIn()
 	got := h.registers(nil)
-	for name, bearer := range map[string]string{"nonsense": "x", "edited": edited(token), "cut": token[:len(token)-1], "an access token": tokens.text("access_token"),
-		"a refresh token": tokens.text("refresh_token"), "another deployment's": registry(t).initial(1), "a registration access token": got.text("registration_access_token")} {
-		if a := h.sends(http.MethodPost, pathRegister, bearer, metadataOf(nil)); a.StatusCode != http.StatusUnauthorized || a.text("error") != "invalid_token" {
+	for name, bearer := range map[string]string{"nonsense": "x", "edited": edited(token), "cut": token[:len(token)-1],
+		"an access token": tokens.text("access_token"),
+		"a refresh token": tokens.text("refresh_token"), "another deployment's": registry(t).initial(1),
+		"a registration access token": got.text("registration_access_token")} {
+		if a := h.sends(http.MethodPost, pathRegister, bearer, metadataOf(nil)); a.StatusCode != http.StatusUnauthorized ||
+			a.text("error") != "invalid_token" {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
-	if a := h.sends(http.MethodPost, pathRegister, "", metadataOf(nil)); a.StatusCode != http.StatusUnauthorized || a.Header.Get("WWW-Authenticate") == "" {
+	if a := h.sends(http.MethodPost, pathRegister, "", metadataOf(nil)); a.StatusCode != http.StatusUnauthorized ||
+		a.Header.Get("WWW-Authenticate") == "" {
 		t.Errorf("none: %d", a.StatusCode)
 	}
-	if a := h.sends(http.MethodPost, pathRegister+"?access_token="+token, "", metadataOf(nil)); a.StatusCode != http.StatusUnauthorized {
+	if a := h.sends(http.MethodPost, pathRegister+"?access_token="+token, "",
+		metadataOf(nil)); a.StatusCode != http.StatusUnauthorized {
 		t.Errorf("in the URL: %d", a.StatusCode)
 	}
-	h.wants(h.sends(http.MethodPost, pathRegister, token, metadataOf(doc{"redirect_uris": []string{"javascript:alert(1)"}})), http.StatusBadRequest, "invalid_redirect_uri")
-	h.wants(h.sends(http.MethodPost, pathRegister, token, metadataOf(nil)), http.StatusCreated, "") // a mistake did not consume it
+	h.wants(h.sends(http.MethodPost, pathRegister, token,
+		metadataOf(doc{"redirect_uris": []string{"javascript:alert(1)"}})), http.StatusBadRequest, "invalid_redirect_uri")
+	// a mistake did not consume it
+	h.wants(h.sends(http.MethodPost, pathRegister, token, metadataOf(nil)), http.StatusCreated, "")
 	h.wants(h.sends(http.MethodPost, pathRegister, token, metadataOf(nil)), http.StatusUnauthorized, "invalid_token")
 	late := h.initial(1)
 	h.clock.add(time.Hour)
@@ -161,7 +184,9 @@ func TestA20_ATokenRegistersAsManyAsItSays(t *testing.T) {
 		one, two = one.replica(ports{register: true}), two.replica(ports{register: true})
 		for _, uses := range rounds {
 			token := one.initial(uses)
-			won, said := onBoth(20, one, two, func(at *harness) answer { return at.sends(http.MethodPost, pathRegister, token, metadataOf(nil)) })
+			won, said := onBoth(20, one, two, func(at *harness) answer {
+				return at.sends(http.MethodPost, pathRegister, token, metadataOf(nil))
+			})
 			if len(won) != uses || said["201"] != uses || said["401invalid_token"] != 20-uses {
 				t.Errorf("%d uses: %v", uses, said)
 			}
@@ -175,9 +200,12 @@ func TestA20_NoURIOfAClientIsFetched(t *testing.T) {
 	defer canary.Close()
 	h := registry(t)
 	port := canary.URL[strings.LastIndex(canary.URL, ":"):]
-	targets := []string{canary.URL, canary.URL + "/x?y#z", "http://localhost" + port, "https://127.0.0.1" + port, "http://[::1]" + port, "http://0177.0.0.1" + port,
-		"http://2130706433" + port, "http://169.254.169.254/latest", "https://user@127.0.0.1" + port, "file:///etc/passwd", "gopher://127.0.0.1" + port, "//127.0.0.1" + port}
-	for _, field := range []string{"logo_uri", "client_uri", "policy_uri", "tos_uri", "jwks_uri", "sector_identifier_uri", "initiate_login_uri", "backchannel_logout_uri",
+	targets := []string{canary.URL, canary.URL + "/x?y#z", "http://localhost" + port, "https://127.0.0.1" + port,
+		"http://[::1]" + port, "http://0177.0.0.1" + port,
+		"http://2130706433" + port, "http://169.254.169.254/latest", "https://user@127.0.0.1" + port, "file:///etc/passwd",
+		"gopher://127.0.0.1" + port, "//127.0.0.1" + port}
+	for _, field := range []string{"logo_uri", "client_uri", "policy_uri", "tos_uri", "jwks_uri", "sector_identifier_uri",
+		"initiate_login_uri", "backchannel_logout_uri",
 		"frontchannel_logout_uri", "redirect_uris", "post_logout_redirect_uris", "request_uris"} {
 		for _, target := range targets {
 			var v any = target
@@ -194,7 +222,8 @@ func TestA20_NoURIOfAClientIsFetched(t *testing.T) {
 			b := h.browser()
 			b.authorize(ask("client_id", a.text("client_id")))
 			path := pathRegister + "/" + a.text("client_id")
-			h.sends(http.MethodPut, path, a.text("registration_access_token"), metadataOf(doc{"client_id": a.text("client_id"), field: v}))
+			h.sends(http.MethodPut, path, a.text("registration_access_token"), metadataOf(doc{"client_id": a.text("client_id"),
+				field: v}))
 			h.sends(http.MethodGet, path, a.text("registration_access_token"), nil)
 		}
 	}
@@ -229,18 +258,21 @@ func TestA14_A20_AClientGivesItselfNothing(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
-	got := h.registers(doc{"first_party": true, "skip_pkce": true, "FirstParty": true, "audience": []string{"api"}, "client_id": "app", "client_secret": "mine", "disabled": false,
+	got := h.registers(doc{"first_party": true, "skip_pkce": true, "FirstParty": true, "audience": []string{"api"},
+		"client_id": "app", "client_secret": "mine", "disabled": false,
 		"registration_access_token": "mine", "jwt_access_tokens": true})
 	c, err := h.db.Client(h.ctx(), got.text("client_id"))
 	h.must(err)
-	if c.ID == "app" || c.FirstParty || c.SkipPKCE || len(c.Audience) > 0 || c.JWTAccess || got.text("client_secret") == "mine" {
+	if c.ID == "app" || c.FirstParty || c.SkipPKCE || len(c.Audience) > 0 || c.JWTAccess ||
+		got.text("client_secret") == "mine" {
 		t.Errorf("%+v", c)
 	}
 	c.FirstParty = true
 	if problems := clients.Validate(c); len(problems) != 1 || problems[0].Field != "first_party" {
 		t.Errorf("an operator makes it first-party: %v", problems)
 	}
-	h.registers(doc{"redirect_uris": []string{"com.example.app:/cb", "http://127.0.0.1/cb"}, "application_type": "native", "token_endpoint_auth_method": "none"})
+	h.registers(doc{"redirect_uris": []string{"com.example.app:/cb", "http://127.0.0.1/cb"}, "application_type": "native",
+		"token_endpoint_auth_method": "none"})
 	h.registers(doc{"redirect_uris": nil, "grant_types": []string{grantDevice}, "token_endpoint_auth_method": "none"})
 }
 
@@ -248,13 +280,16 @@ func TestA20_ARegistrationTokenIsForItsClientAlone(t *testing.T) {
 	h := newHarnessWith(t, ports{register: true, memory: true})
 	one, two := h.registers(nil), h.registers(nil)
 	path := pathRegister + "/" + one.text("client_id")
-	for name, bearer := range map[string]string{"another client's": two.text("registration_access_token"), "an initial token": h.initial(1), "its secret": one.text("client_secret"),
+	for name, bearer := range map[string]string{"another client's": two.text("registration_access_token"),
+		"an initial token": h.initial(1), "its secret": one.text("client_secret"),
 		"none": "", "edited": edited(one.text("registration_access_token"))} {
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
-			if a := h.sends(method, path, bearer, metadataOf(doc{"client_id": one.text("client_id")})); a.StatusCode != http.StatusUnauthorized {
+			if a := h.sends(method, path, bearer,
+				metadataOf(doc{"client_id": one.text("client_id")})); a.StatusCode != http.StatusUnauthorized {
 				t.Errorf("%s %s: %d %s", method, name, a.StatusCode, a.body)
 			}
-			if a := h.sends(method, pathRegister+"/app", bearer, metadataOf(doc{"client_id": "app"})); a.StatusCode != http.StatusUnauthorized {
+			if a := h.sends(method, pathRegister+"/app", bearer,
+				metadataOf(doc{"client_id": "app"})); a.StatusCode != http.StatusUnauthorized {
 				t.Errorf("%s %s at a client of the operator's: %d", method, name, a.StatusCode)
 			}
 		}
@@ -264,12 +299,14 @@ func TestA20_ARegistrationTokenIsForItsClientAlone(t *testing.T) {
 	h.must(err)
 	a.ID = "copy"
 	h.must(h.db.PutClient(h.ctx(), a))
-	h.wants(h.sends(http.MethodGet, pathRegister+"/copy", one.text("registration_access_token"), nil), http.StatusUnauthorized, "invalid_token")
+	h.wants(h.sends(http.MethodGet, pathRegister+"/copy", one.text("registration_access_token"), nil),
+		http.StatusUnauthorized, "invalid_token")
 	// The operator turns it off on another replica: this one still remembers it, and no update turns it on again.
 	h.wants(h.sends(http.MethodGet, path, one.text("registration_access_token"), nil), http.StatusOK, "")
 	a.ID, a.Disabled = one.text("client_id"), true
 	h.must(h.db.PutClient(h.ctx(), a))
-	h.wants(h.sends(http.MethodPut, path, one.text("registration_access_token"), metadataOf(doc{"client_id": a.ID})), http.StatusUnauthorized, "invalid_token")
+	h.wants(h.sends(http.MethodPut, path, one.text("registration_access_token"), metadataOf(doc{"client_id": a.ID})),
+		http.StatusUnauthorized, "invalid_token")
 	if a, err = h.db.Client(h.ctx(), a.ID); err != nil || !a.Disabled {
 		t.Errorf("%+v %v", a, err)
 	}
@@ -281,15 +318,20 @@ func TestH1_H10_RegistrationsAreBounded(t *testing.T) {
 		kind, body string
 		status     int
 	}{
-		"too large":       {"application/json", `{"client_name":"` + strings.Repeat("x", 70<<10) + `"}`, http.StatusRequestEntityTooLarge},
-		"deep":            {"application/json", strings.Repeat("[", 30000), http.StatusBadRequest},
-		"deep jwks":       {"application/json", `{"jwks":` + strings.Repeat("[", 15000) + strings.Repeat("]", 15000) + `}`, http.StatusBadRequest},
-		"a form":          {"application/x-www-form-urlencoded", "client_name=x", http.StatusBadRequest},
-		"a list":          {"application/json", `[{}]`, http.StatusBadRequest},
-		"empty":           {"application/json", ``, http.StatusBadRequest},
-		"many addresses":  {"application/json", `{"redirect_uris":[` + strings.Repeat(`"https://a.example/",`, 100) + `"https://b.example/"]}`, http.StatusBadRequest},
-		"a long name":     {"application/json", `{"redirect_uris":["https://b.example/"],"client_name":"` + strings.Repeat("x", 300) + `"}`, http.StatusBadRequest},
-		"a name with NUL": {"application/json", `{"redirect_uris":["https://b.example/"],"client_name":"a\u0000b"}`, http.StatusBadRequest},
+		"too large": {"application/json", `{"client_name":"` + strings.Repeat("x", 70<<10) + `"}`,
+			http.StatusRequestEntityTooLarge},
+		"deep": {"application/json", strings.Repeat("[", 30000), http.StatusBadRequest},
+		"deep jwks": {"application/json", `{"jwks":` + strings.Repeat("[", 15000) + strings.Repeat("]", 15000) + `}`,
+			http.StatusBadRequest},
+		"a form": {"application/x-www-form-urlencoded", "client_name=x", http.StatusBadRequest},
+		"a list": {"application/json", `[{}]`, http.StatusBadRequest},
+		"empty":  {"application/json", ``, http.StatusBadRequest},
+		"many addresses": {"application/json", `{"redirect_uris":[` + strings.Repeat(`"https://a.example/",`, 100) +
+			`"https://b.example/"]}`, http.StatusBadRequest},
+		"a long name": {"application/json", `{"redirect_uris":["https://b.example/"],"client_name":"` + strings.Repeat(
+			"x", 300) + `"}`, http.StatusBadRequest},
+		"a name with NUL": {"application/json", `{"redirect_uris":["https://b.example/"],"client_name":"a\u0000b"}`,
+			http.StatusBadRequest},
 	} {
 		r := httptest.NewRequest(http.MethodPost, issuer+pathRegister, strings.NewReader(c.body))
 		r.Header.Set("Content-Type", c.kind)

@@ -28,7 +28,8 @@ func fleet(t *testing.T, run func(t *testing.T, one, two *harness)) {
 			return newHarnessAt(t, sqliteFile(t), "", ports{})
 		},
 		"PostgreSQL and Redis": func(t *testing.T) *harness {
-			return newHarnessAt(t, storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES")), storetest.Redis(t, os.Getenv("GATEHOUSE_TEST_REDIS")), ports{})
+			return newHarnessAt(t, storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES")),
+				storetest.Redis(t, os.Getenv("GATEHOUSE_TEST_REDIS")), ports{})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

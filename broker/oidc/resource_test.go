@@ -38,24 +38,29 @@ func TestAResourceNarrowsOneTokenAndNotTheGrant(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.name, func(t *testing.T) {
 			h, api := resources(t, k)
-			code := []string{"grant_type", grantCode, "code", h.browser().code(ask()), "redirect_uri", callback, "code_verifier", verifier}
-			for _, foreign := range [][]string{{"https://other.example"}, {photosAPI, "https://other.example"}, {""}, {photosAPI + "/"}, {strings.ToUpper(photosAPI)}, {issuer}} {
+			code := []string{"grant_type", grantCode, "code", h.browser().code(ask()), "redirect_uri", callback, "code_verifier",
+				verifier}
+			for _, foreign := range [][]string{{"https://other.example"}, {photosAPI, "https://other.example"}, {""},
+				{photosAPI + "/"}, {strings.ToUpper(photosAPI)}, {issuer}} {
 				h.wants(h.asks(foreign, code...), http.StatusBadRequest, "invalid_target")
 			}
 			got := h.wants(h.asks([]string{photosAPI, photosAPI}, code...), http.StatusOK, "")
 			h.audience(got, photosAPI)
 			refresh := func(token string) []string { return []string{"grant_type", grantRefresh, "refresh_token", token} }
-			h.wants(h.asks([]string{"https://other.example"}, refresh(got.text("refresh_token"))...), http.StatusBadRequest, "invalid_target")
+			h.wants(h.asks([]string{"https://other.example"}, refresh(got.text("refresh_token"))...), http.StatusBadRequest,
+				"invalid_target")
 			two := h.wants(h.asks([]string{filesAPI, "api"}, refresh(got.text("refresh_token"))...), http.StatusOK, "")
 			h.audience(two, filesAPI, "api")
 			if a := h.call("/introspect", append(api, "token", two.text("access_token"))...); a.json["active"] != true {
 				t.Errorf("its audience learns %s", a.body)
 			}
-			if a := h.call("/introspect", append(api, "token", got.text("access_token"))...); a.json["active"] != false || len(a.json) != 1 {
+			if a := h.call("/introspect", append(api, "token", got.text("access_token"))...); a.json["active"] != false ||
+				len(a.json) != 1 {
 				t.Errorf("another API learns %s", a.body)
 			}
 			all := h.wants(h.refresh(two.text("refresh_token")), http.StatusOK, "")
-			if said := list(h.call("/introspect", "token", all.text("access_token")).json["aud"]); !slices.Contains(said, photosAPI) || !slices.Contains(said, filesAPI) || !slices.Contains(said, "api") {
+			if said := list(h.call("/introspect", "token", all.text("access_token")).json["aud"]); !slices.Contains(said,
+				photosAPI) || !slices.Contains(said, filesAPI) || !slices.Contains(said, "api") {
 				t.Errorf("the family lost something: %v", said)
 			}
 			h.wants(h.userinfo(all.text("access_token")), http.StatusOK, "")
@@ -84,10 +89,12 @@ func TestAClientNarrowsItsOwnTokenToAResourceOfItsOwn(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			h, _ := resources(t, k)
 			h.audience(h.wants(h.asks([]string{filesAPI}, "grant_type", grantClient), http.StatusOK, ""), filesAPI)
-			h.wants(h.asks([]string{filesAPI, "https://other.example"}, "grant_type", grantClient), http.StatusBadRequest, "invalid_target")
+			h.wants(h.asks([]string{filesAPI, "https://other.example"}, "grant_type", grantClient), http.StatusBadRequest,
+				"invalid_target")
 			h.wants(h.asks([]string{"app"}, "grant_type", grantClient), http.StatusBadRequest, "invalid_target")
 			h.wants(h.asks([]string{filesAPI, "x\x00"}, "grant_type", grantClient), http.StatusBadRequest, "invalid_request")
-			h.wants(h.asks([]string{filesAPI, strings.Repeat("x", maxValue+1)}, "grant_type", grantClient), http.StatusBadRequest, "invalid_request")
+			h.wants(h.asks([]string{filesAPI, strings.Repeat("x", maxValue+1)}, "grant_type", grantClient),
+				http.StatusBadRequest, "invalid_request")
 		})
 	}
 }
@@ -124,7 +131,8 @@ func TestA13_NeitherScopeNorResourceGrowsAtARefresh(t *testing.T) {
 				c.Audience = []string{photosAPI}
 				c.Scopes = []string{"openid", "offline_access"}
 			})
-			if a := h.refresh(all.text("refresh_token")); a.StatusCode != http.StatusBadRequest || a.json["access_token"] != nil {
+			if a := h.refresh(all.text("refresh_token")); a.StatusCode != http.StatusBadRequest ||
+				a.json["access_token"] != nil {
 				t.Errorf("more than is registered: %s", a.body)
 			}
 		})
@@ -163,7 +171,8 @@ func TestNoRefreshTokenWithoutOfflineAccessThatWasAllowed(t *testing.T) {
 func TestAThirdPartyGetsOfflineAccessOnlyAfterThePersonAllowedIt(t *testing.T) {
 	h, b, secret := third(t)
 	as := []string{"client_id", "third", "client_secret", secret}
-	h.appHears(b.get("/authorize?"+thirdAsks("scope", "openid offline_access", "prompt", "none").Encode()), "consent_required")
+	h.appHears(b.get("/authorize?"+thirdAsks("scope", "openid offline_access", "prompt", "none").Encode()),
+		"consent_required")
 	path := b.get("/authorize?" + thirdAsks("scope", "openid").Encode()).Header.Get("Location")
 	b.post(path, url.Values{"decision": {"allow"}})
 	code := b.get("/authorize?consent=" + path[len("/consent/"):]).location().Query().Get("code")
@@ -171,7 +180,8 @@ func TestAThirdPartyGetsOfflineAccessOnlyAfterThePersonAllowedIt(t *testing.T) {
 		t.Errorf("%s", got.body)
 	}
 	// What was allowed does not cover it, so it is asked for.
-	h.appHears(b.get("/authorize?"+thirdAsks("scope", "openid offline_access", "prompt", "none").Encode()), "consent_required")
+	h.appHears(b.get("/authorize?"+thirdAsks("scope", "openid offline_access", "prompt", "none").Encode()),
+		"consent_required")
 	path = b.get("/authorize?" + thirdAsks("scope", "openid offline_access").Encode()).Header.Get("Location")
 	if !strings.HasPrefix(path, "/consent/") {
 		t.Fatalf("no consent page: %s", path)
@@ -194,26 +204,30 @@ func TestA13_ADeviceNamesTheAPIsItsTokensAreFor(t *testing.T) {
 				f["resource"] = resource
 				return h.send(newRequest(http.MethodPost, pathDeviceAuthorization, f))
 			}
-			for _, foreign := range [][]string{{"https://other.example"}, {photosAPI, "api"}, {""}, {photosAPI + "#x"}, {"app"}} {
+			for _, foreign := range [][]string{{"https://other.example"}, {photosAPI, "api"}, {""}, {photosAPI + "#x"},
+				{"app"}} {
 				h.wants(calls(foreign...), http.StatusBadRequest, "invalid_target")
 			}
 			h.wants(calls(slices.Repeat([]string{photosAPI}, maxResources+1)...), http.StatusBadRequest, "invalid_request")
 			tv := calling{h, "tv", h.wants(calls(photosAPI, photosAPI), http.StatusOK, "")}
 			h.browser().allows(tv)
-			h.wants(h.token("grant_type", grantDevice, "client_id", "tv", "device_code", tv.text("device_code"), "resource", filesAPI), http.StatusBadRequest, "invalid_target")
+			h.wants(h.token("grant_type", grantDevice, "client_id", "tv", "device_code", tv.text("device_code"), "resource",
+				filesAPI), http.StatusBadRequest, "invalid_target")
 			got := h.wants(tv.poll(h), http.StatusOK, "")
 			f, _, err := h.db.Grant(h.ctx(), h.grant(got.text("refresh_token")))
 			h.must(err)
 			if !slices.Equal(f.Audience, []string{photosAPI}) {
 				t.Errorf("the family is for %v", f.Audience)
 			}
-			h.wants(h.token("grant_type", grantRefresh, "client_id", "tv", "refresh_token", got.text("refresh_token"), "resource", filesAPI), http.StatusBadRequest, "invalid_target")
+			h.wants(h.token("grant_type", grantRefresh, "client_id", "tv", "refresh_token", got.text("refresh_token"),
+				"resource", filesAPI), http.StatusBadRequest, "invalid_target")
 			if a := h.call("/introspect", append(api, "token", got.text("access_token"))...); a.json["active"] != false {
 				t.Errorf("an API that was not named learns %s", a.body)
 			}
 			all := calling{h, "tv", h.wants(calls(), http.StatusOK, "")}
 			h.browser().allows(all)
-			if f, _, err = h.db.Grant(h.ctx(), h.grant(h.wants(all.poll(h), http.StatusOK, "").text("refresh_token"))); err != nil || len(f.Audience) != 3 {
+			if f, _, err = h.db.Grant(h.ctx(),
+				h.grant(h.wants(all.poll(h), http.StatusOK, "").text("refresh_token"))); err != nil || len(f.Audience) != 3 {
 				t.Errorf("without a resource: %v %v", f.Audience, err)
 			}
 		})

@@ -85,7 +85,8 @@ func (r *rotation) sign() {
 	key, err := h.handler.keys.Signer(alg)
 	h.must(err)
 	now := h.clock.Now()
-	token, err := key.Sign(idToken{Issuer: issuer, Subject: "ana", Audience: "app", Issued: now.Unix(), Expires: now.Add(broker.IDTokenLife).Unix()})
+	token, err := key.Sign(idToken{Issuer: issuer, Subject: "ana", Audience: "app", Issued: now.Unix(),
+		Expires: now.Add(broker.IDTokenLife).Unix()})
 	h.must(err)
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{algRS256, algES256})
 	h.must(err)
@@ -160,7 +161,8 @@ func TestA22_AnAppThatCachesTheKeysForAnHourNeverMeetsAnUnknownOne(t *testing.T)
 	}
 	r.live(r.now.Add(20*time.Minute), time.Second)
 	r.live(r.now.Add(2*time.Hour), 10*time.Second)
-	if r.fleet[0].signs(algES256) != r.fleet[1].signs(algES256) || slices.Contains(r.fleet[0].published(), before) || slices.Contains(r.fleet[1].published(), before) {
+	if r.fleet[0].signs(algES256) != r.fleet[1].signs(algES256) || slices.Contains(r.fleet[0].published(), before) ||
+		slices.Contains(r.fleet[1].published(), before) {
 		t.Error("the rotation is not over")
 	}
 	if len(r.kids) != 4 || r.signed < 10000 {
@@ -222,7 +224,8 @@ func TestA22_AKeyThatOnlyANewerVersionKnowsIsPublishedAndLeftAlone(t *testing.T)
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	h.must(err)
 	now := h.clock.Now()
-	h.must(h.db.AddSigningKey(h.ctx(), broker.SigningKey{ID: "newer", Alg: "ES384", State: broker.KeyActive, Private: der, CreatedAt: now, ActiveAt: now}))
+	h.must(h.db.AddSigningKey(h.ctx(), broker.SigningKey{ID: "newer", Alg: "ES384", State: broker.KeyActive, Private: der,
+		CreatedAt: now, ActiveAt: now}))
 	old := h.signs(algRS256)
 	again := h.replica(ports{}) // a restart beside it
 	for _, r := range []*harness{h, again} {

@@ -64,12 +64,16 @@ func panics(do func()) (did bool) {
 func TestAC39_AFailedFormSaysWhereAndPutsTheFocusThere(t *testing.T) {
 	h := open(t)
 	view := struct{ Form }{Form{[]Problem{{"password", "They don’t <match>."}, {"", "And another thing."}}}}
-	page := h.shown(`{{template "field" (field . "name" "email" "label" "Email" "value" "a\"b@example.com" "autocomplete" "username" "autofocus" true)}}
-{{template "field" (field . "name" "password" "label" "Password" "hint" "Twelve." "type" "password" "autocomplete" "current-password" "required" true)}}`, view, get("/x"))
+	page := h.shown(
+		`{{template "field" (field . "name" "email" "label" "Email" "value" "a\"b@example.com" "autocomplete" "username"
+		"autofocus" true)}}
+{{template "field" (field . "name" "password" "label" "Password" "hint" "Twelve." "type" "password" "autocomplete"
+	"current-password" "required" true)}}`, view, get("/x"))
 	for _, want := range []string{
 		`<title>Error: Details – Northgate</title>`, `role="alert" tabindex="-1"`, `There are 2 problems`,
 		`<li><a href="#password">They don’t &lt;match&gt;.</a></li>`, `<li>And another thing.</li>`,
-		`<input name="password" type="password" autocomplete="current-password" required id="password" aria-invalid="true" aria-describedby="password-hint password-error" autofocus>`,
+		`<input name="password" type="password" autocomplete="current-password" required id="password" ` +
+			`aria-invalid="true" aria-describedby="password-hint password-error" autofocus>`,
 		`<p class="wrong" id="password-error">`, `<p class="hint" id="password-hint">Twelve.</p>`,
 		`<label for="password">Password</label>`,
 		`<input name="email" value="a&#34;b@example.com" autocomplete="username" id="email">`,
@@ -107,7 +111,9 @@ func TestAC40_AFieldShutsNoPasswordManagerOut(t *testing.T) {
 func TestAC43_ProviderButtonsAreLinksWithTheSymbolsOfTheirOwners(t *testing.T) {
 	h := open(t)
 	page := h.shown(`{{template "idp-button" (idp . "href" "/g" "kind" "google" "name" "Google" "last" true)}}
-{{template "idp-button" (idp . "href" "/m" "kind" "microsoft" "name" "Microsoft")}}{{template "idp-button" (idp . "href" "/f" "kind" "facebook" "name" "Facebook")}}{{template "idp-button" (idp . "href" "/u" "kind" "nobody" "name" "<Contoso>")}}`, nil, get("/x"))
+{{template "idp-button" (idp . "href" "/m" "kind" "microsoft" "name" "Microsoft")}}{{template "idp-button" (idp .
+	"href" "/f" "kind" "facebook" "name" "Facebook")}}{{template "idp-button" (idp . "href" "/u" "kind" "nobody" "name"
+	"<Contoso>")}}`, nil, get("/x"))
 	for _, want := range []string{"#EA4335", "#4285F4", "#FBBC05", "#34A853", "#F25022", "#7FBA00", "#00A4EF", "#FFB900",
 		`fill="#fff"`, "#0866FF",
 		`<span>Continue with Google</span> <span class="badge">Last used</span></a>`,
@@ -337,7 +343,9 @@ func TestAC41_AssetsStayWithinTheirBudgets(t *testing.T) {
 
 func TestAC42_TheSheetKeepsToLogicalPropertiesAndToThePersonsWishes(t *testing.T) {
 	css := string(read(staticFiles, "static/app.css"))
-	if physical := regexp.MustCompile(`(?:margin|padding|border)-(?:left|right)|[\s{;](?:left|right|float):|text-align: (?:left|right)`).FindString(css); physical != "" {
+	if physical := regexp.MustCompile(
+		`(?:margin|padding|border)-(?:left|right)|` +
+			`[\s{;](?:left|right|float):|text-align: (?:left|right)`).FindString(css); physical != "" {
 		t.Errorf("%q does not turn with the direction of writing", physical)
 	}
 	still, _, ok := strings.Cut(css, "@media (prefers-reduced-motion: no-preference)")
