@@ -174,7 +174,8 @@ func (b *browser) post(action string, values url.Values) *http.Request {
 func (b *browser) sees(heading string) {
 	b.t.Helper()
 	if got := b.page.heading(); got != heading {
-		b.t.Fatalf("want the page %q, got %q (%d) at %s:\n%s\ntrail: %s", heading, got, b.page.status, b.page.url, textOf(b.page.root), strings.Join(b.trail, "\n  "))
+		b.t.Fatalf("want the page %q, got %q (%d) at %s:\n%s\ntrail: %s", heading, got, b.page.status, b.page.url,
+			textOf(b.page.root), strings.Join(b.trail, "\n  "))
 	}
 }
 

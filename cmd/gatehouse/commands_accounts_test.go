@@ -98,7 +98,8 @@ func TestADisabledAccountIsOutAtOnceAndComesBackByItself(t *testing.T) {
 	w.dies(b, "enabled again, what was born before")
 	w.signedIn("ben@example.test", "Ben Carter")
 	o.does("accounts", "enable", "ben@example.test") // nothing to do, nothing to tell
-	if got := o.logged(); !slices.Equal(got[len(got)-2:], []string{"account.changed disabled", "account.changed enabled"}) {
+	if got := o.logged(); !slices.Equal(got[len(got)-2:], []string{"account.changed disabled",
+		"account.changed enabled"}) {
 		t.Errorf("events %q", got)
 	}
 }
@@ -106,7 +107,8 @@ func TestADisabledAccountIsOutAtOnceAndComesBackByItself(t *testing.T) {
 func TestSignOutEndsEverySessionAndToken(t *testing.T) {
 	w := newHarness(t)
 	o := operatorOf(w)
-	one, two, other := w.signedIn("ben@example.test", "Ben Carter"), w.signedIn("ben@example.test", "Ben Carter"), w.signedIn("ana@example.test", "Ana Silva")
+	one, two, other := w.signedIn("ben@example.test", "Ben Carter"), w.signedIn("ben@example.test", "Ben Carter"),
+		w.signedIn("ana@example.test", "Ana Silva")
 	o.does("accounts", "signout", "ben@example.test")
 	w.dies(one, "signed out")
 	w.dies(two, "signed out")
@@ -180,7 +182,8 @@ func TestAnAccountIsAddedOnceAndListedInPages(t *testing.T) {
 	if out := o.does("accounts", "list", "--limit", "2"); !strings.Contains(out, "--after ben@example.test") {
 		t.Errorf("no way to the next page:\n%s", out)
 	}
-	if o.shows(&page, "accounts", "list", "--after", "BEN@example.test"); len(page) != 1 || page[0].Email != "cleo@example.test" || page[0].Password {
+	if o.shows(&page, "accounts", "list", "--after", "BEN@example.test"); len(page) != 1 ||
+		page[0].Email != "cleo@example.test" || page[0].Password {
 		t.Errorf("the second page: %+v", page)
 	}
 	var byID accountView
@@ -199,7 +202,8 @@ func (o *operator) linked(h *app, email, connection string) string {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: connection, Issuer: "https://accounts.google.com", Subject: broker.NewID(), Email: email, LinkedAt: h.now(), SeenAt: h.now()}
+	i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: connection,
+		Issuer: "https://accounts.google.com", Subject: broker.NewID(), Email: email, LinkedAt: h.now(), SeenAt: h.now()}
 	if err := h.store.Link(o.t.Context(), i); err != nil {
 		o.t.Fatal(err)
 	}
@@ -209,7 +213,8 @@ func (o *operator) linked(h *app, email, connection string) string {
 func TestTheLastWayIntoAnAccountIsNotUnlinked(t *testing.T) {
 	o := newOperator(t)
 	for _, id := range []string{"google", "other"} {
-		o.doesWith("a secret of google's", "connections", "add", id, "--kind", "google", "--name", "Google", "--client-id", "c", "--client-secret-file", "-")
+		o.doesWith("a secret of google's", "connections", "add", id, "--kind", "google", "--name", "Google", "--client-id",
+			"c", "--client-secret-file", "-")
 	}
 	o.does("accounts", "add", "ana@example.test")
 	h := o.store()
@@ -280,7 +285,8 @@ func TestAConsentIsTakenBackWithItsTokens(t *testing.T) {
 	b.press("Sign in", "password", demoPassword)
 	b.press("Allow")
 	w.returned(b, "Ben Carter")
-	if out := o.does("accounts", "consents", "ben@example.test"); !strings.Contains(out, "courts-booking  email offline_access openid profile") {
+	if out := o.does("accounts", "consents", "ben@example.test"); !strings.Contains(out,
+		"courts-booking  email offline_access openid profile") {
 		t.Errorf("the consents:\n%s", out)
 	}
 	o.does("accounts", "consents", "remove", "ben@example.test", "--client", "courts-booking")

@@ -13,9 +13,14 @@ const publicKeys = `{ "keys": [
 func TestAClientThatProvesItselfWithAKeyHasNoSecret(t *testing.T) {
 	o := newOperator(t)
 	var c clientView
-	add := strings.Fields("clients add --id robot --name Robot --auth-method private_key_jwt --auth-alg EdDSA --grant client_credentials --scope robots --json --jwks-file")
-	o.shows(&c, append(slices.DeleteFunc(add, func(s string) bool { return s == "--json" }), o.file("keys.json", publicKeys))...)
-	if c.Secret != "" || c.Secrets != 0 || c.AuthAlg != "EdDSA" || !strings.Contains(string(c.Keys), `"kid"`) || !slices.Equal(c.AuthMethods, []string{"private_key_jwt"}) {
+	add := strings.Fields(
+		"clients add --id robot --name Robot --auth-method private_key_jwt --auth-alg EdDSA --grant client_credentials " +
+			"--scope robots --json --jwks-file")
+	o.shows(&c, append(slices.DeleteFunc(add, func(s string) bool {
+		return s == "--json"
+	}), o.file("keys.json", publicKeys))...)
+	if c.Secret != "" || c.Secrets != 0 || c.AuthAlg != "EdDSA" || !strings.Contains(string(c.Keys), `"kid"`) ||
+		!slices.Equal(c.AuthMethods, []string{"private_key_jwt"}) {
 		t.Errorf("added: %+v", c)
 	}
 	o.isRefused("has no secret: it authenticates by private_key_jwt", "clients", "secret", "robot")
@@ -30,8 +35,10 @@ func TestAClientThatProvesItselfWithAKeyHasNoSecret(t *testing.T) {
 	if o.shows(&c, "clients", "show", "robot"); c.Keys == nil || c.KeysURI != "" {
 		t.Errorf("keys here: %+v", c)
 	}
-	o.isRefused("jwks_uri: excludes jwks", "clients", "change", "robot", "--jwks-uri", "https://robot.example.test/keys", "--jwks-file", o.file("keys.json", publicKeys))
-	o.isRefused("jwks: key 1 is a private key", "clients", "change", "robot", "--jwks-file", o.file("private.json", strings.Replace(publicKeys, `"kty"`, `"d":"AAAA","kty"`, 1)))
+	o.isRefused("jwks_uri: excludes jwks", "clients", "change", "robot", "--jwks-uri", "https://robot.example.test/keys",
+		"--jwks-file", o.file("keys.json", publicKeys))
+	o.isRefused("jwks: key 1 is a private key", "clients", "change", "robot", "--jwks-file", o.file("private.json",
+		strings.Replace(publicKeys, `"kty"`, `"d":"AAAA","kty"`, 1)))
 	o.isRefused("jwks: must be a JWK Set", "clients", "change", "robot", "--jwks-file", o.file("empty.json", ""))
 	o.isRefused(`token_endpoint_auth_signing_alg: "HS256"`, "clients", "change", "robot", "--auth-alg", "HS256")
 
@@ -74,14 +81,20 @@ func TestTheOldSecretIsEndedWhenNobodyNeedsIt(t *testing.T) {
 
 func TestEveryFieldOfAClientHasItsFlag(t *testing.T) {
 	o := newOperator(t)
-	line := `clients add --id wiki --name Wiki --redirect-uri https://wiki.example.test/cb --backchannel-logout-uri https://wiki.example.test/back
-		--frontchannel-logout-uri https://wiki.example.test/front --require-par --dpop --access-token jwt --audience api --default-max-age 0 --logo-uri https://wiki.example.test/l.png
-		--client-uri https://wiki.example.test/ --policy-uri https://wiki.example.test/p --tos-uri https://wiki.example.test/t --initiate-login-uri https://wiki.example.test/i
+	line :=
+		`clients add --id wiki --name Wiki --redirect-uri https://wiki.example.test/cb --backchannel-logout-uri
+		https://wiki.example.test/back
+		--frontchannel-logout-uri https://wiki.example.test/front --require-par --dpop --access-token jwt --audience api
+		--default-max-age 0 --logo-uri https://wiki.example.test/l.png
+		--client-uri https://wiki.example.test/ --policy-uri https://wiki.example.test/p --tos-uri
+		https://wiki.example.test/t --initiate-login-uri https://wiki.example.test/i
 		--contact ana@example.test --contact ben@example.test`
 	var c clientView
 	o.shows(&c, strings.Fields(line)...)
-	if !c.RequirePAR || !c.DPoP || c.AccessToken != "jwt" || c.DefaultMaxAge == nil || *c.DefaultMaxAge != 0 || c.Backchannel == "" || c.Frontchannel == "" ||
-		c.LogoURI == "" || c.ClientURI == "" || c.PolicyURI == "" || c.TosURI == "" || c.InitiateLogin == "" || len(c.Contacts) != 2 {
+	if !c.RequirePAR || !c.DPoP || c.AccessToken != "jwt" || c.DefaultMaxAge == nil || *c.DefaultMaxAge != 0 ||
+		c.Backchannel == "" || c.Frontchannel == "" ||
+		c.LogoURI == "" || c.ClientURI == "" || c.PolicyURI == "" || c.TosURI == "" || c.InitiateLogin == "" ||
+		len(c.Contacts) != 2 {
 		t.Errorf("added: %+v", c)
 	}
 	table := o.does("clients", "show", "wiki")
@@ -91,17 +104,22 @@ func TestEveryFieldOfAClientHasItsFlag(t *testing.T) {
 		}
 	}
 	c = clientView{}
-	o.shows(&c, "clients", "change", "wiki", "--require-par=false", "--dpop=false", "--access-token", "opaque", "--default-max-age", "none", "--logo-uri", "")
-	if c.RequirePAR || c.DPoP || c.AccessToken != "opaque" || c.DefaultMaxAge != nil || c.LogoURI != "" || c.ClientURI == "" {
+	o.shows(&c, "clients", "change", "wiki", "--require-par=false", "--dpop=false", "--access-token", "opaque",
+		"--default-max-age", "none", "--logo-uri", "")
+	if c.RequirePAR || c.DPoP || c.AccessToken != "opaque" || c.DefaultMaxAge != nil || c.LogoURI != "" ||
+		c.ClientURI == "" {
 		t.Errorf("changed: %+v", c)
 	}
 	for _, wrong := range [][]string{{"--access-token", "saml"}, {"--default-max-age", "soon"}} {
-		if got := o.in("", append([]string{"clients", "change", "wiki"}, wrong...)...); got.code != wrongUsage || !strings.Contains(got.err, wrong[0]) {
+		if got := o.in("", append([]string{"clients", "change", "wiki"}, wrong...)...); got.code != wrongUsage ||
+			!strings.Contains(got.err, wrong[0]) {
 			t.Errorf("%v: exit %d %s", wrong, got.code, got.err)
 		}
 	}
-	for flag, field := range map[string]string{"--backchannel-logout-uri": "backchannel_logout_uri", "--frontchannel-logout-uri": "frontchannel_logout_uri", "--logo-uri": "logo_uri",
-		"--client-uri": "client_uri", "--policy-uri": "policy_uri", "--tos-uri": "tos_uri", "--initiate-login-uri": "initiate_login_uri", "--jwks-uri": "jwks_uri"} {
+	for flag, field := range map[string]string{"--backchannel-logout-uri": "backchannel_logout_uri",
+		"--frontchannel-logout-uri": "frontchannel_logout_uri", "--logo-uri": "logo_uri",
+		"--client-uri": "client_uri", "--policy-uri": "policy_uri", "--tos-uri": "tos_uri",
+		"--initiate-login-uri": "initiate_login_uri", "--jwks-uri": "jwks_uri"} {
 		o.isRefused(field+": ", "clients", "change", "wiki", flag, "http://wiki.example.test/")
 	}
 }
@@ -110,11 +128,15 @@ func TestADeclaredClientMayHaveEveryField(t *testing.T) {
 	o := newOperator(t)
 	o.vars = map[string]string{"WIKI": "Zk3vQ9xT2mW7pL4sD8fH1jC6bN5gR0yE"}
 	o.configure("listen: "+freeAddress(t), "clients:",
-		"  - {id: wiki, name: Wiki, secret: env:WIKI, auth_method: client_secret_post private_key_jwt, auth_alg: EdDSA, jwks: 'file:"+o.file("keys.json", publicKeys)+"', redirect_uris: [https://wiki.example.test/],",
-		"     backchannel_logout_uri: https://wiki.example.test/back, frontchannel_logout_uri: https://wiki.example.test/front, require_par: true, dpop: true, access_token: jwt, audience: [api],",
-		"     default_max_age: 0, logo_uri: https://wiki.example.test/l.png, client_uri: https://wiki.example.test/, policy_uri: https://wiki.example.test/p, tos_uri: https://wiki.example.test/t,",
+		"  - {id: wiki, name: Wiki, secret: env:WIKI, auth_method: client_secret_post private_key_jwt, auth_alg: EdDSA, "+
+			"jwks: 'file:"+o.file("keys.json", publicKeys)+"', redirect_uris: [https://wiki.example.test/],",
+		"     backchannel_logout_uri: https://wiki.example.test/back, frontchannel_logout_uri: https://wiki.example.test/"+
+			"front, require_par: true, dpop: true, access_token: jwt, audience: [api],",
+		"     default_max_age: 0, logo_uri: https://wiki.example.test/l.png, client_uri: https://wiki.example.test/, "+
+			"policy_uri: https://wiki.example.test/p, tos_uri: https://wiki.example.test/t,",
 		"     initiate_login_uri: https://wiki.example.test/i, contacts: [ana@example.test]}",
-		"  - {id: robot, name: Robot, auth_method: private_key_jwt, jwks_uri: https://robot.example.test/keys, grant_types: [client_credentials], scopes: [robots]}")
+		"  - {id: robot, name: Robot, auth_method: private_key_jwt, jwks_uri: https://robot.example.test/keys, "+
+			"grant_types: [client_credentials], scopes: [robots]}")
 	restart := func() []string {
 		t.Helper()
 		o.runs("Gatehouse serves", "serve", "--config", o.config).ends()
@@ -125,8 +147,10 @@ func TestADeclaredClientMayHaveEveryField(t *testing.T) {
 		t.Errorf("a restart tells %q after %q", again, first)
 	}
 	var c clientView
-	if o.shows(&c, "clients", "show", "wiki"); c.AuthAlg != "EdDSA" || c.Keys == nil || len(c.AuthMethods) != 2 || c.Secrets != 1 || !c.RequirePAR || !c.DPoP || c.AccessToken != "jwt" ||
-		!slices.Equal(c.Audience, []string{"api"}) || c.DefaultMaxAge == nil || c.Backchannel == "" || c.Frontchannel == "" || c.LogoURI == "" || c.ClientURI == "" || c.PolicyURI == "" ||
+	if o.shows(&c, "clients", "show", "wiki"); c.AuthAlg != "EdDSA" || c.Keys == nil || len(c.AuthMethods) != 2 ||
+		c.Secrets != 1 || !c.RequirePAR || !c.DPoP || c.AccessToken != "jwt" ||
+		!slices.Equal(c.Audience, []string{"api"}) || c.DefaultMaxAge == nil || c.Backchannel == "" || c.Frontchannel == "" ||
+		c.LogoURI == "" || c.ClientURI == "" || c.PolicyURI == "" ||
 		c.TosURI == "" || c.InitiateLogin == "" || len(c.Contacts) != 1 {
 		t.Errorf("declared: %+v", c)
 	}

@@ -17,7 +17,8 @@ import (
 func (w *harness) token(id, secret string) string {
 	w.t.Helper()
 	w.advance(6 * time.Second) // a server may know a client of five seconds ago
-	req, err := http.NewRequest(http.MethodPost, w.file.Issuer+"/token", strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode()))
+	req, err := http.NewRequest(http.MethodPost, w.file.Issuer+"/token",
+		strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode()))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -131,44 +132,56 @@ func (w *harness) refreshToken(b *browser) string {
 func TestAClientIsChangedFlagByFlag(t *testing.T) {
 	o := newOperator(t)
 	var c clientView
-	o.shows(&c, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/a", "--redirect-uri", "https://wiki.example.test/b")
-	if c.ID != "wiki" || !slices.Equal(c.AuthMethods, []string{"client_secret_basic"}) || !c.RequirePKCE || c.FirstParty || !slices.Equal(c.GrantTypes, []string{"authorization_code", "refresh_token"}) {
+	o.shows(&c, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/a",
+		"--redirect-uri", "https://wiki.example.test/b")
+	if c.ID != "wiki" || !slices.Equal(c.AuthMethods, []string{"client_secret_basic"}) || !c.RequirePKCE || c.FirstParty ||
+		!slices.Equal(c.GrantTypes, []string{"authorization_code", "refresh_token"}) {
 		t.Errorf("added: %+v", c)
 	}
-	o.isRefused(`there is a client "wiki" already`, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://x.example.test/")
+	o.isRefused(`there is a client "wiki" already`, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri",
+		"https://x.example.test/")
 
 	var changed clientView
-	o.shows(&changed, "clients", "change", "wiki", "--redirect-uri", "https://wiki.example.test/c", "--first-party", "--no-pkce", "--id-token-alg", "ES256")
-	if !slices.Equal(changed.RedirectURIs, []string{"https://wiki.example.test/c"}) || !changed.FirstParty || changed.RequirePKCE || changed.IDTokenAlg != "ES256" {
+	o.shows(&changed, "clients", "change", "wiki", "--redirect-uri", "https://wiki.example.test/c", "--first-party",
+		"--no-pkce", "--id-token-alg", "ES256")
+	if !slices.Equal(changed.RedirectURIs, []string{"https://wiki.example.test/c"}) || !changed.FirstParty ||
+		changed.RequirePKCE || changed.IDTokenAlg != "ES256" {
 		t.Errorf("changed: %+v", changed)
 	}
 	if changed.Name != "Wiki" || !slices.Equal(changed.Scopes, c.Scopes) || changed.Secrets != 1 {
 		t.Errorf("changed what no flag named: %+v", changed)
 	}
-	o.isRefused(`redirect_uris: "http://wiki.example.test/" must be https`, "clients", "change", "wiki", "--redirect-uri", "http://wiki.example.test/")
-	if got := o.in("", "clients", "change", "wiki"); got.code != wrongUsage || !strings.Contains(got.err, "at least one flag") {
+	o.isRefused(`redirect_uris: "http://wiki.example.test/" must be https`, "clients", "change", "wiki", "--redirect-uri",
+		"http://wiki.example.test/")
+	if got := o.in("", "clients", "change", "wiki"); got.code != wrongUsage || !strings.Contains(got.err,
+		"at least one flag") {
 		t.Errorf("a change of nothing: exit %d %s", got.code, got.err)
 	}
 
 	o.does("clients", "remove", "wiki")
 	o.isRefused(`there is no client "wiki"`, "clients", "show", "wiki")
 	o.isRefused(`there is no client "wiki"`, "clients", "remove", "wiki")
-	if got := o.logged(); !slices.Equal(got, []string{"client.changed added", "client.changed changed", "client.changed removed"}) {
+	if got := o.logged(); !slices.Equal(got, []string{"client.changed added", "client.changed changed",
+		"client.changed removed"}) {
 		t.Errorf("events %q", got)
 	}
 }
 
 func TestAClientThatCannotBeSafeIsRefusedWithEveryReason(t *testing.T) {
 	o := newOperator(t)
-	got := o.in("", "clients", "add", "--redirect-uri", "https://*.example.test/cb", "--redirect-uri", "javascript:alert(1)", "--grant", "password", "--id-token-alg", "none")
-	for _, why := range []string{"client_name:", `redirect_uris: "https://*.example.test/cb"`, `redirect_uris: "javascript:alert(1)"`, `grant_types: "password" is not one of`, `id_token_signed_response_alg: "none"`} {
+	got := o.in("", "clients", "add", "--redirect-uri", "https://*.example.test/cb", "--redirect-uri",
+		"javascript:alert(1)", "--grant", "password", "--id-token-alg", "none")
+	for _, why := range []string{"client_name:", `redirect_uris: "https://*.example.test/cb"`,
+		`redirect_uris: "javascript:alert(1)"`, `grant_types: "password" is not one of`,
+		`id_token_signed_response_alg: "none"`} {
 		if got.code != failure || !strings.Contains(got.err, why) {
 			t.Errorf("exit %d, want %q in:\n%s", got.code, why, got.err)
 		}
 	}
 	for name, tc := range map[string]struct{ stdin, why, line string }{
-		"a public client without PKCE":    {"", "require_pkce", "--auth-method none --no-pkce"},
-		"a public client for itself":      {"", "client_credentials needs a secret", "--auth-method none --grant client_credentials"},
+		"a public client without PKCE": {"", "require_pkce", "--auth-method none --no-pkce"},
+		"a public client for itself": {"", "client_credentials needs a secret",
+			"--auth-method none --grant client_credentials"},
 		"another method":                  {"", "token_endpoint_auth_method", "--auth-method tls"},
 		"a custom scheme, not native":     {"", "native clients only", "--redirect-uri com.example.app:/cb"},
 		"a short secret":                  {"short", "at least 32 characters", "--secret-file -"},
@@ -179,7 +192,8 @@ func TestAClientThatCannotBeSafeIsRefusedWithEveryReason(t *testing.T) {
 		"a redirect URI with the answer":  {"", "parameter of the answer", "--redirect-uri https://x.example.test/?code=1"},
 		"a redirect URI with credentials": {"", "redirect_uris", "--redirect-uri https://me@x.example.test/"},
 	} {
-		args := append(strings.Fields("clients add --name Wiki --redirect-uri https://x.example.test/cb"), strings.Fields(tc.line)...)
+		args := append(strings.Fields("clients add --name Wiki --redirect-uri https://x.example.test/cb"),
+			strings.Fields(tc.line)...)
 		got := o.in(tc.stdin, args...)
 		if got.code != failure || !strings.Contains(got.err, tc.why) {
 			t.Errorf("%s: exit %d, want %q in:\n%s%s", name, got.code, tc.why, got.out, got.err)
@@ -195,7 +209,8 @@ func TestAClientThatCannotBeSafeIsRefusedWithEveryReason(t *testing.T) {
 func (o *operator) publicClient() string {
 	o.t.Helper()
 	var c clientView
-	o.shows(&c, "clients", "add", "--name", "Phone", "--native", "--auth-method", "none", "--redirect-uri", "http://127.0.0.1/cb", "--redirect-uri", "com.example.phone:/cb")
+	o.shows(&c, "clients", "add", "--name", "Phone", "--native", "--auth-method", "none", "--redirect-uri",
+		"http://127.0.0.1/cb", "--redirect-uri", "com.example.phone:/cb")
 	if c.Secret != "" || c.Secrets != 0 || !c.RequirePKCE || !c.Native {
 		o.t.Errorf("a public client: %+v", c)
 	}
@@ -209,7 +224,8 @@ func TestNothingChangesWithoutItsEvent(t *testing.T) {
 	stockForEveryCommand(o)
 	h := o.store()
 	view := func() (all []string) {
-		for _, line := range []string{"accounts list", "accounts show ana@example.test", "accounts consents ana@example.test", "clients list", "connections list", "audit"} {
+		for _, line := range []string{"accounts list", "accounts show ana@example.test", "accounts consents ana@example.test",
+			"clients list", "connections list", "audit"} {
 			all = append(all, o.does(append(strings.Fields(line), "--json")...))
 		}
 		f, _, err := h.store.Grant(t.Context(), "family")
@@ -251,7 +267,8 @@ func TestAClientIsNotDisabledWhileItsTokensLive(t *testing.T) {
 	stockForEveryCommand(o)
 	before := o.logged()
 	mend := o.breakTable("UPDATE", "families")
-	for _, line := range []string{"clients disable wiki", "accounts consents remove ana@example.test --client wiki", "accounts unlink ana@example.test --identity the-identity"} {
+	for _, line := range []string{"clients disable wiki", "accounts consents remove ana@example.test --client wiki",
+		"accounts unlink ana@example.test --identity the-identity"} {
 		o.isRefused("broken by the test", strings.Fields(line)...)
 	}
 	mend()

@@ -18,24 +18,29 @@ import (
 func TestAConnectionIsAddedShownAndChanged(t *testing.T) {
 	o := newOperator(t, "issuer: http://localhost:8080")
 	var c connectionView
-	out := o.doesWith("s3cret of the app\n", "connections", "add", "corp", "--kind", "oidc", "--name", "Corp", "--issuer", " https://id.example.test/.well-known/openid-configuration",
-		"--client-id", "gatehouse", "--client-secret-file", "-", "--domain", "Corp.Example.test", "--set", "scopes=openid email", "--json")
+	out := o.doesWith("s3cret of the app\n", "connections", "add", "corp", "--kind", "oidc", "--name", "Corp", "--issuer",
+		" https://id.example.test/.well-known/openid-configuration",
+		"--client-id", "gatehouse", "--client-secret-file", "-", "--domain", "Corp.Example.test", "--set",
+		"scopes=openid email", "--json")
 	if strings.Contains(out, "s3cret") {
 		t.Errorf("it shows the secret:\n%s", out)
 	}
 	o.shows(&c, "connections", "show", "corp")
-	if c.RedirectURI != "http://localhost:8080/callback/corp" || c.Issuer != "https://id.example.test" || c.State != "live" || c.Secrets != 1 || !slices.Equal(c.Domains, []string{"corp.example.test"}) {
+	if c.RedirectURI != "http://localhost:8080/callback/corp" || c.Issuer != "https://id.example.test" ||
+		c.State != "live" || c.Secrets != 1 || !slices.Equal(c.Domains, []string{"corp.example.test"}) {
 		t.Errorf("added: %+v", c)
 	}
 	o.shows(&c, "connections", "change", "corp", "--name", "Corporation", "--position", "3", "--hidden", "--domain", "")
-	if c.Name != "Corporation" || c.Position != 3 || !c.Hidden || len(c.Domains) != 0 || c.Settings["scopes"] != "openid email" {
+	if c.Name != "Corporation" || c.Position != 3 || !c.Hidden || len(c.Domains) != 0 ||
+		c.Settings["scopes"] != "openid email" {
 		t.Errorf("changed: %+v", c)
 	}
 	o.shows(&c, "connections", "change", "corp", "--set", "scopes=openid profile email") // a live one
 	if c.Settings["scopes"] != "openid profile email" || c.Name != "Corporation" {
 		t.Errorf("its scopes: %+v", c)
 	}
-	if got := o.in("", "connections", "change", "corp"); got.code != wrongUsage || !strings.Contains(got.err, "at least one flag") {
+	if got := o.in("", "connections", "change", "corp"); got.code != wrongUsage || !strings.Contains(got.err,
+		"at least one flag") {
 		t.Errorf("a change of nothing: exit %d %s", got.code, got.err)
 	}
 	for _, secret := range []string{"second", "third", "third"} {
@@ -45,8 +50,10 @@ func TestAConnectionIsAddedShownAndChanged(t *testing.T) {
 	if err != nil || !slices.Equal(stored.Secrets, []broker.Secret{"third", "second"}) {
 		t.Errorf("its secrets: %d, %v", len(stored.Secrets), err)
 	}
-	o.doesWith("s", "connections", "add", "fb", "--kind", "meta", "--name", "Facebook", "--client-id", "123", "--client-secret-file", "-")
-	if out := o.does("connections", "show", "fb"); !strings.Contains(out, "http://localhost:8080/callback/fb/data-deletion") || !strings.Contains(out, "/deauthorize") {
+	o.doesWith("s", "connections", "add", "fb", "--kind", "meta", "--name", "Facebook", "--client-id", "123",
+		"--client-secret-file", "-")
+	if out := o.does("connections", "show", "fb"); !strings.Contains(out,
+		"http://localhost:8080/callback/fb/data-deletion") || !strings.Contains(out, "/deauthorize") {
 		t.Errorf("Facebook wants more addresses:\n%s", out)
 	}
 	o.does("connections", "remove", "fb")
@@ -56,29 +63,35 @@ func TestAConnectionIsAddedShownAndChanged(t *testing.T) {
 func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 	o := newOperator(t)
 	got := o.in("", "connections", "add", "../x", "--kind", "microsoft", "--set", "tennant=common", "--set", "cloud=moon")
-	for _, why := range []string{"its id must be", "name must be", "tenant is missing", "client_id is missing", "client_secret is missing", "unknown setting tennant", "cloud must be one of"} {
+	for _, why := range []string{"its id must be", "name must be", "tenant is missing", "client_id is missing",
+		"client_secret is missing", "unknown setting tennant", "cloud must be one of"} {
 		if got.code != failure || !strings.Contains(got.err, why) {
 			t.Errorf("exit %d, want %q in:\n%s", got.code, why, got.err)
 		}
 	}
 	add := func(id string, more ...string) []string {
-		return append([]string{"connections", "add", id, "--kind", "google", "--name", "Google", "--client-id", "c", "--client-secret-file", "-"}, more...)
+		return append([]string{"connections", "add", id, "--kind", "google", "--name", "Google", "--client-id", "c",
+			"--client-secret-file", "-"}, more...)
 	}
 	o.doesWith("s", add("one", "--domain", "example.test")...)
 	for why, args := range map[string][]string{
-		`there is a connection "one" already`:                                         add("one"),
-		"domain example.test is sent to the connection one":                           add("two", "--domain", "EXAMPLE.test"),
-		`"exa mple" is not a mail domain`:                                             add("two", "--domain", "exa mple"),
-		"unknown setting issuer for the kind google":                                  add("two", "--issuer", "https://accounts.google.com"),
-		`unknown kind "gogle"; kinds are adfs, github, google, meta, microsoft, oidc`: {"connections", "add", "two", "--kind", "gogle", "--name", "x"},
-		"only a host in an allowed network can replace the provider":                  add("two", "--set", "authority=https://evil.example.test"),
-		`there is no connection "two"; connections list shows them`:                   {"connections", "change", "two", "--name", "x"},
+		`there is a connection "one" already`:               add("one"),
+		"domain example.test is sent to the connection one": add("two", "--domain", "EXAMPLE.test"),
+		`"exa mple" is not a mail domain`:                   add("two", "--domain", "exa mple"),
+		"unknown setting issuer for the kind google": add("two", "--issuer",
+			"https://accounts.google.com"),
+		`unknown kind "gogle"; kinds are adfs, github, google, meta, microsoft, oidc`: {"connections", "add", "two", "--kind",
+			"gogle", "--name", "x"},
+		"only a host in an allowed network can replace the provider": add("two", "--set",
+			"authority=https://evil.example.test"),
+		`there is no connection "two"; connections list shows them`: {"connections", "change", "two", "--name", "x"},
 	} {
 		o.isRefusedWith("s", why, args...)
 	}
 	// A private network is the configuration's to open, not a connection's.
 	private := func(id string) []string {
-		return []string{"connections", "add", id, "--kind", "adfs", "--name", "Staff", "--issuer", "https://fs.example.test/adfs", "--client-id", "c", "--client-secret-file", "-", "--set", "networks=10.20.0.0/16"}
+		return []string{"connections", "add", id, "--kind", "adfs", "--name", "Staff", "--issuer",
+			"https://fs.example.test/adfs", "--client-id", "c", "--client-secret-file", "-", "--set", "networks=10.20.0.0/16"}
 	}
 	o.isRefusedWith("s", "list it in upstream_networks", private("staff")...)
 	o.configure("upstream_networks: [10.20.0.0/15]")
@@ -91,13 +104,15 @@ func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 func TestALiveConnectionKeepsWhatItsIdentitiesMean(t *testing.T) {
 	o := newOperator(t)
 	tenant := "72f988bf-86f1-41af-91ab-2d7cd011db47"
-	o.doesWith("s", "connections", "add", "ms", "--kind", "microsoft", "--name", "Microsoft", "--client-id", "c", "--client-secret-file", "-", "--set", "tenant="+tenant)
+	o.doesWith("s", "connections", "add", "ms", "--kind", "microsoft", "--name", "Microsoft", "--client-id", "c",
+		"--client-secret-file", "-", "--set", "tenant="+tenant)
 	o.does("connections", "change", "ms", "--set", "allow_guests=true")
 	for _, detour := range []string{"", "disable", "enable"} {
 		if detour != "" {
 			o.does("connections", detour, "ms")
 		}
-		o.isRefused("add a new connection instead", "connections", "change", "ms", "--set", "tenant=common", "--set", "any_tenant=true")
+		o.isRefused("add a new connection instead", "connections", "change", "ms", "--set", "tenant=common", "--set",
+			"any_tenant=true")
 	}
 	h := o.store()
 	for what, change := range map[string]func(*broker.Connection){
@@ -110,21 +125,26 @@ func TestALiveConnectionKeepsWhatItsIdentitiesMean(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(&c)
-		declared := admin.DeclareConnection{ID: c.ID, Kind: c.Kind, Name: c.Name, Issuer: c.Issuer, ClientID: c.ClientID, Settings: c.Settings}
-		if _, err := h.operate().DeclareConnection(t.Context(), admin.Actor{ID: admin.Operator}, declared); err == nil || !strings.Contains(err.Error(), "never change") {
+		declared := admin.DeclareConnection{ID: c.ID, Kind: c.Kind, Name: c.Name, Issuer: c.Issuer, ClientID: c.ClientID,
+			Settings: c.Settings}
+		if _, err := h.operate().DeclareConnection(t.Context(), admin.Actor{ID: admin.Operator}, declared); err == nil ||
+			!strings.Contains(err.Error(), "never change") {
 			t.Errorf("another %s: %v", what, err)
 		}
 	}
 	// Nor does the configuration change it: the start says so.
-	o.configure("connections:", "  - {id: ms, kind: microsoft, name: Microsoft, client_id: other, settings: {tenant: "+tenant+"}}")
-	if got := o.in("", "serve"); got.code != failure || !strings.Contains(got.err, "connections[0] (ms): connection ms was live") || strings.Count(got.err, "\n") != 1 {
+	o.configure("connections:", "  - {id: ms, kind: microsoft, name: Microsoft, client_id: other, settings: {tenant: "+
+		tenant+"}}")
+	if got := o.in("", "serve"); got.code != failure || !strings.Contains(got.err,
+		"connections[0] (ms): connection ms was live") || strings.Count(got.err, "\n") != 1 {
 		t.Errorf("exit %d\n%s", got.code, got.err)
 	}
 }
 
 func TestAConnectionThatPeopleHangOnIsNotRemovedAndOneOutOfUseCanBeTurnedOff(t *testing.T) {
 	o := newOperator(t)
-	o.doesWith("s", "connections", "add", "google", "--kind", "google", "--name", "Google", "--client-id", "c", "--client-secret-file", "-")
+	o.doesWith("s", "connections", "add", "google", "--kind", "google", "--name", "Google", "--client-id", "c",
+		"--client-secret-file", "-")
 	o.does("accounts", "add", "ana@example.test")
 	h := o.store()
 	o.linked(h, "ana@example.test", "google")
@@ -177,7 +197,8 @@ func simulated(t *testing.T, kind string) (args []string) {
 		t.Fatal(err)
 	}
 	base := "http://" + l.Addr().String()
-	sim := fakeidp.New(fakeidp.Options{Keys: &providerKeys, Kind: kind, BaseURL: base, ClientID: "123", ClientSecret: "s", Personas: fakeidp.DemoPersonas(kind)})
+	sim := fakeidp.New(fakeidp.Options{Keys: &providerKeys, Kind: kind, BaseURL: base, ClientID: "123", ClientSecret: "s",
+		Personas: fakeidp.DemoPersonas(kind)})
 	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: sim}}
 	srv.Start()
 	t.Cleanup(srv.Close)
@@ -200,14 +221,17 @@ func simulated(t *testing.T, kind string) (args []string) {
 }
 
 func TestB16_APrivateUpstreamIsReachedOnlyWhereTheConfigurationListsItsNetwork(t *testing.T) {
-	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindADFS, fakeidp.KindFacebook, fakeidp.KindGitHub, fakeidp.KindGoogle, fakeidp.KindMicrosoft} {
+	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindADFS, fakeidp.KindFacebook, fakeidp.KindGitHub,
+		fakeidp.KindGoogle, fakeidp.KindMicrosoft} {
 		t.Run(kind, func(t *testing.T) {
 			o := newOperator(t)
-			o.doesWith("s", append([]string{"connections", "add", "sim", "--name", "Sim", "--client-id", "123", "--client-secret-file", "-"}, simulated(t, kind)...)...)
+			o.doesWith("s", append([]string{"connections", "add", "sim", "--name", "Sim", "--client-id", "123",
+				"--client-secret-file", "-"}, simulated(t, kind)...)...)
 			for _, networks := range []string{"", "upstream_networks: [10.0.0.0/8]"} {
 				o.configure(networks)
 				got := o.in("", "check")
-				if got.code != failure || !strings.Contains(got.out, "connection sim") || !strings.Contains(got.out, "WRONG") || !strings.Contains(got.out, "`upstream_networks`") {
+				if got.code != failure || !strings.Contains(got.out, "connection sim") || !strings.Contains(got.out, "WRONG") ||
+					!strings.Contains(got.out, "`upstream_networks`") {
 					t.Errorf("with %q: exit %d\n%s%s", networks, got.code, got.out, got.err)
 				}
 			}
@@ -228,7 +252,8 @@ func TestTheAuditLogIsFiltered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := broker.Event{ID: broker.NewID(), At: time.Now().Add(-48 * time.Hour), Verb: broker.EventRefused, Code: broker.WrongTenant, Account: ana.ID, Reference: "7F3K-2QWD", Address: "192.0.2.1"}
+	old := broker.Event{ID: broker.NewID(), At: time.Now().Add(-48 * time.Hour), Verb: broker.EventRefused,
+		Code: broker.WrongTenant, Account: ana.ID, Reference: "7F3K-2QWD", Address: "192.0.2.1"}
 	if err := h.store.Record(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}

@@ -38,16 +38,21 @@ func everyCommand() map[string][]tried {
 		"accounts disable":  change("ana@example.test"), "accounts enable": change("off@example.test"),
 		"accounts signout": change("ana@example.test"), "accounts unlink": change("ana@example.test --identity the-identity"),
 		"accounts consents": look("ana@example.test"), "accounts consents remove": change("ana@example.test --client wiki"),
-		"clients add": change("--name New --redirect-uri https://new.example.test/"), "clients list": look(""), "clients show": look("wiki"),
+		"clients add": change("--name New --redirect-uri https://new.example.test/"), "clients list": look(""),
+		"clients show":   look("wiki"),
 		"clients change": change("wiki --name Other"), "clients secret": change("wiki"),
-		"clients disable": change("wiki"), "clients enable": change("off"), "clients remove": change("wiki"), "clients token": change("--life 2h"), "clients logouts": look("--limit 5"),
-		"connections kinds": look(""), "connections add": secret("new --kind google --name New --client-id c --client-secret-file -", "a secret"),
-		"connections list": look(""), "connections show": look("hub"), "connections change": change("hub --name Other"),
-		"connections secret": secret("hub", "another secret"), "connections disable": change("hub"), "connections enable": change("off"),
+		"clients disable": change("wiki"), "clients enable": change("off"), "clients remove": change("wiki"),
+		"clients token": change("--life 2h"), "clients logouts": look("--limit 5"),
+		"connections kinds": look(""),
+		"connections add":   secret("new --kind google --name New --client-id c --client-secret-file -", "a secret"),
+		"connections list":  look(""), "connections show": look("hub"), "connections change": change("hub --name Other"),
+		"connections secret": secret("hub", "another secret"), "connections disable": change("hub"),
+		"connections enable": change("off"),
 		"connections remove": change("off"),
 		"accounts restrict":  change("ana@example.test --only hub"), "accounts unrestrict": change("only@example.test"),
-		"explain": {{[]string{"--connection", "hub", "--claims", "-"}, `{"id":7,"emails":[{"email":"ana@example.test","primary":true,"verified":true}]}`, false}},
-		"audit":   look(""),
+		"explain": {{[]string{"--connection", "hub", "--claims", "-"},
+			`{"id":7,"emails":[{"email":"ana@example.test","primary":true,"verified":true}]}`, false}},
+		"audit": look(""),
 	}
 }
 
@@ -71,20 +76,24 @@ func stockForEveryCommand(o *operator) {
 	}
 	o.does("clients", "disable", "off")
 	for _, id := range []string{"hub", "off"} { // of a kind that check asks no network about
-		o.doesWith("a secret", "connections", "add", id, "--kind", "github", "--name", id, "--client-id", "c", "--client-secret-file", "-")
+		o.doesWith("a secret", "connections", "add", id, "--kind", "github", "--name", id, "--client-id", "c",
+			"--client-secret-file", "-")
 	}
 	o.does("connections", "disable", "off")
 	o.doesWith(boats, "accounts", "add", "only@example.test", "--password-file", "-")
 	o.does("accounts", "restrict", "only@example.test", "--only", "hub")
 	a, err := h.store.AccountByEmail(t.Context(), "ana@example.test")
 	if err == nil {
-		err = h.store.Link(t.Context(), broker.Identity{ID: "the-identity", AccountID: a.ID, Connection: "hub", Issuer: "i", Subject: "s", LinkedAt: h.now(), SeenAt: h.now()})
+		err = h.store.Link(t.Context(), broker.Identity{ID: "the-identity", AccountID: a.ID, Connection: "hub", Issuer: "i",
+			Subject: "s", LinkedAt: h.now(), SeenAt: h.now()})
 	}
 	if err == nil {
-		err = h.store.PutConsent(t.Context(), broker.Consent{AccountID: a.ID, ClientID: "wiki", Version: "1", Scopes: []string{"openid"}, GrantedAt: h.now()})
+		err = h.store.PutConsent(t.Context(), broker.Consent{AccountID: a.ID, ClientID: "wiki", Version: "1",
+			Scopes: []string{"openid"}, GrantedAt: h.now()})
 	}
 	if err == nil {
-		err = h.store.CreateGrant(t.Context(), broker.Grant{ID: "family", ClientID: "wiki", AccountID: a.ID, Authn: broker.Authn{Method: broker.ByUpstream, Connection: "hub", Identity: "the-identity", Epoch: a.AuthEpoch},
+		err = h.store.CreateGrant(t.Context(), broker.Grant{ID: "family", ClientID: "wiki", AccountID: a.ID,
+			Authn:     broker.Authn{Method: broker.ByUpstream, Connection: "hub", Identity: "the-identity", Epoch: a.AuthEpoch},
 			CreatedAt: h.now(), ExpiresAt: h.now().Add(time.Hour)}, true)
 	}
 	if err == nil {

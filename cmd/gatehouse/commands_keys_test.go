@@ -29,7 +29,8 @@ func (o *operator) keyring(id string, created time.Time) {
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret)
-	ring.Keys = append([]map[string]any{{"id": id, "created": created.UTC().Truncate(time.Second), "secret": base64.RawURLEncoding.EncodeToString(secret)}}, ring.Keys...)
+	ring.Keys = append([]map[string]any{{"id": id, "created": created.UTC().Truncate(time.Second),
+		"secret": base64.RawURLEncoding.EncodeToString(secret)}}, ring.Keys...)
 	if text, err = json.Marshal(ring); err == nil {
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
 	}
@@ -90,7 +91,8 @@ func TestTheKeyringRotatesWhileAServerRuns(t *testing.T) {
 	works := func(when string) {
 		t.Helper()
 		if !w.remembers(b) || !w.refreshes(b) || w.token(demo.ID, demo.Secret) != "" {
-			t.Errorf("%s: session %v, refresh %v, client secret %q", when, w.remembers(b), w.refreshes(b), w.token(demo.ID, demo.Secret))
+			t.Errorf("%s: session %v, refresh %v, client secret %q", when, w.remembers(b), w.refreshes(b),
+				w.token(demo.ID, demo.Secret))
 		}
 	}
 	works("before")
@@ -137,7 +139,8 @@ func TestAnOldKeyIsRetiredOnlyWhenNothingNeedsIt(t *testing.T) {
 	o.keyring("kold", time.Now().Add(-90*24*time.Hour))
 	var c clientView
 	o.shows(&c, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/")
-	o.doesWith("s", "connections", "add", "hub", "--kind", "github", "--name", "Hub", "--client-id", "c", "--client-secret-file", "-")
+	o.doesWith("s", "connections", "add", "hub", "--kind", "github", "--name", "Hub", "--client-id", "c",
+		"--client-secret-file", "-")
 	o.isRefused("kold is the primary key; rotate the keyring first", "keys", "retire", "kold")
 	o.isRefused(`no key "kbogus"`, "keys", "retire", "kbogus")
 
@@ -273,9 +276,10 @@ func TestA22_SigningKeysRotateInTimeAndInAnEmergencyAtOnce(t *testing.T) {
 		t.Errorf("it says %q", out)
 	}
 	third := o.states()
-	if len(third["active"]) != 3 || len(third["next"]) != 0 || len(third["retired"]) != 0 || slices.ContainsFunc(third["active"], func(kid string) bool {
-		return slices.Contains(first["active"], kid) || slices.Contains(second["next"], kid)
-	}) {
+	if len(third["active"]) != 3 || len(third["next"]) != 0 || len(third["retired"]) != 0 ||
+		slices.ContainsFunc(third["active"], func(kid string) bool {
+			return slices.Contains(first["active"], kid) || slices.Contains(second["next"], kid)
+		}) {
 		t.Errorf("after an emergency: %v, before %v and %v", third, first, second)
 	}
 	var events []eventView

@@ -8,7 +8,8 @@ import (
 func TestA17_A20_NoClientIsAddedWithAURIThatIsNeverCalled(t *testing.T) {
 	o := newOperator(t)
 	add := []string{"clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/cb"}
-	for _, uri := range []string{"https://10.0.0.1/x", "https://127.0.0.1/x", "https://169.254.169.254/latest", "https://[::1]/x", "https://2130706433/x"} {
+	for _, uri := range []string{"https://10.0.0.1/x", "https://127.0.0.1/x", "https://169.254.169.254/latest",
+		"https://[::1]/x", "https://2130706433/x"} {
 		o.isRefused("backchannel_logout_uri: ", append(add, "--backchannel-logout-uri", uri)...)
 		o.isRefused("jwks_uri: ", append(add, "--auth-method", "private_key_jwt", "--jwks-uri", uri)...)
 	}
@@ -20,7 +21,9 @@ func TestA17_A20_NoClientIsAddedWithAURIThatIsNeverCalled(t *testing.T) {
 	o.configure()
 	o.isRefused("is never called from here", "clients", "change", "wiki", "--name", "Wikis")
 	o.does("clients", "disable", "wiki")
-	o.configure("clients:", `  - {id: notes, name: Notes, public: true, redirect_uris: ["https://notes.example.test/cb"], backchannel_logout_uri: "https://10.0.0.1/x"}`)
+	o.configure("clients:",
+		`  - {id: notes, name: Notes, public: true, redirect_uris: ["https://notes.example.test/cb"], `+
+			`backchannel_logout_uri: "https://10.0.0.1/x"}`)
 	if got := o.in("", "check"); !strings.Contains(got.out+got.err, "is never called from here") {
 		t.Errorf("%s %s", got.out, got.err)
 	}

@@ -22,7 +22,8 @@ func TestAnAppRegistersItselfWithATokenOfTheOperator(t *testing.T) {
 		t.Fatalf("%+v", made)
 	}
 	events, err := o.store().store.Events(t.Context(), broker.EventFilter{Verb: broker.EventClientChanged, Limit: 5})
-	if err != nil || len(events) != 1 || events[0].Actor != "operator" || strings.Contains(events[0].Detail["change"], made.Token) {
+	if err != nil || len(events) != 1 || events[0].Actor != "operator" || strings.Contains(events[0].Detail["change"],
+		made.Token) {
 		t.Errorf("%+v, %v", events, err)
 	}
 	for _, wrong := range [][]string{{"--uses", "0"}, {"--uses", "101"}, {"--life", "0s"}, {"--life", "8760h"}} {
@@ -35,7 +36,8 @@ func TestAnAppRegistersItselfWithATokenOfTheOperator(t *testing.T) {
 
 	// Another deployment's token is none.
 	c := q.cell(t, open, false)
-	req, err := http.NewRequest(http.MethodPost, q.file.Issuer+"/register", strings.NewReader(`{"redirect_uris":["https://a.example/"]}`))
+	req, err := http.NewRequest(http.MethodPost, q.file.Issuer+"/register",
+		strings.NewReader(`{"redirect_uris":["https://a.example/"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}

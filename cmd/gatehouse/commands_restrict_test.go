@@ -10,14 +10,16 @@ import (
 // entra adds a Microsoft connection that nobody is asked about.
 func (o *operator) entra(id string) {
 	o.t.Helper()
-	o.doesWith("a secret", "connections", "add", id, "--kind", "microsoft", "--name", "Microsoft", "--client-id", "c", "--client-secret-file", "-",
+	o.doesWith("a secret", "connections", "add", id, "--kind", "microsoft", "--name", "Microsoft", "--client-id", "c",
+		"--client-secret-file", "-",
 		"--set", "tenant=11111111-2222-3333-4444-555555555555")
 }
 
 func TestARestrictionNamesTheConnectionsOfNowAndWhoSetIt(t *testing.T) {
 	o := newOperator(t)
 	o.doesWith(boats, "accounts", "add", "ana@example.test", "--password-file", "-")
-	o.isRefused("no live connection of the kind microsoft or adfs", "accounts", "restrict", "ana@example.test", "--only", "microsoft")
+	o.isRefused("no live connection of the kind microsoft or adfs", "accounts", "restrict", "ana@example.test", "--only",
+		"microsoft")
 	o.entra("entra")
 	o.entra("off")
 	o.does("connections", "disable", "off")
@@ -28,7 +30,8 @@ func TestARestrictionNamesTheConnectionsOfNowAndWhoSetIt(t *testing.T) {
 	o.does("accounts", "restrict", "ana@example.test", "--only", "microsoft")
 	o.entra("later") // a restriction that grew by itself would let other people in
 	o.shows(&after, "accounts", "show", "ana@example.test")
-	if l := after.Restriction; l == nil || strings.Join(l.Connections, " ") != "entra" || l.Only != broker.OnlyMicrosoft || l.SetBy != "operator" || l.SetAt.IsZero() || l.Guests || l.Personal {
+	if l := after.Restriction; l == nil || strings.Join(l.Connections, " ") != "entra" || l.Only != broker.OnlyMicrosoft ||
+		l.SetBy != "operator" || l.SetAt.IsZero() || l.Guests || l.Personal {
 		t.Errorf("the restriction is %+v", after.Restriction)
 	}
 	if after.Epoch != before.Epoch+1 {
@@ -43,7 +46,8 @@ func TestARestrictionNamesTheConnectionsOfNowAndWhoSetIt(t *testing.T) {
 	if open.Restriction != nil || open.Epoch != after.Epoch || !open.Password {
 		t.Errorf("unrestricted: %+v", open)
 	}
-	if heard := strings.Join(o.logged(), "\n"); !strings.Contains(heard, "account.restricted") || !strings.Contains(heard, "account.unrestricted") {
+	if heard := strings.Join(o.logged(), "\n"); !strings.Contains(heard, "account.restricted") || !strings.Contains(heard,
+		"account.unrestricted") {
 		t.Errorf("events:\n%s", heard)
 	}
 }
@@ -52,7 +56,8 @@ func TestARestrictionThatLeavesNoWayInIsRefused(t *testing.T) {
 	o := newOperator(t)
 	o.does("accounts", "add", "bob@example.test")
 	o.entra("entra")
-	o.isRefused("would leave no way into bob@example.test", "accounts", "restrict", "bob@example.test", "--only", "microsoft")
+	o.isRefused("would leave no way into bob@example.test", "accounts", "restrict", "bob@example.test", "--only",
+		"microsoft")
 }
 
 func TestAnUnverifiedAccountIsShownAndGoesWhenTheAddressIsProven(t *testing.T) {
@@ -63,7 +68,8 @@ func TestAnUnverifiedAccountIsShownAndGoesWhenTheAddressIsProven(t *testing.T) {
 	}
 	o.isRefused("an unverified one goes by its id", "accounts", "show", "ana@example.test")
 	o.does("accounts", "add", "ana@example.test") // the operator vouches for the address
-	if out := o.does("accounts", "list"); strings.Contains(out, "unverified") || strings.Count(out, "ana@example.test") != 1 {
+	if out := o.does("accounts", "list"); strings.Contains(out, "unverified") ||
+		strings.Count(out, "ana@example.test") != 1 {
 		t.Errorf("the list:\n%s", out)
 	}
 }
@@ -71,12 +77,14 @@ func TestAnUnverifiedAccountIsShownAndGoesWhenTheAddressIsProven(t *testing.T) {
 func TestExplainAsksTheRulesThatSignInsAsk(t *testing.T) {
 	o := newOperator(t)
 	o.doesWith(boats, "accounts", "add", "ana@example.test", "--password-file", "-")
-	o.doesWith("a secret", "connections", "add", "google", "--kind", "google", "--name", "Google", "--client-id", "c", "--client-secret-file", "-")
+	o.doesWith("a secret", "connections", "add", "google", "--kind", "google", "--name", "Google", "--client-id", "c",
+		"--client-secret-file", "-")
 	o.entra("entra")
 	google := `{"iss":"https://accounts.google.com","sub":"1","email":"Ana@Example.test","email_verified":true}`
 	const tid, oid = "11111111-2222-3333-4444-555555555555", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 	entra := func(tid string) string {
-		return `{"ver":"2.0","iss":"https://login.microsoftonline.com/` + tid + `/v2.0","tid":"` + tid + `","oid":"` + oid + `","sub":"s","email":"ana@example.test","xms_edov":true}`
+		return `{"ver":"2.0","iss":"https://login.microsoftonline.com/` + tid + `/v2.0","tid":"` + tid + `","oid":"` + oid +
+			`","sub":"s","email":"ana@example.test","xms_edov":true}`
 	}
 	says := func(claims, connection string, more ...string) (e explanation) {
 		t.Helper()
@@ -84,7 +92,8 @@ func TestExplainAsksTheRulesThatSignInsAsk(t *testing.T) {
 		o.shows(&e, append([]string{"explain", "--connection", connection, "--claims", file}, more...)...)
 		return e
 	}
-	if e := says(google, "google"); e.Outcome != "link" || len(e.Proof) != 1 || e.Account != "ana@example.test" || e.Refused != "" {
+	if e := says(google, "google"); e.Outcome != "link" || len(e.Proof) != 1 || e.Account != "ana@example.test" ||
+		e.Refused != "" {
 		t.Errorf("google: %+v", e)
 	}
 	if e := says(strings.Replace(google, "true", "false", 1), "google"); e.Outcome != "neutral" || e.Account != "" {

@@ -104,7 +104,8 @@ func (o *operator) isRefusedWith(stdin, why string, args ...string) {
 	o.t.Helper()
 	got := o.in(stdin, args...)
 	if got.code != failure || !strings.Contains(got.err, why) {
-		o.t.Errorf("gatehouse %s: exit %d, want %d and %q, got:\n%s%s", strings.Join(args, " "), got.code, failure, why, got.out, got.err)
+		o.t.Errorf("gatehouse %s: exit %d, want %d and %q, got:\n%s%s", strings.Join(args, " "), got.code, failure, why,
+			got.out, got.err)
 	}
 }
 
@@ -135,7 +136,8 @@ func (o *operator) logged() (all []string) {
 // store opens the operator's database beside the commands.
 func (o *operator) store() *app {
 	o.t.Helper()
-	tool := &tool{terminal: terminal{strings.NewReader(""), io.Discard, io.Discard, o.env, "gatehouse", cheapPasswords()}, config: o.config}
+	tool := &tool{terminal: terminal{strings.NewReader(""), io.Discard, io.Discard, o.env, "gatehouse", cheapPasswords()},
+		config: o.config}
 	h, err := tool.open(o.t.Context())
 	if err != nil {
 		o.t.Fatal(err)
@@ -159,7 +161,8 @@ func (o *operator) breakTable(what, table string) (mend func()) {
 			o.t.Fatal(err)
 		}
 	}
-	exec(fmt.Sprintf("CREATE TRIGGER broken BEFORE %s ON %s BEGIN SELECT RAISE(ABORT, 'broken by the test'); END", what, table))
+	exec(fmt.Sprintf("CREATE TRIGGER broken BEFORE %s ON %s BEGIN SELECT RAISE(ABORT, 'broken by the test'); END", what,
+		table))
 	return func() { exec("DROP TRIGGER broken"); db.Close() }
 }
 
@@ -173,7 +176,8 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		if got.code != success || got.err != "" {
 			t.Errorf("%s --help: exit %d, %q", v.name, got.code, got.err)
 		}
-		want := append([]string{"Usage: gatehouse " + v.name, "Example:\n  gatehouse " + v.name, "--config=FILE", "--json"}, v.args()...)
+		want := append([]string{"Usage: gatehouse " + v.name, "Example:\n  gatehouse " + v.name, "--config=FILE", "--json"},
+			v.args()...)
 		for _, f := range v.node.Flags {
 			want = append(want, "--"+f.Name)
 		}
@@ -191,7 +195,8 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 			}
 		}
 		var out bytes.Buffer
-		if code := run(t.Context(), append([]string{"help"}, words...), terminal{out: &out, err: &out}); code != success || out.String() != got.out {
+		if code := run(t.Context(), append([]string{"help"}, words...), terminal{out: &out, err: &out}); code != success ||
+			out.String() != got.out {
 			t.Errorf("help %s: exit %d\n%s", v.name, code, out.String())
 		}
 		if needs := len(v.args()); needs > 0 && len(strings.Fields(examples()[v.name])) < needs {
@@ -231,7 +236,8 @@ func TestTheOverviewNamesEveryCommandAndAGroupItsOwn(t *testing.T) {
 	for _, args := range [][]string{{"clients", "--help"}, {"help", "clients"}} {
 		var out bytes.Buffer
 		code := run(t.Context(), args, terminal{out: &out, err: &out})
-		if code != success || !strings.Contains(out.String(), "clients secret") || strings.Contains(out.String(), "accounts") {
+		if code != success || !strings.Contains(out.String(), "clients secret") || strings.Contains(out.String(),
+			"accounts") {
 			t.Errorf("%q: exit %d\n%s", args, code, &out)
 		}
 	}
@@ -239,7 +245,8 @@ func TestTheOverviewNamesEveryCommandAndAGroupItsOwn(t *testing.T) {
 
 func TestTheVersionIsShown(t *testing.T) {
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"--version"}, terminal{out: &out, err: &out}); code != success || !strings.HasPrefix(out.String(), "gatehouse ") {
+	if code := run(t.Context(), []string{"--version"}, terminal{out: &out, err: &out}); code != success ||
+		!strings.HasPrefix(out.String(), "gatehouse ") {
 		t.Errorf("exit %d: %s", code, &out)
 	}
 }
@@ -285,7 +292,8 @@ func TestWhatIsNotUnderstoodExitsWithTwoAndTouchesNothing(t *testing.T) {
 	} {
 		got := o.in("", strings.Fields(tc.line)...)
 		if got.code != wrongUsage || !strings.Contains(got.err, tc.says) || got.out != "" {
-			t.Errorf("%s: gatehouse %s: exit %d, want %d and %q, got:\n%s%s", name, tc.line, got.code, wrongUsage, tc.says, got.out, got.err)
+			t.Errorf("%s: gatehouse %s: exit %d, want %d and %q, got:\n%s%s", name, tc.line, got.code, wrongUsage, tc.says,
+				got.out, got.err)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(o.dir, "data")); !os.IsNotExist(err) {
@@ -297,13 +305,15 @@ func TestWhatIsNotUnderstoodExitsWithTwoAndTouchesNothing(t *testing.T) {
 func TestNoSecretIsTakenFromTheCommandLineOrRepeated(t *testing.T) {
 	for _, v := range verbs(t) {
 		for _, f := range v.node.Flags {
-			if (strings.Contains(f.Name, "secret") || strings.Contains(f.Name, "password")) && !strings.HasSuffix(f.Name, "-file") {
+			if (strings.Contains(f.Name, "secret") || strings.Contains(f.Name, "password")) && !strings.HasSuffix(f.Name,
+				"-file") {
 				t.Errorf("%s --%s takes a secret from the command line", v.name, f.Name)
 			}
 		}
 	}
 	o := newOperator(t)
-	for _, line := range []string{"accounts password ana@example.test hunter2hunter2", "clients secret wiki hunter2hunter2", "accounts bogus hunter2hunter2"} {
+	for _, line := range []string{"accounts password ana@example.test hunter2hunter2",
+		"clients secret wiki hunter2hunter2", "accounts bogus hunter2hunter2"} {
 		got := o.in("", strings.Fields(line)...)
 		if got.code != wrongUsage || strings.Contains(got.out+got.err, "hunter2") {
 			t.Errorf("%s: exit %d:\n%s%s", line, got.code, got.out, got.err)
@@ -374,7 +384,8 @@ func TestCtrlCEndsWhateverWaits(t *testing.T) {
 func TestATableKeepsControlCharactersAway(t *testing.T) {
 	o := newOperator(t)
 	h := o.store()
-	err := h.store.CreateAccount(t.Context(), broker.Account{ID: broker.NewID(), Email: "eve@example.test", Name: "Eve\x1b[2J\u202e\r\nroot\tadmin", AuthEpoch: 1})
+	err := h.store.CreateAccount(t.Context(), broker.Account{ID: broker.NewID(), Email: "eve@example.test",
+		Name: "Eve\x1b[2J\u202e\r\nroot\tadmin", AuthEpoch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

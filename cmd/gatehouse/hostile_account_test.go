@@ -135,7 +135,8 @@ func TestC15_AnIdentityNeverChangesItsAccountOrSubject(t *testing.T) {
 	ana.links("Google", "Ana")
 	ben.links("Google", "Wim")
 	ana.links("Harbour Club", "Vera")
-	names := []string{"id", "identity", "account", "account_id", "user", "user_id", "owner", "for", "subject", "sub", "issuer", "iss", "email",
+	names := []string{"id", "identity", "account", "account_id", "user", "user_id", "owner", "for", "subject", "sub",
+		"issuer", "iss", "email",
 		"connection", "purpose", "linked_at", "_method"}
 	form := url.Values{}
 	for _, name := range names {
@@ -237,7 +238,9 @@ func TestC17_TheServerRefusesTheLastWayIn(t *testing.T) {
 	}{
 		"a password is left": {edit: func(*broker.Account) {}},
 		"no password":        {edit: func(a *broker.Account) { a.PasswordHash = "" }, want: broker.LastMethod},
-		"no password, and the other connection is off": {edit: func(a *broker.Account) { a.PasswordHash = "" }, second: true, want: broker.LastMethod},
+		"no password, and the other connection is off": {edit: func(a *broker.Account) {
+			a.PasswordHash = ""
+		}, second: true, want: broker.LastMethod},
 		"the lock wants it": {edit: func(a *broker.Account) {
 			a.Restriction = &broker.Restriction{Only: "google", Connections: []string{"google"}}
 		}, want: broker.MethodRequired},
@@ -321,7 +324,8 @@ func TestD6_ARestrictedAccountLinksNothingElse(t *testing.T) {
 	if got := textOf(late.page.root); strings.Contains(got, "Link ") || strings.Contains(got, "Unlink") {
 		t.Errorf("the page offers what is refused:\n%s", got)
 	}
-	for connection, want := range map[string]broker.Code{"google": broker.MicrosoftRequired, "facebook": broker.MicrosoftRequired, "club": broker.MicrosoftRequired,
+	for connection, want := range map[string]broker.Code{"google": broker.MicrosoftRequired,
+		"facebook": broker.MicrosoftRequired, "club": broker.MicrosoftRequired,
 		"microsoft": broker.IdentityMismatch, "nonsense": broker.ConnectionDisabled, "": broker.ConnectionDisabled} {
 		late.wants(want, late.submit(linkPath, false, "connection", connection))
 	}

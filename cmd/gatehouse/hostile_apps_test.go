@@ -24,10 +24,12 @@ func (s *attackHarness) initial(t *testing.T, uses int) string {
 }
 
 // registers has an app register itself with good metadata, changed by more.
-func (s *attackHarness) registers(t *testing.T, what, token string, more map[string]any) (status int, said map[string]any) {
+func (s *attackHarness) registers(t *testing.T, what, token string, more map[string]any) (status int,
+	said map[string]any) {
 	t.Helper()
-	m := map[string]any{"client_name": "Self Made", "redirect_uris": []string{thirdCallback}, "token_endpoint_auth_method": "client_secret_post",
-		"grant_types": []string{"authorization_code", "refresh_token", grantDevice}}
+	m := map[string]any{"client_name": "Self Made", "redirect_uris": []string{thirdCallback},
+		"token_endpoint_auth_method": "client_secret_post",
+		"grant_types":                []string{"authorization_code", "refresh_token", grantDevice}}
 	for name, v := range more {
 		m[name] = v
 	}
@@ -48,7 +50,8 @@ func (s *attackHarness) registers(t *testing.T, what, token string, more map[str
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(&said); err != nil || res.Header.Get("Content-Type") != "application/json" || res.Header.Get("X-Content-Type-Options") != "nosniff" {
+	if err := json.NewDecoder(res.Body).Decode(&said); err != nil ||
+		res.Header.Get("Content-Type") != "application/json" || res.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Fatalf("%s: %d %v %v", what, res.StatusCode, res.Header, err)
 	}
 	return res.StatusCode, said
@@ -69,7 +72,8 @@ func (s *attackHarness) walkApps(t *testing.T, in insider, p planted) {
 	p["an initial access token"] = s.initial(t, 1)
 	_, self := s.registers(t, "register", p["an initial access token"], nil)
 	id := text(self, "client_id")
-	p["a registration access token"], p["the secret of an app that registered itself"] = text(self, "registration_access_token"), text(self, "client_secret")
+	p["a registration access token"], p["the secret of an app that registered itself"] = text(self,
+		"registration_access_token"), text(self, "client_secret")
 	for _, token := range []string{p["a registration access token"], p["a registration access token"] + "x"} {
 		req := s.request(t, http.MethodGet, "/register/"+id, nil)
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -88,18 +92,23 @@ func (s *attackHarness) walkApps(t *testing.T, in insider, p planted) {
 		_ = json.Unmarshal([]byte(a.body), &doc) // of an error page
 		return doc
 	}
-	asked := s.asking("client_id", id, "redirect_uri", thirdCallback, "response_mode", "form_post", "state", "-", "nonce", "-")
+	asked := s.asking("client_id", id, "redirect_uri", thirdCallback, "response_mode", "form_post", "state", "-", "nonce",
+		"-")
 	for name, v := range auth() {
 		asked[name] = v
 	}
 	uri := text(post("/par", asked), "request_uri")
 	p["a pushed request"] = uri[strings.LastIndex(uri, ":")+1:]
-	s.allowed(t, in.browser, "/authorize?"+url.Values{"client_id": {id}, "request_uri": {uri}}.Encode(), p, "a posted code")
-	redeem := auth("grant_type", "authorization_code", "code", p["a posted code"], "redirect_uri", thirdCallback, "code_verifier", hostVerifier)
+	s.allowed(t, in.browser, "/authorize?"+url.Values{"client_id": {id}, "request_uri": {uri}}.Encode(), p,
+		"a posted code")
+	redeem := auth("grant_type", "authorization_code", "code", p["a posted code"], "redirect_uri", thirdCallback,
+		"code_verifier", hostVerifier)
 	got := post("/token", redeem)
-	p["an access token of a posted code"], p["its refresh token"], p["its ID token"] = text(got, "access_token"), text(got, "refresh_token"), text(got, "id_token")
+	p["an access token of a posted code"], p["its refresh token"], p["its ID token"] = text(got, "access_token"),
+		text(got, "refresh_token"), text(got, "id_token")
 	post("/token", redeem) // again
-	s.walk(t, "a pushed request again", in.browser, s.request(t, http.MethodGet, "/authorize", url.Values{"client_id": {id}, "request_uri": {uri}}))
+	s.walk(t, "a pushed request again", in.browser, s.request(t, http.MethodGet, "/authorize",
+		url.Values{"client_id": {id}, "request_uri": {uri}}))
 	call := post("/device_authorization", auth("scope", "openid offline_access"))
 	p["a device code"], p["a user code"] = text(call, "device_code"), text(call, "user_code")
 	p["a user code without its dash"] = strings.ReplaceAll(p["a user code"], "-", "")
@@ -111,10 +120,14 @@ func (s *attackHarness) walkApps(t *testing.T, in insider, p planted) {
 	p["what was typed as a user code"] = "planted-nonsense"
 	got = post("/token", auth("grant_type", grantDevice, "device_code", p["a device code"]))
 	p["a device's access token"], p["a device's refresh token"] = text(got, "access_token"), text(got, "refresh_token")
-	p["an app's assertion"], p["an upstream's logout token"], p["a proof"] = "eyJhbGciOiJFUzI1NiJ9.planted-assertion.x", "eyJhbGciOiJFUzI1NiJ9.planted-logout.x", "eyJhbGciOiJFUzI1NiJ9.planted-proof.x"
-	post("/token", url.Values{"grant_type": {"client_credentials"}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {p["an app's assertion"]}})
+	p["an app's assertion"], p["an upstream's logout token"], p["a proof"] = "eyJhbGciOiJFUzI1NiJ9.planted-assertion.x",
+		"eyJhbGciOiJFUzI1NiJ9.planted-logout.x", "eyJhbGciOiJFUzI1NiJ9.planted-proof.x"
+	post("/token", url.Values{"grant_type": {"client_credentials"},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+		"client_assertion":      {p["an app's assertion"]}})
 	post("/callback/club/logout", url.Values{"logout_token": {p["an upstream's logout token"]}})
-	req := s.request(t, http.MethodPost, "/token", auth("grant_type", "refresh_token", "refresh_token", p["a device's refresh token"]))
+	req := s.request(t, http.MethodPost, "/token", auth("grant_type", "refresh_token", "refresh_token",
+		p["a device's refresh token"]))
 	req.Header.Set("DPoP", p["a proof"])
 	s.send(t, "a proof", req)
 }
@@ -142,12 +155,15 @@ func TestA24_A20_NothingThatAnAppSaysOfItselfBecomesMarkup(t *testing.T) {
 	s := newAttackHarness(t)
 	in := s.insider(t)
 	registered := 0
-	for _, field := range []string{"client_name", "client_uri", "logo_uri", "policy_uri", "tos_uri", "contacts", "initiate_login_uri", "scope", "redirect_uris", "post_logout_redirect_uris",
-		"backchannel_logout_uri", "frontchannel_logout_uri", "jwks_uri", "client_id", "client_secret", "software_statement", "application_type", "id_token_signed_response_alg", "grant_types"} {
+	for _, field := range []string{"client_name", "client_uri", "logo_uri", "policy_uri", "tos_uri", "contacts",
+		"initiate_login_uri", "scope", "redirect_uris", "post_logout_redirect_uris",
+		"backchannel_logout_uri", "frontchannel_logout_uri", "jwks_uri", "client_id", "client_secret", "software_statement",
+		"application_type", "id_token_signed_response_alg", "grant_types"} {
 		loads := payloads()
 		if strings.HasSuffix(field, "_uri") {
 			for _, load := range payloads() {
-				loads = append(loads, payload{load.name + " in a URI", "https://third.example.test/" + url.PathEscape(load.value) + "?" + load.value})
+				loads = append(loads, payload{load.name + " in a URI", "https://third.example.test/" + url.PathEscape(load.value) +
+					"?" + load.value})
 			}
 		}
 		for _, load := range loads {
@@ -166,13 +182,16 @@ func TestA24_A20_NothingThatAnAppSaysOfItselfBecomesMarkup(t *testing.T) {
 			registered++
 			id, _ := said["client_id"].(string)
 			secret, _ := said["client_secret"].(string)
-			s.walk(t, what+", consent", in.browser, s.request(t, http.MethodGet, "/authorize", s.asking("client_id", id, "redirect_uri", thirdCallback)))
-			call := s.send(t, what, s.request(t, http.MethodPost, "/device_authorization", url.Values{"client_id": {id}, "client_secret": {secret}, "scope": {"openid"}}))
+			s.walk(t, what+", consent", in.browser, s.request(t, http.MethodGet, "/authorize", s.asking("client_id", id,
+				"redirect_uri", thirdCallback)))
+			call := s.send(t, what, s.request(t, http.MethodPost, "/device_authorization", url.Values{"client_id": {id},
+				"client_secret": {secret}, "scope": {"openid"}}))
 			var code struct {
 				User string `json:"user_code"`
 			}
 			if json.Unmarshal([]byte(call.body), &code) == nil && code.User != "" {
-				s.walk(t, what+", device", in.browser, s.request(t, http.MethodPost, "/device", url.Values{"user_code": {code.User}}))
+				s.walk(t, what+", device", in.browser, s.request(t, http.MethodPost, "/device",
+					url.Values{"user_code": {code.User}}))
 			}
 		}
 	}

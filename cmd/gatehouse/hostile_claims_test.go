@@ -19,8 +19,10 @@ type claim struct {
 }
 
 func wrongClaims() []claim {
-	all := []claim{{"nothing", nil}, {"a number", 1e308}, {"a negative number", -1}, {"true", true}, {"a list", []any{"a", 1, nil}}, {"an empty list", []any{}},
-		{"an object", map[string]any{"a": map[string]any{"b": "c"}}}, {"deep", fakeidp.DeepJSON(2000)}, {"100 KiB", strings.Repeat("hostileghx ", 10<<10)}}
+	all := []claim{{"nothing", nil}, {"a number", 1e308}, {"a negative number", -1}, {"true", true},
+		{"a list", []any{"a", 1, nil}}, {"an empty list", []any{}},
+		{"an object", map[string]any{"a": map[string]any{"b": "c"}}}, {"deep", fakeidp.DeepJSON(2000)},
+		{"100 KiB", strings.Repeat("hostileghx ", 10<<10)}}
 	for _, p := range payloads() {
 		switch p.name {
 		case "markup", "attribute", "template", "NUL", "bidi", "line breaks", "number", "URL", "combining", "empty", "spaces":
@@ -57,7 +59,8 @@ func TestB20_A24_NoClaimBreaksAPageOrAnAccount(t *testing.T) {
 	t.Parallel()
 	s := newAttackHarness(t)
 	before := len(s.events(broker.EventAccountCreated))
-	for _, name := range []string{"name", "given_name", "family_name", "email", "email_verified", "sub", "iss", "aud", "nonce", "exp", "iat", "auth_time", "amr", "acr", "locale", "azp", "picture"} {
+	for _, name := range []string{"name", "given_name", "family_name", "email", "email_verified", "sub", "iss", "aud",
+		"nonce", "exp", "iat", "auth_time", "amr", "acr", "locale", "azp", "picture"} {
 		for _, c := range wrongClaims() {
 			s.sims["club"].Misbehave(func(f *fakeidp.Fault) { f.SetClaim(name, c.value) })
 			s.callback(t, fmt.Sprintf("%s is %s", name, c.name), "club", "Vera")
@@ -97,7 +100,9 @@ func TestA24_ANameFullOfMarkupStaysAName(t *testing.T) {
 			stored = a
 		}
 	}
-	if stored.ID == "" || len(stored.FamilyName) > 200 || strings.ContainsFunc(stored.Name, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
+	if stored.ID == "" || len(stored.FamilyName) > 200 || strings.ContainsFunc(stored.Name, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+	}) {
 		t.Fatalf("the account is %+v", stored)
 	}
 	g := s.grant(t, b)
@@ -106,7 +111,8 @@ func TestA24_ANameFullOfMarkupStaysAName(t *testing.T) {
 	if a := s.send(t, "userinfo", info); a.StatusCode != http.StatusOK || strings.Contains(a.body, "<script>") {
 		t.Errorf("userinfo: %d %s", a.StatusCode, a.body)
 	}
-	for _, path := range []string{"/account", "/login", "/end_session", "/authorize?" + s.asking("client_id", "third", "redirect_uri", thirdCallback).Encode(), "/authorize?" + s.asking("prompt", "select_account").Encode()} {
+	for _, path := range []string{"/account", "/login", "/end_session", "/authorize?" + s.asking("client_id", "third",
+		"redirect_uri", thirdCallback).Encode(), "/authorize?" + s.asking("prompt", "select_account").Encode()} {
 		s.walk(t, path, b, s.request(t, http.MethodGet, path, nil))
 	}
 }

@@ -21,7 +21,8 @@ func TestE13_E14_CookiesThatWeNeverSetAreWorthNothing(t *testing.T) {
 	}
 	session := mine["__Host-gh_session"]
 	for what, header := range map[string]string{
-		"garbage":                   "__Host-gh_session=hostileghx; __Host-gh_browser=hostileghx; __Host-gh_lang=hostileghx; __Host-gh_last=<script>; __Host-gh_pick=hostileghx",
+		"garbage": "__Host-gh_session=hostileghx; __Host-gh_browser=hostileghx; " +
+			"__Host-gh_lang=hostileghx; __Host-gh_last=<script>; __Host-gh_pick=hostileghx",
 		"100 cookies":               strings.Repeat("__Host-gh_session=AAAA; ", 100),
 		"a planted session":         "__Host-gh_session=" + broker.NewToken() + "; __Host-gh_browser=" + broker.NewToken(),
 		"an empty one":              "__Host-gh_session=; __Host-gh_browser=",
@@ -37,13 +38,15 @@ func TestE13_E14_CookiesThatWeNeverSetAreWorthNothing(t *testing.T) {
 		"control characters":        "__Host-gh_session=a,b\"; \u00e9=1; =; __Host-gh_session",
 		"semicolons":                strings.Repeat(";", 8000),
 	} {
-		for _, path := range []string{"/account", "/login", in.login, in.consent, "/authorize?" + s.asking("prompt", "none").Encode(), "/end_session"} {
+		for _, path := range []string{"/account", "/login", in.login, in.consent, "/authorize?" + s.asking("prompt",
+			"none").Encode(), "/end_session"} {
 			req := s.request(t, http.MethodGet, path, nil)
 			if header != "" {
 				req.Header["Cookie"] = []string{header}
 			}
 			a := s.send(t, what+" on "+path, req)
-			if strings.Contains(a.body, "ben@example.test") || strings.Contains(a.Header.Get("Location"), "code=") || strings.Contains(a.body, "Ben Carter") {
+			if strings.Contains(a.body, "ben@example.test") || strings.Contains(a.Header.Get("Location"), "code=") ||
+				strings.Contains(a.body, "Ben Carter") {
 				t.Errorf("%s on %s: let in: %d %s", what, path, a.StatusCode, a.Header.Get("Location"))
 			}
 			for _, c := range a.Cookies() {
@@ -81,7 +84,8 @@ func TestA21_EveryEditOfASessionOrBrowserCookieIsNone(t *testing.T) {
 			}
 			req.Header.Set("Cookie", strings.Join(req.Header.Values("Cookie"), "; "))
 			a := s.send(t, fmt.Sprintf("%s, edit %d", name, i), req)
-			if a.StatusCode == http.StatusOK && a.root != nil && (path != "/account" || strings.Contains(a.body, "ben@example.test")) {
+			if a.StatusCode == http.StatusOK && a.root != nil && (path != "/account" || strings.Contains(a.body,
+				"ben@example.test")) {
 				t.Errorf("%s: the edit %q opens %s", name, edited, path)
 			}
 		}
@@ -113,6 +117,7 @@ func edits(token string) (all []string) {
 		}
 		all = append(all, token[:i], string(b))
 	}
-	all = append(all, token+"A", token+"=", token+token, strings.ToLower(token), strings.ToUpper(token), token+".", "."+token, token+"%00", token+"\\")
+	all = append(all, token+"A", token+"=", token+token, strings.ToLower(token), strings.ToUpper(token), token+".",
+		"."+token, token+"%00", token+"\\")
 	return slices.DeleteFunc(all, func(s string) bool { return s == token })
 }

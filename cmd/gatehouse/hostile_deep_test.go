@@ -77,7 +77,8 @@ func TestA24_E15_E17_EveryParameterOfARightRequest(t *testing.T) {
 	s := newAttackHarness(t)
 	in := s.insider(t)
 	c := s.file.Clients[0]
-	wishes := []string{"prompt", "max_age", "login_hint", "ui_locales", "id_token_hint", "connection", "response_mode", "acr_values", "claims",
+	wishes := []string{"prompt", "max_age", "login_hint", "ui_locales", "id_token_hint", "connection", "response_mode",
+		"acr_values", "claims",
 		"request", "request_uri", "registration", "lang", "display", "post", "login", "error", "consent", "switch"}
 	basic := http.Header{"Authorization": {"Basic " + basicOf(c.ID, c.Secret)}, "Accept": {"application/json"}}
 	stranger := func() (*browser, string, url.Values) { return newBrowser(t), "/authorize", s.asking() }
@@ -93,29 +94,43 @@ func TestA24_E15_E17_EveryParameterOfARightRequest(t *testing.T) {
 		return v
 	}
 	for name, x := range map[string]aim{
-		"authorize":          {method: "GET", path: "/authorize", good: s.asking(), more: wishes},
-		"authorize afresh":   {method: "GET", good: s.asking(), more: []string{"login_hint", "ui_locales", "connection", "prompt"}, fresh: stranger, each: true},
-		"authorize posted":   {method: "POST", path: "/authorize", good: s.asking("client_id", "third", "redirect_uri", thirdCallback), more: wishes},
-		"authorize by form":  {method: "GET", path: "/authorize", good: s.asking("response_mode", "form_post"), more: wishes},
-		"push":               {method: "POST", path: "/par", good: with("response_type", "code", "redirect_uri", thirdCallback), more: wishes},
-		"login":              {method: "GET", path: "/login", more: []string{"sso_error", "lang", "ui_locales", "login_hint"}},
-		"end_session":        {method: "GET", path: "/end_session", more: []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales", "post", "stay", "logout_hint"}},
-		"end_session posted": {method: "POST", path: "/end_session", more: []string{"id_token_hint", "post_logout_redirect_uri", "state", "client_id"}},
-		"confirm":            {method: "POST", path: "/end_session/confirm", good: url.Values{"leaving": {"x"}}, more: []string{"decision"}},
-		"consent":            {method: "POST", path: in.consent, more: []string{"decision"}},
-		"a code":             {method: "POST", path: "/token", good: with("grant_type", "authorization_code", "code", broker.NewToken(), "redirect_uri", thirdCallback, "code_verifier", hostVerifier), more: []string{"scope", "client_assertion", "client_assertion_type", "resource", "audience"}},
-		"a refresh token":    {method: "POST", path: "/token", good: with("grant_type", "refresh_token", "refresh_token", "r1.a.b.c.d"), more: []string{"scope"}},
-		"a client":           {method: "POST", path: "/token", good: url.Values{"grant_type": {"client_credentials"}, "scope": {""}}, header: basic},
-		"introspect":         {method: "POST", path: "/introspect", good: url.Values{"token": {"x"}}, more: []string{"token_type_hint", "client_id"}, header: basic},
-		"revoke":             {method: "POST", path: "/revoke", good: with("token", "x"), more: []string{"token_type_hint"}},
-		"userinfo posted":    {method: "POST", path: "/userinfo", more: []string{"access_token"}},
-		"device":             {method: "POST", path: "/device_authorization", good: with("scope", "openid"), more: []string{"resource", "client_assertion", "claims"}},
-		"device typed":       {method: "POST", path: "/device", good: url.Values{"user_code": {"BCDF-GHJK"}}, more: []string{"lang"}},
-		"device linked":      {method: "GET", path: "/device", more: []string{"user_code", "lang"}},
-		"device answered":    {method: "POST", path: in.device, more: []string{"decision", "user_code"}},
-		"logout token":       {method: "POST", path: "/callback/club/logout", more: []string{"logout_token"}},
-		"deauthorize":        {method: "POST", path: "/callback/facebook/deauthorize", more: []string{"signed_request"}},
-		"deletion":           {method: "POST", path: "/callback/facebook/data-deletion", more: []string{"signed_request"}},
+		"authorize": {method: "GET", path: "/authorize", good: s.asking(), more: wishes},
+		"authorize afresh": {method: "GET", good: s.asking(), more: []string{"login_hint", "ui_locales", "connection",
+			"prompt"}, fresh: stranger, each: true},
+		"authorize posted": {method: "POST", path: "/authorize", good: s.asking("client_id", "third", "redirect_uri",
+			thirdCallback), more: wishes},
+		"authorize by form": {method: "GET", path: "/authorize", good: s.asking("response_mode", "form_post"), more: wishes},
+		"push": {method: "POST", path: "/par", good: with("response_type", "code", "redirect_uri",
+			thirdCallback), more: wishes},
+		"login": {method: "GET", path: "/login", more: []string{"sso_error", "lang", "ui_locales",
+			"login_hint"}},
+		"end_session": {method: "GET", path: "/end_session", more: []string{"id_token_hint", "client_id",
+			"post_logout_redirect_uri", "state", "ui_locales", "post", "stay", "logout_hint"}},
+		"end_session posted": {method: "POST", path: "/end_session", more: []string{"id_token_hint",
+			"post_logout_redirect_uri", "state", "client_id"}},
+		"confirm": {method: "POST", path: "/end_session/confirm", good: url.Values{"leaving": {"x"}},
+			more: []string{"decision"}},
+		"consent": {method: "POST", path: in.consent, more: []string{"decision"}},
+		"a code": {method: "POST", path: "/token", good: with("grant_type", "authorization_code", "code",
+			broker.NewToken(), "redirect_uri", thirdCallback, "code_verifier", hostVerifier), more: []string{"scope",
+			"client_assertion", "client_assertion_type", "resource", "audience"}},
+		"a refresh token": {method: "POST", path: "/token", good: with("grant_type", "refresh_token", "refresh_token",
+			"r1.a.b.c.d"), more: []string{"scope"}},
+		"a client": {method: "POST", path: "/token", good: url.Values{"grant_type": {"client_credentials"},
+			"scope": {""}}, header: basic},
+		"introspect": {method: "POST", path: "/introspect", good: url.Values{"token": {"x"}},
+			more: []string{"token_type_hint", "client_id"}, header: basic},
+		"revoke":          {method: "POST", path: "/revoke", good: with("token", "x"), more: []string{"token_type_hint"}},
+		"userinfo posted": {method: "POST", path: "/userinfo", more: []string{"access_token"}},
+		"device": {method: "POST", path: "/device_authorization", good: with("scope", "openid"),
+			more: []string{"resource", "client_assertion", "claims"}},
+		"device typed": {method: "POST", path: "/device", good: url.Values{"user_code": {"BCDF-GHJK"}},
+			more: []string{"lang"}},
+		"device linked":   {method: "GET", path: "/device", more: []string{"user_code", "lang"}},
+		"device answered": {method: "POST", path: in.device, more: []string{"decision", "user_code"}},
+		"logout token":    {method: "POST", path: "/callback/club/logout", more: []string{"logout_token"}},
+		"deauthorize":     {method: "POST", path: "/callback/facebook/deauthorize", more: []string{"signed_request"}},
+		"deletion":        {method: "POST", path: "/callback/facebook/data-deletion", more: []string{"signed_request"}},
 	} {
 		s.fire(t, name, in, x)
 	}
@@ -164,13 +179,32 @@ func TestA24_B1_EveryParameterOfTheJourney(t *testing.T) {
 		return b, back.Path, back.Query()
 	}
 	for name, x := range map[string]aim{
-		"show":     {method: "GET", more: []string{"lang", "sent", "copy", "ui_locales"}, fresh: func() (*browser, string, url.Values) { b := start(); return b, at(b), nil }},
-		"email":    {method: "POST", more: []string{"email"}, each: true, fresh: func() (*browser, string, url.Values) { return fields(start(), "email") }},
-		"password": {method: "POST", more: []string{"email", "password"}, each: true, fresh: func() (*browser, string, url.Values) { return fields(typed(), "password") }},
-		"wish":     {method: "POST", more: []string{"wish"}, fresh: func() (*browser, string, url.Values) { b := typed(); return b, at(b) + "/wish", nil }},
-		"link":     {method: "POST", more: []string{"confirmation", "password", "code"}, fresh: func() (*browser, string, url.Values) { return fields(google("Ana"), "link") }},
-		"own":      {method: "POST", more: []string{"confirmation", "email", "password"}, fresh: func() (*browser, string, url.Values) { return fields(own(), "own") }},
-		"register": {method: "POST", more: []string{"confirmation", "family_name", "password"}, fresh: func() (*browser, string, url.Values) {
+		"show": {method: "GET", more: []string{"lang", "sent", "copy", "ui_locales"}, fresh: func() (*browser, string,
+			url.Values) {
+			b := start()
+			return b, at(b), nil
+		}},
+		"email": {method: "POST", more: []string{"email"}, each: true, fresh: func() (*browser, string, url.Values) {
+			return fields(start(), "email")
+		}},
+		"password": {method: "POST", more: []string{"email", "password"}, each: true, fresh: func() (*browser, string,
+			url.Values) {
+			return fields(typed(), "password")
+		}},
+		"wish": {method: "POST", more: []string{"wish"}, fresh: func() (*browser, string, url.Values) {
+			b := typed()
+			return b, at(b) + "/wish", nil
+		}},
+		"link": {method: "POST", more: []string{"confirmation", "password", "code"}, fresh: func() (*browser, string,
+			url.Values) {
+			return fields(google("Ana"), "link")
+		}},
+		"own": {method: "POST", more: []string{"confirmation", "email", "password"}, fresh: func() (*browser, string,
+			url.Values) {
+			return fields(own(), "own")
+		}},
+		"register": {method: "POST", more: []string{"confirmation", "family_name", "password"}, fresh: func() (*browser,
+			string, url.Values) {
 			b, path, form := fields(google("Noor"), "register")
 			form.Set("given_name", "\x00") // so that no account is made
 			return b, path, form
@@ -182,9 +216,14 @@ func TestA24_B1_EveryParameterOfTheJourney(t *testing.T) {
 			b.press("I’m new")
 			return fields(b, "code")
 		}},
-		"callback": {method: "GET", more: []string{"code", "state", "error", "error_description", "error_subcode", "iss", "handle"}, each: true, fresh: state},
-		"posted":   {method: "POST", more: []string{"code", "state", "error", "handle"}, fresh: state},
-		"to":       {method: "GET", more: []string{"choose", "again", "prove", "copy"}, fresh: func() (*browser, string, url.Values) { b := start(); return b, at(b) + "/to/google", nil }},
+		"callback": {method: "GET", more: []string{"code", "state", "error", "error_description", "error_subcode", "iss",
+			"handle"}, each: true, fresh: state},
+		"posted": {method: "POST", more: []string{"code", "state", "error", "handle"}, fresh: state},
+		"to": {method: "GET", more: []string{"choose", "again", "prove", "copy"}, fresh: func() (*browser, string,
+			url.Values) {
+			b := start()
+			return b, at(b) + "/to/google", nil
+		}},
 	} {
 		s.fire(t, name, insider{}, x)
 	}

@@ -11,8 +11,10 @@ import (
 )
 
 // openPosts are the routes that take a post from anywhere: they act on no cookie of ours.
-var openPosts = []string{"POST /authorize", "POST /callback/{connection}", "POST /callback/{connection}/data-deletion", "POST /callback/{connection}/deauthorize", "POST /callback/{connection}/logout",
-	"POST /device_authorization", "POST /end_session", "POST /introspect", "POST /par", "POST /register", "POST /revoke", "POST /token", "POST /userinfo"}
+var openPosts = []string{"POST /authorize", "POST /callback/{connection}", "POST /callback/{connection}/data-deletion",
+	"POST /callback/{connection}/deauthorize", "POST /callback/{connection}/logout",
+	"POST /device_authorization", "POST /end_session", "POST /introspect", "POST /par", "POST /register", "POST /revoke",
+	"POST /token", "POST /userinfo"}
 
 func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
 	t.Parallel()
@@ -25,8 +27,10 @@ func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
 		{"Origin": {"https://evil.example"}},
 		{"Origin": {"null"}},
 	}
-	bodies := map[string]string{"application/x-www-form-urlencoded": "decision=allow&password=" + demoPassword, "text/plain": "decision=allow&a=b",
-		"multipart/form-data; boundary=x": "--x\r\nContent-Disposition: form-data; name=\"decision\"\r\n\r\nallow\r\n--x--\r\n", "application/json": `{"decision":"allow"}`}
+	bodies := map[string]string{"application/x-www-form-urlencoded": "decision=allow&password=" + demoPassword,
+		"text/plain": "decision=allow&a=b",
+		"multipart/form-data; boundary=x": "--x\r\nContent-Disposition: form-data; " +
+			"name=\"decision\"\r\n\r\nallow\r\n--x--\r\n", "application/json": `{"decision":"allow"}`}
 	guarded := 0
 	for _, route := range mountedRoutes(t) {
 		method, _, _ := strings.Cut(route, " ")
@@ -57,7 +61,8 @@ func TestE15_NoRouteThatActsOnACookieTakesAPostFromElsewhere(t *testing.T) {
 					t.Fatalf("%s: %d and no page", what, a.StatusCode)
 				}
 				code, _ := shownRefusal(a.root)
-				if refused := a.StatusCode == http.StatusForbidden && code == string(broker.CrossOrigin); !refused && !strings.HasPrefix(kind, "multipart/") || a.StatusCode < 400 {
+				if refused := a.StatusCode == http.StatusForbidden && code == string(broker.CrossOrigin); !refused &&
+					!strings.HasPrefix(kind, "multipart/") || a.StatusCode < 400 {
 					t.Errorf("%s: %d %q", what, a.StatusCode, code)
 				}
 			}

@@ -24,12 +24,15 @@ func (s *attackHarness) checkJSON(t *testing.T, what string, a *answer) {
 		return
 	}
 	name, _ := said["error"].(string)
-	if !slices.Contains([]string{"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
-		"invalid_scope", "invalid_token", "insufficient_scope", "temporarily_unavailable", "unsupported_response_type", "unsupported_response_mode",
+	if !slices.Contains([]string{"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client",
+		"unsupported_grant_type",
+		"invalid_scope", "invalid_token", "insufficient_scope", "temporarily_unavailable", "unsupported_response_type",
+		"unsupported_response_mode",
 		"request_not_supported", "registration_not_supported", "invalid_target", "invalid_dpop_proof"}, name) {
 		t.Errorf("%s: the error is %v", what, said)
 	}
-	if text, _ := said["error_description"].(string); strings.ContainsAny(text, "<>\"\\") || strings.Contains(text, "hostileghx") || len(text) > 1000 {
+	if text, _ := said["error_description"].(string); strings.ContainsAny(text, "<>\"\\") || strings.Contains(text,
+		"hostileghx") || len(text) > 1000 {
 		t.Errorf("%s: repeats what was sent: %q", what, text)
 	}
 	if ref, _ := said["reference"].(string); ref != "" {

@@ -159,7 +159,8 @@ func (b *blueprint) eval(x ast.Expr, e env) (all []string) {
 func readParameters(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, dir := range []string{"../../broker/account", "../../broker/login", "../../broker/oidc", "../../broker/web", "../../providers"} {
+	for _, dir := range []string{"../../broker/account", "../../broker/login", "../../broker/oidc", "../../broker/web",
+		"../../providers"} {
 		b := readBlueprint(t, dir)
 		for _, f := range b.files {
 			ast.Inspect(f, func(n ast.Node) bool {
@@ -176,10 +177,13 @@ func readParameters(t *testing.T) []string {
 			})
 		}
 	}
-	all = slices.DeleteFunc(all, func(s string) bool { return s == "" || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_0123456789") != "" })
+	all = slices.DeleteFunc(all, func(s string) bool {
+		return s == "" || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_0123456789") != ""
+	})
 	slices.Sort(all)
 	all = slices.Compact(all)
-	for _, known := range []string{"redirect_uri", "password", "leaving", "handle", "sso_error", "signed_request", "lang"} {
+	for _, known := range []string{"redirect_uri", "password", "leaving", "handle", "sso_error", "signed_request",
+		"lang"} {
 		if !slices.Contains(all, known) {
 			t.Fatalf("the parameter %q is not among %v", known, all)
 		}

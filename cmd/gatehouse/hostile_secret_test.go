@@ -84,7 +84,8 @@ func (p planted) in(text []byte) (found []string) {
 // the secrets that were in play.
 func (s *attackHarness) journey(t *testing.T) planted {
 	t.Helper()
-	p := planted{"a person's password": demoPassword, "an app's secret": s.file.Clients[0].Secret, "another app's secret": s.third}
+	p := planted{"a person's password": demoPassword, "an app's secret": s.file.Clients[0].Secret,
+		"another app's secret": s.third}
 	connections, err := s.h.store.Connections(s.ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +182,8 @@ func (s *attackHarness) walkTroubles(t *testing.T, start func() *browser) {
 			s.sims[name].Misbehave(trouble)
 			b := start()
 			b.click("Continue with " + who)
-			if links := elements(b.page.root, "a"); strings.HasPrefix(b.page.url.String(), s.sims[name].BaseURL()) && len(links) > 0 {
+			if links := elements(b.page.root, "a"); strings.HasPrefix(b.page.url.String(), s.sims[name].BaseURL()) &&
+				len(links) > 0 {
 				b.click(textOf(links[0]))
 			}
 			s.sims[name].Behave()
@@ -203,17 +205,20 @@ func (s *attackHarness) walkTokens(t *testing.T, in insider, p planted) {
 	p["a code"], p["an access token"], p["a refresh token"], p["an ID token"] = g.code, g.access, g.refresh, g.id
 	p["a code verifier"] = hostVerifier
 	places := s.places(in)
-	for at, token := range map[string]string{"userinfo": g.access, "userinfo posted": g.access + "x", "introspect": g.refresh, "refresh": g.refresh, "hint": g.id} {
+	for at, token := range map[string]string{"userinfo": g.access, "userinfo posted": g.access + "x",
+		"introspect": g.refresh, "refresh": g.refresh, "hint": g.id} {
 		places[at](t, at, token)
 	}
 	s.advance(time.Minute)
 	places["refresh"](t, "a refresh token that comes twice", g.refresh)
 	places["code"](t, "a code that comes twice", g.code)
 	second := s.grant(t, in.browser)
-	p["a second code"], p["a second refresh token"], p["a second access token"] = second.code, second.refresh, second.access
+	p["a second code"], p["a second refresh token"], p["a second access token"] = second.code, second.refresh,
+		second.access
 	places["code"](t, "a code that comes twice", second.code)
 	s.call(t, "revoke", "/revoke", url.Values{"token": {second.refresh}})
-	s.walk(t, "a posted sign-out", newBrowser(t), s.request(t, http.MethodPost, "/end_session", url.Values{"id_token_hint": {g.id}, "state": {"planted-state"}}))
+	s.walk(t, "a posted sign-out", newBrowser(t), s.request(t, http.MethodPost, "/end_session",
+		url.Values{"id_token_hint": {g.id}, "state": {"planted-state"}}))
 	s.walk(t, "consent", in.browser, s.request(t, http.MethodPost, in.consent, url.Values{"decision": {"allow"}}))
 	p["the state of a posted sign-out"] = "planted-state"
 }
@@ -223,18 +228,25 @@ func (s *attackHarness) walkStranger(t *testing.T, p planted) {
 	t.Helper()
 	const secret = "planted-by-stranger"
 	p["a stranger's secret"], p["a wrong password"] = secret, "planted wrong password"
-	for _, path := range []string{"/" + secret, "/login/" + secret, "/login?a=" + secret, "/login?a;b=" + secret, "/login?%zz" + secret, "/authorize?client_id=" + secret, "/authorize?state=" + secret,
-		"/callback/" + secret + "?state=" + secret, "/callback/google?error=" + secret + "&state=" + secret, "/consent/" + secret, "/data-deletion/" + secret, "/login?sso_error=" + secret, "/assets/" + secret,
-		"/device/" + secret, "/device?user_code=" + secret, "/register/" + secret, "/authorize?client_id=third&request_uri=urn:ietf:params:oauth:request_uri:" + secret} {
+	for _, path := range []string{"/" + secret, "/login/" + secret, "/login?a=" + secret, "/login?a;b=" + secret,
+		"/login?%zz" + secret, "/authorize?client_id=" + secret, "/authorize?state=" + secret,
+		"/callback/" + secret + "?state=" + secret, "/callback/google?error=" + secret + "&state=" + secret,
+		"/consent/" + secret, "/data-deletion/" + secret, "/login?sso_error=" + secret, "/assets/" + secret,
+		"/device/" + secret, "/device?user_code=" + secret, "/register/" + secret,
+		"/authorize?client_id=third&request_uri=urn:ietf:params:oauth:request_uri:" + secret} {
 		s.send(t, path, s.request(t, http.MethodGet, path, nil))
 	}
-	for _, path := range []string{"/token", "/authorize", "/introspect", "/par", "/revoke", "/userinfo", "/end_session", "/callback/google", "/callback/facebook/deauthorize", "/login/x/password",
+	for _, path := range []string{"/token", "/authorize", "/introspect", "/par", "/revoke", "/userinfo", "/end_session",
+		"/callback/google", "/callback/facebook/deauthorize", "/login/x/password",
 		"/device_authorization", "/device", "/device/x", "/register", "/callback/club/logout"} {
 		form := url.Values{}
-		for _, name := range []string{"grant_type", "code", "refresh_token", "token", "access_token", "password", "client_secret", "signed_request", "device_code", "user_code", "logout_token", "client_assertion", "request_uri", secret} {
+		for _, name := range []string{"grant_type", "code", "refresh_token", "token", "access_token", "password",
+			"client_secret", "signed_request", "device_code", "user_code", "logout_token", "client_assertion", "request_uri",
+			secret} {
 			form.Set(name, secret)
 		}
-		for _, kind := range []string{"application/x-www-form-urlencoded", secret + "/x", "multipart/form-data; boundary=" + secret, secret + "/" + secret + "; " + secret} {
+		for _, kind := range []string{"application/x-www-form-urlencoded", secret + "/x", "multipart/form-data; boundary=" +
+			secret, secret + "/" + secret + "; " + secret} {
 			req := s.request(t, http.MethodPost, path, form)
 			req.Header.Set("Content-Type", kind)
 			req.Header.Set("Authorization", "Basic "+basicOf(secret, secret))
@@ -287,7 +299,9 @@ func (s *attackHarness) atRest(t *testing.T, p planted) {
 	// What an app asked waits for its answer as it was asked, and so do the ID
 	// tokens that it sent as hints: they name somebody and open nothing here. A
 	// login's id opens nothing without its browser's cookie.
-	waiting := regexp.MustCompile(`^((login_hint|state|nonce|code_challenge|login) of /(authorize|callback)|(id_token_hint|state) of /end_session|an ID token|the state of a posted sign-out)$`)
+	waiting := regexp.MustCompile(
+		`^((login_hint|state|nonce|code_challenge|login) of /(authorize|callback)|(id_token_hint|state) of /` +
+			`end_session|an ID token|the state of a posted sign-out)$`)
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err != nil {

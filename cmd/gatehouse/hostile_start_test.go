@@ -34,7 +34,8 @@ func (o *operator) givesUp(want ...string) {
 	o.t.Helper()
 	got := o.start()
 	got.err = regexp.MustCompile(`(?m)^\{.*\}\n`).ReplaceAllString(got.err, "") // lines of the log
-	if got.code != failure || got.out != "" || strings.Count(got.err, "gatehouse serve: ") != 1 || !strings.HasPrefix(got.err, "gatehouse serve: ") {
+	if got.code != failure || got.out != "" || strings.Count(got.err, "gatehouse serve: ") != 1 ||
+		!strings.HasPrefix(got.err, "gatehouse serve: ") {
 		o.t.Errorf("exit %d, want %d and one message:\n%s%s", got.code, failure, got.out, got.err)
 	}
 	for _, w := range want {
@@ -68,41 +69,73 @@ func TestG15_AWrongConfigurationStopsTheStart(t *testing.T) {
 		vars map[string]string
 		want []string
 	}{
-		"no YAML":                    {file: "issuer: [", want: []string{"YAML"}},
-		"another kind of YAML":       {file: "- a\n- b\n", want: []string{"config"}},
-		"bytes":                      {file: "\x00\xff\xfe\x01", want: []string{"config"}},
-		"a billion laughs":           {file: "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c]\nproduct: {name: *d}\n", want: []string{"config"}},
-		"an unknown key":             {file: listen + "isuer: x\n", want: []string{"isuer"}},
-		"a key twice":                {file: listen + "listen: localhost:1\n", want: []string{"listen", "twice"}},
-		"many problems, all at once": {file: "issuer: ftp://x\nlisten: nowhere\ndatabase_pool: -1\nregistration: maybe\nlog: {level: loud}\n", want: []string{"issuer", "listen", "database_pool", "registration", "log.level"}},
-		"a huge file":                {file: strings.Repeat("# x\n", 1<<19), want: []string{"1 MiB"}},
-		"plain http on the internet": {file: "issuer: http://login.example.com\nlisten: localhost:0\n", want: []string{"issuer", "https"}},
-		"an issuer with a path":      {file: "issuer: https://login.example.com/x\nlisten: localhost:0\n", want: []string{"issuer"}},
-		"https without a proxy":      {file: "issuer: https://login.example.com\nlisten: localhost:0\n", want: []string{"trusted_proxies"}},
-		"a port that is taken":       {file: "listen: " + port + "\n", want: []string{port, "`listen`"}},
-		"operations' port is taken":  {file: listen + "operations: {listen: " + port + "}\n", want: []string{port, "operations.listen"}},
-		"an unknown database":        {file: listen + "database: mysql://localhost/x\n", want: []string{"database", "postgres://"}},
-		"a password in the file":     {file: listen + "database: postgres://u:" + startSecret + "@db.example.com/x\nkeyring: env:RING\n", want: []string{"database", "env:NAME"}},
-		"a keyring that is away":     {vars: map[string]string{"GATEHOUSE_DATABASE": "postgres://u:" + startSecret + "@127.0.0.1:1/x?connect_timeout=2", "GATEHOUSE_KEYRING": "RING"}, file: listen, want: []string{"keyring RING"}},
-		"a Redis that is away":       {vars: map[string]string{"GATEHOUSE_REDIS": "redis://u:" + startSecret + "@127.0.0.1:1"}, file: listen, want: []string{"redis"}},
-		"a Redis of no kind":         {file: listen + "redis: http://127.0.0.1\n", want: []string{"redis"}},
-		"PostgreSQL, no keyring":     {vars: map[string]string{"GATEHOUSE_DATABASE": "postgres://u@127.0.0.1:1/x"}, file: listen, want: []string{"keyring"}},
-		"a variable that is empty":   {file: listen + "keyring: env:NOSUCHRING\n", want: []string{"NOSUCHRING"}},
-		"a keyring that is none":     {file: listen + "keyring: env:RING\n", vars: map[string]string{"RING": startSecret}, want: []string{"keyring"}},
-		"a number that is none":      {file: listen, vars: map[string]string{"GATEHOUSE_DATABASE_POOL": "many"}, want: []string{"GATEHOUSE_DATABASE_POOL"}},
-		"a certificate alone":        {file: "issuer: https://localhost\nlisten: localhost:0\ntls: {cert: x.pem}\n", want: []string{"tls.key"}},
-		"certificates that are away": {file: "issuer: https://localhost\nlisten: localhost:0\ntls: {cert: x.pem, key: y.pem}\n", want: []string{"x.pem"}},
-		"a mail server that is none": {file: listen, vars: map[string]string{"GATEHOUSE_MAIL_SMTP": "imap://u:" + startSecret + "@x", "GATEHOUSE_MAIL_FROM": "a@b.example"}, want: []string{"mail.smtp"}},
-		"a sender of two lines":      {file: listen + "mail: {from: \"a@b.example\\r\\nBcc: c@d.example\"}\n", want: []string{"mail.from"}},
-		"every network trusted":      {file: listen + "trusted_proxies: [everybody]\n", want: []string{"trusted_proxies"}},
-		"an unknown kind":            {file: listen + "connections:\n  - {id: x, kind: myspace, name: X, client_id: y}\n", want: []string{"connections[0]", "myspace"}},
-		"a bad connection id":        {file: listen + "connections:\n  - {id: \"../x\", kind: google, name: X, client_id: y}\n", want: []string{"connections[0]"}},
-		"a default secret":           {file: client("    secret: env:S\n"), vars: map[string]string{"S": "changeme"}, want: []string{"clients[0].secret"}},
-		"a short secret":             {file: client("    secret: env:S\n"), vars: map[string]string{"S": "Zx9!vb7Qw2"}, want: []string{"clients[0].secret", "32"}},
-		"a secret in the file":       {file: client("    secret: " + startSecret + "\n"), want: []string{"clients[0].secret", "env:NAME"}},
-		"a wildcard redirect":        {file: listen + "clients:\n  - {id: app, name: App, public: true, redirect_uris: [\"https://*.example.com/cb\"]}\n", want: []string{"clients[0]", "wildcard"}},
-		"a script as redirect":       {file: listen + "clients:\n  - {id: app, name: App, public: true, redirect_uris: [\"javascript:alert(1)\"]}\n", want: []string{"clients[0]", "https"}},
-		"a public app without PKCE":  {file: listen + "clients:\n  - {id: app, name: App, public: true, skip_pkce: true, redirect_uris: [\"https://app.example.com/cb\"]}\n", want: []string{"clients[0]", "PKCE"}},
+		"no YAML":              {file: "issuer: [", want: []string{"YAML"}},
+		"another kind of YAML": {file: "- a\n- b\n", want: []string{"config"}},
+		"bytes":                {file: "\x00\xff\xfe\x01", want: []string{"config"}},
+		"a billion laughs": {
+			file: "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c," +
+				"*c,*c]\nproduct: {name: *d}\n", want: []string{"config"}},
+		"an unknown key": {file: listen + "isuer: x\n", want: []string{"isuer"}},
+		"a key twice":    {file: listen + "listen: localhost:1\n", want: []string{"listen", "twice"}},
+		"many problems, all at once": {
+			file: "issuer: ftp://x\nlisten: nowhere\ndatabase_pool: -1\nregistration: maybe\nlog: {level: loud}\n",
+			want: []string{"issuer", "listen", "database_pool", "registration", "log.level"}},
+		"a huge file": {file: strings.Repeat("# x\n", 1<<19), want: []string{"1 MiB"}},
+		"plain http on the internet": {file: "issuer: http://login.example.com\nlisten: localhost:0\n",
+			want: []string{"issuer", "https"}},
+		"an issuer with a path": {file: "issuer: https://login.example.com/x\nlisten: localhost:0\n",
+			want: []string{"issuer"}},
+		"https without a proxy": {file: "issuer: https://login.example.com\nlisten: localhost:0\n",
+			want: []string{"trusted_proxies"}},
+		"a port that is taken": {file: "listen: " + port + "\n", want: []string{port, "`listen`"}},
+		"operations' port is taken": {file: listen + "operations: {listen: " + port + "}\n",
+			want: []string{port, "operations.listen"}},
+		"an unknown database": {file: listen + "database: mysql://localhost/x\n", want: []string{"database",
+			"postgres://"}},
+		"a password in the file": {file: listen + "database: postgres://u:" + startSecret +
+			"@db.example.com/x\nkeyring: env:RING\n", want: []string{"database", "env:NAME"}},
+		"a keyring that is away": {vars: map[string]string{"GATEHOUSE_DATABASE": "postgres://u:" + startSecret +
+			"@127.0.0.1:1/x?connect_timeout=2", "GATEHOUSE_KEYRING": "RING"}, file: listen, want: []string{"keyring RING"}},
+		"a Redis that is away": {vars: map[string]string{"GATEHOUSE_REDIS": "redis://u:" + startSecret +
+			"@127.0.0.1:1"}, file: listen, want: []string{"redis"}},
+		"a Redis of no kind": {file: listen + "redis: http://127.0.0.1\n", want: []string{"redis"}},
+		"PostgreSQL, no keyring": {vars: map[string]string{"GATEHOUSE_DATABASE": "postgres://u@127.0.0.1:1/x"},
+			file: listen, want: []string{"keyring"}},
+		"a variable that is empty": {file: listen + "keyring: env:NOSUCHRING\n", want: []string{"NOSUCHRING"}},
+		"a keyring that is none": {file: listen + "keyring: env:RING\n", vars: map[string]string{"RING": startSecret},
+			want: []string{"keyring"}},
+		"a number that is none": {file: listen, vars: map[string]string{"GATEHOUSE_DATABASE_POOL": "many"},
+			want: []string{"GATEHOUSE_DATABASE_POOL"}},
+		"a certificate alone": {file: "issuer: https://localhost\nlisten: localhost:0\ntls: {cert: x.pem}\n",
+			want: []string{"tls.key"}},
+		"certificates that are away": {
+			file: "issuer: https://localhost\nlisten: localhost:0\ntls: {cert: x.pem, key: y.pem}\n", want: []string{"x.pem"}},
+		"a mail server that is none": {file: listen, vars: map[string]string{"GATEHOUSE_MAIL_SMTP": "imap://u:" +
+			startSecret + "@x", "GATEHOUSE_MAIL_FROM": "a@b.example"}, want: []string{"mail.smtp"}},
+		"a sender of two lines": {file: listen + "mail: {from: \"a@b.example\\r\\nBcc: c@d.example\"}\n",
+			want: []string{"mail.from"}},
+		"every network trusted": {file: listen + "trusted_proxies: [everybody]\n", want: []string{"trusted_proxies"}},
+		"an unknown kind": {file: listen + "connections:\n  - {id: x, kind: myspace, name: X, client_id: y}\n",
+			want: []string{"connections[0]", "myspace"}},
+		"a bad connection id": {
+			file: listen + "connections:\n  - {id: \"../x\", kind: google, name: X, client_id: y}\n",
+			want: []string{"connections[0]"}},
+		"a default secret": {file: client("    secret: env:S\n"), vars: map[string]string{"S": "changeme"},
+			want: []string{"clients[0].secret"}},
+		"a short secret": {file: client("    secret: env:S\n"), vars: map[string]string{"S": "Zx9!vb7Qw2"},
+			want: []string{"clients[0].secret", "32"}},
+		"a secret in the file": {file: client("    secret: " + startSecret + "\n"), want: []string{"clients[0].secret",
+			"env:NAME"}},
+		"a wildcard redirect": {
+			file: listen + "clients:\n  - {id: app, name: App, public: true, redirect_uris: [\"https://*.example.com/cb\"]}\n",
+			want: []string{"clients[0]", "wildcard"}},
+		"a script as redirect": {
+			file: listen + "clients:\n  - {id: app, name: App, public: true, redirect_uris: [\"javascript:alert(1)\"]}\n",
+			want: []string{"clients[0]", "https"}},
+		"a public app without PKCE": {
+			file: listen +
+				"clients:\n  - {id: app, name: App, public: true, skip_pkce: true, redirect_uris: [\"https://" +
+				"app.example.com/cb\"]}\n", want: []string{"clients[0]", "PKCE"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOperator(t)
@@ -164,12 +197,23 @@ func TestG17_AWrongDatabaseOrKeyringStopsTheStart(t *testing.T) {
 		harm func(o *operator)
 		want []string
 	}{
-		"a keyring that is gone":      {func(o *operator) { o.must(os.Remove(o.inData("keyring.json"))) }, []string{"keyring.json", "missing"}},
-		"another deployment's":        {func(o *operator) { o.must(os.WriteFile(o.inData("keyring.json"), otherRing, 0o600)) }, []string{"another keyring"}},
-		"a keyring that is empty":     {func(o *operator) { o.must(os.WriteFile(o.inData("keyring.json"), nil, 0o600)) }, []string{"keyring"}},
-		"a keyring that is garbage":   {func(o *operator) { o.must(os.WriteFile(o.inData("keyring.json"), []byte(startSecret), 0o600)) }, []string{"keyring"}},
-		"a keyring cut in half":       {func(o *operator) { o.must(os.WriteFile(o.inData("keyring.json"), otherRing[:len(otherRing)/2], 0o600)) }, []string{"keyring"}},
-		"a keyring that all may read": {func(o *operator) { o.must(os.Chmod(o.inData("keyring.json"), 0o644)) }, []string{"keyring.json"}},
+		"a keyring that is gone": {func(o *operator) {
+			o.must(os.Remove(o.inData("keyring.json")))
+		}, []string{"keyring.json", "missing"}},
+		"another deployment's": {func(o *operator) {
+			o.must(os.WriteFile(o.inData("keyring.json"), otherRing, 0o600))
+		}, []string{"another keyring"}},
+		"a keyring that is empty": {func(o *operator) { o.must(os.WriteFile(o.inData("keyring.json"), nil, 0o600)) },
+			[]string{"keyring"}},
+		"a keyring that is garbage": {func(o *operator) {
+			o.must(os.WriteFile(o.inData("keyring.json"), []byte(startSecret), 0o600))
+		}, []string{"keyring"}},
+		"a keyring cut in half": {func(o *operator) {
+			o.must(os.WriteFile(o.inData("keyring.json"), otherRing[:len(otherRing)/2], 0o600))
+		}, []string{"keyring"}},
+		"a keyring that all may read": {func(o *operator) {
+			o.must(os.Chmod(o.inData("keyring.json"), 0o644))
+		}, []string{"keyring.json"}},
 		"a keyring that is a folder": {func(o *operator) {
 			o.must(os.Remove(o.inData("keyring.json")))
 			o.must(os.Mkdir(o.inData("keyring.json"), 0o700))
@@ -178,15 +222,20 @@ func TestG17_AWrongDatabaseOrKeyringStopsTheStart(t *testing.T) {
 			o.sql(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
 			o.sql(`UPDATE house SET value = X'39393939' WHERE id = 'floor'`)
 		}, []string{"9999"}},
-		"a floor that is no number": {func(o *operator) { o.sql(`UPDATE house SET value = X'78' WHERE id = 'floor'`) }, []string{"storage"}},
+		"a floor that is no number": {func(o *operator) { o.sql(`UPDATE house SET value = X'78' WHERE id = 'floor'`) },
+			[]string{"storage"}},
 		"a database that is none": {func(o *operator) {
 			o.must(os.WriteFile(o.inData("gatehouse.db"), bytes.Repeat([]byte(startSecret), 500), 0o600))
 			o.run("-wal", "-shm")
 		}, []string{"database"}},
-		"a database cut in half": {func(o *operator) { o.must(os.Truncate(o.inData("gatehouse.db"), 20000)); o.run("-wal", "-shm") }, []string{"storage"}},
-		"a table that is gone":   {func(o *operator) { o.sql(`DROP TABLE house`) }, []string{"storage"}},
+		"a database cut in half": {func(o *operator) {
+			o.must(os.Truncate(o.inData("gatehouse.db"), 20000))
+			o.run("-wal", "-shm")
+		}, []string{"storage"}},
+		"a table that is gone": {func(o *operator) { o.sql(`DROP TABLE house`) }, []string{"storage"}},
 		"a database that is away": {func(o *operator) {
-			o.vars = map[string]string{"GATEHOUSE_DATABASE": "postgres://u:" + startSecret + "@127.0.0.1:1/x?connect_timeout=2", "GATEHOUSE_KEYRING": o.inData("keyring.json")}
+			o.vars = map[string]string{"GATEHOUSE_DATABASE": "postgres://u:" + startSecret + "@127.0.0.1:1/x?connect_timeout=2",
+				"GATEHOUSE_KEYRING": o.inData("keyring.json")}
 		}, []string{"127.0.0.1:1", "`database`"}},
 		"a database in a folder": {func(o *operator) {
 			o.must(os.Remove(o.inData("gatehouse.db")))

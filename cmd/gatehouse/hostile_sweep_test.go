@@ -23,7 +23,8 @@ func (s *attackHarness) addThird(t *testing.T) (secret string) {
 	t.Helper()
 	now := s.h.now()
 	secret = broker.NewToken()
-	err := s.h.addClient(s.ctx, broker.Client{ID: "third", Name: "Third <b>&\"Party\"</b>", AuthMethods: []string{"client_secret_post"}, IDTokenAlg: "ES256",
+	err := s.h.addClient(s.ctx, broker.Client{ID: "third", Name: "Third <b>&\"Party\"</b>",
+		AuthMethods: []string{"client_secret_post"}, IDTokenAlg: "ES256",
 		RedirectURIs: []string{thirdCallback}, GrantTypes: []string{"authorization_code", "refresh_token", grantDevice},
 		Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: now, UpdatedAt: now}, secret)
 	if err != nil {
@@ -88,7 +89,8 @@ func (s *attackHarness) hop(t *testing.T, b *browser, path string) string {
 // device stands at the question of a device, and answers its path.
 func (s *attackHarness) device(t *testing.T, b *browser) string {
 	t.Helper()
-	req := s.request(t, http.MethodPost, "/device_authorization", url.Values{"scope": {"openid"}, "client_id": {"third"}, "client_secret": {s.third}})
+	req := s.request(t, http.MethodPost, "/device_authorization", url.Values{"scope": {"openid"}, "client_id": {"third"},
+		"client_secret": {s.third}})
 	var call struct {
 		Code string `json:"user_code"`
 	}
@@ -117,7 +119,8 @@ func (in insider) path(pattern string) string {
 	if strings.HasSuffix(path, "/deauthorize") || strings.HasSuffix(path, "/data-deletion") {
 		connection = "facebook"
 	}
-	return strings.NewReplacer("{id}", id, "{connection}", connection, "{code}", "NOSUCHCODE", "{name}", "app.css", "{$}", "").Replace(path)
+	return strings.NewReplacer("{id}", id, "{connection}", connection, "{code}", "NOSUCHCODE", "{name}", "app.css", "{$}",
+		"").Replace(path)
 }
 
 func TestA15_A24_E17_H1_EveryRouteWithstandsEveryParameter(t *testing.T) {
@@ -137,10 +140,12 @@ func TestA15_A24_E17_H1_EveryRouteWithstandsEveryParameter(t *testing.T) {
 			}
 			s.send(t, route+" all "+p.name, s.request(t, method, in.path(route), all))
 			s.send(t, route+" all "+p.name+", signed in", in.as(s.request(t, method, in.path(route), all)))
-			one := url.Values{names[len(p.name)%len(names)]: {p.value, "again"}, "x[]": {p.value}, "x[y][z]": {p.value}, p.value: {"x"}}
+			one := url.Values{names[len(p.name)%len(names)]: {p.value, "again"}, "x[]": {p.value}, "x[y][z]": {p.value},
+				p.value: {"x"}}
 			s.send(t, route+" arrays "+p.name, in.as(s.request(t, method, in.path(route), one)))
 		}
-		for _, broken := range []string{"%", "%zz", "a=%", "a=%u0041", "a;b", "&&&===", "%00=%00", "\xff=\xff", strings.Repeat("a=&", 101)} {
+		for _, broken := range []string{"%", "%zz", "a=%", "a=%u0041", "a;b", "&&&===", "%00=%00", "\xff=\xff",
+			strings.Repeat("a=&", 101)} {
 			s.send(t, route+" broken "+broken[:min(len(broken), 9)], in.as(s.raw(t, method, in.path(route), broken)))
 		}
 		if strings.Contains(route, "{") {

@@ -47,8 +47,9 @@ func (h *logCapture) lines() []string {
 func newAttackHarness(t *testing.T, more ...string) *attackHarness {
 	t.Helper()
 	log := &logCapture{}
-	s := &attackHarness{harness: newHarnessWithLog(t, log, append(more, "client_registration: true")...), log: log, client: &http.Client{Timeout: 20 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	s := &attackHarness{harness: newHarnessWithLog(t, log, append(more, "client_registration: true")...), log: log,
+		client: &http.Client{Timeout: 20 * time.Second,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	s.third = s.addThird(t)
 	return s
 }
@@ -136,7 +137,8 @@ func (s *attackHarness) checkPolicy(t *testing.T, what string, a *answer) {
 	if strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") || strings.ContainsAny(csp, "\"<>") {
 		t.Errorf("%s: the policy is %q", what, csp)
 	}
-	public := strings.HasPrefix(a.url.Path, "/assets/") || strings.HasPrefix(a.url.Path, "/.well-known/") || a.url.Path == "/jwks"
+	public := strings.HasPrefix(a.url.Path, "/assets/") || strings.HasPrefix(a.url.Path, "/.well-known/") ||
+		a.url.Path == "/jwks"
 	if cache := a.Header.Get("Cache-Control"); cache != "no-store" && (a.html() || !public) {
 		t.Errorf("%s: Cache-Control is %q", what, cache)
 	}
@@ -146,7 +148,8 @@ func (s *attackHarness) checkPolicy(t *testing.T, what string, a *answer) {
 func (s *attackHarness) checkCookies(t *testing.T, what string, a *answer) {
 	t.Helper()
 	for _, c := range a.Cookies() {
-		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode ||
+			c.Path != "/" || c.Domain != "" {
 			t.Errorf("%s: sets the cookie %s", what, c.Raw)
 		}
 		if a.Request != nil && a.Request.Method == http.MethodPost && c.MaxAge >= 0 {
@@ -172,7 +175,9 @@ func (s *attackHarness) leadsHome(t *testing.T, what string, from *url.URL, targ
 		return
 	case u.Hostname() == "127.0.0.1" && u.Path == "/callback" && u.Scheme == "http": // the native app, on any port
 		return
-	case slices.ContainsFunc(s.file.Connections, func(c demoConnection) bool { return c.Issuer == origin }) && strings.HasPrefix(from.Path, "/login/"):
+	case slices.ContainsFunc(s.file.Connections, func(c demoConnection) bool {
+		return c.Issuer == origin
+	}) && strings.HasPrefix(from.Path, "/login/"):
 		return
 	}
 	t.Errorf("%s: leads to %q", what, target)
@@ -182,14 +187,16 @@ func (s *attackHarness) leadsHome(t *testing.T, what string, from *url.URL, targ
 // markup, script, or a way out (SECURITY.md A24, A4).
 func (s *attackHarness) checkPage(t *testing.T, what string, a *answer) {
 	t.Helper()
-	if !utf8.ValidString(a.body) || a.Header.Get("Content-Type") != "text/html; charset=utf-8" || strings.Contains(a.body, "\x00") {
+	if !utf8.ValidString(a.body) || a.Header.Get("Content-Type") != "text/html; charset=utf-8" || strings.Contains(a.body,
+		"\x00") {
 		t.Errorf("%s: a page of type %q that is no text", what, a.Header.Get("Content-Type"))
 	}
 	for n := range a.root.Descendants() {
 		if n.Type != html.ElementNode {
 			continue
 		}
-		if slices.Contains([]string{"iframe", "object", "embed", "base", "style"}, n.Data) || n.Data == "script" && !strings.HasPrefix(attr(n, "src"), "/assets/") {
+		if slices.Contains([]string{"iframe", "object", "embed", "base", "style"}, n.Data) || n.Data == "script" &&
+			!strings.HasPrefix(attr(n, "src"), "/assets/") {
 			t.Errorf("%s: the page has a <%s>", what, n.Data)
 		}
 		for _, at := range n.Attr {
@@ -222,7 +229,8 @@ func (s *attackHarness) checkPage(t *testing.T, what string, a *answer) {
 
 // meant reports whether a status of 500 and above is what a code means to say.
 func meant(c broker.Code) bool {
-	return c == broker.Busy || c == broker.UpstreamRejected || c == broker.UpstreamMisconfigured || c == broker.ConnectionUnavailable
+	return c == broker.Busy || c == broker.UpstreamRejected || c == broker.UpstreamMisconfigured ||
+		c == broker.ConnectionUnavailable
 }
 
 // noticeOf is the title of the banner on a page of the journey.
@@ -250,7 +258,8 @@ func shownRefusal(root *html.Node) (code, ref string) {
 // unrecorded are the codes that any stranger can cause without end, so they
 // leave no Event; the metric and the log have them.
 func unrecorded(c broker.Code) bool {
-	return slices.Contains([]broker.Code{broker.NotFound, broker.MethodNotAllowed, broker.Misdirected, broker.TooLarge, broker.Busy,
+	return slices.Contains([]broker.Code{broker.NotFound, broker.MethodNotAllowed, broker.Misdirected, broker.TooLarge,
+		broker.Busy,
 		broker.Unavailable, broker.RateLimited}, c)
 }
 

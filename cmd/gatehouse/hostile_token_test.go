@@ -22,7 +22,8 @@ type granted struct {
 func (s *attackHarness) grant(t *testing.T, b *browser) granted {
 	t.Helper()
 	g := granted{code: s.code(t, b)}
-	said := s.redeem(t, "authorization_code", url.Values{"code": {g.code}, "redirect_uri": {s.file.App + "/callback"}, "code_verifier": {hostVerifier}})
+	said := s.redeem(t, "authorization_code", url.Values{"code": {g.code}, "redirect_uri": {s.file.App + "/callback"},
+		"code_verifier": {hostVerifier}})
 	g.access, _ = said["access_token"].(string)
 	g.refresh, _ = said["refresh_token"].(string)
 	g.id, _ = said["id_token"].(string)
@@ -96,21 +97,30 @@ func (s *attackHarness) places(in insider) map[string]place {
 		},
 		"userinfo posted": func(t *testing.T, what, token string) bool {
 			t.Helper()
-			return s.send(t, what, s.request(t, http.MethodPost, "/userinfo", url.Values{"access_token": {token}})).StatusCode == http.StatusOK
+			return s.send(t, what, s.request(t, http.MethodPost, "/userinfo",
+				url.Values{"access_token": {token}})).StatusCode == http.StatusOK
 		},
-		"introspect": form("/introspect", "token", nil, func(_ *answer, said map[string]any) bool { return said["active"] != false }),
-		"code":       form("/token", "code", url.Values{"grant_type": {"authorization_code"}, "redirect_uri": {s.file.App + "/callback"}, "code_verifier": {hostVerifier}}, paid),
-		"refresh":    form("/token", "refresh_token", url.Values{"grant_type": {"refresh_token"}}, paid),
-		"hint":       get(silent, "id_token_hint", func(a *answer) bool { return strings.Contains(a.Header.Get("Location"), "code=") }),
-		"leaving":    get("/end_session", "id_token_hint", func(a *answer) bool { return a.root == nil || !strings.Contains(a.body, `name="leaving"`) }),
-		"login":      get("/authorize", "login", func(a *answer) bool { return a.StatusCode < 400 }),
-		"consent":    get("/authorize", "consent", func(a *answer) bool { return a.StatusCode < 400 }),
-		"post":       get("/authorize", "post", func(a *answer) bool { return a.StatusCode < 400 }),
-		"callback":   get("/callback/google", "state", func(a *answer) bool { return a.StatusCode < 400 }),
-		"handle":     get("/callback/google", "handle", func(a *answer) bool { return a.StatusCode < 400 }),
+		"introspect": form("/introspect", "token", nil, func(_ *answer, said map[string]any) bool {
+			return said["active"] != false
+		}),
+		"code": form("/token", "code", url.Values{"grant_type": {"authorization_code"},
+			"redirect_uri": {s.file.App + "/callback"}, "code_verifier": {hostVerifier}}, paid),
+		"refresh": form("/token", "refresh_token", url.Values{"grant_type": {"refresh_token"}}, paid),
+		"hint": get(silent, "id_token_hint", func(a *answer) bool {
+			return strings.Contains(a.Header.Get("Location"), "code=")
+		}),
+		"leaving": get("/end_session", "id_token_hint", func(a *answer) bool {
+			return a.root == nil || !strings.Contains(a.body, `name="leaving"`)
+		}),
+		"login":    get("/authorize", "login", func(a *answer) bool { return a.StatusCode < 400 }),
+		"consent":  get("/authorize", "consent", func(a *answer) bool { return a.StatusCode < 400 }),
+		"post":     get("/authorize", "post", func(a *answer) bool { return a.StatusCode < 400 }),
+		"callback": get("/callback/google", "state", func(a *answer) bool { return a.StatusCode < 400 }),
+		"handle":   get("/callback/google", "handle", func(a *answer) bool { return a.StatusCode < 400 }),
 		"confirm": func(t *testing.T, what, token string) bool {
 			t.Helper()
-			return s.send(t, what, in.as(s.request(t, http.MethodPost, "/end_session/confirm", url.Values{"leaving": {token}}))).StatusCode < 400
+			return s.send(t, what, in.as(s.request(t, http.MethodPost, "/end_session/confirm",
+				url.Values{"leaving": {token}}))).StatusCode < 400
 		},
 		"session": s.cookiePlace("__Host-gh_session", "/account", "ben@example.test"),
 		"browser": s.cookiePlace("__Host-gh_browser", in.login, "<form"),
@@ -137,9 +147,12 @@ func TestA11_NoTokenPassesForAnotherAnywhere(t *testing.T) {
 		"code": {"fresh code"}, "refresh": {"refresh token"}, "hint": {"ID token"}, "leaving": {"ID token"},
 		"login": {"login"}, "consent": {"consent"}, "session": {"session"}, "browser": {"browser"},
 	}
-	tokens := map[string]string{"access token": g.access, "refresh token": g.refresh, "ID token": g.id, "spent code": g.code, "fresh code": s.code(t, in.browser),
-		"session": cookies["__Host-gh_session"], "browser": cookies["__Host-gh_browser"], "login": strings.TrimPrefix(in.login, "/login/"),
-		"consent": strings.TrimPrefix(in.consent, "/consent/"), "client secret": s.file.Clients[0].Secret, "client id": "courts-booking", "nothing": ""}
+	tokens := map[string]string{"access token": g.access, "refresh token": g.refresh, "ID token": g.id,
+		"spent code": g.code, "fresh code": s.code(t, in.browser),
+		"session": cookies["__Host-gh_session"], "browser": cookies["__Host-gh_browser"],
+		"login":   strings.TrimPrefix(in.login, "/login/"),
+		"consent": strings.TrimPrefix(in.consent, "/consent/"), "client secret": s.file.Clients[0].Secret,
+		"client id": "courts-booking", "nothing": ""}
 	// The wrong cells first: what is right somewhere may be consumed there. A consumed
 	// code and a sign-out end what they belong to, so those come last.
 	order := slices.Sorted(maps.Keys(tokens))
@@ -147,7 +160,8 @@ func TestA11_NoTokenPassesForAnotherAnywhere(t *testing.T) {
 		for _, at := range slices.Sorted(maps.Keys(places)) {
 			for _, kind := range order {
 				fits := slices.Contains(right[at], kind)
-				if fits != last || at == "leaving" && fits || kind == "spent code" && at == "code" || kind == "nothing" && at == "hint" {
+				if fits != last || at == "leaving" && fits || kind == "spent code" && at == "code" || kind == "nothing" &&
+					at == "hint" {
 					continue // a hint is optional, and the last two end what the rest belongs to
 				}
 				if worth := places[at](t, kind+" at "+at, tokens[kind]); worth != fits {

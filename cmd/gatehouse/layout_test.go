@@ -250,7 +250,8 @@ func checkTop(files []string) (faults []string) {
 
 // forbidden are words that no file may hold: work left undone, and hosts of package registries. They
 // are written in halves, since this file is a file too.
-var forbidden = []string{"TO" + "DO", "FIX" + "ME", "registry." + "npmjs.org", "proxy." + "golang.org", "sum." + "golang.org"}
+var forbidden = []string{"TO" + "DO", "FIX" + "ME", "registry." + "npmjs.org", "proxy." + "golang.org",
+	"sum." + "golang.org"}
 
 func checkWords(s source) (faults []string) {
 	if bytes.IndexByte(s.text, 0) >= 0 {

@@ -145,7 +145,8 @@ func TestD2_ADeviceOfADisabledAccountGetsNothing(t *testing.T) {
 		if status, _ := c.call("/userinfo", doc["access_token"].(string)); status != http.StatusUnauthorized {
 			t.Errorf("userinfo: %d", status)
 		}
-		if _, again := c.call("/token", "", "grant_type", "refresh_token", "refresh_token", doc["refresh_token"].(string)); again["access_token"] != nil {
+		if _, again := c.call("/token", "", "grant_type", "refresh_token", "refresh_token",
+			doc["refresh_token"].(string)); again["access_token"] != nil {
 			t.Error("it refreshes")
 		}
 	}

@@ -36,7 +36,8 @@ func (c *cell) grows(method string) grown {
 	c.signs(method)
 	c.agrees()
 	g := grown{access: map[string]string{}, refresh: map[string]string{}}
-	c.keeps(&g, "code", "grant_type", "authorization_code", "code", c.newest(method), "redirect_uri", clusterApp, "code_verifier", verifier)
+	c.keeps(&g, "code", "grant_type", "authorization_code", "code", c.newest(method), "redirect_uri", clusterApp,
+		"code_verifier", verifier)
 	c.keeps(&g, "refresh", "grant_type", "refresh_token", "refresh_token", g.refresh["code"])
 	delete(g.refresh, "code") // consumed
 	g.refresh["code"] = g.refresh["refresh"]
@@ -120,7 +121,8 @@ func (c *cell) works(g grown) (alive []string) {
 	c.open(g.asked)
 	say(len(c.codes) > 0, "request")
 	c.codes = nil
-	for _, more := range [][]string{nil, {"prompt", "none"}, {"max_age", "0"}, {"connection", "google"}, {"login_hint", c.account.Email}, {"acr_values", "pwd"}} {
+	for _, more := range [][]string{nil, {"prompt", "none"}, {"max_age", "0"}, {"connection", "google"},
+		{"login_hint", c.account.Email}, {"acr_values", "pwd"}} {
 		c.open(c.authorizeURL(c.app.client, more...))
 		say(len(c.codes) > 0, "authorize "+strings.Join(more, "="))
 		c.codes = nil
@@ -157,8 +159,12 @@ func endings() []ending {
 	}
 	lock := func(c *cell, replica int) { c.restriction(replica) }
 	return []ending{
-		{"disabled", "password", func(c *cell, replica int) { c.change(replica, func(a *broker.Account) { a.Disabled = true }) }, nil, true},
-		{"epoch raised", "google", func(c *cell, replica int) { c.change(replica, func(a *broker.Account) { a.AuthEpoch++ }) }, nil, false},
+		{"disabled", "password", func(c *cell, replica int) {
+			c.change(replica, func(a *broker.Account) { a.Disabled = true })
+		}, nil, true},
+		{"epoch raised", "google", func(c *cell, replica int) {
+			c.change(replica, func(a *broker.Account) { a.AuthEpoch++ })
+		}, nil, false},
 		{"locked, by password", "password", lock, nil, true},
 		{"locked, by Google", "google", lock, nil, true},
 		{"locked by a hand that leaves the epoch", "password", func(c *cell, replica int) {
@@ -178,7 +184,9 @@ func TestD1_D5_A7_WhatAnAppOfAnyKindGotEndsWithItsPerson(t *testing.T) {
 	for _, app := range q.variants() {
 		for _, e := range endings() {
 			for replica := range q.replicas {
-				t.Run(fmt.Sprintf("%s, %s, replica %d", app.name, e.name, replica), func(t *testing.T) { q.ends(t, app, e, replica) })
+				t.Run(fmt.Sprintf("%s, %s, replica %d", app.name, e.name, replica), func(t *testing.T) {
+					q.ends(t, app, e, replica)
+				})
 			}
 		}
 	}
@@ -205,7 +213,8 @@ func (q *cluster) ends(t *testing.T, app clientVariant, e ending, replica int) {
 			t.Errorf("alive at replica %d: %q", c.replica, alive)
 		}
 		if app.machine() {
-			if status, doc := c.call("/token", "", "grant_type", "client_credentials"); status != http.StatusOK || !c.active(g.machine) {
+			if status, doc := c.call("/token", "", "grant_type", "client_credentials"); status != http.StatusOK ||
+				!c.active(g.machine) {
 				t.Errorf("the app itself, which is no person, is answered %d %v", status, doc)
 			}
 		}
@@ -238,7 +247,8 @@ func TestD13_WhatAnAppOfAnyKindGotLivesUnderTheRestrictionThatItsPersonMet(t *te
 func (c *cell) allWorks(g grown) {
 	c.t.Helper()
 	app := c.app
-	want := []string{"authorize", "authorize acr_values=pwd", "authorize login_hint=" + c.account.Email, "authorize prompt=none", "code", "device code", "question", "request", broker.AccountPath, broker.MethodsPath}
+	want := []string{"authorize", "authorize acr_values=pwd", "authorize login_hint=" + c.account.Email,
+		"authorize prompt=none", "code", "device code", "question", "request", broker.AccountPath, broker.MethodsPath}
 	if app.asks {
 		want = append(want, "consent")
 	}
@@ -329,7 +339,8 @@ func TestD11_A7_AnAppOfAnyKindThatIsOffHasNothing(t *testing.T) {
 				}
 				c.app = app
 				for _, path := range []string{"/token", "/introspect", "/revoke", "/par", "/device_authorization"} {
-					if status, doc := c.call(path, "", "grant_type", "refresh_token", "refresh_token", g.refresh["code"], "token", g.access["code"]); status != http.StatusUnauthorized || doc["error"] != "invalid_client" {
+					if status, doc := c.call(path, "", "grant_type", "refresh_token", "refresh_token", g.refresh["code"], "token",
+						g.access["code"]); status != http.StatusUnauthorized || doc["error"] != "invalid_client" {
 						t.Errorf("%s: %d %v", path, status, doc)
 					}
 				}

@@ -15,7 +15,8 @@ import (
 // hearsOut posts a logout token to a connection's route at a replica.
 func (q *cluster) hearsOut(replica int, connection, token string) int {
 	q.t.Helper()
-	r := httptest.NewRequest(http.MethodPost, q.file.Issuer+"/callback/"+connection+"/logout", strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
+	r := httptest.NewRequest(http.MethodPost, q.file.Issuer+"/callback/"+connection+"/logout",
+		strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	rec := httptest.NewRecorder()
 	q.replicas[replica].ServeHTTP(rec, r)
@@ -26,8 +27,10 @@ func (q *cluster) hearsOut(replica int, connection, token string) int {
 func (q *cluster) says(t *testing.T, by string, c broker.Connection, i broker.Identity) string {
 	t.Helper()
 	now := q.clock.now()
-	token, err := q.sims[by].Mint("logout+jwt", map[string]any{"iss": i.Issuer, "aud": c.ClientID, "sub": i.Subject, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
-		"jti": broker.NewID(), "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}})
+	token, err := q.sims[by].Mint("logout+jwt", map[string]any{"iss": i.Issuer, "aud": c.ClientID, "sub": i.Subject,
+		"iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
+		"jti": broker.NewID(), "events": map[string]any{
+			"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +89,8 @@ func TestA18_A7_AnUpstreamEndsWhatItOpenedAndNoOtherDoes(t *testing.T) {
 				if c.open(c.authorizeURL("app", "prompt", "none")); (c.newestOrNone() == "") != hears {
 					t.Errorf("replica %d: the session lives %t", c.replica, hears)
 				}
-				if _, doc := c.call("/token", "", "grant_type", "refresh_token", "refresh_token", g.refresh["code"]); (doc["access_token"] == nil) != hears {
+				_, doc := c.call("/token", "", "grant_type", "refresh_token", "refresh_token", g.refresh["code"])
+				if (doc["access_token"] == nil) != hears {
 					t.Errorf("replica %d: %v", c.replica, doc)
 				}
 			}

@@ -178,17 +178,22 @@ func methodsOf() []way {
 		{name: "D4 facebook linked", setup: linked("facebook"), drive: returns("facebook", "own"), dies: ms},
 		{name: "D4 github linked", setup: linked("github"), drive: returns("github", "own"), dies: ms},
 		{name: "D4 one named Microsoft linked", setup: linked("club"), drive: returns("club", "own"), dies: ms},
-		{name: "D4 an Entra connection that is not the lock's", setup: linked("unlisted"), drive: returns("unlisted", "own"), dies: ms},
+		{name: "D4 an Entra connection that is not the lock's", setup: linked("unlisted"), drive: returns("unlisted", "own"),
+			dies: ms},
 		{name: "entra bound", setup: bound, drive: returns("entra", "own"), green: true},
 		{name: "adfs bound", setup: linked("adfs"), drive: returns("adfs", "own"), green: true},
 		{name: "D9 entra same tenant, other oid", setup: bound, drive: linkOther("entra", "other"), dies: mismatch},
 		{name: "D9 adfs, another person", setup: linked("adfs"), drive: linkOther("adfs", "other"), dies: mismatch},
 		{name: "D9 adfs beside entra", setup: bound, drive: linkOther("adfs", "own"), dies: mismatch},
-		{name: "D8 entra other tenant", setup: bound, drive: returns("entra", "foreign"), dies: []broker.Code{broker.WrongTenant}, never: true},
+		{name: "D8 entra other tenant", setup: bound, drive: returns("entra", "foreign"),
+			dies: []broker.Code{broker.WrongTenant}, never: true},
 		{name: "D7 entra personal account", drive: linkOther("entra", "msa"), dies: work},
-		{name: "D7 entra personal account, linked", setup: func(c *cell) { c.links("entra", "msa") }, drive: returns("entra", "msa"), dies: work},
+		{name: "D7 entra personal account, linked", setup: func(c *cell) {
+			c.links("entra", "msa")
+		}, drive: returns("entra", "msa"), dies: work},
 		{name: "D8 entra guest", drive: linkOther("entra", "guest"), dies: work},
-		{name: "D8 entra guest, linked", setup: func(c *cell) { c.links("entra", "guest") }, drive: returns("entra", "guest"), dies: work},
+		{name: "D8 entra guest, linked", setup: func(c *cell) { c.links("entra", "guest") }, drive: returns("entra", "guest"),
+			dies: work},
 		{name: "D18 first bind by the password alone", drive: linkPage("entra")},
 	}
 }

@@ -61,7 +61,10 @@ func moreRoutes() []way {
 			c.last()
 			c.may("Link and sign in", "code", code)
 		}, dies: ms},
-		{name: "D4 link by another identity", setup: func(c *cell) { c.links("google", "own"); withoutPassword(c) }, drive: func(c *cell) {
+		{name: "D4 link by another identity", setup: func(c *cell) {
+			c.links("google", "own")
+			withoutPassword(c)
+		}, drive: func(c *cell) {
 			c.begin()
 			c.calmly(func() { c.comes("club", "own") })
 			if !c.offers("/to/google") {
@@ -77,15 +80,17 @@ func moreRoutes() []way {
 			c.last()
 			c.may("Vic " + c.account.Email)
 		}, rests: true},
-		{name: "D1 a fresh proof by the password, where the provider proves none", setup: linked("facebook"), drive: func(c *cell) {
-			c.open(c.authorizeURL(c.app.client, "max_age", "0"))
-			c.calmly(func() { c.comes("facebook", "own") })
-			c.last()
-			c.may("Continue", "password", matrixWord)
-		}, dies: []broker.Code{broker.MicrosoftRequired, broker.StartAgain}},
+		{name: "D1 a fresh proof by the password, where the provider proves none", setup: linked("facebook"),
+			drive: func(c *cell) {
+				c.open(c.authorizeURL(c.app.client, "max_age", "0"))
+				c.calmly(func() { c.comes("facebook", "own") })
+				c.last()
+				c.may("Continue", "password", matrixWord)
+			}, dies: []broker.Code{broker.MicrosoftRequired, broker.StartAgain}},
 		{name: "D13 D14 hints of the app", setup: linked("google"), drive: func(c *cell) {
 			c.last()
-			c.open(c.authorizeURL(c.app.client, "connection", "google", "login_hint", c.account.Email, "acr_values", "pwd", "prompt", "login"))
+			c.open(c.authorizeURL(c.app.client, "connection", "google", "login_hint", c.account.Email, "acr_values", "pwd",
+				"prompt", "login"))
 			c.open(c.stopBefore("Person own", "/callback/"))
 		}, dies: ms},
 		{name: "D18 without a password nothing binds", setup: withoutPassword, drive: func(c *cell) {

@@ -50,7 +50,8 @@ func (c *cell) call(path, bearer string, pairs ...string) (int, map[string]any) 
 
 func (c *cell) redeem(code string) (int, map[string]any) {
 	c.t.Helper()
-	return c.call("/token", "", "grant_type", "authorization_code", "code", code, "redirect_uri", clusterApp, "code_verifier", verifier)
+	return c.call("/token", "", "grant_type", "authorization_code", "code", code, "redirect_uri", clusterApp,
+		"code_verifier", verifier)
 }
 
 // newest is the code that came last.
@@ -117,14 +118,16 @@ func TestD13_WhatMicrosoftOpenedLivesAndAnotherMethodsSessionIsNoHelp(t *testing
 	c.restriction(1)
 	g := c.grows("entra")
 	c.replica = 1
-	for what, more := range map[string][]string{"plain": nil, "none": {"prompt", "none"}, "hint": {"login_hint", c.account.Email}} {
+	for what, more := range map[string][]string{"plain": nil, "none": {"prompt", "none"}, "hint": {"login_hint",
+		c.account.Email}} {
 		c.open(c.authorizeURL(c.app.client, more...))
 		if len(c.codes) != 1 {
 			t.Errorf("%s: %d codes, at %s", what, len(c.codes), c.page.url)
 		}
 		c.codes = nil
 	}
-	if _, doc := c.call("/token", "", "grant_type", "refresh_token", "refresh_token", g.refresh["code"]); doc["access_token"] == nil {
+	if _, doc := c.call("/token", "", "grant_type", "refresh_token", "refresh_token",
+		g.refresh["code"]); doc["access_token"] == nil {
 		t.Errorf("the refresh of after the lock: %v", doc)
 	}
 	// A lock that leaves the epoch alone, as a hand in the database might: the gate asks by method.
@@ -187,7 +190,8 @@ func TestD4_ACodeMailedToAnotherProvidersPersonOpensNothing(t *testing.T) {
 func TestD9_TwoFirstBindsAtOnceMakeOneIdentity(t *testing.T) {
 	q := newCluster(t)
 	a := q.cell(t, "", false)
-	b := &cell{browser: newBrowser(t), q: q, app: plain(), account: a.account, address: "10.9.9.9", replica: 1, old: map[string]bool{}}
+	b := &cell{browser: newBrowser(t), q: q, app: plain(), account: a.account, address: "10.9.9.9", replica: 1,
+		old: map[string]bool{}}
 	b.client.Transport = b
 	a.restriction(0)
 	b.account = a.account
@@ -208,7 +212,8 @@ func TestD9_TwoFirstBindsAtOnceMakeOneIdentity(t *testing.T) {
 	wg.Wait()
 	all, err := q.h.store.IdentitiesOf(q.ctx, a.account.ID)
 	if err != nil || len(all) != 1 || len(a.sessions()) != 1 {
-		t.Errorf("%d identities, %d sessions, %v:\n%s\n%s", len(all), len(a.sessions()), err, textOf(a.page.root), textOf(b.page.root))
+		t.Errorf("%d identities, %d sessions, %v:\n%s\n%s", len(all), len(a.sessions()), err, textOf(a.page.root),
+			textOf(b.page.root))
 	}
 }
 
@@ -244,7 +249,8 @@ func TestD15_AfterTheRestrictionNoLoginOnItsWayIsCreated(t *testing.T) {
 	var handlers []*cell
 	var posts []*http.Request
 	for i := range 20 {
-		c := &cell{browser: newBrowser(t), q: q, app: plain(), account: first.account, address: fmt.Sprintf("10.8.0.%d", i), replica: i % 2, old: map[string]bool{}}
+		c := &cell{browser: newBrowser(t), q: q, app: plain(), account: first.account, address: fmt.Sprintf("10.8.0.%d", i),
+			replica: i % 2, old: map[string]bool{}}
 		c.client.Transport = c
 		c.begin()
 		c.press("Continue", "email", c.account.Email)

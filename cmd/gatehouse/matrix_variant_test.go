@@ -56,19 +56,24 @@ func (q *cluster) variants() []clientVariant {
 		plain(),
 		{name: "JWT, pushed", client: "jwt", secret: clusterSecret, jwt: true, pushed: true},
 		{name: "opaque, DPoP, private_key_jwt, pushed", client: "keyed", signs: key(), authenticate: key(), pushed: true},
-		{name: "JWT, DPoP, private_key_jwt, form_post", client: "bound", signs: key(), authenticate: key(), jwt: true, posted: true},
+		{name: "JWT, DPoP, private_key_jwt, form_post", client: "bound", signs: key(), authenticate: key(), jwt: true,
+			posted: true},
 		{name: "public, DPoP", client: "spa", authenticate: key()},
 		{name: "public, JWT, pushed", client: "spa-jwt", jwt: true, pushed: true},
 	}
-	api := broker.Client{ID: clusterAPI, Name: "API", AuthMethods: []string{"client_secret_basic"}, IDTokenAlg: "RS256", RedirectURIs: []string{clusterApp}, Scopes: []string{"openid"},
+	api := broker.Client{ID: clusterAPI, Name: "API", AuthMethods: []string{"client_secret_basic"}, IDTokenAlg: "RS256",
+		RedirectURIs: []string{clusterApp}, Scopes: []string{"openid"},
 		GrantTypes: []string{"authorization_code"}, CreatedAt: q.clock.now(), UpdatedAt: q.clock.now()}
 	if err := q.h.addClient(q.ctx, api, clusterSecret); err != nil {
 		q.t.Fatal(err)
 	}
 	for _, g := range all[1:] {
-		c := broker.Client{ID: g.client, Name: "App " + g.client, FirstParty: true, JWTAccess: g.jwt, PushedOnly: g.pushed, DPoPBound: g.authenticate != nil,
-			IDTokenAlg: "RS256", RedirectURIs: []string{clusterApp}, Scopes: []string{"openid", "profile", "email", "offline_access"},
-			GrantTypes: []string{"authorization_code", "refresh_token", grantDevice}, CreatedAt: q.clock.now(), UpdatedAt: q.clock.now()}
+		c := broker.Client{ID: g.client, Name: "App " + g.client, FirstParty: true, JWTAccess: g.jwt, PushedOnly: g.pushed,
+			DPoPBound:  g.authenticate != nil,
+			IDTokenAlg: "RS256", RedirectURIs: []string{clusterApp}, Scopes: []string{"openid", "profile", "email",
+				"offline_access"},
+			GrantTypes: []string{"authorization_code", "refresh_token", grantDevice}, CreatedAt: q.clock.now(),
+			UpdatedAt: q.clock.now()}
 		switch {
 		case g.signs != nil:
 			set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: g.signs.Public(), KeyID: "k"}}})
@@ -89,7 +94,8 @@ func (q *cluster) variants() []clientVariant {
 		}
 	}
 	return append(all, q.registered(clientVariant{name: "registered by itself", asks: true}),
-		q.registered(clientVariant{name: "registered by itself, DPoP, pushed, form_post", asks: true, authenticate: key(), pushed: true, posted: true}))
+		q.registered(clientVariant{name: "registered by itself, DPoP, pushed, form_post", asks: true, authenticate: key(),
+			pushed: true, posted: true}))
 }
 
 // registered has an app of the client variant register itself.
@@ -99,8 +105,10 @@ func (q *cluster) registered(g clientVariant) clientVariant {
 	if err != nil {
 		q.t.Fatal(err)
 	}
-	body, err := json.Marshal(map[string]any{"redirect_uris": []string{clusterApp}, "client_name": "App of its own", "dpop_bound_access_tokens": g.authenticate != nil,
-		"require_pushed_authorization_requests": g.pushed, "grant_types": []string{"authorization_code", "refresh_token", grantDevice}})
+	body, err := json.Marshal(map[string]any{"redirect_uris": []string{clusterApp}, "client_name": "App of its own",
+		"dpop_bound_access_tokens":              g.authenticate != nil,
+		"require_pushed_authorization_requests": g.pushed, "grant_types": []string{"authorization_code", "refresh_token",
+			grantDevice}})
 	if err != nil {
 		q.t.Fatal(err)
 	}
@@ -173,8 +181,9 @@ func (c *cell) authenticates(r *http.Request, form url.Values) {
 	case g.signs != nil:
 		form.Set("client_id", g.client)
 		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-		form.Set("client_assertion", c.signed(g.signs, (&jose.SignerOptions{}).WithHeader("kid", "k"), map[string]any{"iss": g.client, "sub": g.client,
-			"aud": c.q.file.Issuer, "exp": c.q.clock.now().Add(time.Minute).Unix()}))
+		form.Set("client_assertion", c.signed(g.signs, (&jose.SignerOptions{}).WithHeader("kid", "k"),
+			map[string]any{"iss": g.client, "sub": g.client,
+				"aud": c.q.file.Issuer, "exp": c.q.clock.now().Add(time.Minute).Unix()}))
 	case g.secret != "":
 		r.SetBasicAuth(g.client, g.secret)
 	default:

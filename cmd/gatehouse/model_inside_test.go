@@ -55,7 +55,8 @@ func (m *model) partsWith(b *window, s *sitting, dead string, action string) {
 		return
 	}
 	left := 0
-	m.rows(fmt.Sprintf("SELECT count(*) FROM identities WHERE id = '%s'", strings.ReplaceAll(id, "'", "")), func(scan func(...any) error) error { return scan(&left) })
+	m.rows(fmt.Sprintf("SELECT count(*) FROM identities WHERE id = '%s'", strings.ReplaceAll(id, "'", "")),
+		func(scan func(...any) error) error { return scan(&left) })
 	for which, bond := range m.idents {
 		if bond.id != id || left > 0 {
 			continue
@@ -65,7 +66,9 @@ func (m *model) partsWith(b *window, s *sitting, dead string, action string) {
 		}
 		m.say("  %v is unlinked", which)
 		m.count("unlinked inside")
-		m.event(broker.EventIdentityUnlinked, func(e broker.Event) bool { return e.Account == bond.holder.id && e.Actor == bond.holder.id })
+		m.event(broker.EventIdentityUnlinked, func(e broker.Event) bool {
+			return e.Account == bond.holder.id && e.Actor == bond.holder.id
+		})
 		m.unbound(which, bond)
 	}
 }
@@ -84,7 +87,8 @@ func (m *model) clings(s *sitting, dead string, which ident, bond *bond) string 
 		return ""
 	}
 	for i, other := range m.idents {
-		if other.holder == a && i != which && m.live[i.connection] && (a.restriction == nil || slices.Contains(a.restriction, i.connection)) {
+		if other.holder == a && i != which && m.live[i.connection] && (a.restriction == nil || slices.Contains(a.restriction,
+			i.connection)) {
 			return ""
 		}
 	}

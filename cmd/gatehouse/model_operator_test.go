@@ -93,7 +93,8 @@ func (m *model) theOperatorActs() {
 	}
 }
 
-func (m *model) renews(a *holder, verb broker.Verb, what string, edit func(*broker.Account), more func(context.Context) error) {
+func (m *model) renews(a *holder, verb broker.Verb, what string, edit func(*broker.Account),
+	more func(context.Context) error) {
 	h := m.brokers[2]
 	row, err := h.store.Account(m.ctx, a.id)
 	m.must(err)
@@ -106,11 +107,14 @@ func (m *model) renews(a *holder, verb broker.Verb, what string, edit func(*brok
 
 func (m *model) switches(a *holder) {
 	a.disabled = !a.disabled
-	m.renews(a, broker.EventAccountChanged, onOff(a.disabled), func(row *broker.Account) { row.Disabled = a.disabled }, nil)
+	m.renews(a, broker.EventAccountChanged, onOff(a.disabled), func(row *broker.Account) {
+		row.Disabled = a.disabled
+	}, nil)
 }
 
 func (m *model) restrictions(a *holder) {
-	verb, lock := broker.EventAccountRestricted, &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}, Guests: true, SetBy: "operator", SetAt: m.now()}
+	verb, lock := broker.EventAccountRestricted, &broker.Restriction{Only: broker.OnlyMicrosoft,
+		Connections: []string{"microsoft"}, Guests: true, SetBy: "operator", SetAt: m.now()}
 	switch {
 	case a.restriction != nil:
 		verb, lock, a.restriction = broker.EventAccountUnrestricted, nil, nil
@@ -136,7 +140,9 @@ func (m *model) setsPassword(a *holder) {
 	delete(m.byPassword, a.password)
 	a.password = password
 	m.byPassword[password] = a
-	m.renews(a, broker.EventPasswordChanged, "password set", func(row *broker.Account) { row.PasswordHash = cheapHash(password) }, func(ctx context.Context) error {
+	m.renews(a, broker.EventPasswordChanged, "password set", func(row *broker.Account) {
+		row.PasswordHash = cheapHash(password)
+	}, func(ctx context.Context) error {
 		return m.brokers[2].post(texts).Queue(ctx, mail.PasswordChanged{To: a.email, At: m.now()})
 	})
 	m.readMail(nil)
@@ -256,26 +262,32 @@ func (m *model) lookAtEverything() {
 	if bonds != len(m.idents) {
 		m.fail("there are %d identities, and %d in the books", bonds, len(m.idents))
 	}
-	m.rows(fmt.Sprintf("SELECT s.id FROM sessions s JOIN accounts a ON a.id = s.account_id AND a.auth_epoch = s.epoch WHERE s.ended_at = 0 AND s.expires_at > %d", now), func(scan func(...any) error) error {
-		var id string
-		err := scan(&id)
-		if s := m.sessions[id]; s == nil {
-			m.fail("session %s was born unseen", id)
-		} else if why := m.dead(s); why != "" && m.live[s.connection] == (s.connection != "") {
-			m.fail("session %s of %s lives: %s", id, s.holder.email, why)
-		}
-		return err
-	})
-	m.rows(fmt.Sprintf("SELECT f.id FROM families f JOIN accounts a ON a.id = f.account_id AND a.auth_epoch = f.epoch WHERE f.ended_at = 0 AND f.expires_at > %d", now), func(scan func(...any) error) error {
-		var id string
-		err := scan(&id)
-		if f := m.grants[id]; f == nil {
-			m.fail("family %s was born unseen", id)
-		} else if why := m.deadGrant(f); why != "" && m.live[f.from.connection] == (f.from.connection != "") {
-			m.fail("family %s of %s lives: %s", id, f.from.holder.email, why)
-		}
-		return err
-	})
+	m.rows(
+		fmt.Sprintf(
+			"SELECT s.id FROM sessions s JOIN accounts a ON a.id = s.account_id AND a.auth_epoch = s.epoch WHERE s.ended_at "+
+				"= 0 AND s.expires_at > %d", now), func(scan func(...any) error) error {
+			var id string
+			err := scan(&id)
+			if s := m.sessions[id]; s == nil {
+				m.fail("session %s was born unseen", id)
+			} else if why := m.dead(s); why != "" && m.live[s.connection] == (s.connection != "") {
+				m.fail("session %s of %s lives: %s", id, s.holder.email, why)
+			}
+			return err
+		})
+	m.rows(
+		fmt.Sprintf(
+			"SELECT f.id FROM families f JOIN accounts a ON a.id = f.account_id AND a.auth_epoch = f.epoch WHERE f.ended_at "+
+				"= 0 AND f.expires_at > %d", now), func(scan func(...any) error) error {
+			var id string
+			err := scan(&id)
+			if f := m.grants[id]; f == nil {
+				m.fail("family %s was born unseen", id)
+			} else if why := m.deadGrant(f); why != "" && m.live[f.from.connection] == (f.from.connection != "") {
+				m.fail("family %s of %s lives: %s", id, f.from.holder.email, why)
+			}
+			return err
+		})
 	m.throwAway()
 }
 

@@ -35,7 +35,8 @@ func (m *model) newAccounts(l *ledger) map[string]bool {
 	born := map[string]bool{}
 	type row struct{ id, email, hash, claimed string }
 	var all []row
-	m.rows(fmt.Sprintf("SELECT id, email, password_hash, claimed FROM accounts WHERE created_at = %d", m.now().UnixMicro()), func(scan func(...any) error) error {
+	m.rows(fmt.Sprintf("SELECT id, email, password_hash, claimed FROM accounts WHERE created_at = %d",
+		m.now().UnixMicro()), func(scan func(...any) error) error {
 		var r row
 		err := scan(&r.id, &r.email, &r.hash, &r.claimed)
 		if m.byID[r.id] == nil {
@@ -92,7 +93,8 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 		id, holder string
 	}
 	var all []row
-	m.rows(fmt.Sprintf("SELECT id, account_id, connection, issuer, subject FROM identities WHERE linked_at = %d", m.now().UnixMicro()), func(scan func(...any) error) error {
+	m.rows(fmt.Sprintf("SELECT id, account_id, connection, issuer, subject FROM identities WHERE linked_at = %d",
+		m.now().UnixMicro()), func(scan func(...any) error) error {
 		var r row
 		err := scan(&r.id, &r.holder, &r.connection, &r.issuer, &r.subject)
 		if have := m.idents[r.ident]; have == nil || have.id != r.id {
@@ -111,7 +113,8 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 		}
 		h := l.holds(r.ident)
 		if h == nil {
-			m.fail("%s linked %v to %s, and that identity never came back to this browser in login %s", m.cur.browser.name, r.ident, a.email, l.id)
+			m.fail("%s linked %v to %s, and that identity never came back to this browser in login %s", m.cur.browser.name,
+				r.ident, a.email, l.id)
 		} else if why := m.unproven(l, h, a, born[a.id]); why != "" {
 			m.fail("%s linked %v to %s: %s", m.cur.browser.name, r.ident, a.email, why)
 		}
@@ -119,7 +122,9 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 		if h != nil {
 			h.gen = a.gen
 		}
-		m.event(broker.EventIdentityLinked, func(e broker.Event) bool { return e.Account == a.id && e.Connection == r.connection })
+		m.event(broker.EventIdentityLinked, func(e broker.Event) bool {
+			return e.Account == a.id && e.Connection == r.connection
+		})
 		if born[a.id] {
 			continue
 		}
@@ -204,17 +209,21 @@ func (m *model) newSessions(b *window, l *ledger) {
 		epoch, ends int64
 	}
 	var all []row
-	m.rows(fmt.Sprintf("SELECT id, account_id, method, connection, identity, auth_time, epoch, expires_at FROM sessions WHERE created_at = %d", m.now().UnixMicro()), func(scan func(...any) error) error {
-		var r row
-		err := scan(&r.id, &r.holder, &r.method, &r.connection, &r.identity, &r.authTime, &r.epoch, &r.ends)
-		if m.sessions[r.id] == nil {
-			all = append(all, r)
-		}
-		return err
-	})
+	m.rows(
+		fmt.Sprintf(
+			"SELECT id, account_id, method, connection, identity, auth_time, epoch, expires_at FROM sessions WHERE "+
+				"created_at = %d", m.now().UnixMicro()), func(scan func(...any) error) error {
+			var r row
+			err := scan(&r.id, &r.holder, &r.method, &r.connection, &r.identity, &r.authTime, &r.epoch, &r.ends)
+			if m.sessions[r.id] == nil {
+				all = append(all, r)
+			}
+			return err
+		})
 	for _, r := range all {
 		a := m.byID[r.holder]
-		s := &sitting{id: r.id, method: r.method, connection: r.connection, identity: r.identity, holder: a, browser: b, ends: time.UnixMicro(r.ends)}
+		s := &sitting{id: r.id, method: r.method, connection: r.connection, identity: r.identity, holder: a, browser: b,
+			ends: time.UnixMicro(r.ends)}
 		if r.authTime != 0 {
 			s.auth = time.UnixMicro(r.authTime)
 		}
@@ -257,7 +266,8 @@ func (m *model) unexplained(l *ledger, s *sitting, authTime int64) string {
 		return fmt.Sprintf("nobody proved anything at its auth_time %s", at)
 	}
 	w := m.wants[l.id]
-	if w.known && w.fresh && at.Before(w.created.Truncate(time.Second)) || w.known && w.maxAge >= 0 && m.now().Sub(at) > time.Duration(w.maxAge)*time.Second {
+	if w.known && w.fresh && at.Before(w.created.Truncate(time.Second)) || w.known && w.maxAge >= 0 &&
+		m.now().Sub(at) > time.Duration(w.maxAge)*time.Second {
 		return "the app asked for a fresher proof"
 	}
 	switch s.method {
@@ -267,7 +277,8 @@ func (m *model) unexplained(l *ledger, s *sitting, authTime int64) string {
 		}
 		return ""
 	case "upstream":
-		if c := l.linkTargets; c != nil && byPassword && c.holder == a && c.gen == a.gen && c.identity == s.identity && c.connection == s.connection {
+		if c := l.linkTargets; c != nil && byPassword && c.holder == a && c.gen == a.gen && c.identity == s.identity &&
+			c.connection == s.connection {
 			for _, bond := range m.idents {
 				if bond.id == s.identity {
 					return ""

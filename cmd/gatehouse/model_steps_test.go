@@ -39,7 +39,8 @@ func (m *model) somebodyBrowses() {
 		m.onPage(b, t)
 	case m.chance(12):
 		m.say("%s opens the account", b.name)
-		m.follow(b, t, m.do(b, http.MethodGet, pick(m, []string{"/account", "/login", "/login?sso_error=sso_cancelled"}), nil))
+		m.follow(b, t, m.do(b, http.MethodGet, pick(m, []string{"/account", "/login", "/login?sso_error=sso_cancelled"}),
+			nil))
 	case m.chance(8):
 		m.signsOut(b, t)
 	case m.chance(12) && m.session(b) != nil:
@@ -59,8 +60,10 @@ func (m *model) asks(b *window, t *tab) {
 	m.secret(req.verifier)
 	m.secret(state)
 	sum := sha256.Sum256([]byte(req.verifier))
-	q := url.Values{"response_type": {"code"}, "client_id": {a.id}, "redirect_uri": {a.redirect}, "scope": {"openid profile email offline_access"},
-		"state": {state}, "nonce": {req.nonce}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}}
+	q := url.Values{"response_type": {"code"}, "client_id": {a.id}, "redirect_uri": {a.redirect},
+		"scope": {"openid profile email offline_access"},
+		"state": {state}, "nonce": {req.nonce}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])},
+		"code_challenge_method": {"S256"}}
 	if m.chance(30) {
 		q.Set("prompt", pick(m, []string{"none", "none", "login", "consent", "select_account", "select_account login"}))
 	}
@@ -167,7 +170,8 @@ func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 			l.proofs = append(l.proofs, evidence{holder: a, gen: a.gen, at: m.now(), seq: m.seq})
 		}
 	}
-	if c := l.mail; c != nil && (f.route == "code" || f.route == "confirm") && c.code == values.Get("code") && m.now().Before(c.at.Add(broker.MailedLife)) {
+	if c := l.mail; c != nil && (f.route == "code" || f.route == "confirm") && c.code == values.Get("code") &&
+		m.now().Before(c.at.Add(broker.MailedLife)) {
 		l.proofs = append(l.proofs, evidence{address: c.to, at: m.now(), seq: m.seq})
 		m.count("mailed code right")
 	}
@@ -197,7 +201,8 @@ func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 
 // wrongPassword: a page that says so has its Event, unless it is about something else.
 func (m *model) wrongPassword(values url.Values) {
-	if m.byPassword[values.Get("password")] != nil || values.Has("code") || !strings.Contains(values.Get("email")+"@", "@example.test") && values.Get("email") != "" {
+	if m.byPassword[values.Get("password")] != nil || values.Has("code") || !strings.Contains(values.Get("email")+"@",
+		"@example.test") && values.Get("email") != "" {
 		return
 	}
 	m.count("wrong password")

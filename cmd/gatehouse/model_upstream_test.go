@@ -24,7 +24,8 @@ func (m *model) sentUpstream(b *window, conn string, t *tab) {
 		login = m.stored(state).Login
 		m.led(b, t.page, &url.URL{Path: "/login/" + login})
 	}
-	m.upstreamRequests[state] = &upstreamRequest{browser: b, login: login, connection: conn, reauthenticate: from.Query().Get("prove") == "1", waiting: slices.Clone(m.in(b, login).held), at: m.now()}
+	m.upstreamRequests[state] = &upstreamRequest{browser: b, login: login, connection: conn,
+		reauthenticate: from.Query().Get("prove") == "1", waiting: slices.Clone(m.in(b, login).held), at: m.now()}
 	m.count("departure")
 }
 

@@ -30,11 +30,15 @@ const modelIssuer = "http://localhost:8080"
 
 func newModel(t *testing.T, seed uint64, postgres bool, registration string) *model {
 	t.Helper()
-	m := &model{t: t, ctx: t.Context(), rng: rand.New(rand.NewPCG(seed, 0)), seed: seed, issuer: modelIssuer, log: &modelLog{},
+	m := &model{t: t, ctx: t.Context(), rng: rand.New(rand.NewPCG(seed, 0)), seed: seed, issuer: modelIssuer,
+		log: &modelLog{},
 		// A day to come, from its first second: the windows of the limits lie the same in every run.
-		clock: &clock{at: time.Now().Truncate(24 * time.Hour).Add(24 * time.Hour)}, sims: map[string]*fakeidp.Server{}, live: map[string]bool{}, byID: map[string]*holder{},
-		byPassword: map[string]*holder{}, idents: map[ident]*bond{}, sessions: map[string]*sitting{}, cookies: map[string]*sitting{},
-		logins: map[string]*ledger{}, wants: map[string]want{}, inside: map[string]*linkRequest{}, upstreamRequests: map[string]*upstreamRequest{}, upCodes: map[string]*upCode{}, grants: map[string]*grant{},
+		clock: &clock{at: time.Now().Truncate(24 * time.Hour).Add(24 * time.Hour)}, sims: map[string]*fakeidp.Server{},
+		live: map[string]bool{}, byID: map[string]*holder{},
+		byPassword: map[string]*holder{}, idents: map[ident]*bond{}, sessions: map[string]*sitting{},
+		cookies: map[string]*sitting{},
+		logins:  map[string]*ledger{}, wants: map[string]want{}, inside: map[string]*linkRequest{},
+		upstreamRequests: map[string]*upstreamRequest{}, upCodes: map[string]*upCode{}, grants: map[string]*grant{},
 		pending: map[string]*sent{}, inbox: map[string][]mailed{}, secrets: map[string]bool{}, counts: map[string]int{}}
 	m.openBrokers(postgres, registration)
 	m.connect()
@@ -54,7 +58,8 @@ func (m *model) openBrokers(postgres bool, registration string) {
 		place = database
 	}
 	file := filepath.Join(dir, "gatehouse.yaml")
-	lines := []string{"issuer: " + m.issuer, "data_dir: " + dir, "operations:", "  listen: \"off\"", "registration: " + registration,
+	lines := []string{"issuer: " + m.issuer, "data_dir: " + dir, "operations:", "  listen: \"off\"",
+		"registration: " + registration,
 		"upstream_networks: [127.0.0.0/8]", "database: env:DATABASE"}
 	if redis != "" {
 		lines = append(lines, "redis: env:REDIS", "keyring: file:"+filepath.Join(dir, "keyring.json"))
@@ -93,9 +98,11 @@ func (m *model) connect() {
 			kind = fakeidp.KindFacebook
 		}
 		if c.ID == "microsoft" {
-			c.Settings = map[string]string{"tenant": "organizations", "allowed_tenants": fakeidp.DemoTenant + " " + fakeidp.OtherTenant}
+			c.Settings = map[string]string{"tenant": "organizations", "allowed_tenants": fakeidp.DemoTenant + " " +
+				fakeidp.OtherTenant}
 		}
-		sim := fakeidp.New(fakeidp.Options{Keys: &providerKeys, Kind: kind, BaseURL: base, ClientID: c.ClientID, ClientSecret: secret, Name: c.Name,
+		sim := fakeidp.New(fakeidp.Options{Keys: &providerKeys, Kind: kind, BaseURL: base, ClientID: c.ClientID,
+			ClientSecret: secret, Name: c.Name,
 			RedirectURIs: []string{m.issuer + "/callback/" + c.ID}, Now: m.now})
 		srv := &http.Server{Handler: sim, ReadHeaderTimeout: 5 * time.Second}
 		go func() { _ = srv.Serve(l) }()
@@ -126,7 +133,8 @@ func (m *model) catchUp() {
 		m.people = append(m.people, who)
 		for i := range 2 {
 			n := len(m.browsers)
-			m.browsers = append(m.browsers, &window{person: who, name: fmt.Sprintf("%s/%d", p.name, i), address: fmt.Sprintf("10.0.0.%d:4711", n+1), jar: map[string]string{}, tabs: []*tab{{}, {}}})
+			m.browsers = append(m.browsers, &window{person: who, name: fmt.Sprintf("%s/%d", p.name, i),
+				address: fmt.Sprintf("10.0.0.%d:4711", n+1), jar: map[string]string{}, tabs: []*tab{{}, {}}})
 		}
 		if p.password {
 			who.password = m.newPassword(p.name)
@@ -134,12 +142,14 @@ func (m *model) catchUp() {
 		if p.none {
 			continue
 		}
-		a := broker.Account{ID: broker.NewID(), Email: who.email, Name: p.name, AuthEpoch: 1, Disabled: p.off, Unverified: p.claimed, CreatedAt: m.now(), UpdatedAt: m.now()}
+		a := broker.Account{ID: broker.NewID(), Email: who.email, Name: p.name, AuthEpoch: 1, Disabled: p.off,
+			Unverified: p.claimed, CreatedAt: m.now(), UpdatedAt: m.now()}
 		if p.password {
 			a.PasswordHash = cheapHash(who.password)
 		}
 		if p.lock {
-			a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}, Guests: true, SetBy: "operator", SetAt: m.now()}
+			a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"microsoft"}, Guests: true,
+				SetBy: "operator", SetAt: m.now()}
 		}
 		m.must(m.brokers[2].store.CreateAccount(m.ctx, a))
 		mine := m.enter(a.ID, who.email, who.password)
@@ -169,7 +179,8 @@ func (m *model) newPassword(of string) string {
 // cheapHash costs nothing to check: the rules are tried here, not argon2.
 func cheapHash(password string) string {
 	salt, b := []byte("saltsaltsaltsalt"), base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=8,t=1,p=1$%s$%s", argon2.Version, b.EncodeToString(salt), b.EncodeToString(argon2.IDKey([]byte(password), salt, 1, 8, 1, 32)))
+	return fmt.Sprintf("$argon2id$v=%d$m=8,t=1,p=1$%s$%s", argon2.Version, b.EncodeToString(salt),
+		b.EncodeToString(argon2.IDKey([]byte(password), salt, 1, 8, 1, 32)))
 }
 
 // newFaces gives everybody other accounts at the upstreams: subjects that nobody
@@ -191,7 +202,8 @@ func (m *model) newFaces() {
 				who, level := face(m, conn, email)
 				who.Login = fmt.Sprintf("%s-%d-%d", p.name, i, m.serial)
 				byConn[conn] = append(byConn[conn], who)
-				p.personas = append(p.personas, &persona{ident: ident{connection: conn}, login: who.Login, email: email, level: level})
+				p.personas = append(p.personas, &persona{ident: ident{connection: conn}, login: who.Login, email: email,
+					level: level})
 			}
 		}
 	}
@@ -217,7 +229,8 @@ func (m *model) newFaces() {
 }
 
 func face(m *model, conn, email string) (fakeidp.Persona, broker.Level) {
-	who, level := fakeidp.Persona{Email: email, Name: "Some Body", GivenName: "Some", FamilyName: "Body"}, broker.EmailAsserted
+	who, level := fakeidp.Persona{Email: email, Name: "Some Body", GivenName: "Some", FamilyName: "Body"},
+		broker.EmailAsserted
 	yes := true
 	switch conn {
 	case "google":
@@ -262,8 +275,10 @@ func (m *model) register() {
 		{id: "third", secret: broker.NewToken(), redirect: "https://third.example.test/callback"},
 		{id: "spa", redirect: "https://spa.example.test/callback", public: true},
 	} {
-		c := broker.Client{ID: a.id, Name: a.id, AuthMethods: []string{"client_secret_post"}, IDTokenAlg: "ES256", FirstParty: a.first, RedirectURIs: []string{a.redirect},
-			GrantTypes: []string{"authorization_code", "refresh_token"}, Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: m.now(), UpdatedAt: m.now()}
+		c := broker.Client{ID: a.id, Name: a.id, AuthMethods: []string{"client_secret_post"}, IDTokenAlg: "ES256",
+			FirstParty: a.first, RedirectURIs: []string{a.redirect},
+			GrantTypes: []string{"authorization_code", "refresh_token"}, Scopes: []string{"openid", "profile", "email",
+				"offline_access"}, CreatedAt: m.now(), UpdatedAt: m.now()}
 		if a.public {
 			c.AuthMethods = []string{"none"}
 		}

@@ -27,11 +27,14 @@ type suite struct {
 }
 
 func newSuite(t *testing.T) *suite {
-	s := &suite{harness: newHarness(t), b: newBrowser(t), id: "suite", secret: broker.NewToken(), state: strings.Repeat("aZ9-._~x", 16),
-		answers: make(chan url.Values, 100), gone: make(chan url.Values, 100), backed: make(chan url.Values, 100)} // no handler waits for a reader
+	s := &suite{harness: newHarness(t), b: newBrowser(t), id: "suite", secret: broker.NewToken(),
+		state: strings.Repeat("aZ9-._~x", 16),
+		// no handler waits for a reader
+		answers: make(chan url.Values, 100), gone: make(chan url.Values, 100), backed: make(chan url.Values, 100)}
 	s.advance(987654321)
 	mux := http.NewServeMux()
-	for path, heard := range map[string]chan url.Values{"/callback": s.answers, "/gone": s.gone, "/backchannel": s.backed} {
+	for path, heard := range map[string]chan url.Values{"/callback": s.answers, "/gone": s.gone,
+		"/backchannel": s.backed} {
 		mux.HandleFunc(path, func(_ http.ResponseWriter, r *http.Request) {
 			_ = r.ParseForm()
 			heard <- r.Form
@@ -40,9 +43,12 @@ func newSuite(t *testing.T) *suite {
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	s.at = server.URL
-	c := broker.Client{ID: s.id, Name: "Suite", AuthMethods: []string{"client_secret_basic"}, SkipPKCE: true, FirstParty: true, RedirectURIs: []string{s.at + "/callback"},
-		PostLogoutRedirectURIs: []string{s.at + "/gone"}, BackchannelLogoutURI: s.at + "/backchannel", GrantTypes: []string{"authorization_code", "refresh_token"},
-		Scopes: []string{"openid", "profile", "email", "offline_access"}, CreatedAt: s.clock.now(), UpdatedAt: s.clock.now()}
+	c := broker.Client{ID: s.id, Name: "Suite", AuthMethods: []string{"client_secret_basic"}, SkipPKCE: true,
+		FirstParty: true, RedirectURIs: []string{s.at + "/callback"},
+		PostLogoutRedirectURIs: []string{s.at + "/gone"}, BackchannelLogoutURI: s.at + "/backchannel",
+		GrantTypes: []string{"authorization_code", "refresh_token"},
+		Scopes:     []string{"openid", "profile", "email", "offline_access"}, CreatedAt: s.clock.now(),
+		UpdatedAt: s.clock.now()}
 	if err := s.h.addClient(s.ctx, c, s.secret); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +57,8 @@ func newSuite(t *testing.T) *suite {
 
 // request is an authorization request.
 func (s *suite) request(pairs ...string) url.Values {
-	q := url.Values{"client_id": {s.id}, "redirect_uri": {s.at + "/callback"}, "response_type": {"code"}, "scope": {"openid"}, "state": {s.state}, "nonce": {"n-0S6_WzA2Mj"}}
+	q := url.Values{"client_id": {s.id}, "redirect_uri": {s.at + "/callback"}, "response_type": {"code"},
+		"scope": {"openid"}, "state": {s.state}, "nonce": {"n-0S6_WzA2Mj"}}
 	for i := 0; i < len(pairs); i += 2 {
 		q.Set(pairs[i], pairs[i+1])
 	}
@@ -178,14 +185,18 @@ func TestOIDF_walk_prompts_ages_and_hints(t *testing.T) {
 	s.signedOut() // oidcc-prompt-none-not-logged-in
 	got, first := s.signsIn(true)
 	s.advance(2 * time.Second)
-	for _, silent := range [][]string{{"prompt", "none"}, {"max_age", "10000"}, {"prompt", "none", "id_token_hint", got.ID}, {"login_hint", "buffy@example.com", "ui_locales", "se", "display", "popup"}} {
-		if _, again := s.signsIn(false, silent...); again["sub"] != first["sub"] || again["auth_time"] != first["auth_time"] || again["sid"] != first["sid"] {
+	for _, silent := range [][]string{{"prompt", "none"}, {"max_age", "10000"}, {"prompt", "none", "id_token_hint",
+		got.ID}, {"login_hint", "buffy@example.com", "ui_locales", "se", "display", "popup"}} {
+		if _, again := s.signsIn(false, silent...); again["sub"] != first["sub"] ||
+			again["auth_time"] != first["auth_time"] || again["sid"] != first["sid"] {
 			t.Errorf("%v: %v, then %v", silent, first, again)
 		}
 	}
-	for _, anew := range [][]string{{"prompt", "login"}, {"max_age", "1"}, {"max_age", "0"}, {"prompt", "login", "response_mode", "form_post"}} {
+	for _, anew := range [][]string{{"prompt", "login"}, {"max_age", "1"}, {"max_age", "0"},
+		{"prompt", "login", "response_mode", "form_post"}} {
 		s.advance(2 * time.Second)
-		if _, again := s.signsIn(true, anew...); again["sub"] != first["sub"] || again["auth_time"].(float64) <= first["auth_time"].(float64) {
+		if _, again := s.signsIn(true, anew...); again["sub"] != first["sub"] ||
+			again["auth_time"].(float64) <= first["auth_time"].(float64) {
 			t.Errorf("%v: %v, then %v", anew, first, again)
 		}
 	}
@@ -219,11 +230,13 @@ func TestOIDF_walk_codes_and_refresh_tokens(t *testing.T) {
 	_, got, first := s.tokens("authorization_code", redeem...)
 	s.advance(5 * time.Second)
 	status, next, renewed := s.tokens("refresh_token", "refresh_token", got.Refresh, "scope", "openid offline_access")
-	if status != http.StatusOK || renewed["auth_time"] != first["auth_time"] || renewed["sub"] != first["sub"] || renewed["iat"].(float64) <= first["iat"].(float64) {
+	if status != http.StatusOK || renewed["auth_time"] != first["auth_time"] || renewed["sub"] != first["sub"] ||
+		renewed["iat"].(float64) <= first["iat"].(float64) {
 		t.Fatalf("%d %v, then %v", status, first, renewed)
 	}
 	s.advance(25 * time.Second)
-	if status, again, _ := s.tokens("authorization_code", redeem...); status != http.StatusBadRequest || again.Error != "invalid_grant" {
+	if status, again, _ := s.tokens("authorization_code", redeem...); status != http.StatusBadRequest ||
+		again.Error != "invalid_grant" {
 		t.Errorf("the code once more: %d %v", status, again)
 	}
 	for _, token := range []string{got.Access, next.Access} {
@@ -245,7 +258,8 @@ func TestOIDF_walk_codes_and_refresh_tokens(t *testing.T) {
 
 func TestOIDF_walk_sign_outs(t *testing.T) {
 	s := newSuite(t)
-	for _, q := range []url.Values{{}, {"state": {s.state}}, {"post_logout_redirect_uri": {s.at + "/gone"}, "state": {s.state}}} {
+	for _, q := range []url.Values{{}, {"state": {s.state}}, {"post_logout_redirect_uri": {s.at + "/gone"},
+		"state": {s.state}}} {
 		s.signsIn(true)
 		s.b.open(s.file.Issuer + "/end_session?" + q.Encode())
 		s.b.pressID("leave")
@@ -255,14 +269,16 @@ func TestOIDF_walk_sign_outs(t *testing.T) {
 		s.signedOut()
 	}
 	got, id := s.signsIn(true)
-	s.b.open(s.file.Issuer + "/end_session?" + url.Values{"id_token_hint": {got.ID}, "post_logout_redirect_uri": {s.at + "/gone"}, "state": {s.state}}.Encode())
+	s.b.open(s.file.Issuer + "/end_session?" + url.Values{"id_token_hint": {got.ID}, "post_logout_redirect_uri": {
+		s.at + "/gone"}, "state": {s.state}}.Encode())
 	if back := s.logged(s.gone); back.Get("state") != s.state || len(back) != 1 {
 		t.Errorf("%v", back)
 	}
 	told := s.logged(s.backed)
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(told.Get("logout_token"), ".")[1])
 	var said map[string]any
-	if err != nil || json.Unmarshal(raw, &said) != nil || said["sid"] != id["sid"] || said["sub"] != id["sub"] || said["aud"] != s.id || len(told) != 1 {
+	if err != nil || json.Unmarshal(raw, &said) != nil || said["sid"] != id["sid"] || said["sub"] != id["sub"] ||
+		said["aud"] != s.id || len(told) != 1 {
 		t.Errorf("%v %v", told, said)
 	}
 	s.signedOut()

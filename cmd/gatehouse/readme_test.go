@@ -11,13 +11,16 @@ import (
 )
 
 // internals are errors by which the store and fosite talk to each other; no app hears of them.
-var internals = map[string]bool{"not_found": true, "inactive_token": true, "unknown_request": true, "invalidated_authorize_code": true,
-	"serialization_failure": true, "token_expired": true, "invalid_token_format": true}
+var internals = map[string]bool{"not_found": true, "inactive_token": true, "unknown_request": true,
+	"invalidated_authorize_code": true,
+	"serialization_failure":      true, "token_expired": true, "invalid_token_format": true}
 
 var (
 	spokenError  = regexp.MustCompile(`fosite\.Err([A-Z]\w*)`)
-	literalError = regexp.MustCompile(`"((?:invalid|unauthorized|unsupported|unapproved|insufficient|unmet|expired|use)_\w+|\w+_(?:denied|down|error|pending|required|unavailable))"`)
-	capital      = regexp.MustCompile(`([a-z])([A-Z])`)
+	literalError = regexp.MustCompile(
+		`"((?:invalid|unauthorized|unsupported|unapproved|insufficient|unmet|expired|use)_\w+|` +
+			`\w+_(?:denied|down|error|pending|required|unavailable))"`)
+	capital = regexp.MustCompile(`([a-z])([A-Z])`)
 )
 
 // Every error that the code can answer is in the table, and the table has no other.

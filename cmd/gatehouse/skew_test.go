@@ -41,8 +41,9 @@ func TestH5_ReplicasWhoseClocksDifferServeEveryKindOfApp(t *testing.T) {
 }
 
 func TestH5_AReplicaWhoseClockIsOffTakesItselfOut(t *testing.T) {
-	for off, want := range map[time.Duration]int{0: http.StatusOK, 3 * time.Second: http.StatusOK, -3 * time.Second: http.StatusOK,
-		2 * time.Minute: http.StatusServiceUnavailable, -2 * time.Minute: http.StatusServiceUnavailable} {
+	for off, want := range map[time.Duration]int{0: http.StatusOK, 3 * time.Second: http.StatusOK,
+		-3 * time.Second: http.StatusOK,
+		2 * time.Minute:  http.StatusServiceUnavailable, -2 * time.Minute: http.StatusServiceUnavailable} {
 		file := filepath.Join(t.TempDir(), "gatehouse.yaml")
 		text := "issuer: http://localhost:8080\ndatabase: env:DATABASE\nkeyring: " + (&operator{t: t}).ringFile() + "\n"
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

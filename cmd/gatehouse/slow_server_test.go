@@ -71,7 +71,8 @@ func selfSigned(t *testing.T) (cert, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	like := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	like := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, like, like, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +82,8 @@ func selfSigned(t *testing.T) (cert, key string) {
 		t.Fatal(err)
 	}
 	cert, key = filepath.Join(t.TempDir(), "tls.crt"), filepath.Join(t.TempDir(), "tls.key")
-	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY",
+		Bytes: pkcs8}} {
 		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +122,10 @@ func (s *slowServer) dial() *wire {
 	if err := w.WriteSettings(); err != nil {
 		s.t.Fatal(err)
 	}
-	settings, ok := w.hears(func(f http2.Frame) bool { _, ok := f.(*http2.SettingsFrame); return ok }).(*http2.SettingsFrame)
+	settings, ok := w.hears(func(f http2.Frame) bool {
+		_, ok := f.(*http2.SettingsFrame)
+		return ok
+	}).(*http2.SettingsFrame)
 	if !ok {
 		s.t.Fatal("no settings")
 	}
@@ -147,7 +152,8 @@ func (w *wire) block(path string, more ...string) []byte {
 func (w *wire) asks(path string, more ...string) (stream uint32, err error) {
 	stream = w.next
 	w.next += 2
-	return stream, w.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: w.block(path, more...), EndStream: true, EndHeaders: true})
+	return stream, w.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: w.block(path, more...),
+		EndStream: true, EndHeaders: true})
 }
 
 // hears reads frames until one is what is wanted; nil where the connection ended first.
@@ -271,7 +277,8 @@ func TestH3_AHeaderIsNoBiggerThanOverHTTP1(t *testing.T) {
 	w := s.dial()
 	w.coder.SetMaxDynamicTableSize(0)
 	whole := w.block("/slow", "x-big", strings.Repeat("c", 100<<10))
-	if err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: whole[:16000], EndStream: true}); err != nil {
+	if err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: whole[:16000],
+		EndStream: true}); err != nil {
 		t.Fatal(err)
 	}
 	for rest := whole[16000:]; len(rest) > 0; {

@@ -13,8 +13,10 @@ import (
 
 func TestH2_TheServerWaitsForNobodyForLong(t *testing.T) {
 	srv := newServer(http.NotFoundHandler())
-	for what, wait := range map[string][2]time.Duration{"a header": {srv.ReadHeaderTimeout, 5 * time.Second}, "a request": {srv.ReadTimeout, 15 * time.Second},
-		"an answer to be read": {srv.WriteTimeout, 30 * time.Second}, "another request": {srv.IdleTimeout, 60 * time.Second}} {
+	for what, wait := range map[string][2]time.Duration{"a header": {srv.ReadHeaderTimeout, 5 * time.Second},
+		"a request":            {srv.ReadTimeout, 15 * time.Second},
+		"an answer to be read": {srv.WriteTimeout, 30 * time.Second}, "another request": {srv.IdleTimeout,
+			60 * time.Second}} {
 		if wait[0] <= 0 || wait[0] > wait[1] {
 			t.Errorf("it waits %v for %s", wait[0], what)
 		}
@@ -66,7 +68,8 @@ func TestH2_WhoeverDripsLosesTheConnection(t *testing.T) {
 			return nil
 		}
 	}
-	for what, request := range map[string]string{"no byte at all": "", "half a header": "GET / HTTP/1.1\r\nHost: x\r\nX-A: ", "a header without its end": "GET / HTTP/1.1\r\nHost: x\r\n"} {
+	for what, request := range map[string]string{"no byte at all": "",
+		"half a header": "GET / HTTP/1.1\r\nHost: x\r\nX-A: ", "a header without its end": "GET / HTTP/1.1\r\nHost: x\r\n"} {
 		if rest, err := io.ReadAll(open(request)); err != nil && len(rest) == 0 {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -93,7 +96,8 @@ func TestH2_AThousandSlowConnectionsKeepNobodyOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = c.Close() })
-		request := "POST /token HTTP/1.1\r\nHost: " + u.Host + "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 60000\r\n\r\na="
+		request := "POST /token HTTP/1.1\r\nHost: " + u.Host +
+			"\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 60000\r\n\r\na="
 		if i%2 == 0 {
 			request = "GET /login HTTP/1.1\r\nHost: " + u.Host + "\r\nX-Slow: " + strings.Repeat("a", i%100)
 		}

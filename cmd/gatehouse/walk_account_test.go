@@ -141,7 +141,8 @@ func TestTheOwnerLinksAndUnlinksAndIsTold(t *testing.T) {
 		t.Error("an unlink ended what was not born of it")
 	}
 	e := w.events(broker.EventIdentityUnlinked)
-	if len(e) != 1 || e[0].Actor != ana.account().ID || e[0].Account != e[0].Actor || e[0].Connection != "google" || e[0].Session == "" {
+	if len(e) != 1 || e[0].Actor != ana.account().ID || e[0].Account != e[0].Actor || e[0].Connection != "google" ||
+		e[0].Session == "" {
 		t.Errorf("%+v", e)
 	}
 	if e := w.events(broker.EventIdentityLinked); len(e) != 2 || e[0].Actor != ana.account().ID {
@@ -252,7 +253,8 @@ func TestWhoeverHasNoPasswordProvesThemselvesAnewByAMailedCode(t *testing.T) {
 		t.Errorf("a wrong code is answered %d", fay.page.status)
 	}
 	code := first
-	for deadline := time.Now().Add(20 * time.Second); code == first && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); code == first && time.Now().Before(deadline); time.Sleep(
+		20 * time.Millisecond) {
 		code = w.mailedCode(fay.email)
 	}
 	fay.press("Continue", "code", code)

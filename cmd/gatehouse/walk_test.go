@@ -197,7 +197,9 @@ func TestAnAppThatNamesTheConnectionTakesTwoRequestsOfUs(t *testing.T) {
 	b := newBrowser(t)
 	b.open(w.file.App + "/")
 	b.click("Sign in")
-	asked := strings.TrimPrefix(b.trail[slices.IndexFunc(b.trail, func(s string) bool { return strings.Contains(s, "/authorize?") })], "GET ")
+	asked := strings.TrimPrefix(b.trail[slices.IndexFunc(b.trail, func(s string) bool {
+		return strings.Contains(s, "/authorize?")
+	})], "GET ")
 	b.click("Continue with Google")
 	b.click("Ana")
 	b.press("Link and sign in", "password", demoPassword)
@@ -354,7 +356,8 @@ func TestACodeAndALoginAreGoodOnce(t *testing.T) {
 		}
 	}
 	c := w.file.Clients[0]
-	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {c.RedirectURIs[0]}, "code_verifier": {strings.Repeat("v", 43)}}
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {c.RedirectURIs[0]},
+		"code_verifier": {strings.Repeat("v", 43)}}
 	req, _ := http.NewRequest(http.MethodPost, w.file.Issuer+"/token", strings.NewReader(form.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth(c.ID, c.Secret)
