@@ -38,7 +38,8 @@ connections:
   - {id: Google, kind: google, name: Google, domain: example.com}
 `, env{"GATEHOUSE_LOG_LEVEL": "loud", "GATEHOUSE_UPSTREAM_NETWORKS": "10.0.0.0/8,nonsense,::/0"})
 	want := []string{
-		"<<", "connections[0].domain", "connections[0].id", "database_pool", "issuer", "isuer", "languages", "listen", "log.level", "mail.form", "mail.smtp", "nowhere", "operations", "passwords",
+		"<<", "connections[0].domain", "connections[0].id", "database_pool", "issuer", "isuer", "languages", "listen",
+		"log.level", "mail.form", "mail.smtp", "nowhere", "operations", "passwords",
 		"product", "registration", "tls", "trusted_proxies[0]", "trusted_proxies[2]", "upstream_networks[1]",
 	}
 	got := keys(problems)
@@ -48,7 +49,9 @@ connections:
 		}
 	}
 	text := problems.Error()
-	for _, part := range []string{"isuer (line 4): ", "mail.form (line 7): ", "log.level (GATEHOUSE_LOG_LEVEL): ", "trusted_proxies[2] (line 14): ", "upstream_networks[1] (GATEHOUSE_UPSTREAM_NETWORKS): ", "database_pool (line 8): expected a whole number"} {
+	for _, part := range []string{"isuer (line 4): ", "mail.form (line 7): ", "log.level (GATEHOUSE_LOG_LEVEL): ",
+		"trusted_proxies[2] (line 14): ", "upstream_networks[1] (GATEHOUSE_UPSTREAM_NETWORKS): ",
+		"database_pool (line 8): expected a whole number"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("%q is missing", part)
 		}
@@ -157,10 +160,12 @@ func TestASettingThatWouldNotBeSafeIsRefused(t *testing.T) {
 		{bare + ", auth_method: client_secret_basic none}", "clients[0].auth_method"},
 		{bare + ", auth_method: private_key_jwt, jwks_uri: 'https://wiki.example.com/keys'}", "clients[0].secret"},
 		{bare + ", auth_method: client_secret_basic private_key_jwt}", "clients[0].jwks"},
-		{bare + ", auth_method: client_secret_basic private_key_jwt, jwks: '{}', jwks_uri: 'https://wiki.example.com/keys'}", "clients[0].jwks"},
+		{bare + ", auth_method: client_secret_basic private_key_jwt, jwks: '{}', jwks_uri: 'https://wiki.example.com/keys'}",
+			"clients[0].jwks"},
 		{bare + ", jwks: 'file:/nowhere/jwks.json'}", "clients[0].jwks"},
 		{bare + ", access_token: saml}", "clients[0].access_token"},
-		{strings.Replace(bare, "secret: env:S", "auth_method: client_secret_post", 1) + ", public: true}", "clients[0].auth_method"},
+		{strings.Replace(bare, "secret: env:S", "auth_method: client_secret_post", 1) + ", public: true}",
+			"clients[0].auth_method"},
 		{strings.Replace(bare, "secret: env:S,", "", 1) + ", public: true, skip_pkce: true}", "clients[0].skip_pkce"},
 		{bare + ", native: true, skip_pkce: true}", "clients[0].skip_pkce"},
 		{bare + ", require_pkce: true}", "clients[0].require_pkce"},
@@ -199,9 +204,12 @@ func TestASettingThatWouldNotBeSafeIsRefused(t *testing.T) {
 
 func TestG15_ShortAndWellKnownSecretsAreRefused(t *testing.T) {
 	weak := []string{
-		"changeme", "changeme-changeme-changeme-changeme-changeme", "CHANGE_ME_TO_A_LONG_RANDOM_STRING_1234", "secret", "s3cr3t", "password", "your-client-secret-goes-here-0123456789",
-		"replace-me-with-a-real-secret-of-32-chars", "gatehouse-client-secret-for-the-demo-app", "supersecretsupersecretsupersecret", "my secret for the wiki, which nobody knows",
-		"0123456789012345678901234567890123456789", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "abababababababababababababababababababab", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+		"changeme", "changeme-changeme-changeme-changeme-changeme", "CHANGE_ME_TO_A_LONG_RANDOM_STRING_1234", "secret",
+		"s3cr3t", "password", "your-client-secret-goes-here-0123456789",
+		"replace-me-with-a-real-secret-of-32-chars", "gatehouse-client-secret-for-the-demo-app",
+		"supersecretsupersecretsupersecret", "my secret for the wiki, which nobody knows",
+		"0123456789012345678901234567890123456789", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		"abababababababababababababababababababab", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
 		"qwertyuiopasdfghjklzxcvbnmqwertyuiop", random[:31],
 	}
 	for _, secret := range weak {
@@ -219,18 +227,24 @@ func TestG15_ShortAndWellKnownSecretsAreRefused(t *testing.T) {
 			t.Errorf("%q as an upstream's secret: %v", secret, problems)
 		}
 	}
-	for _, secret := range []string{"postgres", "password", "changeme", "gatehouse", "admin", "secret", "12345678", random[:7]} {
-		for key, url := range map[string]string{"DATABASE": "postgres://u:%s@db/x", "REDIS": "redis://:%s@redis:6379", "MAIL_SMTP": "smtps://u:%s@mail.example.com"} {
-			e := env{"GATEHOUSE_MAIL_FROM": "a@example.com", "GATEHOUSE_KEYRING": "/k", "GATEHOUSE_" + key: fmt.Sprintf(url, secret)}
-			if _, problems := load(t, "", e); len(problems) != 1 || strings.ReplaceAll(problems[0].Key, ".", "_") != strings.ToLower(key) {
+	for _, secret := range []string{"postgres", "password", "changeme", "gatehouse", "admin", "secret", "12345678",
+		random[:7]} {
+		for key, url := range map[string]string{"DATABASE": "postgres://u:%s@db/x", "REDIS": "redis://:%s@redis:6379",
+			"MAIL_SMTP": "smtps://u:%s@mail.example.com"} {
+			e := env{"GATEHOUSE_MAIL_FROM": "a@example.com", "GATEHOUSE_KEYRING": "/k", "GATEHOUSE_" + key: fmt.Sprintf(url,
+				secret)}
+			if _, problems := load(t, "", e); len(problems) != 1 || strings.ReplaceAll(problems[0].Key, ".",
+				"_") != strings.ToLower(key) {
 				t.Errorf("%s with the password %q: %v", key, secret, problems)
 			}
 		}
 	}
-	if _, problems := load(t, "", env{"GATEHOUSE_DATABASE": "postgres://postgres:postgres@localhost/x", "GATEHOUSE_KEYRING": "/k"}); problems != nil {
+	if _, problems := load(t, "", env{"GATEHOUSE_DATABASE": "postgres://postgres:postgres@localhost/x",
+		"GATEHOUSE_KEYRING": "/k"}); problems != nil {
 		t.Errorf("on the machine itself: %v", problems)
 	}
-	good := []string{random, random[:32], "4f8a0c3e9d1b7265f0e4a8c2d6b39175", "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", "a2f~Q8.Kz_0pLm4Rt6Yw9Xc1Vb3Nh5Jg7Sd"}
+	good := []string{random, random[:32], "4f8a0c3e9d1b7265f0e4a8c2d6b39175", "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",
+		"a2f~Q8.Kz_0pLm4Rt6Yw9Xc1Vb3Nh5Jg7Sd"}
 	for _, secret := range good {
 		if _, problems := load(t, bare+"}", env{"S": secret}); problems != nil {
 			t.Errorf("%q: %v", secret, problems)
@@ -240,27 +254,32 @@ func TestG15_ShortAndWellKnownSecretsAreRefused(t *testing.T) {
 
 func TestReferences(t *testing.T) {
 	folder := t.TempDir()
-	for name, text := range map[string]string{"good": random + "\r\n", "empty": " \n", "large": strings.Repeat("x", maxFile+1)} {
+	for name, text := range map[string]string{"good": random + "\r\n", "empty": " \n", "large": strings.Repeat("x",
+		maxFile+1)} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for reference, good := range map[string]bool{
-		"env:S": true, "file:" + folder + "/good": true, "env:NOT_THERE": false, "env:EMPTY": false, "env:": false, "file:": false, "file:" + folder: false,
-		"file:" + folder + "/empty": false, "file:" + folder + "/large": false, "file:" + folder + "/missing": false, "env:" + random: false,
+		"env:S": true, "file:" + folder + "/good": true, "env:NOT_THERE": false, "env:EMPTY": false, "env:": false,
+		"file:": false, "file:" + folder: false,
+		"file:" + folder + "/empty": false, "file:" + folder + "/large": false, "file:" + folder + "/missing": false,
+		"env:" + random: false,
 	} {
 		c, problems := load(t, strings.Replace(bare, "env:S", "'"+reference+"'", 1)+"}", env{"S": random, "EMPTY": ""})
 		if good && (problems != nil || c.Clients[0].Secret.Reveal() != random) {
 			t.Errorf("%s: %v", reference, problems)
 		}
-		if !good && (!slices.Equal(keys(problems), []string{"clients[0].secret"}) || strings.Contains(problems.Error(), random)) {
+		if !good && (!slices.Equal(keys(problems), []string{"clients[0].secret"}) || strings.Contains(problems.Error(),
+			random)) {
 			t.Errorf("%s: %v", reference, problems)
 		}
 	}
 }
 
 func TestG15_AFileThatCannotBeReadIsAnError(t *testing.T) {
-	for name, path := range map[string]string{"missing": filepath.Join(t.TempDir(), "none.yaml"), "a folder": t.TempDir(), "large": file(t, "#"+strings.Repeat("x", maxFile))} {
+	for name, path := range map[string]string{"missing": filepath.Join(t.TempDir(), "none.yaml"), "a folder": t.TempDir(),
+		"large": file(t, "#"+strings.Repeat("x", maxFile))} {
 		if c, err := Load(path, env{}.get); err == nil || c != nil {
 			t.Errorf("%s: %v, %v", name, c, err)
 		}

@@ -62,9 +62,12 @@ func TestNoConfigurationAtAllIsOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{
-		Issuer: "http://localhost:8080", Listen: "localhost:8080", Operations: Operations{"127.0.0.1:9090"}, DataDir: "./gatehouse-data",
-		Database: Secret{value: "sqlite:gatehouse-data/gatehouse.db"}, DatabasePool: 10, SQLiteSynchronous: "normal", Keyring: "gatehouse-data/keyring.json", CreateKeyring: true,
-		Mail: Mail{From: "Gatehouse <gatehouse@localhost>", Folder: "gatehouse-data/mailbox"}, Product: Product{Name: "Gatehouse"},
+		Issuer: "http://localhost:8080", Listen: "localhost:8080", Operations: Operations{"127.0.0.1:9090"},
+		DataDir:  "./gatehouse-data",
+		Database: Secret{value: "sqlite:gatehouse-data/gatehouse.db"}, DatabasePool: 10, SQLiteSynchronous: "normal",
+		Keyring: "gatehouse-data/keyring.json", CreateKeyring: true,
+		Mail:         Mail{From: "Gatehouse <gatehouse@localhost>", Folder: "gatehouse-data/mailbox"},
+		Product:      Product{Name: "Gatehouse"},
 		Registration: "invite", Passwords: true, Languages: []string{"en", "fr", "es", "de"}, Log: Log{"info"},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -73,7 +76,8 @@ func TestNoConfigurationAtAllIsOne(t *testing.T) {
 	if path, ok := c.SQLite(); !ok || path != "gatehouse-data/gatehouse.db" {
 		t.Errorf("database %q, %v", path, ok)
 	}
-	if moved, _ := Load("", env{"GATEHOUSE_LISTEN": ":9000"}.get); moved == nil || moved.Issuer != "http://localhost:9000" {
+	if moved, _ := Load("", env{"GATEHOUSE_LISTEN": ":9000"}.get); moved == nil ||
+		moved.Issuer != "http://localhost:9000" {
 		t.Errorf("on another port: %+v", moved)
 	}
 }
@@ -104,19 +108,24 @@ func TestTheWholeExampleLoads(t *testing.T) {
 	secret := file(t, random+"\n")
 	text := strings.Replace(string(wholeExample(t)), "file:/run/secrets/keycloak", "file:"+secret, 1)
 	c, problems := load(t, text, env{
-		"GATEHOUSE_ISSUER": "https://login.example.com", "DATABASE_URL": "postgres://gatehouse:" + random + "@db/gatehouse", "REDIS_URL": "redis://redis:6379/0",
-		"SMTP_URL": "smtp://user:" + random + "@mail.example.com:587", "GOOGLE_CLIENT_SECRET": random, "WIKI_CLIENT_SECRET": random,
+		"GATEHOUSE_ISSUER": "https://login.example.com", "DATABASE_URL": "postgres://gatehouse:" + random + "@db/gatehouse",
+		"REDIS_URL": "redis://redis:6379/0",
+		"SMTP_URL":  "smtp://user:" + random + "@mail.example.com:587", "GOOGLE_CLIENT_SECRET": random,
+		"WIKI_CLIENT_SECRET": random,
 	})
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	if c.Connections[1].ClientSecret.Reveal() != random || c.Connections[0].ClientSecret.Reveal() != random || c.Clients[0].Secret.Reveal() != random {
+	if c.Connections[1].ClientSecret.Reveal() != random || c.Connections[0].ClientSecret.Reveal() != random ||
+		c.Clients[0].Secret.Reveal() != random {
 		t.Error("a reference was not followed")
 	}
-	if c.Clients[1].AuthMethod != "none" || c.Clients[1].IDTokenAlg != "RS256" || len(c.Clients[1].GrantTypes) != 2 || c.Connections[1].Settings["scopes"] == "" {
+	if c.Clients[1].AuthMethod != "none" || c.Clients[1].IDTokenAlg != "RS256" || len(c.Clients[1].GrantTypes) != 2 ||
+		c.Connections[1].Settings["scopes"] == "" {
 		t.Errorf("clients %+v", c.Clients)
 	}
-	if c.Keyring != "/etc/gatehouse/keyring.json" || c.CreateKeyring || !slices.Equal(c.TrustedProxies, Networks{netip.MustParsePrefix("10.0.0.0/24")}) {
+	if c.Keyring != "/etc/gatehouse/keyring.json" || c.CreateKeyring || !slices.Equal(c.TrustedProxies,
+		Networks{netip.MustParsePrefix("10.0.0.0/24")}) {
 		t.Errorf("keyring %q, proxies %v", c.Keyring, c.TrustedProxies)
 	}
 }
@@ -150,17 +159,25 @@ func TestTheExampleShowsEveryKeyAndNoOther(t *testing.T) {
 }
 
 func TestVariablesWinOverTheFile(t *testing.T) {
-	c, problems := load(t, "listen: localhost:1\ndatabase_pool: 3\npasswords: true\nlanguages: [de]\nproduct: {name: File}\ntrusted_proxies: [10.0.0.0/8]\n", env{
-		"GATEHOUSE_LISTEN": "localhost:2", "GATEHOUSE_DATABASE_POOL": "4", "GATEHOUSE_PASSWORDS": "false", "GATEHOUSE_LANGUAGES": "fr, en",
-		"GATEHOUSE_PRODUCT_NAME": "", "GATEHOUSE_TRUSTED_PROXIES": "192.168.1.1, fd00::/8", "GATEHOUSE_REDIS": "redis://:" + random + "@redis", "GATEHOUSE_MAIL_SMTP": "env:SMTP",
-		"SMTP": "smtps://mail.example.com", "GATEHOUSE_MAIL_FROM": "login@example.com", "GATEHOUSE_OPERATIONS_LISTEN": "off", "GATEHOUSE_LOG_LEVEL": "debug",
-	})
+	c,
+		problems := load(t,
+		"listen: localhost:1\ndatabase_pool: 3\npasswords: true\nlanguages: [de]\nproduct: {name: File}\ntrusted_proxies: "+
+			"[10.0.0.0/8]\n", env{
+			"GATEHOUSE_LISTEN": "localhost:2", "GATEHOUSE_DATABASE_POOL": "4", "GATEHOUSE_PASSWORDS": "false",
+			"GATEHOUSE_LANGUAGES":    "fr, en",
+			"GATEHOUSE_PRODUCT_NAME": "", "GATEHOUSE_TRUSTED_PROXIES": "192.168.1.1, fd00::/8", "GATEHOUSE_REDIS": "redis://:" +
+				random + "@redis", "GATEHOUSE_MAIL_SMTP": "env:SMTP",
+			"SMTP": "smtps://mail.example.com", "GATEHOUSE_MAIL_FROM": "login@example.com", "GATEHOUSE_OPERATIONS_LISTEN": "off",
+			"GATEHOUSE_LOG_LEVEL": "debug",
+		})
 	if problems != nil {
 		t.Fatal(problems)
 	}
 	proxies := Networks{netip.MustParsePrefix("192.168.1.1/32"), netip.MustParsePrefix("fd00::/8")}
-	if c.Listen != "localhost:2" || c.DatabasePool != 4 || c.Passwords || !slices.Equal(c.Languages, []string{"fr", "en"}) || c.Product.Name != "File" ||
-		!slices.Equal(c.TrustedProxies, proxies) || c.Redis.Reveal() != "redis://:"+random+"@redis" || c.Mail.SMTP.Reveal() != "smtps://mail.example.com" ||
+	if c.Listen != "localhost:2" || c.DatabasePool != 4 || c.Passwords || !slices.Equal(c.Languages,
+		[]string{"fr", "en"}) || c.Product.Name != "File" ||
+		!slices.Equal(c.TrustedProxies, proxies) || c.Redis.Reveal() != "redis://:"+random+"@redis" ||
+		c.Mail.SMTP.Reveal() != "smtps://mail.example.com" ||
 		c.Operations.Listen != Off || c.Log.Level != "debug" || c.Mail.Folder != "" {
 		t.Errorf("%+v", c)
 	}
@@ -216,12 +233,15 @@ func TestTheKeyringComesFromAFileOrAVariable(t *testing.T) {
 }
 
 func TestG16_NothingPrintsASecret(t *testing.T) {
-	c, err := Load("", env{"GATEHOUSE_DATABASE": "postgres://u:" + random + "@db/x", "GATEHOUSE_KEYRING": `{"keys":["` + random + `"]}`,
-		"GATEHOUSE_REDIS": "redis://:" + random + "@redis", "GATEHOUSE_MAIL_SMTP": "smtp://u:" + random + "@mail", "GATEHOUSE_MAIL_FROM": "a@example.com"}.get)
+	c, err := Load("", env{"GATEHOUSE_DATABASE": "postgres://u:" + random + "@db/x", "GATEHOUSE_KEYRING": `{"keys":["` +
+		random + `"]}`,
+		"GATEHOUSE_REDIS": "redis://:" + random + "@redis", "GATEHOUSE_MAIL_SMTP": "smtp://u:" + random + "@mail",
+		"GATEHOUSE_MAIL_FROM": "a@example.com"}.get)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Connections, c.Clients = []Connection{{ClientSecret: Secret{value: random}}}, []Client{{Secret: Secret{value: random, literal: true}}}
+	c.Connections, c.Clients = []Connection{{ClientSecret: Secret{value: random}}},
+		[]Client{{Secret: Secret{value: random, literal: true}}}
 	var out bytes.Buffer
 	for _, handler := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
 		slog.New(handler).Info("x", "config", c, "value", *c, "secret", c.Database, "pointer", &c.Redis)
@@ -231,7 +251,8 @@ func TestG16_NothingPrintsASecret(t *testing.T) {
 	out.Write(asJSON)
 	out.Write(asYAML)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t"} {
-		for _, value := range []any{c, *c, c.Database, &c.Database, c.Clients, c.Connections[0], map[string]Secret{"a": c.Redis}} {
+		for _, value := range []any{c, *c, c.Database, &c.Database, c.Clients, c.Connections[0],
+			map[string]Secret{"a": c.Redis}} {
 			fmt.Fprintf(&out, verb, value)
 		}
 	}
