@@ -180,9 +180,11 @@ func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
 		edov  any
 		level broker.Level
 	}{
-		{nil, broker.EmailAsserted}, {false, broker.EmailAsserted}, {"false", broker.EmailAsserted}, {"0", broker.EmailAsserted}, {0, broker.EmailAsserted}, {"", broker.EmailAsserted},
+		{nil, broker.EmailAsserted}, {false, broker.EmailAsserted}, {"false", broker.EmailAsserted},
+		{"0", broker.EmailAsserted}, {0, broker.EmailAsserted}, {"", broker.EmailAsserted},
 		{"yes", broker.EmailAsserted}, {"True", broker.EmailAsserted},
-		{2, broker.EmailAsserted}, {1.5, broker.EmailAsserted}, {[]bool{true}, broker.EmailAsserted}, {map[string]bool{"true": true}, broker.EmailAsserted},
+		{2, broker.EmailAsserted}, {1.5, broker.EmailAsserted}, {[]bool{true}, broker.EmailAsserted},
+		{map[string]bool{"true": true}, broker.EmailAsserted},
 		{true, broker.EmailVerified}, {"true", broker.EmailVerified}, {"1", broker.EmailVerified}, {1, broker.EmailVerified},
 	} {
 		r.faulty("xms_edov", func(f *fakeidp.Fault) { f.SetClaim("xms_edov", c.edov) }, func(r *rig) {

@@ -118,7 +118,8 @@ func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
 	c, err := r.open().Finish(t.Context(), upstreamRequest, answer)
 	refusal(t, c, err, broker.Cancelled)
 	upstreamRequest = r.newTrip()
-	c, err = r.open().Finish(t.Context(), upstreamRequest, url.Values{"state": {upstreamRequest.State}, "iss": {r.idp.Issuer()}})
+	c, err = r.open().Finish(t.Context(), upstreamRequest, url.Values{"state": {upstreamRequest.State},
+		"iss": {r.idp.Issuer()}})
 	refusal(t, c, err, broker.UpstreamRejected)
 }
 

@@ -36,7 +36,9 @@ func FuzzIDToken(f *testing.F) {
 			return keySet{all: []key{{id: "k", public: &private.PublicKey}}}, time.Hour, nil
 		}}}
 	const header = `{"alg":"ES256","kid":"k","typ":"JWT"}`
-	good := `{"iss":"https://up","aud":"us","sub":"s","nonce":"n","iat":1795338000,"exp":1795341600,"email":"a@example.test","email_verified":true,"name":"A"}`
+	good :=
+		`{"iss":"https://up","aud":"us","sub":"s","nonce":"n","iat":1795338000,"exp":1795341600,"email":"a@example.test",` +
+			`"email_verified":true,"name":"A"}`
 	for _, payload := range []string{good, strings.Replace(good, `"us"`, `["us","x"],"azp":"us"`, 1),
 		strings.Replace(good, "179534", "1e9", 1), `{}`, `[]`, `{"a":{"a":{"a":{}}}}`} {
 		f.Add(header, payload, false)
@@ -125,7 +127,9 @@ func FuzzRawToken(f *testing.F) {
 
 // FuzzDiscovery: accepted metadata have our issuer and safe endpoints.
 func FuzzDiscovery(f *testing.F) {
-	good := `{"issuer":"https://up","authorization_endpoint":"https://up/a","token_endpoint":"https://up/t","jwks_uri":"https://up/k","userinfo_endpoint":"https://up/u"}`
+	good :=
+		`{"issuer":"https://up","authorization_endpoint":"https://up/a","token_endpoint":"https://up/t",` +
+			`"jwks_uri":"https://up/k","userinfo_endpoint":"https://up/u"}`
 	if _, err := parseMetadata([]byte(good), exactly("https://up")); err != nil {
 		f.Fatal(err)
 	}
@@ -150,7 +154,10 @@ func FuzzDiscovery(f *testing.F) {
 
 // FuzzKeys: an accepted set contains public keys of supported types.
 func FuzzKeys(f *testing.F) {
-	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","kid":"e"}]}`))
+	f.Add(
+		[]byte(
+			`{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",` +
+				`"y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","kid":"e"}]}`))
 	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}`))
 	f.Add([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`))
 	f.Fuzz(func(t *testing.T, doc []byte) {

@@ -65,8 +65,9 @@ func TestA18_OnlyALogoutTokenOfTheUpstreamIsBelieved(t *testing.T) {
 		"events of another kind":     {"events": map[string]any{"https://example.com/other": map[string]any{}}},
 		"an event that is no object": {"events": map[string]any{eventLogout: true}},
 		"events as a list":           {"events": []string{eventLogout}},
-		"no jti":                     {"jti": nil}, "a jti without end": {"jti": strings.Repeat("j", 300)}, "a jti that is a number": {"jti": 7},
-		"neither sub nor sid": {"sub": nil, "sid": nil}, "a sub that is a list": {"sub": []string{"vera-sub"}},
+		"no jti":                     {"jti": nil}, "a jti without end": {"jti": strings.Repeat("j", 300)},
+		"a jti that is a number": {"jti": 7},
+		"neither sub nor sid":    {"sub": nil, "sid": nil}, "a sub that is a list": {"sub": []string{"vera-sub"}},
 		"a sid that is a number": {"sid": 7}, "a sid without end": {"sid": strings.Repeat("s", 300)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -97,9 +97,11 @@ func TestFacebooksRefusalsHaveCodes(t *testing.T) {
 		want broker.Code
 	}{
 		"used code": {fakeidp.AtToken,
-			`{"error":{"message":"This authorization code has been used.","type":"OAuthException","code":100,"error_subcode":36009}}`, broker.StateInvalid},
+			`{"error":{"message":"This authorization code has been used.","type":"OAuthException","code":100,` +
+				`"error_subcode":36009}}`, broker.StateInvalid},
 		"old code": {fakeidp.AtToken,
-			`{"error":{"message":"This authorization code has expired.","type":"OAuthException","code":100,"error_subcode":36007}}`, broker.StateInvalid},
+			`{"error":{"message":"This authorization code has expired.","type":"OAuthException","code":100,` +
+				`"error_subcode":36007}}`, broker.StateInvalid},
 		"bad code": {fakeidp.AtToken,
 			`{"error":{"message":"Invalid verification code format.","type":"OAuthException","code":100}}`,
 			broker.UpstreamRejected},
@@ -116,7 +118,8 @@ func TestFacebooksRefusalsHaveCodes(t *testing.T) {
 			`{"error":{"message":"An unexpected error has occurred.","type":"OAuthException","code":2}}`,
 			broker.ConnectionUnavailable},
 		"proof": {fakeidp.AtUserInfo,
-			`{"error":{"message":"Invalid appsecret_proof provided in the API argument","type":"GraphMethodException","code":100}}`, broker.UpstreamMisconfigured},
+			`{"error":{"message":"Invalid appsecret_proof provided in the API argument","type":"GraphMethodException",` +
+				`"code":100}}`, broker.UpstreamMisconfigured},
 		"token": {fakeidp.AtUserInfo,
 			`{"error":{"message":"Invalid OAuth access token.","type":"OAuthException","code":190}}`, broker.UpstreamRejected},
 		"no document": {fakeidp.AtUserInfo, `<html>`, broker.UpstreamRejected},
@@ -181,7 +184,8 @@ func TestB23_ASignedRequestIsForgedOrStaleOrReal(t *testing.T) {
 		"from the future":      sign(secret, map[string]any{"issued_at": now.Add(2 * time.Minute).Unix()}),
 		"no date":              sign(secret, map[string]any{"issued_at": nil}),
 		"date as text":         sign(secret, map[string]any{"issued_at": "now"}),
-		"nobody":               sign(secret, map[string]any{"user_id": nil}), "a name": sign(secret, map[string]any{"user_id": "me"}),
+		"nobody":               sign(secret, map[string]any{"user_id": nil}), "a name": sign(secret,
+			map[string]any{"user_id": "me"}),
 		"a number": sign(secret, map[string]any{"user_id": 7}),
 		"too long": sign(secret, map[string]any{"x": strings.Repeat("x", 9<<10)}),
 	} {

@@ -165,14 +165,15 @@ func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
 
 func TestAnIssuerIsNormalisedOnlyWherePastingSpoilsIt(t *testing.T) {
 	for pasted, want := range map[string]string{
-		"https://t.eu.auth0.com/":                                        "https://t.eu.auth0.com/",
-		" https://t.eu.auth0.com/ ":                                      "https://t.eu.auth0.com/",
-		"https://h/realms/r/.well-known/openid-configuration":            "https://h/realms/r",
-		"\thttps://h/.well-known/openid-configuration \n":                "https://h",
-		"https://h/.well-known/openid-configuration/":                    "https://h/.well-known/openid-configuration/",
-		"HTTPS://H/Realms":                                               "HTTPS://H/Realms",
-		"https://h//":                                                    "https://h//",
-		"https://h/.well-known/openid-configuration?client_id=something": "https://h/.well-known/openid-configuration?client_id=something",
+		"https://t.eu.auth0.com/":                             "https://t.eu.auth0.com/",
+		" https://t.eu.auth0.com/ ":                           "https://t.eu.auth0.com/",
+		"https://h/realms/r/.well-known/openid-configuration": "https://h/realms/r",
+		"\thttps://h/.well-known/openid-configuration \n":     "https://h",
+		"https://h/.well-known/openid-configuration/":         "https://h/.well-known/openid-configuration/",
+		"HTTPS://H/Realms":                                    "HTTPS://H/Realms",
+		"https://h//":                                         "https://h//",
+		"https://h/.well-known/openid-configuration?client_id=something": "https://h/.well-known/" +
+			"openid-configuration?client_id=something",
 	} {
 		c := broker.Connection{Issuer: pasted}
 		once := Normalise(c)

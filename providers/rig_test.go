@@ -103,7 +103,8 @@ func (r *rig) open() broker.Upstream {
 }
 
 func (r *rig) newTrip() broker.UpstreamRequest {
-	upstreamRequest := broker.UpstreamRequest{Login: "login", Connection: r.conn.ID, State: broker.NewToken(), Nonce: broker.NewToken(),
+	upstreamRequest := broker.UpstreamRequest{Login: "login", Connection: r.conn.ID, State: broker.NewToken(),
+		Nonce:    broker.NewToken(),
 		Verifier: broker.NewToken(), StartedAt: r.clock.now()}
 	if r.trip != nil {
 		r.trip(&upstreamRequest)

@@ -64,7 +64,8 @@ func TestB3_AnAnswerOfAnotherIssuerNeverCostsACode(t *testing.T) {
 	r.path = nil
 	r.trip = func(upstreamRequest *broker.UpstreamRequest) { upstreamRequest.Connection = "other" }
 	upstreamRequest := r.newTrip()
-	c, err := r.open().Finish(t.Context(), upstreamRequest, url.Values{"code": {"x"}, "state": {upstreamRequest.State}, "iss": {r.idp.Issuer()}})
+	c, err := r.open().Finish(t.Context(), upstreamRequest, url.Values{"code": {"x"}, "state": {upstreamRequest.State},
+		"iss": {r.idp.Issuer()}})
 	refusal(t, c, err, broker.StateInvalid)
 	if _, err := r.open().Begin(t.Context(), upstreamRequest); broker.CodeOf(err) != broker.StateInvalid {
 		t.Errorf("begin with another connection's trip: %v", err)
@@ -215,8 +216,10 @@ func TestB15_AddressAndVerificationComeFromOneDocument(t *testing.T) {
 		{"address in the token, yes at userinfo", "a@example.test", nil, nil, true, "a@example.test", broker.EmailAsserted},
 		{"address at userinfo, yes in the token", nil, true, "b@example.test", nil, "b@example.test", broker.EmailAsserted},
 		{"address at userinfo, no in the token", nil, false, "b@example.test", true, "b@example.test", broker.EmailAsserted},
-		{"unsaid in the token, no at userinfo", "a@example.test", nil, "a@example.test", false, "a@example.test", broker.EmailAsserted},
-		{"no in the token, yes at userinfo", "a@example.test", false, "a@example.test", true, "a@example.test", broker.EmailAsserted},
+		{"unsaid in the token, no at userinfo", "a@example.test", nil, "a@example.test", false, "a@example.test",
+			broker.EmailAsserted},
+		{"no in the token, yes at userinfo", "a@example.test", false, "a@example.test", true, "a@example.test",
+			broker.EmailAsserted},
 		{"unsaid in the token, another yes at userinfo", "a@example.test", nil, "b@example.test", true, "b@example.test",
 			broker.EmailVerified},
 		{"unsaid everywhere", "a@example.test", nil, "a@example.test", nil, "a@example.test", broker.EmailAsserted},
@@ -252,7 +255,8 @@ func TestB17_ADisabledConnectionSignsNobodyIn(t *testing.T) {
 			r.conn.State = broker.Disabled // while the person is at the provider
 			c, err := r.open().Finish(t.Context(), upstreamRequest, answer)
 			refusal(t, c, err, broker.ConnectionDisabled)
-			if d, err := r.open().Begin(t.Context(), upstreamRequest); d.URL != "" || broker.CodeOf(err) != broker.ConnectionDisabled {
+			if d, err := r.open().Begin(t.Context(), upstreamRequest); d.URL != "" ||
+				broker.CodeOf(err) != broker.ConnectionDisabled {
 				t.Errorf("departure %q, %v", d.URL, err)
 			}
 			if n := r.idp.Calls(fakeidp.AtToken); n != 0 {

@@ -85,7 +85,8 @@ func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
 					t.Fatalf("departure %+v, %v", d, err)
 				}
 				q := u.Query()
-				if q.Get("redirect_uri") != callback || q.Get("state") != upstreamRequest.State || q.Get("response_type") != "code" ||
+				if q.Get("redirect_uri") != callback || q.Get("state") != upstreamRequest.State ||
+					q.Get("response_type") != "code" ||
 					q.Get("client_id") != r.conn.ClientID {
 					t.Errorf("departure %v", q)
 				}

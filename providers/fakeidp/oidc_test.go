@@ -61,7 +61,8 @@ func TestOIDCIssuersMayHaveAPath(t *testing.T) {
 func TestEndSessionReturnsToRegisteredAddressesOnly(t *testing.T) {
 	const after = "http://client.test/signed-out?x=1"
 	s := stage(t, Options{Kind: KindOIDC, PostLogoutRedirectURIs: []string{after}})
-	r := get(t, s.BaseURL()+"/end_session?state=s+1&post_logout_redirect_uri=http%3A%2F%2Fclient.test%2Fsigned-out%3Fx%3D1", nil)
+	r := get(t,
+		s.BaseURL()+"/end_session?state=s+1&post_logout_redirect_uri=http%3A%2F%2Fclient.test%2Fsigned-out%3Fx%3D1", nil)
 	if r.StatusCode != http.StatusFound || r.Header.Get("Location") != after+"&state=s+1" {
 		t.Errorf("%d %s", r.StatusCode, r.Header.Get("Location"))
 	}
