@@ -109,7 +109,8 @@ func TestAClientChangedElsewhereIsSeenWithinFiveSecondsAndOneChangedHereAtOnce(t
 	put := func(s *storage.Store, name string) {
 		t.Helper()
 		conn := broker.Connection{ID: "c", Name: name, Settings: map[string]string{"k": name}}
-		if err := errors.Join(s.PutClient(t.Context(), broker.Client{ID: "app", Name: name}), s.PutConnection(t.Context(), conn)); err != nil {
+		if err := errors.Join(s.PutClient(t.Context(), broker.Client{ID: "app", Name: name}), s.PutConnection(t.Context(),
+			conn)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -196,7 +197,8 @@ func TestATransactionReadsConnectionsFromMemoryUntilItChangesSomethingAndClients
 			put := func(name string) {
 				t.Helper()
 				conn := broker.Connection{ID: "c", Name: name}
-				if err := errors.Join(here.PutClient(t.Context(), broker.Client{ID: "app", Name: name}), here.PutConnection(t.Context(), conn)); err != nil {
+				if err := errors.Join(here.PutClient(t.Context(), broker.Client{ID: "app", Name: name}),
+					here.PutConnection(t.Context(), conn)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -205,7 +207,8 @@ func TestATransactionReadsConnectionsFromMemoryUntilItChangesSomethingAndClients
 				client, err1 := there.Client(ctx, "app")
 				conn, err2 := there.Connection(ctx, "c")
 				list, err3 := there.Connections(ctx)
-				if err := errors.Join(err1, err2, err3); err != nil || client.Name != appWanted || conn.Name != connWanted || list[0].Name != connWanted {
+				if err := errors.Join(err1, err2, err3); err != nil || client.Name != appWanted || conn.Name != connWanted ||
+					list[0].Name != connWanted {
 					t.Errorf("sees %s, %s, %v, %v, want %s, %s", client.Name, conn.Name, list, err, appWanted, connWanted)
 				}
 			}
@@ -293,7 +296,8 @@ func TestReadyRefusesWhatWouldGoWrongLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.Host = storetest.Rewriting(t, u.Host, "maxmemory_policy:noeviction", "maxmemory_policy:any_forget")
-	if err := open(t, storage.Options{Redis: u.String()}).Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "noeviction") {
+	if err := open(t, storage.Options{Redis: u.String()}).Ready(t.Context()); err == nil || !strings.Contains(err.Error(),
+		"noeviction") {
 		t.Fatalf("a Redis that forgets: %v", err)
 	}
 }

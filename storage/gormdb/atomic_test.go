@@ -82,7 +82,8 @@ func TestATransactionWhoseRequestEndsLeavesNothingAndServesTheNext(t *testing.T)
 			end()
 			return d.Record(ctx, told("alone"))
 		})
-		if got, e := d.Events(t.Context(), broker.EventFilter{Account: "a"}); !errors.Is(err, broker.Unavailable) || e != nil || len(got) != 0 {
+		if got, e := d.Events(t.Context(), broker.EventFilter{Account: "a"}); !errors.Is(err, broker.Unavailable) ||
+			e != nil || len(got) != 0 {
 			t.Errorf("%v, %v, %v", got, err, e)
 		}
 		for _, last := range []func(ctx context.Context) error{
@@ -145,7 +146,8 @@ func TestTextThatCannotBeStoredIsRefusedWhereItIsWritten(t *testing.T) {
 
 func TestH6_WhatFailsAtTheCommitItselfLeavesNothing(t *testing.T) {
 	d := open(t, postgresSchema(t), gormdb.Options{Pool: 1})
-	if err := d.Run(t.Context(), "ALTER TABLE events ADD CONSTRAINT later UNIQUE (verb) DEFERRABLE INITIALLY DEFERRED"); err != nil {
+	if err := d.Run(t.Context(),
+		"ALTER TABLE events ADD CONSTRAINT later UNIQUE (verb) DEFERRABLE INITIALLY DEFERRED"); err != nil {
 		t.Fatal(err)
 	}
 	for name, do := range map[string]func(ctx context.Context) error{
@@ -157,7 +159,8 @@ func TestH6_WhatFailsAtTheCommitItselfLeavesNothing(t *testing.T) {
 		},
 	} {
 		err := d.Atomic(t.Context(), do)
-		if got, e := d.Events(t.Context(), broker.EventFilter{Account: "a"}); !errors.Is(err, broker.Conflict) || e != nil || len(got) != 0 {
+		if got, e := d.Events(t.Context(), broker.EventFilter{Account: "a"}); !errors.Is(err, broker.Conflict) || e != nil ||
+			len(got) != 0 {
 			t.Errorf("%s: %v, %v, %v", name, got, err, e)
 		}
 	}
@@ -165,7 +168,8 @@ func TestH6_WhatFailsAtTheCommitItselfLeavesNothing(t *testing.T) {
 
 func TestATransactionIsReadCommittedWhateverTheServerPrefers(t *testing.T) {
 	d := open(t, postgresSchema(t)+"&default_transaction_isolation=serializable", gormdb.Options{})
-	for setting, want := range map[string]string{"default_transaction_isolation": "read committed", "random_page_cost": "1.1"} {
+	for setting, want := range map[string]string{"default_transaction_isolation": "read committed",
+		"random_page_cost": "1.1"} {
 		if got := gormdb.Setting(t, d, setting); got != want {
 			t.Errorf("%s is %s", setting, got)
 		}

@@ -23,19 +23,24 @@ func hotPaths(b *testing.B, new place) {
 			b.Fatal(err)
 		}
 	}
-	a := broker.Account{ID: broker.NewID(), Email: "ana@example.com", Name: "Ana", PasswordHash: "$argon2id$…", AuthEpoch: 1, CreatedAt: now}
+	a := broker.Account{ID: broker.NewID(), Email: "ana@example.com", Name: "Ana", PasswordHash: "$argon2id$…",
+		AuthEpoch: 1, CreatedAt: now}
 	must(d.CreateAccount(ctx, a))
 	must(d.PutConnection(ctx, broker.Connection{ID: "google", State: broker.Live}))
-	i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: "google", Issuer: "https://idp.example", Subject: "s"}
+	i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: "google", Issuer: "https://idp.example",
+		Subject: "s"}
 	must(d.Link(ctx, i))
-	n := broker.Authn{Method: broker.ByUpstream, Connection: "google", Identity: i.ID, AMR: []string{"fed"}, AuthTime: now, Epoch: 1}
+	n := broker.Authn{Method: broker.ByUpstream, Connection: "google", Identity: i.ID, AMR: []string{"fed"}, AuthTime: now,
+		Epoch: 1}
 	family := func() broker.Grant {
 		return broker.Grant{
-			ID: broker.NewID(), ClientID: "app", AccountID: a.ID, SessionID: "s", Scopes: []string{"openid", "email", "offline_access"},
+			ID: broker.NewID(), ClientID: "app", AccountID: a.ID, SessionID: "s", Scopes: []string{"openid", "email",
+				"offline_access"},
 			Authn: n, CreatedAt: now, ExpiresAt: now.Add(broker.RefreshLife),
 		}
 	}
-	s := broker.Session{ID: "s", AccountID: a.ID, Authn: n, UserAgent: "Mozilla/5.0", CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
+	s := broker.Session{ID: "s", AccountID: a.ID, Authn: n, UserAgent: "Mozilla/5.0", CreatedAt: now,
+		ExpiresAt: now.Add(broker.SessionLife)}
 	must(d.CreateSession(ctx, "k1.hash", s))
 	f := family()
 	must(d.CreateGrant(ctx, f, true))

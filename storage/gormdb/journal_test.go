@@ -9,7 +9,8 @@ import (
 )
 
 func TestH6_ADatabaseWithoutAWriteAheadLogIsRefused(t *testing.T) {
-	c, err := sqlite.NewConnector("file:" + t.TempDir() + "/g.db?vfs=unix-dotfile&_journal_mode=WAL") // which shares no memory
+	// which shares no memory
+	c, err := sqlite.NewConnector("file:" + t.TempDir() + "/g.db?vfs=unix-dotfile&_journal_mode=WAL")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,9 +23,11 @@ const planted = "planted-secret-7c1e"
 func plant(t *testing.T, d *gormdb.DB, id string) {
 	t.Helper()
 	for _, err := range []error{
-		d.PutConnection(t.Context(), broker.Connection{ID: id, State: broker.Live, Secrets: []broker.Secret{broker.Secret(planted + id)}}),
+		d.PutConnection(t.Context(), broker.Connection{ID: id, State: broker.Live,
+			Secrets: []broker.Secret{broker.Secret(planted + id)}}),
 		d.AddSigningKey(t.Context(), broker.SigningKey{ID: id, State: broker.KeyNext, Private: []byte(planted + id)}),
-		d.Queue(t.Context(), broker.Mail{ID: id, To: "ana@example.com", Subject: planted, Text: planted, HTML: planted, ExpiresAt: later()}),
+		d.Queue(t.Context(), broker.Mail{ID: id, To: "ana@example.com", Subject: planted, Text: planted, HTML: planted,
+			ExpiresAt: later()}),
 		d.CheckCanary(t.Context()),
 	} {
 		if err != nil {
@@ -103,8 +105,10 @@ func TestG17_CiphertextSwappedBetweenRowsDoesNotOpen(t *testing.T) {
 		d := open(t, at, gormdb.Options{})
 		plant(t, d, "one")
 		plant(t, d, "two")
-		for _, c := range []struct{ table, column string }{{"connections", "secrets"}, {"signing_keys", "private"}, {"mails", "content"}} {
-			if _, err := raw(t, at).Exec(`UPDATE ` + c.table + ` SET ` + c.column + ` = (SELECT o.` + c.column + ` FROM ` + c.table +
+		for _, c := range []struct{ table, column string }{{"connections", "secrets"}, {"signing_keys", "private"},
+			{"mails", "content"}} {
+			if _, err := raw(t, at).Exec(`UPDATE ` + c.table + ` SET ` + c.column + ` = (SELECT o.` + c.column + ` FROM ` +
+				c.table +
 				` o WHERE o.id = 'two') WHERE id = 'one'`); err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +117,8 @@ func TestG17_CiphertextSwappedBetweenRowsDoesNotOpen(t *testing.T) {
 			t.Errorf("connection: %v", err)
 		}
 		list, err := d.Connections(t.Context())
-		if err != nil || len(list) != 2 || list[0].State != broker.Disabled || list[0].Secrets != nil || list[1].State != broker.Live {
+		if err != nil || len(list) != 2 || list[0].State != broker.Disabled || list[0].Secrets != nil ||
+			list[1].State != broker.Live {
 			t.Errorf("connections: %+v, %v", list, err)
 		}
 		if _, err := d.SigningKeys(t.Context()); !errors.Is(err, seal.ErrOpen) {
@@ -130,11 +135,14 @@ func TestAMailThatDoesNotOpenHoldsUpNoOther(t *testing.T) {
 		at := new(t)
 		d := open(t, at, gormdb.Options{})
 		for _, id := range []string{"bad", "good"} {
-			if err := d.Queue(t.Context(), broker.Mail{ID: id, ExpiresAt: later(), NextAt: time.Now().Add(-time.Hour)}); err != nil {
+			if err := d.Queue(t.Context(), broker.Mail{ID: id, ExpiresAt: later(),
+				NextAt: time.Now().Add(-time.Hour)}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := raw(t, at).Exec(`UPDATE mails SET content = (SELECT content FROM mails WHERE id = 'good') WHERE id = 'bad'`); err != nil {
+		if _,
+			err := raw(t, at).Exec(`UPDATE mails SET content = (SELECT content FROM mails WHERE id = 'good')` +
+			` WHERE id = 'bad'`); err != nil {
 			t.Fatal(err)
 		}
 		due, err := d.DueMail(t.Context(), time.Now(), later(), 10)
@@ -209,7 +217,8 @@ func TestAKeyIsRotatedOnlineAndRetiredWhenUnused(t *testing.T) {
 			t.Fatalf("resealed again %d, %v", n, err)
 		}
 		client.SecretHashes = nil
-		if err := errors.Join(d.PutClient(t.Context(), client), d.EndSession(t.Context(), "s", time.Now()), ring.Retire(old)); err != nil {
+		if err := errors.Join(d.PutClient(t.Context(), client), d.EndSession(t.Context(), "s", time.Now()),
+			ring.Retire(old)); err != nil {
 			t.Fatal(err)
 		}
 		counts(t, d, map[string]int{ring.Primary(): 3*120 + 1})

@@ -105,7 +105,8 @@ func terminate(t *testing.T, at string) {
 		t.Fatal(err)
 	}
 	var n int
-	if err := pool.QueryRow(`SELECT count(pg_terminate_backend(a.pid)) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+	if err := pool.QueryRow(
+		`SELECT count(pg_terminate_backend(a.pid)) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 		JOIN pg_namespace s ON s.oid = c.relnamespace JOIN pg_stat_activity a ON a.pid = l.pid
 		WHERE s.nspname = $1 AND a.pid <> pg_backend_pid()`, schema).Scan(&n); err != nil || n == 0 {
 		t.Fatalf("ended %d connections, %v", n, err)
@@ -157,7 +158,8 @@ func TestHooksFollowTheOutcome(t *testing.T) {
 
 func TestOnlyPinnedSettingsOfALiveConnectionAreKept(t *testing.T) {
 	d := open(t, sqliteFile(t), gormdb.Options{Pinned: func(string) []string { return []string{"tenant"} }})
-	c := broker.Connection{ID: "c", Kind: "microsoft", State: broker.Live, Settings: map[string]string{"tenant": "t", "prompt": "a"}}
+	c := broker.Connection{ID: "c", Kind: "microsoft", State: broker.Live, Settings: map[string]string{"tenant": "t",
+		"prompt": "a"}}
 	if err := d.PutConnection(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
