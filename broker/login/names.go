@@ -9,9 +9,8 @@ import (
 // maxName is the longest name in bytes.
 const maxName = 200
 
-// cleanName makes one line of a name: control characters and those that reorder
-// text are dropped, because a name is shown inside our own sentences, where a
-// bidi override would rewrite them.
+// cleanName returns a name on one line. It drops control characters and bidi controls, because a name is shown
+// inside our own sentences, which an override would reorder.
 func cleanName(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -33,11 +32,11 @@ func cleanName(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// fullName joins what there is.
+// fullName joins the parts that are given.
 func fullName(given, family string) string { return strings.TrimSpace(given + " " + family) }
 
-// splitName guesses what to fill in where an upstream gave one name only; the
-// person sees the guess and may change it.
+// splitName guesses given and family name if the upstream gave only one name; the person sees the guess and may
+// change it.
 func splitName(name, given, family string) (string, string) {
 	if given != "" || family != "" {
 		return given, family

@@ -32,7 +32,7 @@ type passwordView struct { // E-3
 	page
 	Email string
 	Idps  []idp
-	Known bool // the address was just proven, and has its account
+	Known bool // the address was just verified, and has its account
 }
 
 type linkView struct { // E-4
@@ -44,9 +44,9 @@ type linkView struct { // E-4
 	Year         int
 	Confirmation string
 	Proof        broker.LinkProof
-	Ready        bool      // every proof can be given now
-	Code         *sentCode // the code that is out, to the owner
-	Others       []idp     // other linked ways of that owner
+	Ready        bool      // all proofs can be given now
+	Code         *sentCode // the code that was sent to the owner
+	Others       []idp     // the owner's other linked methods
 }
 
 type newView struct { // neutral, own, email, code (E-6), register (E-5)
@@ -62,15 +62,15 @@ type newView struct { // neutral, own, email, code (E-6), register (E-5)
 	Now           time.Time
 }
 
-type upstreamView struct { // a link from inside
+type upstreamView struct { // a link for a signed-in account
 	page
 	Idp  idp
-	Live bool // the connection can be gone to
+	Live bool // the connection is available
 }
 
 type confirmView struct { // a fresh proof, or the second factor (E-12)
 	page
 	Email    string
-	Password bool      // it takes the password, else a mailed code
-	Code     *sentCode // the code that is out
+	Password bool      // it asks for the password, else for a mailed code
+	Code     *sentCode // the code that was sent
 }

@@ -20,7 +20,7 @@ type Folder struct {
 	from mail.Address
 }
 
-// NewFolder creates the folder. It logs a warning, because nobody receives these mails.
+// NewFolder creates the folder. It logs a warning, because these mails are not delivered.
 func NewFolder(dir string, from mail.Address, log *slog.Logger) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("mail: %w", err)

@@ -10,19 +10,19 @@ import (
 	"gatehouse/broker"
 )
 
-// acrKnown is the one class that we vouch for ourselves: the person proved who
-// they are, by a password or by a provider. What a provider says is passed on.
+// acrKnown is the only class that Gatehouse itself vouches for: the person authenticated with a password or a
+// provider. A provider's acr is passed on.
 const acrKnown = "urn:gatehouse:acr:1"
 
 // errUnmet is OpenID Connect Core Unmet Authentication Requirements 1.0.
 var errUnmet = &fosite.RFC6749Error{ErrorField: "unmet_authentication_requirements", CodeField: 400,
 	DescriptionField: "The person cannot be authenticated in a way that the claims parameter calls essential."}
 
-// maxWanted is the most claims that a request may name in one place.
+// maxWanted is the largest number of claims in one member of the claims parameter.
 const maxWanted = 64
 
-// wanted is the claims parameter (OIDC Core §5.5). What is kept of it names claims
-// that there are, of scopes that the client may have, and nothing else.
+// wanted is the claims parameter (OIDC Core §5.5). It stores only names of supported claims whose scopes the
+// client is registered for.
 type wanted struct {
 	Userinfo map[string]*individual `json:"userinfo,omitempty"`
 	IDToken  map[string]*individual `json:"id_token,omitempty"`
@@ -35,7 +35,7 @@ type individual struct {
 	Values    []any `json:"values,omitempty"`
 }
 
-// texts are the values that are wanted, where they are texts.
+// texts returns the requested values that are strings.
 func (i *individual) texts() (all []string) {
 	if i == nil {
 		return nil
@@ -48,8 +48,8 @@ func (i *individual) texts() (all []string) {
 	return all
 }
 
-// scopeOf is the scope behind a claim about a person, empty for any other name: no
-// request can name sub, iss or another claim of the protocol (SECURITY.md A13).
+// scopeOf returns the scope of a claim about a person, "" for any other name: a request must not name sub, iss
+// or another protocol claim (SECURITY.md A13).
 func scopeOf(claim string) string {
 	switch claim {
 	case "name", "given_name", "family_name", "locale", "updated_at":
@@ -93,13 +93,13 @@ func ofClient(in map[string]*individual, c broker.Client) map[string]*individual
 	for name := range in {
 		//defence:A13
 		if scope := scopeOf(name); scope != "" && slices.Contains(c.Scopes, scope) {
-			out[name] = nil // a value of ours is given as it is, or it would be a question about others
+			out[name] = nil // requested values are ignored; matching them would let a client probe other users
 		}
 	}
 	return out
 }
 
-// wantACR takes a wish for acr before those of acr_values (§5.5.1.1).
+// wantACR gives the claims parameter's acr priority over acr_values (§5.5.1.1).
 func (q *request) wantACR(in map[string]*individual) {
 	acr, asked := in["acr"]
 	if !asked {
@@ -115,7 +115,7 @@ func (q *request) wantACR(in map[string]*individual) {
 	}
 }
 
-// narrow keeps to the people that are named here too.
+// narrow restricts the request to the people named here.
 func (q *request) narrow(ids []string) bool {
 	if len(q.subjects) > 0 {
 		ids = slices.DeleteFunc(ids, func(id string) bool { return !slices.Contains(q.subjects, id) })
@@ -124,12 +124,12 @@ func (q *request) narrow(ids []string) bool {
 	return len(ids) > 0
 }
 
-// meant reports whether the app's request is for this person.
+// meant reports whether the request is for this person.
 func (q *request) meant(account string) bool {
 	return len(q.subjects) == 0 || slices.Contains(q.subjects, account)
 }
 
-// meets reports whether an authentication is one that the app can do with.
+// meets reports whether an authentication satisfies the request's essential acr.
 func (q *request) meets(a broker.Authn) bool {
 	return len(q.mustACR) == 0 || slices.ContainsFunc(q.mustACR, func(v string) bool { return isACR(a, v) })
 }
@@ -139,8 +139,7 @@ func isACR(a broker.Authn, v string) bool {
 	return v == acrKnown || v == a.ACR
 }
 
-// acr is what is said of an authentication: of the classes that were asked for the
-// first that is true, else what is known.
+// acr returns the first requested class that is true, else the known one.
 func (q *request) acr(a broker.Authn) string {
 	for _, v := range slices.Concat(q.mustACR, q.acrs) {
 		if isACR(a, v) {
@@ -150,8 +149,8 @@ func (q *request) acr(a broker.Authn) string {
 	return a.ACR
 }
 
-// needs are the scopes that the person must agree to: those of the request and
-// those behind the claims it names.
+// needs returns the scopes that the person must consent to: those of the request and those of the claims that it
+// names.
 func (q *request) needs() []string {
 	//defence:A13 A14
 	return q.claims.needs(q.scopes)
@@ -175,7 +174,7 @@ func (c wanted) needs(scopes []string) []string {
 	return all
 }
 
-// String is what Grant.Claims keeps, empty where nothing is wanted.
+// String returns what Grant.Claims stores, "" if no claims are requested.
 func (c wanted) String() string {
 	if len(c.Userinfo) == 0 && len(c.IDToken) == 0 {
 		return ""
@@ -187,7 +186,7 @@ func (c wanted) String() string {
 	return string(b)
 }
 
-// wantedOf reads what String made; what cannot be read wants nothing.
+// wantedOf reads the result of String; anything unreadable requests nothing.
 func wantedOf(kept string) (c wanted) {
 	if kept == "" || json.Unmarshal([]byte(kept), &c) != nil {
 		return wanted{}
@@ -195,7 +194,7 @@ func wantedOf(kept string) (c wanted) {
 	return c
 }
 
-// idToken is what the ID token says of the person, nil for nothing.
+// idToken returns the claims about the person for the ID token, nil for none.
 func (c wanted) idToken(a broker.Account) *person {
 	if len(c.IDToken) == 0 {
 		return nil
@@ -204,8 +203,8 @@ func (c wanted) idToken(a broker.Account) *person {
 	return &p
 }
 
-// person are the claims about a person (OIDC Core §5.1). It has no others, so
-// nothing that is asked for takes the place of a claim of the protocol.
+// person holds the claims about a person (OIDC Core §5.1). There are no others, so that a request cannot
+// override a protocol claim.
 type person struct {
 	Name       string `json:"name,omitempty"`
 	GivenName  string `json:"given_name,omitempty"`
@@ -213,7 +212,7 @@ type person struct {
 	Locale     string `json:"locale,omitempty"`
 	Updated    int64  `json:"updated_at,omitempty"`
 	Email      string `json:"email,omitempty"`
-	// Every account's address was proven before the account existed.
+	// An account exists only after its address was verified.
 	EmailVerified bool `json:"email_verified,omitempty"`
 }
 
@@ -234,14 +233,14 @@ func personOf(a broker.Account, given func(claim string) bool) person {
 	return p
 }
 
-// claimed is the answer of userinfo (OIDC Core §5.3.2).
+// claimed is the userinfo response (OIDC Core §5.3.2).
 type claimed struct {
 	Subject string `json:"sub"`
 	person
 }
 
-// personal are the claims about a person: by scope (OIDC Core §5.4), and those
-// that the claims parameter named.
+// personal returns the claims about a person: those of the granted scopes (OIDC Core §5.4), and those that the
+// claims parameter named.
 func personal(g grant) claimed {
 	named := wantedOf(g.grant.Claims)
 	return claimed{g.account.ID, personOf(g.account, func(claim string) bool {

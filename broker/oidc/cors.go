@@ -8,9 +8,8 @@ import (
 	"gatehouse/broker"
 )
 
-// preflight answers for the routes that a page of another origin may call, none of
-// which acts on a cookie. It cannot know the client yet, so it lets every origin
-// try; allowOrigin decides who may read the answer.
+// preflight responds for the routes that pages of other origins may call; none of them reads a cookie. The
+// client is not known yet, so every origin passes. allowOrigin decides which origin may read the response.
 func preflight(w http.ResponseWriter, _ *http.Request) error {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
@@ -21,8 +20,8 @@ func preflight(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// allowOrigin lets a page read the answer where its origin has a redirect URI of
-// the client (DESIGN.md §7). Credentials are never allowed.
+// allowOrigin lets a page read the response if its origin has a redirect URI of the client (DESIGN.md §7).
+// Credentials are never allowed.
 func (d *Handler) allowOrigin(w http.ResponseWriter, r *http.Request, c broker.Client) {
 	w.Header().Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")

@@ -29,14 +29,13 @@ const (
 const (
 	deviceLife     = 10 * time.Minute
 	deviceInterval = 5 * time.Second
-	// deviceKept is longer, so that a device and a person learn that a code has
-	// expired, and a second use of one is seen.
+	// deviceKept is longer, so that an expired code gets a proper error, and a second use is detected.
 	deviceKept = 2 * deviceLife
 )
 
-// deviceCall is a device's request on its ephemeral store, under the keyed hash of its device code.
+// deviceCall is a device's request, stored under the keyed hash of its device code.
 type deviceCall struct {
-	// Grant is what the device gets once a person allows it; its session is theirs.
+	// Grant is what the device gets once a person allows it, with that person's session.
 	Grant    codeRecord   `json:"grant"`
 	Address  string       `json:"address"`
 	At       time.Time    `json:"at"`
@@ -46,7 +45,7 @@ type deviceCall struct {
 	By string `json:"by,omitempty"`
 }
 
-// deviceAnswer is what a person decided, once.
+// deviceAnswer is a person's decision, which is final.
 type deviceAnswer string
 
 const (
@@ -54,21 +53,21 @@ const (
 	deviceDenied  deviceAnswer = "denied"
 )
 
-// devicePoll is when a device asked last, and how long it must wait.
+// devicePoll records when a device last polled, and how long it must wait.
 type devicePoll struct {
 	Last     time.Time     `json:"last"`
 	Interval time.Duration `json:"interval"`
 }
 
-// deviceAsk is the question that one browser is shown.
+// deviceAsk is the question shown to one browser.
 type deviceAsk struct {
 	Call    string `json:"call"` // the key of the deviceCall
-	Code    string `json:"code"` // as it was typed, tidied and sealed
+	Code    string `json:"code"` // as typed, normalized and sealed
 	Browser string `json:"browser"`
-	Session string `json:"session,omitempty"` // that the question was shown to
+	Session string `json:"session,omitempty"` // the session that saw the question
 }
 
-// deviceDesk keeps what devices ask for and people answer.
+// deviceDesk stores the requests of devices and the decisions of people.
 type deviceDesk struct {
 	calls   broker.EphemeralStore[deviceCall]
 	codes   broker.EphemeralStore[string] // the keyed hash of a user code to the key of its call
@@ -89,12 +88,12 @@ func newDeviceDesk(in broker.Ephemeral, ring *seal.Keyring, now func() time.Time
 	}
 }
 
-// userCodeLetters cannot be mistaken for one another and spell no word (RFC 8628 §6.1).
+// userCodeLetters are easy to tell apart and spell no words (RFC 8628 §6.1).
 const userCodeLetters = "BCDFGHJKLMNPQRSTVWXZ"
 
 const userCodeLength = 8
 
-// newUserCode makes a code of 34 bits: enough, since few are live and tries are counted.
+// newUserCode returns a code of 34 bits. That is enough, because few are valid at a time and tries are counted.
 func newUserCode() string {
 	code := make([]byte, 0, userCodeLength)
 	for b := make([]byte, 1); len(code) < userCodeLength; {
@@ -106,25 +105,26 @@ func newUserCode() string {
 	return string(code)
 }
 
-// tidyUserCode reads a code as people type it: in any case, with spaces and dashes.
-// It answers "" for what cannot be one.
+// tidyUserCode normalizes a typed code: any case, with spaces and dashes. It returns "" for anything that cannot
+// be a code.
 func tidyUserCode(typed string) string {
 	if len(typed) > 64 {
 		return ""
 	}
-	code := strings.NewReplacer(" ", "", "\t", "", "-", "", "\u2010", "", "\u2011", "", "\u2013", "", "\u2014", "", "\u00a0", "").Replace(strings.ToUpper(typed))
+	code := strings.NewReplacer(" ", "", "\t", "", "-", "", "\u2010", "", "\u2011", "", "\u2013", "", "\u2014", "",
+		"\u00a0", "").Replace(strings.ToUpper(typed))
 	if len(code) != userCodeLength || strings.Trim(code, userCodeLetters) != "" {
 		return ""
 	}
 	return code
 }
 
-// shownUserCode is a code in two halves, as people read it.
+// shownUserCode returns a code in two halves, for display.
 func shownUserCode(code string) string {
 	return code[:userCodeLength/2] + "-" + code[userCodeLength/2:]
 }
 
-// open keeps a call and answers its two codes.
+// open stores a request and returns its two codes.
 func (k *deviceDesk) open(ctx context.Context, c deviceCall) (deviceCode, userCode string, err error) {
 	deviceCode = broker.NewToken()
 	key := k.ring.Hash(purposeDevice, []byte(deviceCode))
@@ -134,7 +134,7 @@ func (k *deviceDesk) open(ctx context.Context, c deviceCall) (deviceCode, userCo
 	if err := k.polls.Put(ctx, key, devicePoll{Interval: deviceInterval}); err != nil {
 		return "", "", err
 	}
-	for range 5 { // a code that another device has is not given twice
+	for range 5 { // retry if another device has the code
 		userCode = newUserCode()
 		err = k.codes.Put(ctx, k.ring.Hash(purposeUserCode, []byte(userCode)), key)
 		if !errors.Is(err, broker.Conflict) {
@@ -144,7 +144,7 @@ func (k *deviceDesk) open(ctx context.Context, c deviceCall) (deviceCode, userCo
 	return "", "", broker.Unavailable.Because(err)
 }
 
-// byDeviceCode finds a call; NotFound.
+// byDeviceCode finds a request; NotFound.
 func (k *deviceDesk) byDeviceCode(ctx context.Context, code string) (key string, c deviceCall, err error) {
 	if len(code) > 128 {
 		return "", c, broker.NotFound
@@ -158,7 +158,7 @@ func (k *deviceDesk) byDeviceCode(ctx context.Context, code string) (key string,
 	return "", c, broker.NotFound
 }
 
-// byUserCode finds the call of a tidied code; NotFound.
+// byUserCode finds the request of a normalized code; NotFound.
 func (k *deviceDesk) byUserCode(ctx context.Context, code string) (key string, c deviceCall, err error) {
 	for _, hash := range k.ring.Hashes(purposeUserCode, []byte(code)) {
 		key, err := k.codes.Get(ctx, hash)
@@ -174,7 +174,7 @@ func (k *deviceDesk) byUserCode(ctx context.Context, code string) (key string, c
 	return "", c, broker.NotFound
 }
 
-// answer decides a call: whoever comes first. Conflict for everybody else.
+// answer stores a decision. Only the first one counts; later ones get Conflict.
 func (k *deviceDesk) answer(ctx context.Context, key, by string, how deviceAnswer, who session) error {
 	_, err := k.calls.Change(ctx, key, func(c *deviceCall) error {
 		//defence:A5
@@ -190,11 +190,11 @@ func (k *deviceDesk) answer(ctx context.Context, key, by string, how deviceAnswe
 	return err
 }
 
-// jitter is what the network may add to or take from a device's interval.
+// jitter is the network's effect on a device's interval.
 const jitter = time.Second
 
-// tooSoon notes that a device asked, and reports whether it must slow down. Two
-// requests at once are too fast by any measure.
+// tooSoon records a poll, and reports whether the device must slow down. Two concurrent polls are always too
+// fast.
 func (k *deviceDesk) tooSoon(ctx context.Context, key string) (bool, error) {
 	slow := false
 	_, err := k.polls.Change(ctx, key, func(p *devicePoll) error {
@@ -211,7 +211,7 @@ func (k *deviceDesk) tooSoon(ctx context.Context, key string) (bool, error) {
 	return slow, err
 }
 
-// deviceAuthorization answers a device that has no browser (RFC 8628 §3.1).
+// deviceAuthorization responds to a device without a browser (RFC 8628 §3.1).
 func (d *Handler) deviceAuthorization(w http.ResponseWriter, r *http.Request) error {
 	ctx, u := withUnit(r.Context())
 	err := bodyForm(r)
@@ -231,7 +231,7 @@ func (d *Handler) deviceAuthorization(w http.ResponseWriter, r *http.Request) er
 		return d.refuse(w, r, u, err)
 	}
 	address, now := d.toolkit.Address(r), d.now()
-	// A public client proves nothing, so anybody could fill the ephemeral store (SECURITY.md H4).
+	// A public client is not authenticated, so anyone could fill the ephemeral store (SECURITY.md H4).
 	if err := d.newcomers.Allow(ctx, address); err != nil {
 		return err
 	}
@@ -246,7 +246,8 @@ func (d *Handler) deviceAuthorization(w http.ResponseWriter, r *http.Request) er
 	shown := shownUserCode(userCode)
 	return writeJSON(w, http.StatusOK, map[string]any{
 		"device_code": deviceCode, "user_code": shown,
-		"verification_uri": d.issuer + pathDevice, "verification_uri_complete": d.issuer + pathDevice + "?" + url.Values{"user_code": {shown}}.Encode(),
+		"verification_uri": d.issuer + pathDevice, "verification_uri_complete": d.issuer + pathDevice + "?" +
+			url.Values{"user_code": {shown}}.Encode(),
 		"expires_in": int(deviceLife / time.Second), "interval": int(deviceInterval / time.Second),
 	})
 }

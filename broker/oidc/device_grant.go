@@ -11,16 +11,20 @@ import (
 	"gatehouse/broker"
 )
 
-// What the token endpoint tells a device beside tokens (RFC 8628 §3.5).
+// Errors for a device that polls the token endpoint (RFC 8628 §3.5).
 var (
-	errAuthorizationPending = &fosite.RFC6749Error{ErrorField: "authorization_pending", DescriptionField: "The person has not decided yet.", CodeField: http.StatusBadRequest}
-	errSlowDown             = &fosite.RFC6749Error{ErrorField: "slow_down", DescriptionField: "Wait five seconds longer between requests.", CodeField: http.StatusBadRequest}
-	errDeviceExpired        = &fosite.RFC6749Error{ErrorField: "expired_token", DescriptionField: "The device_code has expired.", CodeField: http.StatusBadRequest}
-	errDeviceDenied         = &fosite.RFC6749Error{ErrorField: "access_denied", DescriptionField: "The person has said no.", CodeField: http.StatusBadRequest}
+	errAuthorizationPending = &fosite.RFC6749Error{ErrorField: "authorization_pending",
+		DescriptionField: "The person has not decided yet.", CodeField: http.StatusBadRequest}
+	errSlowDown = &fosite.RFC6749Error{ErrorField: "slow_down",
+		DescriptionField: "Wait five seconds longer between requests.", CodeField: http.StatusBadRequest}
+	errDeviceExpired = &fosite.RFC6749Error{ErrorField: "expired_token",
+		DescriptionField: "The device_code has expired.", CodeField: http.StatusBadRequest}
+	errDeviceDenied = &fosite.RFC6749Error{ErrorField: "access_denied",
+		DescriptionField: "The person has said no.", CodeField: http.StatusBadRequest}
 )
 
-// deviceHandler is the grant at the token endpoint. A device code is consumed as a
-// code is: by the row of its grant, which Handler.settle inserts.
+// deviceHandler is the grant at the token endpoint. Like an authorization code, a device code is consumed by
+// inserting its grant's row, in persistGrant.
 type deviceHandler struct {
 	store    *store
 	strategy *strategy
@@ -29,16 +33,16 @@ type deviceHandler struct {
 
 var _ fosite.TokenEndpointHandler = (*deviceHandler)(nil)
 
-// CanSkipClientAuth never.
+// CanSkipClientAuth returns false.
 func (*deviceHandler) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
 
-// CanHandleTokenEndpointRequest takes the device grant and no other.
+// CanHandleTokenEndpointRequest accepts the device grant only.
 func (*deviceHandler) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
 	return r.GetGrantTypes().ExactOne(grantDevice)
 }
 
-// HandleTokenEndpointRequest finds what the person decided. A code of another
-// client is none, and its device is not slowed down by whoever guesses.
+// HandleTokenEndpointRequest reads the person's decision. Another client's code counts as unknown, and guesses
+// do not slow its device down.
 func (h *deviceHandler) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
 	if !h.CanHandleTokenEndpointRequest(ctx, r) {
 		return fosite.ErrUnknownRequest
@@ -85,8 +89,9 @@ func (h *deviceHandler) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	return nil
 }
 
-// PopulateTokenEndpointResponse makes the tokens and notes the grant.
-func (h *deviceHandler) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, resp fosite.AccessResponder) error {
+// PopulateTokenEndpointResponse issues the tokens and adds the grant to the pending changes.
+func (h *deviceHandler) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester,
+	resp fosite.AccessResponder) error {
 	if !h.CanHandleTokenEndpointRequest(ctx, r) {
 		return fosite.ErrUnknownRequest
 	}
@@ -140,8 +145,8 @@ func (h *deviceHandler) consume(ctx context.Context, refresh string) error {
 	return h.store.Commit(ctx)
 }
 
-// waits reports whether an answer only sends a device to wait. It comes every five
-// seconds, so it is no refusal: nothing is counted, logged or written.
+// waits reports whether a response only tells the device to wait. It comes every five seconds, so it is not
+// counted, logged or recorded.
 func waits(answer *fosite.RFC6749Error) bool {
 	return answer.ErrorField == errAuthorizationPending.ErrorField || answer.ErrorField == errSlowDown.ErrorField
 }

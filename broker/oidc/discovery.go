@@ -31,7 +31,7 @@ const (
 	pathEndSession    = "/end_session"
 )
 
-// metadata is OIDC Discovery §3 and RFC 8414 §2 in one: only what there is.
+// metadata combines OIDC Discovery §3 and RFC 8414 §2, with what is supported only.
 type metadata struct {
 	Issuer                string   `json:"issuer"`
 	Authorization         string   `json:"authorization_endpoint"`
@@ -77,12 +77,16 @@ func (d *Handler) metadata() (document, error) {
 	at := func(path string) string { return d.issuer + path }
 	body, err := json.Marshal(metadata{
 		DeviceAuthorization: at(pathDeviceAuthorization), Registration: d.registrationURI(),
-		Issuer: d.issuer, Authorization: at(pathAuthorize), Token: at(pathToken), Userinfo: at(pathUserinfo), Keys: at(pathKeys),
+		Issuer: d.issuer, Authorization: at(pathAuthorize), Token: at(pathToken), Userinfo: at(pathUserinfo),
+		Keys:       at(pathKeys),
 		Revocation: at(pathRevoke), Introspection: at(pathIntrospect), EndSession: at(pathEndSession), Push: at(pathPush),
-		Scopes: clients.PersonScopes(), ResponseTypes: []string{"code"}, ResponseModes: responseModes(), Grants: clients.GrantTypes(),
-		SubjectTypes: []string{"public"}, IDTokenAlgs: signing.Algorithms(), TokenAuth: clients.AuthMethods(), RevocationAuth: clients.AuthMethods(), IntrospectionAuth: clients.ProofMethods(),
-		TokenAuthAlgs: clients.AssertionAlgs(), RevocationAuthAlgs: clients.AssertionAlgs(), IntrospectionAuthAlgs: clients.AssertionAlgs(),
-		Challenges: []string{methodS256}, DPoPAlgs: proofAlgs(),
+		Scopes: clients.PersonScopes(), ResponseTypes: []string{"code"}, ResponseModes: responseModes(),
+		Grants:       clients.GrantTypes(),
+		SubjectTypes: []string{"public"}, IDTokenAlgs: signing.Algorithms(), TokenAuth: clients.AuthMethods(),
+		RevocationAuth: clients.AuthMethods(), IntrospectionAuth: clients.ProofMethods(),
+		TokenAuthAlgs: clients.AssertionAlgs(), RevocationAuthAlgs: clients.AssertionAlgs(),
+		IntrospectionAuthAlgs: clients.AssertionAlgs(),
+		Challenges:            []string{methodS256}, DPoPAlgs: proofAlgs(),
 		Claims: []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash",
 			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},
 		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
@@ -97,10 +101,10 @@ func (d *Handler) metadata() (document, error) {
 	return newDocument(body, "application/json", time.Hour), nil
 }
 
-// jwksLife is how long an app may keep the JWKS.
+// jwksLife is how long an app may cache the JWKS.
 const jwksLife = 15 * time.Minute
 
-// document is an answer that is built once. All who get it share the values of its header.
+// document is a response that is built once. All responses share its header's value slices.
 type document struct {
 	body   []byte
 	etag   string
@@ -130,7 +134,7 @@ func (doc document) serve(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	w.WriteHeader(http.StatusOK)
-	// An error here means that the client has gone away.
+	// An error means that the client has disconnected.
 	_, _ = w.Write(doc.body)
 	return nil
 }
@@ -141,8 +145,9 @@ func (d *Handler) configuration(w http.ResponseWriter, r *http.Request) error {
 
 func (d *Handler) jwks(w http.ResponseWriter, r *http.Request) error {
 	doc := newDocument(d.keys.JWKS(), "application/jwk-set+json", jwksLife)
-	// A cache in front of us would go on vouching for a withdrawn key.
+	// A shared cache must not serve a withdrawn key.
 	//defence:A22
-	doc.header.Set("Cache-Control", doc.header.Get("Cache-Control")+", s-maxage="+strconv.Itoa(int(signing.RefreshInterval/time.Second)))
+	doc.header.Set("Cache-Control",
+		doc.header.Get("Cache-Control")+", s-maxage="+strconv.Itoa(int(signing.RefreshInterval/time.Second)))
 	return doc.serve(w, r)
 }

@@ -14,21 +14,21 @@ const (
 
 func responseModes() []string { return []string{modeQuery, modePost} }
 
-// web reports whether the answer goes to a web address, not to a custom scheme.
+// web reports whether the response goes to a web address, not to a custom scheme.
 func (q *request) web() bool {
 	scheme, _, _ := strings.Cut(q.redirect, ":")
 	return scheme == "https" || scheme == "http"
 }
 
-// postable reports whether a form can be posted there: a policy cannot name an IPv6
-// address, so no page of ours could post to one.
+// postable reports whether a form can be posted there: a policy cannot name an IPv6 address, so our page could
+// not post to it.
 func (q *request) postable() bool {
 	//defence:A3 A4 = true
 	return q.web() && !strings.Contains(q.redirect, "[")
 }
 
-// answer sends the browser back to the app. A custom scheme needs the person's
-// click (UX.md E-30), and a posted answer a page with a form.
+// answer redirects the browser to the app. A custom scheme needs the person's click (UX.md E-30), and form_post
+// a page with a form.
 func (d *Handler) answer(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
 	if q.posted || !q.web() {
 		d.handOff(w, r, q, params)
@@ -37,7 +37,7 @@ func (d *Handler) answer(w http.ResponseWriter, r *http.Request, q *request, par
 	seeOther(w, withQuery(q.redirect, d.complete(q, params)))
 }
 
-// handOff is answer by a page, for the answer to a POST as well.
+// handOff is answer with a page, also after a POST.
 func (d *Handler) handOff(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
 	r = d.toolkit.WithLocale(r, q.form.Get("ui_locales"))
 	params = d.complete(q, params)
@@ -48,7 +48,7 @@ func (d *Handler) handOff(w http.ResponseWriter, r *http.Request, q *request, pa
 	d.toolkit.HandOff(w, r, withQuery(q.redirect, params), q.client.Name)
 }
 
-// complete adds what every answer has: iss (RFC 9207), and the app's state.
+// complete adds the parameters of every response: iss (RFC 9207), and the app's state.
 func (d *Handler) complete(q *request, params url.Values) url.Values {
 	//defence:A8 A23
 	params.Set("iss", d.issuer)

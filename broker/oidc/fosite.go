@@ -15,20 +15,22 @@ import (
 	"gatehouse/broker"
 )
 
-// methodS256 is the one PKCE method (RFC 7636 §4.2).
+// methodS256 is the only PKCE method (RFC 7636 §4.2).
 const methodS256 = "S256"
 
-// newProvider composes the seven handlers we need and no other: an implicit or
-// password grant cannot be reached because it does not exist (SECURITY.md A12).
+// newProvider composes only the seven handlers that are needed: without their handlers, implicit and password
+// grants do not exist (SECURITY.md A12).
 func newProvider(s *store, t *strategy, cfg *fosite.Config) *fosite.Fosite {
-	explicit := &oauth2.AuthorizeExplicitGrantHandler{AccessTokenStrategy: t, RefreshTokenStrategy: t, AuthorizeCodeStrategy: t,
-		CoreStorage: s, TokenRevocationStorage: s, Config: cfg}
+	explicit := &oauth2.AuthorizeExplicitGrantHandler{AccessTokenStrategy: t, RefreshTokenStrategy: t,
+		AuthorizeCodeStrategy: t,
+		CoreStorage:           s, TokenRevocationStorage: s, Config: cfg}
 	client := &oauth2.ClientCredentialsGrantHandler{Config: cfg,
 		HandleHelper: &oauth2.HandleHelper{AccessTokenStrategy: t, AccessTokenStorage: s, Config: cfg}}
-	refresh := &oauth2.RefreshTokenGrantHandler{AccessTokenStrategy: t, RefreshTokenStrategy: t, TokenRevocationStorage: s, Config: cfg}
+	refresh := &oauth2.RefreshTokenGrantHandler{AccessTokenStrategy: t, RefreshTokenStrategy: t,
+		TokenRevocationStorage: s, Config: cfg}
 	helper := &openid.IDTokenHandleHelper{IDTokenStrategy: t}
-	// The validator gets no signer: request.check answers prompt, max_age and
-	// id_token_hint before, and none of the three reaches fosite.
+	// The validator gets no signer: request.check handles prompt, max_age and id_token_hint before, and fosite
+	// sees none of them.
 	id := &openid.OpenIDConnectExplicitHandler{OpenIDConnectRequestStorage: s, IDTokenHandleHelper: helper, Config: cfg,
 		OpenIDConnectRequestValidator: openid.NewOpenIDConnectRequestValidator(nil, cfg)}
 	idRefresh := &openid.OpenIDConnectRefreshHandler{IDTokenHandleHelper: helper, Config: cfg}
@@ -36,15 +38,14 @@ func newProvider(s *store, t *strategy, cfg *fosite.Config) *fosite.Fosite {
 
 	device := &deviceHandler{store: s, strategy: t, openID: helper}
 
-	// The code handler comes first: PKCE and OpenID Connect look for the code it made.
+	// The code handler comes first, because PKCE and OpenID Connect use the code that it creates.
 	cfg.AuthorizeEndpointHandlers = fosite.AuthorizeEndpointHandlers{explicit, id, proof}
 	cfg.TokenEndpointHandlers = fosite.TokenEndpointHandlers{explicit, client, refresh, id, idRefresh, proof, device}
 	return fosite.NewOAuth2Provider(s, cfg)
 }
 
-// newConfig sets every field that fosite would otherwise fill in on first use:
-// its getters write without a lock (FOSITE.md C1), and several of its defaults
-// are not our policy.
+// newConfig sets every field that fosite would otherwise set on first use: its getters write without a lock
+// (FOSITE.md C1), and several defaults differ from our policy.
 func newConfig(issuer string, authenticate fosite.ClientAuthenticationStrategy) *fosite.Config {
 	return &fosite.Config{
 		IDTokenIssuer: issuer, AccessTokenIssuer: issuer, TokenURL: issuer + pathToken,
@@ -58,13 +59,13 @@ func newConfig(issuer string, authenticate fosite.ClientAuthenticationStrategy) 
 		EnablePKCEPlainChallengeMethod: false,
 		ScopeStrategy:                  fosite.ExactScopeStrategy,
 		AudienceMatchingStrategy:       fosite.ExactAudienceMatchingStrategy,
-		// broker.MatchRedirect has compared the URI with what was registered, and
-		// ValidateClient decided what may be.
+		// broker.MatchRedirect has compared the URI with the registered ones, and the registration has validated
+		// those.
 		RedirectSecureChecker: func(context.Context, *url.URL) bool { return true },
 		RefreshTokenScopes:    []string{scopeOffline},
 		AllowedPromptValues:   []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
 		SanitationWhiteList:   []string{"redirect_uri", "code_challenge", "code_challenge_method"},
-		MinParameterEntropy:   1, // state is the app's own affair; 0 would mean 8
+		MinParameterEntropy:   1, // the app chooses its state; 0 would mean 8
 
 		OmitRedirectScopeParam:       true,
 		SendDebugMessagesToClients:   false,
@@ -80,13 +81,13 @@ func newConfig(issuer string, authenticate fosite.ClientAuthenticationStrategy) 
 
 var errNotOurs = errors.New("oidc: this part of fosite is not used")
 
-// noHasher keeps bcrypt off every request path: authenticate compares secrets.
+// noHasher keeps bcrypt off every request: authenticate compares secrets.
 type noHasher struct{}
 
 func (noHasher) Compare(context.Context, []byte, []byte) error { return errNotOurs }
 func (noHasher) Hash(context.Context, []byte) ([]byte, error)  { return nil, errNotOurs }
 
-// noFetcher keeps fosite from calling anybody.
+// noFetcher prevents requests by fosite.
 type noFetcher struct{}
 
 func (noFetcher) Resolve(context.Context, string, bool) (*jose.JSONWebKeySet, error) {

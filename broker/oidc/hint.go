@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// hint is what we read of an ID token that comes back as id_token_hint.
+// hint holds the used claims of an id_token_hint.
 type hint struct {
 	Issuer   string `json:"iss"`
 	Subject  string `json:"sub"`
@@ -13,11 +13,11 @@ type hint struct {
 	Session  string `json:"sid"`
 }
 
-// errHint is the answer for a hint that we did not sign, or no longer stand by.
-var errHint = errors.New("oidc: id_token_hint is not an ID token of ours")
+// errHint is returned for a hint that this issuer did not sign or no longer accepts.
+var errHint = errors.New("oidc: id_token_hint is not an ID token of this issuer")
 
-// readHint verifies an ID token of ours by whichever key signed it. An expired
-// one is good (OIDC RP-Initiated Logout §2): it names a person, it opens nothing.
+// readHint verifies an ID token of this issuer with the key that its header names. An expired one is accepted
+// (OIDC RP-Initiated Logout §2): it names a person but grants nothing.
 func (d *Handler) readHint(token string) (hint, error) {
 	var h hint
 	_, body, err := d.keys.Verify(token, typJWT)

@@ -5,7 +5,7 @@ import (
 	"gatehouse/broker/signing"
 )
 
-// Short names of what the registry and the signing keys define.
+// Short names for what the registry and the signing keys define.
 const (
 	algRS256   = signing.RS256
 	algPS256   = clients.PS256

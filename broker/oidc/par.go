@@ -18,11 +18,11 @@ const (
 	purposePushed = "pushed"
 	pushedPrefix  = "urn:ietf:params:oauth:request_uri:"
 	pushedLife    = 90 * time.Second
-	// What is visited may wait this long for its person: in a login, then for consent.
+	// A request that was opened may wait this long: in a login, then for consent.
 	consumedLife = pushedLife + 2*broker.LoginLife + postLife
 )
 
-// pushed is a request that a client sent ahead, on its ephemeral store under a keyed hash.
+// pushed is a pushed request, stored under a keyed hash.
 type pushed struct {
 	Client string     `json:"client"`
 	Form   url.Values `json:"form"`
@@ -42,7 +42,7 @@ func (d *Handler) push(w http.ResponseWriter, r *http.Request) error {
 	}
 	//defence:H4
 	if err == nil && u.client.Public() {
-		// Anybody can be a public client, so what it has us keep is counted.
+		// Anyone can use a public client, so the requests that it stores are counted.
 		if err := d.newcomers.Allow(ctx, d.toolkit.Address(r)); err != nil {
 			d.allowOrigin(w, r, u.client)
 			return err
@@ -63,11 +63,11 @@ func (d *Handler) push(w http.ResponseWriter, r *http.Request) error {
 		return d.refuse(w, r, u, err)
 	}
 	d.allowOrigin(w, r, u.client)
-	return writeJSON(w, http.StatusCreated, map[string]any{"request_uri": pushedPrefix + token, "expires_in": int(pushedLife / time.Second)})
+	return writeJSON(w, http.StatusCreated, map[string]any{"request_uri": pushedPrefix + token,
+		"expires_in": int(pushedLife / time.Second)})
 }
 
-// pushable is the request alone, without what the client proved itself by, and
-// good as it stands.
+// pushable returns the valid request, without the client's authentication.
 func (d *Handler) pushable(ctx context.Context, body url.Values, c broker.Client) (url.Values, error) {
 	if body.Has("request_uri") {
 		return nil, fosite.ErrInvalidRequest.WithHint("A pushed request has no request_uri (RFC 9126 §2.1).")
@@ -90,8 +90,8 @@ func (d *Handler) pushable(ctx context.Context, body url.Values, c broker.Client
 	return form, d.check(q)
 }
 
-// bindPushed binds a request to the key of the DPoP proof that it was pushed with,
-// as if it had named that key (RFC 9449 §10.1).
+// bindPushed binds a request to the key of the DPoP proof that it was pushed with, as if it had named that key
+// (RFC 9449 §10.1).
 func (d *Handler) bindPushed(r *http.Request, form url.Values) error {
 	p, err := d.proof(r, pathPush)
 	if err != nil || p.key == "" {
@@ -106,9 +106,8 @@ func (d *Handler) bindPushed(r *http.Request, form url.Values) error {
 	return d.consumeProof(r.Context(), p)
 }
 
-// pushedForm puts what was pushed in the place of a request that only names it.
-// Nothing else in the URL counts (FOSITE.md P5). From here on the request_uri is
-// the keyed hash, so what is parked opens nothing.
+// pushedForm replaces a request that only names a pushed one. All else in the URL is ignored (FOSITE.md P5).
+// From then on request_uri is the keyed hash, so that a stored request is useless to a thief.
 func (d *Handler) pushedForm(ctx context.Context, form url.Values) (url.Values, error) {
 	token, ours := strings.CutPrefix(form.Get("request_uri"), pushedPrefix)
 	if !ours {
@@ -127,7 +126,7 @@ func (d *Handler) pushedForm(ctx context.Context, form url.Values) (url.Values, 
 		}
 		//defence:A19 A10
 		if p.Client != form.Get("client_id") {
-			break // no more is said than of one that does not exist
+			break // same response as for one that does not exist
 		}
 		//defence:A19 A23
 		p.Form.Set("request_uri", pushedPrefix+hash)
@@ -136,8 +135,7 @@ func (d *Handler) pushedForm(ctx context.Context, form url.Values) (url.Values, 
 	return nil, broker.LoginUnknown.Because(errors.New("oidc: no such pushed request"))
 }
 
-// pushed is the keyed hash of the request that was pushed, empty for one that
-// came through the browser.
+// pushed returns the keyed hash of the pushed request, "" for a request that came through the browser.
 func (q *request) pushed() string {
 	hash, ours := strings.CutPrefix(q.form.Get("request_uri"), pushedPrefix)
 	if !ours {
@@ -146,8 +144,8 @@ func (q *request) pushed() string {
 	return hash
 }
 
-// consumePushed lets one code come of a pushed request. It may be visited again
-// until then, so a reload does no harm; of two that end at once, one gets its code.
+// consumePushed lets a pushed request yield one code. It may be opened again until then, so a reload works; of
+// two concurrent completions one gets its code.
 func (d *Handler) consumePushed(ctx context.Context, q *request) error {
 	hash := q.pushed()
 	if hash == "" {

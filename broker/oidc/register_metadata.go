@@ -32,7 +32,7 @@ func readMetadata(r *http.Request) (m clients.Metadata, err error) {
 		m.Keys = nil
 	}
 	if s := string(m.SoftwareStatement); s != "" && s != "null" {
-		// Whose word it would be nobody has told us.
+		// No issuer of software statements is configured.
 		return m, refusedMetadata{"unapproved_software_statement", "Software statements are not accepted here."}
 	}
 	return m, nil
@@ -42,22 +42,27 @@ func readMetadata(r *http.Request) (m clients.Metadata, err error) {
 type information struct {
 	clients.Metadata
 	IssuedAt         int64  `json:"client_id_issued_at"`
-	Secret           string `json:"client_secret,omitempty"` // the moment that it is made
+	Secret           string `json:"client_secret,omitempty"` // only in the response that creates it
 	SecretExpires    *int64 `json:"client_secret_expires_at,omitempty"`
 	RegistrationURI  string `json:"registration_client_uri"`
 	RegistrationAuth string `json:"registration_access_token"`
 }
 
-// clientInformation tells a client what it is registered as. Its secret is told
-// once; the registration access token is the one that it showed.
+// clientInformation returns a client's registration. It contains the secret only once; access is the
+// registration access token of the request.
 func (d *Handler) clientInformation(c broker.Client, secret broker.Secret, access string) information {
-	i := information{IssuedAt: c.CreatedAt.Unix(), Secret: secret.Reveal(), RegistrationURI: d.issuer + pathRegister + "/" + c.ID, RegistrationAuth: access,
+	i := information{IssuedAt: c.CreatedAt.Unix(), Secret: secret.Reveal(),
+		RegistrationURI: d.issuer + pathRegister + "/" + c.ID, RegistrationAuth: access,
 		Metadata: clients.Metadata{
-			ClientID: c.ID, RedirectURIs: c.RedirectURIs, AuthMethod: strings.Join(c.AuthMethods, " "), AuthAlg: c.AuthAlg, GrantTypes: c.GrantTypes,
-			Name: c.Name, ClientURI: c.ClientURI, LogoURI: c.LogoURI, Scope: strings.Join(c.Scopes, " "), Contacts: c.Contacts,
-			TosURI: c.TosURI, PolicyURI: c.PolicyURI, KeysURI: c.KeysURI, ApplicationType: "web", SubjectType: "public", IDTokenAlg: c.IDTokenAlg,
+			ClientID: c.ID, RedirectURIs: c.RedirectURIs, AuthMethod: strings.Join(c.AuthMethods, " "), AuthAlg: c.AuthAlg,
+			GrantTypes: c.GrantTypes,
+			Name:       c.Name, ClientURI: c.ClientURI, LogoURI: c.LogoURI,
+			Scope: strings.Join(c.Scopes, " "), Contacts: c.Contacts,
+			TosURI: c.TosURI, PolicyURI: c.PolicyURI, KeysURI: c.KeysURI, ApplicationType: "web", SubjectType: "public",
+			IDTokenAlg:    c.IDTokenAlg,
 			DefaultMaxAge: c.DefaultMaxAge, InitiateLoginURI: c.InitiateLoginURI, PostLogoutURIs: c.PostLogoutRedirectURIs,
-			BackchannelLogoutURI: c.BackchannelLogoutURI, FrontchannelLogoutURI: c.FrontchannelLogoutURI, PushedOnly: c.PushedOnly, DPoPBound: c.DPoPBound,
+			BackchannelLogoutURI: c.BackchannelLogoutURI, FrontchannelLogoutURI: c.FrontchannelLogoutURI,
+			PushedOnly: c.PushedOnly, DPoPBound: c.DPoPBound,
 		}}
 	if c.Keys != "" {
 		i.Keys = json.RawMessage(c.Keys)

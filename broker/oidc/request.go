@@ -18,7 +18,7 @@ import (
 	"gatehouse/broker/clients"
 )
 
-// The longest values that we take, in bytes; what is stored is bounded by them.
+// The longest values accepted, in bytes. They bound what is stored.
 const (
 	maxClientID = clients.MaxID
 	maxRedirect = 2000
@@ -49,8 +49,8 @@ func maxOf(name string) int {
 	}
 }
 
-// repeated names a parameter that comes twice (RFC 6749 §3.1); resource and
-// audience are lists by nature (RFC 8707 §2), and of audience we read nothing.
+// repeated returns the name of a repeated parameter (RFC 6749 §3.1). resource and audience may be lists (RFC
+// 8707 §2); audience is not used.
 func repeated(form url.Values) string {
 	for name, values := range form {
 		if len(values) != 1 && name != "resource" && name != "audience" {
@@ -60,12 +60,12 @@ func repeated(form url.Values) string {
 	return ""
 }
 
-// clean reports whether a value is text without control characters.
+// clean reports whether a value is valid UTF-8 without control characters.
 func clean(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
-// printable keeps to the characters that error_description may have (RFC 6749 §5.2).
+// printable keeps the characters that error_description may contain (RFC 6749 §5.2).
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' || r == '\\' {
@@ -75,20 +75,20 @@ func printable(s string) string {
 	}, s)
 }
 
-// request is an authorization request whose client and redirect URI are ours to answer.
+// request is an authorization request with a known client and a registered redirect URI.
 type request struct {
 	form     url.Values // as the app sent it
 	client   broker.Client
-	redirect string // byte for byte what was registered, but for a loopback port
+	redirect string // byte for byte as registered, except for a loopback port
 	state    string
-	posted   bool // the answer is posted (response_mode=form_post)
+	posted   bool // the response is posted (response_mode=form_post)
 	scopes   []string
 	prompt   []string
 	maxAge   *int     // seconds
-	subjects []string // of id_token_hint and of claims: who may answer; none for anybody
+	subjects []string // from id_token_hint and claims: the people that may sign in; none for anyone
 	claims   wanted
-	acrs     []string // that the app would like, the dearest first
-	mustACR  []string // without one of which it wants no answer at all
+	acrs     []string // in the app's order of preference
+	mustACR  []string // if not empty, the response must have one of them
 }
 
 func (q *request) asks(prompt string) bool { return slices.Contains(q.prompt, prompt) }
@@ -96,8 +96,8 @@ func (q *request) asks(prompt string) bool { return slices.Contains(q.prompt, pr
 // silent reports whether no page may be shown (prompt=none).
 func (q *request) silent() bool { return q.asks(broker.PromptNone) }
 
-// target finds whom a request belongs to. Its errors are Codes for a page of our
-// own: nothing is ever sent to an address that is not registered (SECURITY.md A3, A4).
+// target finds the client and redirect URI of a request. Its errors are Codes for a page of our own: nothing is
+// ever sent to an unregistered address (SECURITY.md A3, A4).
 func (d *Handler) target(ctx context.Context, form url.Values) (*request, error) {
 	size := 0
 	for name, values := range form {
@@ -125,7 +125,7 @@ func (d *Handler) target(ctx context.Context, form url.Values) (*request, error)
 	}
 	if len(form["state"]) > 1 || len(q.state) > maxState || !clean(q.state) {
 		//defence:A24
-		q.state = "" // it is refused below, and what is refused is not repeated
+		q.state = "" // it is refused below, and a refused value must not be repeated
 	}
 	q.posted = len(form["response_mode"]) == 1 && form.Get("response_mode") == modePost && q.postable()
 	return q, nil
@@ -133,7 +133,8 @@ func (d *Handler) target(ctx context.Context, form url.Values) (*request, error)
 
 // check reads the rest of the request. Its errors are OAuth errors for the app.
 func (d *Handler) check(q *request) error {
-	for _, ask := range []func(*request) error{checkForm, checkShape, checkProof, checkResources, d.checkPerson, checkClaims} {
+	for _, ask := range []func(*request) error{checkForm, checkShape, checkProof, checkResources, d.checkPerson,
+		checkClaims} {
 		if err := ask(q); err != nil {
 			return err
 		}
@@ -162,7 +163,7 @@ func checkShape(q *request) error {
 		return fosite.ErrRequestNotSupported
 	//defence:A19
 	case q.form.Has("request_uri") && q.pushed() == "":
-		// Refused before fosite sees it: fosite would fetch it (SECURITY.md A19).
+		// Refuse it before fosite, which would fetch the URI (SECURITY.md A19).
 		return fosite.ErrRequestURINotSupported
 	case q.form.Has("registration"):
 		return fosite.ErrRegistrationNotSupported
@@ -178,8 +179,7 @@ func checkShape(q *request) error {
 		return fosite.ErrUnauthorizedClient
 	}
 	for _, s := range q.scopes {
-		// fosite compares scopes without regard to case, so "OpenID" would pass for
-		// openid (FOSITE.md P9).
+		// fosite compares scopes case-insensitively, so "OpenID" would pass for openid (FOSITE.md P9).
 		//defence:A13
 		if !slices.Contains(q.client.Scopes, s) {
 			return fosite.ErrInvalidScope.WithHint("The client is not registered for this scope.")
@@ -188,7 +188,7 @@ func checkShape(q *request) error {
 	return nil
 }
 
-// checkProof holds PKCE (RFC 7636) to S256 and to the client's registration.
+// checkProof requires PKCE with S256 (RFC 7636), unless the client's registration allows otherwise.
 func checkProof(q *request) error {
 	challenge, method := q.form.Get("code_challenge"), q.form.Get("code_challenge_method")
 	switch {
@@ -207,13 +207,13 @@ func checkProof(q *request) error {
 	return nil
 }
 
-// errTarget is RFC 8707 §2.
+// errTarget is invalid_target of RFC 8707 §2.
 var errTarget = &fosite.RFC6749Error{ErrorField: "invalid_target", CodeField: 400,
 	DescriptionField: "The resource is unknown, or it was not granted."}
 
 const maxResources = 16
 
-// checkResources holds the APIs that tokens are wanted for to the registration.
+// checkResources requires that the requested APIs are registered.
 func checkResources(q *request) error {
 	if len(q.form["resource"]) > maxResources {
 		return fosite.ErrInvalidRequest.WithHint("There are too many resources.")
@@ -228,8 +228,7 @@ func checkResources(q *request) error {
 	return nil
 }
 
-// audience is whom the tokens are for: the resources of the request, else
-// everything that the client is registered for.
+// audience returns the recipients of the tokens: the resources of the request, else all registered ones.
 func (q *request) audience() []string {
 	if named := q.form["resource"]; len(named) > 0 {
 		return once(named)
@@ -237,7 +236,7 @@ func (q *request) audience() []string {
 	return q.client.Audience
 }
 
-// checkPerson reads what the app wants of the person (OIDC Core §3.1.2.1).
+// checkPerson reads the requirements about the person (OIDC Core §3.1.2.1).
 func (d *Handler) checkPerson(q *request) error {
 	q.prompt = strings.Fields(q.form.Get("prompt"))
 	if !broker.ValidPrompt(q.prompt) {
@@ -262,13 +261,13 @@ func (d *Handler) checkPerson(q *request) error {
 	return nil
 }
 
-// fresh reports whether the person must prove again who they are, whatever session
-// there is. fosite ignores max_age=0; it means just that (FOSITE.md §1).
+// fresh reports whether the person must authenticate again, whatever session exists. fosite ignores max_age=0,
+// which means the same (FOSITE.md §1).
 func (q *request) fresh() bool {
 	return q.asks(broker.PromptLogin) || q.maxAge != nil && *q.maxAge == 0
 }
 
-// login is what the login journey is told of the request.
+// login returns the Login of a request.
 func (d *Handler) login(q *request) broker.Login {
 	l := broker.Login{
 		Request: q.form, ClientID: q.client.ID, Locale: d.toolkit.Texts.Match(q.form.Get("ui_locales")),
@@ -281,7 +280,7 @@ func (d *Handler) login(q *request) broker.Login {
 	return l
 }
 
-// reusable reports whether a session answers the request without the person.
+// reusable reports whether a session satisfies the request without the person.
 func (d *Handler) reusable(q *request, s broker.Session) bool {
 	connection := q.form.Get("connection")
 	switch {

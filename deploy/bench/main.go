@@ -1,13 +1,8 @@
-// Command bench drives the real binary from outside and prints what an operation costs: operations per
-// second and, what compares between machines, CPU milliseconds by process, beside the cryptography that
-// nobody can avoid and the figures that must be reached. It starts and stops everything it measures.
+// Command bench drives the real binary from outside and prints the cost of each operation: operations per second,
+// and CPU milliseconds by process, which can be compared between machines. Beside them it prints the cost of the
+// unavoidable cryptography and the required figures. It starts and stops everything that it measures.
 //
 //	go run ./deploy/bench -engines sqlite,postgres -for 5s -only login,refresh
-//
-// With -against it measures another binary in turns with this one and prints the ratios of their costs. That is
-// the ratchet: a ratio over its limit is an error.
-//
-//	go run ./deploy/bench -against gatehouse-before -for 2s
 package main
 
 import (

@@ -20,9 +20,9 @@ func accountTests() []test {
 			same(t, got(b.Accounts.Account(within(t), a.ID))(t), a)
 		}},
 		{"an unknown account is NotFound", func(t *testing.T, b Backend) {
-			_, err := b.Accounts.Account(within(t), "nobody")
+			_, err := b.Accounts.Account(within(t), "unknown")
 			answers(t, err, broker.NotFound)
-			_, err = b.Accounts.AccountByEmail(within(t), "nobody@example.com")
+			_, err = b.Accounts.AccountByEmail(within(t), "unknown@example.com")
 			answers(t, err, broker.NotFound)
 		}},
 		{"invalid text is NotFound to look up and RequestInvalid to write", func(t *testing.T, b Backend) {
@@ -74,7 +74,7 @@ func accountChangeTests() []test {
 		}},
 		{"a change of an unknown account, or to a taken address, is Conflict", func(t *testing.T, b Backend) {
 			a, other := account(t, b), account(t, b)
-			answers(t, b.Accounts.ChangeAccount(within(t), broker.Account{ID: "nobody"}, 0), broker.Conflict)
+			answers(t, b.Accounts.ChangeAccount(within(t), broker.Account{ID: "unknown"}, 0), broker.Conflict)
 			a.Email = other.Email
 			answers(t, b.Accounts.ChangeAccount(within(t), a, 3), broker.Conflict)
 		}},

@@ -59,9 +59,9 @@ func refusalTests() []test {
 			fresh := broker.Account{ID: broker.NewID(), Email: broker.NewID()}
 			ok(t, b.Atomic.Atomic(within(t), func(ctx context.Context) error {
 				answers(t, b.Accounts.CreateAccount(ctx, broker.Account{ID: broker.NewID(), Email: a.Email}), broker.Conflict)
-				_, err := b.Accounts.Account(ctx, "nobody")
+				_, err := b.Accounts.Account(ctx, "unknown")
 				answers(t, err, broker.NotFound)
-				answers(t, b.Consents.RemoveConsent(ctx, "nobody", "app", moment()), broker.NotFound)
+				answers(t, b.Consents.RemoveConsent(ctx, "unknown", "app", moment()), broker.NotFound)
 				answers(t, b.Identities.Unlink(ctx, "nothing", moment()), broker.NotFound)
 				return b.Accounts.CreateAccount(ctx, fresh)
 			}))

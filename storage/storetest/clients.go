@@ -108,9 +108,9 @@ func consentTests() []test {
 			same(t, got(b.Consents.ConsentsOf(within(t), a.ID))(t), []broker.Consent{c})
 		}},
 		{"an unknown consent is NotFound, to look up and to remove", func(t *testing.T, b Backend) {
-			_, err := b.Consents.Consent(within(t), "nobody", "app")
+			_, err := b.Consents.Consent(within(t), "unknown", "app")
 			answers(t, err, broker.NotFound)
-			answers(t, b.Consents.RemoveConsent(within(t), "nobody", "app", moment()), broker.NotFound)
+			answers(t, b.Consents.RemoveConsent(within(t), "unknown", "app", moment()), broker.NotFound)
 		}},
 		{"removing a consent revokes the grants of the pair, and no others", func(t *testing.T, b Backend) {
 			a, other := account(t, b), account(t, b)

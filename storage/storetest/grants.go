@@ -37,7 +37,7 @@ func grantTests() []test {
 			f := newGrant(a)
 			f.Authn.Epoch = 2
 			answers(t, b.Grants.CreateGrant(within(t), f, true), broker.StartAgain)
-			f = newGrant(broker.Account{ID: "nobody", AuthEpoch: 3})
+			f = newGrant(broker.Account{ID: "unknown", AuthEpoch: 3})
 			answers(t, b.Grants.CreateGrant(within(t), f, true), broker.StartAgain)
 			f = newGrant(a)
 			a.Disabled = true

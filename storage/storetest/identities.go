@@ -41,7 +41,7 @@ func identityTests() []test {
 			i := identity(t, b, account(t, b))
 			i.ID, i.Subject = broker.NewID(), broker.NewID()
 			lost := i
-			lost.AccountID = "nobody"
+			lost.AccountID = "unknown"
 			answers(t, b.Identities.Link(within(t), lost), broker.NotFound)
 			lost = i
 			lost.Connection = "nowhere"

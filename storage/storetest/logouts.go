@@ -270,7 +270,7 @@ func upstreamLogout(t *testing.T, b Backend) {
 	end(broker.UpstreamSession{Connection: i.Connection, Identity: i.ID}, second, third)
 	for _, s := range []broker.Session{others, elsewhere} {
 		if !sessionOf(t, b, s).EndedAt.IsZero() {
-			t.Fatal("somebody else's session ended")
+			t.Fatal("another session ended")
 		}
 	}
 }

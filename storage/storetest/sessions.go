@@ -52,7 +52,7 @@ func sessionLifeTests() []test {
 					broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: n}), broker.StartAgain)
 			}
 			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(),
-				broker.Session{ID: broker.NewID(), AccountID: "nobody"}), broker.StartAgain)
+				broker.Session{ID: broker.NewID(), AccountID: "unknown"}), broker.StartAgain)
 			a.Disabled = true
 			ok(t, b.Accounts.ChangeAccount(within(t), a, 3))
 			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(),

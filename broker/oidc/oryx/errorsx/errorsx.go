@@ -1,6 +1,5 @@
-// Package errorsx is the part of ory/x that fosite asks for, without its stack
-// traces: fosite wraps every declined request, and a trace for each of them is
-// a tenth of a token request. See deploy/adr/0001-ory-x.md.
+// Package errorsx is the part of ory/x that fosite uses, without its stack traces: fosite wraps every declined
+// request, and a trace for each costs a tenth of a token request. See deploy/adr/0001-ory-x.md.
 package errorsx
 
 // WithStack returns err as it is.
@@ -18,7 +17,7 @@ func Cause(err error) error {
 	return err
 }
 
-// The carriers below are what fosite's RFC6749Error can be asked for.
+// The carriers that fosite's RFC6749Error may implement.
 type (
 	// StatusCodeCarrier has an HTTP status code.
 	StatusCodeCarrier interface{ StatusCode() int }

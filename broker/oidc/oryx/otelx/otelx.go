@@ -3,7 +3,7 @@ package otelx
 
 import "go.opentelemetry.io/otel/trace"
 
-// End ends the span and, where the function failed, says so on it.
+// End ends the span and records the error of a failed function.
 func End(span trace.Span, err *error) {
 	if err != nil && *err != nil {
 		span.RecordError(*err)
