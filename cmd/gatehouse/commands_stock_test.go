@@ -142,3 +142,20 @@ func shellWords(line string) (words []string) {
 	}
 	return words
 }
+
+// appTokens is the answer of the token endpoint.
+type appTokens struct {
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+	ID      string `json:"id_token"`
+	Error   string `json:"error"`
+	Text    string `json:"error_description"`
+}
+
+// shownMail is one mail of the demo's mailbox, as JSON.
+type shownMail struct {
+	To      string `json:"to"`
+	Subject string `json:"subject"`
+	Date    string `json:"date"`
+	Text    string `json:"text"`
+}

@@ -214,7 +214,7 @@ func (d *demo) stock(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", c.ID, err)
 		}
 	}
-	box, err := d.listen(mailbox{d.h.cfg.Mail.Folder}.handler())
+	box, err := d.listen(fakeidp.NewMailbox(d.h.cfg.Mail.Folder))
 	if err != nil {
 		return err
 	}
@@ -298,7 +298,7 @@ func (d *demo) addApps(ctx context.Context) error {
 		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"}}}
 	desktop := admin.AddClient{ID: "courts-desktop", Edit: admin.EditClient{Name: &native, AuthMethods: []string{"none"}, IDTokenAlg: &es256,
 		Native: &yes, RedirectURIs: []string{"http://127.0.0.1/callback"}}}
-	d.servers = append(d.servers, server{l, (&sampleApp{issuer: d.file.Issuer, origin: origin, clientID: app.ID, secret: secret.Reveal()}).handler()})
+	d.servers = append(d.servers, server{l, fakeidp.NewApp(fakeidp.AppOptions{Issuer: d.file.Issuer, Origin: origin, ClientID: app.ID, Secret: secret.Reveal()})})
 	operations, err := d.h.admin()
 	if err != nil {
 		return err

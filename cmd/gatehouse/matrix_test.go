@@ -134,7 +134,7 @@ func (q *cluster) builds() {
 	if err != nil {
 		q.t.Fatal(err)
 	}
-	go serveQuietly(q.ctx, server{box, mailbox{q.h.cfg.Mail.Folder}.handler()})
+	go serveQuietly(q.ctx, server{box, fakeidp.NewMailbox(q.h.cfg.Mail.Folder)})
 	q.file.Mailbox = "http://" + box.Addr().String()
 	for _, c := range []broker.Client{{ID: "app", FirstParty: true}, {ID: "third"}} {
 		c.Name, c.AuthMethods, c.IDTokenAlg, c.RedirectURIs, c.CreatedAt, c.UpdatedAt = "App "+c.ID, []string{"client_secret_basic"}, "RS256", []string{clusterApp}, q.clock.now(), q.clock.now()

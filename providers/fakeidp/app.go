@@ -1,4 +1,4 @@
-package main
+package fakeidp
 
 import (
 	"context"
@@ -20,12 +20,19 @@ import (
 //go:embed demo
 var demoFiles embed.FS
 
-// sampleApp is what an app developer would write: a client of the broker that
-// signs people in with code and PKCE and shows the tokens it got. It lives on
-// loopback and in memory.
+// AppOptions describe the sample app as the broker knows it.
+type AppOptions struct {
+	Issuer   string // of the broker
+	Origin   string // of the app
+	ClientID string
+	Secret   string
+}
+
+// sampleApp is an app of the broker, for the demo. It signs people in with a code and PKCE
+// and shows the tokens that it got. Its sessions are in memory.
 type sampleApp struct {
-	issuer, origin, clientID, secret string
-	page                             *template.Template
+	AppOptions
+	page *template.Template
 
 	mu       sync.Mutex
 	sessions map[string]*appSession
@@ -52,8 +59,9 @@ type appPage struct {
 	Claims, Userinfo                                 []appRow
 }
 
-func (a *sampleApp) handler() http.Handler {
-	a.sessions = map[string]*appSession{}
+// NewApp returns the sample app.
+func NewApp(o AppOptions) http.Handler {
+	a := &sampleApp{AppOptions: o, sessions: map[string]*appSession{}}
 	a.page = template.Must(template.ParseFS(demoFiles, "demo/app.html"))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /app.css", demoCSS)
@@ -63,7 +71,7 @@ func (a *sampleApp) handler() http.Handler {
 	mux.HandleFunc("POST /refresh", a.refresh)
 	mux.HandleFunc("GET /logout", a.logout)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.mu.Lock() // one visitor at a time is plenty for a sample
+		a.mu.Lock() // one request at a time is enough for a sample
 		defer a.mu.Unlock()
 		mux.ServeHTTP(w, r)
 	})
@@ -88,7 +96,8 @@ func (a *sampleApp) home(w http.ResponseWriter, r *http.Request) {
 	v := appPage{Error: r.FormValue("error"), ErrorText: r.FormValue("error_description")}
 	if s.tokens.ID != "" {
 		claims := unverifiedClaims(s.tokens.ID)
-		v = appPage{Access: s.tokens.Access, Refresh: s.tokens.Refresh, IDToken: s.tokens.ID, Claims: rows(claims), Userinfo: rows(s.userinfo)}
+		v = appPage{Access: s.tokens.Access, Refresh: s.tokens.Refresh, IDToken: s.tokens.ID,
+			Claims: appRows(claims), Userinfo: appRows(s.userinfo)}
 		if v.Name, _ = s.userinfo["name"].(string); v.Name == "" {
 			v.Name, _ = s.userinfo["email"].(string)
 		}
@@ -103,7 +112,7 @@ func (a *sampleApp) login(w http.ResponseWriter, r *http.Request) {
 	s := a.session(w, r)
 	s.state, s.nonce, s.verifier = rand.Text(), rand.Text(), rand.Text()+rand.Text()
 	challenge := sha256.Sum256([]byte(s.verifier))
-	q := url.Values{"response_type": {"code"}, "client_id": {a.clientID}, "redirect_uri": {a.origin + "/callback"},
+	q := url.Values{"response_type": {"code"}, "client_id": {a.ClientID}, "redirect_uri": {a.Origin + "/callback"},
 		"scope": {"openid profile email offline_access"}, "state": {s.state}, "nonce": {s.nonce},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"}}
 	for _, extra := range []string{"prompt", "login_hint", "connection", "ui_locales", "max_age"} {
@@ -111,7 +120,7 @@ func (a *sampleApp) login(w http.ResponseWriter, r *http.Request) {
 			q.Set(extra, v)
 		}
 	}
-	http.Redirect(w, r, a.issuer+"/authorize?"+q.Encode(), http.StatusSeeOther)
+	http.Redirect(w, r, a.Issuer+"/authorize?"+q.Encode(), http.StatusSeeOther)
 }
 
 func (a *sampleApp) callback(w http.ResponseWriter, r *http.Request) {
@@ -120,7 +129,7 @@ func (a *sampleApp) callback(w http.ResponseWriter, r *http.Request) {
 	case s.state == "" || r.FormValue("state") != s.state:
 		a.fail(w, r, "state_mismatch", "This answer does not belong to a sign-in that this browser started.")
 		return
-	case r.FormValue("iss") != a.issuer: // RFC 9207 §2.4
+	case r.FormValue("iss") != a.Issuer: // RFC 9207 §2.4
 		a.fail(w, r, "iss_mismatch", "This answer comes from another issuer.")
 		return
 	case r.FormValue("error") != "":
@@ -129,7 +138,7 @@ func (a *sampleApp) callback(w http.ResponseWriter, r *http.Request) {
 	}
 	s.state = ""
 	t, err := a.token(r.Context(), url.Values{"grant_type": {"authorization_code"}, "code": {r.FormValue("code")},
-		"redirect_uri": {a.origin + "/callback"}, "code_verifier": {s.verifier}})
+		"redirect_uri": {a.Origin + "/callback"}, "code_verifier": {s.verifier}})
 	if err != nil {
 		a.fail(w, r, "token_request_failed", err.Error())
 		return
@@ -156,9 +165,9 @@ func (a *sampleApp) refresh(w http.ResponseWriter, r *http.Request) {
 
 func (a *sampleApp) logout(w http.ResponseWriter, r *http.Request) {
 	s := a.session(w, r)
-	q := url.Values{"id_token_hint": {s.tokens.ID}, "post_logout_redirect_uri": {a.origin + "/"}}
+	q := url.Values{"id_token_hint": {s.tokens.ID}, "post_logout_redirect_uri": {a.Origin + "/"}}
 	s.tokens, s.userinfo = appTokens{}, nil
-	http.Redirect(w, r, a.issuer+"/end_session?"+q.Encode(), http.StatusSeeOther)
+	http.Redirect(w, r, a.Issuer+"/end_session?"+q.Encode(), http.StatusSeeOther)
 }
 
 func (a *sampleApp) fail(w http.ResponseWriter, r *http.Request, code, text string) {
@@ -167,7 +176,7 @@ func (a *sampleApp) fail(w http.ResponseWriter, r *http.Request, code, text stri
 
 func (a *sampleApp) keep(ctx context.Context, s *appSession, t appTokens) {
 	s.tokens = t
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.issuer+"/userinfo", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Issuer+"/userinfo", nil)
 	if err != nil {
 		return
 	}
@@ -180,12 +189,12 @@ func (a *sampleApp) keep(ctx context.Context, s *appSession, t appTokens) {
 }
 
 func (a *sampleApp) token(ctx context.Context, form url.Values) (t appTokens, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.issuer+"/token", strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.Issuer+"/token", strings.NewReader(form.Encode()))
 	if err != nil {
 		return t, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.SetBasicAuth(url.QueryEscape(a.clientID), url.QueryEscape(a.secret))
+	req.SetBasicAuth(url.QueryEscape(a.ClientID), url.QueryEscape(a.Secret))
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return t, err
@@ -200,9 +209,9 @@ func (a *sampleApp) token(ctx context.Context, form url.Values) (t appTokens, er
 	return t, nil
 }
 
-// unverifiedClaims reads an ID token that came straight from the token endpoint;
-// OIDC Core §3.1.3.7 item 6 lets the connection vouch for it. An app that gets
-// one any other way must verify the signature.
+// unverifiedClaims reads an ID token that came straight from the token endpoint, where TLS
+// replaces the signature (OIDC Core §3.1.3.7 item 6). An app that gets a token in another
+// way must verify its signature.
 func unverifiedClaims(jwt string) map[string]any {
 	claims := map[string]any{}
 	parts := strings.Split(jwt, ".")
@@ -216,7 +225,7 @@ func unverifiedClaims(jwt string) map[string]any {
 	return claims
 }
 
-func rows(m map[string]any) []appRow {
+func appRows(m map[string]any) []appRow {
 	out := make([]appRow, 0, len(m))
 	for k, v := range m {
 		b, _ := json.Marshal(v)

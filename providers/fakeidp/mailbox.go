@@ -1,4 +1,4 @@
-package main
+package fakeidp
 
 import (
 	"encoding/json"
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// mailbox shows the mails of a mailbox folder, as a page and as JSON.
+// mailbox shows the mails of a folder.
 type mailbox struct{ folder string }
 
 type shownMail struct {
@@ -27,7 +27,9 @@ type shownMail struct {
 	when    time.Time
 }
 
-func (m mailbox) handler() http.Handler {
+// NewMailbox shows the mails of a folder of .eml files, as a page and as JSON, for the demo.
+func NewMailbox(folder string) http.Handler {
+	m := mailbox{folder}
 	page := template.Must(template.ParseFS(demoFiles, "demo/mailbox.html"))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /app.css", demoCSS)
