@@ -33,7 +33,7 @@ func (t *tool) accountDone(done admin.Result[broker.Account], err error, text st
 	if err != nil {
 		return err
 	}
-	return t.print(viewAccount(done.Value), func(w io.Writer) { fmt.Fprintf(w, text+"\n", done.Value.Email) })
+	return t.print(admin.ViewAccount(admin.AccountDetails{Account: done.Value}), func(w io.Writer) { fmt.Fprintf(w, text+"\n", done.Value.Email) })
 }
 
 type accountsList struct {
@@ -48,9 +48,9 @@ func (c *accountsList) Run(ctx context.Context, t *tool, s *admin.Service) error
 	if err != nil {
 		return err
 	}
-	views := make([]accountView, 0, len(all))
+	views := make([]admin.AccountView, 0, len(all))
 	for _, a := range all {
-		views = append(views, viewAccount(a))
+		views = append(views, admin.ViewAccount(admin.AccountDetails{Account: a}))
 	}
 	return t.print(views, func(w io.Writer) {
 		row(w, "EMAIL", "NAME", "PASSWORD", "STATE", "CREATED", "ID")
@@ -118,8 +118,9 @@ func (c *accountsRestrict) Run(ctx context.Context, t *tool, s *admin.Service) e
 		return err
 	}
 	a := done.Value
-	return t.print(viewAccount(a.Account), func(w io.Writer) {
-		fmt.Fprintf(w, "%s: %s\nevery session and token of the account has ended\n", a.Email, viewRestriction(a.Restriction))
+	v := admin.ViewAccount(admin.AccountDetails{Account: a.Account})
+	return t.print(v, func(w io.Writer) {
+		fmt.Fprintf(w, "%s: %s\nevery session and token of the account has ended\n", a.Email, restrictionText(v.Restriction))
 		if !a.Linked {
 			fmt.Fprintln(w, "No identity of these connections is linked yet. "+
 				"The next sign-in through one of them links it, with the password and an e-mailed code.")

@@ -4,46 +4,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
-	"gatehouse/broker"
 	"gatehouse/broker/admin"
 )
 
-// accountView is an account as the command line shows it: without its hash.
-type accountView struct {
-	ID          string           `json:"id"`
-	Email       string           `json:"email"`
-	Name        string           `json:"name"`
-	Password    bool             `json:"has_password"`
-	Disabled    bool             `json:"disabled"`
-	Unverified  bool             `json:"unverified,omitempty"`
-	Restriction *restrictionView `json:"restriction,omitempty"`
-	Epoch       int64            `json:"auth_epoch"`
-	CreatedAt   time.Time        `json:"created_at"`
-	Identities  []identityView   `json:"identities,omitempty"`
-}
-
-type identityView struct {
-	ID         string    `json:"id"`
-	Connection string    `json:"connection"`
-	Issuer     string    `json:"issuer"`
-	Subject    string    `json:"subject"`
-	Email      string    `json:"email"`
-	LinkedAt   time.Time `json:"linked_at"`
-	SeenAt     time.Time `json:"seen_at"`
-}
-
-func viewAccount(a broker.Account) accountView {
-	return accountView{ID: a.ID, Email: a.Email, Name: a.Name, Password: a.HasPassword(), Disabled: a.Disabled, Unverified: a.Unverified,
-		Restriction: viewRestriction(a.Restriction), Epoch: a.AuthEpoch, CreatedAt: a.CreatedAt}
-}
-
 func (t *tool) showAccount(a admin.AccountDetails) error {
-	v := viewAccount(a.Account)
-	for _, i := range a.Identities {
-		v.Identities = append(v.Identities, identityView{i.ID, i.Connection, i.Issuer, i.Subject, i.Email, i.LinkedAt, i.SeenAt})
-	}
+	v := admin.ViewAccount(a)
 	return t.print(v, func(w io.Writer) {
 		row(w, "id", v.ID)
 		row(w, "email", v.Email)
@@ -51,11 +17,12 @@ func (t *tool) showAccount(a admin.AccountDetails) error {
 		row(w, "password", yesNo(v.Password))
 		row(w, "state", state(v))
 		if v.Restriction != nil {
-			row(w, "restriction", v.Restriction.String())
+			row(w, "restriction", restrictionText(v.Restriction))
 		}
 		row(w, "created", date(v.CreatedAt))
 		for _, i := range v.Identities {
-			row(w, "identity", fmt.Sprintf("%s: %s at %s, %s, linked %s, last seen %s", i.ID, i.Connection, i.Issuer, or(i.Email, "no e-mail"), date(i.LinkedAt), date(i.SeenAt)))
+			row(w, "identity", fmt.Sprintf("%s: %s at %s, %s, linked %s, last seen %s",
+				i.ID, i.Connection, i.Issuer, or(i.Email, "no e-mail"), date(i.LinkedAt), date(i.SeenAt)))
 		}
 	})
 }
@@ -68,7 +35,7 @@ func yesNo(b bool) string {
 }
 
 // state says in a word what an account may do.
-func state(v accountView) string {
+func state(v admin.AccountView) string {
 	switch {
 	case v.Unverified:
 		return "unverified"
@@ -78,24 +45,8 @@ func state(v accountView) string {
 	return admin.State(v.Disabled)
 }
 
-// restrictionView is a restriction as the command line shows it.
-type restrictionView struct {
-	Only        string    `json:"only"`
-	Connections []string  `json:"connections"`
-	Guests      bool      `json:"guests"`
-	Personal    bool      `json:"personal"`
-	SetBy       string    `json:"set_by"`
-	SetAt       time.Time `json:"set_at"`
-}
-
-func viewRestriction(l *broker.Restriction) *restrictionView {
-	if l == nil {
-		return nil
-	}
-	return &restrictionView{l.Only, l.Connections, l.Guests, l.Personal, l.SetBy, l.SetAt}
-}
-
-func (l restrictionView) String() string {
+// restrictionText is a restriction in words.
+func restrictionText(l *admin.RestrictionView) string {
 	text := fmt.Sprintf("only %s, through %s", l.Only, strings.Join(l.Connections, ", "))
 	if l.Guests {
 		text += ", guests too"

@@ -12,22 +12,6 @@ import (
 	"gatehouse/broker/admin"
 )
 
-type eventView struct {
-	ID         string            `json:"id"`
-	At         time.Time         `json:"at"`
-	Verb       string            `json:"verb"`
-	Code       string            `json:"code,omitempty"`
-	Account    string            `json:"account,omitempty"`
-	Actor      string            `json:"actor,omitempty"`
-	Client     string            `json:"client,omitempty"`
-	Connection string            `json:"connection,omitempty"`
-	Session    string            `json:"session,omitempty"`
-	Reference  string            `json:"reference,omitempty"`
-	Address    string            `json:"address,omitempty"`
-	UserAgent  string            `json:"user_agent,omitempty"`
-	Detail     map[string]string `json:"detail,omitempty"`
-}
-
 type auditCmd struct {
 	Account   string        `placeholder:"EMAIL|ID" help:"Only about this account."`
 	Client    string        `placeholder:"ID" help:"Only about this client."`
@@ -63,10 +47,9 @@ func (c *auditCmd) Run(ctx context.Context, t *tool, s *admin.Service) error {
 	if err != nil {
 		return err
 	}
-	views := make([]eventView, 0, len(events))
+	views := make([]admin.EventView, 0, len(events))
 	for _, e := range events {
-		views = append(views, eventView{e.ID, e.At, string(e.Verb), string(e.Code), e.Account, e.Actor, e.Client, e.Connection,
-			e.Session, e.Reference, e.Address, e.UserAgent, e.Detail})
+		views = append(views, admin.ViewEvent(e))
 	}
 	return t.print(views, func(w io.Writer) {
 		row(w, "AT", "VERB", "CODE", "ACCOUNT", "ACTOR", "CLIENT", "CONNECTION", "ADDRESS", "REFERENCE", "DETAIL")

@@ -46,7 +46,7 @@ func (t *tool) clientDone(done admin.Result[admin.IssuedClient], err error) erro
 	if err != nil {
 		return noChange(err)
 	}
-	return t.showClient(done.Value.Client, done.Value.Secret.Reveal())
+	return t.showClient(done.Value.Client, done.Value.Secret)
 }
 
 type clientsList struct{}
@@ -56,9 +56,9 @@ func (*clientsList) Run(ctx context.Context, t *tool, s *admin.Service) error {
 	if err != nil {
 		return err
 	}
-	views := make([]clientView, 0, len(all))
+	views := make([]admin.ClientView, 0, len(all))
 	for _, c := range all {
-		views = append(views, viewClient(c, ""))
+		views = append(views, admin.ViewClient(c, ""))
 	}
 	return t.print(views, func(w io.Writer) {
 		row(w, "CLIENT ID", "NAME", "AUTH METHOD", "STATE", "REDIRECT URIS")
@@ -142,7 +142,7 @@ func (t *tool) clientSwitched(done admin.Result[broker.Client], err error) error
 		return err
 	}
 	c := done.Value
-	return t.print(viewClient(c, ""), func(w io.Writer) { row(w, c.ID+" is "+admin.State(c.Disabled)) })
+	return t.print(admin.ViewClient(c, ""), func(w io.Writer) { row(w, c.ID+" is "+admin.State(c.Disabled)) })
 }
 
 type clientsToken struct {
@@ -186,9 +186,9 @@ func (c *clientsLogouts) Run(ctx context.Context, t *tool, s *admin.Service) err
 	if err != nil {
 		return err
 	}
-	views := make([]logoutView, 0, len(all))
+	views := make([]admin.LogoutView, 0, len(all))
 	for _, l := range all {
-		views = append(views, logoutView{l.ClientID, l.SessionID, l.AccountID, l.CreatedAt, l.ExpiresAt, l.Attempts, l.NextAt, l.LastError})
+		views = append(views, admin.ViewLogout(l))
 	}
 	return t.print(views, func(w io.Writer) {
 		row(w, "CLIENT", "SESSION", "ACCOUNT", "ENDED", "ATTEMPTS", "NEXT", "GIVEN UP", "LAST ERROR")

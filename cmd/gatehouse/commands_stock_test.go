@@ -159,3 +159,12 @@ type shownMail struct {
 	Date    string `json:"date"`
 	Text    string `json:"text"`
 }
+
+// The views that the tests read.
+type (
+	accountView    = admin.AccountView
+	clientView     = admin.ClientView
+	connectionView = admin.ConnectionView
+	eventView      = admin.EventView
+	logoutView     = admin.LogoutView
+)

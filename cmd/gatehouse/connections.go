@@ -13,35 +13,6 @@ import (
 	"gatehouse/providers"
 )
 
-// connectionView is a connection as the command line shows it: secrets only
-// counted, and the redirect URI to copy to the provider.
-type connectionView struct {
-	ID          string            `json:"id"`
-	Kind        string            `json:"kind"`
-	Name        string            `json:"name"`
-	State       string            `json:"state"`
-	Issuer      string            `json:"issuer,omitempty"`
-	ClientID    string            `json:"client_id"`
-	Secrets     int               `json:"secrets"`
-	Settings    map[string]string `json:"settings,omitempty"`
-	Domains     []string          `json:"domains,omitempty"`
-	Hidden      bool              `json:"hidden"`
-	Position    int               `json:"position"`
-	RedirectURI string            `json:"redirect_uri"`
-	// Facebook wants these two as well.
-	Deauthorize  string `json:"deauthorize_url,omitempty"`
-	DataDeletion string `json:"data_deletion_url,omitempty"`
-}
-
-func (h *app) viewConnection(c broker.Connection) connectionView {
-	v := connectionView{ID: c.ID, Kind: c.Kind, Name: c.Name, State: string(c.State), Issuer: c.Issuer, ClientID: c.ClientID, Secrets: len(c.Secrets),
-		Settings: c.Settings, Domains: c.Domains, Hidden: c.Hidden, Position: c.Position, RedirectURI: h.callback(c.ID)}
-	if c.Kind == "meta" {
-		v.Deauthorize, v.DataDeletion = v.RedirectURI+"/deauthorize", v.RedirectURI+"/data-deletion"
-	}
-	return v
-}
-
 type connectionsKinds struct{}
 
 func (*connectionsKinds) Run(t *tool) error {
@@ -125,7 +96,7 @@ func (t *tool) connectionDone(done admin.Result[broker.Connection], err error) e
 }
 
 func (t *tool) showConnection(c broker.Connection) error {
-	v := t.opened.viewConnection(c)
+	v := admin.ViewConnection(c, t.opened.callback(c.ID))
 	return t.print(v, func(w io.Writer) {
 		row(w, "id", v.ID)
 		row(w, "kind", v.Kind)
@@ -156,9 +127,9 @@ func (*connectionsList) Run(ctx context.Context, t *tool, s *admin.Service) erro
 	if err != nil {
 		return err
 	}
-	views := make([]connectionView, 0, len(all))
+	views := make([]admin.ConnectionView, 0, len(all))
 	for _, c := range all {
-		views = append(views, t.opened.viewConnection(c))
+		views = append(views, admin.ViewConnection(c, t.opened.callback(c.ID)))
 	}
 	return t.print(views, func(w io.Writer) {
 		row(w, "ID", "KIND", "NAME", "STATE", "ISSUER", "DOMAINS")

@@ -11,25 +11,26 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/access"
+	"gatehouse/broker/admin"
 	"gatehouse/providers"
 )
 
 // explanation is a decision with everything it rests on.
 type explanation struct {
-	Connection  string           `json:"connection"`
-	Issuer      string           `json:"issuer,omitempty"`
-	Subject     string           `json:"subject,omitempty"`
-	Email       string           `json:"email,omitempty"`
-	Level       string           `json:"level,omitempty"`
-	UserType    string           `json:"user_type,omitempty"`
-	Account     string           `json:"account,omitempty"`
-	Restriction *restrictionView `json:"restriction,omitempty"`
-	Outcome     string           `json:"outcome,omitempty"`
-	Because     string           `json:"because,omitempty"`
-	Proof       []string         `json:"proofs,omitempty"`
-	Step        string           `json:"step,omitempty"`
-	Refused     string           `json:"refused,omitempty"`
-	Cause       string           `json:"cause,omitempty"`
+	Connection  string                 `json:"connection"`
+	Issuer      string                 `json:"issuer,omitempty"`
+	Subject     string                 `json:"subject,omitempty"`
+	Email       string                 `json:"email,omitempty"`
+	Level       string                 `json:"level,omitempty"`
+	UserType    string                 `json:"user_type,omitempty"`
+	Account     string                 `json:"account,omitempty"`
+	Restriction *admin.RestrictionView `json:"restriction,omitempty"`
+	Outcome     string                 `json:"outcome,omitempty"`
+	Because     string                 `json:"because,omitempty"`
+	Proof       []string               `json:"proofs,omitempty"`
+	Step        string                 `json:"step,omitempty"`
+	Refused     string                 `json:"refused,omitempty"`
+	Cause       string                 `json:"cause,omitempty"`
 }
 
 type explainCmd struct {
@@ -115,7 +116,7 @@ func (e *explanation) tell(c broker.Claims, d access.Decision) {
 	e.Issuer, e.Subject, e.Email, e.Level, e.UserType = c.Issuer, c.Subject, c.Email, levels[c.Level], string(c.UserType)
 	for _, a := range []*broker.Account{d.Facts.Linked, d.Facts.Owner, d.Facts.Acting} {
 		if a != nil {
-			e.Account, e.Restriction = a.Email, viewRestriction(a.Restriction)
+			e.Account, e.Restriction = a.Email, admin.ViewRestriction(a.Restriction)
 			break
 		}
 	}
@@ -145,7 +146,7 @@ func (t *tool) explained(e explanation) error {
 		lines := [][2]string{{"connection", e.Connection}, {"identity", strings.TrimSpace(e.Issuer + " " + e.Subject)}, {"address", e.Email}, {"level", e.Level},
 			{"user type", e.UserType}, {"account", e.Account}, {"decision", e.Outcome}, {"because", e.Because}, {"the owner gives", strings.Join(e.Proof, " and ")}, {"next page", e.Step}}
 		if e.Restriction != nil {
-			lines = slices.Insert(lines, 6, [2]string{"restriction", e.Restriction.String()})
+			lines = slices.Insert(lines, 6, [2]string{"restriction", restrictionText(e.Restriction)})
 		}
 		if e.Refused != "" {
 			lines = append(lines, [2]string{"refused", e.Refused}, [2]string{"cause", e.Cause})
