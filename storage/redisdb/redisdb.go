@@ -1,5 +1,5 @@
-// Package redisdb stores ephemeral values in Redis, in one round upstream request per call (two for
-// a counter after its first count).
+// Package redisdb stores ephemeral values in Redis, in one round trip per call (two for a counter after its
+// first count).
 package redisdb
 
 import (
@@ -14,7 +14,7 @@ import (
 	"gatehouse/broker"
 )
 
-// prefix separates our keys from others in the same database.
+// prefix separates these keys from others in the same database.
 const prefix = "gatehouse:"
 
 // Options say which server to use.
@@ -22,14 +22,13 @@ type Options struct {
 	// URL is "redis://user:password@host:port/db", "rediss://…" for TLS, or
 	// "unix:///path/to/socket".
 	URL string
-	// Pool is how many connections to hold at most; 0 is 10 for each processor.
+	// Pool is the largest number of connections; 0 means 10 per processor.
 	Pool int
 	Now  func() time.Time // nil is time.Now
 	Log  *slog.Logger     // nil is slog.Default; it also gets the driver's lines, process-wide
 }
 
-// DB implements broker.Ephemeral. Errors of the connection are Unavailable; a
-// call that ended in one may have had its effect.
+// DB implements broker.Ephemeral. Connection errors are Unavailable; the call may still have taken effect.
 type DB struct {
 	client *redis.Client
 	now    func() time.Time
@@ -41,9 +40,9 @@ type DB struct {
 func Open(ctx context.Context, o Options) (*DB, error) {
 	options, err := redis.ParseURL(o.URL)
 	if err != nil {
-		// The cause may quote the URL, and with it the password.
-		return nil, errors.New("storage: the Redis URL does not parse: " +
-			"it must look like redis://user:password@host:6379/0, user and password percent-encoded")
+		// The cause may quote the URL, including the password.
+		return nil, errors.New("storage: the Redis URL does not parse: it must look like " +
+			"redis://user:password@host:6379/0, user and password percent-encoded")
 	}
 	options.PoolSize = o.Pool
 	// Take and Count must not be repeated when only the reply was lost.
@@ -55,17 +54,15 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		o.Log = slog.Default()
 	}
 	redis.SetLogger(driverLog{o.Log})
-	d := &DB{
-		client: redis.NewClient(options), now: o.Now,
-		swap: redis.NewScript(swapScript), count: redis.NewScript(countScript),
-	}
+	d := &DB{client: redis.NewClient(options), now: o.Now, swap: redis.NewScript(swapScript),
+		count: redis.NewScript(countScript)}
 	if err := d.client.Ping(ctx).Err(); err != nil {
 		return nil, errors.Join(unavailable(err), d.Close())
 	}
 	return d, nil
 }
 
-// driverLog writes the driver's lines to our log.
+// driverLog writes the driver's messages to our log.
 type driverLog struct{ *slog.Logger }
 
 // Printf implements the driver's logger.
@@ -76,11 +73,11 @@ func (l driverLog) Printf(ctx context.Context, format string, v ...any) {
 // Close closes all connections.
 func (d *DB) Close() error { return d.client.Close() }
 
-// Ping returns nil while the server replies.
+// Ping returns nil if the server responds.
 func (d *DB) Ping(ctx context.Context) error { return unavailable(d.client.Ping(ctx).Err()) }
 
-// CheckPolicy refuses a server that may evict values before they expire: an evicted
-// replay mark could be used again.
+// CheckPolicy refuses a server that may evict values before they expire, because an evicted replay mark could be
+// used again.
 func (d *DB) CheckPolicy(ctx context.Context) error {
 	info, err := d.client.InfoMap(ctx, "memory").Result()
 	if err != nil {
@@ -132,8 +129,8 @@ if v ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 return 1`
 
-// Count implements broker.Ephemeral. Most counters never reach two, and the script costs
-// the server several times as much as a plain command.
+// Count implements broker.Ephemeral. Most counters never reach two, and the script costs the server several
+// times as much as a plain command.
 func (d *DB) Count(ctx context.Context, store, key string, expires time.Time) (int64, error) {
 	err := d.Put(ctx, store, key, []byte("1"), expires)
 	if !errors.Is(err, broker.Conflict) {
@@ -147,12 +144,12 @@ const countScript = `local n = redis.call('INCR', KEYS[1])
 if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return n`
 
-// name includes the length of the ephemeral store, so that no two pairs share a key.
+// name includes the length of the store's name, so that no two pairs share a key.
 func name(store, key string) string {
 	return fmt.Sprintf("%s%d:%s:%s", prefix, len(store), store, key)
 }
 
-// left is the time until expires by our clock; the server's clock is never read.
+// left returns the time until expires by the process's clock; the server's clock is not used.
 func (d *DB) left(expires time.Time) time.Duration {
 	return max(expires.Sub(d.now()).Round(time.Millisecond), time.Millisecond)
 }
