@@ -7,7 +7,7 @@ import (
 	"gatehouse/broker"
 )
 
-// Whoever changes what the cache answered must not change it for everybody else.
+// A caller that changes a cached value must not change it for others.
 func TestACopyOfAClientSharesNothing(t *testing.T) {
 	var c broker.Client
 	fields := reflect.ValueOf(&c).Elem()

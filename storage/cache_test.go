@@ -9,8 +9,8 @@ import (
 func TestAValueReadBeforeAChangeIsNotKeptAfterIt(t *testing.T) {
 	var s memory[string]
 	now := time.Now()
-	_, _, changes := s.get("key", now) // somebody misses, and reads the database
-	s.forget()                         // meanwhile the value changes
+	_, _, changes := s.get("key", now) // a miss: the caller reads the database
+	s.forget()                         // the value changes before the caller stores it
 	s.put("key", "old", now, changes)
 	if v, ok, _ := s.get("key", now); ok {
 		t.Fatalf("%q is kept", v)

@@ -66,7 +66,7 @@ func TestTheStoreKeepsTheContractOfItsParts(t *testing.T) {
 	})
 }
 
-func TestEphemeralIsWhereItIsConfigured(t *testing.T) {
+func TestEphemeralDataIsWhereItIsConfigured(t *testing.T) {
 	alone, with := open(t, storage.Options{}), open(t, storage.Options{Redis: redisServer(t)})
 	if alone.EphemeralIn() != "sqlite" || with.EphemeralIn() != "redis" {
 		t.Fatalf("%s, %s", alone.EphemeralIn(), with.EphemeralIn())
@@ -80,7 +80,7 @@ func TestEphemeralIsWhereItIsConfigured(t *testing.T) {
 	}
 }
 
-// clock is a time that only moves when it is told to.
+// clock is a time that moves only by Add.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -98,7 +98,7 @@ func (c *clock) Add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func TestAClientChangedElsewhereIsSeenWithinFiveSecondsAndOneChangedHereAtOnce(t *testing.T) {
+func TestAClientChangedElsewhereIsSeenWithinFiveSecondsAndOneChangedHereImmediately(t *testing.T) {
 	at, c := sqliteFile(t), &clock{now: time.Now()}
 	k, err := seal.New(time.Now())
 	if err != nil {
@@ -109,8 +109,8 @@ func TestAClientChangedElsewhereIsSeenWithinFiveSecondsAndOneChangedHereAtOnce(t
 	put := func(s *storage.Store, name string) {
 		t.Helper()
 		conn := broker.Connection{ID: "c", Name: name, Settings: map[string]string{"k": name}}
-		if err := errors.Join(s.PutClient(t.Context(), broker.Client{ID: "app", Name: name}), s.PutConnection(t.Context(),
-			conn)); err != nil {
+		if err := errors.Join(
+			s.PutClient(t.Context(), broker.Client{ID: "app", Name: name}), s.PutConnection(t.Context(), conn)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -125,8 +125,8 @@ func TestAClientChangedElsewhereIsSeenWithinFiveSecondsAndOneChangedHereAtOnce(t
 		if client.Name != want || conn.Name != want || list[0].Name != want {
 			t.Fatalf("sees %s, %s, %s, want %s", client.Name, conn.Name, list[0].Name, want)
 		}
-		// What a caller does to its copy stays with it.
-		conn.Settings["k"], list[0].Settings["k"] = "spoilt", "spoilt"
+		// A caller's changes to its copy must not reach others.
+		conn.Settings["k"], list[0].Settings["k"] = "changed", "changed"
 		if again, err := s.Connection(t.Context(), "c"); err != nil || again.Settings["k"] != want {
 			t.Fatalf("a caller changed what is kept: %v, %v", again.Settings, err)
 		}
@@ -136,11 +136,11 @@ func TestAClientChangedElsewhereIsSeenWithinFiveSecondsAndOneChangedHereAtOnce(t
 	sees(there, "1")
 	put(here, "2")
 	sees(here, "2")
-	sees(there, "1") // it is kept, so it costs no query
+	sees(there, "1") // it is cached, so there is no query
 	c.Add(storage.CacheLife)
 	sees(there, "2")
 	put(here, "3")
-	c.Add(-time.Hour) // a clock that is set back prolongs nothing
+	c.Add(-time.Hour) // a clock that is set back must not prolong it
 	sees(there, "3")
 	if err := errors.Join(here.DeleteClient(t.Context(), "app"), here.DeleteConnection(t.Context(), "c")); err != nil {
 		t.Fatal(err)
@@ -197,7 +197,8 @@ func TestATransactionReadsConnectionsFromMemoryUntilItChangesSomethingAndClients
 			put := func(name string) {
 				t.Helper()
 				conn := broker.Connection{ID: "c", Name: name}
-				if err := errors.Join(here.PutClient(t.Context(), broker.Client{ID: "app", Name: name}),
+				if err := errors.Join(
+					here.PutClient(t.Context(), broker.Client{ID: "app", Name: name}),
 					here.PutConnection(t.Context(), conn)); err != nil {
 					t.Fatal(err)
 				}
@@ -207,8 +208,8 @@ func TestATransactionReadsConnectionsFromMemoryUntilItChangesSomethingAndClients
 				client, err1 := there.Client(ctx, "app")
 				conn, err2 := there.Connection(ctx, "c")
 				list, err3 := there.Connections(ctx)
-				if err := errors.Join(err1, err2, err3); err != nil || client.Name != appWanted || conn.Name != connWanted ||
-					list[0].Name != connWanted {
+				if err := errors.Join(err1, err2, err3); err != nil || client.Name != appWanted ||
+					conn.Name != connWanted || list[0].Name != connWanted {
 					t.Errorf("sees %s, %s, %v, %v, want %s, %s", client.Name, conn.Name, list, err, appWanted, connWanted)
 				}
 			}
@@ -222,7 +223,7 @@ func TestATransactionReadsConnectionsFromMemoryUntilItChangesSomethingAndClients
 					return err
 				}
 				sees(ctx, "2", "2")
-				sees(t.Context(), "1", "1") // what this one reads is kept for nobody
+				sees(t.Context(), "1", "1") // what the transaction reads is not cached
 				return stop
 			})
 			if !errors.Is(err, stop) {
@@ -253,11 +254,11 @@ func TestWhatATransactionReadOfAConnectionIsKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		put("2") // which costs the second transaction no query
+		put("2") // the second transaction makes no query
 	}
 }
 
-func TestARollBackTakesBackWhatWentToRedis(t *testing.T) {
+func TestARollBackRemovesWhatWentToRedis(t *testing.T) {
 	s := open(t, storage.Options{Redis: redisServer(t)})
 	key, stop := broker.NewID(), errors.New("stop")
 	put := func(end error) error {
@@ -272,13 +273,13 @@ func TestARollBackTakesBackWhatWentToRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := put(nil); err != nil {
-		t.Fatalf("the next try met what the first left: %v", err)
+		t.Fatalf("the next try met the value of the first: %v", err)
 	}
 	if err := put(nil); !errors.Is(err, broker.Conflict) {
-		t.Fatalf("a key that stands: %v", err)
+		t.Fatalf("a key that is taken: %v", err)
 	}
 	if _, err := s.Get(t.Context(), "shelf", key); err != nil {
-		t.Fatalf("a roll-back took what was not its own: %v", err)
+		t.Fatalf("a roll-back removed a value that it had not stored: %v", err)
 	}
 }
 
@@ -296,9 +297,9 @@ func TestReadyRefusesWhatWouldGoWrongLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.Host = storetest.Rewriting(t, u.Host, "maxmemory_policy:noeviction", "maxmemory_policy:any_forget")
-	if err := open(t, storage.Options{Redis: u.String()}).Ready(t.Context()); err == nil || !strings.Contains(err.Error(),
-		"noeviction") {
-		t.Fatalf("a Redis that forgets: %v", err)
+	err = open(t, storage.Options{Redis: u.String()}).Ready(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "noeviction") {
+		t.Fatalf("a Redis that evicts: %v", err)
 	}
 }
 
@@ -329,5 +330,5 @@ func TestOneJanitorAtATimePurgesUntilNothingIsLeft(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	j.Run(ctx) // comes back
+	j.Run(ctx) // returns
 }

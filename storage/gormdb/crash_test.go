@@ -23,7 +23,7 @@ func grant(ctx context.Context, d *gormdb.DB, id string) error {
 	return grantBy(ctx, d, id, func(int) {})
 }
 
-// grantBy says after which of its statements it is.
+// grantBy calls after for each statement that it has run.
 func grantBy(ctx context.Context, d *gormdb.DB, id string, after func(statement int)) error {
 	return d.Atomic(ctx, func(ctx context.Context) error {
 		for n, write := range []func() error{
@@ -42,8 +42,8 @@ func grantBy(ctx context.Context, d *gormdb.DB, id string, after func(statement 
 	})
 }
 
-// granted reports whether all of a grant is there; a half that stays is fatal. The
-// server may still be at the commit while we look.
+// granted reports whether the whole grant is there. Half a grant is fatal, unless the
+// server is still at the commit.
 func granted(t *testing.T, d *gormdb.DB, id string) bool {
 	t.Helper()
 	for try := 0; ; try++ {
@@ -54,13 +54,13 @@ func granted(t *testing.T, d *gormdb.DB, id string) bool {
 			return err == nil
 		}
 		if try == 100 {
-			t.Fatalf("half a grant: family %v, token %v, events %d, %v", err, err2, len(events), err3)
+			t.Fatalf("half a grant: row %v, token %v, events %d, %v", err, err2, len(events), err3)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// TestMain lets the test below run this binary as its victim.
+// TestMain runs the child of the test below.
 func TestMain(m *testing.M) {
 	if at := os.Getenv("GATEHOUSE_TEST_CHILD"); at != "" {
 		fmt.Println(grantOnAndOn(at, os.Getenv("GATEHOUSE_TEST_STOP")))
@@ -69,8 +69,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// grantOnAndOn grants until it is killed, and says so each time. In the 20th grant
-// it stops after the statement that it is told of, and waits to be killed there.
+// grantOnAndOn creates grants until it is killed, and prints each one. In the 20th it
+// stops after the given statement and waits to be killed.
 func grantOnAndOn(at, stop string) error {
 	d, err := gormdb.Open(context.Background(), gormdb.Options{URL: at})
 	for n := 1; err == nil; n++ {
@@ -118,7 +118,7 @@ func TestH7_AKilledProcessLosesNoGrantItAcknowledgedAndLeavesNoHalf(t *testing.T
 			}
 			_ = child.Wait()
 			if len(said) < 20 {
-				t.Fatalf("the child said only %v", said)
+				t.Fatalf("the child printed only %v", said)
 			}
 			for id, what := range said {
 				if !granted(t, d, id) && what == "granted" {
@@ -129,8 +129,8 @@ func TestH7_AKilledProcessLosesNoGrantItAcknowledgedAndLeavesNoHalf(t *testing.T
 	})
 }
 
-// cutter passes bytes to PostgreSQL and cuts the line at the n-th message of
-// the client, before or after the server has got it.
+// cutter passes bytes to PostgreSQL and closes the connection at the n-th message of the
+// client, before or after the server has received it.
 type cutter struct {
 	net.Listener
 	server string

@@ -7,7 +7,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// Pragma asks both pools and demands that they agree.
+// Pragma reads a pragma from both pools, which must agree.
 func Pragma(t *testing.T, d *DB, name string) string {
 	t.Helper()
 	var writer, reader string
@@ -29,13 +29,13 @@ func WriteOnReader(d *DB) error {
 	return err
 }
 
-// Run is a statement of a test, in the transaction of ctx.
+// Run runs a statement of a test, in the transaction of ctx.
 func (d *DB) Run(ctx context.Context, query string) error {
 	_, err := d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Exec(query) })
 	return err
 }
 
-// Setting is what a connection to PostgreSQL goes by.
+// Setting reads a setting of a connection to PostgreSQL.
 func Setting(t *testing.T, d *DB, name string) (value string) {
 	t.Helper()
 	if err := d.pools[0].QueryRow("SHOW " + name).Scan(&value); err != nil {

@@ -16,7 +16,7 @@ import (
 	"gatehouse/storage/storetest"
 )
 
-// place makes an empty database and returns its URL.
+// place creates an empty database and returns its URL.
 type place func(t testing.TB) string
 
 func sqliteFile(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "gatehouse.db") }
@@ -34,7 +34,7 @@ func keyring(t testing.TB) *seal.Keyring {
 	return k
 }
 
-// open opens what is at the URL, with a keyring of its own unless one is given.
+// open opens the database at the URL, with a new keyring unless one is given.
 func open(t testing.TB, at string, o gormdb.Options) *gormdb.DB {
 	t.Helper()
 	o.URL = at

@@ -9,7 +9,7 @@ import (
 )
 
 func TestH6_ADatabaseWithoutAWriteAheadLogIsRefused(t *testing.T) {
-	// which shares no memory
+	// This VFS shares no memory between connections.
 	c, err := sqlite.NewConnector("file:" + t.TempDir() + "/g.db?vfs=unix-dotfile&_journal_mode=WAL")
 	if err != nil {
 		t.Fatal(err)

@@ -36,8 +36,8 @@ func TestPurgeRemovesWhatHasExpiredAndKeepsWhatLives(t *testing.T) {
 		store("slow clock", now.Add(-time.Minute))
 		store("live", now.Add(time.Minute))
 		store("ended", now.Add(time.Minute))
-		if err := errors.Join(d.EndSession(t.Context(), "ended", now), d.RevokeGrant(t.Context(), "ended", broker.Revoked,
-			now)); err != nil {
+		if err := errors.Join(d.EndSession(t.Context(), "ended", now),
+			d.RevokeGrant(t.Context(), "ended", broker.Revoked, now)); err != nil {
 			t.Fatal(err)
 		}
 

@@ -19,15 +19,15 @@ import (
 
 const planted = "planted-secret-7c1e"
 
-// plant stores the secret wherever one belongs.
+// plant stores the secret in every place for one.
 func plant(t *testing.T, d *gormdb.DB, id string) {
 	t.Helper()
 	for _, err := range []error{
-		d.PutConnection(t.Context(), broker.Connection{ID: id, State: broker.Live,
-			Secrets: []broker.Secret{broker.Secret(planted + id)}}),
+		d.PutConnection(t.Context(), broker.Connection{
+			ID: id, State: broker.Live, Secrets: []broker.Secret{broker.Secret(planted + id)}}),
 		d.AddSigningKey(t.Context(), broker.SigningKey{ID: id, State: broker.KeyNext, Private: []byte(planted + id)}),
-		d.Queue(t.Context(), broker.Mail{ID: id, To: "ana@example.com", Subject: planted, Text: planted, HTML: planted,
-			ExpiresAt: later()}),
+		d.Queue(t.Context(), broker.Mail{ID: id, To: "ana@example.com",
+			Subject: planted, Text: planted, HTML: planted, ExpiresAt: later()}),
 		d.CheckCanary(t.Context()),
 	} {
 		if err != nil {
@@ -84,7 +84,7 @@ func searched(t *testing.T, dump []byte) {
 	}
 }
 
-// raw opens the place past our own code.
+// raw opens the database without our code.
 func raw(t testing.TB, at string) *sql.DB {
 	t.Helper()
 	driver, source := "pgx", at
@@ -105,10 +105,11 @@ func TestG17_CiphertextSwappedBetweenRowsDoesNotOpen(t *testing.T) {
 		d := open(t, at, gormdb.Options{})
 		plant(t, d, "one")
 		plant(t, d, "two")
-		for _, c := range []struct{ table, column string }{{"connections", "secrets"}, {"signing_keys", "private"},
-			{"mails", "content"}} {
-			if _, err := raw(t, at).Exec(`UPDATE ` + c.table + ` SET ` + c.column + ` = (SELECT o.` + c.column + ` FROM ` +
-				c.table +
+		for _, c := range []struct{ table, column string }{
+			{"connections", "secrets"}, {"signing_keys", "private"}, {"mails", "content"},
+		} {
+			if _, err := raw(t, at).Exec(`UPDATE ` + c.table +
+				` SET ` + c.column + ` = (SELECT o.` + c.column + ` FROM ` + c.table +
 				` o WHERE o.id = 'two') WHERE id = 'one'`); err != nil {
 				t.Fatal(err)
 			}
@@ -130,19 +131,18 @@ func TestG17_CiphertextSwappedBetweenRowsDoesNotOpen(t *testing.T) {
 	})
 }
 
-func TestAMailThatDoesNotOpenHoldsUpNoOther(t *testing.T) {
+func TestAMailThatDoesNotOpenDelaysNoOther(t *testing.T) {
 	everywhere(t, func(t *testing.T, new place) {
 		at := new(t)
 		d := open(t, at, gormdb.Options{})
 		for _, id := range []string{"bad", "good"} {
-			if err := d.Queue(t.Context(), broker.Mail{ID: id, ExpiresAt: later(),
-				NextAt: time.Now().Add(-time.Hour)}); err != nil {
+			m := broker.Mail{ID: id, ExpiresAt: later(), NextAt: time.Now().Add(-time.Hour)}
+			if err := d.Queue(t.Context(), m); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _,
-			err := raw(t, at).Exec(`UPDATE mails SET content = (SELECT content FROM mails WHERE id = 'good')` +
-			` WHERE id = 'bad'`); err != nil {
+		const swap = `UPDATE mails SET content = (SELECT content FROM mails WHERE id = 'good') WHERE id = 'bad'`
+		if _, err := raw(t, at).Exec(swap); err != nil {
 			t.Fatal(err)
 		}
 		due, err := d.DueMail(t.Context(), time.Now(), later(), 10)
@@ -152,7 +152,7 @@ func TestAMailThatDoesNotOpenHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-func TestTheCanaryTellsAnotherKeyring(t *testing.T) {
+func TestTheCanaryDetectsAnotherKeyring(t *testing.T) {
 	everywhere(t, func(t *testing.T, new place) {
 		at, ours := new(t), keyring(t)
 		open(t, at, gormdb.Options{Sealer: ours})

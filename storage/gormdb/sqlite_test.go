@@ -43,8 +43,9 @@ func TestASQLiteFileThatOthersMayReadIsClosedToThem(t *testing.T) {
 
 func TestTheSQLitePragmasHold(t *testing.T) {
 	d := open(t, sqliteFile(t), gormdb.Options{})
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1",
-		"busy_timeout": "5000", "wal_autocheckpoint": "4000"} {
+	for pragma, want := range map[string]string{
+		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "wal_autocheckpoint": "4000",
+	} {
 		if got := gormdb.Pragma(t, d, pragma); got != want {
 			t.Errorf("%s is %s, want %s", pragma, got, want)
 		}
@@ -82,8 +83,8 @@ func TestADatabaseThatCannotBeOpenedIsRefusedClearly(t *testing.T) {
 		"postgres://u:geheim@:99999/d": "percent-encoded",
 	} {
 		_, err := gormdb.Open(t.Context(), gormdb.Options{URL: url})
-		if err == nil || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "geheim") ||
-			strings.Contains(err.Error(), "pa%ss") {
+		if err == nil || !strings.Contains(err.Error(), words) ||
+			strings.Contains(err.Error(), "geheim") || strings.Contains(err.Error(), "pa%ss") {
 			t.Errorf("%s: %v", url, err)
 		}
 	}

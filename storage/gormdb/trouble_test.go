@@ -12,7 +12,7 @@ import (
 	"gatehouse/storage/gormdb"
 )
 
-func TestH6_ADeadlockIsTriedAgainAndBothComeThrough(t *testing.T) {
+func TestH6_ADeadlockIsRetriedAndBothTransactionsCommit(t *testing.T) {
 	d := open(t, postgresSchema(t), gormdb.Options{})
 	for _, id := range []string{"a", "b"} {
 		if err := d.CreateAccount(t.Context(), broker.Account{ID: id, Email: id}); err != nil {
@@ -32,7 +32,7 @@ func TestH6_ADeadlockIsTriedAgainAndBothComeThrough(t *testing.T) {
 					if err := d.ChangeAccount(ctx, broker.Account{ID: id, Email: id, Name: order[0]}, 0); err != nil {
 						return errors.New("swallowed: the cause is hidden")
 					}
-					if i == 0 && first { // both hold one row and want the other
+					if i == 0 && first { // both hold one row and wait for the other
 						first = false
 						met.Done()
 						met.Wait()
@@ -105,15 +105,15 @@ func terminate(t *testing.T, at string) {
 		t.Fatal(err)
 	}
 	var n int
-	if err := pool.QueryRow(
-		`SELECT count(pg_terminate_backend(a.pid)) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+	if err := pool.QueryRow(`SELECT count(pg_terminate_backend(a.pid))
+		FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 		JOIN pg_namespace s ON s.oid = c.relnamespace JOIN pg_stat_activity a ON a.pid = l.pid
 		WHERE s.nspname = $1 AND a.pid <> pg_backend_pid()`, schema).Scan(&n); err != nil || n == 0 {
 		t.Fatalf("ended %d connections, %v", n, err)
 	}
 }
 
-func TestATransactionThatIsOverTakesNoMore(t *testing.T) {
+func TestATransactionThatIsOverRefusesStatements(t *testing.T) {
 	everywhere(t, func(t *testing.T, new place) {
 		d := open(t, new(t), gormdb.Options{})
 		var leaked context.Context
@@ -142,9 +142,9 @@ func TestHooksFollowTheOutcome(t *testing.T) {
 		}
 		run(nil)
 		run(errors.New("no"))
-		d.AfterCommit(t.Context(), func() { happened = append(happened, "at once") })
+		d.AfterCommit(t.Context(), func() { happened = append(happened, "immediately") })
 		d.OnRollback(t.Context(), func() { happened = append(happened, "never") })
-		want := []string{"inside", "after commit", "inside", "on rollback", "at once"}
+		want := []string{"inside", "after commit", "inside", "on rollback", "immediately"}
 		if len(happened) != len(want) {
 			t.Fatalf("%q", happened)
 		}
@@ -158,8 +158,8 @@ func TestHooksFollowTheOutcome(t *testing.T) {
 
 func TestOnlyPinnedSettingsOfALiveConnectionAreKept(t *testing.T) {
 	d := open(t, sqliteFile(t), gormdb.Options{Pinned: func(string) []string { return []string{"tenant"} }})
-	c := broker.Connection{ID: "c", Kind: "microsoft", State: broker.Live, Settings: map[string]string{"tenant": "t",
-		"prompt": "a"}}
+	c := broker.Connection{ID: "c", Kind: "microsoft", State: broker.Live,
+		Settings: map[string]string{"tenant": "t", "prompt": "a"}}
 	if err := d.PutConnection(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestOnlyPinnedSettingsOfALiveConnectionAreKept(t *testing.T) {
 	}
 }
 
-func TestATransactionOnSQLiteHoldsTheRestrictionFromItsBeginning(t *testing.T) {
+func TestATransactionOnSQLiteHoldsTheLockFromItsBeginning(t *testing.T) {
 	at := sqliteFile(t)
 	d := open(t, at, gormdb.Options{})
 	other := raw(t, at)

@@ -93,8 +93,8 @@ func TestAServerThatEvictsIsRefused(t *testing.T) {
 	}
 	u.Host = storetest.Rewriting(t, u.Host, "maxmemory_policy:noeviction", "maxmemory_policy:any_forget")
 	err = open(t, redisdb.Options{URL: u.String()}).CheckPolicy(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "any_forget") || !strings.Contains(err.Error(),
-		"set maxmemory-policy noeviction") {
+	if err == nil || !strings.Contains(err.Error(), "any_forget") ||
+		!strings.Contains(err.Error(), "set maxmemory-policy noeviction") {
 		t.Fatalf("error %v", err)
 	}
 }

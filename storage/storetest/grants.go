@@ -58,9 +58,9 @@ func grantTests() []test {
 				theirs, _ := session(t, b, other, authn(other))
 				f := newGrant(a)
 				f.SessionID = s.ID
-				born, _, err := b.Grants.Grant(within(t), grantOf(t, b, f).ID)
+				created, _, err := b.Grants.Grant(within(t), grantOf(t, b, f).ID)
 				ok(t, err)
-				same(t, born, f)
+				same(t, created, f)
 				late := newGrant(a)
 				late.SessionID, late.CreatedAt = s.ID, s.ExpiresAt
 				answers(t, b.Grants.CreateGrant(within(t), late, true), broker.StartAgain)
@@ -174,6 +174,6 @@ func alive(t *testing.T, b Backend, id string, want bool) {
 	f, _, err := b.Grants.Grant(within(t), id)
 	ok(t, err)
 	if f.EndedAt.IsZero() != want {
-		t.Fatalf("family %s alive: %v, want %v", id, !want, want)
+		t.Fatalf("grant %s alive: %v, want %v", id, !want, want)
 	}
 }

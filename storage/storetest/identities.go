@@ -91,11 +91,11 @@ func linkedTests() []test {
 func unlinkEnds(t *testing.T, b Backend) {
 	a := account(t, b)
 	i := identity(t, b, a)
-	born := broker.Authn{Method: broker.ByUpstream, Connection: i.Connection, Identity: i.ID, AuthTime: moment(),
+	created := broker.Authn{Method: broker.ByUpstream, Connection: i.Connection, Identity: i.ID, AuthTime: moment(),
 		Epoch: a.AuthEpoch}
-	s, _ := session(t, b, a, born)
+	s, _ := session(t, b, a, created)
 	f := newGrant(a)
-	f.Authn = born
+	f.Authn = created
 	grantOf(t, b, f)
 	otherS, _ := session(t, b, a, authn(a))
 	otherF := grantOf(t, b, newGrant(a))
@@ -111,7 +111,7 @@ func unlinkEnds(t *testing.T, b Backend) {
 	ok(t, err)
 	same(t, f.EndedAt, at)
 	if f.EndedBy == "" {
-		t.Fatal("the family ended for no reason")
+		t.Fatal("the grant ended for no reason")
 	}
 	same(t, sessionOf(t, b, otherS), otherS)
 	otherNow, _, err := b.Grants.Grant(within(t), otherF.ID)

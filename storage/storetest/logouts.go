@@ -224,8 +224,8 @@ func createdAndEnded(t *testing.T, b Backend, inside bool) {
 	})
 	ok(t, errs[0])
 	told := len(waiting(t, b, s.ID)) == 1
-	if born := errs[1] == nil; born != told {
-		t.Fatalf("the family was born: %t, its client is told: %t", born, told)
+	if created := errs[1] == nil; created != told {
+		t.Fatalf("the grant was created: %t, its client is told: %t", created, told)
 	}
 	if errs[1] == nil {
 		if have, _, err := b.Grants.Grant(within(t), f.ID); err != nil || have.EndedAt.IsZero() {
@@ -237,13 +237,13 @@ func createdAndEnded(t *testing.T, b Backend, inside bool) {
 func upstreamLogout(t *testing.T, b Backend) {
 	a, other, c := account(t, b), account(t, b), listener(t, b, "app")
 	i, o := identity(t, b, a), identity(t, b, other)
-	born := func(a broker.Account, i broker.Identity, sid string) broker.Session {
+	created := func(a broker.Account, i broker.Identity, sid string) broker.Session {
 		n := authn(a)
 		n.Method, n.Connection, n.Identity, n.UpstreamSID = broker.ByUpstream, i.Connection, i.ID, sid
 		return visit(t, b, a, n, c)
 	}
-	first, second, unsaid := born(a, i, "up-1"), born(a, i, "up-2"), born(a, i, "")
-	others, elsewhere := born(other, o, "up-1"), born(a, identity(t, b, a), "up-1")
+	first, second, unsaid := created(a, i, "up-1"), created(a, i, "up-2"), created(a, i, "")
+	others, elsewhere := created(other, o, "up-1"), created(a, identity(t, b, a), "up-1")
 	end := func(u broker.UpstreamSession, want ...broker.Session) {
 		t.Helper()
 		ended := map[string]bool{}
@@ -266,7 +266,7 @@ func upstreamLogout(t *testing.T, b Backend) {
 	end(broker.UpstreamSession{Connection: i.Connection, SID: "up-3"})
 	end(broker.UpstreamSession{Connection: i.Connection, SID: "up-1"}, first)
 	end(broker.UpstreamSession{Connection: i.Connection, Identity: i.ID, SID: "up-1"}, unsaid)
-	third := born(a, i, "up-3")
+	third := created(a, i, "up-3")
 	end(broker.UpstreamSession{Connection: i.Connection, Identity: i.ID}, second, third)
 	for _, s := range []broker.Session{others, elsewhere} {
 		if !sessionOf(t, b, s).EndedAt.IsZero() {

@@ -142,7 +142,7 @@ func creationAgainstEpoch(t *testing.T, b Backend) {
 			err := b.Sessions.CreateSession(within(t), broker.NewID(),
 				broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: authn(a)})
 			if err == nil && late {
-				return errors.New("born after the change")
+				return errors.New("created after the change")
 			}
 			if errors.Is(err, broker.StartAgain) {
 				return nil
@@ -191,7 +191,7 @@ func creationAgainstUnlink(t *testing.T, b Backend) {
 		}
 		for _, s := range got(b.Sessions.SessionsOf(within(t), a.ID))(t) {
 			if s.EndedAt.IsZero() {
-				t.Fatal("a session outlived the identity it was born of")
+				t.Fatal("a session outlived the identity that created it")
 			}
 			alive(t, b, s.ID, false)
 		}

@@ -13,7 +13,8 @@ func auditTests() []test {
 		return broker.Event{
 			ID: broker.NewID(), At: moment(), Verb: broker.EventRefused, Code: broker.WrongPassword, Account: broker.NewID(),
 			Actor:  "operator",
-			Client: "app", Connection: "google", Session: "sid", Reference: broker.NewID(), Address: "192.0.2.1", UserAgent: "ż",
+			Client: "app", Connection: "google", Session: "sid", Reference: broker.NewID(),
+			Address: "192.0.2.1", UserAgent: "ż",
 			Detail: map[string]string{"a": "ł"},
 		}
 	}

@@ -58,7 +58,7 @@ func sessionLifeTests() []test {
 			answers(t, b.Sessions.CreateSession(within(t), broker.NewID(),
 				broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: authn(a)}), broker.StartAgain)
 			if list := got(b.Sessions.SessionsOf(within(t), a.ID))(t); len(list) != 0 {
-				t.Fatalf("born all the same: %+v", list)
+				t.Fatalf("created all the same: %+v", list)
 			}
 		}},
 		{"a session ends once; the first time stays, and it is still found", func(t *testing.T, b Backend) {
