@@ -55,5 +55,5 @@ func entraExplain(code, description string, answer url.Values) broker.Code {
 	case number != nil && (code == "access_denied" || code == "server_error"):
 		return broker.UpstreamRejected
 	}
-	return standard(code, description, answer)
+	return standardCode(code, description, answer)
 }

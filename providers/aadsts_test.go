@@ -11,13 +11,13 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// grant expects one Code for each of Microsoft's numbers, from the browser and from the token endpoint, with
+// expectCode expects one Code for each of Microsoft's numbers, from the browser and from the token endpoint, with
 // any OAuth code.
-func family(t *testing.T, want broker.Code, numbers ...int) {
+func expectCode(t *testing.T, want broker.Code, numbers ...int) {
 	t.Helper()
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
 		map[string]string{"tenant": tenantA})
-	r.comes("A")
+	r.signsIn("A")
 	for _, number := range numbers {
 		if got := byAADSTS[fmt.Sprint(number)]; got != want {
 			t.Errorf("%d is %q, want %q", number, got, want)
@@ -29,34 +29,36 @@ func family(t *testing.T, want broker.Code, numbers ...int) {
 			}
 			name := fmt.Sprintf("%d as %s ", number, e.Code)
 			r.faulty(name+"in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e },
-				func(r *rig) { r.anew(); r.refused("A", want) })
+				func(r *fixture) { r.reset(); r.refused("A", want) })
 			r.faulty(name+"at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e },
-				func(r *rig) { r.anew(); r.refused("A", want) })
+				func(r *fixture) { r.reset(); r.refused("A", want) })
 		}
 	}
 }
 
-func TestAADSTSConsentRequired(t *testing.T) { family(t, broker.ConsentRequired, 65001) }
-func TestAADSTSConsentDeclined(t *testing.T) { family(t, broker.ConsentDeclined, 65004) }
-func TestAADSTSAdminApproval(t *testing.T)   { family(t, broker.AdminApproval, 90093, 90094, 90099) }
-func TestAADSTSNotAssigned(t *testing.T)     { family(t, broker.NotAssigned, 50105) }
-func TestAADSTSWrongTenant(t *testing.T)     { family(t, broker.WrongTenant, 16000, 50020, 50034, 90072) }
-func TestAADSTSAppNotInstalled(t *testing.T) { family(t, broker.AppNotInstalled, 500011, 700016) }
-func TestAADSTSConditionalAccess(t *testing.T) {
-	family(t, broker.UpstreamPolicy, 53000, 53001, 53002, 53003, 53004)
+func TestAADSTSConsentRequired(t *testing.T) { expectCode(t, broker.ConsentRequired, 65001) }
+func TestAADSTSConsentDeclined(t *testing.T) { expectCode(t, broker.ConsentDeclined, 65004) }
+func TestAADSTSAdminApproval(t *testing.T)   { expectCode(t, broker.AdminApproval, 90093, 90094, 90099) }
+func TestAADSTSNotAssigned(t *testing.T)     { expectCode(t, broker.NotAssigned, 50105) }
+func TestAADSTSWrongTenant(t *testing.T) {
+	expectCode(t, broker.WrongTenant, 16000, 50020, 50034, 90072)
 }
-func TestAADSTSSecondFactor(t *testing.T)   { family(t, broker.UpstreamPolicy, 50076, 50079) }
-func TestAADSTSRetry(t *testing.T)          { family(t, broker.StateInvalid, 54005, 70008) }
-func TestAADSTSNobodySignedIn(t *testing.T) { family(t, broker.LoginRequired, 50058) }
+func TestAADSTSAppNotInstalled(t *testing.T) { expectCode(t, broker.AppNotInstalled, 500011, 700016) }
+func TestAADSTSConditionalAccess(t *testing.T) {
+	expectCode(t, broker.UpstreamPolicy, 53000, 53001, 53002, 53003, 53004)
+}
+func TestAADSTSSecondFactor(t *testing.T)   { expectCode(t, broker.UpstreamPolicy, 50076, 50079) }
+func TestAADSTSRetry(t *testing.T)          { expectCode(t, broker.StateInvalid, 54005, 70008) }
+func TestAADSTSNobodySignedIn(t *testing.T) { expectCode(t, broker.LoginRequired, 50058) }
 func TestAADSTSMisconfigured(t *testing.T) {
-	family(t, broker.UpstreamMisconfigured, 50011, 90002, 7000215, 7000222)
+	expectCode(t, broker.UpstreamMisconfigured, 50011, 90002, 7000215, 7000222)
 }
 
 // The number and the code choose the refusal. The upstream's own text goes to the log only.
 func TestAADSTSUnknownNumbersAndUnnumberedRefusals(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
 		map[string]string{"tenant": tenantA})
-	r.comes("A")
+	r.signsIn("A")
 	for _, c := range []struct {
 		code, description string
 		want              broker.Code
@@ -80,14 +82,14 @@ func TestAADSTSUnknownNumbersAndUnnumberedRefusals(t *testing.T) {
 	} {
 		e := fakeidp.OAuthError{Code: c.code, Description: c.description}
 		r.faulty(c.code+" "+c.description+", in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e },
-			func(r *rig) { r.anew(); r.refused("A", c.want) })
+			func(r *fixture) { r.reset(); r.refused("A", c.want) })
 		r.faulty(c.code+" "+c.description+", at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e },
-			func(r *rig) { r.anew(); r.refused("A", c.want) })
+			func(r *fixture) { r.reset(); r.refused("A", c.want) })
 	}
 	r.faulty("a 503 in words of its own", func(f *fakeidp.Fault) {
 		f.Break(fakeidp.Break{Status: 503, Body: `{"error":"made_up","error_description":"AADSTS123456: later"}`},
 			fakeidp.AtToken)
-	}, func(r *rig) { r.anew(); r.refused("A", broker.ConnectionUnavailable) })
+	}, func(r *fixture) { r.reset(); r.refused("A", broker.ConnectionUnavailable) })
 }
 
 // D19: while the directory is down nobody can sign in with it, and the refusal names it.
@@ -100,7 +102,7 @@ func TestD19_ADirectoryThatIsDownSignsNobodyIn(t *testing.T) {
 		for _, at := range []fakeidp.Endpoint{fakeidp.AtDiscovery, fakeidp.AtJWKS, fakeidp.AtToken} {
 			for _, status := range []int{500, 502, 503, 504, 429} {
 				t.Run(fmt.Sprintf("%s, %d at %s", kind, status, at), func(t *testing.T) {
-					r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+					r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
 					r.idp.Misbehave(func(f *fakeidp.Fault) { f.Break(fakeidp.Break{Status: status, Body: "later"}, at) })
 					for range 2 * tripAfter {
 						r.refused(who, broker.ConnectionUnavailable)
@@ -109,7 +111,7 @@ func TestD19_ADirectoryThatIsDownSignsNobodyIn(t *testing.T) {
 			}
 		}
 		t.Run(kind+", in the answer", func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
 			r.idp.Misbehave(func(f *fakeidp.Fault) { f.AuthorizeError = fakeidp.OAuthError{Code: "temporarily_unavailable"} })
 			r.refused(who, broker.ConnectionUnavailable)
 		})
@@ -123,13 +125,13 @@ func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
 		fakeidp.KindFacebook: nil, fakeidp.KindGitHub: nil,
 	} {
 		t.Run(kind, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
 			person := r.idp.Personas()[0].Login
-			r.comes(person)
+			r.signsIn(person)
 			forge := func(code string) {
 				t.Helper()
 				for range 3 * tripAfter {
-					upstreamRequest := r.newTrip()
+					upstreamRequest := r.newRequest()
 					answer := url.Values{"state": {upstreamRequest.State}, "error": {code}}
 					if kind == fakeidp.KindOIDC {
 						answer.Set("iss", r.idp.Issuer())
@@ -139,12 +141,12 @@ func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
 				}
 			}
 			forge("temporarily_unavailable")
-			r.comes(person)
+			r.signsIn(person)
 			// A forged Cancel must not show a failed upstream as recovered.
 			r.idp.Misbehave(func(f *fakeidp.Fault) { f.Down(fakeidp.AtToken) })
 			for range tripAfter {
 				r.refused(person, broker.ConnectionUnavailable)
-				upstreamRequest := r.newTrip()
+				upstreamRequest := r.newRequest()
 				answer := url.Values{"state": {upstreamRequest.State}, "error": {"access_denied"}}
 				if kind == fakeidp.KindOIDC {
 					answer.Set("iss", r.idp.Issuer())

@@ -18,8 +18,8 @@ var _ = register(Kind{
 	},
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
 		return newOpenID(env, c, shape{
-			issuer: c.Issuer, scopes: listed(setting(c, "scopes", "openid email profile allatclaims")), secretInForm: true,
-			words: adfsWords, claims: adfsClaims,
+			issuer: c.Issuer, scopes: splitList(setting(c, "scopes", "openid email profile allatclaims")), secretInForm: true,
+			requestParams: adfsParams, claims: adfsClaims,
 		}), nil
 	},
 })
@@ -32,9 +32,9 @@ func checkADFSIssuer(value string) string {
 	return checkIssuer(value)
 }
 
-// adfsWords: AD FS puts more than the subject into the ID token only with form_post.
-func adfsWords(t broker.UpstreamRequest) url.Values {
-	words := standardWords(t)
+// adfsParams: AD FS puts more than the subject into the ID token only with form_post.
+func adfsParams(t broker.UpstreamRequest) url.Values {
+	words := standardParams(t)
 	words.Set("response_mode", "form_post")
 	words.Set("domain_hint", t.DomainHint)
 	if words.Get("prompt") == broker.PromptSelect { // AD FS knows only none and login
@@ -46,6 +46,6 @@ func adfsWords(t broker.UpstreamRequest) url.Values {
 // adfsClaims: an administrator typed the address into the directory, so it is not verified. upn and unique_name
 // can change and are not addresses.
 func adfsClaims(t idToken, c *broker.Claims) error {
-	c.Level = unchecked(c.Email)
+	c.Level = assertedLevel(c.Email)
 	return nil
 }

@@ -41,8 +41,8 @@ type cache[T any] struct {
 	flight  chan struct{} // closed when the current load ends; nil if there is none
 }
 
-// settled reports whether get returns without waiting. The caller must not hold mu.
-func (c *cache[T]) settled() bool {
+// fresh reports whether get returns without waiting. The caller must not hold mu.
+func (c *cache[T]) fresh() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.value != nil && !c.due()

@@ -230,8 +230,8 @@ func (d document) amr() []string {
 	return found
 }
 
-// moment returns a NumericDate (RFC 7519 §2) between 1970 and the year 5000.
-func (d document) moment(name string) (time.Time, bool) {
+// date returns a NumericDate (RFC 7519 §2) between 1970 and the year 5000.
+func (d document) date(name string) (time.Time, bool) {
 	n, ok := d[name].(json.Number)
 	if !ok {
 		return time.Time{}, false
@@ -243,21 +243,21 @@ func (d document) moment(name string) (time.Time, bool) {
 	return time.Unix(int64(f), 0), true
 }
 
-// answer is a boolean claim that may also be missing.
-type answer int8
+// tristate is a boolean claim that may also be missing.
+type tristate int8
 
 const (
-	unsaid answer = iota
+	unset tristate = iota
 	no
 	yes
 )
 
 // says reads a boolean claim: true and "true" are yes, a missing or null one is unsaid, anything else is no.
-func (d document) says(name string, alsoYes ...any) answer {
+func (d document) boolean(name string, alsoYes ...any) tristate {
 	v, there := d[name]
 	switch {
 	case !there || v == nil:
-		return unsaid
+		return unset
 	case v == true || v == "true" || slices.Contains(alsoYes, v):
 		return yes
 	}

@@ -5,17 +5,17 @@ import "gatehouse/broker"
 // assertion is an address with what one document says about it (SECURITY.md §1.0, B15).
 type assertion struct {
 	address  string // canonical; empty for none
-	verified answer
+	verified tristate
 }
 
 // asserted reads the address and its verification from one document.
 func asserted(d document) assertion {
-	return assertion{address: d.email("email"), verified: d.says("email_verified")}
+	return assertion{address: d.email("email"), verified: d.boolean("email_verified")}
 }
 
-// better chooses between two documents about one person. It never combines the address of one with the
+// merge chooses between two documents about one person. It never combines the address of one with the
 // verification of the other, except that a no in either one wins.
-func (a assertion) better(b assertion) assertion {
+func (a assertion) merge(b assertion) assertion {
 	chosen := a
 	//defence:B15
 	if a.address == "" || a.verified != yes && b.address != "" && b.verified == yes {
@@ -39,8 +39,8 @@ func (a assertion) level() broker.Level {
 	return broker.EmailAsserted
 }
 
-// unchecked is the level of an address that the upstream does not verify.
-func unchecked(address string) broker.Level {
+// assertedLevel is the level of an address that the upstream does not verify.
+func assertedLevel(address string) broker.Level {
 	if address == "" {
 		return broker.None
 	}

@@ -39,7 +39,7 @@ func entraPeople() []fakeidp.Persona {
 }
 
 // forced makes the simulator issue a token of any tenant, as an attacker's own authority would.
-func forced(tid string, r *rig) func(*fakeidp.Fault) {
+func forced(tid string, r *fixture) func(*fakeidp.Fault) {
 	return func(f *fakeidp.Fault) {
 		f.SetClaim("tid", tid)
 		f.SetClaim("iss", r.idp.BaseURL()+"/"+tid+"/v2.0")
@@ -49,20 +49,20 @@ func forced(tid string, r *rig) func(*fakeidp.Fault) {
 func TestB10_OnlyTheTenantsThatMayComeIn(t *testing.T) {
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, mode.settings)
+			r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, mode.settings)
 			tids := map[string]string{"A": tenantA, "B": tenantB, "M": fakeidp.MSATenant}
 			home := "A" // a person whom the simulator's own check of the authority accepts
 			if mode.settings["tenant"] == "consumers" {
 				home = "M"
 			}
 			for who, tid := range tids {
-				r.faulty("from "+who, forced(tid, r), func(r *rig) {
+				r.faulty("from "+who, forced(tid, r), func(r *fixture) {
 					if who == "M" {
 						// the key that may sign for personal accounts
 						r.idp.Misbehave(func(f *fakeidp.Fault) { f.Forge = fakeidp.ForgeConsumerKey })
 					}
 					if strings.Contains(mode.in, who) {
-						if c := r.comes(home); !strings.HasPrefix(c.Subject, tid+":") || c.Issuer != r.idp.BaseURL()+"/"+tid+"/v2.0" {
+						if c := r.signsIn(home); !strings.HasPrefix(c.Subject, tid+":") || c.Issuer != r.idp.BaseURL()+"/"+tid+"/v2.0" {
 							r.Errorf("claims %+v", c)
 						}
 						return
@@ -79,13 +79,13 @@ func TestB10_OnlyTheTenantsThatMayComeIn(t *testing.T) {
 }
 
 func TestB10_EntraCrossTenant(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
 		modes["organizations, listed"].settings)
-	r.comes("A")
+	r.signsIn("A")
 	r.refused("B", broker.WrongTenant)
 	r.refused("G", broker.WrongTenant)
 	r.refused("H", broker.WrongTenant)
-	rejected := func(r *rig) { r.refused("A", broker.UpstreamRejected) }
+	rejected := func(r *fixture) { r.refused("A", broker.UpstreamRejected) }
 	r.faulty("v1 token", func(f *fakeidp.Fault) { f.V1Token = true }, rejected)
 	r.faulty("no ver", func(f *fakeidp.Fault) { f.SetClaim("ver", nil) }, rejected)
 	r.faulty("ver as number", func(f *fakeidp.Fault) { f.SetClaim("ver", 2.0) }, rejected)
@@ -109,42 +109,42 @@ func TestB10_EntraCrossTenant(t *testing.T) {
 	r.faulty("issuer with a slash", func(f *fakeidp.Fault) { f.SetClaim("iss", r.idp.BaseURL()+"/"+tenantA+"/v2.0/") },
 		rejected)
 	r.faulty("no oid", func(f *fakeidp.Fault) { f.SetClaim("oid", nil) },
-		func(r *rig) { r.refused("A", broker.UpstreamMisconfigured) })
+		func(r *fixture) { r.refused("A", broker.UpstreamMisconfigured) })
 	r.faulty("oid that is no id", func(f *fakeidp.Fault) { f.SetClaim("oid", "victim:oid") },
-		func(r *rig) { r.refused("A", broker.UpstreamMisconfigured) })
+		func(r *fixture) { r.refused("A", broker.UpstreamMisconfigured) })
 	for _, acct := range []any{1, "1", 2, true, nil} {
-		r.faulty("a guest's acct", func(f *fakeidp.Fault) { f.SetClaim("acct", acct) }, func(r *rig) {
+		r.faulty("a guest's acct", func(f *fakeidp.Fault) { f.SetClaim("acct", acct) }, func(r *fixture) {
 			if acct == nil {
-				r.comes("A") // an optional claim
+				r.signsIn("A") // an optional claim
 				return
 			}
 			r.refused("A", broker.WrongTenant)
 		})
 	}
 	r.conn.Settings["allow_guests"] = "true"
-	r.anew()
-	if c := r.comes("G"); !strings.HasPrefix(c.Subject, tenantA+":") || c.Level != broker.EmailAsserted {
+	r.reset()
+	if c := r.signsIn("G"); !strings.HasPrefix(c.Subject, tenantA+":") || c.Level != broker.EmailAsserted {
 		t.Errorf("guest %+v", c)
 	}
-	r.comes("H")
+	r.signsIn("H")
 	r.refused("B", broker.WrongTenant)
 }
 
 func TestB11_AKeySignsOnlyForItsIssuer(t *testing.T) {
 	for _, mode := range []string{"single tenant by id", "organizations, listed", "common, any"} {
 		t.Run(mode, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes[mode].settings)
-			r.comes("A")
+			r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes[mode].settings)
+			r.signsIn("A")
 			r.faulty("the consumers' key for an organization", func(f *fakeidp.Fault) { f.Forge = fakeidp.ForgeConsumerKey },
-				func(r *rig) { r.refused("A", broker.UpstreamRejected) })
+				func(r *fixture) { r.refused("A", broker.UpstreamRejected) })
 			for name, issuer := range map[string]string{
 				"of personal accounts": r.idp.BaseURL() + "/" + fakeidp.MSATenant + "/v2.0",
 				"of tenant B":          r.idp.BaseURL() + "/" + tenantB + "/v2.0",
 				"of another host":      "https://evil.example/{tenantid}/v2.0",
 				"of nothing":           "x",
 			} {
-				r.faulty("a key "+name, func(f *fakeidp.Fault) { f.KeyIssuer = issuer }, func(r *rig) {
-					r.anew()
+				r.faulty("a key "+name, func(f *fakeidp.Fault) { f.KeyIssuer = issuer }, func(r *fixture) {
+					r.reset()
 					r.refused("A", broker.UpstreamRejected)
 				})
 			}
@@ -155,17 +155,17 @@ func TestB11_AKeySignsOnlyForItsIssuer(t *testing.T) {
 func TestB9_MicrosoftsMetadataAreOneTenantsOrTheTemplate(t *testing.T) {
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, mode.settings)
+			r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, mode.settings)
 			for _, issuer := range []string{"https://login.microsoftonline.com/" + tenantA + "/v2.0",
 				r.idp.BaseURL() + "/{tenantid}/v1.0", r.idp.BaseURL(),
 				"https://sts.windows.net/" + tenantA + "/", r.idp.BaseURL() + "/contoso.test/v2.0", ""} {
 				r.idp.Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtDiscovery, "issuer", issuer) })
-				r.anew()
+				r.reset()
 				r.refused("A", broker.UpstreamMisconfigured)
 			}
 			if tenant := mode.settings["tenant"]; tenant == "contoso.test" || guid.MatchString(tenant) || tenant == "consumers" {
 				r.idp.Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtDiscovery, "issuer", r.idp.BaseURL()+"/{tenantid}/v2.0") })
-				r.anew()
+				r.reset()
 				r.refused("A", broker.UpstreamMisconfigured)
 			}
 		})
@@ -173,7 +173,7 @@ func TestB9_MicrosoftsMetadataAreOneTenantsOrTheTemplate(t *testing.T) {
 }
 
 func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: []fakeidp.Persona{
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: []fakeidp.Persona{
 		{Login: "mallory", Email: "victim@example.test", TenantID: tenantB, HostedDomain: "fabrikam.test"},
 	}}, map[string]string{"tenant": "organizations", "any_tenant": "true"})
 	for _, c := range []struct {
@@ -187,8 +187,8 @@ func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
 		{map[string]bool{"true": true}, broker.EmailAsserted},
 		{true, broker.EmailVerified}, {"true", broker.EmailVerified}, {"1", broker.EmailVerified}, {1, broker.EmailVerified},
 	} {
-		r.faulty("xms_edov", func(f *fakeidp.Fault) { f.SetClaim("xms_edov", c.edov) }, func(r *rig) {
-			got := r.comes("mallory")
+		r.faulty("xms_edov", func(f *fakeidp.Fault) { f.SetClaim("xms_edov", c.edov) }, func(r *fixture) {
+			got := r.signsIn("mallory")
 			if got.Level != c.level || got.Email != "victim@example.test" || !strings.HasPrefix(got.Subject, tenantB+":") {
 				r.Errorf("xms_edov %#v: %+v, want level %d", c.edov, got, c.level)
 			}
@@ -198,8 +198,8 @@ func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
 		f.SetClaim("xms_edov", true)
 		f.SetClaim("email_verified",
 			false)
-	}, func(r *rig) {
-		if got := r.comes("mallory"); got.Level != broker.EmailAsserted {
+	}, func(r *fixture) {
+		if got := r.signsIn("mallory"); got.Level != broker.EmailAsserted {
 			r.Errorf("level %d", got.Level)
 		}
 	})
@@ -211,8 +211,8 @@ func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
 			f.SetClaim(claim, "victim@example.test")
 		}
 		f.SetClaim("xms_edov", true)
-	}, func(r *rig) {
-		if got := r.comes("mallory"); got.Email != "" || got.Level != broker.None {
+	}, func(r *fixture) {
+		if got := r.signsIn("mallory"); got.Email != "" || got.Level != broker.None {
 			r.Errorf("%q at level %d", got.Email, got.Level)
 		}
 	})

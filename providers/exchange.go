@@ -74,7 +74,7 @@ func (x *exchanger) failed(ctx context.Context, err error, sent ...string) (erro
 	if x.refused != nil {
 		code, description = x.refused(r)
 	}
-	cause := said(code, description, sent...)
+	cause := providerError(code, description, sent...)
 	switch {
 	//defence:D19
 	case code == "" && busy(r.Response.StatusCode):

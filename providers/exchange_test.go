@@ -18,7 +18,7 @@ import (
 )
 
 func TestAnAuthenticationThatIsTooOldIsRefusedOnlyWhereTheUpstreamSaysSo(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	hour, second := 3600, 1
 	for name, c := range map[string]struct {
 		age    time.Duration
@@ -44,8 +44,8 @@ func TestAnAuthenticationThatIsTooOldIsRefusedOnlyWhereTheUpstreamSaysSo(t *test
 			if c.claim != 0 {
 				f.SetClaim("auth_time", c.claim)
 			}
-		}, func(r *rig) {
-			r.trip = func(upstreamRequest *broker.UpstreamRequest) {
+		}, func(r *fixture) {
+			r.request = func(upstreamRequest *broker.UpstreamRequest) {
 				upstreamRequest.Fresh, upstreamRequest.MaxAge = c.fresh, c.maxAge
 			}
 			got, err := r.login("vera")
@@ -64,8 +64,8 @@ func TestAnAuthenticationThatIsTooOldIsRefusedOnlyWhereTheUpstreamSaysSo(t *test
 }
 
 func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
-	r := oidcRig(t)
-	r.comes("vera")
+	r := oidcFixture(t)
+	r.signsIn("vera")
 	for code, want := range map[string]broker.Code{
 		"access_denied": broker.Cancelled, "login_required": broker.LoginRequired,
 		"interaction_required": broker.InteractionRequired,
@@ -76,12 +76,12 @@ func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
 		r.faulty(code, func(f *fakeidp.Fault) {
 			f.AuthorizeError = fakeidp.OAuthError{Code: code,
 				Description: "line\r\none\x00 \x1b[31m" + strings.Repeat("x", 5000)}
-		}, func(r *rig) { r.anew(); r.refused("vera", want) })
+		}, func(r *fixture) { r.reset(); r.refused("vera", want) })
 	}
 	r.faulty("not assigned, as Okta says it", func(f *fakeidp.Fault) {
 		f.AuthorizeError = fakeidp.OAuthError{Code: "access_denied",
 			Description: "User is not assigned to the client application."}
-	}, func(r *rig) { r.refused("vera", broker.NotAssigned) })
+	}, func(r *fixture) { r.refused("vera", broker.NotAssigned) })
 	for code, want := range map[string]broker.Code{
 		"invalid_client": broker.UpstreamMisconfigured, "unauthorized_client": broker.UpstreamMisconfigured,
 		"invalid_grant": broker.UpstreamRejected,
@@ -91,7 +91,7 @@ func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
 			f.TokenError = fakeidp.OAuthError{Code: code,
 				Description: "no\r\nno"}
 		},
-			func(r *rig) { r.anew(); r.refused("vera", want) })
+			func(r *fixture) { r.reset(); r.refused("vera", want) })
 	}
 	for name, broken := range map[string]struct {
 		b    fakeidp.Break
@@ -105,19 +105,19 @@ func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
 		"too large":  {fakeidp.Break{Pad: 2 << 20}, broker.UpstreamRejected},
 	} {
 		r.faulty("token endpoint "+name, func(f *fakeidp.Fault) { f.Break(broken.b, fakeidp.AtToken) },
-			func(r *rig) { r.anew(); r.refused("vera", broken.want) })
+			func(r *fixture) { r.reset(); r.refused("vera", broken.want) })
 	}
-	r.anew()
-	d, err := r.open().Begin(t.Context(), r.newTrip())
+	r.reset()
+	d, err := r.open().Begin(t.Context(), r.newRequest())
 	if err != nil {
 		t.Fatal(err)
 	}
-	upstreamRequest := r.newTrip()
+	upstreamRequest := r.newRequest()
 	answer := r.browse(d, "/cancel", "")
 	answer.Set("state", upstreamRequest.State)
 	c, err := r.open().Finish(t.Context(), upstreamRequest, answer)
 	refusal(t, c, err, broker.Cancelled)
-	upstreamRequest = r.newTrip()
+	upstreamRequest = r.newRequest()
 	c, err = r.open().Finish(t.Context(), upstreamRequest, url.Values{"state": {upstreamRequest.State},
 		"iss": {r.idp.Issuer()}})
 	refusal(t, c, err, broker.UpstreamRejected)
@@ -129,7 +129,7 @@ func TestASecretRotatesWhileBothAreLive(t *testing.T) {
 		fakeidp.KindFacebook: nil, fakeidp.KindGitHub: nil,
 	} {
 		t.Run(kind, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
 			person := r.idp.Personas()[0].Login
 			good := r.conn.Secrets[0]
 			if kind == fakeidp.KindFacebook { // the real one's error text
@@ -143,15 +143,15 @@ func TestASecretRotatesWhileBothAreLive(t *testing.T) {
 				})
 			}
 			r.conn.Secrets = []broker.Secret{"the-new-one-that-is-not-yet-known", good}
-			r.anew()
-			r.comes(person)
+			r.reset()
+			r.signsIn(person)
 			before := r.idp.Calls(fakeidp.AtToken)
-			r.comes(person)
+			r.signsIn(person)
 			if n := r.idp.Calls(fakeidp.AtToken) - before; n != 1 {
 				t.Errorf("%d token requests with the secret that worked last time", n)
 			}
 			r.conn.Secrets = []broker.Secret{"wrong-one", "wrong-two"}
-			r.anew()
+			r.reset()
 			_, err := r.login(person)
 			if broker.CodeOf(err) != broker.UpstreamMisconfigured {
 				t.Errorf("two wrong secrets: %v", err)
@@ -164,7 +164,7 @@ func TestASecretRotatesWhileBothAreLive(t *testing.T) {
 }
 
 func TestAPublicClientNeedsNoSecret(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	r.conn.Secrets = nil
 	r.refused("vera", broker.UpstreamMisconfigured) // the simulator's client has one
 	last := r.idp.Last(fakeidp.AtToken)
@@ -174,7 +174,7 @@ func TestAPublicClientNeedsNoSecret(t *testing.T) {
 }
 
 func TestTheClientProvesItselfAsTheMetadataAsk(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	for name, c := range map[string]struct {
 		methods any
 		basic   bool
@@ -182,9 +182,9 @@ func TestTheClientProvesItselfAsTheMetadataAsk(t *testing.T) {
 		"post": {[]string{"client_secret_post"}, false}} {
 		r.faulty(name, func(f *fakeidp.Fault) {
 			f.Set(fakeidp.AtDiscovery, "token_endpoint_auth_methods_supported", c.methods)
-		}, func(r *rig) {
+		}, func(r *fixture) {
 			r.conn.ID = "up-" + name
-			r.comes("vera")
+			r.signsIn("vera")
 			if _, _, basic := (&http.Request{Header: r.idp.Last(fakeidp.AtToken).Header}).BasicAuth(); basic != c.basic {
 				r.Errorf("basic %v", basic)
 			}
@@ -193,12 +193,12 @@ func TestTheClientProvesItselfAsTheMetadataAsk(t *testing.T) {
 }
 
 func TestManyLoginsAtOnceLoadEverythingOnce(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	u := r.open()
 	var wg sync.WaitGroup
 	for range 30 {
 		wg.Go(func() {
-			upstreamRequest := r.newTrip()
+			upstreamRequest := r.newRequest()
 			d, err := u.Begin(t.Context(), upstreamRequest)
 			if err != nil {
 				t.Error(err)
@@ -224,7 +224,7 @@ func TestB22_ATokenAnswerThatDripsIsGivenUp(t *testing.T) {
 	}))
 	defer server.Close()
 	defer close(done)
-	x := &exchanger{client: server.Client(), id: "us", secrets: []broker.Secret{"one", "two"}, explain: standard,
+	x := &exchanger{client: server.Client(), id: "us", secrets: []broker.Secret{"one", "two"}, explain: standardCode,
 		badSecret: invalidClient}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

@@ -36,7 +36,7 @@ func (e Env) ask(ctx context.Context, what, address, bearer string, most int64) 
 	status int, body []byte, header http.Header, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return 0, nil, nil, broker.UpstreamMisconfigured.Because(fmt.Errorf("%s: %w", what, bare(err)))
+		return 0, nil, nil, broker.UpstreamMisconfigured.Because(fmt.Errorf("%s: %w", what, withoutURL(err)))
 	}
 	req.Header.Set("Accept", "application/json")
 	if bearer != "" {

@@ -122,7 +122,7 @@ func checkNetworks(value string) string {
 }
 
 func networks(value string) (found []netip.Prefix, why string) {
-	for _, text := range listed(value) {
+	for _, text := range splitList(value) {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
 			return nil, "must list networks such as 10.20.0.0/16"
@@ -142,7 +142,7 @@ func networks(value string) (found []netip.Prefix, why string) {
 var guid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 func checkGUIDs(value string) string {
-	for _, id := range listed(value) {
+	for _, id := range splitList(value) {
 		if !guid.MatchString(strings.ToLower(id)) {
 			return "must list tenant ids such as 72f988bf-86f1-41af-91ab-2d7cd011db47"
 		}
@@ -155,7 +155,7 @@ var scopeToken = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]{1,200}$`)
 // checkScopes accepts scopes of RFC 6749 §3.3, including openid.
 func checkScopes(value string) string {
 	openid := false
-	for _, s := range listed(value) {
+	for _, s := range splitList(value) {
 		if !scopeToken.MatchString(s) {
 			return "must list scopes separated by spaces"
 		}

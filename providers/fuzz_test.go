@@ -75,7 +75,7 @@ func FuzzIDToken(f *testing.F) {
 			}
 			return
 		}
-		exp, _ := id.moment("exp")
+		exp, _ := id.date("exp")
 		if corrupt || id.issuer != "https://up" || id.subject == "" || id.document["nonce"] != "n" ||
 			!strings.Contains(payload, "us") || now().Sub(exp) > skew || len(raw) > maxToken {
 			t.Fatalf("believed %q %q", header, payload)

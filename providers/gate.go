@@ -52,20 +52,20 @@ func (g *gate) pass(ctx context.Context, call func(context.Context) error) error
 	if err != nil {
 		return err
 	}
-	settled := false
+	finished := false
 	defer func() { // also if call panics: a probe that never ends would keep the gate closed
-		if !settled {
+		if !finished {
 			g.leave(probe, false, false)
 		}
 	}()
 	within, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	err = call(within)
-	settled = true
-	_, hearsay := errors.AsType[brought](err)
-	g.leave(probe, errors.Is(err, broker.ConnectionUnavailable), !left(ctx) &&
+	finished = true
+	_, fromBrowser := errors.AsType[browserError](err)
+	g.leave(probe, errors.Is(err, broker.ConnectionUnavailable), !disconnected(ctx) &&
 		//defence:B22
-		!hearsay)
+		!fromBrowser)
 	return err
 }
 

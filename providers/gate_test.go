@@ -104,10 +104,10 @@ func TestB22_AtMostSoManyWaitForOneUpstreamAndNoneForEver(t *testing.T) {
 
 // B22, and G9 of PERFORMANCE.md: a hanging upstream does not affect another one.
 func TestB22_AHangingUpstreamSlowsNoOther(t *testing.T) {
-	hanging, other := oidcRig(t), oidcRig(t)
+	hanging, other := oidcFixture(t), oidcFixture(t)
 	other.set = hanging.set
 	other.conn.ID = "other"
-	other.comes("vera")
+	other.signsIn("vera")
 	hanging.idp.Misbehave(func(f *fakeidp.Fault) {
 		f.Break(fakeidp.Break{Hang: time.Minute}, fakeidp.AtDiscovery, fakeidp.AtToken, fakeidp.AtJWKS)
 	})
@@ -119,7 +119,7 @@ func TestB22_AHangingUpstreamSlowsNoOther(t *testing.T) {
 	refused := make(chan bool, 300)
 	for range 300 {
 		wg.Go(func() {
-			if _, err := u.Begin(ctx, hanging.newTrip()); broker.CodeOf(err) == broker.ConnectionUnavailable {
+			if _, err := u.Begin(ctx, hanging.newRequest()); broker.CodeOf(err) == broker.ConnectionUnavailable {
 				busy.Add(1)
 				refused <- true
 			}
@@ -129,7 +129,7 @@ func TestB22_AHangingUpstreamSlowsNoOther(t *testing.T) {
 		<-refused
 	}
 	for range 10 {
-		other.comes("vera")
+		other.signsIn("vera")
 	}
 	if n := busy.Load(); n != 300-callsAtOnce {
 		t.Errorf("%d were answered before the upstream was given up", n)
@@ -142,7 +142,7 @@ func TestB22_AHangingUpstreamSlowsNoOther(t *testing.T) {
 }
 
 func TestOpeningAsksNobodyAndKeepsWhatItOpened(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	first := r.open()
 	if n := r.idp.Calls(fakeidp.AtDiscovery); n != 0 {
 		t.Error("opening asked the upstream")
@@ -150,28 +150,28 @@ func TestOpeningAsksNobodyAndKeepsWhatItOpened(t *testing.T) {
 	if r.open() != first {
 		t.Error("the same connection was opened twice")
 	}
-	r.anew()
+	r.reset()
 	if r.open() == first {
 		t.Error("a changed connection is still the old one")
 	}
 	r.conn.Settings = map[string]string{"nonsense": "x"}
-	r.anew()
+	r.reset()
 	if _, err := r.set.Open(t.Context(), r.conn); !errors.Is(err, broker.UpstreamMisconfigured) {
 		t.Errorf("a connection with problems: %v", err)
 	}
 }
 
 func TestAPersonWhoLeavesLeavesTheLoadRunning(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	if _, err := r.open().Begin(gone, r.newTrip()); err == nil {
+	if _, err := r.open().Begin(gone, r.newRequest()); err == nil {
 		t.Log("the load was quicker than the person")
 	}
-	if _, err := r.open().Finish(gone, r.newTrip(), url.Values{"code": {"x"}}); err == nil {
+	if _, err := r.open().Finish(gone, r.newRequest(), url.Values{"code": {"x"}}); err == nil {
 		t.Error("finished after the browser disconnected")
 	}
-	r.comes("vera")
+	r.signsIn("vera")
 	if n := r.idp.Calls(fakeidp.AtDiscovery); n != 1 {
 		t.Errorf("%d loads of the metadata", n)
 	}

@@ -168,5 +168,5 @@ func githubExplain(code, description string, answer url.Values) broker.Code {
 	case "application_suspended", "incorrect_client_credentials":
 		return broker.UpstreamMisconfigured
 	}
-	return standard(code, description, answer)
+	return standardCode(code, description, answer)
 }

@@ -51,7 +51,7 @@ func TestGoldenClaims(t *testing.T) {
 		"github": {fakeidp.KindGitHub, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: c.kind}, maps.Clone(c.settings))
+			r := newFixture(t, fakeidp.Options{Kind: c.kind}, maps.Clone(c.settings))
 			table := map[string]outcome{}
 			for _, p := range r.idp.Personas() {
 				c, err := r.login(p.Login)

@@ -22,16 +22,16 @@ var _ = register(Kind{
 		g := google{domain: c.Settings["hosted_domain"]}
 		return newOpenID(env, c, shape{
 			issuer: setting(c, "authority", googleIssuer), scopes: []string{"openid", "email", "profile"}, secretInForm: true,
-			chooser: true,
-			words:   g.words, issued: googleIssued, claims: g.claims,
+			hasChooser:    true,
+			requestParams: g.params, issued: googleIssued, claims: g.claims,
 		}), nil
 	},
 })
 
 type google struct{ domain string }
 
-// words: Google rejects prompt=login. It cannot prove a fresh sign-in, only show its account chooser.
-func (g google) words(t broker.UpstreamRequest) url.Values {
+// params: Google rejects prompt=login. It cannot prove a fresh sign-in, only show its account chooser.
+func (g google) params(t broker.UpstreamRequest) url.Values {
 	words := url.Values{"login_hint": {t.LoginHint}, "hl": {t.Locale}, "hd": {t.DomainHint}, "max_age": {age(t)}}
 	if g.domain != "" {
 		words.Set("hd", g.domain)

@@ -16,13 +16,13 @@ import (
 )
 
 func TestKeysRotateWithoutALostLogin(t *testing.T) {
-	r := oidcRig(t)
-	r.comes("vera")
+	r := oidcFixture(t)
+	r.signsIn("vera")
 	for range 3 {
 		if err := r.idp.RotateKeys(false); err != nil {
 			t.Fatal(err)
 		}
-		r.comes("vera")
+		r.signsIn("vera")
 		r.clock.advance(retryRenew)
 	}
 	if n := r.idp.Calls(fakeidp.AtJWKS); n != 4 {
@@ -31,8 +31,8 @@ func TestKeysRotateWithoutALostLogin(t *testing.T) {
 }
 
 func TestAWithdrawnKeyIsForgottenWithItsLife(t *testing.T) {
-	r := oidcRig(t)
-	r.comes("vera")
+	r := oidcFixture(t)
+	r.signsIn("vera")
 	old, err := r.idp.Mint("JWT", map[string]any{"iss": r.idp.Issuer(), "aud": r.conn.ClientID, "sub": "s", "nonce": "n",
 		"iat": r.clock.now().Add(2 * time.Hour).Unix(), "exp": r.clock.now().Add(3 * time.Hour).Unix()})
 	if err != nil {
@@ -78,9 +78,9 @@ func unwrap(t *testing.T, u broker.Upstream) *openID {
 }
 
 // flood verifies n tokens of one forgery, fifty at a time, mixed with valid ones.
-func flood(t *testing.T, r *rig, forge fakeidp.Forgery, n int) {
+func flood(t *testing.T, r *fixture, forge fakeidp.Forgery, n int) {
 	t.Helper()
-	r.comes("vera")
+	r.signsIn("vera")
 	u := unwrap(t, r.open())
 	m, err := u.meta.get(t.Context())
 	if err != nil {
@@ -130,16 +130,16 @@ func flood(t *testing.T, r *rig, forge fakeidp.Forgery, n int) {
 }
 
 func TestB7_AStormOfUnknownKeysLoadsTheKeysOnce(t *testing.T) {
-	flood(t, oidcRig(t), fakeidp.ForgeUnknownKid, 10000)
+	flood(t, oidcFixture(t), fakeidp.ForgeUnknownKid, 10000)
 }
 
 func TestB8_AStormOfBadSignaturesLoadsTheKeysOnce(t *testing.T) {
-	flood(t, oidcRig(t), fakeidp.ForgeCorrupt, 10000)
+	flood(t, oidcFixture(t), fakeidp.ForgeCorrupt, 10000)
 }
 
 func TestB7_NobodyElseWaitsWhileKeysAreLoaded(t *testing.T) {
-	r := oidcRig(t)
-	r.comes("vera")
+	r := oidcFixture(t)
+	r.signsIn("vera")
 	r.idp.Misbehave(func(f *fakeidp.Fault) {
 		f.Break(fakeidp.Break{Hang: time.Minute}, fakeidp.AtJWKS)
 		f.Forge = fakeidp.ForgeUnknownKid
@@ -161,7 +161,7 @@ func TestB7_NobodyElseWaitsWhileKeysAreLoaded(t *testing.T) {
 	}
 	r.idp.Misbehave(func(f *fakeidp.Fault) { f.Forge = "" })
 	for range 5 {
-		r.comes("vera")
+		r.signsIn("vera")
 	}
 	select {
 	case err := <-forged:
@@ -175,18 +175,18 @@ func TestB7_NobodyElseWaitsWhileKeysAreLoaded(t *testing.T) {
 }
 
 func TestCachedMetadataAndKeysOutliveAnUpstreamThatIsDown(t *testing.T) {
-	r := oidcRig(t)
-	r.comes("vera")
+	r := oidcFixture(t)
+	r.signsIn("vera")
 	r.idp.Misbehave(func(f *fakeidp.Fault) { f.Down(fakeidp.AtDiscovery, fakeidp.AtJWKS) })
 	for range 20 {
 		r.clock.advance(time.Hour)
-		r.comes("vera")
+		r.signsIn("vera")
 	}
 	r.clock.advance(staleKeys)
 	r.refused("vera", broker.ConnectionUnavailable)
 	r.idp.Behave()
 	r.clock.advance(retryRenew)
-	r.comes("vera")
+	r.signsIn("vera")
 }
 
 func TestOnlyOneLoginWaitsForARenewalWhileTheUpstreamHangs(t *testing.T) {
@@ -229,7 +229,7 @@ func TestOnlyOneLoginWaitsForARenewalWhileTheUpstreamHangs(t *testing.T) {
 		if waited.Load() != 1 {
 			t.Errorf("%d logins waited", waited.Load())
 		}
-		if !c.settled() {
+		if !c.fresh() {
 			t.Error("not settled although it would be served at once")
 		}
 		hang.Store(false)
@@ -241,7 +241,7 @@ func TestOnlyOneLoginWaitsForARenewalWhileTheUpstreamHangs(t *testing.T) {
 }
 
 func TestAnUpstreamThatWasDownIsAskedAgainSoon(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	r.idp.Misbehave(func(f *fakeidp.Fault) { f.Down(fakeidp.AtDiscovery) })
 	for range 3 {
 		r.refused("vera", broker.ConnectionUnavailable)
@@ -251,7 +251,7 @@ func TestAnUpstreamThatWasDownIsAskedAgainSoon(t *testing.T) {
 	}
 	r.idp.Behave()
 	r.clock.advance(retryFirst)
-	r.comes("vera")
+	r.signsIn("vera")
 }
 
 func TestKeysOfAllSorts(t *testing.T) {

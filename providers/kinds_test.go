@@ -33,24 +33,24 @@ var simulated = []struct {
 }
 
 // everyKind runs a test for each kind, or for those that issue ID tokens.
-func everyKind(t *testing.T, tokensOnly bool, run func(r *rig, who string)) {
+func everyKind(t *testing.T, tokensOnly bool, run func(r *fixture, who string)) {
 	t.Helper()
 	for _, k := range simulated {
 		if tokensOnly && !k.token {
 			continue
 		}
 		t.Run(k.name, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: k.name}, k.settings)
-			r.comes(k.who)
+			r := newFixture(t, fakeidp.Options{Kind: k.name}, k.settings)
+			r.signsIn(k.who)
 			run(r, k.who)
 		})
 	}
 }
 
 func TestB4_B5_B6_B12_B13_B20_B21_EveryKindHoldsItsTokensToTheSameRules(t *testing.T) {
-	everyKind(t, true, func(r *rig, who string) {
+	everyKind(t, true, func(r *fixture, who string) {
 		bad := func(name string, fault func(*fakeidp.Fault)) {
-			r.faulty(name, fault, func(r *rig) { r.refused(who, broker.UpstreamRejected) })
+			r.faulty(name, fault, func(r *fixture) { r.refused(who, broker.UpstreamRejected) })
 		}
 		claim := func(name string, value any) {
 			bad(fmt.Sprintf("%s %.40v", name, value), func(f *fakeidp.Fault) { f.SetClaim(name, value) })
@@ -97,12 +97,12 @@ func TestB4_B5_B6_B12_B13_B20_B21_EveryKindHoldsItsTokensToTheSameRules(t *testi
 		if n := r.idp.Calls(fakeidp.AtRogueKeys); n != 0 {
 			r.Errorf("a key's address in a header was asked %d times", n)
 		}
-		r.comes(who)
+		r.signsIn(who)
 	})
 }
 
 func TestB20_FacebooksAndGitHubsAnswersAreBoundedToo(t *testing.T) {
-	everyKind(t, false, func(r *rig, who string) {
+	everyKind(t, false, func(r *fixture, who string) {
 		if r.conn.Kind != "meta" && r.conn.Kind != "github" {
 			return
 		}
@@ -117,11 +117,11 @@ func TestB20_FacebooksAndGitHubsAnswersAreBoundedToo(t *testing.T) {
 			"id of a sort": func([]byte) []byte { return []byte(`{"id":{"x":1},"name":"n"}`) },
 		} {
 			r.faulty(name, func(f *fakeidp.Fault) { f.Rewrite(fakeidp.AtUserInfo, rewrite) },
-				func(r *rig) { r.refused(who, broker.UpstreamRejected) })
+				func(r *fixture) { r.refused(who, broker.UpstreamRejected) })
 		}
 		r.faulty("hostile name", func(f *fakeidp.Fault) { f.Set(fakeidp.AtUserInfo, "name", fakeidp.HostileName) },
-			func(r *rig) {
-				if got := r.comes(who).Name; got != "Ana[31m Set-Cookie: x=y txt.exe<script>alert(1)</script>" {
+			func(r *fixture) {
+				if got := r.signsIn(who).Name; got != "Ana[31m Set-Cookie: x=y txt.exe<script>alert(1)</script>" {
 					r.Errorf("name %q", got)
 				}
 			})
@@ -129,7 +129,7 @@ func TestB20_FacebooksAndGitHubsAnswersAreBoundedToo(t *testing.T) {
 }
 
 func TestB17_NoKindSignsInThroughADisabledConnection(t *testing.T) {
-	everyKind(t, false, func(r *rig, who string) {
+	everyKind(t, false, func(r *fixture, who string) {
 		upstreamRequest, answer, err := r.depart(who)
 		if err != nil {
 			r.Fatal(err)
@@ -146,17 +146,17 @@ func TestB17_NoKindSignsInThroughADisabledConnection(t *testing.T) {
 }
 
 func TestB3_NoKindTakesTheAnswerOfAnotherUpstreamRequestOrConnection(t *testing.T) {
-	everyKind(t, false, func(r *rig, who string) {
+	everyKind(t, false, func(r *fixture, who string) {
 		before := r.idp.Calls(fakeidp.AtToken)
-		r.path = func(q url.Values) { q.Set("state", "another") }
+		r.response = func(q url.Values) { q.Set("state", "another") }
 		r.refused(who, broker.StateInvalid)
-		r.path = func(q url.Values) { q.Set("iss", "https://evil.example") }
+		r.response = func(q url.Values) { q.Set("iss", "https://evil.example") }
 		r.refused(who, broker.UpstreamRejected)
 		for _, name := range []string{"code", "state", "iss"} {
-			r.path = func(q url.Values) { q[name] = []string{q.Get(name), q.Get(name)} }
+			r.response = func(q url.Values) { q[name] = []string{q.Get(name), q.Get(name)} }
 			r.refused(who, broker.UpstreamRejected)
 		}
-		r.path = nil
+		r.response = nil
 		upstreamRequest, answer, err := r.depart(who)
 		if err != nil {
 			r.Fatal(err)
@@ -204,12 +204,12 @@ func TestB16_NoSinkOfAnUpstreamReachesTheInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	confined := func(r *rig) {
+	confined := func(r *fixture) {
 		r.set = New(Options{Egress: out, Now: r.clock.now, Callback: func(string) string { return callback }})
 	}
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	confined(r)
-	r.comes("vera")
+	r.signsIn("vera")
 	targets := inward(port)
 	if len(targets) < 80 {
 		t.Fatalf("%d targets", len(targets))
@@ -220,36 +220,36 @@ func TestB16_NoSinkOfAnUpstreamReachesTheInside(t *testing.T) {
 			r.faulty(sink+" "+target, func(f *fakeidp.Fault) {
 				f.Set(fakeidp.AtDiscovery, sink, target)
 				f.SetClaim("email", nil) // so that userinfo is requested
-			}, func(r *rig) {
-				r.anew()
+			}, func(r *fixture) {
+				r.reset()
 				if _, err := r.login("vera"); err == nil {
 					r.Error("came in")
 				}
 			})
 		}
 		r.conn.Issuer = target
-		r.anew()
+		r.reset()
 		if u, err := r.set.Open(t.Context(), r.conn); err == nil {
-			if _, err := u.Begin(t.Context(), r.newTrip()); err == nil {
+			if _, err := u.Begin(t.Context(), r.newRequest()); err == nil {
 				t.Errorf("departed by the metadata of %s", target)
 			}
 		}
 		r.conn.Issuer = own
 	}
-	everyKind(t, false, func(r *rig, who string) {
+	everyKind(t, false, func(r *fixture, who string) {
 		confined(r)
-		r.comes(who)
+		r.signsIn(who)
 		for _, at := range []fakeidp.Endpoint{fakeidp.AtDiscovery, fakeidp.AtJWKS, fakeidp.AtToken, fakeidp.AtUserInfo,
 			fakeidp.AtDebugToken} {
 			r.faulty("a redirect at "+string(at), func(f *fakeidp.Fault) {
 				f.Break(fakeidp.Break{Redirect: canary.URL + "/inside"}, at)
-			}, func(r *rig) { r.anew(); _, _ = r.login(who) }) // not every kind requests every address; the canary counts
+			}, func(r *fixture) { r.reset(); _, _ = r.login(who) }) // not every kind requests every address; the canary counts
 		}
 		r.faulty("addresses in claims", func(f *fakeidp.Fault) {
 			f.SetClaim("picture", canary.URL)
 			f.SetClaim("_claim_names", map[string]any{"groups": "src1", "email": "src1"})
 			f.SetClaim("_claim_sources", map[string]any{"src1": map[string]any{"endpoint": canary.URL, "access_token": "x"}})
-		}, func(r *rig) { r.anew(); r.comes(who) })
+		}, func(r *fixture) { r.reset(); r.signsIn(who) })
 	})
 	if n := hits.Load(); n != 0 {
 		t.Errorf("the inside was reached %d times", n)

@@ -10,7 +10,7 @@ import (
 )
 
 func TestGoogleIsTheAuthorityForItsOwnDomainsOnly(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindGoogle}, nil)
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindGoogle}, nil)
 	for name, c := range map[string]struct {
 		email    any
 		verified any
@@ -37,8 +37,8 @@ func TestGoogleIsTheAuthorityForItsOwnDomainsOnly(t *testing.T) {
 			f.SetClaim("email", c.email)
 			f.SetClaim("email_verified", c.verified)
 			f.SetClaim("hd", c.hd)
-		}, func(r *rig) {
-			if got := r.comes("ana"); got.Level != c.level {
+		}, func(r *fixture) {
+			if got := r.signsIn("ana"); got.Level != c.level {
 				r.Errorf("%q at level %d, want %d", got.Email, got.Level, c.level)
 			}
 		})
@@ -46,40 +46,40 @@ func TestGoogleIsTheAuthorityForItsOwnDomainsOnly(t *testing.T) {
 }
 
 func TestGooglesOlderIssuerIsTheSameIdentity(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindGoogle}, nil)
-	whole := r.comes("ana")
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindGoogle}, nil)
+	whole := r.signsIn("ana")
 	host := strings.TrimPrefix(r.idp.BaseURL(), "http://")
-	r.faulty("without a scheme", func(f *fakeidp.Fault) { f.SetClaim("iss", host) }, func(r *rig) {
-		if got := r.comes("ana"); got.Issuer != whole.Issuer || got.Subject != whole.Subject {
+	r.faulty("without a scheme", func(f *fakeidp.Fault) { f.SetClaim("iss", host) }, func(r *fixture) {
+		if got := r.signsIn("ana"); got.Issuer != whole.Issuer || got.Subject != whole.Subject {
 			r.Errorf("%+v, want %+v", got, whole)
 		}
 	})
 	for _, iss := range []any{"https://" + host, host + "/", "x" + host, "", nil, "accounts.google.com"} {
 		r.faulty("another", func(f *fakeidp.Fault) { f.SetClaim("iss", iss) },
-			func(r *rig) { r.refused("ana", broker.UpstreamRejected) })
+			func(r *fixture) { r.refused("ana", broker.UpstreamRejected) })
 	}
 	// No other provider has aliases.
-	other := oidcRig(t)
+	other := oidcFixture(t)
 	other.faulty("generic", func(f *fakeidp.Fault) {
 		f.SetClaim("iss",
 			strings.TrimPrefix(other.idp.Issuer(), "http://"))
 	},
-		func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+		func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 }
 
 func TestAWorkspaceDomainIsCheckedInTheClaimNotInTheRequest(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindGoogle}, map[string]string{"hosted_domain": "contoso.test"})
-	r.left = func(_ *url.URL, q url.Values) {
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindGoogle}, map[string]string{"hosted_domain": "contoso.test"})
+	r.redirect = func(_ *url.URL, q url.Values) {
 		if q.Get("hd") != "contoso.test" {
 			t.Errorf("hd %q", q.Get("hd"))
 		}
 	}
-	r.comes("wim")
+	r.signsIn("wim")
 	r.refused("ana", broker.WrongTenant)
 	r.faulty("an address of that domain without hd", func(f *fakeidp.Fault) { f.SetClaim("hd", nil) },
-		func(r *rig) { r.refused("wim", broker.WrongTenant) })
+		func(r *fixture) { r.refused("wim", broker.WrongTenant) })
 	r.faulty("hd of another sort", func(f *fakeidp.Fault) { f.SetClaim("hd", []string{"contoso.test"}) },
-		func(r *rig) { r.refused("wim", broker.WrongTenant) })
+		func(r *fixture) { r.refused("wim", broker.WrongTenant) })
 }
 
 // An unchecked address is never verified.
@@ -116,8 +116,8 @@ func TestC2_WhoeverDoesNotCheckAddressesProvesNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.person.Login = "mallory"
-			r := rigged(t, fakeidp.Options{Kind: c.kind, Personas: []fakeidp.Persona{c.person}}, c.settings)
-			if got := r.comes("mallory"); got.Email != c.email || got.Level != c.level {
+			r := newFixture(t, fakeidp.Options{Kind: c.kind, Personas: []fakeidp.Persona{c.person}}, c.settings)
+			if got := r.signsIn("mallory"); got.Email != c.email || got.Level != c.level {
 				t.Errorf("%q at level %d, want %q at %d", got.Email, got.Level, c.email, c.level)
 			}
 		})
@@ -137,9 +137,9 @@ func TestC14_NoUserNameIsEverAKeyOrAnAddress(t *testing.T) {
 			if kind == fakeidp.KindMicrosoft {
 				settings["tenant"] = tenantB
 			}
-			r := rigged(t, fakeidp.Options{Kind: kind, Personas: []fakeidp.Persona{{Login: "mallory", TenantID: tenantB,
+			r := newFixture(t, fakeidp.Options{Kind: kind, Personas: []fakeidp.Persona{{Login: "mallory", TenantID: tenantB,
 				Claims: names}}}, settings)
-			got := r.comes("mallory")
+			got := r.signsIn("mallory")
 			if got.Email != "" || got.Level != broker.None || strings.Contains(got.Subject, "victim") {
 				t.Errorf("claims %+v", got)
 			}
@@ -148,56 +148,56 @@ func TestC14_NoUserNameIsEverAKeyOrAnAddress(t *testing.T) {
 }
 
 func TestC21_TheSameAddressUnderAnotherSubjectIsAnotherIdentity(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindGoogle, Personas: []fakeidp.Persona{
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindGoogle, Personas: []fakeidp.Persona{
 		{Login: "first", Subject: "111", Email: "ceo@contoso.test", EmailVerified: true, HostedDomain: "contoso.test"},
 		{Login: "second", Subject: "222", Email: "ceo@contoso.test", EmailVerified: true, HostedDomain: "contoso.test"},
 	}}, nil)
-	a, b := r.comes("first"), r.comes("second")
+	a, b := r.signsIn("first"), r.signsIn("second")
 	if a.Email != b.Email || a.Subject == b.Subject || a.Issuer != b.Issuer {
 		t.Errorf("%+v and %+v", a, b)
 	}
 	// One person in two tenants has two identities, and the same oid in two tenants has two.
-	e := entraRig(t, map[string]string{"tenant": "organizations", "any_tenant": "true"})
-	one := e.comes("bruno")
+	e := entraFixture(t, map[string]string{"tenant": "organizations", "any_tenant": "true"})
+	one := e.signsIn("bruno")
 	e.idp.Misbehave(forced(tenantB, e))
-	if two := e.comes("bruno"); one.Subject == two.Subject || one.Issuer == two.Issuer {
+	if two := e.signsIn("bruno"); one.Subject == two.Subject || one.Issuer == two.Issuer {
 		t.Errorf("%+v and %+v", one, two)
 	}
 }
 
 func TestGitHubIsKeyedByNumber(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindGitHub}, nil)
-	before := r.comes("kit")
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindGitHub}, nil)
+	before := r.signsIn("kit")
 	toolkit := r.idp.Personas()[0]
 	toolkit.Login = "renamed"
 	r.idp.SetPersonas(toolkit)
-	if after := r.comes("renamed"); after.Subject != before.Subject || after.Level != broker.EmailVerified {
+	if after := r.signsIn("renamed"); after.Subject != before.Subject || after.Level != broker.EmailVerified {
 		t.Errorf("%+v, before %+v", after, before)
 	}
 	for name, id := range map[string]any{"a name": "kit", "missing": nil, "negative": -1, "a fraction": 1.5, "zero": 0} {
 		r.faulty(name, func(f *fakeidp.Fault) { f.Set(fakeidp.AtUserInfo, "id", id) },
-			func(r *rig) { r.refused("renamed", broker.UpstreamRejected) })
+			func(r *fixture) { r.refused("renamed", broker.UpstreamRejected) })
 	}
 	r.faulty("no list", func(f *fakeidp.Fault) { f.Break(fakeidp.Break{Status: 403, Body: "{}"}, fakeidp.AtEmails) },
-		func(r *rig) {
-			if c := r.comes("renamed"); c.Email != "" || c.Level != broker.None {
+		func(r *fixture) {
+			if c := r.signsIn("renamed"); c.Email != "" || c.Level != broker.None {
 				r.Errorf("claims %+v", c)
 			}
 		})
 	r.faulty("list down", func(f *fakeidp.Fault) { f.Down(fakeidp.AtEmails) },
-		func(r *rig) { r.refused("renamed", broker.ConnectionUnavailable) })
+		func(r *fixture) { r.refused("renamed", broker.ConnectionUnavailable) })
 	for code, want := range map[string]broker.Code{"bad_verification_code": broker.StateInvalid,
 		"redirect_uri_mismatch": broker.UpstreamMisconfigured, "made_up": broker.UpstreamRejected} {
 		r.faulty(code, func(f *fakeidp.Fault) { f.TokenError = fakeidp.OAuthError{Code: code, Description: "no"} },
-			func(r *rig) { r.refused("renamed", want) })
+			func(r *fixture) { r.refused("renamed", want) })
 	}
 }
 
 func TestNoPictureIsEverFetched(t *testing.T) {
 	for _, kind := range []string{fakeidp.KindGoogle, fakeidp.KindOIDC} {
-		r := rigged(t, fakeidp.Options{Kind: kind}, nil)
+		r := newFixture(t, fakeidp.Options{Kind: kind}, nil)
 		p := r.idp.Personas()[0]
-		r.comes(p.Login)
+		r.signsIn(p.Login)
 		if n := r.idp.Hits("/picture/" + p.Subject); n != 0 {
 			t.Errorf("%s: the picture was fetched", kind)
 		}

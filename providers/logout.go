@@ -25,7 +25,7 @@ const maxLogoutID = 255
 // uses anything in it (SECURITY.md A18).
 func (u *openID) Notice(ctx context.Context, kind broker.NoticeKind, form url.Values) (broker.Notice, error) {
 	//defence:A18 A7
-	if kind != broker.NoticeLogout || !u.tells {
+	if kind != broker.NoticeLogout || !u.sendsLogout {
 		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("this upstream sends no such notice"))
 	}
 	if len(form["logout_token"]) != 1 {
@@ -42,7 +42,7 @@ func (u *openID) Notice(ctx context.Context, kind broker.NoticeKind, form url.Va
 		}
 		return broker.Notice{}, err
 	}
-	expires, _ := t.moment("exp")
+	expires, _ := t.date("exp")
 	return broker.Notice{Kind: kind, Issuer: t.issuer, Subject: t.subject, SID: t.sid(), ID: t.text("jti"),
 		Expires: expires.Add(skew)}, nil
 }

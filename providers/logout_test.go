@@ -11,8 +11,8 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// says posts a logout token of the upstream; a nil claim is left out.
-func (r *rig) says(typ string, edit map[string]any) (broker.Notice, error) {
+// postLogoutToken posts a logout token of the upstream; a nil claim is left out.
+func (r *fixture) postLogoutToken(typ string, edit map[string]any) (broker.Notice, error) {
 	r.Helper()
 	now := r.clock.now()
 	claims := map[string]any{"iss": r.conn.Issuer, "aud": r.conn.ClientID, "iat": now.Unix(),
@@ -24,10 +24,10 @@ func (r *rig) says(typ string, edit map[string]any) (broker.Notice, error) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	return r.heard(url.Values{"logout_token": {token}})
+	return r.postNotice(url.Values{"logout_token": {token}})
 }
 
-func (r *rig) heard(form url.Values) (broker.Notice, error) {
+func (r *fixture) postNotice(form url.Values) (broker.Notice, error) {
 	r.Helper()
 	n, ok := r.open().(broker.Notifier)
 	if !ok {
@@ -37,14 +37,14 @@ func (r *rig) heard(form url.Values) (broker.Notice, error) {
 }
 
 func TestA18_OnlyALogoutTokenOfTheUpstreamIsBelieved(t *testing.T) {
-	r := oidcRig(t)
-	good, err := r.says(typLogout, nil)
+	r := oidcFixture(t)
+	good, err := r.postLogoutToken(typLogout, nil)
 	if err != nil || good.Subject != "vera-sub" || good.SID != "s1" || good.ID != "j1" || good.Issuer != r.conn.Issuer ||
 		!good.Expires.After(r.clock.now().Add(2*time.Minute)) {
 		t.Fatalf("%+v, %v", good, err)
 	}
 	for name, edit := range map[string]map[string]any{"no sid": {"sid": nil}, "no sub": {"sub": nil}} {
-		if _, err := r.says(typLogout, edit); err != nil {
+		if _, err := r.postLogoutToken(typLogout, edit); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -71,28 +71,28 @@ func TestA18_OnlyALogoutTokenOfTheUpstreamIsBelieved(t *testing.T) {
 		"a sid that is a number": {"sid": 7}, "a sid without end": {"sid": strings.Repeat("s", 300)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, err := r.says(typLogout, edit)
+			n, err := r.postLogoutToken(typLogout, edit)
 			refused(t, n, err)
 		})
 	}
 	for _, typ := range []string{"", "JWT", "at+jwt", "logout+jwt2"} {
 		t.Run("type "+typ, func(t *testing.T) {
-			n, err := r.says(typ, nil)
+			n, err := r.postLogoutToken(typ, nil)
 			refused(t, n, err)
 		})
 	}
 	for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeNoSig, fakeidp.ForgeHMACPEM,
 		fakeidp.ForgeHMACSecret, fakeidp.ForgeWrongKey, fakeidp.ForgeCorrupt,
 		fakeidp.ForgeUnknownKid, fakeidp.ForgeJWK, fakeidp.ForgeJKU, fakeidp.ForgeEncrypted} {
-		r.faulty(string(forge), func(f *fakeidp.Fault) { f.Forge = forge }, func(r *rig) {
-			n, err := r.says(typLogout, nil)
+		r.faulty(string(forge), func(f *fakeidp.Fault) { f.Forge = forge }, func(r *fixture) {
+			n, err := r.postLogoutToken(typLogout, nil)
 			refused(r.T, n, err)
 		})
 	}
 	for name, form := range map[string]url.Values{"nothing": {}, "two": {"logout_token": {"a", "b"}},
 		"no token": {"logout_token": {"x"}}} {
 		t.Run(name, func(t *testing.T) {
-			n, err := r.heard(form)
+			n, err := r.postNotice(form)
 			refused(t, n, err)
 		})
 	}
@@ -100,8 +100,8 @@ func TestA18_OnlyALogoutTokenOfTheUpstreamIsBelieved(t *testing.T) {
 
 // A logout token must not pass for an ID token, though the same key signs it (SECURITY.md A11).
 func TestA18_A11_ALogoutTokenIsNoIDToken(t *testing.T) {
-	r := oidcRig(t)
-	r.comes("vera")
+	r := oidcFixture(t)
+	r.signsIn("vera")
 	r.faulty("typ", func(f *fakeidp.Fault) { f.SetHeader("typ", typLogout) },
-		func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+		func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 }

@@ -137,7 +137,7 @@ func (f *meta) Finish(ctx context.Context, t broker.UpstreamRequest, answer url.
 func (f *meta) read(me document) (broker.Claims, error) {
 	c := broker.Claims{Connection: f.connection, Issuer: f.issuer(), Subject: me.subject("id"), Email: me.email("email"),
 		Name: me.name("name"), GivenName: me.name("first_name"), FamilyName: me.name("last_name")}
-	c.Level = unchecked(c.Email)
+	c.Level = assertedLevel(c.Email)
 	return c, nil
 }
 
@@ -180,7 +180,7 @@ func (f *meta) call(ctx context.Context, path string, query url.Values, bearer s
 		return d, nil
 	}
 	if code, message := graphError(d); code != "" {
-		return nil, graphExplain(code, message, nil).Because(said(code, message, bearer, query.Get("input_token"),
+		return nil, graphExplain(code, message, nil).Because(providerError(code, message, bearer, query.Get("input_token"),
 			query.Get("appsecret_proof")))
 	}
 	if busy(status) {
@@ -226,5 +226,5 @@ func graphExplain(code, message string, answer url.Values) broker.Code {
 		strings.Contains(message, "appsecret_proof"):
 		return broker.UpstreamMisconfigured
 	}
-	return standard(code, message, answer)
+	return standardCode(code, message, answer)
 }

@@ -15,14 +15,14 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-func metaRig(t *testing.T) *rig {
+func metaFixture(t *testing.T) *fixture {
 	t.Helper()
-	return rigged(t, fakeidp.Options{Kind: fakeidp.KindFacebook}, nil)
+	return newFixture(t, fakeidp.Options{Kind: fakeidp.KindFacebook}, nil)
 }
 
 func TestB12_ATokenOfAnotherFacebookAppIsRefused(t *testing.T) {
-	r := metaRig(t)
-	r.comes("fay")
+	r := metaFixture(t)
+	r.signsIn("fay")
 	for name, data := range map[string]map[string]any{
 		"another app": {"app_id": "3"}, "no app": {"app_id": nil}, "another person": {"user_id": "7"},
 		"nobody":    {"user_id": nil},
@@ -32,18 +32,18 @@ func TestB12_ATokenOfAnotherFacebookAppIsRefused(t *testing.T) {
 			for member, v := range data {
 				f.Set(fakeidp.AtDebugToken, member, v)
 			}
-		}, func(r *rig) { r.refused("fay", broker.UpstreamRejected) })
+		}, func(r *fixture) { r.refused("fay", broker.UpstreamRejected) })
 	}
 	for name, id := range map[string]any{"missing": nil, "a word": "me", "a number": 7} {
 		r.faulty("id "+name, func(f *fakeidp.Fault) { f.Set(fakeidp.AtUserInfo, "id", id) },
-			func(r *rig) { r.refused("fay", broker.UpstreamRejected) })
+			func(r *fixture) { r.refused("fay", broker.UpstreamRejected) })
 	}
 }
 
 func TestEveryGraphCallProvesTheSecretAndNamesAVersion(t *testing.T) {
-	r := metaRig(t)
+	r := metaFixture(t)
 	r.conn.Settings["version"] = "v26.0"
-	r.comes("fay")
+	r.signsIn("fay")
 	for _, at := range []fakeidp.Endpoint{fakeidp.AtAuthorize, fakeidp.AtToken, fakeidp.AtUserInfo, fakeidp.AtDebugToken} {
 		if last := r.idp.Last(at); last.Path != "" && !strings.HasPrefix(last.Path, "/v26.0/") {
 			t.Errorf("%s at %s", at, last.Path)
@@ -59,22 +59,22 @@ func TestEveryGraphCallProvesTheSecretAndNamesAVersion(t *testing.T) {
 }
 
 func TestFacebooksAddressNeedsItsPermission(t *testing.T) {
-	r := metaRig(t)
+	r := metaFixture(t)
 	for who, want := range map[string]struct {
 		email string
 		level broker.Level
 	}{"fay": {"fay@example.test", broker.EmailAsserted}, "finn": {"", broker.None}, "dana": {"", broker.None}} {
-		if c := r.comes(who); c.Email != want.email || c.Level != want.level {
+		if c := r.signsIn(who); c.Email != want.email || c.Level != want.level {
 			t.Errorf("%s: %q at level %d", who, c.Email, c.Level)
 		}
 	}
-	r.trip = func(upstreamRequest *broker.UpstreamRequest) { upstreamRequest.Rerequest = true }
-	if c := r.comes("dana"); c.Email != "dana@example.test" || c.Level != broker.EmailAsserted {
+	r.request = func(upstreamRequest *broker.UpstreamRequest) { upstreamRequest.Rerequest = true }
+	if c := r.signsIn("dana"); c.Email != "dana@example.test" || c.Level != broker.EmailAsserted {
 		t.Errorf("asked again: %+v", c)
 	}
 	r.faulty("an address without the permission",
-		func(f *fakeidp.Fault) { f.Set(fakeidp.AtDebugToken, "scopes", []string{"public_profile"}) }, func(r *rig) {
-			if c := r.comes("fay"); c.Email != "" || c.Level != broker.None {
+		func(f *fakeidp.Fault) { f.Set(fakeidp.AtDebugToken, "scopes", []string{"public_profile"}) }, func(r *fixture) {
+			if c := r.signsIn("fay"); c.Email != "" || c.Level != broker.None {
 				r.Errorf("claims %+v", c)
 			}
 		})
@@ -82,15 +82,15 @@ func TestFacebooksAddressNeedsItsPermission(t *testing.T) {
 	r.faulty("verified, it says", func(f *fakeidp.Fault) {
 		f.Set(fakeidp.AtUserInfo, "email_verified", true)
 		f.Set(fakeidp.AtUserInfo, "verified", true)
-	}, func(r *rig) {
-		if c := r.comes("fay"); c.Level != broker.EmailAsserted {
+	}, func(r *fixture) {
+		if c := r.signsIn("fay"); c.Level != broker.EmailAsserted {
 			r.Errorf("level %d", c.Level)
 		}
 	})
 }
 
 func TestFacebooksRefusalsHaveCodes(t *testing.T) {
-	r := metaRig(t)
+	r := metaFixture(t)
 	for name, c := range map[string]struct {
 		at   fakeidp.Endpoint
 		body string
@@ -134,12 +134,12 @@ func TestFacebooksRefusalsHaveCodes(t *testing.T) {
 				status = 200
 			}
 			f.Break(fakeidp.Break{Status: status, Body: c.body}, c.at)
-		}, func(r *rig) { r.anew(); r.refused("fay", c.want) })
+		}, func(r *fixture) { r.reset(); r.refused("fay", c.want) })
 	}
 	r.faulty("5xx", func(f *fakeidp.Fault) { f.Down(fakeidp.AtUserInfo) },
-		func(r *rig) { r.anew(); r.refused("fay", broker.ConnectionUnavailable) })
-	r.anew()
-	upstreamRequest := r.newTrip()
+		func(r *fixture) { r.reset(); r.refused("fay", broker.ConnectionUnavailable) })
+	r.reset()
+	upstreamRequest := r.newRequest()
 	d, err := r.open().Begin(t.Context(), upstreamRequest)
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +149,7 @@ func TestFacebooksRefusalsHaveCodes(t *testing.T) {
 }
 
 func TestB23_ASignedRequestIsForgedOrStaleOrReal(t *testing.T) {
-	r := metaRig(t)
+	r := metaFixture(t)
 	n, ok := r.open().(broker.Notifier)
 	if !ok {
 		t.Fatal("a Facebook connection takes no notices")
@@ -212,19 +212,19 @@ func TestB23_ASignedRequestIsForgedOrStaleOrReal(t *testing.T) {
 		t.Errorf("two messages in one: %v", err)
 	}
 	r.conn.Secrets = []broker.Secret{"the-new-one", broker.Secret(secret)}
-	r.anew()
+	r.reset()
 	if _, err := r.open().(broker.Notifier).Notice(t.Context(), broker.NoticeDeletion,
 		url.Values{"signed_request": {good}}); err != nil {
 		t.Errorf("with the older of two live secrets: %v", err)
 	}
 	// The subject is the one that the person signs in with.
-	if c := r.comes("fay"); c.Issuer != "facebook:"+r.conn.ClientID || c.Subject != r.idp.Personas()[0].Subject {
+	if c := r.signsIn("fay"); c.Issuer != "facebook:"+r.conn.ClientID || c.Subject != r.idp.Personas()[0].Subject {
 		t.Errorf("claims %+v", c)
 	}
 }
 
 func TestOnlyFacebookSendsNoticesOfItsOwn(t *testing.T) {
-	n, ok := oidcRig(t).open().(broker.Notifier)
+	n, ok := oidcFixture(t).open().(broker.Notifier)
 	if !ok {
 		t.Fatal("an OpenID Provider may tell of a logout")
 	}

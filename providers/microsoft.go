@@ -48,8 +48,9 @@ var _ = register(Kind{
 		e := newEntra(c)
 		return newOpenID(env, c, shape{
 			issuer: e.origin + "/" + e.tenant + "/v2.0", accept: e.accept,
-			scopes: []string{"openid", "profile", "email"}, secretInForm: true, chooser: true,
-			template: e.template(), words: entraWords, names: e.names, issued: e.issued, claims: e.claims, explain: entraExplain,
+			scopes: []string{"openid", "profile", "email"}, secretInForm: true, hasChooser: true,
+			template: e.template(), requestParams: entraParams, ownsIssuer: e.ownsIssuer, issued: e.issued, claims: e.claims,
+			explain: entraExplain,
 		}), nil
 	},
 })
@@ -87,7 +88,7 @@ func newEntra(c broker.Connection) entra {
 		origin: setting(c, "authority", entraClouds[setting(c, "cloud", "global")]), tenant: c.Settings["tenant"],
 		guests: c.Settings["allow_guests"] == "true",
 	}
-	for _, id := range listed(c.Settings["allowed_tenants"]) {
+	for _, id := range splitList(c.Settings["allowed_tenants"]) {
 		e.allowed = append(e.allowed, strings.ToLower(id))
 	}
 	return e
@@ -137,9 +138,9 @@ func (e entra) tenantOf(issuer string) string {
 	return tid
 }
 
-// names: Microsoft does not announce RFC 9207. If it sends an iss, that must be one of its own issuers; coherent
+// ownsIssuer: Microsoft does not announce RFC 9207. If it sends an iss, that must be one of its own issuers; coherent
 // compares it with the token's later.
-func (e entra) names(m *metadata, iss string) bool {
+func (e entra) ownsIssuer(m *metadata, iss string) bool {
 	return iss == m.issuer || m.issuer == e.issuer(template) && e.tenantOf(iss) != ""
 }
 
@@ -202,9 +203,9 @@ func (e entra) claims(t idToken, c *broker.Claims) error {
 		return broker.WrongTenant.Because(errors.New("microsoft: the person is a guest in tenant " + tid))
 	}
 	c.Subject = tid + ":" + oid
-	c.Level = unchecked(c.Email)
-	verified := t.says("xms_edov", "1", json.Number("1"))
-	if c.Email != "" && verified == yes && t.says("email_verified") != no {
+	c.Level = assertedLevel(c.Email)
+	verified := t.boolean("xms_edov", "1", json.Number("1"))
+	if c.Email != "" && verified == yes && t.boolean("email_verified") != no {
 		c.Level = broker.EmailVerified
 	}
 	return nil
@@ -230,9 +231,9 @@ func standing(t idToken, tid string) broker.UserType {
 	return broker.UserTypeMember
 }
 
-// entraWords: v2.0 accepts only one prompt value, and a login_hint would skip the chooser.
-func entraWords(t broker.UpstreamRequest) url.Values {
-	words := standardWords(t)
+// entraParams: v2.0 accepts only one prompt value, and a login_hint would skip the chooser.
+func entraParams(t broker.UpstreamRequest) url.Values {
+	words := standardParams(t)
 	words.Del("ui_locales")
 	words.Set("mkt", t.Locale)
 	words.Set("domain_hint", t.DomainHint)

@@ -20,7 +20,7 @@ var _ = register(Kind{
 	},
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
 		return newOpenID(env, c, shape{
-			issuer: c.Issuer, scopes: listed(setting(c, "scopes", "openid email profile")), userinfo: true, tells: true,
+			issuer: c.Issuer, scopes: splitList(setting(c, "scopes", "openid email profile")), userinfo: true, sendsLogout: true,
 			explain: oidcExplain,
 		}), nil
 	},
@@ -31,5 +31,5 @@ func oidcExplain(code, description string, _ url.Values) broker.Code {
 	if code == "access_denied" && strings.Contains(description, "not assigned") {
 		return broker.NotAssigned
 	}
-	return standard(code, description, nil)
+	return standardCode(code, description, nil)
 }

@@ -27,19 +27,19 @@ type shape struct {
 	scopes   []string
 	// secretInForm: the token endpoint wants client_secret_post, whatever its metadata announce.
 	secretInForm bool
-	// words returns the parameters of an authorization request, under this kind's names.
-	words func(t broker.UpstreamRequest) url.Values
-	// chooser: it supports prompt=select_account, whatever its metadata announce.
-	chooser bool
-	// names reports whether the iss of an authorization response (RFC 9207) is this upstream's; nil: it must
+	// requestParams returns the parameters of an authorization request, under this kind's names.
+	requestParams func(t broker.UpstreamRequest) url.Values
+	// hasChooser: it supports prompt=select_account, whatever its metadata announce.
+	hasChooser bool
+	// ownsIssuer reports whether the iss of an authorization response (RFC 9207) is this upstream's; nil: it must
 	// equal the metadata's issuer.
-	names func(m *metadata, iss string) bool
+	ownsIssuer func(m *metadata, iss string) bool
 	// issued checks who issued a token and returns the issuer as we store it; nil: the metadata's issuer.
 	issued func(m *metadata, t idToken) (string, error)
 	// claims completes the claims. The fields that every kind fills the same way are already set.
 	claims func(t idToken, c *broker.Claims) error
-	// tells: it sends logout tokens, whose sub is the subject as we store it.
-	tells bool
+	// sendsLogout: it sends logout tokens, whose sub is the subject as we store it.
+	sendsLogout bool
 	// userinfo: an address missing from the ID token may be at the userinfo endpoint.
 	userinfo bool
 	explain  func(code, description string, answer url.Values) broker.Code
@@ -60,17 +60,17 @@ func newOpenID(env Env, c broker.Connection, s shape) *openID {
 	if s.accept == nil {
 		s.accept = exactly(s.issuer)
 	}
-	if s.words == nil {
-		s.words = standardWords
+	if s.requestParams == nil {
+		s.requestParams = standardParams
 	}
-	if s.names == nil {
-		s.names = func(m *metadata, iss string) bool { return iss == m.issuer }
+	if s.ownsIssuer == nil {
+		s.ownsIssuer = func(m *metadata, iss string) bool { return iss == m.issuer }
 	}
 	if s.issued == nil {
 		s.issued = issuedBy
 	}
 	if s.explain == nil {
-		s.explain = standard
+		s.explain = standardCode
 	}
 	u := &openID{shape: s, env: env, connection: c.ID, clientID: c.ClientID}
 	u.meta = discover(env, s.issuer+wellKnownAfter(s.issuer), s.accept)
@@ -99,7 +99,7 @@ func issuedBy(m *metadata, t idToken) (string, error) {
 }
 
 // ready reports whether Begin needs no network.
-func (u *openID) ready() bool { return u.meta.settled() }
+func (u *openID) ready() bool { return u.meta.fresh() }
 
 // Begin redirects the browser to the authorization endpoint (OIDC Core §3.1.2.1). It always uses PKCE, whether
 // or not the metadata announce it.
@@ -110,8 +110,8 @@ func (u *openID) Begin(ctx context.Context, t broker.UpstreamRequest) (broker.Re
 	}
 	config := oauth2.Config{ClientID: u.clientID, RedirectURL: t.Callback, Scopes: u.scopes,
 		Endpoint: oauth2.Endpoint{AuthURL: m.authorize}}
-	words := u.words(t)
-	if words.Get("prompt") == broker.PromptSelect && !u.chooser && !slices.Contains(m.prompts, broker.PromptSelect) {
+	words := u.requestParams(t)
+	if words.Get("prompt") == broker.PromptSelect && !u.hasChooser && !slices.Contains(m.prompts, broker.PromptSelect) {
 		// An upstream that does not announce select_account may reject it; login also asks for the account.
 		words.Set("prompt", broker.PromptLogin)
 	}
@@ -131,9 +131,9 @@ func params(words url.Values) []oauth2.AuthCodeOption {
 	return options
 }
 
-// standardWords returns the parameters of OIDC Core §3.1.2.1. A request with max_age obliges the upstream to
+// standardParams returns the parameters of OIDC Core §3.1.2.1. A request with max_age obliges the upstream to
 // return auth_time.
-func standardWords(t broker.UpstreamRequest) url.Values {
+func standardParams(t broker.UpstreamRequest) url.Values {
 	words := url.Values{"login_hint": {t.LoginHint}, "ui_locales": {t.Locale}}
 	switch {
 	case t.Fresh:
@@ -168,7 +168,7 @@ func (u *openID) Finish(ctx context.Context, t broker.UpstreamRequest, answer ur
 	// Check before the code is sent anywhere: another issuer's response is a mix-up attack (RFC 9207 §2.4).
 	iss := answer.Get("iss")
 	//defence:B3
-	if iss == "" && m.sendsIss || iss != "" && !u.names(m, iss) {
+	if iss == "" && m.sendsIss || iss != "" && !u.ownsIssuer(m, iss) {
 		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("the response is from another issuer"))
 	}
 	code, err := codeIn(answer, u.explain)
@@ -194,7 +194,7 @@ func (u *openID) Finish(ctx context.Context, t broker.UpstreamRequest, answer ur
 func codeIn(answer url.Values, explain func(code, description string, answer url.Values) broker.Code) (string, error) {
 	if refusal := answer.Get("error"); refusal != "" {
 		description := answer.Get("error_description")
-		return "", brought{explain(refusal, description, answer).Because(said(refusal, description))}
+		return "", browserError{explain(refusal, description, answer).Because(providerError(refusal, description))}
 	}
 	code := answer.Get("code")
 	if code == "" || len(code) > maxCode {
@@ -246,12 +246,12 @@ func (u *openID) person(ctx context.Context, m *metadata, id idToken, access str
 	c := broker.Claims{Connection: u.connection, Issuer: id.issuer, Subject: id.subject, AuthTime: id.authTime,
 		AMR: id.amr(), ACR: id.name("acr"), SID: id.sid()}
 	about, email := id.document, asserted(id.document)
-	if u.userinfo && m.userinfo != "" && (email.address == "" || email.verified == unsaid) {
+	if u.userinfo && m.userinfo != "" && (email.address == "" || email.verified == unset) {
 		info, err := u.ask(ctx, m, id.subject, access)
 		if err != nil {
 			return broker.Claims{}, err
 		}
-		email = email.better(asserted(info))
+		email = email.merge(asserted(info))
 		if about.name("name") == "" {
 			about = info
 		}

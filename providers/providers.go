@@ -212,8 +212,8 @@ func setting(c broker.Connection, key, otherwise string) string {
 	return cmp.Or(c.Settings[key], otherwise)
 }
 
-// listed splits a setting that holds several values, separated by white space or commas.
-func listed(value string) []string {
+// splitList splits a setting that holds several values, separated by white space or commas.
+func splitList(value string) []string {
 	return strings.FieldsFunc(value, func(r rune) bool {
 		return r == ',' || r == ' ' || r == '\n' || r == '\t' || r == '\r'
 	})

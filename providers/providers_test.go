@@ -198,11 +198,11 @@ func TestB16_AnAuthorityOfOnesOwnIsNeverAPublicHost(t *testing.T) {
 			}
 		}
 	}
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	r.conn.Issuer = "http://192.0.2.1:9"
 	r.refused("vera", broker.UpstreamMisconfigured)
 	r.conn.Issuer = "http://169.254.169.254"
-	r.anew()
+	r.reset()
 	r.refused("vera", broker.UpstreamMisconfigured)
 }
 
@@ -214,7 +214,7 @@ func TestG16_NoSecretIsInALogOrAnError(t *testing.T) {
 			if kind == fakeidp.KindMicrosoft {
 				settings["tenant"] = tenantA
 			}
-			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
 			var logged bytes.Buffer
 			r.set.opts.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			person := r.idp.Personas()[0].Login
@@ -228,8 +228,8 @@ func TestG16_NoSecretIsInALogOrAnError(t *testing.T) {
 					"too much": {Pad: 2 << 20},
 					"nonsense": {Status: 200, Body: "nonsense"},
 				} {
-					r.faulty(string(at)+" "+name, func(f *fakeidp.Fault) { f.Break(broken, at) }, func(r *rig) {
-						r.anew()
+					r.faulty(string(at)+" "+name, func(f *fakeidp.Fault) { f.Break(broken, at) }, func(r *fixture) {
+						r.reset()
 						upstreamRequest, answer, err := r.depart(person)
 						if err == nil {
 							_, err = r.open().Finish(r.Context(), upstreamRequest, answer)
@@ -250,7 +250,7 @@ func TestG16_NoSecretIsInALogOrAnError(t *testing.T) {
 }
 
 func TestAnUpstreamThatQuotesUsIsBlotted(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	upstreamRequest, answer, err := r.depart("vera")
 	if err != nil {
 		t.Fatal(err)
@@ -272,7 +272,7 @@ func TestAnUpstreamThatQuotesUsIsBlotted(t *testing.T) {
 }
 
 func TestAConnectionsNetworksAndCertificatesAreItsOwn(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	plain, err := r.set.client(r.conn)
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func (u *openID) read(d document) (broker.Claims, error) {
 	if t.subject == "" {
 		return broker.Claims{}, broker.UpstreamRejected.Because(errors.New("sub is missing or invalid"))
 	}
-	t.authTime, _ = d.moment("auth_time")
+	t.authTime, _ = d.date("auth_time")
 	m := &metadata{issuer: u.issuer}
 	switch {
 	case u.accept(t.issuer) == nil:

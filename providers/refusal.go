@@ -33,9 +33,9 @@ func oneLine(s string) string {
 	return s
 }
 
-// said returns an upstream's refusal as the cause of a Code: for the operator, never for a page. It blanks out
+// providerError returns an upstream's refusal as the cause of a Code: for the operator, never for a page. It blanks out
 // the secrets given, because some upstreams quote the request.
-func said(code, description string, secrets ...string) error {
+func providerError(code, description string, secrets ...string) error {
 	for _, s := range secrets {
 		if len(s) >= 8 {
 			description = strings.ReplaceAll(description, s, "•••")
@@ -62,23 +62,23 @@ var byCode = map[string]broker.Code{
 	"redirect_uri_mismatch":      broker.UpstreamMisconfigured,
 }
 
-// standard maps a refusal by its code alone. The description is free text and must not decide anything.
-func standard(code, _ string, _ url.Values) broker.Code {
+// standardCode maps a refusal by its code alone. The description is free text and must not decide anything.
+func standardCode(code, _ string, _ url.Values) broker.Code {
 	if c, ok := byCode[code]; ok {
 		return c
 	}
 	return broker.UpstreamRejected
 }
 
-// brought is a refusal that came through the browser. Anyone can forge one, so it does not count as an upstream
+// browserError is a refusal that came through the browser. Anyone can forge one, so it does not count as an upstream
 // failure (SECURITY.md B22).
-type brought struct{ error }
+type browserError struct{ error }
 
-func (b brought) Unwrap() error { return b.error }
+func (b browserError) Unwrap() error { return b.error }
 
 // network classifies a transport error. If a rule of egress blocked the call, the configuration is wrong.
 func network(what string, err error) error {
-	err = fmt.Errorf("%s: %w", what, bare(err))
+	err = fmt.Errorf("%s: %w", what, withoutURL(err))
 	switch {
 	case errors.Is(err, egress.ErrBlockedAddress), errors.Is(err, egress.ErrBlockedURL),
 		errors.Is(err, egress.ErrRedirect):
@@ -89,8 +89,8 @@ func network(what string, err error) error {
 	return broker.ConnectionUnavailable.Because(err)
 }
 
-// bare drops the URL that net/http puts into its errors, because the query may hold tokens.
-func bare(err error) error {
+// withoutURL drops the URL that net/http puts into its errors, because the query may hold tokens.
+func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
@@ -100,5 +100,5 @@ func bare(err error) error {
 // busy reports whether the status says nothing about the request, so that a retry may succeed.
 func busy(status int) bool { return status == 408 || status == 429 || status >= 500 }
 
-// left reports whether the browser has disconnected, which is not a failure.
-func left(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+// disconnected reports whether the browser has disconnected, which is not a failure.
+func disconnected(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }

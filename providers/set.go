@@ -59,7 +59,7 @@ func New(opts Options) *Set {
 // deletion requests still arrive; Begin and Finish return ConnectionDisabled (SECURITY.md B17). A draft may be
 // opened, for testing.
 func (s *Set) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
-	u, err := s.kept(c)
+	u, err := s.cached(c)
 	//defence:B17 = true
 	if err != nil || c.State != broker.Disabled {
 		return u, err
@@ -73,7 +73,7 @@ func (s *Set) Open(_ context.Context, c broker.Connection) (broker.Upstream, err
 	return disabled{}, nil
 }
 
-func (s *Set) kept(c broker.Connection) (broker.Upstream, error) {
+func (s *Set) cached(c broker.Connection) (broker.Upstream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o, ok := s.opened[c.ID]; ok && o.at.Equal(c.UpdatedAt) {

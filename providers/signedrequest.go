@@ -61,7 +61,7 @@ func readSignedRequest(message string, secrets []broker.Secret, now time.Time) (
 	if d["algorithm"] != "HMAC-SHA256" {
 		return "", errors.New("signed_request names another algorithm")
 	}
-	at, ok := d.moment("issued_at")
+	at, ok := d.date("issued_at")
 	//defence:B23
 	if !ok || now.Sub(at) > noticeAge || at.Sub(now) > skew {
 		return "", errors.New("issued_at is missing, too old or in the future")

@@ -10,8 +10,8 @@ import (
 func TestD7_APersonalAccountIsNeverAMember(t *testing.T) {
 	for _, mode := range []string{"consumers", "common, any", "common, personal listed"} {
 		t.Run(mode, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes[mode].settings)
-			if c := r.comes("M"); c.UserType != broker.UserTypePersonal {
+			r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes[mode].settings)
+			if c := r.signsIn("M"); c.UserType != broker.UserTypePersonal {
 				t.Errorf("standing %q", c.UserType)
 			}
 			for name, claims := range map[string]map[string]any{
@@ -19,8 +19,8 @@ func TestD7_APersonalAccountIsNeverAMember(t *testing.T) {
 				"with a home":          {"idp": "live.com"},
 				"with a tenant's home": {"idp": "https://sts.windows.net/" + tenantA + "/", "acct": 0},
 			} {
-				r.faulty(name, func(f *fakeidp.Fault) { f.Claims = claims }, func(r *rig) {
-					if c := r.comes("M"); c.UserType != broker.UserTypePersonal {
+				r.faulty(name, func(f *fakeidp.Fault) { f.Claims = claims }, func(r *fixture) {
+					if c := r.signsIn("M"); c.UserType != broker.UserTypePersonal {
 						r.Errorf("standing %q", c.UserType)
 					}
 				})
@@ -29,13 +29,13 @@ func TestD7_APersonalAccountIsNeverAMember(t *testing.T) {
 	}
 	for _, mode := range []string{"single tenant by id", "organizations, any", "organizations, listed", "common, listed"} {
 		t.Run(mode, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes[mode].settings)
+			r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes[mode].settings)
 			home := "A"
 			r.faulty("a personal account", func(f *fakeidp.Fault) {
 				forced(fakeidp.MSATenant,
 					r)(f)
 				f.Forge = fakeidp.ForgeConsumerKey
-			}, func(r *rig) {
+			}, func(r *fixture) {
 				if c, err := r.login(home); err == nil {
 					r.Errorf("%+v came in", c)
 				}
@@ -47,7 +47,7 @@ func TestD7_APersonalAccountIsNeverAMember(t *testing.T) {
 // Anyone not clearly a member is a guest: an unreadable claim counts against the person.
 func TestD8_WhoIsNotPlainlyAMemberIsAGuest(t *testing.T) {
 	own := "https://sts.windows.net/" + tenantA + "/"
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
 		map[string]string{"tenant": tenantA, "allow_guests": "true"})
 	for name, c := range map[string]struct {
 		claims map[string]any
@@ -84,14 +84,14 @@ func TestD8_WhoIsNotPlainlyAMemberIsAGuest(t *testing.T) {
 		"standing in the token only": {map[string]any{"standing": "guest"}, broker.UserTypeMember},
 	} {
 		r.conn.Settings["allow_guests"] = "true"
-		r.anew()
-		r.faulty(name, func(f *fakeidp.Fault) { f.Claims = c.claims }, func(r *rig) {
-			if got := r.comes("A"); got.UserType != c.want {
+		r.reset()
+		r.faulty(name, func(f *fakeidp.Fault) { f.Claims = c.claims }, func(r *fixture) {
+			if got := r.signsIn("A"); got.UserType != c.want {
 				r.Errorf("standing %q, want %q", got.UserType, c.want)
 			}
 			if c.want == broker.UserTypeGuest { // refused by a connection without guests
 				r.conn.Settings["allow_guests"] = "false"
-				r.anew()
+				r.reset()
 				r.refused("A", broker.WrongTenant)
 			}
 		})
@@ -101,13 +101,13 @@ func TestD8_WhoIsNotPlainlyAMemberIsAGuest(t *testing.T) {
 func TestD8_NoOtherKindKnowsAStanding(t *testing.T) {
 	for _, kind := range []string{fakeidp.KindGoogle, fakeidp.KindADFS, fakeidp.KindOIDC} {
 		t.Run(kind, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: kind}, nil)
+			r := newFixture(t, fakeidp.Options{Kind: kind}, nil)
 			r.idp.Misbehave(func(f *fakeidp.Fault) {
 				f.SetClaim("acct", 1)
 				f.SetClaim("tid", fakeidp.MSATenant)
 				f.SetClaim("idp", "live.com")
 			})
-			if c := r.comes(r.idp.Personas()[0].Login); c.UserType != broker.UserTypeMember {
+			if c := r.signsIn(r.idp.Personas()[0].Login); c.UserType != broker.UserTypeMember {
 				t.Errorf("standing %q", c.UserType)
 			}
 		})

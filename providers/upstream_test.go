@@ -18,8 +18,8 @@ func TestB2_ACodeIsGoodForItsOwnLoginOnly(t *testing.T) {
 			if kind == fakeidp.KindMicrosoft {
 				settings = map[string]string{"tenant": tenantA}
 			}
-			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
-			r.left = func(_ *url.URL, q url.Values) {
+			r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
+			r.redirect = func(_ *url.URL, q url.Values) {
 				if q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43 || q.Get("state") == "" {
 					t.Errorf("departure without PKCE: %v", q)
 				}
@@ -30,12 +30,12 @@ func TestB2_ACodeIsGoodForItsOwnLoginOnly(t *testing.T) {
 				if name == "PKCE ignored" && (kind == fakeidp.KindFacebook || kind == fakeidp.KindGitHub) {
 					continue // without an ID token there is no nonce to fall back on
 				}
-				r.faulty(name, fault, func(r *rig) {
+				r.faulty(name, fault, func(r *fixture) {
 					_, stolen, err := r.depart(person)
 					if err != nil {
 						t.Fatal(err)
 					}
-					mine := r.newTrip()
+					mine := r.newRequest()
 					stolen.Set("state", mine.State)
 					if c, err := r.open().Finish(t.Context(), mine, stolen); err == nil {
 						r.Errorf("%s came in with another login's code", c.Subject)
@@ -47,23 +47,23 @@ func TestB2_ACodeIsGoodForItsOwnLoginOnly(t *testing.T) {
 }
 
 func TestB3_AnAnswerOfAnotherIssuerNeverCostsACode(t *testing.T) {
-	r := oidcRig(t)
-	r.comes("vera")
+	r := oidcFixture(t)
+	r.signsIn("vera")
 	before := r.idp.Calls(fakeidp.AtToken)
 	for name, iss := range map[string]any{"missing": nil, "another": "https://accounts.google.com",
 		"prefix": r.idp.Issuer() + "x", "with a slash": r.idp.Issuer() + "/"} {
 		r.faulty(name, func(f *fakeidp.Fault) { f.Set(fakeidp.AtAuthorize, "iss", iss) },
-			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+			func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	}
-	r.path = func(q url.Values) { q.Add("iss", "https://evil.example") }
+	r.response = func(q url.Values) { q.Add("iss", "https://evil.example") }
 	r.refused("vera", broker.UpstreamRejected)
-	r.path = func(q url.Values) { q.Add("code", "another") }
+	r.response = func(q url.Values) { q.Add("code", "another") }
 	r.refused("vera", broker.UpstreamRejected)
-	r.path = func(q url.Values) { q.Set("state", "another") }
+	r.response = func(q url.Values) { q.Set("state", "another") }
 	r.refused("vera", broker.StateInvalid)
-	r.path = nil
-	r.trip = func(upstreamRequest *broker.UpstreamRequest) { upstreamRequest.Connection = "other" }
-	upstreamRequest := r.newTrip()
+	r.response = nil
+	r.request = func(upstreamRequest *broker.UpstreamRequest) { upstreamRequest.Connection = "other" }
+	upstreamRequest := r.newRequest()
 	c, err := r.open().Finish(t.Context(), upstreamRequest, url.Values{"code": {"x"}, "state": {upstreamRequest.State},
 		"iss": {r.idp.Issuer()}})
 	refusal(t, c, err, broker.StateInvalid)
@@ -80,9 +80,9 @@ func TestB3_AnIssuerThatComesUnannouncedIsCompared(t *testing.T) {
 		fakeidp.KindMicrosoft: {"tenant": "common", "any_tenant": "true"}, fakeidp.KindADFS: nil, fakeidp.KindGitHub: nil,
 		fakeidp.KindFacebook: nil} {
 		t.Run(kind, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+			r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
 			person := r.idp.Personas()[0].Login
-			r.path = func(q url.Values) { q.Set("iss", "https://evil.example") }
+			r.response = func(q url.Values) { q.Set("iss", "https://evil.example") }
 			r.refused(person, broker.UpstreamRejected)
 			if n := r.idp.Calls(fakeidp.AtToken); n != 0 {
 				t.Error("the code went to the token endpoint")
@@ -90,16 +90,16 @@ func TestB3_AnIssuerThatComesUnannouncedIsCompared(t *testing.T) {
 		})
 	}
 	t.Run("microsoft, of another tenant", func(t *testing.T) {
-		r := entraRig(t, map[string]string{"tenant": "common", "any_tenant": "true"})
-		r.path = func(q url.Values) { q.Set("iss", r.idp.BaseURL()+"/"+tenantB+"/v2.0") }
+		r := entraFixture(t, map[string]string{"tenant": "common", "any_tenant": "true"})
+		r.response = func(q url.Values) { q.Set("iss", r.idp.BaseURL()+"/"+tenantB+"/v2.0") }
 		r.refused("bruno", broker.UpstreamRejected)
-		r.path = func(q url.Values) { q.Set("iss", r.idp.BaseURL()+"/"+tenantA+"/v2.0") }
-		r.comes("bruno")
+		r.response = func(q url.Values) { q.Set("iss", r.idp.BaseURL()+"/"+tenantA+"/v2.0") }
+		r.signsIn("bruno")
 	})
 }
 
 func TestB9_MetadataSpeakForTheirOwnIssuerOnly(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	for name, doc := range map[string]map[string]any{
 		"another issuer":         {"issuer": "https://accounts.google.com"},
 		"the issuer and a slash": {"issuer": r.idp.Issuer() + "/"},
@@ -118,21 +118,21 @@ func TestB9_MetadataSpeakForTheirOwnIssuerOnly(t *testing.T) {
 			for member, v := range doc {
 				f.Set(fakeidp.AtDiscovery, member, v)
 			}
-		}, func(r *rig) {
-			r.anew()
+		}, func(r *fixture) {
+			r.reset()
 			r.refused("vera", broker.UpstreamMisconfigured)
 		})
 	}
 	r.faulty("issuer twice", func(f *fakeidp.Fault) {
 		f.Rewrite(fakeidp.AtDiscovery, fakeidp.DuplicateMember("issuer", r.idp.Issuer()))
-	}, func(r *rig) {
-		r.anew()
+	}, func(r *fixture) {
+		r.reset()
 		r.refused("vera", broker.UpstreamMisconfigured)
 	})
 	r.faulty("a redirect", func(f *fakeidp.Fault) {
 		f.Break(fakeidp.Break{Redirect: r.idp.BaseURL() + "/jwks"}, fakeidp.AtDiscovery)
-	}, func(r *rig) {
-		r.anew()
+	}, func(r *fixture) {
+		r.reset()
 		r.refused("vera", broker.UpstreamMisconfigured)
 	})
 }
@@ -142,15 +142,15 @@ func TestB9_EndpointsThatMoveToAnotherHostNeedAnAdministrator(t *testing.T) {
 		"token endpoint": {"token_endpoint", "https://evil.example/token"}, "keys": {"jwks_uri", "https://evil.example/keys"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := oidcRig(t)
-			r.comes("vera")
+			r := oidcFixture(t)
+			r.signsIn("vera")
 			r.idp.Misbehave(func(f *fakeidp.Fault) { f.Set(fakeidp.AtDiscovery, doc[0], doc[1]) })
 			r.clock.advance(maxLife + time.Second)
-			r.comes("vera") // with the metadata accepted before
+			r.signsIn("vera") // with the metadata accepted before
 			if m, err := unwrap(t, r.open()).meta.get(t.Context()); err != nil || strings.Contains(m.token+m.jwks, "evil") {
 				t.Errorf("metadata %+v, %v", m, err)
 			}
-			r.anew()
+			r.reset()
 			if _, err := r.login("vera"); err == nil {
 				t.Error("the saved connection did not accept the new endpoint")
 			}
@@ -161,47 +161,47 @@ func TestB9_EndpointsThatMoveToAnotherHostNeedAnAdministrator(t *testing.T) {
 func TestTheIssuerIsComparedByteForByte(t *testing.T) {
 	for _, path := range []string{"", "/", "/realms/demo", "/realms/demo/"} {
 		t.Run("issuer path "+path, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindOIDC, IssuerPath: path}, nil)
-			if c := r.comes("vera"); c.Issuer != r.idp.BaseURL()+path {
+			r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindOIDC, IssuerPath: path}, nil)
+			if c := r.signsIn("vera"); c.Issuer != r.idp.BaseURL()+path {
 				t.Errorf("issuer %q", c.Issuer)
 			}
 			r.conn.Issuer = " \t" + r.conn.Issuer + wellKnown + "\n"
-			r.anew()
+			r.reset()
 			if strings.HasSuffix(path, "/") { // appended to a trailing slash, the path would have two
 				r.conn.Issuer = " " + r.idp.Issuer() + "\n"
 			}
-			r.comes("vera")
+			r.signsIn("vera")
 		})
 	}
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	r.conn.Issuer += "/"
 	r.refused("vera", broker.UpstreamMisconfigured)
 }
 
 func TestB14_UserinfoOfSomebodyElseIsRefused(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	for name, sub := range map[string]any{"another": "victim", "missing": nil, "number": 1, "list": []string{"x"}} {
 		r.faulty(name, func(f *fakeidp.Fault) {
 			f.SetClaim("email", nil)
 			f.Set(fakeidp.AtUserInfo, "sub", sub)
 			f.Set(fakeidp.AtUserInfo, "email", "victim@example.test")
-		}, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+		}, func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	}
 	r.faulty("sub twice", func(f *fakeidp.Fault) {
 		f.SetClaim("email", nil)
 		f.Rewrite(fakeidp.AtUserInfo, fakeidp.DuplicateMember("sub", "victim"))
-	}, func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+	}, func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	r.faulty("down", func(f *fakeidp.Fault) { f.SetClaim("email", nil); f.Down(fakeidp.AtUserInfo) },
-		func(r *rig) { r.refused("vera", broker.ConnectionUnavailable) })
-	r.faulty("honest", func(f *fakeidp.Fault) { f.SetClaim("email", nil) }, func(r *rig) {
-		if c := r.comes("vera"); c.Email != "vera@example.test" || c.Level != broker.EmailVerified {
+		func(r *fixture) { r.refused("vera", broker.ConnectionUnavailable) })
+	r.faulty("honest", func(f *fakeidp.Fault) { f.SetClaim("email", nil) }, func(r *fixture) {
+		if c := r.signsIn("vera"); c.Email != "vera@example.test" || c.Level != broker.EmailVerified {
 			r.Errorf("claims %+v", c)
 		}
 	})
 }
 
 func TestB15_AddressAndVerificationComeFromOneDocument(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	for _, c := range []struct {
 		name         string
 		idEmail      any
@@ -234,8 +234,8 @@ func TestB15_AddressAndVerificationComeFromOneDocument(t *testing.T) {
 			f.SetClaim("email_verified", c.idVerified)
 			f.Set(fakeidp.AtUserInfo, "email", c.infoEmail)
 			f.Set(fakeidp.AtUserInfo, "email_verified", c.infoVerified)
-		}, func(r *rig) {
-			got := r.comes("vera")
+		}, func(r *fixture) {
+			got := r.signsIn("vera")
 			if got.Email != c.email || got.Level != c.level {
 				r.Errorf("%q at level %d, want %q at %d", got.Email, got.Level, c.email, c.level)
 			}
@@ -246,7 +246,7 @@ func TestB15_AddressAndVerificationComeFromOneDocument(t *testing.T) {
 func TestB17_ADisabledConnectionSignsNobodyIn(t *testing.T) {
 	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindFacebook, fakeidp.KindGitHub} {
 		t.Run(kind, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: kind}, nil)
+			r := newFixture(t, fakeidp.Options{Kind: kind}, nil)
 			person := r.idp.Personas()[0].Login
 			upstreamRequest, answer, err := r.depart(person)
 			if err != nil {
@@ -274,7 +274,7 @@ func TestB17_ADisabledConnectionSignsNobodyIn(t *testing.T) {
 				}
 			}
 			r.conn.State = broker.Draft
-			r.comes(person) // so that it can be tested before it goes live
+			r.signsIn(person) // so that it can be tested before it goes live
 		})
 	}
 }

@@ -88,7 +88,7 @@ func (v verifier) read(ctx context.Context, m *metadata, typ, raw string, proble
 		return idToken{}, err
 	}
 	t := idToken{document: d, issuer: d.text("iss"), subject: d.subject("sub"), key: signer.used, parsed: parsed}
-	t.authTime, _ = d.moment("auth_time")
+	t.authTime, _ = d.date("auth_time")
 	if err := errors.Join(problem(t),
 		//defence:B12
 		v.audience(d),
@@ -220,9 +220,9 @@ func (v verifier) audience(d document) error {
 // lifetime requires a recently issued token that expires soon.
 func (v verifier) lifetime(d document) error {
 	now := v.now()
-	exp, hasExp := d.moment("exp")
-	iat, hasIat := d.moment("iat")
-	nbf, hasNbf := d.moment("nbf")
+	exp, hasExp := d.date("exp")
+	iat, hasIat := d.date("iat")
+	nbf, hasNbf := d.date("nbf")
 	switch {
 	case !hasExp || !hasIat:
 		return errors.New("exp or iat is missing or not a date")

@@ -14,8 +14,8 @@ import (
 func TestEveryAlgorithmWeBelieveSignsIn(t *testing.T) {
 	for _, alg := range algorithms {
 		t.Run(alg, func(t *testing.T) {
-			r := rigged(t, fakeidp.Options{Kind: fakeidp.KindOIDC, Alg: alg}, nil)
-			if c := r.comes("vera"); c.Email != "vera@example.test" || c.Level != broker.EmailVerified {
+			r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindOIDC, Alg: alg}, nil)
+			if c := r.signsIn("vera"); c.Email != "vera@example.test" || c.Level != broker.EmailVerified {
 				t.Errorf("claims %+v", c)
 			}
 		})
@@ -23,11 +23,11 @@ func TestEveryAlgorithmWeBelieveSignsIn(t *testing.T) {
 }
 
 func TestB4_ATokenOfAnotherLoginIsRefused(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	for name, nonce := range map[string]any{"missing": nil, "empty": "", "another": "another", "number": 1,
 		"list": []string{"x"}} {
 		r.faulty(name, func(f *fakeidp.Fault) { f.SetClaim("nonce", nonce) },
-			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+			func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	}
 	t.Run("replayed", func(t *testing.T) {
 		r.idp.Misbehave(func(f *fakeidp.Fault) { f.ReplayCodes, f.IgnorePKCE = true, true })
@@ -39,50 +39,50 @@ func TestB4_ATokenOfAnotherLoginIsRefused(t *testing.T) {
 		if _, err := r.open().Finish(t.Context(), upstreamRequest, answer); err != nil {
 			t.Fatalf("first use: %v", err)
 		}
-		other := r.newTrip()
+		other := r.newRequest()
 		answer.Set("state", other.State)
 		c, err := r.open().Finish(t.Context(), other, answer)
 		refusal(t, c, err, broker.UpstreamRejected)
 	})
 	t.Run("a trip without a nonce", func(t *testing.T) {
-		r.trip = func(upstreamRequest *broker.UpstreamRequest) { upstreamRequest.Nonce = "" }
+		r.request = func(upstreamRequest *broker.UpstreamRequest) { upstreamRequest.Nonce = "" }
 		r.refused("vera", broker.UpstreamRejected)
 	})
 }
 
 func TestB5_NoForgedSignatureIsBelieved(t *testing.T) {
 	for _, alg := range []string{"RS256", "ES256"} {
-		r := rigged(t, fakeidp.Options{Kind: fakeidp.KindOIDC, Alg: alg}, nil)
-		r.comes("vera")
+		r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindOIDC, Alg: alg}, nil)
+		r.signsIn("vera")
 		for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeNoSig, fakeidp.ForgeHMACPEM,
 			fakeidp.ForgeHMACDER,
 			fakeidp.ForgeHMACJWK, fakeidp.ForgeHMACSecret, fakeidp.ForgeWrongKey, fakeidp.ForgeCorrupt} {
 			r.faulty(alg+" "+string(forge), func(f *fakeidp.Fault) { f.Forge = forge },
-				func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+				func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 		}
 		for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeHMACPEM, fakeidp.ForgeHMACDER,
 			fakeidp.ForgeHMACJWK, fakeidp.ForgeHMACSecret} {
 			for _, name := range []string{"None", "nOnE", "NONE", "none ", "", "HS384", "HS512", "hs256", "RS256", "ES256"} {
 				r.faulty(alg+" "+string(forge)+" as "+name, func(f *fakeidp.Fault) { f.Forge = forge; f.SetHeader("alg", name) },
-					func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+					func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 			}
 		}
 		for _, name := range []string{"RS384", "RS512", "PS256", "PS384", "ES384", "ES512", "EdDSA", "RS1", "A128KW"} {
 			r.faulty(alg+" signed as "+name, func(f *fakeidp.Fault) { f.Alg = name },
-				func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+				func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 		}
 	}
 }
 
 func TestB5_AnUpstreamCannotTalkUsIntoAnotherAlgorithm(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	for name, algs := range map[string][]string{"none": {"none"}, "hmac": {"HS256"}, "both": {"none", "HS256", "RS1"},
 		"empty": {}} {
 		r.faulty(name, func(f *fakeidp.Fault) {
 			f.Set(fakeidp.AtDiscovery, "id_token_signing_alg_values_supported", algs)
 			f.Forge = fakeidp.ForgeHMACSecret
-		}, func(r *rig) {
-			r.anew()
+		}, func(r *fixture) {
+			r.reset()
 			if _, err := r.login("vera"); err == nil {
 				t.Error("came in")
 			}
@@ -91,26 +91,26 @@ func TestB5_AnUpstreamCannotTalkUsIntoAnotherAlgorithm(t *testing.T) {
 }
 
 func TestB5_AnAlgorithmThatTheUpstreamDidNotAnnounceIsRefused(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindADFS}, nil) // RS256, with keys that name only this use
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindADFS}, nil) // RS256, with keys that name only this use
 	r.idp.Misbehave(func(f *fakeidp.Fault) {
 		f.Rewrite(fakeidp.AtJWKS, func(b []byte) []byte {
 			return []byte(strings.ReplaceAll(string(b), `"alg":"RS256",`,
 				""))
 		})
 	})
-	r.comes("hana")
+	r.signsIn("hana")
 	r.idp.Misbehave(func(f *fakeidp.Fault) {
 		f.Set(fakeidp.AtDiscovery, "id_token_signing_alg_values_supported", []string{"PS256", "none"})
 	})
-	r.anew()
+	r.reset()
 	r.refused("hana", broker.UpstreamRejected)
 	r.idp.Misbehave(func(f *fakeidp.Fault) { f.Alg = "PS256" })
-	r.comes("hana")
+	r.signsIn("hana")
 }
 
 func TestB5_HeadersThatPlayTricksAreRefused(t *testing.T) {
-	r := oidcRig(t)
-	r.comes("vera")
+	r := oidcFixture(t)
+	r.signsIn("vera")
 	for name, header := range map[string]map[string]any{
 		"crit": {"crit": []string{"exp"}}, "empty crit": {"crit": []string{}},
 		"b64": {"b64": false, "crit": []string{"b64"}}, "zip": {"zip": "DEF"},
@@ -123,28 +123,28 @@ func TestB5_HeadersThatPlayTricksAreRefused(t *testing.T) {
 		"alg list": {"alg": []string{"ES256"}},
 	} {
 		r.faulty(name, func(f *fakeidp.Fault) { f.Header = header },
-			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+			func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	}
 	r.faulty("alg twice", func(f *fakeidp.Fault) { f.RawHeader = fakeidp.DuplicateMember("alg", "ES256") },
-		func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+		func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	for _, typ := range []any{"JWT", "jwt", nil} {
-		r.faulty("a usual typ", func(f *fakeidp.Fault) { f.SetHeader("typ", typ) }, func(r *rig) { r.comes("vera") })
+		r.faulty("a usual typ", func(f *fakeidp.Fault) { f.SetHeader("typ", typ) }, func(r *fixture) { r.signsIn("vera") })
 	}
 }
 
 func TestB6_ATokenCannotBringItsOwnKey(t *testing.T) {
-	r := oidcRig(t)
-	r.comes("vera")
+	r := oidcFixture(t)
+	r.signsIn("vera")
 	for _, forge := range []fakeidp.Forgery{fakeidp.ForgeJWK, fakeidp.ForgeX5C, fakeidp.ForgeJKU, fakeidp.ForgeX5U} {
 		r.faulty(string(forge), func(f *fakeidp.Fault) { f.Forge = forge },
-			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+			func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	}
 	for _, header := range []string{"jku", "x5u"} {
 		r.faulty("honest signature beside "+header, func(f *fakeidp.Fault) {
 			f.SetHeader(header,
 				r.idp.BaseURL()+"/fakeidp/rogue-keys")
 		},
-			func(r *rig) { r.comes("vera") })
+			func(r *fixture) { r.signsIn("vera") })
 	}
 	if n := r.idp.Calls(fakeidp.AtRogueKeys); n != 0 {
 		t.Errorf("the address in the header was asked %d times", n)
@@ -152,7 +152,7 @@ func TestB6_ATokenCannotBringItsOwnKey(t *testing.T) {
 }
 
 func TestB12_ATokenForAnotherClientIsRefused(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	id, _ := r.idp.Client()
 	for name, c := range map[string]struct {
 		aud, azp any
@@ -176,9 +176,9 @@ func TestB12_ATokenForAnotherClientIsRefused(t *testing.T) {
 		"our azp":                {id, id, true},
 		"too many":               {strings.Split(id+strings.Repeat(" x", 30), " "), id, false},
 	} {
-		r.faulty(name, func(f *fakeidp.Fault) { f.SetClaim("aud", c.aud); f.SetClaim("azp", c.azp) }, func(r *rig) {
+		r.faulty(name, func(f *fakeidp.Fault) { f.SetClaim("aud", c.aud); f.SetClaim("azp", c.azp) }, func(r *fixture) {
 			if c.ok {
-				r.comes("vera")
+				r.signsIn("vera")
 				return
 			}
 			r.refused("vera", broker.UpstreamRejected)
@@ -187,7 +187,7 @@ func TestB12_ATokenForAnotherClientIsRefused(t *testing.T) {
 }
 
 func TestB13_ATokenIsGoodOnlyNow(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	at := func(d time.Duration) any { return r.clock.now().Add(d).Unix() }
 	const year = 365 * 24 * time.Hour
 	for name, c := range map[string]struct {
@@ -220,9 +220,9 @@ func TestB13_ATokenIsGoodOnlyNow(t *testing.T) {
 		"exp beyond any clock": {map[string]any{"exp": json.Number("1e30")}, false},
 		"exp null":             {map[string]any{"exp": json.RawMessage("null")}, false},
 	} {
-		r.faulty(name, func(f *fakeidp.Fault) { f.Claims = c.claims }, func(r *rig) {
+		r.faulty(name, func(f *fakeidp.Fault) { f.Claims = c.claims }, func(r *fixture) {
 			if c.ok {
-				r.comes("vera")
+				r.signsIn("vera")
 				return
 			}
 			r.refused("vera", broker.UpstreamRejected)
@@ -231,18 +231,18 @@ func TestB13_ATokenIsGoodOnlyNow(t *testing.T) {
 }
 
 func TestASubjectIsThereAndShort(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	for name, sub := range map[string]any{"missing": nil, "empty": "", "number": 7, "long": strings.Repeat("s", 256),
 		"with a NUL": "a\x00b"} {
 		r.faulty(name, func(f *fakeidp.Fault) { f.SetClaim("sub", sub) },
-			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+			func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	}
 }
 
 func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
-	r := oidcRig(t)
-	refuse := func(r *rig) { r.refused("vera", broker.UpstreamRejected) }
-	r.faulty("a megabyte of name", func(f *fakeidp.Fault) { f.SetClaim("name", fakeidp.LongText(1<<20)) }, func(r *rig) {
+	r := oidcFixture(t)
+	refuse := func(r *fixture) { r.refused("vera", broker.UpstreamRejected) }
+	r.faulty("a megabyte of name", func(f *fakeidp.Fault) { f.SetClaim("name", fakeidp.LongText(1<<20)) }, func(r *fixture) {
 		if _, err := r.login("vera"); err == nil {
 			r.Error("came in")
 		}
@@ -250,10 +250,10 @@ func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
 	r.faulty("a token of 17 KiB", func(f *fakeidp.Fault) { f.SetClaim("name", fakeidp.LongText(13<<10)) }, refuse)
 	r.faulty("deep", func(f *fakeidp.Fault) { f.SetClaim("x", fakeidp.DeepJSON(8)) }, refuse)
 	r.faulty("not that deep", func(f *fakeidp.Fault) { f.SetClaim("x", fakeidp.DeepJSON(7)) },
-		func(r *rig) { r.comes("vera") })
+		func(r *fixture) { r.signsIn("vera") })
 	r.faulty("501 elements", func(f *fakeidp.Fault) { f.SetClaim("x", make([]int, 501)) }, refuse)
 	r.faulty("500 elements", func(f *fakeidp.Fault) { f.SetClaim("x", make([]int, 500)) },
-		func(r *rig) { r.comes("vera") })
+		func(r *fixture) { r.signsIn("vera") })
 	r.faulty("65 claims and more", func(f *fakeidp.Fault) { f.Claims = fakeidp.ManyClaims(65) }, refuse)
 	r.faulty("sub twice", func(f *fakeidp.Fault) { f.RawPayload = fakeidp.DuplicateMember("sub", "victim") }, refuse)
 	r.faulty("email twice", func(f *fakeidp.Fault) {
@@ -266,19 +266,19 @@ func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
 	r.faulty("not UTF-8", func(f *fakeidp.Fault) { f.RawPayload = fakeidp.InvalidUTF8("name") }, refuse)
 	r.faulty("cut", func(f *fakeidp.Fault) { f.RawPayload = fakeidp.Truncated }, refuse)
 	r.faulty("a list", func(f *fakeidp.Fault) { f.RawPayload = func([]byte) []byte { return []byte(`["x"]`) } }, refuse)
-	r.faulty("hostile name", func(f *fakeidp.Fault) { f.SetClaim("name", fakeidp.HostileName) }, func(r *rig) {
-		got := r.comes("vera").Name
+	r.faulty("hostile name", func(f *fakeidp.Fault) { f.SetClaim("name", fakeidp.HostileName) }, func(r *fixture) {
+		got := r.signsIn("vera").Name
 		if got != "Ana[31m Set-Cookie: x=y txt.exe<script>alert(1)</script>" {
 			r.Errorf("name %q", got)
 		}
 	})
-	r.faulty("long name", func(f *fakeidp.Fault) { f.SetClaim("name", strings.Repeat("ü", 400)) }, func(r *rig) {
-		if got := r.comes("vera").Name; got != strings.Repeat("ü", 200) {
+	r.faulty("long name", func(f *fakeidp.Fault) { f.SetClaim("name", strings.Repeat("ü", 400)) }, func(r *fixture) {
+		if got := r.signsIn("vera").Name; got != strings.Repeat("ü", 200) {
 			r.Errorf("%d characters of name", len([]rune(got)))
 		}
 	})
-	r.faulty("name in pieces", func(f *fakeidp.Fault) { f.SetClaim("name", "Zoe\u0308") }, func(r *rig) {
-		if got := r.comes("vera").Name; got != "Zo\u00eb" {
+	r.faulty("name in pieces", func(f *fakeidp.Fault) { f.SetClaim("name", "Zoe\u0308") }, func(r *fixture) {
+		if got := r.signsIn("vera").Name; got != "Zo\u00eb" {
 			r.Errorf("name %+q is not NFC", got)
 		}
 	})
@@ -287,8 +287,8 @@ func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
 			f.SetClaim("name", bad)
 			f.SetClaim("locale", bad)
 			f.SetClaim("amr", map[string]any{"x": bad})
-		}, func(r *rig) {
-			if c := r.comes("vera"); c.Locale != "" || len(c.AMR) != 0 {
+		}, func(r *fixture) {
+			if c := r.signsIn("vera"); c.Locale != "" || len(c.AMR) != 0 {
 				r.Errorf("claims %+v", c)
 			}
 		})
@@ -298,8 +298,8 @@ func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
 		r.faulty("email with "+name, func(f *fakeidp.Fault) {
 			f.SetClaim("email", email)
 			f.Set(fakeidp.AtUserInfo, "email", email)
-		}, func(r *rig) {
-			if c := r.comes("vera"); c.Email != "" || c.Level != broker.None {
+		}, func(r *fixture) {
+			if c := r.signsIn("vera"); c.Email != "" || c.Level != broker.None {
 				r.Errorf("e-mail %q at level %d", c.Email, c.Level)
 			}
 		})
@@ -307,12 +307,12 @@ func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
 }
 
 func TestB21_EncryptedAndCompressedTokensAreRefusedAtOnce(t *testing.T) {
-	r := oidcRig(t)
-	r.comes("vera")
+	r := oidcFixture(t)
+	r.signsIn("vera")
 	for _, forge := range []fakeidp.Forgery{fakeidp.ForgeEncrypted, fakeidp.ForgeEncryptedZip,
 		fakeidp.ForgeEncryptedPBES2} {
 		r.faulty(string(forge), func(f *fakeidp.Fault) { f.Forge = forge },
-			func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+			func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	}
 	// Only the token's header is decoded, so an oversized payload costs nothing.
 	part := base64.RawURLEncoding.EncodeToString
@@ -323,21 +323,21 @@ func TestB21_EncryptedAndCompressedTokensAreRefusedAtOnce(t *testing.T) {
 }
 
 func TestAnAccessTokenThatIsNotTheIDTokensIsRefused(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	r.faulty("at_hash", func(f *fakeidp.Fault) { f.SetClaim("at_hash", "AAAAAAAAAAAAAAAAAAAAAA") },
-		func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+		func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	r.faulty("no id token", func(f *fakeidp.Fault) { f.Remove(fakeidp.AtToken, "id_token") },
-		func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+		func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	r.faulty("id token of another sort", func(f *fakeidp.Fault) { f.Set(fakeidp.AtToken, "id_token", 7) },
-		func(r *rig) { r.refused("vera", broker.UpstreamRejected) })
+		func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 }
 
 func TestALocaleIsALanguageTagOrNothing(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	for said, want := range map[any]string{"pl": "pl", "pt-br": "pt-BR", "en_US": "en-US",
 		"nonsense that is long enough to be no tag": "", "../../etc": "", "": "", 7: ""} {
-		r.faulty("locale", func(f *fakeidp.Fault) { f.SetClaim("locale", said) }, func(r *rig) {
-			if got := r.comes("vera").Locale; got != want {
+		r.faulty("locale", func(f *fakeidp.Fault) { f.SetClaim("locale", said) }, func(r *fixture) {
+			if got := r.signsIn("vera").Locale; got != want {
 				r.Errorf("%v became %q, want %q", said, got, want)
 			}
 		})

@@ -90,11 +90,11 @@ func (c *Codes) Check(ctx context.Context, at Target, m *broker.MailedCode, type
 	switch {
 	//defence:E3
 	case n > broker.MailedTries:
-		return errors.Join(broker.CodeExpired, c.tries.giveBack(ctx, slot)) // nothing was compared
+		return errors.Join(broker.CodeExpired, c.tries.release(ctx, slot)) // nothing was compared
 	//defence:E3 = true
 	//defence:E3 ./cmd/gatehouse:TestModel = true
 	case c.ring.Same(m.Hash, "mailed-code", bound(*m, typed)):
-		return c.tries.giveBack(ctx, slot)
+		return c.tries.release(ctx, slot)
 	case n == broker.MailedTries:
 		return broker.CodeExpired
 	}

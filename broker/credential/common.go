@@ -30,19 +30,19 @@ func (g guesser) common(password string) bool {
 		}
 		return r
 	}, strings.ToLower(password))
-	if fewSigns(folded) || runs(folded) || repeats(folded) {
+	if fewCharacters(folded) || runs(folded) || repeats(folded) {
 		return true
 	}
 	// Also try with "p4ssw0rd" read as "password".
-	return g.wordy(folded) || g.wordy(unleet.Replace(folded))
+	return g.fromWords(folded) || g.fromWords(unleet.Replace(folded))
 }
 
 var unleet = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "@", "a", "$", "s", "!",
 	"i")
 
-// wordy reports whether s is at most two known words with digits and signs, or one known word and fewer than
+// fromWords reports whether s is at most two known words with digits and signs, or one known word and fewer than
 // four other letters.
-func (g guesser) wordy(s string) bool {
+func (g guesser) fromWords(s string) bool {
 	known, letters, longest := 0, 0, 0
 	for s != "" {
 		if w := g.prefix(s); w != "" {
@@ -69,8 +69,8 @@ func (g guesser) prefix(s string) string {
 	return ""
 }
 
-// fewSigns reports whether a password has hardly any different characters.
-func fewSigns(s string) bool {
+// fewCharacters reports whether a password has hardly any different characters.
+func fewCharacters(s string) bool {
 	seen := map[rune]bool{}
 	for _, r := range s {
 		seen[r] = true

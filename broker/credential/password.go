@@ -111,7 +111,7 @@ func (p *Passwords) Check(ctx context.Context, at Target, password string) error
 	switch {
 	case errors.Is(err, broker.Busy):
 		//defence:E18
-		err = errors.Join(err, p.tries.giveBack(ctx, slot)) // nothing was hashed
+		err = errors.Join(err, p.tries.release(ctx, slot)) // nothing was hashed
 		return err
 	case err != nil:
 		return err
@@ -119,7 +119,7 @@ func (p *Passwords) Check(ctx context.Context, at Target, password string) error
 		return broker.WrongPassword
 	}
 	//defence:E2
-	return p.tries.giveBack(ctx, slot)
+	return p.tries.release(ctx, slot)
 }
 
 // Cost is the work of one argon2id hash (RFC 9106 §4). The zero value is the cost of production. Only tests set

@@ -71,9 +71,9 @@ func (t tries) consume(ctx context.Context, at Target, most int) (slot string, e
 		After: limit.Seconds(free.Sub(now))}
 }
 
-// giveBack frees the slot of a try that revealed nothing: a success, or one that compared nothing. It frees only
+// release frees the slot of a try that revealed nothing: a success, or one that compared nothing. It frees only
 // this slot: freeing all would give a guesser a new budget at each sign-in of the owner.
-func (t tries) giveBack(ctx context.Context, slot string) error {
+func (t tries) release(ctx context.Context, slot string) error {
 	_, err := t.slots.Take(context.WithoutCancel(ctx), slot)
 	if errors.Is(err, broker.NotFound) {
 		return nil

@@ -107,7 +107,7 @@ func (k *Toolkit) refusal(r *http.Request, code broker.Code, ref string, wait in
 	if v.Primary != nil {
 		view.Primary = *v.Primary
 	} else {
-		view.Primary = k.wayOut(r, code, p)
+		view.Primary = k.defaultAction(r, code, p)
 	}
 	if k.Site.SupportURL != "" {
 		view.Others = append(slices.Clone(view.Others), Action{k.Site.SupportURL, p.Text("web.help")})
@@ -115,8 +115,8 @@ func (k *Toolkit) refusal(r *http.Request, code broker.Code, ref string, wait in
 	return view
 }
 
-// wayOut returns the action for a code if the handler gave none.
-func (k *Toolkit) wayOut(r *http.Request, code broker.Code, p text.Printer) Action {
+// defaultAction returns the action for a code if the handler gave none.
+func (k *Toolkit) defaultAction(r *http.Request, code broker.Code, p text.Printer) Action {
 	const start = "/login"
 	switch code {
 	case broker.CookiesBlocked, broker.Busy, broker.Unavailable, broker.RateLimited, broker.CodeTooSoon,

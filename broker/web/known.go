@@ -30,17 +30,18 @@ func (k *Toolkit) SetKnown(w http.ResponseWriter, r *http.Request, a broker.Acco
 		return
 	}
 	others := slices.DeleteFunc(knownTo(r), k.isKnown(browser, a))
-	entries := append([]string{k.Ring.Hash(hashKnown, acquaintance(browser, a))}, others[:min(len(others), maxKnown-1)]...)
+	entries := append([]string{k.Ring.Hash(hashKnown, knownBrowserKey(browser, a))},
+		others[:min(len(others), maxKnown-1)]...)
 	k.setCookie(w, cookieKnown, strings.Join(entries, "~"), halfYear)
 }
 
 func (k *Toolkit) isKnown(browser string, a broker.Account) func(hash string) bool {
-	value := acquaintance(browser, a)
+	value := knownBrowserKey(browser, a)
 	return func(hash string) bool { return k.Ring.Same(hash, hashKnown, value) }
 }
 
-// acquaintance includes the epoch, so that a password change clears all known browsers.
-func acquaintance(browser string, a broker.Account) []byte {
+// knownBrowserKey includes the epoch, so that a password change clears all known browsers.
+func knownBrowserKey(browser string, a broker.Account) []byte {
 	return []byte(a.ID + " " +
 		//defence:E2
 		strconv.FormatInt(a.AuthEpoch, 10) + " " +

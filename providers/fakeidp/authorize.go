@@ -54,7 +54,7 @@ func (s *Server) authorize(c *call) {
 	persona, known := s.hinted(a.form.Get(hint))
 	switch {
 	case a.prompts("none") && !known:
-		c.answerError(a, c.own(OAuthError{"login_required", whyNobody}), nil)
+		c.answerError(a, c.own(OAuthError{"login_required", whyNoUser}), nil)
 	case known && !a.prompts("select_account"):
 		c.complete(a, persona)
 	default:
@@ -109,8 +109,9 @@ func (c *call) readRequest() (*authRequest, bool) {
 	if registered {
 		return a, true
 	}
-	if c.provider.stray == nil || !c.provider.stray(c, form) {
-		c.message(http.StatusBadRequest, "redirect_uri mismatch", c.own(OAuthError{"invalid_request", whyStray}).Description)
+	if c.provider.wrongRedirect == nil || !c.provider.wrongRedirect(c, form) {
+		c.message(http.StatusBadRequest, "redirect_uri mismatch",
+			c.own(OAuthError{"invalid_request", whyUnregistered}).Description)
 	}
 	return nil, false
 }

@@ -55,7 +55,7 @@ func (c *call) json(status int, document map[string]any) {
 func (c *call) send(status int, document any) {
 	body, err := json.Marshal(document)
 	if err != nil {
-		c.broke(err)
+		c.serverError(err)
 		return
 	}
 	c.sendBytes(status, "application/json; charset=utf-8", body)
@@ -80,7 +80,7 @@ func (c *call) sendBytes(status int, contentType string, body []byte) {
 	_, _ = c.w.Write(body) // the client may have disconnected
 }
 
-// broke reports a fault that cannot be applied, such as a claim that JSON cannot hold.
-func (c *call) broke(err error) {
+// serverError reports a fault that cannot be applied, such as a claim that JSON cannot hold.
+func (c *call) serverError(err error) {
 	http.Error(c.w, "fakeidp: "+err.Error(), http.StatusInternalServerError)
 }

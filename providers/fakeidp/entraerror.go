@@ -70,11 +70,11 @@ func microsoftExplains(e OAuthError) OAuthError {
 		return AADSTS(70008)
 	case whyVerifier:
 		return AADSTS(501481)
-	case whyStray, whyRedirect:
+	case whyUnregistered, whyRedirect:
 		return OAuthError{e.Code, AADSTS(50011).Description}
 	case whyPrompt:
 		return AADSTS(90023)
-	case whyNobody:
+	case whyNoUser:
 		return AADSTS(50058)
 	}
 	return e

@@ -96,7 +96,8 @@ type provider struct {
 	explain func(OAuthError) OAuthError                // the provider's own text for an error
 	refuse  func(*call, int, OAuthError)               // how the token endpoint sends an error
 	tokens  func(*grant, map[string]any)               // added to the token response
-	stray   func(*call, url.Values) bool               // handles an unregistered redirect_uri; false: plain error page
+	// handles an unregistered redirect_uri; false: plain error page
+	wrongRedirect func(*call, url.Values) bool
 }
 
 // New simulates a provider at opts.BaseURL. It panics on an unknown Kind or Alg, which is a programming error.

@@ -12,10 +12,10 @@ import (
 func (s *Server) mountGitHub() {
 	s.provider = provider{
 		label: "GitHub", tokenPrefix: "gho_", hint: "login",
-		prompts:   []string{"select_account"},
-		cancelled: OAuthError{"access_denied", "The user has denied your application access."},
-		explain:   githubExplains,
-		stray:     githubStray,
+		prompts:       []string{"select_account"},
+		cancelled:     OAuthError{"access_denied", "The user has denied your application access."},
+		explain:       githubExplains,
+		wrongRedirect: githubWrongRedirect,
 	}
 	s.mountAuthorize("/login/oauth/authorize", githubDefaults)
 	s.handle("POST /login/oauth/access_token", AtToken, s.githubToken)
@@ -45,8 +45,8 @@ func (s *Server) firstRedirect() string {
 	return s.redirects[0]
 }
 
-// githubStray reports a wrong redirect_uri to the registered address.
-func githubStray(c *call, form url.Values) bool {
+// githubWrongRedirect reports a wrong redirect_uri to the registered address.
+func githubWrongRedirect(c *call, form url.Values) bool {
 	registered := c.firstRedirect()
 	if registered == "" {
 		return false

@@ -103,7 +103,7 @@ func googleExplains(e OAuthError) OAuthError {
 		e.Description = "Malformed auth code."
 	case whyVerifier:
 		e.Description = "Invalid code verifier."
-	case whyStray:
+	case whyUnregistered:
 		e.Description = "Error 400: redirect_uri_mismatch"
 	case whyPrompt:
 		e.Description = "Invalid parameter value for prompt: Invalid prompt"

@@ -172,14 +172,14 @@ func (s *signingKey) jwk(certified bool) (map[string]any, error) {
 func (s *Server) jwks(c *call) {
 	keys, err := s.keys.published()
 	if err != nil {
-		c.broke(err)
+		c.serverError(err)
 		return
 	}
 	list := make([]any, 0, len(keys))
 	for _, key := range keys {
 		members, err := key.jwk(s.keys.certified)
 		if err != nil {
-			c.broke(err)
+			c.serverError(err)
 			return
 		}
 		list = append(list, members)
@@ -192,12 +192,12 @@ func (s *Server) jwks(c *call) {
 func (s *Server) rogueKeys(c *call) {
 	rogue, err := s.keys.key(&s.keys.rogue)
 	if err != nil {
-		c.broke(err)
+		c.serverError(err)
 		return
 	}
 	members, err := rogue.jwk(true)
 	if err != nil {
-		c.broke(err)
+		c.serverError(err)
 		return
 	}
 	c.json(200, map[string]any{"keys": []any{members}})

@@ -115,19 +115,19 @@ func (s *Server) microsoftKeys(c *call) {
 	issuer := s.tenantIssuer(c.r.PathValue("tenant"))
 	work, err := s.keys.published()
 	if err != nil {
-		c.broke(err)
+		c.serverError(err)
 		return
 	}
 	consumer, err := s.keys.key(&s.keys.consumer)
 	if err != nil {
-		c.broke(err)
+		c.serverError(err)
 		return
 	}
 	list := []any{}
 	for _, key := range append(work, consumer) {
 		members, err := key.jwk(true)
 		if err != nil {
-			c.broke(err)
+			c.serverError(err)
 			return
 		}
 		delete(members, "alg") // Microsoft's keys name no algorithm

@@ -110,7 +110,7 @@ func (c *call) view() view { return view{c.opts.Kind, c.provider.label} }
 func (c *call) page(status int, name string, data any) {
 	var body bytes.Buffer
 	if err := c.pages.ExecuteTemplate(&body, name, data); err != nil {
-		c.broke(err)
+		c.serverError(err)
 		return
 	}
 	header := c.w.Header()

@@ -10,18 +10,18 @@ import (
 
 // Reasons for a refusal, in plain English; a kind may have its own texts (provider.explain).
 const (
-	whyClient   = "The client is unknown."
-	whySecret   = "The client credentials are wrong."
-	whyTwice    = "The client authenticated in two ways."
-	whyGrant    = "Only authorization_code is supported."
-	whyCode     = "The authorization code is unknown."
-	whyUsed     = "The authorization code was already redeemed."
-	whyExpired  = "The authorization code has expired."
-	whyRedirect = "The redirect_uri is not that of the authorization request."
-	whyVerifier = "The code_verifier does not match the code_challenge."
-	whyStray    = "The redirect_uri is not registered for this client."
-	whyPrompt   = "This prompt is not supported."
-	whyNobody   = "No user is signed in."
+	whyClient       = "The client is unknown."
+	whySecret       = "The client credentials are wrong."
+	whyTwice        = "The client authenticated in two ways."
+	whyGrant        = "Only authorization_code is supported."
+	whyCode         = "The authorization code is unknown."
+	whyUsed         = "The authorization code was already redeemed."
+	whyExpired      = "The authorization code has expired."
+	whyRedirect     = "The redirect_uri is not that of the authorization request."
+	whyVerifier     = "The code_verifier does not match the code_challenge."
+	whyUnregistered = "The redirect_uri is not registered for this client."
+	whyPrompt       = "This prompt is not supported."
+	whyNoUser       = "No user is signed in."
 )
 
 // token redeems a code for an access token and, if openid was requested, an ID token.
@@ -46,7 +46,7 @@ func (s *Server) token(c *call) {
 	if s.provider.idToken != nil && g.request.scope("openid") {
 		id, err := s.mint(c.fault, "JWT", c.idClaims(g, access))
 		if err != nil {
-			c.broke(err)
+			c.serverError(err)
 			return
 		}
 		document["id_token"] = id

@@ -29,15 +29,15 @@ func (c *clock) now() time.Time          { return epoch.Add(time.Duration(c.offs
 func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
 // fixture is one simulated provider, a connection to it, and a browser.
-type rig struct {
+type fixture struct {
 	*testing.T
-	clock *clock
-	idp   *fakeidp.Server
-	conn  broker.Connection
-	set   *Set
-	trip  func(*broker.UpstreamRequest)   // changes every upstream request before it begins
-	path  func(url.Values)                // changes every response on its way back
-	left  func(to *url.URL, q url.Values) // sees every departure
+	clock    *clock
+	idp      *fakeidp.Server
+	conn     broker.Connection
+	set      *Set
+	request  func(*broker.UpstreamRequest)   // changes every upstream request before it begins
+	response func(url.Values)                // changes every response on its way back
+	redirect func(to *url.URL, q url.Values) // sees every redirect to the provider
 }
 
 // kindOf maps a simulator's kind to ours.
@@ -46,10 +46,10 @@ var kindOf = map[string]string{fakeidp.KindFacebook: "meta"}
 // sharedKeys are the RSA keys of all simulators.
 var sharedKeys fakeidp.KeyPool
 
-// rigged starts a simulator and a live connection to it.
-func rigged(t *testing.T, opts fakeidp.Options, settings map[string]string) *rig {
+// newFixture starts a simulator and a live connection to it.
+func newFixture(t *testing.T, opts fakeidp.Options, settings map[string]string) *fixture {
 	t.Helper()
-	r := &rig{T: t, clock: &clock{}}
+	r := &fixture{T: t, clock: &clock{}}
 	opts.Now, opts.RedirectURIs = r.clock.now, []string{callback}
 	if opts.Kind == fakeidp.KindFacebook {
 		opts.ClientID = "271828182845904"
@@ -93,7 +93,7 @@ func loopback(t *testing.T) *egress.Client {
 	return out
 }
 
-func (r *rig) open() broker.Upstream {
+func (r *fixture) open() broker.Upstream {
 	r.Helper()
 	u, err := r.set.Open(r.Context(), r.conn)
 	if err != nil {
@@ -102,41 +102,41 @@ func (r *rig) open() broker.Upstream {
 	return u
 }
 
-func (r *rig) newTrip() broker.UpstreamRequest {
+func (r *fixture) newRequest() broker.UpstreamRequest {
 	upstreamRequest := broker.UpstreamRequest{Login: "login", Connection: r.conn.ID, State: broker.NewToken(),
 		Nonce:    broker.NewToken(),
 		Verifier: broker.NewToken(), StartedAt: r.clock.now()}
-	if r.trip != nil {
-		r.trip(&upstreamRequest)
+	if r.request != nil {
+		r.request(&upstreamRequest)
 	}
 	return upstreamRequest
 }
 
 // depart begins an upstream request and follows it to the provider's response for the person.
-func (r *rig) depart(login string) (broker.UpstreamRequest, url.Values, error) {
+func (r *fixture) depart(login string) (broker.UpstreamRequest, url.Values, error) {
 	r.Helper()
-	upstreamRequest := r.newTrip()
+	upstreamRequest := r.newRequest()
 	d, err := r.open().Begin(r.Context(), upstreamRequest)
 	if err != nil {
 		return upstreamRequest, nil, err
 	}
 	answer := r.browse(d, "/choose", login)
-	if r.path != nil {
-		r.path(answer)
+	if r.response != nil {
+		r.response(answer)
 	}
 	return upstreamRequest, answer, nil
 }
 
 // browse is the browser at the provider: it follows one of the page's links and returns the response.
-func (r *rig) browse(d broker.Redirect, link, login string) url.Values {
+func (r *fixture) browse(d broker.Redirect, link, login string) url.Values {
 	r.Helper()
 	to, err := url.Parse(d.URL)
 	if err != nil {
 		r.Fatal(err)
 	}
 	q := to.Query()
-	if r.left != nil {
-		r.left(to, q)
+	if r.redirect != nil {
+		r.redirect(to, q)
 	}
 	if login != "" {
 		q.Set("persona", login)
@@ -181,7 +181,7 @@ func posted(t *testing.T, page string) url.Values {
 }
 
 // login is a complete sign-in.
-func (r *rig) login(person string) (broker.Claims, error) {
+func (r *fixture) login(person string) (broker.Claims, error) {
 	r.Helper()
 	upstreamRequest, answer, err := r.depart(person)
 	if err != nil {
@@ -190,8 +190,8 @@ func (r *rig) login(person string) (broker.Claims, error) {
 	return r.open().Finish(r.Context(), upstreamRequest, answer)
 }
 
-// comes requires that the sign-in succeeds.
-func (r *rig) comes(person string) broker.Claims {
+// signsIn requires that the sign-in succeeds.
+func (r *fixture) signsIn(person string) broker.Claims {
 	r.Helper()
 	c, err := r.login(person)
 	if err != nil {
@@ -201,7 +201,7 @@ func (r *rig) comes(person string) broker.Claims {
 }
 
 // refused requires a refusal with this code and without claims.
-func (r *rig) refused(person string, want broker.Code) {
+func (r *fixture) refused(person string, want broker.Code) {
 	r.Helper()
 	c, err := r.login(person)
 	refusal(r.T, c, err, want)
@@ -230,7 +230,7 @@ func errText(err error) string {
 }
 
 // faulty makes the provider misbehave for one named case.
-func (r *rig) faulty(name string, fault func(*fakeidp.Fault), run func(*rig)) {
+func (r *fixture) faulty(name string, fault func(*fakeidp.Fault), run func(*fixture)) {
 	r.Helper()
 	r.Run(name, func(t *testing.T) {
 		r.idp.Misbehave(fault)
@@ -241,14 +241,14 @@ func (r *rig) faulty(name string, fault func(*fakeidp.Fault), run func(*rig)) {
 	})
 }
 
-// again drops the opened upstreams, so that the next login loads everything again.
-func (r *rig) anew() {
+// reset drops the opened upstreams, so that the next login loads everything again.
+func (r *fixture) reset() {
 	r.conn.UpdatedAt = epoch.Add(time.Duration(r.clock.versions.Add(1)) * time.Second)
 }
 
-func oidcRig(t *testing.T) *rig {
+func oidcFixture(t *testing.T) *fixture {
 	t.Helper()
-	return rigged(t, fakeidp.Options{Kind: fakeidp.KindOIDC}, nil)
+	return newFixture(t, fakeidp.Options{Kind: fakeidp.KindOIDC}, nil)
 }
 
 const (
@@ -256,7 +256,7 @@ const (
 	tenantB = fakeidp.OtherTenant
 )
 
-func entraRig(t *testing.T, settings map[string]string) *rig {
+func entraFixture(t *testing.T, settings map[string]string) *fixture {
 	t.Helper()
-	return rigged(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft}, settings)
+	return newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft}, settings)
 }

@@ -10,10 +10,10 @@ import (
 )
 
 func TestASessionOfTheUpstreamIsKeptInTheClaims(t *testing.T) {
-	r := oidcRig(t)
+	r := oidcFixture(t)
 	for sid, want := range map[any]string{"up-1": "up-1", nil: "", 7: "", strings.Repeat("s", 256): ""} {
-		r.faulty("sid", func(f *fakeidp.Fault) { f.SetClaim("sid", sid) }, func(r *rig) {
-			if c := r.comes("vera"); c.SID != want {
+		r.faulty("sid", func(f *fakeidp.Fault) { f.SetClaim("sid", sid) }, func(r *fixture) {
+			if c := r.signsIn("vera"); c.SID != want {
 				t.Errorf("%v is %q, want %q", sid, c.SID, want)
 			}
 		})
@@ -27,7 +27,7 @@ func TestTheWayOutOfAnUpstreamNamesTheClientAndTheWayBack(t *testing.T) {
 		if kind == fakeidp.KindMicrosoft {
 			settings["tenant"], settings["any_tenant"] = entraCommon, "true"
 		}
-		r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+		r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
 		to, err := r.open().(broker.Ender).End(t.Context(), "https://broker.example/end_session", "the-state")
 		if err != nil || has != (to != "") {
 			t.Errorf("%s: %q, %v", kind, to, err)
@@ -43,8 +43,8 @@ func TestTheWayOutOfAnUpstreamNamesTheClientAndTheWayBack(t *testing.T) {
 }
 
 func TestALogoutTokenMayTellOfMoreThanTheLogout(t *testing.T) {
-	r := oidcRig(t)
-	if _, err := r.says(typLogout, map[string]any{"events": map[string]any{eventLogout: map[string]any{},
+	r := oidcFixture(t)
+	if _, err := r.postLogoutToken(typLogout, map[string]any{"events": map[string]any{eventLogout: map[string]any{},
 		"revoke_offline_access": true}}); err != nil {
 		t.Error(err)
 	}

@@ -71,11 +71,11 @@ func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
 		if kind == fakeidp.KindMicrosoft {
 			settings["tenant"] = tenantA
 		}
-		r := rigged(t, fakeidp.Options{Kind: kind}, settings)
+		r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
 		for name, change := range upstreamRequests {
 			t.Run(kind+" "+name, func(t *testing.T) {
-				r.trip = change
-				upstreamRequest := r.newTrip()
+				r.request = change
+				upstreamRequest := r.newRequest()
 				d, err := r.open().Begin(t.Context(), upstreamRequest)
 				if err != nil {
 					t.Fatal(err)
@@ -123,23 +123,23 @@ func TestOnlyWhatIsNeededIsAskedFor(t *testing.T) {
 		if kind == fakeidp.KindMicrosoft {
 			settings["tenant"] = tenantA
 		}
-		r := rigged(t, fakeidp.Options{Kind: kind}, settings)
-		r.left = func(_ *url.URL, q url.Values) {
+		r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
+		r.redirect = func(_ *url.URL, q url.Values) {
 			if q.Get("scope") != want {
 				t.Errorf("%s: scope %q, want %q", kind, q.Get("scope"), want)
 			}
 		}
-		r.comes(r.idp.Personas()[0].Login)
+		r.signsIn(r.idp.Personas()[0].Login)
 	}
 }
 
 func TestAChooserThatIsNotAnnouncedIsNotAskedFor(t *testing.T) {
-	r := rigged(t, fakeidp.Options{Kind: fakeidp.KindOIDC}, nil)
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindOIDC}, nil)
 	r.idp.Misbehave(func(f *fakeidp.Fault) {
 		f.Set(fakeidp.AtDiscovery, "prompt_values_supported", []string{"none", "login", "consent"})
 	})
-	r.trip = func(t *broker.UpstreamRequest) { t.Choose = true }
-	d, err := r.open().Begin(t.Context(), r.newTrip())
+	r.request = func(t *broker.UpstreamRequest) { t.Choose = true }
+	d, err := r.open().Begin(t.Context(), r.newRequest())
 	if err != nil || !strings.Contains(d.URL, "prompt=login") {
 		t.Errorf("%s, %v", d.URL, err)
 	}
