@@ -28,7 +28,8 @@ type AddAccount struct {
 // AddAccount creates an account.
 func (s *Service) AddAccount(ctx context.Context, actor Actor, in AddAccount) (r Result[broker.Account], err error) {
 	now := s.Now()
-	a := broker.Account{ID: broker.NewID(), Name: in.Name, Unverified: in.Unverified, AuthEpoch: 1, CreatedAt: now, UpdatedAt: now}
+	a := broker.Account{ID: broker.NewID(), Name: in.Name, Unverified: in.Unverified, AuthEpoch: 1, CreatedAt: now,
+		UpdatedAt: now}
 	if a.Email, err = broker.CanonicalEmail(in.Email); err != nil {
 		return r, err
 	}
@@ -97,7 +98,8 @@ func (s *Service) account(ctx context.Context, which string) (a broker.Account, 
 
 // renew writes an account under a new epoch, which ends its sessions and tokens, together
 // with its Event and what else belongs into the transaction.
-func (s *Service) renew(ctx context.Context, by act, a broker.Account, e broker.Event, more func(ctx context.Context) error) (Result[broker.Account], error) {
+func (s *Service) renew(ctx context.Context, by act, a broker.Account, e broker.Event,
+	more func(ctx context.Context) error) (Result[broker.Account], error) {
 	seen := a.AuthEpoch
 	a.AuthEpoch, a.UpdatedAt = seen+1, s.Now()
 	e.Account = a.ID
@@ -149,14 +151,16 @@ func (s *Service) EnableAccount(ctx context.Context, actor Actor, in SwitchAccou
 	return s.switchAccount(ctx, actor, in, false)
 }
 
-func (s *Service) switchAccount(ctx context.Context, actor Actor, in SwitchAccount, disabled bool) (r Result[broker.Account], _ error) {
+func (s *Service) switchAccount(ctx context.Context, actor Actor, in SwitchAccount,
+	disabled bool) (r Result[broker.Account], _ error) {
 	a, err := s.account(ctx, in.Account)
 	if err != nil || a.Disabled == disabled {
 		r.Value = a
 		return r, err
 	}
 	a.Disabled = disabled
-	return s.renew(ctx, act{actor, in.DryRun}, a, broker.Event{Verb: broker.EventAccountChanged, Detail: detail(State(disabled))}, nil)
+	return s.renew(ctx, act{actor, in.DryRun}, a,
+		broker.Event{Verb: broker.EventAccountChanged, Detail: detail(State(disabled))}, nil)
 }
 
 // SignOutAccount is the input of Service.SignOutAccount.
@@ -166,10 +170,12 @@ type SignOutAccount struct {
 }
 
 // SignOutAccount ends every session and token of an account.
-func (s *Service) SignOutAccount(ctx context.Context, actor Actor, in SignOutAccount) (r Result[broker.Account], err error) {
+func (s *Service) SignOutAccount(ctx context.Context, actor Actor,
+	in SignOutAccount) (r Result[broker.Account], err error) {
 	a, err := s.account(ctx, in.Account)
 	if err != nil {
 		return r, err
 	}
-	return s.renew(ctx, act{actor, in.DryRun}, a, broker.Event{Verb: broker.EventSignedOut, Detail: detail("everywhere")}, nil)
+	return s.renew(ctx, act{actor, in.DryRun}, a,
+		broker.Event{Verb: broker.EventSignedOut, Detail: detail("everywhere")}, nil)
 }

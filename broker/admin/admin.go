@@ -133,7 +133,8 @@ var errDryRun = errors.New("admin: dry run")
 
 // change runs do in one transaction together with the Event, and returns the Event as it
 // was written. A dry run does the same and rolls it back.
-func (s *Service) change(ctx context.Context, by act, e broker.Event, do func(ctx context.Context) error) (broker.Event, error) {
+func (s *Service) change(ctx context.Context, by act, e broker.Event,
+	do func(ctx context.Context) error) (broker.Event, error) {
 	e.ID, e.At, e.Actor = broker.NewID(), s.Now(), by.actor.ID
 	err := s.Store.Atomic(ctx, func(ctx context.Context) error {
 		if err := do(ctx); err != nil {

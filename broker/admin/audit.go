@@ -31,7 +31,8 @@ func (s *Service) Events(ctx context.Context, _ Actor, in ReadAudit) ([]broker.E
 	if err := in.Check(); err != nil {
 		return nil, err
 	}
-	f := broker.EventFilter{Client: in.Client, Reference: in.Reference, Verb: broker.Verb(in.Verb), Before: in.Before, Limit: in.Limit}
+	f := broker.EventFilter{Client: in.Client, Reference: in.Reference, Verb: broker.Verb(in.Verb), Before: in.Before,
+		Limit: in.Limit}
 	if in.Account != "" {
 		a, err := s.account(ctx, in.Account)
 		if err != nil {

@@ -67,7 +67,8 @@ func (s *Service) secret(own broker.Secret) (broker.Secret, error) {
 }
 
 // putIssued validates and stores a client whose fields an actor chose.
-func (s *Service) putIssued(ctx context.Context, by act, c broker.Client, secret broker.Secret, what string) (r Result[IssuedClient], _ error) {
+func (s *Service) putIssued(ctx context.Context, by act, c broker.Client, secret broker.Secret,
+	what string) (r Result[IssuedClient], _ error) {
 	if err := CheckClient(c, s.Egress); err != nil {
 		return r, err
 	}
@@ -86,7 +87,8 @@ func CheckClient(c broker.Client, out *egress.Client) error {
 
 // putClient validates and stores a client, with its Event and what else belongs into the
 // transaction. It does not check again whether the client's URIs can be reached.
-func (s *Service) putClient(ctx context.Context, by act, c broker.Client, what string, more func(ctx context.Context) error) (r Result[broker.Client], _ error) {
+func (s *Service) putClient(ctx context.Context, by act, c broker.Client, what string,
+	more func(ctx context.Context) error) (r Result[broker.Client], _ error) {
 	if err := clientError(clients.Validate(c)); err != nil {
 		return r, err
 	}
@@ -167,7 +169,8 @@ func (s *Service) EnableClient(ctx context.Context, actor Actor, in SwitchClient
 	return s.switchClient(ctx, actor, in, false, nil)
 }
 
-func (s *Service) switchClient(ctx context.Context, actor Actor, in SwitchClient, disabled bool, more func(ctx context.Context) error) (r Result[broker.Client], _ error) {
+func (s *Service) switchClient(ctx context.Context, actor Actor, in SwitchClient, disabled bool,
+	more func(ctx context.Context) error) (r Result[broker.Client], _ error) {
 	c, err := s.client(ctx, in.Client)
 	if err != nil || c.Disabled == disabled {
 		r.Value = c
@@ -190,6 +193,7 @@ func (s *Service) RemoveClient(ctx context.Context, actor Actor, in RemoveClient
 		return r, err
 	}
 	e := broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: detail("removed")}
-	e, err = s.change(ctx, act{actor, in.DryRun}, e, func(ctx context.Context) error { return s.Store.DeleteClient(ctx, c.ID) })
+	e, err = s.change(ctx, act{actor, in.DryRun}, e,
+		func(ctx context.Context) error { return s.Store.DeleteClient(ctx, c.ID) })
 	return changed(c, e, err)
 }

@@ -19,7 +19,8 @@ type RotateClientSecret struct {
 
 // RotateClientSecret gives a client a new secret. The one before it stays valid until the
 // next, or until EndOldClientSecret.
-func (s *Service) RotateClientSecret(ctx context.Context, actor Actor, in RotateClientSecret) (r Result[IssuedClient], _ error) {
+func (s *Service) RotateClientSecret(ctx context.Context, actor Actor,
+	in RotateClientSecret) (r Result[IssuedClient], _ error) {
 	c, err := s.clientWithSecret(ctx, in.Client)
 	if err != nil {
 		return r, err
@@ -55,7 +56,8 @@ type EndOldClientSecret struct {
 }
 
 // EndOldClientSecret leaves a client its newest secret only.
-func (s *Service) EndOldClientSecret(ctx context.Context, actor Actor, in EndOldClientSecret) (r Result[broker.Client], _ error) {
+func (s *Service) EndOldClientSecret(ctx context.Context, actor Actor,
+	in EndOldClientSecret) (r Result[broker.Client], _ error) {
 	c, err := s.clientWithSecret(ctx, in.Client)
 	if err != nil {
 		return r, err
@@ -93,12 +95,14 @@ type RegistrationToken struct {
 
 // CreateRegistrationToken creates an initial access token (RFC 7591 §1.2). The token is
 // not stored; a row is written when it is used.
-func (s *Service) CreateRegistrationToken(ctx context.Context, actor Actor, in CreateRegistrationToken) (r Result[RegistrationToken], err error) {
+func (s *Service) CreateRegistrationToken(ctx context.Context, actor Actor,
+	in CreateRegistrationToken) (r Result[RegistrationToken], err error) {
 	if err := in.Check(); err != nil {
 		return r, err
 	}
 	if !s.ClientRegistration {
-		return r, conflict("", "apps do not register themselves here: set client_registration: true in the configuration first")
+		return r, conflict("", "apps do not register themselves here: set client_registration: true in the configuration "+
+			"first")
 	}
 	t := RegistrationToken{Expires: s.Now().Add(in.Life).UTC().Truncate(time.Second)}
 	if !in.DryRun {
@@ -108,7 +112,8 @@ func (s *Service) CreateRegistrationToken(ctx context.Context, actor Actor, in C
 	}
 	what := detail("registration token")
 	what["uses"], what["expires"] = strconv.Itoa(in.Uses), t.Expires.Format(time.RFC3339)
-	e, err := s.change(ctx, act{actor, in.DryRun}, broker.Event{Verb: broker.EventClientChanged, Detail: what}, func(context.Context) error { return nil })
+	e, err := s.change(ctx, act{actor, in.DryRun}, broker.Event{Verb: broker.EventClientChanged, Detail: what},
+		func(context.Context) error { return nil })
 	return changed(t, e, err)
 }
 

@@ -68,11 +68,13 @@ func canonicalDomains(in []string) (out []string, _ error) {
 }
 
 // AddConnection creates a live connection.
-func (s *Service) AddConnection(ctx context.Context, actor Actor, in AddConnection) (r Result[broker.Connection], _ error) {
+func (s *Service) AddConnection(ctx context.Context, actor Actor,
+	in AddConnection) (r Result[broker.Connection], _ error) {
 	if _, err := s.Store.Connection(ctx, in.ID); err == nil {
 		return r, conflict("id", "there is a connection %q already", in.ID)
 	}
-	c := broker.Connection{ID: in.ID, Kind: in.Kind, State: broker.Live, Issuer: in.Issuer, ClientID: in.ClientID, CreatedAt: s.Now()}
+	c := broker.Connection{ID: in.ID, Kind: in.Kind, State: broker.Live, Issuer: in.Issuer, ClientID: in.ClientID,
+		CreatedAt: s.Now()}
 	if in.Secret != "" {
 		c.Secrets = []broker.Secret{in.Secret}
 	}
@@ -109,7 +111,8 @@ type ChangeConnection struct {
 }
 
 // ChangeConnection changes what the input names. A change of nothing is refused.
-func (s *Service) ChangeConnection(ctx context.Context, actor Actor, in ChangeConnection) (r Result[broker.Connection], _ error) {
+func (s *Service) ChangeConnection(ctx context.Context, actor Actor,
+	in ChangeConnection) (r Result[broker.Connection], _ error) {
 	before, err := s.connection(ctx, in.Connection)
 	if err != nil {
 		return r, err
@@ -135,7 +138,8 @@ type RotateConnectionSecret struct {
 }
 
 // RotateConnectionSecret adds a client secret. The one before it stays valid until the next.
-func (s *Service) RotateConnectionSecret(ctx context.Context, actor Actor, in RotateConnectionSecret) (r Result[broker.Connection], _ error) {
+func (s *Service) RotateConnectionSecret(ctx context.Context, actor Actor,
+	in RotateConnectionSecret) (r Result[broker.Connection], _ error) {
 	c, err := s.connection(ctx, in.Connection)
 	if err != nil {
 		return r, err
@@ -158,7 +162,8 @@ type SwitchConnection struct {
 }
 
 // EnableConnection makes a connection live, if it is complete.
-func (s *Service) EnableConnection(ctx context.Context, actor Actor, in SwitchConnection) (r Result[broker.Connection], _ error) {
+func (s *Service) EnableConnection(ctx context.Context, actor Actor,
+	in SwitchConnection) (r Result[broker.Connection], _ error) {
 	c, err := s.connection(ctx, in.Connection)
 	if err != nil || c.State == broker.Live {
 		r.Value = c
@@ -169,7 +174,8 @@ func (s *Service) EnableConnection(ctx context.Context, actor Actor, in SwitchCo
 }
 
 // DisableConnection disables a connection, also one that is no longer complete.
-func (s *Service) DisableConnection(ctx context.Context, actor Actor, in SwitchConnection) (r Result[broker.Connection], _ error) {
+func (s *Service) DisableConnection(ctx context.Context, actor Actor,
+	in SwitchConnection) (r Result[broker.Connection], _ error) {
 	c, err := s.connection(ctx, in.Connection)
 	if err != nil || c.State == broker.Disabled {
 		r.Value = c
@@ -180,7 +186,8 @@ func (s *Service) DisableConnection(ctx context.Context, actor Actor, in SwitchC
 }
 
 // putConnection validates and stores a connection.
-func (s *Service) putConnection(ctx context.Context, by act, c broker.Connection, what string) (r Result[broker.Connection], _ error) {
+func (s *Service) putConnection(ctx context.Context, by act, c broker.Connection,
+	what string) (r Result[broker.Connection], _ error) {
 	all, err := s.Store.Connections(ctx)
 	if err != nil {
 		return r, err
@@ -191,12 +198,14 @@ func (s *Service) putConnection(ctx context.Context, by act, c broker.Connection
 	return s.storeConnection(ctx, by, providers.Normalise(c), what)
 }
 
-func (s *Service) storeConnection(ctx context.Context, by act, c broker.Connection, what string) (Result[broker.Connection], error) {
+func (s *Service) storeConnection(ctx context.Context, by act, c broker.Connection,
+	what string) (Result[broker.Connection], error) {
 	c.UpdatedAt = s.Now()
 	e := broker.Event{Verb: broker.EventConnChanged, Connection: c.ID, Detail: detail(what)}
 	e, err := s.change(ctx, by, e, func(ctx context.Context) error { return s.Store.PutConnection(ctx, c) })
 	if errors.Is(err, broker.Conflict) {
-		err = conflict("connection", "connection %s was live: its kind, issuer, client id and %s never change; add a new connection instead",
+		err = conflict("connection", "connection %s was live: its kind, issuer, client id and %s never change; add a new "+
+			"connection instead",
 			c.ID, strings.Join(providers.Pinned(c.Kind), ", "))
 	}
 	return changed(c, e, err)
@@ -209,13 +218,15 @@ type RemoveConnection struct {
 }
 
 // RemoveConnection deletes a connection to which no identity belongs.
-func (s *Service) RemoveConnection(ctx context.Context, actor Actor, in RemoveConnection) (r Result[broker.Connection], _ error) {
+func (s *Service) RemoveConnection(ctx context.Context, actor Actor,
+	in RemoveConnection) (r Result[broker.Connection], _ error) {
 	c, err := s.connection(ctx, in.Connection)
 	if err != nil {
 		return r, err
 	}
 	e := broker.Event{Verb: broker.EventConnChanged, Connection: c.ID, Detail: detail("removed")}
-	e, err = s.change(ctx, act{actor, in.DryRun}, e, func(ctx context.Context) error { return s.Store.DeleteConnection(ctx, c.ID) })
+	e, err = s.change(ctx, act{actor, in.DryRun}, e,
+		func(ctx context.Context) error { return s.Store.DeleteConnection(ctx, c.ID) })
 	if errors.Is(err, broker.Conflict) {
 		err = conflict("connection", "people sign in through %s; disable it instead, or unlink them first", c.ID)
 	}

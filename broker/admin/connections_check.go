@@ -21,8 +21,10 @@ func ConnectionProblems(c broker.Connection, all []broker.Connection, open []net
 	if c.ID == "" || len(c.ID) > 63 || c.ID[0] == '-' || strings.Trim(c.ID, alphabet) != "" { // part of a path
 		found = append(found, "its id must be 1 to 63 lower-case letters, digits and dashes")
 	}
-	if strings.TrimSpace(c.Name) != c.Name || c.Name == "" || len(c.Name) > maxConnectionName || strings.ContainsFunc(c.Name, unicode.IsControl) {
-		found = append(found, fmt.Sprintf("name must be 1 to %d bytes on one line, as people know the provider: it is on the button", maxConnectionName))
+	if strings.TrimSpace(c.Name) != c.Name || c.Name == "" || len(c.Name) > maxConnectionName ||
+		strings.ContainsFunc(c.Name, unicode.IsControl) {
+		found = append(found, fmt.Sprintf("name must be 1 to %d bytes on one line, as people know the provider: it is on "+
+			"the button", maxConnectionName))
 	}
 	for _, other := range all {
 		for _, d := range other.Domains {
@@ -32,9 +34,11 @@ func ConnectionProblems(c broker.Connection, all []broker.Connection, open []net
 		}
 	}
 	// An editor of connections must not open the company's network. Only the configuration does that.
-	for text := range strings.FieldsFuncSeq(c.Settings["networks"], func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+	for text := range strings.FieldsFuncSeq(c.Settings["networks"],
+		func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
 		p, err := netip.ParsePrefix(text)
-		if err == nil && !slices.ContainsFunc(open, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) }) {
+		if err == nil && !slices.ContainsFunc(open,
+			func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) }) {
 			found = append(found, fmt.Sprintf("networks: %s is not open; list it in upstream_networks of the configuration", p))
 		}
 	}

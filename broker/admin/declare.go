@@ -41,7 +41,8 @@ func (in DeclareConnection) Over(c broker.Connection, now time.Time) (_ broker.C
 
 // DeclareConnection creates or changes a connection as declared. It writes nothing if the
 // stored one is the same, so that a restart changes nothing.
-func (s *Service) DeclareConnection(ctx context.Context, actor Actor, in DeclareConnection) (Result[broker.Connection], error) {
+func (s *Service) DeclareConnection(ctx context.Context, actor Actor,
+	in DeclareConnection) (Result[broker.Connection], error) {
 	r, err := s.declareConnection(ctx, actor, in)
 	if err != nil { // another replica may have declared it at the same moment
 		r, err = s.declareConnection(ctx, actor, in)
@@ -49,7 +50,8 @@ func (s *Service) DeclareConnection(ctx context.Context, actor Actor, in Declare
 	return r, err
 }
 
-func (s *Service) declareConnection(ctx context.Context, actor Actor, in DeclareConnection) (r Result[broker.Connection], _ error) {
+func (s *Service) declareConnection(ctx context.Context, actor Actor,
+	in DeclareConnection) (r Result[broker.Connection], _ error) {
 	stored, err := s.Store.Connection(ctx, in.ID)
 	if err != nil && !errors.Is(err, broker.NotFound) {
 		return r, err

@@ -18,7 +18,8 @@ type UnlinkIdentity struct {
 
 // UnlinkIdentity removes an identity from an account unless it is the last sign-in method.
 // The account's owner gets a mail.
-func (s *Service) UnlinkIdentity(ctx context.Context, actor Actor, in UnlinkIdentity) (r Result[AccountDetails], _ error) {
+func (s *Service) UnlinkIdentity(ctx context.Context, actor Actor,
+	in UnlinkIdentity) (r Result[AccountDetails], _ error) {
 	a, err := s.account(ctx, in.Account)
 	if err != nil {
 		return r, err
@@ -79,7 +80,8 @@ func (s *Service) unlink(ctx context.Context, a broker.Account, id string) error
 	// connection once the first one is unlinked.
 	a.Restriction = nil
 	if !broker.SignInMethodsOf(a, all, connections, s.PasswordSignIn).Without(id) {
-		return Problem{broker.LastMethod, "identity", "this is the last way into " + a.Email + ": set a password first, or disable the account"}
+		return Problem{broker.LastMethod, "identity",
+			"this is the last way into " + a.Email + ": set a password first, or disable the account"}
 	}
 	err = s.Store.Unlink(ctx, id, s.Now())
 	if errors.Is(err, broker.NotFound) {
@@ -105,7 +107,8 @@ type RevokeConsent struct {
 }
 
 // RevokeConsent removes an account's consent to a client and ends the client's tokens for it.
-func (s *Service) RevokeConsent(ctx context.Context, actor Actor, in RevokeConsent) (r Result[broker.Account], _ error) {
+func (s *Service) RevokeConsent(ctx context.Context, actor Actor,
+	in RevokeConsent) (r Result[broker.Account], _ error) {
 	a, err := s.account(ctx, in.Account)
 	if err != nil {
 		return r, err

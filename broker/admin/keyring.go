@@ -65,7 +65,8 @@ type RotatedKeyring struct {
 // RotateKeyring adds a key, waits until every running server has loaded it, makes it the
 // primary, waits again, and seals the stored values with it. After an interruption at any
 // point the keyring works, and the next call starts over with another key.
-func (s *Service) RotateKeyring(ctx context.Context, actor Actor, in RotateKeyring) (r Result[RotatedKeyring], err error) {
+func (s *Service) RotateKeyring(ctx context.Context, actor Actor,
+	in RotateKeyring) (r Result[RotatedKeyring], err error) {
 	if err := in.Check(); err != nil {
 		return r, err
 	}
@@ -103,7 +104,8 @@ func (s *Service) RotateKeyring(ctx context.Context, actor Actor, in RotateKeyri
 // saveRing writes the keyring file inside the transaction of its Event, after the Event.
 func (s *Service) saveRing(ctx context.Context, actor Actor, what map[string]string) (e broker.Event, _ error) {
 	return e, s.Store.Atomic(ctx, func(ctx context.Context) (err error) {
-		e, err = s.change(ctx, act{actor: actor}, broker.Event{Verb: broker.EventKeyChanged, Detail: what}, func(context.Context) error { return nil })
+		e, err = s.change(ctx, act{actor: actor}, broker.Event{Verb: broker.EventKeyChanged, Detail: what},
+			func(context.Context) error { return nil })
 		if err != nil {
 			return err
 		}
@@ -147,7 +149,8 @@ func (s *Service) retirable(ctx context.Context, id string) error {
 	}
 	for _, c := range clients {
 		if slices.ContainsFunc(c.SecretHashes, func(hash string) bool { return seal.KeyOfHash(hash) == id }) {
-			return conflict("key", "a secret of the client %s is hashed with %s; make a new secret for the client, or two to end the old one", c.ID, id)
+			return conflict("key", "a secret of the client %s is hashed with %s; make a new secret for the client, or two "+
+				"to end the old one", c.ID, id)
 		}
 	}
 	used, err := s.Store.SealedWith(ctx)
@@ -155,10 +158,12 @@ func (s *Service) retirable(ctx context.Context, id string) error {
 		return err
 	}
 	if used[id] > 0 {
-		return conflict("key", "%d stored values and sessions still need %s; a rotation seals values with the new key, and sessions end within %v", used[id], id, broker.SessionLife)
+		return conflict("key", "%d stored values and sessions still need %s; a rotation seals values with the new key, "+
+			"and sessions end within %v", used[id], id, broker.SessionLife)
 	}
 	if since := s.Ring.Created(s.Ring.Primary()).Add(broker.RefreshLife); s.Now().Before(since) {
-		return conflict("key", "refresh tokens from the time of %s may live until %s UTC; retire it after that", id, since.UTC().Format(time.DateTime))
+		return conflict("key", "refresh tokens from the time of %s may live until %s UTC; retire it after that", id,
+			since.UTC().Format(time.DateTime))
 	}
 	return nil
 }

@@ -29,12 +29,14 @@ type Restricted struct {
 
 // RestrictAccount lets an account sign in through the given connections only, and ends its
 // sessions and tokens. A restriction that leaves no way in is refused.
-func (s *Service) RestrictAccount(ctx context.Context, actor Actor, in RestrictAccount) (r Result[Restricted], _ error) {
+func (s *Service) RestrictAccount(ctx context.Context, actor Actor,
+	in RestrictAccount) (r Result[Restricted], _ error) {
 	a, err := s.account(ctx, in.Account)
 	if err != nil {
 		return r, err
 	}
-	restriction := broker.Restriction{Only: in.Only, Guests: in.Guests, Personal: in.Personal, SetBy: actor.ID, SetAt: s.Now()}
+	restriction := broker.Restriction{Only: in.Only, Guests: in.Guests, Personal: in.Personal, SetBy: actor.ID,
+		SetAt: s.Now()}
 	if restriction.Connections, err = s.restrictable(ctx, in.Only); err != nil {
 		return r, err
 	}
@@ -42,7 +44,8 @@ func (s *Service) RestrictAccount(ctx context.Context, actor Actor, in RestrictA
 		return r, err
 	}
 	a.Restriction = &restriction
-	e := broker.Event{Verb: broker.EventAccountRestricted, Detail: detail(restriction.Only + " through " + strings.Join(restriction.Connections, " "))}
+	e := broker.Event{Verb: broker.EventAccountRestricted,
+		Detail: detail(restriction.Only + " through " + strings.Join(restriction.Connections, " "))}
 	done, err := s.renew(ctx, act{actor, in.DryRun}, a, e, nil)
 	r.Value.Account, r.Events = done.Value, done.Events
 	return r, err
@@ -73,7 +76,8 @@ func (s *Service) restrictable(ctx context.Context, only string) (ids []string, 
 		case i < 0:
 			return nil, missing("only", "there is no connection %q", id)
 		case all[i].Usable() != nil:
-			return nil, Problem{broker.ConnectionDisabled, "only", "connection " + id + " is " + string(all[i].State) + ": enable it first"}
+			return nil, Problem{broker.ConnectionDisabled, "only",
+				"connection " + id + " is " + string(all[i].State) + ": enable it first"}
 		}
 		ids = append(ids, id)
 	}
@@ -91,8 +95,9 @@ func (s *Service) linkedUnder(ctx context.Context, a broker.Account, restriction
 	}
 	linked := slices.ContainsFunc(all, func(i broker.Identity) bool { return restriction.Allows(i.Connection) })
 	if !linked && !a.HasPassword() {
-		return false, Problem{broker.LastMethod, "only", "this would leave no way into " + a.Email + ": no identity of " + strings.Join(restriction.Connections, ", ") +
-			" is linked, and without a password none can be; set a password, or let the person link one first"}
+		return false, Problem{broker.LastMethod, "only",
+			"this would leave no way into " + a.Email + ": no identity of " + strings.Join(restriction.Connections, ", ") +
+				" is linked, and without a password none can be; set a password, or let the person link one first"}
 	}
 	return linked, nil
 }
@@ -104,7 +109,8 @@ type UnrestrictAccount struct {
 }
 
 // UnrestrictAccount removes the restriction of an account. Its sessions go on.
-func (s *Service) UnrestrictAccount(ctx context.Context, actor Actor, in UnrestrictAccount) (r Result[broker.Account], _ error) {
+func (s *Service) UnrestrictAccount(ctx context.Context, actor Actor,
+	in UnrestrictAccount) (r Result[broker.Account], _ error) {
 	a, err := s.account(ctx, in.Account)
 	if err != nil || a.Restriction == nil {
 		r.Value = a

@@ -34,7 +34,8 @@ func (s *Service) RotateSigning(ctx context.Context, actor Actor, in RotateSigni
 		return r, err
 	}
 	rotate := func() (err error) {
-		e, err = s.change(ctx, act{actor: actor}, e, func(ctx context.Context) error { return s.Signing.RotateNow(ctx, in.Emergency) })
+		e, err = s.change(ctx, act{actor: actor}, e,
+			func(ctx context.Context) error { return s.Signing.RotateNow(ctx, in.Emergency) })
 		return err
 	}
 	err := rotate()

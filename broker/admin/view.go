@@ -36,7 +36,8 @@ func ViewAccount(a AccountDetails) AccountView {
 	v := AccountView{ID: a.ID, Email: a.Email, Name: a.Name, Password: a.HasPassword(), Disabled: a.Disabled,
 		Unverified: a.Unverified, Restriction: ViewRestriction(a.Restriction), Epoch: a.AuthEpoch, CreatedAt: a.CreatedAt}
 	for _, i := range a.Identities {
-		v.Identities = append(v.Identities, IdentityView{i.ID, i.Connection, i.Issuer, i.Subject, i.Email, i.LinkedAt, i.SeenAt})
+		v.Identities = append(v.Identities, IdentityView{i.ID, i.Connection, i.Issuer, i.Subject, i.Email, i.LinkedAt,
+			i.SeenAt})
 	}
 	return v
 }
@@ -81,8 +82,10 @@ type ConnectionView struct {
 
 // ViewConnection returns the view of a connection.
 func ViewConnection(c broker.Connection, redirectURI string) ConnectionView {
-	v := ConnectionView{ID: c.ID, Kind: c.Kind, Name: c.Name, State: string(c.State), Issuer: c.Issuer, ClientID: c.ClientID,
-		Secrets: len(c.Secrets), Settings: c.Settings, Domains: c.Domains, Hidden: c.Hidden, Position: c.Position, RedirectURI: redirectURI}
+	v := ConnectionView{ID: c.ID, Kind: c.Kind, Name: c.Name, State: string(c.State), Issuer: c.Issuer,
+		ClientID: c.ClientID,
+		Secrets:  len(c.Secrets), Settings: c.Settings, Domains: c.Domains, Hidden: c.Hidden, Position: c.Position,
+		RedirectURI: redirectURI}
 	if c.Kind == "meta" {
 		v.Deauthorize, v.DataDeletion = v.RedirectURI+"/deauthorize", v.RedirectURI+"/data-deletion"
 	}

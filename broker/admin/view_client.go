@@ -50,7 +50,8 @@ func ViewClient(c broker.Client, secret broker.Secret) ClientView {
 		GrantTypes: c.GrantTypes, Scopes: c.Scopes, Audience: c.Audience, IDTokenAlg: c.IDTokenAlg, AccessToken: "opaque",
 		Native: c.Native, FirstParty: c.FirstParty, RequirePKCE: c.RequirePKCE(), RequirePAR: c.PushedOnly, DPoP: c.DPoPBound,
 		DefaultMaxAge: c.DefaultMaxAge, LogoURI: c.LogoURI, ClientURI: c.ClientURI, PolicyURI: c.PolicyURI, TosURI: c.TosURI,
-		InitiateLogin: c.InitiateLoginURI, Contacts: c.Contacts, Secrets: len(c.SecretHashes), Disabled: c.Disabled, CreatedAt: c.CreatedAt}
+		InitiateLogin: c.InitiateLoginURI, Contacts: c.Contacts, Secrets: len(c.SecretHashes), Disabled: c.Disabled,
+		CreatedAt: c.CreatedAt}
 	if c.JWTAccess {
 		v.AccessToken = "jwt"
 	}

@@ -33,7 +33,8 @@ func (t *tool) accountDone(done admin.Result[broker.Account], err error, text st
 	if err != nil {
 		return err
 	}
-	return t.print(admin.ViewAccount(admin.AccountDetails{Account: done.Value}), func(w io.Writer) { fmt.Fprintf(w, text+"\n", done.Value.Email) })
+	return t.print(admin.ViewAccount(admin.AccountDetails{Account: done.Value}),
+		func(w io.Writer) { fmt.Fprintf(w, text+"\n", done.Value.Email) })
 }
 
 type accountsList struct {

@@ -24,7 +24,8 @@ type auditCmd struct {
 
 // input reads the flags as the input of the operation.
 func (c *auditCmd) input() (in admin.ReadAudit, err error) {
-	in = admin.ReadAudit{Account: c.Account, Client: c.Client, Reference: c.Reference, Verb: c.Verb, Since: c.Since, Limit: c.Limit}
+	in = admin.ReadAudit{Account: c.Account, Client: c.Client, Reference: c.Reference, Verb: c.Verb, Since: c.Since,
+		Limit: c.Limit}
 	if c.Before != "" {
 		if in.Before, err = time.Parse(time.RFC3339, c.Before); err != nil {
 			return in, misuse("--before: must be a time such as 2026-11-22T08:30:00Z")
@@ -54,7 +55,8 @@ func (c *auditCmd) Run(ctx context.Context, t *tool, s *admin.Service) error {
 	return t.print(views, func(w io.Writer) {
 		row(w, "AT", "VERB", "CODE", "ACCOUNT", "ACTOR", "CLIENT", "CONNECTION", "ADDRESS", "REFERENCE", "DETAIL")
 		for _, e := range views {
-			row(w, date(e.At), e.Verb, or(e.Code, "-"), or(e.Account, "-"), or(e.Actor, "-"), or(e.Client, "-"), or(e.Connection, "-"),
+			row(w, date(e.At), e.Verb, or(e.Code, "-"), or(e.Account, "-"), or(e.Actor, "-"), or(e.Client, "-"),
+				or(e.Connection, "-"),
 				or(e.Address, "-"), or(e.Reference, "-"), details(e.Detail))
 		}
 		if len(views) == in.Limit {

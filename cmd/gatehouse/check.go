@@ -163,7 +163,8 @@ func (i *inspection) database(ctx context.Context) {
 	schema, err := store.MigrationStatus(ctx)
 	switch {
 	case err == nil && schema.Database < schema.Binary:
-		i.see("database", fmt.Sprintf("has schema %d and this version brings %d: serve or migrate brings it there", schema.Database, schema.Binary), nil)
+		i.see("database", fmt.Sprintf("has schema %d and this version brings %d: serve or migrate brings it there",
+			schema.Database, schema.Binary), nil)
 	case err == nil && i.ring == nil:
 		i.see("database", "its secrets are not looked at, without the keyring", store.DB.Ready(ctx))
 	default:
@@ -252,14 +253,16 @@ func (h *app) checkConnection(ctx context.Context, c broker.Connection, all []br
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	_, err = up.Begin(ctx, broker.UpstreamRequest{Connection: c.ID, State: broker.NewToken(), Nonce: broker.NewToken(), Verifier: broker.NewToken(), Callback: h.callback(c.ID), StartedAt: h.now()})
+	_, err = up.Begin(ctx, broker.UpstreamRequest{Connection: c.ID, State: broker.NewToken(), Nonce: broker.NewToken(),
+		Verifier: broker.NewToken(), Callback: h.callback(c.ID), StartedAt: h.now()})
 	for _, key := range []string{"authority", "graph_url", "api_url"} {
 		if err == nil && c.Settings[key] != "" {
 			err = reach(ctx, out, c.Settings[key])
 		}
 	}
 	if errors.Is(err, egress.ErrBlockedAddress) || errors.Is(err, egress.ErrBlockedURL) {
-		err = fmt.Errorf("%w; a host that is not public, or http, or another port than 443 needs its network in `upstream_networks`", err)
+		err = fmt.Errorf("%w; a host that is not public, or http, or another port than 443 needs its network in "+
+			"`upstream_networks`", err)
 	}
 	return err
 }

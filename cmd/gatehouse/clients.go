@@ -193,7 +193,8 @@ func (c *clientsLogouts) Run(ctx context.Context, t *tool, s *admin.Service) err
 	return t.print(views, func(w io.Writer) {
 		row(w, "CLIENT", "SESSION", "ACCOUNT", "ENDED", "ATTEMPTS", "NEXT", "GIVEN UP", "LAST ERROR")
 		for _, v := range views {
-			row(w, v.Client, v.Session, v.Account, date(v.EndedAt), v.Attempts, date(v.NextAt), date(v.ExpiresAt), or(v.LastError, "-"))
+			row(w, v.Client, v.Session, v.Account, date(v.EndedAt), v.Attempts, date(v.NextAt), date(v.ExpiresAt),
+				or(v.LastError, "-"))
 		}
 	})
 }

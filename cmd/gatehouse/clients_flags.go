@@ -50,10 +50,12 @@ type appFlags struct {
 func (f *appFlags) edit(keys *string) (e admin.EditClient, _ error) {
 	e = admin.EditClient{Name: f.Name, AuthMethods: f.AuthMethod, AuthAlg: f.AuthAlg, Keys: keys, KeysURI: f.JWKSURI,
 		RedirectURIs: f.RedirectURI, PostLogout: f.PostLogoutRedirectURI, Backchannel: f.BackchannelLogoutURI,
-		Frontchannel: f.FrontchannelLogoutURI, GrantTypes: f.Grant, Scopes: f.Scope, Audience: f.Audience, IDTokenAlg: f.IDTokenAlg,
-		Native: f.Native, FirstParty: f.FirstParty, SkipPKCE: f.NoPKCE, PushedOnly: f.RequirePAR, DPoPBound: f.DPoP,
-		LogoURI: f.LogoURI, ClientURI: f.ClientURI, PolicyURI: f.PolicyURI, TosURI: f.TosURI, InitiateLogin: f.InitiateLoginURI,
-		Contacts: f.Contact}
+		Frontchannel: f.FrontchannelLogoutURI, GrantTypes: f.Grant, Scopes: f.Scope, Audience: f.Audience,
+		IDTokenAlg: f.IDTokenAlg,
+		Native:     f.Native, FirstParty: f.FirstParty, SkipPKCE: f.NoPKCE, PushedOnly: f.RequirePAR, DPoPBound: f.DPoP,
+		LogoURI: f.LogoURI, ClientURI: f.ClientURI, PolicyURI: f.PolicyURI, TosURI: f.TosURI,
+		InitiateLogin: f.InitiateLoginURI,
+		Contacts:      f.Contact}
 	if f.AccessToken != nil {
 		if *f.AccessToken != "jwt" && *f.AccessToken != "opaque" {
 			return e, misuse("--access-token: must be opaque or jwt")

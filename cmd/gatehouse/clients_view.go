@@ -46,7 +46,8 @@ func rareRows(w io.Writer, v admin.ClientView) {
 		row(w, "default max_age", fmt.Sprint(*v.DefaultMaxAge, " s"))
 	}
 	for _, cell := range [][2]string{{"auth alg", v.AuthAlg}, {"jwks", string(v.Keys)}, {"jwks_uri", v.KeysURI},
-		{"back-channel logout", v.Backchannel}, {"front-channel logout", v.Frontchannel}, {"logo", v.LogoURI}, {"home page", v.ClientURI}, {"policy", v.PolicyURI}, {"terms", v.TosURI},
+		{"back-channel logout", v.Backchannel}, {"front-channel logout", v.Frontchannel}, {"logo", v.LogoURI},
+		{"home page", v.ClientURI}, {"policy", v.PolicyURI}, {"terms", v.TosURI},
 		{"initiate login", v.InitiateLogin}, {"contacts", strings.Join(v.Contacts, " ")}} {
 		if cell[1] != "" {
 			row(w, cell[0], cell[1])

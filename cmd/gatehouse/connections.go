@@ -32,7 +32,8 @@ func (*connectionsKinds) Run(t *tool) error {
 	for _, k := range providers.Kinds() {
 		v := view{Name: k.Name, Label: k.Label}
 		for _, f := range k.Fields {
-			v.Fields = append(v.Fields, field{f.Key, strings.TrimSpace(f.Label + ". " + f.Help), f.Required, f.Default, f.Options})
+			v.Fields = append(v.Fields, field{f.Key, strings.TrimSpace(f.Label + ". " + f.Help), f.Required, f.Default,
+				f.Options})
 		}
 		views = append(views, v)
 	}
@@ -50,7 +51,8 @@ func (*connectionsKinds) Run(t *tool) error {
 				row(w, "", f.Key, about)
 			}
 		}
-		fmt.Fprintln(w, "\nissuer, client_id and client_secret have flags of their own; every other one is given as --set KEY=VALUE.")
+		fmt.Fprintln(w, "\nissuer, client_id and client_secret have flags of their own; every other one is given as "+
+			"--set KEY=VALUE.")
 	})
 }
 
@@ -82,7 +84,8 @@ func (c *connectionsAdd) Run(ctx context.Context, t *tool, s *admin.Service) err
 	if err != nil {
 		return err
 	}
-	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID, Secret: secret, Edit: c.edit()}
+	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID, Secret: secret,
+		Edit: c.edit()}
 	done, err := s.AddConnection(ctx, t.actor(), in)
 	return t.connectionDone(done, err)
 }

@@ -86,9 +86,11 @@ const demoPassword = "seven boats at noon"
 
 func demoAccounts() []demoAccount {
 	return []demoAccount{
-		{Email: "ana@example.test", Password: demoPassword, Note: "has a password; Google's Ana links to it", name: "Ana Silva"},
+		{Email: "ana@example.test", Password: demoPassword, Note: "has a password; Google's Ana links to it",
+			name: "Ana Silva"},
 		{Email: "ben@example.test", Password: demoPassword, Note: "has a password and nothing else", name: "Ben Carter"},
-		{Email: "dora@example.test", Password: demoPassword, Note: "is turned off: refused", name: "Dora Klein", disabled: true},
+		{Email: "dora@example.test", Password: demoPassword, Note: "is turned off: refused", name: "Dora Klein",
+			disabled: true},
 	}
 }
 
@@ -183,7 +185,8 @@ func (d *demo) open(ctx context.Context, addr string, log *slog.Logger) (net.Lis
 	}
 	d.file.Operations = "http://" + operations.Addr().String()
 	settings := fmt.Sprintf("# The demo's configuration, for commands such as: gatehouse accounts list --config %[1]s\n"+
-		"issuer: %[2]s\ndata_dir: %[3]s\noperations:\n  listen: \"off\"\nregistration: form\nupstream_networks: [127.0.0.0/8]\n%[4]s",
+		"issuer: %[2]s\ndata_dir: %[3]s\noperations:\n  listen: \"off\"\nregistration: form\nupstream_networks: "+
+		"[127.0.0.0/8]\n%[4]s",
 		filepath.Join(d.data, "gatehouse.yaml"), d.file.Issuer, d.data, d.more)
 	file := filepath.Join(d.data, "gatehouse.yaml")
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
@@ -245,7 +248,8 @@ func (d *demo) addAccount(ctx context.Context, a demoAccount) error {
 	}
 	d.file.Accounts = append(d.file.Accounts, a)
 	now := d.h.now()
-	return d.h.store.CreateAccount(ctx, broker.Account{ID: broker.NewID(), Email: a.Email, Name: a.name, PasswordHash: hash, AuthEpoch: 1,
+	return d.h.store.CreateAccount(ctx, broker.Account{ID: broker.NewID(), Email: a.Email, Name: a.name,
+		PasswordHash: hash, AuthEpoch: 1,
 		Disabled: a.disabled, CreatedAt: now, UpdatedAt: now})
 }
 
@@ -261,7 +265,8 @@ func (d *demo) addProvider(ctx context.Context, position int, c broker.Connectio
 		kind = fakeidp.KindFacebook
 	}
 	sim := fakeidp.New(fakeidp.Options{Kind: kind, BaseURL: base, ClientID: c.ClientID, ClientSecret: secret, Name: c.Name,
-		RedirectURIs: []string{d.h.callback(c.ID)}, PostLogoutRedirectURIs: []string{d.h.cfg.Issuer + "/end_session"}, Personas: fakeidp.DemoPersonas(kind), Now: d.now, Keys: d.keys})
+		RedirectURIs: []string{d.h.callback(c.ID)}, PostLogoutRedirectURIs: []string{d.h.cfg.Issuer + "/end_session"},
+		Personas: fakeidp.DemoPersonas(kind), Now: d.now, Keys: d.keys})
 	if d.sims == nil {
 		d.sims = map[string]*fakeidp.Server{}
 	}
@@ -272,8 +277,9 @@ func (d *demo) addProvider(ctx context.Context, position int, c broker.Connectio
 	if err != nil {
 		return err
 	}
-	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID, Secret: broker.Secret(secret),
-		Edit: admin.EditConnection{Name: &c.Name, Settings: c.Settings, Position: &position}}
+	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID,
+		Secret: broker.Secret(secret),
+		Edit:   admin.EditConnection{Name: &c.Name, Settings: c.Settings, Position: &position}}
 	if _, err := operations.AddConnection(ctx, admin.Actor{ID: admin.Operator}, in); err != nil {
 		return err
 	}
@@ -296,9 +302,11 @@ func (d *demo) addApps(ctx context.Context) error {
 	app := admin.AddClient{ID: "courts-booking", Secret: secret, Edit: admin.EditClient{Name: &name, FirstParty: &yes,
 		RedirectURIs: []string{origin + "/callback"}, PostLogout: []string{origin + "/"},
 		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"}}}
-	desktop := admin.AddClient{ID: "courts-desktop", Edit: admin.EditClient{Name: &native, AuthMethods: []string{"none"}, IDTokenAlg: &es256,
-		Native: &yes, RedirectURIs: []string{"http://127.0.0.1/callback"}}}
-	d.servers = append(d.servers, server{l, fakeidp.NewApp(fakeidp.AppOptions{Issuer: d.file.Issuer, Origin: origin, ClientID: app.ID, Secret: secret.Reveal()})})
+	desktop := admin.AddClient{ID: "courts-desktop",
+		Edit: admin.EditClient{Name: &native, AuthMethods: []string{"none"}, IDTokenAlg: &es256,
+			Native: &yes, RedirectURIs: []string{"http://127.0.0.1/callback"}}}
+	d.servers = append(d.servers, server{l, fakeidp.NewApp(fakeidp.AppOptions{Issuer: d.file.Issuer, Origin: origin,
+		ClientID: app.ID, Secret: secret.Reveal()})})
 	operations, err := d.h.admin()
 	if err != nil {
 		return err

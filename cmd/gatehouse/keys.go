@@ -111,7 +111,8 @@ type keysRotateSigning struct {
 }
 
 func (c *keysRotateSigning) Run(ctx context.Context, t *tool, s *admin.Service) error {
-	if _, err := s.RotateSigning(ctx, t.actor(), admin.RotateSigning{Emergency: c.Emergency, Waiting: t.waiting}); err != nil {
+	if _, err := s.RotateSigning(ctx, t.actor(),
+		admin.RotateSigning{Emergency: c.Emergency, Waiting: t.waiting}); err != nil {
 		return err
 	}
 	return t.print(map[string]bool{"rotated": true, "emergency": c.Emergency}, func(w io.Writer) {

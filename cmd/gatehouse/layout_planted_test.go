@@ -59,6 +59,8 @@ func TestLayoutSeesPlantedFaults(t *testing.T) {
 		"a suite of 61 lines":       {file("storage", `import "testing"`+"\nfunc f(t *testing.T) {"+lines(60)+"}"), ""},
 		"a line of 120 characters":  {file("broker", line(120)), ""},
 		"a line of 121 characters":  {file("broker", line(121)), "x.go:2: the line has 121 characters"},
+		"behind a tag goes more":    {file("broker", "type x struct{ y int `"+strings.Repeat("z", 120)+"` }"), "the line has"},
+		"a tag may be long":         {file("broker", "type x struct {\n\ty int `"+strings.Repeat("z", 120)+"`\n}"), ""},
 		"a tab is one character":    {file("broker", "\t"+line(119)), ""},
 		"an interface of six":       {file("broker", "type i interface { A(); B(); C(); D(); E(); F() }"), ""},
 		"an interface of seven":     {file("broker", "type i interface { A(); B(); C(); D(); E(); F(); G() }"), "has 7 methods"},

@@ -26,7 +26,7 @@ const buildsFacts = "broker broker/access " + stillBuildFacts
 const stillBuildFacts = "broker/account broker/login broker/oidc broker/web cmd/gatehouse"
 
 // longLines are the packages that still have longer lines. Take one off once it has none.
-const longLines = "broker/admin broker/login broker/oidc cmd/gatehouse deploy/mutate storage/gormdb storage/storetest"
+const longLines = "broker/login broker/oidc cmd/gatehouse deploy/mutate"
 
 func checkSource(s source) []string {
 	set := token.NewFileSet()
@@ -95,13 +95,14 @@ func (c *checker) visitCall(n *ast.CallExpr) {
 	}
 }
 
-// checkLines counts characters, a tab as one.
+// checkLines counts characters, a tab as one. The tag of a field, which ends a line with a
+// backquote, cannot be broken.
 func (c *checker) checkLines(text []byte) {
 	if lists(longLines, c.dir) {
 		return
 	}
 	for i, line := range strings.Split(string(text), "\n") {
-		if n := utf8.RuneCountInString(line); n > maxLine {
+		if n := utf8.RuneCountInString(line); n > maxLine && !strings.HasSuffix(line, "`") {
 			c.faults = append(c.faults, fmt.Sprintf("%s:%d: the line has %d characters, at most %d", c.path, i+1, n, maxLine))
 		}
 	}

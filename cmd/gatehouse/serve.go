@@ -55,7 +55,8 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 	if err != nil {
 		return err
 	}
-	v := map[string]any{"issuer": cfg.Issuer, "listen": listener.Addr().String(), "operations": cfg.Operations.Listen, "next": next}
+	v := map[string]any{"issuer": cfg.Issuer, "listen": listener.Addr().String(), "operations": cfg.Operations.Listen,
+		"next": next}
 	if err := t.print(v, func(w io.Writer) { welcome(w, cfg, next) }); err != nil {
 		return err
 	}
@@ -85,7 +86,8 @@ func listen(cfg *config.Config) (net.Listener, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w; see `tls.cert` and `tls.key`", err), listener.Close())
 	}
-	return tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
+	return tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"}}), nil
 }
 
 // next lists the commands that a newcomer still has to run: without accounts or
@@ -130,7 +132,8 @@ func welcome(w io.Writer, cfg *config.Config, next []string) {
 		if cfg.Keyring != "" {
 			ring = absolute(cfg.Keyring)
 		}
-		fmt.Fprintf(w, "Its data is in %s, sealed with %s: keep copies of both, apart from each other\n", absolute(path), ring)
+		fmt.Fprintf(w, "Its data is in %s, sealed with %s: keep copies of both, apart from each other\n", absolute(path),
+			ring)
 	}
 	if cfg.Mail.SMTP.Empty() {
 		fmt.Fprintf(w, "No mail leaves this machine: mails are files in %s\n", absolute(cfg.Mail.Folder))
@@ -180,7 +183,8 @@ func (h *app) serve(ctx context.Context, l net.Listener) error {
 // at a time, those that it took back at once among them (H3).
 func newServer(handler http.Handler) *http.Server {
 	//defence:H2
-	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		WriteTimeout: 30 * time.Second,
 		//defence:H1 H2 H3
 		IdleTimeout: 60 * time.Second, MaxHeaderBytes: 32 << 10,
 		//defence:H3

@@ -216,7 +216,8 @@ func inFlags(p admin.Problem) string {
 	if p.Code == broker.RequestInvalid && p.Field != "" {
 		return "--" + p.Field + ": " + p.Text
 	}
-	hints := map[string]string{"account": "accounts list", "identity": "accounts show", "client": "clients list", "connection": "connections list", "key": "keys list"}
+	hints := map[string]string{"account": "accounts list", "identity": "accounts show", "client": "clients list",
+		"connection": "connections list", "key": "keys list"}
 	if hint := hints[p.Field]; p.Code == broker.NotFound && hint != "" {
 		return p.Text + "; " + hint + " shows them"
 	}
@@ -232,7 +233,8 @@ func explain(err error) string {
 	case errors.Is(err, broker.EmailInvalid):
 		return "that is not an e-mail address"
 	case errors.Is(err, broker.WeakPassword):
-		return fmt.Sprintf("the password must have %d to %d characters and not be a common one", credential.MinPassword, credential.MaxPassword)
+		return fmt.Sprintf("the password must have %d to %d characters and not be a common one", credential.MinPassword,
+			credential.MaxPassword)
 	case errors.Is(err, broker.Conflict):
 		return err.Error() + ": it was changed at the same moment; look and try again"
 	}
