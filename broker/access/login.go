@@ -67,7 +67,8 @@ func (g *Gate) Explain(ctx context.Context, l broker.Login, acting *broker.Accou
 		return d, nil
 	}
 	a := d.Facts.Linked
-	bound := l.BoundTo(a.ID, broker.Authn{Method: broker.ByUpstream, Connection: l.Claims.Connection, UserType: l.Claims.UserType, Epoch: a.AuthEpoch})
+	bound := l.BoundTo(a.ID, broker.Authn{Method: broker.ByUpstream, Connection: l.Claims.Connection,
+		UserType: l.Claims.UserType, Epoch: a.AuthEpoch})
 	then, err := g.Bound(ctx, bound, d)
 	d.No, d.Rule = then.No, then.Rule
 	return d, err
@@ -154,7 +155,8 @@ func (g *Gate) ownerFacts(ctx context.Context, f *broker.Facts, client, connecti
 
 // linkFacts are what MayLink asks about an account: its memberships and, where a
 // restriction may count them, its identities.
-func (g *Gate) linkFacts(ctx context.Context, f *broker.Facts, a broker.Account, client, connection string) (err error) {
+func (g *Gate) linkFacts(ctx context.Context, f *broker.Facts, a broker.Account, client,
+	connection string) (err error) {
 	if f.Tenancy, err = g.tenancy(ctx, &a, client, connection); err != nil {
 		return err
 	}
@@ -227,7 +229,8 @@ func (g *Gate) organisation(ctx context.Context, email string) (*broker.Connecti
 
 // LinkProofs are what a link of the waiting identity to this owner asks for. The error
 // is a Code where the rules refuse the link; rule is then what refuses it, if any does.
-func (g *Gate) LinkProofs(ctx context.Context, l broker.Login, d Decision, owner broker.Account) (p broker.LinkProof, rule *broker.Restriction, err error) {
+func (g *Gate) LinkProofs(ctx context.Context, l broker.Login, d Decision,
+	owner broker.Account) (p broker.LinkProof, rule *broker.Restriction, err error) {
 	l, d.Facts.Owner = l.LinkingTo(owner.ID), &owner
 	if err := g.ownerFacts(ctx, &d.Facts, l.ClientID, l.Claims.Connection); err != nil {
 		return p, nil, err

@@ -20,10 +20,7 @@ const (
 )
 
 // buildsFacts are the packages that build Facts and ask Admit.
-const buildsFacts = "broker broker/access " + stillBuildFacts
-
-// stillBuildFacts are the packages that do so until they ask broker/access.
-const stillBuildFacts = "broker/account broker/login broker/oidc broker/web cmd/gatehouse"
+const buildsFacts = "broker broker/access"
 
 // longLines are the packages that still have longer lines. Take one off once it has none.
 const longLines = "broker/login broker/oidc cmd/gatehouse deploy/mutate"
