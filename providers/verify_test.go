@@ -242,7 +242,9 @@ func TestASubjectIsThereAndShort(t *testing.T) {
 func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
 	r := oidcFixture(t)
 	refuse := func(r *fixture) { r.refused("vera", broker.UpstreamRejected) }
-	r.faulty("a megabyte of name", func(f *fakeidp.Fault) { f.SetClaim("name", fakeidp.LongText(1<<20)) }, func(r *fixture) {
+	r.faulty("a megabyte of name", func(f *fakeidp.Fault) {
+		f.SetClaim("name", fakeidp.LongText(1<<20))
+	}, func(r *fixture) {
 		if _, err := r.login("vera"); err == nil {
 			r.Error("came in")
 		}
