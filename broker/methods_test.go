@@ -11,12 +11,15 @@ import (
 func TestC17_NobodyUnlinksTheLastWayIn(t *testing.T) {
 	google, corp := Connection{ID: "google", State: Live}, Connection{ID: "corp", State: Live}
 	off := func(c Connection) Connection { c.State = Disabled; return c }
-	g, g2, c := Identity{ID: "g", Connection: "google"}, Identity{ID: "g2", Connection: "google"}, Identity{ID: "c", Connection: "corp"}
-	locks := map[string]*Restriction{"no lock": nil, "locked to corp": {Connections: []string{"corp"}}, "locked to google": {Connections: []string{"google"}}}
+	g, g2, c := Identity{ID: "g", Connection: "google"}, Identity{ID: "g2", Connection: "google"},
+		Identity{ID: "c", Connection: "corp"}
+	locks := map[string]*Restriction{"no lock": nil, "locked to corp": {Connections: []string{"corp"}},
+		"locked to google": {Connections: []string{"google"}}}
 	tried, allowed := 0, 0
 	for name, lock := range locks {
 		for _, have := range [][]Identity{{g}, {c}, {g, c}, {g, g2}, {g, g2, c}} {
-			for _, connections := range [][]Connection{{google, corp}, {off(google), corp}, {google, off(corp)}, {off(google), off(corp)}, {google}} {
+			for _, connections := range [][]Connection{{google, corp}, {off(google), corp}, {google, off(corp)},
+				{off(google), off(corp)}, {google}} {
 				for _, hash := range []string{"", "$argon2id$"} {
 					for _, passwords := range []bool{true, false} {
 						a := Account{ID: "a", PasswordHash: hash, Restriction: lock}
@@ -34,7 +37,8 @@ func TestC17_NobodyUnlinksTheLastWayIn(t *testing.T) {
 								allowed++
 							}
 							if want == "" && err != nil || want != "" && !errors.Is(err, want) {
-								t.Errorf("%s, %v of %v, %v, hash %q, passwords %v: %v, want %q", name, gone.ID, have, connections, hash, passwords, err, want)
+								t.Errorf("%s, %v of %v, %v, hash %q, passwords %v: %v, want %q", name, gone.ID, have, connections, hash,
+									passwords, err, want)
 							}
 						}
 					}
@@ -54,7 +58,8 @@ func letsIn(a Account, have []Identity, gone Identity, connections []Connection,
 	}
 	for _, i := range have {
 		for _, c := range connections {
-			if i.ID != gone.ID && i.Connection == c.ID && Admit(LoadedFacts(Facts{Account: &a, Connection: &c, Authn: Authn{Method: ByUpstream, Connection: c.ID}})) == nil {
+			if i.ID != gone.ID && i.Connection == c.ID &&
+				Admit(LoadedFacts(Facts{Account: &a, Connection: &c, Authn: Authn{Method: ByUpstream, Connection: c.ID}})) == nil {
 				return true
 			}
 		}
@@ -74,9 +79,12 @@ func TestAFreshProofForTheAccountPageNeedsNoPassword(t *testing.T) {
 	now := noon
 	a := Account{ID: "a", Email: "ana@example.com"}
 	c := Connection{ID: "google", State: Live}
-	f := Facts{Now: now, Account: &a, Connection: &c, Passwords: true, Authn: Authn{Method: ByUpstream, Connection: "google"}}
-	l := Login{AccountID: "a", Fresh: true, CreatedAt: now, ExpiresAt: now.Add(LoginLife), Claims: &Claims{Connection: "google"}}
-	for purpose, want := range map[Purpose]string{PurposeSignIn: " login_required", PurposeReauthenticate: "confirm <nil>"} {
+	f := Facts{Now: now, Account: &a, Connection: &c, Passwords: true, Authn: Authn{Method: ByUpstream,
+		Connection: "google"}}
+	l := Login{AccountID: "a", Fresh: true, CreatedAt: now, ExpiresAt: now.Add(LoginLife),
+		Claims: &Claims{Connection: "google"}}
+	for purpose, want := range map[Purpose]string{PurposeSignIn: " login_required",
+		PurposeReauthenticate: "confirm <nil>"} {
 		l.Purpose = purpose
 		step, err := Next(l, LoadedFacts(f))
 		if got := fmt.Sprintf("%s %v", step, err); got != want {
@@ -110,20 +118,25 @@ func TestC5_ALinkFromInsideWaitsOnlyForWhoAskedForIt(t *testing.T) {
 func TestC5_OnlyWhoAskedAndProvedItLatelyGetsTheLink(t *testing.T) {
 	c := Connection{ID: "google", State: Live}
 	l := Login{Purpose: PurposeLink, For: "a", Claims: &Claims{Connection: "google", Subject: "g"}}
-	good := Facts{Now: noon, Connection: &c, Acting: &Account{ID: "a"}, ActingAs: Authn{Method: ByPassword, AuthTime: noon.Add(-LinkFresh)}}
+	good := Facts{Now: noon, Connection: &c, Acting: &Account{ID: "a"}, ActingAs: Authn{Method: ByPassword,
+		AuthTime: noon.Add(-LinkFresh)}}
 	for name, tc := range map[string]struct {
 		edit func(*Facts)
 		want string
 	}{
-		"who asked, lately":        {func(*Facts) {}, "link_here <nil>"},
-		"at the last moment":       {func(f *Facts) { f.ActingAs.AuthTime = noon.Add(-LinkFresh - UpstreamRequestLife) }, "link_here <nil>"},
-		"a moment too late":        {func(f *Facts) { f.ActingAs.AuthTime = noon.Add(-LinkFresh - UpstreamRequestLife - 1) }, " start_again"},
+		"who asked, lately": {func(*Facts) {}, "link_here <nil>"},
+		"at the last moment": {func(f *Facts) { f.ActingAs.AuthTime = noon.Add(-LinkFresh - UpstreamRequestLife) },
+			"link_here <nil>"},
+		"a moment too late": {func(f *Facts) { f.ActingAs.AuthTime = noon.Add(-LinkFresh - UpstreamRequestLife - 1) },
+			" start_again"},
 		"whose proof has no time":  {func(f *Facts) { f.ActingAs = Authn{Method: ByUpstream} }, " start_again"},
 		"somebody else":            {func(f *Facts) { f.Acting = &Account{ID: "b"} }, " start_again"},
 		"nobody":                   {func(f *Facts) { f.Acting = nil }, " start_again"},
 		"an identity of another's": {func(f *Facts) { f.Linked = &Account{ID: "b"} }, " link_conflict"},
 		"an identity of their own": {func(f *Facts) { f.Linked = &Account{ID: "a"} }, "already <nil>"},
-		"under a lock":             {func(f *Facts) { f.Acting = &Account{ID: "a", Restriction: &Restriction{Only: OnlyMicrosoft}} }, " microsoft_required"},
+		"under a lock": {func(f *Facts) {
+			f.Acting = &Account{ID: "a", Restriction: &Restriction{Only: OnlyMicrosoft}}
+		}, " microsoft_required"},
 	} {
 		f := good
 		tc.edit(&f)

@@ -9,7 +9,8 @@ import (
 var (
 	theirs   = Tenant{ID: "acme", Name: "Acme", Domains: []string{"acme.test"}, Registration: RegisterSilent}
 	atGoogle = func(email string, level Level) Login {
-		return Login{ExpiresAt: fresh, Claims: &Claims{Connection: "google", Issuer: "https://g.test", Subject: "1", Email: email, Level: level}}
+		return Login{ExpiresAt: fresh, Claims: &Claims{Connection: "google", Issuer: "https://g.test", Subject: "1",
+			Email: email, Level: level}}
 	}
 )
 
@@ -33,19 +34,28 @@ func TestNextTurnsEveryOutcomeIntoItsStep(t *testing.T) {
 		want  Step
 		code  error
 	}{
-		"link from inside":                 {inside, acting, StepJoin, nil},
-		"an identity that it has":          {inside, already, StepJoin, nil},
-		"a tenant that trusts":             {atGoogle("o@acme.test", EmailVerified), trusted, StepJoin, nil},
-		"an asserted address":              {atGoogle("x@example.test", EmailAsserted), f, StepNeutral, nil},
-		"no address":                       {atGoogle("", None), f, StepEmail, nil},
-		"an address, a code is out":        {edit(atGoogle("", None), func(l *Login) { l.Code = &MailedCode{} }), f, StepCode, nil},
-		"an account under another":         {edit(atGoogle("x@example.test", EmailVerified), func(l *Login) { l.Choice = ChoiceExisting }), f, StepOwn, nil},
-		"sessions, and no wish to choose":  {Login{ExpiresAt: fresh}, Facts{Now: noon, Sessions: 1}, StepChoose, nil},
-		"new, silently":                    {Login{ExpiresAt: fresh, Choice: ChoiceNew}, Facts{Now: noon, Passwords: true, Registration: RegisterSilent}, StepEmail, nil},
-		"new, no passwords here":           {Login{ExpiresAt: fresh, Choice: ChoiceNew}, Facts{Now: noon, Registration: RegisterForm}, "", UserNotProvisioned},
-		"new, an owner and nothing proven": {Login{ExpiresAt: fresh, Choice: ChoiceNew}, Facts{Now: noon, Passwords: true, Registration: RegisterForm, Owner: &ana}, StepEmail, nil},
-		"a link from inside on its way":    {Login{ExpiresAt: fresh, Purpose: PurposeLink, For: "ana"}, Facts{Now: noon, Acting: &ana, ActingAs: Authn{AuthTime: noon}}, StepUpstream, nil},
-		"a choice whose account is gone":   {edit(atGoogle("x@example.test", EmailVerified), func(l *Login) { l.LinkTargetID = "gone" }), f, "", StartAgain},
+		"link from inside":        {inside, acting, StepJoin, nil},
+		"an identity that it has": {inside, already, StepJoin, nil},
+		"a tenant that trusts":    {atGoogle("o@acme.test", EmailVerified), trusted, StepJoin, nil},
+		"an asserted address":     {atGoogle("x@example.test", EmailAsserted), f, StepNeutral, nil},
+		"no address":              {atGoogle("", None), f, StepEmail, nil},
+		"an address, a code is out": {edit(atGoogle("", None), func(l *Login) { l.Code = &MailedCode{} }), f, StepCode,
+			nil},
+		"an account under another": {edit(atGoogle("x@example.test", EmailVerified), func(l *Login) {
+			l.Choice = ChoiceExisting
+		}), f, StepOwn, nil},
+		"sessions, and no wish to choose": {Login{ExpiresAt: fresh}, Facts{Now: noon, Sessions: 1}, StepChoose, nil},
+		"new, silently": {Login{ExpiresAt: fresh, Choice: ChoiceNew}, Facts{Now: noon, Passwords: true,
+			Registration: RegisterSilent}, StepEmail, nil},
+		"new, no passwords here": {Login{ExpiresAt: fresh, Choice: ChoiceNew},
+			Facts{Now: noon, Registration: RegisterForm}, "", UserNotProvisioned},
+		"new, an owner and nothing proven": {Login{ExpiresAt: fresh, Choice: ChoiceNew}, Facts{Now: noon, Passwords: true,
+			Registration: RegisterForm, Owner: &ana}, StepEmail, nil},
+		"a link from inside on its way": {Login{ExpiresAt: fresh, Purpose: PurposeLink, For: "ana"},
+			Facts{Now: noon, Acting: &ana, ActingAs: Authn{AuthTime: noon}}, StepUpstream, nil},
+		"a choice whose account is gone": {edit(atGoogle("x@example.test", EmailVerified), func(l *Login) {
+			l.LinkTargetID = "gone"
+		}), f, "", StartAgain},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, err := Next(c.login, LoadedFacts(c.facts)); got != c.want || !errors.Is(err, c.code) {
@@ -73,13 +83,17 @@ func TestNextAsksAnEnrolledSecondFactorAndFreshProofs(t *testing.T) {
 		want  Step
 		code  error
 	}{
-		"enrolled":                         {bound, Facts{Account: &ana, Authn: pwd, Enrolled: true}, StepFactor, nil},
-		"enrolled and given":               {bound, Facts{Account: &ana, Authn: withFactor, Enrolled: true}, StepDone, nil},
-		"enrolled and disabled":            {bound, Facts{Account: with(ana, func(a *Account) { a.Disabled = true }), Authn: pwd, Enrolled: true}, "", AccountDisabled},
-		"required, and nothing enrolled":   {bound, Facts{Account: &ana, Authn: inStrict, Tenancy: strict}, "", SecondFactorRequired},
+		"enrolled":           {bound, Facts{Account: &ana, Authn: pwd, Enrolled: true}, StepFactor, nil},
+		"enrolled and given": {bound, Facts{Account: &ana, Authn: withFactor, Enrolled: true}, StepDone, nil},
+		"enrolled and disabled": {bound, Facts{Account: with(ana, func(a *Account) {
+			a.Disabled = true
+		}), Authn: pwd, Enrolled: true}, "", AccountDisabled},
+		"required, and nothing enrolled": {bound, Facts{Account: &ana, Authn: inStrict, Tenancy: strict}, "",
+			SecondFactorRequired},
 		"an older proof, and nobody minds": {bound, Facts{Account: &ana, Authn: before}, StepDone, nil},
-		"an older proof is not fresh":      {asksFresh, Facts{Account: &ana, Authn: before, Passwords: true}, StepConfirm, nil},
-		"fresh, and no passwords here":     {asksFresh, Facts{Account: &ana, Authn: before}, "", LoginRequired},
+		"an older proof is not fresh": {asksFresh, Facts{Account: &ana, Authn: before, Passwords: true}, StepConfirm,
+			nil},
+		"fresh, and no passwords here": {asksFresh, Facts{Account: &ana, Authn: before}, "", LoginRequired},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.facts.Now = noon
@@ -112,7 +126,8 @@ func TestAnInvitationProvesItsAddressAndNoOther(t *testing.T) {
 		"the address has an account":      {"new@example.test", EmailVerified, nil, &mine, Link, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := Resolve(atGoogle(c.email, c.level), LoadedFacts(Facts{Now: noon, Connection: live, Invitation: open, Owner: c.owner, Acting: c.acting}))
+			v, err := Resolve(atGoogle(c.email, c.level), LoadedFacts(Facts{Now: noon, Connection: live, Invitation: open,
+				Owner: c.owner, Acting: c.acting}))
 			if v.Outcome != c.want || !errors.Is(err, c.code) {
 				t.Fatalf("got %q, %v; want %q, %v", v.Outcome, err, c.want, c.code)
 			}
@@ -139,12 +154,17 @@ func TestATenantsConnectionIsTheAuthorityForItsDomainsAlone(t *testing.T) {
 		facts Facts
 		want  Outcome
 	}{
-		"its own people":                         {atGoogle(owner.Email, EmailAsserted), Facts{Owner: owner, Tenancy: tenancy(trusting)}, Trust},
-		"an address that was typed":              {typed, Facts{Owner: owner, Tenancy: tenancy(trusting)}, Link},
-		"people whom another tenant manages":     {atGoogle(owner.Email, EmailAsserted), Facts{Owner: owner, Tenancy: tenancy(twin, trusting)}, Link},
-		"no address":                             {atGoogle("", None), Facts{Registration: RegisterForm, Tenancy: tenancy()}, AskEmail},
-		"its registration mode, not ours":        {atGoogle("x@acme.test", EmailAsserted), Facts{Registration: RegisterInvite, Tenancy: tenancy()}, Create},
-		"a foreign address, whatever it asserts": {atGoogle("x@example.test", EmailAuthoritative), Facts{Owner: owner, Tenancy: tenancy(trusting)}, Neutral},
+		"its own people": {atGoogle(owner.Email, EmailAsserted),
+			Facts{Owner: owner, Tenancy: tenancy(trusting)}, Trust},
+		"an address that was typed": {typed, Facts{Owner: owner, Tenancy: tenancy(trusting)}, Link},
+		"people whom another tenant manages": {atGoogle(owner.Email, EmailAsserted),
+			Facts{Owner: owner, Tenancy: tenancy(twin, trusting)}, Link},
+		"no address": {atGoogle("", None), Facts{Registration: RegisterForm, Tenancy: tenancy()},
+			AskEmail},
+		"its registration mode, not ours": {atGoogle("x@acme.test", EmailAsserted), Facts{Registration: RegisterInvite,
+			Tenancy: tenancy()}, Create},
+		"a foreign address, whatever it asserts": {atGoogle("x@example.test", EmailAuthoritative),
+			Facts{Owner: owner, Tenancy: tenancy(trusting)}, Neutral},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.facts.Now, c.facts.Connection = noon, live

@@ -13,7 +13,7 @@ import (
 	"gatehouse/storage/storetest"
 )
 
-// newShakyFixture is the room on PostgreSQL, whose line the test may cut; the fixture's
+// newShakyFixture is the fixture on PostgreSQL, whose line the test may cut; the fixture's
 // own database is the same one by a line that holds.
 func newShakyFixture(t *testing.T) (*fixture, *storetest.Line, *gormdb.DB) {
 	t.Helper()
@@ -23,7 +23,8 @@ func newShakyFixture(t *testing.T) (*fixture, *storetest.Line, *gormdb.DB) {
 	dbs := map[string]*gormdb.DB{}
 	g = newFixture(t, func(o *login.Options) {
 		for _, url := range []string{at, through} {
-			d, err := gormdb.Open(t.Context(), gormdb.Options{URL: url, Sealer: o.Ring, Now: o.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+			d, err := gormdb.Open(t.Context(), gormdb.Options{URL: url, Sealer: o.Ring, Now: o.Now,
+				Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 			must(t, err)
 			t.Cleanup(func() { _ = d.Close() })
 			must(t, d.Migrate(t.Context()))
@@ -34,7 +35,8 @@ func newShakyFixture(t *testing.T) (*fixture, *storetest.Line, *gormdb.DB) {
 		o.Gate = gateOf(*o, weak)
 	})
 	g.db = dbs[at]
-	must(t, g.db.PutClient(t.Context(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethods: []string{"none"}, CreatedAt: g.now, UpdatedAt: g.now}))
+	must(t, g.db.PutClient(t.Context(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethods: []string{"none"},
+		CreatedAt: g.now, UpdatedAt: g.now}))
 	g.connection("google", 0, func(*broker.Connection) {})
 	return g, line, dbs[through]
 }
@@ -166,7 +168,8 @@ func TestH6_ACutAtAnyStatementOfALinkLeavesNoHalfLink(t *testing.T) {
 func (g *fixture) links(a broker.Account) (identities, events, mails int) {
 	g.t.Helper()
 	count := func() int {
-		told, err := g.db.Events(g.t.Context(), broker.EventFilter{Account: a.ID, Verb: broker.EventIdentityLinked, Limit: 10})
+		told, err := g.db.Events(g.t.Context(), broker.EventFilter{Account: a.ID, Verb: broker.EventIdentityLinked,
+			Limit: 10})
 		must(g.t, err)
 		return len(told)
 	}

@@ -28,7 +28,7 @@ import (
 	"gatehouse/storage/storetest"
 )
 
-// fixture is the room on a real database, with upstreams, an app and a mailbox that
+// fixture is the package on a real database, with upstreams, an app and a mailbox that
 // the test plays.
 type fixture struct {
 	t       *testing.T
@@ -101,14 +101,16 @@ func registration(m broker.Registration) setting {
 
 func newFixture(t *testing.T, settings ...setting) *fixture {
 	t.Helper()
-	g := &fixture{t: t, turns: newTurns(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), path: filepath.Join(t.TempDir(), "t.db"),
-		ups: &upstreams{answers: map[string]claimed{}}}
+	g := &fixture{t: t, turns: newTurns(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+		path: filepath.Join(t.TempDir(), "t.db"),
+		ups:  &upstreams{answers: map[string]claimed{}}}
 	migrated.Copy(t, filepath.Dir(g.path), migrate)
 	ring, err := seal.New(g.now)
 	must(t, err)
 	g.ring = ring
 	g.assemble(settings)
-	must(t, g.db.PutClient(context.Background(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethods: []string{"none"}, CreatedAt: g.now, UpdatedAt: g.now}))
+	must(t, g.db.PutClient(context.Background(), broker.Client{ID: "shop", Name: "Courts Booking",
+		AuthMethods: []string{"none"}, CreatedAt: g.now, UpdatedAt: g.now}))
 	for i, id := range []string{"google", "facebook", "corp"} {
 		g.connection(id, i, func(*broker.Connection) {})
 	}
@@ -140,7 +142,7 @@ func (g *fixture) replica(settings ...setting) *fixture {
 	return r
 }
 
-// assemble opens the database and builds the room on it.
+// assemble opens the database and builds the handlers on it.
 func (g *fixture) assemble(settings []setting) {
 	t, ring, ctx := g.t, g.ring, context.Background()
 	t.Helper()
@@ -154,14 +156,17 @@ func (g *fixture) assemble(settings []setting) {
 	must(t, err)
 	g.fleet = &ephemeral{Ephemeral: g.db}
 	issuer, _ := url.Parse("https://id.example.test")
-	toolkit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Ring: ring, Store: g.db,
-		Now: g.time, Log: log})
+	toolkit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Ring: ring,
+		Store: g.db,
+		Now:   g.time, Log: log})
 	g.pass = credential.NewPasswords(credential.PasswordOptions{Ephemeral: g.fleet, Ring: ring, Now: g.time,
 		Cost: credential.Cost{Memory: 8, Passes: 1, Lanes: 1}})
-	o := login.Options{Toolkit: toolkit, Store: g.db, Ephemeral: g.fleet, Upstreams: g.ups, Passwords: g.pass, Codes: credential.NewCodes(g.fleet, ring, g.time),
+	o := login.Options{Toolkit: toolkit, Store: g.db, Ephemeral: g.fleet, Upstreams: g.ups, Passwords: g.pass,
+		Codes:  credential.NewCodes(g.fleet, ring, g.time),
 		Mailer: &mail.Mailer{Outbox: g.db, Texts: texts, Site: mail.Site{Name: "Northgate"}, Now: g.time}, Ring: ring,
 		Registration: broker.RegisterForm, PasswordSignIn: true, Icon: func(k string) string { return k },
-		Callback: func(c string) string { return "https://id.example.test/callback/" + c }, Now: g.time, Log: log, Pause: g.turns.pause}
+		Callback: func(c string) string { return "https://id.example.test/callback/" + c }, Now: g.time, Log: log,
+		Pause: g.turns.pause}
 	for _, s := range settings {
 		s(&o)
 	}
@@ -189,7 +194,8 @@ func (g *fixture) assemble(settings []setting) {
 
 func (g *fixture) connection(id string, position int, edit func(*broker.Connection)) {
 	g.t.Helper()
-	c := broker.Connection{ID: id, Kind: id, Name: strings.ToUpper(id[:1]) + id[1:], State: broker.Live, Issuer: "https://" + id + ".test",
+	c := broker.Connection{ID: id, Kind: id, Name: strings.ToUpper(id[:1]) + id[1:], State: broker.Live,
+		Issuer:   "https://" + id + ".test",
 		ClientID: "client-of-" + id, Secrets: []broker.Secret{"s"}, Position: position, CreatedAt: g.now, UpdatedAt: g.now}
 	edit(&c)
 	must(g.t, g.db.PutConnection(context.Background(), c))
@@ -242,7 +248,8 @@ func (g *fixture) authorize(w http.ResponseWriter, r *http.Request) error {
 
 // Respond plays the app that gets what a login led to.
 func (g *fixture) Respond(w http.ResponseWriter, _ *http.Request, l broker.FinishedLogin) error {
-	_, err := io.WriteString(w, "APP email="+l.Account.Email+" state="+l.Request.Get("state")+" sid="+l.Session.ID+" amr="+strings.Join(l.Session.Authn.AMR, ","))
+	_, err := io.WriteString(w, "APP email="+l.Account.Email+" state="+l.Request.Get("state")+" sid="+l.Session.ID+" amr="+
+		strings.Join(l.Session.Authn.AMR, ","))
 	return err
 }
 
@@ -258,7 +265,8 @@ type stepIn struct {
 	g *fixture
 }
 
-func (s stepIn) Identity(ctx context.Context, connection, issuer, subject string) (broker.Identity, broker.Account, error) {
+func (s stepIn) Identity(ctx context.Context, connection, issuer, subject string) (broker.Identity, broker.Account,
+	error) {
 	i, a, err := s.DB.Identity(ctx, connection, issuer, subject)
 	if meanwhile := s.g.meanwhile; meanwhile != nil {
 		s.g.meanwhile = nil
@@ -282,7 +290,8 @@ func (g *fixture) account(email, password string) broker.Account {
 
 func (g *fixture) linked(a broker.Account, connection, subject string) broker.Identity {
 	g.t.Helper()
-	i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: connection, Issuer: "https://" + connection + ".test", Subject: subject,
+	i := broker.Identity{ID: broker.NewID(), AccountID: a.ID, Connection: connection, Issuer: "https://" + connection +
+		".test", Subject: subject,
 		Email: a.Email, LinkedAt: g.time(), SeenAt: g.time()}
 	must(g.t, g.db.Link(context.Background(), i))
 	return i

@@ -41,24 +41,24 @@ func oversized() map[string]string {
 }
 
 // carriers is everywhere that a stranger's text is read by more than comparing it.
-func (a *artifacts) carriers() map[string]func(bomb string) answer {
+func (a *artifacts) carriers() map[string]func(payload string) answer {
 	h := a.harness
 	form := func(path string, pairs ...string) func(string) answer {
-		return func(bomb string) answer {
+		return func(payload string) answer {
 			f := url.Values{}
 			for i := 0; i+1 < len(pairs); i += 2 {
-				f.Set(pairs[i], strings.ReplaceAll(pairs[i+1], "BOMB", bomb))
+				f.Set(pairs[i], strings.ReplaceAll(pairs[i+1], "PAYLOAD", payload))
 			}
 			return h.call(path, slices.Concat(flat(f))...)
 		}
 	}
 	header := func(method, path, name, prefix string) func(string) answer {
-		return func(bomb string) answer {
+		return func(payload string) answer {
 			r := newRequest(method, path, url.Values{"grant_type": {grantClient}})
 			if name == headerDPoP {
 				r.SetBasicAuth("app", h.secret)
 			}
-			r.Header.Set(name, prefix+bomb)
+			r.Header.Set(name, prefix+payload)
 			return h.send(r)
 		}
 	}
@@ -68,15 +68,18 @@ func (a *artifacts) carriers() map[string]func(bomb string) answer {
 		"a proof": header(http.MethodPost, "/token", headerDPoP, ""), "registration": header(http.MethodGet,
 			pathRegister+"/"+a.self, "Authorization", "Bearer "),
 		"register":   header(http.MethodPost, pathRegister, "Authorization", "Bearer "),
-		"introspect": form("/introspect", "token", "BOMB"), "revoke": form("/revoke", "token", "BOMB"), "code": form("/token",
-			"grant_type", grantCode, "code", "BOMB"),
-		"refresh": form("/token", "grant_type", grantRefresh, "refresh_token", "BOMB"), "device": form("/token", "grant_type",
-			grantDevice, "device_code", "BOMB"),
-		"grant": form("/token", "grant_type", "BOMB"), "scope": form("/token", "grant_type", grantClient, "scope", "BOMB"),
-		"resource": form("/token", "grant_type", grantClient, "resource", "BOMB"),
+		"introspect": form("/introspect", "token", "PAYLOAD"), "revoke": form("/revoke", "token", "PAYLOAD"),
+		"code": form("/token",
+			"grant_type", grantCode, "code", "PAYLOAD"),
+		"refresh": form("/token", "grant_type", grantRefresh, "refresh_token", "PAYLOAD"), "device": form("/token",
+			"grant_type",
+			grantDevice, "device_code", "PAYLOAD"),
+		"grant": form("/token", "grant_type", "PAYLOAD"), "scope": form("/token", "grant_type", grantClient, "scope",
+			"PAYLOAD"),
+		"resource": form("/token", "grant_type", grantClient, "resource", "PAYLOAD"),
 		"assertion": form("/token", "grant_type", grantClient, "client_id", "signer", "client_assertion_type",
-			assertionType, "client_assertion", "BOMB"),
-		"device scope": form(pathDeviceAuthorization, "scope", "BOMB"), "user code": func(s string) answer {
+			assertionType, "client_assertion", "PAYLOAD"),
+		"device scope": form(pathDeviceAuthorization, "scope", "PAYLOAD"), "user code": func(s string) answer {
 			return a.browser.post(pathDevice, url.Values{"user_code": {s}})
 		},
 		"metadata": func(s string) answer {
@@ -111,8 +114,8 @@ func flat(f url.Values) (pairs []string) {
 func TestH10_NoBombGoesOffAnywhere(t *testing.T) {
 	a := newArtifacts(t, ports{})
 	for at, carry := range a.carriers() {
-		for name, bomb := range oversized() {
-			r := carry(bomb)
+		for name, payload := range oversized() {
+			r := carry(payload)
 			if r.StatusCode >= 500 || r.json["access_token"] != nil || r.json["active"] == true || r.json["client_id"] != nil &&
 				r.StatusCode == http.StatusCreated {
 				t.Errorf("%s at %s: %d %.200s", name, at, r.StatusCode, r.body)

@@ -21,8 +21,11 @@ func (h *harness) informed(pairs ...string) (info, id map[string]any) {
 
 func TestClaimsAreGivenWhereTheyAreAskedFor(t *testing.T) {
 	h := newHarness(t)
-	info, id := h.informed("scope", "openid", "claims", `{"userinfo":{"name":{"essential":true},"nickname":{"essential":true}},"id_token":{"email":null,"email_verified":null,"locale":{"value":"xx"}},"other":{}}`)
-	if info["name"] != "Ana Lima" || info["email"] != nil || info["given_name"] != nil || info["nickname"] != nil || info["sub"] != "ana" {
+	info, id := h.informed("scope", "openid", "claims",
+		`{"userinfo":{"name":{"essential":true},"nickname":{"essential":true}},"id_token":{"email":null,`+
+			`"email_verified":null,"locale":{"value":"xx"}},"other":{}}`)
+	if info["name"] != "Ana Lima" || info["email"] != nil || info["given_name"] != nil || info["nickname"] != nil ||
+		info["sub"] != "ana" {
 		t.Errorf("userinfo %v", info)
 	}
 	if id["email"] != "ana@example.com" || id["email_verified"] != true || id["locale"] != "es" || id["name"] != nil {
@@ -34,8 +37,10 @@ func TestClaimsAreGivenWhereTheyAreAskedFor(t *testing.T) {
 	if info := h.userinfo(again.text("access_token")).json; id["name"] != "Ana Lima" || info["name"] != "Ana Lima" {
 		t.Errorf("after a refresh: %v, %v", id, info)
 	}
-	for _, bad := range []string{"x", "[]", `"x"`, `{"userinfo":[]}`, `{"userinfo":{"name":true}}`, `{"id_token":{"name":{"essential":"yes"}}}`, `{`,
-		`{"userinfo":{` + strings.Repeat(`"a":null,`, 5) + manyClaims(maxWanted) + `}}`, `{"x":"` + strings.Repeat("x", maxClaims) + `"}`} {
+	for _, bad := range []string{"x", "[]", `"x"`, `{"userinfo":[]}`, `{"userinfo":{"name":true}}`,
+		`{"id_token":{"name":{"essential":"yes"}}}`, `{`,
+		`{"userinfo":{` + strings.Repeat(`"a":null,`, 5) + manyClaims(maxWanted) + `}}`, `{"x":"` + strings.Repeat("x",
+			maxClaims) + `"}`} {
 		h.appHears(h.browser().get("/authorize?"+ask("claims", bad).Encode()), "invalid_request")
 	}
 }
@@ -50,25 +55,32 @@ func manyClaims(n int) string {
 
 func TestA13_NoRequestOverridesAClaimOfTheProtocol(t *testing.T) {
 	h := newHarness(t)
-	evil := `{"sub":{"values":["ana","eve"]},"iss":{"value":"https://evil.example"},"aud":{"value":"eve"},"exp":{"value":9999999999},"iat":{"value":1},"auth_time":{"value":1},` +
-		`"nonce":{"value":"x"},"sid":{"value":"x"},"email":{"value":"eve@example.com"},"email_verified":{"value":false},"at_hash":{"value":"x"},"amr":{"value":"mfa"},"tenant":{"value":"x"}}`
+	evil := `{"sub":{"values":["ana","eve"]},"iss":{"value":"https://evil.example"},"aud":{"value":"eve"},` +
+		`"exp":{"value":9999999999},"iat":{"value":1},"auth_time":{"value":1},` +
+		`"nonce":{"value":"x"},"sid":{"value":"x"},"email":{"value":"eve@example.com"},"email_verified":{"value":false},` +
+		`"at_hash":{"value":"x"},"amr":{"value":"mfa"},"tenant":{"value":"x"}}`
 	info, id := h.informed("scope", "openid", "claims", `{"userinfo":`+evil+`,"id_token":`+evil+`}`)
 	if info["sub"] != "ana" || info["email"] != "ana@example.com" || info["email_verified"] != true || len(info) != 3 {
 		t.Errorf("userinfo %v", info)
 	}
-	if id["sub"] != "ana" || id["iss"] != issuer || id["aud"] != "app" || id["nonce"] != "the-nonce" || id["exp"].(float64)-id["iat"].(float64) != 600 || id["email_verified"] != true ||
-		id["auth_time"] == 1.0 || id["sid"] == "x" || id["at_hash"] == "x" || id["tenant"] != nil || id["email"] != "ana@example.com" {
+	if id["sub"] != "ana" || id["iss"] != issuer || id["aud"] != "app" || id["nonce"] != "the-nonce" ||
+		id["exp"].(float64)-id["iat"].(float64) != 600 || id["email_verified"] != true ||
+		id["auth_time"] == 1.0 || id["sid"] == "x" || id["at_hash"] == "x" || id["tenant"] != nil ||
+		id["email"] != "ana@example.com" {
 		t.Errorf("ID token %v", id)
 	}
 }
 
 func TestA13_AClientGetsNoClaimOfAScopeItMayNotHave(t *testing.T) {
 	h := newHarness(t)
-	secret := h.client(broker.Client{ID: "narrow", Name: "Narrow", AuthMethods: []string{"client_secret_post"}, FirstParty: true, GrantTypes: []string{grantCode}, Scopes: []string{"openid", "profile"}})
-	code := h.browser().code(ask("client_id", "narrow", "scope", "openid", "claims", `{"userinfo":{"email":{"essential":true},"name":null},"id_token":{"email":null}}`))
+	secret := h.client(broker.Client{ID: "narrow", Name: "Narrow", AuthMethods: []string{"client_secret_post"},
+		FirstParty: true, GrantTypes: []string{grantCode}, Scopes: []string{"openid", "profile"}})
+	code := h.browser().code(ask("client_id", "narrow", "scope", "openid", "claims",
+		`{"userinfo":{"email":{"essential":true},"name":null},"id_token":{"email":null}}`))
 	got := h.wants(h.redeem(code, "client_id", "narrow", "client_secret", secret), http.StatusOK, "")
 	_, id := h.claims(got.text("id_token"))
-	if info := h.userinfo(got.text("access_token")).json; info["email"] != nil || id["email"] != nil || info["name"] != "Ana Lima" {
+	if info := h.userinfo(got.text("access_token")).json; info["email"] != nil || id["email"] != nil ||
+		info["name"] != "Ana Lima" {
 		t.Errorf("%v %v", info, id)
 	}
 }
@@ -79,7 +91,8 @@ func TestA13_A14_ThePersonAgreesToTheClaimsToo(t *testing.T) {
 	plain := b.get("/authorize?" + thirdAsks("scope", "openid").Encode()).Header.Get("Location")
 	b.post(plain, url.Values{"decision": {"allow"}}) // openid alone does not cover it
 	path := b.get("/authorize?" + q.Encode()).Header.Get("Location")
-	if page := b.do(english(path)); !strings.HasPrefix(path, "/consent/") || !strings.Contains(page.body, "See your email address") {
+	if page := b.do(english(path)); !strings.HasPrefix(path, "/consent/") || !strings.Contains(page.body,
+		"See your email address") {
 		t.Fatalf("%s: %s", path, page.body)
 	}
 	b.post(path, url.Values{"decision": {"allow"}})
@@ -93,7 +106,8 @@ func TestA13_A14_ThePersonAgreesToTheClaimsToo(t *testing.T) {
 	h.must(h.db.PutConsent(h.ctx(), c))
 	code = b.code(q) // remembered
 	got := h.wants(h.redeem(code, "client_id", "third", "client_secret", secret), http.StatusOK, "")
-	if info := h.userinfo(got.text("access_token")).json; info["email"] != "ana@example.com" || got.text("scope") != "openid" {
+	if info := h.userinfo(got.text("access_token")).json; info["email"] != "ana@example.com" ||
+		got.text("scope") != "openid" {
 		t.Errorf("%v %s", info, got.text("scope"))
 	}
 }
@@ -104,9 +118,11 @@ func TestARequestMayNameWhoMustAnswer(t *testing.T) {
 	hint := h.redeem(b.code(ask())).text("id_token")
 	b.code(ask("prompt", "none", "claims", `{"id_token":{"sub":{"value":"ana"}}}`))
 	b.code(ask("prompt", "none", "id_token_hint", hint, "claims", `{"userinfo":{"sub":{"values":["bob","ana"]}}}`))
-	h.appHears(b.get("/authorize?"+ask("prompt", "none", "claims", `{"id_token":{"sub":{"value":"bob"}}}`).Encode()), "login_required")
+	h.appHears(b.get("/authorize?"+ask("prompt", "none", "claims", `{"id_token":{"sub":{"value":"bob"}}}`).Encode()),
+		"login_required")
 	h.appHears(b.authorize(ask("claims", `{"id_token":{"sub":{"value":"bob"}}}`)), "login_required")
-	h.appHears(b.get("/authorize?"+ask("id_token_hint", hint, "claims", `{"id_token":{"sub":{"value":"bob"}}}`).Encode()), "invalid_request")
+	h.appHears(b.get("/authorize?"+ask("id_token_hint", hint, "claims", `{"id_token":{"sub":{"value":"bob"}}}`).Encode()),
+		"invalid_request")
 }
 
 func TestTheClassOfAnAuthenticationIsNeverMadeUp(t *testing.T) {
@@ -134,8 +150,10 @@ func TestTheClassOfAnAuthenticationIsNeverMadeUp(t *testing.T) {
 func TestAClientsOwnMaxAgeHoldsWhereARequestHasNone(t *testing.T) {
 	h := newHarness(t)
 	hour, none := 3600, 0
-	h.client(broker.Client{ID: "bank", Name: "Bank", AuthMethods: []string{"none"}, FirstParty: true, DefaultMaxAge: &hour})
-	h.client(broker.Client{ID: "vault", Name: "Vault", AuthMethods: []string{"none"}, FirstParty: true, DefaultMaxAge: &none})
+	h.client(broker.Client{ID: "bank", Name: "Bank", AuthMethods: []string{"none"}, FirstParty: true,
+		DefaultMaxAge: &hour})
+	h.client(broker.Client{ID: "vault", Name: "Vault", AuthMethods: []string{"none"}, FirstParty: true,
+		DefaultMaxAge: &none})
 	b := h.browser()
 	b.code(ask())
 	b.code(ask("client_id", "bank", "prompt", "none"))
@@ -157,7 +175,8 @@ func TestTokensAreForTheResourcesThatWereNamed(t *testing.T) {
 	h.must(h.db.PutClient(h.ctx(), c))
 	b := h.browser()
 	b.code(ask())
-	for named, want := range map[string]int{"": 4, "https://a.example/": 1, "https://a.example/ https://b.example/": 2, "https://b.example/ https://b.example/": 1} {
+	for named, want := range map[string]int{"": 4, "https://a.example/": 1, "https://a.example/ https://b.example/": 2,
+		"https://b.example/ https://b.example/": 1} {
 		q := ask()
 		q["resource"] = strings.Fields(named)
 		got := h.wants(h.redeem(b.code(q)), http.StatusOK, "")

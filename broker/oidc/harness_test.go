@@ -129,7 +129,8 @@ func sqliteFile(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		db, err := gormdb.Open(t.Context(), gormdb.Options{URL: "sqlite:" + filepath.Join(folder, "gatehouse.db"), Sealer: ring})
+		db, err := gormdb.Open(t.Context(), gormdb.Options{URL: "sqlite:" + filepath.Join(folder, "gatehouse.db"),
+			Sealer: ring})
 		if err == nil {
 			err = errors.Join(db.Migrate(t.Context()), db.Close())
 		}
@@ -159,7 +160,8 @@ func newHarnessAt(t *testing.T, database, redis string, p ports) *harness {
 func (h *harness) open(p ports) {
 	h.t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	kept, err := storage.Open(h.t.Context(), storage.Options{Database: h.url, Redis: h.redis, Sealer: h.ring, Now: h.clock.Now, Log: quiet})
+	kept, err := storage.Open(h.t.Context(), storage.Options{Database: h.url, Redis: h.redis, Sealer: h.ring,
+		Now: h.clock.Now, Log: quiet})
 	h.must(err)
 	h.must(kept.Migrate(h.t.Context()))
 	h.t.Cleanup(func() { kept.Close() })
@@ -177,11 +179,14 @@ func (h *harness) open(p ports) {
 	if p.memory {
 		ports.clients, ports.connections = kept, kept
 	}
-	gate := access.New(access.Options{Store: ports, Tenancies: p.tenancies, Registration: broker.RegisterForm, PasswordSignIn: true, Now: h.clock.Now})
-	h.toolkit = web.New(web.Options{Issuer: origin, Site: web.Site{Name: "Gatehouse"}, Texts: texts, Ring: h.ring, Gate: gate, Store: db,
+	gate := access.New(access.Options{Store: ports, Tenancies: p.tenancies, Registration: broker.RegisterForm,
+		PasswordSignIn: true, Now: h.clock.Now})
+	h.toolkit = web.New(web.Options{Issuer: origin, Site: web.Site{Name: "Gatehouse"}, Texts: texts, Ring: h.ring,
+		Gate: gate, Store: db,
 		Now: h.clock.Now, Log: quiet})
 	h.logins = &fakeLogins{h: h, pending: map[string]broker.Login{}}
-	h.handler, err = New(Options{Issuer: issuer, Toolkit: h.toolkit, Gate: gate, Logins: h.logins, Store: ports, Ephemeral: through(p.ephemeral, kept.Ephemeral),
+	h.handler, err = New(Options{Issuer: issuer, Toolkit: h.toolkit, Gate: gate, Logins: h.logins, Store: ports,
+		Ephemeral: through(p.ephemeral, kept.Ephemeral),
 		Upstreams: h, Egress: cmp.Or(p.egress, h.out), Ring: h.ring, Now: h.clock.Now, Log: quiet, Registration: p.register,
 		Warn: func(_ context.Context, a broker.Account, app broker.Client) error {
 			h.warned = append(h.warned, a.Email+" of "+app.Name)
@@ -226,7 +231,8 @@ func (h *harness) withKeys() {
 }
 
 func ana(now time.Time) broker.Account {
-	return broker.Account{ID: "ana", Email: "ana@example.com", Name: "Ana Lima", GivenName: "Ana", FamilyName: "Lima", Locale: "es", CreatedAt: now, UpdatedAt: now}
+	return broker.Account{ID: "ana", Email: "ana@example.com", Name: "Ana Lima", GivenName: "Ana", FamilyName: "Lima",
+		Locale: "es", CreatedAt: now, UpdatedAt: now}
 }
 
 // client registers a client with everything that is not said of it, and answers its secret.
@@ -304,7 +310,8 @@ func (f *fakeLogins) Finish(w http.ResponseWriter, r *http.Request, id string) (
 	how.Epoch = a.AuthEpoch
 	token, hash := f.h.toolkit.NewSession([]byte(broker.NewToken()))
 	now := f.h.clock.Now()
-	s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: how, CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
+	s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: how, CreatedAt: now,
+		ExpiresAt: now.Add(broker.SessionLife)}
 	if err := f.h.db.CreateSession(r.Context(), hash, s); err != nil {
 		return none, err
 	}

@@ -16,7 +16,8 @@ import (
 )
 
 // framed are the addresses that a page embeds.
-var framed = regexp.MustCompile(`<iframe src="([^"]+)" sandbox="allow-scripts allow-same-origin" referrerpolicy="no-referrer" hidden>`)
+var framed = regexp.MustCompile(`<iframe src="([^"]+)" sandbox="allow-scripts allow-same-origin" ` +
+	`referrerpolicy="no-referrer" hidden>`)
 
 func (a answer) frames() (all []string) {
 	for _, m := range framed.FindAllStringSubmatch(a.body, -1) {
@@ -42,8 +43,10 @@ func (u signOutRequest) End(_ context.Context, back, state string) (string, erro
 // fromCorp makes Ana sign in with an upstream.
 func (h *harness) fromCorp(u signOutRequest) {
 	h.t.Helper()
-	h.must(h.db.PutConnection(h.ctx(), broker.Connection{ID: "corp", Kind: "oidc", Name: "Corp & Co", State: broker.Live, Issuer: "https://corp.example", ClientID: "us", CreatedAt: h.clock.Now(), UpdatedAt: h.clock.Now()}))
-	i := broker.Identity{ID: broker.NewID(), AccountID: "ana", Connection: "corp", Issuer: "https://corp.example", Subject: "a1", LinkedAt: h.clock.Now()}
+	h.must(h.db.PutConnection(h.ctx(), broker.Connection{ID: "corp", Kind: "oidc", Name: "Corp & Co", State: broker.Live,
+		Issuer: "https://corp.example", ClientID: "us", CreatedAt: h.clock.Now(), UpdatedAt: h.clock.Now()}))
+	i := broker.Identity{ID: broker.NewID(), AccountID: "ana", Connection: "corp", Issuer: "https://corp.example",
+		Subject: "a1", LinkedAt: h.clock.Now()}
 	h.must(h.db.Link(h.ctx(), i))
 	h.ups = map[string]broker.Upstream{"corp": u}
 	h.logins.authn = broker.Authn{Method: broker.ByUpstream, Connection: "corp", Identity: i.ID, AMR: []string{"fed"}}
@@ -67,7 +70,8 @@ func (b *browser) leaves(path string, pairs ...string) answer {
 func TestTheSignedOutPageFramesTheAppsOfTheSessionAndNoOthers(t *testing.T) {
 	h := newHarness(t)
 	h.change("app", func(c *broker.Client) { c.FrontchannelLogoutURI = "https://app.example.com/front?of=a&b=c" })
-	h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_basic"}, FrontchannelLogoutURI: "https://app.example.com/other"})
+	h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: []string{"client_secret_basic"},
+		FrontchannelLogoutURI: "https://app.example.com/other"})
 	b := h.browser()
 	got := h.redeem(b.code(ask()))
 	_, id := h.opened(got.text("id_token"))
@@ -82,25 +86,29 @@ func TestTheSignedOutPageFramesTheAppsOfTheSessionAndNoOthers(t *testing.T) {
 		t.Errorf("policy %q", policy)
 	}
 	target := goodbye + "?state=%22%3E%3Cx"
-	if !strings.Contains(a.body, `<meta http-equiv="refresh" content="3;url=`+target+`">`) || !strings.Contains(a.body, `href="`+target+`"`) || strings.Contains(a.body, `"><x`) {
+	if !strings.Contains(a.body, `<meta http-equiv="refresh" content="3;url=`+target+`">`) || !strings.Contains(a.body,
+		`href="`+target+`"`) || strings.Contains(a.body, `"><x`) {
 		t.Errorf("it does not lead on: %s", a.body)
 	}
 	if !strings.Contains(a.body, "<bdi>The App</bdi>") || strings.Contains(a.body, "Other") {
 		t.Errorf("the list: %s", a.body)
 	}
-	if again := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); again.Header.Get("Location") != goodbye {
+	if again := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); again.Header.Get(
+		"Location") != goodbye {
 		t.Errorf("a reload: %d %s", again.StatusCode, again.Header.Get("Location"))
 	}
 }
 
 func TestAFrameThatWouldBreakOutOfThePolicyIsNotShown(t *testing.T) {
-	for _, uri := range []string{"javascript:alert(1)", "https://*.example.com/x", "https://a.example;script-src/", "https:///x", "data:text/html,x"} {
+	for _, uri := range []string{"javascript:alert(1)", "https://*.example.com/x", "https://a.example;script-src/",
+		"https:///x", "data:text/html,x"} {
 		h := newHarness(t)
 		h.change("app", func(c *broker.Client) { c.FrontchannelLogoutURI = uri })
 		b := h.browser()
 		got := h.redeem(b.code(ask()))
 		a := b.get(leave("id_token_hint", got.text("id_token")))
-		if a.StatusCode == http.StatusOK || len(a.frames()) > 0 || strings.Contains(a.Header.Get("Content-Security-Policy"), "frame-src") {
+		if a.StatusCode == http.StatusOK || len(a.frames()) > 0 || strings.Contains(a.Header.Get("Content-Security-Policy"),
+			"frame-src") {
 			t.Errorf("%s: %d %q", uri, a.StatusCode, a.Header.Get("Content-Security-Policy"))
 		}
 	}
@@ -112,7 +120,8 @@ func TestAC47_TheQuestionListsTheAppsThatHearOfIt(t *testing.T) {
 	if !strings.Contains(page.body, "<bdi>The App</bdi>") || strings.Contains(page.body, `name="upstream"`) {
 		t.Errorf("%s", page.body)
 	}
-	if a := b.leaves("/end_session"); a.StatusCode != http.StatusOK || !strings.Contains(a.body, "<bdi>The App</bdi>") || !strings.Contains(a.body, `href="/login"`) {
+	if a := b.leaves("/end_session"); a.StatusCode != http.StatusOK || !strings.Contains(a.body, "<bdi>The App</bdi>") ||
+		!strings.Contains(a.body, `href="/login"`) {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 	if h.told() != 1 {
@@ -126,7 +135,8 @@ func TestAC47_APersonMaySignOutOfTheUpstreamTooAndComesBackToTheApp(t *testing.T
 	b := h.browser()
 	b.code(ask())
 	page := b.get("/end_session")
-	if !strings.Contains(page.body, `name="upstream" value="1"`) || !strings.Contains(page.body, "Corp &amp; Co") || strings.Contains(page.body, "checked") {
+	if !strings.Contains(page.body, `name="upstream" value="1"`) || !strings.Contains(page.body, "Corp &amp; Co") ||
+		strings.Contains(page.body, "checked") {
 		t.Fatalf("%s", page.body)
 	}
 	// A hint of an older session brings the way back to the app; the person is asked.
@@ -162,7 +172,8 @@ func hrefOf(t *testing.T, a answer, prefix string) *url.URL {
 }
 
 func TestAnUpstreamThatSignsNobodyOutIsNotOffered(t *testing.T) {
-	for name, u := range map[string]broker.Upstream{"no endpoint": signOutRequest{}, "no answer": signOutRequest{err: errors.New("down")}, "another kind": struct{ broker.Upstream }{}, "not opened": nil} {
+	for name, u := range map[string]broker.Upstream{"no endpoint": signOutRequest{}, "no answer": signOutRequest{
+		err: errors.New("down")}, "another kind": struct{ broker.Upstream }{}, "not opened": nil} {
 		h := newHarness(t)
 		h.fromCorp(signOutRequest{at: "https://corp.example/bye"})
 		if h.ups["corp"] = u; u == nil {
@@ -173,7 +184,8 @@ func TestAnUpstreamThatSignsNobodyOutIsNotOffered(t *testing.T) {
 		if page := b.get("/end_session"); page.StatusCode != http.StatusOK || strings.Contains(page.body, `name="upstream"`) {
 			t.Errorf("%s: %d %s", name, page.StatusCode, page.body)
 		}
-		if a := b.leaves("/end_session", "upstream", "1"); a.Header.Get("Location") != "/end_session?ui_locales=en" || b.alive() {
+		if a := b.leaves("/end_session", "upstream", "1"); a.Header.Get("Location") != "/end_session?ui_locales=en" ||
+			b.alive() {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.Header.Get("Location"))
 		}
 	}
@@ -193,9 +205,12 @@ func TestTheSignedOutPageSaysWhichAppsDoNotKnowYet(t *testing.T) {
 	h := newHarness(t)
 	up, down := h.listener(), h.listener()
 	down.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
-	h.client(broker.Client{ID: "up", Name: "Up", FirstParty: true, AuthMethods: []string{"none"}, BackchannelLogoutURI: up.URL})
-	h.client(broker.Client{ID: "down", Name: "Down & Out", FirstParty: true, AuthMethods: []string{"none"}, BackchannelLogoutURI: down.URL})
-	h.client(broker.Client{ID: "framed", Name: "Framed", FirstParty: true, AuthMethods: []string{"none"}, FrontchannelLogoutURI: "https://app.example.com/front"})
+	h.client(broker.Client{ID: "up", Name: "Up", FirstParty: true, AuthMethods: []string{"none"},
+		BackchannelLogoutURI: up.URL})
+	h.client(broker.Client{ID: "down", Name: "Down & Out", FirstParty: true, AuthMethods: []string{"none"},
+		BackchannelLogoutURI: down.URL})
+	h.client(broker.Client{ID: "framed", Name: "Framed", FirstParty: true, AuthMethods: []string{"none"},
+		FrontchannelLogoutURI: "https://app.example.com/front"})
 	out := func() map[string]string {
 		b := h.browser()
 		for _, id := range []string{"up", "down", "framed"} {

@@ -109,7 +109,8 @@ func crossSite(r *http.Request) *http.Request {
 }
 
 // inlined matches what the policy would drop or what would load or open another site.
-var inlined = regexp.MustCompile(`(?i)\sstyle=|\son[a-z]+=|<script>|<style|javascript:|(src|href)="(https?:)?//(?:[^"]*)"`)
+var inlined = regexp.MustCompile(
+	`(?i)\sstyle=|\son[a-z]+=|<script>|<style|javascript:|(src|href)="(https?:)?//(?:[^"]*)"`)
 
 func TestA24_NothingOnAPageIsInlineAndNothingTypedBecomesMarkup(t *testing.T) {
 	h := open(t)

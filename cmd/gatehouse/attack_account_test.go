@@ -16,8 +16,8 @@ import (
 	"gatehouse/broker"
 )
 
-// stops presses a Link button and goes as far as the callback, which it answers
-// without going there.
+// stops presses a Link button and goes as far as the callback, which it returns
+// without requesting it.
 func (p resident) stops(provider, who string) (callback string) {
 	p.t.Helper()
 	p.methods()
@@ -25,8 +25,8 @@ func (p resident) stops(provider, who string) (callback string) {
 	return p.stopBefore(who, "/callback/")
 }
 
-// link CSRF: whatever of the attacker's link is opened in the browser of somebody
-// signed in adds nothing to anybody.
+// Link CSRF: opening any step of the attacker's link in the browser of a signed-in person
+// links nothing to any account.
 func TestC5_AnAttackersLinkAddsNothingInTheVictimsBrowser(t *testing.T) {
 	w := newHarness(t)
 	mallory, ben := w.resident("ana@example.test"), w.resident("ben@example.test")
@@ -41,7 +41,7 @@ func TestC5_AnAttackersLinkAddsNothingInTheVictimsBrowser(t *testing.T) {
 		ben.open(address)
 		ben.has(0, address)
 	}
-	// Adopted by the other browser, the link asks for nobody there.
+	// In the other browser the copied login asks for no account.
 	ben.open(login + "/to/google")
 	if strings.Contains(textOf(ben.page.root), "(simulated)") {
 		ben.click("Noor")
@@ -55,7 +55,7 @@ func TestC5_AnAttackersLinkAddsNothingInTheVictimsBrowser(t *testing.T) {
 	mallory.open(callback) // nothing was burnt
 	mallory.has(1, "after the attacker finishes")
 
-	// The callback of a sign-in never links to whom the browser is signed in.
+	// The callback of a sign-in never links to the account that the browser is signed in to.
 	stranger := newBrowser(t)
 	stranger.open(w.file.Issuer + "/login")
 	stranger.click("Continue with Harbour Club")
@@ -128,7 +128,7 @@ func TestC4_AfterAnUnlinkNothingThatWasSentLinksAgain(t *testing.T) {
 	}
 }
 
-// No port lets anybody move an identity, and no field of a form does.
+// No port and no form field can move an identity to another account.
 func TestC15_AnIdentityNeverChangesItsAccountOrSubject(t *testing.T) {
 	w := newHarness(t)
 	ana, ben := w.resident("ana@example.test"), w.resident("ben@example.test")
@@ -174,7 +174,7 @@ func TestC15_AnIdentityNeverChangesItsAccountOrSubject(t *testing.T) {
 	}
 }
 
-// race(20): two accounts, ten browsers each, one identity.
+// Two accounts with ten browsers each race for one identity.
 func TestC16_TwentyLinksOfOneIdentityMakeOneRow(t *testing.T) {
 	w := newHarness(t)
 	var callbacks []func()
@@ -207,7 +207,7 @@ func TestC16_TwentyLinksOfOneIdentityMakeOneRow(t *testing.T) {
 	}
 }
 
-// signedInBy is another browser of the same person, through a provider.
+// signedInBy is another browser of the same person, signed in through a provider.
 func (p resident) signedInBy(provider, who string) resident {
 	p.t.Helper()
 	b := resident{newBrowser(p.t), p.w, p.email}
@@ -229,7 +229,7 @@ func (w *harness) switchOff(connection string) {
 	}
 }
 
-// The matrix is in the domain package; here the server holds to it, whatever a page offered.
+// The rule is tested in the domain package; here the server must apply it, whatever a page offered.
 func TestC17_TheServerRefusesTheLastWayIn(t *testing.T) {
 	for name, tc := range map[string]struct {
 		edit   func(*broker.Account)

@@ -43,7 +43,7 @@ func (s *attackHarness) registers(t *testing.T, what, token string, more map[str
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+token)
-	// Not through send: who holds a token is told what is wrong with what they sent.
+	// Not through send: the holder of a token gets a precise description of the error.
 	s.sent++
 	res, err := s.client.Do(req)
 	if err != nil {
@@ -57,8 +57,8 @@ func (s *attackHarness) registers(t *testing.T, what, token string, more map[str
 	return res.StatusCode, said
 }
 
-// walkApps has an app register itself, push, call from a device and get posted
-// answers, well and badly.
+// walkApps has an app register itself, push requests, use the device grant and get responses
+// by form post, correctly and incorrectly.
 func (s *attackHarness) walkApps(t *testing.T, in insider, p planted) {
 	t.Helper()
 	text := func(doc map[string]any, name string) string {
@@ -134,7 +134,7 @@ func (s *attackHarness) walkApps(t *testing.T, in insider, p planted) {
 
 var codeField = regexp.MustCompile(`name="code" value="([^"]+)"`)
 
-// allowed takes a request to the page that posts its answer, and plants the code in it.
+// allowed follows a request to the page that posts its response, and plants the code in it.
 func (s *attackHarness) allowed(t *testing.T, b *browser, path string, p planted, as string) {
 	t.Helper()
 	at := s.hop(t, b, path)
@@ -149,7 +149,7 @@ func (s *attackHarness) allowed(t *testing.T, b *browser, path string, p planted
 	p[as] = found[1]
 }
 
-// What an app says of itself is shown to people, who are not to take it for ours.
+// An app's own name and texts are shown to people, who must not take them for ours.
 func TestA24_A20_NothingThatAnAppSaysOfItselfBecomesMarkup(t *testing.T) {
 	t.Parallel()
 	s := newAttackHarness(t)

@@ -12,7 +12,7 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// claim is a value that an upstream may put where a text, a number or a flag belongs.
+// claim is a value that an upstream may send in place of a text, a number or a flag.
 type claim struct {
 	name  string
 	value any
@@ -32,7 +32,7 @@ func wrongClaims() []claim {
 	return all
 }
 
-// callback signs in at an upstream that tells lies, and comes back with them.
+// callback signs in at an upstream that sends forged claims, and returns with them.
 func (s *attackHarness) callback(t *testing.T, what, connection, button string) *answer {
 	t.Helper()
 	b := newBrowser(t)
@@ -44,7 +44,7 @@ func (s *attackHarness) callback(t *testing.T, what, connection, button string) 
 	return s.walk(t, what, b, s.request(t, http.MethodGet, back.Path, back.Query()))
 }
 
-// beginUpstream stands before an upstream's page.
+// beginUpstream goes as far as an upstream's page.
 func (s *attackHarness) beginUpstream(t *testing.T, b *browser, login, connection string) {
 	t.Helper()
 	to := s.hop(t, b, login+"/to/"+connection)

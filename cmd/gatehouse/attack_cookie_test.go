@@ -56,7 +56,7 @@ func TestE13_E14_CookiesThatWeNeverSetAreWorthNothing(t *testing.T) {
 			}
 		}
 	}
-	// The session itself still lives: nobody can end it for its owner.
+	// The session itself is still valid: strangers cannot end it.
 	a := s.send(t, "the owner", in.as(s.request(t, http.MethodGet, "/account", nil)))
 	if !strings.Contains(a.body, "ben@example.test") {
 		t.Errorf("the owner's session is gone: %d %s", a.StatusCode, textOf(a.root))
@@ -105,7 +105,7 @@ func cookiesOf(b *browser, s *attackHarness) map[string]string {
 	return found
 }
 
-// edits are a token cut at every place, with every byte changed, and in other spellings.
+// edits are a token cut at every position, with every byte changed, and in other encodings.
 func edits(token string) (all []string) {
 	for i := range len(token) {
 		b := []byte(token)

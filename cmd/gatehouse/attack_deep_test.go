@@ -9,8 +9,8 @@ import (
 	"gatehouse/broker"
 )
 
-// walk sends a request in a browser and goes on with it while it stays in the
-// app, so that what was parked on the way is seen on the page that shows it.
+// walk sends a request in a browser and follows it while it stays at the
+// broker, so that what was stored on the way is seen on the page that shows it.
 func (s *attackHarness) walk(t *testing.T, what string, b *browser, req *http.Request) *answer {
 	t.Helper()
 	for range 6 {
@@ -33,7 +33,7 @@ func (s *attackHarness) walk(t *testing.T, what string, b *browser, req *http.Re
 	return nil
 }
 
-// aim is a request that is right but for one parameter.
+// aim is a valid request in which one parameter will be attacked.
 type aim struct {
 	method, path string
 	good         url.Values
@@ -43,7 +43,7 @@ type aim struct {
 	header       http.Header
 }
 
-// fire tries each parameter of an aim with every payload, and twice.
+// fire tries each parameter of an aim with every payload, once and given twice.
 func (s *attackHarness) fire(t *testing.T, name string, in insider, x aim) {
 	t.Helper()
 	params := x.more
@@ -230,7 +230,7 @@ func TestA24_B1_EveryParameterOfTheJourney(t *testing.T) {
 	t.Logf("%d requests", s.sent)
 }
 
-// formOf is what the page's form for a verb would send.
+// formOf returns what the page's form for a verb would send.
 func formOf(b *browser, verb string) url.Values {
 	form := url.Values{}
 	for _, f := range elements(b.page.root, "form") {

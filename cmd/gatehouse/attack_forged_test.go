@@ -10,7 +10,7 @@ import (
 	"gatehouse/broker"
 )
 
-// openPosts are the routes that take a post from anywhere: they act on no cookie of ours.
+// openPosts are the routes that accept a cross-site POST: they use none of our cookies.
 var openPosts = []string{"POST /authorize", "POST /callback/{connection}", "POST /callback/{connection}/data-deletion",
 	"POST /callback/{connection}/deauthorize", "POST /callback/{connection}/logout",
 	"POST /device_authorization", "POST /end_session", "POST /introspect", "POST /par", "POST /register", "POST /revoke",

@@ -18,7 +18,7 @@ import (
 	"gatehouse/broker"
 )
 
-// attack harness is a harness under attack, with an ear at its log.
+// attackHarness is a harness that records its log, for tests that attack it.
 type attackHarness struct {
 	*harness
 	log    *logCapture
@@ -27,7 +27,7 @@ type attackHarness struct {
 	sent   int
 }
 
-// heard is a log that may be read while it is written.
+// logCapture is a log that may be read while it is written.
 type logCapture struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -54,7 +54,7 @@ func newAttackHarness(t *testing.T, more ...string) *attackHarness {
 	return s
 }
 
-// answer is what came back, read to its end.
+// answer is a response with its body, read to the end.
 type answer struct {
 	*http.Response
 	body string
@@ -64,8 +64,8 @@ type answer struct {
 
 func (a *answer) html() bool { return strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") }
 
-// send sends one request as it is, without cookies of its own and without
-// following anything, and holds the answer against what every answer must be.
+// send sends one request as it is, without adding cookies and without
+// following redirects, and checks what must hold for every response.
 func (s *attackHarness) send(t *testing.T, what string, req *http.Request) *answer {
 	t.Helper()
 	s.sent++
@@ -88,11 +88,11 @@ func (s *attackHarness) send(t *testing.T, what string, req *http.Request) *answ
 	return a
 }
 
-// sound is what every answer must be, whatever was sent.
+// sound checks what must hold for every response, whatever was sent.
 func (s *attackHarness) sound(t *testing.T, what string, a *answer) {
 	t.Helper()
 	if ours := a.Header.Get("X-Request-Id") != ""; !ours {
-		// net/http refuses what is no HTTP before any handler sees it.
+		// net/http refuses malformed requests before any handler sees them.
 		if !slices.Contains([]int{400, 417, 431, 501, 505}, a.StatusCode) || a.html() {
 			t.Errorf("%s: %d without a request id", what, a.StatusCode)
 		}
@@ -158,7 +158,7 @@ func (s *attackHarness) checkCookies(t *testing.T, what string, a *answer) {
 	}
 }
 
-// leadsHome fails for a target that is neither ours, nor a registered URI, nor a
+// leadsHome fails for a redirect target that is neither ours, nor a registered URI, nor a
 // connected upstream (SECURITY.md A4).
 func (s *attackHarness) leadsHome(t *testing.T, what string, from *url.URL, target string) {
 	t.Helper()
@@ -183,7 +183,7 @@ func (s *attackHarness) leadsHome(t *testing.T, what string, from *url.URL, targ
 	t.Errorf("%s: leads to %q", what, target)
 }
 
-// checkPage takes an HTML answer apart: nothing that was sent may have become
+// checkPage parses an HTML response: nothing that was sent may have become
 // markup, script, or a way out (SECURITY.md A24, A4).
 func (s *attackHarness) checkPage(t *testing.T, what string, a *answer) {
 	t.Helper()
@@ -227,7 +227,7 @@ func (s *attackHarness) checkPage(t *testing.T, what string, a *answer) {
 	}
 }
 
-// meant reports whether a status of 500 and above is what a code means to say.
+// meant reports whether a status of 500 or above is the status of the code.
 func meant(c broker.Code) bool {
 	return c == broker.Busy || c == broker.UpstreamRejected || c == broker.UpstreamMisconfigured ||
 		c == broker.ConnectionUnavailable
@@ -243,7 +243,7 @@ func noticeOf(root *html.Node) string {
 	return ""
 }
 
-// shownRefusal reads code and reference off a refusal.
+// shownRefusal reads code and reference from a refusal.
 func shownRefusal(root *html.Node) (code, ref string) {
 	for _, dl := range elements(root, "dl") {
 		if attr(dl, "id") == "details" {
@@ -255,15 +255,15 @@ func shownRefusal(root *html.Node) (code, ref string) {
 	return "", ""
 }
 
-// unrecorded are the codes that any stranger can cause without end, so they
-// leave no Event; the metric and the log have them.
+// unrecorded are the codes that strangers can cause without limit, so they
+// leave no Event; only the metric and the log have them.
 func unrecorded(c broker.Code) bool {
 	return slices.Contains([]broker.Code{broker.NotFound, broker.MethodNotAllowed, broker.Misdirected, broker.TooLarge,
 		broker.Busy,
 		broker.Unavailable, broker.RateLimited}, c)
 }
 
-// decided holds a refusal against the table of codes and the audit log.
+// decided checks a refusal against the table of codes and the audit log.
 func (s *attackHarness) decided(t *testing.T, what string, a *answer, code, ref string) {
 	t.Helper()
 	c := broker.Code(code)

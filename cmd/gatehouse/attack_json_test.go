@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// checkJSON holds an answer for a program against RFC 6749 §5.2 and, of a pushed
+// checkJSON checks a JSON response against RFC 6749 §5.2 and, for a pushed
 // request, RFC 9126 §2.3.
 func (s *attackHarness) checkJSON(t *testing.T, what string, a *answer) {
 	t.Helper()
@@ -41,7 +41,7 @@ func (s *attackHarness) checkJSON(t *testing.T, what string, a *answer) {
 	}
 }
 
-// payload is one thing that no honest program sends.
+// payload is a value that no honest client sends.
 type payload struct{ name, value string }
 
 func payloads() []payload {
@@ -105,7 +105,7 @@ func (s *attackHarness) raw(t *testing.T, method, path, form string) *http.Reque
 	return req
 }
 
-// as sends what a browser would send along.
+// as adds what the browser would send with the request.
 func (b *browser) as(req *http.Request) *http.Request {
 	for _, c := range b.client.Jar.Cookies(req.URL) {
 		req.AddCookie(c)

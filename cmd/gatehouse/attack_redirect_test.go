@@ -11,9 +11,9 @@ import (
 	"gatehouse/broker"
 )
 
-// mutations are redirect URIs that some parser somewhere takes for the
-// registered one, and none is (SECURITY.md A3). Only the port of a loopback
-// literal is free (RFC 8252 §7.3), so none of them changes nothing but that.
+// mutations are redirect URIs that some parser may take for the
+// registered one, but none is equal to it (SECURITY.md A3). Only the port of a loopback
+// literal may differ (RFC 8252 §7.3), so none of them changes only the port.
 func mutations(registered string) (all []string) {
 	u, _ := url.Parse(registered)
 	host, path, scheme := u.Host, u.Path, u.Scheme+"://"
@@ -103,7 +103,7 @@ func TestA3_NoMutationOfARedirectURIIsFollowed(t *testing.T) {
 	}
 }
 
-// refusedAtHome wants our own page with a code, and no way out of it.
+// refusedAtHome requires our own page with a code, and no redirect.
 func (s *attackHarness) refusedAtHome(t *testing.T, what string, req *http.Request, want broker.Code) {
 	t.Helper()
 	a := s.send(t, what, req)
@@ -119,7 +119,7 @@ func (s *attackHarness) refusedAtHome(t *testing.T, what string, req *http.Reque
 	}
 }
 
-func TestA4_NoRouteLeadsOutOfTheLayout(t *testing.T) {
+func TestA4_NoRouteLeadsOutOfTheBroker(t *testing.T) {
 	t.Parallel()
 	s := newAttackHarness(t)
 	in := s.insider(t)

@@ -13,9 +13,9 @@ import (
 	"testing"
 )
 
-// blueprint reads the source of the rooms for what a stranger can reach: the
-// patterns that they mount, and the names of the parameters that they look at.
-// A new route or parameter is attacked without anybody having to think of it.
+// blueprint reads the source of the packages for what a stranger can reach: the
+// patterns that they mount, and the names of the parameters that they read.
+// So a new route or parameter is attacked without a new test.
 type blueprint struct {
 	t      *testing.T
 	files  []*ast.File
@@ -23,7 +23,7 @@ type blueprint struct {
 	found  []string
 }
 
-// env holds the values that an identifier may have while a function is read.
+// env holds the possible values of an identifier while a function is read.
 type env struct {
 	values  map[string][]string
 	helpers map[string]*ast.FuncLit
@@ -129,7 +129,7 @@ func (b *blueprint) must(x ast.Expr, e env) []string {
 	return values
 }
 
-// eval answers what a string expression may be; nothing where it cannot tell.
+// eval returns the possible values of a string expression, nothing if they are unknown.
 func (b *blueprint) eval(x ast.Expr, e env) (all []string) {
 	switch x := x.(type) {
 	case *ast.BasicLit:
@@ -154,8 +154,8 @@ func (b *blueprint) eval(x ast.Expr, e env) (all []string) {
 	return all
 }
 
-// readParameters lists every name that the code which meets strangers asks a
-// form, a query or an answer for.
+// readParameters lists every name that request handlers look up in a
+// form, a query or a response.
 func readParameters(t *testing.T) []string {
 	t.Helper()
 	var all []string

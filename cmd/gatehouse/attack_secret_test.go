@@ -31,7 +31,7 @@ func (s *attackHarness) records(t *testing.T) (all []map[string]any) {
 	return all
 }
 
-// planted are secrets by what they are.
+// planted maps the kind of a secret to its values.
 type planted map[string]string
 
 // addQueries plants every value that a browser had in a URL of ours or that came
@@ -52,7 +52,7 @@ func (p planted) addQueries(s *attackHarness, trail []string) {
 	}
 }
 
-// public tells of what may be seen: the names of apps and issuers, the scopes
+// public reports whether a value may be seen: names of apps and issuers, the scopes
 // granted, where a registered URI is, and an upstream's own words of refusal,
 // which the log has in one line, cut short, for the operator (SECURITY.md B24).
 func public(path, name string) bool {
@@ -62,7 +62,7 @@ func public(path, name string) bool {
 	return slices.Contains([]string{"client_id", "iss", "scope", "redirect_uri", "post_logout_redirect_uri"}, name)
 }
 
-// in lists the secrets that text shows, also where they are encoded.
+// in lists the secrets that text contains, encoded or not.
 func (p planted) in(text []byte) (found []string) {
 	for what, secret := range p {
 		if len(secret) < 8 {
@@ -80,8 +80,8 @@ func (p planted) in(text []byte) (found []string) {
 	return found
 }
 
-// journey walks every way through the app, the wrong turns too, and answers all
-// the secrets that were in play.
+// journey walks through the broker, on right and wrong paths, and returns all
+// the secrets that were used.
 func (s *attackHarness) journey(t *testing.T) planted {
 	t.Helper()
 	p := planted{"a person's password": demoPassword, "an app's secret": s.file.Clients[0].Secret,
@@ -155,7 +155,7 @@ func (s *attackHarness) walkCodes(start func() *browser, p planted) {
 	s.returned(b, "Fay Okoro")
 }
 
-// walkTroubles has upstreams refuse, lie and fall over.
+// walkTroubles has upstreams refuse, send forged tokens and fail.
 func (s *attackHarness) walkTroubles(t *testing.T, start func() *browser) {
 	t.Helper()
 	for _, trouble := range []func(*fakeidp.Fault){
@@ -198,7 +198,7 @@ func (s *attackHarness) walkTroubles(t *testing.T, start func() *browser) {
 	b.trail = append(b.trail, "GET "+back.String())
 }
 
-// walkTokens uses each token well and badly.
+// walkTokens uses each token correctly and incorrectly.
 func (s *attackHarness) walkTokens(t *testing.T, in insider, p planted) {
 	t.Helper()
 	g := s.grant(t, in.browser)
@@ -223,7 +223,7 @@ func (s *attackHarness) walkTokens(t *testing.T, in insider, p planted) {
 	p["the state of a posted sign-out"] = "planted-state"
 }
 
-// walkStranger sends secrets to where they do not belong.
+// walkStranger sends secrets in the wrong places.
 func (s *attackHarness) walkStranger(t *testing.T, p planted) {
 	t.Helper()
 	const secret = "planted-by-stranger"
@@ -289,7 +289,7 @@ func TestA23_G16_G17_NoSecretIsLoggedRecordedOrStored(t *testing.T) {
 	s.atRest(t, p)
 }
 
-// atRest reads the files of the database as somebody would who took the disk.
+// atRest reads the files of the database as a thief of the disk would.
 func (s *attackHarness) atRest(t *testing.T, p planted) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.data, "gatehouse.db*"))

@@ -16,7 +16,7 @@ import (
 
 const startSecret = "planted-in-the-configuration-1234567890"
 
-// start runs serve, which must give up by itself, and answers what it said.
+// start runs serve, which must end by itself, and returns its output.
 func (o *operator) start() outcome {
 	o.t.Helper()
 	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
@@ -164,7 +164,7 @@ func TestAWrongPlaceStopsTheStart(t *testing.T) {
 	o.givesUp(filepath.Join(o.dir, "data"))
 }
 
-// userTypeOf is an operator with a database that was used before.
+// userTypeOf is an operator with a database that is in use.
 func userTypeOf(t *testing.T) *operator {
 	t.Helper()
 	o := newOperator(t, "listen: localhost:0", "issuer: http://localhost")

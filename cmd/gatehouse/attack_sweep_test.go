@@ -48,7 +48,7 @@ func (s *attackHarness) asking(changes ...string) url.Values {
 	return q
 }
 
-// insider is a browser with everything that a stranger may hope to reach: a
+// insider is a browser with everything that an attacker may want to reach: a
 // session, a login that is open, a request that waits for consent and a device that
 // waits for an answer.
 type insider struct {
@@ -79,14 +79,14 @@ func (s *attackHarness) signedIn(t *testing.T, email string) *browser {
 	return b
 }
 
-// hop makes one GET and answers where it leads, without following.
+// hop makes one GET and returns its redirect target, without following it.
 func (s *attackHarness) hop(t *testing.T, b *browser, path string) string {
 	t.Helper()
 	p := b.send(s.request(t, http.MethodGet, path, nil))
 	return p.header.Get("Location")
 }
 
-// device stands at the question of a device, and answers its path.
+// device opens the confirmation page of a device and returns its path.
 func (s *attackHarness) device(t *testing.T, b *browser) string {
 	t.Helper()
 	req := s.request(t, http.MethodPost, "/device_authorization", url.Values{"scope": {"openid"}, "client_id": {"third"},
@@ -170,8 +170,8 @@ func (s *attackHarness) paths(t *testing.T, route string) {
 	}
 }
 
-// everyRouteWasReached reads the access log: each pattern of the router was hit,
-// and there is none that the source did not tell of.
+// everyRouteWasReached reads the access log: each pattern of the router was requested,
+// and the source mentions all of them.
 func (s *attackHarness) everyRouteWasReached(t *testing.T, routes []string) {
 	t.Helper()
 	seen := map[string]bool{}

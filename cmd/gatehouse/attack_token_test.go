@@ -13,7 +13,7 @@ import (
 	"gatehouse/broker"
 )
 
-// granted is everything that a sign-in gave out.
+// granted is every token that a sign-in issued.
 type granted struct {
 	code, access, refresh, id string
 }
@@ -66,7 +66,7 @@ func (s *attackHarness) redeem(t *testing.T, grant string, form url.Values) map[
 	return said
 }
 
-// place is where a token can be shown; it answers whether it was worth anything there.
+// place is where a token can be presented; it reports whether the token was accepted.
 type place func(t *testing.T, what, token string) bool
 
 func (s *attackHarness) places(in insider) map[string]place {
@@ -153,7 +153,7 @@ func TestA11_NoTokenPassesForAnotherAnywhere(t *testing.T) {
 		"login":   strings.TrimPrefix(in.login, "/login/"),
 		"consent": strings.TrimPrefix(in.consent, "/consent/"), "client secret": s.file.Clients[0].Secret,
 		"client id": "courts-booking", "nothing": ""}
-	// The wrong cells first: what is right somewhere may be consumed there. A consumed
+	// The wrong cells first, because the right one may consume the token. A consumed
 	// code and a sign-out end what they belong to, so those come last.
 	order := slices.Sorted(maps.Keys(tokens))
 	for _, last := range []bool{false, true} {

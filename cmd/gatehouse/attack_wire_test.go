@@ -21,7 +21,7 @@ import (
 	"gatehouse/broker"
 )
 
-// bytesOf speaks to the listener in bytes, for what no HTTP client would send.
+// bytesOf sends raw bytes to the listener, which no HTTP client would send.
 func (s *attackHarness) bytesOf(t *testing.T, what, request string) *answer {
 	t.Helper()
 	u, err := url.Parse(s.file.Issuer)
@@ -146,7 +146,7 @@ func TestH1_BodiesHeadersAndMethodsOnEveryRoute(t *testing.T) {
 	}
 }
 
-// bodies sends what a form is not.
+// bodies sends request bodies that are not forms.
 func (s *attackHarness) bodies(t *testing.T, in insider, pattern, path string) {
 	t.Helper()
 	const form = "application/x-www-form-urlencoded"
@@ -187,7 +187,7 @@ func (s *attackHarness) bodies(t *testing.T, in insider, pattern, path string) {
 	s.send(t, "POST "+pattern+" with an encoding", in.as(gzipped))
 }
 
-// headers sends what belongs to proxies, to other sites, or to nobody.
+// headers sends headers that belong to proxies or to other sites, or that do not exist.
 func (s *attackHarness) headers(t *testing.T, in insider, method, pattern, path string) {
 	t.Helper()
 	for _, h := range []http.Header{
@@ -227,7 +227,7 @@ func (s *attackHarness) headers(t *testing.T, in insider, method, pattern, path 
 	}
 }
 
-// endless is a body that never stops by itself.
+// endless is a body without end.
 type endless struct{ read atomic.Int64 } // the client may go on reading after its answer
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -259,7 +259,7 @@ func TestH1_ABodyWithoutEndIsCutAndCostsNoMemory(t *testing.T) {
 		} else if a.Body.Close(); a.StatusCode != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s: %d", path, a.StatusCode)
 		}
-		// What nobody takes fills the buffers of both sockets: at most 36 MiB, with Linux as it comes.
+		// Unread data fills the buffers of both sockets: at most 36 MiB with Linux defaults.
 		if n := body.read.Load(); n > 64<<20 {
 			t.Errorf("%s: %d bytes were taken", path, n)
 		}

@@ -48,7 +48,7 @@ func newBrowser(t *testing.T) *browser {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// open follows redirects and hand-off pages until a page stands still.
+// open follows redirects and hand-off pages until there is none.
 func (b *browser) open(address string) *page {
 	b.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, address, nil)

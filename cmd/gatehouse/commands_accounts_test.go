@@ -12,7 +12,7 @@ import (
 	"gatehouse/broker"
 )
 
-// signedIn is a browser of a person that stands in the sample app.
+// signedIn is a browser that is signed in to the sample app.
 func (w *harness) signedIn(email, name string) *browser {
 	w.t.Helper()
 	b := newBrowser(w.t)
@@ -34,7 +34,7 @@ func (w *harness) refreshes(b *browser) bool {
 	return strings.HasPrefix(b.page.heading(), "Signed in as")
 }
 
-// remembers reports whether the broker still knows the browser's session.
+// remembers reports whether the browser's session is still valid.
 func (w *harness) remembers(b *browser) bool {
 	w.t.Helper()
 	b.open(w.file.Issuer + "/account")
@@ -51,7 +51,7 @@ func (w *harness) dies(b *browser, what string) {
 	}
 }
 
-// mailed waits for a mail to an address whose subject has the word.
+// mailed waits for a mail to an address with the word in its subject.
 func (w *harness) mailed(to, word string) {
 	w.t.Helper()
 	w.advance(time.Minute) // the harness's clock stands still, the command's went on

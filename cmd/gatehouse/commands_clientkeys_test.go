@@ -25,7 +25,7 @@ func TestAClientThatProvesItselfWithAKeyHasNoSecret(t *testing.T) {
 	}
 	o.isRefused("has no secret: it authenticates by private_key_jwt", "clients", "secret", "robot")
 
-	// Keys elsewhere take the place of keys here, and the other way round.
+	// Keys by URL replace keys by value, and the reverse.
 	o.shows(&c, "clients", "change", "robot", "--jwks-uri", "https://robot.example.test/keys")
 	if c.Keys != nil || c.KeysURI == "" {
 		t.Errorf("keys elsewhere: %+v", c)

@@ -13,7 +13,7 @@ import (
 )
 
 // token asks the token endpoint as a client for itself (RFC 6749 §4.4) and
-// answers the error, "" for none.
+// returns the error, empty for none.
 func (w *harness) token(id, secret string) string {
 	w.t.Helper()
 	w.advance(6 * time.Second) // a server may know a client of five seconds ago

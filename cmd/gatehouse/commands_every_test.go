@@ -178,7 +178,7 @@ func oneJSON(s string) bool {
 	return false
 }
 
-// A README whose lines do not run teaches distrust.
+// Every command line of the README must run.
 func TestEveryCommandOfTheREADMEParses(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	if err != nil {

@@ -42,7 +42,7 @@ func (o *operator) keyring(id string, created time.Time) {
 	}
 }
 
-// freeKeys ends the time for which whoever changed the signing keys last holds them.
+// freeKeys ends the lease of the process that changed the signing keys last.
 func (o *operator) freeKeys(h *app) {
 	o.t.Helper()
 	if _, err := h.store.Lease(o.t.Context(), "signing-keys", "nobody", h.now().Add(time.Hour), h.now()); err != nil {

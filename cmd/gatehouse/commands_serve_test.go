@@ -47,7 +47,8 @@ func (o *operator) runs(until string, args ...string) *running {
 	go func() {
 		r.ended <- run(ctx, args, terminal{strings.NewReader(""), &r.out, &r.err, o.env, "./gatehouse", cheapPasswords()})
 	}()
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(r.out.String(), until); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(r.out.String(), until); time.Sleep(
+		10 * time.Millisecond) {
 		select {
 		case code := <-r.ended:
 			o.t.Fatalf("%q ended with %d:\n%s%s", args, code, r.out.String(), r.err.String())
@@ -60,7 +61,7 @@ func (o *operator) runs(until string, args ...string) *running {
 	return r
 }
 
-// ends sends it a Ctrl-C.
+// ends interrupts the command.
 func (r *running) ends() {
 	r.t.Helper()
 	r.stop()
@@ -101,14 +102,16 @@ func get(t *testing.T, url string) (int, string) {
 func TestServeWithoutAConfigurationSaysWhatANewcomerDoesNext(t *testing.T) {
 	dir := t.TempDir()
 	listen, operations := freeAddress(t), freeAddress(t)
-	o := &operator{t: t, dir: dir, vars: map[string]string{"GATEHOUSE_LISTEN": listen, "GATEHOUSE_OPERATIONS_LISTEN": operations, "GATEHOUSE_DATA_DIR": filepath.Join(dir, "data")}}
+	o := &operator{t: t, dir: dir, vars: map[string]string{"GATEHOUSE_LISTEN": listen,
+		"GATEHOUSE_OPERATIONS_LISTEN": operations, "GATEHOUSE_DATA_DIR": filepath.Join(dir, "data")}}
 	issuer := "http://localhost" + listen[strings.LastIndex(listen, ":"):]
 	r := o.runs("Gatehouse serves "+issuer, "serve")
 	status, body := get(t, "http://"+listen+"/.well-known/openid-configuration") // by another name: refused
 	if status != http.StatusMisdirectedRequest {
 		t.Errorf("by its address: %d %s", status, body)
 	}
-	if status, body = get(t, issuer+"/.well-known/openid-configuration"); status != http.StatusOK || !strings.Contains(body, fmt.Sprintf("%q", issuer)) {
+	if status, body = get(t, issuer+"/.well-known/openid-configuration"); status != http.StatusOK ||
+		!strings.Contains(body, fmt.Sprintf("%q", issuer)) {
 		t.Errorf("discovery: %d %s", status, body)
 	}
 	for _, path := range []string{"/healthz/live", "/healthz/ready", "/metrics"} {
@@ -116,8 +119,10 @@ func TestServeWithoutAConfigurationSaysWhatANewcomerDoesNext(t *testing.T) {
 			t.Errorf("%s: %d", path, status)
 		}
 	}
-	steps := []string{"  ./gatehouse accounts add you@example.com", "  ./gatehouse connections add google", "  ./gatehouse clients add"}
-	for _, step := range append(steps, "Next, in another terminal", filepath.Join(dir, "data", "gatehouse.db"), filepath.Join(dir, "data", "mailbox")) {
+	steps := []string{"  ./gatehouse accounts add you@example.com", "  ./gatehouse connections add google",
+		"  ./gatehouse clients add"}
+	for _, step := range append(steps, "Next, in another terminal", filepath.Join(dir, "data", "gatehouse.db"),
+		filepath.Join(dir, "data", "mailbox")) {
 		if !strings.Contains(r.out.String(), step) {
 			t.Errorf("it does not say %q:\n%s", step, r.out.String())
 		}
@@ -132,11 +137,13 @@ func TestServeWithoutAConfigurationSaysWhatANewcomerDoesNext(t *testing.T) {
 		Issuer string
 		Next   []string
 	}
-	if err := json.Unmarshal([]byte(r.out.String()), &v); err != nil || v.Issuer != issuer || len(v.Next) != 2 || !strings.HasSuffix(v.Next[0], " --config "+o.config) {
+	if err := json.Unmarshal([]byte(r.out.String()), &v); err != nil || v.Issuer != issuer || len(v.Next) != 2 ||
+		!strings.HasSuffix(v.Next[0], " --config "+o.config) {
 		t.Errorf("%v: %s", err, r.out.String())
 	}
 	r.ends()
-	o.doesWith("s", "connections", "add", "hub", "--kind", "github", "--name", "Hub", "--client-id", "c", "--client-secret-file", "-")
+	o.doesWith("s", "connections", "add", "hub", "--kind", "github", "--name", "Hub", "--client-id", "c",
+		"--client-secret-file", "-")
 	o.does("clients", "add", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/")
 	r = o.runs("Gatehouse serves", "serve")
 	r.ends()
@@ -160,17 +167,27 @@ func TestAWrongStartStopsWithOneMessageThatSaysWhatToFix(t *testing.T) {
 		says  []string
 		lines []string
 	}{
-		"two wrong settings": {[]string{"issuer (line 3): plain http is for localhost only: use https", "registration (line 4): write one of"}, []string{"issuer: http://login.example.com", "registration: maybe"}},
+		"two wrong settings": {[]string{"issuer (line 3): plain http is for localhost only: use https",
+			"registration (line 4): write one of"}, []string{"issuer: http://login.example.com", "registration: maybe"}},
 		"an unknown setting": {[]string{"isuer (line 3): unknown setting"}, []string{"isuer: x"}},
-		"a taken port":       {[]string{"address already in use; choose another address with `listen`"}, []string{"listen: " + taken.Addr().String()}},
-		"a taken operations": {[]string{"choose another address with `operations.listen`"}, []string{listen, "GATEHOUSE_OPERATIONS_LISTEN=" + taken.Addr().String()}},
-		"no database":        {[]string{"file is not a database", "see `database`"}, []string{listen, "database: sqlite:" + garbage}},
-		"a folder":           {[]string{"is a directory", "see `database`"}, []string{listen, "database: sqlite:" + folder}},
-		"no PostgreSQL":      {[]string{"connection refused", "see `database`"}, []string{listen, "database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: " + o.ringFile()}},
-		"no keyring file":    {[]string{"the keyring /nowhere/ring.json is missing"}, []string{listen, "database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: /nowhere/ring.json"}},
-		"no certificate":     {[]string{"/nowhere/tls.crt", "see `tls.cert` and `tls.key`"}, []string{listen, "issuer: https://login.example.com", "tls: {cert: /nowhere/tls.crt, key: /nowhere/tls.key}"}},
-		"a wrong connection": {[]string{"connections[0] (hub):", "client_id is missing"}, []string{listen, "connections: [{id: hub, kind: github, name: Hub}]"}},
-		"a wrong client":     {[]string{"clients[0] (wiki):", "parameter of the answer"}, []string{listen, `clients: [{id: wiki, name: Wiki, public: true, redirect_uris: ["https://wiki.example.test/?code=1"]}]`}},
+		"a taken port": {[]string{"address already in use; choose another address with `listen`"},
+			[]string{"listen: " + taken.Addr().String()}},
+		"a taken operations": {[]string{"choose another address with `operations.listen`"},
+			[]string{listen, "GATEHOUSE_OPERATIONS_LISTEN=" + taken.Addr().String()}},
+		"no database": {[]string{"file is not a database", "see `database`"},
+			[]string{listen, "database: sqlite:" + garbage}},
+		"a folder": {[]string{"is a directory", "see `database`"}, []string{listen, "database: sqlite:" + folder}},
+		"no PostgreSQL": {[]string{"connection refused", "see `database`"},
+			[]string{listen, "database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: " + o.ringFile()}},
+		"no keyring file": {[]string{"the keyring /nowhere/ring.json is missing"},
+			[]string{listen, "database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: /nowhere/ring.json"}},
+		"no certificate": {[]string{"/nowhere/tls.crt", "see `tls.cert` and `tls.key`"},
+			[]string{listen, "issuer: https://login.example.com", "tls: {cert: /nowhere/tls.crt, key: /nowhere/tls.key}"}},
+		"a wrong connection": {[]string{"connections[0] (hub):", "client_id is missing"},
+			[]string{listen, "connections: [{id: hub, kind: github, name: Hub}]"}},
+		"a wrong client": {[]string{"clients[0] (wiki):", "parameter of the answer"},
+			[]string{listen, `clients: [{id: wiki, name: Wiki, public: true, redirect_uris: ["https://` +
+				`wiki.example.test/?code=1"]}]`}},
 	} {
 		o.vars = map[string]string{}
 		o.configure(slices.DeleteFunc(slices.Clone(tc.lines), func(line string) bool {
@@ -181,7 +198,8 @@ func TestAWrongStartStopsWithOneMessageThatSaysWhatToFix(t *testing.T) {
 			return isVar
 		})...)
 		got := o.in("", "serve")
-		if got.code != failure || got.out != "" || !strings.HasPrefix(got.err, "gatehouse serve: ") || strings.Count(got.err, "gatehouse serve:") != 1 {
+		if got.code != failure || got.out != "" || !strings.HasPrefix(got.err, "gatehouse serve: ") || strings.Count(got.err,
+			"gatehouse serve:") != 1 {
 			t.Errorf("%s: exit %d\n%s%s", name, got.code, got.out, got.err)
 		}
 		for _, says := range tc.says {
@@ -203,9 +221,11 @@ func (o *operator) ringFile() string {
 func TestCheckTellsEverythingAtOnceAlsoWithoutADatabase(t *testing.T) {
 	o := newOperator(t)
 	o.vars = map[string]string{"MAIL": "smtp://127.0.0.1:1", "CACHE": "redis://127.0.0.1:1"}
-	o.configure("database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: /nowhere/ring.json", "redis: env:CACHE", "mail: {from: login@example.test, smtp: env:MAIL}",
+	o.configure("database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: /nowhere/ring.json", "redis: env:CACHE",
+		"mail: {from: login@example.test, smtp: env:MAIL}",
 		"issuer: https://login.example.test", "tls: {cert: /nowhere/tls.crt, key: /nowhere/tls.key}",
-		"connections:", "  - {id: hub, kind: github, name: Hub}", "  - {id: local, kind: oidc, name: Local, issuer: 'http://127.0.0.1:1', client_id: c}",
+		"connections:", "  - {id: hub, kind: github, name: Hub}",
+		"  - {id: local, kind: oidc, name: Local, issuer: 'http://127.0.0.1:1', client_id: c}",
 		"clients:", `  - {id: wiki, name: Wiki, public: true, redirect_uris: ["https://wiki.example.test/?code=1"]}`)
 	var found []finding
 	got := o.in("", "check", "--json")
@@ -213,8 +233,10 @@ func TestCheckTellsEverythingAtOnceAlsoWithoutADatabase(t *testing.T) {
 		t.Fatalf("exit %d, %v\n%s%s", got.code, err, got.out, got.err)
 	}
 	want := map[string]string{
-		"configuration": "", "certificate": "/nowhere/tls.crt", "keyring": "/nowhere/ring.json is missing", "database": "connection refused", "redis": "connection refused",
-		"mail": "see `mail.smtp`", "connection hub": "client_id is missing", "connection local": "`upstream_networks`", "clients[0] (wiki)": "parameter of the answer",
+		"configuration": "", "certificate": "/nowhere/tls.crt", "keyring": "/nowhere/ring.json is missing",
+		"database": "connection refused", "redis": "connection refused",
+		"mail": "see `mail.smtp`", "connection hub": "client_id is missing", "connection local": "`upstream_networks`",
+		"clients[0] (wiki)": "parameter of the answer",
 	}
 	if len(found) != len(want) {
 		t.Errorf("%d findings, want %d:\n%s", len(found), len(want), got.out)
@@ -230,7 +252,8 @@ func TestCheckTellsEverythingAtOnceAlsoWithoutADatabase(t *testing.T) {
 	}
 
 	o.configure("issuer: http://login.example.test", "listen: nowhere", "registration: maybe")
-	if got = o.in("", "check"); got.code != failure || strings.Count(got.out, "WRONG") != 3 || !strings.Contains(got.out, "issuer (line 3)") {
+	if got = o.in("", "check"); got.code != failure || strings.Count(got.out, "WRONG") != 3 || !strings.Contains(got.out,
+		"issuer (line 3)") {
 		t.Errorf("wrong settings: exit %d\n%s%s", got.code, got.out, got.err)
 	}
 }
@@ -255,7 +278,7 @@ func TestCheckChangesNothingAndMigrateMaySayTheSameTwice(t *testing.T) {
 		t.Errorf("found %+v", found)
 	}
 
-	// A database of an older version is told about and not migrated.
+	// A database of an older version is reported and not migrated.
 	fresh := newOperator(t)
 	fresh.keyring("kown", time.Now())
 	path := fresh.file("data/gatehouse.db", "")
@@ -272,9 +295,12 @@ func TestWhatTheConfigurationDeclaresIsStoredOnceAndToldOnce(t *testing.T) {
 	o.vars = map[string]string{"HUB": "a secret of the hub", "WIKI": "Zk3vQ9xT2mW7pL4sD8fH1jC6bN5gR0yE"}
 	declare := func(hub, wiki string) {
 		o.configure("listen: "+freeAddress(t),
-			"connections:", "  - {id: corp, kind: oidc, name: Corp, issuer: 'https://id.example.test/.well-known/openid-configuration', client_id: c, domains: [corp.example.test], settings: {scopes: ' openid email ', ca_bundle: ''}}",
+			"connections:",
+			"  - {id: corp, kind: oidc, name: Corp, issuer: 'https://id.example.test/.well-known/openid-configuration', "+
+				"client_id: c, domains: [corp.example.test], settings: {scopes: ' openid email ', ca_bundle: ''}}",
 			"  - {id: hub, kind: github, name: "+hub+", client_id: c, client_secret: env:HUB}",
-			"clients:", "  - {id: wiki, name: "+wiki+", secret: env:WIKI, redirect_uris: [https://wiki.example.test/]}", "  - {id: phone, name: Phone, public: true, native: true, redirect_uris: [com.example.phone:/cb]}")
+			"clients:", "  - {id: wiki, name: "+wiki+", secret: env:WIKI, redirect_uris: [https://wiki.example.test/]}",
+			"  - {id: phone, name: Phone, public: true, native: true, redirect_uris: [com.example.phone:/cb]}")
 	}
 	restart := func() []string {
 		t.Helper()
@@ -283,7 +309,8 @@ func TestWhatTheConfigurationDeclaresIsStoredOnceAndToldOnce(t *testing.T) {
 	}
 	declare("Hub", "Wiki")
 	first := restart()
-	if want := []string{"connection.changed declared", "connection.changed declared", "client.changed declared", "client.changed declared"}; !slices.Equal(first, want) {
+	if want := []string{"connection.changed declared", "connection.changed declared", "client.changed declared",
+		"client.changed declared"}; !slices.Equal(first, want) {
 		t.Fatalf("the first start tells %q", first)
 	}
 	if again := restart(); !slices.Equal(again, first) {
@@ -361,7 +388,8 @@ func TestTheDemoPrintsATourAndWritesWhatAScriptNeeds(t *testing.T) {
 		}
 	}
 	app, native := v.Clients[0], v.Clients[1]
-	if len(v.Clients) != 2 || app.AuthMethod != "client_secret_basic" || app.Secret == "" || native.AuthMethod != "none" || native.Secret != "" || !strings.HasPrefix(native.RedirectURIs[0], "http://127.0.0.1/") {
+	if len(v.Clients) != 2 || app.AuthMethod != "client_secret_basic" || app.Secret == "" || native.AuthMethod != "none" ||
+		native.Secret != "" || !strings.HasPrefix(native.RedirectURIs[0], "http://127.0.0.1/") {
 		t.Errorf("its clients: %+v", v.Clients)
 	}
 	for _, p := range v.Personas {

@@ -32,7 +32,8 @@ func (h *app) putConnection(ctx context.Context, c broker.Connection, what strin
 		return h.storeConnection(ctx, c, what)
 	}
 	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID, Secret: c.Secrets[0],
-		Edit: admin.EditConnection{Name: &c.Name, Settings: c.Settings, Domains: c.Domains, Hidden: &c.Hidden, Position: &c.Position}}
+		Edit: admin.EditConnection{Name: &c.Name, Settings: c.Settings, Domains: c.Domains, Hidden: &c.Hidden,
+			Position: &c.Position}}
 	_, err := h.operate().AddConnection(ctx, admin.Actor{ID: admin.Operator}, in)
 	return err
 }
@@ -42,19 +43,22 @@ func (h *app) storeConnection(ctx context.Context, c broker.Connection, what str
 	c.UpdatedAt = h.now()
 	return h.store.Atomic(ctx, func(ctx context.Context) error {
 		return errors.Join(h.store.PutConnection(ctx, c),
-			h.record(ctx, broker.Event{Verb: broker.EventConnChanged, Connection: c.ID, Detail: map[string]string{"change": what}}))
+			h.record(ctx, broker.Event{Verb: broker.EventConnChanged, Connection: c.ID,
+				Detail: map[string]string{"change": what}}))
 	})
 }
 
 // renew writes an account under a new epoch, with its Event and what more writes.
-func (h *app) renew(ctx context.Context, a *broker.Account, verb broker.Verb, what string, more func(ctx context.Context) error) error {
+func (h *app) renew(ctx context.Context, a *broker.Account, verb broker.Verb, what string,
+	more func(ctx context.Context) error) error {
 	seen := a.AuthEpoch
 	a.AuthEpoch, a.UpdatedAt = seen+1, h.now()
 	return h.store.Atomic(ctx, func(ctx context.Context) error {
 		if err := h.store.ChangeAccount(ctx, *a, seen); err != nil {
 			return err
 		}
-		if err := h.record(ctx, broker.Event{Verb: verb, Account: a.ID, Detail: map[string]string{"change": what}}); err != nil || more == nil {
+		if err := h.record(ctx, broker.Event{Verb: verb, Account: a.ID,
+			Detail: map[string]string{"change": what}}); err != nil || more == nil {
 			return err
 		}
 		return more(ctx)
@@ -63,7 +67,8 @@ func (h *app) renew(ctx context.Context, a *broker.Account, verb broker.Verb, wh
 
 // unlink removes an identity by the operation for it.
 func (h *app) unlink(ctx context.Context, _ *text.Catalog, a broker.Account, id string) error {
-	_, err := h.operate().UnlinkIdentity(ctx, admin.Actor{ID: admin.Operator}, admin.UnlinkIdentity{Account: a.ID, Identity: id})
+	_, err := h.operate().UnlinkIdentity(ctx, admin.Actor{ID: admin.Operator}, admin.UnlinkIdentity{Account: a.ID,
+		Identity: id})
 	return err
 }
 
@@ -90,7 +95,8 @@ func (h *app) putClient(ctx context.Context, c broker.Client, what string) error
 	}
 	return h.store.Atomic(ctx, func(ctx context.Context) error {
 		return errors.Join(h.store.PutClient(ctx, c),
-			h.record(ctx, broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: map[string]string{"change": what}}))
+			h.record(ctx, broker.Event{Verb: broker.EventClientChanged, Client: c.ID,
+				Detail: map[string]string{"change": what}}))
 	})
 }
 

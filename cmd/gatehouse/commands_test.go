@@ -72,7 +72,7 @@ func (o *operator) until(ctx context.Context, stdin io.Reader, args ...string) o
 
 func (o *operator) env(name string) (string, bool) { v, ok := o.vars[name]; return v, ok }
 
-// does fails unless the command succeeds, and answers its output.
+// does fails unless the command succeeds, and returns its output.
 func (o *operator) does(args ...string) string { o.t.Helper(); return o.doesWith("", args...) }
 
 func (o *operator) doesWith(stdin string, args ...string) string {
@@ -205,7 +205,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 	}
 }
 
-// An example that does not parse teaches the wrong thing.
+// Every example must parse.
 func TestEveryExampleParses(t *testing.T) {
 	known := map[string]bool{}
 	for _, v := range verbs(t) {
@@ -301,7 +301,7 @@ func TestWhatIsNotUnderstoodExitsWithTwoAndTouchesNothing(t *testing.T) {
 	}
 }
 
-// A secret in the arguments is in every process list and in the shell's history.
+// A secret in the arguments appears in process lists and in the shell's history.
 func TestNoSecretIsTakenFromTheCommandLineOrRepeated(t *testing.T) {
 	for _, v := range verbs(t) {
 		for _, f := range v.node.Flags {
@@ -380,7 +380,7 @@ func TestCtrlCEndsWhateverWaits(t *testing.T) {
 	}
 }
 
-// What a stranger chose for a name must not move the operator's cursor or hide a line.
+// A name chosen by a stranger must not move the operator's cursor or hide a line.
 func TestATableKeepsControlCharactersAway(t *testing.T) {
 	o := newOperator(t)
 	h := o.store()

@@ -48,7 +48,8 @@ func TestTheRegistryValidatesDeclaredClients(t *testing.T) {
 	}
 	bad := strings.Replace(client, "https:", "http:", 1) + "}\n"
 	err := declared(t, "clients:\n"+bad+strings.Replace(bad, "id: wiki", "id: blog", 1))
-	if err == nil || !strings.Contains(err.Error(), "clients[0] (wiki)") || !strings.Contains(err.Error(), "clients[1] (blog)") {
+	if err == nil || !strings.Contains(err.Error(), "clients[0] (wiki)") || !strings.Contains(err.Error(),
+		"clients[1] (blog)") {
 		t.Errorf("not all problems come at once: %v", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 const grantDevice = "urn:ietf:params:oauth:grant-type:device_code"
 
-// calls has the app's device ask, and answers its two codes.
+// calls has the app's device start a request, and returns its two codes.
 func (c *cell) calls() (device, user string) {
 	c.t.Helper()
 	status, doc := c.call("/device_authorization", "", "scope", "openid email offline_access")
@@ -20,7 +20,7 @@ func (c *cell) calls() (device, user string) {
 	return doc["device_code"].(string), doc["user_code"].(string)
 }
 
-// polls asks for the device's tokens at both replicas, as the device does; tokens
+// polls requests the device's tokens at both replicas, as the device does; tokens
 // of a device count as a code does.
 func (c *cell) polls(device string) {
 	c.t.Helper()
@@ -33,7 +33,7 @@ func (c *cell) polls(device string) {
 	}
 }
 
-// deviceRoutes are the ways by which a device gets tokens.
+// deviceRoutes are the routes by which a device gets tokens.
 func deviceRoutes() []way {
 	typed := func(c *cell, user string) {
 		c.open(c.q.file.Issuer + "/device")
@@ -114,7 +114,7 @@ func (q *cluster) letsIn(t *testing.T, w way, p policy, moves bool, app clientVa
 	}
 }
 
-// An account that is disabled is let in by no device, whatever it allowed before.
+// A disabled account gets no tokens through a device that it allowed before.
 func TestD2_ADeviceOfADisabledAccountGetsNothing(t *testing.T) {
 	q := newCluster(t)
 	c := q.cell(t, open, false)

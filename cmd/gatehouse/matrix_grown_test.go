@@ -12,7 +12,7 @@ import (
 	"gatehouse/storage"
 )
 
-// grown is all that a person and their app may hold when something happens.
+// grown is all that a person and their app may hold.
 type grown struct {
 	code            string            // not redeemed yet
 	asked           string            // a request that begins, pushed ahead where the app pushes
@@ -23,7 +23,7 @@ type grown struct {
 	consent         *page             // likewise: may this app? Of apps that must ask
 }
 
-// agrees answers the consent page of an app that must ask.
+// agrees allows on the consent page of an app that must ask.
 func (c *cell) agrees() {
 	c.t.Helper()
 	if c.app.asks {
@@ -63,7 +63,7 @@ func (c *cell) grows(method string) grown {
 	return g
 }
 
-// keeps asks the token endpoint and notes what it gave.
+// keeps calls the token endpoint and keeps what it returned.
 func (c *cell) keeps(g *grown, grant string, pairs ...string) {
 	c.t.Helper()
 	_, doc := c.call("/token", "", pairs...)
@@ -74,7 +74,7 @@ func (c *cell) keeps(g *grown, grant string, pairs ...string) {
 	}
 }
 
-// letsIn lets a device of the app in and answers its code, which is not redeemed yet.
+// letsIn confirms a device of the app and returns its code, which is not redeemed yet.
 func (c *cell) letsIn() string {
 	c.t.Helper()
 	device, user := c.calls()
@@ -84,7 +84,7 @@ func (c *cell) letsIn() string {
 	return device
 }
 
-// works tells what of it still gives or proves anything at this replica.
+// works lists what is still accepted at this replica.
 func (c *cell) works(g grown) (alive []string) {
 	c.t.Helper()
 	say := func(ok bool, what string) {
@@ -134,7 +134,7 @@ func (c *cell) works(g grown) (alive []string) {
 	return alive
 }
 
-// ending is one way in which a person stops coming in as they did.
+// ending is one event that ends a person's access.
 type ending struct {
 	name, method string
 	do           func(c *cell, replica int)
@@ -176,9 +176,9 @@ func endings() []ending {
 	}
 }
 
-// Whatever an app is, and however it began: what it got of a person is dead on every
-// replica when the person is, and its own tokens are not. A JWT is no exception here,
-// though an API that only verifies it believes it for the rest of its ten minutes.
+// For every kind of app and request: what it got for a person is invalid on every
+// replica once the person's access ends, and its own tokens stay valid. This includes JWTs,
+// although an API that only verifies the signature accepts one until it expires.
 func TestD1_D5_A7_WhatAnAppOfAnyKindGotEndsWithItsPerson(t *testing.T) {
 	q := newCluster(t)
 	for _, app := range q.variants() {
@@ -224,7 +224,7 @@ func (q *cluster) ends(t *testing.T, app clientVariant, e ending, replica int) {
 	}
 }
 
-// The same, in an app where nothing happens: everything works, everywhere.
+// The same where no access ends: everything works, on every replica.
 func TestD13_WhatAnAppOfAnyKindGotLivesUnderTheRestrictionThatItsPersonMet(t *testing.T) {
 	q := newCluster(t)
 	for _, app := range q.variants() {
@@ -270,8 +270,8 @@ func (c *cell) allWorks(g grown) {
 	}
 }
 
-// A sign-in that is under way when its person stops coming in ends in no code,
-// however the app began it.
+// A sign-in that is under way when its person's access ends gets no code,
+// whatever the app's request was.
 func TestD15_ASignInThatAnyKindOfAppBeganEndsWithItsPerson(t *testing.T) {
 	q := newCluster(t)
 	for _, app := range q.variants() {
@@ -314,7 +314,7 @@ func TestD15_ASignInThatAnyKindOfAppBeganEndsWithItsPerson(t *testing.T) {
 	}
 }
 
-// An app of any kind that is switched off has nothing left.
+// A disabled app of any kind has no valid token.
 func TestD11_A7_AnAppOfAnyKindThatIsOffHasNothing(t *testing.T) {
 	q := newCluster(t)
 	for _, app := range q.variants() {
@@ -358,7 +358,7 @@ func TestD11_A7_AnAppOfAnyKindThatIsOffHasNothing(t *testing.T) {
 	}
 }
 
-// newestOrNone is the code that came last, if one did.
+// newestOrNone is the last code, if there is one.
 func (c *cell) newestOrNone() (code string) {
 	if len(c.codes) > 0 {
 		code = c.codes[len(c.codes)-1]

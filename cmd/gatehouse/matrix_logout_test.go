@@ -37,8 +37,8 @@ func (q *cluster) says(t *testing.T, by string, c broker.Connection, i broker.Id
 	return token
 }
 
-// Whatever kind of upstream it is: it ends what it opened, on every replica, if its
-// kind sends logout tokens at all, and nobody ends what another opened.
+// An upstream of any kind ends the sessions that it opened, on every replica, if its
+// kind sends logout tokens, and no upstream ends the sessions of another.
 func TestA18_A7_AnUpstreamEndsWhatItOpenedAndNoOtherDoes(t *testing.T) {
 	q := newCluster(t)
 	tells := []string{"club"}

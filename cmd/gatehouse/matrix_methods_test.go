@@ -11,7 +11,7 @@ import (
 	"gatehouse/broker"
 )
 
-// toward leaves for a provider and stands before its answer, which it returns.
+// toward goes to a provider and returns its response without delivering it.
 func (c *cell) toward(connection, who string) string {
 	c.t.Helper()
 	parts := strings.Split(c.page.url.Path, "/")
@@ -22,7 +22,7 @@ func (c *cell) toward(connection, who string) string {
 	return c.stopBefore("Person "+who, "/callback/")
 }
 
-// comes goes to a provider and back as one of its people.
+// comes goes to a provider and back as one of its personas.
 func (c *cell) comes(connection, who string) {
 	c.t.Helper()
 	if connection != "adfs" {
@@ -38,7 +38,7 @@ func (c *cell) comes(connection, who string) {
 	c.press("Continue")
 }
 
-// may presses a button where the page has it: a lock may have ended the way before.
+// may presses a button if the page has it: a restriction may have ended the journey before.
 func (c *cell) may(button string, fields ...string) bool {
 	c.t.Helper()
 	for _, b := range elements(c.page.root, "button") {
@@ -50,7 +50,7 @@ func (c *cell) may(button string, fields ...string) bool {
 	return false
 }
 
-// links makes an identity of the person's before anything begins.
+// links creates an identity of the person beforehand.
 func (c *cell) links(connection, who string) {
 	c.t.Helper()
 	p, m := c.policy, c.moves
@@ -71,7 +71,7 @@ func (c *cell) links(connection, who string) {
 	c.browser = fresh
 }
 
-// gets reports whether anything of authority over the person came of the way.
+// gets reports whether the browser got a session, code or token of the person.
 func (c *cell) gets() bool {
 	c.t.Helper()
 	born := 0
@@ -94,7 +94,7 @@ func (c *cell) gets() bool {
 
 var reference = regexp.MustCompile(`\b[0-9A-Z]{4}-[0-9A-Z]{4}\b`)
 
-// explained holds the refusal against what a refusal must say.
+// explained checks what a refusal must say.
 func (c *cell) explained(want ...broker.Code) {
 	c.t.Helper()
 	text := textOf(c.page.root)
@@ -114,7 +114,7 @@ func (c *cell) explained(want ...broker.Code) {
 	}
 }
 
-// way is one that could end in a session or code.
+// way is a route that could end in a session or code.
 type way struct {
 	name  string
 	setup func(*cell)
@@ -198,7 +198,7 @@ func methodsOf() []way {
 	}
 }
 
-// linkOther comes with a further identity of the address, and the password.
+// linkOther links another identity with the same address, by the password.
 func linkOther(connection, who string) func(*cell) {
 	return func(c *cell) {
 		c.begin()
@@ -209,7 +209,7 @@ func linkOther(connection, who string) func(*cell) {
 	}
 }
 
-// toFacebook stands at the neutral page.
+// toFacebook goes as far as the neutral page.
 func (c *cell) toFacebook() {
 	c.t.Helper()
 	p, m := c.policy, c.moves

@@ -8,7 +8,7 @@ import (
 	"gatehouse/broker"
 )
 
-// calmly does something before the restriction, wherever the cell's policy would set it.
+// calmly does something before the cell's policy sets the restriction.
 func (c *cell) calmly(do func()) {
 	p, m := c.policy, c.moves
 	c.policy, c.moves = "", false
@@ -31,7 +31,7 @@ func byPassword(c *cell) {
 	c.codes = nil
 }
 
-// moreRoutes are those that take several pages, or start from a session.
+// moreRoutes are those that take several pages or start from a session.
 func moreRoutes() []way {
 	return []way{
 		{name: "D1 registration of an address that has an account", drive: func(c *cell) {

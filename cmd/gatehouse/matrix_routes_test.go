@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// given is what a route may give to whoever calls it.
+// given is what a route may give to its caller.
 type given int
 
 const (
@@ -23,7 +23,7 @@ type routeRow struct {
 	how   string
 }
 
-// classified has every route of the public listener. A route that is not here
+// classified has every route of the public listener. A route that is missing
 // fails the build, and so does a row whose route is gone.
 var classified = map[string]routeRow{
 	"GET /{$}":                                  {nothing, "page"},
@@ -101,7 +101,7 @@ var grants = map[string]routeRow{
 	grantDevice:          {authority, "device"},
 }
 
-// recorder is a router that writes down what is mounted.
+// recorder is a router that records what is mounted.
 type recorder []string
 
 func (r *recorder) Handle(pattern string, _ http.Handler) { *r = append(*r, pattern) }

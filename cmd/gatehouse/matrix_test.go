@@ -91,13 +91,17 @@ func newSeparateCluster(t *testing.T, ahead time.Duration) *cluster {
 func (q *cluster) builds() {
 	q.t.Helper()
 	tenants := func() map[string]string {
-		return map[string]string{"tenant": "common", "allowed_tenants": fakeidp.DemoTenant + "," + fakeidp.MSATenant, "allow_guests": "true"}
+		return map[string]string{"tenant": "common", "allowed_tenants": fakeidp.DemoTenant + "," + fakeidp.MSATenant,
+			"allow_guests": "true"}
 	}
 	for i, c := range []broker.Connection{
-		{ID: "google", Kind: "google", Name: "Google"}, {ID: "facebook", Kind: "meta", Name: "Facebook", ClientID: "1234567890"},
+		{ID: "google", Kind: "google", Name: "Google"}, {ID: "facebook", Kind: "meta", Name: "Facebook",
+			ClientID: "1234567890"},
 		{ID: "github", Kind: "github", Name: "GitHub"}, {ID: "club", Kind: "oidc", Name: "Microsoft"},
-		{ID: "entra", Kind: "microsoft", Name: "Microsoft", ClientID: "6e0fbd0c-7e57-4a00-8a00-0000000000c1", Settings: tenants()},
-		{ID: "unlisted", Kind: "microsoft", Name: "Microsoft", ClientID: "6e0fbd0c-7e57-4a00-8a00-0000000000c2", Settings: tenants()},
+		{ID: "entra", Kind: "microsoft", Name: "Microsoft", ClientID: "6e0fbd0c-7e57-4a00-8a00-0000000000c1",
+			Settings: tenants()},
+		{ID: "unlisted", Kind: "microsoft", Name: "Microsoft", ClientID: "6e0fbd0c-7e57-4a00-8a00-0000000000c2",
+			Settings: tenants()},
 		{ID: "adfs", Kind: "adfs", Name: "Head Office"},
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -111,14 +115,16 @@ func (q *cluster) builds() {
 		if kind == "meta" {
 			kind = fakeidp.KindFacebook
 		}
-		sim := fakeidp.New(fakeidp.Options{Keys: &providerKeys, Kind: kind, BaseURL: base, ClientID: c.ClientID, ClientSecret: "secret-" + c.ID, Name: c.Name,
+		sim := fakeidp.New(fakeidp.Options{Keys: &providerKeys, Kind: kind, BaseURL: base, ClientID: c.ClientID,
+			ClientSecret: "secret-" + c.ID, Name: c.Name,
 			RedirectURIs: []string{q.h.callback(c.ID)}, Now: q.clock.now})
 		if q.sims == nil {
 			q.sims = map[string]*fakeidp.Server{}
 		}
 		q.sims[c.ID] = sim
 		q.file.Connections = append(q.file.Connections, demoConnection{c.ID, c.Kind, c.Name, base})
-		c.Secrets, c.Position, c.State, c.CreatedAt = []broker.Secret{broker.Secret("secret-" + c.ID)}, i, broker.Live, q.clock.now()
+		c.Secrets, c.Position, c.State, c.CreatedAt = []broker.Secret{broker.Secret("secret-" + c.ID)}, i, broker.Live,
+			q.clock.now()
 		switch demoSettings(&c, base); kind {
 		case "adfs":
 			c.Issuer, c.Settings = base+"/adfs", nil
@@ -137,8 +143,10 @@ func (q *cluster) builds() {
 	go serveQuietly(q.ctx, server{box, fakeidp.NewMailbox(q.h.cfg.Mail.Folder)})
 	q.file.Mailbox = "http://" + box.Addr().String()
 	for _, c := range []broker.Client{{ID: "app", FirstParty: true}, {ID: "third"}} {
-		c.Name, c.AuthMethods, c.IDTokenAlg, c.RedirectURIs, c.CreatedAt, c.UpdatedAt = "App "+c.ID, []string{"client_secret_basic"}, "RS256", []string{clusterApp}, q.clock.now(), q.clock.now()
-		c.GrantTypes, c.Scopes = []string{"authorization_code", "refresh_token", "client_credentials", grantDevice}, []string{"openid", "profile", "email", "offline_access"}
+		c.Name, c.AuthMethods, c.IDTokenAlg, c.RedirectURIs, c.CreatedAt, c.UpdatedAt = "App "+c.ID,
+			[]string{"client_secret_basic"}, "RS256", []string{clusterApp}, q.clock.now(), q.clock.now()
+		c.GrantTypes, c.Scopes = []string{"authorization_code", "refresh_token", "client_credentials", grantDevice},
+			[]string{"openid", "profile", "email", "offline_access"}
 		if err := q.h.addClient(q.ctx, c, clusterSecret); err != nil {
 			q.t.Fatal(err)
 		}
@@ -149,10 +157,11 @@ func (q *cluster) builds() {
 func cheap() string {
 	salt := []byte("0123456789abcdef")
 	b := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=8,t=1,p=1$%s$%s", argon2.Version, b.EncodeToString(salt), b.EncodeToString(argon2.IDKey([]byte(matrixWord), salt, 1, 8, 1, 32)))
+	return fmt.Sprintf("$argon2id$v=%d$m=8,t=1,p=1$%s$%s", argon2.Version, b.EncodeToString(salt),
+		b.EncodeToString(argon2.IDKey([]byte(matrixWord), salt, 1, 8, 1, 32)))
 }
 
-// cell is one person in one column, with the browser of whoever tries to be them.
+// cell is one person in one column, with the browser of the person who signs in.
 type cell struct {
 	*browser
 	q       *cluster
@@ -177,7 +186,7 @@ const (
 	midway     policy = "locked on the way"
 )
 
-// RoundTrip reaches a replica directly; the app answers by itself.
+// RoundTrip calls a replica directly; the app's redirect URI needs no server.
 func (c *cell) RoundTrip(r *http.Request) (*http.Response, error) {
 	if strings.HasPrefix(r.URL.String(), clusterApp) {
 		if code := r.URL.Query().Get("code"); code != "" {
@@ -206,15 +215,18 @@ func (q *cluster) cell(t *testing.T, p policy, moves bool) *cell {
 	q.people++
 	n := q.people
 	email := fmt.Sprintf("v%d@contoso.test", n)
-	c := &cell{browser: newBrowser(t), q: q, app: plain(), policy: p, moves: moves, old: map[string]bool{}, address: fmt.Sprintf("10.%d.%d.7", n/250, n%250),
-		account: broker.Account{ID: broker.NewID(), Email: email, Name: "Vic", PasswordHash: cheap(), AuthEpoch: 1, CreatedAt: q.clock.now(), UpdatedAt: q.clock.now()}}
+	c := &cell{browser: newBrowser(t), q: q, app: plain(), policy: p, moves: moves, old: map[string]bool{},
+		address: fmt.Sprintf("10.%d.%d.7", n/250, n%250),
+		account: broker.Account{ID: broker.NewID(), Email: email, Name: "Vic", PasswordHash: cheap(), AuthEpoch: 1,
+			CreatedAt: q.clock.now(), UpdatedAt: q.clock.now()}}
 	c.client.Transport = c
 	if err := q.h.store.CreateAccount(q.ctx, c.account); err != nil {
 		t.Fatal(err)
 	}
 	yes := true
 	who := func(login string, edit func(*fakeidp.Persona)) fakeidp.Persona {
-		p := fakeidp.Persona{Login: fmt.Sprintf("%s%d", login, n), Email: email, Name: "Person " + login, EmailVerified: true, HostedDomain: "contoso.test", XmsEdov: &yes}
+		p := fakeidp.Persona{Login: fmt.Sprintf("%s%d", login, n), Email: email, Name: "Person " + login, EmailVerified: true,
+			HostedDomain: "contoso.test", XmsEdov: &yes}
 		if edit != nil {
 			edit(&p)
 		}
@@ -240,8 +252,10 @@ func (q *cluster) cell(t *testing.T, p policy, moves bool) *cell {
 // authorizeURL is the app's request.
 func (c *cell) authorizeURL(client string, more ...string) string {
 	sum := sha256.Sum256([]byte(verifier))
-	v := url.Values{"client_id": {client}, "redirect_uri": {clusterApp}, "response_type": {"code"}, "scope": {"openid email offline_access"}, "state": {"abcdefghijklmnop"},
-		"nonce": {"abcdefghijklmnop"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}}
+	v := url.Values{"client_id": {client}, "redirect_uri": {clusterApp}, "response_type": {"code"},
+		"scope": {"openid email offline_access"}, "state": {"abcdefghijklmnop"},
+		"nonce": {"abcdefghijklmnop"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])},
+		"code_challenge_method": {"S256"}}
 	for i := 0; i+1 < len(more); i += 2 {
 		v.Set(more[i], more[i+1])
 	}
@@ -254,7 +268,7 @@ func (c *cell) authorizeURL(client string, more ...string) string {
 	return c.q.file.Issuer + "/authorize?" + v.Encode()
 }
 
-// begin comes with the app's request and stands at the sign-in page.
+// begin opens the app's request, as far as the sign-in page.
 func (c *cell) begin() { c.t.Helper(); c.open(c.authorizeURL(c.app.client)) }
 
 // change edits the account through a replica.
@@ -277,7 +291,8 @@ func (c *cell) change(replica int, edit func(*broker.Account)) {
 func (c *cell) restriction(replica int) {
 	c.t.Helper()
 	c.change(replica, func(a *broker.Account) {
-		a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra", "adfs"}, SetBy: "operator", SetAt: c.q.clock.now()}
+		a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra", "adfs"},
+			SetBy: "operator", SetAt: c.q.clock.now()}
 		a.AuthEpoch++
 	})
 	c.before = len(c.sessions())
@@ -292,7 +307,7 @@ func (c *cell) sessions() []broker.Session {
 	return all
 }
 
-// last comes before the decisive request.
+// last runs before the decisive request.
 func (c *cell) last() {
 	if c.policy == midway {
 		c.restriction(1)

@@ -16,7 +16,7 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// call is a request of the app's server.
+// call sends a request of the app's server.
 func (c *cell) call(path, bearer string, pairs ...string) (int, map[string]any) {
 	c.t.Helper()
 	form := url.Values{}
@@ -65,7 +65,7 @@ func (c *cell) newest(what string) string {
 	return code
 }
 
-// signs signs in by a method: the password, or a connection that is linked.
+// signs signs in by a method: the password, or a linked connection.
 func (c *cell) signs(method string) {
 	c.t.Helper()
 	c.begin()
@@ -110,7 +110,7 @@ func TestD5_D13_D14_WhatWasCreatedBeforeTheRestrictionIsDeadOnEveryReplica(t *te
 	}
 }
 
-// What is created under the restriction lives: the matrix would pass in an app where nobody gets in.
+// What is created under the restriction is valid; otherwise a broker that refuses everything would pass.
 func TestD13_WhatMicrosoftOpenedLivesAndAnotherMethodsSessionIsNoHelp(t *testing.T) {
 	q := newCluster(t)
 	c := q.cell(t, "", false)
@@ -130,7 +130,7 @@ func TestD13_WhatMicrosoftOpenedLivesAndAnotherMethodsSessionIsNoHelp(t *testing
 		g.refresh["code"]); doc["access_token"] == nil {
 		t.Errorf("the refresh of after the lock: %v", doc)
 	}
-	// A lock that leaves the epoch alone, as a hand in the database might: the gate asks by method.
+	// A restriction without a new epoch, as an edit of the database would set it: the gate compares the method.
 	d := q.cell(t, "", false)
 	had := d.grows("password")
 	d.change(1, func(a *broker.Account) {
@@ -167,7 +167,7 @@ func TestD18_TheFirstBindTakesPasswordAndMailedCodeTogether(t *testing.T) {
 	}
 }
 
-// A code mailed on a way that the restriction shuts is worth nothing.
+// A code mailed in a login that the restriction refuses is worth nothing.
 func TestD4_ACodeMailedToAnotherProvidersPersonOpensNothing(t *testing.T) {
 	q := newCluster(t)
 	c := q.cell(t, "", false)
@@ -242,7 +242,7 @@ func TestD19_WhereMicrosoftIsDownNothingElseOpens(t *testing.T) {
 	}
 }
 
-// Twenty logins are on their way while the restriction is set: after it is, none is created.
+// Twenty logins are under way while the restriction is set: after that none creates a session.
 func TestD15_AfterTheRestrictionNoLoginOnItsWayIsCreated(t *testing.T) {
 	q := newCluster(t)
 	first := q.cell(t, "", false)
@@ -275,7 +275,7 @@ func TestD15_AfterTheRestrictionNoLoginOnItsWayIsCreated(t *testing.T) {
 	}
 }
 
-// nthCode waits until n mails went to an address, and answers the newest code.
+// nthCode waits until n mails went to an address, and returns the newest code.
 func (q *cluster) nthCode(to string, n int) string {
 	q.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {

@@ -20,7 +20,7 @@ import (
 	"gatehouse/broker/clients"
 )
 
-// client variant is what an app is to the broker: how it begins, how it proves itself, and
+// clientVariant is a kind of app: how it begins, how it authenticates, and
 // what its access tokens are.
 type clientVariant struct {
 	name         string
@@ -37,12 +37,12 @@ type clientVariant struct {
 // clusterAPI is the audience of the access tokens of public apps.
 const clusterAPI = "api"
 
-// plain is the app of every cell that says nothing else.
+// plain is the default app of a cell.
 func plain() clientVariant {
 	return clientVariant{name: "opaque Bearer token", client: "app", secret: clusterSecret}
 }
 
-// client variant registers an app of each kind.
+// clientVariants registers an app of each kind.
 func (q *cluster) variants() []clientVariant {
 	q.t.Helper()
 	key := func() *ecdsa.PrivateKey {
@@ -98,7 +98,7 @@ func (q *cluster) variants() []clientVariant {
 			pushed: true, posted: true}))
 }
 
-// registered has an app of the client variant register itself.
+// registered has an app of the variant register itself.
 func (q *cluster) registered(g clientVariant) clientVariant {
 	q.t.Helper()
 	token, err := clients.NewInitialToken(q.h.ring, q.clock.now().Add(time.Hour), 1)
@@ -128,7 +128,7 @@ func (q *cluster) registered(g clientVariant) clientVariant {
 	return g
 }
 
-// machine reports whether the app may also speak for itself.
+// machine reports whether the app may use client_credentials.
 func (g clientVariant) machine() bool { return !g.asks && (g.secret != "" || g.signs != nil) }
 
 // signed is a JWT by one of the app's keys.
@@ -154,7 +154,7 @@ func (c *cell) signed(key *ecdsa.PrivateKey, o *jose.SignerOptions, claims map[s
 	return out
 }
 
-// shows puts an access token on a request, in the way of its kind.
+// shows puts an access token on a request, as Bearer or with a DPoP proof.
 func (c *cell) shows(r *http.Request, token string) {
 	if c.app.authenticate == nil {
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -175,7 +175,7 @@ func (c *cell) withProof(r *http.Request, claims map[string]any) {
 	r.Header.Set("DPoP", c.signed(c.app.authenticate, o, claims))
 }
 
-// authenticates is how the app says who it is: in the form, or in a header.
+// authenticates adds the app's authentication, in the form or in a header.
 func (c *cell) authenticates(r *http.Request, form url.Values) {
 	switch g := c.app; {
 	case g.signs != nil:
@@ -191,7 +191,7 @@ func (c *cell) authenticates(r *http.Request, form url.Values) {
 	}
 }
 
-// pushes sends a request ahead and answers what names it.
+// pushes sends a pushed authorization request and returns its request_uri.
 func (c *cell) pushes(request url.Values) url.Values {
 	c.t.Helper()
 	pairs := []string{}
@@ -207,7 +207,7 @@ func (c *cell) pushes(request url.Values) url.Values {
 
 var postedCode = regexp.MustCompile(`name="code" value="([^"]+)"`)
 
-// hears notes the code of an answer that a page of ours posts to the app.
+// hears keeps the code of a response that a page of ours posts to the app.
 func (c *cell) hears(rec *httptest.ResponseRecorder) {
 	if body := rec.Body.String(); strings.Contains(body, `action="`+clusterApp+`"`) {
 		if code := postedCode.FindStringSubmatch(body); code != nil {
@@ -216,7 +216,7 @@ func (c *cell) hears(rec *httptest.ResponseRecorder) {
 	}
 }
 
-// fits holds an access token against the client variant of its app.
+// fits checks an access token against the variant of its app.
 func (c *cell) fits(what string, doc map[string]any) {
 	c.t.Helper()
 	token, _ := doc["access_token"].(string)
@@ -228,7 +228,7 @@ func (c *cell) fits(what string, doc map[string]any) {
 	if !c.app.jwt {
 		return
 	}
-	// An API that verifies it by itself believes it for ten minutes and no longer.
+	// An API that only verifies the signature accepts it for ten minutes and no longer.
 	var head struct{ Typ string }
 	var said struct{ Iat, Exp int64 }
 	for i, into := range []any{&head, &said} {
@@ -245,8 +245,8 @@ func (c *cell) fits(what string, doc map[string]any) {
 	}
 }
 
-// userinfo shows an access token in a header, by GET and by POST, and answers the
-// methods that are answered.
+// userinfo sends an access token in a header, by GET and by POST, and returns the
+// methods that succeed.
 func (c *cell) userinfo(token string) (works []string) {
 	c.t.Helper()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -271,7 +271,7 @@ func (c *cell) userinfo(token string) (works []string) {
 	return works
 }
 
-// active asks the introspection endpoint: as the app, or as the API that the token
+// active calls the introspection endpoint: as the app, or as the API that the token
 // is for, where the app is public and may not ask.
 func (c *cell) active(token string) bool {
 	c.t.Helper()

@@ -14,7 +14,7 @@ import (
 	"gatehouse/broker"
 )
 
-// reached is the browser's way back to an app.
+// reached handles the browser's redirect to an app.
 func (m *model) reached(b *window, u *url.URL) {
 	q := u.Query()
 	req := m.pending[q.Get("state")]
@@ -46,7 +46,7 @@ func (m *model) reached(b *window, u *url.URL) {
 	}
 }
 
-// signedIn looks at pages that only somebody signed in gets.
+// signedIn checks pages that need a session.
 func (m *model) signedIn(b *window, p *shown) {
 	if p.status != http.StatusOK || p.path != "/account" && !strings.HasPrefix(p.path, "/consent/") {
 		return
@@ -128,7 +128,8 @@ func (m *model) redeems(c *code) {
 	}
 	right = a == c.app && verifier == c.verifier && redirect == c.app.redirect && !a.off
 	m.say("%s redeems a code of %s (right: %v, for %s)", a.id, c.app.id, right, c.sitting.holder.email)
-	status, answer := m.post("/token", a.form(url.Values{"grant_type": {"authorization_code"}, "code": {c.value}, "redirect_uri": {redirect}, "code_verifier": {verifier}}))
+	status, answer := m.post("/token", a.form(url.Values{"grant_type": {"authorization_code"}, "code": {c.value},
+		"redirect_uri": {redirect}, "code_verifier": {verifier}}))
 	m.redeemed(c, right, status, answer)
 }
 
@@ -167,16 +168,18 @@ func (m *model) redeemed(c *code, right bool, status int, answer map[string]any)
 	}
 }
 
-// consents reports whether the person of a code lets its app in still, as the database has it.
+// consents reports whether the database still has the consent that a code depends on.
 func (m *model) consents(c *code) bool {
 	given := 0
-	m.must(m.raw.QueryRowContext(m.ctx, fmt.Sprintf("SELECT count(*) FROM consents WHERE account_id = '%s' AND client_id = '%s'", c.sitting.holder.id, c.app.id)).Scan(&given))
+	m.must(m.raw.QueryRowContext(m.ctx, fmt.Sprintf("SELECT count(*) FROM consents WHERE account_id = '%s' AND "+
+		"client_id = '%s'", c.sitting.holder.id, c.app.id)).Scan(&given))
 	return c.app.first || given > 0
 }
 
 // newGrant reads the row that a redemption wrote.
 func (m *model) newGrant(c *code) (f *grant) {
-	m.rows(fmt.Sprintf("SELECT id, client_id, account_id, session_id FROM families WHERE created_at = %d", m.now().UnixMicro()), func(scan func(...any) error) error {
+	m.rows(fmt.Sprintf("SELECT id, client_id, account_id, session_id FROM families WHERE created_at = %d",
+		m.now().UnixMicro()), func(scan func(...any) error) error {
 		var id, client, holder, session string
 		err := scan(&id, &client, &holder, &session)
 		if m.grants[id] != nil || client != c.app.id || session != c.sitting.id {
@@ -193,7 +196,9 @@ func (m *model) newGrant(c *code) (f *grant) {
 		m.fail("a code was redeemed, and no family began")
 		return nil
 	}
-	m.event(broker.EventTokenIssued, func(e broker.Event) bool { return e.Detail["family"] == f.id && e.Account == f.from.holder.id })
+	m.event(broker.EventTokenIssued, func(e broker.Event) bool {
+		return e.Detail["family"] == f.id && e.Account == f.from.holder.id
+	})
 	return f
 }
 
@@ -236,10 +241,11 @@ func (m *model) idToken(c *code, answer map[string]any) {
 	}
 }
 
-// redeemsTwiceAtOnce is two replicas with one code at the same moment.
+// redeemsTwiceAtOnce redeems one code at two replicas concurrently.
 func (m *model) redeemsTwiceAtOnce(c *code) {
 	m.say("%s redeems a code twice at once", c.app.id)
-	values := c.app.form(url.Values{"grant_type": {"authorization_code"}, "code": {c.value}, "redirect_uri": {c.app.redirect}, "code_verifier": {c.verifier}}).Encode()
+	values := c.app.form(url.Values{"grant_type": {"authorization_code"}, "code": {c.value},
+		"redirect_uri": {c.app.redirect}, "code_verifier": {c.verifier}}).Encode()
 	var status [2]int
 	var answers [2]map[string]any
 	var both sync.WaitGroup
@@ -258,12 +264,13 @@ func (m *model) redeemsTwiceAtOnce(c *code) {
 	m.redeemed(c, !c.app.off, status[1-first], answers[1-first])
 }
 
-// ended fails where a grant lives on in the database.
+// ended fails if a grant is still valid in the database.
 func (m *model) ended(f *grant) {
 	m.count("family ended")
 	var at int64
 	var by string
-	m.must(m.raw.QueryRowContext(m.ctx, fmt.Sprintf("SELECT ended_at, ended_by FROM families WHERE id = '%s'", f.id)).Scan(&at, &by))
+	m.must(m.raw.QueryRowContext(m.ctx, fmt.Sprintf("SELECT ended_at, ended_by FROM families WHERE id = '%s'", f.id)).Scan(
+		&at, &by))
 	if at == 0 || by == "" {
 		m.fail("family %s lives on after a reuse", f.id)
 	}

@@ -7,7 +7,7 @@ import (
 	"gatehouse/broker"
 )
 
-// What the model found, told again by itself.
+// Cases that the model found, each as a test of its own.
 
 func TestE13_APasswordBringsNoChosenSessionBackThatHasEnded(t *testing.T) {
 	s := newAttackHarness(t)

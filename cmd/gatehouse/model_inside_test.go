@@ -20,7 +20,7 @@ type linkRequest struct {
 	at     time.Time
 }
 
-// asksInside notes that somebody who is signed in asked for a link.
+// asksInside records that a signed-in person asked for a link.
 func (m *model) asksInside(s *sitting, dead, action string, p *shown) {
 	u, err := url.Parse(p.next())
 	m.must(err)
@@ -32,7 +32,7 @@ func (m *model) asksInside(s *sitting, dead, action string, p *shown) {
 	m.count("asked inside")
 }
 
-// unasked says why a link from inside may not be, or nothing.
+// unasked returns why a link from the account page may not be, empty if it may.
 func (m *model) unasked(ask *linkRequest, a *holder) string {
 	s := m.session(m.cur.browser)
 	switch {
@@ -47,7 +47,7 @@ func (m *model) unasked(ask *linkRequest, a *holder) string {
 	return ""
 }
 
-// partsWith looks at what a form of the account page unlinked.
+// partsWith checks what a form of the account page unlinked.
 func (m *model) partsWith(b *window, s *sitting, dead string, action string) {
 	rest, inside := strings.CutPrefix(action, broker.MethodsPath+"/")
 	id, ok := strings.CutSuffix(rest, "/unlink")
@@ -73,7 +73,7 @@ func (m *model) partsWith(b *window, s *sitting, dead string, action string) {
 	}
 }
 
-// clings says why an identity could not be parted with, or nothing.
+// clings returns why an identity could not be unlinked, empty if it could.
 func (m *model) clings(s *sitting, dead string, which ident, bond *bond) string {
 	a := bond.holder
 	switch {
@@ -95,7 +95,7 @@ func (m *model) clings(s *sitting, dead string, which ident, bond *bond) string 
 	return "it was the last way in"
 }
 
-// unbound strikes an identity from the books, with what was created of it.
+// unbound removes an identity from the records, with what was created from it.
 func (m *model) unbound(which ident, bond *bond) {
 	delete(m.idents, which)
 	for _, s := range m.sessions {

@@ -13,7 +13,7 @@ import (
 	"gatehouse/storage"
 )
 
-// somebodyReplays sends again what was sent before, or what was meant for another.
+// somebodyReplays repeats an earlier request, or sends one of another browser.
 func (m *model) somebodyReplays() {
 	b := pick(m, m.browsers)
 	from := b
@@ -175,7 +175,7 @@ func (m *model) unlinks(a *holder) {
 	m.readMail(nil)
 }
 
-// switchesBackOn ends what would stop everybody for too long.
+// switchesBackOn ends what would stop all sign-ins for too long.
 func (m *model) switchesBackOn() {
 	for _, id := range m.conns {
 		if !m.live[id] {
@@ -229,7 +229,7 @@ func (m *model) removesConsent(a *holder) {
 	}
 }
 
-// lookAtEverything holds the whole database against the books.
+// lookAtEverything compares the whole database with the records.
 func (m *model) lookAtEverything() {
 	m.searchLogs()
 	now := m.now().UnixMicro()
@@ -291,7 +291,7 @@ func (m *model) lookAtEverything() {
 	m.throwAway()
 }
 
-// throwAway forgets what can matter no more, as the janitor does.
+// throwAway removes expired records, as the janitor does.
 func (m *model) throwAway() {
 	_, _, err := m.brokers[2].store.Purge(m.ctx, m.now(), 5000)
 	m.must(err)

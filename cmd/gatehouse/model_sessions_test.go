@@ -8,8 +8,8 @@ import (
 	"gatehouse/broker"
 )
 
-// creation looks at what a request of a browser brought into the world, and asks
-// the books how that came to be.
+// creation finds what a browser's request created, and asks
+// the records whether it may have been created.
 func (m *model) sessionsPerProof(b *window) {
 	if m.cur.login == "" && m.cur.route != "callback" && m.cur.route != "login" && m.cur.route != "account" {
 		return
@@ -142,7 +142,7 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 	}
 }
 
-// unproven says what is missing before this identity may belong to the account.
+// unproven returns what is missing before this identity may belong to the account.
 func (m *model) unproven(l *ledger, h *held, a *holder, born bool) string {
 	proved := m.verifiedAddress(l, a.email, h.seq)
 	if a.disabled || a.unverified {
@@ -244,7 +244,7 @@ func (m *model) newSessions(b *window, l *ledger) {
 	}
 }
 
-// unexplained says why nothing in the books leads to this session.
+// unexplained returns why the records do not allow this session.
 func (m *model) unexplained(l *ledger, s *sitting, authTime int64) string {
 	a := s.holder
 	if why := m.allows(a, s.method, s.connection); why != "" {
@@ -327,7 +327,7 @@ func (m *model) forget(a *holder) {
 	}
 }
 
-// cheapen gives a new account's password a hash that costs nothing.
+// cheapen replaces a new account's password hash with a cheap one.
 func (m *model) cheapen(a *holder) {
 	row, err := m.brokers[2].store.Account(m.ctx, a.id)
 	m.must(err)

@@ -14,7 +14,7 @@ import (
 	"gatehouse/broker"
 )
 
-// somebodyBrowses does the next thing in a tab of somebody's browser.
+// somebodyBrowses does the next step in a tab of a random browser.
 func (m *model) somebodyBrowses() {
 	if m.focus == nil || m.chance(6) {
 		m.focus = pick(m, m.browsers)
@@ -81,7 +81,7 @@ func (m *model) asks(b *window, t *tab) {
 	m.follow(b, t, m.do(b, http.MethodGet, "/authorize?"+q.Encode(), nil))
 }
 
-// asked is what an app asked of freshness.
+// asked is what an app requested about freshness.
 func asked(q url.Values) want {
 	w := want{known: true, maxAge: -1, fresh: slices.Contains(strings.Fields(q.Get("prompt")), broker.PromptLogin)}
 	if q.Has("max_age") {
@@ -232,7 +232,7 @@ func (m *model) fill(b *window, l *ledger, f *paper, values url.Values) {
 				m.serial++
 				values.Set("password", m.newPassword(b.person.name))
 			case b.person.password == "" && m.chance(90):
-				// Nobody's account, or one without a password: let it be, mostly; it costs the most.
+				// No account, or one without a password: mostly skipped, because it costs the most.
 				values.Set("password", pick(m, m.people).old)
 			case m.chance(8) && b.old != "":
 				values.Set("password", b.old)

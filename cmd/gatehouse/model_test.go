@@ -20,9 +20,9 @@ var (
 )
 
 // TestModel lets random people, attackers, apps and an operator act on two
-// replicas of the app. It keeps its own books of what every browser really
-// proved, and holds the database, the answers, the audit log and the log against
-// them. A run is told again with -model.seed and -model.steps.
+// replicas of the broker. It keeps its own records of what every browser really
+// proved, and compares the database, the responses, the audit log and the log with
+// them. Repeat a run with -model.seed and -model.steps.
 func TestModel(t *testing.T) {
 	for _, place := range []struct {
 		name         string
@@ -66,7 +66,7 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// model is the world and what is known about it without asking the app.
+// model is the simulated people and apps, and what is known without asking the broker.
 type model struct {
 	t    *testing.T
 	ctx  context.Context
@@ -115,11 +115,12 @@ type model struct {
 	trail   []string
 }
 
-// run acts, and looks at everything from time to time.
+// run takes the steps, and compares everything at intervals.
 func (m *model) run(steps int) {
 	defer func() {
 		if m.t.Failed() {
-			m.t.Logf("go test ./cmd/gatehouse -run '%s' -model.seed %d -model.steps %d\nthe last steps:\n%s", m.t.Name(), m.seed, steps, strings.Join(m.trail, "\n"))
+			m.t.Logf("go test ./cmd/gatehouse -run '%s' -model.seed %d -model.steps %d\nthe last steps:\n%s", m.t.Name(), m.seed,
+				steps, strings.Join(m.trail, "\n"))
 		}
 	}()
 	for m.n = 1; m.n <= steps; m.n++ {
@@ -141,14 +142,16 @@ func (m *model) run(steps int) {
 	m.t.Log(m.n-1, "steps", m.counts)
 }
 
-// covered fails where the world stood still: a model that sees nothing finds nothing.
-// It looks at all runs of a place together, as the rarest things happen a handful of
+// covered fails if something never happened: a model that sees nothing finds nothing.
+// It counts all runs on a database together, because the rarest events happen a few
 // times in ten thousand steps.
 func covered(t *testing.T, steps int, counts map[string]int) {
 	t.Helper()
-	often := []string{"session", "session by password", "session by upstream", "link", "code redeemed", "code reused", "refreshed", "userinfo", "refusal",
+	often := []string{"session", "session by password", "session by upstream", "link", "code redeemed", "code reused",
+		"refreshed", "userinfo", "refusal",
 		"stale form", "state replayed", "foreign state", "lock", "wrong password", "family ended", "mixed up"}
-	seldom := []string{"account", "mailed code right", "refresh reused", "unlink", "first bind of a lock", "another after a link", "signed out", "session replaced",
+	seldom := []string{"account", "mailed code right", "refresh reused", "unlink", "first bind of a lock",
+		"another after a link", "signed out", "session replaced",
 		"linked inside", "unlinked inside"}
 	if steps >= 9000 {
 		often = append(often, seldom...)
@@ -160,7 +163,7 @@ func covered(t *testing.T, steps int, counts map[string]int) {
 	}
 }
 
-// fail says what is wrong and what was done.
+// fail reports an error with the number of the step.
 func (m *model) fail(format string, args ...any) {
 	m.t.Helper()
 	m.t.Errorf("step %d: "+format, append([]any{m.n}, args...)...)
@@ -174,18 +177,19 @@ func (m *model) must(err error) {
 }
 
 func (m *model) say(format string, args ...any) {
-	m.trail = append(m.trail, fmt.Sprintf("%6d %s ", m.n, m.now().UTC().Format("02T15:04:05"))+fmt.Sprintf(format, args...))
+	m.trail = append(m.trail, fmt.Sprintf("%6d %s ", m.n, m.now().UTC().Format("02T15:04:05"))+fmt.Sprintf(format,
+		args...))
 	if len(m.trail) > 700 {
 		m.trail = m.trail[len(m.trail)-700:]
 	}
 }
 
-// chance is a throw of dice, in percent.
+// chance reports true with a probability in percent.
 func (m *model) chance(percent float64) bool { return m.rng.Float64()*100 < percent }
 
 func pick[T any](m *model, all []T) T { return all[m.rng.IntN(len(all))] }
 
-// late picks one of the last few: what is old is mostly dead.
+// late picks one of the last few: older ones have mostly expired.
 func late[T any](m *model, all []T) T {
 	n := min(len(all), 6)
 	return all[len(all)-1-m.rng.IntN(n)]
@@ -193,7 +197,7 @@ func late[T any](m *model, all []T) T {
 
 func (m *model) count(what string) { m.counts[what]++ }
 
-// step is one thing that somebody does.
+// step is one action of a random person, app or operator.
 func (m *model) step() {
 	switch r := m.rng.Float64() * 100; {
 	case r < 7:

@@ -11,7 +11,7 @@ import (
 	"gatehouse/broker"
 )
 
-// sentUpstream writes down who went where with which state.
+// sentUpstream records which browser went to which upstream with which state.
 func (m *model) sentUpstream(b *window, conn string, t *tab) {
 	from, err := url.Parse(t.page.path)
 	m.must(err)
@@ -107,7 +107,7 @@ func (m *model) comeBack(b *window, t *tab) {
 	m.callback(b, t, back)
 }
 
-// callback delivers an upstream's answer, and writes down what it truly proves.
+// callback delivers an upstream's response, and records what it really proves.
 func (m *model) callback(b *window, t *tab, back string) {
 	u, err := url.Parse(back)
 	m.must(err)
@@ -158,7 +158,7 @@ func (m *model) gives(b *window, upstreamRequest *upstreamRequest, c *upCode) {
 	l.held = append(l.held, h)
 }
 
-// mixesUp has two identities on their way in one login: the page of the first is
+// mixesUp has two identities under way in one login: the page of the first is
 // confirmed when the second has come back (SECURITY.md C3).
 func (m *model) mixesUp(b *window, t *tab, f *paper) {
 	other := b.tabs[0]
@@ -173,7 +173,7 @@ func (m *model) mixesUp(b *window, t *tab, f *paper) {
 }
 
 // goesAs sends a tab of a login to an upstream and back, as somebody who asserts
-// the same address as whoever was there before.
+// the same address as the person before.
 func (m *model) goesAs(b *window, t *tab, login string, f *paper) bool {
 	email := b.email
 	if f != nil && len(f.held) > 0 {
@@ -229,7 +229,7 @@ func (m *model) triesAnother(b *window, t *tab) {
 	}
 }
 
-// bindsRestricted is somebody who may come in by one way only and has not been there
+// bindsRestricted is a person under a restriction who has no identity of it
 // yet: the first bind takes the password and a mailed code.
 func (m *model) bindsRestricted(b *window, t *tab) bool {
 	a := m.holder(b.email)

@@ -51,7 +51,7 @@ type paper struct {
 	seq     int
 }
 
-// do sends one request of a browser to one of the replicas, and looks at what it led to.
+// do sends one request of a browser to one of the replicas, and checks its effects.
 func (m *model) do(b *window, method, path string, values url.Values) *shown {
 	m.seq++
 	req := httptest.NewRequest(method, m.issuer+path, strings.NewReader(values.Encode()))
@@ -160,10 +160,10 @@ func (m *model) hasCookie(s *sitting) bool {
 	return false
 }
 
-// session is the session that the browser would show, by our books.
+// session is the session of the browser's cookie, by our records.
 func (m *model) session(b *window) *sitting { return m.cookies[b.jar["__Host-gh_session"]] }
 
-// read takes an answer apart.
+// read parses a response.
 func (m *model) read(b *window, p *shown) {
 	if p.status >= 500 && !strings.Contains(p.body, "<code>busy</code>") && !meant(broker.Code(codeIn(p.body))) {
 		m.fail("%s got %d for %s: %.600s", b.name, p.status, p.path, p.body)
@@ -221,7 +221,7 @@ func (m *model) paper(b *window, n *html.Node) *paper {
 	return f
 }
 
-// refusal holds a refusal against the audit log.
+// refusal checks a refusal against the audit log.
 func (m *model) refusal(p *shown) {
 	code, ref := shownRefusal(p.root)
 	if code == "" {
@@ -244,7 +244,7 @@ func (m *model) refusal(p *shown) {
 	}
 }
 
-// next is where an answer leads by itself, empty for a page to stay on.
+// next is where a response redirects to, empty for a page to stay on.
 func (p *shown) next() string {
 	next := p.header.Get("Location")
 	if next == "" && p.root != nil {
@@ -257,7 +257,7 @@ func (p *shown) next() string {
 	return next
 }
 
-// follow goes where an answer leads, in a tab.
+// follow follows a response's redirects, in a tab.
 func (m *model) follow(b *window, t *tab, p *shown) {
 	for range 12 {
 		t.page, t.upstream = p, ""
@@ -311,7 +311,7 @@ func (m *model) led(b *window, p *shown, u *url.URL) {
 	m.wants[login] = w
 }
 
-// leave is for the ways out: to an upstream, or to an app.
+// leave handles redirects to an upstream or to an app.
 func (m *model) leave(b *window, t *tab, u *url.URL) {
 	for _, conn := range m.conns {
 		if c := m.sims[conn]; strings.HasPrefix(u.String(), m.base(conn)) && c != nil {

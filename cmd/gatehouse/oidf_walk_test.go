@@ -15,7 +15,7 @@ import (
 )
 
 // suite is an app that asks as the OpenID Foundation's conformance suite does, of the
-// whole app, with a browser that runs no scripts and knows the pages by their ids.
+// whole broker, with a browser without scripts that finds elements by their ids.
 type suite struct {
 	*harness
 	b            *browser
@@ -87,7 +87,7 @@ func (p *page) shows(id string) bool {
 	return false
 }
 
-// logged is the one thing that came to the app.
+// logged returns the one request that came to the app.
 func (s *suite) logged(from chan url.Values) url.Values {
 	s.t.Helper()
 	select {
@@ -99,7 +99,7 @@ func (s *suite) logged(from chan url.Values) url.Values {
 	}
 }
 
-// authorize signs in where that is asked, and answers what the app hears and whether
+// authorize signs in if asked to, and returns the app's response and whether
 // the person had to prove who they are.
 func (s *suite) authorize(pairs ...string) (said url.Values, asked bool) {
 	s.t.Helper()
@@ -170,7 +170,7 @@ func (s *suite) signsIn(anew bool, pairs ...string) (got appTokens, id map[strin
 	return got, id
 }
 
-// signedOut wants prompt=none refused.
+// signedOut requires that prompt=none is refused.
 func (s *suite) signedOut() {
 	s.t.Helper()
 	if said, _ := s.authorize("prompt", "none"); said.Get("error") != "login_required" || said.Has("code") {
@@ -179,7 +179,7 @@ func (s *suite) signedOut() {
 }
 
 // The modules of the Basic plan that are about the person, walked through the whole
-// app: the login pages, the sessions and the clock are its own.
+// broker: the login pages, the sessions and the clock are its own.
 func TestOIDF_walk_prompts_ages_and_hints(t *testing.T) {
 	s := newSuite(t)
 	s.signedOut() // oidcc-prompt-none-not-logged-in

@@ -9,7 +9,7 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// An Entra that answers 503 ends on a refusal: no session, and nothing else signs the person in in its place.
+// If Entra responds 503, the sign-in ends in a refusal: no session, and no other method signs the person in.
 func TestD19_AnEntraThatIsDownSignsNobodyInByAnotherWay(t *testing.T) {
 	for _, at := range []fakeidp.Endpoint{fakeidp.AtToken, fakeidp.AtJWKS, fakeidp.AtDiscovery} {
 		t.Run(string(at), func(t *testing.T) {

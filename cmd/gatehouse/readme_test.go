@@ -10,7 +10,7 @@ import (
 	"gatehouse/broker"
 )
 
-// internals are errors by which the store and fosite talk to each other; no app hears of them.
+// internals are errors between the store and fosite; no app gets them.
 var internals = map[string]bool{"not_found": true, "inactive_token": true, "unknown_request": true,
 	"invalidated_authorize_code": true,
 	"serialization_failure":      true, "token_expired": true, "invalid_token_format": true}
@@ -23,7 +23,7 @@ var (
 	capital = regexp.MustCompile(`([a-z])([A-Z])`)
 )
 
-// Every error that the code can answer is in the table, and the table has no other.
+// The table of errors has every error that the code can return, and no other.
 func TestTheReadmeSaysWhatEveryErrorMeans(t *testing.T) {
 	explained, answered := explainedErrors(t), answeredErrors(t)
 	if len(answered) < 25 {
@@ -60,8 +60,8 @@ func explainedErrors(t *testing.T) map[string]bool {
 	return all
 }
 
-// answeredErrors finds them where they are made: the codes, the room that speaks OAuth,
-// and the toolkit, which answers for it.
+// answeredErrors finds them in the source: the codes, package oidc,
+// and the toolkit, which writes its responses.
 func answeredErrors(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}

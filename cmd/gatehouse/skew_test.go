@@ -15,8 +15,8 @@ import (
 	"gatehouse/storage/storetest"
 )
 
-// What one replica gave is good at another whose clock is off, also by more than a
-// replica may be and stay. A code lives for a minute, so less than that is borne.
+// What one replica issued is valid at another whose clock differs, even by more than a
+// ready replica may differ. A code is valid for a minute, so less than that is tolerated.
 func TestH5_ReplicasWhoseClocksDifferServeEveryKindOfApp(t *testing.T) {
 	for _, ahead := range []time.Duration{-50 * time.Second, -storage.MaxSkew, storage.MaxSkew, 50 * time.Second} {
 		q := newSeparateCluster(t, ahead)

@@ -27,7 +27,7 @@ import (
 	"gatehouse/config"
 )
 
-// slowServer is a server of ours on TLS, whose handler stands still until it is told.
+// slowServer is our server on TLS, whose handler blocks until the test releases it.
 type slowServer struct {
 	t       *testing.T
 	address string
@@ -91,7 +91,7 @@ func selfSigned(t *testing.T) (cert, key string) {
 	return cert, key
 }
 
-// wire is an HTTP/2 connection of a client that keeps no rule.
+// wire is an HTTP/2 connection of a client that breaks the protocol.
 type wire struct {
 	*http2.Framer
 	t      *testing.T
@@ -156,7 +156,7 @@ func (w *wire) asks(path string, more ...string) (stream uint32, err error) {
 		EndStream: true, EndHeaders: true})
 }
 
-// hears reads frames until one is what is wanted; nil where the connection ended first.
+// hears reads frames until one is wanted; nil if the connection ended first.
 func (w *wire) hears(want func(http2.Frame) bool) http2.Frame {
 	for {
 		f, err := w.ReadFrame()
@@ -194,8 +194,8 @@ func TestH3_AConnectionIsServedAHundredRequestsAtATime(t *testing.T) {
 	}
 }
 
-// A stream that is taken back leaves room for another, and the work that it began is
-// still there (CVE-2023-44487): the server does no more of it, and tires of who goes on.
+// A cancelled stream frees its slot, and the work that it began goes
+// on (CVE-2023-44487): the server limits the work, and closes the connection.
 func TestH3_RapidResetsCostNoMoreThanAHundredRequests(t *testing.T) {
 	s := newSlowServer(t)
 	w := s.dial()

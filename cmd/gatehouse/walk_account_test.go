@@ -10,7 +10,7 @@ import (
 	"gatehouse/broker"
 )
 
-// resident is a person signed in at the account page of a harness.
+// resident is a person who is signed in, on the account page.
 type resident struct {
 	*browser
 	w     *harness

@@ -41,7 +41,7 @@ var demoData storetest.Template
 
 func newDemoData(t testing.TB, folder string) {
 	t.Helper()
-	// Signing keys of the near future would sign nothing yet.
+	// Keys created later than the test's clock would not sign yet.
 	d := &demo{data: folder, now: func() time.Time { return time.Now().Add(-time.Minute) }}
 	l, err := d.open(t.Context(), "localhost:0", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -53,8 +53,8 @@ func newDemoData(t testing.TB, folder string) {
 	}
 }
 
-// harness is the demo running in this process: the whole app on SQLite,
-// simulated upstreams, mailbox and sample app, under a clock that stands still.
+// harness is the demo running in this process: the broker on SQLite,
+// simulated upstreams, mailbox and sample app, with a clock that only tests move.
 type harness struct {
 	*demo
 	*clock
@@ -94,7 +94,7 @@ func newHarnessWithLog(t *testing.T, log io.Writer, more ...string) *harness {
 	return &harness{d, c, t, ctx}
 }
 
-// returned fails unless the browser stands in the app, signed in as the person.
+// returned fails unless the browser shows the app, signed in as the person.
 func (w *harness) returned(b *browser, person string) {
 	w.t.Helper()
 	b.sees("Signed in as " + person)
@@ -126,7 +126,7 @@ func (w *harness) events(verb broker.Verb) []broker.Event {
 
 var sixDigits = regexp.MustCompile(`\b\d{6}\b`)
 
-// mailedCode waits for the newest mail to an address and answers its code.
+// mailedCode waits for the newest mail to an address and returns its code.
 func (w *harness) mailedCode(to string) string {
 	w.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -314,7 +314,7 @@ func TestB1_AnotherBrowsersCallbackSignsNobodyIn(t *testing.T) {
 }
 
 // stopBefore clicks a link and follows until the next URL contains part, which
-// it answers without going there.
+// it returns without requesting it.
 func (b *browser) stopBefore(link, part string) string {
 	b.t.Helper()
 	for _, a := range elements(b.page.root, "a") {

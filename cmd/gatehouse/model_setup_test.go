@@ -88,7 +88,7 @@ func (m *model) openBrokers(postgres bool, registration string) {
 	m.raw = raw
 }
 
-// connect starts the simulated upstreams, which speak the real wire.
+// connect starts the simulated upstreams, which are reached over HTTP.
 func (m *model) connect() {
 	for i, c := range demoConnections() {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -116,7 +116,7 @@ func (m *model) connect() {
 	}
 }
 
-// catchUp brings people and attackers to harness, each with two browsers.
+// catchUp creates people and attackers, each with two browsers.
 func (m *model) catchUp() {
 	for _, p := range []struct {
 		name               string
@@ -176,14 +176,14 @@ func (m *model) newPassword(of string) string {
 	return fmt.Sprintf("%s %s %d %s", marker, of, m.serial, broker.NewID()[:6])
 }
 
-// cheapHash costs nothing to check: the rules are tried here, not argon2.
+// cheapHash returns a hash that is cheap to check: the rules are tested here, not argon2.
 func cheapHash(password string) string {
 	salt, b := []byte("saltsaltsaltsalt"), base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=8,t=1,p=1$%s$%s", argon2.Version, b.EncodeToString(salt),
 		b.EncodeToString(argon2.IDKey([]byte(password), salt, 1, 8, 1, 32)))
 }
 
-// newFaces gives everybody other accounts at the upstreams: subjects that nobody
+// newFaces gives every person other accounts at the upstreams: subjects that nobody
 // has linked, with addresses of their own or somebody else's, at every level.
 func (m *model) newFaces() {
 	byConn := map[string][]fakeidp.Persona{}
@@ -268,7 +268,7 @@ func known(c broker.Connection, k fakeidp.Persona) ident {
 	return ident{c.ID, c.Issuer, k.Subject}
 }
 
-// register makes the apps: of the app, of others, public.
+// register creates the apps: our own, third-party and public ones.
 func (m *model) register() {
 	for _, a := range []*modelApp{
 		{id: "courts", secret: broker.NewToken(), redirect: "https://courts.example.test/callback", first: true},

@@ -12,12 +12,12 @@ import (
 	"gatehouse/broker"
 )
 
-// The books of the model. Nothing in them comes from the app's own judgement.
+// The records of the model. Nothing in them comes from decisions of the broker.
 
 // ident is a person at an upstream.
 type ident struct{ connection, issuer, subject string }
 
-// persona is one who can be chosen at an upstream, and what its word is worth.
+// persona is a person who can be chosen at an upstream, and how far its claims are trusted.
 type persona struct {
 	ident
 	login, email string
@@ -73,7 +73,7 @@ type held struct {
 	gen int // of the account, where the identity was linked by then; -1 where not
 }
 
-// proven is a right password or a right mailed code, given in a login.
+// proven is a correct password or mailed code, given in a login.
 type evidence struct {
 	holder  *holder // by password
 	address string  // by code
@@ -174,7 +174,7 @@ func (m *model) holder(email string) *holder {
 	return nil
 }
 
-// in is the ledger of a login as this browser knows it.
+// in returns the ledger of a login as this browser knows it.
 func (m *model) in(b *window, login string) *ledger {
 	key := login + " " + b.name
 	l := m.logins[key]
@@ -198,7 +198,7 @@ func holding(all []*held, i ident) *held {
 	return nil
 }
 
-// allows reports whether the account's rules let somebody in who came this way.
+// allows reports whether the account's rules admit this way of signing in.
 func (m *model) allows(a *holder, method, connection string) string {
 	switch {
 	case a.disabled:
@@ -213,7 +213,7 @@ func (m *model) allows(a *holder, method, connection string) string {
 	return ""
 }
 
-// dead says why a session may not be used, or nothing.
+// dead returns why a session may not be used, empty if it may.
 func (m *model) dead(s *sitting) string {
 	switch {
 	case s.over:
@@ -238,7 +238,7 @@ func (m *model) deadGrant(f *grant) string {
 	return m.allows(f.from.holder, f.from.method, f.from.connection)
 }
 
-// endSitting is a sign-out: what was given out under the session ends with it.
+// endSitting is a sign-out: what was issued under the session ends with it.
 func (m *model) endSitting(s *sitting) {
 	s.over = true
 	m.say("  session %s of %s is over", s.id, s.holder.email)
@@ -249,7 +249,7 @@ func (m *model) endSitting(s *sitting) {
 	}
 }
 
-// modelLog keeps what is logged until it was searched.
+// modelLog keeps the log until it is searched.
 type modelLog struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -274,7 +274,7 @@ const marker = "Zq7Pass"
 
 var words = regexp.MustCompile(`[A-Za-z0-9_.~\-]{6,}`)
 
-// secret plants something that no log may hold.
+// secret adds a value that no log may contain.
 func (m *model) secret(s string) {
 	if len(s) >= 6 {
 		m.secrets[s] = true
@@ -286,7 +286,9 @@ func (m *model) searchLogs() {
 	for line := range strings.SplitSeq(log, "\n") {
 		m.search("the log", line)
 	}
-	rows, err := m.raw.QueryContext(m.ctx, "SELECT verb, code, account, actor, client, connection, session, reference, user_agent, detail FROM events ORDER BY at DESC LIMIT 400")
+	rows, err := m.raw.QueryContext(m.ctx,
+		"SELECT verb, code, account, actor, client, connection, session, reference, user_agent, detail FROM events ORDER "+
+			"BY at DESC LIMIT 400")
 	m.must(err)
 	defer rows.Close()
 	for rows.Next() {
