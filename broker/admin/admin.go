@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/access"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/mail"
 	"gatehouse/broker/seal"
@@ -66,6 +67,7 @@ type Service struct {
 	// RingFile is the path of the keyring file, empty if the keyring is not kept in one.
 	RingFile string
 	Signing  *signing.Keys
+	Gate     *access.Gate
 	// Egress decides which URIs of a client can be called.
 	Egress *egress.Client
 	// Weakness says what is wrong with a secret of at least so many characters that a

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -228,57 +227,17 @@ func (i *inspection) connections(ctx context.Context) {
 		}
 		all[n] = c
 	}
+	out, err := egress.New(egress.Options{Allow: i.cfg.UpstreamNetworks})
+	if err != nil {
+		i.see("connections", "", err)
+		return
+	}
+	check := admin.ConnectionCheck{Upstreams: i.upstreams(out), Egress: out, Networks: i.cfg.UpstreamNetworks, Callback: i.callback, Now: i.now}
 	for _, c := range all {
 		if c.State != broker.Live {
 			i.see("connection "+c.ID, "not looked at: it is "+string(c.State), nil)
 			continue
 		}
-		i.see("connection "+c.ID, "", i.checkConnection(ctx, c, all))
+		i.see("connection "+c.ID, "", check.Try(ctx, c, all))
 	}
-}
-
-// checkConnection asks a connection where it would send a browser, which needs
-// its discovery document where the kind has one.
-func (h *app) checkConnection(ctx context.Context, c broker.Connection, all []broker.Connection) error {
-	if problems := admin.ConnectionProblems(c, all, h.cfg.UpstreamNetworks); len(problems) > 0 {
-		return errors.New(strings.Join(problems, "; "))
-	}
-	out, err := egress.New(egress.Options{Allow: h.cfg.UpstreamNetworks})
-	if err != nil {
-		return err
-	}
-	up, err := h.upstreams(out).Open(ctx, c)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	_, err = up.Begin(ctx, broker.UpstreamRequest{Connection: c.ID, State: broker.NewToken(), Nonce: broker.NewToken(),
-		Verifier: broker.NewToken(), Callback: h.callback(c.ID), StartedAt: h.now()})
-	for _, key := range []string{"authority", "graph_url", "api_url"} {
-		if err == nil && c.Settings[key] != "" {
-			err = reach(ctx, out, c.Settings[key])
-		}
-	}
-	if errors.Is(err, egress.ErrBlockedAddress) || errors.Is(err, egress.ErrBlockedURL) {
-		err = fmt.Errorf("%w; a host that is not public, or http, or another port than 443 needs its network in "+
-			"`upstream_networks`", err)
-	}
-	return err
-}
-
-// reach finds out whether something answers there; what it says is its own affair.
-func reach(ctx context.Context, out *egress.Client, address string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return err
-	}
-	res, err := out.For("check").Do(req)
-	if errors.Is(err, egress.ErrRedirect) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return res.Body.Close()
 }

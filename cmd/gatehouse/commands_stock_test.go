@@ -172,5 +172,6 @@ type (
 	clientView     = admin.ClientView
 	connectionView = admin.ConnectionView
 	eventView      = admin.EventView
+	explanation    = admin.Explanation
 	logoutView     = admin.LogoutView
 )

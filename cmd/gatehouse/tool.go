@@ -72,15 +72,6 @@ func (t *tool) admin(ctx context.Context) (*admin.Service, error) {
 // actor is who uses the command line.
 func (t *tool) actor() admin.Actor { return admin.Actor{ID: admin.Operator} }
 
-func (t *tool) findAccount(ctx context.Context, which string) (broker.Account, error) {
-	s, err := t.admin(ctx)
-	if err != nil {
-		return broker.Account{}, err
-	}
-	a, err := s.Account(ctx, t.actor(), which)
-	return a.Account, err
-}
-
 func (t *tool) load() (*config.Config, error) { return config.Load(t.config, t.env) }
 
 func (t *tool) close() error {

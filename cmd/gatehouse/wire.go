@@ -115,7 +115,7 @@ func (h *app) admin() (*admin.Service, error) {
 		return nil, err
 	}
 	return &admin.Service{Store: h.store, Passwords: h.passwords(), Mail: h.post(texts), Ring: h.ring, RingFile: h.cfg.Keyring,
-		Signing: h.signingKeys(), Egress: out, Weakness: config.Weakness, ClientRegistration: h.cfg.ClientRegistration,
+		Signing: h.signingKeys(), Gate: h.gate(), Egress: out, Weakness: config.Weakness, ClientRegistration: h.cfg.ClientRegistration,
 		PasswordSignIn: h.cfg.Passwords, Networks: h.cfg.UpstreamNetworks, Now: h.now}, nil
 }
 

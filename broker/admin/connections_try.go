@@ -1,0 +1,65 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"gatehouse/broker"
+	"gatehouse/broker/egress"
+)
+
+// ConnectionCheck tries connections over the network. Fill the fields.
+type ConnectionCheck struct {
+	Upstreams broker.Upstreams
+	Egress    *egress.Client
+	Networks  []netip.Prefix // those that the configuration opens
+	Callback  func(connection string) string
+	Now       func() time.Time
+}
+
+// Try finds out where a connection would send a browser, which needs the provider's
+// discovery document if the kind has one. all are the other connections.
+func (t ConnectionCheck) Try(ctx context.Context, c broker.Connection, all []broker.Connection) error {
+	const longest = 15 * time.Second
+	if problems := ConnectionProblems(c, all, t.Networks); len(problems) > 0 {
+		return invalid("", "%s", strings.Join(problems, "; "))
+	}
+	up, err := t.Upstreams.Open(ctx, c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	_, err = up.Begin(ctx, broker.UpstreamRequest{Connection: c.ID, State: broker.NewToken(), Nonce: broker.NewToken(),
+		Verifier: broker.NewToken(), Callback: t.Callback(c.ID), StartedAt: t.Now()})
+	for _, key := range []string{"authority", "graph_url", "api_url"} {
+		if err == nil && c.Settings[key] != "" {
+			err = t.reach(ctx, c.Settings[key])
+		}
+	}
+	if errors.Is(err, egress.ErrBlockedAddress) || errors.Is(err, egress.ErrBlockedURL) {
+		err = fmt.Errorf("%w; a private host, http, or a port other than 443 needs its network in `upstream_networks`", err)
+	}
+	return err
+}
+
+// reach reports whether a server answers at the address, whatever it answers.
+func (t ConnectionCheck) reach(ctx context.Context, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	res, err := t.Egress.For("check").Do(req)
+	if errors.Is(err, egress.ErrRedirect) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}
