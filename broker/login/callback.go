@@ -8,11 +8,10 @@ import (
 	"gatehouse/broker"
 )
 
-// cookiePick asks for the account chooser at the next upstream request; the sign-out
-// sets it.
+// cookiePick requests the account chooser at the next upstream request. Signing out sets it.
 const cookiePick = "__Host-gh_pick"
 
-// away sends the browser to an upstream.
+// away redirects the browser to an upstream.
 func (d *Handler) awayPage(w http.ResponseWriter, r *http.Request) error {
 	v, l, moved, err := d.here(w, r)
 	if err != nil || moved {
@@ -34,29 +33,31 @@ func (d *Handler) awayPage(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, r, out.URL)
 }
 
-// leave begins an upstream request, see beginUpstream. The first one after a sign-out
-// asks for the account chooser.
-func (d *Handler) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.Login, o redirectOptions) (broker.Redirect, error) {
+// leave begins an upstream request, see beginUpstream. The first one after a sign-out requests the account
+// chooser.
+func (d *Handler) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.Login,
+	o redirectOptions) (broker.Redirect, error) {
 	_, signedOut := r.Cookie(cookiePick)
 	o.Choose = o.Choose || signedOut == nil
 	out, err := d.service.beginUpstream(r.Context(), v, l, o)
 	begun := err == nil && (!o.URLOnly || out.Form == nil)
 	if begun && signedOut == nil {
-		http.SetCookie(w, &http.Cookie{Name: cookiePick, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		http.SetCookie(w, &http.Cookie{Name: cookiePick, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true,
+			SameSite: http.SameSiteLaxMode})
 	}
 	return out, err
 }
 
-// posted stores an answer that an upstream had the browser post, and redirects to our
-// own GET: the POST comes from another site, so it carries no Lax cookie to compare.
+// posted stores a response that the browser posts from an upstream, and redirects to our own GET. The POST is
+// cross-site, so it carries no Lax cookie to compare.
 func (d *Handler) posted(w http.ResponseWriter, r *http.Request) error {
-	// A post that belongs to no upstream request of ours is not stored.
+	// A post without a known upstream request is not stored.
 	if _, _, err := d.service.pending(r.Context(), r.PathValue("connection"), r.PostForm); err != nil {
 		return err
 	}
 	handle := broker.NewToken()
 	key := d.service.Ring.Hash("login.handle", []byte(handle))
-	// Sealed, because the upstream's code and ID token are in it.
+	// Sealed, because it contains the upstream's code and ID token.
 	sealed, err := d.service.Ring.Seal([]byte(r.PostForm.Encode()), "login.handle", key)
 	if err == nil {
 		err = d.service.handles.Put(r.Context(), key, sealed)
@@ -64,13 +65,13 @@ func (d *Handler) posted(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// The state goes along, so that a reload finds its login when the handle is used up.
+	// Keep the state, so that a reload finds its login when the handle has been used.
 	q := url.Values{"handle": {handle}, "state": r.PostForm["state"]}
 	return redirect(w, r, "/callback/"+url.PathEscape(r.PathValue("connection"))+"?"+q.Encode())
 }
 
-// callback takes the browser back from an upstream. It responds to the app where
-// nothing is left to ask, and else leads to the page of the login.
+// callback handles the browser's return from an upstream. It responds to the app if nothing is left to ask, else
+// it redirects to the login's page.
 func (d *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	ctx, v := r.Context(), d.visit(r)
 	answer, lost, err := d.answer(r)
@@ -103,9 +104,8 @@ func (d *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, r, loginPath(l.ID))
 }
 
-// unknownBrowser handles a callback in a browser that shows no key. It gets one and
-// comes again: then it is seen whether it keeps cookies, or is another browser than the
-// one in which the sign-in was begun.
+// unknownBrowser handles a callback in a browser without a key. It sets a key and redirects once more. Then the
+// browser either blocks cookies or is not the one that began the sign-in.
 func (d *Handler) unknownBrowser(w http.ResponseWriter, r *http.Request, l broker.Login) error {
 	q := r.URL.Query()
 	if q.Has("copy") {
@@ -116,8 +116,8 @@ func (d *Handler) unknownBrowser(w http.ResponseWriter, r *http.Request, l broke
 	return redirect(w, r, "/callback/"+url.PathEscape(r.PathValue("connection"))+"?"+q.Encode())
 }
 
-// answer is what the upstream sent: in the query, or under a one-shot handle. It is
-// lost where the handle was used before or is too old.
+// answer returns the upstream's response: the query, or what the one-shot handle refers to. lost is true if the
+// handle was used before or has expired.
 func (d *Handler) answer(r *http.Request) (answer url.Values, lost bool, err error) {
 	q := r.URL.Query()
 	handle := q.Get("handle")

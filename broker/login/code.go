@@ -6,9 +6,8 @@ import (
 	"gatehouse/broker"
 )
 
-// mailCode sends a code to an address that nobody has proven yet. For somebody
-// who registers with a password, an address that has an account gets another
-// mail, and everything else is the same (SECURITY.md E1).
+// mailCode sends a code to an unverified address. If the person registers with a password, an address with an
+// account gets another mail, and everything else is the same (SECURITY.md E1).
 func (s *service) mailCode(ctx context.Context, v visit, sc scene, email string) error {
 	owner, err := found(s.Store.AccountByEmail(ctx, email))
 	if err != nil {
@@ -22,8 +21,8 @@ func (s *service) mailCode(ctx context.Context, v visit, sc scene, email string)
 	return err
 }
 
-// resend sends a new code to where the last one went, or, where the page asks an
-// owner without a password for one, the first one to that owner.
+// resend sends a new code to the address of the last one. If the page asks an owner without a password for a
+// code, it sends the first one to that owner.
 func (s *service) resend(ctx context.Context, v visit, id string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepCode, broker.StepLink, broker.StepConfirm)
 	switch {
@@ -39,7 +38,7 @@ func (s *service) resend(ctx context.Context, v visit, id string) error {
 	return broker.Conflict
 }
 
-// reauthenticate takes the mailed code.
+// reauthenticate checks the mailed code.
 func (s *service) reauthenticate(ctx context.Context, v visit, id, typed string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepCode)
 	if err != nil {

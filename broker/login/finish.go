@@ -12,12 +12,10 @@ import (
 	"gatehouse/broker"
 )
 
-// Start stores a login with an app's request, or with what the account page asks for,
-// and returns where the browser goes: to a path of ours or, with a GET that names a
-// connection, directly to its upstream. Only Request, ClientID, Locale, Hint,
-// Connection, Fresh, MaxAge and Pick of l are read; of the account page also Purpose,
-// For and Email. The caller has validated all of it and handles a GET, or a POST of a
-// browser that has its key.
+// Start stores a login with an app's request, or for the account page. It returns where to send the browser: a
+// path of ours or, for a GET that names a connection, directly the upstream. It reads only Request, ClientID,
+// Locale, Hint, Connection, Fresh, MaxAge and Pick of l; for the account page also Purpose, For and Email. The
+// caller has validated all of it and handles a GET, or a POST of a browser that has a key.
 func (d *Handler) Start(w http.ResponseWriter, r *http.Request, l broker.Login) (target string, err error) {
 	v := d.visit(r)
 	if l, err = d.start(w, r, v, l); err != nil {
@@ -39,15 +37,14 @@ func (d *Handler) Start(w http.ResponseWriter, r *http.Request, l broker.Login) 
 	return out.URL, err
 }
 
-// start stores a new login for the browser. A browser without a key has no other open.
+// start stores a new login for the browser. A browser without a key has no other login open.
 func (d *Handler) start(w http.ResponseWriter, r *http.Request, v visit, l broker.Login) (broker.Login, error) {
 	return d.service.begin(r.Context(), v, d.kit.EnsureBrowser(w, r), l, len(v.browser) > 0)
 }
 
-// Finish consumes a login and returns its session with the app's request. For a
-// consumed one, opened again by the same browser, it returns the session that the login
-// made. It returns InteractionRequired while anything is left to ask: the browser then
-// belongs to /login/{id}, which shows what. LoginUnknown and LoginElsewhere are final.
+// Finish consumes a login and returns its session with the app's request. If the same browser opens a consumed
+// login again, it returns the session of that login. It returns InteractionRequired while anything is left to
+// ask; /login/{id} then shows what. LoginUnknown and LoginElsewhere are final.
 func (d *Handler) Finish(w http.ResponseWriter, r *http.Request, id string) (broker.FinishedLogin, error) {
 	done, err := d.service.finish(r.Context(), d.visit(r), id)
 	if err == nil {
@@ -59,8 +56,8 @@ func (d *Handler) Finish(w http.ResponseWriter, r *http.Request, id string) (bro
 	return done.signIn(), nil
 }
 
-// deliver consumes the login and gives the browser its session, in place of the one
-// that it may have. There is nothing to do where the browser has that session already.
+// deliver consumes the login and sets the browser's session cookie. It does nothing if the browser has that
+// session already.
 func (d *Handler) deliver(w http.ResponseWriter, r *http.Request, done finished) error {
 	if done.Token == "" {
 		return nil
@@ -86,8 +83,8 @@ func (d *Handler) deliver(w http.ResponseWriter, r *http.Request, done finished)
 	return nil
 }
 
-// signIn is what the app's request is answered with. A language that was chosen in the
-// login replaces the one that the app asked for.
+// signIn returns what the app's request is answered with. A language chosen in the login replaces the one that
+// the app requested.
 func (f finished) signIn() broker.FinishedLogin {
 	request := maps.Clone(f.Login.Request)
 	if request != nil && f.Login.Locale != "" {
@@ -96,8 +93,8 @@ func (f finished) signIn() broker.FinishedLogin {
 	return broker.FinishedLogin{Session: f.Session, Account: f.Account, Request: request}
 }
 
-// Abandon ends a login for an error and returns the app's request, which the error
-// answers. A login that ended before stays as it is.
+// Abandon ends a login because of an error and returns the app's request, to respond with the error. A login
+// that has already ended stays unchanged.
 func (d *Handler) Abandon(_ http.ResponseWriter, r *http.Request, id string) (url.Values, error) {
 	l, err := d.service.open(r.Context(), d.visit(r), id)
 	if err != nil {
@@ -114,18 +111,18 @@ func (d *Handler) Abandon(_ http.ResponseWriter, r *http.Request, id string) (ur
 		return nil
 	})
 	if errors.Is(err, broker.Conflict) {
-		err = nil // finished in another tab; the app gets the answer that comes first
+		err = nil // finished in another tab; the app gets the first response
 	}
 	return l.Request, err
 }
 
-// finished is a session for the browser. Token is empty for one that it has already.
+// finished is a session for the browser. Token is empty if the browser has it already.
 type finished struct {
 	broker.Login
 	Session broker.Session
 	Account broker.Account
 	Token   string
-	// callback is what the login does not say yet; nil where it is stored as it is.
+	// callback is a result that is not stored in the login yet; nil if the login is up to date.
 	callback *callbackResult
 }
 
@@ -137,10 +134,10 @@ func (s *service) finish(ctx context.Context, v visit, id string) (finished, err
 	return s.conclude(ctx, v, l)
 }
 
-// finishCallback creates the session of a linked person who has just come back. Where
-// that does not succeed directly, the result is stored in the login, which goes on as
-// it says then.
-func (s *service) finishCallback(ctx context.Context, v visit, seen broker.Login, known callbackResult) (finished, error) {
+// finishCallback creates the session of a linked person who has just returned. If that fails, it stores the
+// result in the login, which then continues.
+func (s *service) finishCallback(ctx context.Context, v visit, seen broker.Login, known callbackResult) (finished,
+	error) {
 	l := known.applyTo(seen)
 	d, err := s.Gate.Bound(ctx, l, known.decision)
 	sc := scene{l, d}
@@ -192,8 +189,8 @@ func (s *service) conclude(ctx context.Context, v visit, l broker.Login) (finish
 	return done, err
 }
 
-// keepSession finishes a login that goes on with the browser's session (the account
-// chooser): nothing was proven, so no session is created.
+// keepSession finishes a login that continues the browser's session (the account chooser): nothing was proven,
+// so no session is created.
 func (s *service) keepSession(ctx context.Context, v visit, sc scene) (finished, error) {
 	have, a, err := s.current(ctx, v, sc.Login)
 	if err != nil {
@@ -206,8 +203,8 @@ func (s *service) keepSession(ctx context.Context, v visit, sc scene) (finished,
 	return done, s.consume(ctx, done)
 }
 
-// dropProof is for an account or identity that changed after it was proven: the proof
-// is worth nothing now, and the first page says so.
+// dropProof handles an account or identity that changed after it was proven: the proof is void, and the first
+// page says so.
 func (s *service) dropProof(ctx context.Context, l broker.Login, why error) error {
 	_, err := s.replace(ctx, l, l.Restarted().Noticed(broker.StartAgain, "", ""))
 	if err != nil && !errors.Is(err, broker.Conflict) {
@@ -216,12 +213,11 @@ func (s *service) dropProof(ctx context.Context, l broker.Login, why error) erro
 	return broker.InteractionRequired.Because(why)
 }
 
-// replayWindow is how long a browser that lost the answer to a sign-in gets it again.
+// replayWindow is how long a finished login may be replayed to the same browser.
 const replayWindow = time.Minute
 
-// resume returns the session that a consumed login made, while that lives. A browser
-// without a session left before it received the answer (a double click): it gets the
-// same one again, within replayWindow.
+// resume returns the session of a consumed login, while it is active. A browser without a session left before it
+// received the response (a double click): within replayWindow it gets the same session again.
 func (s *service) resume(ctx context.Context, v visit, l broker.Login) (finished, error) {
 	have, a, err := s.current(ctx, v, l)
 	switch {
@@ -260,8 +256,7 @@ func (s *service) resume(ctx context.Context, v visit, l broker.Login) (finished
 	return finished{}, broker.InteractionRequired
 }
 
-// maxSessionsPerProof bounds how many consecutive sessions one proof may create. Each
-// was ended before the next began.
+// maxSessionsPerProof bounds how many consecutive sessions one proof may create.
 const maxSessionsPerProof = 10
 
 // sessionToken derives the token of the session that a login's proof creates, and its
@@ -296,14 +291,15 @@ func (s *service) createSession(ctx context.Context, v visit, sc scene) (broker.
 		if there.EndedAt.IsZero() {
 			return there, token, nil
 		}
-		// The same proof was given before, and its session ended: this is a new one.
+		// The same proof was given before, and its session ended: create a new one.
 	}
 	return broker.Session{}, "", broker.StartAgain
 }
 
 func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash string) (broker.Session, error) {
 	now := s.Now()
-	session := broker.Session{ID: broker.NewID(), AccountID: sc.AccountID, Authn: sc.Authn, UserAgent: v.agent, Address: v.address,
+	session := broker.Session{ID: broker.NewID(), AccountID: sc.AccountID, Authn: sc.Authn, UserAgent: v.agent,
+		Address:   v.address,
 		CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
 	//defence:H6
 	return session, s.Store.Atomic(ctx, func(ctx context.Context) error {
@@ -315,7 +311,8 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 				return err
 			}
 		}
-		return s.Store.Record(ctx, v.event(broker.Event{Verb: broker.EventSignedIn, Account: sc.AccountID, Actor: sc.AccountID,
+		return s.Store.Record(ctx, v.event(broker.Event{Verb: broker.EventSignedIn, Account: sc.AccountID,
+			Actor:  sc.AccountID,
 			Client: sc.ClientID, Connection: sc.Authn.Connection, Session: session.ID,
 			Detail: map[string]string{"method": string(sc.Authn.Method)}}))
 	})

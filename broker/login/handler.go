@@ -12,8 +12,8 @@ import (
 	"gatehouse/broker/web"
 )
 
-// enter begins a login without an app: it ends at the account page. A known code
-// in sso_error shows as a banner, any other text as nothing.
+// enter begins a login without an app, which ends at the account page. A known code in sso_error is shown as a
+// banner; any other text is ignored.
 func (d *Handler) enter(w http.ResponseWriter, r *http.Request) error {
 	l := broker.Login{}
 	if code := broker.Code(r.URL.Query().Get("sso_error")); code.Meaning().Status != 0 {
@@ -34,8 +34,8 @@ func (d *Handler) enter(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, r, loginPath(l.ID))
 }
 
-// here opens the login of a GET. In another browser a login without any proof is
-// copied and the browser sent to the copy: moved tells that it was answered.
+// here opens the login of a GET. A login without any proof is copied for another browser, which is redirected to
+// the copy. moved reports that the response was sent.
 func (d *Handler) here(w http.ResponseWriter, r *http.Request) (v visit, l broker.Login, moved bool, err error) {
 	v = d.visit(r)
 	l, err = d.service.open(r.Context(), v, r.PathValue("id"))
@@ -44,7 +44,7 @@ func (d *Handler) here(w http.ResponseWriter, r *http.Request) (v visit, l broke
 	}
 	q := r.URL.Query()
 	if len(v.browser) == 0 && q.Get("copy") != "" && !l.HasProof() {
-		return v, l, true, d.blocked(w, r, l.ID) // it was given one a moment ago
+		return v, l, true, d.blocked(w, r, l.ID) // it was set a moment ago
 	}
 	l, err = d.service.adopt(r.Context(), v, d.kit.EnsureBrowser(w, r), l)
 	if err != nil {
@@ -58,13 +58,13 @@ func (d *Handler) here(w http.ResponseWriter, r *http.Request) (v visit, l broke
 	return v, l, true, redirect(w, r, path+"?"+q.Encode())
 }
 
-// blocked is for a browser that keeps no cookie. It may try again with the login itself.
+// blocked responds to a browser that rejects cookies. It may retry with the same login.
 func (d *Handler) blocked(w http.ResponseWriter, r *http.Request, id string) error {
 	d.kit.Fail(w, d.kit.WithSelf(r, loginPath(id)), broker.CookiesBlocked)
 	return nil
 }
 
-// show is the one page of a login: whatever it waits for.
+// show is the only page of a login: the step that it waits for.
 func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	v, l, moved, err := d.here(w, r)
 	if err != nil || moved {
@@ -107,7 +107,7 @@ func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	return d.present(w, r, v, sc)
 }
 
-// done leads a GET out of a login in which nothing is left to ask.
+// done responds to a GET of a login in which nothing is left to ask.
 func (d *Handler) done(w http.ResponseWriter, r *http.Request, l broker.Login) error {
 	v := d.visit(r)
 	done, err := d.service.finish(r.Context(), v, l.ID)
@@ -127,8 +127,8 @@ func (d *Handler) done(w http.ResponseWriter, r *http.Request, l broker.Login) e
 	return redirect(w, r, end)
 }
 
-// respond gives the browser its session and has the app's request answered. Where
-// something is left to ask after all, the page of the login shows it.
+// respond sets the browser's session and lets the app's request be answered. If something is left to ask after
+// all, it shows the login's page.
 func (d *Handler) respond(w http.ResponseWriter, r *http.Request, id string, done finished, err error) error {
 	if err == nil {
 		err = d.deliver(w, r, done)
@@ -142,17 +142,16 @@ func (d *Handler) respond(w http.ResponseWriter, r *http.Request, id string, don
 	return d.app.Respond(w, r, done.signIn())
 }
 
-// act is what a POST asks of the verbs, read from its form.
+// act is the verb of a POST with the input from its form.
 type act struct {
 	do func(ctx context.Context, v visit, id string) error
-	// keep are the fields that a page shows again as they were typed. Never a password.
+	// keep holds the fields that a page shows again as typed. Never a password.
 	keep url.Values
-	then string // query of the page that follows
+	then string // query of the next page
 }
 
-// act runs the verb of a POST and asks what is next: a page, with 303; the app,
-// with the hand-off page, because Chromium holds form-action against every
-// redirect of a POST; or the same page again, with what was wrong.
+// act runs the verb of a POST. It responds with a 303 to the next page; with the hand-off page to the app,
+// because Chromium applies form-action to redirects after a POST; or with the same page and its errors.
 func (d *Handler) act(read func(*http.Request) act) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		ctx, v, id := r.Context(), d.visit(r), r.PathValue("id")
@@ -186,7 +185,7 @@ func (d *Handler) act(read func(*http.Request) act) web.Handler {
 	}
 }
 
-// correctable reports whether the person can put it right on the same page.
+// correctable reports whether the person can correct the input on the same page.
 func correctable(c broker.Code) bool {
 	switch c {
 	case broker.EmailInvalid, broker.WrongPassword, broker.WeakPassword, broker.NameInvalid,
@@ -196,7 +195,7 @@ func correctable(c broker.Code) bool {
 	return false
 }
 
-// correct shows the page of the step again with what was wrong, and the code's status.
+// correct shows the page of the step again with the error, and the code's status.
 func (d *Handler) correct(w http.ResponseWriter, r *http.Request, v visit, sc scene, a act, err error) error {
 	r = d.inLogin(r, sc.Login)
 	code, p := broker.CodeOf(err), d.kit.Printer(r)
@@ -220,7 +219,7 @@ func (d *Handler) correct(w http.ResponseWriter, r *http.Request, v visit, sc sc
 	return d.presentStatus(w, r, v, sc, form, code.Meaning().Status)
 }
 
-// field is the input that a code is about, or "" for the page as a whole.
+// field returns the input that a code is about, or "" for the page as a whole.
 func field(c broker.Code) string {
 	switch c {
 	case broker.EmailInvalid:

@@ -10,12 +10,11 @@ import (
 	"gatehouse/broker"
 )
 
-// maxLinkTries is how many wrong proofs one link confirmation survives (SECURITY.md C6).
+// maxLinkTries is how many wrong proofs one link confirmation allows (SECURITY.md C6).
 const maxLinkTries = 5
 
-// link confirmation names what a link page shows: this login, this identity, this owner.
-// The form carries it back, so a proof given to one page links nothing that
-// another page put in its place (SECURITY.md C3).
+// linkConfirmation identifies what a link page shows: this login, this identity, this owner. The form sends it
+// back, so that a proof given on one page cannot link what another page shows (SECURITY.md C3).
 func (s *service) linkConfirmation(l broker.Login, owner *broker.Account) string {
 	if l.Claims == nil {
 		return ""
@@ -28,7 +27,7 @@ func (s *service) linkConfirmation(l broker.Login, owner *broker.Account) string
 	return s.Ring.Hash("login.ceremony", []byte(strings.Join(parts, "\x00")))
 }
 
-// linkProof is what the owner gives on the link page, in one request: nothing of it is kept.
+// linkProof is the owner's input on the link page. It is used in one request and not stored.
 type linkProof struct {
 	Shown    string // the link confirmation that the page showed
 	Password string
@@ -36,8 +35,8 @@ type linkProof struct {
 	Factor   string
 }
 
-// link links the waiting identity to the account that has its address, once its
-// owner gave every proof that the page asked for.
+// link links the pending identity to the account that has its address, once its owner gave every proof that the
+// page requires.
 func (s *service) link(ctx context.Context, v visit, id string, in linkProof) error {
 	sc, err := s.linking(ctx, v, id, in.Shown)
 	if err != nil {
@@ -45,7 +44,7 @@ func (s *service) link(ctx context.Context, v visit, id string, in linkProof) er
 	}
 	owner, amr := *sc.Facts.Owner, []string(nil)
 	if sc.Proof.Code && (sc.Code == nil || sc.Code.Email != owner.Email) {
-		return broker.Conflict // none is out: the page offers to send one
+		return broker.Conflict // no code was sent: the page offers to send one
 	}
 	if sc.Proof.Password {
 		if err := s.attempt(ctx, sc); err != nil {
@@ -78,9 +77,8 @@ func (s *service) linking(ctx context.Context, v visit, id, shown string) (scene
 	return sc, err
 }
 
-// own links the waiting identity to an account under another address, once its
-// owner gave address and password. An address that nobody has costs and answers
-// the same as a wrong password.
+// own links the pending identity to an account under another address, once its owner gave address and password.
+// An address without an account costs the same as a wrong password, with the same response.
 func (s *service) own(ctx context.Context, v visit, id, shown, email, password string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepOwn)
 	if err == nil && s.linkConfirmation(sc.Login, nil) != shown {
@@ -103,8 +101,8 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	if err := s.checkPassword(ctx, v, sc, email, owner, password); err != nil {
 		return err
 	}
-	// Where the link takes more than the password, the link page asks for all of it: of
-	// the password nothing is kept but whose it is.
+	// If the link needs more than the password, the link page asks for all proofs. Of this password only the
+	// account is remembered.
 	proofs, rule, err := s.Gate.LinkProofs(ctx, sc.Login, sc.Decision, *owner)
 	if err != nil {
 		return barred{err, rule}
@@ -116,8 +114,8 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	return s.attach(ctx, v, sc, *owner, []string{"pwd"})
 }
 
-// attempt counts a proof before it is looked at. One too many ends the link confirmation:
-// the claims are dropped and the login begins again.
+// attempt counts a proof before it is checked. One too many ends the link confirmation: the claims are dropped
+// and the login begins again.
 func (s *service) attempt(ctx context.Context, sc scene) error {
 	n, err := s.Ephemeral.Count(ctx, "login.proofs", s.linkConfirmation(sc.Login, nil), sc.ExpiresAt)
 	//defence:C6
@@ -131,9 +129,9 @@ func (s *service) attempt(ctx context.Context, sc scene) error {
 	return broker.Conflict
 }
 
-// attach writes the link, its Event and its mail in one transaction, and makes
-// the owner the login's account. The proofs were given in this request, amr names
-// them; they are kept nowhere, so nothing is left that could link again (SECURITY.md C4).
+// attach writes the link, its Event and its mail in one transaction, and makes the owner the login's account.
+// The proofs were given in this request and amr names them. They are not stored, so they cannot link again
+// (SECURITY.md C4).
 func (s *service) attach(ctx context.Context, v visit, sc scene, owner broker.Account, amr []string) error {
 	i, err := s.insert(ctx, v, sc, owner)
 	if err != nil {
@@ -148,8 +146,8 @@ func (s *service) attach(ctx context.Context, v visit, sc scene, owner broker.Ac
 	return err
 }
 
-// join links without a link confirmation, where Resolve says so. A person who asked for it
-// inside goes on with the session they have: nobody signed in.
+// join links without confirmation, if Resolve says so. A signed-in person who requested it continues their
+// session: nothing was proven.
 func (s *service) join(ctx context.Context, v visit, sc scene) (broker.Login, error) {
 	if sc.Purpose != broker.PurposeLink {
 		if err := s.attach(ctx, v, sc, *sc.Facts.Owner, nil); err != nil {
@@ -159,15 +157,15 @@ func (s *service) join(ctx context.Context, v visit, sc scene) (broker.Login, er
 	}
 	if _, err := s.insert(ctx, v, sc, *sc.Facts.Acting); err != nil {
 		if errors.Is(err, broker.LinkConflict) {
-			err = broker.Conflict // the next look says whose it is
+			err = broker.Conflict // the next look shows whose it is
 		}
 		return sc.Login, err
 	}
 	return s.replace(ctx, sc.Login, sc.Continued(*sc.Session))
 }
 
-// insert links in one transaction. Where somebody was quicker it answers their
-// link if it is the very same one (a double click), else LinkConflict.
+// insert links in one transaction. If another request was faster, it returns that link if it is the same one (a
+// double click), else LinkConflict.
 func (s *service) insert(ctx context.Context, v visit, sc scene, owner broker.Account) (broker.Identity, error) {
 	i := identity(*sc.Claims, owner.ID, s.Now())
 	err := s.Store.Atomic(ctx, func(ctx context.Context) error {
@@ -200,9 +198,8 @@ func (s *service) insert(ctx context.Context, v visit, sc scene, owner broker.Ac
 	return i, err
 }
 
-// stillMay asks the rules once more inside the transaction of the link. The row of
-// a restricted account is taken first, so that of two first binds at once the second
-// sees the first.
+// stillMay asks the rules again inside the transaction of the link. It locks the row of a restricted account
+// first, so that of two concurrent first binds the second sees the first.
 func (s *service) stillMay(ctx context.Context, sc scene, seen broker.Account) error {
 	now, err := s.Store.Account(ctx, seen.ID)
 	if err != nil {
@@ -224,7 +221,7 @@ func identity(c broker.Claims, account string, now time.Time) broker.Identity {
 		Subject: c.Subject, Email: c.Email, LinkedAt: now, SeenAt: now}
 }
 
-// proves names the link confirmation that another identity of the same owner shall confirm.
+// proves identifies the link confirmation that another identity of the same owner is to confirm.
 func (s *service) proves(ctx context.Context, v visit, l broker.Login) (string, error) {
 	sc, err := s.look(ctx, v, l)
 	if err != nil {
@@ -236,9 +233,10 @@ func (s *service) proves(ctx context.Context, v visit, l broker.Login) (string, 
 	return s.linkConfirmation(l, sc.Facts.Owner), nil
 }
 
-// confirmLink finishes a link whose owner just signed in with an identity they already
-// have. That identity must be theirs, and the link the one the upstream request began for.
-func (s *service) confirmLink(ctx context.Context, v visit, l broker.Login, t broker.UpstreamRequest, by broker.Claims) error {
+// confirmLink finishes a link whose owner just signed in with an identity that they already have. That identity
+// must be theirs, and the link the one that the upstream request began for.
+func (s *service) confirmLink(ctx context.Context, v visit, l broker.Login, t broker.UpstreamRequest,
+	by broker.Claims) error {
 	sc, err := s.look(ctx, v, l)
 	if err != nil {
 		return err

@@ -7,9 +7,8 @@ import (
 	"gatehouse/broker"
 )
 
-// identify takes the address of the identifier step. It asks nothing about
-// accounts, so it answers the same for every address (SECURITY.md E1). Where an
-// upstream left the address open, or somebody registers, a code goes out to it.
+// identify takes the address of the identifier step. It looks up no account, so its response is the same for
+// every address (SECURITY.md E1). If the upstream gave no address, or for a registration, it sends a code.
 func (s *service) identify(ctx context.Context, v visit, id, typed string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepChoose, broker.StepOrg, broker.StepPassword, broker.StepEmail)
 	if err != nil {
@@ -26,7 +25,7 @@ func (s *service) identify(ctx context.Context, v visit, id, typed string) error
 	return err
 }
 
-// address is whose password the password page asks for.
+// address is the one whose password the password page asks for.
 func address(sc scene) string {
 	if sc.Choice == broker.ChoiceNew {
 		return sc.VerifiedEmail
@@ -34,8 +33,8 @@ func address(sc scene) string {
 	return sc.Email
 }
 
-// password signs in with the address of the identifier step. shown is the address
-// that the page showed: where another tab went on with another one, nothing happens.
+// password signs in with the address of the identifier step. shown is the address that the page showed: if
+// another tab has changed it, nothing happens.
 func (s *service) password(ctx context.Context, v visit, id, shown, password string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepPassword)
 	if err != nil {
@@ -59,8 +58,9 @@ func (s *service) password(ctx context.Context, v visit, id, shown, password str
 		return err
 	}
 	if rule != nil {
-		// The next look refuses. That the password was right is worth an event of its own.
-		e := broker.Event{Verb: broker.EventPasswordBlocked, Code: rule.Refusal(), Account: a.ID, Client: sc.ClientID, Detail: setBy(rule)}
+		// The next look refuses. Record that the password was right.
+		e := broker.Event{Verb: broker.EventPasswordBlocked, Code: rule.Refusal(), Account: a.ID, Client: sc.ClientID,
+			Detail: setBy(rule)}
 		if err := s.Store.Record(ctx, v.event(e)); err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (s *service) password(ctx context.Context, v visit, id, shown, password str
 // amrFactor are the methods of a second factor (RFC 8176 §2).
 var amrFactor = []string{"otp", "mfa"}
 
-// factor takes the second factor of whoever is otherwise proven.
+// factor checks the second factor of a person who is otherwise authenticated.
 func (s *service) factor(ctx context.Context, v visit, id, typed string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepFactor)
 	if err != nil {
@@ -85,20 +85,17 @@ func (s *service) factor(ctx context.Context, v visit, id, typed string) error {
 	return err
 }
 
-// factorWrong is a wrong code of a second factor, so that the page says it beside
-// the right field.
+// factorWrong is a wrong code of a second factor; the page shows it at that field.
 type factorWrong struct{ error }
 
 func (w factorWrong) Unwrap() error { return w.error }
 
 func wrongFactor(err error) error { return factorWrong{err} }
 
-// knowsPassword reports whether it is the password that gives a fresh proof, else a
-// mailed code.
+// knowsPassword reports whether a fresh proof is given by password, else by mailed code.
 func knowsPassword(sc scene) bool { return sc.Facts.Passwords && sc.Facts.Account.HasPassword() }
 
-// still is for a login that goes on with a chosen session: a fresh proof alone does
-// not bring one back that has ended.
+// still checks that a chosen session still exists: a fresh proof alone must not restore one that has ended.
 func (s *service) still(ctx context.Context, v visit, sc scene) error {
 	//defence:E13
 	if sc.SessionID == "" {
@@ -114,8 +111,8 @@ func (s *service) still(ctx context.Context, v visit, sc scene) error {
 	return broker.Conflict
 }
 
-// confirm gives the fresh proof that was asked for and that the upstream could not
-// give: the password, or where there is none the code that was mailed.
+// confirm takes the required fresh proof that the upstream could not give: the password, or a mailed code if
+// there is none.
 func (s *service) confirm(ctx context.Context, v visit, id, password, code string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepConfirm)
 	if err != nil {
@@ -129,7 +126,7 @@ func (s *service) confirm(ctx context.Context, v visit, id, password, code strin
 	case knowsPassword(sc):
 		err = s.checkPassword(ctx, v, sc, a.Email, &a, password)
 	case sc.Code == nil || sc.Code.Email != a.Email:
-		err = broker.Conflict // none is out: the page offers to send one
+		err = broker.Conflict // no code was sent: the page offers to send one
 	default:
 		amr, err = "otp", s.Codes.Check(ctx, v.target(a.Email, &a), sc.Code, code)
 	}
@@ -140,8 +137,8 @@ func (s *service) confirm(ctx context.Context, v visit, id, password, code strin
 	return err
 }
 
-// goOn takes the account of this browser's session for the login. No proof is
-// given, so no session is made: Finish hands out the one there is.
+// goOn takes the account of this browser's session for the login. Nothing is proven, so no session is created;
+// Finish returns the existing one.
 func (s *service) goOn(ctx context.Context, v visit, id, session string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepPick)
 	if err != nil {
@@ -158,15 +155,16 @@ func (s *service) goOn(ctx context.Context, v visit, id, session string) error {
 	return err
 }
 
-// The wishes that a page offers beside those of the domain package.
+// The choices of a page in addition to those of the domain package.
 const (
 	choiceBack     broker.Choice = "back"
 	choicePassword broker.Choice = "password" // E-2: use your password instead
 )
 
-// choose takes a branch that the page offers; one that it does not offer is Conflict.
+// choose takes a branch that the page offers; any other one is Conflict.
 func (s *service) choose(ctx context.Context, v visit, id string, wish broker.Choice) error {
-	sc, err := s.expect(ctx, v, id, broker.StepChoose, broker.StepPick, broker.StepOrg, broker.StepPassword, broker.StepEmail,
+	sc, err := s.expect(ctx, v, id, broker.StepChoose, broker.StepPick, broker.StepOrg, broker.StepPassword,
+		broker.StepEmail,
 		broker.StepCode, broker.StepNeutral, broker.StepRegister, broker.StepOwn)
 	if err != nil {
 		return err
@@ -182,7 +180,7 @@ func (s *service) choose(ctx context.Context, v visit, id string, wish broker.Ch
 	return err
 }
 
-// branch is the login after a choice, and whether the page offers it.
+// branch returns the login after a choice, and whether the page offers that choice.
 func branch(sc scene, wish broker.Choice) (next broker.Login, offered bool) {
 	upstream := sc.Claims != nil
 	switch {
@@ -205,20 +203,19 @@ func branch(sc scene, wish broker.Choice) (next broker.Login, offered bool) {
 	}
 }
 
-// restart is "Start again" and "Cancel": the app's request stays, nothing else.
+// restart is "Start again" and "Cancel": it keeps only the app's request.
 func (s *service) restart(ctx context.Context, v visit, id string) error {
 	l, err := s.open(ctx, v, id)
 	if err != nil {
 		return err
 	}
 	if l.IsConsumed() && l.SessionID != "" {
-		return broker.Conflict // it ended well; show where
+		return broker.Conflict // it was successful; show the result
 	}
 	return s.revive(ctx, l)
 }
 
-// revive makes a login that ended without a session, or whose session is gone,
-// one that can be used again. Nothing proven survives.
+// revive resets a login that ended without a session, or whose session is gone. It keeps no proof.
 func (s *service) revive(ctx context.Context, seen broker.Login) error {
 	_, err := s.logins.Change(ctx, seen.ID, func(l *broker.Login) error {
 		if !same(*l, seen) {

@@ -8,8 +8,8 @@ import (
 	"gatehouse/broker"
 )
 
-// loggedOut takes an upstream's word that a person's session there has ended (OIDC
-// Back-Channel Logout §2.7). No cookie is looked at: the upstream sends it, no browser.
+// loggedOut handles an upstream's notice that a person's session there has ended (OIDC Back-Channel Logout
+// §2.7). It uses no cookie, because the upstream sends it.
 func (d *Handler) loggedOut(w http.ResponseWriter, r *http.Request) error {
 	c, said, err := d.service.noticed(r, broker.NoticeLogout)
 	if err != nil {
@@ -22,9 +22,9 @@ func (d *Handler) loggedOut(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// endFor ends the sessions that a logout names, each with its Event, in one transaction
-// with the mark that the logout was used. Whom it names is looked up within the
-// connection that signed it: no upstream signs out another's people (SECURITY.md A18).
+// endFor ends the sessions that a logout selects, each with its Event, and marks the logout as used, in one
+// transaction. It looks only at identities of the connection that signed it: an upstream must not sign out
+// another's people (SECURITY.md A18).
 func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said broker.Notice) error {
 	return s.Store.Atomic(ctx, func(ctx context.Context) error {
 		err := s.Store.MarkUsed(ctx, "logout", c.ID+" "+said.ID, said.Expires)
@@ -39,7 +39,7 @@ func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said
 		if said.Subject != "" {
 			i, _, err := s.Store.Identity(ctx, c.ID, said.Issuer, said.Subject)
 			if errors.Is(err, broker.NotFound) {
-				return nil // nobody's: no session was created of it
+				return nil // unknown identity: it has no sessions
 			}
 			if err != nil {
 				return err
@@ -51,7 +51,8 @@ func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said
 			return err
 		}
 		for _, one := range ended {
-			e := v.event(broker.Event{Verb: broker.EventUpstreamLogout, Account: one.AccountID, Connection: c.ID, Session: one.ID})
+			e := v.event(broker.Event{Verb: broker.EventUpstreamLogout, Account: one.AccountID, Connection: c.ID,
+				Session: one.ID})
 			if err := s.Store.Record(ctx, e); err != nil {
 				return err
 			}

@@ -1,4 +1,4 @@
-// Package login answers one question: who is this, and how do we know?
+// Package login finds out who a person is, and how that was proven.
 package login
 
 import (
@@ -20,7 +20,7 @@ import (
 //go:embed page/*.html
 var pageFiles embed.FS
 
-// Store is what a login reads and writes.
+// Store is the storage that a login needs.
 type Store interface {
 	broker.Accounts
 	broker.Identities
@@ -33,7 +33,7 @@ type Store interface {
 	broker.Atomic
 }
 
-// Options are what a Handler is made of. All but Factors are needed.
+// Options configure a Handler. All are required except Factors and Pause.
 type Options struct {
 	Toolkit   *web.Toolkit
 	Gate      *access.Gate
@@ -48,11 +48,11 @@ type Options struct {
 	Ring    *seal.Keyring
 
 	Registration broker.Registration
-	// PasswordSignIn reports whether a password opens a session. It confirms a link either way.
+	// PasswordSignIn reports whether a password opens a session. It confirms a link in either case.
 	PasswordSignIn bool
-	// Icon names the symbol of a connection's kind, see web.Toolkit.
+	// Icon returns the icon name of a connection's kind, see web.Toolkit.
 	Icon func(kind string) string
-	// Callback is the absolute redirect_uri of a connection: …/callback/{connection}.
+	// Callback returns the absolute redirect_uri of a connection: …/callback/{connection}.
 	Callback func(connection string) string
 
 	Now func() time.Time
@@ -61,8 +61,8 @@ type Options struct {
 	Pause func(context.Context, time.Duration) error
 }
 
-// Handler serves the journey. No step knows the next one: every route asks the domain package.
-// It is safe for concurrent use.
+// Handler serves the sign-in pages. No step knows the next one: every route asks broker.Next. It is safe for
+// concurrent use.
 type Handler struct {
 	service *service
 	kit     *web.Toolkit
@@ -70,19 +70,18 @@ type Handler struct {
 	app     App
 }
 
-// App answers the app that waits for a login. The OpenID Provider implements it.
+// App responds to the app that waits for a login. The OpenID Provider implements it.
 type App interface {
-	// Respond answers the app's request from the session of a finished login. It
-	// handles a GET.
+	// Respond responds to the app's request with the session of a finished login. It handles a GET.
 	Respond(w http.ResponseWriter, r *http.Request, l broker.FinishedLogin) error
 }
 
-// New makes the room. It panics where a page or a text is missing, see web.Toolkit.Pages.
+// New returns a Handler. It panics on a missing page or text, see web.Toolkit.Pages.
 func New(o Options) *Handler {
 	return &Handler{service: newService(o), kit: o.Toolkit, pages: o.Toolkit.Pages(pageFiles)}
 }
 
-// Mount adds the routes. app answers where a login was begun for one.
+// Mount adds the routes. app responds for logins that an app began.
 func (d *Handler) Mount(mux web.Router, app App) {
 	d.app = app
 	get := func(pattern string, h web.Handler) { mux.Handle("GET "+pattern, d.kit.Handle(h)) }
@@ -123,15 +122,16 @@ func upstreamPath(id, connection string) string {
 	return loginPath(id) + "/to/" + url.PathEscape(connection)
 }
 
-// appPath is where the app's request is answered.
+// appPath is where the app's request continues.
 func appPath(id string) string { return "/authorize?login=" + url.QueryEscape(id) }
 
-// visit reads what the request tells of its browser.
+// visit collects what the request reveals about its browser.
 func (d *Handler) visit(r *http.Request) visit {
 	hashes, _ := d.kit.Browser(r)
 	from := d.kit.Event(r, broker.Event{})
 	return visit{
-		browser: hashes, sessions: d.kit.SessionHashes(r), locale: d.kit.Locale(r), address: from.Address, agent: from.UserAgent,
+		browser: hashes, sessions: d.kit.SessionHashes(r), locale: d.kit.Locale(r), address: from.Address,
+		agent: from.UserAgent,
 		known: func(a broker.Account) bool { return d.kit.Known(r, a) },
 		event: func(e broker.Event) broker.Event { return d.kit.Event(r, e) },
 	}

@@ -10,8 +10,8 @@ import (
 	"gatehouse/broker/mail"
 )
 
-// locale is the language of a login's mails and upstream pages: what was chosen
-// in it or asked for with it, else the browser's.
+// locale returns the language of a login's mails and upstream pages: the one chosen or requested in it, else the
+// browser's.
 func (s *service) locale(v visit, l broker.Login) string {
 	if lang := s.Toolkit.Texts.Match(l.Locale); lang != "" {
 		return lang
@@ -19,15 +19,16 @@ func (s *service) locale(v visit, l broker.Login) string {
 	return v.locale
 }
 
-// target is what a try of this browser counts on.
+// target is what this browser's tries count against.
 func (v visit) target(email string, a *broker.Account) credential.Target {
 	//defence:E2
 	return credential.Target{Address: email, Account: a, Known: a != nil && v.known(*a)}
 }
 
-// checkPassword holds a password against an account, nil for an address that has
-// none, and tells the audit log of a wrong one; both cost the same.
-func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email string, a *broker.Account, password string) error {
+// checkPassword compares a password with an account, nil for an address without one. It records a wrong
+// password; both cases cost the same.
+func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email string, a *broker.Account,
+	password string) error {
 	//defence:C6 E2
 	err := s.Passwords.Check(ctx, v.target(email, a), password)
 	if errors.Is(err, broker.WrongPassword) {
@@ -42,9 +43,10 @@ func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email st
 	return err
 }
 
-// sendCode makes a code and writes its mail. To an owner who registers again it
-// goes with another text, so that the mailbox alone learns of the account.
-func (s *service) sendCode(ctx context.Context, v visit, l broker.Login, email string, owner *broker.Account) (broker.MailedCode, error) {
+// sendCode issues a code and queues its mail. An owner who registers again gets another text, so that only the
+// mailbox reveals the account.
+func (s *service) sendCode(ctx context.Context, v visit, l broker.Login, email string,
+	owner *broker.Account) (broker.MailedCode, error) {
 	code, secret, err := s.Codes.Issue(ctx, email)
 	if err != nil {
 		return code, err
@@ -65,7 +67,7 @@ func (s *service) sendCode(ctx context.Context, v visit, l broker.Login, email s
 	})
 }
 
-// mailLinked tells the owner of the new sign-in method, in the owner's language.
+// mailLinked tells the owner about the new sign-in method, in the owner's language.
 func (s *service) mailLinked(ctx context.Context, v visit, sc scene, owner broker.Account, i broker.Identity) error {
 	m := mail.Linked{To: owner.Email, Connection: i.Connection, Email: i.Email, At: i.LinkedAt, Locale: owner.Locale}
 	if c := sc.Facts.Connection; c != nil {
@@ -77,8 +79,7 @@ func (s *service) mailLinked(ctx context.Context, v visit, sc scene, owner broke
 	return s.Mailer.Queue(ctx, m)
 }
 
-// reference is what a person reads out to support: eight characters that are hard
-// to mistake.
+// reference returns what a person reads out to support: eight characters that are hard to confuse.
 func reference() string {
 	r := rand.Text()
 	return r[:4] + "-" + r[4:8]

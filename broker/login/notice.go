@@ -12,13 +12,13 @@ import (
 	"gatehouse/broker/mail"
 )
 
-// deletion is what the status page of a data deletion shows. Nothing in it names anybody.
+// deletion is the view of a data deletion's status. It identifies no person.
 type deletion struct {
 	At    time.Time
 	Found bool
 }
 
-// deauthorized drops the identity of a person who removed our app at the upstream.
+// deauthorized unlinks the identity of a person who removed our app at the upstream.
 func (d *Handler) deauthorized(w http.ResponseWriter, r *http.Request) error {
 	if _, err := d.notice(r, broker.NoticeDeauthorized); err != nil {
 		return err
@@ -27,15 +27,16 @@ func (d *Handler) deauthorized(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// deleted does the same for a person who asks for deletion, and answers where they
-// can see what became of it (Meta's data deletion callback).
+// deleted does the same for a deletion request, and responds with the address of its status page (Meta's data
+// deletion callback).
 func (d *Handler) deleted(w http.ResponseWriter, r *http.Request) error {
 	found, err := d.notice(r, broker.NoticeDeletion)
 	if err != nil {
 		return err
 	}
 	code := broker.NewID()
-	if err := d.service.deletions.Put(r.Context(), d.service.Ring.Hash("login.deletion", []byte(code)), deletion{At: d.service.Now(), Found: found}); err != nil {
+	if err := d.service.deletions.Put(r.Context(), d.service.Ring.Hash("login.deletion", []byte(code)),
+		deletion{At: d.service.Now(), Found: found}); err != nil {
 		return err
 	}
 	status := d.kit.Issuer.ResolveReference(&url.URL{Path: "/data-deletion/" + code})
@@ -43,8 +44,8 @@ func (d *Handler) deleted(w http.ResponseWriter, r *http.Request) error {
 	return json.NewEncoder(w).Encode(map[string]string{"url": status.String(), "confirmation_code": code})
 }
 
-// notice verifies a notice and unlinks the identity it is about, with its Event
-// and a mail to the owner. One that is gone already is no fault: notices come twice.
+// notice verifies a notice and unlinks its identity, with an Event and a mail to the owner. A missing identity
+// is not an error, because notices may be repeated.
 func (d *Handler) notice(r *http.Request, kind broker.NoticeKind) (found bool, err error) {
 	c, said, err := d.service.noticed(r, kind)
 	if err != nil {
@@ -57,8 +58,9 @@ func (d *Handler) notice(r *http.Request, kind broker.NoticeKind) (found bool, e
 	return err == nil, err
 }
 
-// noticed is what the upstream says, verified, and whose it is.
-func (s *service) noticed(r *http.Request, kind broker.NoticeKind) (c broker.Connection, said broker.Notice, err error) {
+// noticed returns the verified notice and its connection.
+func (s *service) noticed(r *http.Request, kind broker.NoticeKind) (c broker.Connection, said broker.Notice,
+	err error) {
 	ctx := r.Context()
 	if c, err = s.Store.Connection(ctx, r.PathValue("connection")); err != nil {
 		return c, said, err
@@ -84,7 +86,8 @@ func (s *service) unlink(ctx context.Context, v visit, c broker.Connection, said
 		if err := s.Store.Unlink(ctx, i.ID, s.Now()); err != nil {
 			return err
 		}
-		e := v.event(broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: c.ID, Detail: map[string]string{"notice": string(said.Kind)}})
+		e := v.event(broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: c.ID,
+			Detail: map[string]string{"notice": string(said.Kind)}})
 		if err := s.Store.Record(ctx, e); err != nil {
 			return err
 		}
@@ -96,7 +99,7 @@ type deletionView struct {
 	deletion
 }
 
-// deletionStatus tells what became of a request for deletion, to whoever has its code.
+// deletionStatus shows the state of a deletion request, to anyone with its code.
 func (d *Handler) deletionStatus(w http.ResponseWriter, r *http.Request) error {
 	for _, key := range d.service.Ring.Hashes("login.deletion", []byte(r.PathValue("code"))) {
 		del, err := d.service.deletions.Get(r.Context(), key)

@@ -9,7 +9,7 @@ import (
 	"gatehouse/broker"
 )
 
-// The POSTs. Each reads its form and names one verb.
+// The POST handlers. Each reads its form and calls one verb.
 
 func (d *Handler) postEmail(r *http.Request) act {
 	email := r.PostFormValue("email")
@@ -26,7 +26,8 @@ func (d *Handler) postPassword(r *http.Request) act {
 }
 
 func (d *Handler) postLink(r *http.Request) act {
-	in := linkProof{Shown: r.PostFormValue("confirmation"), Password: r.PostFormValue("password"), Code: r.PostFormValue("code"), Factor: r.PostFormValue("factor")}
+	in := linkProof{Shown: r.PostFormValue("confirmation"), Password: r.PostFormValue("password"),
+		Code: r.PostFormValue("code"), Factor: r.PostFormValue("factor")}
 	return act{do: func(ctx context.Context, v visit, id string) error {
 		return d.renewed(ctx, v, id, d.service.link(ctx, v, id, in))
 	}}
@@ -83,7 +84,7 @@ func (d *Handler) postContinue(r *http.Request) act {
 
 func (d *Handler) postRestart(*http.Request) act { return act{do: d.service.restart} }
 
-// restartPage is the same for the links of a refusal. It only ever discards.
+// restartPage does the same for the links of a refusal. It only discards.
 func (d *Handler) restartPage(w http.ResponseWriter, r *http.Request) error {
 	_, l, moved, err := d.here(w, r)
 	if err != nil || moved {
@@ -95,13 +96,13 @@ func (d *Handler) restartPage(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, r, loginPath(l.ID))
 }
 
-// codeRenewed says that a code had expired and another one is on its way.
+// codeRenewed: a code had expired and another one was sent.
 type codeRenewed struct{}
 
 func (codeRenewed) Error() string { return string(broker.CodeExpired) }
 func (codeRenewed) Unwrap() error { return broker.CodeExpired }
 
-// renewed sends a new code in place of an expired one, as far as the limits allow.
+// renewed sends a new code instead of an expired one, if the limits allow it.
 func (d *Handler) renewed(ctx context.Context, v visit, id string, err error) error {
 	if !errors.Is(err, broker.CodeExpired) || d.service.resend(ctx, v, id) != nil {
 		return err

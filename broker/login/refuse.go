@@ -15,12 +15,14 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// banner reports whether a code is shown above the sign-in page, because another
-// way, or the same way again, makes sense. The others get a page of their own.
+// banner reports whether a code is shown above the sign-in page, because another try or method makes sense.
+// Other codes get a page of their own.
 func banner(c broker.Code) bool {
 	switch c {
-	case broker.StateInvalid, broker.Cancelled, broker.ConnectionUnavailable, broker.ConnectionDisabled, broker.UpstreamRejected,
-		broker.UpstreamMisconfigured, broker.NoEmailClaim, broker.ConsentDeclined, broker.RateLimited, broker.Busy, broker.Unavailable:
+	case broker.StateInvalid, broker.Cancelled, broker.ConnectionUnavailable, broker.ConnectionDisabled,
+		broker.UpstreamRejected,
+		broker.UpstreamMisconfigured, broker.NoEmailClaim, broker.ConsentDeclined, broker.RateLimited, broker.Busy,
+		broker.Unavailable:
 		return true
 	}
 	return false
@@ -42,7 +44,7 @@ func (s *service) fallBack(ctx context.Context, v visit, sc scene) (broker.Login
 	return s.logins.Get(ctx, l.ID)
 }
 
-// refused answers a POST with a refusal that belongs to its login.
+// refused responds to a POST with a refusal that belongs to its login.
 func (d *Handler) refused(w http.ResponseWriter, r *http.Request, v visit, id string, err error) error {
 	code := broker.CodeOf(err)
 	if code == broker.Internal || code == broker.LoginUnknown || code == broker.LoginElsewhere {
@@ -56,8 +58,8 @@ func (d *Handler) refused(w http.ResponseWriter, r *http.Request, v visit, id st
 	return nil
 }
 
-// barred is the refusal of an account that the login does not name, with its restriction:
-// its owner has just proven it, and is told what to press.
+// barred is a refusal with the restriction of an account that the login does not name. Its owner has just
+// authenticated and may see what to do.
 type barred struct {
 	error
 	by *broker.Restriction
@@ -65,7 +67,7 @@ type barred struct {
 
 func (b barred) Unwrap() error { return b.error }
 
-// rule is what keeps the person of a scene out, nil where no rule does.
+// rule returns the rule that refuses the person of a scene, nil if none does.
 func rule(sc scene, cause error) *broker.Restriction {
 	if b, ok := errors.AsType[barred](cause); ok {
 		return b.by
@@ -73,7 +75,7 @@ func rule(sc scene, cause error) *broker.Restriction {
 	return sc.Rule
 }
 
-// setBy tells the audit log whose rule it is and since when.
+// setBy returns who set the rule and when, for the audit log.
 func setBy(l *broker.Restriction) map[string]string {
 	if l == nil {
 		return nil
@@ -81,7 +83,7 @@ func setBy(l *broker.Restriction) map[string]string {
 	return map[string]string{"only": l.Only, "set_by": l.SetBy, "set_at": l.SetAt.UTC().Format(time.RFC3339)}
 }
 
-// ways are the live connections through which a rule lets people in, as buttons.
+// ways returns buttons for the live connections that a rule allows.
 func (d *Handler) methods(r *http.Request, id string, l *broker.Restriction) (list []web.Action, first string) {
 	if l == nil {
 		return nil, ""
@@ -100,8 +102,9 @@ func (d *Handler) methods(r *http.Request, id string, l *broker.Restriction) (li
 	return list, first
 }
 
-// refuse shows a refusal with an action that works, and the way back to the app.
-func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code broker.Code, connection string, cause error) {
+// refuse shows a refusal with a useful action, and the link back to the app.
+func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code broker.Code, connection string,
+	cause error) {
 	p, l := d.kit.Printer(r), sc.Login
 	again := web.Action{Href: loginPath(l.ID) + "/restart", Text: p.Text("login.other_ways")}
 	view := web.RefusalView{Cause: cause, Event: broker.Event{Account: l.AccountID, Client: l.ClientID}}
@@ -120,7 +123,7 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code 
 		view.Connection, view.Event.Connection = c.Name, c.ID
 	}
 	primary := web.Action{Href: again.Href, Text: p.Text("web.start_again")}
-	if l.Purpose == broker.PurposeLink { // whoever asked for a link is signed in, and belongs back where they asked
+	if l.Purpose == broker.PurposeLink { // the person is signed in and returns to the account page
 		again = web.Action{Href: l.Purpose.Ends(), Text: p.Text("login.depart.back")}
 		primary = again
 	}
@@ -155,14 +158,14 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code 
 	d.kit.Refusal(w, r, code, view)
 }
 
-// notice is a refusal above a page, with the action that makes it good.
+// notice is a refusal shown above a page, with the action that resolves it.
 type notice struct {
 	Kind, Title, Text string
 	Href, Action      string
 	Code, Ref         string
 }
 
-// noticeOf puts the notice of a login into words; nil where there is none.
+// noticeOf returns the notice of a login with its texts, nil if there is none.
 func (d *Handler) noticeOf(r *http.Request, sc scene) *notice {
 	code := sc.Notice
 	if code == "" {
@@ -175,7 +178,8 @@ func (d *Handler) noticeOf(r *http.Request, sc scene) *notice {
 	if upstream {
 		args["connection"] = c.Name
 	}
-	n := &notice{Kind: "err", Code: string(code), Ref: sc.NoticeRef, Title: say(p, code, "title", args), Text: say(p, code, "body", args)}
+	n := &notice{Kind: "err", Code: string(code), Ref: sc.NoticeRef, Title: say(p, code, "title", args),
+		Text: say(p, code, "body", args)}
 	if code == broker.Cancelled {
 		n.Kind = "info"
 	}
@@ -195,7 +199,7 @@ func (d *Handler) noticeOf(r *http.Request, sc scene) *notice {
 	return n
 }
 
-// say is a text of a code; one that names what we do not know has a plain twin.
+// say returns a text of a code. A text with unknown values has a variant ".plain".
 func say(p text.Printer, code broker.Code, part string, args text.Args) string {
 	key := "error." + string(code) + "." + part
 	if !p.Fills(key, args) && p.Has(key+".plain") {

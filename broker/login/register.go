@@ -7,7 +7,7 @@ import (
 	"gatehouse/broker"
 )
 
-// form is what the short registration asks for.
+// form is the input of the short registration.
 type form struct {
 	Shown    string // the link confirmation that the page showed
 	Given    string
@@ -15,8 +15,8 @@ type form struct {
 	Password string
 }
 
-// register makes an account from the short registration: for an upstream's
-// identity, or with a password for an address that a code has proven.
+// register creates an account from the short registration: for an upstream's identity, or with a password for an
+// address that a code has verified.
 func (s *service) register(ctx context.Context, v visit, id string, in form) error {
 	sc, err := s.expect(ctx, v, id, broker.StepRegister)
 	if err == nil && s.linkConfirmation(sc.Login, nil) != in.Shown {
@@ -40,7 +40,7 @@ func (s *service) register(ctx context.Context, v visit, id string, in form) err
 	return err
 }
 
-// fromClaims is the account that an identity and a proven address make.
+// fromClaims returns the account for an identity and a verified address.
 func fromClaims(l broker.Login, now time.Time, locale string) broker.Account {
 	a := broker.Account{ID: broker.NewID(), Email: l.VerifiedAddress(), Locale: locale, CreatedAt: now, UpdatedAt: now}
 	if c := l.Claims; c != nil {
@@ -52,9 +52,9 @@ func fromClaims(l broker.Login, now time.Time, locale string) broker.Account {
 	return a
 }
 
-// create writes the account, its identity and their Events in one transaction
-// and makes it the login's account. Conflict means that somebody took the address
-// or the identity meanwhile: the login then shows what follows from that.
+// create writes the account, its identity and their Events in one transaction and makes it the login's account.
+// Conflict means that the address or the identity was taken in the meantime; the login then shows what follows
+// from that.
 func (s *service) create(ctx context.Context, v visit, sc scene, a broker.Account) (broker.Login, error) {
 	authn := broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, AuthTime: s.Now(), Epoch: a.AuthEpoch}
 	var i broker.Identity
@@ -66,7 +66,8 @@ func (s *service) create(ctx context.Context, v visit, sc scene, a broker.Accoun
 		if err := s.Store.CreateAccount(ctx, a); err != nil {
 			return err
 		}
-		events := []broker.Event{v.event(broker.Event{Verb: broker.EventAccountCreated, Account: a.ID, Actor: a.ID, Client: sc.ClientID})}
+		events := []broker.Event{v.event(broker.Event{Verb: broker.EventAccountCreated, Account: a.ID, Actor: a.ID,
+			Client: sc.ClientID})}
 		if sc.Claims != nil {
 			if err := s.Store.Link(ctx, i); err != nil {
 				return err

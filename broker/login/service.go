@@ -12,18 +12,17 @@ import (
 	"gatehouse/broker/web"
 )
 
-// How long the room's other ephemeral things live.
+// The lifetimes of the package's other ephemeral data.
 const (
-	// upstreamRequestKept is longer than UpstreamRequestLife, so that a late answer still finds its login.
+	// upstreamRequestKept exceeds UpstreamRequestLife, so that a late response still finds its login.
 	upstreamRequestKept = time.Hour
 	handleLife          = time.Minute
 	deletionLife        = 90 * 24 * time.Hour
-	// maxOpen is how many logins one browser may have open beside its very first; one
-	// more drops the oldest.
+	// maxOpen is how many logins a browser may have open besides its first; one more drops the oldest.
 	maxOpen = 9
 )
 
-// service holds the verbs of the journey. None of them knows HTTP.
+// service holds the operations of the journey. None of them uses HTTP.
 type service struct {
 	Options
 	logins           broker.EphemeralStore[broker.Login]
@@ -40,20 +39,25 @@ func newService(o Options) *service {
 		o.Pause = pause
 	}
 	return &service{
-		Options:          o,
-		logins:           broker.EphemeralStore[broker.Login]{Name: "login", Life: broker.LoginLife, In: o.Ephemeral, Now: o.Now},
-		upstreamRequests: broker.EphemeralStore[broker.UpstreamRequest]{Name: "trip", Life: upstreamRequestKept, In: o.Ephemeral, Now: o.Now},
-		consumed:         broker.EphemeralStore[bool]{Name: "trip.spent", Life: upstreamRequestKept, In: o.Ephemeral, Now: o.Now},
-		browsers:         broker.EphemeralStore[[]string]{Name: "login.browser", Life: broker.LoginLife, In: o.Ephemeral, Now: o.Now},
-		handles:          broker.EphemeralStore[[]byte]{Name: "login.handle", Life: handleLife, In: o.Ephemeral, Now: o.Now},
-		deletions:        broker.EphemeralStore[deletion]{Name: "login.deletion", Life: deletionLife, In: o.Ephemeral, Now: o.Now},
-		newcomers:        web.Newcomers{In: o.Ephemeral, Now: o.Now},
+		Options: o,
+		logins: broker.EphemeralStore[broker.Login]{Name: "login", Life: broker.LoginLife, In: o.Ephemeral,
+			Now: o.Now},
+		upstreamRequests: broker.EphemeralStore[broker.UpstreamRequest]{Name: "trip", Life: upstreamRequestKept,
+			In: o.Ephemeral, Now: o.Now},
+		consumed: broker.EphemeralStore[bool]{Name: "trip.spent", Life: upstreamRequestKept, In: o.Ephemeral,
+			Now: o.Now},
+		browsers: broker.EphemeralStore[[]string]{Name: "login.browser", Life: broker.LoginLife, In: o.Ephemeral,
+			Now: o.Now},
+		handles: broker.EphemeralStore[[]byte]{Name: "login.handle", Life: handleLife, In: o.Ephemeral, Now: o.Now},
+		deletions: broker.EphemeralStore[deletion]{Name: "login.deletion", Life: deletionLife, In: o.Ephemeral,
+			Now: o.Now},
+		newcomers: web.Newcomers{In: o.Ephemeral, Now: o.Now},
 	}
 }
 
-// visit is what the handler knows of the browser that asks.
+// visit describes the browser of a request.
 type visit struct {
-	browser []string // keyed hashes of its browser key, the newest key first; none where it has no cookie
+	browser []string // keyed hashes of its browser key, the newest key first; none without a cookie
 	// sessions are the keyed hashes of its session cookie; none without one.
 	sessions []string
 	locale   string
@@ -61,12 +65,12 @@ type visit struct {
 	agent    string
 	// known reports whether this browser has signed in to the account before, see web.Toolkit.Known.
 	known func(broker.Account) bool
-	// event completes an Event with its id, its moment and where it came from.
+	// event completes an Event with its id, its time and the origin of the request.
 	event func(broker.Event) broker.Event
 }
 
-// current is the session of the browser and its account, as far as they may go on in
-// the app of a login; nil where there is none, for any reason.
+// current returns the browser's session and its account if they may be used in the app of a login; nil if not,
+// for any reason.
 func (s *service) current(ctx context.Context, v visit, l broker.Login) (*broker.Session, *broker.Account, error) {
 	have, a, err := s.Gate.Session(ctx, v.sessions, l.ClientID)
 	switch {
@@ -78,7 +82,7 @@ func (s *service) current(ctx context.Context, v visit, l broker.Login) (*broker
 	return &have, &a, nil
 }
 
-// holds answers LoginElsewhere unless the login was begun in this browser.
+// holds returns LoginElsewhere unless the login was begun in this browser.
 func (v visit) holds(l broker.Login) error {
 	//defence:B1
 	if !slices.Contains(v.browser, l.Browser) {
@@ -87,7 +91,7 @@ func (v visit) holds(l broker.Login) error {
 	return nil
 }
 
-// scene is one login with what the rules say about it at this moment.
+// scene is a login with the current decision of the rules.
 type scene struct {
 	broker.Login
 	access.Decision
@@ -102,11 +106,11 @@ func (s *service) look(ctx context.Context, v visit, l broker.Login) (scene, err
 // app reports whether an app waits for this login.
 func app(l broker.Login) bool { return l.Request != nil }
 
-// begin stores a new login for a browser. Its start is cut to the second, as an
-// upstream's auth_time is: a proof of this very second must not look older. known says
-// that the browser may have other logins open; a new browser must pass the limit of its
-// network address first.
-func (s *service) begin(ctx context.Context, v visit, browser string, l broker.Login, known bool) (broker.Login, error) {
+// begin stores a new login for a browser. Its start is truncated to the second, like an upstream's auth_time: a
+// proof of the same second must not look older. known: the browser may have other logins open. A new browser
+// must first pass the limit of its network address.
+func (s *service) begin(ctx context.Context, v visit, browser string, l broker.Login, known bool) (broker.Login,
+	error) {
 	if browser == "" {
 		return l, broker.CookiesBlocked // a HEAD request, which gets no cookie
 	}
@@ -128,9 +132,8 @@ func (s *service) begin(ctx context.Context, v visit, browser string, l broker.L
 	return l, s.logins.Put(ctx, l.ID, l)
 }
 
-// remember keeps the list of a browser's open logins short, so that one browser cannot
-// fill the store (SECURITY.md B1, H4). Cookies can be made up, so a browser without a
-// list counts as new, whatever it sent.
+// remember bounds the list of a browser's open logins, so that one browser cannot fill the store (SECURITY.md
+// B1, H4). Cookies can be invented, so a browser without a list counts as new, whatever it sent.
 func (s *service) remember(ctx context.Context, v visit, browser, id string) error {
 	var dropped []string
 	_, err := s.browsers.Change(ctx, browser, func(open *[]string) error {
@@ -160,7 +163,7 @@ func (s *service) remember(ctx context.Context, v visit, browser, id string) err
 	return err
 }
 
-// open reads a login and holds it against the browser that asks for it.
+// open reads a login and checks that this browser may use it.
 func (s *service) open(ctx context.Context, v visit, id string) (broker.Login, error) {
 	l, err := s.logins.Get(ctx, id)
 	if errors.Is(err, broker.NotFound) {
@@ -172,8 +175,8 @@ func (s *service) open(ctx context.Context, v visit, id string) (broker.Login, e
 	return l, v.holds(l)
 }
 
-// adopt copies a login without any proof for the browser that opened it: a link
-// that was passed on carries a request, never a person.
+// adopt copies a login without any proof for the browser that opened it: a shared link passes on a request,
+// never a person.
 func (s *service) adopt(ctx context.Context, v visit, browser string, l broker.Login) (broker.Login, error) {
 	if l.HasProof() || l.IsConsumed() {
 		return l, broker.LoginElsewhere
@@ -181,7 +184,7 @@ func (s *service) adopt(ctx context.Context, v visit, browser string, l broker.L
 	return s.begin(ctx, v, browser, l.Restarted(), true)
 }
 
-// advance looks, and carries out the steps that have no page.
+// advance asks the rules and carries out the steps that have no page.
 func (s *service) advance(ctx context.Context, v visit, l broker.Login) (scene, error) {
 	for try := 0; ; try++ {
 		sc, err := s.look(ctx, v, l)
@@ -215,8 +218,8 @@ func (s *service) bind(ctx context.Context, sc scene) (broker.Login, error) {
 	return s.replace(ctx, sc.Login, sc.BoundTo(a.ID, vouched(*sc.Claims, sc.Identity.ID, a)))
 }
 
-// expect looks at a login and answers Conflict where it waits for something else
-// than what was sent: the caller then shows what it does wait for.
+// expect returns Conflict if a login does not wait for one of the steps: the caller then shows the step that it
+// does wait for.
 func (s *service) expect(ctx context.Context, v visit, id string, steps ...broker.Step) (scene, error) {
 	l, err := s.open(ctx, v, id)
 	if err != nil {
@@ -229,8 +232,8 @@ func (s *service) expect(ctx context.Context, v visit, id string, steps ...broke
 	return sc, err
 }
 
-// replace stores next where the login is still as it was seen; else Conflict. What was
-// decided about the old one is not carried over to a new one.
+// replace stores next if the login is still as seen; else Conflict. A decision about the old state must not
+// apply to a new one.
 func (s *service) replace(ctx context.Context, seen, next broker.Login) (broker.Login, error) {
 	return s.change(ctx, seen.ID, func(l *broker.Login) error {
 		if !same(*l, seen) {
@@ -256,7 +259,7 @@ func (s *service) change(ctx context.Context, id string, edit func(*broker.Login
 	return l, err
 }
 
-// same compares what decisions rest on; a notice or a language is not among it.
+// same compares everything that decisions depend on, which excludes notice and language.
 func same(a, b broker.Login) bool {
 	for _, l := range []*broker.Login{&a, &b} {
 		l.Notice, l.NoticeFor, l.NoticeRef, l.Locale = "", "", "", ""
@@ -264,11 +267,12 @@ func same(a, b broker.Login) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// vouched is the authentication by an upstream. Its time is the upstream's word
-// or nothing: auth_time is never made up.
+// vouched returns the authentication by an upstream. Its time is the upstream's or none: auth_time is never
+// invented.
 func vouched(c broker.Claims, identity string, a broker.Account) broker.Authn {
 	return broker.Authn{Method: broker.ByUpstream, Connection: c.Connection, Identity: identity, UserType: c.UserType,
-		AMR: broker.Methods([]string{"fed"}, c.AMR...), ACR: c.ACR, AuthTime: c.AuthTime, Epoch: a.AuthEpoch, UpstreamSID: c.SID}
+		AMR: broker.Methods([]string{"fed"}, c.AMR...), ACR: c.ACR, AuthTime: c.AuthTime, Epoch: a.AuthEpoch,
+		UpstreamSID: c.SID}
 }
 
 // found turns NotFound into nil.

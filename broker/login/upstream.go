@@ -11,25 +11,24 @@ import (
 	"gatehouse/broker/access"
 )
 
-// hashState is the purpose under which an upstream request's state is hashed: storage
-// holds nothing that completes a sign-in.
+// hashState is the purpose of the hashed state of upstream requests: storage must not contain anything that
+// completes a sign-in.
 const hashState = "login.state"
 
-// redirectOptions say how the browser goes to an upstream.
+// redirectOptions are options of an upstream request.
 type redirectOptions struct {
 	Connection string
 	Choose     bool // show the upstream's account chooser: "Use a different account", or after a sign-out
 	AskEmail   bool // ask once more for the e-mail address
-	Prove      bool // confirm the link that waits in the login with another identity of its owner
-	// URLOnly is for an answer that can only redirect. Nothing is stored where the
-	// upstream wants a form.
+	Prove      bool // confirm the pending link of the login with another identity of its owner
+	// URLOnly: the response can only redirect. If the upstream wants a form, nothing is stored.
 	URLOnly bool
 }
 
-// beginUpstream stores an upstream request of a stored login, and returns where the
-// browser goes. What the connection or the upstream says against it is left in the
-// login as a notice and returned as Conflict: the login shows it.
-func (s *service) beginUpstream(ctx context.Context, v visit, l broker.Login, o redirectOptions) (out broker.Redirect, err error) {
+// beginUpstream stores an upstream request of a stored login, and returns where to send the browser. A refusal
+// by the connection or the upstream becomes a notice in the login, and Conflict is returned: the login shows it.
+func (s *service) beginUpstream(ctx context.Context, v visit, l broker.Login, o redirectOptions) (out broker.Redirect,
+	err error) {
 	if l.IsConsumed() {
 		return out, broker.Conflict
 	}
@@ -52,13 +51,14 @@ func (s *service) beginUpstream(ctx context.Context, v visit, l broker.Login, o 
 		return out, nil
 	}
 	key := s.Ring.Hash(hashState, []byte(t.State))
-	t.State = "" // the browser brings it back
+	t.State = "" // the browser returns it
 	return out, s.upstreamRequests.Put(ctx, key, t)
 }
 
-// upstreamRequest carries what the app asked about freshness, and what spares the
-// person from typing the address again.
-func (s *service) upstreamRequest(l broker.Login, c broker.Connection, v visit, o redirectOptions) broker.UpstreamRequest {
+// upstreamRequest passes on the app's requirements of freshness, and hints that save the person from typing the
+// address again.
+func (s *service) upstreamRequest(l broker.Login, c broker.Connection, v visit,
+	o redirectOptions) broker.UpstreamRequest {
 	t := broker.UpstreamRequest{
 		Login: l.ID, Connection: c.ID,
 		State: broker.NewToken(), Nonce: broker.NewToken(), Verifier: broker.NewToken(),
@@ -78,8 +78,7 @@ func (s *service) upstreamRequest(l broker.Login, c broker.Connection, v visit, 
 	return t
 }
 
-// upstream opens a live connection. It is called when an upstream request begins and
-// again when it ends.
+// upstream opens a live connection. It is called at the beginning of an upstream request and again at its end.
 func (s *service) upstream(ctx context.Context, id string) (broker.Connection, broker.Upstream, error) {
 	c, err := s.Store.Connection(ctx, id)
 	if errors.Is(err, broker.NotFound) {
@@ -96,8 +95,8 @@ func (s *service) upstream(ctx context.Context, id string) (broker.Connection, b
 	return c, up, err
 }
 
-// leaveNotice leaves a refusal in the login and returns Conflict, so that the login is
-// shown with it. An error that is no Code is returned as it is.
+// leaveNotice stores a refusal as a notice in the login and returns Conflict, so that the login is shown with
+// it. An error that is not a Code is returned unchanged.
 func (s *service) leaveNotice(ctx context.Context, v visit, l broker.Login, connection string, err error) error {
 	code := broker.CodeOf(err)
 	if code == broker.Internal || ctx.Err() != nil {
@@ -107,7 +106,8 @@ func (s *service) leaveNotice(ctx context.Context, v visit, l broker.Login, conn
 	if banner(code) {
 		ref = reference()
 		s.Log.InfoContext(ctx, "refused", "code", string(code), "reference", ref, "connection", connection, "err", err)
-		e := v.event(broker.Event{Verb: broker.EventRefused, Code: code, Client: l.ClientID, Connection: connection, Reference: ref})
+		e := v.event(broker.Event{Verb: broker.EventRefused, Code: code, Client: l.ClientID, Connection: connection,
+			Reference: ref})
 		if err := s.Store.Record(ctx, e); err != nil {
 			return err
 		}
@@ -130,24 +130,23 @@ type callbackResult struct {
 	decision access.Decision // Facts.Linked is whose identity it is
 }
 
-// applyTo returns the login with what the callback has proven, in place of everything
-// that was proven before, as after each answer of an upstream.
+// applyTo returns the login with what the callback has proven, instead of everything proven before.
 func (c callbackResult) applyTo(l broker.Login) broker.Login {
 	return l.Returned(c.claims).BoundTo(c.decision.Facts.Linked.ID, c.authn)
 }
 
-// handleCallback takes the browser back from an upstream and returns the login. Where
-// an error is not nil, only its ID may be used. Conflict means that nothing new was
-// proven: the login shows what it waits for. Of a lost answer only the state is left.
-// For a linked person who goes on to an app it returns a result, and the login as it
-// was before: finishCallback stores both.
-func (s *service) handleCallback(ctx context.Context, v visit, connection string, answer url.Values, lost bool) (l broker.Login, known *callbackResult, err error) {
+// handleCallback processes an upstream's response and returns the login. On an error only its ID may be used.
+// Conflict means that nothing new was proven: the login shows what it waits for. If the response was lost, only
+// its state is known. For a linked person who continues to an app it returns a result, and the login as it was
+// before; finishCallback stores both.
+func (s *service) handleCallback(ctx context.Context, v visit, connection string, answer url.Values,
+	lost bool) (l broker.Login, known *callbackResult, err error) {
 	t, key, err := s.pending(ctx, connection, answer)
 	if err != nil {
 		return l, nil, err
 	}
-	// The browser first, the state after it: another browser's callback is refused
-	// and consumes nothing (SECURITY.md B1).
+	// Check the browser before the state: another browser's callback is refused and consumes nothing
+	// (SECURITY.md B1).
 	l, err = s.open(ctx, v, t.Login)
 	switch {
 	case errors.Is(err, broker.LoginUnknown):
@@ -173,10 +172,10 @@ func (s *service) handleCallback(ctx context.Context, v visit, connection string
 	return s.recordClaims(ctx, v, l, claims)
 }
 
-// pending finds the upstream request of an answer. The path names the connection and
-// the request must be its own: an answer of one upstream never reaches another's token
-// endpoint (RFC 9700 §4.4.2, SECURITY.md B3).
-func (s *service) pending(ctx context.Context, connection string, answer url.Values) (t broker.UpstreamRequest, key string, err error) {
+// pending returns the upstream request of a response. It must belong to the connection in the path: a response
+// of one upstream must not reach another's token endpoint (RFC 9700 §4.4.2, SECURITY.md B3).
+func (s *service) pending(ctx context.Context, connection string, answer url.Values) (t broker.UpstreamRequest,
+	key string, err error) {
 	state := answer["state"]
 	if len(state) != 1 || state[0] == "" || len(state[0]) > 512 {
 		return t, "", broker.StateInvalid
@@ -196,9 +195,8 @@ func (s *service) pending(ctx context.Context, connection string, answer url.Val
 	return t, "", broker.StateInvalid
 }
 
-// consumeState marks an upstream request as used. One of several callers gets nil and
-// the others Conflict. It returns StateInvalid where it is too late, or the answer was
-// lost and never used.
+// consumeState marks an upstream request as used. Of several callers one gets nil and the others Conflict. It
+// returns StateInvalid if the request has expired, or the response was lost and never used.
 func (s *service) consumeState(ctx context.Context, key string, t broker.UpstreamRequest, lost bool) error {
 	if s.Now().Sub(t.StartedAt) > broker.UpstreamRequestLife {
 		return broker.StateInvalid
@@ -223,8 +221,8 @@ const (
 	interval = 50 * time.Millisecond
 )
 
-// repeated handles a callback that is late or comes twice. A reload while the first
-// one still talks to the upstream waits for it and ends where that ends.
+// repeated handles a late or repeated callback. A reload while the first one still runs waits for it and leads
+// to the same result.
 func (s *service) repeated(ctx context.Context, v visit, t broker.UpstreamRequest, late bool) error {
 	for waited := time.Duration(0); ; waited += interval {
 		l, err := s.open(ctx, v, t.Login)
@@ -252,8 +250,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// exchange asks the upstream who came back. The connection is read again: one
-// that was switched off meanwhile is not asked (SECURITY.md B17).
+// exchange returns the claims of the upstream's response. It reads the connection again, because it may have
+// been disabled since (SECURITY.md B17).
 func (s *service) exchange(ctx context.Context, t broker.UpstreamRequest, answer url.Values) (broker.Claims, error) {
 	c, up, err := s.upstream(ctx, t.Connection)
 	if err != nil {
@@ -270,7 +268,7 @@ func (s *service) exchange(ctx context.Context, t broker.UpstreamRequest, answer
 	return tidy(claims), nil
 }
 
-// tidy makes claims keep the rules of broker.Claims, whatever the provider returned.
+// tidy enforces the rules of broker.Claims, whatever the provider returned.
 func tidy(c broker.Claims) broker.Claims {
 	//defence:C14
 	email, err := broker.CanonicalEmail(c.Email)
@@ -285,9 +283,10 @@ func tidy(c broker.Claims) broker.Claims {
 	return c
 }
 
-// recordClaims stores the claims in the login, in place of whatever was there, and the
-// account with them where the identity has one.
-func (s *service) recordClaims(ctx context.Context, v visit, seen broker.Login, claims broker.Claims) (broker.Login, *callbackResult, error) {
+// recordClaims stores the claims in the login, instead of all that was there, and the account if the identity
+// has one.
+func (s *service) recordClaims(ctx context.Context, v visit, seen broker.Login, claims broker.Claims) (broker.Login,
+	*callbackResult, error) {
 	sc, err := s.look(ctx, v, seen.Returned(claims))
 	if err != nil {
 		return seen, nil, err

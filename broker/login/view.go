@@ -12,12 +12,12 @@ import (
 	"gatehouse/broker/web"
 )
 
-// page is what every page of a login has.
+// page is the common part of every page's view.
 type page struct {
 	web.Form
 	Path           string // of the login; its forms post below it
 	App            string // the waiting app's name, "" for none
-	Reauthenticate string // where a person came from who proves themselves again, "" for others
+	Reauthenticate string // for a reauthentication: where to return to; "" for others
 	Notice         *notice
 }
 
@@ -27,7 +27,7 @@ type idp struct {
 	Last             bool
 }
 
-// inLogin tells the toolkit which language was chosen in the login.
+// inLogin passes the language chosen in the login to the toolkit.
 func (d *Handler) inLogin(r *http.Request, l broker.Login) *http.Request {
 	if l.Locale == "" {
 		return r
@@ -35,7 +35,7 @@ func (d *Handler) inLogin(r *http.Request, l broker.Login) *http.Request {
 	return d.kit.WithLocale(r, l.Locale)
 }
 
-// appName is the waiting app as people know it, "" where there is none.
+// appName returns the waiting app's display name, "" if there is none.
 func (s *service) appName(ctx context.Context, l broker.Login) string {
 	if !app(l) || l.ClientID == "" {
 		return ""
@@ -67,7 +67,8 @@ func (d *Handler) present(w http.ResponseWriter, r *http.Request, v visit, sc sc
 }
 
 // presentStatus shows the page of a step.
-func (d *Handler) presentStatus(w http.ResponseWriter, r *http.Request, v visit, sc scene, f web.Form, status int) error {
+func (d *Handler) presentStatus(w http.ResponseWriter, r *http.Request, v visit, sc scene, f web.Form,
+	status int) error {
 	p := page{Form: f, Path: loginPath(sc.ID), App: d.service.appName(r.Context(), sc.Login), Notice: d.noticeOf(r, sc)}
 	if sc.Purpose == broker.PurposeReauthenticate {
 		p.Reauthenticate = sc.Purpose.Ends()
@@ -90,7 +91,7 @@ func (d *Handler) view(r *http.Request, v visit, sc scene, p page) (any, error) 
 	case broker.StepPick:
 		s, a, err := d.service.current(r.Context(), v, sc.Login)
 		if err == nil && a == nil {
-			err = broker.StartAgain // signed out this very moment
+			err = broker.StartAgain // the session ended just now
 		}
 		if err != nil {
 			return nil, err
@@ -98,10 +99,12 @@ func (d *Handler) view(r *http.Request, v visit, sc scene, p page) (any, error) 
 		return pickView{page: p, Session: s.ID, Email: a.Email, Name: a.Name}, nil
 	case broker.StepOrg:
 		_, domain, _ := strings.Cut(sc.Email, "@")
-		return orgView{page: p, Email: sc.Email, Domain: domain, Idp: d.idp(sc.ID, *sc.Facts.Org, false), Password: sc.Facts.Passwords}, nil
+		return orgView{page: p, Email: sc.Email, Domain: domain, Idp: d.idp(sc.ID, *sc.Facts.Org, false),
+			Password: sc.Facts.Passwords}, nil
 	case broker.StepPassword:
 		idps, more, err := d.idps(r, sc.ID)
-		return passwordView{page: p, Email: address(sc), Idps: append(idps, more...), Known: sc.Choice == broker.ChoiceNew}, err
+		return passwordView{page: p, Email: address(sc), Idps: append(idps, more...), Known: sc.Choice == broker.ChoiceNew},
+			err
 	case broker.StepLink:
 		return d.viewLink(r, sc, p)
 	case broker.StepUpstream:
@@ -119,9 +122,10 @@ func (d *Handler) view(r *http.Request, v visit, sc scene, p page) (any, error) 
 	}
 }
 
-// viewNew is the pages on the way to an account, or to one that is there under another address.
+// viewNew shows the pages that lead to a new account, or to an existing one under another address.
 func (d *Handler) viewNew(r *http.Request, sc scene, p page) any {
-	n := newView{page: p, Email: typed(r, "email", sc.Email), Confirmation: d.service.linkConfirmation(sc.Login, nil), Now: d.service.Now(), Local: sc.Claims == nil}
+	n := newView{page: p, Email: typed(r, "email", sc.Email), Confirmation: d.service.linkConfirmation(sc.Login, nil),
+		Now: d.service.Now(), Local: sc.Claims == nil}
 	if sc.Claims != nil {
 		n.Theirs = sc.Claims.Email
 		if n.Email == "" {
@@ -154,12 +158,12 @@ func (d *Handler) viewChoose(r *http.Request, sc scene, p page) (any, error) {
 		return nil, err
 	}
 	routed := slices.ContainsFunc(all, func(c broker.Connection) bool { return c.Usable() == nil && len(c.Domains) > 0 })
-	return chooseView{page: p, Email: typed(r, "email", sc.Hint), Idps: idps, More: more, Ask: d.service.PasswordSignIn || routed,
+	return chooseView{page: p, Email: typed(r, "email", sc.Hint), Idps: idps, More: more, Ask: d.service.PasswordSignIn ||
+		routed,
 		New: d.service.PasswordSignIn && d.service.Registration != broker.RegisterInvite}, nil
 }
 
-// viewReauthenticate offers whoever proves themselves again their own sign-in methods, and tells
-// nobody else what those are.
+// viewReauthenticate offers the account's own sign-in methods, and only to the session that is signed in to it.
 func (d *Handler) viewReauthenticate(r *http.Request, v visit, sc scene, p page) (any, error) {
 	_, a, err := d.service.current(r.Context(), v, sc.Login)
 	if err == nil && (a == nil || a.ID != sc.For) {
@@ -179,7 +183,10 @@ func (d *Handler) viewReauthenticate(r *http.Request, v visit, sc scene, p page)
 	ways := broker.SignInMethodsOf(*a, have, all, d.service.PasswordSignIn)
 	view := chooseView{page: p, Email: typed(r, "email", sc.Hint), Ask: ways.Password}
 	for _, c := range all {
-		if slices.ContainsFunc(have, func(i broker.Identity) bool { return i.Connection == c.ID && slices.Contains(ways.Identities, i.ID) }) {
+		if slices.ContainsFunc(have, func(i broker.Identity) bool {
+			return i.Connection == c.ID &&
+				slices.Contains(ways.Identities, i.ID)
+		}) {
 			view.Idps = append(view.Idps, d.idp(sc.ID, c, c.ID == d.kit.LastUsed(r)))
 		}
 	}
@@ -188,8 +195,9 @@ func (d *Handler) viewReauthenticate(r *http.Request, v visit, sc scene, p page)
 
 func (d *Handler) viewLink(r *http.Request, sc scene, p page) (any, error) {
 	owner, c := *sc.Facts.Owner, *sc.Facts.Connection
-	v := linkView{page: p, Idp: d.idp(sc.ID, c, false), Theirs: sc.Claims.Email, Email: owner.Email, Masked: mask(owner.Email),
-		Year: owner.CreatedAt.UTC().Year(), Confirmation: d.service.linkConfirmation(sc.Login, &owner), Proof: sc.Proof}
+	v := linkView{page: p, Idp: d.idp(sc.ID, c, false), Theirs: sc.Claims.Email, Email: owner.Email,
+		Masked: mask(owner.Email),
+		Year:   owner.CreatedAt.UTC().Year(), Confirmation: d.service.linkConfirmation(sc.Login, &owner), Proof: sc.Proof}
 	if sc.Proof.Code && sc.Code != nil && sc.Code.Email == owner.Email {
 		v.Code = codeOf(r, sc.Code)
 	}
@@ -206,7 +214,8 @@ func (d *Handler) viewLink(r *http.Request, sc scene, p page) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if other == nil || other.Usable() != nil || slices.ContainsFunc(v.Others, func(o idp) bool { return o.Name == other.Name }) {
+		if other == nil || other.Usable() != nil || slices.ContainsFunc(v.Others,
+			func(o idp) bool { return o.Name == other.Name }) {
 			continue
 		}
 		b := d.idp(sc.ID, *other, false)
@@ -216,7 +225,7 @@ func (d *Handler) viewLink(r *http.Request, sc scene, p page) (any, error) {
 	return v, nil
 }
 
-// viewUpstream is where a link from inside waits for its upstream.
+// viewUpstream is the page of a link for a signed-in account, before it goes to the upstream.
 func (d *Handler) viewUpstream(r *http.Request, sc scene, p page) (any, error) {
 	c, err := d.service.Store.Connection(r.Context(), sc.Connection)
 	if errors.Is(err, broker.NotFound) {
@@ -232,10 +241,10 @@ func (d *Handler) viewUpstream(r *http.Request, sc scene, p page) (any, error) {
 	return view, nil
 }
 
-// listed is how many connections stand in the open; the rest is one click away.
+// listed is how many connections are shown directly; the others are one click away.
 const listed = 5
 
-// idps are the connections of the sign-in page: the last used first, then in order.
+// idps returns the connections of the sign-in page: the last used first, then in order.
 func (d *Handler) idps(r *http.Request, id string) (list, more []idp, err error) {
 	all, err := d.service.Store.Connections(r.Context())
 	if err != nil {
@@ -263,7 +272,7 @@ func (d *Handler) idp(id string, c broker.Connection, last bool) idp {
 	return idp{Href: upstreamPath(id, c.ID), Name: c.Name, Icon: d.service.Icon(c.Kind), Last: last}
 }
 
-// mask hides what the owner knows and a stranger need not: a•••@example.com.
+// mask shows an address to its owner without revealing it: a•••@example.com.
 func mask(email string) string {
 	local, domain, _ := strings.Cut(email, "@")
 	if local == "" {
@@ -272,18 +281,19 @@ func mask(email string) string {
 	return local[:1] + "•••@" + domain
 }
 
-// sentCode is a mailed code as its page tells of it.
+// sentCode describes a mailed code to its page.
 type sentCode struct {
 	Minutes int
 	At      time.Time
-	Resent  bool // the person just asked for another one
+	Resent  bool // the person just requested another one
 }
 
 func codeOf(r *http.Request, c *broker.MailedCode) *sentCode {
-	return &sentCode{Minutes: int(broker.MailedLife / time.Minute), At: c.SentAt.UTC(), Resent: r.Method == http.MethodGet && r.URL.Query().Get("sent") != ""}
+	return &sentCode{Minutes: int(broker.MailedLife / time.Minute), At: c.SentAt.UTC(),
+		Resent: r.Method == http.MethodGet && r.URL.Query().Get("sent") != ""}
 }
 
-// typed is what was typed before, or the suggestion.
+// typed returns what was typed before, or the suggestion.
 func typed(r *http.Request, name, suggestion string) string {
 	if v, ok := r.Form[name]; ok && r.Method == http.MethodPost {
 		return v[0]
