@@ -140,10 +140,10 @@ func (g *Gate) admit(ctx context.Context, a broker.Account, n broker.Authn, clie
 }
 
 // facts loads what Admit asks of everybody. Account may be nil.
-func (g *Gate) facts(ctx context.Context, a *broker.Account, n broker.Authn,
-	client string) (f broker.Facts, err error) {
-	f = broker.LoadedFacts(broker.Facts{Now: g.now(), Registration: g.registration, Passwords: g.passwords, Account: a,
-		Authn: n})
+func (g *Gate) facts(ctx context.Context, a *broker.Account, n broker.Authn, client string) (broker.Facts, error) {
+	var err error
+	f := broker.LoadedFacts(broker.Facts{Now: g.now(), Registration: g.registration, Passwords: g.passwords,
+		Account: a, Authn: n})
 	if n.Method == broker.ByUpstream {
 		if f.Connection, err = found(g.store.Connection(ctx, n.Connection)); err != nil {
 			return f, err

@@ -67,9 +67,8 @@ func (g *Gate) Explain(ctx context.Context, l broker.Login, acting *broker.Accou
 		return d, nil
 	}
 	a := d.Facts.Linked
-	bound := l.BoundTo(a.ID, broker.Authn{Method: broker.ByUpstream, Connection: l.Claims.Connection,
-		UserType: l.Claims.UserType, Epoch: a.AuthEpoch})
-	then, err := g.Bound(ctx, bound, d)
+	then, err := g.Bound(ctx, l.BoundTo(a.ID, broker.Authn{Method: broker.ByUpstream, Connection: l.Claims.Connection,
+		UserType: l.Claims.UserType, Epoch: a.AuthEpoch}), d)
 	d.No, d.Rule = then.No, then.Rule
 	return d, err
 }
@@ -155,8 +154,8 @@ func (g *Gate) ownerFacts(ctx context.Context, f *broker.Facts, client, connecti
 
 // linkFacts are what MayLink asks about an account: its memberships and, where a
 // restriction may count them, its identities.
-func (g *Gate) linkFacts(ctx context.Context, f *broker.Facts, a broker.Account, client,
-	connection string) (err error) {
+func (g *Gate) linkFacts(ctx context.Context, f *broker.Facts, a broker.Account, client, connection string) error {
+	var err error
 	if f.Tenancy, err = g.tenancy(ctx, &a, client, connection); err != nil {
 		return err
 	}
@@ -227,19 +226,17 @@ func (g *Gate) organisation(ctx context.Context, email string) (*broker.Connecti
 	return nil, nil
 }
 
-// LinkProofs are what a link of the waiting identity to this owner asks for. The error
-// is a Code where the rules refuse the link; rule is then what refuses it, if any does.
-func (g *Gate) LinkProofs(ctx context.Context, l broker.Login, d Decision,
-	owner broker.Account) (p broker.LinkProof, rule *broker.Restriction, err error) {
+// LinkProofs decides about a link of the waiting identity to this owner: Proof is what it
+// asks for. Where the rules refuse the link, No is a Code.
+func (g *Gate) LinkProofs(ctx context.Context, l broker.Login, d Decision, owner broker.Account) (Decision, error) {
 	l, d.Facts.Owner = l.LinkingTo(owner.ID), &owner
 	if err := g.ownerFacts(ctx, &d.Facts, l.ClientID, l.Claims.Connection); err != nil {
-		return p, nil, err
+		return d, err
 	}
-	verdict, err := broker.Resolve(l, d.Facts)
-	if err != nil {
-		rule = d.ruleOf()
+	if d.Verdict, d.No = broker.Resolve(l, d.Facts); d.No != nil {
+		d.Rule = d.ruleOf()
 	}
-	return verdict.Proof, rule, err
+	return d, nil
 }
 
 // MayLink returns nil where the identity of the claims may become one of the account's,

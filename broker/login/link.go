@@ -103,11 +103,14 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	}
 	// If the link needs more than the password, the link page asks for all proofs. Of this password only the
 	// account is remembered.
-	proofs, rule, err := s.Gate.LinkProofs(ctx, sc.Login, sc.Decision, *owner)
+	d, err := s.Gate.LinkProofs(ctx, sc.Login, sc.Decision, *owner)
 	if err != nil {
-		return barred{err, rule}
+		return err
 	}
-	if proofs.Code || proofs.Factor {
+	if d.No != nil {
+		return barred{d.No, d.Rule}
+	}
+	if d.Proof.Code || d.Proof.Factor {
 		_, err = s.replace(ctx, sc.Login, sc.LinkingTo(owner.ID))
 		return err
 	}

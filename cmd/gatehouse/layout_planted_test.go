@@ -75,6 +75,8 @@ func TestLayoutSeesPlantedFaults(t *testing.T) {
 		"a service builds facts":    {file("broker/admin", "var f = broker.Facts{Now: now}"), "only broker/access builds Facts"},
 		"anyone builds empty facts": {file("broker/mail", "var f = &broker.Facts{}"), "only broker/access builds Facts"},
 		"a service asks the gate":   {file("broker/admin", "var e = broker.Admit(f)"), "only broker/access asks Admit"},
+		"a route loads its facts":   {file("broker/oidc", "var f = broker.LoadedFacts(facts)"), "asks LoadedFacts"},
+		"a route asks for the step": {file("broker/login", "var s, e = broker.Next(l, f)"), "asks Next"},
 		"access asks the gate":      {file("broker/access", "var e = broker.Admit(broker.Facts{Now: now})"), ""},
 		"text that is not Go":       {file("broker", "func {"), "expected"},
 		"work left undone":          {checkWords(source{"x.sh", []byte("# " + forbidden[0])}), "holds"},

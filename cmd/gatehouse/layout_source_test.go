@@ -22,6 +22,9 @@ const (
 // buildsFacts are the packages that build Facts and ask Admit.
 const buildsFacts = "broker broker/access"
 
+// rules are the functions of the domain that answer to Facts.
+const rules = "Admit Next Resolve MayLink Refusing LoadedFacts"
+
 // longLines are the packages that still have longer lines. Take one off once it has none.
 const longLines = "broker/login broker/oidc cmd/gatehouse deploy/mutate"
 
@@ -87,8 +90,10 @@ func (c *checker) visitCall(n *ast.CallExpr) {
 	if c.dir == "cmd/gatehouse" && readsEnvironment(n.Fun) { // it hands os.LookupEnv to config, uncalled
 		c.say(n, "only config reads the environment")
 	}
-	if selects(n.Fun, "broker", "Admit") && !lists(buildsFacts, c.dir) {
-		c.say(n, "only broker/access asks Admit")
+	for _, rule := range strings.Fields(rules) {
+		if selects(n.Fun, "broker", rule) && !lists(buildsFacts, c.dir) {
+			c.say(n, "only broker/access asks %s", rule)
+		}
 	}
 }
 

@@ -35,12 +35,18 @@ type cluster struct {
 	brokers  [2]*app
 	replicas [2]http.Handler
 	people   int
+	tenant   *tenant // nil where there are no tenants
 }
 
 func newCluster(t *testing.T) *cluster { t.Helper(); return newSeparateCluster(t, 0) }
 
 // newSeparateCluster is newCluster where the clock of the second replica is ahead.
 func newSeparateCluster(t *testing.T, ahead time.Duration) *cluster {
+	t.Helper()
+	return buildCluster(t, ahead, nil)
+}
+
+func buildCluster(t *testing.T, ahead time.Duration, rules *tenant) *cluster {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &clock{at: time.Now().Truncate(time.Second)}
@@ -52,7 +58,7 @@ func newSeparateCluster(t *testing.T, ahead time.Duration) *cluster {
 	}
 	d.h.cfg.ClientRegistration = true
 	l.Close() // nobody calls it: browsers reach the replicas directly
-	q := &cluster{harness: &harness{d, c, t, ctx}}
+	q := &cluster{harness: &harness{d, c, t, ctx}, tenant: rules}
 	other, err := openApp(ctx, d.h.cfg, slog.New(slog.DiscardHandler), func() time.Time { return c.now().Add(ahead) })
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +68,9 @@ func newSeparateCluster(t *testing.T, ahead time.Duration) *cluster {
 	done := make(chan struct{}, 20)
 	running := 0
 	for i, h := range q.brokers {
+		if rules != nil {
+			h.tenancies = rules
+		}
 		handler, workers, err := h.assemble(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -287,9 +296,15 @@ func (c *cell) change(replica int, edit func(*broker.Account)) {
 	c.account = a
 }
 
-// restriction is what `accounts restrict --only microsoft` writes.
+// restriction is what `accounts restrict --only microsoft` writes. In a cluster with a
+// tenant it is the tenant that enforces the same connections.
 func (c *cell) restriction(replica int) {
 	c.t.Helper()
+	if c.q.tenant != nil {
+		c.q.tenant.enforce(c.account.ID)
+		c.before = len(c.sessions())
+		return
+	}
 	c.change(replica, func(a *broker.Account) {
 		a.Restriction = &broker.Restriction{Only: broker.OnlyMicrosoft, Connections: []string{"entra", "adfs"},
 			SetBy: "operator", SetAt: c.q.clock.now()}
