@@ -37,7 +37,7 @@ func (k Key) Fits(alg string) bool {
 	case *ecdsa.PublicKey:
 		return alg == signing.ES256 && public.Curve == elliptic.P256()
 	case ed25519.PublicKey:
-		//defence:A9
+		//defence:A9 = true
 		return signing.IsEdDSA(alg)
 	}
 	return false

@@ -28,6 +28,7 @@ func Unreachable(c broker.Client, out *egress.Client) (problems []Problem) {
 // Check returns every problem of a client whose description is new: those of Validate and of Unreachable. Use
 // Validate alone if the description does not change, as for a new secret.
 func Check(c broker.Client, out *egress.Client) []Problem {
-	//defence:A17 A20
-	return append(Validate(c), Unreachable(c, out)...)
+	return append(Validate(c),
+		//defence:A17 A20
+		Unreachable(c, out)...)
 }

@@ -62,7 +62,7 @@ func (d *Handler) deliver(w http.ResponseWriter, r *http.Request, done finished)
 	if done.Token == "" {
 		return nil
 	}
-	//defence:B17
+	//defence:B17 = broker.Session{}, broker.Account{}, broker.NotFound
 	old, _, err := d.kit.Held(r)
 	//defence:E13
 	if err == nil && old.ID != done.Session.ID {
@@ -302,7 +302,7 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 		Address:   v.address,
 		CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
 	//defence:H6
-	return session, s.Store.Atomic(ctx, func(ctx context.Context) error {
+	err := s.Store.Atomic(ctx, func(ctx context.Context) error {
 		if err := s.Store.CreateSession(ctx, hash, session); err != nil {
 			return err
 		}
@@ -316,6 +316,7 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 			Client: sc.ClientID, Connection: sc.Authn.Connection, Session: session.ID,
 			Detail: map[string]string{"method": string(sc.Authn.Method)}}))
 	})
+	return session, err
 }
 
 // consume marks the login as finished, after the session is committed. A login that
@@ -325,8 +326,9 @@ func (s *service) consume(ctx context.Context, done finished) error {
 		switch {
 		case l.IsConsumed() && l.SessionID == done.Session.ID:
 			return nil
-		//defence:C3
-		case done.callback != nil && !l.IsConsumed():
+		case done.callback != nil &&
+			//defence:C3
+			!l.IsConsumed():
 			*l = done.callback.applyTo(*l)
 		case done.callback != nil || !same(*l, done.Login):
 			return broker.InteractionRequired // restarted, bound to another account or finished in the meantime

@@ -19,7 +19,7 @@ func (s *service) linkConfirmation(l broker.Login, owner *broker.Account) string
 	if l.Claims == nil {
 		return ""
 	}
-	//defence:C3
+	//defence:C3 ./cmd/gatehouse:TestModel
 	parts := []string{l.ID, l.Claims.Connection, l.Claims.Issuer, l.Claims.Subject}
 	if owner != nil {
 		parts = append(parts, owner.ID)
@@ -121,7 +121,7 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 // and the login begins again.
 func (s *service) attempt(ctx context.Context, sc scene) error {
 	n, err := s.Ephemeral.Count(ctx, "login.proofs", s.linkConfirmation(sc.Login, nil), sc.ExpiresAt)
-	//defence:C6
+	//defence:C6 = true
 	if err != nil || n <= maxLinkTries {
 		return err
 	}

@@ -21,15 +21,15 @@ func (s *service) locale(v visit, l broker.Login) string {
 
 // target is what this browser's tries count against.
 func (v visit) target(email string, a *broker.Account) credential.Target {
-	//defence:E2
-	return credential.Target{Address: email, Account: a, Known: a != nil && v.known(*a)}
+	return credential.Target{Address: email, Account: a, Known: a != nil &&
+		//defence:E2
+		v.known(*a)}
 }
 
 // checkPassword compares a password with an account, nil for an address without one. It records a wrong
 // password; both cases cost the same.
 func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email string, a *broker.Account,
 	password string) error {
-	//defence:C6 E2
 	err := s.Passwords.Check(ctx, v.target(email, a), password)
 	if errors.Is(err, broker.WrongPassword) {
 		e := broker.Event{Verb: broker.EventPasswordFailed, Code: broker.WrongPassword, Client: sc.ClientID}

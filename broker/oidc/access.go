@@ -88,13 +88,15 @@ func (s *strategy) signAccess(a accessContents, c broker.Client, r fosite.Reques
 // that left the JWKS long ago is good for hints only.
 func (s *strategy) readAccess(token string) (a accessContents, err error) {
 	key, body, err := s.keys.Verify(token, typAccess)
-	//defence:A22
-	if err != nil || key.State == broker.KeyRetired && !s.now().Before(key.RetireAt) {
+	if err != nil ||
+		//defence:A22
+		key.State == broker.KeyRetired && !s.now().Before(key.RetireAt) {
 		return a, errNoToken
 	}
 	var said accessToken
-	//defence:A11
-	if err := json.Unmarshal(body, &said); err != nil || said.Issuer != s.issuer || said.ClientID == "" || said.ID == "" || len(said.Audience) == 0 {
+	if err := json.Unmarshal(body, &said); err != nil ||
+		//defence:A11
+		said.Issuer != s.issuer || said.ClientID == "" || said.ID == "" || len(said.Audience) == 0 {
 		return a, errNoToken
 	}
 	a = accessContents{ID: said.ID, Issued: said.Issued, Expires: said.Expires, Scope: said.Scope, Audience: said.Audience}
@@ -125,7 +127,7 @@ func narrowAudience(u *unit, req *fosite.AccessRequest) error {
 	}
 	u.audience = once(req.Form["resource"])
 	for _, asked := range u.audience {
-		//defence:A13
+		//defence:A13 ./broker/oidc:TestAResourceNarrowsOneTokenAndNotTheGrant
 		if !slices.Contains(granted, asked) {
 			return errTarget
 		}

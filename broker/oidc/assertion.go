@@ -86,14 +86,17 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 		return a, errAssertion
 	}
 	at := float64(now.UnixMilli()) / 1000
-	early := func(v *float64) bool { return v != nil && *v > at+assertionEarly.Seconds() }
+	//defence:H5
+	tolerance := assertionEarly.Seconds()
+	early := func(v *float64) bool { return v != nil && *v > at+tolerance }
 	switch {
-	//defence:A9
-	case said.Subject == "" || said.Issuer != said.Subject,
+	case said.Subject == "" ||
+		//defence:A9
+		said.Issuer != said.Subject,
 		said.ID == "" || len(said.ID) > maxJTI,
 		//defence:A9
 		said.Expires == nil || *said.Expires <= at-assertionLate.Seconds() || *said.Expires > at+(assertionLife+assertionEarly).Seconds(),
-		//defence:H5 A9
+		//defence:A9
 		early(said.From), early(said.Issued):
 		return a, errAssertion
 	}
@@ -113,17 +116,21 @@ func (a assertion) verify(k clients.Key) bool {
 // client that does not exist, or has no such key, a key that nobody has is tried, so
 // that both take one verification.
 func (d *Handler) signedByClient(ctx context.Context, c broker.Client, a assertion) bool {
+	//defence:A9 = true
+	may := slices.Contains(c.AuthMethods, methodKey)
 	//defence:A9
-	may := slices.Contains(c.AuthMethods, methodKey) && (c.AuthAlg == "" || signing.SameAlg(c.AuthAlg, a.alg))
+	may = may && (c.AuthAlg == "" || signing.SameAlg(c.AuthAlg, a.alg))
 	key, found := clients.Key{}, false
 	if may {
 		key, found = d.clientKey(ctx, c, a)
 	}
+	//defence:A9
 	if !found {
 		key = d.strangers[a.alg]
 	}
-	//defence:A9
-	return a.verify(key) && found
+	return a.verify(key) &&
+		//defence:A9
+		found
 }
 
 // clientKey is the one key that may have signed the assertion.
@@ -142,10 +149,11 @@ func (d *Handler) clientKey(ctx context.Context, c broker.Client, a assertion) (
 // it at once, one inserts the mark.
 func (d *Handler) consumeAssertion(ctx context.Context, a assertion) error {
 	//defence:A9
-	id := sha256.Sum256([]byte(a.client + "\x00" + a.jti)) // another client may have the same jti
+	owner := a.client // another client may have the same jti
+	id := sha256.Sum256([]byte(owner + "\x00" + a.jti))
 	err := d.store.MarkUsed(ctx, usedAssertion, base64.RawURLEncoding.EncodeToString(id[:]), a.expires)
-	//defence:A9
 	if errors.Is(err, broker.Conflict) {
+		//defence:A9
 		return fosite.ErrInvalidClient.WithHint("The client assertion was used before.")
 	}
 	return err

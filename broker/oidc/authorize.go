@@ -87,7 +87,7 @@ func (d *Handler) ask(w http.ResponseWriter, r *http.Request, form url.Values) e
 	if err := d.check(q); err != nil {
 		return d.tellApp(w, r, q, err)
 	}
-	//defence:A19
+	//defence:A19 ./broker/oidc:TestAClientMayBeHeldToPushing
 	if q.client.PushedOnly && q.pushed() == "" {
 		return d.tellApp(w, r, q, fosite.ErrInvalidRequest.WithHint("The client must push its requests (RFC 9126)."))
 	}

@@ -19,7 +19,7 @@ const (
 	tellWait  = 5 * time.Second // for one app's answer
 	tellPause = time.Second     // between two looks into an empty queue
 	tellBatch = 16              // at a time, so that a slow app keeps few others waiting
-	//defence:A17
+	//defence:A17 = 20 * time.Minute
 	tokenLife = 2 * time.Minute
 )
 
@@ -45,9 +45,10 @@ func (d *Handler) logoutToken(c broker.Client, l broker.Logout) (string, error) 
 		return "", err
 	}
 	now := d.now()
-	//defence:A17 A11
-	return key.SignAs(typLogout, logoutToken{Issuer: d.issuer, Subject: l.AccountID, Audience: c.ID, Issued: now.Unix(), Expires: now.Add(tokenLife).Unix(),
-		ID: broker.NewID(), Session: l.SessionID, Events: map[string]struct{}{eventLogout: {}}})
+	return key.SignAs(
+		//defence:A17 A11 = "JWT"
+		typLogout, logoutToken{Issuer: d.issuer, Subject: l.AccountID, Audience: c.ID, Issued: now.Unix(), Expires: now.Add(tokenLife).Unix(),
+			ID: broker.NewID(), Session: l.SessionID, Events: map[string]struct{}{eventLogout: {}}})
 }
 
 // Tell tells apps of the sessions that ended until ctx is done. Any number of replicas
@@ -86,8 +87,9 @@ func (d *Handler) hurry() {
 // tellDue tells those who are due, at most a few, and returns how many it tried.
 func (d *Handler) tellDue(ctx context.Context) (int, error) {
 	now := d.now()
-	//defence:A17
-	due, err := d.store.DueLogouts(ctx, now, now.Add(tellLease), tellBatch)
+	due, err := d.store.DueLogouts(ctx, now,
+		//defence:A17 = now
+		now.Add(tellLease), tellBatch)
 	if err != nil {
 		return 0, err
 	}
@@ -153,8 +155,9 @@ func (d *Handler) post(ctx context.Context, c broker.Client, l broker.Logout) er
 		return err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	//defence:A17
-	answer, err := d.egress.For("client " + c.ID).Do(r)
+	//defence:A17 = http.DefaultClient
+	client := d.egress.For("client " + c.ID)
+	answer, err := client.Do(r)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // without the address, which may hold a key
 	}

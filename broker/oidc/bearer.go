@@ -37,6 +37,7 @@ func (d *Handler) bearer(ctx context.Context, token string) (grant, error) {
 	if a.Family != "" {
 		g.grant, g.account, err = d.gate.Grant(ctx, a.Family)
 		//defence:D1 D5 A7
+		//defence:A7 ./cmd/gatehouse:TestModel
 		if err != nil {
 			return grant{}, gone(err)
 		}
@@ -91,7 +92,7 @@ func (d *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 		return err
 	case g.Family == "" || !g.has(scopeOpenID):
 		return d.challenge(w, http.StatusForbidden, scheme, "insufficient_scope")
-	//defence:A21
+	//defence:A21 ./broker/oidc:TestAResourceNarrowsOneTokenAndNotTheGrant
 	case len(g.Audience) > 0 && !slices.Contains(g.Audience, d.issuer):
 		return d.challenge(w, http.StatusUnauthorized, scheme, "invalid_token") // it is for other resources only
 	}

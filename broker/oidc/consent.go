@@ -27,7 +27,9 @@ type asked struct {
 // redirect URIs is another one to the person (SECURITY.md A14).
 func version(c broker.Client) (string, error) {
 	//defence:A14
-	b, err := json.Marshal([]any{c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs, strings.Join(c.AuthMethods, " "), c.Native, c.Audience})
+	b, err := json.Marshal([]any{
+		//defence:A14
+		c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs, strings.Join(c.AuthMethods, " "), c.Native, c.Audience})
 	if err != nil {
 		return "", fmt.Errorf("oidc: client %s: %w", c.ID, err)
 	}
@@ -232,8 +234,9 @@ func (d *Handler) consented(w http.ResponseWriter, r *http.Request, query url.Va
 	if err != nil && !broker.Refused(err) {
 		return err
 	}
-	//defence:A14
-	if err != nil || s.ID != pending.Session {
+	if err != nil ||
+		//defence:A14
+		s.ID != pending.Session {
 		return d.ask(w, r, pending.Form)
 	}
 	q, err := d.target(r.Context(), pending.Form)

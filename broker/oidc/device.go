@@ -236,8 +236,9 @@ func (d *Handler) deviceAuthorization(w http.ResponseWriter, r *http.Request) er
 		return err
 	}
 	deviceCode, userCode, err := d.desk.open(ctx, deviceCall{
-		//defence:A13
-		Grant:   codeRecord{ID: broker.NewID(), Client: u.client.ID, Scopes: scopes, Audience: q.audience()},
+		Grant: codeRecord{ID: broker.NewID(), Client: u.client.ID, Scopes: scopes,
+			//defence:A13 = u.client.Audience
+			Audience: q.audience()},
 		Address: address, At: now, Expires: now.Add(deviceLife),
 	})
 	if err != nil {

@@ -56,8 +56,9 @@ func (h *deviceHandler) HandleTokenEndpointRequest(ctx context.Context, r fosite
 		return fosite.ErrInvalidRequest.WithHint("The device_code is missing.")
 	}
 	key, call, err := desk.byDeviceCode(ctx, code)
-	//defence:A1 A9 A10
-	if errors.Is(err, broker.NotFound) || err == nil && call.Grant.Client != u.client.ID {
+	if errors.Is(err, broker.NotFound) ||
+		//defence:A1 A9 A10
+		err == nil && call.Grant.Client != u.client.ID {
 		return fosite.ErrInvalidGrant
 	}
 	if err != nil {

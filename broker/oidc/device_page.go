@@ -108,7 +108,7 @@ func (d *Handler) deviceTyped(w http.ResponseWriter, r *http.Request) error {
 	}
 	id := broker.NewID()
 	// Sealed, since the page shows it again and until then it is worth something.
-	//defence:A23
+	//defence:A23 = code, nil
 	sealed, err := d.ring.SealJSON(code, purposeUserCode, id)
 	if err == nil {
 		err = d.desk.asks.Put(r.Context(), id, deviceAsk{Call: key, Code: sealed, Browser: browser[0]})

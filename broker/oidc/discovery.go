@@ -91,9 +91,10 @@ func (d *Handler) metadata() (document, error) {
 			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},
 		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
 		Classes: []string{acrKnown}, ClaimsParameter: true,
+		Locales: d.toolkit.Texts.Languages(),
 		//defence:A8
-		Locales: d.toolkit.Texts.Languages(), IssuerInAuthorization: true,
-		Backchannel: true, BackchannelSession: true, Frontchannel: true, FrontchannelSession: true,
+		IssuerInAuthorization: true,
+		Backchannel:           true, BackchannelSession: true, Frontchannel: true, FrontchannelSession: true,
 	})
 	if err != nil {
 		return document{}, fmt.Errorf("oidc: discovery: %w", err)

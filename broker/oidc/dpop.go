@@ -62,7 +62,7 @@ func (d *Handler) proof(r *http.Request, path string) (p proof, err error) {
 	if len(shown) == 0 {
 		return p, nil
 	}
-	//defence:A9
+	//defence:A9 ./broker/oidc:TestASpoiltProofIsRefusedAtTheTokenEndpoint
 	if len(shown) > 1 || len(shown[0]) > maxProof {
 		return p, errProof("There must be one DPoP header.")
 	}
@@ -81,17 +81,22 @@ func (d *Handler) proof(r *http.Request, path string) (p proof, err error) {
 		return p, errProof("The DPoP proof needs jti, htm, htu and iat.")
 	}
 	// The address is the configured one: the Host header is the sender's to choose.
-	//defence:A9
-	if said.Method != r.Method || !sameAddress(said.URI, d.issuer+path) {
+	//defence:A9 ./broker/oidc:TestASpoiltProofIsRefusedAtTheTokenEndpoint
+	if said.Method != r.Method ||
+		//defence:A9 ./broker/oidc:TestASpoiltProofIsRefusedAtTheTokenEndpoint
+		!sameAddress(said.URI, d.issuer+path) {
 		return p, errProof("The DPoP proof is for another request.")
 	}
-	//defence:A9 H5
-	if math.Abs(float64(d.now().Unix())-*said.Issued) > proofLife.Seconds() {
+	//defence:A9 ./broker/oidc:TestASpoiltProofIsRefusedAtTheTokenEndpoint
+	if math.Abs(float64(d.now().Unix())-*said.Issued) >
+		//defence:H5 A9 = 1
+		proofLife.Seconds() {
 		return p, errProof("The DPoP proof is too old, or from the future.")
 	}
 	sum := sha256.Sum256([]byte(said.ID))
 	//defence:A9
-	return proof{key: key, id: key + "." + seal.EncodeToken(sum[:]), ath: said.Hash,
+	owner := key // another key may have used the same jti
+	return proof{key: key, id: owner + "." + seal.EncodeToken(sum[:]), ath: said.Hash,
 		// Twice, since the clock of another replica may be behind ours.
 		//defence:A9
 		expires: time.Unix(int64(*said.Issued), 0).Add(2 * proofLife)}, nil
@@ -111,8 +116,9 @@ func openProof(token string) (key string, body []byte, err error) {
 	}
 	head := jws.Signatures[0].Protected
 	_, critical := head.ExtraHeaders["crit"]
-	//defence:A11
-	if head.ExtraHeaders[jose.HeaderType] != typProof || head.JSONWebKey == nil || critical || !strong(head.JSONWebKey.Key) {
+	if head.JSONWebKey == nil || critical ||
+		//defence:A11 ./broker/oidc:TestASpoiltProofIsRefusedAtTheTokenEndpoint
+		head.ExtraHeaders[jose.HeaderType] != typProof || !strong(head.JSONWebKey.Key) {
 		return "", nil, bad
 	}
 	if body, err = jws.Verify(signing.VerificationKey(head.JSONWebKey.Key)); err != nil {
@@ -130,7 +136,7 @@ func openProof(token string) (key string, body []byte, err error) {
 func strong(key any) bool {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		//defence:A9
+		//defence:A9 ./broker/oidc:TestASpoiltProofIsRefusedAtTheTokenEndpoint = true
 		return k.N.BitLen() >= 2048 && k.N.BitLen() <= 4096 && k.E > 2
 	case *ecdsa.PublicKey:
 		return k.Curve == elliptic.P256()
@@ -177,12 +183,12 @@ func (d *Handler) consumeProof(ctx context.Context, p proof) error {
 // requireProof refuses a request that lacks the proof, or the key, that its client or
 // its code is bound to (RFC 9449 §5.2, §10).
 func requireProof(u *unit) error {
-	//defence:A9
+	//defence:A9 ./broker/oidc:TestAClientThatPromisedDPoPGetsNoBearerToken
 	if u.client.DPoPBound && u.key == "" {
 		return errProof("This client must show a DPoP proof.")
 	}
 	if u.code != nil {
-		//defence:A1
+		//defence:A1 ./broker/oidc:TestACodeIsBoundToTheKeyThatItWasAskedWith
 		if who, ok := u.code.Session.(*session); ok && who.Key != "" && who.Key != u.key {
 			return fosite.ErrInvalidGrant.WithHint("The code is bound to another DPoP key.")
 		}
@@ -207,8 +213,9 @@ func tokenType(key string) string {
 // holds refuses an access token that is shown in another way than it was issued for:
 // a bound one without its key (RFC 9449 §7.1, §7.2), and a Bearer token as a DPoP one.
 func (d *Handler) holds(r *http.Request, path, scheme, token string, g grant) error {
-	//defence:A6
-	if g.Key == "" && scheme == schemeBearer {
+	if scheme == schemeBearer &&
+		//defence:A6 ./broker/oidc:TestABoundTokenIsNoBearerTokenAndABearerTokenIsNotBound
+		g.Key == "" {
 		return nil
 	}
 	if g.Key == "" || scheme != schemeDPoP {
@@ -222,10 +229,10 @@ func (d *Handler) holds(r *http.Request, path, scheme, token string, g grant) er
 	switch {
 	case p.key == "":
 		return errProof("There must be one DPoP header.")
-	//defence:A6
+	//defence:A6 ./broker/oidc:TestASpoiltProofIsRefusedAtUserinfo
 	case p.key != g.Key:
 		return errNoToken
-	//defence:A6
+	//defence:A6 ./broker/oidc:TestASpoiltProofIsRefusedAtUserinfo
 	case p.ath != seal.EncodeToken(sum[:]):
 		return errProof("The DPoP proof is for another token.")
 	}

@@ -40,8 +40,9 @@ func (d *Handler) readLeaving(r *http.Request, form url.Values) (leaving, error)
 		}
 	}
 	h, err := d.readHint(form.Get("id_token_hint"))
-	//defence:A10
-	if err != nil || form.Has("client_id") && form.Get("client_id") != h.Audience {
+	if err != nil ||
+		//defence:A10
+		form.Has("client_id") && form.Get("client_id") != h.Audience {
 		return l, nil
 	}
 	c, err := d.client(r.Context(), h.Audience)
@@ -52,7 +53,7 @@ func (d *Handler) readLeaving(r *http.Request, form url.Values) (leaving, error)
 		return l, err
 	}
 	l.session, l.App = h.Session, c.Name
-	//defence:A4
+	//defence:A4 = true
 	if to := form.Get("post_logout_redirect_uri"); slices.Contains(c.PostLogoutRedirectURIs, to) {
 		params := url.Values{}
 		if state := form.Get("state"); state != "" {
@@ -84,7 +85,7 @@ func (d *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	r = d.toolkit.WithLocale(r, form.Get("ui_locales"))
-	//defence:A7
+	//defence:A7 = broker.Session{}, broker.Account{}, broker.NotFound
 	s, _, err := d.toolkit.Held(r)
 	switch {
 	case broker.Refused(err):
@@ -96,7 +97,7 @@ func (d *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 		return d.left(w, r, l)
 	case err != nil:
 		return err
-	//defence:A16
+	//defence:A16 = true
 	case l.session == s.ID:
 		return d.part(w, r, s, l, false)
 	case form.Has("stay"):

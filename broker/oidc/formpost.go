@@ -50,7 +50,7 @@ func (d *Handler) handOff(w http.ResponseWriter, r *http.Request, q *request, pa
 
 // complete adds the parameters of every response: iss (RFC 9207), and the app's state.
 func (d *Handler) complete(q *request, params url.Values) url.Values {
-	//defence:A8 A23
+	//defence:A8
 	params.Set("iss", d.issuer)
 	if q.state != "" {
 		params.Set("state", q.state)

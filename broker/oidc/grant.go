@@ -28,19 +28,22 @@ func judge(f broker.Grant, no error, said shown, client string, now time.Time) (
 	switch {
 	case current(said, f):
 		return true, nil
-	//defence:A6
-	case said.refreshCounter == f.RefreshCounter-1 && now.Before(f.RotatedAt.Add(broker.RefreshGrace)):
+	case said.refreshCounter == f.RefreshCounter-1 &&
+		//defence:A6
+		now.Before(f.RotatedAt.Add(broker.RefreshGrace)):
 		return false, nil
 	default:
 		//defence:A6
+		//defence:A6 ./cmd/gatehouse:TestModel
 		return false, broker.TokenReused
 	}
 }
 
 // current reports whether a refresh token is the live one of its grant, or one step ahead.
 func current(said shown, g broker.Grant) bool {
-	//defence:A6
-	return said.refreshCounter == g.RefreshCounter || said.refreshCounter == g.RefreshCounter+1
+	return said.refreshCounter == g.RefreshCounter ||
+		//defence:A6
+		said.refreshCounter == g.RefreshCounter+1
 }
 
 // settle writes what the request led to before anybody hears of it: a consumed code
@@ -64,6 +67,7 @@ func (d *Handler) persistGrant(ctx context.Context, u *unit, issued broker.Event
 		})
 		if errors.Is(err, broker.Conflict) {
 			//defence:A5
+			//defence:A5 ./cmd/gatehouse:TestModel
 			return broker.CodeReused
 		}
 		return err
@@ -93,8 +97,9 @@ func (d *Handler) begin(ctx context.Context, u *unit) error {
 	if err := d.gate.NewGrant(ctx, f, u.agreed.unlocked); err != nil {
 		return err
 	}
-	//defence:A7
-	if u.client.FirstParty && !u.device {
+	if u.client.FirstParty &&
+		//defence:A7
+		!u.device {
 		return nil
 	}
 	given, v, err := d.given(ctx, u.client, f.AccountID)

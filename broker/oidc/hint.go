@@ -24,8 +24,9 @@ func (d *Handler) readHint(token string) (hint, error) {
 	if err != nil {
 		return h, errHint
 	}
-	//defence:A11
-	if err := json.Unmarshal(body, &h); err != nil || h.Issuer != d.issuer || h.Subject == "" || h.Audience == "" {
+	if err := json.Unmarshal(body, &h); err != nil ||
+		//defence:A11
+		h.Issuer != d.issuer || h.Subject == "" || h.Audience == "" {
 		return hint{}, errHint
 	}
 	return h, nil

@@ -138,8 +138,9 @@ func New(o Options) (*Handler, error) {
 	}
 	d.desk, d.registers = newDeviceDesk(o.Ephemeral, o.Ring, o.Now), o.Registration
 	_, d.noSecret = clients.NewSecret(o.Ring, "")
-	//defence:A19 A20
-	d.fetched = &clients.Fetcher{HTTP: o.Egress.For("client keys"), Now: o.Now}
+	d.fetched = &clients.Fetcher{Now: o.Now,
+		//defence:A19 A20 = http.DefaultClient
+		HTTP: o.Egress.For("client keys")}
 	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
 	codes := broker.EphemeralStore[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Ephemeral, Now: o.Now}
 	d.provider = newProvider(
@@ -201,7 +202,7 @@ func (d *Handler) Mount(mux web.Router) {
 	for _, path := range []string{pathConfiguration, pathServer, pathKeys, pathToken, pathUserinfo, pathRevoke, pathPush} {
 		open("OPTIONS "+path, preflight)
 	}
-	//defence:A20
+	//defence:A20 = true
 	if d.registers {
 		open("POST "+pathRegister, d.register)
 		for _, method := range []string{"GET ", "PUT ", "DELETE "} {

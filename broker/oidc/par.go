@@ -86,8 +86,9 @@ func (d *Handler) pushable(ctx context.Context, body url.Values, c broker.Client
 	if err != nil {
 		return nil, err
 	}
-	//defence:A3 A19
-	return form, d.check(q)
+	//defence:A3 A19 ./broker/oidc:TestAPushedRequestIsCheckedAtOnce
+	err = d.check(q)
+	return form, err
 }
 
 // bindPushed binds a request to the key of the DPoP proof that it was pushed with, as if it had named that key
@@ -128,7 +129,8 @@ func (d *Handler) pushedForm(ctx context.Context, form url.Values) (url.Values, 
 		if p.Client != form.Get("client_id") {
 			break // same response as for one that does not exist
 		}
-		//defence:A19 A23
+		//defence:A19 ./broker/oidc:TestP5_NothingInTheURLJoinsWhatWasPushed
+		//defence:A23
 		p.Form.Set("request_uri", pushedPrefix+hash)
 		return p.Form, nil
 	}
@@ -160,7 +162,8 @@ func (d *Handler) consumePushed(ctx context.Context, q *request) error {
 		return err
 	}
 	//defence:A19
-	if _, err := d.pushes.Take(ctx, hash); err != nil && !errors.Is(err, broker.NotFound) {
+	_, err = d.pushes.Take(ctx, hash)
+	if err != nil && !errors.Is(err, broker.NotFound) {
 		return err
 	}
 	return nil

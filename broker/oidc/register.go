@@ -23,8 +23,8 @@ const (
 // insert, so that no two clients share one. errNoToken where none is left.
 func (d *Handler) consumeInitial(ctx context.Context, t clients.InitialToken) error {
 	for n := range t.Uses {
-		err := d.store.MarkUsed(ctx, usedInitial, t.ID+"."+strconv.Itoa(n), time.Unix(t.Expires, 0))
 		//defence:A20
+		err := d.store.MarkUsed(ctx, usedInitial, t.ID+"."+strconv.Itoa(n), time.Unix(t.Expires, 0))
 		if !errors.Is(err, broker.Conflict) {
 			return err
 		}

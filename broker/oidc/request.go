@@ -192,8 +192,9 @@ func checkShape(q *request) error {
 func checkProof(q *request) error {
 	challenge, method := q.form.Get("code_challenge"), q.form.Get("code_challenge_method")
 	switch {
-	//defence:A2
-	case challenge == "" && method == "" && !q.client.RequirePKCE():
+	case challenge == "" && method == "" &&
+		//defence:A2
+		!q.client.RequirePKCE():
 		return nil
 	case challenge == "":
 		return fosite.ErrInvalidRequest.WithHint("The code_challenge is missing (PKCE).")

@@ -50,7 +50,6 @@ func (d *Handler) accessRequest(ctx context.Context, r *http.Request, u *unit) (
 		}
 		return nil, p, err
 	}
-	//defence:A9
 	u.key = p.key
 	ar, err = d.provider.NewAccessRequest(ctx, r, &session{})
 	if err == nil {

@@ -30,8 +30,10 @@ var _ jose.OpaqueVerifier = edwards(nil)
 
 // VerifyPayload refuses every other algorithm, so that the header cannot choose the algorithm of the key.
 func (k edwards) VerifyPayload(payload, signature []byte, alg jose.SignatureAlgorithm) error {
-	//defence:A9
-	if !IsEdDSA(string(alg)) || len(k) != ed25519.PublicKeySize ||
+	if len(k) != ed25519.PublicKeySize ||
+		//defence:A9
+		!IsEdDSA(string(alg)) ||
+		//defence:A9
 		!ed25519.Verify(ed25519.PublicKey(k), payload, signature) {
 		return jose.ErrCryptoFailure
 	}

@@ -26,17 +26,17 @@ import (
 // The lifetime of a signing key (SECURITY.md A22).
 const (
 	KeyLife = 30 * 24 * time.Hour
-	//defence:A22
+	//defence:A22 = 30 * time.Minute
 	KeyLead = 24 * time.Hour // published before it signs, so that every app has it
 	// KeyTail is how long a retired key stays published. A lagging replica signs with it for another minute, and
 	// its tokens live ten minutes. An app reads the JWKS at any time before that, and caches it.
-	//defence:A22
+	//defence:A22 = time.Minute
 	KeyTail = time.Hour
 	// HintLife is how long after that its ID tokens are accepted as id_token_hint.
 	HintLife = 90 * 24 * time.Hour
 	// RefreshInterval is how often a replica reads the keys, and the time limit of one read. One read may fail,
 	// and a withdrawn key is still gone within a minute.
-	//defence:A22
+	//defence:A22 = 30 * time.Second
 	RefreshInterval = 15 * time.Second
 	keyLease        = "signing-keys"
 )
@@ -175,8 +175,9 @@ func reuse(old *keySet, row broker.SigningKey) (*Key, error) {
 func (s *keySet) publish(now time.Time) ([]byte, error) {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, key := range s.all {
-		//defence:A22
-		if key.State != broker.KeyRetired || now.Before(key.RetireAt) {
+		if key.State != broker.KeyRetired ||
+			//defence:A22
+			now.Before(key.RetireAt) {
 			set.Keys = append(set.Keys, key.public())
 		}
 	}
@@ -218,8 +219,9 @@ func (k *Keys) due() (todo []rotationStep) {
 		case coming == nil && !now.Before(active.ActiveAt.Add(KeyLife-KeyLead)):
 			todo = append(todo, rotationStep{make: broker.SigningKey{Alg: alg, State: broker.KeyNext,
 				ActiveAt: now.Add(KeyLead)}})
-		//defence:A22
-		case coming != nil && (active == nil || !now.Before(coming.ActiveAt)):
+		case coming != nil &&
+			//defence:A22
+			(active == nil || !now.Before(coming.ActiveAt)):
 			up := coming.SigningKey
 			up.State, up.ActiveAt = broker.KeyActive, now
 			todo = append(todo, rotationStep{change: up, seen: broker.KeyNext})

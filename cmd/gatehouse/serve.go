@@ -182,11 +182,15 @@ func (h *app) serve(ctx context.Context, l net.Listener) error {
 // connection (SECURITY.md H2). Over HTTP/2 a connection is served a hundred requests
 // at a time, those that it took back at once among them (H3).
 func newServer(handler http.Handler) *http.Server {
-	//defence:H2
-	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+	return &http.Server{Handler: handler, IdleTimeout: 60 * time.Second,
+		//defence:H2
+		ReadHeaderTimeout: 5 * time.Second,
+		//defence:H2
+		ReadTimeout: 15 * time.Second,
+		//defence:H2
 		WriteTimeout: 30 * time.Second,
 		//defence:H1 H2 H3
-		IdleTimeout: 60 * time.Second, MaxHeaderBytes: 32 << 10,
+		MaxHeaderBytes: 32 << 10,
 		//defence:H3
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100}}
 }

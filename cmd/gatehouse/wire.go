@@ -198,7 +198,7 @@ func (h *app) build() (r handlers, _ error) {
 	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Toolkit: toolkit, Gate: gate, Logins: people, Store: s, Ephemeral: s.Ephemeral,
 		Upstreams: ups, Egress: out, Ring: h.ring, Now: h.now, Log: h.log,
 		Registration: h.cfg.ClientRegistration, Warn: func(ctx context.Context, a broker.Account, app broker.Client) error {
-			//defence:A6
+			//defence:A6 ./cmd/gatehouse:TestModel
 			return post.Queue(ctx, mail.TokenReused{To: a.Email, App: app.Name, At: h.now(), Locale: a.Locale})
 		}})
 	return handlers{toolkit, people, own, apps}, err

@@ -68,13 +68,13 @@ func parseAnchor(file string, line int, comment string) anchor {
 	if valued {
 		a.value = strings.TrimSpace(value)
 		if !independent(a.value) {
-			return bad(fmt.Sprintf("the value %q must be made of literals, true, false, nil and names of packages", a.value))
+			return bad(fmt.Sprintf("the value %q may use literals, packages and local variables only", a.value))
 		}
 	}
 	return a
 }
 
-// independent reports whether expressions use no name that a change of the code around them is likely to rename.
+// independent reports whether expressions use no exported name of their own package.
 func independent(values string) bool {
 	tree, err := parser.ParseExpr("int64(" + values + ")")
 	if err != nil {
@@ -83,12 +83,10 @@ func independent(values string) bool {
 	ok := true
 	ast.Inspect(tree, func(n ast.Node) bool {
 		switch n := n.(type) {
-		case *ast.SelectorExpr:
-			_, pkg := n.X.(*ast.Ident)
-			ok = ok && pkg
+		case *ast.SelectorExpr: // a name of a package, or of a local variable
 			return false
 		case *ast.Ident:
-			ok = ok && slices.Contains([]string{"true", "false", "nil", "string", "byte", "int64", "uint16"}, n.Name)
+			ok = ok && !n.IsExported()
 		}
 		return true
 	})

@@ -19,8 +19,8 @@
 //   - a return: the zero values
 //   - a call in a chain, such as .Where("a = ?", b): the first argument is its zero value, the others are gone
 //
-// A value after = takes the place of false or zero; it is made of literals and names of packages. Two anchors on one
-// statement are two defences. All switches are compiled in at once, and the environment turns one of them.
+// A value after = takes the place of false or zero; literals are best, since a rename does not reach it. Two anchors on
+// one statement are two defences. All switches are compiled in at once, and the environment turns one of them.
 //
 // A defence is killed if for each row a test fails that has it as an element of its name, TestA5_D1_…, in any
 // package; where tests are named, each of them. Otherwise it SURVIVED, or is broken: there is no such test, or none

@@ -102,8 +102,9 @@ func (d *DB) once(ctx context.Context, do func(ctx context.Context) error) (retr
 	var refused error
 	err = d.writer.WithContext(ctx).Transaction(func(q *gorm.DB) error {
 		u.q = q
-		//defence:H6 H7
-		refused = do(context.WithValue(ctx, unitKey{d}, u))
+		refused = do(
+			//defence:H6 H7 = ctx
+			context.WithValue(ctx, unitKey{d}, u))
 		if refused == nil {
 			refused = u.failed
 		}

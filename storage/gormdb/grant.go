@@ -47,13 +47,18 @@ func toGrant(r grantRow) broker.Grant {
 // locked: a concurrent Unlink or EndSession waits, and then finds the grant.
 func (d *DB) CreateGrant(ctx context.Context, g broker.Grant, unlocked bool) error {
 	n := g.Authn
-	//defence:D15 C9 D1 D5 A7 A17
 	rows, err := d.exec(ctx, d.insertGrant(),
 		g.ID, g.ClientID, g.AccountID, g.SessionID, list(g.Scopes), list(g.Audience), string(n.Method), n.Connection,
 		n.Identity, list(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch, string(n.UserType), n.Factor, g.KeyThumbprint,
 		g.Claims, g.RefreshCounter, micros(g.RotatedAt), micros(g.CreatedAt), micros(g.ExpiresAt), micros(g.EndedAt),
 		string(g.EndedBy),
-		g.AccountID, n.Epoch, unlocked, n.Identity, n.Identity, g.SessionID, g.SessionID, micros(g.CreatedAt))
+		g.AccountID, n.Epoch,
+		//defence:D1 D5 A7
+		unlocked, n.Identity, n.Identity,
+		//defence:A7
+		g.SessionID, g.SessionID,
+		//defence:A7 ./storage/gormdb:TestSQLite
+		micros(g.CreatedAt))
 	if err != nil || rows > 0 {
 		return err
 	}
@@ -74,7 +79,13 @@ func (d *DB) insertGrant() string {
 		AND (? = '' OR EXISTS (SELECT 1 FROM identities i
 			WHERE i.id = ? AND i.account_id = a.id` + d.lock(" FOR KEY SHARE") + `))
 		AND (? = '' OR EXISTS (SELECT 1 FROM sessions s
-			WHERE s.id = ? AND s.account_id = a.id AND s.ended_at = 0 AND s.expires_at > ?` + d.lock(" FOR SHARE") + `))
+			WHERE s.id = ?` +
+		//defence:A7 ./storage/gormdb:TestSQLite
+		` AND s.account_id = a.id` +
+		//defence:A7
+		` AND s.ended_at = 0` + ` AND s.expires_at > ?` +
+		//defence:A7 A17 ./storage/gormdb:TestPostgres
+		d.lock(" FOR SHARE") + `))
 		ON CONFLICT DO NOTHING`
 }
 

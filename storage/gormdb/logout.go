@@ -117,7 +117,7 @@ func (d *DB) ClientsOf(ctx context.Context, session string) ([]broker.Client, er
 func (d *DB) EndUpstreamSessions(
 	ctx context.Context, u broker.UpstreamSession, at time.Time,
 ) ([]broker.Session, error) {
-	//defence:A18
+	//defence:A18 = `(connection = ? OR TRUE)`, []any{u.Connection}
 	where, args := `connection = ?`, []any{u.Connection}
 	switch {
 	case u.Connection == "" || u.Identity == "" && u.SID == "":

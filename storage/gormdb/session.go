@@ -58,7 +58,6 @@ func (r sessionRow) noun() broker.Session {
 // an Unlink waits and then sees the session.
 func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session) error {
 	n := s.Authn
-	//defence:D15 C9
 	return ifNone(broker.StartAgain)(d.exec(ctx, d.insertSession(),
 		s.ID, hash, s.AccountID, string(n.Method), n.Connection, n.Identity, list(n.AMR), n.ACR,
 		micros(n.AuthTime), n.Epoch,
@@ -72,7 +71,11 @@ func (d *DB) insertSession() string {
 	return `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr, auth_time, epoch,
 		standing, factor, upstream_sid, user_agent, address, created_at, expires_at, ended_at)
 		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM accounts a
-		WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = ''
+		WHERE a.id = ? AND a.auth_epoch = ?` +
+		//defence:D15
+		` AND NOT a.disabled` +
+		//defence:C9 ./storage/gormdb:TestSQLite
+		` AND a.claimed = ''` + `
 		AND (? = '' OR EXISTS (SELECT 1 FROM identities i
 			WHERE i.id = ? AND i.account_id = a.id` + d.lock(" FOR KEY SHARE") + `))`
 }
