@@ -5,22 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"gorm.io/gorm"
-
 	"gatehouse/broker"
 )
-
-// ephemeralRow is one row of fleeting, the table of ephemeral values.
-type ephemeralRow struct {
-	Store     string `gorm:"column:shelf;primaryKey"`
-	Key       string `gorm:"primaryKey"`
-	Value     []byte
-	N         int64     // of a counter
-	ExpiresAt time.Time `gorm:"serializer:micros"`
-}
-
-// TableName implements gorm's Tabler.
-func (ephemeralRow) TableName() string { return "fleeting" }
 
 // errInTransaction is a mistake of the caller: the effect could be rolled back,
 // and a value that was used once would be there again.
@@ -32,6 +18,7 @@ const (
 	putEphemeral = `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 0, ?)
 		ON CONFLICT (shelf, key) DO UPDATE SET value = excluded.value, n = 0, expires_at = excluded.expires_at
 		WHERE fleeting.expires_at <= ?`
+	getEphemeral   = `SELECT value FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ?`
 	takeEphemeral  = `DELETE FROM fleeting WHERE shelf = ? AND key = ? AND expires_at > ? RETURNING value`
 	swapEphemeral  = `UPDATE fleeting SET value = ? WHERE shelf = ? AND key = ? AND value = ? AND expires_at > ?`
 	countEphemeral = `INSERT INTO fleeting (shelf, key, value, n, expires_at) VALUES (?, ?, ?, 1, ?)
@@ -48,12 +35,9 @@ func (d *DB) Put(ctx context.Context, store, key string, v []byte, expires time.
 }
 
 // Get implements broker.Ephemeral.
-func (d *DB) Get(ctx context.Context, store, key string) ([]byte, error) {
-	var r ephemeralRow
-	err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
-		return q.Select("value").Take(&r, "shelf = ? AND key = ? AND expires_at > ?", store, key, micros(d.now()))
-	})
-	return r.Value, err
+func (d *DB) Get(ctx context.Context, store, key string) (v []byte, err error) {
+	err = d.readOne(ctx, []any{&v}, getEphemeral, store, key, micros(d.now()))
+	return v, err
 }
 
 // Take implements broker.Ephemeral.
@@ -62,7 +46,7 @@ func (d *DB) Take(ctx context.Context, store, key string) ([]byte, error) {
 		return nil, errInTransaction
 	}
 	var v []byte
-	err := d.execReturning(ctx, &v, takeEphemeral, store, key, micros(d.now()))
+	err := d.queryOne(ctx, d.writer, []any{&v}, takeEphemeral, store, key, micros(d.now()))
 	switch {
 	case errors.Is(err, errText):
 		return nil, broker.NotFound
@@ -96,7 +80,7 @@ func (d *DB) Count(ctx context.Context, store, key string, expires time.Time) (n
 		return 0, errInTransaction
 	}
 	now := micros(d.now())
-	err = d.execReturning(ctx, &n, countEphemeral, store, key, []byte{}, micros(expires), now, now)
+	err = d.queryOne(ctx, d.writer, []any{&n}, countEphemeral, store, key, []byte{}, micros(expires), now, now)
 	return n, err
 }
 

@@ -43,7 +43,8 @@ type DB struct {
 	reader   *gorm.DB // the same as writer on PostgreSQL
 	pools    []*sql.DB
 	postgres bool
-	stmts    map[string]*sql.Stmt // of SQLite's writer, see prepare
+	writes   map[string]*sql.Stmt // see prepare
+	reads    map[string]*sql.Stmt
 	session  withAccount
 	identity withAccount
 	grant    withAccount

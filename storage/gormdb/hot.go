@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -17,41 +18,44 @@ import (
 // The hot statements are written by hand: those of a sign-in, a refresh and a token use
 // that gorm can't express, or only at a cost. Each stands beside its method.
 
-// prepare has database/sql keep the hot statements of SQLite's writer: SQLite compiles
-// a statement in more time than it takes to run it. It needs the schema. Until it was
-// called, statements are compiled each time. pgx keeps PostgreSQL's by itself.
-func (d *DB) prepare(ctx context.Context) error {
-	if d.postgres || d.stmts != nil {
+// prepare has database/sql keep the hot statements of SQLite: SQLite compiles a statement
+// in more time than it takes to run it. It needs the schema. Until it was called,
+// statements are compiled each time. pgx keeps PostgreSQL's by itself.
+func (d *DB) prepare(ctx context.Context) (err error) {
+	if d.postgres || d.writes != nil {
 		return nil
 	}
+	if d.reads, err = prepareOn(ctx, d.pools[1], d.grant.query, d.identity.query, isUsed, getEphemeral); err != nil {
+		return err
+	}
+	d.writes, err = prepareOn(ctx, d.pools[0], d.insertSession(), d.insertGrant(), rotateGrant, seeIdentity, markUsed,
+		putEphemeral, takeEphemeral, swapEphemeral, countEphemeral)
+	return err
+}
+
+func prepareOn(ctx context.Context, pool *sql.DB, queries ...string) (map[string]*sql.Stmt, error) {
 	stmts := map[string]*sql.Stmt{}
-	for _, query := range []string{
-		d.insertSession(), d.insertGrant(), rotateGrant, seeIdentity, markUsed,
-		putEphemeral, takeEphemeral, swapEphemeral, countEphemeral,
-	} {
-		stmt, err := d.pools[0].PrepareContext(ctx, query)
+	for _, query := range queries {
+		stmt, err := pool.PrepareContext(ctx, query)
 		if err != nil {
-			return fmt.Errorf("storage: prepare %q: %w", query, explain(err))
+			return nil, fmt.Errorf("storage: prepare %q: %w", query, explain(err))
 		}
 		stmts[query] = stmt
 	}
-	d.stmts = stmts
-	return nil
+	return stmts, nil
 }
 
-// prepared returns the kept statement of a query for the transaction of q, or nil.
-func (d *DB) prepared(ctx context.Context, q *gorm.DB, query string, args []any) (*sql.Stmt, error) {
-	stmt := d.stmts[query]
-	if stmt == nil {
-		return nil, nil
+// prepared returns the kept statement of a query for the transaction or pool of q, or nil.
+func (d *DB) prepared(ctx context.Context, q *gorm.DB, query string, args []any) (stmt *sql.Stmt, err error) {
+	if tx, ok := q.Statement.ConnPool.(*sql.Tx); !ok {
+		stmt = cmp.Or(d.writes[query], d.reads[query])
+	} else if kept := d.writes[query]; kept != nil {
+		stmt = tx.StmtContext(ctx, kept)
 	}
 	for _, a := range args {
-		if s, ok := a.(string); ok && !storable(s) {
+		if s, ok := a.(string); ok && stmt != nil && !storable(s) {
 			return nil, errText
 		}
-	}
-	if tx, ok := q.Statement.ConnPool.(*sql.Tx); ok {
-		return tx.StmtContext(ctx, stmt), nil
 	}
 	return stmt, nil
 }
@@ -78,9 +82,10 @@ func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, e
 	return rows, err
 }
 
-// execReturning runs one hot statement that returns one value; NotFound for none.
-func (d *DB) execReturning(ctx context.Context, into any, query string, args ...any) error {
-	return d.run(ctx, d.writer, func(q *gorm.DB) error {
+// queryOne reads the columns of one row into their places, by one hot statement on the
+// writer or the reader; NotFound for none.
+func (d *DB) queryOne(ctx context.Context, on *gorm.DB, into []any, query string, args ...any) error {
+	return d.run(ctx, on, func(q *gorm.DB) error {
 		stmt, err := d.prepared(ctx, q, query, args)
 		if err != nil {
 			return err
@@ -94,8 +99,25 @@ func (d *DB) execReturning(ctx context.Context, into any, query string, args ...
 		if err != nil {
 			return err
 		}
-		return scanOne(rows, into)
+		defer rows.Close()
+		if !rows.Next() {
+			return cmp.Or(rows.Err(), gorm.ErrRecordNotFound)
+		}
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		rows.Next() // to the end: SQLite commits a write there
+		return rows.Err()
 	})
+}
+
+// readOne is queryOne on the reader. Text that can't be stored is NotFound.
+func (d *DB) readOne(ctx context.Context, into []any, query string, args ...any) error {
+	err := d.queryOne(ctx, d.reader, into, query, args...)
+	if errors.Is(err, errText) {
+		return broker.NotFound
+	}
+	return err
 }
 
 // withAccount is the query of a row together with its account, as every use of a session
@@ -147,14 +169,7 @@ func (d *DB) joinAccount(model any, where string) (withAccount, error) {
 func (d *DB) takeWithAccount(ctx context.Context, j withAccount, row any, args ...any) (broker.Account, error) {
 	var account accountRow
 	places := append(placesOf(ctx, j.row, row), placesOf(ctx, j.account, &account)...)
-	err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
-		rows, err := q.Raw(j.query, args...).Rows()
-		if err == nil {
-			err = scanOne(rows, places...)
-		}
-		_ = q.AddError(err)
-		return q
-	})
+	err := d.readOne(ctx, places, j.query, args...)
 	return account.noun(), err
 }
 
@@ -177,16 +192,3 @@ type scan func(v any) error
 
 // Scan implements sql.Scanner.
 func (s scan) Scan(v any) error { return s(v) }
-
-// scanOne reads the only row.
-func scanOne(rows *sql.Rows, into ...any) error {
-	defer rows.Close()
-	if !rows.Next() {
-		return cmp.Or(rows.Err(), gorm.ErrRecordNotFound)
-	}
-	if err := rows.Scan(into...); err != nil {
-		return err
-	}
-	rows.Next() // to the end: SQLite commits a write there
-	return rows.Err()
-}

@@ -11,16 +11,6 @@ import (
 	"gatehouse/broker"
 )
 
-// replayRow is one row of marks, the table of the replay cache.
-type replayRow struct {
-	Kind      string    `gorm:"primaryKey"`
-	ID        string    `gorm:"primaryKey"`
-	ExpiresAt time.Time `gorm:"serializer:micros"`
-}
-
-// TableName implements gorm's Tabler.
-func (replayRow) TableName() string { return "marks" }
-
 // leaseRow is one row of leases.
 type leaseRow struct {
 	Name   string `gorm:"primaryKey"`
@@ -41,15 +31,16 @@ const markUsed = `INSERT INTO marks (kind, id, expires_at) VALUES (?, ?, ?) ON C
 
 // IsUsed implements broker.ReplayCache.
 func (d *DB) IsUsed(ctx context.Context, kind, id string) (bool, error) {
-	var n int64
-	err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
-		return q.Model(&replayRow{}).Where("kind = ? AND id = ?", kind, id).Count(&n)
-	})
+	var found int
+	err := d.readOne(ctx, []any{&found}, isUsed, kind, id)
 	if errors.Is(err, broker.NotFound) {
 		return false, nil
 	}
-	return n > 0, err
+	return err == nil, err
 }
+
+// isUsed is hot: every use of a token asks.
+const isUsed = `SELECT 1 FROM marks WHERE kind = ? AND id = ?`
 
 // Lease implements broker.Leases.
 func (d *DB) Lease(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
