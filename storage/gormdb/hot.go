@@ -106,7 +106,9 @@ func (d *DB) queryOne(ctx context.Context, on *gorm.DB, into []any, query string
 		if err := rows.Scan(into...); err != nil {
 			return err
 		}
-		rows.Next() // to the end: SQLite commits a write there
+		if on == d.writer {
+			rows.Next() // to the end: SQLite commits there
+		}
 		return rows.Err()
 	})
 }
