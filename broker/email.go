@@ -16,12 +16,16 @@ const MaxEmail = 254
 // Anything else is EmailInvalid (SECURITY.md C20).
 func CanonicalEmail(s string) (string, error) {
 	s = strings.TrimSpace(s)
+	//equivalent:right localPart and CanonicalDomain refuse such bytes too. The check comes before a library reads the text.
 	if len(s) > MaxEmail || !utf8.ValidString(s) {
 		return "", EmailInvalid
 	}
 	local, domain, ok := strings.Cut(s, "@")
+	//equivalent:op,left,right Without an @ the domain is empty; CanonicalDomain refuses that, and an @ in a domain.
 	//defence:C20
-	if !ok || strings.Contains(domain, "@") || !localPart(local) {
+	if !ok || strings.Contains(domain, "@") ||
+		//equivalent:left As above.
+		!localPart(local) {
 		return "", EmailInvalid
 	}
 	domain, err := CanonicalDomain(domain)
@@ -34,13 +38,16 @@ func CanonicalEmail(s string) (string, error) {
 // CanonicalDomain returns an e-mail domain in lower-case A-labels, with at least two labels; else EmailInvalid.
 func CanonicalDomain(s string) (string, error) {
 	a, err := domainProfile.ToASCII(s)
-	if err != nil || !strings.Contains(a, ".") || strings.HasSuffix(a, ".") {
+	//equivalent:left The profile refuses its own answer below. The check keeps an answer with an error from being read.
+	if err != nil || !strings.Contains(a, ".") ||
+		strings.HasSuffix(a, ".") {
 		return "", EmailInvalid
 	}
 	if _, err := netip.ParseAddr(a); err == nil {
 		return "", EmailInvalid
 	}
 	// Some lookalikes map to text that the profile itself refuses.
+	//equivalent:right No domain is known that maps to another accepted one. A new table of the library may bring one.
 	if again, err := domainProfile.ToASCII(a); err != nil || again != a {
 		return "", EmailInvalid
 	}

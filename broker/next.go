@@ -207,6 +207,7 @@ func nextNew(l Login, f Facts) (Step, error) {
 // Fresh reports whether an authentication satisfies prompt=login (requested at since) and max_age (seconds, nil
 // for none), OIDC Core §3.1.2.1.
 func Fresh(a Authn, now time.Time, maxAge *int, since time.Time) bool {
+	//equivalent:left No time is before the zero time.
 	if !since.IsZero() && a.AuthTime.Before(since) {
 		return false
 	}

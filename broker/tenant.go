@@ -164,6 +164,7 @@ func (t Tenancy) context(a Account) (m *Member, pick bool, err error) {
 	}
 	if asked != "" {
 		if m = t.member(asked); m == nil {
+			//equivalent:true The caller does not read pick beside an error.
 			return nil, false, UserNotProvisioned
 		}
 		return m, false, nil

@@ -29,8 +29,10 @@
 //	go run ./deploy/mutate -rules [-only 'redirect.go|Resolve']
 //
 // changes every condition, comparison, refusal, truth value and assignment of the rules in package broker, and runs
-// that package's tests. A survivor that no test could notice stands in equivalent.txt: its key as printed here
-// without the place, and below it the argument.
+// that package's tests. A survivor is printed with its kind: true, false, not, op, left, right, none or drop. A comment
+// above its line excuses one that no test can notice:
+//
+//	//equivalent:left,right The reason.
 package main
 
 import (

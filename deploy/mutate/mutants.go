@@ -14,7 +14,8 @@ import (
 type mutant struct {
 	file  string // relative to the top
 	line  int
-	key   string // function, original, change and ordinal: it outlives moves
+	kind  string // true, false, not, op, left, right, none or drop: what an excuse names
+	key   string // function, original and change, to print
 	edits []edit
 }
 
@@ -39,7 +40,7 @@ func mutants(file, text string) ([]mutant, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mutator{set: set, file: file, text: text, seen: map[string]int{}, twice: map[string]bool{}}
+	m := &mutator{set: set, file: file, text: text, twice: map[string]bool{}}
 	for _, d := range tree.Decls {
 		if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
 			m.name = functionName(f)
@@ -66,8 +67,7 @@ func functionName(f *ast.FuncDecl) string {
 type mutator struct {
 	set        *token.FileSet
 	file, text string
-	name       string // of the function
-	seen       map[string]int
+	name       string          // of the function
 	twice      map[string]bool // changes made already, by another way
 	all        []mutant
 }
@@ -80,15 +80,14 @@ func (m *mutator) replace(n ast.Node, text string) edit {
 	return edit{m.offset(n.Pos()), m.offset(n.End()), text}
 }
 
-func (m *mutator) add(at ast.Node, old, changed string, edits ...edit) {
+func (m *mutator) add(at ast.Node, kind, old, changed string, edits ...edit) {
 	if id := fmt.Sprint(edits); m.twice[id] {
 		return
 	} else {
 		m.twice[id] = true
 	}
 	key := m.name + ": " + oneLine(old) + " -> " + oneLine(changed)
-	m.seen[key]++
-	m.all = append(m.all, mutant{m.file, m.set.Position(at.Pos()).Line, fmt.Sprintf("%s #%d", key, m.seen[key]), edits})
+	m.all = append(m.all, mutant{m.file, m.set.Position(at.Pos()).Line, kind, key, edits})
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
@@ -125,10 +124,10 @@ func (m *mutator) condition(e ast.Expr) {
 		return // see literal
 	}
 	s := m.source(e)
-	m.add(e, s, "true", m.replace(e, "true || ("+s+")"))
-	m.add(e, s, "false", m.replace(e, "false && ("+s+")"))
+	m.add(e, "true", s, "true", m.replace(e, "true || ("+s+")"))
+	m.add(e, "false", s, "false", m.replace(e, "false && ("+s+")"))
 	if b, ok := e.(*ast.BinaryExpr); !ok || opposite[b.Op] == nil { // see operator
-		m.add(e, s, "!("+s+")", m.replace(e, "!("+s+")"))
+		m.add(e, "not", s, "!("+s+")", m.replace(e, "!("+s+")"))
 	}
 }
 
@@ -152,10 +151,11 @@ func (m *mutator) cases(n *ast.SwitchStmt) {
 	}
 	for i, e := range all {
 		old, s := tag+" == "+m.source(e), written[i+1].text
-		for _, to := range [][2]string{{"true", "true || (" + s + ")"}, {"false", "false && (" + s + ")"}, {"!(" + old + ")", "!(" + s + ")"}} {
+		for _, to := range [][3]string{{"true", "true", "true || (" + s + ")"}, {"false", "false", "false && (" + s + ")"},
+			{"not", "!(" + old + ")", "!(" + s + ")"}} {
 			edits := slices.Clone(written)
-			edits[i+1].text = to[1]
-			m.add(e, old, to[0], edits...)
+			edits[i+1].text = to[2]
+			m.add(e, to[0], old, to[1], edits...)
 		}
 	}
 }
@@ -169,27 +169,27 @@ var opposite = map[token.Token][]string{
 func (m *mutator) operator(n *ast.BinaryExpr) {
 	x, y, s := m.source(n.X), m.source(n.Y), m.source(n)
 	for _, op := range opposite[n.Op] {
-		m.add(n, s, x+" "+op+" "+y, m.replace(n, "("+x+" "+op+" "+y+")"))
+		m.add(n, "op", s, x+" "+op+" "+y, m.replace(n, "("+x+" "+op+" "+y+")"))
 	}
 	// A part that does not count must be missed too.
 	switch n.Op {
 	case token.LAND:
-		m.add(n, s, x+" || "+y, m.replace(n, "("+x+" || "+y+")"))
-		m.add(n, s, "true && "+y, m.replace(n.X, "(true || ("+x+"))"))
-		m.add(n, s, x+" && true", m.replace(n.Y, "(true || ("+y+"))"))
+		m.add(n.Y, "op", s, x+" || "+y, m.replace(n, "("+x+" || "+y+")"))
+		m.add(n.Y, "left", s, "true && "+y, m.replace(n.X, "(true || ("+x+"))"))
+		m.add(n.Y, "right", s, x+" && true", m.replace(n.Y, "(true || ("+y+"))"))
 	case token.LOR:
-		m.add(n, s, x+" && "+y, m.replace(n, "(("+x+") && ("+y+"))"))
-		m.add(n, s, "false || "+y, m.replace(n.X, "(false && ("+x+"))"))
-		m.add(n, s, x+" || false", m.replace(n.Y, "(false && ("+y+"))"))
+		m.add(n.Y, "op", s, x+" && "+y, m.replace(n, "(("+x+") && ("+y+"))"))
+		m.add(n.Y, "left", s, "false || "+y, m.replace(n.X, "(false && ("+x+"))"))
+		m.add(n.Y, "right", s, x+" || false", m.replace(n.Y, "(false && ("+y+"))"))
 	}
 }
 
 func (m *mutator) literal(n *ast.Ident) {
 	switch n.Name {
 	case "true":
-		m.add(n, "true", "false", m.replace(n, "false"))
+		m.add(n, "false", "true", "false", m.replace(n, "false"))
 	case "false":
-		m.add(n, "false", "true", m.replace(n, "true"))
+		m.add(n, "true", "false", "true", m.replace(n, "true"))
 	}
 }
 
@@ -228,7 +228,7 @@ func (m *mutator) result(n *ast.ReturnStmt, e, declared ast.Expr) {
 	if s := m.source(e); s != none {
 		head := m.text[m.offset(n.Pos()):m.offset(e.Pos())]
 		tail := m.text[m.offset(e.End()):m.offset(n.End())]
-		m.add(e, m.source(n), head+none+tail, m.replace(e, none))
+		m.add(e, "none", m.source(n), head+none+tail, m.replace(e, none))
 	}
 }
 
@@ -238,7 +238,7 @@ func (m *mutator) statements(list []ast.Stmt) {
 	for _, s := range list {
 		switch s := s.(type) {
 		case *ast.IncDecStmt:
-			m.add(s, m.source(s), "dropped", m.replace(s, ""))
+			m.add(s, "drop", m.source(s), "dropped", m.replace(s, ""))
 		case *ast.AssignStmt:
 			var right []string
 			for _, e := range s.Rhs {
@@ -246,7 +246,7 @@ func (m *mutator) statements(list []ast.Stmt) {
 			}
 			left := strings.TrimSuffix(strings.Repeat("_, ", len(s.Lhs)), ", ")
 			if text := left + " = " + strings.Join(right, ", "); text != m.source(s) {
-				m.add(s, m.source(s), "dropped", m.replace(s, text))
+				m.add(s, "drop", m.source(s), "dropped", m.replace(s, text))
 			}
 		}
 	}

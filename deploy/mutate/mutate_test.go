@@ -2,8 +2,6 @@ package main
 
 import (
 	"go/format"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -36,14 +34,14 @@ func (r *rule) may(a, b int, s kind) (ok bool, err error) {
 		}
 	}
 	for _, want := range []string{
-		"a < b && s != one -> true #1", "a < b && s != one -> false #1", "a < b && s != one -> !(a < b && s != one) #1",
-		"a < b && s != one -> a < b || s != one #1", "a < b && s != one -> true && s != one #1",
-		"a < b && s != one -> a < b && true #1",
-		"a < b -> a <= b #1", "a < b -> a >= b #1", "s != one -> s == one #1", "r.n = a -> dropped #1", "r.n++ -> dropped #1",
-		"true -> false #1", "return true, no -> return true, nil #1", "a == b -> true #1", "a == b -> false #1",
-		"a == b -> a != b #1",
-		"s == one -> true #1", "s == one -> false #1", "s == one -> !(s == one) #1", "s == two -> true #1",
-		"s == two -> false #1", "s == two -> !(s == two) #1",
+		"a < b && s != one -> true", "a < b && s != one -> false", "a < b && s != one -> !(a < b && s != one)",
+		"a < b && s != one -> a < b || s != one", "a < b && s != one -> true && s != one",
+		"a < b && s != one -> a < b && true",
+		"a < b -> a <= b", "a < b -> a >= b", "s != one -> s == one", "r.n = a -> dropped", "r.n++ -> dropped",
+		"true -> false", "return true, no -> return true, nil", "a == b -> true", "a == b -> false",
+		"a == b -> a != b",
+		"s == one -> true", "s == one -> false", "s == one -> !(s == one)", "s == two -> true",
+		"s == two -> false", "s == two -> !(s == two)",
 	} {
 		i := slices.Index(keys, want)
 		if i < 0 {
@@ -57,30 +55,32 @@ func (r *rule) may(a, b int, s kind) (ok bool, err error) {
 	}
 }
 
-func TestSurvivorsAreExcusedByTheirKeyAlone(t *testing.T) {
-	all := []mutant{{key: "f: a -> true #1"}, {key: "f: a -> false #1"}, {key: "f: b -> true #1"}}
-	for _, c := range []struct {
-		verdicts, argued []string
-		wrong            bool
-	}{
-		{[]string{killed, killed, broken}, nil, false},
-		{[]string{killed, survived, killed}, nil, true},
-		{[]string{killed, survived, killed}, []string{"f: a -> false #1"}, false},
-		{[]string{killed, killed, killed}, []string{"f: a -> false #1"}, true},
-		{[]string{killed, killed, killed}, []string{"f: c -> false #1"}, true},
-	} {
-		if report, wrong := judge(all, c.verdicts, c.argued, true); wrong != c.wrong {
-			t.Errorf("%q, %q: %v\n%s", c.verdicts, c.argued, wrong, report)
+func TestASurvivorNeedsAnExcuse(t *testing.T) {
+	const text = "//equivalent:left,op A reason.\n// More of it.\nx\n//equivalent:drop It does nothing.\ny\n"
+	excuses, err := readExcuses("a.go", text)
+	if want := []excuse{{"a.go", 3, "left"}, {"a.go", 3, "op"}, {"a.go", 5, "drop"}}; err != nil || !slices.Equal(excuses, want) {
+		t.Fatal(excuses, err)
+	}
+	for _, bad := range []string{"//equivalent:left\nx\n", "//equivalent: a reason\nx\n"} {
+		if got, err := readExcuses("a.go", bad); err == nil {
+			t.Errorf("%q: %v", bad, got)
 		}
 	}
-	file := filepath.Join(t.TempDir(), "equivalent.txt")
-	for text, ok := range map[string]bool{"# About.\n\nf: a -> b #1\nBecause.\n": true, "f: a -> b #1\n": false,
-		"f: a -> b #1\nx\n\nf: a -> b #1\nx\n": false} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if keys, err := readEquivalent(file); (err == nil) != ok || ok && !slices.Equal(keys, []string{"f: a -> b #1"}) {
-			t.Errorf("%q: %q, %v", text, keys, err)
+	all := []mutant{{file: "a.go", line: 3, kind: "left"}, {file: "a.go", line: 3, kind: "right"}}
+	excuses = excuses[:1]
+	for _, c := range []struct {
+		verdicts []string
+		excuses  []excuse
+		wrong    bool
+	}{
+		{[]string{killed, broken}, nil, false},
+		{[]string{survived, killed}, nil, true},
+		{[]string{survived, killed}, excuses, false},
+		{[]string{survived, survived}, excuses, true},
+		{[]string{killed, killed}, excuses, true},
+	} {
+		if report, wrong := judge(all, c.verdicts, c.excuses, true); wrong != c.wrong {
+			t.Errorf("%q, %v: %v\n%s", c.verdicts, c.excuses, wrong, report)
 		}
 	}
 }

@@ -15,28 +15,22 @@ import (
 )
 
 const (
-	rulesDir       = "broker"
-	equivalentFile = "deploy/mutate/equivalent.txt"
-	atOnce         = 2
+	rulesDir     = "broker"
+	excusePrefix = "//equivalent:"
+	atOnce       = 2
 )
 
-// notRules are the files of the hall that decide nothing about anybody; every other
-// one is tried, so a rule that moves stays in.
+// notRules are the files of package broker without rules. Every other one is tried, so a rule that moves stays in.
 var notRules = []string{
-	"code.go",  // the table of refusals: text and status, tested row by row
-	"event.go", // words of the audit log
-	"ports.go", // interfaces
-	"shelf.go", // storetest proves it on every backend
+	"code.go",      // the table of refusals: text and status, tested row by row
+	"event.go",     // words of the audit log
+	"ports.go",     // interfaces
+	"ephemeral.go", // storetest proves it on every backend
 }
 
-// changeRules tries every mutant and is content only with survivors that
-// equivalent.txt argues for.
+// changeRules tries every mutant and returns an error for a survivor without an excuse.
 func changeRules(ctx context.Context, b *bench, only *regexp.Regexp) error {
-	all, texts, err := ruleMutants(b.top, only)
-	if err != nil {
-		return err
-	}
-	argued, err := readEquivalent(filepath.Join(b.top, equivalentFile))
+	all, excuses, texts, err := ruleMutants(b.top, only)
 	if err != nil {
 		return err
 	}
@@ -47,48 +41,77 @@ func changeRules(ctx context.Context, b *bench, only *regexp.Regexp) error {
 	if err != nil {
 		return err
 	}
-	report, wrong := judge(all, verdicts, argued, only.String() == "")
+	report, wrong := judge(all, verdicts, excuses, only.String() == "")
 	fmt.Print(report)
 	if wrong {
-		return errors.New("the rules' tests and equivalent.txt do not account for every change")
+		return errors.New("the tests and the excuses do not account for every change of the rules")
 	}
 	return nil
 }
 
-// judge compares what survived with what was argued to be equivalent.
-func judge(all []mutant, verdicts []string, argued []string, complete bool) (report string, wrong bool) {
+// judge compares the survivors with the excuses. If all rules were tried, each excuse must excuse one.
+func judge(all []mutant, verdicts []string, excuses []excuse, complete bool) (report string, wrong bool) {
 	var out strings.Builder
-	counts, met := map[string]int{}, map[string]bool{}
+	counts, used := map[string]int{}, map[excuse]bool{}
 	for i, m := range all {
-		met[m.key] = true
-		verdict, excused := verdicts[i], slices.Contains(argued, m.key)
-		switch {
+		verdict, e := verdicts[i], excuse{m.file, m.line, m.kind}
+		switch excused := slices.Contains(excuses, e); {
 		case verdict == survived && excused:
-			verdict = "equivalent"
+			verdict, used[e] = "equivalent", true
 		case verdict == survived:
 			wrong = true
-			fmt.Fprintf(&out, "%s  %s:%d  %s\n", survived, m.file, m.line, m.key)
-		case excused:
-			wrong = true
-			fmt.Fprintf(&out, "no equivalent, it is %s: %s\n", verdict, m.key)
+			fmt.Fprintf(&out, "%s  %s:%d  %s  %s\n", survived, m.file, m.line, m.kind, m.key)
 		}
 		counts[verdict]++
 	}
-	for _, key := range argued {
-		if complete && !met[key] {
+	for _, e := range excuses {
+		if complete && !used[e] {
 			wrong = true
-			fmt.Fprintf(&out, "there is no such change: %s\n", key)
+			fmt.Fprintf(&out, "%s:%d: no %q survives that could be excused\n", e.file, e.line, e.kind)
 		}
 	}
 	fmt.Fprintf(&out, "%d killed, %d survived, %d equivalent, %d do not compile\n", counts[killed], counts[survived], counts["equivalent"], counts[broken])
 	return out.String(), wrong
 }
 
-// ruleMutants lists the mutants of the files, and the files' texts.
-func ruleMutants(top string, only *regexp.Regexp) (all []mutant, texts map[string]string, err error) {
+// excuse says of one kind of change of a line that no test can notice it.
+type excuse struct {
+	file string
+	line int // of the code
+	kind string
+}
+
+var excuseText = regexp.MustCompile(`^` + excusePrefix + `([a-z]+(?:,[a-z]+)*) \S`)
+
+// readExcuses reads the comments that begin with excusePrefix. Each names the kinds and gives a reason.
+func readExcuses(file, text string) ([]excuse, error) {
+	var all []excuse
+	var open []string
+	line := 0
+	for l := range strings.Lines(text) {
+		line++
+		switch l = strings.TrimSpace(l); {
+		case strings.HasPrefix(l, excusePrefix):
+			m := excuseText.FindStringSubmatch(l)
+			if m == nil {
+				return nil, fmt.Errorf("%s:%d: an excuse is %sKIND,KIND REASON", file, line, excusePrefix)
+			}
+			open = append(open, strings.Split(m[1], ",")...)
+		case !strings.HasPrefix(l, "//"):
+			for _, kind := range open {
+				all = append(all, excuse{file, line, kind})
+			}
+			open = nil
+		}
+	}
+	return all, nil
+}
+
+// ruleMutants lists the mutants and the excuses of the files, and the files' texts.
+func ruleMutants(top string, only *regexp.Regexp) (all []mutant, excuses []excuse, texts map[string]string, err error) {
 	files, err := filepath.Glob(filepath.Join(top, rulesDir, "*.go"))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	texts = map[string]string{}
 	for _, f := range files {
@@ -98,21 +121,26 @@ func ruleMutants(top string, only *regexp.Regexp) (all []mutant, texts map[strin
 		}
 		text, err := os.ReadFile(f)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		file := path.Join(rulesDir, name)
 		texts[file] = string(text)
 		some, err := mutants(file, string(text))
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		all = append(all, some...)
+		given, err := readExcuses(file, string(text))
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		excuses = append(excuses, given...)
 	}
 	all = slices.DeleteFunc(all, func(m mutant) bool {
 		function, _, _ := strings.Cut(m.key, ":")
 		return !only.MatchString(m.file + " " + function)
 	})
-	return all, texts, nil
+	return all, excuses, texts, nil
 }
 
 // tryAll runs the tests of the rules against every mutant.
@@ -152,29 +180,4 @@ feed:
 	close(next)
 	workers.Wait()
 	return verdicts, context.Cause(ctx)
-}
-
-// readEquivalent takes the keys: the first line of every paragraph. The lines below
-// are the argument, and there must be one.
-func readEquivalent(file string) (keys []string, err error) {
-	text, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	for paragraph := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n\n") {
-		key, argument, _ := strings.Cut(strings.TrimSpace(paragraph), "\n")
-		switch {
-		case key == "" || strings.HasPrefix(key, "#"):
-			continue
-		case strings.TrimSpace(argument) == "":
-			return nil, fmt.Errorf("%s: nothing is argued for %s", file, key)
-		case slices.Contains(keys, key):
-			return nil, fmt.Errorf("%s: %s is there twice", file, key)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
 }

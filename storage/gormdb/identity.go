@@ -51,7 +51,9 @@ func (d *DB) IdentitiesOf(ctx context.Context, account string) ([]broker.Identit
 func (d *DB) Link(ctx context.Context, i broker.Identity) error {
 	rows, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
 		return q.Exec(`INSERT INTO identities (id, account_id, connection, issuer, subject, email, linked_at, seen_at)
-			SELECT ?, a.id, ?, ?, ?, ?, ?, ? FROM accounts a WHERE a.id = ? AND a.claimed = '' ON CONFLICT DO NOTHING`,
+			SELECT ?, a.id, ?, ?, ?, ?, ?, ? FROM accounts a WHERE a.id = ?`+
+			//defence:C11
+			` AND a.claimed = ''`+` ON CONFLICT DO NOTHING`,
 			i.ID, i.Connection, i.Issuer, i.Subject, i.Email, micros(i.LinkedAt), micros(i.SeenAt), i.AccountID)
 	})
 	switch {
@@ -60,6 +62,7 @@ func (d *DB) Link(ctx context.Context, i broker.Identity) error {
 	case err != nil || rows > 0:
 		return err
 	}
+	//defence:C16
 	return d.exists(ctx, &accountRow{}, "id = ? AND claimed = ''", i.AccountID)
 }
 
