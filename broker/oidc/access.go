@@ -11,7 +11,7 @@ import (
 	"gatehouse/broker/signing"
 )
 
-// The types of the JWTs that we sign. A token of one type never passes for another
+// The types of the JWTs that we sign. A token of one type is never accepted as another
 // (RFC 8725 §3.11, RFC 9068 §2.1).
 const (
 	typJWT    = signing.TypeJWT // ID tokens
@@ -19,10 +19,9 @@ const (
 	typLogout = "logout+jwt" // OIDC Back-Channel Logout §2.4
 )
 
-// accessAlg is the algorithm of a client's JWT access tokens. The client named one
-// for its ID tokens and gets it here too; else it is ES256 and not the RS256 that
-// OpenID Connect defaults to, since one RS256 signature costs thirty of them and it
-// is an API that verifies, not the client.
+// accessAlg returns the algorithm of a client's JWT access tokens: that of its ID tokens,
+// if the client chose one. The default is ES256 instead of OpenID Connect's RS256, which
+// is thirty times slower to sign; APIs verify access tokens, not the client.
 func accessAlg(c broker.Client) string {
 	if c.IDTokenAlg == "" {
 		return algES256
@@ -35,7 +34,7 @@ type confirmation struct {
 	Thumbprint string `json:"jkt"`
 }
 
-// confirm answers nil where there is no key.
+// confirm returns nil if there is no key.
 func confirm(key string) *confirmation {
 	if key == "" {
 		return nil
@@ -50,7 +49,7 @@ type accessToken struct {
 	Audience []string      `json:"aud"`
 	Expires  int64         `json:"exp"`
 	Issued   int64         `json:"iat"`
-	ID       string        `json:"jti"` // of a person's token it begins with the grant and a dot
+	ID       string        `json:"jti"` // starts with the grant's id and a dot if the token has a grant
 	ClientID string        `json:"client_id"`
 	Scope    string        `json:"scope,omitempty"`
 	AuthTime int64         `json:"auth_time,omitempty"`
@@ -59,8 +58,8 @@ type accessToken struct {
 	Confirm  *confirmation `json:"cnf,omitempty"`
 }
 
-// signAccess makes a JWT of what would be sealed otherwise. Its audience is never
-// empty: without a resource it is for us, that is for userinfo.
+// signAccess returns a JWT with what would be sealed otherwise. Its audience is never
+// empty: without a resource the token is for us, that is, for userinfo.
 func (s *strategy) signAccess(a accessContents, c broker.Client, r fosite.Requester) (string, error) {
 	key, err := s.keys.Signer(accessAlg(c))
 	if err != nil {
@@ -74,8 +73,8 @@ func (s *strategy) signAccess(a accessContents, c broker.Client, r fosite.Reques
 			claims.Audience = append(claims.Audience, s.issuer)
 		}
 	}
-	if who, ok := r.GetSession().(*session); ok && a.Family != "" {
-		claims.Subject, claims.ID = who.Account, a.Family+"."+broker.NewID()
+	if who, ok := r.GetSession().(*session); ok && a.GrantID != "" {
+		claims.Subject, claims.ID = who.Account, a.GrantID+"."+broker.NewID()
 		claims.ACR, claims.AMR = who.Authn.ACR, who.Authn.AMR
 		if !who.Authn.AuthTime.IsZero() {
 			claims.AuthTime = who.Authn.AuthTime.Unix()
@@ -84,8 +83,8 @@ func (s *strategy) signAccess(a accessContents, c broker.Client, r fosite.Reques
 	return key.SignAs(typAccess, claims)
 }
 
-// readAccess reads a JWT access token of ours by a key that is still published: one
-// that left the JWKS long ago is good for hints only.
+// readAccess reads a JWT access token of ours whose key is still published. A key that
+// left the JWKS verifies only hints.
 func (s *strategy) readAccess(token string) (a accessContents, err error) {
 	key, body, err := s.keys.Verify(token, typAccess)
 	if err != nil ||
@@ -104,16 +103,16 @@ func (s *strategy) readAccess(token string) (a accessContents, err error) {
 		a.Key = said.Confirm.Thumbprint
 	}
 	//defence:D1 D5 A7
-	if family, _, ok := strings.Cut(said.ID, "."); ok {
-		a.Family = family
+	if grantID, _, ok := strings.Cut(said.ID, "."); ok {
+		a.GrantID = grantID
 	} else {
 		a.Client = said.ClientID
 	}
 	return a, nil
 }
 
-// narrowAudience restricts the token to the resources that the request names, all of
-// them among what was granted (RFC 8707 §2.2). The grant keeps what it was granted.
+// narrowAudience restricts the token to the requested resources, each of which must have
+// been granted (RFC 8707 §2.2). The grant itself is not restricted.
 func narrowAudience(u *unit, req *fosite.AccessRequest) error {
 	var granted []string
 	switch {

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/json" // names are compared to the letter, and none comes twice
+	"github.com/go-jose/go-jose/v4/json" // names are case-sensitive and unique
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
@@ -26,17 +26,17 @@ import (
 
 const (
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-	// usedAssertion is the kind of the marks of used assertions.
+	// usedAssertion is the kind of used assertions in the replay cache.
 	usedAssertion = "assertion"
 
 	maxJTI = 256
 
-	assertionLife  = 5 * time.Minute  // the farthest exp
-	assertionEarly = 30 * time.Second // how far nbf and iat may be ahead of our clock
-	assertionLate  = 60 * time.Second // how long after its exp it is good
+	assertionLife  = 5 * time.Minute  // at most, until exp
+	assertionEarly = 30 * time.Second // how far nbf and iat may be in the future
+	assertionLate  = 60 * time.Second // tolerance after exp
 )
 
-// assertion is a client's proof that it holds a private key (RFC 7523 §3).
+// assertion proves that a client holds a private key (RFC 7523 §3).
 type assertion struct {
 	jws     *jose.JSONWebSignature
 	alg     string
@@ -46,10 +46,10 @@ type assertion struct {
 	expires time.Time
 }
 
-var errAssertion = errors.New("oidc: not a client assertion for us")
+var errAssertion = errors.New("oidc: not a client assertion for this server")
 
-// readAssertion reads everything that does not depend on the client. Nothing of it
-// is proven before verify.
+// readAssertion checks everything that does not depend on the client. Nothing in it is
+// proven before verify.
 func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 	algs := make([]jose.SignatureAlgorithm, 0, len(clients.AssertionAlgs()))
 	for _, alg := range clients.AssertionAlgs() {
@@ -61,9 +61,10 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 	}
 	head := jws.Signatures[0].Protected
 	typ, _ := head.ExtraHeaders[jose.HeaderType].(string)
-	// Another kind of JWT of the same client, such as a DPoP proof, is no assertion.
+	// Another kind of JWT of the same client, such as a DPoP proof, is not an assertion.
 	//defence:A9
-	if head.ExtraHeaders[jose.HeaderType] != nil && !strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, "client-authentication+jwt") {
+	if head.ExtraHeaders[jose.HeaderType] != nil && !strings.EqualFold(typ, "JWT") &&
+		!strings.EqualFold(typ, "client-authentication+jwt") {
 		return a, errAssertion
 	}
 	var said struct {
@@ -78,8 +79,9 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 	if err := json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &said); err != nil {
 		return a, errAssertion
 	}
-	// One string, our issuer: an audience that others could share, such as a list or a
-	// token endpoint, lets a server that got the assertion use it here.
+	// The audience is one string, our issuer. With an audience that other servers share,
+	// such as a list or a token endpoint, a server that received the assertion could use it
+	// here.
 	var audience string
 	//defence:A9
 	if err := json.Unmarshal(said.Audience, &audience); err != nil || audience != issuer {
@@ -95,7 +97,8 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 		said.Issuer != said.Subject,
 		said.ID == "" || len(said.ID) > maxJTI,
 		//defence:A9
-		said.Expires == nil || *said.Expires <= at-assertionLate.Seconds() || *said.Expires > at+(assertionLife+assertionEarly).Seconds(),
+		said.Expires == nil || *said.Expires <= at-assertionLate.Seconds() ||
+			*said.Expires > at+(assertionLife+assertionEarly).Seconds(),
 		//defence:A9
 		early(said.From), early(said.Issued):
 		return a, errAssertion
@@ -112,9 +115,9 @@ func (a assertion) verify(k clients.Key) bool {
 	return err == nil
 }
 
-// signedByClient reports whether the assertion was signed by a key of the client. For a
-// client that does not exist, or has no such key, a key that nobody has is tried, so
-// that both take one verification.
+// signedByClient reports whether a key of the client signed the assertion. If the client
+// or the key does not exist, a discarded key is tried, so that both cases take one
+// verification.
 func (d *Handler) signedByClient(ctx context.Context, c broker.Client, a assertion) bool {
 	//defence:A9 = true
 	may := slices.Contains(c.AuthMethods, methodKey)
@@ -133,7 +136,7 @@ func (d *Handler) signedByClient(ctx context.Context, c broker.Client, a asserti
 		found
 }
 
-// clientKey is the one key that may have signed the assertion.
+// clientKey returns the one key that may have signed the assertion.
 func (d *Handler) clientKey(ctx context.Context, c broker.Client, a assertion) (clients.Key, bool) {
 	if c.KeysURI == "" {
 		return clients.ParseKeys([]byte(c.Keys)).Find(a.kid, a.alg)
@@ -145,8 +148,8 @@ func (d *Handler) clientKey(ctx context.Context, c broker.Client, a assertion) (
 	return key, found
 }
 
-// consumeAssertion uses the assertion up, also where the request fails later: of many that bring
-// it at once, one inserts the mark.
+// consumeAssertion marks the assertion as used, also if the request fails later. Of
+// parallel requests with the same assertion one inserts the mark.
 func (d *Handler) consumeAssertion(ctx context.Context, a assertion) error {
 	//defence:A9
 	owner := a.client // another client may have the same jti
@@ -159,7 +162,7 @@ func (d *Handler) consumeAssertion(ctx context.Context, a assertion) error {
 	return err
 }
 
-// strangers are public keys whose private halves nobody has.
+// strangers returns public keys whose private keys were discarded.
 func strangers() (map[string]clients.Key, error) {
 	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

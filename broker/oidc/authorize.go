@@ -12,11 +12,11 @@ import (
 	"gatehouse/broker"
 )
 
-// authorize is both ends of a login (RFC 6749 §4.1.1): a fresh request starts
-// one, and the same address, carrying ?login=, consumes it and answers the app.
+// authorize is both ends of a login (RFC 6749 §4.1.1). A new request starts one. With
+// ?login= it consumes the finished login and responds to the app.
 func (d *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
-		return broker.MethodNotAllowed // a HEAD would issue a code that nobody gets
+		return broker.MethodNotAllowed // a HEAD would issue a code and discard it
 	}
 	query := r.URL.Query()
 	switch {
@@ -41,8 +41,8 @@ func (d *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	return d.ask(w, r, query)
 }
 
-// authorizePost takes a request that was posted (OIDC Core §3.1.2.1). A post from
-// another site brings no cookie of ours, so we come back as a GET before we look.
+// authorizePost accepts a posted request (OIDC Core §3.1.2.1). A post from another site
+// has no cookie of ours, so the browser returns with a GET first.
 func (d *Handler) authorizePost(w http.ResponseWriter, r *http.Request) error {
 	form, err := d.pushedForm(r.Context(), r.PostForm)
 	if err != nil {
@@ -54,8 +54,8 @@ func (d *Handler) authorizePost(w http.ResponseWriter, r *http.Request) error {
 	return d.comeBack(w, r, pathAuthorize, r.PostForm)
 }
 
-// comeBack stores a posted form under a handle that works once. Whoever posts from
-// another site shows no cookie, so everybody is a newcomer here.
+// comeBack stores a posted form under a handle that works once. A post from another site
+// has no cookie, so every browser counts as new here.
 func (d *Handler) comeBack(w http.ResponseWriter, r *http.Request, path string, form url.Values) error {
 	//defence:H4
 	if err := d.newcomers.Allow(r.Context(), d.toolkit.Address(r)); err != nil {
@@ -74,7 +74,7 @@ func seeOther(w http.ResponseWriter, target string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// ask answers a request from the browser's session, or sends the person to sign in.
+// ask responds from the browser's session, or sends the person to sign in.
 func (d *Handler) ask(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	form, err := d.pushedForm(r.Context(), form)
 	if err != nil {
@@ -113,11 +113,11 @@ func (d *Handler) toLogin(w http.ResponseWriter, r *http.Request, l broker.Login
 	return nil
 }
 
-// resume finishes a login and answers the request that it was begun for.
+// resume finishes a login and responds to its request.
 func (d *Handler) resume(w http.ResponseWriter, r *http.Request, id string) error {
 	l, err := d.logins.Finish(w, r, id)
 	if errors.Is(err, broker.InteractionRequired) {
-		seeOther(w, "/login/"+url.PathEscape(id)) // there is something left to ask
+		seeOther(w, "/login/"+url.PathEscape(id)) // a step is left
 		return nil
 	}
 	if err != nil {
@@ -126,8 +126,8 @@ func (d *Handler) resume(w http.ResponseWriter, r *http.Request, id string) erro
 	return d.Respond(w, r, l)
 }
 
-// Respond answers the request of a finished login. It is validated once more: the
-// client may have changed since. It handles a GET.
+// Respond responds to the request of a finished login. It validates the request again,
+// because the client may have changed. It handles a GET.
 func (d *Handler) Respond(w http.ResponseWriter, r *http.Request, l broker.FinishedLogin) error {
 	if isDeviceRequest(l.Request) {
 		seeOther(w, deviceReturn(l.Request))
@@ -143,10 +143,10 @@ func (d *Handler) Respond(w http.ResponseWriter, r *http.Request, l broker.Finis
 	return d.proceed(w, r, q, l.Session, l.Account, false)
 }
 
-// abandon tells the app of a login that ended in a refusal.
+// abandon reports to the app a login that ended in a refusal.
 func (d *Handler) abandon(w http.ResponseWriter, r *http.Request, id string, why broker.Code) error {
 	if why.Meaning().OAuth == "" {
-		return broker.RequestInvalid.Because(errors.New("oidc: a refusal that is not for apps"))
+		return broker.RequestInvalid.Because(errors.New("oidc: apps do not receive this code"))
 	}
 	form, err := d.logins.Abandon(w, r, id)
 	if err != nil {
@@ -163,12 +163,13 @@ func (d *Handler) abandon(w http.ResponseWriter, r *http.Request, id string, why
 	return d.tellApp(w, r, q, why)
 }
 
-// proceed goes from a person who is known to the answer; allowed says that this
-// very request was consented to.
-func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s broker.Session, a broker.Account, allowed bool) error {
+// proceed goes from a known person to the response. allowed reports whether this request
+// has consent.
+func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s broker.Session, a broker.Account,
+	allowed bool) error {
 	switch {
 	case !q.meant(a.ID):
-		return d.tellApp(w, r, q, broker.LoginRequired) // the app asked for somebody else
+		return d.tellApp(w, r, q, broker.LoginRequired) // the app asked for another account
 	case !q.meets(s.Authn):
 		return d.tellApp(w, r, q, errUnmet)
 	}
@@ -199,8 +200,8 @@ func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s 
 
 type appKey struct{}
 
-// code has fosite issue an authorization code. It is shown only what it shall
-// decide on: nothing that an app sent beside that has a say (FOSITE.md P5).
+// code makes fosite issue an authorization code. fosite sees only the parameters on which
+// it decides, so that no other parameter of the app has an effect (FOSITE.md P5).
 func (d *Handler) code(ctx context.Context, q *request, s broker.Session, a broker.Account) (string, error) {
 	form := url.Values{
 		"client_id": {q.client.ID}, "redirect_uri": {q.redirect}, "response_type": {"code"},
@@ -216,7 +217,8 @@ func (d *Handler) code(ctx context.Context, q *request, s broker.Session, a brok
 		return "", fosite.ErrInvalidRequest.WithHint("The dpop_jkt is not the thumbprint of a key.")
 	}
 	ctx = context.WithValue(ctx, appKey{}, &app{Client: q.client, redirect: q.redirect})
-	ar, err := d.provider.NewAuthorizeRequest(ctx, &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}, Form: form, PostForm: url.Values{}})
+	ar, err := d.provider.NewAuthorizeRequest(ctx,
+		&http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}, Form: form, PostForm: url.Values{}})
 	if err != nil {
 		return "", err
 	}
@@ -251,13 +253,14 @@ func (d *Handler) tellApp(w http.ResponseWriter, r *http.Request, q *request, er
 		}
 	}
 	d.toolkit.Count(counted)
-	d.log.InfoContext(r.Context(), "authorization refused", "error", params.Get("error"), "client", q.client.ID, "err", causes(err))
+	d.log.InfoContext(r.Context(), "authorization refused", "error", params.Get("error"), "client", q.client.ID, "err",
+		causes(err))
 	d.answer(w, r, q, params)
 	return nil
 }
 
-// failed is for what is nobody's fault but ours. A person gets a page; an app
-// that asked with prompt=none gets the error, since it shows no page.
+// failed handles an internal error. A person gets a page; an app that asked with
+// prompt=none gets the error, because it shows no page.
 func (d *Handler) failed(w http.ResponseWriter, r *http.Request, q *request, err error) error {
 	if !q.silent() {
 		return err
@@ -266,7 +269,7 @@ func (d *Handler) failed(w http.ResponseWriter, r *http.Request, q *request, err
 	return d.tellApp(w, r, q, broker.CodeOf(err))
 }
 
-// withQuery appends to a URI without touching a byte of what was registered.
+// withQuery appends parameters without changing a byte of the URI.
 func withQuery(uri string, params url.Values) string {
 	if len(params) == 0 {
 		return uri

@@ -13,20 +13,20 @@ import (
 	"gatehouse/broker"
 )
 
-// What a delivery is held to (OIDC Back-Channel Logout §2.5).
+// The limits of a delivery (OIDC Back-Channel Logout §2.5).
 const (
 	tellLease = time.Minute
-	tellWait  = 5 * time.Second // for one app's answer
-	tellPause = time.Second     // between two looks into an empty queue
-	tellBatch = 16              // at a time, so that a slow app keeps few others waiting
+	tellWait  = 5 * time.Second // for the response of one app
+	tellPause = time.Second     // between two reads of an empty queue
+	tellBatch = 16              // at a time, so that a slow app delays few others
 	//defence:A17 = 20 * time.Minute
 	tokenLife = 2 * time.Minute
 )
 
-// eventLogout is what a logout token says (OIDC Back-Channel Logout §2.4).
+// eventLogout is the event of a logout token (OIDC Back-Channel Logout §2.4).
 const eventLogout = "http://schemas.openid.net/event/backchannel-logout"
 
-// logoutToken never has a nonce, so that it passes for no ID token.
+// logoutToken has no nonce, so that it never passes for an ID token.
 type logoutToken struct {
 	Issuer   string              `json:"iss"`
 	Subject  string              `json:"sub"`
@@ -38,7 +38,7 @@ type logoutToken struct {
 	Events   map[string]struct{} `json:"events"`
 }
 
-// logoutToken signs a new one for each attempt: one that waited would have expired.
+// logoutToken signs a new token for each attempt, because a stored one would have expired.
 func (d *Handler) logoutToken(c broker.Client, l broker.Logout) (string, error) {
 	key, err := d.keys.Signer(algOf(c))
 	if err != nil {
@@ -47,12 +47,13 @@ func (d *Handler) logoutToken(c broker.Client, l broker.Logout) (string, error) 
 	now := d.now()
 	return key.SignAs(
 		//defence:A17 A11 = "JWT"
-		typLogout, logoutToken{Issuer: d.issuer, Subject: l.AccountID, Audience: c.ID, Issued: now.Unix(), Expires: now.Add(tokenLife).Unix(),
-			ID: broker.NewID(), Session: l.SessionID, Events: map[string]struct{}{eventLogout: {}}})
+		typLogout, logoutToken{Issuer: d.issuer, Subject: l.AccountID, Audience: c.ID, Issued: now.Unix(),
+			Expires: now.Add(tokenLife).Unix(),
+			ID:      broker.NewID(), Session: l.SessionID, Events: map[string]struct{}{eventLogout: {}}})
 }
 
-// Tell tells apps of the sessions that ended until ctx is done. Any number of replicas
-// may do so: a lease keeps two from telling the same, unless one dies meanwhile.
+// Tell sends logout tokens for ended sessions until ctx is done. Any number of replicas
+// may run it: a lease keeps two from sending the same one, unless a replica dies.
 func (d *Handler) Tell(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -67,7 +68,7 @@ func (d *Handler) Tell(ctx context.Context) {
 		wait := tellPause
 		switch {
 		case err != nil && ctx.Err() == nil:
-			d.log.ErrorContext(ctx, "the apps to tell of a sign-out cannot be read", "err", err)
+			d.log.ErrorContext(ctx, "the queue of back-channel logouts cannot be read", "err", err)
 			wait = 10 * tellPause
 		case n == tellBatch:
 			wait = 0
@@ -76,7 +77,7 @@ func (d *Handler) Tell(ctx context.Context) {
 	}
 }
 
-// hurry lets Tell look now instead of in a second.
+// hurry makes Tell read the queue immediately.
 func (d *Handler) hurry() {
 	select {
 	case d.ended <- struct{}{}:
@@ -84,7 +85,7 @@ func (d *Handler) hurry() {
 	}
 }
 
-// tellDue tells those who are due, at most a few, and returns how many it tried.
+// tellDue sends at most tellBatch logout tokens and returns how many it tried.
 func (d *Handler) tellDue(ctx context.Context) (int, error) {
 	now := d.now()
 	due, err := d.store.DueLogouts(ctx, now,
@@ -102,11 +103,11 @@ func (d *Handler) tellDue(ctx context.Context) (int, error) {
 	return len(due), errors.Join(errs...)
 }
 
-// tell makes one attempt and writes what came of it, even when we are told to stop meanwhile.
+// tell makes one attempt and stores the result, even if ctx ends in the meantime.
 func (d *Handler) tell(ctx context.Context, l broker.Logout) error {
 	c, err := d.store.Client(ctx, l.ClientID)
 	if errors.Is(err, broker.NotFound) || err == nil && c.BackchannelLogoutURI == "" {
-		return d.store.LogoutDone(ctx, l.ID) // nobody is left to hear it
+		return d.store.LogoutDone(ctx, l.ID) // the app no longer wants it
 	}
 	if err != nil {
 		return err
@@ -126,7 +127,8 @@ func (d *Handler) tell(ctx context.Context, l broker.Logout) error {
 	if next.After(l.ExpiresAt) {
 		next = l.ExpiresAt
 	}
-	d.log.WarnContext(ctx, "an app was not told of a sign-out", "client", c.ID, "session", l.SessionID, "attempt", l.Attempts+1, "next", next, "err", why)
+	d.log.WarnContext(ctx, "a back-channel logout failed", "client", c.ID, "session", l.SessionID, "attempt",
+		l.Attempts+1, "next", next, "err", why)
 	return d.store.LogoutFailed(save, l.ID, why.Error(), next)
 }
 
@@ -140,7 +142,7 @@ func (d *Handler) told(ctx context.Context, l broker.Logout, e broker.Event) err
 	})
 }
 
-// post sends the token. A redirect is no answer, and only what egress lets out is
+// post sends the token. A redirect counts as a failure, and egress decides what may be
 // dialled (SECURITY.md A17).
 func (d *Handler) post(ctx context.Context, c broker.Client, l broker.Logout) error {
 	token, err := d.logoutToken(c, l)
@@ -159,7 +161,7 @@ func (d *Handler) post(ctx context.Context, c broker.Client, l broker.Logout) er
 	client := d.egress.For("client " + c.ID)
 	answer, err := client.Do(r)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err // without the address, which may hold a key
+		err = wrapped.Err // without the URL, which may contain a secret
 	}
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"gatehouse/broker"
 )
 
-// grant is what an access token stands for right now.
+// grant is what an access token is worth at this moment.
 type grant struct {
 	accessContents
 	client  broker.Client
@@ -22,11 +22,11 @@ type grant struct {
 
 func (g grant) has(scope string) bool { return slices.Contains(g.scopes(), scope) }
 
-// usedAccess is the kind of the marks of revoked client_credentials tokens.
+// usedAccess is the kind of revoked client_credentials tokens in the replay cache.
 const usedAccess = "access"
 
-// bearer answers what an access token stands for, or errNoToken where it is not
-// one of ours, is over, or belongs to somebody who may not come in any more.
+// bearer returns what an access token is worth. It returns errNoToken if the token is not
+// ours, has expired, or belongs to an account that may not sign in any more.
 func (d *Handler) bearer(ctx context.Context, token string) (grant, error) {
 	a, err := d.strategy.openAccess(token)
 	if err != nil {
@@ -34,8 +34,8 @@ func (d *Handler) bearer(ctx context.Context, token string) (grant, error) {
 	}
 	g := grant{accessContents: a}
 	id := a.Client
-	if a.Family != "" {
-		g.grant, g.account, err = d.gate.Grant(ctx, a.Family)
+	if a.GrantID != "" {
+		g.grant, g.account, err = d.gate.Grant(ctx, a.GrantID)
 		//defence:D1 D5 A7
 		//defence:A7 ./cmd/gatehouse:TestModel
 		if err != nil {
@@ -57,7 +57,7 @@ func (d *Handler) bearer(ctx context.Context, token string) (grant, error) {
 	return g, nil
 }
 
-// gone turns a refusal into errNoToken and leaves the failures of ours.
+// gone turns a refusal into errNoToken and returns internal errors unchanged.
 func gone(err error) error {
 	if broker.CodeOf(err).Meaning().Status < 500 {
 		return errNoToken
@@ -65,7 +65,7 @@ func gone(err error) error {
 	return err
 }
 
-// userinfo is OIDC Core §5.3.
+// userinfo is the endpoint of OIDC Core §5.3.
 func (d *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	scheme, token, err := presented(r)
 	if err != nil {
@@ -79,7 +79,7 @@ func (d *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 		d.allowOrigin(w, r, g.client)
 		err = d.holds(r, pathUserinfo, scheme, token, g)
 		if g.Key != "" {
-			scheme = schemeDPoP // the one to come back with
+			scheme = schemeDPoP // for the challenge
 		}
 	}
 	spoken, isOAuth := errors.AsType[*fosite.RFC6749Error](err)
@@ -90,17 +90,17 @@ func (d *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 		return d.challenge(w, http.StatusUnauthorized, scheme, spoken.ErrorField)
 	case err != nil:
 		return err
-	case g.Family == "" || !g.has(scopeOpenID):
+	case g.GrantID == "" || !g.has(scopeOpenID):
 		return d.challenge(w, http.StatusForbidden, scheme, "insufficient_scope")
 	//defence:A21 ./broker/oidc:TestAResourceNarrowsOneTokenAndNotTheGrant
 	case len(g.Audience) > 0 && !slices.Contains(g.Audience, d.issuer):
-		return d.challenge(w, http.StatusUnauthorized, scheme, "invalid_token") // it is for other resources only
+		return d.challenge(w, http.StatusUnauthorized, scheme, "invalid_token") // the token is for other resources
 	}
 	return writeJSON(w, http.StatusOK, personal(g))
 }
 
-// presented reads a token and its scheme from the header or from a posted form, never
-// from the URL, where it would end up in logs (RFC 6750 §2, §5.3).
+// presented returns the access token and its scheme, from the header or a posted form. It
+// never reads the URL, because URLs end up in logs (RFC 6750 §2, §5.3).
 func presented(r *http.Request) (scheme, token string, err error) {
 	name, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	posted := ""
@@ -116,15 +116,17 @@ func presented(r *http.Request) (scheme, token string, err error) {
 		return schemeBearer, posted, nil
 	}
 	if posted != "" || len(r.Header.Values("Authorization")) > 1 {
-		return scheme, "", errors.New("oidc: two tokens")
+		return scheme, "", errors.New("oidc: the request has two tokens")
 	}
 	return scheme, strings.TrimSpace(token), nil
 }
 
-// challenge is RFC 6750 §3 and RFC 9449 §7.1. Who shows nothing hears of both schemes.
+// challenge writes a response of RFC 6750 §3 or RFC 9449 §7.1. A request without a token
+// gets both schemes.
 func (d *Handler) challenge(w http.ResponseWriter, status int, scheme, name string) error {
 	h := w.Header()
-	bearer, bound := schemeBearer+` realm="`+d.issuer+`"`, schemeDPoP+` realm="`+d.issuer+`", algs="`+strings.Join(proofAlgs(), " ")+`"`
+	bearer := schemeBearer + ` realm="` + d.issuer + `"`
+	bound := schemeDPoP + ` realm="` + d.issuer + `", algs="` + strings.Join(proofAlgs(), " ") + `"`
 	if name == "" {
 		h.Add("WWW-Authenticate", bearer)
 		h.Add("WWW-Authenticate", bound)

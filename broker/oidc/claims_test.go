@@ -182,7 +182,7 @@ func TestTokensAreForTheResourcesThatWereNamed(t *testing.T) {
 		got := h.wants(h.redeem(b.code(q)), http.StatusOK, "")
 		said, err := h.handler.strategy.openAccess(got.text("access_token"))
 		h.must(err)
-		f, _, err := h.db.Grant(h.ctx(), said.Family)
+		f, _, err := h.db.Grant(h.ctx(), said.GrantID)
 		h.must(err)
 		if len(f.Audience) != want {
 			t.Errorf("%q: %q", named, f.Audience)

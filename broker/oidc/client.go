@@ -14,46 +14,47 @@ import (
 	"gatehouse/broker/clients"
 )
 
-// app shows a client to fosite.
+// app adapts a client to fosite.
 type app struct {
 	broker.Client
-	redirect string // the redirect URI of this request, once broker.MatchRedirect allowed it
+	redirect string // of this request, after broker.MatchRedirect accepted it
 }
 
 var _ fosite.Client = (*app)(nil)
 
-// GetID is the client id.
+// GetID returns the client id.
 func (a *app) GetID() string { return a.ID }
 
-// GetHashedSecret is nothing: authenticate compares secrets.
+// GetHashedSecret returns nil, because authenticate compares secrets.
 func (a *app) GetHashedSecret() []byte { return nil }
 
-// GetRedirectURIs is the one that was matched, so that fosite's own ideas of a
-// loopback address never widen ours.
+// GetRedirectURIs returns only the matched URI, so that fosite's rules for loopback
+// addresses never widen ours.
 func (a *app) GetRedirectURIs() []string { return []string{a.redirect} }
 
-// GetGrantTypes lists what was registered.
+// GetGrantTypes returns the registered grant types.
 func (a *app) GetGrantTypes() fosite.Arguments { return a.GrantTypes }
 
-// GetResponseTypes is code and nothing else.
+// GetResponseTypes returns code, the only response type.
 func (a *app) GetResponseTypes() fosite.Arguments { return fosite.Arguments{"code"} }
 
-// GetScopes lists what was registered.
+// GetScopes returns the registered scopes.
 func (a *app) GetScopes() fosite.Arguments { return a.Scopes }
 
 // IsPublic reports whether the client has no secret.
 func (a *app) IsPublic() bool { return a.Public() }
 
-// GetAudience lists what was registered.
+// GetAudience returns the registered audience.
 func (a *app) GetAudience() fosite.Arguments { return a.Audience }
 
-// credentials are what a client showed at a token endpoint.
+// credentials are the client authentication in a request.
 type credentials struct {
 	id, secret, method string
 	assertion          assertion // of private_key_jwt
 }
 
-// readCredentials finds exactly one way of authentication (RFC 6749 §2.3).
+// readCredentials finds the one method of client authentication that a request uses (RFC
+// 6749 §2.3).
 func (d *Handler) readCredentials(r *http.Request, form url.Values) (c credentials, err error) {
 	if form.Has("client_assertion") || form.Has("client_assertion_type") {
 		return d.readAsserted(r, form)
@@ -72,7 +73,7 @@ func (d *Handler) readCredentials(r *http.Request, form url.Values) (c credentia
 	case form.Has("client_secret"):
 		return c, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication, not two.")
 	}
-	// RFC 6749 §2.3.1: both parts are form-encoded; many clients send them as they are.
+	// RFC 6749 §2.3.1: both parts are form-encoded, but many clients send them as they are.
 	basic := credentials{id: unescape(id), secret: unescape(secret), method: "client_secret_basic"}
 	if form.Has("client_id") && c.id != basic.id {
 		return c, fosite.ErrInvalidRequest.WithHint("The client_id differs from the one in the Authorization header.")
@@ -80,7 +81,7 @@ func (d *Handler) readCredentials(r *http.Request, form url.Values) (c credentia
 	return basic, nil
 }
 
-// readAsserted is the way of RFC 7523 §2.2; the client_id may be left out.
+// readAsserted reads a client assertion (RFC 7523 §2.2). The client_id is optional.
 func (d *Handler) readAsserted(r *http.Request, form url.Values) (c credentials, err error) {
 	//defence:A9
 	if form.Has("client_secret") || r.Header.Get("Authorization") != "" {
@@ -91,7 +92,9 @@ func (d *Handler) readAsserted(r *http.Request, form url.Values) (c credentials,
 	}
 	a, err := readAssertion(form.Get("client_assertion"), d.issuer, d.now())
 	if err != nil || form.Has("client_id") && form.Get("client_id") != a.client {
-		return c, fosite.ErrInvalidClient.WithHint("The client assertion is not one that this server takes: see iss, sub, aud (the issuer alone), exp (five minutes at most), jti and alg.")
+		return c, fosite.ErrInvalidClient.WithHint("The client assertion is not valid here: check iss, sub, aud (the " +
+			"issuer alone), " +
+			"exp (at most five minutes), jti and alg.")
 	}
 	return credentials{id: a.client, method: methodKey, assertion: a}, nil
 }
@@ -103,9 +106,9 @@ func unescape(s string) string {
 	return s
 }
 
-// authenticate is the client authentication of every endpoint: exactly the method
-// that is registered (SECURITY.md A9), in the same time for a client that does not
-// exist. It also refuses a grant that the client may not use.
+// authenticate is the client authentication of every endpoint. It accepts exactly the
+// registered methods (SECURITY.md A9) and takes as long for a client that does not exist.
+// It also refuses a grant type that the client may not use.
 func (d *Handler) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
 	shown, err := d.readCredentials(r, form)
 	if err != nil {
@@ -139,8 +142,8 @@ func (d *Handler) authenticate(ctx context.Context, r *http.Request, form url.Va
 	return &app{Client: c}, nil
 }
 
-// proves compares with every live secret, whichever matches, and with one that
-// does not exist where there is none.
+// secretMatches compares with every live secret, also after a match. A client without one
+// is compared with a discarded secret, so that it takes as long.
 func (d *Handler) secretMatches(ctx context.Context, c broker.Client, shown credentials) bool {
 	switch shown.method {
 	case "none":
@@ -161,8 +164,8 @@ func (d *Handler) secretMatches(ctx context.Context, c broker.Client, shown cred
 	return match && slices.Contains(c.AuthMethods, shown.method) && len(c.SecretHashes) > 0
 }
 
-// client finds a client by an id that a stranger sent: ClientUnknown for none,
-// and for a disabled one.
+// client finds a client by an id from a request. It returns ClientUnknown if there is none
+// or it is disabled.
 func (d *Handler) client(ctx context.Context, id string) (broker.Client, error) {
 	if !clients.PlausibleID(id) {
 		return broker.Client{}, broker.ClientUnknown

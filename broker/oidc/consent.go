@@ -16,15 +16,15 @@ import (
 	"gatehouse/broker/clients"
 )
 
-// asked is a request that waits for its person's consent.
+// asked is a request that awaits consent.
 type asked struct {
 	Form    url.Values `json:"form"`
-	Session string     `json:"session"` // only its browser may answer
+	Session string     `json:"session"` // only its browser may decide
 	Allowed bool       `json:"allowed"`
 }
 
-// version is what a consent was given to. A client with another name or other
-// redirect URIs is another one to the person (SECURITY.md A14).
+// version identifies what a person consented to. A changed name or redirect URI makes a
+// client another app to the person (SECURITY.md A14).
 func version(c broker.Client) (string, error) {
 	//defence:A14
 	b, err := json.Marshal([]any{
@@ -37,7 +37,7 @@ func version(c broker.Client) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:16]), nil
 }
 
-// missing reports whether the person must be asked.
+// missing reports whether the person must be asked for consent.
 func (d *Handler) missing(ctx context.Context, q *request, account string) (bool, error) {
 	if q.client.FirstParty {
 		return false, nil
@@ -46,8 +46,8 @@ func (d *Handler) missing(ctx context.Context, q *request, account string) (bool
 	if err != nil {
 		return false, err
 	}
-	// A public client that is reached by a custom scheme or a loopback port could be
-	// any program on the device, so nothing is remembered for it (RFC 8252 §8.6).
+	// Any program on the device can impersonate a public client with a custom scheme or a
+	// loopback redirect, so consent to it is not remembered (RFC 8252 §8.6).
 	anybody := q.client.Public() && !strings.HasPrefix(q.redirect, "https://")
 	//defence:A14
 	return anybody || q.asks(broker.PromptConsent) || !given.Covers(v, q.needs()), nil
@@ -74,7 +74,7 @@ func (d *Handler) toConsent(w http.ResponseWriter, r *http.Request, q *request, 
 	return nil
 }
 
-// waiting finds the request that the path names, for the browser that parked it.
+// waiting finds the request in the path, for the browser that started it.
 func (d *Handler) waiting(r *http.Request) (*request, broker.Session, broker.Account, error) {
 	pending, lost := d.asked.Get(r.Context(), r.PathValue("id"))
 	s, a, err := d.toolkit.Current(r, pending.Form.Get("client_id"))
@@ -99,7 +99,7 @@ func (d *Handler) waiting(r *http.Request) (*request, broker.Session, broker.Acc
 		err = d.check(q)
 	}
 	if err != nil {
-		// It was a good request when it was parked, so its client has changed since.
+		// The request was valid when it was stored, so the client has changed since.
 		return nil, s, a, broker.RequestInvalid.Because(err)
 	}
 	return q, s, a, nil
@@ -108,29 +108,30 @@ func (d *Handler) waiting(r *http.Request) (*request, broker.Session, broker.Acc
 // consentView is what the page shows (UX.md E-15).
 type consentView struct {
 	App    string
-	Host   string // where the answer goes
+	Host   string // of the redirect URI
 	Email  string
 	Scopes []scopeView
 	Action string
 	Switch string
-	// Unchecked tells that the app registered itself.
+	// Unchecked reports whether the app registered itself.
 	Unchecked bool
 }
 
 type scopeView struct {
 	Name  string
-	Known bool // there is a sentence for it
+	Known bool // the catalogue describes it
 	New   bool // not allowed before
 }
 
-// consentPage asks the person.
+// consentPage shows the question.
 func (d *Handler) consentPage(w http.ResponseWriter, r *http.Request) error {
 	q, _, a, err := d.waiting(r)
 	if err != nil {
 		return err
 	}
-	if lang, ok := d.toolkit.Switched(r); ok { // it goes before what the app asked for, and stays
-		_, err := d.asked.Change(r.Context(), r.PathValue("id"), func(p *asked) error { p.Form.Set("ui_locales", lang); return nil })
+	if lang, ok := d.toolkit.Switched(r); ok { // overrides the app's ui_locales
+		_, err := d.asked.Change(r.Context(), r.PathValue("id"),
+			func(p *asked) error { p.Form.Set("ui_locales", lang); return nil })
 		if err != nil {
 			return err
 		}
@@ -146,14 +147,15 @@ func (d *Handler) consentPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	before := given.Version == v && len(given.Scopes) > 0
 	for _, scope := range q.needs() {
-		view.Scopes = append(view.Scopes, scopeView{scope, clients.AboutPerson(scope), before && !slices.Contains(given.Scopes, scope)})
+		view.Scopes = append(view.Scopes, scopeView{scope, clients.AboutPerson(scope), before &&
+			!slices.Contains(given.Scopes, scope)})
 	}
 	r = d.toolkit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
 	d.pages.Show(w, r, http.StatusOK, "consent", view)
 	return nil
 }
 
-// hostOf is the host of a redirect URI, or its scheme where that is all there is.
+// hostOf returns the host of a redirect URI, or its scheme if it has no host.
 func hostOf(uri string) string {
 	u, err := url.Parse(uri)
 	if err != nil {
@@ -165,26 +167,28 @@ func hostOf(uri string) string {
 	return u.Host
 }
 
-// consent records what the person decided and hands off; the code is emitted by
-// the GET that follows (DESIGN.md §4).
+// consent records the decision and hands off. The GET that follows issues the code
+// (DESIGN.md §4).
 func (d *Handler) consent(w http.ResponseWriter, r *http.Request) error {
 	q, s, a, err := d.waiting(r)
 	if err != nil {
 		return err
 	}
 	r = d.toolkit.WithLocale(r, q.form.Get("ui_locales"), a.Locale)
-	e := broker.Event{Verb: broker.EventConsentDenied, Code: broker.ConsentDenied, Account: a.ID, Actor: a.ID, Client: q.client.ID, Session: s.ID}
+	e := broker.Event{Verb: broker.EventConsentDenied, Code: broker.ConsentDenied, Account: a.ID, Actor: a.ID,
+		Client: q.client.ID, Session: s.ID}
 	switch r.PostFormValue("decision") {
 	case "cancel":
 		if err := d.store.Record(r.Context(), d.toolkit.Event(r, e)); err != nil {
 			return err
 		}
-		params := url.Values{"error": {broker.ConsentDenied.Meaning().OAuth}, "error_description": {string(broker.ConsentDenied)}}
+		params := url.Values{"error": {broker.ConsentDenied.Meaning().OAuth},
+			"error_description": {string(broker.ConsentDenied)}}
 		d.handOff(w, r, q, params)
 		return nil
 	case "allow":
 	default:
-		return broker.RequestInvalid.Because(errors.New("oidc: no decision"))
+		return broker.RequestInvalid.Because(errors.New("oidc: decision must be allow or cancel"))
 	}
 	e.Verb, e.Code, e.Detail = broker.EventConsentGranted, "", map[string]string{"scope": strings.Join(q.needs(), " ")}
 	if err := d.agree(r, q.client, q.needs(), e); err != nil {
@@ -198,8 +202,8 @@ func (d *Handler) consent(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// agree records that the account of the event allows the client these scopes, beside
-// what it allowed this version of the client before.
+// agree records that the account of the event allows the client these scopes, in addition
+// to those it allowed this version of the client before.
 func (d *Handler) agree(r *http.Request, c broker.Client, scopes []string, e broker.Event) error {
 	given, v, err := d.given(r.Context(), c, e.Account)
 	if err != nil {
@@ -210,7 +214,8 @@ func (d *Handler) agree(r *http.Request, c broker.Client, scopes []string, e bro
 		scopes = append(scopes, given.Scopes...)
 	}
 	slices.Sort(scopes)
-	given = broker.Consent{AccountID: e.Account, ClientID: c.ID, Version: v, Scopes: slices.Compact(scopes), GrantedAt: d.now()}
+	given = broker.Consent{AccountID: e.Account, ClientID: c.ID, Version: v, Scopes: slices.Compact(scopes),
+		GrantedAt: d.now()}
 	return d.store.Atomic(r.Context(), func(ctx context.Context) error {
 		if err := d.store.PutConsent(ctx, given); err != nil {
 			return err
@@ -219,8 +224,8 @@ func (d *Handler) agree(r *http.Request, c broker.Client, scopes []string, e bro
 	})
 }
 
-// consented goes on with a request whose consent was asked. The code goes to the
-// browser that gave it; any other starts from the beginning.
+// consented continues a request after the consent page. The code goes only to the browser
+// that consented; another browser starts from the beginning.
 func (d *Handler) consented(w http.ResponseWriter, r *http.Request, query url.Values) error {
 	id := query.Get("consent")
 	pending, err := d.asked.Get(r.Context(), id)

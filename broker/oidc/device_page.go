@@ -14,17 +14,17 @@ import (
 	"gatehouse/broker/web"
 )
 
-// The pages of UX.md E-16: the code, sign in where that is needed, always the
-// question, and what came of it. Nothing that a link can hold decides anything.
+// The pages of UX.md E-16: code entry, sign-in if needed, the question, the result. No
+// link decides anything.
 
-// deviceView is the page where a code is typed.
+// deviceView is the page on which a code is typed.
 type deviceView struct {
 	web.Form
 	Action string
-	Code   string // as it was typed
+	Code   string // as typed
 }
 
-// deviceQuestionView is the question.
+// deviceQuestionView is the page with the question.
 type deviceQuestionView struct {
 	App     string
 	Code    string
@@ -34,12 +34,12 @@ type deviceQuestionView struct {
 	At      time.Time
 	Action  string
 	Switch  string
-	// Unchecked tells that the app registered itself.
+	// Unchecked reports whether the app registered itself.
 	Unchecked bool
 }
 
-// devicePage asks for the code. A link that brings one along (verification_uri_complete)
-// fills it in and does no more: it may have come from anybody (RFC 8628 §5.4).
+// devicePage shows the code entry. A code in the link (verification_uri_complete) only
+// prefills the field, because an attacker may have sent the link (RFC 8628 §5.4).
 func (d *Handler) devicePage(w http.ResponseWriter, r *http.Request) error {
 	d.toolkit.EnsureBrowser(w, r)
 	code := tidyUserCode(r.URL.Query().Get("user_code"))
@@ -50,7 +50,7 @@ func (d *Handler) devicePage(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// showDeviceError shows the page of the code with what was wrong.
+// showDeviceError shows the code entry with the problem.
 func (d *Handler) showDeviceError(w http.ResponseWriter, r *http.Request, typed string, why error) error {
 	code, text := broker.CodeOf(why), ""
 	p := d.toolkit.Printer(r)
@@ -72,11 +72,13 @@ func (d *Handler) showDeviceError(w http.ResponseWriter, r *http.Request, typed 
 		typed = ""
 	}
 	d.toolkit.Count(code)
-	d.pages.Show(w, r, code.Meaning().Status, "device", deviceView{Form: web.Form{Problems: []web.Problem{{Field: "user_code", Text: text}}}, Action: pathDevice, Code: typed})
+	d.pages.Show(w, r, code.Meaning().Status, "device",
+		deviceView{Form: web.Form{Problems: []web.Problem{{Field: "user_code", Text: text}}}, Action: pathDevice,
+			Code: typed})
 	return nil
 }
 
-// deviceTyped looks a code up, and goes on to its question.
+// deviceTyped looks up a code and continues to its question.
 func (d *Handler) deviceTyped(w http.ResponseWriter, r *http.Request) error {
 	r = d.toolkit.WithSelf(r, pathDevice)
 	browser, ok := d.toolkit.Browser(r)
@@ -107,7 +109,8 @@ func (d *Handler) deviceTyped(w http.ResponseWriter, r *http.Request) error {
 		return d.showDeviceError(w, r, typed, err)
 	}
 	id := broker.NewID()
-	// Sealed, since the page shows it again and until then it is worth something.
+	// The code is sealed because the page shows it again, and it is a secret until it is
+	// used.
 	//defence:A23 = code, nil
 	sealed, err := d.ring.SealJSON(code, purposeUserCode, id)
 	if err == nil {
@@ -120,13 +123,13 @@ func (d *Handler) deviceTyped(w http.ResponseWriter, r *http.Request) error {
 		seeOther(w, pathDevice+"/"+id)
 		return nil
 	}
-	// The sign-in method may lead to a provider, and Chromium holds form-action
-	// against every redirect of a POST.
+	// The sign-in may lead to a provider, and Chromium applies form-action to every redirect
+	// after a POST.
 	d.toolkit.HandOff(w, r, pathDevice+"/"+id, "")
 	return nil
 }
 
-// undecided answers CodeExpired or CodeReused for a call that nobody can answer any more.
+// undecided returns CodeExpired or CodeReused if the call cannot be decided any more.
 func (d *Handler) undecided(c deviceCall) error {
 	switch {
 	case c.Decision != "":
@@ -137,7 +140,7 @@ func (d *Handler) undecided(c deviceCall) error {
 	return nil
 }
 
-// deviceAsked finds the question that the path names, for the browser it was made for.
+// deviceAsked finds the question in the path, for the browser that it was made for.
 func (d *Handler) deviceAsked(r *http.Request) (deviceAsk, deviceCall, error) {
 	ask, err := d.desk.asks.Get(r.Context(), r.PathValue("id"))
 	if errors.Is(err, broker.NotFound) {
@@ -157,7 +160,7 @@ func (d *Handler) deviceAsked(r *http.Request) (deviceAsk, deviceCall, error) {
 	return ask, call, err
 }
 
-// deviceQuestion asks the person, each time and whoever the app is (RFC 8628 §3.3.1).
+// deviceQuestion asks the person every time, for every app (RFC 8628 §3.3.1).
 func (d *Handler) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	ask, call, err := d.deviceAsked(r)
@@ -183,7 +186,8 @@ func (d *Handler) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 		return d.toLogin(w, r, broker.Login{Request: url.Values{deviceKey: {id}}, ClientID: c.ID, Pick: err == nil})
 	}
 	if ask.Session != s.ID {
-		if _, err := d.desk.asks.Change(r.Context(), id, func(q *deviceAsk) error { q.Session = s.ID; return nil }); err != nil {
+		if _, err := d.desk.asks.Change(r.Context(), id,
+			func(q *deviceAsk) error { q.Session = s.ID; return nil }); err != nil {
 			return err
 		}
 	}
@@ -191,7 +195,8 @@ func (d *Handler) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 	if err := d.ring.OpenJSON(ask.Code, &code, purposeUserCode, id); err != nil {
 		return broker.LoginUnknown.Because(err)
 	}
-	view := deviceQuestionView{App: c.Name, Code: shownUserCode(code), Email: a.Email, Address: call.Address, At: call.At.UTC(),
+	view := deviceQuestionView{App: c.Name, Code: shownUserCode(code), Email: a.Email, Address: call.Address,
+		At:        call.At.UTC(),
 		Unchecked: c.RegistrationHash != "", Action: pathDevice + "/" + id, Switch: pathDevice + "/" + id + "?switch=1"}
 	for _, scope := range call.Grant.Scopes {
 		view.Scopes = append(view.Scopes, scopeView{Name: scope, Known: clients.AboutPerson(scope)})
@@ -201,8 +206,8 @@ func (d *Handler) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// deviceDecided is the person's answer. It counts once, for the session that the
-// question was shown to; in every other case the browser goes back and sees why.
+// deviceDecided stores the person's decision. It counts once, and only for the session to
+// which the question was shown. Otherwise the browser goes back and sees why.
 func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	ask, call, err := d.deviceAsked(r)
@@ -214,7 +219,7 @@ func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err != nil {
-		d.toolkit.HandOff(w, r, pathDevice+"/"+id, "") // to sign in first
+		d.toolkit.HandOff(w, r, pathDevice+"/"+id, "") // sign in first
 		return nil
 	}
 	//defence:A14
@@ -226,8 +231,10 @@ func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	e := broker.Event{Verb: broker.EventConsentDenied, Code: broker.ConsentDenied, Account: a.ID, Actor: a.ID, Client: c.ID, Session: s.ID,
-		Detail: map[string]string{"grant": grantDevice, "device": call.Address, "scope": strings.Join(call.Grant.Scopes, " ")}}
+	e := broker.Event{Verb: broker.EventConsentDenied, Code: broker.ConsentDenied, Account: a.ID, Actor: a.ID,
+		Client: c.ID, Session: s.ID,
+		Detail: map[string]string{"grant": grantDevice, "device": call.Address,
+			"scope": strings.Join(call.Grant.Scopes, " ")}}
 	how := deviceDenied
 	switch r.PostFormValue("decision") {
 	case "allow":
@@ -236,13 +243,14 @@ func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 	case "deny":
 		err = d.store.Record(r.Context(), d.toolkit.Event(r, e))
 	default:
-		err = broker.RequestInvalid.Because(errors.New("oidc: no decision"))
+		err = broker.RequestInvalid.Because(errors.New("oidc: decision must be allow or deny"))
 	}
 	if err != nil {
 		return err
 	}
-	// No session: a television is not signed out with the browser that let it in.
-	err = d.desk.answer(r.Context(), ask.Call, id, how, session{Account: a.ID, Unlocked: a.Restriction == nil, Authn: s.Authn})
+	// The grant has no session: signing out of the browser does not sign out a television.
+	err = d.desk.answer(r.Context(), ask.Call, id, how,
+		session{Account: a.ID, Unlocked: a.Restriction == nil, Authn: s.Authn})
 	if err != nil && !errors.Is(err, broker.Conflict) {
 		return err
 	}
@@ -250,13 +258,13 @@ func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// deviceKey is the one parameter of a parked request that is a device's question.
-// An app's request always has a client_id.
+// deviceKey is the only parameter of a stored request for a device. An app's request
+// always has a client_id.
 const deviceKey = "device"
 
 func isDeviceRequest(form url.Values) bool { return form.Has(deviceKey) && !form.Has("client_id") }
 
-// deviceReturn leads back from the login, in the language that was chosen there.
+// deviceReturn returns the path back from the login, in the language chosen there.
 func deviceReturn(form url.Values) string {
 	path := pathDevice + "/" + url.PathEscape(form.Get(deviceKey))
 	if lang := form.Get("ui_locales"); lang != "" {

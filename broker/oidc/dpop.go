@@ -24,39 +24,38 @@ import (
 	"gatehouse/broker/signing"
 )
 
-// DPoP (RFC 9449): a token that is bound to a key is worth nothing to a thief who
-// has not got the key.
+// DPoP (RFC 9449): a token that is bound to a key is worthless to a thief without the key.
 const (
 	headerDPoP   = "DPoP"
 	typProof     = "dpop+jwt"
 	schemeBearer = "Bearer"
 	schemeDPoP   = "DPoP"
-	// proofLife is how far the clock of a client may be from ours, both ways.
+	// proofLife is how far the clock of a client may be off, in both directions.
 	proofLife = time.Minute
-	// usedProof is the kind of the marks of used proofs. They are not in Ephemeral,
-	// since a proof that is forgotten can be replayed.
+	// usedProof is the kind of used proofs in the replay cache. They are not in Ephemeral,
+	// because a forgotten proof can be replayed.
 	usedProof = "dpop"
 	maxProof  = 8192
 )
 
-// proofAlgs are the algorithms of proofs: asymmetric, every one.
+// proofAlgs returns the algorithms of proofs. All are asymmetric.
 func proofAlgs() []string { return []string{algES256, algEdDSA, algEd25519, algPS256, algRS256} }
 
-// proof is what a valid DPoP proof says; zero where there was none.
+// proof is a valid DPoP proof; zero if there was none.
 type proof struct {
 	key     string // the thumbprint of the key that signed it (RFC 7638)
-	id      string // of the mark that it was used
+	id      string // in the replay cache
 	expires time.Time
 	ath     string
 }
 
-// errProof is RFC 9449 §5.
+// errProof returns the error of RFC 9449 §5.
 func errProof(why string) *fosite.RFC6749Error {
 	return &fosite.RFC6749Error{ErrorField: "invalid_dpop_proof", CodeField: http.StatusBadRequest, DescriptionField: why}
 }
 
-// proof checks the DPoP header of a request for one of our paths (RFC 9449 §4.3),
-// except that it was not used before: consume does, once it is known who asks.
+// proof checks the DPoP header of a request for one of our paths (RFC 9449 §4.3). It does
+// not check for replay: consumeProof does, after the client is known.
 func (d *Handler) proof(r *http.Request, path string) (p proof, err error) {
 	shown := r.Header.Values(headerDPoP)
 	if len(shown) == 0 {
@@ -80,7 +79,7 @@ func (d *Handler) proof(r *http.Request, path string) (p proof, err error) {
 	if err := json.Unmarshal(body, &said); err != nil || said.ID == "" || len(said.ID) > maxJTI || said.Issued == nil {
 		return p, errProof("The DPoP proof needs jti, htm, htu and iat.")
 	}
-	// The address is the configured one: the Host header is the sender's to choose.
+	// The address is the configured one, because the sender chooses the Host header.
 	//defence:A9 ./broker/oidc:TestASpoiltProofIsRefusedAtTheTokenEndpoint
 	if said.Method != r.Method ||
 		//defence:A9 ./broker/oidc:TestASpoiltProofIsRefusedAtTheTokenEndpoint
@@ -97,19 +96,19 @@ func (d *Handler) proof(r *http.Request, path string) (p proof, err error) {
 	//defence:A9
 	owner := key // another key may have used the same jti
 	return proof{key: key, id: owner + "." + seal.EncodeToken(sum[:]), ath: said.Hash,
-		// Twice, since the clock of another replica may be behind ours.
+		// Twice, because the clock of another replica may be behind ours.
 		//defence:A9
 		expires: time.Unix(int64(*said.Issued), 0).Add(2 * proofLife)}, nil
 }
 
-// openProof verifies a proof with the key in its header and answers the key's thumbprint.
+// openProof verifies a proof with the key in its header and returns the key's thumbprint.
 func openProof(token string) (key string, body []byte, err error) {
 	bad := errors.New("oidc: not a DPoP proof")
 	var allowed []jose.SignatureAlgorithm
 	for _, alg := range proofAlgs() {
 		allowed = append(allowed, jose.SignatureAlgorithm(alg))
 	}
-	// The parser refuses a private or a symmetric key in the header.
+	// The parser refuses private and symmetric keys in the header.
 	jws, err := jose.ParseSignedCompact(token, allowed)
 	if err != nil || len(jws.Signatures) != 1 {
 		return "", nil, bad
@@ -131,8 +130,8 @@ func openProof(token string) (key string, body []byte, err error) {
 	return seal.EncodeToken(sum), body, nil
 }
 
-// strong bounds a stranger's key from below, and from above too: a huge RSA key
-// takes seconds to verify.
+// strong bounds the size of a stranger's key: a weak key proves nothing, and a huge RSA
+// key takes seconds to verify.
 func strong(key any) bool {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
@@ -146,8 +145,8 @@ func strong(key any) bool {
 	return false
 }
 
-// sameAddress compares an htu with one of our addresses, without query and fragment
-// and as RFC 3986 §6.2.2 and §6.2.3 want it.
+// sameAddress compares an htu with one of our addresses, without query and fragment,
+// normalised by RFC 3986 §6.2.2 and §6.2.3.
 func sameAddress(htu, ours string) bool {
 	plain := func(s string) string {
 		u, err := url.Parse(s)
@@ -167,7 +166,7 @@ func sameAddress(htu, ours string) bool {
 	return got != "" && got == plain(ours)
 }
 
-// consume uses a proof up. It is exact on every replica: one insert wins.
+// consumeProof marks a proof as used. Across all replicas one insert wins.
 func (d *Handler) consumeProof(ctx context.Context, p proof) error {
 	if p.key == "" {
 		return nil
@@ -180,8 +179,8 @@ func (d *Handler) consumeProof(ctx context.Context, p proof) error {
 	return err
 }
 
-// requireProof refuses a request that lacks the proof, or the key, that its client or
-// its code is bound to (RFC 9449 §5.2, §10).
+// requireProof refuses a request without the proof, or the key, to which its client or
+// code is bound (RFC 9449 §5.2, §10).
 func requireProof(u *unit) error {
 	//defence:A9 ./broker/oidc:TestAClientThatPromisedDPoPGetsNoBearerToken
 	if u.client.DPoPBound && u.key == "" {
@@ -196,13 +195,13 @@ func requireProof(u *unit) error {
 	return nil
 }
 
-// thumbprint reports whether s can be the SHA-256 thumbprint of a key.
+// thumbprint reports whether s has the form of a SHA-256 thumbprint.
 func thumbprint(s string) bool {
 	sum, err := seal.DecodeToken(s)
 	return err == nil && len(sum) == sha256.Size
 }
 
-// tokenType is the token_type of an access token (RFC 6749 §7.1, RFC 9449 §5).
+// tokenType returns the token_type of an access token (RFC 6749 §7.1, RFC 9449 §5).
 func tokenType(key string) string {
 	if key == "" {
 		return schemeBearer
@@ -210,8 +209,8 @@ func tokenType(key string) string {
 	return schemeDPoP
 }
 
-// holds refuses an access token that is shown in another way than it was issued for:
-// a bound one without its key (RFC 9449 §7.1, §7.2), and a Bearer token as a DPoP one.
+// holds refuses an access token used in another way than it was issued for: a bound token
+// without its key (RFC 9449 §7.1, §7.2), or a Bearer token as DPoP.
 func (d *Handler) holds(r *http.Request, path, scheme, token string, g grant) error {
 	if scheme == schemeBearer &&
 		//defence:A6 ./broker/oidc:TestABoundTokenIsNoBearerTokenAndABearerTokenIsNotBound

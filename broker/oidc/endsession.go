@@ -10,33 +10,33 @@ import (
 	"gatehouse/broker"
 )
 
-// cookiePick tells the login journey that somebody signed out here: the next
-// departure asks the upstream for select_account, so that the next person on a
-// shared computer is not signed in as this one.
+// cookiePick tells the login journey that someone signed out here. The next redirect to an
+// upstream asks for select_account, so that the next person on a shared computer is not
+// signed in as this one.
 const cookiePick = "__Host-gh_pick"
 
 const pickLife = 24 * time.Hour
 
-// purposeLogout seals what the confirm page brings back.
+// purposeLogout is the purpose of the sealed value in the confirmation page.
 const purposeLogout = "logout"
 
-// leaving is a sign-out on its way (OIDC RP-Initiated Logout §2).
+// leaving is a sign-out in progress (OIDC RP-Initiated Logout §2).
 type leaving struct {
-	Target  string `json:"t,omitempty"` // where to go afterwards, checked
-	App     string `json:"a,omitempty"` // whose it is
-	session string // of the hint
+	Target  string `json:"t,omitempty"` // where to go afterwards, validated
+	App     string `json:"a,omitempty"` // the name of the app at Target
+	session string // of the id_token_hint
 }
 
-// readLeaving trusts nothing but a hint that we signed: only with one is anybody
-// sent anywhere, and only to a URI of that client, byte for byte (SECURITY.md A4).
+// readLeaving trusts only a hint that we signed. Without one it redirects nowhere; with
+// one only to a registered URI of that client, byte for byte (SECURITY.md A4).
 func (d *Handler) readLeaving(r *http.Request, form url.Values) (leaving, error) {
 	var l leaving
 	if repeated(form) != "" {
-		return l, broker.RequestInvalid.Because(errors.New("oidc: a parameter comes twice"))
+		return l, broker.RequestInvalid.Because(errors.New("oidc: a parameter occurs twice"))
 	}
 	for name, values := range form {
 		if len(values[0]) > maxOf(name) || !clean(values[0]) {
-			return l, broker.RequestInvalid.Because(errors.New("oidc: a parameter is too long or no text"))
+			return l, broker.RequestInvalid.Because(errors.New("oidc: a parameter is too long or not text"))
 		}
 	}
 	h, err := d.readHint(form.Get("id_token_hint"))
@@ -64,8 +64,8 @@ func (d *Handler) readLeaving(r *http.Request, form url.Values) (leaving, error)
 	return l, nil
 }
 
-// endSession signs out, after a question unless the app proved that it means this
-// very session (SECURITY.md A16).
+// endSession signs out. It asks first, unless the app proved that it means this session
+// (SECURITY.md A16).
 func (d *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return broker.MethodNotAllowed
@@ -73,9 +73,9 @@ func (d *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	form := r.URL.Query()
 	if form.Has("post") {
 		var err error
-		// It stays for a while, so that a reload still knows where to go.
+		// It is not consumed, so that a reload still knows where to go.
 		if form, err = d.posts.Get(r.Context(), form.Get("post")); errors.Is(err, broker.NotFound) {
-			form = url.Values{} // too late: the question without the app
+			form = url.Values{} // expired: ask without the app
 		} else if err != nil {
 			return err
 		}
@@ -107,16 +107,16 @@ func (d *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	return d.question(w, r, s, l)
 }
 
-// signoutView is what the confirm page shows (UX.md E-18).
+// signoutView is the confirmation page (UX.md E-18).
 type signoutView struct {
 	Action   string
 	Leaving  string // sealed for this session
 	Apps     []string
-	Upstream string // whose own session can be ended too
+	Upstream string // its session can be ended too; empty if not
 }
 
 func (d *Handler) question(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving) error {
-	back, err := d.ring.SealJSON(l, purposeLogout, s.ID) // the page brings it, so that asking costs no row
+	back, err := d.ring.SealJSON(l, purposeLogout, s.ID) // in the page, so that the question needs no row
 	if err != nil {
 		return err
 	}
@@ -128,18 +128,19 @@ func (d *Handler) question(w http.ResponseWriter, r *http.Request, s broker.Sess
 	if err != nil {
 		return err
 	}
-	d.pages.Show(w, r, http.StatusOK, "signout", signoutView{Action: inLanguage(pathEndSession+"/confirm", d.toolkit.Locale(r)), Leaving: back,
-		Apps: names(apps), Upstream: upstream})
+	d.pages.Show(w, r, http.StatusOK, "signout",
+		signoutView{Action: inLanguage(pathEndSession+"/confirm", d.toolkit.Locale(r)), Leaving: back,
+			Apps: names(apps), Upstream: upstream})
 	return nil
 }
 
-// endSessionPost takes a sign-out that an app posted; the cookie is looked at
-// when the browser comes back with a GET.
+// endSessionPost accepts a sign-out that an app posted. The cookie is read when the
+// browser returns with a GET.
 func (d *Handler) endSessionPost(w http.ResponseWriter, r *http.Request) error {
 	if _, err := d.readLeaving(r, r.PostForm); err != nil {
 		return err
 	}
-	keep := url.Values{} // what we read and nothing else, so that nobody keeps secrets with us
+	keep := url.Values{} // only what we read, so that no form can store other data
 	for _, name := range []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"} {
 		if r.PostForm.Has(name) {
 			keep.Set(name, r.PostForm.Get(name))
@@ -148,7 +149,8 @@ func (d *Handler) endSessionPost(w http.ResponseWriter, r *http.Request) error {
 	return d.comeBack(w, r, pathEndSession, keep)
 }
 
-// endSessionConfirm is the answer to the question. the toolkit refuses it from another origin.
+// endSessionConfirm handles the answer to the question. The toolkit refuses it from
+// another origin.
 func (d *Handler) endSessionConfirm(w http.ResponseWriter, r *http.Request) error {
 	s, _, err := d.toolkit.Held(r)
 	if broker.Refused(err) {
@@ -169,7 +171,7 @@ func (d *Handler) endSessionConfirm(w http.ResponseWriter, r *http.Request) erro
 	return d.part(w, r, s, l, r.PostFormValue("upstream") == "1")
 }
 
-// inLanguage keeps the language of the question for what follows it.
+// inLanguage returns the path with the current language.
 func inLanguage(path, lang string) string { return path + "?ui_locales=" + url.QueryEscape(lang) }
 
 func (d *Handler) signOut(w http.ResponseWriter, r *http.Request, s broker.Session) error {
@@ -181,7 +183,7 @@ func (d *Handler) signOut(w http.ResponseWriter, r *http.Request, s broker.Sessi
 	return nil
 }
 
-// left goes on to the app, or says that it is done (UX.md E-19).
+// left redirects to the app, or shows the signed-out page (UX.md E-19).
 func (d *Handler) left(w http.ResponseWriter, r *http.Request, l leaving) error {
 	if l.Target != "" {
 		seeOther(w, l.Target)

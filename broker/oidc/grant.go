@@ -46,10 +46,9 @@ func current(said shown, g broker.Grant) bool {
 		said.refreshCounter == g.RefreshCounter+1
 }
 
-// settle writes what the request led to before anybody hears of it: a consumed code
-// with its grant and its event in one transaction, or the next refresh counter in one
-// statement. A token that belongs to no grant needs no row. It answers a Code
-// where the grant is refused after all.
+// persistGrant writes the result of a request before the response: a consumed code with
+// its grant and event in one transaction, or the next refresh counter in one statement. A
+// token without a grant needs no row. It returns a Code if the grant is refused after all.
 func (d *Handler) persistGrant(ctx context.Context, u *unit, issued broker.Event) error {
 	switch {
 	case u.agreed.begin != nil:
@@ -110,8 +109,8 @@ func (d *Handler) begin(ctx context.Context, u *unit) error {
 	return err
 }
 
-// retryRefresh is for the loser of two refreshes at once: the winner has rotated, so
-// the loser is a retry and gets the same successor, unless there is another reason.
+// retryRefresh handles the loser of two parallel refreshes. The winner has rotated, so the
+// loser is a retry and gets the same successor, unless there is another reason.
 func (d *Handler) retryRefresh(ctx context.Context, u *unit) error {
 	f, _, err := d.gate.Grant(ctx, u.stored.ID)
 	if err != nil && !broker.Refused(err) {
@@ -122,14 +121,15 @@ func (d *Handler) retryRefresh(ctx context.Context, u *unit) error {
 	}
 	rotate, err := judge(f, err, shown{f.ID, u.next - 1}, u.client.ID, d.now())
 	if err == nil && rotate {
-		return broker.Revoked // the database saw a reason that is gone by now
+		return broker.Revoked // the reason has disappeared since
 	}
 	return err
 }
 
-// end ends a grant of an app for good and says so; where a refresh token was
-// reused, to the person too (SECURITY.md A6).
-func (d *Handler) end(ctx context.Context, app broker.Client, id string, why broker.Code, events ...broker.Event) error {
+// end revokes a grant of an app and records it. If a refresh token was reused, it also
+// tells the person (SECURITY.md A6).
+func (d *Handler) end(ctx context.Context, app broker.Client, id string, why broker.Code,
+	events ...broker.Event) error {
 	return d.store.Atomic(ctx, func(ctx context.Context) error {
 		//defence:A6
 		if why == broker.TokenReused {

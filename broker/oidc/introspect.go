@@ -13,7 +13,7 @@ import (
 	"gatehouse/broker"
 )
 
-// introspection is the answer of RFC 7662 §2.2.
+// introspection is the response of RFC 7662 §2.2.
 type introspection struct {
 	Active   bool     `json:"active"`
 	Scope    string   `json:"scope,omitempty"`
@@ -29,8 +29,8 @@ type introspection struct {
 	Confirm *confirmation `json:"cnf,omitempty"` // the key that must be shown with it
 }
 
-// introspect tells a confidential client about a token that it owns or is the
-// audience of. Of any other token it learns no more than of nonsense (SECURITY.md A21).
+// introspect describes a token to a confidential client that owns it or is in its
+// audience. Any other token looks like an invalid one (SECURITY.md A21).
 func (d *Handler) introspect(w http.ResponseWriter, r *http.Request) error {
 	ctx, u := withUnit(r.Context())
 	err := bodyForm(r)
@@ -69,20 +69,20 @@ func (d *Handler) look(ctx context.Context, token, caller string) (none introspe
 	}
 	answer := introspection{Active: true, Scope: g.Scope, ClientID: g.client.ID, Subject: g.account.ID, Issuer: d.issuer,
 		Audience: audience, Expires: g.Expires, Issued: g.Issued, ID: g.ID, Type: tokenType(g.Key), Confirm: confirm(g.Key)}
-	if g.Family == "" {
+	if g.GrantID == "" {
 		answer.Subject = g.client.ID
 	}
 	return answer, nil
 }
 
-// audience is who the token is for: the resources it was narrowed to, or its client
-// and all that was granted.
+// audience returns the resources to which the token was narrowed, or its client and
+// everything that was granted.
 func (g grant) audience() []string {
 	switch {
 	//defence:A13 A21
 	case len(g.Audience) > 0:
 		return g.Audience
-	case g.Family != "":
+	case g.GrantID != "":
 		return append([]string{g.client.ID}, g.grant.Audience...)
 	default:
 		return append([]string{g.client.ID}, g.client.Audience...)
@@ -102,12 +102,13 @@ func (d *Handler) lookRefresh(ctx context.Context, said shown, caller string) (n
 	if f.ClientID != caller || !current(said, f) {
 		return none, nil
 	}
-	return introspection{Active: true, Scope: strings.Join(f.Scopes, " "), ClientID: f.ClientID, Subject: f.AccountID, Issuer: d.issuer,
+	return introspection{Active: true, Scope: strings.Join(f.Scopes, " "), ClientID: f.ClientID, Subject: f.AccountID,
+		Issuer:   d.issuer,
 		Audience: []string{f.ClientID}, Expires: f.ExpiresAt.Unix(), Confirm: confirm(f.KeyThumbprint)}, nil
 }
 
-// revoke is RFC 7009. Revoking any token of a grant ends the grant, so a person
-// who signs out of an app is signed out of it.
+// revoke is the endpoint of RFC 7009. Revoking any token of a grant revokes the grant, so
+// a person who signs out of an app is signed out of it.
 func (d *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	ctx, u := withUnit(r.Context())
 	err := bodyForm(r)
@@ -122,7 +123,7 @@ func (d *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 		err = d.revokeToken(ctx, r, u.client)
 	}
 	if err != nil {
-		// A failed write is said, so that the client comes again: fosite would answer 200.
+		// A failed write is reported, so that the client tries again; fosite would return 200.
 		return d.refuse(w, r, u, err)
 	}
 	d.allowOrigin(w, r, u.client)
@@ -130,20 +131,20 @@ func (d *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// revokeToken does nothing where the token is none, or is over already (RFC 7009 §2.2).
+// revokeToken does nothing if the token is invalid or expired (RFC 7009 §2.2).
 func (d *Handler) revokeToken(ctx context.Context, r *http.Request, c broker.Client) error {
 	token := r.PostForm.Get("token")
-	family := ""
+	grantID := ""
 	if said, err := d.strategy.openRefresh(token); err == nil {
-		family = said.grant
+		grantID = said.grant
 	} else if a, err := d.strategy.openAccess(token); err != nil {
 		return nil
-	} else if a.Family == "" {
+	} else if a.GrantID == "" {
 		return d.revokeClientToken(ctx, a, c)
 	} else {
-		family = a.Family
+		grantID = a.GrantID
 	}
-	f, _, err := d.store.Grant(ctx, family)
+	f, _, err := d.store.Grant(ctx, grantID)
 	if errors.Is(err, broker.NotFound) || err == nil && !f.EndedAt.IsZero() {
 		return nil
 	}
@@ -154,8 +155,9 @@ func (d *Handler) revokeToken(ctx context.Context, r *http.Request, c broker.Cli
 	if f.ClientID != c.ID {
 		return fosite.ErrUnauthorizedClient.WithHint("The token belongs to another client.")
 	}
-	return d.end(ctx, c, f.ID, broker.Revoked, d.toolkit.Event(r, broker.Event{Verb: broker.EventGrantRevoked, Code: broker.Revoked,
-		Account: f.AccountID, Client: c.ID, Session: f.SessionID, Detail: map[string]string{"family": f.ID}}))
+	return d.end(ctx, c, f.ID, broker.Revoked,
+		d.toolkit.Event(r, broker.Event{Verb: broker.EventGrantRevoked, Code: broker.Revoked,
+			Account: f.AccountID, Client: c.ID, Session: f.SessionID, Detail: map[string]string{"grant_id": f.ID}}))
 }
 
 func (d *Handler) revokeClientToken(ctx context.Context, a accessContents, c broker.Client) error {

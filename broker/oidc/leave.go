@@ -11,25 +11,25 @@ import (
 	"gatehouse/broker"
 )
 
-// askWait is how long a sign-out page waits to learn where the upstream signs out.
+// askWait bounds how long a sign-out page waits for the sign-out URL of the upstream.
 const askWait = 2 * time.Second
 
-// maxApps bounds what is read for one page.
+// maxApps bounds how many logouts are read for one page.
 const maxApps = 100
 
-// backLife is how long a sign-out that goes on at the upstream may come back.
+// backLife is how long a sign-out at the upstream may take to return.
 const backLife = 10 * time.Minute
 
-// signedoutView is what the signed-out page shows (UX.md E-19).
+// signedoutView is the signed-out page (UX.md E-19).
 type signedoutView struct {
 	Apps   []string
-	Late   []string // of those that are told by a token: who has not taken it yet
-	Frames []string // of the apps that clear their own cookies (Front-Channel Logout §2)
+	Late   []string // apps that have not accepted their logout token yet
+	Frames []string // of the apps with front-channel logout (Front-Channel Logout §2)
 	Target template.URL
-	Next   string // whose Target is
+	Next   string // the name of what Target leads to
 }
 
-// appsOf are the apps of a session that hear of its end.
+// appsOf returns the apps of a session that are notified of its end.
 func (d *Handler) appsOf(ctx context.Context, s broker.Session) ([]broker.Client, error) {
 	all, err := d.store.ClientsOf(ctx, s.ID)
 	var apps []broker.Client
@@ -48,7 +48,7 @@ func names(apps []broker.Client) (all []string) {
 	return all
 }
 
-// frames are what the page loads, with iss and sid and nothing else.
+// frames returns the URLs that the page loads, with iss and sid and nothing else.
 func (d *Handler) frames(apps []broker.Client, session string) (all []string) {
 	for _, c := range apps {
 		if c.FrontchannelLogoutURI != "" {
@@ -58,8 +58,8 @@ func (d *Handler) frames(apps []broker.Client, session string) (all []string) {
 	return all
 }
 
-// part ends the session and leads on: to the apps that clear their cookies in a frame,
-// to the upstream where the person asked for that, and to the app that asked.
+// part ends the session and leads on: to the apps with front-channel logout in frames, to
+// the upstream if the person chose that, and to the app that asked.
 func (d *Handler) part(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving, upstream bool) error {
 	apps, err := d.appsOf(r.Context(), s)
 	if err != nil {
@@ -95,15 +95,16 @@ func (d *Handler) part(w http.ResponseWriter, r *http.Request, s broker.Session,
 	return nil
 }
 
-// patience is how long the signed-out page waits for the apps, so that it can say who
-// does not know yet (UX.md E-19): no longer than a person would.
+// patience is how long the signed-out page waits for the apps, so that it can name those
+// that do not know yet (UX.md E-19).
 const patience = 1600 * time.Millisecond
 
-// heard names the apps that know of the sign-out, and those that have not answered.
+// notified returns the names of the apps that know of the sign-out, and of those that have
+// not responded.
 func (d *Handler) notified(ctx context.Context, apps []broker.Client, session string) (told, late []string) {
 	waiting, err := d.unnotified(ctx, session)
 	if err != nil {
-		d.log.ErrorContext(ctx, "who knows of a sign-out cannot be read", "session", session, "err", err)
+		d.log.ErrorContext(ctx, "the apps that know of a sign-out cannot be read", "session", session, "err", err)
 	}
 	for _, c := range apps {
 		_, waits := waiting[c.ID]
@@ -116,8 +117,8 @@ func (d *Handler) notified(ctx context.Context, apps []broker.Client, session st
 	return told, late
 }
 
-// unnotified are the clients that still have to be told of the session's end once each
-// has been tried, or time is up.
+// unnotified returns the clients that still must be told of the session's end, after each
+// was tried or the time is up.
 func (d *Handler) unnotified(ctx context.Context, session string) (map[string]bool, error) {
 	for wait := patience / 32; ; wait *= 2 {
 		left, err := d.store.Logouts(ctx, session, maxApps)
@@ -131,14 +132,14 @@ func (d *Handler) unnotified(ctx context.Context, session string) (map[string]bo
 		}
 		select {
 		case <-ctx.Done():
-			return clients, nil // nobody reads the page any more
+			return clients, nil // the browser disconnected
 		case <-time.After(wait):
 		}
 	}
 }
 
-// through is the way by the upstream's end-session endpoint, which comes back to ours.
-// Where there is none any more, it is the way without it.
+// through returns the upstream's end-session URL, which comes back to ours. If there is
+// none any more, it returns the app's target.
 func (d *Handler) through(ctx context.Context, s broker.Session, l leaving) (target, next string, err error) {
 	handle := broker.NewToken()
 	name, target, err := d.upstreamEnd(ctx, s, handle)
@@ -151,8 +152,8 @@ func (d *Handler) through(ctx context.Context, s broker.Session, l leaving) (tar
 	return target, name, d.backs.Put(ctx, handle, leaving{Target: l.Target, App: l.App})
 }
 
-// upstreamEnd is the name of the upstream that a session comes from, and where a
-// person signs out of it; empty where that is not to be had, or not at once.
+// upstreamEnd returns the name of the upstream of a session and its sign-out URL. Both are
+// empty if it has none, or does not respond in time.
 func (d *Handler) upstreamEnd(ctx context.Context, s broker.Session, state string) (name, address string, err error) {
 	if s.Authn.Method != broker.ByUpstream {
 		return "", "", nil
@@ -166,7 +167,7 @@ func (d *Handler) upstreamEnd(ctx context.Context, s broker.Session, state strin
 	}
 	up, err := d.upstreams.Open(ctx, c)
 	if err != nil {
-		return "", "", nil // a connection that does not open keeps nobody here
+		return "", "", nil // a broken connection must not prevent sign-out
 	}
 	end, ok := up.(broker.Ender)
 	if !ok {
@@ -180,7 +181,7 @@ func (d *Handler) upstreamEnd(ctx context.Context, s broker.Session, state strin
 	return c.Name, address, nil
 }
 
-// returned is where a browser goes that comes back from the upstream's sign-out.
+// returned finds where a browser goes that comes back from the upstream's sign-out.
 func (d *Handler) returned(ctx context.Context, state string) (leaving, error) {
 	if state == "" || len(state) > maxOf("state") {
 		return leaving{}, nil

@@ -1,5 +1,5 @@
-// Package oidc is the handler apps knock on: the OpenID Provider. It asks the login
-// journey who somebody is and never how; fosite is met here and nowhere else.
+// Package oidc is the OpenID Provider. It knows who signed in, never how. Only this
+// package knows fosite.
 package oidc
 
 import (
@@ -22,16 +22,16 @@ import (
 	"gatehouse/broker/web"
 )
 
-// Logins is all this handler knows of the journey.
+// Logins is what the provider needs of the login journey.
 type Logins interface {
-	// Start parks the app's request and answers the path to send the browser to. It
-	// may set cookies on w. Of l it is given Request, ClientID, Locale, Hint,
-	// Connection, Fresh, MaxAge and Pick.
+	// Start stores the app's request and returns the path to send the browser to. It may set
+	// cookies on w. It reads Request, ClientID, Locale, Hint, Connection, Fresh, MaxAge and
+	// Pick of l.
 	Start(w http.ResponseWriter, r *http.Request, l broker.Login) (path string, err error)
 	// Finish consumes the login for this browser and sets the session cookie on w (GET
-	// only). It returns InteractionRequired while something is left to ask.
+	// only). It returns InteractionRequired while a step is left.
 	Finish(w http.ResponseWriter, r *http.Request, id string) (broker.FinishedLogin, error)
-	// Abandon answers the parked request of this browser's login, which ended in a refusal.
+	// Abandon returns the stored request of a login of this browser that ended in a refusal.
 	Abandon(w http.ResponseWriter, r *http.Request, id string) (url.Values, error)
 }
 
@@ -49,10 +49,10 @@ type Store interface {
 	broker.Atomic
 }
 
-// Options are what a Handler is made of; all but Registration are needed.
+// Options configure a Handler. All but Registration are required.
 type Options struct {
-	// Issuer is the public origin, such as "https://id.example.com", without a path
-	// and without a slash at its end.
+	// Issuer is the public origin, such as "https://id.example.com", without a path or a
+	// trailing slash.
 	Issuer    string
 	Toolkit   *web.Toolkit
 	Gate      *access.Gate
@@ -60,15 +60,15 @@ type Options struct {
 	Store     Store
 	Ephemeral broker.Ephemeral
 	Upstreams broker.Upstreams
-	Egress    *egress.Client // for what clients publish, and for telling them
+	Egress    *egress.Client // for clients' keys and back-channel logout
 	Ring      *seal.Keyring
-	// Warn tells the person, in the transaction of ctx, that an app was signed out
-	// because a refresh token of it came again after it was replaced.
+	// Warn tells the person that an app was signed out because a replaced refresh token was
+	// used again. It runs in the transaction of ctx.
 	Warn func(ctx context.Context, a broker.Account, app broker.Client) error
 	Now  func() time.Time
 	Log  *slog.Logger
-	// Registration lets clients register themselves with an initial access token
-	// (RFC 7591). Off by default.
+	// Registration lets clients register themselves with an initial access token (RFC 7591).
+	// It is off by default.
 	Registration bool
 }
 
@@ -93,29 +93,29 @@ type Handler struct {
 	provider  *fosite.Fosite
 	pages     *web.Pages
 	discovery document
-	posts     broker.EphemeralStore[url.Values] // what was posted to us from elsewhere
-	asked     broker.EphemeralStore[asked]      // requests that wait for consent
-	pushes    broker.EphemeralStore[pushed]     // requests that were pushed
-	consumed  broker.EphemeralStore[bool]       // those whose code was issued
-	backs     broker.EphemeralStore[leaving]    // sign-outs that went on at the upstream
-	ended     chan struct{}                     // there is somebody to tell
-	patience  time.Duration                     // of the signed-out page
+	posts     broker.EphemeralStore[url.Values] // forms that other sites posted
+	asked     broker.EphemeralStore[asked]      // requests that await consent
+	pushes    broker.EphemeralStore[pushed]     // pushed requests
+	consumed  broker.EphemeralStore[bool]       // pushed requests whose code was issued
+	backs     broker.EphemeralStore[leaving]    // sign-outs that continue at the upstream
+	ended     chan struct{}                     // signals that logouts wait to be sent
+	patience  time.Duration                     // how long the signed-out page waits for apps
 	newcomers web.Newcomers
-	noSecret  string // the hash of a secret that nobody has
+	noSecret  string // the hash of a discarded secret
 	strangers map[string]clients.Key
 	fetched   *clients.Fetcher
 }
 
-// postLife is how long a posted form waits for its browser to come back.
+// postLife is how long a posted form waits for its browser to return.
 const postLife = 5 * time.Minute
 
-// startLife is how long a start may wait for another replica's signing keys.
+// startLife bounds how long New waits for another replica's signing keys.
 const startLife = 30 * time.Second
 
 //go:embed page/*.html
 var pages embed.FS
 
-// New makes the handler. It loads the signing keys, and makes them at the first start.
+// New returns the handler. It loads the signing keys, and makes them at the first start.
 func New(o Options) (*Handler, error) {
 	if u, err := url.Parse(o.Issuer); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != o.Issuer {
 		return nil, errors.New("oidc: the issuer must be an origin, such as https://id.example.com")
@@ -159,10 +159,10 @@ func New(o Options) (*Handler, error) {
 	return d, err
 }
 
-// Keys are the handler's signing keys.
+// Keys returns the handler's signing keys.
 func (d *Handler) Keys() *signing.Keys { return d.keys }
 
-// Run keeps the signing keys until ctx is done.
+// Run rotates and reloads the signing keys until ctx is done.
 func (d *Handler) Run(ctx context.Context) {
 	tick := time.NewTicker(signing.RefreshInterval)
 	defer tick.Stop()
@@ -176,13 +176,13 @@ func (d *Handler) Run(ctx context.Context) {
 	}
 }
 
-// keepKeys gives up in time for the next try: a database that never answers must
-// not keep a withdrawn key alive.
+// keepKeys ends before the next tick: a database that hangs must not keep a withdrawn key
+// alive.
 func (d *Handler) keepKeys(ctx context.Context) {
 	timed, cancel := context.WithTimeout(ctx, signing.RefreshInterval)
 	defer cancel()
 	if err := d.keys.Tick(timed); err != nil && ctx.Err() == nil {
-		d.log.ErrorContext(ctx, "the signing keys could not be kept", "err", err)
+		d.log.ErrorContext(ctx, "the signing keys could not be reloaded or rotated", "err", err)
 	}
 }
 
@@ -209,7 +209,7 @@ func (d *Handler) Mount(mux web.Router) {
 			open(method+pathRegister+"/{id}", d.registration)
 		}
 	}
-	// These two take posts from other sites, and look at no cookie.
+	// These two accept posts from other sites and read no cookie.
 	open("POST "+pathAuthorize, d.authorizePost)
 	open("POST "+pathEndSession, d.endSessionPost)
 

@@ -15,12 +15,12 @@ import (
 const (
 	pathRegister = "/register"
 
-	// usedInitial is the kind of the marks of consumed initial access tokens.
+	// usedInitial is the kind of consumed initial access tokens in the replay cache.
 	usedInitial = "registration"
 )
 
-// consumeInitial takes one use of the token, in the transaction of its client: an
-// insert, so that no two clients share one. errNoToken where none is left.
+// consumeInitial consumes one use of the token in the transaction of its client. It
+// inserts, so that no two clients share a use. It returns errNoToken if none is left.
 func (d *Handler) consumeInitial(ctx context.Context, t clients.InitialToken) error {
 	for n := range t.Uses {
 		//defence:A20
@@ -32,12 +32,12 @@ func (d *Handler) consumeInitial(ctx context.Context, t clients.InitialToken) er
 	return errNoToken
 }
 
-// refusedMetadata is an answer of RFC 7591 §3.2.2.
+// refusedMetadata is an error response of RFC 7591 §3.2.2.
 type refusedMetadata struct{ name, text string }
 
 func (e refusedMetadata) Error() string { return "oidc: " + e.name + ": " + e.text }
 
-// refused turns what is wrong with a client into one answer with every reason.
+// refused returns the problems of a client as one error, or nil.
 func refused(problems []clients.Problem) error {
 	if len(problems) == 0 {
 		return nil
@@ -55,8 +55,8 @@ func refused(problems []clients.Problem) error {
 	return e
 }
 
-// register is the client registration endpoint (RFC 7591 §3). Whoever holds an
-// initial access token comes in; no URI of what it sends is fetched (SECURITY.md A20).
+// register is the client registration endpoint (RFC 7591 §3). It requires an initial
+// access token and fetches no URI of the request (SECURITY.md A20).
 func (d *Handler) register(w http.ResponseWriter, r *http.Request) error {
 	token, err := headerToken(r)
 	if err != nil {
@@ -92,7 +92,7 @@ func (d *Handler) register(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusCreated, d.clientInformation(c, secret, access))
 }
 
-// registrationURI is the endpoint for discovery, empty where it is off.
+// registrationURI returns the endpoint for discovery, empty if registration is off.
 func (d *Handler) registrationURI() string {
 	if !d.registers {
 		return ""
@@ -105,11 +105,12 @@ func (d *Handler) keep(ctx context.Context, r *http.Request, c broker.Client, wh
 	if err := d.store.PutClient(ctx, c); err != nil {
 		return err
 	}
-	return d.store.Record(ctx, d.toolkit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: map[string]string{"change": what}}))
+	return d.store.Record(ctx, d.toolkit.Event(r,
+		broker.Event{Verb: broker.EventClientChanged, Client: c.ID, Detail: map[string]string{"change": what}}))
 }
 
-// describe writes what was sent into the client, gives it a secret where it needs
-// one, and validates the whole.
+// describe copies the metadata into the client, gives it a secret if it needs one, and
+// validates the result.
 func (d *Handler) describe(c *broker.Client, m clients.Metadata) (broker.Secret, error) {
 	before := *c
 	problems := m.Into(c)
@@ -127,8 +128,8 @@ func (d *Handler) describe(c *broker.Client, m clients.Metadata) (broker.Secret,
 	return secret, refused(append(problems, clients.Validate(*c)...))
 }
 
-// registered finds the client that a registration access token is for (RFC 7592
-// §3). A stranger does not learn which clients there are.
+// registered finds the client of a registration access token (RFC 7592 §3). It does not
+// reveal which clients exist.
 func (d *Handler) registered(ctx context.Context, id, token string) (broker.Client, error) {
 	c, err := d.client(ctx, id)
 	if errors.Is(err, broker.ClientUnknown) {
@@ -168,8 +169,9 @@ func (d *Handler) registration(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// reregister replaces what a client registered (RFC 7592 §2.2). The client is read
-// again inside: what an operator changed meanwhile, a switch to off above all, stands.
+// reregister replaces a client's registration (RFC 7592 §2.2). It reads the client again
+// in the transaction, so that an operator's parallel change stands, above all disabling
+// the client.
 func (d *Handler) reregister(w http.ResponseWriter, r *http.Request, token string) error {
 	id := r.PathValue("id")
 	m, err := readMetadata(r)
@@ -200,7 +202,7 @@ func (d *Handler) reregister(w http.ResponseWriter, r *http.Request, token strin
 	return writeJSON(w, http.StatusOK, d.clientInformation(c, secret, token))
 }
 
-// same holds the body of an update to the client that it is for.
+// same checks that the body of an update is for this client.
 func (d *Handler) same(c broker.Client, m clients.Metadata) error {
 	if m.ClientID != c.ID {
 		return refusedMetadata{"invalid_client_metadata", "client_id: must be the one of this client."}
@@ -224,18 +226,20 @@ func (d *Handler) unregister(r *http.Request, id, token string) error {
 		if err := d.store.DeleteClient(ctx, id); err != nil {
 			return err
 		}
-		return d.store.Record(ctx, d.toolkit.Event(r, broker.Event{Verb: broker.EventClientChanged, Client: id, Detail: map[string]string{"change": "removed by itself"}}))
+		return d.store.Record(ctx, d.toolkit.Event(r,
+			broker.Event{Verb: broker.EventClientChanged, Client: id, Detail: map[string]string{"change": "removed by itself"}}))
 	})
 }
 
-// refuseMetadata tells a client what is wrong, and the audit log: only who holds a
-// token comes so far.
+// refuseMetadata returns the problem to the client and records it. The caller holds a
+// token, so it cannot flood the audit log.
 func (d *Handler) refuseMetadata(w http.ResponseWriter, r *http.Request, client string, err error) error {
 	no, ok := errors.AsType[refusedMetadata](err)
 	if !ok {
 		return err
 	}
-	e := broker.Event{Verb: broker.EventRequestRefused, Code: broker.RequestInvalid, Client: client, Detail: map[string]string{"error": no.name}}
+	e := broker.Event{Verb: broker.EventRequestRefused, Code: broker.RequestInvalid, Client: client,
+		Detail: map[string]string{"error": no.name}}
 	if err := d.store.Record(r.Context(), d.toolkit.Event(r, e)); err != nil {
 		return err
 	}
@@ -243,7 +247,8 @@ func (d *Handler) refuseMetadata(w http.ResponseWriter, r *http.Request, client 
 	return writeJSON(w, http.StatusBadRequest, map[string]string{"error": no.name, "error_description": no.text})
 }
 
-// noToken is RFC 6750 §3; shown tells that there was a token, and it is not good.
+// noToken writes the response of RFC 6750 §3. shown reports whether there was a token,
+// which is then invalid.
 func (d *Handler) noToken(w http.ResponseWriter, shown bool) error {
 	value := `Bearer realm="` + d.issuer + `"`
 	if !shown {
@@ -255,10 +260,11 @@ func (d *Handler) noToken(w http.ResponseWriter, shown bool) error {
 	return writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "invalid_token"})
 }
 
-// headerToken reads a bearer token from the header and nowhere else.
+// headerToken returns the bearer token of the header. It reads no other place.
 func headerToken(r *http.Request) (string, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) > 1 || token == "" || len(token) > 1024 {
+	if !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) > 1 || token == "" ||
+		len(token) > 1024 {
 		return "", errNoToken
 	}
 	return strings.TrimSpace(token), nil

@@ -17,9 +17,9 @@ import (
 	"gatehouse/broker/seal"
 )
 
-// store is what fosite keeps its things in. It reads storage, but it only notes
-// what is to be written: Handler.settle writes all of it in one transaction, with
-// its Events, before the answer goes out.
+// store is fosite's storage. It reads, but only notes what is to be written:
+// Handler.persistGrant writes everything in one transaction, with its Events, before the
+// response.
 type store struct {
 	codes broker.EphemeralStore[codeRecord]
 	gate  *access.Gate
@@ -35,34 +35,34 @@ var (
 	_ oauth2.TokenRevocationStorage      = (*store)(nil)
 	_ openid.OpenIDConnectRequestStorage = (*store)(nil)
 	_ pkce.PKCERequestStorage            = (*store)(nil)
-	// A store without it would run every grant without a transaction, and fosite
-	// would not say a word.
+	// Without this interface fosite would run every grant without a transaction, and not
+	// report it.
 	_ storage.Transactional = (*store)(nil)
 )
 
-// unit is one request at the token endpoint: what was read, so that it is read
-// once, and what is to be written, so that it is written at once.
+// unit is one request at the token endpoint: what was read, so that it is read once, and
+// what is to be written, so that it is written together.
 type unit struct {
 	client broker.Client
-	code   *fosite.Request // the authorization that the code stands for
-	stored broker.Grant    // that a refresh token belongs to
+	code   *fosite.Request // the authorization of the code
+	stored broker.Grant    // the grant of the refresh token
 	next   int64           // the refresh counter that the request leads to
-	rotate bool            // whether next is new, or is answered again
-	device bool            // the person allowed a device; code is what it gets
-	why    broker.Code     // the reason of a refusal that fosite has no word for
+	rotate bool            // next is new; false for a repeated response
+	device bool            // a device grant; code is what the person allowed
+	why    broker.Code     // the reason of a refusal that fosite cannot express
 
-	key      string   // the thumbprint of the DPoP key that the request proved
-	audience []string // the resources it asked for, empty for all that was granted
+	key      string   // the thumbprint of the DPoP key of the request
+	audience []string // the requested resources; empty for all that were granted
 
-	pending *changes // inside of fosite's transaction
+	pending *changes // inside fosite's transaction
 	agreed  changes  // after its commit
 }
 
-// changes are what a grant writes.
+// changes are the writes of a grant.
 type changes struct {
-	begin    *broker.Grant // the code is consumed
+	begin    *broker.Grant // a code is consumed
 	unlocked bool          // as session.Unlocked
-	rotate   bool          // the grant goes on to the next generation
+	rotate   bool          // the refresh counter moves to unit.next
 }
 
 type unitKey struct{}
@@ -75,12 +75,12 @@ func withUnit(ctx context.Context) (context.Context, *unit) {
 func unitOf(ctx context.Context) (*unit, error) {
 	u, ok := ctx.Value(unitKey{}).(*unit)
 	if !ok {
-		return nil, errors.New("oidc: outside of a request")
+		return nil, errors.New("oidc: no request in the context")
 	}
 	return u, nil
 }
 
-// BeginTX opens the list of what is to be written.
+// BeginTX starts the list of writes.
 func (s *store) BeginTX(ctx context.Context) (context.Context, error) {
 	u, err := unitOf(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *store) BeginTX(ctx context.Context) (context.Context, error) {
 	return ctx, nil
 }
 
-// Commit hands the list to Handler.settle.
+// Commit passes the list to Handler.persistGrant.
 func (s *store) Commit(ctx context.Context) error {
 	u, p, err := pendingOf(ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *store) Commit(ctx context.Context) error {
 	return nil
 }
 
-// Rollback forgets the list.
+// Rollback drops the list.
 func (s *store) Rollback(ctx context.Context) error {
 	u, err := unitOf(ctx)
 	if err != nil {
@@ -116,12 +116,13 @@ func pendingOf(ctx context.Context) (*unit, *changes, error) {
 		return nil, nil, err
 	}
 	if u.pending == nil {
-		return nil, nil, errors.New("oidc: a write outside of fosite's transaction")
+		return nil, nil, errors.New("oidc: a write outside fosite's transaction")
 	}
 	return u, u.pending, nil
 }
 
-// session is how fosite carries who signed in, and how. Its fields are the code's record.
+// session carries who signed in, and how, through fosite. Its fields are stored with the
+// code.
 type session struct {
 	Account  string       `json:"account"`
 	Unlocked bool         `json:"unlocked,omitempty"` // the account had no Restriction: see Handler.begin
@@ -129,45 +130,46 @@ type session struct {
 	Authn    broker.Authn `json:"authn"`
 	Nonce    string       `json:"nonce,omitempty"`  // from the authorization request only
 	Key      string       `json:"jkt,omitempty"`    // dpop_jkt, likewise (RFC 9449 §10)
-	Claims   string       `json:"claims,omitempty"` // likewise: for Grant.Claims
-	Person   *person      `json:"person,omitempty"` // what Claims wants in the ID token
+	Claims   string       `json:"claims,omitempty"` // likewise, for Grant.Claims
+	Person   *person      `json:"person,omitempty"` // the claims for the ID token that Claims requests
 
-	claims  jwt.IDTokenClaims // for fosite's eyes; our ID tokens are made from the fields above
+	claims  jwt.IDTokenClaims // only for fosite; our ID tokens use the fields above
 	headers jwt.Headers
 }
 
 var _ openid.Session = (*session)(nil)
 
-// IDTokenClaims answers the same pointer each time, since fosite writes into it.
+// IDTokenClaims returns the same pointer each time, because fosite writes to it.
 func (s *session) IDTokenClaims() *jwt.IDTokenClaims {
 	s.claims.Subject = s.Account
 	return &s.claims
 }
 
-// IDTokenHeaders answers the same pointer each time.
+// IDTokenHeaders returns the same pointer each time.
 func (s *session) IDTokenHeaders() *jwt.Headers { return &s.headers }
 
-// SetExpiresAt is for fosite's clock; our tokens carry what our own clock said.
+// SetExpiresAt does nothing: our tokens carry times of our own clock.
 func (s *session) SetExpiresAt(fosite.TokenType, time.Time) {}
 
-// GetExpiresAt is zero: the configured lifespans hold.
+// GetExpiresAt returns zero, so that the configured lifespans apply.
 func (s *session) GetExpiresAt(fosite.TokenType) time.Time { return time.Time{} }
 
 // GetUsername is not used.
 func (s *session) GetUsername() string { return "" }
 
-// GetSubject is the account.
+// GetSubject returns the account.
 func (s *session) GetSubject() string { return s.Account }
 
-// Clone copies what is stored and nothing that fosite wrote.
+// Clone copies what is stored, and nothing that fosite wrote.
 func (s *session) Clone() fosite.Session {
-	return &session{Account: s.Account, Unlocked: s.Unlocked, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce, Key: s.Key, Claims: s.Claims, Person: s.Person}
+	return &session{Account: s.Account, Unlocked: s.Unlocked, Session: s.Session, Authn: s.Authn, Nonce: s.Nonce,
+		Key: s.Key, Claims: s.Claims, Person: s.Person}
 }
 
-// codeRecord is a code on its ephemeral store, with PKCE and OpenID Connect in one: what
-// could be deleted apart could be redeemed apart (FOSITE.md P1).
+// codeRecord is a stored code, together with PKCE and OpenID Connect data. If these could
+// be deleted separately, they could be redeemed separately (FOSITE.md P1).
 type codeRecord struct {
-	ID        string   `json:"id"` // of the grant to be
+	ID        string   `json:"id"` // of the grant that the code will create
 	Client    string   `json:"client"`
 	Redirect  string   `json:"redirect"`
 	Challenge string   `json:"challenge,omitempty"` // S256
@@ -183,12 +185,14 @@ func recordOf(r fosite.Requester) (codeRecord, error) {
 	}
 	form := r.GetRequestForm()
 	return codeRecord{
-		ID: r.GetID(), Client: r.GetClient().GetID(), Redirect: form.Get("redirect_uri"), Challenge: form.Get("code_challenge"),
-		Scopes: r.GetGrantedScopes(), Audience: r.GetGrantedAudience(), Session: *who,
+		ID: r.GetID(), Client: r.GetClient().GetID(), Redirect: form.Get("redirect_uri"),
+		Challenge: form.Get("code_challenge"),
+		Scopes:    r.GetGrantedScopes(), Audience: r.GetGrantedAudience(), Session: *who,
 	}, nil
 }
 
-// request is fresh for every reader, so that two never share a session (FOSITE.md P7).
+// request returns a new request for every reader, so that no two share a session
+// (FOSITE.md P7).
 func (c codeRecord) request(client broker.Client) *fosite.Request {
 	r := fosite.NewRequest()
 	r.ID, r.Client = c.ID, &app{Client: client}
@@ -205,7 +209,7 @@ func (c codeRecord) request(client broker.Client) *fosite.Request {
 	return r
 }
 
-// GetClient is for fosite's authorize request: the client that Handler.target found.
+// GetClient returns the client that Handler.target found, for fosite's authorize request.
 func (s *store) GetClient(ctx context.Context, id string) (fosite.Client, error) {
 	if a, ok := ctx.Value(appKey{}).(*app); ok && a.ID == id {
 		return a, nil
@@ -213,18 +217,18 @@ func (s *store) GetClient(ctx context.Context, id string) (fosite.Client, error)
 	return nil, fosite.ErrNotFound
 }
 
-// ClientAssertionJWTValid refuses: no client is registered for private_key_jwt.
+// ClientAssertionJWTValid refuses, because fosite never sees a client assertion.
 func (s *store) ClientAssertionJWTValid(context.Context, string) error {
 	return fosite.ErrInvalidClient
 }
 
-// SetClientAssertionJWT refuses likewise.
+// SetClientAssertionJWT refuses, for the same reason.
 func (s *store) SetClientAssertionJWT(context.Context, string, time.Time) error {
 	return fosite.ErrInvalidClient
 }
 
-// CreateAuthorizeCodeSession puts the code on its ephemeral store under its keyed hash, so
-// the ephemeral store never holds a code that could be used (FOSITE.md P6).
+// CreateAuthorizeCodeSession stores the code under its keyed hash, so that the store never
+// contains a usable code (FOSITE.md P6).
 func (s *store) CreateAuthorizeCodeSession(ctx context.Context, code string, r fosite.Requester) error {
 	record, err := recordOf(r)
 	if err != nil {
@@ -258,7 +262,7 @@ func (s *store) authorization(ctx context.Context, code string) (*fosite.Request
 		client := u.client
 		if client.ID != record.Client {
 			//defence:A1
-			client = broker.Client{ID: record.Client} // fosite compares, and refuses
+			client = broker.Client{ID: record.Client} // fosite compares the clients and refuses
 		}
 		u.code = record.request(client)
 		return u.code, nil
@@ -266,8 +270,8 @@ func (s *store) authorization(ctx context.Context, code string) (*fosite.Request
 	return nil, fosite.ErrNotFound
 }
 
-// GetAuthorizeCodeSession answers ErrNotFound for an unknown or expired code. A
-// consumed one is found: CreateGrant tells, exactly.
+// GetAuthorizeCodeSession returns ErrNotFound for an unknown or expired code. It finds a
+// consumed one: only CreateGrant reveals reuse.
 func (s *store) GetAuthorizeCodeSession(ctx context.Context, code string, _ fosite.Session) (fosite.Requester, error) {
 	return orNil(s.authorization(ctx, code))
 }
@@ -279,7 +283,7 @@ func orNil(r *fosite.Request, err error) (fosite.Requester, error) {
 	return r, nil
 }
 
-// InvalidateAuthorizeCodeSession notes the grant whose row consumes the code.
+// InvalidateAuthorizeCodeSession notes the grant whose insert consumes the code.
 func (s *store) InvalidateAuthorizeCodeSession(ctx context.Context, code string) error {
 	u, p, err := pendingOf(ctx)
 	if err != nil {
@@ -299,8 +303,8 @@ func (s *store) InvalidateAuthorizeCodeSession(ctx context.Context, code string)
 	return nil
 }
 
-// GetPKCERequestSession is the code's record once more, so no order of requests
-// parts a code from its challenge (FOSITE.md P1).
+// GetPKCERequestSession returns the code's record, so that a code and its challenge are
+// never separated (FOSITE.md P1).
 func (s *store) GetPKCERequestSession(ctx context.Context, code string, _ fosite.Session) (fosite.Requester, error) {
 	r, err := s.authorization(ctx, code)
 	if err != nil {
@@ -312,22 +316,23 @@ func (s *store) GetPKCERequestSession(ctx context.Context, code string, _ fosite
 	return r, nil
 }
 
-// CreatePKCERequestSession has nothing to do: the code's record holds the challenge.
+// CreatePKCERequestSession does nothing: the code's record has the challenge.
 func (s *store) CreatePKCERequestSession(context.Context, string, fosite.Requester) error { return nil }
 
-// DeletePKCERequestSession deletes nothing: the challenge lives as long as its code.
+// DeletePKCERequestSession does nothing: the challenge lives as long as its code.
 func (s *store) DeletePKCERequestSession(context.Context, string) error { return nil }
 
-// CreateOpenIDConnectSession has nothing to do: the code's record holds it.
+// CreateOpenIDConnectSession does nothing: the code's record has it.
 func (s *store) CreateOpenIDConnectSession(context.Context, string, fosite.Requester) error {
 	return nil
 }
 
-// DeleteOpenIDConnectSession deletes nothing.
+// DeleteOpenIDConnectSession does nothing.
 func (s *store) DeleteOpenIDConnectSession(context.Context, string) error { return nil }
 
-// GetOpenIDConnectSession is the code's record, where openid was granted.
-func (s *store) GetOpenIDConnectSession(ctx context.Context, code string, _ fosite.Requester) (fosite.Requester, error) {
+// GetOpenIDConnectSession returns the code's record if openid was granted.
+func (s *store) GetOpenIDConnectSession(ctx context.Context, code string,
+	_ fosite.Requester) (fosite.Requester, error) {
 	r, err := s.authorization(ctx, code)
 	if err != nil {
 		return nil, err

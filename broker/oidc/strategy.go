@@ -16,8 +16,8 @@ import (
 	"gatehouse/broker/signing"
 )
 
-// The purposes under which this room seals, hashes and authenticates. One token
-// never passes for another because its purpose is part of its key.
+// The purposes of sealed values, hashes and MACs. A token is never accepted as another
+// kind, because its purpose is part of its key.
 const (
 	purposeAccess  = "access"
 	purposeRefresh = "refresh"
@@ -39,34 +39,36 @@ var (
 
 // accessContents is what an access token seals. It has no row of its own.
 type accessContents struct {
-	Family  string `json:"f,omitempty"` // whose row says whether the token lives
-	Client  string `json:"c,omitempty"` // of a client_credentials token, which has no grant
-	ID      string `json:"j,omitempty"` // its jti, so that it can be revoked
+	GrantID string `json:"f,omitempty"` // the id of its grant, whose row says whether the token is valid
+	Client  string `json:"c,omitempty"` // for a client_credentials token, which has no grant
+	ID      string `json:"j,omitempty"` // jti, so that it can be revoked
 	Issued  int64  `json:"i"`           // seconds since the epoch
 	Expires int64  `json:"e"`
 	Scope   string `json:"s,omitempty"`
-	// Audience restricts the token to resources (RFC 8707); empty for all that was granted.
+	// Audience restricts the token to resources (RFC 8707); empty for all that were granted.
 	Audience []string `json:"a,omitempty"`
-	Key      string   `json:"k,omitempty"` // the thumbprint of the DPoP key it is bound to
+	Key      string   `json:"k,omitempty"` // the thumbprint of its DPoP key
 }
 
 func (a accessContents) scopes() []string { return strings.Fields(a.Scope) }
 
-// errNoToken is the answer for whatever we never issued: cut, edited, another kind's.
-var errNoToken = errors.New("oidc: not a token of ours")
+// errNoToken is returned for every token that we did not issue: cut, edited, or of another
+// kind.
+var errNoToken = errors.New("oidc: not a token of this server")
 
-// GenerateAccessToken seals what the request was granted, or signs it where the
-// client wants JWTs. Like GenerateIDToken it runs before anything is written.
+// GenerateAccessToken seals what was granted, or signs it if the client wants JWTs. Like
+// GenerateIDToken it runs before anything is written.
 func (s *strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
 	u, err := unitOf(ctx)
 	if err != nil {
 		return "", "", err
 	}
 	now := s.now()
-	a := accessContents{Issued: now.Unix(), Expires: now.Add(broker.AccessLife).Unix(), Scope: strings.Join(r.GetGrantedScopes(), " "),
+	a := accessContents{Issued: now.Unix(), Expires: now.Add(broker.AccessLife).Unix(),
+		Scope:    strings.Join(r.GetGrantedScopes(), " "),
 		Audience: u.audience, Key: u.key}
 	if who, ok := r.GetSession().(*session); ok && who.Account != "" {
-		a.Family = r.GetID()
+		a.GrantID = r.GetID()
 	} else {
 		a.Client, a.ID = r.GetClient().GetID(), broker.NewID()
 	}
@@ -78,8 +80,8 @@ func (s *strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) 
 	return token, token, err
 }
 
-// openAccess reads an access token of either kind that has not expired; errNoToken
-// for anything else.
+// openAccess reads an unexpired access token of either kind. It returns errNoToken for
+// anything else.
 func (s *strategy) openAccess(token string) (a accessContents, err error) {
 	if strings.Contains(token, ".") {
 		a, err = s.readAccess(token)
@@ -94,17 +96,18 @@ func (s *strategy) openAccess(token string) (a accessContents, err error) {
 	return a, nil
 }
 
-// shown is what a refresh token says once its MAC is checked.
+// shown is the content of a refresh token whose MAC is valid.
 type shown struct {
 	grant          string
 	refreshCounter int64
 }
 
-// refreshToken derives the token of one generation, so that asking again gives the same one.
-func (s *strategy) refreshToken(family string, generation int64) string {
-	// The key's id is part of the MAC's input, and known only afterwards: so name the primary first.
+// refreshToken derives the token of a grant and a refresh counter. It is deterministic, so
+// that a repeated request gets the same token.
+func (s *strategy) refreshToken(grantID string, counter int64) string {
+	// The MAC covers the key's id, so the primary key is chosen before.
 	id := s.ring.Primary()
-	body := "r1." + id + "." + family + "." + strconv.FormatInt(generation, 36)
+	body := "r1." + id + "." + grantID + "." + strconv.FormatInt(counter, 36)
 	mac, err := s.ring.MACWith(id, purposeRefresh, []byte(body))
 	if err != nil {
 		return ""
@@ -112,7 +115,7 @@ func (s *strategy) refreshToken(family string, generation int64) string {
 	return body + "." + seal.EncodeToken(mac)
 }
 
-// openRefresh checks the MAC, in constant time, before anything in the token is believed.
+// openRefresh checks the MAC, in constant time, before it uses anything in the token.
 func (s *strategy) openRefresh(token string) (shown, error) {
 	i := strings.LastIndexByte(token, '.')
 	if i < 0 || len(token) > 256 {
@@ -124,14 +127,14 @@ func (s *strategy) openRefresh(token string) (shown, error) {
 	if err != nil || len(part) != 4 || part[0] != "r1" || !s.ring.CheckMAC(part[1], purposeRefresh, []byte(body), mac) {
 		return shown{}, errNoToken
 	}
-	generation, err := strconv.ParseInt(part[3], 36, 64)
+	counter, err := strconv.ParseInt(part[3], 36, 64)
 	if err != nil {
 		return shown{}, errNoToken
 	}
-	return shown{part[2], generation}, nil
+	return shown{part[2], counter}, nil
 }
 
-// GenerateRefreshToken derives the refresh counter that this request leads to.
+// GenerateRefreshToken derives the token for the next refresh counter.
 func (s *strategy) GenerateRefreshToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
 	u, err := unitOf(ctx)
 	if err != nil {
@@ -139,43 +142,44 @@ func (s *strategy) GenerateRefreshToken(ctx context.Context, r fosite.Requester)
 	}
 	token = s.refreshToken(r.GetID(), u.next)
 	if token == "" {
-		return "", "", errors.New("oidc: the keyring has lost its primary key")
+		return "", "", errors.New("oidc: the keyring has no primary key")
 	}
 	return token, token, nil
 }
 
-// GenerateAuthorizeCode makes a random code.
+// GenerateAuthorizeCode returns a random code.
 func (s *strategy) GenerateAuthorizeCode(context.Context, fosite.Requester) (token, signature string, err error) {
 	token = broker.NewToken()
 	return token, token, nil
 }
 
-// What fosite calls a signature is the token itself here: the store hashes a code
-// under every key of the ring, and the other two are read, not looked up.
+// Our signatures, in the sense of fosite, are the tokens themselves: the store hashes a
+// code under every key of the ring, and the other tokens are opened, not looked up.
 
-// AccessTokenSignature is the token.
+// AccessTokenSignature returns the token.
 func (s *strategy) AccessTokenSignature(_ context.Context, token string) string { return token }
 
-// RefreshTokenSignature is the token.
+// RefreshTokenSignature returns the token.
 func (s *strategy) RefreshTokenSignature(_ context.Context, token string) string { return token }
 
-// AuthorizeCodeSignature is the code.
+// AuthorizeCodeSignature returns the code.
 func (s *strategy) AuthorizeCodeSignature(_ context.Context, token string) string { return token }
 
-// ValidateAccessToken is never asked: bearer reads access tokens.
+// ValidateAccessToken opens the token. fosite does not call it: bearer reads access
+// tokens.
 func (s *strategy) ValidateAccessToken(_ context.Context, _ fosite.Requester, token string) error {
 	_, err := s.openAccess(token)
 	return err
 }
 
-// ValidateRefreshToken has nothing left to do: GetRefreshTokenSession judged it.
+// ValidateRefreshToken does nothing: GetRefreshTokenSession has validated it.
 func (s *strategy) ValidateRefreshToken(context.Context, fosite.Requester, string) error { return nil }
 
-// ValidateAuthorizeCode has nothing left to do: a code that the ephemeral store still has is good.
+// ValidateAuthorizeCode does nothing: a code in the store is valid.
 func (s *strategy) ValidateAuthorizeCode(context.Context, fosite.Requester, string) error { return nil }
 
-// idToken is what our ID tokens say, and no more: claims about the person are for
-// userinfo, but for those that the claims parameter wants here.
+// idToken are the claims of our ID tokens. Claims about the person are for userinfo,
+// except those that the claims parameter requests here.
 type idToken struct {
 	*person
 	Issuer   string   `json:"iss"`
@@ -183,7 +187,7 @@ type idToken struct {
 	Audience string   `json:"aud"`
 	Expires  int64    `json:"exp"`
 	Issued   int64    `json:"iat"`
-	AuthTime int64    `json:"auth_time,omitempty"` // only a moment that was proven
+	AuthTime int64    `json:"auth_time,omitempty"` // only a proven time
 	Nonce    string   `json:"nonce,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
 	ACR      string   `json:"acr,omitempty"`
@@ -191,12 +195,12 @@ type idToken struct {
 	Hash     string   `json:"at_hash,omitempty"`
 }
 
-// GenerateIDToken signs with the key of the client's algorithm. It runs before
-// anything is written, so no transaction waits for RSA.
+// GenerateIDToken signs with the key of the client's algorithm. It runs before anything is
+// written, so that no transaction waits for RSA.
 func (s *strategy) GenerateIDToken(ctx context.Context, _ time.Duration, r fosite.Requester) (string, error) {
 	who, ok := r.GetSession().(*session)
 	if !ok {
-		return "", errors.New("oidc: an ID token without a session of ours")
+		return "", errors.New("oidc: an ID token without our session")
 	}
 	u, err := unitOf(ctx)
 	if err != nil {
@@ -221,7 +225,7 @@ func (s *strategy) GenerateIDToken(ctx context.Context, _ time.Duration, r fosit
 	return key.Sign(claims)
 }
 
-// algOf is the algorithm of a client's ID tokens.
+// algOf returns the algorithm of a client's ID tokens.
 func algOf(c broker.Client) string {
 	if c.IDTokenAlg == "" {
 		return algRS256

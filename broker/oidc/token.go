@@ -37,14 +37,15 @@ func (d *Handler) token(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, resp.ToMap())
 }
 
-// accessRequest reads and judges everything that a token request says.
-func (d *Handler) accessRequest(ctx context.Context, r *http.Request, u *unit) (ar fosite.AccessRequester, p proof, err error) {
+// accessRequest reads and validates a token request.
+func (d *Handler) accessRequest(ctx context.Context, r *http.Request,
+	u *unit) (ar fosite.AccessRequester, p proof, err error) {
 	if err := tokenForm(r); err != nil {
 		return nil, p, err
 	}
 	p, err = d.proof(r, pathToken)
 	if err != nil {
-		// Only to a client that is known may a page of another origin see the reason.
+		// Only a known client may let a page of another origin read the reason.
 		if _, unknown := d.provider.AuthenticateClient(ctx, r, r.PostForm); unknown != nil {
 			err = unknown
 		}
@@ -61,8 +62,8 @@ func (d *Handler) accessRequest(ctx context.Context, r *http.Request, u *unit) (
 	return ar, p, err
 }
 
-// tokenForm refuses what fosite would let pass: parameters in the URL, which end
-// up in logs, a parameter that comes twice (FOSITE.md P12), an unknown grant.
+// tokenForm refuses what fosite accepts: parameters in the URL, which end up in logs; a
+// repeated parameter (FOSITE.md P12); an unknown grant type.
 func tokenForm(r *http.Request) error {
 	if err := bodyForm(r); err != nil {
 		return err
@@ -78,12 +79,13 @@ func tokenForm(r *http.Request) error {
 	return nil
 }
 
-// bodyForm checks a form that carries credentials or tokens.
+// bodyForm validates a form with credentials or tokens.
 func bodyForm(r *http.Request) error {
 	if r.URL.RawQuery != "" {
 		return fosite.ErrInvalidRequest.WithHint("Send the parameters in the body, not in the URL.")
 	}
-	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded") {
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind),
+		"application/x-www-form-urlencoded") {
 		return fosite.ErrInvalidRequest.WithHint("The body must be application/x-www-form-urlencoded.")
 	}
 	if name := repeated(r.PostForm); name != "" {
@@ -97,14 +99,14 @@ func bodyForm(r *http.Request) error {
 	return nil
 }
 
-// narrow settles the scopes and resources of a request that names some. Scopes: at a
-// refresh a subset of what was granted (RFC 6749 §6, which fosite ignores), which the
-// grant keeps; at client_credentials a subset of what is registered, and never one
-// that is about a person.
+// narrow restricts the scopes and resources to the requested ones. At a refresh the scopes
+// must be a subset of the granted ones (RFC 6749 §6, which fosite ignores); the grant
+// keeps all of them. At client_credentials they must be a subset of the registered ones,
+// and none may be about a person.
 func narrow(ar fosite.AccessRequester, u *unit) error {
 	req, ok := ar.(*fosite.AccessRequest)
 	if !ok {
-		return errors.New("oidc: fosite made another kind of request")
+		return errors.New("oidc: fosite returned another type of request")
 	}
 	asked := once(strings.Fields(req.Form.Get("scope")))
 	switch {
@@ -128,7 +130,7 @@ func narrow(ar fosite.AccessRequester, u *unit) error {
 	return narrowAudience(u, req)
 }
 
-// once keeps the first of each.
+// once removes duplicates.
 func once(list []string) []string {
 	var out []string
 	for _, s := range list {
@@ -139,51 +141,56 @@ func once(list []string) []string {
 	return out
 }
 
-// issued is the event of a new grant.
+// issued returns the event of a new grant.
 func (d *Handler) issued(r *http.Request, u *unit, ar fosite.AccessRequester) broker.Event {
 	e := broker.Event{Verb: broker.EventTokenIssued, Client: u.client.ID,
-		Detail: map[string]string{"grant": strings.Join(ar.GetGrantTypes(), " "), "scope": strings.Join(ar.GetGrantedScopes(), " ")}}
+		Detail: map[string]string{"grant": strings.Join(ar.GetGrantTypes(), " "),
+			"scope": strings.Join(ar.GetGrantedScopes(), " ")}}
 	if who, ok := ar.GetSession().(*session); ok && who.Account != "" {
 		e.Account, e.Session, e.Connection = who.Account, who.Session, who.Authn.Connection
-		e.Detail["family"] = ar.GetID()
+		e.Detail["grant_id"] = ar.GetID()
 	}
 	return d.toolkit.Event(r, e)
 }
 
-// refuse answers an error of a token endpoint as JSON (RFC 6749 §5.2). Reuse ends
-// the grant, also when the answer cannot be delivered any more.
+// refuse writes an error of a token endpoint as JSON (RFC 6749 §5.2). It revokes a reused
+// grant, even if the client has disconnected.
 func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error) error {
 	answer, code := verdict(err, u.why)
 	if waits(answer) {
 		d.allowOrigin(w, r, u.client)
-		return writeJSON(w, answer.CodeField, map[string]string{"error": answer.ErrorField, "error_description": answer.DescriptionField})
+		return writeJSON(w, answer.CodeField, map[string]string{"error": answer.ErrorField,
+			"error_description": answer.DescriptionField})
 	}
 	ctx := context.WithoutCancel(r.Context())
-	family, account := "", u.stored.AccountID
+	grantID, account := "", u.stored.AccountID
 	if f := u.agreed.begin; f != nil {
 		account = f.AccountID
 	}
 	switch {
 	case code == broker.CodeReused && u.agreed.begin != nil:
 		//defence:A5
-		family = u.agreed.begin.ID
+		grantID = u.agreed.begin.ID
 	case code == broker.TokenReused:
-		family = u.stored.ID
+		grantID = u.stored.ID
 	}
-	refused := d.toolkit.Event(r, broker.Event{Verb: broker.EventTokenRefused, Code: code, Client: u.client.ID, Account: account,
-		Detail: map[string]string{"error": answer.ErrorField, "grant": grantOf(r.PostForm)}})
+	refused := d.toolkit.Event(r, broker.Event{Verb: broker.EventTokenRefused, Code: code, Client: u.client.ID,
+		Account: account,
+		Detail:  map[string]string{"error": answer.ErrorField, "grant": grantOf(r.PostForm)}})
 	switch {
-	case family != "":
-		ended := d.toolkit.Event(r, broker.Event{Verb: broker.EventGrantRevoked, Code: code, Client: u.client.ID, Account: account,
-			Detail: map[string]string{"family": family}})
-		if err := d.end(ctx, u.client, family, code, refused, ended); err != nil {
-			// Not invalid_grant: the grant may live, so the client shall come again.
+	case grantID != "":
+		ended := d.toolkit.Event(r, broker.Event{Verb: broker.EventGrantRevoked, Code: code, Client: u.client.ID,
+			Account: account,
+			Detail:  map[string]string{"grant_id": grantID}})
+		if err := d.end(ctx, u.client, grantID, code, refused, ended); err != nil {
+			// Not invalid_grant: the grant may still be valid, so the client must try again.
 			return broker.Unavailable.Because(err)
 		}
 	case u.client.ID != "" && answer.CodeField < 500:
-		// A stranger's mistakes stay out of the database, or he could fill it.
+		// Errors of unknown clients are not recorded, because strangers could fill the
+		// database.
 		if err := d.store.Record(ctx, refused); err != nil {
-			d.log.ErrorContext(ctx, "the refusal is not in the audit log", "err", err)
+			d.log.ErrorContext(ctx, "the refusal could not be recorded in the audit log", "err", err)
 		}
 	}
 	d.toolkit.Count(code)
@@ -191,17 +198,20 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, u *unit, err er
 	if u.client.ID != "" {
 		d.allowOrigin(w, r, u.client)
 	}
-	// Of who used the header alone (RFC 6749 §5.2): others would be asked for what they do not use.
+	// Only for a client that used the header (RFC 6749 §5.2): others cannot respond to the
+	// challenge.
 	if answer.CodeField == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="`+d.issuer+`", charset="UTF-8"`)
 	}
 	if answer.CodeField == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	return writeJSON(w, answer.CodeField, map[string]string{"error": answer.ErrorField, "error_description": printable(answer.GetDescription())})
+	return writeJSON(w, answer.CodeField, map[string]string{"error": answer.ErrorField,
+		"error_description": printable(answer.GetDescription())})
 }
 
-// grantOf keeps what a stranger calls a grant out of the audit log.
+// grantOf returns a known grant type, or nothing: a stranger's text must not reach the
+// audit log.
 func grantOf(form url.Values) string {
 	if g := form.Get("grant_type"); slices.Contains(clients.GrantTypes(), g) {
 		return g
@@ -214,11 +224,12 @@ func (d *Handler) logRefusal(r *http.Request, answer *fosite.RFC6749Error, code 
 	if answer.CodeField >= 500 {
 		log = d.log.ErrorContext
 	}
-	log(r.Context(), "token refused", "error", answer.ErrorField, "code", string(code), "route", r.Pattern, "err", causes(err))
+	log(r.Context(), "token refused", "error", answer.ErrorField, "code", string(code), "route", r.Pattern, "err",
+		causes(err))
 }
 
-// verdict turns an error into the OAuth error for the client and the Code for us.
-// A lost race and a closed gate are the grant's fault, never ours (FOSITE.md P2).
+// verdict returns the OAuth error for the client and the Code for us. A lost race or a
+// refusal by the gate is invalid_grant, never a server error (FOSITE.md P2).
 func verdict(err error, why broker.Code) (*fosite.RFC6749Error, broker.Code) {
 	code, named := errors.AsType[broker.Code](err)
 	spoken, isOAuth := errors.AsType[*fosite.RFC6749Error](err)
@@ -239,7 +250,7 @@ func verdict(err error, why broker.Code) (*fosite.RFC6749Error, broker.Code) {
 	return fosite.ErrServerError, broker.Internal
 }
 
-// causes is the chain of an error without fosite's hints, which repeat what a stranger sent.
+// causes returns the chain of an error without fosite's hints, which repeat the request.
 func causes(err error) string {
 	var chain []string
 	for ; err != nil; err = errors.Unwrap(err) {
@@ -258,7 +269,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache") // RFC 6749 §5.1
 	w.WriteHeader(status)
-	// An error here means that the client has gone away.
+	// An error means that the client has disconnected.
 	_, _ = w.Write(append(body, '\n'))
 	return nil
 }

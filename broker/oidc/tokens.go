@@ -8,21 +8,22 @@ import (
 	"gatehouse/broker"
 )
 
-// The tokens' half of the store. Tokens have no rows: an access token is sealed,
-// a refresh token is derived, and their grant's row says whether they live.
+// The part of the store for tokens. Tokens have no rows: an access token is sealed, a
+// refresh token is derived, and the row of their grant says whether they are valid.
 
-// CreateAccessTokenSession has no row to write.
+// CreateAccessTokenSession does nothing.
 func (s *store) CreateAccessTokenSession(context.Context, string, fosite.Requester) error { return nil }
 
-// GetAccessTokenSession is not asked: bearer reads access tokens.
+// GetAccessTokenSession finds nothing. fosite does not call it: bearer reads access
+// tokens.
 func (s *store) GetAccessTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
 	return nil, fosite.ErrNotFound
 }
 
-// DeleteAccessTokenSession has no row to delete.
+// DeleteAccessTokenSession does nothing.
 func (s *store) DeleteAccessTokenSession(context.Context, string) error { return nil }
 
-// CreateRefreshTokenSession notes that a grant that begins has a refresh token.
+// CreateRefreshTokenSession notes that a new grant has a refresh token.
 func (s *store) CreateRefreshTokenSession(ctx context.Context, _, _ string, _ fosite.Requester) error {
 	_, p, err := pendingOf(ctx)
 	if err != nil {
@@ -34,7 +35,7 @@ func (s *store) CreateRefreshTokenSession(ctx context.Context, _, _ string, _ fo
 	return nil
 }
 
-// GetRefreshTokenSession reads the grant of a refresh token and judges it.
+// GetRefreshTokenSession reads the grant of a refresh token and judges the token.
 func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosite.Session) (fosite.Requester, error) {
 	u, err := unitOf(ctx)
 	if err != nil {
@@ -58,7 +59,7 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn, Person: wantedOf(f.Claims).idToken(a)}
 	//defence:A6
 	if f.KeyThumbprint != "" && f.KeyThumbprint != u.key {
-		// Not even reuse: who lacks the key must not be able to end the grant.
+		// Not treated as reuse: a client without the key must not end the grant.
 		u.stored = f
 		return nil, fosite.ErrNotFound
 	}
@@ -68,17 +69,17 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	case err == nil:
 		return r, nil
 	case code.Meaning().Status < 500:
-		u.why = code // Handler.refuse ends the grant where this is TokenReused
+		u.why = code // Handler.refuse revokes the grant for TokenReused
 		return nil, fosite.ErrNotFound
 	default:
 		return nil, err
 	}
 }
 
-// DeleteRefreshTokenSession has no row to delete.
+// DeleteRefreshTokenSession does nothing.
 func (s *store) DeleteRefreshTokenSession(context.Context, string) error { return nil }
 
-// RotateRefreshToken notes that the grant goes on.
+// RotateRefreshToken notes that the refresh counter moves on.
 func (s *store) RotateRefreshToken(ctx context.Context, _, _ string) error {
 	u, p, err := pendingOf(ctx)
 	if err != nil {
@@ -89,8 +90,8 @@ func (s *store) RotateRefreshToken(ctx context.Context, _, _ string) error {
 	return nil
 }
 
-// RevokeRefreshToken is not asked: Handler.refuse ends grants.
+// RevokeRefreshToken fails. fosite does not call it: Handler.refuse revokes grants.
 func (s *store) RevokeRefreshToken(context.Context, string) error { return errNotOurs }
 
-// RevokeAccessToken is not asked either.
+// RevokeAccessToken fails, for the same reason.
 func (s *store) RevokeAccessToken(context.Context, string) error { return errNotOurs }

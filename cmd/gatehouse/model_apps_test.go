@@ -197,7 +197,7 @@ func (m *model) newGrant(c *code) (f *grant) {
 		return nil
 	}
 	m.event(broker.EventTokenIssued, func(e broker.Event) bool {
-		return e.Detail["family"] == f.id && e.Account == f.from.holder.id
+		return e.Detail["grant_id"] == f.id && e.Account == f.from.holder.id
 	})
 	return f
 }
@@ -298,7 +298,7 @@ func (m *model) refresh(r *refresh) {
 		m.count("refresh reused")
 		f.over = true
 		m.ended(f)
-		m.event(broker.EventGrantRevoked, func(e broker.Event) bool { return e.Detail["family"] == f.id })
+		m.event(broker.EventGrantRevoked, func(e broker.Event) bool { return e.Detail["grant_id"] == f.id })
 		if !slices.ContainsFunc(m.readMail(nil), func(mail broker.Mail) bool { return mail.To == f.from.holder.email }) {
 			m.fail("no mail tells %s that an app was signed out", f.from.holder.email)
 		}
