@@ -138,7 +138,9 @@ import (
 )
 
 func TestA1_Everything(t *testing.T) {
-	for n, want := range map[int]bool{0: false, 2: false, 3: true, -1: true, -2: true, -3: true, -4: true, -5: false, -8: true, -9: false} {
+	for n, want := range map[int]bool{
+		0: false, 2: false, 3: true, -1: true, -2: true, -3: true, -4: true, -5: false, -8: true, -9: false,
+	} {
 		if no(n) != want {
 			t.Error(n)
 		}
@@ -199,7 +201,8 @@ func TestEveryVerdict(t *testing.T) {
 	}
 	want := []string{
 		"killed", "broken no test that passes as things are has B10 in its name", "SURVIVED the tests of A2 pass in .",
-		"broken no test that passes as things are has A3 in its name", "broken no test that passes as things are has A4 in its name",
+		"broken no test that passes as things are has A3 in its name",
+		"broken no test that passes as things are has A4 in its name",
 		"SURVIVED the tests of A1 pass in .", "killed timeout",
 		"SURVIVED the tests of A1 pass in .", "broken a case of a switch with a tag: anchor a statement of its body instead",
 		"broken nothing that can be taken out starts on the line below",

@@ -50,7 +50,7 @@ import (
 
 func main() {
 	rules := flag.Bool("rules", false, "change every rule of package broker instead")
-	only := flag.String("only", "", "keep to what this `regexp` finds in file:line and rows, or in a rule's file and function")
+	only := flag.String("only", "", "keep to what this `regexp` finds in file:line and rows, or in file and function")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *rules, *only)

@@ -58,7 +58,8 @@ func (r *rule) may(a, b int, s kind) (ok bool, err error) {
 func TestASurvivorNeedsAnExcuse(t *testing.T) {
 	const text = "//equivalent:left,op A reason.\n// More of it.\nx\n//equivalent:drop It does nothing.\ny\n"
 	excuses, err := readExcuses("a.go", text)
-	if want := []excuse{{"a.go", 3, "left"}, {"a.go", 3, "op"}, {"a.go", 5, "drop"}}; err != nil || !slices.Equal(excuses, want) {
+	want := []excuse{{"a.go", 3, "left"}, {"a.go", 3, "op"}, {"a.go", 5, "drop"}}
+	if err != nil || !slices.Equal(excuses, want) {
 		t.Fatal(excuses, err)
 	}
 	for _, bad := range []string{"//equivalent:left\nx\n", "//equivalent: a reason\nx\n"} {

@@ -70,7 +70,8 @@ func judge(all []mutant, verdicts []string, excuses []excuse, complete bool) (re
 			fmt.Fprintf(&out, "%s:%d: no %q survives that could be excused\n", e.file, e.line, e.kind)
 		}
 	}
-	fmt.Fprintf(&out, "%d killed, %d survived, %d equivalent, %d do not compile\n", counts[killed], counts[survived], counts["equivalent"], counts[broken])
+	fmt.Fprintf(&out, "%d killed, %d survived, %d equivalent, %d do not compile\n",
+		counts[killed], counts[survived], counts["equivalent"], counts[broken])
 	return out.String(), wrong
 }
 
@@ -154,7 +155,8 @@ func (b *bench) tryAll(ctx context.Context, all []mutant, texts map[string]strin
 		workers.Go(func() {
 			for i := range next {
 				m := all[i]
-				verdict, why, err := b.try(ctx, m.file, m.apply(texts[m.file]), check{pkg: "./" + rulesDir, limit: 30 * time.Second})
+				c := check{pkg: "./" + rulesDir, limit: 30 * time.Second}
+				verdict, why, err := b.try(ctx, m.file, m.apply(texts[m.file]), c)
 				if err == nil && verdict == broken && !strings.HasPrefix(why, "does not compile") {
 					err = errors.New(why)
 				}

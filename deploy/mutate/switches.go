@@ -247,7 +247,8 @@ func (i *instrumented) result(a anchor, n *ast.ReturnStmt, above []ast.Node) str
 		from, to := i.set.Position(t.Pos()).Offset, i.set.Position(t.End()).Offset
 		zeros, names = append(zeros, "var "+name+" "+i.text[from:to]+"; "), append(names, name)
 	}
-	i.around(n, fmt.Sprintf("if %s.Off(%q) { %sreturn %s }; ", pkg, a.id(), strings.Join(zeros, ""), strings.Join(names, ", ")), "")
+	all := strings.Join(zeros, "") + "return " + strings.Join(names, ", ")
+	i.around(n, fmt.Sprintf("if %s.Off(%q) { %s }; ", pkg, a.id(), all), "")
 	return ""
 }
 

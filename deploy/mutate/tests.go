@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,8 @@ func readSuites(ctx context.Context, top, module string) ([]*suite, error) {
 		if !ok {
 			continue
 		}
-		s := &suite{pkg: "." + strings.TrimPrefix(path, module), path: path, dir: fields[1], deps: fields[2:], sound: map[string]*baseline{}}
+		s := &suite{pkg: "." + strings.TrimPrefix(path, module), path: path, dir: fields[1], deps: fields[2:],
+			sound: map[string]*baseline{}}
 		if s.tests, err = testsIn(s.dir); err != nil {
 			return nil, err
 		}
@@ -105,7 +107,8 @@ var verdictLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+) \((\S+)\)`
 
 // run runs tests of the binary with one defence out, or none.
 func (s *suite) run(ctx context.Context, tests []string, mutant string, limit time.Duration) (outcome, error) {
-	cmd := exec.CommandContext(ctx, s.binary, "-test.run="+pattern(tests), "-test.v", "-test.failfast", "-test.timeout="+limit.String())
+	cmd := exec.CommandContext(ctx, s.binary, "-test.run="+pattern(tests), "-test.v", "-test.failfast",
+		"-test.timeout="+limit.String())
 	if mutant == "" {
 		cmd.Args = slices.DeleteFunc(cmd.Args, func(a string) bool { return a == "-test.failfast" })
 	}
@@ -147,7 +150,7 @@ func pattern(tests []string) string {
 }
 
 // usable runs the tests that have not run yet as things are, and returns those that pass.
-func (s *suite) usable(ctx context.Context, tests []string, limit time.Duration) ([]string, time.Duration, error) {
+func (s *suite) usable(ctx context.Context, tests []string, limit time.Duration) ([]string, error) {
 	var fresh []string
 	for _, t := range tests {
 		if s.sound[t] == nil {
@@ -157,22 +160,43 @@ func (s *suite) usable(ctx context.Context, tests []string, limit time.Duration)
 	if len(fresh) > 0 {
 		o, err := s.run(ctx, fresh, "", limit)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		for _, t := range fresh {
 			s.sound[t] = o.baseline(t)
 		}
 	}
 	var good []string
-	var took time.Duration
 	for _, t := range tests {
 		if b := s.sound[t]; b.wrong == "" {
-			good, took = append(good, t), took+b.took
+			good = append(good, t)
 		} else if slices.Contains(fresh, t) {
 			fmt.Fprintf(os.Stderr, "%s %s %s\n", s.pkg, t, b.wrong)
 		}
 	}
-	return good, took, nil
+	return good, nil
+}
+
+// took is how long tests take as things are.
+func (s *suite) took(tests []string) (all time.Duration) {
+	for _, t := range tests {
+		all += s.sound[t].took
+	}
+	return all
+}
+
+// quickFirst splits tests into those that take a quarter of the time together, and the slow ones.
+func (s *suite) quickFirst(tests []string) [][]string {
+	byTime := func(a, b string) int { return cmp.Compare(s.sound[a].took, s.sound[b].took) }
+	tests = slices.SortedStableFunc(slices.Values(tests), byTime)
+	n := 1
+	for n < len(tests) && s.took(tests[:n+1]) <= s.took(tests)/4 {
+		n++
+	}
+	if n == len(tests) {
+		return [][]string{tests}
+	}
+	return [][]string{tests[:n], tests[n:]}
 }
 
 func (o outcome) baseline(test string) *baseline {
@@ -195,7 +219,8 @@ func excerpt(output, test string) string {
 	for scan.Scan() {
 		kept = append(kept, scan.Text())
 	}
-	if i := slices.IndexFunc(kept, func(l string) bool { return strings.HasPrefix(l, "=== RUN   "+test) }); test != "" && i >= 0 {
+	begins := func(l string) bool { return strings.HasPrefix(l, "=== RUN   "+test) }
+	if i := slices.IndexFunc(kept, begins); test != "" && i >= 0 {
 		kept = kept[i:]
 	}
 	return strings.Join(kept[:min(len(kept), 40)], "\n")
