@@ -70,7 +70,8 @@ func (s *Service) Explain(ctx context.Context, actor Actor, in Explain) (e Expla
 
 // fill writes down what the rules say.
 func (e *Explanation) fill(c broker.Claims, d access.Decision) {
-	e.Issuer, e.Subject, e.Email, e.Level, e.UserType = c.Issuer, c.Subject, c.Email, levelText(c.Level), string(c.UserType)
+	e.Issuer, e.Subject, e.Email = c.Issuer, c.Subject, c.Email
+	e.Level, e.UserType = levelText(c.Level), string(c.UserType)
 	for _, a := range []*broker.Account{d.Facts.Linked, d.Facts.Owner, d.Facts.Acting} {
 		if a != nil {
 			e.Account, e.Restriction = a.Email, ViewRestriction(a.Restriction)

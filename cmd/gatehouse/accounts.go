@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"gatehouse/broker"
 	"gatehouse/broker/admin"
@@ -163,14 +162,9 @@ func (c *consentsList) Run(ctx context.Context, t *tool, s *admin.Service) error
 	if err != nil {
 		return err
 	}
-	type view struct {
-		Client    string    `json:"client_id"`
-		Scopes    []string  `json:"scopes"`
-		GrantedAt time.Time `json:"granted_at"`
-	}
-	views := make([]view, 0, len(all))
+	views := make([]admin.ConsentView, 0, len(all))
 	for _, c := range all {
-		views = append(views, view{c.ClientID, c.Scopes, c.GrantedAt})
+		views = append(views, admin.ConsentView{Client: c.ClientID, Scopes: c.Scopes, GrantedAt: c.GrantedAt})
 	}
 	return t.print(views, func(w io.Writer) {
 		row(w, "CLIENT", "SCOPES", "GRANTED")

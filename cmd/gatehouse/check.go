@@ -30,13 +30,13 @@ type finding struct {
 	Note    string `json:"note,omitempty"`
 }
 
-// inspection looks at everything that a start needs, and goes on after a problem.
+// inspection checks everything that a start needs, and goes on after a problem.
 type inspection struct {
 	*app
 	found []finding
 }
 
-// see notes what came of one look.
+// see records the outcome of one check.
 func (i *inspection) see(what, note string, err error) {
 	f := finding{What: what, OK: err == nil, Note: note}
 	if err != nil {
@@ -80,7 +80,7 @@ func (*checkCmd) Run(ctx context.Context, t *tool) error {
 	return err
 }
 
-// misconfigured has one line for each wrong setting.
+// misconfigured records each wrong setting.
 func (i *inspection) misconfigured(err error) {
 	problems, ok := errors.AsType[config.Problems](err)
 	if !ok {
@@ -104,8 +104,8 @@ func (i *inspection) everything(ctx context.Context) {
 		note, err := i.certificate()
 		i.see("certificate", note, err)
 	}
-	if i.cfg.CreateKeyring && !exists(i.cfg.Keyring) && !databaseStands(i.cfg) {
-		i.see("keyring", "none yet: the first start makes "+i.cfg.Keyring, nil)
+	if i.cfg.CreateKeyring && !exists(i.cfg.Keyring) && !databaseExists(i.cfg) {
+		i.see("keyring", "none yet: the first start creates "+i.cfg.Keyring, nil)
 	} else {
 		var err error
 		i.ring, err = openRing(i.cfg, i.now())
@@ -128,7 +128,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// certificate loads the pair and tells until when it is good.
+// certificate loads the certificate and its key, and says when it expires.
 func (i *inspection) certificate() (note string, _ error) {
 	pair, err := tls.LoadX509KeyPair(i.cfg.TLS.Cert, i.cfg.TLS.Key)
 	if err != nil {
@@ -141,13 +141,13 @@ func (i *inspection) certificate() (note string, _ error) {
 	if i.now().After(leaf.NotAfter) {
 		return "", fmt.Errorf("it expired on %s UTC", date(leaf.NotAfter))
 	}
-	return "good until " + date(leaf.NotAfter) + " UTC", nil
+	return "valid until " + date(leaf.NotAfter) + " UTC", nil
 }
 
 // database opens the store if it can be used as it is.
 func (i *inspection) database(ctx context.Context) {
 	if path, sqlite := i.cfg.SQLite(); sqlite && !exists(path) {
-		i.see("database", "none yet: the first start makes "+path, nil)
+		i.see("database", "none yet: the first start creates "+path, nil)
 		return
 	}
 	o := storage.Options{Database: i.cfg.Database.Reveal(), Pool: 1, Now: i.now, Log: i.log}
@@ -162,10 +162,10 @@ func (i *inspection) database(ctx context.Context) {
 	schema, err := store.MigrationStatus(ctx)
 	switch {
 	case err == nil && schema.Database < schema.Binary:
-		i.see("database", fmt.Sprintf("has schema %d and this version brings %d: serve or migrate brings it there",
+		i.see("database", fmt.Sprintf("has schema %d, and this version %d: serve and migrate migrate it",
 			schema.Database, schema.Binary), nil)
 	case err == nil && i.ring == nil:
-		i.see("database", "its secrets are not looked at, without the keyring", store.DB.Ready(ctx))
+		i.see("database", "its secrets are not checked: the keyring is missing", store.DB.Ready(ctx))
 	default:
 		if err == nil {
 			err = store.Ready(ctx)
@@ -188,7 +188,7 @@ func (i *inspection) redis(ctx context.Context) error {
 	return errors.Join(db.CheckPolicy(ctx), db.Close())
 }
 
-// checkMail logs in to the mail server, if there is one, and sends nothing.
+// checkMail logs in to the mail server, if one is configured, and sends nothing.
 func (h *app) checkMail(ctx context.Context) error {
 	if h.cfg.Mail.SMTP.Empty() {
 		return nil
@@ -206,8 +206,8 @@ func (h *app) checkMail(ctx context.Context) error {
 	return nil
 }
 
-// connections looks at those of the database and those that the configuration
-// declares, which win.
+// connections checks those of the database, as changed by the ones that the configuration
+// declares.
 func (i *inspection) connections(ctx context.Context) {
 	var all []broker.Connection
 	if i.store != nil {
@@ -232,10 +232,11 @@ func (i *inspection) connections(ctx context.Context) {
 		i.see("connections", "", err)
 		return
 	}
-	check := admin.ConnectionCheck{Upstreams: i.upstreams(out), Egress: out, Networks: i.cfg.UpstreamNetworks, Callback: i.callback, Now: i.now}
+	check := admin.ConnectionCheck{Upstreams: i.upstreams(out), Egress: out, Networks: i.cfg.UpstreamNetworks,
+		Callback: i.callback, Now: i.now}
 	for _, c := range all {
 		if c.State != broker.Live {
-			i.see("connection "+c.ID, "not looked at: it is "+string(c.State), nil)
+			i.see("connection "+c.ID, "not checked: it is "+string(c.State), nil)
 			continue
 		}
 		i.see("connection "+c.ID, "", check.Try(ctx, c, all))

@@ -159,12 +159,8 @@ func (c *clientsToken) Run(ctx context.Context, t *tool, s *admin.Service) error
 	if err != nil {
 		return err
 	}
-	view := struct {
-		Token    string    `json:"initial_access_token"`
-		Endpoint string    `json:"registration_endpoint"`
-		Uses     int       `json:"uses"`
-		Expires  time.Time `json:"expires_at"`
-	}{done.Value.Token.Reveal(), t.opened.cfg.Issuer + "/register", c.Uses, done.Value.Expires}
+	view := admin.RegistrationTokenView{Token: done.Value.Token.Reveal(), Endpoint: t.opened.cfg.Issuer + "/register",
+		Uses: c.Uses, Expires: done.Value.Expires}
 	return t.print(view, func(w io.Writer) {
 		row(w, "token", view.Token)
 		row(w, "endpoint", view.Endpoint)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"gatehouse/broker/admin"
 	"gatehouse/broker/clients"
 	"gatehouse/broker/text"
+	"gatehouse/broker/web"
 )
 
 // The tests that do not go through the command line change things with these.
@@ -175,3 +177,5 @@ type (
 	explanation    = admin.Explanation
 	logoutView     = admin.LogoutView
 )
+
+func newServer(handler http.Handler) *http.Server { return web.NewServer(handler) }

@@ -10,39 +10,18 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/admin"
-	"gatehouse/providers"
 )
 
 type connectionsKinds struct{}
 
 func (*connectionsKinds) Run(t *tool) error {
-	type field struct {
-		Key     string   `json:"key"`
-		About   string   `json:"about"`
-		Needed  bool     `json:"required"`
-		Default string   `json:"default,omitempty"`
-		Options []string `json:"options,omitempty"`
-	}
-	type view struct {
-		Name   string  `json:"kind"`
-		Label  string  `json:"label"`
-		Fields []field `json:"settings"`
-	}
-	var views []view
-	for _, k := range providers.Kinds() {
-		v := view{Name: k.Name, Label: k.Label}
-		for _, f := range k.Fields {
-			v.Fields = append(v.Fields, field{f.Key, strings.TrimSpace(f.Label + ". " + f.Help), f.Required, f.Default,
-				f.Options})
-		}
-		views = append(views, v)
-	}
+	views := admin.Kinds()
 	return t.print(views, func(w io.Writer) {
 		for _, k := range views {
 			row(w, k.Name, k.Label, "")
 			for _, f := range k.Fields {
 				about := f.About
-				if f.Needed {
+				if f.Required {
 					about += " (required)"
 				}
 				if len(f.Options) > 0 {

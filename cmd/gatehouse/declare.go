@@ -12,22 +12,21 @@ import (
 	"gatehouse/config"
 )
 
-// declare brings the connections and clients of the configuration file into the
-// database. What is stored alike is left alone, so that a restart changes
-// nothing and writes no Event.
+// declare writes the connections and clients of the configuration file into the database. A
+// stored one that is the same is not written, so that a restart changes nothing.
 func (h *app) declare(ctx context.Context) error {
 	operations, err := h.admin()
 	if err != nil {
 		return err
 	}
+	actor := admin.Actor{ID: admin.Operator}
 	for i, c := range h.cfg.Connections {
-		if _, err := operations.DeclareConnection(ctx, admin.Actor{ID: admin.Operator},
-			declaredConnection(i, c)); err != nil {
+		if _, err := operations.DeclareConnection(ctx, actor, declaredConnection(i, c)); err != nil {
 			return fmt.Errorf("connections[%d] (%s): %w", i, c.ID, err)
 		}
 	}
 	for i, c := range h.cfg.Clients {
-		if _, err := operations.DeclareClient(ctx, admin.Actor{ID: admin.Operator}, declaredClient(c)); err != nil {
+		if _, err := operations.DeclareClient(ctx, actor, declaredClient(c)); err != nil {
 			return fmt.Errorf("clients[%d] (%s): %w", i, c.ID, err)
 		}
 	}
@@ -64,15 +63,12 @@ func declaredConnection(position int, d config.Connection) admin.DeclareConnecti
 // declaredClient is a client of the configuration as the input of its operation.
 func declaredClient(d config.Client) admin.DeclareClient {
 	c := broker.Client{ID: d.ID, Name: d.Name, RedirectURIs: d.RedirectURIs,
-		PostLogoutRedirectURIs: d.PostLogoutRedirectURIs,
-		Scopes:                 d.Scopes, GrantTypes: d.GrantTypes, AuthMethods: strings.Fields(d.AuthMethod),
-		IDTokenAlg: d.IDTokenAlg,
-		Native:     d.Native, FirstParty: d.FirstParty, SkipPKCE: d.SkipPKCE, Keys: d.Keys, KeysURI: d.KeysURI,
+		PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, Scopes: d.Scopes, GrantTypes: d.GrantTypes, AuthMethods: strings.Fields(d.AuthMethod), IDTokenAlg: d.IDTokenAlg,
+		Native: d.Native, FirstParty: d.FirstParty, SkipPKCE: d.SkipPKCE, Keys: d.Keys, KeysURI: d.KeysURI,
 		AuthAlg:              d.AuthAlg,
 		BackchannelLogoutURI: d.BackchannelLogoutURI, FrontchannelLogoutURI: d.FrontchannelLogoutURI,
-		PushedOnly: d.RequirePAR,
-		DPoPBound:  d.DPoP, JWTAccess: d.AccessToken == "jwt", DefaultMaxAge: d.DefaultMaxAge, LogoURI: d.LogoURI,
-		ClientURI: d.ClientURI, PolicyURI: d.PolicyURI, TosURI: d.TosURI, InitiateLoginURI: d.InitiateLoginURI,
-		Contacts: d.Contacts, Audience: d.Audience}
+		PushedOnly: d.RequirePAR, DPoPBound: d.DPoP, JWTAccess: d.AccessToken == "jwt", DefaultMaxAge: d.DefaultMaxAge,
+		LogoURI: d.LogoURI, ClientURI: d.ClientURI, PolicyURI: d.PolicyURI, TosURI: d.TosURI,
+		InitiateLoginURI: d.InitiateLoginURI, Contacts: d.Contacts, Audience: d.Audience}
 	return admin.DeclareClient{Client: c, Secret: broker.Secret(d.Secret.Reveal())}
 }

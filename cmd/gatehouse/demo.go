@@ -15,13 +15,14 @@ import (
 	"gatehouse/broker"
 	"gatehouse/broker/admin"
 	"gatehouse/broker/credential"
+	"gatehouse/broker/web"
 	"gatehouse/config"
 	"gatehouse/providers/fakeidp"
 )
 
-// demo is everything that runs beside the broker: simulated providers, a
-// mailbox and a sample app, each on its own port of 127.0.0.1, so that what is
-// cross-site in the world is cross-site here (the broker is on localhost).
+// demo is a broker with simulated providers, a mailbox and a sample app beside it. Each has
+// its own port of 127.0.0.1 and the broker is on localhost, so that requests between them are
+// cross-site, as in production.
 type demo struct {
 	data    string
 	more    string // further lines of its configuration
@@ -34,13 +35,13 @@ type demo struct {
 	file    demoFile
 }
 
-// server is one listener with what answers on it.
+// server is one listener with its handler.
 type server struct {
 	listener net.Listener
 	handler  http.Handler
 }
 
-// demoFile is demo.json: all that a script needs.
+// demoFile is demo.json, for scripts.
 type demoFile struct {
 	Issuer      string           `json:"issuer"`
 	App         string           `json:"app"`
@@ -81,7 +82,7 @@ type demoPersona struct {
 	Note       string `json:"note"`
 }
 
-// demoPassword is no secret: it opens accounts of a loopback demo.
+// demoPassword is not a secret: its accounts exist on loopback only.
 const demoPassword = "seven boats at noon"
 
 func demoAccounts() []demoAccount {
@@ -94,7 +95,7 @@ func demoAccounts() []demoAccount {
 	}
 }
 
-// demoConnections are the demo's upstreams, as an operator would connect them.
+// demoConnections are the demo's connections, as an operator would add them.
 func demoConnections() []broker.Connection {
 	return []broker.Connection{
 		{ID: "google", Kind: "google", Name: "Google", ClientID: "gatehouse-demo.apps.example.test"},
@@ -151,8 +152,8 @@ func (c *demoCmd) Run(ctx context.Context, t *tool) (err error) {
 	return d.h.serve(ctx, listener)
 }
 
-// freshFolder refuses a folder that holds something: a demo never mixes with
-// anything real.
+// freshFolder creates the folder, and refuses one that is not empty: a demo must not mix with
+// real data.
 func (d *demo) freshFolder() error {
 	if err := os.MkdirAll(d.data, 0o700); err != nil {
 		return err
@@ -162,16 +163,16 @@ func (d *demo) freshFolder() error {
 		return err
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("%s is not empty; the demo starts afresh, so name another folder with --data", d.data)
+		return fmt.Errorf("%s is not empty; name an empty folder with --data", d.data)
 	}
 	return nil
 }
 
-// open starts to listen and builds the app on SQLite.
+// open opens the listeners and the app, on SQLite.
 func (d *demo) open(ctx context.Context, addr string, log *slog.Logger) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || !broker.LoopbackHost(host) {
-		return nil, fmt.Errorf("--addr %s: want host:port with a loopback host; the demo's passwords are public", addr)
+		return nil, fmt.Errorf("--addr %s: must be host:port with a loopback host; the demo's passwords are public", addr)
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -205,7 +206,7 @@ func (d *demo) open(ctx context.Context, addr string, log *slog.Logger) (net.Lis
 	return listener, nil
 }
 
-// stock fills the app: accounts, providers, clients; and starts what stands beside.
+// stock adds accounts, providers and apps, and starts the other servers.
 func (d *demo) stock(ctx context.Context) error {
 	for _, a := range demoAccounts() {
 		if err := d.addAccount(ctx, a); err != nil {
@@ -231,7 +232,7 @@ func (d *demo) stock(ctx context.Context) error {
 	return d.write()
 }
 
-// listen serves on a free port of 127.0.0.1 and answers the origin.
+// listen adds a server on a free port of 127.0.0.1 and returns its origin.
 func (d *demo) listen(h http.Handler) (origin string, _ error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -249,8 +250,7 @@ func (d *demo) addAccount(ctx context.Context, a demoAccount) error {
 	d.file.Accounts = append(d.file.Accounts, a)
 	now := d.h.now()
 	return d.h.store.CreateAccount(ctx, broker.Account{ID: broker.NewID(), Email: a.Email, Name: a.name,
-		PasswordHash: hash, AuthEpoch: 1,
-		Disabled: a.disabled, CreatedAt: now, UpdatedAt: now})
+		PasswordHash: hash, AuthEpoch: 1, Disabled: a.disabled, CreatedAt: now, UpdatedAt: now})
 }
 
 // addProvider starts one simulated provider and connects the broker to it.
@@ -352,9 +352,9 @@ Ctrl-C ends it.
 `, d.file.App, d.file.Mailbox, d.file.Issuer, d.data, demoPassword)
 }
 
-// serveQuietly serves a listener beside the public one until ctx ends.
+// serveQuietly serves on another listener than the public one until ctx ends.
 func serveQuietly(ctx context.Context, s server) {
-	srv := newServer(s.handler)
+	srv := web.NewServer(s.handler)
 	go func() { <-ctx.Done(); _ = srv.Close() }()
 	_ = srv.Serve(s.listener)
 }

@@ -39,8 +39,10 @@ func (c *explainCmd) Run(ctx context.Context, t *tool) error {
 		if e.Restriction != nil {
 			restriction = restrictionText(e.Restriction)
 		}
-		for _, l := range [][2]string{{"connection", e.Connection}, {"identity", strings.TrimSpace(e.Issuer + " " + e.Subject)},
-			{"address", e.Email}, {"level", e.Level}, {"user type", e.UserType}, {"account", e.Account}, {"restriction", restriction},
+		identity := strings.TrimSpace(e.Issuer + " " + e.Subject)
+		for _, l := range [][2]string{{"connection", e.Connection}, {"identity", identity},
+			{"address", e.Email}, {"level", e.Level}, {"user type", e.UserType}, {"account", e.Account},
+			{"restriction", restriction},
 			{"decision", e.Outcome}, {"because", e.Because}, {"the owner gives", strings.Join(e.Proof, " and ")},
 			{"next page", e.Step}, {"refused", e.Refused}, {"cause", e.Cause}} {
 			if l[1] != "" {

@@ -9,10 +9,6 @@ import (
 	"gatehouse/broker/admin"
 )
 
-// ringReload is how often a running server looks at its keyring file. Rotation
-// waits longer than that between adding a key and using it.
-const ringReload = 2 * time.Second
-
 type keysCreate struct {
 	File string `arg:"" name:"FILE" help:"Path of the new file."`
 }
@@ -31,34 +27,11 @@ func (c *keysCreate) Run(t *tool) error {
 type keysList struct{}
 
 func (*keysList) Run(ctx context.Context, t *tool, s *admin.Service) error {
-	type signing struct {
-		ID       string    `json:"kid"`
-		Alg      string    `json:"alg"`
-		State    string    `json:"state"`
-		ActiveAt time.Time `json:"active_at"`
-		RetireAt time.Time `json:"retire_at,omitzero"`
-	}
-	type sealing struct {
-		ID      string    `json:"id"`
-		Primary bool      `json:"primary"`
-		Created time.Time `json:"created_at"`
-		Uses    int       `json:"uses"`
-	}
 	keys, err := s.Keys(ctx, t.actor())
 	if err != nil {
 		return err
 	}
-	var out struct {
-		Signing []signing `json:"signing"`
-		Keyring []sealing `json:"keyring"`
-	}
-	out.Signing = []signing{}
-	for _, k := range keys.Signing {
-		out.Signing = append(out.Signing, signing{k.ID, k.Alg, string(k.State), k.ActiveAt, k.RetireAt})
-	}
-	for _, k := range keys.Ring {
-		out.Keyring = append(out.Keyring, sealing(k))
-	}
+	out := admin.ViewKeys(keys)
 	return t.print(out, func(w io.Writer) {
 		row(w, "SIGNING KEY", "ALG", "STATE", "SIGNS FROM", "LEAVES THE JWKS")
 		for _, k := range out.Signing {
@@ -66,14 +39,14 @@ func (*keysList) Run(ctx context.Context, t *tool, s *admin.Service) error {
 		}
 		fmt.Fprintln(w)
 		row(w, "KEYRING KEY", "PRIMARY", "USES", "CREATED")
-		for _, k := range out.Keyring {
+		for _, k := range out.Ring {
 			row(w, k.ID, yesNo(k.Primary), k.Uses, date(k.Created))
 		}
 	})
 }
 
 type keysRotate struct {
-	// Three times ringReload.
+	// Three times seal.FollowInterval.
 	Wait time.Duration `default:"6s" help:"How long running servers get to load the keyring, twice."`
 }
 

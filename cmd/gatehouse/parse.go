@@ -143,16 +143,13 @@ func (p *commandParser) mistake(n *kong.Node, wrong *kong.ParseError) string {
 	case unexpected:
 		return "unknown command " + word
 	case wrong.Context.Error == nil && len(n.Children) > 0:
-		return "missing command; commands are " + strings.Join(childNames(n), ", ")
+		var names []string
+		for _, c := range n.Children {
+			names = append(names, c.Name)
+		}
+		return "missing command; commands are " + strings.Join(names, ", ")
 	case wrong.Context.Error == nil && len(missing) > 0:
 		return "missing " + strings.Join(missing, " and ")
 	}
 	return wrong.Error()
-}
-
-func childNames(n *kong.Node) (names []string) {
-	for _, c := range n.Children {
-		names = append(names, c.Name)
-	}
-	return names
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"gatehouse/broker/web"
 	"gatehouse/config"
 )
 
@@ -63,8 +64,8 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 	return h.serve(ctx, listener)
 }
 
-// tuneGC lets the heap grow to three times of what lives, unless GOGC is set. Little lives
-// here: at Go's default the collector runs several times a second.
+// tuneGC lets the heap grow to three times its live size, unless GOGC is set. The live heap
+// is small: at Go's default the collector runs several times a second.
 func tuneGC() {
 	const unset = 100
 	if chosen := debug.SetGCPercent(200); chosen != unset {
@@ -72,8 +73,8 @@ func tuneGC() {
 	}
 }
 
-// listen opens the public listener, before anything else is touched: most starts
-// that fail do so because another one still runs.
+// listen opens the public listener. It comes before the database, because most failing
+// starts fail for another process on the same address.
 func listen(cfg *config.Config) (net.Listener, error) {
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
@@ -90,8 +91,8 @@ func listen(cfg *config.Config) (net.Listener, error) {
 		NextProtos: []string{"h2", "http/1.1"}}), nil
 }
 
-// next lists the commands that a newcomer still has to run: without accounts or
-// providers nobody signs in, and without apps to nothing.
+// next lists the commands that a newcomer still has to run: for a first account, provider
+// and app.
 func (h *app) next(ctx context.Context, t *tool) ([]string, error) {
 	accounts, err := h.store.Accounts(ctx, "", 1)
 	if err != nil {
@@ -132,8 +133,8 @@ func welcome(w io.Writer, cfg *config.Config, next []string) {
 		if cfg.Keyring != "" {
 			ring = absolute(cfg.Keyring)
 		}
-		fmt.Fprintf(w, "Its data is in %s, sealed with %s: keep copies of both, apart from each other\n", absolute(path),
-			ring)
+		fmt.Fprintf(w, "Its data is in %s, sealed with %s: keep copies of both, in separate places\n",
+			absolute(path), ring)
 	}
 	if cfg.Mail.SMTP.Empty() {
 		fmt.Fprintf(w, "No mail leaves this machine: mails are files in %s\n", absolute(cfg.Mail.Folder))
@@ -149,7 +150,7 @@ func level(cfg *config.Config) slog.Level {
 	return l
 }
 
-// serve answers on the listener until ctx ends, and cuts no request short then.
+// serve serves on the listener until ctx ends. It cuts no request short.
 func (h *app) serve(ctx context.Context, l net.Listener) error {
 	handler, workers, err := h.assemble(ctx)
 	if err != nil {
@@ -160,42 +161,15 @@ func (h *app) serve(ctx context.Context, l net.Listener) error {
 	for _, worker := range workers {
 		running.Go(func() { worker(background) })
 	}
-	srv := newServer(handler)
+	srv := web.NewServer(handler)
 	srv.ErrorLog = slog.NewLogLogger(h.log.Handler(), slog.LevelDebug)
-	down := make(chan error, 1)
-	go func() {
-		<-ctx.Done()
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-		defer cancel()
-		down <- srv.Shutdown(drain)
-	}()
-	err = srv.Serve(l)
-	if errors.Is(err, http.ErrServerClosed) {
-		err = <-down
-	}
+	err = web.Serve(ctx, srv, l)
 	stop()
 	running.Wait()
 	return err
 }
 
-// newServer waits for nobody: whoever sends or reads a byte now and then loses the
-// connection (SECURITY.md H2). Over HTTP/2 a connection is served a hundred requests
-// at a time, those that it took back at once among them (H3).
-func newServer(handler http.Handler) *http.Server {
-	return &http.Server{Handler: handler, IdleTimeout: 60 * time.Second,
-		//defence:H2
-		ReadHeaderTimeout: 5 * time.Second,
-		//defence:H2
-		ReadTimeout: 15 * time.Second,
-		//defence:H2
-		WriteTimeout: 30 * time.Second,
-		//defence:H1 H2 H3
-		MaxHeaderBytes: 32 << 10,
-		//defence:H3
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100}}
-}
-
-// operations answers the second listener: health and metrics.
+// operations is the handler of the second listener: health and metrics.
 func (h *app) operations() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

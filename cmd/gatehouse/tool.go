@@ -21,8 +21,8 @@ import (
 	"gatehouse/config"
 )
 
-// tool is what an action works with: the terminal, its common flags, and the
-// app once it is opened.
+// tool is what a command works with: the terminal, the common flags, and the app once it is
+// open.
 type tool struct {
 	terminal
 	config string
@@ -30,7 +30,7 @@ type tool struct {
 	opened *app
 }
 
-// app opens configuration, keyring and storage, once.
+// open opens configuration, keyring and storage, once.
 func (t *tool) open(ctx context.Context) (*app, error) {
 	if t.opened != nil {
 		return t.opened, nil
@@ -46,13 +46,13 @@ func (t *tool) open(ctx context.Context) (*app, error) {
 		return nil, err
 	}
 	t.opened.passwordCost = t.passwordCost
-	if fresh { // in the wrong folder, an empty answer would look like the truth
+	if fresh { // in the wrong folder an empty list would be misleading
 		fmt.Fprintf(t.err, "made a new database: %s\n", absolute(path))
 	}
 	return t.opened, nil
 }
 
-// absolute is a path that says where it is, if it can.
+// absolute returns the absolute path, or the path itself if that fails.
 func absolute(path string) string {
 	if whole, err := filepath.Abs(path); err == nil {
 		return whole
@@ -60,7 +60,7 @@ func absolute(path string) string {
 	return path
 }
 
-// admin returns the operations on the opened app.
+// admin opens the app and returns its operations.
 func (t *tool) admin(ctx context.Context) (*admin.Service, error) {
 	h, err := t.open(ctx)
 	if err != nil {
@@ -81,12 +81,12 @@ func (t *tool) close() error {
 	return t.opened.close()
 }
 
-// print shows a value as JSON, or as the table that rows writes.
+// print prints a value as JSON, or the table that rows writes.
 func (t *tool) print(v any, rows func(w io.Writer)) error {
 	if t.json {
 		e := json.NewEncoder(t.out)
 		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false) // it goes to a terminal or a script, and URLs have &
+		e.SetEscapeHTML(false) // the output is for a terminal or a script, and URLs have &
 		return e.Encode(v)
 	}
 	w := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
@@ -94,13 +94,13 @@ func (t *tool) print(v any, rows func(w io.Writer)) error {
 	return w.Flush()
 }
 
-// removed says that something is gone.
+// removed reports that something was removed.
 func (t *tool) removed(key, id string) error {
 	return t.print(map[string]any{key: id, "removed": true}, func(w io.Writer) { row(w, "removed "+id) })
 }
 
-// row writes one line of a table. A cell may be what a stranger chose: a control
-// character in it would speak to the operator's terminal.
+// row writes one line of a table. A stranger may have chosen a cell, so control characters
+// are removed: they could change the operator's terminal.
 func row(w io.Writer, cells ...any) {
 	for i, c := range cells {
 		text := strings.Map(func(r rune) rune {
@@ -120,8 +120,8 @@ func row(w io.Writer, cells ...any) {
 // maxSecret is the longest secret in bytes.
 const maxSecret = 4 << 10
 
-// secret reads a secret from a file, or from standard input for "-". A secret
-// never comes from the command line, where every process can read it.
+// secret reads a secret from a file, or from standard input for "-". It must not come from
+// the command line, which every process can read.
 func (t *tool) secret(ctx context.Context, path string) (broker.Secret, error) {
 	b, name, err := t.read(ctx, path, "secret", maxSecret)
 	if err != nil {
@@ -147,7 +147,8 @@ func (t *tool) optionalSecret(ctx context.Context, path string) (broker.Secret, 
 	return t.secret(ctx, path)
 }
 
-// read reads a file, or standard input for "-", up to one byte more than most.
+// read reads a file, or standard input for "-", up to one byte more than most. It also
+// returns a name for error messages.
 func (t *tool) read(ctx context.Context, path, what string, most int64) (_ []byte, name string, _ error) {
 	from, name := t.in, "standard input"
 	if path != "-" {
@@ -166,7 +167,7 @@ func (t *tool) read(ctx context.Context, path, what string, most int64) (_ []byt
 	return b, name, err
 }
 
-// readAll lets Ctrl-C end the wait for somebody who types.
+// readAll reads until the end, or until ctx ends: a person may never finish typing.
 func readAll(ctx context.Context, from io.Reader, most int64) ([]byte, error) {
 	type answer struct {
 		b   []byte
@@ -185,7 +186,7 @@ func readAll(ctx context.Context, from io.Reader, most int64) ([]byte, error) {
 	}
 }
 
-// misused is a problem of the input as a wrong command line.
+// misused turns a problem of the input into a misuse.
 func misused(err error) error {
 	p, ok := errors.AsType[admin.Problem](err)
 	if !ok {
@@ -194,7 +195,7 @@ func misused(err error) error {
 	return misuse(inFlags(p))
 }
 
-// noChange is a change without a new value as a wrong command line, and another error as it is.
+// noChange turns a change without a new value into a misuse.
 func noChange(err error) error {
 	if errors.Is(err, admin.ErrNoChange) {
 		return misused(err)
@@ -202,7 +203,7 @@ func noChange(err error) error {
 	return err
 }
 
-// inFlags is a problem in the words of the command line.
+// inFlags words a problem in terms of the command line.
 func inFlags(p admin.Problem) string {
 	if p.Code == broker.RequestInvalid && p.Field != "" {
 		return "--" + p.Field + ": " + p.Text
@@ -215,7 +216,7 @@ func inFlags(p admin.Problem) string {
 	return p.Text
 }
 
-// explain says in one message what an error means to an operator.
+// explain words an error for an operator.
 func explain(err error) string {
 	if p, ok := errors.AsType[admin.Problem](err); ok {
 		return strings.Replace(err.Error(), p.Text, inFlags(p), 1)
@@ -227,7 +228,7 @@ func explain(err error) string {
 		return fmt.Sprintf("the password must have %d to %d characters and not be a common one", credential.MinPassword,
 			credential.MaxPassword)
 	case errors.Is(err, broker.Conflict):
-		return err.Error() + ": it was changed at the same moment; look and try again"
+		return err.Error() + ": it was changed at the same time; look at it and try again"
 	}
 	return strings.NewReplacer("\n\t", " ", "\t", " ").Replace(err.Error()) // a driver's list of addresses
 }
@@ -239,7 +240,7 @@ func date(at time.Time) string {
 	return at.UTC().Format("2006-01-02 15:04:05")
 }
 
-// or is a cell that is never empty.
+// or returns the text, or otherwise if it is empty.
 func or(text, otherwise string) string {
 	if text == "" {
 		return otherwise

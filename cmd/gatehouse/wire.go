@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,7 +33,7 @@ import (
 	"gatehouse/storage"
 )
 
-// app is the configured broker: what every command works with.
+// app is the configured broker.
 type app struct {
 	cfg     *config.Config
 	log     *slog.Logger
@@ -48,11 +47,11 @@ type app struct {
 	passwordCost credential.Cost
 }
 
-// worker is work in the background; it ends when its context does.
+// worker works in the background until its context ends.
 type worker func(ctx context.Context)
 
-// openApp opens the keyring and the storage, brings the database to this
-// version, and makes sure that both belong together.
+// openApp opens the keyring and the storage, migrates the database to this version, and
+// verifies that the keyring belongs to the database.
 func openApp(ctx context.Context, cfg *config.Config, log *slog.Logger, now func() time.Time) (_ *app, err error) {
 	h := &app{cfg: cfg, log: log, now: now, metrics: prometheus.NewRegistry()}
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -64,8 +63,9 @@ func openApp(ctx context.Context, cfg *config.Config, log *slog.Logger, now func
 			return nil, fmt.Errorf("database: %w", err)
 		}
 	}
-	h.store, err = storage.Open(ctx, storage.Options{Database: cfg.Database.Reveal(), Pool: cfg.DatabasePool, Synchronous: cfg.SQLiteSynchronous,
-		Redis: cfg.Redis.Reveal(), Sealer: h.ring, Pinned: providers.Pinned, Now: h.now, Log: log})
+	h.store, err = storage.Open(ctx, storage.Options{Database: cfg.Database.Reveal(), Pool: cfg.DatabasePool,
+		Synchronous: cfg.SQLiteSynchronous, Redis: cfg.Redis.Reveal(), Sealer: h.ring, Pinned: providers.Pinned,
+		Now: h.now, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("%w; see `database` and `redis` in the configuration", err)
 	}
@@ -82,19 +82,20 @@ func openRing(cfg *config.Config, now time.Time) (*seal.Keyring, error) {
 	switch {
 	case cfg.Keyring == "":
 		return seal.Parse([]byte(cfg.KeyringData.Reveal()))
-	case cfg.CreateKeyring && !databaseStands(cfg):
+	case cfg.CreateKeyring && !databaseExists(cfg):
 		return seal.LoadOrCreate(cfg.Keyring, now)
 	}
 	ring, err := seal.Load(cfg.Keyring)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the keyring %s is missing; put back the copy of it, name another with `keyring`, or make one for a new database with keys create", cfg.Keyring)
+		return nil, fmt.Errorf("the keyring %s is missing; put back the copy of it, name another with `keyring`, "+
+			"or make one for a new database with keys create", cfg.Keyring)
 	}
 	return ring, err
 }
 
-// databaseStands reports whether there is a SQLite database already. Its keyring is
-// then never made again: a fresh one would open nothing and look as if it were the one.
-func databaseStands(cfg *config.Config) bool {
+// databaseExists reports whether there is a SQLite database already. If so, no keyring is
+// created: a new one could open nothing, and would hide that the right one is missing.
+func databaseExists(cfg *config.Config) bool {
 	path, sqlite := cfg.SQLite()
 	info, err := os.Stat(path)
 	return sqlite && err == nil && info.Mode().IsRegular() && info.Size() > 0
@@ -114,13 +115,15 @@ func (h *app) admin() (*admin.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &admin.Service{Store: h.store, Passwords: h.passwords(), Mail: h.post(texts), Ring: h.ring, RingFile: h.cfg.Keyring,
-		Signing: h.signingKeys(), Gate: h.gate(), Egress: out, Weakness: config.Weakness, ClientRegistration: h.cfg.ClientRegistration,
-		PasswordSignIn: h.cfg.Passwords, Networks: h.cfg.UpstreamNetworks, Now: h.now}, nil
+	return &admin.Service{Store: h.store, Passwords: h.passwords(), Mail: h.post(texts), Ring: h.ring,
+		RingFile: h.cfg.Keyring, Signing: h.signingKeys(), Gate: h.gate(), Egress: out, Weakness: config.Weakness,
+		ClientRegistration: h.cfg.ClientRegistration, PasswordSignIn: h.cfg.Passwords,
+		Networks: h.cfg.UpstreamNetworks, Now: h.now}, nil
 }
 
 func (h *app) passwords() *credential.Passwords {
-	return credential.NewPasswords(credential.PasswordOptions{Ephemeral: h.store.Ephemeral, Ring: h.ring, Now: h.now, Cost: h.passwordCost})
+	return credential.NewPasswords(credential.PasswordOptions{Ephemeral: h.store.Ephemeral, Ring: h.ring, Now: h.now,
+		Cost: h.passwordCost})
 }
 
 func (h *app) signingKeys() *signing.Keys {
@@ -131,7 +134,7 @@ func (h *app) upstreams(out *egress.Client) *providers.Set {
 	return providers.New(providers.Options{Egress: out, Callback: h.callback, Now: h.now, Log: h.log})
 }
 
-// rooms are all that answers on the public listener.
+// handlers are those of the public listener.
 type handlers struct {
 	toolkit *web.Toolkit
 	people  *login.Handler
@@ -147,8 +150,7 @@ func (r handlers) mount(mux web.Router) {
 	mux.Handle("GET /assets/{name}", r.toolkit.Assets())
 }
 
-// assemble builds every room and answers the handler of the public listener,
-// and the workers that run beside it.
+// assemble returns the handler of the public listener and the workers that run beside it.
 func (h *app) assemble(ctx context.Context) (http.Handler, []worker, error) {
 	r, err := h.build()
 	if err != nil {
@@ -165,8 +167,8 @@ func (h *app) assemble(ctx context.Context) (http.Handler, []worker, error) {
 
 // gate decides who may come in.
 func (h *app) gate() *access.Gate {
-	return access.New(access.Options{Store: h.store, Tenancies: h.tenancies, Registration: broker.Registration(h.cfg.Registration),
-		PasswordSignIn: h.cfg.Passwords, Now: h.now})
+	return access.New(access.Options{Store: h.store, Tenancies: h.tenancies,
+		Registration: broker.Registration(h.cfg.Registration), PasswordSignIn: h.cfg.Passwords, Now: h.now})
 }
 
 func (h *app) build() (r handlers, _ error) {
@@ -182,21 +184,26 @@ func (h *app) build() (r handlers, _ error) {
 	if err != nil {
 		return r, err
 	}
-	refusals := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_refusals_total", Help: "Refusals by code."}, []string{"code"})
+	refusals := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_refusals_total",
+		Help: "Refusals by code."}, []string{"code"})
 	h.metrics.MustRegister(refusals)
 	s := h.store
-	site := web.Site{Name: h.cfg.Product.Name, SupportURL: h.cfg.Product.SupportURL, PrivacyURL: h.cfg.Product.PrivacyURL, TermsURL: h.cfg.Product.TermsURL}
+	product := h.cfg.Product
+	site := web.Site{Name: product.Name, SupportURL: product.SupportURL, PrivacyURL: product.PrivacyURL,
+		TermsURL: product.TermsURL}
 	gate := h.gate()
 	toolkit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Ring: h.ring, Gate: gate, Store: s,
-		TrustedProxies: h.cfg.TrustedProxies, Now: h.now, Log: h.log, Count: func(c broker.Code) { refusals.WithLabelValues(string(c)).Inc() }})
+		TrustedProxies: h.cfg.TrustedProxies, Now: h.now, Log: h.log,
+		Count: func(c broker.Code) { refusals.WithLabelValues(string(c)).Inc() }})
 	post, ups := h.post(texts), h.upstreams(out)
-	people := login.New(login.Options{Toolkit: toolkit, Gate: gate, Store: s, Ephemeral: s.Ephemeral, Upstreams: ups, Passwords: h.passwords(),
-		Codes: credential.NewCodes(s.Ephemeral, h.ring, h.now), Mailer: post, Ring: h.ring, Icon: icon, Registration: broker.Registration(h.cfg.Registration),
-		PasswordSignIn: h.cfg.Passwords, Callback: h.callback, Now: h.now, Log: h.log})
+	people := login.New(login.Options{Toolkit: toolkit, Gate: gate, Store: s, Ephemeral: s.Ephemeral, Upstreams: ups,
+		Passwords: h.passwords(), Codes: credential.NewCodes(s.Ephemeral, h.ring, h.now), Mailer: post, Ring: h.ring,
+		Icon: icon, Registration: broker.Registration(h.cfg.Registration), PasswordSignIn: h.cfg.Passwords,
+		Callback: h.callback, Now: h.now, Log: h.log})
 	own := account.New(account.Options{Toolkit: toolkit, Gate: gate, Logins: people, Store: s, Mailer: post,
 		PasswordSignIn: h.cfg.Passwords, Icon: icon, Now: h.now})
-	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Toolkit: toolkit, Gate: gate, Logins: people, Store: s, Ephemeral: s.Ephemeral,
-		Upstreams: ups, Egress: out, Ring: h.ring, Now: h.now, Log: h.log,
+	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Toolkit: toolkit, Gate: gate, Logins: people, Store: s,
+		Ephemeral: s.Ephemeral, Upstreams: ups, Egress: out, Ring: h.ring, Now: h.now, Log: h.log,
 		Registration: h.cfg.ClientRegistration, Warn: func(ctx context.Context, a broker.Account, app broker.Client) error {
 			//defence:A6 ./cmd/gatehouse:TestModel
 			return post.Queue(ctx, mail.TokenReused{To: a.Email, App: app.Name, At: h.now(), Locale: a.Locale})
@@ -204,7 +211,7 @@ func (h *app) build() (r handlers, _ error) {
 	return handlers{toolkit, people, own, apps}, err
 }
 
-// texts are the words of pages and mails, in the languages that are offered.
+// texts returns the texts of pages and mails, in the languages offered.
 func (h *app) texts() (*text.Catalog, error) {
 	all, err := text.Load()
 	if err != nil {
@@ -213,12 +220,13 @@ func (h *app) texts() (*text.Catalog, error) {
 	return all.Offer(h.cfg.Languages)
 }
 
-// post writes the mails that people get.
+// post queues the mails to people.
 func (h *app) post(texts *text.Catalog) *mail.Mailer {
-	return &mail.Mailer{Outbox: h.store, Texts: texts, Site: mail.Site{Name: h.cfg.Product.Name, SupportURL: h.cfg.Product.SupportURL}, Now: h.now}
+	site := mail.Site{Name: h.cfg.Product.Name, SupportURL: h.cfg.Product.SupportURL}
+	return &mail.Mailer{Outbox: h.store, Texts: texts, Site: site, Now: h.now}
 }
 
-// icon names the symbol of a connection's kind.
+// icon is the name of the icon of a connection's kind.
 func icon(kind string) string {
 	k, _ := providers.Find(kind)
 	return k.Icon
@@ -234,7 +242,7 @@ func (h *app) sender() (worker, error) {
 	return func(ctx context.Context) { h.finished(ctx, "mail", sender.Run(ctx)) }, nil
 }
 
-// transport is SMTP, or the mailbox folder where no server is configured.
+// transport is SMTP, or the mailbox folder if no server is configured.
 func (h *app) transport() (mail.Transport, error) {
 	from, err := netmail.ParseAddress(h.cfg.Mail.From)
 	if err != nil {
@@ -243,25 +251,10 @@ func (h *app) transport() (mail.Transport, error) {
 	if h.cfg.Mail.SMTP.Empty() {
 		return mail.NewFolder(h.cfg.Mail.Folder, *from, h.log)
 	}
-	u, err := url.Parse(h.cfg.Mail.SMTP.Reveal())
-	if err != nil {
-		return nil, errors.New("mail.smtp is no URL") // the cause would show its password
-	}
-	s := &mail.SMTP{Host: u.Hostname(), Port: 587, Implicit: u.Scheme == "smtps", From: *from, Username: u.User.Username()}
-	if s.Implicit {
-		s.Port = 465
-	}
-	if u.Port() != "" {
-		if s.Port, err = strconv.Atoi(u.Port()); err != nil {
-			return nil, fmt.Errorf("mail.smtp: %w", err)
-		}
-	}
-	password, _ := u.User.Password()
-	s.Password = broker.Secret(password)
-	return s, nil
+	return mail.NewSMTP(h.cfg.Mail.SMTP.Reveal(), *from)
 }
 
-// finished logs a worker that ended for another reason than the end of everything.
+// finished logs that a worker ended before its context.
 func (h *app) finished(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {
 		h.log.ErrorContext(ctx, "a background job ended", "job", what, "err", err)
@@ -272,25 +265,9 @@ func (h *app) janitor(ctx context.Context) {
 	storage.Janitor{Leases: h.store, Purge: h.store.Purge, Now: h.now, Log: h.log}.Run(ctx)
 }
 
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}
-
-// followRing takes a rotated keyring over while the server runs.
+// followRing loads a rotated keyring file while the server runs.
 func (h *app) followRing(ctx context.Context) {
-	path := h.cfg.Keyring
-	for path != "" && sleep(ctx, ringReload) == nil {
-		changed, err := h.ring.Reload(path)
-		if err != nil {
-			h.log.ErrorContext(ctx, "the keyring file can't be loaded; the keys in use stay", "err", err)
-		} else if changed {
-			h.log.InfoContext(ctx, "keyring loaded", "primary", h.ring.Primary())
-		}
+	if h.cfg.Keyring != "" {
+		h.ring.Follow(ctx, h.cfg.Keyring, h.log)
 	}
 }
