@@ -180,7 +180,7 @@ func TestUnlinkingEndsWhatWasCreatedOfTheIdentityAndNothingElse(t *testing.T) {
 	club.click("Vera")
 	club.sees("Your account")
 	club.click("Unlink")
-	if !strings.Contains(textOf(club.page.root), "signed in with it at this moment") {
+	if !strings.Contains(textOf(club.page.root), "signed in with it now") {
 		t.Error("the page does not say what will happen")
 	}
 	club.press("Unlink Harbour Club")

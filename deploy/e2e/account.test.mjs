@@ -1,4 +1,4 @@
-// The account page: ways to sign in are linked and unlinked by their owner, and the last one stays.
+// The account page: owners link and unlink their sign-in methods; the last one stays.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { person, startDemo, until } from './harness.mjs'
@@ -7,7 +7,7 @@ import { become, button, expectHeading, signIn, signInWith } from './steps.mjs'
 
 const link = (page, name) => page.getByRole('link', { name, exact: true })
 
-/** What was looked at is accessible, fits, and is within its budget. */
+/** Requires that the pages are accessible, fit, and are within their budget. */
 function clean(found) {
   for (const what of ['violations', 'incomplete', 'overflow', 'small']) assert.deepEqual(found.flatMap((f) => f[what]), [], what)
   for (const { name, cold } of found.filter((f) => f.cold)) assert.ok(cold.total <= 20_000 && cold.css <= 6_000, `${name}: ${JSON.stringify(cold)}`)

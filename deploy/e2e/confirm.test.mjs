@@ -1,15 +1,15 @@
-// The proof before a link: every way to give it, and everything that must not link.
+// The confirmation of a link: every way to give it, and everything that must not link.
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { redeem, until } from './harness.mjs'
 import { button, expectHeading, field, passwordField, providerButton } from './steps.mjs'
 import { person } from './stub.mjs'
-import { enter, identify, life, world, wrong } from './world.mjs'
+import { enter, identify, life, setUp, wrong } from './setup.mjs'
 
 describe('a link', () => {
   let w
   const ends = life()
-  before(async () => { w = await world(ends) })
+  before(async () => { w = await setUp(ends) })
 
   const atApp = (page) => page.waitForURL((url) => url.origin === w.back.origin)
   const last = () => w.back.answers().at(-1).query

@@ -1,4 +1,4 @@
-// What a person allows an app of somebody else's: said in words, asked once, and again once it is taken back.
+// Consent to a third-party app: in plain words, asked once, and again after it is revoked.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { deployment } from './deployment.mjs'
@@ -18,14 +18,14 @@ async function stranger(t) {
   return { broker, back, client, ask: () => request(broker, client, back.origin + '/cb', { scope }) }
 }
 
-/** Waits for the nth answer at the app, and allows nothing. */
+/** Waits for the nth response at the app, without allowing anything. */
 async function answered(page, back, n) {
   const { query } = await until(() => back.answers()[n - 1], { about: `answer ${n}` })
   await page.waitForURL((url) => url.origin === back.origin)
   return query
 }
 
-/** The question names who asks, where they are, and every scope in words and none by its name. */
+/** The page names the app, its host, and every scope in words, none by its identifier. */
 async function question(page) {
   await expectHeading(page, 'Harbour Times wants to use your Gatehouse account')
   const items = page.getByRole('list', { name: 'It will be able to:' }).getByRole('listitem')

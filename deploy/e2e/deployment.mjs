@@ -42,7 +42,7 @@ export async function deployment(t, engine, { issuer, env: more } = {}) {
   }
 }
 
-// stores makes a database of its own on the server that GATEHOUSE_TEST_POSTGRES names.
+// stores creates a database on the server that GATEHOUSE_TEST_POSTGRES names.
 async function stores() {
   const { GATEHOUSE_TEST_POSTGRES: postgres, GATEHOUSE_TEST_REDIS: redis } = process.env
   assert.ok(postgres && redis, 'set GATEHOUSE_TEST_POSTGRES and GATEHOUSE_TEST_REDIS, or run deploy/check.sh')

@@ -1,4 +1,4 @@
-// A device without a browser of its own: the code, the question that is always asked, and what the device hears.
+// The device grant: the code, the confirmation that is always asked, and the responses to the device.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { deployment } from './deployment.mjs'
@@ -9,7 +9,7 @@ import { button, expectHeading, field, signIn } from './steps.mjs'
 const grant = 'urn:ietf:params:oauth:grant-type:device_code'
 const label = 'Enter the code shown on your device'
 
-/** What was looked at is accessible, fits, and is within its budget. */
+/** Requires that the pages are accessible, fit, and are within their budget. */
 function clean(found) {
   for (const what of ['violations', 'incomplete', 'overflow', 'small']) assert.deepEqual(found.flatMap((f) => f[what]), [], what)
 }

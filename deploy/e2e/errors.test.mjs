@@ -30,7 +30,7 @@ describe('ac_23 a refusal', () => {
     await broker.serve()
   })
 
-  /** Asks for a sign-in as the app does; answers the browser and the statuses of the pages it was shown. */
+  /** Opens an app's request; returns the browser and the statuses of the pages it was shown. */
   async function asked(t, extra) {
     const who = await browse(t)
     const seen = { status: 0 }
@@ -45,7 +45,7 @@ describe('ac_23 a refusal', () => {
     return { email, password, ...await broker.addAccount(email, password) }
   }
 
-  /** Holds the page against what it must be, and finds its Event by the reference. */
+  /** Checks the page of a refusal, and finds its Event by the reference. */
   async function refused({ page, seen }, code, heading, status, { event = true } = {}) {
     await expectHeading(page, heading === null ? 'Sign in' : heading)
     assert.equal(seen.status, status, code)

@@ -1,4 +1,4 @@
-// What every journey needs: the real binary, a mailbox, browsers that note what they did, an app's address.
+// What every journey needs: the real binary, a mailbox, browsers that record their requests, an app's address.
 import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
@@ -14,7 +14,7 @@ import { chromium } from 'playwright-core'
 
 const top = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Waits until what returns something true, and returns that. */
+/** Waits until what() is truthy, and returns its value. */
 export async function until(what, { seconds = 20, about = String(what) } = {}) {
   const end = Date.now() + seconds * 1000
   for (let last; ; await sleep(50)) {
@@ -44,7 +44,7 @@ export function freePort() {
 }
 
 let built
-/** The binary under test; built once where nobody names one. */
+/** The binary under test; built once if GATEHOUSE_BINARY is not set. */
 export function binary() {
   built ??= process.env.GATEHOUSE_BINARY ?? (async () => {
     const dir = await mkdtemp(path.join(tmpdir(), 'gatehouse-bin-'))
@@ -68,19 +68,19 @@ function finished(child, input) {
   })
 }
 
-// An operator's shell does not leak into a test.
+// Removes the settings of the developer's own shell.
 function clean(env) {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('GATEHOUSE_'))
   return { ...Object.fromEntries(kept), ...env }
 }
 
-/** Runs a command of the binary and returns what it prints, parsed where it is JSON. */
+/** Runs a command of the binary and returns its output, parsed if it is JSON. */
 export async function gatehouse(args, { env, input } = {}) {
   const text = await finished(spawn(await binary(), args, { env: clean(env) }), input)
   return args.includes('--json') ? JSON.parse(text) : text
 }
 
-/** Starts the binary; it is stopped after the test, or before by stop and kill. */
+/** Starts the binary. It is stopped after the test, or earlier by stop and kill. */
 export async function start(t, args, { env } = {}) {
   const child = spawn(await binary(), args, { env: clean(env), stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
@@ -94,7 +94,17 @@ export async function start(t, args, { env } = {}) {
   return { output: () => output, kill: () => end('SIGKILL'), stop: () => end('SIGTERM'), running: () => child.exitCode === null && child.signalCode === null }
 }
 
-/** Starts the demo in a fresh folder and returns what demo.json says, with the mailbox at hand. */
+let shared
+const ends = []
+after(async () => { for (const end of ends.reverse()) await end() }) // a hook of a test would end with that test
+
+/** The demo of this file, for tests that leave its accounts and identities as they are. */
+export function sharedDemo() {
+  shared ??= startDemo({ after: (end) => ends.push(end) })
+  return shared
+}
+
+/** Starts the demo in a fresh folder and returns the content of demo.json, with access to the mailbox. */
 export async function startDemo(t) {
   const dir = await scratch(t)
   const server = await start(t, ['demo', '--addr', 'localhost:0', '--data', dir])
@@ -111,7 +121,7 @@ export async function startDemo(t) {
     confidential: demo.clients.find((c) => c.token_endpoint_auth_method !== 'none'),
     native: demo.clients.find((c) => c.token_endpoint_auth_method === 'none'),
     connection: (kind) => demo.connections.find((c) => c.kind === kind),
-    persona: (kind, login) => { // by the kind of their connection
+    persona: (kind, login) => { // by the kind of the connection
       const { id } = demo.connections.find((c) => c.kind === kind)
       return demo.personas.find((p) => p.connection === id && p.login === login)
     },
@@ -146,7 +156,7 @@ export function browser() {
 }
 after(async () => { if (launched) await (await launched).close() })
 
-/** A person's browser: its own cookies, and a log of requests and complaints. */
+/** A person's browser: its own cookies, and a log of requests and of console messages. */
 export async function person(t, { js = true, ...options } = {}) {
   const context = await (await browser()).newContext({ javaScriptEnabled: js, locale: 'en-US', viewport: { width: 1280, height: 800 }, ...options })
   context.setDefaultTimeout(20_000)
@@ -158,10 +168,10 @@ export async function person(t, { js = true, ...options } = {}) {
   return { context, log, page: await context.newPage() }
 }
 
-// Chromium tells every refusal on its console; here they are pages, not faults.
+// Chromium logs every refusal on its console; here a refusal is a page, not an error.
 const isStatus = (text) => /^Failed to load resource: the server responded with a status of [45]\d\d/.test(text)
 
-/** An app's redirect address on loopback; it keeps what it was sent. */
+/** An app's redirect URI on loopback; it records its requests. */
 export async function app(t, { answer } = {}) {
   const calls = []
   const server = createServer((req, res) => {
@@ -184,7 +194,7 @@ export function redirectAt(client, origin) {
   return registered.href
 }
 
-/** An authorization request as an app makes it, with what it has to remember. */
+/** An authorization request of an app, with the state and the verifier that the app keeps. */
 export function request(demo, client, redirectURI, extra = {}) {
   const verifier = randomBytes(32).toString('base64url')
   const state = randomBytes(12).toString('base64url')
@@ -196,7 +206,7 @@ export function request(demo, client, redirectURI, extra = {}) {
   return { url: `${demo.issuer}/authorize?${query}`, state, verifier, redirectURI, client }
 }
 
-/** Redeems a code: the token endpoint's answer, with the ID token's claims and what userinfo says. */
+/** Redeems a code: the token response, with the ID token's claims and the userinfo response. */
 export async function redeem(demo, { client, redirectURI, verifier }, code) {
   const body = new URLSearchParams({ grant_type: 'authorization_code', code, redirect_uri: redirectURI, code_verifier: verifier })
   const headers = {}

@@ -1,7 +1,7 @@
-// What is measured on a page in any language: its direction and room for text, the keyboard's way, the tree that a screen
-// reader is given, forced colours and motion. Each answers what is wrong, in words.
+// Checks of a page in any language: direction and space for text, keyboard order, the accessibility tree of screen
+// readers, forced colours and motion. Each returns a list of problems.
 
-/** A page that is written from right to left, at 320 pixels, and with the text spacing of WCAG 1.4.12 at both sizes of letters. */
+/** A right-to-left page at 320 pixels, with the text spacing of WCAG 1.4.12 at both font sizes. */
 export async function layout(page) {
   const faults = []
   const dir = await page.evaluate(() => document.documentElement.dir)
@@ -21,7 +21,7 @@ export async function layout(page) {
   return faults
 }
 
-// clipped runs in the page: no sideways scrolling, and no text that leaves the window or the box it belongs to.
+// clipped runs in the page: no horizontal scrolling, and no text outside the window or its box.
 function clipped(when) {
   const faults = []
   const over = document.documentElement.scrollWidth - innerWidth
@@ -48,7 +48,7 @@ function clipped(when) {
   return faults
 }
 
-// measureRing runs in the page and puts a function there that tells what is wrong with the ring of the element in focus.
+// measureRing runs in the page and defines a function that returns the problems of the focus ring.
 export function measureRing() {
   const channels = (colour) => { // of rgb() and rgba()
     const [r, g, b, a = 1] = colour.match(/[\d.]+/g).map(Number)
@@ -85,7 +85,7 @@ export function measureRing() {
   }
 }
 
-/** Goes all the way round with the Tab key: every stop is reached, in the order of the page, and shows its ring in both themes. */
+/** Tabs through the whole page: every control is reached, in the page's order, and shows its ring in both themes. */
 export async function keyboard(page) {
   await page.evaluate(measureRing)
   const count = await page.evaluate(() => {
@@ -111,7 +111,7 @@ export async function keyboard(page) {
   return faults
 }
 
-/** A failed form: its title says so, and the first field that is wrong has the focus, or else the summary. Before any key is pressed. */
+/** A failed form: its title says so, and the first wrong field or the summary has the focus, before any key is pressed. */
 export function failure(page) {
   return page.evaluate(() => {
     const faults = []
@@ -126,7 +126,7 @@ export function failure(page) {
   })
 }
 
-/** The tree that a screen reader is given. */
+/** The accessibility tree. */
 export async function tree(page, { wrong, status }) {
   const cdp = await page.context().newCDPSession(page)
   const { nodes } = await cdp.send('Accessibility.getFullAXTree')
@@ -163,7 +163,7 @@ export async function tree(page, { wrong, status }) {
   return faults
 }
 
-/** Colours that the system forces on the page: every button keeps an edge that can be seen. */
+/** Forced colours: every button keeps a visible edge. */
 export async function forced(page) {
   await page.evaluate(measureRing)
   await page.emulateMedia({ forcedColors: 'active' })
@@ -179,7 +179,7 @@ export async function forced(page) {
   return faults
 }
 
-/** Who asked for less motion gets none. */
+/** With reduced motion nothing moves. */
 export async function still(page) {
   await page.emulateMedia({ reducedMotion: 'reduce' })
   const faults = await page.evaluate(() => [...document.querySelectorAll('*')].flatMap((e) => [null, '::before', '::after'].flatMap((pseudo) => {

@@ -1,18 +1,18 @@
-// People who use no mouse: whole journeys with Tab, Space, Enter and typing alone, a ring to be seen on every stop.
+// Whole journeys with the keyboard alone, with a visible focus ring on every control.
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { measureRing } from './inspect.mjs'
 import { exhaust } from './states.mjs'
 import { expectHeading } from './steps.mjs'
 import { person } from './stub.mjs'
-import { life, password, world, wrong } from './world.mjs'
+import { life, password, setUp, wrong } from './setup.mjs'
 
 describe('ac_38 by keyboard alone', () => {
   let w
   const ends = life()
-  before(async () => { w = await world(ends) })
+  before(async () => { w = await setUp(ends) })
 
-  /** The hands of somebody at a page. */
+  /** The keys that a person presses on a page. */
   function hands(page) {
     const focus = () => page.evaluate(() => {
       const e = document.activeElement

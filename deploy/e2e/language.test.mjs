@@ -1,10 +1,10 @@
-// The language: who decides on it, and that it stays through a login, its errors, its mails and the sign-out.
+// The language: what decides it, and that it stays through a login, its errors, its mails and the sign-out.
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { before, describe, test } from 'node:test'
 import { redeem, until } from './harness.mjs'
 import { person } from './stub.mjs'
-import { enter, identify, input, life, submit, to, wish, world, wrong } from './world.mjs'
+import { enter, identify, input, life, submit, to, wish, setUp, wrong } from './setup.mjs'
 
 const folder = new URL('../../broker/text/catalog/', import.meta.url)
 const texts = {} // language → key → text
@@ -23,9 +23,9 @@ test('ac_35 the catalogs of all four languages have the same keys', () => {
 describe('ac_34 the language', () => {
   let w
   const ends = life()
-  before(async () => { w = await world(ends) })
+  before(async () => { w = await setUp(ends) })
 
-  /** Waits for the page with the heading of a key, and reads that it is in this language altogether. */
+  /** Waits for the page with the heading of a key, and checks that all of it is in this language. */
   async function speaks(page, lang, key, ...args) {
     const want = texts[lang][key].replace(/\{(\d)\}/g, (_, n) => args[n])
     await until(async () => (await page.locator('h1').textContent({ timeout: 1000 })).trim() === want, { about: `“${want}”` })

@@ -1,4 +1,4 @@
-// Linking and registration: one account, never two by accident, and never the wrong one.
+// Linking and registration: never a second account by accident, and never the wrong one.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { app, person, redeem, redirectAt, request, startDemo, until } from './harness.mjs'
@@ -25,7 +25,7 @@ async function setting(t, options) {
   return { demo, back, begin, finish, google: demo.connection('google'), ana: demo.persona('google', 'ana'), ...await person(t, options) }
 }
 
-/** Who the account with the password is, as a browser of its own learns it. */
+/** Returns the sub of the account with the password, from a browser of its own. */
 async function subjectOf(t, { demo, begin, finish }) {
   const { page } = await person(t)
   const ask = await begin(page)

@@ -1,15 +1,16 @@
-// What is looked at on every page: accessibility, size, reflow, targets, and what it costs to load.
+// What must hold on every page: accessibility, size, reflow, targets, and the bytes that it loads.
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
+import { until } from './harness.mjs'
 
-// By page.evaluate: the pages' own policy refuses a script tag, as it should.
+// Run by page.evaluate, because the pages' own policy refuses a script tag.
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
 const shots = process.env.GATEHOUSE_SHOTS
 if (shots) mkdirSync(shots, { recursive: true })
 
-/** Looks at a page in both themes and several widths. cold: it may be loaded again to count bytes. */
+/** Checks a page in both themes and at several widths. cold: it may be loaded again to count bytes. */
 export async function look(page, name, { cold = true } = {}) {
   const found = { name, url: page.url(), title: await page.title(), violations: [], incomplete: [], overflow: [], small: [] }
   await page.evaluate(axe)
@@ -36,7 +37,7 @@ export async function look(page, name, { cold = true } = {}) {
   return found
 }
 
-// smallTargets runs in the page: what can be pressed is 24×24, primary controls are 44 high (WCAG 2.5.8, UX.md).
+// smallTargets runs in the page: every control is at least 24×24, primary ones 44 high (WCAG 2.5.8, UX.md).
 function smallTargets() {
   const small = []
   for (const e of document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary')) {
@@ -51,27 +52,32 @@ function smallTargets() {
   return small
 }
 
-/** Loads the page once more with nothing cached and counts what comes over the wire. */
+/** Loads the page again without a cache and counts the bytes on the wire. */
 async function coldLoad(page) {
   const cdp = await page.context().newCDPSession(page)
   const loaded = { requests: 0, total: 0, js: 0, css: 0 }
   const types = new Map()
+  const pending = new Set()
   await cdp.send('Network.enable')
   await cdp.send('Network.setCacheDisabled', { cacheDisabled: true })
+  cdp.on('Network.requestWillBeSent', (e) => pending.add(e.requestId))
+  cdp.on('Network.loadingFailed', (e) => pending.delete(e.requestId))
   cdp.on('Network.responseReceived', (e) => types.set(e.requestId, e.type))
   cdp.on('Network.loadingFinished', (e) => {
+    pending.delete(e.requestId)
     const type = types.get(e.requestId)
     loaded.requests++
     loaded.total += e.encodedDataLength
     if (type === 'Script') loaded.js += e.encodedDataLength
     if (type === 'Stylesheet') loaded.css += e.encodedDataLength
   })
-  await page.reload({ waitUntil: 'networkidle' })
+  await page.reload({ waitUntil: 'load' })
+  await until(() => pending.size === 0, { about: 'the last response' }) // "networkidle" would wait for half a second more
   await cdp.detach()
   return loaded
 }
 
-/** Reads every HTML answer of one origin that a browser gets. */
+/** Reads every HTML response of one origin that a browser gets. */
 export function readAnswers(context, origin) {
   const answers = []
   const pending = []
@@ -80,7 +86,7 @@ export function readAnswers(context, origin) {
     if (res.status() >= 300 && res.status() < 400) return
     pending.push(res.body().then(
       (body) => answers.push({ url: res.url(), status: res.status(), headers: res.headers(), body: body.toString() }),
-      () => {}, // the browser left before the page was there, as on the hand-off page
+      () => {}, // the browser left before the page was loaded, as on the hand-off page
     ))
   })
   return async () => {

@@ -1,7 +1,7 @@
-// Every page, as it is shown: one walk through all of them, and then what each of them must be.
+// Every page: one walk through all of them, then what must hold for each.
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { app, person, redirectAt, request, startDemo, until } from './harness.mjs'
+import { app, person, redirectAt, request, sharedDemo, startDemo, until } from './harness.mjs'
 import { colours, look, readAnswers } from './look.mjs'
 import { arrive, become, button, expectHeading, field, h1, identify, passwordField, providerButton, signInWith, typePassword } from './steps.mjs'
 
@@ -11,7 +11,7 @@ const policy = {
 }
 
 test('ac_01 the sign-in page offers an address, and each connection by its name', async (t) => {
-  const demo = await startDemo(t)
+  const demo = await sharedDemo()
   const { page } = await person(t)
   await page.goto(demo.issuer + '/login')
   await expectHeading(page, 'Sign in')
@@ -24,7 +24,7 @@ test('ac_01 the sign-in page offers an address, and each connection by its name'
 
 for (const js of [true, false]) {
   test(`ac_03 every button reaches its provider by GET and 303, ${js ? 'with' : 'without'} scripts`, async (t) => {
-    const demo = await startDemo(t)
+    const demo = await sharedDemo()
     const { page, log, context } = await person(t, { js })
     for (const connection of demo.connections) {
       const departures = []
@@ -42,7 +42,7 @@ for (const js of [true, false]) {
 }
 
 test('ac_40 password managers and one-time codes find their fields, and pasting works', async (t) => {
-  const demo = await startDemo(t)
+  const demo = await sharedDemo()
   const { page, context } = await person(t)
   await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: demo.issuer })
   const paste = async (locator, text) => {
@@ -72,7 +72,7 @@ test('ac_40 password managers and one-time codes find their fields, and pasting 
 })
 
 test('ac_43 the provider buttons keep their makers’ rules', async (t) => {
-  const demo = await startDemo(t)
+  const demo = await sharedDemo()
   const { page } = await person(t)
   const icon = (kind) => providerButton(page, demo.connection(kind).name).locator('img, svg').first()
   const near = (shares, [r, g, b]) => Object.entries(shares).some(([key, share]) => {

@@ -1,4 +1,4 @@
-// An app that npm's openid-client speaks for, as its developer writes it: a registered client, an address that answers, a person.
+// An app on npm's openid-client, as its developer writes it: a registered client, a server, a person.
 import { createPublicKey, verify } from 'node:crypto'
 import { createServer } from 'node:http'
 import * as oidc from 'openid-client'
@@ -8,7 +8,7 @@ import { button, signIn } from './steps.mjs'
 
 export const owner = { email: 'nora@example.test', password: 'a kettle on the ninth shelf' }
 
-/** The app's own server. It keeps each answer as the Request that openid-client wants, and each logout token. */
+/** The app's server. It keeps each response as the Request that openid-client wants, and each logout token. */
 async function server(t) {
   const answers = []
   const logouts = []
@@ -28,7 +28,7 @@ async function server(t) {
   return { origin: origin(), redirect: origin() + '/callback', answers, logouts }
 }
 
-/** A deployment with one account, served. */
+/** A running deployment with one account. */
 export async function provider(t) {
   const broker = await deployment(t, 'SQLite', { env: { GATEHOUSE_CLIENT_REGISTRATION: 'true' } })
   const account = await broker.addAccount(owner.email, owner.password)
@@ -37,9 +37,9 @@ export async function provider(t) {
 }
 
 /**
- * Registers an app with these flags, and input for the one that reads some, and lets openid-client find out about the
- * provider; auth makes the client authentication from what was registered, with its secret in a header where it is left
- * out; metadata is what it expects.
+ * Registers an app with these flags, and standard input for a flag that reads it, and has openid-client discover the
+ * provider. auth makes the client authentication from the registered client; without it the secret goes into a header.
+ * metadata is what openid-client expects.
  */
 export async function register(t, { broker, account }, { flags = () => [], input, auth, metadata } = {}) {
   const back = await server(t)
@@ -51,7 +51,7 @@ export async function register(t, { broker, account }, { flags = () => [], input
   return { broker, account, back, client, config, ...speaks(back, config) }
 }
 
-/** An app that registers itself with this metadata, by a token of the operator's; auth as above. Nobody vouches for it, so people are asked. */
+/** An app that registers itself with this metadata and an initial access token; auth as above. People must consent. */
 export async function registerItself(t, { broker, account }, { metadata, auth }) {
   const back = await server(t)
   const { initial_access_token: initialAccessToken } = await broker.run(['clients', 'token', '--json'])
@@ -85,7 +85,7 @@ function speaks(back, config) {
   }
 }
 
-/** Signs the owner in at a request of an app, in a browser of their own, and answers it with the tokens. */
+/** Signs the owner in for a request of an app, in a new browser, and returns it with the tokens. */
 export async function walk(t, app, { extra, options } = {}) {
   const { page, log } = await person(t)
   const ask = await app.ask(extra)
@@ -97,7 +97,7 @@ export async function walk(t, app, { extra, options } = {}) {
   return { page, log, ask, tokens: await app.redeem(ask, answer, options) }
 }
 
-/** Waits for the nth answer; allows what the app asks for on the way. */
+/** Waits for the nth response; consents on the way if asked to. */
 export async function allowed(page, app, n) {
   const allow = button(page, 'Allow')
   await until(async () => {
@@ -108,7 +108,7 @@ export async function allowed(page, app, n) {
   return app.answer(n)
 }
 
-/** Leaves a page of a question by the first of these buttons that is there. */
+/** Presses the first of these buttons that the page has. */
 export async function press(page, ...names) {
   await until(async () => {
     for (const name of names) {
@@ -118,7 +118,7 @@ export async function press(page, ...names) {
   }, { about: `one of ${names}` })
 }
 
-/** Verifies a compact JWS by the provider's JWKS, without any library, and answers its header and claims. */
+/** Verifies a compact JWS by the provider's JWKS, without a library, and returns its header and claims. */
 export async function opened(config, token) {
   const [head, body, signature] = token.split('.')
   const parse = (part) => JSON.parse(Buffer.from(part, 'base64url'))

@@ -1,4 +1,4 @@
-// The provider as npm's openid-client meets it, against the real binary.
+// The provider with npm's openid-client, against the real binary.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as oidc from 'openid-client'

@@ -1,4 +1,4 @@
-// How the provider reaches apps in other ways than a redirect: form_post, devices, logout tokens.
+// Responses to apps other than by redirect: form_post, devices, logout tokens.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as oidc from 'openid-client'
@@ -58,7 +58,7 @@ test('openid-client: a device that its owner denies', async (t) => {
   await polled
 })
 
-/** Goes from the code that is filled in to the question, by way of a sign-in. */
+/** Goes from the code to the confirmation, with a sign-in between them. */
 async function enterTheDevice(page) {
   const asks = page.getByRole('button', { name: 'Allow device', exact: true })
   const address = page.getByRole('textbox', { name: 'Email address', exact: true })

@@ -1,4 +1,4 @@
-// The parts of the provider that high-value apps ask for, as npm's openid-client meets them: private_key_jwt, PAR, DPoP.
+// What high-value apps use, with npm's openid-client: private_key_jwt, PAR, DPoP.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as oidc from 'openid-client'
@@ -16,10 +16,10 @@ async function keyPair(algorithm, kid) {
 const rsa = (name) => ({ name, modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' })
 const algorithms = { ES256: { name: 'ECDSA', namedCurve: 'P-256' }, PS256: rsa('RSA-PSS'), RS256: rsa('RSASSA-PKCS1-v1_5'), EdDSA: { name: 'Ed25519' }, Ed25519: { name: 'Ed25519' } }
 
-/** The library knows EdDSA by its newer name alone (RFC 9864), so the older one is written over it. */
+/** The library knows EdDSA only by its newer name (RFC 9864), so this writes the older one over it. */
 const speaker = (key, alg) => oidc.PrivateKeyJwt(key, alg === 'EdDSA' ? { [oidc.modifyAssertion]: (header) => { header.alg = alg } } : undefined)
 
-/** Tries everything that a client authenticates for, and that a stranger who names another key gets nothing. */
+/** Tries everything that needs client authentication, and that another key gets nothing. */
 async function provesItself(t, app, algorithm, alg) {
   const ask = async () => {
     const { expected, query } = await app.parameters()

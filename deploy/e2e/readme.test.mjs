@@ -1,4 +1,4 @@
-// The samples of the README, taken out of it and run as they stand.
+// The samples of the README, extracted and run unchanged.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-// An app that registers itself: npm's openid-client with a token of the operator's, and the person who is asked.
+// An app that registers itself with npm's openid-client and an initial access token, and the person's consent.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as oidc from 'openid-client'

@@ -1,4 +1,4 @@
-// Replicas on PostgreSQL and Redis: any of them serves any step, and one may die at any moment.
+// Replicas on PostgreSQL and Redis: each serves any step, and one may die at any moment.
 import assert from 'node:assert/strict'
 import { createServer, request as forward } from 'node:http'
 import { test } from 'node:test'
@@ -9,7 +9,7 @@ import { startUpstream } from './upstream.mjs'
 
 const password = 'the password of everybody'
 
-/** A load balancer as simple as they come: round-robin, and the next replica where one is gone. */
+/** A minimal load balancer: round-robin, with the next replica if one is gone. */
 async function balancer(t) {
   const replicas = []
   const served = []
@@ -61,8 +61,8 @@ async function setting(t, people) {
 }
 
 /**
- * Does whatever the page at hand asks of somebody, until the app has an answer. A page that is not there is
- * loaded again, as people do; "Start again" is a way on, and any other refusal is a dead end.
+ * Does what each page asks for, until the app has a response. A page that fails to load is
+ * loaded again, as people do; "Start again" is pressed, and any other refusal fails.
  */
 async function goOn(page, back, who, { restarts = 2 } = {}) {
   let lastForm = page.url()
@@ -111,7 +111,7 @@ test('replicas: two of them serve one login between them', async (t) => {
   assert.deepEqual(log.complaints, [])
 })
 
-// Where the replica that has the request dies: the first page, the departure, the way back, the link, the last leg.
+// The request during which its replica dies: first page, redirect to the upstream, callback, link, response to the app.
 const moments = {
   authorize: /^GET \/authorize\?(?!login=)/,
   page: /^GET \/login\/[^/]+$/,

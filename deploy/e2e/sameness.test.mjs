@@ -1,16 +1,16 @@
-// Who has an account is nobody's business: what a stranger is shown is the same to the byte, whatever address they try.
+// No page reveals who has an account: strangers get the same bytes for every address.
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { readAnswers } from './look.mjs'
 import { person } from './stub.mjs'
-import { enter, identify, input, life, submit, to, wish, world, wrong } from './world.mjs'
+import { enter, identify, input, life, submit, to, wish, setUp, wrong } from './setup.mjs'
 
 describe('ac_08 nothing tells whether an address has an account', () => {
   let w
   const ends = life()
   const sorts = { 'nobody': 'nobody@example.test', 'a password': 'passwd@example.test', 'no password': 'linked@example.test', 'one that is off': 'turned@example.test', 'one with a lock': 'locked@example.test' }
   before(async () => {
-    w = await world(ends)
+    w = await setUp(ends)
     const { 'a password': has, 'no password': none, 'one that is off': off, 'one with a lock': locked } = sorts
     for (const email of [has, off, locked]) await w.account(undefined, email)
     await w.account(null, none)
@@ -28,7 +28,7 @@ describe('ac_08 nothing tells whether an address has an account', () => {
     await known(page, 'button[value=own]')
   }
 
-  /** What the browser was answered, without what differs by design. */
+  /** The browser's responses, without the parts that differ by design. */
   const bare = (answers, email) => answers.map(({ url, status, headers: { date, 'x-request-id': id, ...headers }, body }) => {
     const same = (text) => text.replaceAll(/\/login\/[A-Z2-7]{26}/g, '/login/ID').replaceAll(/name="confirmation" value="[^"]*"/g, '').replaceAll(email, 'EMAIL').replaceAll(encodeURIComponent(email), 'EMAIL')
     return { url: same(url), status, headers, body: same(body) }

@@ -1,11 +1,12 @@
 // Signing in from an app: with and without scripts, in two tabs, with two clicks, out again, and bad requests.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { app, person, redeem, redirectAt, request, startDemo, until } from './harness.mjs'
+import { app, person, redeem, redirectAt, request, sharedDemo, startDemo, until } from './harness.mjs'
 import { arrive, button, expectHeading, h1, identify, passwordField, signIn, signInWith, typePassword } from './steps.mjs'
 
-async function journey(t, { js = true, answer, extra } = {}) {
-  const demo = await startDemo(t)
+/** own: the test changes accounts or counts mails, so it needs a demo of its own. */
+async function journey(t, { js = true, answer, extra, own = false } = {}) {
+  const demo = await (own ? startDemo(t) : sharedDemo())
   const back = await app(t, { answer })
   const ask = request(demo, demo.native, redirectAt(demo.native, back.origin), extra)
   return { demo, back, ask, ...await person(t, { js }) }
@@ -112,7 +113,7 @@ test('ac_32 two clicks on Sign in, Link and Allow give one normal landing each',
 })
 
 test('ac_32 two clicks on Link and sign in link once', async (t) => {
-  const { demo, back, ask, page } = await journey(t)
+  const { demo, back, ask, page } = await journey(t, { own: true })
   await page.goto(ask.url)
   await signInWith(page, demo.connection('google'), demo.persona('google', 'ana'))
   await expectHeading(page, /^Link /)
@@ -128,7 +129,7 @@ test('ac_32 two clicks on Link and sign in link once', async (t) => {
 })
 
 test('ac_32 two clicks on Confirm account take a mailed code once', async (t) => {
-  const { demo, back, ask, page } = await journey(t)
+  const { demo, back, ask, page } = await journey(t, { own: true })
   const persona = demo.persona('oidc', 'una')
   await page.goto(ask.url)
   await signInWith(page, demo.connection('oidc'), persona)

@@ -1,4 +1,4 @@
-// Signing out of everything: the question and the page after it, apps in frames, the provider that somebody came from.
+// Signing out: the question and the page after it, apps in frames, the upstream provider.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { deployment } from './deployment.mjs'
@@ -6,7 +6,7 @@ import { app, person, redeem, request, startDemo, until } from './harness.mjs'
 import { arrive, button, expectHeading, signIn, signInWith } from './steps.mjs'
 import { look } from './look.mjs'
 
-/** Somebody who came from the club, in an app that is told of a sign-out in a frame. */
+/** A person who signed in through Club, in an app with front-channel logout. */
 async function member(t, { js }) {
   const demo = await startDemo(t)
   const back = await app(t)

@@ -1,18 +1,18 @@
-// Every state that a page can be in, and the way there in any language: nothing here is found by its words.
+// Every state of every page, and the steps to it in any language: nothing here is found by its words.
 import { person } from './stub.mjs'
 import { until } from './harness.mjs'
-import { enter, formOf, identify, input, submit, to, wish, wrong } from './world.mjs'
+import { enter, formOf, identify, input, submit, to, wish, wrong } from './setup.mjs'
 
 let subjects = 0
 const subject = () => `s${++subjects}`
 
-/** Lets the upstream vouch for an address, or only assert it, and takes its button. */
+/** Has the upstream verify an address, or only assert it, and presses its button. */
 async function comesFrom(w, page, email, { verified = true, connection = 'club', ...more } = {}) {
   w.stub.next = { claims: { ...person(subject(), email), ...(email && { email_verified: verified }), ...more } }
   await to(page, connection).click()
 }
 
-/** Signs an owner in; the app has them. */
+/** Signs an owner in, as far as the app. */
 async function signedIn(w, visit, owner) {
   owner ??= w.regular ??= await w.account()
   const who = await visit()
@@ -28,8 +28,8 @@ const atApp = (w, page) => page.waitForURL((url) => url.origin === w.back.origin
 const at = (page, selector) => page.locator(selector).first().waitFor()
 
 /**
- * The states. Each is brought about by visit, which opens a browser at the start of a login of the app and answers
- * { page, … }; it answers that page. wrong says that it shows a form that failed, status that it announces something.
+ * The states. go reaches one by visit, which opens a browser at the start of a login of the app and returns
+ * { page, … }; go returns the page. wrong: it shows a failed form. status: it announces something.
  */
 export const states = [
   { name: 'front', async go(w, visit) {
@@ -314,7 +314,7 @@ export const states = [
   } },
 ]
 
-/** An owner without a password links Club by a mailed code; the upstream then knows them by its subject. */
+/** An owner without a password links Club by a mailed code; the subject is linked from then on. */
 export async function linkByCode(w, visit, owner) {
   const { page } = await visit()
   await comesFrom(w, page, owner.email)
@@ -344,7 +344,7 @@ async function confirmed(w, visit) {
   return page
 }
 
-/** Somebody whose account has a password comes from an upstream that proves no fresh sign-in. */
+/** A person with a password comes from an upstream that proves no fresh sign-in. */
 async function stale(w, visit) {
   const owner = await w.account()
   const { page } = await visit()
@@ -359,7 +359,7 @@ async function stale(w, visit) {
   return page
 }
 
-/** The same for somebody without a password who wants to change how they sign in. */
+/** The same for a person without a password who wants to change the sign-in methods. */
 async function noPassword(w, visit) {
   const { page } = await visit()
   await comesFrom(w, page, w.stranger())
@@ -378,7 +378,7 @@ async function noPassword(w, visit) {
   return { page }
 }
 
-/** A browser that stays on the hand-off page: where it leads to answers with nothing. */
+/** A browser that stays on the hand-off page, because its target responds without content. */
 async function handOff(w, visit) {
   const owner = w.regular ??= await w.account()
   const { page } = await visit()
@@ -418,7 +418,7 @@ async function answersDevice(w, visit, decision) {
   return page
 }
 
-/** Gives five wrong passwords behind the page that asks for one. */
+/** Posts five wrong passwords without using the page. */
 export async function exhaust(w, page) {
   const { url, form } = await page.evaluate(() => {
     const f = document.querySelector('input[name=password]').form
@@ -427,7 +427,7 @@ export async function exhaust(w, page) {
   for (let n = 0; n < 5; n++) await page.context().request.post(url, { form: { ...form, password: wrong }, headers: { origin: w.issuer } })
 }
 
-/** Waits until a state is there that a failed form was to bring about. */
+/** Waits for the state that a failed form leads to. */
 export async function reached(page, state) {
   await page.waitForLoadState()
   if (state.wrong) await at(page, '.note.err')

@@ -1,9 +1,9 @@
-// Every state of every page, walked through once in a language that is written from right to left, and what must hold on each.
+// Every state of every page, walked through once in a right-to-left language, and what must hold on each.
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { failure, forced, keyboard, layout, still, tree } from './inspect.mjs'
 import { reached, states } from './states.mjs'
-import { life, world } from './world.mjs'
+import { life, setUp } from './setup.mjs'
 
 describe('every state', () => {
   const found = { layout: [], keyboard: [], failure: [], tree: [], forced: [], still: [] }
@@ -11,7 +11,7 @@ describe('every state', () => {
   const ends = life()
 
   before(async () => {
-    const w = await world(ends, { env: { GATEHOUSE_LANGUAGES: 'en,fr,es,de,ar-XB' } })
+    const w = await setUp(ends, { env: { GATEHOUSE_LANGUAGES: 'en,fr,es,de,ar-XB' } })
     for (const state of states) {
       const contexts = []
       const look = async (what, inspect, page) => found[what].push(...(await inspect(page, state)).map((fault) => `${state.name}: ${fault}`))

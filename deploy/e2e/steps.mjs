@@ -1,4 +1,4 @@
-// What people do on the pages, in the words of the pages.
+// Steps of people on the pages, by the words of the pages.
 import assert from 'node:assert/strict'
 import { until } from './harness.mjs'
 
@@ -7,7 +7,7 @@ export const button = (page, name) => page.getByRole('button', { name, exact: tr
 export const field = (page, label) => page.getByRole('textbox', { name: label, exact: true })
 export const passwordField = (page) => page.locator('input[type=password]')
 
-/** Waits for the page with this heading, and says what stands there instead. */
+/** Waits for the page with this heading, and fails with what the page shows instead. */
 export async function expectHeading(page, heading) {
   const fits = (text) => heading instanceof RegExp ? heading.test(text) : text === heading
   try {
@@ -37,14 +37,14 @@ export async function signIn(page, { email, password }) {
 
 export const providerButton = (page, name) => page.getByRole('link', { name: new RegExp(`^Continue with ${name}\\b`) })
 
-/** Presses a provider's button, and chooses who to be there. */
+/** Presses a provider's button and chooses a persona there. */
 export async function signInWith(page, connection, persona) {
   await expectHeading(page, 'Sign in')
   await providerButton(page, connection.name).click()
   await become(page, persona)
 }
 
-/** Chooses a person at a simulated provider. Without scripts its form_post waits for a click. */
+/** Chooses a persona at a simulated provider. Without scripts its form_post needs a click. */
 export async function become(page, persona) {
   await expectHeading(page, /\(simulated\)$/)
   await page.getByRole('link').filter({ hasText: persona.note }).click()
@@ -58,7 +58,7 @@ async function continueAtProvider(page) {
   }
 }
 
-/** Waits until an app has its nth answer; allows what it asks for on the way, as that person would. */
+/** Waits until an app has its nth response; consents on the way if asked to. */
 export async function arrive(page, app, n = 1) {
   await until(async () => {
     if (app.answers().length >= n) return true

@@ -1,4 +1,4 @@
-// An upstream that answers what the test tells it to: any person, any refusal, out of order.
+// An upstream whose responses the test sets: any person, any refusal, in any order.
 import { createSign, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 
@@ -6,8 +6,8 @@ const b64 = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 /**
  * Starts it on a free port of 127.0.0.1. It is an OpenID Provider under its origin, and a Microsoft authority for one
- * tenant. What next holds decides the next sign-ins: claims of the person, an error, token for a status of the token endpoint,
- * or meanwhile for what happens while the person is there. asked is the last authorization request.
+ * tenant. next decides the next sign-ins: claims of the person, an error, token for a status of the token endpoint,
+ * or meanwhile, a function that runs while the person is there. asked is the last authorization request.
  */
 export async function startStub(t, tenant) {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -62,10 +62,10 @@ export async function startStub(t, tenant) {
   return stub
 }
 
-/** The claims of somebody at the stub as a Microsoft authority. */
+/** The claims of a person at the stub as a Microsoft authority. */
 export const microsoftPerson = (stub, oid, email, more = {}) => ({
   ver: '2.0', tid: stub.tenant, oid, sub: oid, name: 'Ana Silva', ...(email && { email, xms_edov: true }), ...more,
 })
 
-/** The claims of somebody at the stub as any OpenID Provider. */
+/** The claims of a person at the stub as an OpenID Provider. */
 export const person = (sub, email, more = {}) => ({ sub, name: 'Ana Silva', ...(email && { email, email_verified: true }), ...more })

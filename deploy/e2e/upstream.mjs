@@ -2,11 +2,11 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 
-// It tells of every default that a deployment should change, on the console of these tests.
+// It logs every default that a deployment should change; this keeps it off the console.
 console.info = console.warn = () => {}
 const { Provider } = await import('oidc-provider')
 
-/** Starts the provider on a free port of 127.0.0.1; people maps a login name to the claims it is asked for. */
+/** Starts the provider on a free port of 127.0.0.1; people maps a login name to claims. */
 export async function startUpstream(t, { redirectURI, people, port = 0 }) {
   const server = createServer()
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))

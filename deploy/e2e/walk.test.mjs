@@ -1,4 +1,4 @@
-// The journey between two counterparts that we did not write: npm's oidc-provider vouches, npm's openid-client asks.
+// The journey between two counterparts that we did not write: npm's oidc-provider upstream, npm's openid-client as the app.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as oidc from 'openid-client'
@@ -10,7 +10,7 @@ import { startUpstream } from './upstream.mjs'
 const email = 'vera@example.test'
 const password = 'the password of vera'
 
-/** The app's side, as its developer writes it. */
+/** The app, as its developer writes it. */
 async function relyingParty(issuer, client, redirect) {
   const config = await oidc.discovery(new URL(issuer), client.client_id, undefined, oidc.ClientSecretBasic(client.client_secret),
     { execute: [oidc.allowInsecureRequests] })
@@ -30,7 +30,7 @@ async function relyingParty(issuer, client, redirect) {
   }
 }
 
-/** The broker, connected to a real upstream that knows vera, and a real app. */
+/** The broker, with a real upstream that has the user vera, and a real app. */
 async function setting(t, engine) {
   const broker = await deployment(t, engine)
   const upstream = await startUpstream(t, {

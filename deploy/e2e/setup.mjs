@@ -1,4 +1,4 @@
-// One deployment for a whole file: an upstream that says what it is told to, an app of ours and one of somebody else's.
+// One deployment for a whole file: a stub upstream, a first-party app and a third-party one.
 import { createHmac } from 'node:crypto'
 import { readFile, readdir } from 'node:fs/promises'
 import { after } from 'node:test'
@@ -11,7 +11,7 @@ export const wrong = 'not the password at all'
 const tenant = '11111111-2222-3333-4444-555555555555'
 const appSecret = 'a secret that the tests share with nobody'
 
-/** Ends what was started in a before hook, whose own context cannot, after the tests of the file. */
+/** Ends after the tests of the file what a before hook started, whose own context has no after. */
 export function life() {
   const ends = []
   after(async () => { for (const end of ends.reverse()) await end() })
@@ -19,7 +19,7 @@ export function life() {
 }
 
 /** Starts the deployment. Its buttons: Club and Annex, and Microsoft; The Office is found by its domain, office.test. */
-export async function world(t, { env } = {}) {
+export async function setUp(t, { env } = {}) {
   const stub = await startStub(t, tenant)
   const broker = await deployment(t, 'SQLite', { env })
   await broker.connect('club', 'Club', stub)
@@ -37,14 +37,14 @@ export async function world(t, { env } = {}) {
   let people = 0
   return {
     broker, issuer: broker.issuer, stub, back, ours, theirs,
-    /** Makes an account; without a password where there is to be none. */
+    /** Creates an account; secret may be empty for one without a password. */
     async account(secret = password, email = `person${++people}@example.test`) {
       const args = ['accounts', 'add', email, '--name', 'Ana Silva', '--json']
       return { email, password: secret, ...await (secret ? broker.addAccount(email, secret) : broker.run(args)) }
     },
     /** The connections of the identities that an account has. */
     async linked(email) { return (await broker.run(['accounts', 'show', email, '--json'])).identities?.map((i) => i.connection) ?? [] },
-    /** An address that nobody has. */
+    /** An address without an account. */
     stranger: () => `stranger${++people}@example.test`,
     ask: (extra, client = ours) => request({ issuer: broker.issuer }, client, redirectAt(client, back.origin), extra),
     /** A fresh browser at the start of a login of an app. */
@@ -58,12 +58,12 @@ export async function world(t, { env } = {}) {
     mail: (to, number = 1) => until(async () => (await mailsTo(broker.mailbox, to))[number - 1], { about: `mail ${number} to ${to}` }),
     mails: (to) => mailsTo(broker.mailbox, to),
     async code(to, number) { return /\b\d{6}\b/.exec(await this.mail(to, number))[0] },
-    /** A device of the other app asks; answers what it is to show. */
+    /** Starts the device grant of the third-party app; returns the user code. */
     async device() {
       const body = new URLSearchParams({ client_id: theirs.client_id, scope: 'openid profile email offline_access' })
       return (await (await fetch(`${broker.issuer}/device_authorization`, { method: 'POST', body })).json()).user_code
     },
-    /** Asks for the deletion of somebody's data as Facebook does; answers where to see what became of it. */
+    /** Requests the deletion of a person's data as Facebook does; returns the URL of its status. */
     async deletion() {
       const payload = Buffer.from(JSON.stringify({ algorithm: 'HMAC-SHA256', user_id: '998877', issued_at: Math.floor(Date.now() / 1000) })).toString('base64url')
       const signature = createHmac('sha256', appSecret).update(payload).digest('base64url')
@@ -84,7 +84,7 @@ async function mailsTo(folder, to) {
   return all
 }
 
-// What is on every page whatever its language: forms by their action, fields by their name, buttons by what they send.
+// Elements of a page in any language: forms by action, fields by name, buttons by value.
 export const input = (page, name) => page.locator(`main input[name="${name}"]`)
 export const formOf = (page, action) => page.locator(`main form[action$="/${action}"]`)
 export const submit = (page, action) => formOf(page, action).locator('button[type=submit]').click()
