@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"gorm.io/gorm"
@@ -25,11 +26,13 @@ func (d *DB) prepare(ctx context.Context) (err error) {
 	if d.postgres || d.writes != nil {
 		return nil
 	}
-	if d.reads, err = prepareOn(ctx, d.pools[1], d.grant.query, d.identity.query, isUsed, getEphemeral); err != nil {
+	d.reads, err = prepareOn(ctx, d.pools[1], d.grant.query, d.identity.query,
+		d.session.queryFor(1), d.session.queryFor(2), isUsed, getEphemeral)
+	if err != nil {
 		return err
 	}
 	d.writes, err = prepareOn(ctx, d.pools[0], d.insertSession(), d.insertGrant(), rotateGrant, seeIdentity, markUsed,
-		putEphemeral, takeEphemeral, swapEphemeral, countEphemeral)
+		insertEvent, putEphemeral, takeEphemeral, swapEphemeral, countEphemeral)
 	return err
 }
 
@@ -45,38 +48,63 @@ func prepareOn(ctx context.Context, pool *sql.DB, queries ...string) (map[string
 	return stmts, nil
 }
 
-// prepared returns the kept statement of a query for the transaction or pool of q, or nil.
-func (d *DB) prepared(ctx context.Context, q *gorm.DB, query string, args []any) (stmt *sql.Stmt, err error) {
-	if tx, ok := q.Statement.ConnPool.(*sql.Tx); !ok {
-		stmt = cmp.Or(d.writes[query], d.reads[query])
-	} else if kept := d.writes[query]; kept != nil {
-		stmt = tx.StmtContext(ctx, kept)
-	}
+// runner runs a hot statement: a kept one, or a pool or transaction that is given the text.
+type runner struct {
+	pool gorm.ConnPool
+	kept *sql.Stmt
+	text string
+}
+
+// hot returns the runner of a query for the transaction or the pool of q.
+func (d *DB) hot(ctx context.Context, q *gorm.DB, query string, args []any) (runner, error) {
 	for _, a := range args {
-		if s, ok := a.(string); ok && stmt != nil && !storable(s) {
-			return nil, errText
+		if s, ok := a.(string); ok && !storable(s) {
+			return runner{}, errText
 		}
 	}
-	return stmt, nil
+	r := runner{pool: q.Statement.ConnPool, text: query}
+	if d.postgres {
+		r.text = numbered(query)
+	} else if tx, ok := r.pool.(*sql.Tx); !ok {
+		r.kept = cmp.Or(d.writes[query], d.reads[query])
+	} else if kept := d.writes[query]; kept != nil {
+		r.kept = tx.StmtContext(ctx, kept)
+	}
+	return r, nil
+}
+
+// numbered writes the places of a query as PostgreSQL wants them: $1, $2, ….
+func numbered(query string) string {
+	var b strings.Builder
+	b.Grow(len(query) + 40)
+	for n := 1; ; n++ {
+		text, rest, more := strings.Cut(query, "?")
+		b.WriteString(text)
+		if !more {
+			return b.String()
+		}
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+		query = rest
+	}
 }
 
 // exec runs one hot statement and returns how many rows it wrote.
 func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
 	err = d.run(ctx, d.writer, func(q *gorm.DB) error {
-		stmt, err := d.prepared(ctx, q, query, args)
+		r, err := d.hot(ctx, q, query, args)
 		if err != nil {
 			return err
 		}
-		if stmt == nil {
-			done := q.Exec(query, args...)
-			rows = done.RowsAffected
-			return done.Error
+		var result sql.Result
+		if r.kept != nil {
+			result, err = r.kept.ExecContext(ctx, args...)
+		} else {
+			result, err = r.pool.ExecContext(ctx, r.text, args...)
 		}
-		result, err := stmt.ExecContext(ctx, args...)
-		if err != nil {
-			return err
+		if err == nil {
+			rows, err = result.RowsAffected()
 		}
-		rows, err = result.RowsAffected()
 		return err
 	})
 	return rows, err
@@ -86,15 +114,15 @@ func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, e
 // writer or the reader; NotFound for none.
 func (d *DB) queryOne(ctx context.Context, on *gorm.DB, into []any, query string, args ...any) error {
 	return d.run(ctx, on, func(q *gorm.DB) error {
-		stmt, err := d.prepared(ctx, q, query, args)
+		r, err := d.hot(ctx, q, query, args)
 		if err != nil {
 			return err
 		}
 		var rows *sql.Rows
-		if stmt == nil {
-			rows, err = q.Raw(query, args...).Rows()
+		if r.kept != nil {
+			rows, err = r.kept.QueryContext(ctx, args...)
 		} else {
-			rows, err = stmt.QueryContext(ctx, args...)
+			rows, err = r.pool.QueryContext(ctx, r.text, args...)
 		}
 		if err != nil {
 			return err
@@ -132,7 +160,7 @@ type withAccount struct {
 }
 
 func (d *DB) joinAccounts() (err error) {
-	if d.session, err = d.joinAccount(&sessionRow{}, "r.hash IN ?"); err != nil {
+	if d.session, err = d.joinAccount(&sessionRow{}, "r.hash IN (?)"); err != nil {
 		return err
 	}
 	if d.grant, err = d.joinAccount(&grantRow{}, "r.id = ?"); err != nil {
@@ -167,11 +195,17 @@ func (d *DB) joinAccount(model any, where string) (withAccount, error) {
 	return j, nil
 }
 
-// takeWithAccount reads a row, a pointer to its model, and the account; NotFound.
+// queryFor is the query with n values in its only list.
+func (j withAccount) queryFor(n int) string {
+	return strings.Replace(j.query, "IN (?)", "IN (?"+strings.Repeat(", ?", n-1)+")", 1)
+}
+
+// takeWithAccount reads a row, a pointer to its model, and the account; NotFound. A query
+// with a list has no other values.
 func (d *DB) takeWithAccount(ctx context.Context, j withAccount, row any, args ...any) (broker.Account, error) {
 	var account accountRow
 	places := append(placesOf(ctx, j.row, row), placesOf(ctx, j.account, &account)...)
-	err := d.readOne(ctx, places, j.query, args...)
+	err := d.readOne(ctx, places, j.queryFor(len(args)), args...)
 	return account.noun(), err
 }
 

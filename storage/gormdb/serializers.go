@@ -100,3 +100,9 @@ func list(s []string) string {
 	text, _ := asText(s) // strings never fail
 	return text
 }
+
+// mapText is the text of a map.
+func mapText(m map[string]string) string {
+	text, _ := asText(m) // strings never fail
+	return text
+}

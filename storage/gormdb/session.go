@@ -86,7 +86,7 @@ func (d *DB) Session(ctx context.Context, hashes []string) (broker.Session, brok
 		return broker.Session{}, broker.Account{}, broker.NotFound
 	}
 	var r sessionRow
-	a, err := d.takeWithAccount(ctx, d.session, &r, hashes)
+	a, err := d.takeWithAccount(ctx, d.session, &r, each(hashes, func(h string) any { return h })...)
 	return r.noun(), a, err
 }
 
