@@ -150,3 +150,64 @@ func Refusing(f Facts) *Restriction {
 	}
 	return nil
 }
+
+func (t Tenancy) member(tenant string) *Member {
+	for i := range t.Members {
+		if t.Members[i].Tenant.ID == tenant {
+			return &t.Members[i]
+		}
+	}
+	return nil
+}
+
+// managing returns the membership whose tenant has proven the domain of the account's address: its rules apply
+// in every context. An account with a deployment role is never managed.
+func (t Tenancy) managing(a Account) *Member {
+	if t.Role != RoleNone {
+		return nil
+	}
+	for i := range t.Members {
+		if t.Members[i].Tenant.Owns(a.Email) {
+			return &t.Members[i]
+		}
+	}
+	return nil
+}
+
+// context returns the membership that the sign-in is for, nil for none. pick is true for an account with several
+// memberships if the request names none.
+func (t Tenancy) context(a Account) (m *Member, pick bool, err error) {
+	asked := t.Client
+	if asked == "" {
+		asked = t.Asked
+	}
+	if asked != "" {
+		if m = t.member(asked); m == nil {
+			//equivalent:true The caller does not read pick beside an error.
+			return nil, false, UserNotProvisioned
+		}
+		return m, false, nil
+	}
+	if m = t.managing(a); m != nil {
+		return m, false, nil
+	}
+	switch {
+	case len(t.Members) == 0 || t.Personal:
+		return nil, false, nil
+	case len(t.Members) == 1:
+		return &t.Members[0], false, nil
+	}
+	return nil, true, nil
+}
+
+// level is the trust in the upstream's address, given the owner of the connection. A tenant's connection is
+// authoritative for the domains that its tenant has proven, and for nothing else (DESIGN.md §5).
+func (t Tenancy) level(c Claims) Level {
+	switch {
+	case t.Connection == nil || c.Level == None:
+		return c.Level
+	case t.Connection.Owns(c.Email):
+		return EmailAuthoritative
+	}
+	return EmailAsserted
+}

@@ -37,22 +37,6 @@ func version(c broker.Client) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:16]), nil
 }
 
-// missing reports whether the person must be asked for consent.
-func (d *Handler) missing(ctx context.Context, q *request, account string) (bool, error) {
-	if q.client.FirstParty {
-		return false, nil
-	}
-	given, v, err := d.given(ctx, q.client, account)
-	if err != nil {
-		return false, err
-	}
-	// Any program on the device can impersonate a public client with a custom scheme or a
-	// loopback redirect, so consent to it is not remembered (RFC 8252 §8.6).
-	anybody := q.client.Public() && !strings.HasPrefix(q.redirect, "https://")
-	//defence:A14
-	return anybody || q.asks(broker.PromptConsent) || !given.Covers(v, q.needs()), nil
-}
-
 func (d *Handler) given(ctx context.Context, c broker.Client, account string) (broker.Consent, string, error) {
 	v, err := version(c)
 	if err != nil {

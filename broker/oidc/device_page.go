@@ -258,12 +258,6 @@ func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// deviceKey is the only parameter of a stored request for a device. An app's request
-// always has a client_id.
-const deviceKey = "device"
-
-func isDeviceRequest(form url.Values) bool { return form.Has(deviceKey) && !form.Has("client_id") }
-
 // deviceReturn returns the path back from the login, in the language chosen there.
 func deviceReturn(form url.Values) string {
 	path := pathDevice + "/" + url.PathEscape(form.Get(deviceKey))

@@ -137,15 +137,6 @@ func (d *Handler) pushedForm(ctx context.Context, form url.Values) (url.Values, 
 	return nil, broker.LoginUnknown.Because(errors.New("oidc: no such pushed request"))
 }
 
-// pushed returns the keyed hash of the pushed request, "" for a request that came through the browser.
-func (q *request) pushed() string {
-	hash, ours := strings.CutPrefix(q.form.Get("request_uri"), pushedPrefix)
-	if !ours {
-		return ""
-	}
-	return hash
-}
-
 // consumePushed lets a pushed request yield one code. It may be opened again until then, so a reload works; of
 // two concurrent completions one gets its code.
 func (d *Handler) consumePushed(ctx context.Context, q *request) error {

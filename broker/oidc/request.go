@@ -294,3 +294,12 @@ func (d *Handler) reusable(q *request, s broker.Session) bool {
 	}
 	return connection == "" || connection == s.Authn.Connection
 }
+
+// pushed returns the keyed hash of the pushed request, "" for a request that came through the browser.
+func (q *request) pushed() string {
+	hash, ours := strings.CutPrefix(q.form.Get("request_uri"), pushedPrefix)
+	if !ours {
+		return ""
+	}
+	return hash
+}

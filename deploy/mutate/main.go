@@ -26,7 +26,7 @@
 // package; where tests are named, each of them. Otherwise it SURVIVED, or is broken: there is no such test, or none
 // that passes as things are. Tests that need PostgreSQL or Redis take GATEHOUSE_TEST_* from the environment.
 //
-//	go run ./deploy/mutate -rules [-only 'redirect.go|Resolve']
+//	go run ./deploy/mutate -rules [-only 'resolve.go|MatchRedirect']
 //
 // changes every condition, comparison, refusal, truth value and assignment of the rules in package broker, and runs
 // that package's tests. A survivor is printed with its kind: true, false, not, op, left, right, none or drop. A comment
