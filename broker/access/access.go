@@ -1,5 +1,5 @@
-// Package access decides who may come in. It is the only place that loads the facts of
-// broker.Admit and the only one that asks it, so that a rule reaches every route.
+// Package access decides who may sign in. It is the only package that loads the facts for broker.Admit and the
+// only one that asks it, so that a rule applies to every route.
 package access
 
 import (
@@ -10,7 +10,7 @@ import (
 	"gatehouse/broker"
 )
 
-// Store is what the facts are read from.
+// Store is the storage that the facts are read from.
 type Store interface {
 	broker.Accounts
 	broker.Identities
@@ -19,19 +19,19 @@ type Store interface {
 	broker.Grants
 }
 
-// Tenancies says which rules of organisations hold for a question.
+// Tenancies returns the organisations' rules that apply to a question.
 type Tenancies interface {
 	Tenancy(ctx context.Context, q Question) (broker.Tenancy, error)
 }
 
-// Question names what a Tenancy is about, by ids. Each may be empty.
+// Question names the subject of a Tenancy, by ids. Each may be empty.
 type Question struct {
 	Account    string
-	Client     string // the app that somebody signs in for
+	Client     string // the app that the sign-in is for
 	Connection string
 }
 
-// Options are what a Gate is made of. All but Factors and Tenancies are needed.
+// Options configure a Gate. All are required except Factors and Tenancies.
 type Options struct {
 	Store Store
 	// Factors are the second factors of accounts; nil while the deployment has none.
@@ -59,9 +59,9 @@ func New(o Options) *Gate {
 	return &Gate{o.Store, o.Factors, o.Tenancies, o.Registration, o.PasswordSignIn, o.Now}
 }
 
-// Session finds the session of any of the keyed hashes, and its account, as far as they
-// may go on in an app; client is empty for our own pages. It returns NotFound where no
-// session lives, and the Code of the gate.
+// Session finds the session of any of the keyed hashes, and its account, if the gate admits them to an app;
+// client is empty for our own pages. It returns NotFound if no session is active, and the gate's Code if it
+// refuses.
 func (g *Gate) Session(ctx context.Context, hashes []string, client string) (broker.Session, broker.Account, error) {
 	s, a, err := g.HeldSession(ctx, hashes)
 	if err == nil {
@@ -73,9 +73,8 @@ func (g *Gate) Session(ctx context.Context, hashes []string, client string) (bro
 	return s, a, nil
 }
 
-// HeldSession finds a session that lives, whether or not the gate admits it; NotFound.
-// It is for ending one: a session that may not be used now, because its connection is
-// off, would be usable again with the connection.
+// HeldSession finds an active session without asking the gate; NotFound. Use it to end a session: one that is
+// refused because its connection is off would be usable again with the connection.
 func (g *Gate) HeldSession(ctx context.Context, hashes []string) (broker.Session, broker.Account, error) {
 	if len(hashes) == 0 {
 		return broker.Session{}, broker.Account{}, broker.NotFound
@@ -93,9 +92,9 @@ func (g *Gate) HeldSession(ctx context.Context, hashes []string) (broker.Session
 	return s, a, err
 }
 
-// Grant finds a grant and its account. The error says why it gives nothing any more: it
-// is unknown (NotFound), it ended (Revoked), or its person may not come in. A grant that
-// is refused is returned beside the error, because its client decides who is told why.
+// Grant finds a grant and its account. The error says why it is not valid: unknown (NotFound), ended (Revoked),
+// or its person is refused. A refused grant is returned with the error, because its client decides who is told
+// why.
 func (g *Gate) Grant(ctx context.Context, id string) (broker.Grant, broker.Account, error) {
 	f, a, err := g.store.Grant(ctx, id)
 	if err != nil {
@@ -109,10 +108,9 @@ func (g *Gate) Grant(ctx context.Context, id string) (broker.Grant, broker.Accou
 	return f, a, g.admit(ctx, a, f.Authn, f.ClientID)
 }
 
-// NewGrant asks the gate about a grant that CreateGrant has just inserted, in its
-// transaction. The insert holds that the account is enabled, at the epoch of the proof
-// and, with unrestricted, without a restriction. Such an account is not read again while
-// there are no tenants, whose rules would ask for more of it.
+// NewGrant asks the gate about a grant that CreateGrant has just inserted, in its transaction. The insert
+// ensured that the account is enabled, has the proof's epoch and, with unrestricted, has no restriction. Such an
+// account is not read again unless there are tenants, whose rules need more of it.
 func (g *Gate) NewGrant(ctx context.Context, f broker.Grant, unrestricted bool) error {
 	if unrestricted && g.tenancies == nil {
 		return g.admit(ctx, broker.Account{ID: f.AccountID, AuthEpoch: f.Authn.Epoch}, f.Authn, f.ClientID)
@@ -121,7 +119,7 @@ func (g *Gate) NewGrant(ctx context.Context, f broker.Grant, unrestricted bool) 
 	return err
 }
 
-// Rule is what would keep an account out that signs in like this; nil for no rule.
+// Rule returns the rule that would refuse such a sign-in of the account; nil for none.
 func (g *Gate) Rule(ctx context.Context, a broker.Account, n broker.Authn, client string) (*broker.Restriction, error) {
 	f, err := g.facts(ctx, &a, n, client)
 	if err != nil {
@@ -130,7 +128,7 @@ func (g *Gate) Rule(ctx context.Context, a broker.Account, n broker.Authn, clien
 	return broker.Refusing(f), nil
 }
 
-// admit asks the gate about an account that was just read, and how it was authenticated.
+// admit asks the gate about an account that was just read, and its authentication.
 func (g *Gate) admit(ctx context.Context, a broker.Account, n broker.Authn, client string) error {
 	f, err := g.facts(ctx, &a, n, client)
 	if err != nil {
@@ -139,7 +137,7 @@ func (g *Gate) admit(ctx context.Context, a broker.Account, n broker.Authn, clie
 	return broker.Admit(f)
 }
 
-// facts loads what Admit asks of everybody. Account may be nil.
+// facts loads the facts that every question needs. a may be nil.
 func (g *Gate) facts(ctx context.Context, a *broker.Account, n broker.Authn, client string) (broker.Facts, error) {
 	var err error
 	f := broker.LoadedFacts(broker.Facts{Now: g.now(), Registration: g.registration, Passwords: g.passwords,
@@ -171,7 +169,7 @@ func (g *Gate) enrolled(ctx context.Context, account string) (bool, error) {
 	return g.factors.Enrolled(ctx, account)
 }
 
-// found turns NotFound into nil: to the rules, an absent account is a fact.
+// found turns NotFound into nil, because the rules handle an absent account.
 func found[T any](v T, err error) (*T, error) {
 	if errors.Is(err, broker.NotFound) {
 		return nil, nil

@@ -8,8 +8,7 @@ import (
 	"gatehouse/broker"
 )
 
-// Decision is what the rules say about a login at this moment, with the facts that it
-// rests on.
+// Decision is what the rules currently say about a login, with the facts that it depends on.
 type Decision struct {
 	Facts    broker.Facts
 	Identity *broker.Identity // with Facts.Linked
@@ -17,7 +16,7 @@ type Decision struct {
 	broker.Verdict
 	Step broker.Step
 	No   error // what Next returned instead of a step: a Code
-	// Rule is what keeps the person out, nil where no rule does.
+	// Rule is the rule that refuses the person, nil if none does.
 	Rule *broker.Restriction
 }
 
@@ -43,8 +42,7 @@ func (g *Gate) Login(ctx context.Context, l broker.Login, sessions []string) (De
 	return d, err
 }
 
-// Bound is Login for a login that was just bound to the linked account of before. That
-// account is not read again.
+// Bound is Login for a login that was just bound to before's linked account, which is not read again.
 func (g *Gate) Bound(ctx context.Context, l broker.Login, before Decision) (d Decision, err error) {
 	if d.Facts, err = g.boundFacts(ctx, l, before.Facts.Linked); err == nil {
 		d.decide(l)
@@ -52,8 +50,7 @@ func (g *Gate) Bound(ctx context.Context, l broker.Login, before Decision) (d De
 	return d, err
 }
 
-// Explain is Login without a browser, as far as the person would come: acting is the
-// account that asks for a link from inside, nil for a sign-in.
+// Explain is Login without a browser: acting is the account that would request a link, nil for a sign-in.
 func (g *Gate) Explain(ctx context.Context, l broker.Login, acting *broker.Account) (Decision, error) {
 	var d Decision
 	err := g.upstreamFacts(ctx, l, nil, &d)
@@ -82,8 +79,8 @@ func (d *Decision) decide(l broker.Login) {
 	}
 }
 
-// ruleOf is the rule that refuses the account of the login or, at a link, the account
-// that the identity would belong to.
+// ruleOf returns the rule that refuses the account of the login or, for a link, the account that the identity
+// would belong to.
 func (d *Decision) ruleOf() *broker.Restriction {
 	if l := broker.Refusing(d.Facts); l != nil {
 		return l
@@ -96,7 +93,7 @@ func (d *Decision) ruleOf() *broker.Restriction {
 	return nil
 }
 
-// boundFacts asks for an enrolled factor only where authority is created.
+// boundFacts reads whether a factor is enrolled only when authority is created.
 func (g *Gate) boundFacts(ctx context.Context, l broker.Login, a *broker.Account) (broker.Facts, error) {
 	f, err := g.facts(ctx, a, l.Authn, l.ClientID)
 	if err == nil && !l.Authn.Factor && l.SessionID == "" {
@@ -132,7 +129,7 @@ func (g *Gate) upstreamFacts(ctx context.Context, l broker.Login, sessions []str
 	}
 	switch err = nil; {
 	case l.Purpose == broker.PurposeLink:
-		return nil // the identity is for Acting, whoever has its address
+		return nil // the identity is for Acting, whatever its address
 	case l.LinkTargetID != "":
 		f.Owner, err = found(g.store.Account(ctx, l.LinkTargetID))
 	case l.VerifiedAddress() != "":
@@ -144,7 +141,7 @@ func (g *Gate) upstreamFacts(ctx context.Context, l broker.Login, sessions []str
 	return g.ownerFacts(ctx, f, l.ClientID, c.Connection)
 }
 
-// ownerFacts are what a link asks about Facts.Owner, who would get the identity.
+// ownerFacts loads the facts of a link about Facts.Owner, who would get the identity.
 func (g *Gate) ownerFacts(ctx context.Context, f *broker.Facts, client, connection string) (err error) {
 	if f.Enrolled, err = g.enrolled(ctx, f.Owner.ID); err != nil {
 		return err
@@ -152,8 +149,8 @@ func (g *Gate) ownerFacts(ctx context.Context, f *broker.Facts, client, connecti
 	return g.linkFacts(ctx, f, *f.Owner, client, connection)
 }
 
-// linkFacts are what MayLink asks about an account: its memberships and, where a
-// restriction may count them, its identities.
+// linkFacts loads the facts of MayLink: the account's memberships and, if a restriction may count them, its
+// identities.
 func (g *Gate) linkFacts(ctx context.Context, f *broker.Facts, a broker.Account, client, connection string) error {
 	var err error
 	if f.Tenancy, err = g.tenancy(ctx, &a, client, connection); err != nil {
@@ -165,7 +162,7 @@ func (g *Gate) linkFacts(ctx context.Context, f *broker.Facts, a broker.Account,
 	return err
 }
 
-// actingFacts are who this browser is signed in as, for a link from the account page.
+// actingFacts loads the account that this browser is signed in to, for a link from the account page.
 func (g *Gate) actingFacts(ctx context.Context, l broker.Login, sessions []string, d *Decision) error {
 	s, a, err := g.Session(ctx, sessions, l.ClientID)
 	if broker.Refused(err) {
@@ -187,8 +184,8 @@ func (g *Gate) actAs(ctx context.Context, d *Decision, a broker.Account, n broke
 	return g.linkFacts(ctx, &d.Facts, a, "", connection)
 }
 
-// localFacts never looks an account up by the typed address: the identifier step
-// answers the same for all addresses (SECURITY.md E1).
+// localFacts never looks up the typed address, because the identifier step must respond the same for all
+// addresses (SECURITY.md E1).
 func (g *Gate) localFacts(ctx context.Context, l broker.Login, sessions []string, d *Decision) (err error) {
 	if d.Facts, err = g.facts(ctx, nil, broker.Authn{}, l.ClientID); err != nil {
 		return err
@@ -212,7 +209,7 @@ func (g *Gate) localFacts(ctx context.Context, l broker.Login, sessions []string
 	return err
 }
 
-// organisation finds the live connection that a typed address is routed to.
+// organisation returns the live connection for the domain of a typed address.
 func (g *Gate) organisation(ctx context.Context, email string) (*broker.Connection, error) {
 	all, err := g.store.Connections(ctx)
 	if err != nil {
@@ -226,8 +223,8 @@ func (g *Gate) organisation(ctx context.Context, email string) (*broker.Connecti
 	return nil, nil
 }
 
-// LinkProofs decides about a link of the waiting identity to this owner: Proof is what it
-// asks for. Where the rules refuse the link, No is a Code.
+// LinkProofs decides about linking the pending identity to this owner. Proof is what the link requires; No is a
+// Code if the rules refuse it.
 func (g *Gate) LinkProofs(ctx context.Context, l broker.Login, d Decision, owner broker.Account) (Decision, error) {
 	l, d.Facts.Owner = l.LinkingTo(owner.ID), &owner
 	if err := g.ownerFacts(ctx, &d.Facts, l.ClientID, l.Claims.Connection); err != nil {
@@ -239,8 +236,8 @@ func (g *Gate) LinkProofs(ctx context.Context, l broker.Login, d Decision, owner
 	return d, nil
 }
 
-// MayLink returns nil where the identity of the claims may become one of the account's,
-// else a Code. It is asked again in the transaction of a link.
+// MayLink returns nil if the identity of the claims may be linked to the account, else a Code. It is asked again
+// in the transaction of a link.
 func (g *Gate) MayLink(ctx context.Context, c broker.Claims, a broker.Account, client string) error {
 	f, err := g.facts(ctx, nil, broker.Authn{}, client)
 	if err == nil {

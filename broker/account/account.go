@@ -1,5 +1,4 @@
-// Package account is where people look after their own account: who they are here,
-// and the sign-in methods which they sign in.
+// Package account has the pages on which people manage their own account and its sign-in methods.
 package account
 
 import (
@@ -17,13 +16,13 @@ import (
 //go:embed page/*.html
 var pageFiles embed.FS
 
-// Logins is what the room needs of the login journey.
+// Logins is what this package uses of the login journey.
 type Logins interface {
-	// Start begins a login and answers the path at which the browser goes on.
+	// Start begins a login and returns the path where the browser continues.
 	Start(w http.ResponseWriter, r *http.Request, l broker.Login) (path string, err error)
 }
 
-// Store is what the account pages read and write.
+// Store is the storage that the account pages need.
 type Store interface {
 	broker.Accounts
 	broker.Identities
@@ -32,7 +31,7 @@ type Store interface {
 	broker.Atomic
 }
 
-// Options are what a Handler is made of; all are needed.
+// Options configure a Handler; all are required.
 type Options struct {
 	Toolkit *web.Toolkit
 	Gate    *access.Gate
@@ -41,7 +40,7 @@ type Options struct {
 	Mailer  *mail.Mailer
 	// PasswordSignIn reports whether a password opens a session.
 	PasswordSignIn bool
-	// Icon names the symbol of a connection's kind, see web.Toolkit.
+	// Icon returns the icon name of a connection's kind, see web.Toolkit.
 	Icon func(kind string) string
 	Now  func() time.Time
 }
@@ -52,10 +51,10 @@ type Handler struct {
 	pages *web.Pages
 }
 
-// New makes the room. It panics where a page or a text is missing, see web.Toolkit.Pages.
+// New returns a Handler. It panics on a missing page or text, see web.Toolkit.Pages.
 func New(o Options) *Handler { return &Handler{Options: o, pages: o.Toolkit.Pages(pageFiles)} }
 
-// Mount adds the room's routes.
+// Mount adds the routes.
 func (d *Handler) Mount(mux web.Router) {
 	handle := func(pattern string, h web.Handler) { mux.Handle(pattern, d.Toolkit.Handle(h)) }
 
@@ -66,13 +65,13 @@ func (d *Handler) Mount(mux web.Router) {
 	handle("POST /account/methods/{id}/unlink", d.known(d.unlink))
 }
 
-// person is who asks: an account, and the session that says so.
+// person is the signed-in account with its session.
 type person struct {
 	broker.Account
 	Session broker.Session
 }
 
-// known hands on who is signed in. Whoever is not signs in first.
+// known passes the signed-in account to h, or redirects to /login.
 func (d *Handler) known(h func(http.ResponseWriter, *http.Request, person) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		s, a, err := d.Toolkit.Current(r, "")
@@ -89,15 +88,14 @@ func (d *Handler) known(h func(http.ResponseWriter, *http.Request, person) error
 	}
 }
 
-// proven reports whether the person has shown who they are recently enough to change
-// how they sign in.
+// proven reports whether the person authenticated recently enough to change the sign-in methods.
 func (d *Handler) reauthenticated(p person) bool {
 	within := int(broker.LinkFresh / time.Second)
 	return broker.Fresh(p.Session.Authn, d.Now(), &within, time.Time{})
 }
 
-// reauthenticate sends the person to prove it again. They come back to the methods page and
-// press again: what they wanted is not carried along, so no login does it for them.
+// reauthenticate sends the person to authenticate again. They return to the methods page and must press the
+// button again: the request is not carried along, so that a login cannot change anything.
 func (d *Handler) reauthenticate(w http.ResponseWriter, r *http.Request, p person, have state) error {
 	l := broker.Login{Purpose: broker.PurposeReauthenticate, For: p.ID, Fresh: true, Hint: p.Email}
 	if have.methods.Password {
@@ -110,7 +108,7 @@ func (d *Handler) reauthenticate(w http.ResponseWriter, r *http.Request, p perso
 	return redirect(w, r, path)
 }
 
-// refuse says no on a page that leads back to the account.
+// refuse shows a refusal with a link back to the account.
 func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, p person, c broker.Connection, err error) error {
 	if !broker.Refused(err) {
 		return err

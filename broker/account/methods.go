@@ -9,15 +9,14 @@ import (
 	"gatehouse/broker"
 )
 
-// The parameters of the methods page. They name what was just done, and the page
-// says so only where it is so.
+// The parameters of the methods page. They name the last change, and the page confirms it only if it is true.
 const (
-	queryLinked   = "linked"   // a connection; the login journey says it too
+	queryLinked   = "linked"   // a connection; the login journey sets it too
 	queryUnlinked = "unlinked" // a connection
-	queryGone     = "gone"     // the identity that the session was created of
+	queryGone     = "gone"     // the identity that the session was created with
 )
 
-// standing is what an account can come in by, at this moment.
+// standing holds an account's identities, the connections, and its usable sign-in methods.
 type state struct {
 	identities  []broker.Identity
 	connections []broker.Connection
@@ -35,7 +34,7 @@ func (d *Handler) state(ctx context.Context, a broker.Account) (s state, err err
 	return s, nil
 }
 
-// connection finds one by its id; the zero one, which is not usable, where there is none.
+// connection returns the connection of that id, or the zero Connection, which is not usable.
 func (s state) connection(id string) broker.Connection {
 	if i := slices.IndexFunc(s.connections, func(c broker.Connection) bool { return c.ID == id }); i >= 0 {
 		return s.connections[i]
@@ -47,8 +46,8 @@ func (s state) has(connection string) bool {
 	return slices.ContainsFunc(s.identities, func(i broker.Identity) bool { return i.Connection == connection })
 }
 
-// mayLink asks the rules whether an identity of the connection may be added. Whose
-// it turns out to be is asked again when the upstream has said so.
+// mayLink asks the rules whether an identity of the connection may be added. They are asked again when the
+// upstream has named the identity.
 func (d *Handler) mayLink(ctx context.Context, a broker.Account, c broker.Connection) error {
 	return d.Gate.MayLink(ctx, broker.Claims{Connection: c.ID}, a, "")
 }
@@ -56,11 +55,11 @@ func (d *Handler) mayLink(ctx context.Context, a broker.Account, c broker.Connec
 type methodsView struct {
 	Email       string
 	Restriction *broker.Restriction
-	Only        string // the kind that the restriction is about, for its words
-	Linked      string // what was just done: the connection's name
+	Only        string // the kind that the restriction is about, for its texts
+	Linked      string // the connection's name, after linking
 	Unlinked    string
 	Password    bool
-	Opens       bool // the password does
+	Opens       bool // the password opens a session
 	Methods     []method
 	Links       []offer
 }
@@ -69,21 +68,21 @@ type methodsView struct {
 type method struct {
 	Name, Icon, Email string
 	LinkedAt, SeenAt  time.Time
-	Off, Shut         bool   // its connection is off; the restriction does not let it in
-	Unlink            string // path, "" where it is not offered
+	Off, Shut         bool   // its connection is off; the restriction excludes it
+	Unlink            string // path, "" if unlinking is not offered
 	Required, Last    bool   // why not
 }
 
 // offer is a connection that may be linked.
 type offer struct{ ID, Name, Icon string }
 
-// show is the account: who is signed in, and the ways to do so.
+// show is the account page: the account and its sign-in methods.
 func (d *Handler) show(w http.ResponseWriter, r *http.Request, p person) error {
 	have, err := d.state(r.Context(), p.Account)
 	if err != nil {
 		return err
 	}
-	d.Toolkit.EnsureBrowser(w, r) // the POSTs of this page begin logins
+	d.Toolkit.EnsureBrowser(w, r) // this page's POSTs begin logins
 	v := methodsView{Email: p.Email, Restriction: p.Restriction, Password: p.HasPassword(), Opens: have.methods.Password}
 	if p.Restriction != nil {
 		v.Only = p.Restriction.Only
@@ -130,9 +129,8 @@ func (d *Handler) method(a broker.Account, have state, i broker.Identity) method
 	return m
 }
 
-// link begins the journey to an upstream, for the person who asked and for nobody
-// else. The hand-off page leads there, because Chromium holds form-action against
-// every redirect of a POST.
+// link begins a login at an upstream, for the signed-in account only. It responds with the hand-off page,
+// because Chromium applies form-action to redirects after a POST.
 func (d *Handler) link(w http.ResponseWriter, r *http.Request, p person) error {
 	have, err := d.state(r.Context(), p.Account)
 	if err != nil {

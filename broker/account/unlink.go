@@ -14,10 +14,10 @@ import (
 type unlinkView struct {
 	Name, Icon, Email string
 	Path, Back        string
-	Here              bool // the session was created of it
+	Here              bool // the current session was created with it
 }
 
-// own is the identity that the path names, if it is the person's; NotFound.
+// own returns the identity in the path if it belongs to the person; else NotFound.
 func (s state) own(r *http.Request) (broker.Identity, error) {
 	i := slices.IndexFunc(s.identities, func(i broker.Identity) bool {
 		//defence:C15 = true
@@ -29,7 +29,7 @@ func (s state) own(r *http.Request) (broker.Identity, error) {
 	return s.identities[i], nil
 }
 
-// ask is the page that confirms.
+// ask is the confirmation page.
 func (d *Handler) ask(w http.ResponseWriter, r *http.Request, p person) error {
 	have, err := d.state(r.Context(), p.Account)
 	if err != nil {
@@ -48,9 +48,8 @@ func (d *Handler) ask(w http.ResponseWriter, r *http.Request, p person) error {
 	return nil
 }
 
-// unlink parts with an identity. A session that was created of it ends with it, the
-// acting one too: whoever holds a stolen identity is out as soon as the owner cuts
-// it off, and no browser is an exception.
+// unlink removes an identity. Sessions created with it end, including the current one: a thief with a stolen
+// identity is signed out immediately, and no browser is an exception.
 func (d *Handler) unlink(w http.ResponseWriter, r *http.Request, p person) error {
 	have, err := d.state(r.Context(), p.Account)
 	if err != nil {
@@ -58,7 +57,7 @@ func (d *Handler) unlink(w http.ResponseWriter, r *http.Request, p person) error
 	}
 	i, err := have.own(r)
 	if errors.Is(err, broker.NotFound) {
-		return redirect(w, r, broker.MethodsPath) // the second click of two
+		return redirect(w, r, broker.MethodsPath) // a double click
 	}
 	c := have.connection(i.Connection)
 	if err := broker.MayUnlink(p.Account, i, have.methods); err != nil {
@@ -71,7 +70,7 @@ func (d *Handler) unlink(w http.ResponseWriter, r *http.Request, p person) error
 	err = d.part(r, p, i.ID, c.Name)
 	switch {
 	case errors.Is(err, broker.NotFound), errors.Is(err, broker.Conflict):
-		return redirect(w, r, broker.MethodsPath) // somebody was quicker; the page shows what is so now
+		return redirect(w, r, broker.MethodsPath) // another request was faster; the page shows the result
 	case err != nil:
 		return d.refuse(w, r, p, c, err)
 	case p.Session.Authn.Identity != i.ID:
@@ -83,7 +82,7 @@ func (d *Handler) unlink(w http.ResponseWriter, r *http.Request, p person) error
 	return redirect(w, r, broker.MethodsPath+"?"+queryGone+"=1")
 }
 
-// part unlinks in one transaction, with its Event and the mail that tells the owner.
+// part unlinks in one transaction, with its Event and the mail to the owner.
 func (d *Handler) part(r *http.Request, p person, id, name string) error {
 	return d.Store.Atomic(r.Context(), func(ctx context.Context) error {
 		a, err := d.Store.Account(ctx, p.ID)
@@ -94,7 +93,7 @@ func (d *Handler) part(r *http.Request, p person, id, name string) error {
 			return err
 		}
 		a.UpdatedAt = d.Now()
-		// The row is taken first, so that of two who unlink at once the second sees what the first has left.
+		// Lock the row first, so that of two concurrent unlinks the second sees the result of the first.
 		if err := d.Store.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
 			return err
 		}
