@@ -63,7 +63,8 @@ func declaredConnection(position int, d config.Connection) admin.DeclareConnecti
 // declaredClient is a client of the configuration as the input of its operation.
 func declaredClient(d config.Client) admin.DeclareClient {
 	c := broker.Client{ID: d.ID, Name: d.Name, RedirectURIs: d.RedirectURIs,
-		PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, Scopes: d.Scopes, GrantTypes: d.GrantTypes, AuthMethods: strings.Fields(d.AuthMethod), IDTokenAlg: d.IDTokenAlg,
+		PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, Scopes: d.Scopes, GrantTypes: d.GrantTypes,
+		AuthMethods: strings.Fields(d.AuthMethod), IDTokenAlg: d.IDTokenAlg,
 		Native: d.Native, FirstParty: d.FirstParty, SkipPKCE: d.SkipPKCE, Keys: d.Keys, KeysURI: d.KeysURI,
 		AuthAlg:              d.AuthAlg,
 		BackchannelLogoutURI: d.BackchannelLogoutURI, FrontchannelLogoutURI: d.FrontchannelLogoutURI,
