@@ -130,6 +130,18 @@ func TestB10_EntraCrossTenant(t *testing.T) {
 	r.refused("B", broker.WrongTenant)
 }
 
+func TestB10_TheKeyOfOneTenantSignsForNoOther(t *testing.T) {
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes["common, any"].settings)
+	r.signsIn("A")
+	r.faulty("key and issuer of A, tid of B", func(f *fakeidp.Fault) {
+		f.KeyIssuer = r.idp.BaseURL() + "/" + tenantA + "/v2.0"
+		f.SetClaim("tid", tenantB)
+	}, func(r *fixture) {
+		r.reset()
+		r.refused("A", broker.UpstreamRejected)
+	})
+}
+
 func TestB11_AKeySignsOnlyForItsIssuer(t *testing.T) {
 	for _, mode := range []string{"single tenant by id", "organizations, listed", "common, any"} {
 		t.Run(mode, func(t *testing.T) {

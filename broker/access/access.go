@@ -104,8 +104,9 @@ func (g *Gate) Grant(ctx context.Context, id string) (broker.Grant, broker.Accou
 	if !f.EndedAt.IsZero() || !g.now().Before(f.ExpiresAt) {
 		return f, a, broker.Revoked
 	}
-	//defence:D1 D5 A7
-	return f, a, g.admit(ctx, a, f.Authn, f.ClientID)
+	return f, a,
+		//defence:D1 D5 A7
+		g.admit(ctx, a, f.Authn, f.ClientID)
 }
 
 // NewGrant asks the gate about a grant that CreateGrant has just inserted, in its transaction. The insert
