@@ -292,7 +292,7 @@ func TestSwitchAccountLeadsBackToTheQuestion(t *testing.T) {
 	}
 }
 
-// ephemeral stores writes down what is put on them.
+// ephemeralStores records what is put.
 type ephemeralStores struct {
 	broker.Ephemeral
 	put []string

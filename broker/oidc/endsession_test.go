@@ -106,7 +106,7 @@ func TestA16_AC47_WithoutSuchAHintThePersonIsAsked(t *testing.T) {
 	}
 }
 
-// away is a link or a refresh that leads off our origin.
+// otherSite matches a link or a refresh to another origin.
 var otherSite = regexp.MustCompile(`(?:href="|action="|url=)(?:[a-z]+:|//)`)
 
 func TestA4_AC47_AnUnregisteredAddressIsNeverFollowed(t *testing.T) {

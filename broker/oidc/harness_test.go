@@ -59,8 +59,8 @@ func (c *clock) add(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// app is the handler on a real SQLite file, with a clock of its own and a login
-// journey that believes whatever the test says.
+// harness is the handler on a real SQLite file, with its own clock and a login
+// journey that accepts what the test says.
 type harness struct {
 	t       *testing.T
 	db      *gormdb.DB

@@ -59,7 +59,7 @@ func newPublisher(t *testing.T) (*publisher, *egress.Client) {
 	return p, out
 }
 
-// published is an app with the client "remote", whose keys stand at the publisher.
+// newPublished returns a harness with the client "remote", whose keys are at the publisher.
 func newPublished(t *testing.T) (*harness, *publisher) {
 	t.Helper()
 	p, out := newPublisher(t)

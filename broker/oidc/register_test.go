@@ -25,7 +25,7 @@ func (h *harness) initial(uses int) string {
 	return token.Reveal()
 }
 
-// json sends a document; a value of nil takes the default away.
+// sends sends a JSON document; nil removes a default.
 func (h *harness) sends(method, path, bearer string, body any) answer {
 	h.t.Helper()
 	b, err := json.Marshal(body)
@@ -40,7 +40,7 @@ func (h *harness) sends(method, path, bearer string, body any) answer {
 
 type doc = map[string]any
 
-// metadata is a good registration, changed by more; nil removes.
+// metadataOf returns a valid registration, changed by more; nil removes a member.
 func metadataOf(more doc) doc {
 	m := doc{"redirect_uris": []string{callback}, "client_name": "Self Made", "grant_types": []string{grantCode,
 		grantRefresh}, "token_endpoint_auth_method": "client_secret_post"}

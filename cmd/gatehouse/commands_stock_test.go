@@ -19,7 +19,7 @@ import (
 
 // The tests that do not go through the command line change things with these.
 
-// operations are those that the commands call.
+// operate returns the operations that the commands call.
 func (h *app) operate() *admin.Service {
 	s, err := h.admin()
 	if err != nil {

@@ -42,7 +42,7 @@ func plain() clientVariant {
 	return clientVariant{name: "opaque Bearer token", client: "app", secret: clusterSecret}
 }
 
-// clientVariants registers an app of each kind.
+// variants registers an app of each kind.
 func (q *cluster) variants() []clientVariant {
 	q.t.Helper()
 	key := func() *ecdsa.PrivateKey {

@@ -73,7 +73,7 @@ type held struct {
 	gen int // of the account, where the identity was linked by then; -1 where not
 }
 
-// proven is a correct password or mailed code, given in a login.
+// evidence is a correct password or mailed code, given in a login.
 type evidence struct {
 	holder  *holder // by password
 	address string  // by code

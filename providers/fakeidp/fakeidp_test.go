@@ -106,7 +106,7 @@ func asking(s *Server, changes ...string) url.Values {
 	return form
 }
 
-// paths of the honest endpoints of each kind, for the shared tests.
+// authorizePath returns the authorization path of each kind.
 func authorizePath(s *Server) string {
 	return map[string]string{
 		KindGoogle: "/o/oauth2/v2/auth", KindMicrosoft: "/common/oauth2/v2.0/authorize", KindADFS: "/adfs/oauth2/authorize/",
