@@ -161,7 +161,8 @@ go_tests() { CGO_ENABLED=0 go_test "$1" ./...; }
 
 # The race detector makes tests seven times slower, since SQLite is Go code. It runs where goroutines share memory:
 # in the packages that start goroutines or hold locks, and in the tests of other packages that act at the same time.
-racing_packages=(./broker ./broker/credential ./broker/egress ./broker/mail ./broker/seal ./broker/web ./providers/... ./storage ./storage/redisdb)
+racing_packages=(./broker/clients ./broker/credential ./broker/egress ./broker/limit ./broker/mail ./broker/seal
+	./broker/signing ./broker/web ./providers/... ./storage ./storage/redisdb)
 acting_packages=(./broker/login ./broker/oidc ./cmd/gatehouse ./storage/gormdb)
 acting='AtOnce|Fleet|Replica|Twice|Twenty|Double|Crowd|Meet|Waits|Running|WhileAServerRuns|Outage'
 
