@@ -9,7 +9,8 @@
 # temporary folder, the module caches and deploy/e2e/node_modules. A skipped test counts as a failed one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export PATH="$PATH:/usr/local/go/bin" GOFLAGS="${GOFLAGS:-} -buildvcs=false" LC_ALL=C.UTF-8
+# The flags of the shipped binary, for every command: so each package is compiled once, and again for the race detector.
+export PATH="$PATH:/usr/local/go/bin" GOFLAGS="${GOFLAGS:-} -buildvcs=false -trimpath" CGO_ENABLED=0 LC_ALL=C.UTF-8
 
 case "${1-}" in
 '') all= ;;
@@ -145,8 +146,8 @@ check_scripts() {
 }
 # The product needs no C compiler. This binary is the one that is shipped, and the one that the browsers drive.
 check_build() {
-	CGO_ENABLED=0 go build ./... &&
-		CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$scratch/gatehouse" ./cmd/gatehouse
+	go build ./... &&
+		go build -ldflags='-s -w' -o "$scratch/gatehouse" ./cmd/gatehouse
 }
 
 # go_test FILE FLAG… runs Go tests; the results go to FILE.
@@ -157,7 +158,7 @@ go_test() {
 }
 
 # All Go tests: the matrix, the model with 20,000 steps, storetest on three backends, the layout.
-go_tests() { CGO_ENABLED=0 go_test "$1" ./...; }
+go_tests() { go_test "$1" ./...; }
 
 # The race detector makes tests seven times slower, since SQLite is Go code. It runs where goroutines share memory:
 # in the packages that start goroutines or hold locks, and in the tests of other packages that act at the same time.
@@ -168,7 +169,7 @@ acting='AtOnce|Fleet|Replica|Twice|Twenty|Double|Crowd|Meet|Waits|Running|WhileA
 
 race_tests() {
 	local file=$1 verdict=0
-	export CGO_ENABLED=1
+	local -x CGO_ENABLED=1
 	if [[ $all ]]; then
 		go_test "$file" -race -timeout=60m ./...
 		return
@@ -187,7 +188,7 @@ browser_tests() (
 )
 
 # The model runs four times: two seeds on SQLite, two on PostgreSQL and Redis.
-long_model() { CGO_ENABLED=0 go_test "$1" -timeout=3h -run '^TestModel$' ./cmd/gatehouse -args -model.steps=50000; }
+long_model() { go_test "$1" -timeout=3h -run '^TestModel$' ./cmd/gatehouse -args -model.steps=50000; }
 
 # Each fuzz target looks for new inputs for a few seconds; its seeds have run with the tests.
 fuzz_targets() {
