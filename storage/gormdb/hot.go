@@ -22,7 +22,8 @@ import (
 
 // prepare has database/sql keep the hot statements of SQLite: SQLite compiles a statement
 // in more time than it takes to run it. It needs the schema. Until it was called,
-// statements are compiled each time. pgx keeps PostgreSQL's by itself.
+// statements are compiled each time. No other call may run beside it. pgx keeps
+// PostgreSQL's by itself.
 func (d *DB) prepare(ctx context.Context) (err error) {
 	if d.postgres || d.writes != nil {
 		return nil
