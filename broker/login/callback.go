@@ -11,7 +11,7 @@ import (
 // cookiePick requests the account chooser at the next upstream request. Signing out sets it.
 const cookiePick = "__Host-gh_pick"
 
-// away redirects the browser to an upstream.
+// awayPage redirects the browser to an upstream.
 func (d *Handler) awayPage(w http.ResponseWriter, r *http.Request) error {
 	v, l, moved, err := d.here(w, r)
 	if err != nil || moved {

@@ -83,7 +83,7 @@ func setBy(l *broker.Restriction) map[string]string {
 	return map[string]string{"only": l.Only, "set_by": l.SetBy, "set_at": l.SetAt.UTC().Format(time.RFC3339)}
 }
 
-// ways returns buttons for the live connections that a rule allows.
+// methods returns buttons for the live connections that a rule allows.
 func (d *Handler) methods(r *http.Request, id string, l *broker.Restriction) (list []web.Action, first string) {
 	if l == nil {
 		return nil, ""
