@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -18,6 +19,9 @@ const (
 	maxLine    = 120 // characters
 	maxMethods = 6
 )
+
+// directive matches a comment for a tool.
+var directive = regexp.MustCompile(`^\s*//[a-z]+:`)
 
 // buildsFacts are the packages that build Facts and ask Admit.
 const buildsFacts = "broker broker/access"
@@ -95,10 +99,10 @@ func (c *checker) visitCall(n *ast.CallExpr) {
 }
 
 // checkLines counts characters, a tab as one. The tag of a field, which ends a line with a
-// backquote, and an anchor of deploy/mutate cannot be broken.
+// backquote, and a directive such as an anchor of deploy/mutate cannot be broken.
 func (c *checker) checkLines(text []byte) {
 	for i, line := range strings.Split(string(text), "\n") {
-		whole := strings.HasSuffix(line, "`") || strings.HasPrefix(strings.TrimSpace(line), "//defence:")
+		whole := strings.HasSuffix(line, "`") || directive.MatchString(line)
 		if n := utf8.RuneCountInString(line); n > maxLine && !whole {
 			c.faults = append(c.faults, fmt.Sprintf("%s:%d: the line has %d characters, at most %d", c.path, i+1, n, maxLine))
 		}
