@@ -175,6 +175,17 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
+// Found returns nil for NotFound: to the rules, an absence is a fact.
+func Found[T any](v T, err error) (*T, error) {
+	if errors.Is(err, NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
+}
+
 // Refused reports whether an error is a decision, not a failure of ours or of storage.
 func Refused(err error) bool { return err != nil && CodeOf(err).Meaning().Status < 500 }
 

@@ -4,7 +4,6 @@ package access
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"gatehouse/broker"
@@ -144,7 +143,7 @@ func (g *Gate) facts(ctx context.Context, a *broker.Account, n broker.Authn, cli
 	f := broker.LoadedFacts(broker.Facts{Now: g.now(), Registration: g.registration, Passwords: g.passwords,
 		Account: a, Authn: n})
 	if n.Method == broker.ByUpstream {
-		if f.Connection, err = found(g.store.Connection(ctx, n.Connection)); err != nil {
+		if f.Connection, err = broker.Found(g.store.Connection(ctx, n.Connection)); err != nil {
 			return f, err
 		}
 	}
@@ -168,15 +167,4 @@ func (g *Gate) enrolled(ctx context.Context, account string) (bool, error) {
 		return false, nil
 	}
 	return g.factors.Enrolled(ctx, account)
-}
-
-// found turns NotFound into nil, because the rules handle an absent account.
-func found[T any](v T, err error) (*T, error) {
-	if errors.Is(err, broker.NotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &v, nil
 }

@@ -28,7 +28,7 @@ func (g *Gate) Login(ctx context.Context, l broker.Login, sessions []string) (De
 	switch {
 	case l.AccountID != "":
 		var a *broker.Account
-		if a, err = found(g.store.Account(ctx, l.AccountID)); err == nil {
+		if a, err = broker.Found(g.store.Account(ctx, l.AccountID)); err == nil {
 			d.Facts, err = g.boundFacts(ctx, l, a)
 		}
 	case l.Claims != nil:
@@ -108,7 +108,7 @@ func (g *Gate) upstreamFacts(ctx context.Context, l broker.Login, sessions []str
 		return err
 	}
 	f := &d.Facts
-	if f.Connection, err = found(g.store.Connection(ctx, c.Connection)); err != nil {
+	if f.Connection, err = broker.Found(g.store.Connection(ctx, c.Connection)); err != nil {
 		return err
 	}
 	if f.Tenancy, err = g.tenancy(ctx, nil, l.ClientID, c.Connection); err != nil {
@@ -131,9 +131,9 @@ func (g *Gate) upstreamFacts(ctx context.Context, l broker.Login, sessions []str
 	case l.Purpose == broker.PurposeLink:
 		return nil // the identity is for Acting, whatever its address
 	case l.LinkTargetID != "":
-		f.Owner, err = found(g.store.Account(ctx, l.LinkTargetID))
+		f.Owner, err = broker.Found(g.store.Account(ctx, l.LinkTargetID))
 	case l.VerifiedAddress() != "":
-		f.Owner, err = found(g.store.AccountByEmail(ctx, l.VerifiedAddress()))
+		f.Owner, err = broker.Found(g.store.AccountByEmail(ctx, l.VerifiedAddress()))
 	}
 	if err != nil || f.Owner == nil {
 		return err
@@ -195,7 +195,7 @@ func (g *Gate) localFacts(ctx context.Context, l broker.Login, sessions []string
 	case l.Purpose == broker.PurposeLink:
 		err = g.actingFacts(ctx, l, sessions, d)
 	case l.Choice == broker.ChoiceNew && l.VerifiedEmail != "":
-		f.Owner, err = found(g.store.AccountByEmail(ctx, l.VerifiedEmail))
+		f.Owner, err = broker.Found(g.store.AccountByEmail(ctx, l.VerifiedEmail))
 	case l.Choice == broker.ChoiceNew:
 	case l.Email != "":
 		f.Org, err = g.organisation(ctx, l.Email)
@@ -241,7 +241,7 @@ func (g *Gate) LinkProofs(ctx context.Context, l broker.Login, d Decision, owner
 func (g *Gate) MayLink(ctx context.Context, c broker.Claims, a broker.Account, client string) error {
 	f, err := g.facts(ctx, nil, broker.Authn{}, client)
 	if err == nil {
-		f.Connection, err = found(g.store.Connection(ctx, c.Connection))
+		f.Connection, err = broker.Found(g.store.Connection(ctx, c.Connection))
 	}
 	if err == nil {
 		err = g.linkFacts(ctx, &f, a, client, c.Connection)

@@ -9,7 +9,7 @@ import (
 // mailCode sends a code to an unverified address. If the person registers with a password, an address with an
 // account gets another mail, and everything else is the same (SECURITY.md E1).
 func (s *service) mailCode(ctx context.Context, v visit, sc scene, email string) error {
-	owner, err := found(s.Store.AccountByEmail(ctx, email))
+	owner, err := broker.Found(s.Store.AccountByEmail(ctx, email))
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (s *service) reauthenticate(ctx context.Context, v visit, id, typed string)
 	if err != nil {
 		return err
 	}
-	owner, err := found(s.Store.AccountByEmail(ctx, sc.Code.Email))
+	owner, err := broker.Found(s.Store.AccountByEmail(ctx, sc.Code.Email))
 	if err != nil {
 		return err
 	}

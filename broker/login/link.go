@@ -93,7 +93,7 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	if err := s.attempt(ctx, sc); err != nil {
 		return err
 	}
-	owner, err := found(s.Store.AccountByEmail(ctx, email))
+	owner, err := broker.Found(s.Store.AccountByEmail(ctx, email))
 	if err != nil {
 		return err
 	}

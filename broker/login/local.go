@@ -44,7 +44,7 @@ func (s *service) password(ctx context.Context, v visit, id, shown, password str
 	if !strings.EqualFold(strings.TrimSpace(shown), email) {
 		return broker.Conflict
 	}
-	a, err := found(s.Store.AccountByEmail(ctx, email))
+	a, err := broker.Found(s.Store.AccountByEmail(ctx, email))
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 
 	"gatehouse/broker"
@@ -77,10 +76,4 @@ func (s *service) mailLinked(ctx context.Context, v visit, sc scene, owner broke
 		m.Locale = s.locale(v, sc.Login)
 	}
 	return s.Mailer.Queue(ctx, m)
-}
-
-// reference returns what a person reads out to support: eight characters that are hard to confuse.
-func reference() string {
-	r := rand.Text()
-	return r[:4] + "-" + r[4:8]
 }

@@ -276,14 +276,3 @@ func vouched(c broker.Claims, identity string, a broker.Account) broker.Authn {
 		AMR: broker.Methods([]string{"fed"}, c.AMR...), ACR: c.ACR, AuthTime: c.AuthTime, Epoch: a.AuthEpoch,
 		UpstreamSID: c.SID}
 }
-
-// found turns NotFound into nil.
-func found[T any](v T, err error) (*T, error) {
-	if errors.Is(err, broker.NotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &v, nil
-}

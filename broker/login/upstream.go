@@ -106,7 +106,7 @@ func (s *service) leaveNotice(ctx context.Context, v visit, l broker.Login, conn
 	}
 	ref := ""
 	if banner(code) {
-		ref = reference()
+		ref = broker.NewReference()
 		s.Log.InfoContext(ctx, "refused", "code", string(code), "reference", ref, "connection", connection, "err", err)
 		e := v.event(broker.Event{Verb: broker.EventRefused, Code: code, Client: l.ClientID, Connection: connection,
 			Reference: ref})

@@ -210,7 +210,7 @@ func (d *Handler) viewLink(r *http.Request, sc scene, p page) (any, error) {
 		return nil, err
 	}
 	for _, i := range have {
-		other, err := found(d.service.Store.Connection(r.Context(), i.Connection))
+		other, err := broker.Found(d.service.Store.Connection(r.Context(), i.Connection))
 		if err != nil {
 			return nil, err
 		}

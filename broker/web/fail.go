@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -57,7 +56,7 @@ func (k *Toolkit) Refusal(w http.ResponseWriter, r *http.Request, code broker.Co
 }
 
 func (k *Toolkit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v RefusalView) {
-	t, ref := k.track(w), newReference()
+	t, ref := k.track(w), broker.NewReference()
 	k.Count(code)
 	k.logRefusal(t, r, code, ref, v.Cause)
 	k.record(r, code, ref, v.Event)
@@ -196,16 +195,4 @@ func (k *Toolkit) record(r *http.Request, code broker.Code, ref string, e broker
 	if err := k.Store.Record(ctx, k.Event(r, e)); err != nil {
 		k.Log.ErrorContext(ctx, "cannot record the refusal in the audit log", "reference", ref, "err", err)
 	}
-}
-
-// newReference returns a reference that people can read out to support: eight characters that are hard to
-// confuse, such as 7F3K-2QWD.
-func newReference() string {
-	const alphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	for i := range b {
-		b[i] = alphabet[int(b[i])%len(alphabet)]
-	}
-	return string(b[:4]) + "-" + string(b[4:])
 }
