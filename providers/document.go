@@ -252,7 +252,7 @@ const (
 	yes
 )
 
-// says reads a boolean claim: true and "true" are yes, a missing or null one is unsaid, anything else is no.
+// boolean reads a boolean claim: true and "true" are yes, a missing or null one is unsaid, anything else is no.
 func (d document) boolean(name string, alsoYes ...any) tristate {
 	v, there := d[name]
 	switch {

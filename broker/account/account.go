@@ -88,7 +88,7 @@ func (d *Handler) known(h func(http.ResponseWriter, *http.Request, person) error
 	}
 }
 
-// proven reports whether the person authenticated recently enough to change the sign-in methods.
+// reauthenticated reports whether the person authenticated recently enough to change the sign-in methods.
 func (d *Handler) reauthenticated(p person) bool {
 	within := int(broker.LinkFresh / time.Second)
 	return broker.Fresh(p.Session.Authn, d.Now(), &within, time.Time{})

@@ -16,7 +16,7 @@ const (
 	queryGone     = "gone"     // the identity that the session was created with
 )
 
-// standing holds an account's identities, the connections, and its usable sign-in methods.
+// state holds an account's identities, the connections, and its usable sign-in methods.
 type state struct {
 	identities  []broker.Identity
 	connections []broker.Connection

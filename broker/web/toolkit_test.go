@@ -24,7 +24,7 @@ import (
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
-// app is a toolkit with everything it needs in memory.
+// harness is a toolkit with everything it needs in memory.
 type harness struct {
 	*Toolkit
 	t       testing.TB
