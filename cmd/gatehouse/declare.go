@@ -62,14 +62,12 @@ func declaredConnection(position int, d config.Connection) admin.DeclareConnecti
 
 // declaredClient is a client of the configuration as the input of its operation.
 func declaredClient(d config.Client) admin.DeclareClient {
-	c := broker.Client{ID: d.ID, Name: d.Name, RedirectURIs: d.RedirectURIs,
-		PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, Scopes: d.Scopes, GrantTypes: d.GrantTypes,
-		AuthMethods: strings.Fields(d.AuthMethod), IDTokenAlg: d.IDTokenAlg,
+	c := broker.Client{ID: d.ID, Name: d.Name, RedirectURIs: d.RedirectURIs, Scopes: d.Scopes, GrantTypes: d.GrantTypes,
+		PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, AuthMethods: strings.Fields(d.AuthMethod), AuthAlg: d.AuthAlg,
 		Native: d.Native, FirstParty: d.FirstParty, SkipPKCE: d.SkipPKCE, Keys: d.Keys, KeysURI: d.KeysURI,
-		AuthAlg:              d.AuthAlg,
 		BackchannelLogoutURI: d.BackchannelLogoutURI, FrontchannelLogoutURI: d.FrontchannelLogoutURI,
 		PushedOnly: d.RequirePAR, DPoPBound: d.DPoP, JWTAccess: d.AccessToken == "jwt", DefaultMaxAge: d.DefaultMaxAge,
-		LogoURI: d.LogoURI, ClientURI: d.ClientURI, PolicyURI: d.PolicyURI, TosURI: d.TosURI,
+		LogoURI: d.LogoURI, ClientURI: d.ClientURI, PolicyURI: d.PolicyURI, TosURI: d.TosURI, IDTokenAlg: d.IDTokenAlg,
 		InitiateLoginURI: d.InitiateLoginURI, Contacts: d.Contacts, Audience: d.Audience}
 	return admin.DeclareClient{Client: c, Secret: broker.Secret(d.Secret.Reveal())}
 }
