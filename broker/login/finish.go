@@ -301,7 +301,6 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 	session := broker.Session{ID: broker.NewID(), AccountID: sc.AccountID, Authn: sc.Authn, UserAgent: v.agent,
 		Address:   v.address,
 		CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
-	//defence:H6
 	err := s.Store.Atomic(ctx, func(ctx context.Context) error {
 		if err := s.Store.CreateSession(ctx, hash, session); err != nil {
 			return err
@@ -311,6 +310,7 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 				return err
 			}
 		}
+		//defence:H6
 		return s.Store.Record(ctx, v.event(broker.Event{Verb: broker.EventSignedIn, Account: sc.AccountID,
 			Actor:  sc.AccountID,
 			Client: sc.ClientID, Connection: sc.Authn.Connection, Session: session.ID,

@@ -85,7 +85,6 @@ func (h *deviceHandler) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	r.SetRequestedScopes(u.code.GetRequestedScopes())
 	r.SetRequestedAudience(u.code.GetRequestedAudience())
 	r.SetSession(u.code.GetSession())
-	//defence:A5
 	r.SetID(u.code.GetID())
 	return nil
 }

@@ -79,7 +79,7 @@ func (d *Handler) look(ctx context.Context, token, caller string) (none introspe
 // everything that was granted.
 func (g grant) audience() []string {
 	switch {
-	//defence:A13 A21
+	//defence:A13 A21 ./broker/oidc:TestAResourceNarrowsOneTokenAndNotTheGrant
 	case len(g.Audience) > 0:
 		return g.Audience
 	case g.GrantID != "":

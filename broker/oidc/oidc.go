@@ -130,7 +130,7 @@ func New(o Options) (*Handler, error) {
 		upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1), patience: patience,
 
 		pushes: broker.EphemeralStore[pushed]{Name: "pushed",
-			//defence:A19 ./broker/oidc:TestARequestThatWasPushedEndsInTokens = 90 * time.Minute
+			//defence:A19 = 90 * time.Minute
 			Life: pushedLife, In: o.Ephemeral, Now: o.Now},
 		consumed: broker.EphemeralStore[bool]{Name: "spent", Life: consumedLife, In: o.Ephemeral, Now: o.Now},
 

@@ -79,7 +79,7 @@ func (d *Handler) pushable(ctx context.Context, body url.Values, c broker.Client
 	}
 	form.Set("client_id", c.ID)
 	q, err := d.target(ctx, form)
-	//defence:A3 A19
+	//defence:A3
 	if code, ok := errors.AsType[broker.Code](err); ok && code.Meaning().Status < 500 {
 		return nil, fosite.ErrInvalidRequest.WithHint("The redirect_uri is not registered, or the request is too long.")
 	}
@@ -129,9 +129,10 @@ func (d *Handler) pushedForm(ctx context.Context, form url.Values) (url.Values, 
 		if p.Client != form.Get("client_id") {
 			break // same response as for one that does not exist
 		}
-		//defence:A19 ./broker/oidc:TestP5_NothingInTheURLJoinsWhatWasPushed
-		//defence:A23
-		p.Form.Set("request_uri", pushedPrefix+hash)
+		p.Form.Set("request_uri", pushedPrefix+
+			//defence:A23 = token
+			hash)
+		//defence:A19 ./broker/oidc:TestP5_NothingInTheURLJoinsWhatWasPushed = form, nil
 		return p.Form, nil
 	}
 	return nil, broker.LoginUnknown.Because(errors.New("oidc: no such pushed request"))

@@ -195,7 +195,9 @@ func recordOf(r fosite.Requester) (codeRecord, error) {
 // (FOSITE.md P7).
 func (c codeRecord) request(client broker.Client) *fosite.Request {
 	r := fosite.NewRequest()
-	r.ID, r.Client = c.ID, &app{Client: client}
+	//defence:A5
+	r.ID = c.ID // one code makes one grant
+	r.Client = &app{Client: client}
 	r.RequestedScope, r.GrantedScope = c.Scopes, c.Scopes
 	r.RequestedAudience, r.GrantedAudience = c.Audience, c.Audience
 	r.Session = c.Session.Clone()

@@ -173,7 +173,7 @@ func (k *Keys) Verify(token, typ string) (*Key, []byte, error) {
 		head.ExtraHeaders[jose.HeaderType] != typ {
 		return nil, nil, errSignature
 	}
-	//defence:A10 A11 = jws.UnsafePayloadWithoutVerification(), nil
+	//defence:A11 = jws.UnsafePayloadWithoutVerification(), nil
 	body, err := jws.Verify(key.private.Public())
 	if err != nil {
 		return nil, nil, errSignature
