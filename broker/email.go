@@ -16,7 +16,7 @@ const MaxEmail = 254
 // Anything else is EmailInvalid (SECURITY.md C20).
 func CanonicalEmail(s string) (string, error) {
 	s = strings.TrimSpace(s)
-	//equivalent:right localPart and CanonicalDomain refuse such bytes too. The check comes before a library reads the text.
+	//equivalent:right localPart and CanonicalDomain refuse such bytes too. This check comes before a library reads it.
 	if len(s) > MaxEmail || !utf8.ValidString(s) {
 		return "", EmailInvalid
 	}

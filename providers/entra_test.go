@@ -131,7 +131,8 @@ func TestB10_EntraCrossTenant(t *testing.T) {
 }
 
 func TestB10_TheKeyOfOneTenantSignsForNoOther(t *testing.T) {
-	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes["common, any"].settings)
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
+		modes["common, any"].settings)
 	r.signsIn("A")
 	r.faulty("key and issuer of A, tid of B", func(f *fakeidp.Fault) {
 		f.KeyIssuer = r.idp.BaseURL() + "/" + tenantA + "/v2.0"
