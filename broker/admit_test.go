@@ -82,7 +82,7 @@ func TestD1_D4_D5_D7_D8_D10_D13_TheGateAsksEveryCondition(t *testing.T) {
 
 		"D1 locked, by password": {[]func(*Facts){restrictedTo(entra), password}, MicrosoftRequired},
 		"D4 locked, by google":   {[]func(*Facts){restrictedTo(entra), google}, MicrosoftRequired},
-		"locked, by entra":       {[]func(*Facts){restrictedTo(entra)}, nil},
+		"restricted, by entra":   {[]func(*Facts){restrictedTo(entra)}, nil},
 		"locked by name, by google": {[]func(*Facts){
 			restrictedTo(&Restriction{Only: "entra", Connections: []string{"entra"}}), google}, SSORequired},
 		"D4 the name of another connection": {[]func(*Facts){restrictedTo(only("Microsoft"))}, MicrosoftRequired},
@@ -94,7 +94,7 @@ func TestD1_D4_D5_D7_D8_D10_D13_TheGateAsksEveryCondition(t *testing.T) {
 			restrictedTo(entra), userTypeOf(UserTypeGuest)}, WorkAccountRequired},
 		"D7 locked, a personal account": {[]func(*Facts){
 			restrictedTo(entra), userTypeOf(UserTypePersonal)}, WorkAccountRequired},
-		"locked, a standing nobody knows": {[]func(*Facts){
+		"restricted, an unknown user type": {[]func(*Facts){
 			restrictedTo(&Restriction{Connections: []string{"entra"}, Guests: true, Personal: true}), userTypeOf("new")},
 			WorkAccountRequired},
 		"guests allowed, a guest": {[]func(*Facts){
@@ -240,22 +240,22 @@ func TestD9_D18_WhatTheFirstBindOfARestrictedAccountTakes(t *testing.T) {
 		"no lock, password, factor": {at(EmailAuthoritative), []func(*Facts){
 			enrolled}, Link, LinkProof{Password: true, Factor: true}, nil},
 		"no lock, a code proved it": {at(EmailAsserted, proven), []func(*Facts){none}, Link, LinkProof{}, nil},
-		"locked, L2, password": {at(EmailVerified), []func(*Facts){
+		"restricted, L2, password": {at(EmailVerified), []func(*Facts){
 			lock(entra)}, Link, LinkProof{Password: true, Code: true}, nil},
-		"locked, L3, password": {at(EmailAuthoritative), []func(*Facts){
+		"restricted, L3, password": {at(EmailAuthoritative), []func(*Facts){
 			lock(entra)}, Link, LinkProof{Password: true}, nil},
-		"locked, L3, no password": {at(EmailAuthoritative), []func(*Facts){
+		"restricted, L3, no password": {at(EmailAuthoritative), []func(*Facts){
 			lock(entra), none}, Link, LinkProof{Code: true}, nil},
-		"locked, L2, no password": {at(EmailVerified), []func(*Facts){lock(entra), none}, "", LinkProof{}, BindRefused},
-		"locked, L1, chosen": {at(EmailAsserted, chosen), []func(*Facts){
+		"restricted, L2, no password": {at(EmailVerified), []func(*Facts){lock(entra), none}, "", LinkProof{}, BindRefused},
+		"restricted, L1, chosen": {at(EmailAsserted, chosen), []func(*Facts){
 			lock(entra)}, Link, LinkProof{Password: true, Code: true}, nil},
-		"locked, L1, chosen, none": {at(EmailAsserted, chosen), []func(*Facts){
+		"restricted, L1, chosen, none": {at(EmailAsserted, chosen), []func(*Facts){
 			lock(entra), none}, "", LinkProof{}, BindRefused},
-		"locked, L1, code given": {at(EmailAsserted, proven), []func(*Facts){
+		"restricted, L1, code given": {at(EmailAsserted, proven), []func(*Facts){
 			lock(entra)}, Link, LinkProof{Password: true}, nil},
-		"locked, L1, another's code": {at(EmailAsserted, elsewhere), []func(*Facts){
+		"restricted, L1, another's code": {at(EmailAsserted, elsewhere), []func(*Facts){
 			lock(entra)}, Link, LinkProof{Password: true, Code: true}, nil},
-		"locked, L3, factor": {at(EmailAuthoritative), []func(*Facts){
+		"restricted, L3, factor": {at(EmailAuthoritative), []func(*Facts){
 			lock(entra), enrolled}, Link, LinkProof{Password: true, Factor: true}, nil},
 		"D9 bound already": {at(EmailAuthoritative), []func(*Facts){
 			lock(entra), bound("entra")}, "", LinkProof{}, IdentityMismatch},
@@ -320,12 +320,12 @@ func TestD6_ALinkFromInsideAsksTheGateToo(t *testing.T) {
 		"too old": {func(f *Facts) {
 			f.ActingAs.AuthTime = now.Add(-LinkFresh - UpstreamRequestLife - 2*time.Second)
 		}, "", StartAgain},
-		"nobody":            {func(f *Facts) { f.Acting = nil }, "", StartAgain},
-		"somebody else":     {func(f *Facts) { f.Acting.ID = "x" }, "", StartAgain},
-		"another's":         {func(f *Facts) { f.Linked = &Account{ID: "x"} }, "", LinkConflict},
-		"their own":         {func(f *Facts) { f.Linked = f.Acting }, Already, nil},
-		"locked out":        {func(f *Facts) { f.Acting.Restriction = only("entra") }, "", MicrosoftRequired},
-		"locked, the right": {func(f *Facts) { f.Acting.Restriction = only("google") }, LinkHere, nil},
+		"nobody":                {func(f *Facts) { f.Acting = nil }, "", StartAgain},
+		"somebody else":         {func(f *Facts) { f.Acting.ID = "x" }, "", StartAgain},
+		"another's":             {func(f *Facts) { f.Linked = &Account{ID: "x"} }, "", LinkConflict},
+		"their own":             {func(f *Facts) { f.Linked = f.Acting }, Already, nil},
+		"locked out":            {func(f *Facts) { f.Acting.Restriction = only("entra") }, "", MicrosoftRequired},
+		"restricted, the right": {func(f *Facts) { f.Acting.Restriction = only("google") }, LinkHere, nil},
 		"locked and bound": {func(f *Facts) {
 			f.Acting.Restriction, f.Bound = only("google"), []Identity{{Connection: "google"}}
 		}, "", IdentityMismatch},

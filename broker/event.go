@@ -21,8 +21,8 @@ const (
 	EventIdentityLinked      Verb = "identity.linked"
 	EventIdentityUnlinked    Verb = "identity.unlinked"
 	EventCodeSent            Verb = "code.sent"
-	EventLogoutTold          Verb = "logout.delivered" // the app confirmed it
-	EventLogoutLost          Verb = "logout.undelivered"
+	EventLogoutDelivered     Verb = "logout.delivered" // the app confirmed it
+	EventLogoutUndelivered   Verb = "logout.undelivered"
 	EventUpstreamLogout      Verb = "session.ended_by_upstream"
 	EventConsentGranted      Verb = "consent.granted"
 	EventConsentDenied       Verb = "consent.denied"

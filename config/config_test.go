@@ -207,7 +207,7 @@ func TestEveryScalarKeyHasAVariable(t *testing.T) {
 }
 
 func TestTheKeyringComesFromAFileOrAVariable(t *testing.T) {
-	const ring = `{"keys":[]}`
+	const keyring = `{"keys":[]}`
 	cases := map[string]struct {
 		yaml     string
 		env      env
@@ -218,8 +218,8 @@ func TestTheKeyringComesFromAFileOrAVariable(t *testing.T) {
 		"beside SQLite": {"data_dir: /var/lib/gatehouse", nil, "/var/lib/gatehouse/keyring.json", "", true},
 		"a path":        {"keyring: /etc/keyring.json", nil, "/etc/keyring.json", "", false},
 		"a file":        {"keyring: file:/etc/keyring.json", nil, "/etc/keyring.json", "", false},
-		"a variable":    {"keyring: env:RING", env{"RING": ring + "\n"}, "", ring + "\n", false},
-		"its variable":  {"", env{"GATEHOUSE_KEYRING": ring}, "", ring, false},
+		"a variable":    {"keyring: env:RING", env{"RING": keyring + "\n"}, "", keyring + "\n", false},
+		"its variable":  {"", env{"GATEHOUSE_KEYRING": keyring}, "", keyring, false},
 		"PostgreSQL":    {"keyring: /k\ndatabase: postgres://db/gatehouse", nil, "/k", "", false},
 	}
 	for name, want := range cases {

@@ -104,7 +104,7 @@ func TestD19_ADirectoryThatIsDownSignsNobodyIn(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, %d at %s", kind, status, at), func(t *testing.T) {
 					r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
 					r.idp.Misbehave(func(f *fakeidp.Fault) { f.Break(fakeidp.Break{Status: status, Body: "later"}, at) })
-					for range 2 * tripAfter {
+					for range 2 * requestAfter {
 						r.refused(who, broker.ConnectionUnavailable)
 					}
 				})
@@ -130,7 +130,7 @@ func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
 			r.signsIn(person)
 			forge := func(code string) {
 				t.Helper()
-				for range 3 * tripAfter {
+				for range 3 * requestAfter {
 					upstreamRequest := r.newRequest()
 					answer := url.Values{"state": {upstreamRequest.State}, "error": {code}}
 					if kind == fakeidp.KindOIDC {
@@ -144,7 +144,7 @@ func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
 			r.signsIn(person)
 			// A forged Cancel must not show a failed upstream as recovered.
 			r.idp.Misbehave(func(f *fakeidp.Fault) { f.Down(fakeidp.AtToken) })
-			for range tripAfter {
+			for range requestAfter {
 				r.refused(person, broker.ConnectionUnavailable)
 				upstreamRequest := r.newRequest()
 				answer := url.Values{"state": {upstreamRequest.State}, "error": {"access_denied"}}

@@ -113,7 +113,7 @@ func (r *fixture) newRequest() broker.UpstreamRequest {
 }
 
 // depart begins an upstream request and follows it to the provider's response for the person.
-func (r *fixture) depart(login string) (broker.UpstreamRequest, url.Values, error) {
+func (r *fixture) begin(login string) (broker.UpstreamRequest, url.Values, error) {
 	r.Helper()
 	upstreamRequest := r.newRequest()
 	d, err := r.open().Begin(r.Context(), upstreamRequest)
@@ -183,7 +183,7 @@ func posted(t *testing.T, page string) url.Values {
 // login is a complete sign-in.
 func (r *fixture) login(person string) (broker.Claims, error) {
 	r.Helper()
-	upstreamRequest, answer, err := r.depart(person)
+	upstreamRequest, answer, err := r.begin(person)
 	if err != nil {
 		return broker.Claims{}, err
 	}

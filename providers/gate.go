@@ -12,11 +12,11 @@ import (
 
 // Limits on what one upstream may use while it is slow or down (SECURITY.md B22).
 const (
-	callTime    = 10 * time.Second // for all calls of one step of a login
-	callsAtOnce = 32
-	queueTime   = 2 * time.Second  // wait for a free slot; a burst of logins is not an outage
-	tripAfter   = 5                // failures in a row
-	restFor     = 10 * time.Second // no calls during this time
+	callTime     = 10 * time.Second // for all calls of one step of a login
+	callsAtOnce  = 32
+	queueTime    = 2 * time.Second  // wait for a free slot; a burst of logins is not an outage
+	requestAfter = 5                // failures in a row
+	restFor      = 10 * time.Second // no calls during this time
 )
 
 // gate limits all calls to one upstream: at most callsAtOnce at a time, each for at most callTime. After
@@ -97,7 +97,7 @@ func (g *gate) leave(probe, failed, known bool) {
 		g.failures, g.closed = 0, time.Time{}
 	default:
 		//defence:B22
-		if g.failures++; g.failures >= tripAfter {
+		if g.failures++; g.failures >= requestAfter {
 			g.closed = g.now().Add(restFor)
 		}
 	}

@@ -32,15 +32,15 @@ func TestB22_AFailingUpstreamIsGivenARest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if asked != tripAfter {
-		t.Fatalf("asked %d times, want %d", asked, tripAfter)
+	if asked != requestAfter {
+		t.Fatalf("asked %d times, want %d", asked, requestAfter)
 	}
 	c.advance(restFor)
 	for range 10 {
 		_ = g.pass(t.Context(), count(broker.ConnectionUnavailable)) // still down; only the count matters
 	}
-	if asked != tripAfter+1 {
-		t.Fatalf("asked %d times after the rest, want one probe", asked-tripAfter)
+	if asked != requestAfter+1 {
+		t.Fatalf("asked %d times after the rest, want one probe", asked-requestAfter)
 	}
 	c.advance(restFor)
 	for range 3 {
@@ -54,14 +54,14 @@ func TestB22_OnlyAnUpstreamsOwnFailuresCount(t *testing.T) {
 	g := newGate((&clock{}).now)
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	for range 3 * tripAfter {
+	for range 3 * requestAfter {
 		_ = g.pass(gone, down) // the browser disconnected, so the result does not count
 		_ = g.pass(t.Context(), func(context.Context) error { return broker.UpstreamRejected })
 	}
 	if err := g.pass(t.Context(), func(context.Context) error { return nil }); err != nil {
 		t.Errorf("closed by refusals and by people who left: %v", err)
 	}
-	for range 3 * tripAfter {
+	for range 3 * requestAfter {
 		func() {
 			defer func() { _ = recover() }()
 			_ = g.pass(t.Context(), func(context.Context) error { panic("bug") })

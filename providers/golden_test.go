@@ -32,7 +32,7 @@ type outcome struct {
 	AMR        []string     `json:"amr,omitempty"`
 	ACR        string       `json:"acr,omitempty"`
 
-	Standing broker.UserType `json:"standing,omitempty"`
+	UserType broker.UserType `json:"standing,omitempty"`
 }
 
 // TestGoldenClaims compares each kind's claims of its demo people with testdata/{name}.json.
@@ -64,7 +64,7 @@ func TestGoldenClaims(t *testing.T) {
 					Level: c.Level,
 					Name:  c.Name, GivenName: c.GivenName, FamilyName: c.FamilyName, Locale: c.Locale, AuthTime: c.AuthTime,
 					AMR: c.AMR, ACR: c.ACR,
-					Standing: c.UserType,
+					UserType: c.UserType,
 				}
 			}
 			got, err := json.MarshalIndent(table, "", "  ")

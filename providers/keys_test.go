@@ -144,7 +144,7 @@ func TestB7_NobodyElseWaitsWhileKeysAreLoaded(t *testing.T) {
 		f.Break(fakeidp.Break{Hang: time.Minute}, fakeidp.AtJWKS)
 		f.Forge = fakeidp.ForgeUnknownKid
 	})
-	upstreamRequest, answer, err := r.depart("vera")
+	upstreamRequest, answer, err := r.begin("vera")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -130,7 +130,7 @@ func TestB20_FacebooksAndGitHubsAnswersAreBoundedToo(t *testing.T) {
 
 func TestB17_NoKindSignsInThroughADisabledConnection(t *testing.T) {
 	everyKind(t, false, func(r *fixture, who string) {
-		upstreamRequest, answer, err := r.depart(who)
+		upstreamRequest, answer, err := r.begin(who)
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -157,7 +157,7 @@ func TestB3_NoKindTakesTheAnswerOfAnotherUpstreamRequestOrConnection(t *testing.
 			r.refused(who, broker.UpstreamRejected)
 		}
 		r.response = nil
-		upstreamRequest, answer, err := r.depart(who)
+		upstreamRequest, answer, err := r.begin(who)
 		if err != nil {
 			r.Fatal(err)
 		}

@@ -166,7 +166,7 @@ func (e entra) issued(m *metadata, t idToken) (string, error) {
 	if signs != t.issuer && !(signs == "" && single && t.issuer == m.issuer) {
 		return "", errors.New("the key may not sign for this issuer")
 	}
-	if err := e.admits(m, tid); err != nil {
+	if err := e.allowsTenant(m, tid); err != nil {
 		return "", err
 	}
 	return t.issuer, nil
@@ -174,7 +174,7 @@ func (e entra) issued(m *metadata, t idToken) (string, error) {
 
 // admits checks that this tenant's people may sign in. It does not rely on Microsoft's own check of the
 // authority.
-func (e entra) admits(m *metadata, tid string) error {
+func (e entra) allowsTenant(m *metadata, tid string) error {
 	//defence:B10 D8 = true
 	ok := len(e.allowed) == 0 || slices.Contains(e.allowed, tid)
 	switch {
@@ -199,7 +199,7 @@ func (e entra) claims(t idToken, c *broker.Claims) error {
 		return broker.UpstreamMisconfigured.Because(errors.New("microsoft: oid is missing; request the scope profile"))
 	}
 	//defence:B10 D8
-	if c.UserType = standing(t, tid); c.UserType == broker.UserTypeGuest && !e.guests {
+	if c.UserType = userTypeOf(t, tid); c.UserType == broker.UserTypeGuest && !e.guests {
 		return broker.WrongTenant.Because(errors.New("microsoft: the person is a guest in tenant " + tid))
 	}
 	c.Subject = tid + ":" + oid
@@ -213,7 +213,7 @@ func (e entra) claims(t idToken, c *broker.Claims) error {
 
 // standing: personal accounts have their own tenant. A guest is anyone not clearly a member: acct is present and
 // not 0, or idp is present and does not name this tenant.
-func standing(t idToken, tid string) broker.UserType {
+func userTypeOf(t idToken, tid string) broker.UserType {
 	if tid == msaTenant {
 		//defence:D7
 		return broker.UserTypePersonal

@@ -230,7 +230,7 @@ func TestG16_NoSecretIsInALogOrAnError(t *testing.T) {
 				} {
 					r.faulty(string(at)+" "+name, func(f *fakeidp.Fault) { f.Break(broken, at) }, func(r *fixture) {
 						r.reset()
-						upstreamRequest, answer, err := r.depart(person)
+						upstreamRequest, answer, err := r.begin(person)
 						if err == nil {
 							_, err = r.open().Finish(r.Context(), upstreamRequest, answer)
 						}
@@ -251,7 +251,7 @@ func TestG16_NoSecretIsInALogOrAnError(t *testing.T) {
 
 func TestAnUpstreamThatQuotesUsIsBlotted(t *testing.T) {
 	r := oidcFixture(t)
-	upstreamRequest, answer, err := r.depart("vera")
+	upstreamRequest, answer, err := r.begin("vera")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ func TestD7_APersonalAccountIsNeverAMember(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()}, modes[mode].settings)
 			if c := r.signsIn("M"); c.UserType != broker.UserTypePersonal {
-				t.Errorf("standing %q", c.UserType)
+				t.Errorf("user type %q", c.UserType)
 			}
 			for name, claims := range map[string]map[string]any{
 				"as a member":          {"acct": 0},
@@ -21,7 +21,7 @@ func TestD7_APersonalAccountIsNeverAMember(t *testing.T) {
 			} {
 				r.faulty(name, func(f *fakeidp.Fault) { f.Claims = claims }, func(r *fixture) {
 					if c := r.signsIn("M"); c.UserType != broker.UserTypePersonal {
-						r.Errorf("standing %q", c.UserType)
+						r.Errorf("user type %q", c.UserType)
 					}
 				})
 			}
@@ -87,7 +87,7 @@ func TestD8_WhoIsNotPlainlyAMemberIsAGuest(t *testing.T) {
 		r.reset()
 		r.faulty(name, func(f *fakeidp.Fault) { f.Claims = c.claims }, func(r *fixture) {
 			if got := r.signsIn("A"); got.UserType != c.want {
-				r.Errorf("standing %q, want %q", got.UserType, c.want)
+				r.Errorf("user type %q, want %q", got.UserType, c.want)
 			}
 			if c.want == broker.UserTypeGuest { // refused by a connection without guests
 				r.conn.Settings["allow_guests"] = "false"
@@ -108,7 +108,7 @@ func TestD8_NoOtherKindKnowsAStanding(t *testing.T) {
 				f.SetClaim("idp", "live.com")
 			})
 			if c := r.signsIn(r.idp.Personas()[0].Login); c.UserType != broker.UserTypeMember {
-				t.Errorf("standing %q", c.UserType)
+				t.Errorf("user type %q", c.UserType)
 			}
 		})
 	}

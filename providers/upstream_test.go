@@ -31,7 +31,7 @@ func TestB2_ACodeIsGoodForItsOwnLoginOnly(t *testing.T) {
 					continue // without an ID token there is no nonce to fall back on
 				}
 				r.faulty(name, fault, func(r *fixture) {
-					_, stolen, err := r.depart(person)
+					_, stolen, err := r.begin(person)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -248,7 +248,7 @@ func TestB17_ADisabledConnectionSignsNobodyIn(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			r := newFixture(t, fakeidp.Options{Kind: kind}, nil)
 			person := r.idp.Personas()[0].Login
-			upstreamRequest, answer, err := r.depart(person)
+			upstreamRequest, answer, err := r.begin(person)
 			if err != nil {
 				t.Fatal(err)
 			}

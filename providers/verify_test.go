@@ -32,7 +32,7 @@ func TestB4_ATokenOfAnotherLoginIsRefused(t *testing.T) {
 	t.Run("replayed", func(t *testing.T) {
 		r.idp.Misbehave(func(f *fakeidp.Fault) { f.ReplayCodes, f.IgnorePKCE = true, true })
 		defer r.idp.Behave()
-		upstreamRequest, answer, err := r.depart("vera")
+		upstreamRequest, answer, err := r.begin("vera")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,8 +318,8 @@ func TestB21_EncryptedAndCompressedTokensAreRefusedAtOnce(t *testing.T) {
 	}
 	// Only the token's header is decoded, so an oversized payload costs nothing.
 	part := base64.RawURLEncoding.EncodeToString
-	bomb := part([]byte(`{"alg":"PBES2-HS256+A128KW","p2c":2147483647,"enc":"A128GCM"}`)) + ".x.x.x.x"
-	if _, _, err := parseHeader(bomb, typID, algorithms); err == nil || !strings.Contains(err.Error(), "compact") {
+	oversized := part([]byte(`{"alg":"PBES2-HS256+A128KW","p2c":2147483647,"enc":"A128GCM"}`)) + ".x.x.x.x"
+	if _, _, err := parseHeader(oversized, typID, algorithms); err == nil || !strings.Contains(err.Error(), "compact") {
 		t.Errorf("a JWE got as far as %v", err)
 	}
 }

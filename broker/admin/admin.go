@@ -63,11 +63,11 @@ type Service struct {
 	Store     Store
 	Passwords Hasher
 	Mail      *mail.Mailer
-	Ring      *seal.Keyring
+	Keyring   *seal.Keyring
 	// RingFile is the path of the keyring file, empty if the keyring is not kept in one.
-	RingFile string
-	Signing  *signing.Keys
-	Gate     *access.Gate
+	KeyringFile string
+	Signing     *signing.Keys
+	Gate        *access.Gate
 	// Egress decides which URIs of a client can be called.
 	Egress *egress.Client
 	// Weakness says what is wrong with a secret of at least so many characters that a

@@ -140,7 +140,7 @@ func (f *fixture) everything() string {
 	if err := errors.Join(err, err2, err3, err4); err != nil {
 		f.t.Fatal(err)
 	}
-	all := []any{accounts, connections, clients, len(mails), f.events(), f.Ring.IDs()}
+	all := []any{accounts, connections, clients, len(mails), f.events(), f.Keyring.IDs()}
 	for _, a := range accounts {
 		identities, err := f.store.IdentitiesOf(ctx, a.ID)
 		consents, err2 := f.store.ConsentsOf(ctx, a.ID)
@@ -259,7 +259,7 @@ func TestARefusalHasACodeAndNamesItsField(t *testing.T) {
 			return err
 		}, broker.RequestInvalid, "secret-file"},
 		"the primary key": {func(ctx context.Context) error {
-			_, err := f.RetireKey(ctx, helper(), admin.RetireKey{Key: f.Ring.Primary()})
+			_, err := f.RetireKey(ctx, helper(), admin.RetireKey{Key: f.Keyring.Primary()})
 			return err
 		}, broker.Conflict, "key"},
 	} {
@@ -345,7 +345,7 @@ func TestADryRunOfASigningRotationMakesNoKey(t *testing.T) {
 		r.Events[0].Detail["signing"] != "emergency" {
 		t.Errorf("events %+v, %v", r.Events, err)
 	}
-	if keys, err := f.Keys(t.Context(), helper()); err != nil || len(keys.Signing) > 0 || len(keys.Ring) != 1 ||
+	if keys, err := f.Keys(t.Context(), helper()); err != nil || len(keys.Signing) > 0 || len(keys.Keyring) != 1 ||
 		len(f.events()) > 0 {
 		t.Errorf("keys %+v, %v", keys, err)
 	}

@@ -49,7 +49,7 @@ func (s *Service) AddClient(ctx context.Context, actor Actor, in AddClient) (r R
 		if in.Secret, err = s.secret(in.Secret); err != nil {
 			return r, err
 		}
-		c.SecretHashes = clients.WithSecret(s.Ring, c, in.Secret.Reveal())
+		c.SecretHashes = clients.WithSecret(s.Keyring, c, in.Secret.Reveal())
 	}
 	return s.putIssued(ctx, act{actor, in.DryRun}, c, in.Secret, "added")
 }
@@ -146,7 +146,7 @@ func (s *Service) ChangeClient(ctx context.Context, actor Actor, in ChangeClient
 		c.SecretHashes = nil
 	case len(c.SecretHashes) == 0:
 		secret = broker.Secret(broker.NewToken())
-		c.SecretHashes = clients.WithSecret(s.Ring, c, secret.Reveal())
+		c.SecretHashes = clients.WithSecret(s.Keyring, c, secret.Reveal())
 	}
 	return s.putIssued(ctx, act{actor, in.DryRun}, c, secret, "changed")
 }

@@ -28,7 +28,7 @@ func (s *Service) RotateClientSecret(ctx context.Context, actor Actor,
 	if in.Secret, err = s.secret(in.Secret); err != nil {
 		return r, err
 	}
-	c.SecretHashes = clients.WithSecret(s.Ring, c, in.Secret.Reveal())
+	c.SecretHashes = clients.WithSecret(s.Keyring, c, in.Secret.Reveal())
 	done, err := s.putClient(ctx, act{actor, in.DryRun}, c, "secret", nil)
 	if in.DryRun {
 		in.Secret = ""
@@ -106,7 +106,7 @@ func (s *Service) CreateRegistrationToken(ctx context.Context, actor Actor,
 	}
 	t := RegistrationToken{Expires: s.Now().Add(in.Life).UTC().Truncate(time.Second)}
 	if !in.DryRun {
-		if t.Token, err = clients.NewInitialToken(s.Ring, t.Expires, in.Uses); err != nil {
+		if t.Token, err = clients.NewInitialToken(s.Keyring, t.Expires, in.Uses); err != nil {
 			return r, err
 		}
 	}

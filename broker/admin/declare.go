@@ -101,7 +101,7 @@ func (s *Service) DeclareClient(ctx context.Context, actor Actor, in DeclareClie
 	found := err == nil
 	c := in.Over(stored)
 	if in.Secret != "" && clients.TakesSecret(c) {
-		c.SecretHashes = clients.WithSecret(s.Ring, c, in.Secret.Reveal())
+		c.SecretHashes = clients.WithSecret(s.Keyring, c, in.Secret.Reveal())
 	}
 	if found && sameClient(c, stored) {
 		r.Value = c

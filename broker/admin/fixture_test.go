@@ -49,10 +49,10 @@ func newFixture(t *testing.T) *fixture {
 		}
 	}
 	dir := t.TempDir()
-	ring, err := seal.LoadOrCreate(filepath.Join(dir, "keyring.json"), noon().Add(-90*24*time.Hour))
+	keyring, err := seal.LoadOrCreate(filepath.Join(dir, "keyring.json"), noon().Add(-90*24*time.Hour))
 	must(err)
 	store, err := storage.Open(t.Context(), storage.Options{Database: "sqlite:" + filepath.Join(dir, "test.db"),
-		Sealer: ring,
+		Sealer: keyring,
 		Pinned: providers.Pinned, Now: noon, Log: slog.New(slog.DiscardHandler)})
 	must(err)
 	t.Cleanup(func() { store.Close() })
@@ -63,8 +63,8 @@ func newFixture(t *testing.T) *fixture {
 	out, err := egress.New(egress.Options{})
 	must(err)
 	f := &fixture{t: t, store: store, Service: &admin.Service{Store: store, Passwords: plainHasher{},
-		Mail: &mail.Mailer{Outbox: store, Texts: texts, Site: mail.Site{Name: "Test"}, Now: noon},
-		Ring: ring, RingFile: filepath.Join(dir, "keyring.json"), Egress: out,
+		Mail:    &mail.Mailer{Outbox: store, Texts: texts, Site: mail.Site{Name: "Test"}, Now: noon},
+		Keyring: keyring, KeyringFile: filepath.Join(dir, "keyring.json"), Egress: out,
 		Weakness: func(secret string, least int) string {
 			if len(secret) < least {
 				return "is too short"

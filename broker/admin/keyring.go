@@ -13,11 +13,11 @@ import (
 // Keys are the signing keys and the keys of the keyring.
 type Keys struct {
 	Signing []broker.SigningKey
-	Ring    []RingKey
+	Keyring []KeyringKey
 }
 
 // RingKey is one key of the keyring.
-type RingKey struct {
+type KeyringKey struct {
 	ID      string
 	Primary bool
 	Created time.Time
@@ -33,8 +33,8 @@ func (s *Service) Keys(ctx context.Context, _ Actor) (k Keys, err error) {
 	if err != nil {
 		return k, err
 	}
-	for _, id := range s.Ring.IDs() {
-		k.Ring = append(k.Ring, RingKey{id, id == s.Ring.Primary(), s.Ring.Created(id), used[id]})
+	for _, id := range s.Keyring.IDs() {
+		k.Keyring = append(k.Keyring, KeyringKey{id, id == s.Keyring.Primary(), s.Keyring.Created(id), used[id]})
 	}
 	return k, nil
 }
@@ -70,7 +70,7 @@ func (s *Service) RotateKeyring(ctx context.Context, actor Actor,
 	if err := in.Check(); err != nil {
 		return r, err
 	}
-	if s.RingFile == "" {
+	if s.KeyringFile == "" {
 		return r, Problem{broker.RequestInvalid, "", "the keyring comes from the environment; rotate it where it is kept: " +
 			"add a key at the end, then move it to the front"}
 	}
@@ -81,16 +81,16 @@ func (s *Service) RotateKeyring(ctx context.Context, actor Actor,
 		}
 		return r, err
 	}
-	id, err := s.Ring.Add(s.Now())
+	id, err := s.Keyring.Add(s.Now())
 	if err != nil {
 		return r, err
 	}
 	var e broker.Event
 	for _, step := range []func() error{
-		func() error { return s.Ring.Save(s.RingFile) },
+		func() error { return s.Keyring.Save(s.KeyringFile) },
 		func() error { return wait(ctx, in.Wait, "running servers load the new key", in.Waiting) },
-		func() error { return s.Ring.Promote(id) },
-		func() error { e, err = s.saveRing(ctx, actor, map[string]string{"keyring": id}); return err },
+		func() error { return s.Keyring.Promote(id) },
+		func() error { e, err = s.saveKeyring(ctx, actor, map[string]string{"keyring": id}); return err },
 		func() error { return wait(ctx, in.Wait, "running servers use the new key", in.Waiting) },
 	} {
 		if err := step(); err != nil {
@@ -102,14 +102,14 @@ func (s *Service) RotateKeyring(ctx context.Context, actor Actor,
 }
 
 // saveRing writes the keyring file inside the transaction of its Event, after the Event.
-func (s *Service) saveRing(ctx context.Context, actor Actor, what map[string]string) (e broker.Event, _ error) {
+func (s *Service) saveKeyring(ctx context.Context, actor Actor, what map[string]string) (e broker.Event, _ error) {
 	return e, s.Store.Atomic(ctx, func(ctx context.Context) (err error) {
 		e, err = s.change(ctx, act{actor: actor}, broker.Event{Verb: broker.EventKeyChanged, Detail: what},
 			func(context.Context) error { return nil })
 		if err != nil {
 			return err
 		}
-		return s.Ring.Save(s.RingFile)
+		return s.Keyring.Save(s.KeyringFile)
 	})
 }
 
@@ -122,25 +122,25 @@ type RetireKey struct {
 // RetireKey removes a key from the keyring once nothing needs it: no client secret, no
 // sealed value, no session, and no refresh token from its time.
 func (s *Service) RetireKey(ctx context.Context, actor Actor, in RetireKey) (r Result[string], err error) {
-	if s.RingFile == "" {
+	if s.KeyringFile == "" {
 		return r, Problem{broker.RequestInvalid, "", "the keyring comes from the environment; edit it there"}
 	}
 	if err := s.retirable(ctx, in.Key); err != nil || in.DryRun {
 		return Result[string]{Value: in.Key}, err
 	}
-	if err := s.Ring.Retire(in.Key); err != nil {
+	if err := s.Keyring.Retire(in.Key); err != nil {
 		return r, err
 	}
-	e, err := s.saveRing(ctx, actor, map[string]string{"retired": in.Key})
+	e, err := s.saveKeyring(ctx, actor, map[string]string{"retired": in.Key})
 	return changed(in.Key, e, err)
 }
 
 // retirable returns why a key is still needed, or nil.
 func (s *Service) retirable(ctx context.Context, id string) error {
 	switch {
-	case !slices.Contains(s.Ring.IDs(), id):
+	case !slices.Contains(s.Keyring.IDs(), id):
 		return missing("key", "the keyring has no key %q", id)
-	case id == s.Ring.Primary():
+	case id == s.Keyring.Primary():
 		return conflict("key", "%s is the primary key; rotate the keyring first", id)
 	}
 	clients, err := s.Store.Clients(ctx)
@@ -161,7 +161,7 @@ func (s *Service) retirable(ctx context.Context, id string) error {
 		return conflict("key", "%d stored values and sessions still need %s; a rotation seals values with the new key, "+
 			"and sessions end within %v", used[id], id, broker.SessionLife)
 	}
-	if since := s.Ring.Created(s.Ring.Primary()).Add(broker.RefreshLife); s.Now().Before(since) {
+	if since := s.Keyring.Created(s.Keyring.Primary()).Add(broker.RefreshLife); s.Now().Before(since) {
 		return conflict("key", "refresh tokens from the time of %s may live until %s UTC; retire it after that", id,
 			since.UTC().Format(time.DateTime))
 	}
@@ -174,9 +174,9 @@ func CreateKeyring(path string, now time.Time) (primary string, _ error) {
 	if _, err := os.Lstat(path); err == nil {
 		return "", conflict("file", "%s exists already; an overwritten keyring can't be recreated", path)
 	}
-	ring, err := seal.LoadOrCreate(path, now)
+	keyring, err := seal.LoadOrCreate(path, now)
 	if err != nil {
 		return "", err
 	}
-	return ring.Primary(), nil
+	return keyring.Primary(), nil
 }

@@ -10,7 +10,7 @@ import (
 // KeysView is Keys as JSON.
 type KeysView struct {
 	Signing []SigningKeyView `json:"signing"`
-	Ring    []RingKeyView    `json:"keyring"`
+	Keyring []KeyringKeyView `json:"keyring"`
 }
 
 // SigningKeyView is a signing key as JSON, without its private key.
@@ -23,7 +23,7 @@ type SigningKeyView struct {
 }
 
 // RingKeyView is a key of the keyring as JSON, without its secret.
-type RingKeyView struct {
+type KeyringKeyView struct {
 	ID      string    `json:"id"`
 	Primary bool      `json:"primary"`
 	Created time.Time `json:"created_at"`
@@ -36,8 +36,8 @@ func ViewKeys(keys Keys) KeysView {
 	for _, k := range keys.Signing {
 		v.Signing = append(v.Signing, SigningKeyView{k.ID, k.Alg, string(k.State), k.ActiveAt, k.RetireAt})
 	}
-	for _, k := range keys.Ring {
-		v.Ring = append(v.Ring, RingKeyView(k))
+	for _, k := range keys.Keyring {
+		v.Keyring = append(v.Keyring, KeyringKeyView(k))
 	}
 	return v
 }

@@ -26,14 +26,14 @@ type InitialToken struct {
 }
 
 // NewInitialToken returns an initial access token that registers at most uses clients before it expires.
-func NewInitialToken(ring *seal.Keyring, expires time.Time, uses int) (broker.Secret, error) {
-	token, err := ring.SealJSON(InitialToken{broker.NewID(), expires.Unix(), uses}, purposeInitial)
+func NewInitialToken(keyring *seal.Keyring, expires time.Time, uses int) (broker.Secret, error) {
+	token, err := keyring.SealJSON(InitialToken{broker.NewID(), expires.Unix(), uses}, purposeInitial)
 	return broker.Secret(token), err
 }
 
 // OpenInitialToken opens an initial access token. ok is false for anything else, and for an expired one.
-func OpenInitialToken(ring *seal.Keyring, token string, now time.Time) (t InitialToken, ok bool) {
-	if ring.OpenJSON(token, &t, purposeInitial) != nil {
+func OpenInitialToken(keyring *seal.Keyring, token string, now time.Time) (t InitialToken, ok bool) {
+	if keyring.OpenJSON(token, &t, purposeInitial) != nil {
 		return t, false
 	}
 	//defence:A20
@@ -44,13 +44,13 @@ func OpenInitialToken(ring *seal.Keyring, token string, now time.Time) (t Initia
 }
 
 // NewRegistrationToken gives a client a registration access token (RFC 7592 §3) and stores its keyed hash in c.
-func NewRegistrationToken(ring *seal.Keyring, c *broker.Client) (token string) {
+func NewRegistrationToken(keyring *seal.Keyring, c *broker.Client) (token string) {
 	token = broker.NewToken()
-	c.RegistrationHash = ring.Hash(purposeRegistration, []byte(c.ID+"\x00"+token))
+	c.RegistrationHash = keyring.Hash(purposeRegistration, []byte(c.ID+"\x00"+token))
 	return token
 }
 
 // IsRegistrationToken reports whether the token is the client's registration access token.
-func IsRegistrationToken(ring *seal.Keyring, c broker.Client, token string) bool {
-	return c.RegistrationHash != "" && ring.Same(c.RegistrationHash, purposeRegistration, []byte(c.ID+"\x00"+token))
+func IsRegistrationToken(keyring *seal.Keyring, c broker.Client, token string) bool {
+	return c.RegistrationHash != "" && keyring.Same(c.RegistrationHash, purposeRegistration, []byte(c.ID+"\x00"+token))
 }

@@ -17,7 +17,7 @@ import (
 // Codes issues and checks the 6-digit codes sent by mail. Only the keyed hash of a code is stored.
 type Codes struct {
 	ephemeral broker.Ephemeral
-	ring      *seal.Keyring
+	keyring   *seal.Keyring
 	now       func() time.Time
 	tries     tries
 	sent      broker.EphemeralStore[sent]
@@ -29,8 +29,8 @@ type sent struct {
 }
 
 // NewCodes returns the issuer and verifier of mailed codes.
-func NewCodes(ephemeral broker.Ephemeral, ring *seal.Keyring, now func() time.Time) *Codes {
-	return &Codes{ephemeral: ephemeral, ring: ring, now: now, tries: newTries(ephemeral, ring, now),
+func NewCodes(ephemeral broker.Ephemeral, keyring *seal.Keyring, now func() time.Time) *Codes {
+	return &Codes{ephemeral: ephemeral, keyring: keyring, now: now, tries: newTries(ephemeral, keyring, now),
 		sent: broker.EphemeralStore[sent]{Name: "codes-sent", Life: time.Hour, In: ephemeral, Now: now}}
 }
 
@@ -56,7 +56,7 @@ func (c *Codes) Issue(ctx context.Context, email string) (broker.MailedCode, bro
 	code := fmt.Sprintf("%0*d", broker.CodeDigits, n)
 	now := c.now()
 	m := broker.MailedCode{ID: broker.NewID(), Email: email, SentAt: now, ExpiresAt: now.Add(broker.MailedLife)}
-	m.Hash = c.ring.Hash("mailed-code", bound(m, code))
+	m.Hash = c.keyring.Hash("mailed-code", bound(m, code))
 	return m, broker.Secret(code), nil
 }
 
@@ -93,7 +93,7 @@ func (c *Codes) Check(ctx context.Context, at Target, m *broker.MailedCode, type
 		return errors.Join(broker.CodeExpired, c.tries.release(ctx, slot)) // nothing was compared
 	//defence:E3 = true
 	//defence:E3 ./cmd/gatehouse:TestModel = true
-	case c.ring.Same(m.Hash, "mailed-code", bound(*m, typed)):
+	case c.keyring.Same(m.Hash, "mailed-code", bound(*m, typed)):
 		return c.tries.release(ctx, slot)
 	case n == broker.MailedTries:
 		return broker.CodeExpired
@@ -125,7 +125,7 @@ func digits(typed string) string {
 // allow counts a code to the address, or returns when the next one is allowed. The record covers the last hour
 // exactly; the two counters also bound parallel requests.
 func (c *Codes) allow(ctx context.Context, email string) error {
-	key, now := c.ring.Hash("codes-sent", []byte(email)), c.now()
+	key, now := c.keyring.Hash("codes-sent", []byte(email)), c.now()
 	record, err := c.sent.Get(ctx, key)
 	if err != nil && !errors.Is(err, broker.NotFound) {
 		return err

@@ -15,7 +15,7 @@ import (
 func codes(t *testing.T) (*Codes, *memory, *clock) {
 	c := newClock()
 	m := newMemory(c.now)
-	return NewCodes(m, ring(t), c.now), m, c
+	return NewCodes(m, keyring(t), c.now), m, c
 }
 
 func TestACodeOpensOnceTypedInAnyUsualWay(t *testing.T) {
@@ -92,7 +92,7 @@ func TestE3_AHundredGuessesAtOnceAreFive(t *testing.T) {
 	var compared atomic.Int64
 	var all sync.WaitGroup
 	for range 100 {
-		replica := NewCodes(mem, c.ring, clk.now)
+		replica := NewCodes(mem, c.keyring, clk.now)
 		all.Go(func() {
 			if _, ok := errors.AsType[WrongCode](replica.Check(ctx(t), nobody(m.Email), &m, miss(secret))); ok {
 				compared.Add(1)

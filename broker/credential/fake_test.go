@@ -90,11 +90,11 @@ func newClock() *clock {
 	return c
 }
 
-func (c *clock) now() time.Time        { return time.Unix(0, c.at.Load()).UTC() }
-func (c *clock) pass(d time.Duration)  { c.at.Add(int64(d)) }
-func ring(t testing.TB) *seal.Keyring  { t.Helper(); return must(t)(seal.New(time.Now())) }
-func code(err error) broker.Code       { return broker.CodeOf(err) }
-func ctx(t testing.TB) context.Context { return t.Context() }
+func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()).UTC() }
+func (c *clock) pass(d time.Duration)    { c.at.Add(int64(d)) }
+func keyring(t testing.TB) *seal.Keyring { t.Helper(); return must(t)(seal.New(time.Now())) }
+func code(err error) broker.Code         { return broker.CodeOf(err) }
+func ctx(t testing.TB) context.Context   { return t.Context() }
 
 func must(t testing.TB) func(k *seal.Keyring, err error) *seal.Keyring {
 	return func(k *seal.Keyring, err error) *seal.Keyring {

@@ -45,7 +45,7 @@ type Passwords struct {
 // PasswordOptions configure Passwords. Cost is optional.
 type PasswordOptions struct {
 	Ephemeral broker.Ephemeral
-	Ring      *seal.Keyring
+	Keyring   *seal.Keyring
 	Now       func() time.Time
 	Cost      Cost
 }
@@ -53,7 +53,7 @@ type PasswordOptions struct {
 // NewPasswords returns a verifier that runs one hash per core and queues a limited number of others.
 func NewPasswords(o PasswordOptions) *Passwords {
 	cores := runtime.GOMAXPROCS(0)
-	p := &Passwords{tries: newTries(o.Ephemeral, o.Ring, o.Now), hash: argon2.IDKey,
+	p := &Passwords{tries: newTries(o.Ephemeral, o.Keyring, o.Now), hash: argon2.IDKey,
 		guess: newGuesser(),
 		cost:  o.Cost.orProduction(),
 		slots: limit.NewSlots(

@@ -18,7 +18,7 @@ func passwords(t *testing.T) (*Passwords, *memory, *clock) {
 func passwordsAt(t *testing.T, cost Cost) (*Passwords, *memory, *clock) {
 	c := newClock()
 	m := newMemory(c.now)
-	return NewPasswords(PasswordOptions{Ephemeral: m, Ring: ring(t), Now: c.now, Cost: cost}), m, c
+	return NewPasswords(PasswordOptions{Ephemeral: m, Keyring: keyring(t), Now: c.now, Cost: cost}), m, c
 }
 
 func account(t *testing.T, p *Passwords, id, password string) *broker.Account {

@@ -31,13 +31,13 @@ type Target struct {
 // tries counts the tries of every route and replica. A try takes one of a target's slots for a whole Window, so
 // no Window contains more tries than slots.
 type tries struct {
-	ring  *seal.Keyring
-	now   func() time.Time
-	slots broker.EphemeralStore[time.Time] // when a slot is free again
+	keyring *seal.Keyring
+	now     func() time.Time
+	slots   broker.EphemeralStore[time.Time] // when a slot is free again
 }
 
-func newTries(ephemeral broker.Ephemeral, ring *seal.Keyring, now func() time.Time) tries {
-	return tries{ring: ring, now: now,
+func newTries(ephemeral broker.Ephemeral, keyring *seal.Keyring, now func() time.Time) tries {
+	return tries{keyring: keyring, now: now,
 		slots: broker.EphemeralStore[time.Time]{Name: "tries", Life: Window, In: ephemeral, Now: now}}
 }
 
@@ -84,7 +84,7 @@ func (t tries) release(ctx context.Context, slot string) error {
 // name is the account's id if there is one, so that neither spelling nor key rotation gives a second budget. An
 // address without an account is stored as a keyed hash.
 func (t tries) name(at Target) string {
-	who := t.ring.Hash("tries", []byte(at.Address)) // always, so that both cases cost the same
+	who := t.keyring.Hash("tries", []byte(at.Address)) // always, so that both cases cost the same
 	switch {
 	//defence:E2 = true
 	case at.Account == nil:

@@ -33,7 +33,7 @@ func counted(p *Passwords) *atomic.Int64 {
 
 // other returns the verifier of another replica, on the same storage.
 func other(p *Passwords, m *memory, c *clock) *Passwords {
-	o := NewPasswords(PasswordOptions{Ephemeral: m, Ring: p.tries.ring, Now: c.now, Cost: p.cost})
+	o := NewPasswords(PasswordOptions{Ephemeral: m, Keyring: p.tries.keyring, Now: c.now, Cost: p.cost})
 	o.hash = p.hash
 	return o
 }
@@ -81,7 +81,7 @@ func TestE2_AThousandTriesAreAtMostTenInAnyWindow(t *testing.T) {
 	hashes := counted(p)
 	a := account(t, p, "ana", good)
 	verifiers := []*Passwords{p, other(p, m, c), other(p, m, c)}
-	mailed := NewCodes(m, p.tries.ring, c.now)
+	mailed := NewCodes(m, p.tries.keyring, c.now)
 	var words, all []time.Time
 	var out broker.MailedCode
 	wrong := ""
@@ -100,7 +100,7 @@ func TestE2_AThousandTriesAreAtMostTenInAnyWindow(t *testing.T) {
 			out, wrong = fresh, miss(secret)
 		}
 		tried := m.counts["code-tries"+out.ID]
-		_ = NewCodes(m, p.tries.ring, c.now).Check(ctx(t), at, &out, wrong)
+		_ = NewCodes(m, p.tries.keyring, c.now).Check(ctx(t), at, &out, wrong)
 		if n := m.counts["code-tries"+out.ID]; n > tried && n <= broker.MailedTries {
 			all = append(all, c.now())
 		}
@@ -137,7 +137,7 @@ func TestE2_PasswordsAndCodesSpendOneBudget(t *testing.T) {
 	p, m, c := passwords(t)
 	counted(p)
 	a := account(t, p, "ana", good)
-	mailed := NewCodes(m, p.tries.ring, c.now)
+	mailed := NewCodes(m, p.tries.keyring, c.now)
 	out, secret, err := mailed.Issue(ctx(t), a.Email)
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestE2_ATurnOfTheKeyringGivesNoSecondBudget(t *testing.T) {
 	for range PasswordTries {
 		_ = p.Check(ctx(t), of(a), bad)
 	}
-	if err := p.tries.ring.Rotate(c.now()); err != nil {
+	if err := p.tries.keyring.Rotate(c.now()); err != nil {
 		t.Fatal(err)
 	}
 	limited(t, p.Check(ctx(t), of(a), good))

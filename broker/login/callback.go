@@ -27,7 +27,7 @@ func (d *Handler) awayPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if out.Form != nil {
-		d.kit.PostOff(w, d.inLogin(r, l), out.URL, out.Form, "")
+		d.toolkit.PostOff(w, d.inLogin(r, l), out.URL, out.Form, "")
 		return nil
 	}
 	return redirect(w, r, out.URL)
@@ -56,9 +56,9 @@ func (d *Handler) posted(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	handle := broker.NewToken()
-	key := d.service.Ring.Hash("login.handle", []byte(handle))
+	key := d.service.Keyring.Hash("login.handle", []byte(handle))
 	// Sealed, because it contains the upstream's code and ID token.
-	sealed, err := d.service.Ring.Seal([]byte(r.PostForm.Encode()), "login.handle", key)
+	sealed, err := d.service.Keyring.Seal([]byte(r.PostForm.Encode()), "login.handle", key)
 	if err == nil {
 		err = d.service.handles.Put(r.Context(), key, sealed)
 	}
@@ -111,7 +111,7 @@ func (d *Handler) unknownBrowser(w http.ResponseWriter, r *http.Request, l broke
 	if q.Has("copy") {
 		return d.blocked(w, r, l.ID)
 	}
-	d.kit.EnsureBrowser(w, r)
+	d.toolkit.EnsureBrowser(w, r)
 	q.Set("copy", "1")
 	return redirect(w, r, "/callback/"+url.PathEscape(r.PathValue("connection"))+"?"+q.Encode())
 }
@@ -124,14 +124,14 @@ func (d *Handler) answer(r *http.Request) (answer url.Values, lost bool, err err
 	if handle == "" {
 		return q, false, nil
 	}
-	for _, key := range d.service.Ring.Hashes("login.handle", []byte(handle)) {
+	for _, key := range d.service.Keyring.Hashes("login.handle", []byte(handle)) {
 		sealed, err := d.service.handles.Take(r.Context(), key)
 		if errors.Is(err, broker.NotFound) {
 			continue
 		}
 		var plain []byte
 		if err == nil {
-			plain, err = d.service.Ring.Open(sealed, "login.handle", key)
+			plain, err = d.service.Keyring.Open(sealed, "login.handle", key)
 		}
 		if err == nil {
 			answer, err = url.ParseQuery(string(plain))

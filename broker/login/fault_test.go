@@ -23,7 +23,7 @@ func newShakyFixture(t *testing.T) (*fixture, *storetest.Line, *gormdb.DB) {
 	dbs := map[string]*gormdb.DB{}
 	g = newFixture(t, func(o *login.Options) {
 		for _, url := range []string{at, through} {
-			d, err := gormdb.Open(t.Context(), gormdb.Options{URL: url, Sealer: o.Ring, Now: o.Now,
+			d, err := gormdb.Open(t.Context(), gormdb.Options{URL: url, Sealer: o.Keyring, Now: o.Now,
 				Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 			must(t, err)
 			t.Cleanup(func() { _ = d.Close() })
@@ -138,11 +138,11 @@ func TestH6_ACutAtAnyStatementOfALinkLeavesNoHalfLink(t *testing.T) {
 		g.claims("code", verified(email, email))
 		b := g.browser()
 		path, _ := b.begin()
-		ceremony := b.through(path, "google", "code").hidden("confirmation")
-		if ceremony == "" {
+		confirmation := b.through(path, "google", "code").hidden("confirmation")
+		if confirmation == "" {
 			t.Fatal("no link page")
 		}
-		return func() page { return b.post(path+"/link", "confirmation", ceremony, "password", password) }, func(p page) {
+		return func() page { return b.post(path+"/link", "confirmation", confirmation, "password", password) }, func(p page) {
 			if n, told, mails := g.links(a); n > 1 || n != told || n != mails {
 				t.Errorf("%d identities, %d events, %d mails", n, told, mails)
 			}

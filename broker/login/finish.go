@@ -39,7 +39,7 @@ func (d *Handler) Start(w http.ResponseWriter, r *http.Request, l broker.Login) 
 
 // start stores a new login for the browser. A browser without a key has no other login open.
 func (d *Handler) start(w http.ResponseWriter, r *http.Request, v visit, l broker.Login) (broker.Login, error) {
-	return d.service.begin(r.Context(), v, d.kit.EnsureBrowser(w, r), l, len(v.browser) > 0)
+	return d.service.begin(r.Context(), v, d.toolkit.EnsureBrowser(w, r), l, len(v.browser) > 0)
 }
 
 // Finish consumes a login and returns its session with the app's request. If the same browser opens a consumed
@@ -63,10 +63,10 @@ func (d *Handler) deliver(w http.ResponseWriter, r *http.Request, done finished)
 		return nil
 	}
 	//defence:B17 = broker.Session{}, broker.Account{}, broker.NotFound
-	old, _, err := d.kit.Held(r)
+	old, _, err := d.toolkit.Held(r)
 	//defence:E13
 	if err == nil && old.ID != done.Session.ID {
-		err = d.kit.EndSession(w, r, old)
+		err = d.toolkit.EndSession(w, r, old)
 	}
 	if err != nil && !errors.Is(err, broker.NotFound) {
 		return err
@@ -74,11 +74,11 @@ func (d *Handler) deliver(w http.ResponseWriter, r *http.Request, done finished)
 	if err := d.service.consume(r.Context(), done); err != nil {
 		return err
 	}
-	d.kit.SetSession(w, done.Token, done.Session.ExpiresAt)
+	d.toolkit.SetSession(w, done.Token, done.Session.ExpiresAt)
 	//defence:E2
-	d.kit.SetKnown(w, r, done.Account)
+	d.toolkit.SetKnown(w, r, done.Account)
 	if c := done.Session.Authn.Connection; c != "" {
-		d.kit.SetLastUsed(w, c)
+		d.toolkit.SetLastUsed(w, c)
 	}
 	return nil
 }

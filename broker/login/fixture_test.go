@@ -33,7 +33,7 @@ type fixture struct {
 	db      *gormdb.DB
 	handler *login.Handler
 	mux     http.Handler
-	ring    *seal.Keyring
+	keyring *seal.Keyring
 	pass    *credential.Passwords
 	fleet   *ephemeral
 	ups     *upstreams
@@ -103,9 +103,9 @@ func newFixture(t *testing.T, settings ...setting) *fixture {
 		path: filepath.Join(t.TempDir(), "t.db"),
 		ups:  &upstreams{answers: map[string]claimed{}}}
 	migrated.Copy(t, filepath.Dir(g.path), migrate)
-	ring, err := seal.New(g.now)
+	keyring, err := seal.New(g.now)
 	must(t, err)
-	g.ring = ring
+	g.keyring = keyring
 	g.assemble(settings)
 	must(t, g.db.PutClient(context.Background(), broker.Client{ID: "shop", Name: "Courts Booking",
 		AuthMethods: []string{"none"}, CreatedAt: g.now, UpdatedAt: g.now}))
@@ -124,9 +124,9 @@ var migrated storetest.Template
 
 func migrate(t testing.TB, folder string) {
 	t.Helper()
-	ring, err := seal.New(time.Now())
+	keyring, err := seal.New(time.Now())
 	must(t, err)
-	db, err := gormdb.Open(t.Context(), gormdb.Options{URL: "sqlite:" + filepath.Join(folder, "t.db"), Sealer: ring})
+	db, err := gormdb.Open(t.Context(), gormdb.Options{URL: "sqlite:" + filepath.Join(folder, "t.db"), Sealer: keyring})
 	must(t, err)
 	must(t, db.Migrate(t.Context()))
 	must(t, db.Close())
@@ -135,18 +135,18 @@ func migrate(t testing.TB, folder string) {
 // replica is another process on the same storage, with the same upstreams and time.
 func (g *fixture) replica(settings ...setting) *fixture {
 	g.t.Helper()
-	r := &fixture{t: g.t, turns: g.turns, first: g, path: g.path, ring: g.ring, ups: g.ups, start: g.start}
+	r := &fixture{t: g.t, turns: g.turns, first: g, path: g.path, keyring: g.keyring, ups: g.ups, start: g.start}
 	r.assemble(settings)
 	return r
 }
 
 // assemble opens the database and builds the handlers on it.
 func (g *fixture) assemble(settings []setting) {
-	t, ring, ctx := g.t, g.ring, context.Background()
+	t, keyring, ctx := g.t, g.keyring, context.Background()
 	t.Helper()
 	var err error
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	g.db, err = gormdb.Open(ctx, gormdb.Options{URL: "sqlite:" + g.path, Sealer: ring, Now: g.time, Log: log})
+	g.db, err = gormdb.Open(ctx, gormdb.Options{URL: "sqlite:" + g.path, Sealer: keyring, Now: g.time, Log: log})
 	must(t, err)
 	t.Cleanup(func() { _ = g.db.Close() })
 	must(t, g.db.Migrate(ctx))
@@ -154,14 +154,14 @@ func (g *fixture) assemble(settings []setting) {
 	must(t, err)
 	g.fleet = &ephemeral{Ephemeral: g.db}
 	issuer, _ := url.Parse("https://id.example.test")
-	toolkit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Ring: ring,
+	toolkit := web.New(web.Options{Issuer: issuer, Site: web.Site{Name: "Northgate"}, Texts: texts, Keyring: keyring,
 		Store: g.db,
 		Now:   g.time, Log: log})
-	g.pass = credential.NewPasswords(credential.PasswordOptions{Ephemeral: g.fleet, Ring: ring, Now: g.time,
+	g.pass = credential.NewPasswords(credential.PasswordOptions{Ephemeral: g.fleet, Keyring: keyring, Now: g.time,
 		Cost: credential.Cost{Memory: 8, Passes: 1, Lanes: 1}})
 	o := login.Options{Toolkit: toolkit, Store: g.db, Ephemeral: g.fleet, Upstreams: g.ups, Passwords: g.pass,
-		Codes:  credential.NewCodes(g.fleet, ring, g.time),
-		Mailer: &mail.Mailer{Outbox: g.db, Texts: texts, Site: mail.Site{Name: "Northgate"}, Now: g.time}, Ring: ring,
+		Codes:  credential.NewCodes(g.fleet, keyring, g.time),
+		Mailer: &mail.Mailer{Outbox: g.db, Texts: texts, Site: mail.Site{Name: "Northgate"}, Now: g.time}, Keyring: keyring,
 		Registration: broker.RegisterForm, PasswordSignIn: true, Icon: func(k string) string { return k },
 		Callback: func(c string) string { return "https://id.example.test/callback/" + c }, Now: g.time, Log: log,
 		Pause: g.turns.pause}

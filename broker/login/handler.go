@@ -31,7 +31,7 @@ func (d *Handler) enter(w http.ResponseWriter, r *http.Request) error {
 		}
 		return redirect(w, r, broker.AccountPath)
 	}
-	if lang, ok := d.kit.Switched(r); ok {
+	if lang, ok := d.toolkit.Switched(r); ok {
 		l.Locale = lang
 	}
 	l, err := d.start(w, r, d.visit(r), l)
@@ -53,7 +53,7 @@ func (d *Handler) here(w http.ResponseWriter, r *http.Request) (v visit, l broke
 	if len(v.browser) == 0 && q.Get("copy") != "" && !l.HasProof() {
 		return v, l, true, d.blocked(w, r, l.ID) // it was set a moment ago
 	}
-	l, err = d.service.adopt(r.Context(), v, d.kit.EnsureBrowser(w, r), l)
+	l, err = d.service.adopt(r.Context(), v, d.toolkit.EnsureBrowser(w, r), l)
 	if err != nil {
 		return v, l, false, err
 	}
@@ -67,7 +67,7 @@ func (d *Handler) here(w http.ResponseWriter, r *http.Request) (v visit, l broke
 
 // blocked responds to a browser that rejects cookies. It may retry with the same login.
 func (d *Handler) blocked(w http.ResponseWriter, r *http.Request, id string) error {
-	d.kit.Fail(w, d.kit.WithSelf(r, loginPath(id)), broker.CookiesBlocked)
+	d.toolkit.Fail(w, d.toolkit.WithSelf(r, loginPath(id)), broker.CookiesBlocked)
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	if lang, ok := d.kit.Switched(r); ok && !l.IsConsumed() {
+	if lang, ok := d.toolkit.Switched(r); ok && !l.IsConsumed() {
 		_, err := d.service.logins.Change(ctx, l.ID, func(l *broker.Login) error { l.Locale = lang; return nil })
 		if err != nil {
 			return err
@@ -162,7 +162,7 @@ type act struct {
 func (d *Handler) act(read func(*http.Request) act) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		ctx, v, id := r.Context(), d.visit(r), r.PathValue("id")
-		r = d.kit.WithSelf(r, loginPath(id))
+		r = d.toolkit.WithSelf(r, loginPath(id))
 		if len(v.browser) == 0 {
 			return d.blocked(w, r, id)
 		}
@@ -183,7 +183,7 @@ func (d *Handler) act(read func(*http.Request) act) web.Handler {
 		}
 		switch {
 		case app(l) && (sc.IsConsumed() || sc.No == nil && sc.Step == broker.StepDone):
-			d.kit.HandOff(w, d.inLogin(r, l), appPath(id), d.service.appName(ctx, l))
+			d.toolkit.HandOff(w, d.inLogin(r, l), appPath(id), d.service.appName(ctx, l))
 			return nil
 		case err == nil || errors.Is(err, broker.Conflict) || sc.IsConsumed() || sc.No != nil:
 			return redirect(w, r, loginPath(id)+a.then)
@@ -205,7 +205,7 @@ func correctable(c broker.Code) bool {
 // correct shows the page of the step again with the error, and the code's status.
 func (d *Handler) correct(w http.ResponseWriter, r *http.Request, v visit, sc scene, a act, err error) error {
 	r = d.inLogin(r, sc.Login)
-	code, p := broker.CodeOf(err), d.kit.Printer(r)
+	code, p := broker.CodeOf(err), d.toolkit.Printer(r)
 	args, key := text.Args{}, "login.problem."+string(code)
 	if wrong, ok := errors.AsType[credential.WrongCode](err); ok {
 		key, args["left"] = key+".left", wrong.Left
@@ -269,7 +269,7 @@ type Options struct {
 	// Factors are the second factors of accounts; nil while the deployment has none.
 	Factors broker.Factors
 	Mailer  *mail.Mailer
-	Ring    *seal.Keyring
+	Keyring *seal.Keyring
 
 	Registration broker.Registration
 	// PasswordSignIn reports whether a password opens a session. It confirms a link in either case.
@@ -289,7 +289,7 @@ type Options struct {
 // concurrent use.
 type Handler struct {
 	service *service
-	kit     *web.Toolkit
+	toolkit *web.Toolkit
 	pages   *web.Pages
 	app     App
 }
@@ -302,15 +302,15 @@ type App interface {
 
 // New returns a Handler. It panics on a missing page or text, see web.Toolkit.Pages.
 func New(o Options) *Handler {
-	return &Handler{service: newService(o), kit: o.Toolkit, pages: o.Toolkit.Pages(pageFiles)}
+	return &Handler{service: newService(o), toolkit: o.Toolkit, pages: o.Toolkit.Pages(pageFiles)}
 }
 
 // Mount adds the routes. app responds for logins that an app began.
 func (d *Handler) Mount(mux web.Router, app App) {
 	d.app = app
-	get := func(pattern string, h web.Handler) { mux.Handle("GET "+pattern, d.kit.Handle(h)) }
+	get := func(pattern string, h web.Handler) { mux.Handle("GET "+pattern, d.toolkit.Handle(h)) }
 	post := func(pattern string, read func(*http.Request) act) {
-		mux.Handle("POST "+pattern, d.kit.Handle(d.act(read)))
+		mux.Handle("POST "+pattern, d.toolkit.Handle(d.act(read)))
 	}
 
 	get("/login", d.enter)
@@ -332,7 +332,7 @@ func (d *Handler) Mount(mux web.Router, app App) {
 	post("/login/{id}/restart", d.postRestart)
 
 	get("/callback/{connection}", d.callback)
-	open := func(pattern string, h web.Handler) { mux.Handle("POST "+pattern, d.kit.HandleOpen(h)) }
+	open := func(pattern string, h web.Handler) { mux.Handle("POST "+pattern, d.toolkit.HandleOpen(h)) }
 	open("/callback/{connection}", d.posted)
 	open("/callback/{connection}/deauthorize", d.deauthorized)
 	open("/callback/{connection}/data-deletion", d.deleted)
@@ -351,13 +351,13 @@ func appPath(id string) string { return "/authorize?login=" + url.QueryEscape(id
 
 // visit collects what the request reveals about its browser.
 func (d *Handler) visit(r *http.Request) visit {
-	hashes, _ := d.kit.Browser(r)
-	from := d.kit.Event(r, broker.Event{})
+	hashes, _ := d.toolkit.Browser(r)
+	from := d.toolkit.Event(r, broker.Event{})
 	return visit{
-		browser: hashes, sessions: d.kit.SessionHashes(r), locale: d.kit.Locale(r), address: from.Address,
+		browser: hashes, sessions: d.toolkit.SessionHashes(r), locale: d.toolkit.Locale(r), address: from.Address,
 		agent: from.UserAgent,
-		known: func(a broker.Account) bool { return d.kit.Known(r, a) },
-		event: func(e broker.Event) broker.Event { return d.kit.Event(r, e) },
+		known: func(a broker.Account) bool { return d.toolkit.Known(r, a) },
+		event: func(e broker.Event) broker.Event { return d.toolkit.Event(r, e) },
 	}
 }
 

@@ -69,7 +69,7 @@ func TestB19_ALoginWhoseFirstAnswerNeverCameToAnEndCanBeginAgain(t *testing.T) {
 	path, back := b.linking("code")
 	u, _ := url.Parse(back)
 	// A process took the answer, and died.
-	must(t, g.db.Put(t.Context(), "trip.spent", g.ring.Hash("login.state", []byte(u.Query().Get("state"))),
+	must(t, g.db.Put(t.Context(), "trip.spent", g.keyring.Hash("login.state", []byte(u.Query().Get("state"))),
 		[]byte(`{"x":"2030-01-01T00:00:00Z","v":true}`), g.time().Add(time.Hour)))
 	b.get(back).has(t, 400, "<h1>Sign in</h1>", "sso_state_invalid", "Start again")
 	if g.ups.asked != 0 {

@@ -24,7 +24,7 @@ func (s *service) linkConfirmation(l broker.Login, owner *broker.Account) string
 	if owner != nil {
 		parts = append(parts, owner.ID)
 	}
-	return s.Ring.Hash("login.ceremony", []byte(strings.Join(parts, "\x00")))
+	return s.Keyring.Hash("login.ceremony", []byte(strings.Join(parts, "\x00")))
 }
 
 // linkProof is the owner's input on the link page. It is used in one request and not stored.

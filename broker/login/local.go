@@ -162,17 +162,17 @@ const (
 )
 
 // choose takes a branch that the page offers; any other one is Conflict.
-func (s *service) choose(ctx context.Context, v visit, id string, wish broker.Choice) error {
+func (s *service) choose(ctx context.Context, v visit, id string, choice broker.Choice) error {
 	sc, err := s.expect(ctx, v, id, broker.StepChoose, broker.StepPick, broker.StepOrg, broker.StepPassword,
 		broker.StepEmail,
 		broker.StepCode, broker.StepNeutral, broker.StepRegister, broker.StepOwn)
 	if err != nil {
 		return err
 	}
-	if wish == broker.ChoiceNew && sc.Step == broker.StepNeutral {
+	if choice == broker.ChoiceNew && sc.Step == broker.StepNeutral {
 		return s.mailCode(ctx, v, sc, sc.Claims.Email)
 	}
-	next, offered := branch(sc, wish)
+	next, offered := branch(sc, choice)
 	if !offered {
 		return broker.Conflict
 	}
@@ -181,22 +181,22 @@ func (s *service) choose(ctx context.Context, v visit, id string, wish broker.Ch
 }
 
 // branch returns the login after a choice, and whether the page offers that choice.
-func branch(sc scene, wish broker.Choice) (next broker.Login, offered bool) {
+func branch(sc scene, choice broker.Choice) (next broker.Login, offered bool) {
 	upstream := sc.Claims != nil
 	switch {
-	case wish == broker.ChoiceOther && sc.Step == broker.StepPick:
+	case choice == broker.ChoiceOther && sc.Step == broker.StepPick:
 		return sc.WithChoice(broker.ChoiceOther), true
-	case wish == choicePassword && sc.Step == broker.StepOrg && sc.Facts.Passwords:
+	case choice == choicePassword && sc.Step == broker.StepOrg && sc.Facts.Passwords:
 		return sc.PasswordInstead(), true
-	case wish == broker.ChoiceNew && !upstream:
+	case choice == broker.ChoiceNew && !upstream:
 		return sc.WithChoice(broker.ChoiceNew), true
-	case wish == broker.ChoiceExisting && upstream && sc.Step != broker.StepOwn:
+	case choice == broker.ChoiceExisting && upstream && sc.Step != broker.StepOwn:
 		return sc.WithChoice(broker.ChoiceExisting), true
-	case wish == choiceBack && sc.Step == broker.StepOwn:
+	case choice == choiceBack && sc.Step == broker.StepOwn:
 		return sc.WithChoice(broker.ChoiceNone), true
-	case wish == choiceBack && sc.Step == broker.StepCode:
+	case choice == choiceBack && sc.Step == broker.StepCode:
 		return sc.CodeDropped(), true
-	case wish == choiceBack && !upstream:
+	case choice == choiceBack && !upstream:
 		return sc.WithChoice(broker.ChoiceNone), true
 	default:
 		return sc.Login, false

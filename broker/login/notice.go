@@ -35,11 +35,11 @@ func (d *Handler) deleted(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	code := broker.NewID()
-	if err := d.service.deletions.Put(r.Context(), d.service.Ring.Hash("login.deletion", []byte(code)),
+	if err := d.service.deletions.Put(r.Context(), d.service.Keyring.Hash("login.deletion", []byte(code)),
 		deletion{At: d.service.Now(), Found: found}); err != nil {
 		return err
 	}
-	status := d.kit.Issuer.ResolveReference(&url.URL{Path: "/data-deletion/" + code})
+	status := d.toolkit.Issuer.ResolveReference(&url.URL{Path: "/data-deletion/" + code})
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(map[string]string{"url": status.String(), "confirmation_code": code})
 }
@@ -101,7 +101,7 @@ type deletionView struct {
 
 // deletionStatus shows the state of a deletion request, to anyone with its code.
 func (d *Handler) deletionStatus(w http.ResponseWriter, r *http.Request) error {
-	for _, key := range d.service.Ring.Hashes("login.deletion", []byte(r.PathValue("code"))) {
+	for _, key := range d.service.Keyring.Hashes("login.deletion", []byte(r.PathValue("code"))) {
 		del, err := d.service.deletions.Get(r.Context(), key)
 		if errors.Is(err, broker.NotFound) {
 			continue

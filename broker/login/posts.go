@@ -61,8 +61,8 @@ func (d *Handler) postResend(*http.Request) act {
 }
 
 func (d *Handler) postChoice(r *http.Request) act {
-	wish := broker.Choice(r.PostFormValue("wish"))
-	return act{do: func(ctx context.Context, v visit, id string) error { return d.service.choose(ctx, v, id, wish) }}
+	choice := broker.Choice(r.PostFormValue("wish"))
+	return act{do: func(ctx context.Context, v visit, id string) error { return d.service.choose(ctx, v, id, choice) }}
 }
 
 func (d *Handler) postFactor(r *http.Request) act {

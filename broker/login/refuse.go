@@ -88,7 +88,7 @@ func (d *Handler) methods(r *http.Request, id string, l *broker.Restriction) (li
 	if l == nil {
 		return nil, ""
 	}
-	p := d.kit.Printer(r)
+	p := d.toolkit.Printer(r)
 	for _, connection := range l.Connections {
 		c, err := d.service.Store.Connection(r.Context(), connection)
 		if err != nil || c.Usable() != nil {
@@ -105,7 +105,7 @@ func (d *Handler) methods(r *http.Request, id string, l *broker.Restriction) (li
 // refuse shows a refusal with a useful action, and the link back to the app.
 func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code broker.Code, connection string,
 	cause error) {
-	p, l := d.kit.Printer(r), sc.Login
+	p, l := d.toolkit.Printer(r), sc.Login
 	again := web.Action{Href: loginPath(l.ID) + "/restart", Text: p.Text("login.other_ways")}
 	view := web.RefusalView{Cause: cause, Event: broker.Event{Account: l.AccountID, Client: l.ClientID}}
 	if connection == "" && l.Claims != nil {
@@ -155,7 +155,7 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code 
 		}
 		view.Others = append(view.Others, web.Action{Href: back, Text: text})
 	}
-	d.kit.Refusal(w, r, code, view)
+	d.toolkit.Refusal(w, r, code, view)
 }
 
 // notice is a refusal shown above a page, with the action that resolves it.
@@ -171,10 +171,10 @@ func (d *Handler) noticeOf(r *http.Request, sc scene) *notice {
 	if code == "" {
 		return nil
 	}
-	p := d.kit.Printer(r)
+	p := d.toolkit.Printer(r)
 	c, err := d.service.Store.Connection(r.Context(), sc.NoticeFor)
 	upstream := sc.NoticeFor != "" && err == nil
-	args := text.Args{"connection": "", "email": "", "product": d.kit.Site.Name, "wait": "", "ref": sc.NoticeRef}
+	args := text.Args{"connection": "", "email": "", "product": d.toolkit.Site.Name, "wait": "", "ref": sc.NoticeRef}
 	if upstream {
 		args["connection"] = c.Name
 	}

@@ -26,11 +26,11 @@ func (s *service) register(ctx context.Context, v visit, id string, in form) err
 		return err
 	}
 	a := fromClaims(sc.Login, s.Now(), s.locale(v, sc.Login))
-	given, family := cleanName(in.Given), cleanName(in.Family)
+	given, familyName := cleanName(in.Given), cleanName(in.Family)
 	if given == "" {
 		return broker.NameInvalid
 	}
-	a.GivenName, a.FamilyName, a.Name = given, family, cleanName(fullName(given, family))
+	a.GivenName, a.FamilyName, a.Name = given, familyName, cleanName(fullName(given, familyName))
 	if sc.Claims == nil {
 		if a.PasswordHash, err = s.Passwords.Hash(ctx, in.Password); err != nil {
 			return err

@@ -52,7 +52,7 @@ func (s *service) beginUpstream(ctx context.Context, v visit, l broker.Login, o 
 	if o.URLOnly && out.Form != nil {
 		return out, nil
 	}
-	key := s.Ring.Hash(hashState, []byte(t.State))
+	key := s.Keyring.Hash(hashState, []byte(t.State))
 	t.State = "" // the browser returns it
 	return out, s.upstreamRequests.Put(ctx, key, t)
 }
@@ -182,7 +182,7 @@ func (s *service) pending(ctx context.Context, connection string, answer url.Val
 	if len(state) != 1 || state[0] == "" || len(state[0]) > 512 {
 		return t, "", broker.StateInvalid
 	}
-	for _, key := range s.Ring.Hashes(hashState, []byte(state[0])) {
+	for _, key := range s.Keyring.Hashes(hashState, []byte(state[0])) {
 		t, err := s.upstreamRequests.Get(ctx, key)
 		if errors.Is(err, broker.NotFound) {
 			continue
@@ -333,13 +333,13 @@ func cleanName(s string) string {
 }
 
 // fullName joins the parts that are given.
-func fullName(given, family string) string { return strings.TrimSpace(given + " " + family) }
+func fullName(given, familyName string) string { return strings.TrimSpace(given + " " + familyName) }
 
 // splitName guesses given and family name if the upstream gave only one name; the person sees the guess and may
 // change it.
-func splitName(name, given, family string) (string, string) {
-	if given != "" || family != "" {
-		return given, family
+func splitName(name, given, familyName string) (string, string) {
+	if given != "" || familyName != "" {
+		return given, familyName
 	}
 	i := strings.LastIndex(name, " ")
 	if i < 0 {

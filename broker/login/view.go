@@ -32,7 +32,7 @@ func (d *Handler) inLogin(r *http.Request, l broker.Login) *http.Request {
 	if l.Locale == "" {
 		return r
 	}
-	return d.kit.WithLocale(r, l.Locale)
+	return d.toolkit.WithLocale(r, l.Locale)
 }
 
 // appName returns the waiting app's display name, "" if there is none.
@@ -187,7 +187,7 @@ func (d *Handler) viewReauthenticate(r *http.Request, v visit, sc scene, p page)
 			return i.Connection == c.ID &&
 				slices.Contains(ways.Identities, i.ID)
 		}) {
-			view.Idps = append(view.Idps, d.idp(sc.ID, c, c.ID == d.kit.LastUsed(r)))
+			view.Idps = append(view.Idps, d.idp(sc.ID, c, c.ID == d.toolkit.LastUsed(r)))
 		}
 	}
 	return view, nil
@@ -250,7 +250,7 @@ func (d *Handler) idps(r *http.Request, id string) (list, more []idp, err error)
 	if err != nil {
 		return nil, nil, err
 	}
-	last := d.kit.LastUsed(r)
+	last := d.toolkit.LastUsed(r)
 	for _, c := range all {
 		if c.Hidden || c.Usable() != nil {
 			continue

@@ -79,7 +79,7 @@ func TestA1_A9_ADeviceCodeIsForItsClientAlone(t *testing.T) {
 	h.tv("box", func(c *broker.Client) { c.AuthMethods = []string{"client_secret_post"} })
 	c, err := h.db.Client(h.ctx(), "box")
 	h.must(err)
-	s, hash := clients.NewSecret(h.ring, "box")
+	s, hash := clients.NewSecret(h.keyring, "box")
 	secret, c.SecretHashes = s.Reveal(), []string{hash}
 	h.must(h.db.PutClient(h.ctx(), c))
 	h.browser().allows(h.deviceCalls("other")) // so that a consent is no hindrance

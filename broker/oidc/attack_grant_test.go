@@ -235,7 +235,7 @@ func (h *harness) rewind(n int) {
 	pool, err := sql.Open("sqlite", strings.TrimPrefix(h.url, "sqlite:"))
 	h.must(err)
 	defer func() { _ = pool.Close() }()
-	_, err = pool.Exec(`UPDATE families SET generation = generation - ?`, n)
+	_, err = pool.Exec(`UPDATE grants SET refresh_counter = refresh_counter - ?`, n)
 	h.must(err)
 }
 
@@ -270,7 +270,7 @@ func TestA6_RefreshesAtOnceGetOneSuccessor(t *testing.T) {
 	f, _, err := h.db.Grant(h.ctx(), mustOpen(t, h, token).grant)
 	h.must(err)
 	if f.RefreshCounter != 2 {
-		t.Errorf("generation %d", f.RefreshCounter)
+		t.Errorf("refresh counter %d", f.RefreshCounter)
 	}
 	h.wants(h.refresh(successor), http.StatusOK, "")
 }

@@ -72,7 +72,7 @@ func TestA9_TwoSecretsLiveAndAHashIsWorthNothingElsewhere(t *testing.T) {
 	h := newHarness(t)
 	c, err := h.db.Client(h.ctx(), "app")
 	h.must(err)
-	second, hash := clients.NewSecret(h.ring, "app")
+	second, hash := clients.NewSecret(h.keyring, "app")
 	c.SecretHashes = append(c.SecretHashes, hash)
 	h.must(h.db.PutClient(h.ctx(), c))
 	first := h.secret

@@ -85,11 +85,11 @@ func (d *Handler) ask(w http.ResponseWriter, r *http.Request, form url.Values) e
 		return err
 	}
 	if err := d.check(q); err != nil {
-		return d.tellApp(w, r, q, err)
+		return d.notifyApp(w, r, q, err)
 	}
 	//defence:A19 ./broker/oidc:TestAClientMayBeHeldToPushing
 	if q.client.PushedOnly && q.pushed() == "" {
-		return d.tellApp(w, r, q, fosite.ErrInvalidRequest.WithHint("The client must push its requests (RFC 9126)."))
+		return d.notifyApp(w, r, q, fosite.ErrInvalidRequest.WithHint("The client must push its requests (RFC 9126)."))
 	}
 	s, a, err := d.toolkit.Current(r, q.client.ID)
 	if err != nil && !broker.Refused(err) {
@@ -99,7 +99,7 @@ func (d *Handler) ask(w http.ResponseWriter, r *http.Request, form url.Values) e
 		return d.proceed(w, r, q, s, a, false)
 	}
 	if q.silent() {
-		return d.tellApp(w, r, q, broker.LoginRequired)
+		return d.notifyApp(w, r, q, broker.LoginRequired)
 	}
 	return d.toLogin(w, r, d.login(q))
 }
@@ -138,7 +138,7 @@ func (d *Handler) Respond(w http.ResponseWriter, r *http.Request, l broker.Finis
 		return err
 	}
 	if err := d.check(q); err != nil {
-		return d.tellApp(w, r, q, err)
+		return d.notifyApp(w, r, q, err)
 	}
 	return d.proceed(w, r, q, l.Session, l.Account, false)
 }
@@ -160,7 +160,7 @@ func (d *Handler) abandon(w http.ResponseWriter, r *http.Request, id string, why
 	if err != nil {
 		return err
 	}
-	return d.tellApp(w, r, q, why)
+	return d.notifyApp(w, r, q, why)
 }
 
 // proceed goes from a known person to the response. allowed reports whether this request
@@ -169,9 +169,9 @@ func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s 
 	allowed bool) error {
 	switch {
 	case !q.meant(a.ID):
-		return d.tellApp(w, r, q, broker.LoginRequired) // the app asked for another account
+		return d.notifyApp(w, r, q, broker.LoginRequired) // the app asked for another account
 	case !q.meets(s.Authn):
-		return d.tellApp(w, r, q, errUnmet)
+		return d.notifyApp(w, r, q, errUnmet)
 	}
 	if !allowed {
 		missing, err := d.missing(r.Context(), q, a.ID)
@@ -179,7 +179,7 @@ func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s 
 		case err != nil:
 			return d.failed(w, r, q, err)
 		case missing && q.silent():
-			return d.tellApp(w, r, q, broker.ConsentRequired)
+			return d.notifyApp(w, r, q, broker.ConsentRequired)
 		case missing:
 			return d.toConsent(w, r, q, s)
 		}
@@ -190,7 +190,7 @@ func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s 
 	}
 	if err != nil {
 		if e, ok := errors.AsType[*fosite.RFC6749Error](err); ok && e.CodeField < 500 {
-			return d.tellApp(w, r, q, err)
+			return d.notifyApp(w, r, q, err)
 		}
 		return d.failed(w, r, q, err)
 	}
@@ -240,7 +240,7 @@ func (d *Handler) code(ctx context.Context, q *request, s broker.Session, a brok
 }
 
 // tellApp sends an OAuth error to the app (RFC 6749 §4.1.2.1).
-func (d *Handler) tellApp(w http.ResponseWriter, r *http.Request, q *request, err error) error {
+func (d *Handler) notifyApp(w http.ResponseWriter, r *http.Request, q *request, err error) error {
 	params, counted := url.Values{"error": {"server_error"}}, broker.RequestInvalid
 	if spoken, ok := errors.AsType[*fosite.RFC6749Error](err); ok {
 		params.Set("error", spoken.ErrorField)
@@ -266,7 +266,7 @@ func (d *Handler) failed(w http.ResponseWriter, r *http.Request, q *request, err
 		return err
 	}
 	d.log.ErrorContext(r.Context(), "authorization failed", "client", q.client.ID, "err", causes(err))
-	return d.tellApp(w, r, q, broker.CodeOf(err))
+	return d.notifyApp(w, r, q, broker.CodeOf(err))
 }
 
 // withQuery appends parameters without changing a byte of the URI.

@@ -15,10 +15,10 @@ import (
 
 // The limits of a delivery (OIDC Back-Channel Logout §2.5).
 const (
-	tellLease = time.Minute
-	tellWait  = 5 * time.Second // for the response of one app
-	tellPause = time.Second     // between two reads of an empty queue
-	tellBatch = 16              // at a time, so that a slow app delays few others
+	notifyLease = time.Minute
+	notifyWait  = 5 * time.Second // for the response of one app
+	notifyPause = time.Second     // between two reads of an empty queue
+	notifyBatch = 16              // at a time, so that a slow app delays few others
 	//defence:A17 = 20 * time.Minute
 	tokenLife = 2 * time.Minute
 )
@@ -54,7 +54,7 @@ func (d *Handler) logoutToken(c broker.Client, l broker.Logout) (string, error) 
 
 // Tell sends logout tokens for ended sessions until ctx is done. Any number of replicas
 // may run it: a lease keeps two from sending the same one, unless a replica dies.
-func (d *Handler) Tell(ctx context.Context) {
+func (d *Handler) NotifyApps(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -64,13 +64,13 @@ func (d *Handler) Tell(ctx context.Context) {
 		case <-d.ended:
 		case <-timer.C:
 		}
-		n, err := d.tellDue(ctx)
-		wait := tellPause
+		n, err := d.notifyDue(ctx)
+		wait := notifyPause
 		switch {
 		case err != nil && ctx.Err() == nil:
 			d.log.ErrorContext(ctx, "the queue of back-channel logouts cannot be read", "err", err)
-			wait = 10 * tellPause
-		case n == tellBatch:
+			wait = 10 * notifyPause
+		case n == notifyBatch:
 			wait = 0
 		}
 		timer.Reset(wait)
@@ -86,25 +86,25 @@ func (d *Handler) hurry() {
 }
 
 // tellDue sends at most tellBatch logout tokens and returns how many it tried.
-func (d *Handler) tellDue(ctx context.Context) (int, error) {
+func (d *Handler) notifyDue(ctx context.Context) (int, error) {
 	now := d.now()
 	due, err := d.store.DueLogouts(ctx, now,
 		//defence:A17 = now
-		now.Add(tellLease), tellBatch)
+		now.Add(notifyLease), notifyBatch)
 	if err != nil {
 		return 0, err
 	}
 	errs := make([]error, len(due))
 	var all sync.WaitGroup
 	for i, l := range due {
-		all.Go(func() { errs[i] = d.tell(ctx, l) })
+		all.Go(func() { errs[i] = d.notify(ctx, l) })
 	}
 	all.Wait()
 	return len(due), errors.Join(errs...)
 }
 
 // tell makes one attempt and stores the result, even if ctx ends in the meantime.
-func (d *Handler) tell(ctx context.Context, l broker.Logout) error {
+func (d *Handler) notify(ctx context.Context, l broker.Logout) error {
 	c, err := d.store.Client(ctx, l.ClientID)
 	if errors.Is(err, broker.NotFound) || err == nil && c.BackchannelLogoutURI == "" {
 		return d.store.LogoutDone(ctx, l.ID) // the app no longer wants it
@@ -112,16 +112,16 @@ func (d *Handler) tell(ctx context.Context, l broker.Logout) error {
 	if err != nil {
 		return err
 	}
-	e := broker.Event{Verb: broker.EventLogoutTold, Account: l.AccountID, Client: l.ClientID, Session: l.SessionID}
+	e := broker.Event{Verb: broker.EventLogoutDelivered, Account: l.AccountID, Client: l.ClientID, Session: l.SessionID}
 	if !d.now().Before(l.ExpiresAt) {
-		e.Verb, e.Detail = broker.EventLogoutLost, map[string]string{"error": l.LastError, "attempts": fmt.Sprint(l.Attempts)}
-		return d.told(ctx, l, e)
+		e.Verb, e.Detail = broker.EventLogoutUndelivered, map[string]string{"error": l.LastError, "attempts": fmt.Sprint(l.Attempts)}
+		return d.recordDelivered(ctx, l, e)
 	}
 	why := d.post(ctx, c, l)
 	save, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if why == nil {
-		return d.told(save, l, e)
+		return d.recordDelivered(save, l, e)
 	}
 	next := d.now().Add(min(5*time.Second<<min(l.Attempts, 10), time.Hour))
 	if next.After(l.ExpiresAt) {
@@ -132,7 +132,7 @@ func (d *Handler) tell(ctx context.Context, l broker.Logout) error {
 	return d.store.LogoutFailed(save, l.ID, why.Error(), next)
 }
 
-func (d *Handler) told(ctx context.Context, l broker.Logout, e broker.Event) error {
+func (d *Handler) recordDelivered(ctx context.Context, l broker.Logout, e broker.Event) error {
 	e.ID, e.At = broker.NewID(), d.now()
 	return d.store.Atomic(ctx, func(ctx context.Context) error {
 		if err := d.store.LogoutDone(ctx, l.ID); err != nil {
@@ -149,7 +149,7 @@ func (d *Handler) post(ctx context.Context, c broker.Client, l broker.Logout) er
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, tellWait)
+	ctx, cancel := context.WithTimeout(ctx, notifyWait)
 	defer cancel()
 	body := url.Values{"logout_token": {token}}.Encode()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.BackchannelLogoutURI, strings.NewReader(body))

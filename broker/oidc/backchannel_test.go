@@ -70,9 +70,9 @@ func (h *harness) change(id string, do func(*broker.Client)) {
 }
 
 // told lets the handler tell whoever is due, and answers how many it tried.
-func (h *harness) told() int {
+func (h *harness) notified() int {
 	h.t.Helper()
-	n, err := h.handler.tellDue(h.ctx())
+	n, err := h.handler.notifyDue(h.ctx())
 	h.must(err)
 	return n
 }
@@ -113,7 +113,7 @@ func TestA17_ALogoutTokenSaysWhatTheSpecificationWantsAndNoMore(t *testing.T) {
 			h.change("app", func(c *broker.Client) { c.IDTokenAlg = alg })
 			_, id := h.opened(got.text("id_token"))
 			b.get(leave("id_token_hint", got.text("id_token")))
-			if n := h.told(); n != 1 || len(l.received()) != 1 {
+			if n := h.notified(); n != 1 || len(l.received()) != 1 {
 				t.Fatalf("tried %d, heard %d", n, len(l.received()))
 			}
 			head, claims := h.opened(l.received()[0])
@@ -134,7 +134,7 @@ func TestA17_ALogoutTokenSaysWhatTheSpecificationWantsAndNoMore(t *testing.T) {
 				r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
 				t.Errorf("%s %s %v", r.Method, r.URL, r.Header)
 			}
-			if h.told() != 0 || len(h.events(broker.EventFilter{Verb: broker.EventLogoutTold, Client: "app"})) != 1 {
+			if h.notified() != 0 || len(h.events(broker.EventFilter{Verb: broker.EventLogoutDelivered, Client: "app"})) != 1 {
 				t.Error("told twice, or the audit log does not know")
 			}
 		})
@@ -150,7 +150,7 @@ func sameJSON(a, b any) bool {
 func TestA17_A11_ALogoutTokenOpensNothingHere(t *testing.T) {
 	h, l, b, got := listening(t)
 	b.get(leave("id_token_hint", got.text("id_token")))
-	h.told()
+	h.notified()
 	token := l.received()[0]
 	if a := h.browser().get(leave("id_token_hint", token, "post_logout_redirect_uri",
 		goodbye)); a.StatusCode != http.StatusOK {
@@ -168,7 +168,7 @@ func TestA17_AFailedDeliveryIsTriedAgainWithANewTokenUntilTheDayIsOver(t *testin
 	seen := map[any]bool{}
 	tries := 0
 	for range 24 * 60 {
-		h.told()
+		h.notified()
 		h.clock.add(time.Minute)
 	}
 	for _, token := range l.received() {
@@ -184,10 +184,10 @@ func TestA17_AFailedDeliveryIsTriedAgainWithANewTokenUntilTheDayIsOver(t *testin
 	if len(waits) != 1 || waits[0].Attempts != tries || waits[0].LastError != "the app answered 500" {
 		t.Errorf("waiting %+v", waits)
 	}
-	h.told()
+	h.notified()
 	h.clock.add(time.Hour)
-	h.told()
-	if e := h.events(broker.EventFilter{Verb: broker.EventLogoutLost}); len(e) != 1 || e[0].Client != "app" ||
+	h.notified()
+	if e := h.events(broker.EventFilter{Verb: broker.EventLogoutUndelivered}); len(e) != 1 || e[0].Client != "app" ||
 		e[0].Detail["error"] != "the app answered 500" {
 		t.Errorf("events %+v", e)
 	}
@@ -201,13 +201,13 @@ func TestA17_ADeliverySurvivesAProcessThatDiesInTheMiddle(t *testing.T) {
 		l, b, got := one.listening()
 		b.get(leave("id_token_hint", got.text("id_token")))
 		// The process that took it over dies before it tells anybody.
-		taken, err := one.db.DueLogouts(one.ctx(), one.clock.Now(), one.clock.Now().Add(tellLease), 10)
+		taken, err := one.db.DueLogouts(one.ctx(), one.clock.Now(), one.clock.Now().Add(notifyLease), 10)
 		one.must(err)
-		if len(taken) != 1 || two.told() != 0 {
+		if len(taken) != 1 || two.notified() != 0 {
 			t.Fatalf("taken %+v", taken)
 		}
-		one.clock.add(tellLease)
-		if two.told() != 1 || len(l.received()) != 1 {
+		one.clock.add(notifyLease)
+		if two.notified() != 1 || len(l.received()) != 1 {
 			t.Error("it is lost")
 		}
 	})
@@ -224,7 +224,7 @@ func TestA17_NoReplicaTellsWhatAnotherTells(t *testing.T) {
 		var all sync.WaitGroup
 		for _, h := range []*harness{one, two, one, two} {
 			all.Go(func() {
-				for n, err := h.handler.tellDue(t.Context()); n > 0 || err != nil; n, err = h.handler.tellDue(t.Context()) {
+				for n, err := h.handler.notifyDue(t.Context()); n > 0 || err != nil; n, err = h.handler.notifyDue(t.Context()) {
 					if err != nil {
 						t.Error(err)
 						return
@@ -254,7 +254,7 @@ func TestA17_NothingIsSentWhereEgressForbidsItAndNoRedirectIsFollowed(t *testing
 		"https://[::ffff:127.0.0.1]/", "https://u:p@" + strings.TrimPrefix(canary.URL, "http://")} {
 		h.change("app", func(c *broker.Client) { c.BackchannelLogoutURI = uri })
 		b.get(leave("id_token_hint", got.text("id_token")))
-		if h.told() != 1 {
+		if h.notified() != 1 {
 			t.Fatalf("%s: not tried", uri)
 		}
 		waits, err := h.db.Logouts(h.ctx(), "", 10)
@@ -275,7 +275,7 @@ func TestAppsThatAreGoneOrNoLongerListenAreNotTold(t *testing.T) {
 	h, l, b, got := listening(t)
 	b.get(leave("id_token_hint", got.text("id_token")))
 	h.change("app", func(c *broker.Client) { c.BackchannelLogoutURI = "" })
-	if h.told() != 1 || h.told() != 0 || len(l.received()) != 0 {
+	if h.notified() != 1 || h.notified() != 0 || len(l.received()) != 0 {
 		t.Error("it was told, or waits for ever")
 	}
 }
@@ -285,7 +285,7 @@ func TestASignOutEverywhereTellsTheApps(t *testing.T) {
 	a := ana(h.clock.Now())
 	a.AuthEpoch++
 	h.must(h.db.ChangeAccount(h.ctx(), a, a.AuthEpoch-1))
-	if h.told(); len(l.received()) != 1 {
+	if h.notified(); len(l.received()) != 1 {
 		t.Error("the app was not told")
 	}
 }
@@ -306,7 +306,7 @@ func TestASlowAppDoesNotKeepTheOthersWaiting(t *testing.T) {
 	h.must(h.db.CreateGrant(h.ctx(), f, true))
 	b.get(leave("id_token_hint", got.text("id_token")))
 	done := make(chan int)
-	go func() { done <- h.told() }()
+	go func() { done <- h.notified() }()
 	<-heard
 	close(release)
 	if n := <-done; n != 2 {
@@ -320,7 +320,7 @@ func TestARunningHandlerTellsByItself(t *testing.T) {
 	l.answers(func(http.ResponseWriter, *http.Request) { close(heard) })
 	running := make(chan struct{})
 	ctx, stop := context.WithCancel(t.Context())
-	go func() { h.handler.Tell(ctx); close(running) }()
+	go func() { h.handler.NotifyApps(ctx); close(running) }()
 	b.get(leave("id_token_hint", got.text("id_token")))
 	<-heard
 	stop()

@@ -157,7 +157,7 @@ func (d *Handler) secretMatches(ctx context.Context, c broker.Client, shown cred
 	}
 	match := false
 	for _, h := range hashes {
-		if clients.SameSecret(d.ring, shown.id, shown.secret, h) {
+		if clients.SameSecret(d.keyring, shown.id, shown.secret, h) {
 			match = true
 		}
 	}

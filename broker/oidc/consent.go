@@ -233,7 +233,7 @@ func (d *Handler) consented(w http.ResponseWriter, r *http.Request, query url.Va
 		return err
 	}
 	if err := d.check(q); err != nil {
-		return d.tellApp(w, r, q, err)
+		return d.notifyApp(w, r, q, err)
 	}
 	switch {
 	case query.Has("switch"):

@@ -74,17 +74,17 @@ type deviceDesk struct {
 	polls   broker.EphemeralStore[devicePoll]
 	asks    broker.EphemeralStore[deviceAsk]
 	guesses web.Guesses
-	ring    *seal.Keyring
+	keyring *seal.Keyring
 	now     func() time.Time
 }
 
-func newDeviceDesk(in broker.Ephemeral, ring *seal.Keyring, now func() time.Time) *deviceDesk {
+func newDeviceDesk(in broker.Ephemeral, keyring *seal.Keyring, now func() time.Time) *deviceDesk {
 	return &deviceDesk{
 		calls:   broker.EphemeralStore[deviceCall]{Name: "device", Life: deviceKept, In: in, Now: now},
 		codes:   broker.EphemeralStore[string]{Name: "device.code", Life: deviceKept, In: in, Now: now},
 		polls:   broker.EphemeralStore[devicePoll]{Name: "device.poll", Life: deviceKept, In: in, Now: now},
 		asks:    broker.EphemeralStore[deviceAsk]{Name: "device.ask", Life: deviceKept, In: in, Now: now},
-		guesses: web.Guesses{In: in, Ring: ring, Now: now}, ring: ring, now: now,
+		guesses: web.Guesses{In: in, Keyring: keyring, Now: now}, keyring: keyring, now: now,
 	}
 }
 
@@ -127,7 +127,7 @@ func shownUserCode(code string) string {
 // open stores a request and returns its two codes.
 func (k *deviceDesk) open(ctx context.Context, c deviceCall) (deviceCode, userCode string, err error) {
 	deviceCode = broker.NewToken()
-	key := k.ring.Hash(purposeDevice, []byte(deviceCode))
+	key := k.keyring.Hash(purposeDevice, []byte(deviceCode))
 	if err := k.calls.Put(ctx, key, c); err != nil {
 		return "", "", err
 	}
@@ -136,7 +136,7 @@ func (k *deviceDesk) open(ctx context.Context, c deviceCall) (deviceCode, userCo
 	}
 	for range 5 { // retry if another device has the code
 		userCode = newUserCode()
-		err = k.codes.Put(ctx, k.ring.Hash(purposeUserCode, []byte(userCode)), key)
+		err = k.codes.Put(ctx, k.keyring.Hash(purposeUserCode, []byte(userCode)), key)
 		if !errors.Is(err, broker.Conflict) {
 			return deviceCode, userCode, err
 		}
@@ -149,7 +149,7 @@ func (k *deviceDesk) byDeviceCode(ctx context.Context, code string) (key string,
 	if len(code) > 128 {
 		return "", c, broker.NotFound
 	}
-	for _, key := range k.ring.Hashes(purposeDevice, []byte(code)) {
+	for _, key := range k.keyring.Hashes(purposeDevice, []byte(code)) {
 		c, err := k.calls.Get(ctx, key)
 		if !errors.Is(err, broker.NotFound) {
 			return key, c, err
@@ -160,7 +160,7 @@ func (k *deviceDesk) byDeviceCode(ctx context.Context, code string) (key string,
 
 // byUserCode finds the request of a normalized code; NotFound.
 func (k *deviceDesk) byUserCode(ctx context.Context, code string) (key string, c deviceCall, err error) {
-	for _, hash := range k.ring.Hashes(purposeUserCode, []byte(code)) {
+	for _, hash := range k.keyring.Hashes(purposeUserCode, []byte(code)) {
 		key, err := k.codes.Get(ctx, hash)
 		if errors.Is(err, broker.NotFound) {
 			continue

@@ -112,7 +112,7 @@ func (d *Handler) deviceTyped(w http.ResponseWriter, r *http.Request) error {
 	// The code is sealed because the page shows it again, and it is a secret until it is
 	// used.
 	//defence:A23 = code, nil
-	sealed, err := d.ring.SealJSON(code, purposeUserCode, id)
+	sealed, err := d.keyring.SealJSON(code, purposeUserCode, id)
 	if err == nil {
 		err = d.desk.asks.Put(r.Context(), id, deviceAsk{Call: key, Code: sealed, Browser: browser[0]})
 	}
@@ -192,7 +192,7 @@ func (d *Handler) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	var code string
-	if err := d.ring.OpenJSON(ask.Code, &code, purposeUserCode, id); err != nil {
+	if err := d.keyring.OpenJSON(ask.Code, &code, purposeUserCode, id); err != nil {
 		return broker.LoginUnknown.Because(err)
 	}
 	view := deviceQuestionView{App: c.Name, Code: shownUserCode(code), Email: a.Email, Address: call.Address,

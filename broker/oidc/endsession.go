@@ -116,7 +116,7 @@ type signoutView struct {
 }
 
 func (d *Handler) question(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving) error {
-	back, err := d.ring.SealJSON(l, purposeLogout, s.ID) // in the page, so that the question needs no row
+	back, err := d.keyring.SealJSON(l, purposeLogout, s.ID) // in the page, so that the question needs no row
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (d *Handler) endSessionConfirm(w http.ResponseWriter, r *http.Request) erro
 		return nil
 	}
 	var l leaving
-	if err := d.ring.OpenJSON(r.PostFormValue("leaving"), &l, purposeLogout, s.ID); err != nil {
+	if err := d.keyring.OpenJSON(r.PostFormValue("leaving"), &l, purposeLogout, s.ID); err != nil {
 		return broker.RequestInvalid.Because(err)
 	}
 	return d.part(w, r, s, l, r.PostFormValue("upstream") == "1")

@@ -64,7 +64,7 @@ func (s shaky) sweep(prepare func() (do func() answer, check func(a answer))) {
 
 func TestH6_ACutAtAnyStatementOfACodesRedemptionNeverGivesTwoGrants(t *testing.T) {
 	s := newShaky(t)
-	families := 0
+	grants := 0
 	s.sweep(func() (func() answer, func(answer)) {
 		code := s.browser().code(ask())
 		return func() answer { return s.weak.redeem(code) }, func(first answer) {
@@ -72,24 +72,24 @@ func TestH6_ACutAtAnyStatementOfACodesRedemptionNeverGivesTwoGrants(t *testing.T
 			switch {
 			case first.StatusCode == http.StatusOK:
 				s.wants(again, http.StatusBadRequest, "invalid_grant")
-				families++
+				grants++
 				if s.active(first.text("access_token")) {
 					t.Error("a code was spent twice and its tokens live")
 				}
 			case again.StatusCode == http.StatusOK: // nothing had been written
-				families++
+				grants++
 				if !s.active(again.text("access_token")) {
 					t.Error("what was given at last is dead")
 				}
 			default: // written, and nobody heard of it: the code is consumed and its grant over
-				families++
+				grants++
 				s.wants(again, http.StatusBadRequest, "invalid_grant")
 			}
-			if n := len(s.events(broker.EventFilter{Verb: broker.EventTokenIssued})); n != families {
-				t.Errorf("%d grants are recorded, want %d", n, families)
+			if n := len(s.events(broker.EventFilter{Verb: broker.EventTokenIssued})); n != grants {
+				t.Errorf("%d grants are recorded, want %d", n, grants)
 			}
 			s.wants(s.redeem(s.browser().code(ask())), http.StatusOK, "") // the person starts again
-			families++
+			grants++
 		}
 	})
 }
@@ -106,7 +106,7 @@ func TestH6_ACutAtAnyStatementOfARefreshLeavesOneSuccessor(t *testing.T) {
 			f, _, err := s.db.Grant(s.ctx(), mustOpen(t, s.harness, token).grant)
 			s.must(err)
 			if f.RefreshCounter != 2 || !f.EndedAt.IsZero() {
-				t.Errorf("generation %d, ended %v", f.RefreshCounter, f.EndedAt)
+				t.Errorf("refresh counter %d, ended %v", f.RefreshCounter, f.EndedAt)
 			}
 			s.wants(s.refresh(again), http.StatusOK, "")
 		}

@@ -65,7 +65,7 @@ type harness struct {
 	t       *testing.T
 	db      *gormdb.DB
 	clock   *clock
-	ring    *seal.Keyring
+	keyring *seal.Keyring
 	toolkit *web.Toolkit
 	handler *Handler
 	mux     *http.ServeMux
@@ -125,12 +125,12 @@ func sqliteFile(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
 	migrated.Copy(t, folder, func(t testing.TB, folder string) {
-		ring, err := seal.New(time.Now())
+		keyring, err := seal.New(time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		db, err := gormdb.Open(t.Context(), gormdb.Options{URL: "sqlite:" + filepath.Join(folder, "gatehouse.db"),
-			Sealer: ring})
+			Sealer: keyring})
 		if err == nil {
 			err = errors.Join(db.Migrate(t.Context()), db.Close())
 		}
@@ -147,9 +147,9 @@ func newHarnessAt(t *testing.T, database, redis string, p ports) *harness {
 	var err error
 	h.out, err = egress.New(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	h.must(err)
-	ring, err := seal.New(h.clock.Now())
+	keyring, err := seal.New(h.clock.Now())
 	h.must(err)
-	h.ring = ring
+	h.keyring = keyring
 	h.open(p)
 	h.must(h.db.CreateAccount(t.Context(), ana(h.clock.Now())))
 	h.secret = h.client(broker.Client{ID: "app", Name: "The App", AuthMethods: []string{"client_secret_basic"}})
@@ -160,7 +160,7 @@ func newHarnessAt(t *testing.T, database, redis string, p ports) *harness {
 func (h *harness) open(p ports) {
 	h.t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	kept, err := storage.Open(h.t.Context(), storage.Options{Database: h.url, Redis: h.redis, Sealer: h.ring,
+	kept, err := storage.Open(h.t.Context(), storage.Options{Database: h.url, Redis: h.redis, Sealer: h.keyring,
 		Now: h.clock.Now, Log: quiet})
 	h.must(err)
 	h.must(kept.Migrate(h.t.Context()))
@@ -181,13 +181,13 @@ func (h *harness) open(p ports) {
 	}
 	gate := access.New(access.Options{Store: ports, Tenancies: p.tenancies, Registration: broker.RegisterForm,
 		PasswordSignIn: true, Now: h.clock.Now})
-	h.toolkit = web.New(web.Options{Issuer: origin, Site: web.Site{Name: "Gatehouse"}, Texts: texts, Ring: h.ring,
+	h.toolkit = web.New(web.Options{Issuer: origin, Site: web.Site{Name: "Gatehouse"}, Texts: texts, Keyring: h.keyring,
 		Gate: gate, Store: db,
 		Now: h.clock.Now, Log: quiet})
 	h.logins = &fakeLogins{h: h, pending: map[string]broker.Login{}}
 	h.handler, err = New(Options{Issuer: issuer, Toolkit: h.toolkit, Gate: gate, Logins: h.logins, Store: ports,
 		Ephemeral: through(p.ephemeral, kept.Ephemeral),
-		Upstreams: h, Egress: cmp.Or(p.egress, h.out), Ring: h.ring, Now: h.clock.Now, Log: quiet, Registration: p.register,
+		Upstreams: h, Egress: cmp.Or(p.egress, h.out), Keyring: h.keyring, Now: h.clock.Now, Log: quiet, Registration: p.register,
 		Warn: func(_ context.Context, a broker.Account, app broker.Client) error {
 			h.warned = append(h.warned, a.Email+" of "+app.Name)
 			return nil
@@ -257,7 +257,7 @@ func (h *harness) client(c broker.Client) string {
 	c.CreatedAt, c.UpdatedAt = h.clock.Now(), h.clock.Now()
 	secret := ""
 	if !c.Public() && c.SecretHashes == nil {
-		s, hash := clients.NewSecret(h.ring, c.ID)
+		s, hash := clients.NewSecret(h.keyring, c.ID)
 		secret, c.SecretHashes = s.Reveal(), []string{hash}
 	}
 	if problems := clients.Validate(c); len(problems) > 0 {

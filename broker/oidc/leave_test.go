@@ -124,7 +124,7 @@ func TestAC47_TheQuestionListsTheAppsThatHearOfIt(t *testing.T) {
 		!strings.Contains(a.body, `href="/login"`) {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
-	if h.told() != 1 {
+	if h.notified() != 1 {
 		t.Error("the app was not told")
 	}
 }
@@ -233,7 +233,7 @@ func TestTheSignedOutPageSaysWhichAppsDoNotKnowYet(t *testing.T) {
 
 	ctx, stop := context.WithCancel(h.ctx())
 	done := make(chan struct{})
-	go func() { defer close(done); h.handler.Tell(ctx) }()
+	go func() { defer close(done); h.handler.NotifyApps(ctx) }()
 	defer func() { stop(); <-done }()
 	h.handler.patience = time.Hour // it ends when each was tried
 	want("each was tried", out(), framed1+" "+up1, down1)

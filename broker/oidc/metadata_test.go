@@ -293,11 +293,11 @@ func (h *harness) triesOfSignOuts() map[string]try {
 		}
 	}
 	back := promised(func(t *testing.T) {
-		h.told() // what other tries left
+		h.notified() // what other tries left
 		l, b, got := h.listening()
 		_, id := h.opened(got.text("id_token"))
 		b.get(leave("id_token_hint", got.text("id_token")))
-		if n := h.told(); n != 1 || len(l.received()) != 1 {
+		if n := h.notified(); n != 1 || len(l.received()) != 1 {
 			t.Fatalf("told %d, heard %d", n, len(l.received()))
 		}
 		if _, said := h.opened(l.received()[0]); said["sid"] == nil || said["sid"] != id["sid"] {

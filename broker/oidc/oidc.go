@@ -61,7 +61,7 @@ type Options struct {
 	Ephemeral broker.Ephemeral
 	Upstreams broker.Upstreams
 	Egress    *egress.Client // for clients' keys and back-channel logout
-	Ring      *seal.Keyring
+	Keyring   *seal.Keyring
 	// Warn tells the person that an app was signed out because a replaced refresh token was
 	// used again. It runs in the transaction of ctx.
 	Warn func(ctx context.Context, a broker.Account, app broker.Client) error
@@ -81,7 +81,7 @@ type Handler struct {
 	egress    *egress.Client
 	gate      *access.Gate
 	store     Store
-	ring      *seal.Keyring
+	keyring   *seal.Keyring
 	warn      func(context.Context, broker.Account, broker.Client) error
 	now       func() time.Time
 	log       *slog.Logger
@@ -122,7 +122,7 @@ func New(o Options) (*Handler, error) {
 	}
 	d := &Handler{
 		issuer: o.Issuer, toolkit: o.Toolkit, logins: o.Logins, gate: o.Gate, store: o.Store,
-		ring: o.Ring, warn: o.Warn, now: o.Now, log: o.Log, pages: o.Toolkit.Pages(pages),
+		keyring: o.Keyring, warn: o.Warn, now: o.Now, log: o.Log, pages: o.Toolkit.Pages(pages),
 		keys:      &signing.Keys{Store: o.Store, Leases: o.Store, Atomic: o.Store, AuditLog: o.Store, Now: o.Now},
 		posts:     broker.EphemeralStore[url.Values]{Name: "post", Life: postLife, In: o.Ephemeral, Now: o.Now},
 		asked:     broker.EphemeralStore[asked]{Name: "consent", Life: broker.LoginLife, In: o.Ephemeral, Now: o.Now},
@@ -136,15 +136,15 @@ func New(o Options) (*Handler, error) {
 
 		newcomers: web.Newcomers{In: o.Ephemeral, Now: o.Now},
 	}
-	d.desk, d.registers = newDeviceDesk(o.Ephemeral, o.Ring, o.Now), o.Registration
-	_, d.noSecret = clients.NewSecret(o.Ring, "")
+	d.desk, d.registers = newDeviceDesk(o.Ephemeral, o.Keyring, o.Now), o.Registration
+	_, d.noSecret = clients.NewSecret(o.Keyring, "")
 	d.fetched = &clients.Fetcher{Now: o.Now,
 		//defence:A19 A20 = http.DefaultClient
 		HTTP: o.Egress.For("client keys")}
-	d.strategy = &strategy{issuer: o.Issuer, ring: o.Ring, keys: d.keys, now: o.Now}
+	d.strategy = &strategy{issuer: o.Issuer, keyring: o.Keyring, keys: d.keys, now: o.Now}
 	codes := broker.EphemeralStore[codeRecord]{Name: "code", Life: broker.CodeLife, In: o.Ephemeral, Now: o.Now}
 	d.provider = newProvider(
-		&store{codes: codes, gate: o.Gate, desk: d.desk, open: d.strategy.openRefresh, ring: o.Ring, now: o.Now},
+		&store{codes: codes, gate: o.Gate, desk: d.desk, open: d.strategy.openRefresh, keyring: o.Keyring, now: o.Now},
 		d.strategy, newConfig(o.Issuer, d.authenticate))
 	ctx, cancel := context.WithTimeout(context.Background(), startLife)
 	defer cancel()

@@ -180,7 +180,7 @@ func TestOIDF_oidcc_backchannel_rp_initiated_logout(t *testing.T) {
 	if len(h.handler.ended) != 1 {
 		t.Error("nobody is woken to tell the app at once")
 	}
-	if a.location().Query().Get("state") != longState || len(a.location().Query()) != 1 || h.told() != 1 ||
+	if a.location().Query().Get("state") != longState || len(a.location().Query()) != 1 || h.notified() != 1 ||
 		len(l.received()) != 1 {
 		t.Fatalf("%d %s, heard %d", a.StatusCode, a.Header.Get("Location"), len(l.received()))
 	}

@@ -59,7 +59,7 @@ func (d *Handler) push(w http.ResponseWriter, r *http.Request) error {
 		return d.refuse(w, r, u, err)
 	}
 	token := broker.NewToken()
-	if err := d.pushes.Put(ctx, d.ring.Hash(purposePushed, []byte(token)), pushed{u.client.ID, form}); err != nil {
+	if err := d.pushes.Put(ctx, d.keyring.Hash(purposePushed, []byte(token)), pushed{u.client.ID, form}); err != nil {
 		return d.refuse(w, r, u, err)
 	}
 	d.allowOrigin(w, r, u.client)
@@ -117,7 +117,7 @@ func (d *Handler) pushedForm(ctx context.Context, form url.Values) (url.Values, 
 	if len(form["client_id"]) != 1 || len(form["request_uri"]) != 1 || len(token) > 128 {
 		return nil, broker.RequestInvalid.Because(errors.New("oidc: no single client_id and request_uri"))
 	}
-	for _, hash := range d.ring.Hashes(purposePushed, []byte(token)) {
+	for _, hash := range d.keyring.Hashes(purposePushed, []byte(token)) {
 		p, err := d.pushes.Get(ctx, hash)
 		if errors.Is(err, broker.NotFound) {
 			continue

@@ -125,7 +125,7 @@ func TestA19_P4_APushedRequestIsItsClientsAndOverAfterNinetySeconds(t *testing.T
 	stolen := url.Values{"client_id": {"other"}, "request_uri": q["request_uri"]}
 	h.page(b.get("/authorize?"+stolen.Encode()), broker.LoginUnknown)
 	for name, uri := range map[string]string{"unknown": pushedPrefix + "abc", "empty": pushedPrefix,
-		"edited": q.Get("request_uri") + "x", "its hash": pushedPrefix + h.ring.Hash(purposePushed,
+		"edited": q.Get("request_uri") + "x", "its hash": pushedPrefix + h.keyring.Hash(purposePushed,
 			[]byte(strings.TrimPrefix(q.Get("request_uri"), pushedPrefix)))} {
 		a := b.get("/authorize?" + ask("request_uri", uri).Encode())
 		if a.Header.Get("Location") != "" {
@@ -227,7 +227,7 @@ func TestP3_A23_NoCredentialIsKeptOfAPushedRequest(t *testing.T) {
 		if strings.Contains(put, secret) || strings.Contains(put, token) || strings.Contains(put, "client_secret") {
 			t.Errorf("stored: %s", put)
 		}
-		seen = seen || strings.HasPrefix(put, "pushed "+h.ring.Hash(purposePushed, []byte(token)))
+		seen = seen || strings.HasPrefix(put, "pushed "+h.keyring.Hash(purposePushed, []byte(token)))
 	}
 	if raw, err := base64.RawURLEncoding.DecodeString(token); !seen || err == nil && len(raw) < 32 {
 		t.Errorf("seen %v, token %q", seen, token)

@@ -94,10 +94,10 @@ func TestP6_TheEphemeralStoreHoldsNoUsableCode(t *testing.T) {
 			t.Errorf("stored: %s", put)
 		}
 	}
-	if len(spy.puts) == 0 || !strings.HasPrefix(spy.puts[0], "code "+h.ring.Hash(purposeCode, []byte(code))) {
+	if len(spy.puts) == 0 || !strings.HasPrefix(spy.puts[0], "code "+h.keyring.Hash(purposeCode, []byte(code))) {
 		t.Errorf("puts %q", spy.puts)
 	}
-	if _, err := h.handler.provider.Store.(*store).authorization(withUnitOnly(h.ctx()), h.ring.Hash(purposeCode,
+	if _, err := h.handler.provider.Store.(*store).authorization(withUnitOnly(h.ctx()), h.keyring.Hash(purposeCode,
 		[]byte(code))); err == nil {
 		t.Error("the stored hash works as a code")
 	}

@@ -62,7 +62,7 @@ func (d *Handler) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return d.noToken(w, false)
 	}
-	initial, ok := clients.OpenInitialToken(d.ring, token, d.now())
+	initial, ok := clients.OpenInitialToken(d.keyring, token, d.now())
 	if !ok {
 		return d.noToken(w, true)
 	}
@@ -72,7 +72,7 @@ func (d *Handler) register(w http.ResponseWriter, r *http.Request) error {
 	}
 	now := d.now()
 	c := broker.Client{ID: strings.ToLower(broker.NewID()), CreatedAt: now}
-	access := clients.NewRegistrationToken(d.ring, &c)
+	access := clients.NewRegistrationToken(d.keyring, &c)
 	secret, err := d.describe(&c, m)
 	if err != nil {
 		return d.refuseMetadata(w, r, "", err)
@@ -119,7 +119,7 @@ func (d *Handler) describe(c *broker.Client, m clients.Metadata) (broker.Secret,
 	case !clients.TakesSecret(*c):
 		c.SecretHashes = nil
 	case len(c.SecretHashes) == 0:
-		s, hash := clients.NewSecret(d.ring, c.ID)
+		s, hash := clients.NewSecret(d.keyring, c.ID)
 		secret, c.SecretHashes = s, []string{hash}
 	}
 	c.FirstParty, c.UpdatedAt = false, d.now()
@@ -136,7 +136,7 @@ func (d *Handler) registered(ctx context.Context, id, token string) (broker.Clie
 		return c, errNoToken
 	}
 	//defence:A20
-	if err == nil && !clients.IsRegistrationToken(d.ring, c, token) {
+	if err == nil && !clients.IsRegistrationToken(d.keyring, c, token) {
 		err = errNoToken
 	}
 	return c, err
@@ -211,7 +211,7 @@ func (d *Handler) same(c broker.Client, m clients.Metadata) error {
 		return nil
 	}
 	for _, hash := range c.SecretHashes {
-		if clients.SameSecret(d.ring, c.ID, m.ClientSecret, hash) {
+		if clients.SameSecret(d.keyring, c.ID, m.ClientSecret, hash) {
 			return nil
 		}
 	}

@@ -20,7 +20,7 @@ func registry(t *testing.T) *harness { return newHarnessWith(t, ports{register: 
 // initial is a fresh initial access token.
 func (h *harness) initial(uses int) string {
 	h.t.Helper()
-	token, err := clients.NewInitialToken(h.ring, h.clock.Now().Add(time.Hour), uses)
+	token, err := clients.NewInitialToken(h.keyring, h.clock.Now().Add(time.Hour), uses)
 	h.must(err)
 	return token.Reveal()
 }

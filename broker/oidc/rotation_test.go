@@ -140,8 +140,8 @@ func (r *rotation) live(end time.Time, step time.Duration) {
 func TestA22_AnAppThatCachesTheKeysForAnHourNeverMeetsAnUnknownOne(t *testing.T) {
 	r := newRotation(t)
 	const busy = 5 * time.Millisecond // 200 in a second
-	born := r.now
-	r.to(born.Add(29*24*time.Hour - 2*time.Minute)) // nothing happens until the next key is published
+	created := r.now
+	r.to(created.Add(29*24*time.Hour - 2*time.Minute)) // nothing happens until the next key is published
 	for _, h := range r.fleet {
 		h.tick()
 	}

@@ -21,12 +21,12 @@ import (
 // Handler.persistGrant writes everything in one transaction, with its Events, before the
 // response.
 type store struct {
-	codes broker.EphemeralStore[codeRecord]
-	gate  *access.Gate
-	desk  *deviceDesk
-	open  func(token string) (shown, error)
-	ring  *seal.Keyring
-	now   func() time.Time
+	codes   broker.EphemeralStore[codeRecord]
+	gate    *access.Gate
+	desk    *deviceDesk
+	open    func(token string) (shown, error)
+	keyring *seal.Keyring
+	now     func() time.Time
 }
 
 var (
@@ -238,7 +238,7 @@ func (s *store) CreateAuthorizeCodeSession(ctx context.Context, code string, r f
 	}
 	return s.codes.Put(ctx,
 		//defence:G17 ./broker/oidc:TestP6_TheEphemeralStoreHoldsNoUsableCode = code
-		s.ring.Hash(purposeCode, []byte(code)), record)
+		s.keyring.Hash(purposeCode, []byte(code)), record)
 }
 
 // authorization reads the code's record, once per request.
@@ -253,7 +253,7 @@ func (s *store) authorization(ctx context.Context, code string) (*fosite.Request
 	if len(code) > 128 {
 		return nil, fosite.ErrNotFound
 	}
-	for _, hash := range s.ring.Hashes(purposeCode, []byte(code)) {
+	for _, hash := range s.keyring.Hashes(purposeCode, []byte(code)) {
 		record, err := s.codes.Get(ctx, hash)
 		if errors.Is(err, broker.NotFound) {
 			continue

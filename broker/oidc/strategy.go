@@ -26,10 +26,10 @@ const (
 
 // strategy makes the tokens; fosite decides when.
 type strategy struct {
-	issuer string
-	ring   *seal.Keyring
-	keys   *signing.Keys
-	now    func() time.Time
+	issuer  string
+	keyring *seal.Keyring
+	keys    *signing.Keys
+	now     func() time.Time
 }
 
 var (
@@ -76,7 +76,7 @@ func (s *strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) 
 		token, err = s.signAccess(a, u.client, r)
 		return token, token, err
 	}
-	token, err = s.ring.SealJSON(a, purposeAccess)
+	token, err = s.keyring.SealJSON(a, purposeAccess)
 	return token, token, err
 }
 
@@ -86,7 +86,7 @@ func (s *strategy) openAccess(token string) (a accessContents, err error) {
 	if strings.Contains(token, ".") {
 		a, err = s.readAccess(token)
 	} else {
-		err = s.ring.OpenJSON(token, &a, purposeAccess)
+		err = s.keyring.OpenJSON(token, &a, purposeAccess)
 	}
 	if err != nil ||
 		//defence:A21 ./broker/oidc:TestUserinfoAnswersWhatTheScopesAllow
@@ -106,9 +106,9 @@ type shown struct {
 // that a repeated request gets the same token.
 func (s *strategy) refreshToken(grantID string, counter int64) string {
 	// The MAC covers the key's id, so the primary key is chosen before.
-	id := s.ring.Primary()
+	id := s.keyring.Primary()
 	body := "r1." + id + "." + grantID + "." + strconv.FormatInt(counter, 36)
-	mac, err := s.ring.MACWith(id, purposeRefresh, []byte(body))
+	mac, err := s.keyring.MACWith(id, purposeRefresh, []byte(body))
 	if err != nil {
 		return ""
 	}
@@ -124,7 +124,7 @@ func (s *strategy) openRefresh(token string) (shown, error) {
 	body := token[:i]
 	part := strings.Split(body, ".")
 	mac, err := seal.DecodeToken(token[i+1:])
-	if err != nil || len(part) != 4 || part[0] != "r1" || !s.ring.CheckMAC(part[1], purposeRefresh, []byte(body), mac) {
+	if err != nil || len(part) != 4 || part[0] != "r1" || !s.keyring.CheckMAC(part[1], purposeRefresh, []byte(body), mac) {
 		return shown{}, errNoToken
 	}
 	counter, err := strconv.ParseInt(part[3], 36, 64)

@@ -120,7 +120,7 @@ func (k *Keyring) Reload(path string) (changed bool, err error) {
 	return changed, nil
 }
 
-func readFile(path string) (*ring, stamp, error) {
+func readFile(path string) (*keySet, stamp, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, stamp{}, fmt.Errorf("seal: %w", err)

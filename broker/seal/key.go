@@ -106,18 +106,18 @@ func (m *macs) sum(purpose string, data []byte) *macState {
 }
 
 // ring is an immutable list of keys, the primary first.
-type ring struct {
+type keySet struct {
 	keys []*key
 	byID map[string]*key
 }
 
-func (r *ring) primary() *key { return r.keys[0] }
+func (r *keySet) primary() *key { return r.keys[0] }
 
-func newRing(keys []*key) (*ring, error) {
+func newKeySet(keys []*key) (*keySet, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("seal: the keyring has no key")
 	}
-	r := &ring{keys: keys, byID: make(map[string]*key, len(keys))}
+	r := &keySet{keys: keys, byID: make(map[string]*key, len(keys))}
 	for i, k := range keys {
 		if r.byID[k.id] != nil {
 			return nil, fmt.Errorf("seal: the keyring has two keys with the id %q", k.id)
@@ -145,7 +145,7 @@ type record struct {
 }
 
 // parse must not quote the document, because a parser's error could put part of a key into a log.
-func parse(data []byte) (*ring, error) {
+func parse(data []byte) (*keySet, error) {
 	var doc document
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
@@ -167,10 +167,10 @@ func parse(data []byte) (*ring, error) {
 		}
 		keys = append(keys, k)
 	}
-	return newRing(keys)
+	return newKeySet(keys)
 }
 
-func (r *ring) marshal() ([]byte, error) {
+func (r *keySet) marshal() ([]byte, error) {
 	var doc document
 	for _, k := range r.keys {
 		doc.Keys = append(doc.Keys, record{k.id, k.created, base64.RawURLEncoding.EncodeToString(k.secret)})
@@ -186,7 +186,7 @@ func (r *ring) marshal() ([]byte, error) {
 // compare. It is safe for concurrent use, also while it changes. Create one with New, Parse, Load or
 // LoadOrCreate.
 type Keyring struct {
-	current atomic.Pointer[ring]
+	current atomic.Pointer[keySet]
 	change  sync.Mutex // serializes changes; readers never wait
 	loaded  stamp      // of the file that current was read from or saved to
 }
@@ -210,7 +210,7 @@ func Parse(data []byte) (*Keyring, error) {
 }
 
 func newKeyring(keys []*key) (*Keyring, error) {
-	r, err := newRing(keys)
+	r, err := newKeySet(keys)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +219,7 @@ func newKeyring(keys []*key) (*Keyring, error) {
 	return k, nil
 }
 
-func (k *Keyring) now() *ring { return k.current.Load() }
+func (k *Keyring) now() *keySet { return k.current.Load() }
 
 // Rotate adds a new key and makes it the primary; older values still open. If several processes share the
 // keyring, call Add, distribute the file, then Promote. Otherwise a process may meet a value sealed with a key
@@ -302,7 +302,7 @@ func (k *Keyring) edit(change func([]*key) ([]*key, error)) error {
 	if err != nil {
 		return err
 	}
-	r, err := newRing(keys)
+	r, err := newKeySet(keys)
 	if err != nil {
 		return err
 	}

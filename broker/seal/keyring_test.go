@@ -32,7 +32,7 @@ func documentOf(ids string, seed byte) string {
 	return `{"keys":[` + strings.Join(keys, ",") + `]}`
 }
 
-func ringOf(t testing.TB, ids string, seed byte) *Keyring {
+func keySetOf(t testing.TB, ids string, seed byte) *Keyring {
 	t.Helper()
 	return must[*Keyring](t)(Parse([]byte(documentOf(ids, seed))))
 }

@@ -93,14 +93,14 @@ func TestG17_AnotherKeyringOpensNothing(t *testing.T) {
 	if _, err := fresh(t).Open(sealed); !errors.Is(err, ErrUnknownKey) {
 		t.Errorf("another id: %v, want ErrUnknownKey", err)
 	}
-	one, two := ringOf(t, "k1", 1), ringOf(t, "k1", 2)
+	one, two := keySetOf(t, "k1", 1), keySetOf(t, "k1", 2)
 	if _, err := two.Open(must[[]byte](t)(one.Seal([]byte("x")))); !errors.Is(err, ErrOpen) {
 		t.Errorf("the same id, another secret: %v, want ErrOpen", err)
 	}
 }
 
 func TestHashesArePerPurposeAndNameTheirKey(t *testing.T) {
-	k := ringOf(t, "k1", 1)
+	k := keySetOf(t, "k1", 1)
 	hash := k.Hash("session", []byte("token"))
 	if !strings.HasPrefix(hash, "k1.") || len(hash) != len("k1.")+43 {
 		t.Fatalf("hash %q", hash)
@@ -112,7 +112,7 @@ func TestHashesArePerPurposeAndNameTheirKey(t *testing.T) {
 		"another purpose":   k.Hash("ticket", []byte("token")),
 		"another value":     k.Hash("session", []byte("tokeN")),
 		"another cut":       k.Hash("sessiont", []byte("oken")),
-		"another keyring":   ringOf(t, "k1", 2).Hash("session", []byte("token")),
+		"another keyring":   keySetOf(t, "k1", 2).Hash("session", []byte("token")),
 		"a MAC, not a hash": macText(k.MAC("session", []byte("token"))),
 	}
 	for name, other := range others {
@@ -140,7 +140,7 @@ func macText(id string, mac []byte) string {
 
 // The vectors were computed with another program (Python's hmac and hkdf), to detect a change of the format.
 func TestTheFormatStaysAsItIs(t *testing.T) {
-	k := ringOf(t, "k1", 1)
+	k := keySetOf(t, "k1", 1)
 	if got := k.Hash("session", []byte("token")); got != hashVector {
 		t.Errorf("hash %s", got)
 	}

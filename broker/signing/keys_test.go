@@ -58,10 +58,10 @@ func newFixture(t *testing.T) *fixture {
 func newEmpty(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{t: t, clock: &clock{at: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}}
-	ring, err := seal.New(f.clock.Now())
+	keyring, err := seal.New(f.clock.Now())
 	f.must(err)
 	store, err := storage.Open(t.Context(), storage.Options{Database: "sqlite:" + filepath.Join(t.TempDir(),
-		"gatehouse.db"), Sealer: ring,
+		"gatehouse.db"), Sealer: keyring,
 		Now: f.clock.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	f.must(err)
 	t.Cleanup(func() { store.Close() })

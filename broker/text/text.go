@@ -147,27 +147,27 @@ func (c *Catalog) Has(key string) bool {
 // Match returns the best language for the wishes, in order of priority, or "" if none is known. A wish is an
 // Accept-Language header, a ui_locales value or a plain tag (BCP 47). Malformed parts are skipped.
 func (c *Catalog) Match(accept ...string) string {
-	for _, wish := range accept {
+	for _, choice := range accept {
 		// Bound the work: a header may be as long as the client likes.
-		if wish == "" || len(wish) > 1000 {
+		if choice == "" || len(choice) > 1000 {
 			continue
 		}
-		if lang := c.matchOne(wish); lang != "" {
+		if lang := c.matchOne(choice); lang != "" {
 			return lang
 		}
 	}
 	return ""
 }
 
-func (c *Catalog) matchOne(wish string) string {
-	if slices.Contains(c.names, wish) {
-		return wish
+func (c *Catalog) matchOne(choice string) string {
+	if slices.Contains(c.names, choice) {
+		return choice
 	}
 	var tags []language.Tag
-	if strings.ContainsAny(wish, ",;") {
-		tags, _, _ = language.ParseAcceptLanguage(wish)
+	if strings.ContainsAny(choice, ",;") {
+		tags, _, _ = language.ParseAcceptLanguage(choice)
 	} else {
-		for f := range strings.FieldsSeq(wish) {
+		for f := range strings.FieldsSeq(choice) {
 			if t, err := language.Parse(f); err == nil {
 				tags = append(tags, t)
 			}

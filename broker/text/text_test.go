@@ -110,8 +110,8 @@ func panics(do func()) (did bool) {
 func TestTheLanguageIsTheFirstWishThatWeHave(t *testing.T) {
 	c := loaded(t)
 	for _, tc := range []struct {
-		wishes []string
-		want   string
+		choices []string
+		want    string
 	}{
 		{[]string{"fr"}, "fr"},
 		{[]string{"fr-CA"}, "fr"},
@@ -128,8 +128,8 @@ func TestTheLanguageIsTheFirstWishThatWeHave(t *testing.T) {
 		{[]string{"fr," + strings.Repeat("x", 2000)}, ""},
 		{nil, ""},
 	} {
-		if got := c.Match(tc.wishes...); got != tc.want {
-			t.Errorf("%.60q: %q, want %q", tc.wishes, got, tc.want)
+		if got := c.Match(tc.choices...); got != tc.want {
+			t.Errorf("%.60q: %q, want %q", tc.choices, got, tc.want)
 		}
 	}
 }
@@ -175,9 +175,9 @@ func TestOnlyTheLanguagesOfTheConfigurationAreOffered(t *testing.T) {
 	if got := c.Languages(); !slices.Equal(got, []string{"de", "fr"}) {
 		t.Errorf("offered are %q", got)
 	}
-	for wish, want := range map[string]string{"en": "", "es-MX": "", "de-AT": "de", "en, de;q=0.5": "de"} {
-		if got := c.Match(wish); got != want {
-			t.Errorf("%q is answered in %q, want %q", wish, got, want)
+	for choice, want := range map[string]string{"en": "", "es-MX": "", "de-AT": "de", "en, de;q=0.5": "de"} {
+		if got := c.Match(choice); got != want {
+			t.Errorf("%q is answered in %q, want %q", choice, got, want)
 		}
 	}
 	for _, lang := range []string{"", "en", "xx"} {

@@ -72,7 +72,7 @@ func (k *Toolkit) Browser(r *http.Request) (hashes []string, ok bool) {
 	if key == "" {
 		return nil, false
 	}
-	return k.Ring.Hashes(hashBrowser, []byte(key)), true
+	return k.Keyring.Hashes(hashBrowser, []byte(key)), true
 }
 
 // EnsureBrowser returns the keyed hash of the browser key. If there is none, it sets one on a GET and returns ""
@@ -87,7 +87,7 @@ func (k *Toolkit) EnsureBrowser(w http.ResponseWriter, r *http.Request) (hash st
 		key = broker.NewToken()
 		k.setCookie(w, cookieBrowser, key, halfYear)
 	}
-	return k.Ring.Hash(hashBrowser, []byte(key))
+	return k.Keyring.Hash(hashBrowser, []byte(key))
 }
 
 // LastUsed returns the id of the connection that this browser last signed in with, or "". The browser can forge
@@ -112,9 +112,9 @@ func toValid(s string) string { return strings.ToValidUTF8(s, "") }
 func (k *Toolkit) Locale(r *http.Request) string {
 	told, _ := r.Context().Value(keyLocales).([]string)
 	query := r.URL.Query()
-	wishes := append([]string{query.Get("lang"), query.Get("ui_locales")}, told...)
-	wishes = append(wishes, cookie(r, cookieLang), r.Header.Get("Accept-Language"))
-	if lang := k.Texts.Match(wishes...); lang != "" {
+	choices := append([]string{query.Get("lang"), query.Get("ui_locales")}, told...)
+	choices = append(choices, cookie(r, cookieLang), r.Header.Get("Accept-Language"))
+	if lang := k.Texts.Match(choices...); lang != "" {
 		return lang
 	}
 	return k.Texts.Printer("").Lang()

@@ -20,9 +20,9 @@ const (
 
 // Guesses counts the tries at short codes across all replicas.
 type Guesses struct {
-	In   broker.Ephemeral
-	Ring *seal.Keyring // so that the store does not reveal who guessed where
-	Now  func() time.Time
+	In      broker.Ephemeral
+	Keyring *seal.Keyring // so that the store does not reveal who guessed where
+	Now     func() time.Time
 }
 
 // Consume counts one try of a browser (the hash of its key), of an address, and of the signed-in account, if any.
@@ -46,7 +46,7 @@ func (g Guesses) Consume(ctx context.Context, address, browser, account string) 
 			continue
 		}
 		w := limit.Window{Name: "guesses", Width: guessWindow, Most: by.most, In: g.In, Now: g.Now}
-		err := w.Allow(ctx, g.Ring.Hash("guesses", []byte(by.who)))
+		err := w.Allow(ctx, g.Keyring.Hash("guesses", []byte(by.who)))
 		if err != nil && !errors.Is(err, broker.RateLimited) {
 			return err
 		}

@@ -101,7 +101,7 @@ func TestE2_ABrowserStaysKnownToTheLastEightAccountsAndThroughATurnOfTheKeyring(
 	if again := meets(h, r, accounts[5]); len(knownTo(again)) != maxKnown || !h.Known(again, accounts[1]) {
 		t.Error("the same account again took a second place")
 	}
-	if err := h.Ring.Rotate(h.Now()); err != nil {
+	if err := h.Keyring.Rotate(h.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if !h.Known(r, accounts[3]) {

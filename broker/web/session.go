@@ -30,16 +30,16 @@ func (k *Toolkit) SessionHashes(r *http.Request) []string {
 	if value == "" {
 		return nil
 	}
-	return k.Ring.Hashes(hashSession, []byte(value))
+	return k.Keyring.Hashes(hashSession, []byte(value))
 }
 
 // NewSession derives a session's token, for SetSession, and the keyed hash that it is stored under. The same
 // proof gives the same token, so that a retry after a crash finds its session. Without the keyring no token can
 // be derived, and each proof has its own, so a planted token is useless (SECURITY.md E13).
 func (k *Toolkit) NewSession(proof []byte) (token, hash string) {
-	_, mac := k.Ring.MAC("session token", proof)
+	_, mac := k.Keyring.MAC("session token", proof)
 	token = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac) // looks like broker.NewToken
-	return token, k.Ring.Hash(hashSession, []byte(token))
+	return token, k.Keyring.Hash(hashSession, []byte(token))
 }
 
 // SetSession sends the session cookie, after the row is committed.
@@ -103,14 +103,14 @@ func (k *Toolkit) SetKnown(w http.ResponseWriter, r *http.Request, a broker.Acco
 		return
 	}
 	others := slices.DeleteFunc(knownTo(r), k.isKnown(browser, a))
-	entries := append([]string{k.Ring.Hash(hashKnown, knownBrowserKey(browser, a))},
+	entries := append([]string{k.Keyring.Hash(hashKnown, knownBrowserKey(browser, a))},
 		others[:min(len(others), maxKnown-1)]...)
 	k.setCookie(w, cookieKnown, strings.Join(entries, "~"), halfYear)
 }
 
 func (k *Toolkit) isKnown(browser string, a broker.Account) func(hash string) bool {
 	value := knownBrowserKey(browser, a)
-	return func(hash string) bool { return k.Ring.Same(hash, hashKnown, value) }
+	return func(hash string) bool { return k.Keyring.Same(hash, hashKnown, value) }
 }
 
 // knownBrowserKey includes the epoch, so that a password change clears all known browsers.

@@ -45,7 +45,7 @@ type Options struct {
 	Issuer         *url.URL
 	Site           Site
 	Texts          *text.Catalog
-	Ring           *seal.Keyring
+	Keyring        *seal.Keyring
 	Gate           *access.Gate
 	Store          Store
 	TrustedProxies []netip.Prefix

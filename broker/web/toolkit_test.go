@@ -101,7 +101,7 @@ func openAt(t testing.TB, issuer string) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := seal.New(noon)
+	keyring, err := seal.New(noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func openAt(t testing.TB, issuer string) *harness {
 	h := &harness{t: t, store: s, log: &bytes.Buffer{}, clock: noon}
 	h.Toolkit = New(Options{Issuer: at, Site: Site{Name: "Northgate", SupportURL: "https://help.example.com/",
 		PrivacyURL: "https://example.com/privacy"},
-		Texts: texts, Ring: ring, Store: s,
+		Texts: texts, Keyring: keyring, Store: s,
 		Gate:           access.New(access.Options{Store: s, PasswordSignIn: true, Now: func() time.Time { return h.clock }}),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		Now:            func() time.Time { return h.clock }, Log: slog.New(slog.NewJSONHandler(h.log, nil)),

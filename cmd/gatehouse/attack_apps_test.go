@@ -16,7 +16,7 @@ import (
 // initial is an initial access token.
 func (s *attackHarness) initial(t *testing.T, uses int) string {
 	t.Helper()
-	token, err := clients.NewInitialToken(s.h.ring, s.h.now().Add(time.Hour), uses)
+	token, err := clients.NewInitialToken(s.h.keyring, s.h.now().Add(time.Hour), uses)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func TestA24_E15_E17_EveryParameterOfARightRequest(t *testing.T) {
 	s := newAttackHarness(t)
 	in := s.insider(t)
 	c := s.file.Clients[0]
-	wishes := []string{"prompt", "max_age", "login_hint", "ui_locales", "id_token_hint", "connection", "response_mode",
+	choices := []string{"prompt", "max_age", "login_hint", "ui_locales", "id_token_hint", "connection", "response_mode",
 		"acr_values", "claims",
 		"request", "request_uri", "registration", "lang", "display", "post", "login", "error", "consent", "switch"}
 	basic := http.Header{"Authorization": {"Basic " + basicOf(c.ID, c.Secret)}, "Accept": {"application/json"}}
@@ -94,14 +94,14 @@ func TestA24_E15_E17_EveryParameterOfARightRequest(t *testing.T) {
 		return v
 	}
 	for name, x := range map[string]aim{
-		"authorize": {method: "GET", path: "/authorize", good: s.asking(), more: wishes},
+		"authorize": {method: "GET", path: "/authorize", good: s.asking(), more: choices},
 		"authorize afresh": {method: "GET", good: s.asking(), more: []string{"login_hint", "ui_locales", "connection",
 			"prompt"}, fresh: stranger, each: true},
 		"authorize posted": {method: "POST", path: "/authorize", good: s.asking("client_id", "third", "redirect_uri",
-			thirdCallback), more: wishes},
-		"authorize by form": {method: "GET", path: "/authorize", good: s.asking("response_mode", "form_post"), more: wishes},
+			thirdCallback), more: choices},
+		"authorize by form": {method: "GET", path: "/authorize", good: s.asking("response_mode", "form_post"), more: choices},
 		"push": {method: "POST", path: "/par", good: with("response_type", "code", "redirect_uri",
-			thirdCallback), more: wishes},
+			thirdCallback), more: choices},
 		"login": {method: "GET", path: "/login", more: []string{"sso_error", "lang", "ui_locales",
 			"login_hint"}},
 		"end_session": {method: "GET", path: "/end_session", more: []string{"id_token_hint", "client_id",

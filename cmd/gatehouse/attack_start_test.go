@@ -220,9 +220,9 @@ func TestG17_AWrongDatabaseOrKeyringStopsTheStart(t *testing.T) {
 		}, []string{"keyring.json"}},
 		"a newer schema": {func(o *operator) {
 			o.sql(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
-			o.sql(`UPDATE house SET value = X'39393939' WHERE id = 'floor'`)
+			o.sql(`UPDATE deployment SET value = X'39393939' WHERE id = 'floor'`)
 		}, []string{"9999"}},
-		"a floor that is no number": {func(o *operator) { o.sql(`UPDATE house SET value = X'78' WHERE id = 'floor'`) },
+		"a floor that is no number": {func(o *operator) { o.sql(`UPDATE deployment SET value = X'78' WHERE id = 'floor'`) },
 			[]string{"storage"}},
 		"a database that is none": {func(o *operator) {
 			o.must(os.WriteFile(o.inData("gatehouse.db"), bytes.Repeat([]byte(startSecret), 500), 0o600))
@@ -232,7 +232,7 @@ func TestG17_AWrongDatabaseOrKeyringStopsTheStart(t *testing.T) {
 			o.must(os.Truncate(o.inData("gatehouse.db"), 20000))
 			o.run("-wal", "-shm")
 		}, []string{"storage"}},
-		"a table that is gone": {func(o *operator) { o.sql(`DROP TABLE house`) }, []string{"storage"}},
+		"a table that is gone": {func(o *operator) { o.sql(`DROP TABLE deployment`) }, []string{"storage"}},
 		"a database that is away": {func(o *operator) {
 			o.vars = map[string]string{"GATEHOUSE_DATABASE": "postgres://u:" + startSecret + "@127.0.0.1:1/x?connect_timeout=2",
 				"GATEHOUSE_KEYRING": o.inData("keyring.json")}

@@ -108,7 +108,7 @@ func (i *inspection) everything(ctx context.Context) {
 		i.see("keyring", "none yet: the first start creates "+i.cfg.Keyring, nil)
 	} else {
 		var err error
-		i.ring, err = openRing(i.cfg, i.now())
+		i.keyring, err = openKeyring(i.cfg, i.now())
 		i.see("keyring", "", err)
 	}
 	i.database(ctx)
@@ -151,8 +151,8 @@ func (i *inspection) database(ctx context.Context) {
 		return
 	}
 	o := storage.Options{Database: i.cfg.Database.Reveal(), Pool: 1, Now: i.now, Log: i.log}
-	if i.ring != nil {
-		o.Sealer = i.ring
+	if i.keyring != nil {
+		o.Sealer = i.keyring
 	}
 	store, err := storage.Open(ctx, o)
 	if err != nil {
@@ -164,7 +164,7 @@ func (i *inspection) database(ctx context.Context) {
 	case err == nil && schema.Database < schema.Binary:
 		i.see("database", fmt.Sprintf("has schema %d, and this version %d: serve and migrate migrate it",
 			schema.Database, schema.Binary), nil)
-	case err == nil && i.ring == nil:
+	case err == nil && i.keyring == nil:
 		i.see("database", "its secrets are not checked: the keyring is missing", store.DB.Ready(ctx))
 	default:
 		if err == nil {

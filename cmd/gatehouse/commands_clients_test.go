@@ -104,10 +104,10 @@ func TestADisabledClientsTokensEnd(t *testing.T) {
 	if w.refreshes(b) {
 		t.Error("its refresh token from before came back to life")
 	}
-	_, family, _ := strings.Cut(refresh, ".")
-	_, family, _ = strings.Cut(family, ".")
-	family, _, _ = strings.Cut(family, ".")
-	f, _, err := w.h.store.Grant(w.ctx, family)
+	_, grant, _ := strings.Cut(refresh, ".")
+	_, grant, _ = strings.Cut(grant, ".")
+	grant, _, _ = strings.Cut(grant, ".")
+	f, _, err := w.h.store.Grant(w.ctx, grant)
 	if err != nil || f.EndedAt.IsZero() || f.EndedBy != broker.Revoked {
 		t.Errorf("the family: %+v, %v", f, err)
 	}
@@ -232,8 +232,8 @@ func TestNothingChangesWithoutItsEvent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ring := o.store().ring // a key that was added and is not yet in use is in nobody's way
-		return append(all, f.EndedAt.String(), ring.Primary(), ring.Created("kold").String())
+		keyring := o.store().keyring // a key that was added and is not yet in use is in nobody's way
+		return append(all, f.EndedAt.String(), keyring.Primary(), keyring.Created("kold").String())
 	}
 	before := view()
 	mend := o.breakTable("INSERT", "events")
@@ -266,7 +266,7 @@ func TestAClientIsNotDisabledWhileItsTokensLive(t *testing.T) {
 	o := newOperator(t)
 	stockForEveryCommand(o)
 	before := o.logged()
-	mend := o.breakTable("UPDATE", "families")
+	mend := o.breakTable("UPDATE", "grants")
 	for _, line := range []string{"clients disable wiki", "accounts consents remove ana@example.test --client wiki",
 		"accounts unlink ana@example.test --identity the-identity"} {
 		o.isRefused("broken by the test", strings.Fields(line)...)

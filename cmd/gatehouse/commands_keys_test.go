@@ -17,21 +17,21 @@ import (
 func (o *operator) keyring(id string, created time.Time) {
 	o.t.Helper()
 	path := filepath.Join(o.dir, "data", "keyring.json")
-	var ring struct {
+	var keyring struct {
 		Keys []map[string]any `json:"keys"`
 	}
 	text, err := os.ReadFile(path)
 	if err == nil {
-		err = json.Unmarshal(text, &ring)
+		err = json.Unmarshal(text, &keyring)
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		o.t.Fatal(err)
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret)
-	ring.Keys = append([]map[string]any{{"id": id, "created": created.UTC().Truncate(time.Second),
-		"secret": base64.RawURLEncoding.EncodeToString(secret)}}, ring.Keys...)
-	if text, err = json.Marshal(ring); err == nil {
+	keyring.Keys = append([]map[string]any{{"id": id, "created": created.UTC().Truncate(time.Second),
+		"secret": base64.RawURLEncoding.EncodeToString(secret)}}, keyring.Keys...)
+	if text, err = json.Marshal(keyring); err == nil {
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
 	}
 	if err == nil {
@@ -80,7 +80,7 @@ func TestTheKeyringRotatesWhileAServerRuns(t *testing.T) {
 	started.open(w.file.App + "/login")
 	started.click("Continue with Google")
 	demo := w.file.Clients[0]
-	old := w.h.ring.Primary()
+	old := w.h.keyring.Primary()
 	sealed := func() map[string]int {
 		n, err := w.h.store.SealedWith(t.Context())
 		if err != nil {
@@ -118,8 +118,8 @@ func TestTheKeyringRotatesWhileAServerRuns(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.out), &v); err != nil || got.code != success || v.Resealed < 5 {
 		t.Fatalf("exit %d, %v: %s%s", got.code, err, got.out, got.err)
 	}
-	if w.h.ring.Primary() != v.Primary || v.Primary == old {
-		t.Errorf("the server uses %s, not %s", w.h.ring.Primary(), v.Primary)
+	if w.h.keyring.Primary() != v.Primary || v.Primary == old {
+		t.Errorf("the server uses %s, not %s", w.h.keyring.Primary(), v.Primary)
 	}
 	works("after")
 	w.signedIn("ana@example.test", "Ana Silva")
@@ -182,21 +182,21 @@ func TestAKeyringOfTheEnvironmentIsRotatedWhereItIsKept(t *testing.T) {
 
 func TestAKeyringForPostgreSQLIsMadeOnRequestAndNeverOverwritten(t *testing.T) {
 	o := newOperator(t)
-	ring := filepath.Join(o.dir, "elsewhere", "keyring.json")
-	o.does("keys", "create", ring)
-	info, err := os.Stat(ring)
+	keyring := filepath.Join(o.dir, "elsewhere", "keyring.json")
+	o.does("keys", "create", keyring)
+	info, err := os.Stat(keyring)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info, err)
 	}
-	was, err := os.ReadFile(ring)
+	was, err := os.ReadFile(keyring)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.isRefused("exists already", "keys", "create", ring)
-	if is, err := os.ReadFile(ring); err != nil || string(is) != string(was) {
+	o.isRefused("exists already", "keys", "create", keyring)
+	if is, err := os.ReadFile(keyring); err != nil || string(is) != string(was) {
 		t.Errorf("it was overwritten: %v", err)
 	}
-	o.configure("keyring: " + ring)
+	o.configure("keyring: " + keyring)
 	var v keysShown
 	if o.shows(&v, "keys", "list"); len(v.Keyring) != 1 || !strings.Contains(string(was), v.Keyring[0].ID) {
 		t.Errorf("another keyring is in use: %+v", v.Keyring)
@@ -205,27 +205,27 @@ func TestAKeyringForPostgreSQLIsMadeOnRequestAndNeverOverwritten(t *testing.T) {
 
 func TestAKeyringIsMadeOnceAndNeverBesideADatabaseThatStands(t *testing.T) {
 	o := newOperator(t)
-	ring := filepath.Join(o.dir, "data", "keyring.json")
+	keyring := filepath.Join(o.dir, "data", "keyring.json")
 	o.does("check") // changes nothing
 	if entries, err := os.ReadDir(filepath.Join(o.dir, "data")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("check made %v", entries)
 	}
 	o.does("migrate")
-	info, err := os.Stat(ring)
+	info, err := os.Stat(keyring)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info, err)
 	}
-	was, err := os.ReadFile(ring)
+	was, err := os.ReadFile(keyring)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		o.does("migrate")
 	}
-	if is, err := os.ReadFile(ring); err != nil || string(is) != string(was) {
+	if is, err := os.ReadFile(keyring); err != nil || string(is) != string(was) {
 		t.Errorf("it changed by itself, %v", err)
 	}
-	if err := os.Rename(ring, ring+".lost"); err != nil {
+	if err := os.Rename(keyring, keyring+".lost"); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range []string{"migrate", "serve", "accounts list", "check"} {
@@ -234,16 +234,16 @@ func TestAKeyringIsMadeOnceAndNeverBesideADatabaseThatStands(t *testing.T) {
 			t.Errorf("%s: exit %d\n%s%s", line, got.code, got.out, got.err)
 		}
 	}
-	if _, err := os.Stat(ring); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(keyring); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a fresh keyring took the place of the lost one: %v", err)
 	}
 	o.keyring("kother", time.Now())
 	o.isRefused("sealed with another keyring", "accounts", "list")
-	if err := os.Rename(ring+".lost", ring); err != nil {
+	if err := os.Rename(keyring+".lost", keyring); err != nil {
 		t.Fatal(err)
 	}
 	o.does("accounts", "list")
-	if err := os.Chmod(ring, 0o644); err != nil {
+	if err := os.Chmod(keyring, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	o.isRefused("run chmod 600", "accounts", "list")

@@ -178,7 +178,7 @@ func TestAWrongStartStopsWithOneMessageThatSaysWhatToFix(t *testing.T) {
 			[]string{listen, "database: sqlite:" + garbage}},
 		"a folder": {[]string{"is a directory", "see `database`"}, []string{listen, "database: sqlite:" + folder}},
 		"no PostgreSQL": {[]string{"connection refused", "see `database`"},
-			[]string{listen, "database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: " + o.ringFile()}},
+			[]string{listen, "database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: " + o.keyringFile()}},
 		"no keyring file": {[]string{"the keyring /nowhere/ring.json is missing"},
 			[]string{listen, "database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: /nowhere/ring.json"}},
 		"no certificate": {[]string{"/nowhere/tls.crt", "see `tls.cert` and `tls.key`"},
@@ -211,7 +211,7 @@ func TestAWrongStartStopsWithOneMessageThatSaysWhatToFix(t *testing.T) {
 }
 
 // ringFile is a keyring of its own.
-func (o *operator) ringFile() string {
+func (o *operator) keyringFile() string {
 	o.t.Helper()
 	other := &operator{t: o.t, dir: o.t.TempDir()}
 	other.keyring("kown", time.Now())

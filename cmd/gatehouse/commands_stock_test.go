@@ -85,7 +85,7 @@ func (h *app) record(ctx context.Context, e broker.Event) error {
 // addClient writes a new client with its secret, empty for one that has none.
 func (h *app) addClient(ctx context.Context, c broker.Client, secret string) error {
 	if secret != "" {
-		c.SecretHashes = []string{clients.HashSecret(h.ring, c.ID, secret)}
+		c.SecretHashes = []string{clients.HashSecret(h.keyring, c.ID, secret)}
 	}
 	return h.putClient(ctx, c, "added")
 }

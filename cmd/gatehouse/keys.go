@@ -39,7 +39,7 @@ func (*keysList) Run(ctx context.Context, t *tool, s *admin.Service) error {
 		}
 		fmt.Fprintln(w)
 		row(w, "KEYRING KEY", "PRIMARY", "USES", "CREATED")
-		for _, k := range out.Ring {
+		for _, k := range out.Keyring {
 			row(w, k.ID, yesNo(k.Primary), k.Uses, date(k.Created))
 		}
 	})

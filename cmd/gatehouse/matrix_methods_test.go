@@ -74,22 +74,22 @@ func (c *cell) links(connection, who string) {
 // gets reports whether the browser got a session, code or token of the person.
 func (c *cell) gets() bool {
 	c.t.Helper()
-	born := 0
+	created := 0
 	for _, s := range c.sessions() {
 		if !c.old[s.ID] && s.EndedAt.IsZero() && s.Authn.Epoch == c.account.AuthEpoch {
-			born++
+			created++
 		}
 	}
-	if c.policy != open && len(c.sessions()) > c.before && born == 0 {
+	if c.policy != open && len(c.sessions()) > c.before && created == 0 {
 		c.t.Error("a dead session was born")
 	}
 	in := c.page.url.Path
 	c.open(c.q.file.Issuer + broker.AccountPath)
 	known := c.page.url.Path == broker.AccountPath
-	if !c.rests && born == 0 && (known || len(c.codes) > 0) {
+	if !c.rests && created == 0 && (known || len(c.codes) > 0) {
 		c.t.Errorf("%s: known %t, %d codes, without a session", in, known, len(c.codes))
 	}
-	return born > 0 || known || len(c.codes) > 0
+	return created > 0 || known || len(c.codes) > 0
 }
 
 var reference = regexp.MustCompile(`\b[0-9A-Z]{4}-[0-9A-Z]{4}\b`)

@@ -101,7 +101,7 @@ func (q *cluster) variants() []clientVariant {
 // registered has an app of the variant register itself.
 func (q *cluster) registered(g clientVariant) clientVariant {
 	q.t.Helper()
-	token, err := clients.NewInitialToken(q.h.ring, q.clock.now().Add(time.Hour), 1)
+	token, err := clients.NewInitialToken(q.h.keyring, q.clock.now().Add(time.Hour), 1)
 	if err != nil {
 		q.t.Fatal(err)
 	}

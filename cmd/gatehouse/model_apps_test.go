@@ -178,7 +178,7 @@ func (m *model) consents(c *code) bool {
 
 // newGrant reads the row that a redemption wrote.
 func (m *model) newGrant(c *code) (f *grant) {
-	m.rows(fmt.Sprintf("SELECT id, client_id, account_id, session_id FROM families WHERE created_at = %d",
+	m.rows(fmt.Sprintf("SELECT id, client_id, account_id, session_id FROM grants WHERE created_at = %d",
 		m.now().UnixMicro()), func(scan func(...any) error) error {
 		var id, client, holder, session string
 		err := scan(&id, &client, &holder, &session)
@@ -269,7 +269,7 @@ func (m *model) ended(f *grant) {
 	m.count("family ended")
 	var at int64
 	var by string
-	m.must(m.raw.QueryRowContext(m.ctx, fmt.Sprintf("SELECT ended_at, ended_by FROM families WHERE id = '%s'", f.id)).Scan(
+	m.must(m.raw.QueryRowContext(m.ctx, fmt.Sprintf("SELECT ended_at, ended_by FROM grants WHERE id = '%s'", f.id)).Scan(
 		&at, &by))
 	if at == 0 || by == "" {
 		m.fail("family %s lives on after a reuse", f.id)
@@ -322,17 +322,17 @@ func (m *model) refresh(r *refresh) {
 }
 
 func (m *model) uses(t *accessToken) {
-	why := m.deadGrant(t.family)
+	why := m.deadGrant(t.grant)
 	if !m.now().Before(t.ends) {
 		why = "the token has expired"
 	}
-	if t.family.app.off {
+	if t.grant.app.off {
 		why = "the app is disabled"
 	}
 	if m.chance(40) {
 		status, answer := m.post("/introspect", m.apps[0].form(url.Values{"token": {t.value}}))
-		if active := answer["active"] == true; active && (why != "" || t.family.app != m.apps[0]) {
-			m.fail("introspection: the token of %s is active (%d): %s", t.family.from.holder.email, status, why)
+		if active := answer["active"] == true; active && (why != "" || t.grant.app != m.apps[0]) {
+			m.fail("introspection: the token of %s is active (%d): %s", t.grant.from.holder.email, status, why)
 		}
 		m.count("introspection")
 		return
@@ -343,8 +343,8 @@ func (m *model) uses(t *accessToken) {
 	pick(m, m.handlers).ServeHTTP(rec, req)
 	switch ok := rec.Code == http.StatusOK; {
 	case ok && why != "":
-		m.fail("userinfo of %s is told: %s", t.family.from.holder.email, why)
-	case ok && !strings.Contains(rec.Body.String(), t.family.from.holder.id):
+		m.fail("userinfo of %s is told: %s", t.grant.from.holder.email, why)
+	case ok && !strings.Contains(rec.Body.String(), t.grant.from.holder.id):
 		m.fail("userinfo tells of somebody else: %s", rec.Body)
 	case !ok && why == "":
 		m.fail("a good access token is refused: %d %s", rec.Code, rec.Body)

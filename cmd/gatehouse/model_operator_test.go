@@ -36,12 +36,12 @@ func (m *model) somebodyReplays() {
 		m.callback(b, t, back)
 	case r < 75 && len(from.papers) > 0:
 		f := from.papers[m.rng.IntN(len(from.papers))]
-		ceremony := f
+		confirmation := f
 		if b.hostile && m.chance(25) && len(b.papers) > 0 {
-			ceremony = pick(m, b.papers)
+			confirmation = pick(m, b.papers)
 		}
 		m.count("stale form")
-		m.submit(b, t, f, ceremony)
+		m.submit(b, t, f, confirmation)
 	case len(from.papers) > 0: // a link that was passed on, or another page of a login
 		if f := late(m, from.papers); f.login != "" {
 			path := "/login/" + f.login
@@ -277,7 +277,7 @@ func (m *model) lookAtEverything() {
 		})
 	m.rows(
 		fmt.Sprintf(
-			"SELECT f.id FROM families f JOIN accounts a ON a.id = f.account_id AND a.auth_epoch = f.epoch WHERE f.ended_at "+
+			"SELECT f.id FROM grants f JOIN accounts a ON a.id = f.account_id AND a.auth_epoch = f.epoch WHERE f.ended_at "+
 				"= 0 AND f.expires_at > %d", now), func(scan func(...any) error) error {
 			var id string
 			err := scan(&id)

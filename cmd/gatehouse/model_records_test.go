@@ -149,9 +149,9 @@ type refresh struct {
 }
 
 type accessToken struct {
-	value  string
-	family *grant
-	ends   time.Time
+	value string
+	grant *grant
+	ends  time.Time
 }
 
 // act0 is the request that is under way.

@@ -15,8 +15,8 @@ func (m *model) sessionsPerProof(b *window) {
 		return
 	}
 	l := m.in(b, m.cur.login)
-	born := m.newAccounts(l)
-	m.newIdentities(l, born)
+	created := m.newAccounts(l)
+	m.newIdentities(l, created)
 	m.newSessions(b, l)
 }
 
@@ -32,7 +32,7 @@ func (m *model) rows(query string, into func(scan func(...any) error) error) {
 }
 
 func (m *model) newAccounts(l *ledger) map[string]bool {
-	born := map[string]bool{}
+	created := map[string]bool{}
 	type row struct{ id, email, hash, claimed string }
 	var all []row
 	m.rows(fmt.Sprintf("SELECT id, email, password_hash, claimed FROM accounts WHERE created_at = %d",
@@ -45,7 +45,7 @@ func (m *model) newAccounts(l *ledger) map[string]bool {
 		return err
 	})
 	for _, r := range all {
-		born[r.id] = true
+		created[r.id] = true
 		m.count("account")
 		password := ""
 		if r.hash != "" {
@@ -75,7 +75,7 @@ func (m *model) newAccounts(l *ledger) map[string]bool {
 			m.cur.browser.person.password = password
 		}
 	}
-	return born
+	return created
 }
 
 func noEvidence(a *holder, at time.Time, seq int) evidence {
@@ -87,7 +87,7 @@ func (m *model) verifiedAddress(l *ledger, email string, since int) bool {
 	return slices.ContainsFunc(l.proofs, func(p evidence) bool { return p.address == email && p.seq > since })
 }
 
-func (m *model) newIdentities(l *ledger, born map[string]bool) {
+func (m *model) newIdentities(l *ledger, created map[string]bool) {
 	type row struct {
 		ident
 		id, holder string
@@ -115,7 +115,7 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 		if h == nil {
 			m.fail("%s linked %v to %s, and that identity never came back to this browser in login %s", m.cur.browser.name,
 				r.ident, a.email, l.id)
-		} else if why := m.unproven(l, h, a, born[a.id]); why != "" {
+		} else if why := m.unproven(l, h, a, created[a.id]); why != "" {
 			m.fail("%s linked %v to %s: %s", m.cur.browser.name, r.ident, a.email, why)
 		}
 		m.idents[r.ident] = &bond{r.id, a, m.seq}
@@ -125,7 +125,7 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 		m.event(broker.EventIdentityLinked, func(e broker.Event) bool {
 			return e.Account == a.id && e.Connection == r.connection
 		})
-		if born[a.id] {
+		if created[a.id] {
 			continue
 		}
 		m.count("link")
@@ -143,7 +143,7 @@ func (m *model) newIdentities(l *ledger, born map[string]bool) {
 }
 
 // unproven returns what is missing before this identity may belong to the account.
-func (m *model) unproven(l *ledger, h *held, a *holder, born bool) string {
+func (m *model) unproven(l *ledger, h *held, a *holder, created bool) string {
 	proved := m.verifiedAddress(l, a.email, h.seq)
 	if a.disabled || a.unverified {
 		return "the account is disabled or unverified"
@@ -158,7 +158,7 @@ func (m *model) unproven(l *ledger, h *held, a *holder, born bool) string {
 			}
 		}
 	}
-	if born {
+	if created {
 		if proved || h.email == a.email && h.level >= broker.EmailVerified {
 			return ""
 		}

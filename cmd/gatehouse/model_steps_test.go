@@ -145,7 +145,7 @@ func (m *model) visit(b *window, t *tab, link string) {
 }
 
 // submit sends a form; the link confirmation in it may be of another one.
-func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
+func (m *model) submit(b *window, t *tab, f, confirmation *paper) {
 	values := url.Values{}
 	for name, v := range f.values {
 		values[name] = slices.Clone(v)
@@ -155,11 +155,11 @@ func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 			values[name] = v
 		}
 	}
-	if !ceremony.values.Has("confirmation") {
-		ceremony = f
+	if !confirmation.values.Has("confirmation") {
+		confirmation = f
 	}
-	if ceremony != f {
-		values.Set("confirmation", ceremony.values.Get("confirmation"))
+	if confirmation != f {
+		values.Set("confirmation", confirmation.values.Get("confirmation"))
 	}
 	l := m.in(b, f.login)
 	m.fill(b, l, f, values)
@@ -181,7 +181,7 @@ func (m *model) submit(b *window, t *tab, f, ceremony *paper) {
 	case f.route == "confirm" && l.linkTargets != nil && (l.linkTargets != s || m.dead(s) != ""):
 		l.linkTargets = nil // a password alone does not bring it back
 	}
-	m.next = act0{form: ceremony}
+	m.next = act0{form: confirmation}
 	before, dead := m.session(b), ""
 	if before != nil {
 		dead = m.dead(before)

@@ -32,7 +32,7 @@ func (m *model) sentUpstream(b *window, conn string, t *tab) {
 // stored is the upstream request that the broker keeps under a state.
 func (m *model) stored(state string) broker.UpstreamRequest {
 	h := m.brokers[2]
-	row, err := h.store.Ephemeral.Get(m.ctx, "trip", h.ring.Hash("login.state", []byte(state)))
+	row, err := h.store.Ephemeral.Get(m.ctx, "trip", h.keyring.Hash("login.state", []byte(state)))
 	m.must(err)
 	var kept struct {
 		V broker.UpstreamRequest `json:"v"`

@@ -129,12 +129,12 @@ func (h *app) next(ctx context.Context, t *tool) ([]string, error) {
 func welcome(w io.Writer, cfg *config.Config, next []string) {
 	fmt.Fprintf(w, "Gatehouse serves %s\n", cfg.Issuer)
 	if path, ok := cfg.SQLite(); ok {
-		ring := "the keyring of the environment"
+		keyring := "the keyring of the environment"
 		if cfg.Keyring != "" {
-			ring = absolute(cfg.Keyring)
+			keyring = absolute(cfg.Keyring)
 		}
 		fmt.Fprintf(w, "Its data is in %s, sealed with %s: keep copies of both, in separate places\n",
-			absolute(path), ring)
+			absolute(path), keyring)
 	}
 	if cfg.Mail.SMTP.Empty() {
 		fmt.Fprintf(w, "No mail leaves this machine: mails are files in %s\n", absolute(cfg.Mail.Folder))

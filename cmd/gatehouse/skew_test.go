@@ -45,7 +45,7 @@ func TestH5_AReplicaWhoseClockIsOffTakesItselfOut(t *testing.T) {
 		-3 * time.Second: http.StatusOK,
 		2 * time.Minute:  http.StatusServiceUnavailable, -2 * time.Minute: http.StatusServiceUnavailable} {
 		file := filepath.Join(t.TempDir(), "gatehouse.yaml")
-		text := "issuer: http://localhost:8080\ndatabase: env:DATABASE\nkeyring: " + (&operator{t: t}).ringFile() + "\n"
+		text := "issuer: http://localhost:8080\ndatabase: env:DATABASE\nkeyring: " + (&operator{t: t}).keyringFile() + "\n"
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

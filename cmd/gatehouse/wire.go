@@ -37,7 +37,7 @@ import (
 type app struct {
 	cfg     *config.Config
 	log     *slog.Logger
-	ring    *seal.Keyring
+	keyring *seal.Keyring
 	store   *storage.Store
 	metrics *prometheus.Registry
 	now     func() time.Time
@@ -55,7 +55,7 @@ type worker func(ctx context.Context)
 func openApp(ctx context.Context, cfg *config.Config, log *slog.Logger, now func() time.Time) (_ *app, err error) {
 	h := &app{cfg: cfg, log: log, now: now, metrics: prometheus.NewRegistry()}
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if h.ring, err = openRing(cfg, h.now()); err != nil {
+	if h.keyring, err = openKeyring(cfg, h.now()); err != nil {
 		return nil, err
 	}
 	if path, ok := cfg.SQLite(); ok {
@@ -64,7 +64,7 @@ func openApp(ctx context.Context, cfg *config.Config, log *slog.Logger, now func
 		}
 	}
 	h.store, err = storage.Open(ctx, storage.Options{Database: cfg.Database.Reveal(), Pool: cfg.DatabasePool,
-		Synchronous: cfg.SQLiteSynchronous, Redis: cfg.Redis.Reveal(), Sealer: h.ring, Pinned: providers.Pinned,
+		Synchronous: cfg.SQLiteSynchronous, Redis: cfg.Redis.Reveal(), Sealer: h.keyring, Pinned: providers.Pinned,
 		Now: h.now, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("%w; see `database` and `redis` in the configuration", err)
@@ -78,19 +78,19 @@ func openApp(ctx context.Context, cfg *config.Config, log *slog.Logger, now func
 	return h, nil
 }
 
-func openRing(cfg *config.Config, now time.Time) (*seal.Keyring, error) {
+func openKeyring(cfg *config.Config, now time.Time) (*seal.Keyring, error) {
 	switch {
 	case cfg.Keyring == "":
 		return seal.Parse([]byte(cfg.KeyringData.Reveal()))
 	case cfg.CreateKeyring && !databaseExists(cfg):
 		return seal.LoadOrCreate(cfg.Keyring, now)
 	}
-	ring, err := seal.Load(cfg.Keyring)
+	keyring, err := seal.Load(cfg.Keyring)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("the keyring %s is missing; put back the copy of it, name another with `keyring`, "+
 			"or make one for a new database with keys create", cfg.Keyring)
 	}
-	return ring, err
+	return keyring, err
 }
 
 // databaseExists reports whether there is a SQLite database already. If so, no keyring is
@@ -115,14 +115,14 @@ func (h *app) admin() (*admin.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &admin.Service{Store: h.store, Passwords: h.passwords(), Mail: h.post(texts), Ring: h.ring,
-		RingFile: h.cfg.Keyring, Signing: h.signingKeys(), Gate: h.gate(), Egress: out, Weakness: config.Weakness,
+	return &admin.Service{Store: h.store, Passwords: h.passwords(), Mail: h.post(texts), Keyring: h.keyring,
+		KeyringFile: h.cfg.Keyring, Signing: h.signingKeys(), Gate: h.gate(), Egress: out, Weakness: config.Weakness,
 		ClientRegistration: h.cfg.ClientRegistration, PasswordSignIn: h.cfg.Passwords,
 		Networks: h.cfg.UpstreamNetworks, Now: h.now}, nil
 }
 
 func (h *app) passwords() *credential.Passwords {
-	return credential.NewPasswords(credential.PasswordOptions{Ephemeral: h.store.Ephemeral, Ring: h.ring, Now: h.now,
+	return credential.NewPasswords(credential.PasswordOptions{Ephemeral: h.store.Ephemeral, Keyring: h.keyring, Now: h.now,
 		Cost: h.passwordCost})
 }
 
@@ -162,7 +162,7 @@ func (h *app) assemble(ctx context.Context) (http.Handler, []worker, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return r.toolkit.Guard(mux), []worker{r.apps.Run, r.apps.Tell, sender, h.janitor, h.followRing}, nil
+	return r.toolkit.Guard(mux), []worker{r.apps.Run, r.apps.NotifyApps, sender, h.janitor, h.followKeyring}, nil
 }
 
 // gate decides who may come in.
@@ -192,18 +192,18 @@ func (h *app) build() (r handlers, _ error) {
 	site := web.Site{Name: product.Name, SupportURL: product.SupportURL, PrivacyURL: product.PrivacyURL,
 		TermsURL: product.TermsURL}
 	gate := h.gate()
-	toolkit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Ring: h.ring, Gate: gate, Store: s,
+	toolkit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Keyring: h.keyring, Gate: gate, Store: s,
 		TrustedProxies: h.cfg.TrustedProxies, Now: h.now, Log: h.log,
 		Count: func(c broker.Code) { refusals.WithLabelValues(string(c)).Inc() }})
 	post, ups := h.post(texts), h.upstreams(out)
 	people := login.New(login.Options{Toolkit: toolkit, Gate: gate, Store: s, Ephemeral: s.Ephemeral, Upstreams: ups,
-		Passwords: h.passwords(), Codes: credential.NewCodes(s.Ephemeral, h.ring, h.now), Mailer: post, Ring: h.ring,
+		Passwords: h.passwords(), Codes: credential.NewCodes(s.Ephemeral, h.keyring, h.now), Mailer: post, Keyring: h.keyring,
 		Icon: icon, Registration: broker.Registration(h.cfg.Registration), PasswordSignIn: h.cfg.Passwords,
 		Callback: h.callback, Now: h.now, Log: h.log})
 	own := account.New(account.Options{Toolkit: toolkit, Gate: gate, Logins: people, Store: s, Mailer: post,
 		PasswordSignIn: h.cfg.Passwords, Icon: icon, Now: h.now})
 	apps, err := oidc.New(oidc.Options{Issuer: h.cfg.Issuer, Toolkit: toolkit, Gate: gate, Logins: people, Store: s,
-		Ephemeral: s.Ephemeral, Upstreams: ups, Egress: out, Ring: h.ring, Now: h.now, Log: h.log,
+		Ephemeral: s.Ephemeral, Upstreams: ups, Egress: out, Keyring: h.keyring, Now: h.now, Log: h.log,
 		Registration: h.cfg.ClientRegistration, Warn: func(ctx context.Context, a broker.Account, app broker.Client) error {
 			//defence:A6 ./cmd/gatehouse:TestModel
 			return post.Queue(ctx, mail.TokenReused{To: a.Email, App: app.Name, At: h.now(), Locale: a.Locale})
@@ -266,8 +266,8 @@ func (h *app) janitor(ctx context.Context) {
 }
 
 // followRing loads a rotated keyring file while the server runs.
-func (h *app) followRing(ctx context.Context) {
+func (h *app) followKeyring(ctx context.Context) {
 	if h.cfg.Keyring != "" {
-		h.ring.Follow(ctx, h.cfg.Keyring, h.log)
+		h.keyring.Follow(ctx, h.cfg.Keyring, h.log)
 	}
 }

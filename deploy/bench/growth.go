@@ -23,7 +23,7 @@ func growth(ctx context.Context, o options, dir string, small *stack) error {
 	if err := big.grow(ctx, o.rows); err != nil {
 		return fmt.Errorf("growth: %w", err)
 	}
-	fmt.Printf("growth: %d accounts, identities, sessions, families and clients inserted in %.0f s\n", o.rows,
+	fmt.Printf("growth: %d accounts, identities, sessions, grants and clients inserted in %.0f s\n", o.rows,
 		time.Since(began).Seconds())
 	for _, name := range grown {
 		if err := growthOf(ctx, o, name, [2]*stack{small, big}); err != nil {
@@ -109,9 +109,9 @@ insert into sessions (id, hash, account_id, method, connection, identity, amr, a
 		c.id, substr(p.id, 6) || substr(p.id, 1, 5),
 		'["fed"]', '', at, 0, 'Go-http-client/1.1', '10.0.0.1', at, at + 28800000000, 0
 	from people p, connections c order by 1;
-insert into families (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
+insert into grants (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
 		amr, acr, auth_time, epoch,
-		generation, rotated_at, created_at, expires_at, ended_at, ended_by)
+		refresh_counter, rotated_at, created_at, expires_at, ended_at, ended_by)
 	select substr(p.id, 14) || substr(p.id, 1, 13), lower(p.id), p.id, substr(p.id, 10) || substr(p.id, 1, 9),
 		'["openid","profile","email","offline_access"]', '[]',
 		'upstream', c.id, substr(p.id, 6) || substr(p.id, 1, 5), '["fed"]', '', at, 0, 1, at, at, at + 2592000000000, 0, ''

@@ -81,11 +81,11 @@ func openStack(ctx context.Context, dir, engine, binary string, more ...string) 
 		"GATEHOUSE_UPSTREAM_NETWORKS=127.0.0.0/8", "GATEHOUSE_TRUSTED_PROXIES=127.0.0.1", "GATEHOUSE_REGISTRATION=silent"},
 		more...)
 	if engine == "postgres" { // with SQLite the first start creates the keyring
-		ring := filepath.Join(s.dir, "keyring.json")
-		if _, err := s.tool(ctx, "", "keys", "create", ring); err != nil {
+		keyring := filepath.Join(s.dir, "keyring.json")
+		if _, err := s.tool(ctx, "", "keys", "create", keyring); err != nil {
 			return nil, err
 		}
-		s.env = append(s.env, "GATEHOUSE_KEYRING="+ring)
+		s.env = append(s.env, "GATEHOUSE_KEYRING="+keyring)
 		if err := s.startStores(ctx); err != nil {
 			return nil, err
 		}

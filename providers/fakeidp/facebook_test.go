@@ -37,7 +37,7 @@ func TestFacebookSignsIn(t *testing.T) {
 	if !strings.HasSuffix(r.Header.Get("Location"), "#_=_") {
 		t.Errorf("the answer lacks Facebook's fragment: %s", r.Header.Get("Location"))
 	}
-	answer := redeem(t, s, redeeming(s, arrival(t, r).Get("code"), "grant_type", "")).json(t)
+	answer := redeem(t, s, redeeming(s, callbackOf(t, r).Get("code"), "grant_type", "")).json(t)
 	expect(t, answer, map[string]any{"token_type": "bearer", "id_token": nil})
 	token := text(answer, "access_token")
 	fay := s.Personas()[0]
@@ -131,7 +131,7 @@ func TestFacebookPeopleMayHaveOrShareNoEmail(t *testing.T) {
 
 func TestFacebookCancelSaysWhoDenied(t *testing.T) {
 	s := stage(t, Options{Kind: KindFacebook})
-	answer := arrival(t, get(t, s.BaseURL()+"/v25.0/dialog/oauth/cancel?"+asking(s).Encode(), nil))
+	answer := callbackOf(t, get(t, s.BaseURL()+"/v25.0/dialog/oauth/cancel?"+asking(s).Encode(), nil))
 	if answer.Get("error") != "access_denied" || answer.Get("error_reason") != "user_denied" ||
 		answer.Get("error_code") != "200" {
 		t.Errorf("%v", answer)

@@ -122,12 +122,12 @@ func tokenPath(s *Server) string {
 }
 
 // arrive follows an authorization request to the response at the client.
-func arrive(t *testing.T, s *Server, form url.Values) url.Values {
+func authorize(t *testing.T, s *Server, form url.Values) url.Values {
 	t.Helper()
-	return arrival(t, get(t, s.BaseURL()+authorizePath(s)+"?"+form.Encode(), nil))
+	return callbackOf(t, get(t, s.BaseURL()+authorizePath(s)+"?"+form.Encode(), nil))
 }
 
-func arrival(t *testing.T, r reply) url.Values {
+func callbackOf(t *testing.T, r reply) url.Values {
 	t.Helper()
 	location := r.Header.Get("Location")
 	if !strings.HasPrefix(location, redirectURI) {
@@ -163,7 +163,7 @@ func redeem(t *testing.T, s *Server, form url.Values) reply {
 // signIn signs in as the persona of that login and returns the token response.
 func signIn(t *testing.T, s *Server, login string, changes ...string) map[string]any {
 	t.Helper()
-	answer := arrive(t, s, asking(s, append([]string{"login_hint", login, "login", login}, changes...)...))
+	answer := authorize(t, s, asking(s, append([]string{"login_hint", login, "login", login}, changes...)...))
 	if answer.Get("state") != "a-state" || answer.Get("code") == "" {
 		t.Fatalf("answer %v", answer)
 	}

@@ -70,11 +70,11 @@ func TestB14_B15_EvilIDPSplitsIdentityOverTwoDocuments(t *testing.T) {
 
 func TestB3_EvilIDPOmitsOrFakesTheIssuerOfItsAnswer(t *testing.T) {
 	s := faulty(t, func(f *Fault) { f.Remove(AtAuthorize, "iss") })
-	if answer := arrive(t, s, asking(s, "login_hint", "vera")); answer.Has("iss") {
+	if answer := authorize(t, s, asking(s, "login_hint", "vera")); answer.Has("iss") {
 		t.Errorf("%v", answer)
 	}
 	s.Misbehave(func(f *Fault) { f.Set(AtAuthorize, "iss", "https://evil.test") })
-	if answer := arrive(t, s, asking(s, "login_hint", "vera")); answer.Get("iss") != "https://evil.test" {
+	if answer := authorize(t, s, asking(s, "login_hint", "vera")); answer.Get("iss") != "https://evil.test" {
 		t.Errorf("%v", answer)
 	}
 }
@@ -84,7 +84,7 @@ func TestErrorAnswersAreAsChosen(t *testing.T) {
 		f.AuthorizeError = OAuthError{"temporarily_unavailable", "<b>later</b>"}
 		f.TokenError = OAuthError{"slow_down", "no"}
 	})
-	answer := arrive(t, s, asking(s))
+	answer := authorize(t, s, asking(s))
 	if answer.Get("error") != "temporarily_unavailable" || answer.Get("error_description") != "<b>later</b>" ||
 		answer.Get("state") != "a-state" {
 		t.Errorf("%v", answer)
@@ -103,7 +103,7 @@ func TestTheTokenEndpointMayRefuseTheSecret(t *testing.T) {
 		s := stage(t, Options{Kind: kind})
 		s.Misbehave(func(f *Fault) { f.RefuseSecret = true })
 		login := s.Personas()[0].Login
-		code := arrive(t, s, asking(s, "login_hint", login, "login", login)).Get("code")
+		code := authorize(t, s, asking(s, "login_hint", login, "login", login)).Get("code")
 		if r := redeem(t, s, redeeming(s, code)); !strings.Contains(r.body, want) {
 			t.Errorf("%s: %d %s", kind, r.StatusCode, r.body)
 		}
@@ -112,7 +112,7 @@ func TestTheTokenEndpointMayRefuseTheSecret(t *testing.T) {
 
 func TestB2_EvilIDPIgnoresPKCEAndTakesCodesTwice(t *testing.T) {
 	s := faulty(t, func(f *Fault) { f.IgnorePKCE, f.ReplayCodes = true, true })
-	code := arrive(t, s, asking(s, "login_hint", "vera")).Get("code")
+	code := authorize(t, s, asking(s, "login_hint", "vera")).Get("code")
 	for _, sent := range []string{"", "wrong"} {
 		if r := redeem(t, s, redeeming(s, code, "code_verifier", sent)); r.StatusCode != http.StatusOK {
 			t.Errorf("verifier %q: %d %s", sent, r.StatusCode, r.body)

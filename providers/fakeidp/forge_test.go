@@ -175,12 +175,12 @@ func TestB21_EvilIDPEncryptsAndCompresses(t *testing.T) {
 	if _, err := verify(t, s, "/jwks", "RS256", string(inner)); err != nil {
 		t.Errorf("inside is no good token: %v", err)
 	}
-	bomb := forged(t, s, func(f *Fault) { f.Forge = ForgeEncryptedZip })
-	header, err := base64.RawURLEncoding.DecodeString(bomb[:strings.Index(bomb, ".")])
-	if err != nil || !strings.Contains(string(header), `"zip":"DEF"`) || len(bomb) > 64<<10 {
-		t.Errorf("%s, %d bytes, %v", header, len(bomb), err)
+	oversized := forged(t, s, func(f *Fault) { f.Forge = ForgeEncryptedZip })
+	header, err := base64.RawURLEncoding.DecodeString(oversized[:strings.Index(oversized, ".")])
+	if err != nil || !strings.Contains(string(header), `"zip":"DEF"`) || len(oversized) > 64<<10 {
+		t.Errorf("%s, %d bytes, %v", header, len(oversized), err)
 	}
-	open(bomb)
+	open(oversized)
 	slow := forged(t, s, func(f *Fault) { f.Forge = ForgeEncryptedPBES2 })
 	header, err = base64.RawURLEncoding.DecodeString(slow[:strings.Index(slow, ".")])
 	if err != nil || !strings.Contains(string(header), `"p2c":2147483647`) || strings.Count(slow, ".") != 4 {

@@ -56,7 +56,7 @@ func TestC2_GitHubSimKnowsWhichAddressIsVerified(t *testing.T) {
 
 func TestGitHubAnswersFormsAndRefusesWithStatus200(t *testing.T) {
 	s := stage(t, Options{Kind: KindGitHub})
-	code := arrive(t, s, asking(s, "login", "kit", "redirect_uri", "")).Get("code")
+	code := authorize(t, s, asking(s, "login", "kit", "redirect_uri", "")).Get("code")
 	for _, row := range []struct{ change, value, failure string }{
 		{"client_secret", "no", "incorrect_client_credentials"},
 		{"code", "no", "bad_verification_code"},

@@ -64,7 +64,7 @@ func TestGoogleLegacyTokensNameTheIssuerWithoutScheme(t *testing.T) {
 
 func TestTheClientMayAuthenticateByBasicToo(t *testing.T) {
 	s := stage(t, Options{Kind: KindGoogle, ClientID: "an id", ClientSecret: "s/e:c ret"})
-	code := arrive(t, s, asking(s, "login_hint", "ana")).Get("code")
+	code := authorize(t, s, asking(s, "login_hint", "ana")).Get("code")
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.BaseURL()+"/token",
 		strings.NewReader(redeeming(s, code, "client_id", "", "client_secret", "").Encode()))
 	if err != nil {
@@ -101,7 +101,7 @@ func TestTheTokenEndpointIsStrict(t *testing.T) {
 		"no grant type":       {[]string{"grant_type", ""}, 400, "unsupported_grant_type"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code := arrive(t, s, asking(s, "login_hint", "ana")).Get("code")
+			code := authorize(t, s, asking(s, "login_hint", "ana")).Get("code")
 			r := redeem(t, s, redeeming(s, code, row.changes...))
 			if r.StatusCode != row.status || text(r.json(t), "error") != row.code {
 				t.Errorf("%d %s", r.StatusCode, r.body)
@@ -113,13 +113,13 @@ func TestTheTokenEndpointIsStrict(t *testing.T) {
 func TestACodeIsGoodOnceAndForTenMinutes(t *testing.T) {
 	now := clock
 	s := stage(t, Options{Kind: KindGoogle, Now: func() time.Time { return now }})
-	code := arrive(t, s, asking(s, "login_hint", "ana")).Get("code")
+	code := authorize(t, s, asking(s, "login_hint", "ana")).Get("code")
 	for i, want := range []int{200, 400} {
 		if r := redeem(t, s, redeeming(s, code)); r.StatusCode != want {
 			t.Errorf("use %d: %d", i+1, r.StatusCode)
 		}
 	}
-	code = arrive(t, s, asking(s, "login_hint", "ana")).Get("code")
+	code = authorize(t, s, asking(s, "login_hint", "ana")).Get("code")
 	now = now.Add(codeLife)
 	if r := redeem(t, s, redeeming(s, code)); r.StatusCode != 400 {
 		t.Errorf("an old code: %d", r.StatusCode)

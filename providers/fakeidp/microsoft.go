@@ -19,7 +19,7 @@ func (s *Server) mountMicrosoft() {
 		cancelled: AADSTS(65004),
 		decline:   map[string]any{"error_subcode": "cancel"},
 		check:     s.microsoftCheck,
-		admits:    s.microsoftAdmits,
+		admits:    s.microsoftAllows,
 		explain:   microsoftExplains,
 		refuse:    microsoftRefuses,
 		idToken:   s.microsoftIDToken,
@@ -164,7 +164,7 @@ func (s *Server) microsoftCheck(a *authRequest) *OAuthError {
 
 // microsoftAdmits returns why an authority refuses an account. Microsoft shows this to the person and does not
 // report it to the client.
-func (s *Server) microsoftAdmits(a *authRequest, p Persona) string {
+func (s *Server) microsoftAllows(a *authRequest, p Persona) string {
 	switch authority := s.tenantIssuer(a.tenant); {
 	case a.tenant == "common":
 		return ""

@@ -87,11 +87,11 @@ func TestMicrosoftAuthoritiesTakeTheirOwnAccounts(t *testing.T) {
 		{DemoTenant, "eva", false}, {DemoTenant, "pia", false}, {"contoso.test", "bruno", true}, {OtherTenant, "eva", true},
 	} {
 		r := entra(t, s, row.tenant, row.login)
-		if in := r.StatusCode == http.StatusFound && arrival(t, r).Get("code") != ""; in != row.in {
+		if in := r.StatusCode == http.StatusFound && callbackOf(t, r).Get("code") != ""; in != row.in {
 			t.Errorf("%s at %s: %d", row.login, row.tenant, r.StatusCode)
 		}
 	}
-	if answer := arrival(t, entra(t, s, DemoTenant, "eva", "prompt",
+	if answer := callbackOf(t, entra(t, s, DemoTenant, "eva", "prompt",
 		"none")); answer.Get("error") != "interaction_required" {
 		t.Errorf("%v", answer)
 	}
@@ -132,7 +132,7 @@ func TestMicrosoftKeysSayWhomTheyMaySignFor(t *testing.T) {
 
 func TestMicrosoftErrorsAreNumbered(t *testing.T) {
 	s := stage(t, Options{Kind: KindMicrosoft})
-	code := arrive(t, s, asking(s, "login_hint", "bruno")).Get("code")
+	code := authorize(t, s, asking(s, "login_hint", "bruno")).Get("code")
 	r := redeem(t, s, redeeming(s, code, "client_secret", "old"))
 	numbers, _ := r.json(t)["error_codes"].([]any)
 	if r.StatusCode != 401 || text(r.json(t), "error") != "invalid_client" || len(numbers) != 1 ||
@@ -145,16 +145,16 @@ func TestMicrosoftErrorsAreNumbered(t *testing.T) {
 		t.Errorf("%d %s", r.StatusCode, r.body)
 	}
 	s.Misbehave(func(f *Fault) { f.AuthorizeError = AADSTS(90094) })
-	answer := arrive(t, s, asking(s))
+	answer := authorize(t, s, asking(s))
 	if answer.Get("error") != "access_denied" || !strings.HasPrefix(answer.Get("error_description"), "AADSTS90094:") {
 		t.Errorf("%v", answer)
 	}
 	s.Behave()
-	if answer := arrive(t, s, asking(s, "prompt", "none")); !strings.HasPrefix(answer.Get("error_description"),
+	if answer := authorize(t, s, asking(s, "prompt", "none")); !strings.HasPrefix(answer.Get("error_description"),
 		"AADSTS50058:") {
 		t.Errorf("%v", answer)
 	}
-	cancelled := arrival(t, get(t, s.BaseURL()+"/common/oauth2/v2.0/authorize/cancel?"+asking(s).Encode(), nil))
+	cancelled := callbackOf(t, get(t, s.BaseURL()+"/common/oauth2/v2.0/authorize/cancel?"+asking(s).Encode(), nil))
 	if cancelled.Get("error_subcode") != "cancel" ||
 		!strings.HasPrefix(cancelled.Get("error_description"), "AADSTS65004:") {
 		t.Errorf("%v", cancelled)

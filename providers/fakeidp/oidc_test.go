@@ -36,8 +36,8 @@ func TestOIDCSignsInWithEveryAlgorithm(t *testing.T) {
 
 func TestOIDCNamesItsIssuerInEveryAnswer(t *testing.T) {
 	s := stage(t, Options{Kind: KindOIDC})
-	good := arrive(t, s, asking(s, "login_hint", "vera"))
-	bad := arrive(t, s, asking(s, "prompt", "none"))
+	good := authorize(t, s, asking(s, "login_hint", "vera"))
+	bad := authorize(t, s, asking(s, "prompt", "none"))
 	if good.Get("iss") != s.Issuer() || bad.Get("iss") != s.Issuer() {
 		t.Errorf("%v %v", good, bad)
 	}
@@ -50,7 +50,7 @@ func TestOIDCIssuersMayHaveAPath(t *testing.T) {
 		s := stage(t, Options{Kind: KindOIDC, IssuerPath: path})
 		metadata := get(t, s.BaseURL()+discovery, nil).json(t)
 		expect(t, metadata, map[string]any{"issuer": s.BaseURL() + path})
-		answer := arrival(t, get(t, text(metadata, "authorization_endpoint")+"?"+asking(s, "login_hint", "vera").Encode(),
+		answer := callbackOf(t, get(t, text(metadata, "authorization_endpoint")+"?"+asking(s, "login_hint", "vera").Encode(),
 			nil))
 		r := send(t, http.MethodPost, text(metadata, "token_endpoint"), redeeming(s, answer.Get("code")), nil)
 		_, claims := parts(t, text(r.json(t), "id_token"))

@@ -44,12 +44,12 @@ func TestEveryKindListsItsPeopleAsPlainLinks(t *testing.T) {
 						t.Errorf("%s: %q is not shown", person.Login, shown)
 					}
 				}
-				answer := arrival(t, get(t, s.BaseURL()+found[i], nil))
+				answer := callbackOf(t, get(t, s.BaseURL()+found[i], nil))
 				if answer.Get("code") == "" || answer.Get("state") != "a-state" {
 					t.Errorf("%s: %v", person.Login, answer)
 				}
 			}
-			cancelled := arrival(t, get(t, s.BaseURL()+found[len(people)], nil))
+			cancelled := callbackOf(t, get(t, s.BaseURL()+found[len(people)], nil))
 			if cancelled.Get("error") != "access_denied" || cancelled.Get("state") != "a-state" || cancelled.Has("code") {
 				t.Errorf("cancel: %v", cancelled)
 			}
@@ -60,8 +60,8 @@ func TestEveryKindListsItsPeopleAsPlainLinks(t *testing.T) {
 func TestALinkWorksTwiceAndNeedsNoCookie(t *testing.T) {
 	s := stage(t, Options{Kind: KindOIDC})
 	page := get(t, s.BaseURL()+"/authorize?"+asking(s).Encode(), nil)
-	first := arrival(t, get(t, s.BaseURL()+hrefs(page.body)[0], nil))
-	second := arrival(t, get(t, s.BaseURL()+hrefs(page.body)[0], nil))
+	first := callbackOf(t, get(t, s.BaseURL()+hrefs(page.body)[0], nil))
+	second := callbackOf(t, get(t, s.BaseURL()+hrefs(page.body)[0], nil))
 	if first.Get("code") == second.Get("code") || len(page.Cookies()) != 0 {
 		t.Errorf("codes %q %q, cookies %v", first.Get("code"), second.Get("code"), page.Cookies())
 	}
@@ -95,13 +95,13 @@ func TestAHintSkipsTheListUnlessTheAccountIsToBeSelected(t *testing.T) {
 
 func TestPromptNoneShowsNoPage(t *testing.T) {
 	s := stage(t, Options{Kind: KindOIDC})
-	if answer := arrive(t, s, asking(s, "prompt", "none")); answer.Get("error") != "login_required" {
+	if answer := authorize(t, s, asking(s, "prompt", "none")); answer.Get("error") != "login_required" {
 		t.Errorf("%v", answer)
 	}
-	if answer := arrive(t, s, asking(s, "prompt", "none", "login_hint", "vera")); answer.Get("code") == "" {
+	if answer := authorize(t, s, asking(s, "prompt", "none", "login_hint", "vera")); answer.Get("code") == "" {
 		t.Errorf("%v", answer)
 	}
-	if answer := arrive(t, s, asking(s, "prompt", "none login")); answer.Get("error") != "invalid_request" {
+	if answer := authorize(t, s, asking(s, "prompt", "none login")); answer.Get("error") != "invalid_request" {
 		t.Errorf("%v", answer)
 	}
 }
@@ -183,7 +183,7 @@ func TestAnUnknownClientOrAddressGetsNoRedirect(t *testing.T) {
 					r := get(t, s.BaseURL()+path+"?"+asking(s, append(changes, "login_hint", "ana")...).Encode(), nil)
 					if kind == KindGitHub && name != "client" {
 						// GitHub reports the error to the registered address.
-						if arrival(t, r).Get("error") != "redirect_uri_mismatch" ||
+						if callbackOf(t, r).Get("error") != "redirect_uri_mismatch" ||
 							!strings.HasPrefix(r.Header.Get("Location"), redirectURI+"?") {
 							t.Errorf("%s: %q", path, r.Header.Get("Location"))
 						}
@@ -211,14 +211,14 @@ func TestBadRequestsAreAnsweredToTheClient(t *testing.T) {
 		"fragment mode": {[]string{"response_mode", "fragment"}, "invalid_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer := arrive(t, s, asking(s, append(row.changes, "login_hint", "vera")...))
+			answer := authorize(t, s, asking(s, append(row.changes, "login_hint", "vera")...))
 			if answer.Get("error") != row.code || answer.Get("iss") != s.Issuer() || answer.Has("code") {
 				t.Errorf("%v", answer)
 			}
 		})
 	}
 	google := stage(t, Options{Kind: KindGoogle})
-	if answer := arrive(t, google, asking(google, "prompt", "login")); answer.Get("error") != "invalid_request" {
+	if answer := authorize(t, google, asking(google, "prompt", "login")); answer.Get("error") != "invalid_request" {
 		t.Errorf("Google knows no prompt=login: %v", answer)
 	}
 }

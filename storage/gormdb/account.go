@@ -22,7 +22,7 @@ type account struct {
 	PasswordHash string
 	Disabled     bool
 	Unverified   bool                `gorm:"-"` // see Claimed
-	Restriction  *broker.Restriction `gorm:"column:lock;serializer:text"`
+	Restriction  *broker.Restriction `gorm:"serializer:text"`
 	AuthEpoch    int64
 	CreatedAt    time.Time `gorm:"<-:create;serializer:micros;autoCreateTime:false"`
 	UpdatedAt    time.Time `gorm:"serializer:micros;autoUpdateTime:false"`
@@ -131,7 +131,7 @@ func (d *DB) endBefore(ctx context.Context, a broker.Account, seen int64) error 
 	if _, err := d.end(ctx, &sessionRow{}, at, "account_id = ? AND epoch < ?", a.ID, a.AuthEpoch); err != nil {
 		return err
 	}
-	return d.queueLogouts(ctx, at, `f.account_id = ? AND f.epoch = ? AND `+tellable, a.ID, seen, micros(at), micros(at))
+	return d.queueLogouts(ctx, at, `f.account_id = ? AND f.epoch = ? AND `+notifiable, a.ID, seen, micros(at), micros(at))
 }
 
 // each turns rows into nouns; no rows into nil.

@@ -10,7 +10,7 @@ import (
 	"gatehouse/broker"
 )
 
-// grantRow is one row of families, as the table of the grants is called.
+// grantRow is one row of grants.
 type grantRow struct {
 	ID             string `gorm:"primaryKey"`
 	ClientID       string
@@ -21,7 +21,7 @@ type grantRow struct {
 	Authn          authn    `gorm:"embedded"`
 	KeyThumbprint  string
 	Claims         string
-	RefreshCounter int64     `gorm:"column:generation"`
+	RefreshCounter int64
 	RotatedAt      time.Time `gorm:"serializer:micros"`
 	CreatedAt      time.Time `gorm:"serializer:micros"`
 	ExpiresAt      time.Time `gorm:"serializer:micros"`
@@ -30,7 +30,7 @@ type grantRow struct {
 }
 
 // TableName implements gorm's Tabler.
-func (grantRow) TableName() string { return "families" }
+func (grantRow) TableName() string { return "grants" }
 
 func toGrant(r grantRow) broker.Grant {
 	return broker.Grant{
@@ -71,11 +71,11 @@ func (d *DB) CreateGrant(ctx context.Context, g broker.Grant, unlocked bool) err
 
 // insertGrant is hot, and gorm has no conditional insert.
 func (d *DB) insertGrant() string {
-	return `INSERT INTO families (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
-		amr, acr, auth_time, epoch, standing, factor, key_thumbprint, claims, generation,
+	return `INSERT INTO grants (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
+		amr, acr, auth_time, epoch, user_type, factor, key_thumbprint, claims, refresh_counter,
 		rotated_at, created_at, expires_at, ended_at, ended_by)
 		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM accounts a
-		WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = '' AND (NOT ? OR a.lock = '')
+		WHERE a.id = ? AND a.auth_epoch = ? AND NOT a.disabled AND a.claimed = '' AND (NOT ? OR a.restriction = '')
 		AND (? = '' OR EXISTS (SELECT 1 FROM identities i
 			WHERE i.id = ? AND i.account_id = a.id` + d.lock(" FOR KEY SHARE") + `))
 		AND (? = '' OR EXISTS (SELECT 1 FROM sessions s
@@ -102,9 +102,9 @@ func (d *DB) Rotate(ctx context.Context, id string, from, to int64, at time.Time
 }
 
 // rotateGrant is hot: 12 µs on SQLite, against 57 through gorm.
-const rotateGrant = `UPDATE families SET generation = ?, rotated_at = ?
-	WHERE id = ? AND generation = ? AND ended_at = 0 AND expires_at > ? AND EXISTS (
-		SELECT 1 FROM accounts a WHERE a.id = families.account_id AND a.auth_epoch = families.epoch AND NOT a.disabled)`
+const rotateGrant = `UPDATE grants SET refresh_counter = ?, rotated_at = ?
+	WHERE id = ? AND refresh_counter = ? AND ended_at = 0 AND expires_at > ? AND EXISTS (
+		SELECT 1 FROM accounts a WHERE a.id = grants.account_id AND a.auth_epoch = grants.epoch AND NOT a.disabled)`
 
 // RevokeGrant implements broker.Grants.
 func (d *DB) RevokeGrant(ctx context.Context, id string, why broker.Code, at time.Time) error {

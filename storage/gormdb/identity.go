@@ -80,7 +80,7 @@ func (d *DB) Unlink(ctx context.Context, id string, at time.Time) error {
 		account := r.AccountID
 		_, err := d.end(ctx, &sessionRow{}, at, "account_id = ? AND identity = ?", account, id)
 		if err == nil {
-			err = d.queueLogouts(ctx, at, `f.account_id = ? AND f.identity = ? AND `+tellable,
+			err = d.queueLogouts(ctx, at, `f.account_id = ? AND f.identity = ? AND `+notifiable,
 				account, id, micros(at), micros(at))
 		}
 		if err == nil {

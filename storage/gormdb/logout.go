@@ -32,7 +32,7 @@ func (r logoutRow) noun() broker.Logout { return broker.Logout(r) }
 
 // tellable are the grants that die now, by themselves or with their session. Its
 // places are the moment, twice.
-const tellable = `(f.ended_at = 0 AND f.expires_at > ? OR EXISTS (
+const notifiable = `(f.ended_at = 0 AND f.expires_at > ? OR EXISTS (
 	SELECT 1 FROM sessions s WHERE s.id = f.session_id AND s.ended_at = ?))`
 
 // queueLogouts writes a Logout for each client that wants one and has a grant that
@@ -44,7 +44,7 @@ func (d *DB) queueLogouts(ctx context.Context, at time.Time, where string, args 
 		Registered                     registered `gorm:"serializer:text"`
 	}
 	err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
-		return q.Table("families f").Select("DISTINCT f.client_id, f.session_id, f.account_id, c.registered").
+		return q.Table("grants f").Select("DISTINCT f.client_id, f.session_id, f.account_id, c.registered").
 			Joins("JOIN clients c ON c.id = f.client_id").Where("f.session_id <> ''").Where(where, args...).Find(&found)
 	})
 	if err != nil {

@@ -84,10 +84,10 @@ func (d *DB) MigrationStatus(ctx context.Context) (Schema, error) {
 	if s.Binary, err = goose.NumericComponent(files[len(files)-1].Name()); err != nil {
 		return s, fmt.Errorf("storage: the migrations: %w", err)
 	}
-	catalog := `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('goose_db_version', 'house')`
+	catalog := `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('goose_db_version', 'deployment')`
 	if d.postgres {
 		catalog = `SELECT count(*) FROM information_schema.tables
-			WHERE table_schema = current_schema() AND table_name IN ('goose_db_version', 'house')`
+			WHERE table_schema = current_schema() AND table_name IN ('goose_db_version', 'deployment')`
 	}
 	var tables int
 	if err := d.scan(ctx, &tables, catalog); err != nil || tables < 2 {
@@ -98,7 +98,7 @@ func (d *DB) MigrationStatus(ctx context.Context) (Schema, error) {
 		return s, err
 	}
 	var floor string
-	if err := d.scan(ctx, &floor, `SELECT value FROM house WHERE id = 'floor'`); err != nil {
+	if err := d.scan(ctx, &floor, `SELECT value FROM deployment WHERE id = 'floor'`); err != nil {
 		return s, fmt.Errorf("storage: the oldest version of the schema: %w", err)
 	}
 	if s.Oldest, err = strconv.ParseInt(floor, 10, 64); err != nil {

@@ -133,10 +133,10 @@ func TestAStartRefusesASchemaThatDoesNotFitAndSaysWhatToDo(t *testing.T) {
 		if err := d.Migrate(t.Context()); err != nil {
 			t.Fatalf("migrating a newer schema: %v", err)
 		}
-		if _, err := pool.Exec(`INSERT INTO house (id, value) VALUES ('ninety-nine', $1)`, []byte("99")); err != nil {
+		if _, err := pool.Exec(`INSERT INTO deployment (id, value) VALUES ('ninety-nine', $1)`, []byte("99")); err != nil {
 			t.Fatal(err)
 		}
-		change(`UPDATE house SET value = (SELECT value FROM house WHERE id = 'ninety-nine') WHERE id = 'floor'`)
+		change(`UPDATE deployment SET value = (SELECT value FROM deployment WHERE id = 'ninety-nine') WHERE id = 'floor'`)
 		refused("install a newer gatehouse")
 		change(`DELETE FROM goose_db_version WHERE version_id > 0`)
 		refused("run `gatehouse migrate`")

@@ -21,7 +21,7 @@ func (d *DB) Purge(ctx context.Context, now time.Time, batch int) (removed int, 
 		return 0, false, fmt.Errorf("storage: purge in batches of %d", batch)
 	}
 	for _, t := range []struct{ table, key string }{
-		{"fleeting", "shelf, key"}, {"marks", "kind, id"}, {"mails", "id"}, {"sessions", "id"}, {"families", "id"},
+		{"ephemeral", "store, key"}, {"replays", "kind, id"}, {"mails", "id"}, {"sessions", "id"}, {"grants", "id"},
 	} {
 		rows, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
 			return q.Exec(`DELETE FROM `+t.table+` WHERE (`+t.key+`) IN (SELECT `+t.key+` FROM `+t.table+`

@@ -27,7 +27,7 @@ func (d *DB) MarkUsed(ctx context.Context, kind, id string, expires time.Time) e
 }
 
 // markUsed is hot: 47 µs on SQLite, against 64 through gorm.
-const markUsed = `INSERT INTO marks (kind, id, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+const markUsed = `INSERT INTO replays (kind, id, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 
 // IsUsed implements broker.ReplayCache.
 func (d *DB) IsUsed(ctx context.Context, kind, id string) (bool, error) {
@@ -40,7 +40,7 @@ func (d *DB) IsUsed(ctx context.Context, kind, id string) (bool, error) {
 }
 
 // isUsed is hot: every use of a token asks.
-const isUsed = `SELECT 1 FROM marks WHERE kind = ? AND id = ?`
+const isUsed = `SELECT 1 FROM replays WHERE kind = ? AND id = ?`
 
 // Lease implements broker.Leases.
 func (d *DB) Lease(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {

@@ -25,7 +25,7 @@ type Sealer interface {
 // The sealed columns. Their associated data is (table, column, row id), so that a
 // value opens in its own row only (SECURITY.md G17).
 const (
-	canaryColumn     = "house.value"
+	canaryColumn     = "deployment.value"
 	secretsColumn    = "connections.secrets"
 	contentColumn    = "mails.content"
 	privateKeyColumn = "signing_keys.private"
@@ -61,25 +61,25 @@ func (d *DB) open(sealed []byte, column, id string) ([]byte, error) {
 const canary = "canary"
 
 // houseRow is one row of app, what the deployment keeps about itself.
-type houseRow struct {
+type deploymentRow struct {
 	ID    string `gorm:"primaryKey"`
 	Value []byte
 }
 
 // TableName implements gorm's Tabler.
-func (houseRow) TableName() string { return "house" }
+func (deploymentRow) TableName() string { return "deployment" }
 
 // CheckCanary checks that this process has the keyring that the data was sealed with:
 // the first process stores a sealed word, every other one must open it.
 func (d *DB) CheckCanary(ctx context.Context) error {
-	var r houseRow
+	var r deploymentRow
 	err := d.run(ctx, d.writer, func(q *gorm.DB) error { return q.Take(&r, "id = ?", canary).Error })
 	if errors.Is(err, broker.NotFound) {
 		sealed, err := d.seal([]byte(canary), canaryColumn, canary)
 		if err != nil {
 			return err
 		}
-		r = houseRow{canary, sealed}
+		r = deploymentRow{canary, sealed}
 		if _, err := d.create(ctx, &r, clause.OnConflict{DoNothing: true}); err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func TestG17_ADumpHoldsNoPlantedSecret(t *testing.T) {
 		plant(t, open(t, at, gormdb.Options{}), "one")
 		pool := raw(t, at)
 		var dump []byte
-		for _, table := range []string{"connections", "signing_keys", "mails", "house"} {
+		for _, table := range []string{"connections", "signing_keys", "mails", "deployment"} {
 			var rows string
 			if err := pool.QueryRow(`SELECT string_agg(r::text, ' ') FROM ` + table + ` r`).Scan(&rows); err != nil {
 				t.Fatal(err)
@@ -195,33 +195,33 @@ func TestWithoutAKeyringNothingSecretIsStored(t *testing.T) {
 
 func TestAKeyIsRotatedOnlineAndRetiredWhenUnused(t *testing.T) {
 	everywhere(t, func(t *testing.T, new place) {
-		ring := keyring(t)
-		d := open(t, new(t), gormdb.Options{Sealer: ring})
-		old := ring.Primary()
+		keyring := keyring(t)
+		d := open(t, new(t), gormdb.Options{Sealer: keyring})
+		old := keyring.Primary()
 		for i := range 120 { // more than a batch
 			plant(t, d, "id"+string(rune('a'+i/26))+string(rune('a'+i%26)))
 		}
-		client := broker.Client{ID: "app", SecretHashes: []string{ring.Hash("client", []byte("x"))}}
+		client := broker.Client{ID: "app", SecretHashes: []string{keyring.Hash("client", []byte("x"))}}
 		account := broker.Account{ID: "a", Email: "a"}
 		s := broker.Session{ID: "s", AccountID: "a"}
 		if err := errors.Join(d.PutClient(t.Context(), client), d.CreateAccount(t.Context(), account),
-			d.CreateSession(t.Context(), ring.Hash("session", []byte("x")), s), ring.Rotate(time.Now())); err != nil {
+			d.CreateSession(t.Context(), keyring.Hash("session", []byte("x")), s), keyring.Rotate(time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		counts(t, d, map[string]int{old: 3*120 + 1 + 2})
 		if n, err := d.Reseal(t.Context()); err != nil || n != 3*120+1 {
 			t.Fatalf("resealed %d, %v", n, err)
 		}
-		counts(t, d, map[string]int{old: 2, ring.Primary(): 3*120 + 1})
+		counts(t, d, map[string]int{old: 2, keyring.Primary(): 3*120 + 1})
 		if n, err := d.Reseal(t.Context()); err != nil || n != 0 {
 			t.Fatalf("resealed again %d, %v", n, err)
 		}
 		client.SecretHashes = nil
 		if err := errors.Join(d.PutClient(t.Context(), client), d.EndSession(t.Context(), "s", time.Now()),
-			ring.Retire(old)); err != nil {
+			keyring.Retire(old)); err != nil {
 			t.Fatal(err)
 		}
-		counts(t, d, map[string]int{ring.Primary(): 3*120 + 1})
+		counts(t, d, map[string]int{keyring.Primary(): 3*120 + 1})
 		if c, err := d.Connection(t.Context(), "idaa"); err != nil || c.Secrets[0].Reveal() != planted+"idaa" {
 			t.Fatalf("after the old key left: %v", err)
 		}

@@ -14,7 +14,7 @@ type authn struct {
 	Method      broker.Method
 	Connection  string
 	Identity    string
-	UserType    broker.UserType `gorm:"column:standing"`
+	UserType    broker.UserType
 	Factor      bool
 	AMR         []string `gorm:"serializer:text"`
 	ACR         string
@@ -69,7 +69,7 @@ func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session) e
 // insertSession is hot, and gorm has no conditional insert.
 func (d *DB) insertSession() string {
 	return `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr, auth_time, epoch,
-		standing, factor, upstream_sid, user_agent, address, created_at, expires_at, ended_at)
+		user_type, factor, upstream_sid, user_agent, address, created_at, expires_at, ended_at)
 		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM accounts a
 		WHERE a.id = ? AND a.auth_epoch = ?` +
 		//defence:D15

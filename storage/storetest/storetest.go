@@ -41,9 +41,9 @@ type test struct {
 // Run tests a durable backend. It calls open for each group of tests.
 func Run(t *testing.T, open func(t *testing.T) Backend) {
 	for group, tests := range map[string][]test{
-		"accounts": accountTests(), "identities": identityTests(), "sessions": sessionTests(), "families": grantTests(),
+		"accounts": accountTests(), "identities": identityTests(), "sessions": sessionTests(), "grants": grantTests(),
 		"clients": clientTests(), "connections": connectionTests(), "consents": consentTests(), "journal": auditTests(),
-		"outbox": outboxTests(), "logouts": logoutTests(), "keys": keyTests(), "marks": replayTests(),
+		"outbox": outboxTests(), "logouts": logoutTests(), "keys": keyTests(), "replays": replayTests(),
 		"leases": leaseTests(), "atomic": atomicTests(),
 		"races": raceTests(),
 	} {

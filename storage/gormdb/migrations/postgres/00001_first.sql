@@ -6,11 +6,11 @@
 
 -- What the deployment keeps about itself: "floor", the oldest schema version a
 -- binary may know and still use this database; "canary", a sealed word.
-CREATE TABLE house (
+CREATE TABLE deployment (
     id    text COLLATE "C" PRIMARY KEY,
     value bytea NOT NULL
 );
-INSERT INTO house (id, value) VALUES ('floor', '\x31');
+INSERT INTO deployment (id, value) VALUES ('floor', '\x31');
 
 CREATE TABLE accounts (
     id            text COLLATE "C" PRIMARY KEY,
@@ -76,7 +76,7 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_account ON sessions (account_id);
 CREATE INDEX sessions_expires ON sessions (expires_at);
 
-CREATE TABLE families (
+CREATE TABLE grants (
     id         text COLLATE "C" PRIMARY KEY,
     client_id  text COLLATE "C" NOT NULL,
     account_id text COLLATE "C" NOT NULL,
@@ -90,17 +90,17 @@ CREATE TABLE families (
     acr        text COLLATE "C" NOT NULL,
     auth_time  bigint NOT NULL,
     epoch      bigint NOT NULL,
-    generation bigint NOT NULL,
+    refresh_counter bigint NOT NULL,
     rotated_at bigint NOT NULL,
     created_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     ended_at   bigint NOT NULL,
     ended_by   text COLLATE "C" NOT NULL
 ) WITH (fillfactor = 80);
-CREATE INDEX families_account ON families (account_id);
-CREATE INDEX families_session ON families (session_id);
-CREATE INDEX families_client ON families (client_id);
-CREATE INDEX families_expires ON families (expires_at);
+CREATE INDEX grants_account ON grants (account_id);
+CREATE INDEX grants_session ON grants (session_id);
+CREATE INDEX grants_client ON grants (client_id);
+CREATE INDEX grants_expires ON grants (expires_at);
 
 CREATE TABLE clients (
     id                        text COLLATE "C" PRIMARY KEY,
@@ -172,13 +172,13 @@ CREATE TABLE signing_keys (
     retire_at  bigint NOT NULL
 );
 
-CREATE TABLE marks (
+CREATE TABLE replays (
     kind       text COLLATE "C" NOT NULL,
     id         text COLLATE "C" NOT NULL,
     expires_at bigint NOT NULL,
     PRIMARY KEY (kind, id)
 );
-CREATE INDEX marks_expires ON marks (expires_at);
+CREATE INDEX replays_expires ON replays (expires_at);
 
 CREATE TABLE leases (
     name   text COLLATE "C" PRIMARY KEY,
@@ -186,12 +186,12 @@ CREATE TABLE leases (
     until  bigint NOT NULL
 );
 
-CREATE TABLE fleeting (
-    shelf      text COLLATE "C" NOT NULL,
+CREATE TABLE ephemeral (
+    store      text COLLATE "C" NOT NULL,
     key        text COLLATE "C" NOT NULL,
     value      bytea NOT NULL,
     n          bigint NOT NULL, -- of a counter
     expires_at bigint NOT NULL,
-    PRIMARY KEY (shelf, key)
+    PRIMARY KEY (store, key)
 ) WITH (fillfactor = 80);
-CREATE INDEX fleeting_expires ON fleeting (expires_at);
+CREATE INDEX ephemeral_expires ON ephemeral (expires_at);

@@ -1,7 +1,7 @@
 -- +goose Up
 ALTER TABLE clients ADD COLUMN registered TEXT NOT NULL DEFAULT '{}'; -- JSON: what a client may register beside the columns
-ALTER TABLE families ADD COLUMN key_thumbprint TEXT NOT NULL DEFAULT '';
-ALTER TABLE families ADD COLUMN claims TEXT NOT NULL DEFAULT '';
+ALTER TABLE grants ADD COLUMN key_thumbprint TEXT NOT NULL DEFAULT '';
+ALTER TABLE grants ADD COLUMN claims TEXT NOT NULL DEFAULT '';
 
 ALTER TABLE sessions ADD COLUMN upstream_sid TEXT NOT NULL DEFAULT '';
 CREATE INDEX sessions_upstream ON sessions (connection, upstream_sid) WHERE upstream_sid <> '';

@@ -4,11 +4,11 @@
 
 -- What the deployment keeps about itself: "floor", the oldest schema version a
 -- binary may know and still use this database; "canary", a sealed word.
-CREATE TABLE house (
+CREATE TABLE deployment (
     id    TEXT PRIMARY KEY NOT NULL,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO house (id, value) VALUES ('floor', x'31');
+INSERT INTO deployment (id, value) VALUES ('floor', x'31');
 
 CREATE TABLE accounts (
     id            TEXT PRIMARY KEY NOT NULL,
@@ -74,7 +74,7 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_account ON sessions (account_id);
 CREATE INDEX sessions_expires ON sessions (expires_at);
 
-CREATE TABLE families (
+CREATE TABLE grants (
     id         TEXT PRIMARY KEY NOT NULL,
     client_id  TEXT NOT NULL,
     account_id TEXT NOT NULL,
@@ -88,17 +88,17 @@ CREATE TABLE families (
     acr        TEXT NOT NULL,
     auth_time  INTEGER NOT NULL,
     epoch      INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
+    refresh_counter INTEGER NOT NULL,
     rotated_at INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     ended_at   INTEGER NOT NULL,
     ended_by   TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX families_account ON families (account_id);
-CREATE INDEX families_session ON families (session_id);
-CREATE INDEX families_client ON families (client_id);
-CREATE INDEX families_expires ON families (expires_at);
+CREATE INDEX grants_account ON grants (account_id);
+CREATE INDEX grants_session ON grants (session_id);
+CREATE INDEX grants_client ON grants (client_id);
+CREATE INDEX grants_expires ON grants (expires_at);
 
 CREATE TABLE clients (
     id                        TEXT PRIMARY KEY NOT NULL,
@@ -170,13 +170,13 @@ CREATE TABLE signing_keys (
     retire_at  INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE marks (
+CREATE TABLE replays (
     kind       TEXT NOT NULL,
     id         TEXT NOT NULL,
     expires_at INTEGER NOT NULL,
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX marks_expires ON marks (expires_at);
+CREATE INDEX replays_expires ON replays (expires_at);
 
 CREATE TABLE leases (
     name   TEXT PRIMARY KEY NOT NULL,
@@ -184,12 +184,12 @@ CREATE TABLE leases (
     until  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE fleeting (
-    shelf      TEXT NOT NULL,
+CREATE TABLE ephemeral (
+    store      TEXT NOT NULL,
     key        TEXT NOT NULL,
     value      BLOB NOT NULL,
     n          INTEGER NOT NULL, -- of a counter
     expires_at INTEGER NOT NULL,
-    PRIMARY KEY (shelf, key)
+    PRIMARY KEY (store, key)
 ) STRICT;
-CREATE INDEX fleeting_expires ON fleeting (expires_at);
+CREATE INDEX ephemeral_expires ON ephemeral (expires_at);
