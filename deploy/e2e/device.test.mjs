@@ -55,7 +55,7 @@ describe('ac_45 a device', () => {
       if (!js) await page.getByRole('link', { name: 'Continue' }).click({ timeout: 2000 }).catch(() => {})
       await question(page)
       const text = await page.locator('main').innerText()
-      for (const part of [call.user_code, 'See your email address', 'Stay signed in', '127.0.0.1', 'UTC', /Only continue if this code is on a device in front of you\. Nobody from .+ will ever send you a code\./, owner.email]) {
+      for (const part of [call.user_code, 'See your email address', 'Keep access', '127.0.0.1', 'UTC', /Only continue if this code is on a device in front of you\. Nobody from .+ will ever send you a code\./, owner.email]) {
         assert.ok(part instanceof RegExp ? part.test(text) : text.includes(part), `the question lacks ${part}:\n${text}`)
       }
       assert.equal((await polls(call)).error, 'authorization_pending')
