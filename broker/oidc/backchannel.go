@@ -114,7 +114,8 @@ func (d *Handler) notify(ctx context.Context, l broker.Logout) error {
 	}
 	e := broker.Event{Verb: broker.EventLogoutDelivered, Account: l.AccountID, Client: l.ClientID, Session: l.SessionID}
 	if !d.now().Before(l.ExpiresAt) {
-		e.Verb, e.Detail = broker.EventLogoutUndelivered, map[string]string{"error": l.LastError, "attempts": fmt.Sprint(l.Attempts)}
+		e.Verb = broker.EventLogoutUndelivered
+		e.Detail = map[string]string{"error": l.LastError, "attempts": fmt.Sprint(l.Attempts)}
 		return d.recordDelivered(ctx, l, e)
 	}
 	why := d.post(ctx, c, l)
