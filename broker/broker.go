@@ -4,6 +4,7 @@ package broker
 
 import (
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 )
 
@@ -25,7 +26,8 @@ func NewReference() string {
 	return string(b[:4]) + "-" + string(b[4:])
 }
 
-// Secret is a string that prints as dots in logs, errors, pages and JSON. Reveal returns the value.
+// Secret is a string that prints as dots: by fmt with any verb, and in logs, pages, JSON and YAML. Reveal returns
+// the value.
 type Secret string
 
 const dots = "•••"
@@ -33,7 +35,14 @@ const dots = "•••"
 // Reveal returns the secret.
 func (s Secret) Reveal() string { return string(s) }
 
-func (Secret) String() string               { return dots }
-func (Secret) GoString() string             { return dots }
-func (Secret) LogValue() slog.Value         { return slog.StringValue(dots) }
+// Format prints dots for every verb: %d would print the value of a string with a String method.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(dots)) }
+
+// String is for code that uses fmt.Stringer directly.
+func (Secret) String() string { return dots }
+
+// LogValue is for log/slog.
+func (Secret) LogValue() slog.Value { return slog.StringValue(dots) }
+
+// MarshalText is for JSON, YAML and others.
 func (Secret) MarshalText() ([]byte, error) { return []byte(dots), nil }

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/language"
+
+	"gatehouse/broker"
 )
 
 const useReference = "write env:NAME or file:/path"
@@ -90,7 +92,7 @@ func (f *findings) checkStorage(c *Config) {
 	if c.SQLiteSynchronous != "normal" && c.SQLiteSynchronous != "full" {
 		f.add("sqlite_synchronous", "write normal or full")
 	}
-	if !c.Redis.Empty() {
+	if c.Redis != "" {
 		f.checkURL("redis", c.Redis, "redis", "rediss")
 	}
 	path, sqlite := c.SQLite()
@@ -106,7 +108,7 @@ func (f *findings) checkStorage(c *Config) {
 		if strings.Trim(u.Path, "/") == "" {
 			f.add("database", "the URL has no database name: write postgres://user@host/database")
 		}
-		if c.Keyring == "" && c.KeyringData.Empty() {
+		if c.Keyring == "" && c.KeyringData == "" {
 			f.add("keyring", "PostgreSQL needs a keyring that all replicas share: create one with gatehouse keys create, "+
 				"then write the path of its file, or env:NAME")
 		}
@@ -120,7 +122,7 @@ func (f *findings) checkMail(c *Config) {
 		!strings.Contains(from.Address, "@") {
 		f.add("mail.from", "this is not an address: write it as Gatehouse <login@example.com>")
 	}
-	if c.Mail.SMTP.Empty() {
+	if c.Mail.SMTP == "" {
 		return
 	}
 	u := f.checkURL("mail.smtp", c.Mail.SMTP, "smtp", "smtps")
@@ -137,8 +139,8 @@ func (f *findings) checkMail(c *Config) {
 
 // checkURL requires a URL with a host and one of the schemes. It refuses a password written into the file, and a
 // well-known one. It returns nil if the value is not a URL.
-func (f *findings) checkURL(key string, value Secret, schemes ...string) *url.URL {
-	u, err := url.Parse(value.value) // its error quotes the URL with the password
+func (f *findings) checkURL(key string, value broker.Secret, schemes ...string) *url.URL {
+	u, err := url.Parse(value.Reveal()) // its error quotes the URL with the password
 	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" && u.Query().Get("host") == "" {
 		f.add(key, "write it as %s://…", strings.Join(schemes, ":// or "))
 		return nil
@@ -150,7 +152,7 @@ func (f *findings) checkURL(key string, value Secret, schemes ...string) *url.UR
 	if password == "" {
 		return u
 	}
-	if value.literal {
+	if f.literal[key] {
 		f.add(key, "a password does not belong in this file: %s for the whole URL", useReference)
 	}
 	// Any password is allowed on this machine, for a developer's database.

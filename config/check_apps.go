@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"gatehouse/broker"
 )
 
 const lowerAlnum = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -30,7 +32,7 @@ func (f *findings) checkConnections(connections []Connection) {
 		if strings.TrimSpace(c.ClientID) != c.ClientID {
 			f.add(at+"client_id", "remove the spaces around it")
 		}
-		if !c.ClientSecret.Empty() {
+		if c.ClientSecret != "" {
 			f.checkSecret(at+"client_secret", c.ClientSecret, 16)
 		}
 		for j, domain := range c.Domains {
@@ -78,7 +80,7 @@ func (f *findings) checkClientAuth(at string, c Client) {
 	switch {
 	case c.Public && c.AuthMethod != "none":
 		f.add(at+"auth_method", "a public client cannot authenticate: leave it out, or leave public out")
-	case c.Public && !c.Secret.Empty():
+	case c.Public && c.Secret != "":
 		f.add(at+"secret", "a public client has no secret: leave it out, or leave public out")
 	case c.Public:
 	case slices.Contains(methods, "none"):
@@ -90,9 +92,9 @@ func (f *findings) checkClientAuth(at string, c Client) {
 			secret = secret || m != "private_key_jwt"
 		}
 		switch {
-		case !secret && !c.Secret.Empty():
+		case !secret && c.Secret != "":
 			f.add(at+"secret", "private_key_jwt uses no secret: leave it out")
-		case secret && c.Secret.Empty():
+		case secret && c.Secret == "":
 			f.add(at+"secret", "%s, or set public", useReference)
 		case secret:
 			f.checkSecret(at+"secret", c.Secret, 32)
@@ -107,11 +109,11 @@ func (f *findings) checkClientAuth(at string, c Client) {
 }
 
 // checkSecret refuses secrets written into the file, and weak ones.
-func (f *findings) checkSecret(key string, secret Secret, least int) {
-	if secret.literal {
+func (f *findings) checkSecret(key string, secret broker.Secret, least int) {
+	if f.literal[key] {
 		f.add(key, "a secret does not belong in this file: %s", useReference)
 	}
-	if flaw := Weakness(secret.value, least); flaw != "" {
+	if flaw := Weakness(secret.Reveal(), least); flaw != "" {
 		f.add(key, "the secret %s", flaw)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"gatehouse/broker"
 )
 
 // Config holds the operator's settings. The tag of a field is its key in the file. Its variable is GATEHOUSE_
@@ -31,14 +33,14 @@ type Config struct {
 	// ./gatehouse-data.
 	DataDir string `yaml:"data_dir"`
 	// Database is sqlite:PATH or postgres://… . Default: gatehouse.db in data_dir.
-	Database Secret `yaml:"database"`
+	Database broker.Secret `yaml:"database"`
 	// DatabasePool is the largest number of open database connections. Default 10.
 	DatabasePool int `yaml:"database_pool"`
 	// SQLiteSynchronous is normal or full. With normal, a power cut may undo the last moments. PostgreSQL has
 	// its own setting. Default normal.
 	SQLiteSynchronous string `yaml:"sqlite_synchronous"`
 	// Redis is redis://… or rediss://… for ephemeral data. Without it they are in the database.
-	Redis Secret `yaml:"redis"`
+	Redis broker.Secret `yaml:"redis"`
 	// Keyring is the path of the keyring file, or env:NAME for a variable that contains the keyring itself.
 	// Default: keyring.json in data_dir, created at the first start with SQLite only. With PostgreSQL it must be
 	// configured, because all replicas share it.
@@ -73,7 +75,7 @@ type Config struct {
 	// set. Not a key.
 	CreateKeyring bool `yaml:"-"`
 	// KeyringData is the keyring itself if keyring is env:NAME; Keyring is then empty. Not a key.
-	KeyringData Secret `yaml:"-"`
+	KeyringData broker.Secret `yaml:"-"`
 }
 
 // Operations is the second listener.
@@ -95,7 +97,7 @@ type Mail struct {
 	// From is the sender, such as Gatehouse <login@example.com>. Required with smtp.
 	From string `yaml:"from"`
 	// SMTP is smtp://user:password@host:port (with STARTTLS) or smtps://… . Without it no mail is sent.
-	SMTP Secret `yaml:"smtp"`
+	SMTP broker.Secret `yaml:"smtp"`
 	// Folder receives the mails if smtp is not set. Default: mailbox in data_dir.
 	Folder string `yaml:"folder"`
 }
@@ -131,7 +133,7 @@ type Connection struct {
 	// ClientID is the client id that the upstream issued.
 	ClientID string `yaml:"client_id"`
 	// ClientSecret is the client secret that the upstream issued.
-	ClientSecret Secret `yaml:"client_secret"`
+	ClientSecret broker.Secret `yaml:"client_secret"`
 	// Settings are the kind's own fields. None of them is secret.
 	Settings map[string]string `yaml:"settings"`
 	// Domains are e-mail domains whose people are sent to this connection. They grant nothing.
@@ -145,7 +147,7 @@ type Client struct {
 	// Name is what people see on the sign-in and consent pages.
 	Name string `yaml:"name"`
 	// Secret is the client_secret, at least 32 characters; none for a public client.
-	Secret Secret `yaml:"secret"`
+	Secret broker.Secret `yaml:"secret"`
 	// RedirectURIs are compared byte for byte.
 	RedirectURIs []string `yaml:"redirect_uris"`
 	// PostLogoutRedirectURIs are compared byte for byte.
@@ -218,7 +220,7 @@ func Load(path string, env func(name string) (value string, ok bool)) (*Config, 
 		Product: Product{Name: "Gatehouse"}, Registration: "invite", Passwords: true,
 		Languages: []string{"en", "fr", "es", "de"}, Log: Log{Level: "info"},
 	}
-	found := findings{from: map[string]string{}}
+	found := findings{from: map[string]string{}, literal: map[string]bool{}}
 	if path != "" {
 		data, err := readFile(path)
 		if err != nil {
@@ -241,13 +243,13 @@ func (c *Config) complete() {
 	if port := portOf(c.Listen); c.Issuer == "" && port != "" {
 		c.Issuer = "http://localhost:" + port
 	}
-	if c.Database.Empty() {
-		c.Database.value = "sqlite:" + filepath.Join(c.DataDir, "gatehouse.db")
+	if c.Database == "" {
+		c.Database = broker.Secret("sqlite:" + filepath.Join(c.DataDir, "gatehouse.db"))
 	}
-	if _, sqlite := c.SQLite(); sqlite && c.Keyring == "" && c.KeyringData.Empty() {
+	if _, sqlite := c.SQLite(); sqlite && c.Keyring == "" && c.KeyringData == "" {
 		c.Keyring, c.CreateKeyring = filepath.Join(c.DataDir, "keyring.json"), true
 	}
-	if c.Mail.SMTP.Empty() {
+	if c.Mail.SMTP == "" {
 		orDefault(&c.Mail.Folder, filepath.Join(c.DataDir, "mailbox"))
 		orDefault(&c.Mail.From, "Gatehouse <gatehouse@localhost>")
 	}
@@ -276,7 +278,7 @@ func orDefault(value *string, fallback string) {
 
 // SQLite returns the path of the database file. ok is false with PostgreSQL, where Database is the URL.
 func (c *Config) SQLite() (path string, ok bool) {
-	return strings.CutPrefix(c.Database.value, "sqlite:")
+	return strings.CutPrefix(c.Database.Reveal(), "sqlite:")
 }
 
 func readFile(path string) ([]byte, error) {

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"gatehouse/broker"
 )
 
 const example = "../deploy/gatehouse.example.yaml"
@@ -64,7 +66,7 @@ func TestNoConfigurationAtAllIsOne(t *testing.T) {
 	want := &Config{
 		Issuer: "http://localhost:8080", Listen: "localhost:8080", Operations: Operations{"127.0.0.1:9090"},
 		DataDir:  "./gatehouse-data",
-		Database: Secret{value: "sqlite:gatehouse-data/gatehouse.db"}, DatabasePool: 10, SQLiteSynchronous: "normal",
+		Database: "sqlite:gatehouse-data/gatehouse.db", DatabasePool: 10, SQLiteSynchronous: "normal",
 		Keyring: "gatehouse-data/keyring.json", CreateKeyring: true,
 		Mail:         Mail{From: "Gatehouse <gatehouse@localhost>", Folder: "gatehouse-data/mailbox"},
 		Product:      Product{Name: "Gatehouse"},
@@ -135,7 +137,7 @@ func TestTheExampleShowsEveryKeyAndNoOther(t *testing.T) {
 	if err := yaml.Unmarshal(wholeExample(t), &document); err != nil {
 		t.Fatal(err)
 	}
-	f := findings{from: map[string]string{}}
+	f := findings{from: map[string]string{}, literal: map[string]bool{}}
 	f.screen(document.Content[0], reflect.TypeFor[Config](), "", map[int]string{})
 	if len(f.problems) > 0 {
 		t.Error(f.problems)
@@ -193,7 +195,7 @@ func TestEveryScalarKeyHasAVariable(t *testing.T) {
 		if !asked[variable(key)] {
 			t.Errorf("nobody asks for %s", variable(key))
 		}
-		f := findings{from: map[string]string{}}
+		f := findings{from: map[string]string{}, literal: map[string]bool{}}
 		f.set(key, v.Addr().Interface(), "1")
 		if v.IsZero() && len(f.problems) == 0 {
 			t.Errorf("%s cannot be set", key)
@@ -240,8 +242,8 @@ func TestG16_NothingPrintsASecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Connections, c.Clients = []Connection{{ClientSecret: Secret{value: random}}},
-		[]Client{{Secret: Secret{value: random, literal: true}}}
+	c.Connections, c.Clients = []Connection{{ClientSecret: random}},
+		[]Client{{Secret: random}}
 	var out bytes.Buffer
 	for _, handler := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
 		slog.New(handler).Info("x", "config", c, "value", *c, "secret", c.Database, "pointer", &c.Redis)
@@ -252,11 +254,11 @@ func TestG16_NothingPrintsASecret(t *testing.T) {
 	out.Write(asYAML)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t"} {
 		for _, value := range []any{c, *c, c.Database, &c.Database, c.Clients, c.Connections[0],
-			map[string]Secret{"a": c.Redis}} {
+			map[string]broker.Secret{"a": c.Redis}} {
 			fmt.Fprintf(&out, verb, value)
 		}
 	}
-	if !strings.Contains(out.String(), dots) {
+	if !strings.Contains(out.String(), "•••") {
 		t.Error("there are no dots")
 	}
 	for _, form := range []string{random, fmt.Sprintf("%x", random), fmt.Sprintf("%X", random)} {
@@ -264,7 +266,7 @@ func TestG16_NothingPrintsASecret(t *testing.T) {
 			t.Fatalf("a secret is printed: …%s…", out.String()[max(0, strings.Index(out.String(), form)-80):][:80])
 		}
 	}
-	if c.Database.String() != dots || c.Database.Reveal() == dots || c.Database.Empty() {
+	if c.Database.String() != "•••" || c.Database.Reveal() == "•••" || c.Database == "" {
 		t.Error("a secret is not what it should be")
 	}
 }

@@ -10,12 +10,15 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"gatehouse/broker"
 )
 
 // findings collects problems while the configuration is read.
 type findings struct {
 	problems Problems
 	from     map[string]string // key to the variable or line that set it
+	literal  map[string]bool   // secrets that are written directly in the file, where others can read them
 }
 
 // add records a problem of a key unless it already has one: follow-up problems would only confuse.
@@ -140,7 +143,7 @@ func (f *findings) explain(text string, lines map[int]string) {
 // expected describes the value of a Go type.
 func expected(kind string) string {
 	switch {
-	case kind == "string":
+	case kind == "string", kind == "broker.Secret":
 		return "a text"
 	case kind == "int":
 		return "a whole number"
@@ -157,7 +160,7 @@ func expected(kind string) string {
 // leaves visits every setting with its key, including entries of lists.
 func leaves(v reflect.Value, key string, visit func(key string, v reflect.Value)) {
 	switch {
-	case v.Type() == reflect.TypeFor[Secret](), v.Type() == reflect.TypeFor[Networks]():
+	case v.Type() == reflect.TypeFor[broker.Secret](), v.Type() == reflect.TypeFor[Networks]():
 		visit(key, v)
 	case v.Kind() == reflect.Struct:
 		for i := range v.NumField() {
@@ -199,8 +202,8 @@ func (f *findings) set(key string, target any, text string) {
 	switch target := target.(type) {
 	case *string:
 		*target = text
-	case *Secret:
-		*target = Secret{value: text}
+	case *broker.Secret:
+		*target = broker.Secret(text)
 	case *int:
 		if *target, err = strconv.Atoi(text); err != nil {
 			f.add(key, "expected a whole number")
@@ -227,15 +230,19 @@ func (f *findings) set(key string, target any, text string) {
 	}
 }
 
-// resolve replaces references by their values.
+// resolve replaces references by their values, and notes which secrets the file holds itself.
 func (f *findings) resolve(c *Config, env func(string) (string, bool)) {
 	leaves(reflect.ValueOf(c).Elem(), "", func(key string, v reflect.Value) {
-		if secret, ok := v.Addr().Interface().(*Secret); ok && isReference(secret.value) {
-			value, err := follow(secret.value, env)
+		secret, ok := v.Addr().Interface().(*broker.Secret)
+		switch {
+		case ok && isReference(secret.Reveal()):
+			value, err := follow(secret.Reveal(), env)
 			if err != nil {
 				f.add(key, "%v", err)
 			}
-			*secret = Secret{value: value}
+			*secret = broker.Secret(value)
+		case ok && *secret != "":
+			f.literal[key] = f.from[key] != variable(key)
 		}
 	})
 	for i := range c.Clients {
@@ -255,12 +262,12 @@ func (f *findings) resolve(c *Config, env func(string) (string, bool)) {
 		if err != nil {
 			f.add("keyring", "%v", err)
 		}
-		c.Keyring, c.KeyringData.value = "", value
+		c.Keyring, c.KeyringData = "", broker.Secret(value)
 	case strings.HasPrefix(strings.TrimSpace(c.Keyring), "{"):
 		if f.from["keyring"] != variable("keyring") {
 			f.add("keyring", "keys do not belong in this file: %s", useReference)
 		}
-		c.Keyring, c.KeyringData.value = "", c.Keyring
+		c.Keyring, c.KeyringData = "", broker.Secret(c.Keyring)
 	}
 }
 

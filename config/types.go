@@ -2,45 +2,11 @@ package config
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
 	"net/netip"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
-
-// Secret is a value that is never printed: by fmt with any verb, slog, JSON or YAML. Reveal returns it.
-type Secret struct {
-	value   string
-	literal bool // written directly in the file, where others can read it
-}
-
-const dots = "•••"
-
-// Reveal returns the secret.
-func (s Secret) Reveal() string { return s.value }
-
-// Empty reports whether it is unset.
-func (s Secret) Empty() bool { return s.value == "" }
-
-// Format prints dots for every verb.
-func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, dots) }
-
-// String is for code that uses fmt.Stringer directly.
-func (Secret) String() string { return dots }
-
-// LogValue is for log/slog.
-func (Secret) LogValue() slog.Value { return slog.StringValue(dots) }
-
-// MarshalText is for JSON, YAML and others.
-func (Secret) MarshalText() ([]byte, error) { return []byte(dots), nil }
-
-// UnmarshalYAML reads a string: a reference, or the value itself where that is allowed.
-func (s *Secret) UnmarshalYAML(node *yaml.Node) error {
-	s.literal = true
-	return node.Decode(&s.value)
-}
 
 // Networks are IP networks. A single address is a network of one address.
 type Networks []netip.Prefix

@@ -112,11 +112,11 @@ func (i *inspection) everything(ctx context.Context) {
 		i.see("keyring", "", err)
 	}
 	i.database(ctx)
-	if !i.cfg.Redis.Empty() {
+	if i.cfg.Redis != "" {
 		i.see("redis", "", i.redis(ctx))
 	}
 	note := ""
-	if i.cfg.Mail.SMTP.Empty() {
+	if i.cfg.Mail.SMTP == "" {
 		note = "no server: mails are files in " + i.cfg.Mail.Folder
 	}
 	i.see("mail", note, i.checkMail(ctx))
@@ -190,7 +190,7 @@ func (i *inspection) redis(ctx context.Context) error {
 
 // checkMail logs in to the mail server, if one is configured, and sends nothing.
 func (h *app) checkMail(ctx context.Context) error {
-	if h.cfg.Mail.SMTP.Empty() {
+	if h.cfg.Mail.SMTP == "" {
 		return nil
 	}
 	transport, err := h.transport()

@@ -57,7 +57,7 @@ func (h *app) checkClient(c config.Client) error {
 // declaredConnection is a connection of the configuration as the input of its operation.
 func declaredConnection(position int, d config.Connection) admin.DeclareConnection {
 	return admin.DeclareConnection{ID: d.ID, Kind: d.Kind, Name: d.Name, Issuer: d.Issuer, ClientID: d.ClientID,
-		Secret: broker.Secret(d.ClientSecret.Reveal()), Settings: d.Settings, Domains: d.Domains, Position: position}
+		Secret: d.ClientSecret, Settings: d.Settings, Domains: d.Domains, Position: position}
 }
 
 // declaredClient is a client of the configuration as the input of its operation.
@@ -69,5 +69,5 @@ func declaredClient(d config.Client) admin.DeclareClient {
 		PushedOnly: d.RequirePAR, DPoPBound: d.DPoP, JWTAccess: d.AccessToken == "jwt", DefaultMaxAge: d.DefaultMaxAge,
 		LogoURI: d.LogoURI, ClientURI: d.ClientURI, PolicyURI: d.PolicyURI, TosURI: d.TosURI, IDTokenAlg: d.IDTokenAlg,
 		InitiateLoginURI: d.InitiateLoginURI, Contacts: d.Contacts, Audience: d.Audience}
-	return admin.DeclareClient{Client: c, Secret: broker.Secret(d.Secret.Reveal())}
+	return admin.DeclareClient{Client: c, Secret: d.Secret}
 }

@@ -65,7 +65,7 @@ var packages = map[string]string{
 }
 
 // noDomain are the packages that do not know the domain.
-const noDomain = "broker providers/fakeidp config deploy/bench deploy/mutate"
+const noDomain = "broker providers/fakeidp deploy/bench deploy/mutate"
 
 // vendors gives each foreign module its packages. The longest entry that names an import path
 // or a parent of it counts; a module that is not listed is refused.

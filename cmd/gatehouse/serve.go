@@ -136,7 +136,7 @@ func welcome(w io.Writer, cfg *config.Config, next []string) {
 		fmt.Fprintf(w, "Its data is in %s, sealed with %s: keep copies of both, in separate places\n",
 			absolute(path), keyring)
 	}
-	if cfg.Mail.SMTP.Empty() {
+	if cfg.Mail.SMTP == "" {
 		fmt.Fprintf(w, "No mail leaves this machine: mails are files in %s\n", absolute(cfg.Mail.Folder))
 	}
 	if len(next) > 0 {

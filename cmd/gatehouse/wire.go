@@ -248,7 +248,7 @@ func (h *app) transport() (mail.Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mail.from: %w", err)
 	}
-	if h.cfg.Mail.SMTP.Empty() {
+	if h.cfg.Mail.SMTP == "" {
 		return mail.NewFolder(h.cfg.Mail.Folder, *from, h.log)
 	}
 	return mail.NewSMTP(h.cfg.Mail.SMTP.Reveal(), *from)
