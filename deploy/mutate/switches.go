@@ -211,7 +211,7 @@ func (i *instrumented) expression(a anchor, e ast.Expr, above []ast.Node) string
 func (i *instrumented) assignment(a anchor, n *ast.AssignStmt) string {
 	single := len(n.Lhs) == 1 && len(n.Rhs) == 1
 	switch {
-	case a.value != "" && !single:
+	case a.value != "" && (n.Tok != token.DEFINE || !single):
 		i.around(n, " ", fmt.Sprintf("; if %s.Off(%q) { %s = %s }", pkg, a.id(), i.left(n), a.value))
 	case a.value != "" || n.Tok == token.DEFINE && single:
 		i.value(a, n.Rhs[0])

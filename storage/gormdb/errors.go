@@ -33,7 +33,7 @@ func explain(err error) error {
 	case errors.Is(err, errText), isPostgres(err, "22021"):
 		return broker.RequestInvalid.Because(errText)
 	case isPostgres(err, "23505"), isSQLite(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
-		//defence:A5
+		//defence:A5 ./storage/gormdb:TestSQLite
 		return broker.Conflict.Because(err)
 	case isPostgres(err, "23503"), isSQLite(err, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY):
 		return broker.Conflict.Because(errors.Join(errForeign, err))

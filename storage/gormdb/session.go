@@ -71,8 +71,10 @@ func (d *DB) insertSession() string {
 	return `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr, auth_time, epoch,
 		user_type, factor, upstream_sid, user_agent, address, created_at, expires_at, ended_at)
 		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM accounts a
-		WHERE a.id = ? AND a.auth_epoch = ?` +
-		//defence:D15
+		WHERE a.id = ? AND a.auth_epoch ` +
+		//defence:D15 = ">="
+		`=` + ` ?` +
+		//defence:D15 ./storage/gormdb:TestSQLite
 		` AND NOT a.disabled` +
 		//defence:C9 ./storage/gormdb:TestSQLite
 		` AND a.claimed = ''` + `
