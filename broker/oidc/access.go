@@ -58,8 +58,8 @@ type accessToken struct {
 	Confirm  *confirmation `json:"cnf,omitempty"`
 }
 
-// signAccess returns a JWT with what would be sealed otherwise. Its audience is never
-// empty: without a resource the token is for us, that is, for userinfo.
+// signAccess returns a JWT access token. Its audience is never empty: without a resource
+// it is for us, that is, for userinfo.
 func (s *strategy) signAccess(a accessContents, c broker.Client, r fosite.Requester) (string, error) {
 	key, err := s.keys.Signer(accessAlg(c))
 	if err != nil {

@@ -79,9 +79,8 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 	if err := json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &said); err != nil {
 		return a, errAssertion
 	}
-	// The audience is one string, our issuer. With an audience that other servers share,
-	// such as a list or a token endpoint, a server that received the assertion could use it
-	// here.
+	// The audience is one string, our issuer. If it named other servers or an endpoint
+	// too, a server that received the assertion could use it here.
 	var audience string
 	//defence:A9
 	if err := json.Unmarshal(said.Audience, &audience); err != nil || audience != issuer {
@@ -148,8 +147,8 @@ func (d *Handler) clientKey(ctx context.Context, c broker.Client, a assertion) (
 	return key, found
 }
 
-// consumeAssertion marks the assertion as used, also if the request fails later. Of
-// parallel requests with the same assertion one inserts the mark.
+// consumeAssertion marks the assertion as used, even if the request fails later. Only one
+// of several parallel requests can insert the mark.
 func (d *Handler) consumeAssertion(ctx context.Context, a assertion) error {
 	//defence:A9
 	owner := a.client // another client may have the same jti

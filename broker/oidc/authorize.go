@@ -12,8 +12,8 @@ import (
 	"gatehouse/broker"
 )
 
-// authorize is both ends of a login (RFC 6749 §4.1.1). A new request starts one. With
-// ?login= it consumes the finished login and responds to the app.
+// authorize starts a login for a new request (RFC 6749 §4.1.1). With ?login= it consumes the finished login and
+// responds to the app.
 func (d *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return broker.MethodNotAllowed // a HEAD would issue a code and discard it
@@ -54,8 +54,8 @@ func (d *Handler) authorizePost(w http.ResponseWriter, r *http.Request) error {
 	return d.comeBack(w, r, pathAuthorize, r.PostForm)
 }
 
-// comeBack stores a posted form under a handle that works once. A post from another site
-// has no cookie, so every browser counts as new here.
+// comeBack stores a posted form and redirects to a GET with its handle. A post from another site has no cookie, so
+// every browser counts as new here.
 func (d *Handler) comeBack(w http.ResponseWriter, r *http.Request, path string, form url.Values) error {
 	//defence:H4
 	if err := d.newcomers.Allow(r.Context(), d.toolkit.Address(r)); err != nil {
@@ -163,8 +163,8 @@ func (d *Handler) abandon(w http.ResponseWriter, r *http.Request, id string, why
 	return d.notifyApp(w, r, q, why)
 }
 
-// proceed goes from a known person to the response. allowed reports whether this request
-// has consent.
+// proceed responds to a request of a signed-in person, or asks for consent. allowed reports whether this request has
+// consent.
 func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s broker.Session, a broker.Account,
 	allowed bool) error {
 	switch {
@@ -239,7 +239,7 @@ func (d *Handler) code(ctx context.Context, q *request, s broker.Session, a brok
 	return resp.GetCode(), nil
 }
 
-// tellApp sends an OAuth error to the app (RFC 6749 §4.1.2.1).
+// notifyApp sends an OAuth error to the app (RFC 6749 §4.1.2.1).
 func (d *Handler) notifyApp(w http.ResponseWriter, r *http.Request, q *request, err error) error {
 	params, counted := url.Values{"error": {"server_error"}}, broker.RequestInvalid
 	if spoken, ok := errors.AsType[*fosite.RFC6749Error](err); ok {
@@ -295,8 +295,8 @@ func (q *request) web() bool {
 	return scheme == "https" || scheme == "http"
 }
 
-// postable reports whether a form can be posted there: a policy cannot name an IPv6 address, so our page could
-// not post to it.
+// postable reports whether a form can be posted to the redirect URI. A Content-Security-Policy cannot name an IPv6
+// address.
 func (q *request) postable() bool {
 	//defence:A3 A4 = true
 	return q.web() && !strings.Contains(q.redirect, "[")
@@ -312,7 +312,7 @@ func (d *Handler) answer(w http.ResponseWriter, r *http.Request, q *request, par
 	seeOther(w, withQuery(q.redirect, d.complete(q, params)))
 }
 
-// handOff is answer with a page, also after a POST.
+// handOff is answer with a hand-off page, which also works after a POST.
 func (d *Handler) handOff(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
 	r = d.toolkit.WithLocale(r, q.form.Get("ui_locales"))
 	params = d.complete(q, params)

@@ -52,8 +52,9 @@ func (d *Handler) logoutToken(c broker.Client, l broker.Logout) (string, error) 
 			ID:      broker.NewID(), Session: l.SessionID, Events: map[string]struct{}{eventLogout: {}}})
 }
 
-// Tell sends logout tokens for ended sessions until ctx is done. Any number of replicas
-// may run it: a lease keeps two from sending the same one, unless a replica dies.
+// NotifyApps sends logout tokens for ended sessions until ctx is done. Any number of
+// replicas may run it: a lease prevents two from sending the same one, unless a replica
+// dies.
 func (d *Handler) NotifyApps(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -77,7 +78,7 @@ func (d *Handler) NotifyApps(ctx context.Context) {
 	}
 }
 
-// hurry makes Tell read the queue immediately.
+// hurry makes NotifyApps read the queue immediately.
 func (d *Handler) hurry() {
 	select {
 	case d.ended <- struct{}{}:
@@ -85,7 +86,7 @@ func (d *Handler) hurry() {
 	}
 }
 
-// tellDue sends at most tellBatch logout tokens and returns how many it tried.
+// notifyDue sends at most notifyBatch logout tokens and returns how many it tried.
 func (d *Handler) notifyDue(ctx context.Context) (int, error) {
 	now := d.now()
 	due, err := d.store.DueLogouts(ctx, now,
@@ -103,7 +104,7 @@ func (d *Handler) notifyDue(ctx context.Context) (int, error) {
 	return len(due), errors.Join(errs...)
 }
 
-// tell makes one attempt and stores the result, even if ctx ends in the meantime.
+// notify makes one attempt and stores the result, even if ctx ends in the meantime.
 func (d *Handler) notify(ctx context.Context, l broker.Logout) error {
 	c, err := d.store.Client(ctx, l.ClientID)
 	if errors.Is(err, broker.NotFound) || err == nil && c.BackchannelLogoutURI == "" {

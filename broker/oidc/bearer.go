@@ -12,7 +12,7 @@ import (
 	"gatehouse/broker"
 )
 
-// grant is what an access token is worth at this moment.
+// grant is what an access token currently permits.
 type grant struct {
 	accessContents
 	client  broker.Client
@@ -25,7 +25,7 @@ func (g grant) has(scope string) bool { return slices.Contains(g.scopes(), scope
 // usedAccess is the kind of revoked client_credentials tokens in the replay cache.
 const usedAccess = "access"
 
-// bearer returns what an access token is worth. It returns errNoToken if the token is not
+// bearer returns what an access token permits. It returns errNoToken if the token is not
 // ours, has expired, or belongs to an account that may not sign in any more.
 func (d *Handler) bearer(ctx context.Context, token string) (grant, error) {
 	a, err := d.strategy.openAccess(token)

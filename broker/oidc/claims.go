@@ -116,7 +116,7 @@ func (q *request) wantACR(in map[string]*individual) {
 	}
 }
 
-// narrow restricts the request to the people named here.
+// narrow restricts the request to these account ids, and reports whether any is left.
 func (q *request) narrow(ids []string) bool {
 	if len(q.subjects) > 0 {
 		ids = slices.DeleteFunc(ids, func(id string) bool { return !slices.Contains(q.subjects, id) })
@@ -140,7 +140,7 @@ func isACR(a broker.Authn, v string) bool {
 	return v == acrKnown || v == a.ACR
 }
 
-// acr returns the first requested class that is true, else the known one.
+// acr returns the first requested class that the authentication satisfies, else its own.
 func (q *request) acr(a broker.Authn) string {
 	for _, v := range slices.Concat(q.mustACR, q.acrs) {
 		if isACR(a, v) {

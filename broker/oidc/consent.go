@@ -97,7 +97,7 @@ type consentView struct {
 	Scopes []scopeView
 	Action string
 	Switch string
-	// Unchecked reports whether the app registered itself.
+	// Unchecked marks an app that registered itself: no operator has checked it.
 	Unchecked bool
 }
 

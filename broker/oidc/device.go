@@ -29,7 +29,7 @@ const (
 const (
 	deviceLife     = 10 * time.Minute
 	deviceInterval = 5 * time.Second
-	// deviceKept is longer, so that an expired code gets a proper error, and a second use is detected.
+	// deviceKept exceeds deviceLife, so that an expired code gets a proper error, and a second use is detected.
 	deviceKept = 2 * deviceLife
 )
 
@@ -41,7 +41,7 @@ type deviceCall struct {
 	At       time.Time    `json:"at"`
 	Expires  time.Time    `json:"expires"`
 	Decision deviceAnswer `json:"decision,omitempty"`
-	// By is the question that the person answered.
+	// By is the id of the question that the person answered.
 	By string `json:"by,omitempty"`
 }
 
@@ -144,7 +144,7 @@ func (k *deviceDesk) open(ctx context.Context, c deviceCall) (deviceCode, userCo
 	return "", "", broker.Unavailable.Because(err)
 }
 
-// byDeviceCode finds a request; NotFound.
+// byDeviceCode finds a request, or returns NotFound.
 func (k *deviceDesk) byDeviceCode(ctx context.Context, code string) (key string, c deviceCall, err error) {
 	if len(code) > 128 {
 		return "", c, broker.NotFound
@@ -158,7 +158,7 @@ func (k *deviceDesk) byDeviceCode(ctx context.Context, code string) (key string,
 	return "", c, broker.NotFound
 }
 
-// byUserCode finds the request of a normalized code; NotFound.
+// byUserCode finds the request of a normalized code, or returns NotFound.
 func (k *deviceDesk) byUserCode(ctx context.Context, code string) (key string, c deviceCall, err error) {
 	for _, hash := range k.keyring.Hashes(purposeUserCode, []byte(code)) {
 		key, err := k.codes.Get(ctx, hash)
@@ -190,7 +190,7 @@ func (k *deviceDesk) answer(ctx context.Context, key, by string, how deviceAnswe
 	return err
 }
 
-// jitter is the network's effect on a device's interval.
+// jitter is how much the network may shorten the time between two polls.
 const jitter = time.Second
 
 // tooSoon records a poll, and reports whether the device must slow down. Two concurrent polls are always too

@@ -41,8 +41,8 @@ func (*deviceHandler) CanHandleTokenEndpointRequest(_ context.Context, r fosite.
 	return r.GetGrantTypes().ExactOne(grantDevice)
 }
 
-// HandleTokenEndpointRequest reads the person's decision. Another client's code counts as unknown, and guesses
-// do not slow its device down.
+// HandleTokenEndpointRequest reads the person's decision. A code of another client counts as unknown, so guesses do
+// not slow down the device that owns it.
 func (h *deviceHandler) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
 	if !h.CanHandleTokenEndpointRequest(ctx, r) {
 		return fosite.ErrUnknownRequest

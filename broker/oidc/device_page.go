@@ -14,8 +14,8 @@ import (
 	"gatehouse/broker/web"
 )
 
-// The pages of UX.md E-16: code entry, sign-in if needed, the question, the result. No
-// link decides anything.
+// The pages of UX.md E-16: code entry, sign-in if needed, the question, the result.
+// Opening a link decides nothing.
 
 // deviceView is the page on which a code is typed.
 type deviceView struct {
@@ -34,7 +34,7 @@ type deviceQuestionView struct {
 	At      time.Time
 	Action  string
 	Switch  string
-	// Unchecked reports whether the app registered itself.
+	// Unchecked marks an app that registered itself: no operator has checked it.
 	Unchecked bool
 }
 

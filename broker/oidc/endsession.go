@@ -10,9 +10,9 @@ import (
 	"gatehouse/broker"
 )
 
-// cookiePick tells the login journey that someone signed out here. The next redirect to an
-// upstream asks for select_account, so that the next person on a shared computer is not
-// signed in as this one.
+// cookiePick tells package login that someone signed out in this browser. The next
+// redirect to an upstream requests select_account, so that the next person on a shared
+// computer is not signed in as this one.
 const cookiePick = "__Host-gh_pick"
 
 const pickLife = 24 * time.Hour

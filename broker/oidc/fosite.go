@@ -29,8 +29,8 @@ func newProvider(s *store, t *strategy, cfg *fosite.Config) *fosite.Fosite {
 	refresh := &oauth2.RefreshTokenGrantHandler{AccessTokenStrategy: t, RefreshTokenStrategy: t,
 		TokenRevocationStorage: s, Config: cfg}
 	helper := &openid.IDTokenHandleHelper{IDTokenStrategy: t}
-	// The validator gets no signer: request.check handles prompt, max_age and id_token_hint before, and fosite
-	// sees none of them.
+	// The validator needs no signer: request.check has already handled prompt, max_age and id_token_hint, which
+	// fosite never sees.
 	id := &openid.OpenIDConnectExplicitHandler{OpenIDConnectRequestStorage: s, IDTokenHandleHelper: helper, Config: cfg,
 		OpenIDConnectRequestValidator: openid.NewOpenIDConnectRequestValidator(nil, cfg)}
 	idRefresh := &openid.OpenIDConnectRefreshHandler{IDTokenHandleHelper: helper, Config: cfg}

@@ -8,14 +8,14 @@ import (
 	"gatehouse/broker"
 )
 
-// judge decides about a refresh token whose MAC was good. The live one rotates;
-// the one before it gets the same successor again for broker.RefreshGrace. Any
-// older one was used before, so either a thief or the owner holds a newer one:
-// TokenReused (RFC 9700 §4.14.2). no is what access.Gate.Grant said of the grant.
+// judge decides about a refresh token with a valid MAC. The current token rotates; the
+// previous one gets the same successor again for broker.RefreshGrace. An older one was
+// used before, so either a thief or the owner has a newer one: TokenReused (RFC 9700
+// §4.14.2). no is the error of access.Gate.Grant.
 //
-// A token one step ahead of the database counts as the live one. Only this server can
-// make it, and only after the database acknowledged the write: a power cut or a
-// fail-over has undone it (deploy/adr/0002).
+// A token one step ahead of the database counts as current. Only this server can make it,
+// and only after the database acknowledged the write, so a power cut or a fail-over has
+// undone the write (deploy/adr/0002).
 func judge(f broker.Grant, no error, said shown, client string, now time.Time) (rotate bool, err error) {
 	//defence:A10
 	if f.ClientID != client {
@@ -39,7 +39,7 @@ func judge(f broker.Grant, no error, said shown, client string, now time.Time) (
 	}
 }
 
-// current reports whether a refresh token is the live one of its grant, or one step ahead.
+// current reports whether a refresh token is the newest of its grant, or one step ahead.
 func current(said shown, g broker.Grant) bool {
 	return said.refreshCounter == g.RefreshCounter ||
 		//defence:A6
@@ -80,13 +80,13 @@ func (d *Handler) persistGrant(ctx context.Context, u *unit, issued broker.Event
 	return nil
 }
 
-// begin consumes a code. Only the insert reveals a reused code, and that comes first,
-// because it must revoke the grant (SECURITY.md A5). The insert holds that the account
-// is enabled, at the epoch of the proof and, of one that had no restriction, still
-// without one; the gate is asked afterwards, in the same transaction. A session that has
-// ended or a consent that was withdrawn in the meantime gives nothing (A7). A device
-// belongs to its person and to no session: it goes on where the browser that allowed it
-// signs out. What it may do rests on the consent alone, so each client needs one.
+// begin consumes a code. Only the insert reveals a reused code. Check that first, because
+// it must revoke the grant (SECURITY.md A5). The insert requires an enabled account at
+// the proof's epoch and, if the proof had no restriction, still none; the gate is asked
+// afterwards, in the same transaction. If the session has ended or the consent was
+// withdrawn in the meantime, there is no grant (A7). A device's grant has no session: it
+// survives the sign-out of the browser that allowed it. It rests on the consent alone, so
+// each client needs one.
 func (d *Handler) begin(ctx context.Context, u *unit) error {
 	f := *u.agreed.begin
 	if err := d.store.CreateGrant(ctx, f, u.agreed.unlocked); err != nil {
@@ -109,8 +109,9 @@ func (d *Handler) begin(ctx context.Context, u *unit) error {
 	return err
 }
 
-// retryRefresh handles the loser of two parallel refreshes. The winner has rotated, so the
-// loser is a retry and gets the same successor, unless there is another reason.
+// retryRefresh handles the loser of two parallel refreshes. The winner has rotated, so
+// the loser is a retry and gets the same successor, unless the token is refused for
+// another reason.
 func (d *Handler) retryRefresh(ctx context.Context, u *unit) error {
 	f, _, err := d.gate.Grant(ctx, u.stored.ID)
 	if err != nil && !broker.Refused(err) {

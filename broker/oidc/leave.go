@@ -58,8 +58,8 @@ func (d *Handler) frames(apps []broker.Client, session string) (all []string) {
 	return all
 }
 
-// part ends the session and leads on: to the apps with front-channel logout in frames, to
-// the upstream if the person chose that, and to the app that asked.
+// part ends the session. Then it loads the apps with front-channel logout in frames, and
+// continues to the upstream, if the person chose that, and to the app that asked.
 func (d *Handler) part(w http.ResponseWriter, r *http.Request, s broker.Session, l leaving, upstream bool) error {
 	apps, err := d.appsOf(r.Context(), s)
 	if err != nil {
@@ -96,7 +96,7 @@ func (d *Handler) part(w http.ResponseWriter, r *http.Request, s broker.Session,
 }
 
 // patience is how long the signed-out page waits for the apps, so that it can name those
-// that do not know yet (UX.md E-19).
+// that have not responded (UX.md E-19).
 const patience = 1600 * time.Millisecond
 
 // notified returns the names of the apps that know of the sign-out, and of those that have
@@ -138,8 +138,8 @@ func (d *Handler) unnotified(ctx context.Context, session string) (map[string]bo
 	}
 }
 
-// through returns the upstream's end-session URL, which comes back to ours. If there is
-// none any more, it returns the app's target.
+// through returns the upstream's end-session URL, which redirects back to us. If it no
+// longer exists, it returns the app's target.
 func (d *Handler) through(ctx context.Context, s broker.Session, l leaving) (target, next string, err error) {
 	handle := broker.NewToken()
 	name, target, err := d.upstreamEnd(ctx, s, handle)
@@ -181,7 +181,7 @@ func (d *Handler) upstreamEnd(ctx context.Context, s broker.Session, state strin
 	return c.Name, address, nil
 }
 
-// returned finds where a browser goes that comes back from the upstream's sign-out.
+// returned finds the target of a browser that returns from the upstream's sign-out.
 func (d *Handler) returned(ctx context.Context, state string) (leaving, error) {
 	if state == "" || len(state) > maxOf("state") {
 		return leaving{}, nil

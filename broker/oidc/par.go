@@ -18,7 +18,7 @@ const (
 	purposePushed = "pushed"
 	pushedPrefix  = "urn:ietf:params:oauth:request_uri:"
 	pushedLife    = 90 * time.Second
-	// A request that was opened may wait this long: in a login, then for consent.
+	// consumedLife is how long an opened request may still wait: in a login, then for consent.
 	consumedLife = pushedLife + 2*broker.LoginLife + postLife
 )
 
@@ -138,8 +138,8 @@ func (d *Handler) pushedForm(ctx context.Context, form url.Values) (url.Values, 
 	return nil, broker.LoginUnknown.Because(errors.New("oidc: no such pushed request"))
 }
 
-// consumePushed lets a pushed request yield one code. It may be opened again until then, so a reload works; of
-// two concurrent completions one gets its code.
+// consumePushed lets a pushed request yield one code. Until then it may be opened again, so a reload works. Of two
+// concurrent completions, one gets a code.
 func (d *Handler) consumePushed(ctx context.Context, q *request) error {
 	hash := q.pushed()
 	if hash == "" {

@@ -170,8 +170,8 @@ func (d *Handler) registration(w http.ResponseWriter, r *http.Request) error {
 }
 
 // reregister replaces a client's registration (RFC 7592 §2.2). It reads the client again
-// in the transaction, so that an operator's parallel change stands, above all disabling
-// the client.
+// in the transaction, so that it keeps an operator's concurrent change, above all
+// disabling the client.
 func (d *Handler) reregister(w http.ResponseWriter, r *http.Request, token string) error {
 	id := r.PathValue("id")
 	m, err := readMetadata(r)

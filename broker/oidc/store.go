@@ -17,9 +17,8 @@ import (
 	"gatehouse/broker/seal"
 )
 
-// store is fosite's storage. It reads, but only notes what is to be written:
-// Handler.persistGrant writes everything in one transaction, with its Events, before the
-// response.
+// store is fosite's storage. It only collects writes: Handler.persistGrant makes them in
+// one transaction, with their Events, before the response.
 type store struct {
 	codes   broker.EphemeralStore[codeRecord]
 	gate    *access.Gate
@@ -40,8 +39,8 @@ var (
 	_ storage.Transactional = (*store)(nil)
 )
 
-// unit is one request at the token endpoint: what was read, so that it is read once, and
-// what is to be written, so that it is written together.
+// unit is one request at the token endpoint: a cache of what was read, and the pending
+// writes.
 type unit struct {
 	client broker.Client
 	code   *fosite.Request // the authorization of the code
@@ -285,7 +284,7 @@ func orNil(r *fosite.Request, err error) (fosite.Requester, error) {
 	return r, nil
 }
 
-// InvalidateAuthorizeCodeSession notes the grant whose insert consumes the code.
+// InvalidateAuthorizeCodeSession notes which grant's insert will consume the code.
 func (s *store) InvalidateAuthorizeCodeSession(ctx context.Context, code string) error {
 	u, p, err := pendingOf(ctx)
 	if err != nil {

@@ -37,7 +37,7 @@ var (
 	_ openid.OpenIDConnectTokenStrategy = (*strategy)(nil)
 )
 
-// accessContents is what an access token seals. It has no row of its own.
+// accessContents is the content of a sealed access token, which has no row.
 type accessContents struct {
 	GrantID string `json:"f,omitempty"` // the id of its grant, whose row says whether the token is valid
 	Client  string `json:"c,omitempty"` // for a client_credentials token, which has no grant
@@ -105,7 +105,7 @@ type shown struct {
 // refreshToken derives the token of a grant and a refresh counter. It is deterministic, so
 // that a repeated request gets the same token.
 func (s *strategy) refreshToken(grantID string, counter int64) string {
-	// The MAC covers the key's id, so the primary key is chosen before.
+	// The MAC covers the key's id, so choose the primary key first.
 	id := s.keyring.Primary()
 	body := "r1." + id + "." + grantID + "." + strconv.FormatInt(counter, 36)
 	mac, err := s.keyring.MACWith(id, purposeRefresh, []byte(body))
@@ -153,8 +153,8 @@ func (s *strategy) GenerateAuthorizeCode(context.Context, fosite.Requester) (tok
 	return token, token, nil
 }
 
-// Our signatures, in the sense of fosite, are the tokens themselves: the store hashes a
-// code under every key of the ring, and the other tokens are opened, not looked up.
+// fosite's signature of a token is the token itself here: the store hashes a code under
+// every key of the keyring, and the other tokens are opened, not looked up.
 
 // AccessTokenSignature returns the token.
 func (s *strategy) AccessTokenSignature(_ context.Context, token string) string { return token }

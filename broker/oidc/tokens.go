@@ -23,7 +23,7 @@ func (s *store) GetAccessTokenSession(context.Context, string, fosite.Session) (
 // DeleteAccessTokenSession does nothing.
 func (s *store) DeleteAccessTokenSession(context.Context, string) error { return nil }
 
-// CreateRefreshTokenSession notes that a new grant has a refresh token.
+// CreateRefreshTokenSession sets in the unit that a new grant has a refresh token.
 func (s *store) CreateRefreshTokenSession(ctx context.Context, _, _ string, _ fosite.Requester) error {
 	_, p, err := pendingOf(ctx)
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 // DeleteRefreshTokenSession does nothing.
 func (s *store) DeleteRefreshTokenSession(context.Context, string) error { return nil }
 
-// RotateRefreshToken notes that the refresh counter moves on.
+// RotateRefreshToken adds the next refresh counter to the unit.
 func (s *store) RotateRefreshToken(ctx context.Context, _, _ string) error {
 	u, p, err := pendingOf(ctx)
 	if err != nil {
