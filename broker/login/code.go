@@ -6,8 +6,8 @@ import (
 	"gatehouse/broker"
 )
 
-// mailCode sends a code to an unverified address. If the person registers with a password, an address with an
-// account gets another mail, and everything else is the same (SECURITY.md E1).
+// mailCode sends a code to an unverified address. On a registration with a password, an address with an account gets
+// a different mail; everything else is the same (SECURITY.md E1).
 func (s *service) mailCode(ctx context.Context, v visit, sc scene, email string) error {
 	owner, err := broker.Found(s.Store.AccountByEmail(ctx, email))
 	if err != nil {

@@ -42,9 +42,9 @@ func (d *Handler) start(w http.ResponseWriter, r *http.Request, v visit, l broke
 	return d.service.begin(r.Context(), v, d.toolkit.EnsureBrowser(w, r), l, len(v.browser) > 0)
 }
 
-// Finish consumes a login and returns its session with the app's request. If the same browser opens a consumed
-// login again, it returns the session of that login. It returns InteractionRequired while anything is left to
-// ask; /login/{id} then shows what. LoginUnknown and LoginElsewhere are final.
+// Finish consumes a login and returns its session with the app's request. If the same browser opens a consumed login
+// again, it returns the session of that login. It returns InteractionRequired while a step is left, which /login/{id}
+// shows. LoginUnknown and LoginElsewhere are final.
 func (d *Handler) Finish(w http.ResponseWriter, r *http.Request, id string) (broker.FinishedLogin, error) {
 	done, err := d.service.finish(r.Context(), d.visit(r), id)
 	if err == nil {
@@ -83,8 +83,7 @@ func (d *Handler) deliver(w http.ResponseWriter, r *http.Request, done finished)
 	return nil
 }
 
-// signIn returns what the app's request is answered with. A language chosen in the login replaces the one that
-// the app requested.
+// signIn returns the result for the app's request. A language chosen in the login replaces the requested one.
 func (f finished) signIn() broker.FinishedLogin {
 	request := maps.Clone(f.Login.Request)
 	if request != nil && f.Login.Locale != "" {
@@ -157,7 +156,7 @@ func (s *service) finishCallback(ctx context.Context, v visit, seen broker.Login
 	return s.conclude(ctx, v, l)
 }
 
-// conclude finishes a login as it is stored.
+// conclude finishes a stored login.
 func (s *service) conclude(ctx context.Context, v visit, l broker.Login) (finished, error) {
 	if l.IsConsumed() {
 		return s.resume(ctx, v, l)
@@ -216,8 +215,8 @@ func (s *service) dropProof(ctx context.Context, l broker.Login, why error) erro
 // replayWindow is how long a finished login may be replayed to the same browser.
 const replayWindow = time.Minute
 
-// resume returns the session of a consumed login, while it is active. A browser without a session left before it
-// received the response (a double click): within replayWindow it gets the same session again.
+// resume returns the session of a consumed login, while it is active. A browser without a session may have left
+// before the response (a double click): within replayWindow it gets the same session again.
 func (s *service) resume(ctx context.Context, v visit, l broker.Login) (finished, error) {
 	have, a, err := s.current(ctx, v, l)
 	switch {
@@ -259,8 +258,8 @@ func (s *service) resume(ctx context.Context, v visit, l broker.Login) (finished
 // maxSessionsPerProof bounds how many consecutive sessions one proof may create.
 const maxSessionsPerProof = 10
 
-// sessionToken derives the token of the session that a login's proof creates, and its
-// hash. The proof is this login, this account, authenticated like this.
+// sessionToken derives the token, and its hash, of the session that a login's proof creates. The proof is the login,
+// the account and how it was authenticated.
 func (s *service) sessionToken(l broker.Login, try int) (token, hash string, err error) {
 	//defence:E13
 	proof, err := json.Marshal([]any{l.ID, l.CreatedAt, l.AccountID, l.Authn, try})

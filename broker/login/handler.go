@@ -65,13 +65,13 @@ func (d *Handler) here(w http.ResponseWriter, r *http.Request) (v visit, l broke
 	return v, l, true, redirect(w, r, path+"?"+q.Encode())
 }
 
-// blocked responds to a browser that rejects cookies. It may retry with the same login.
+// blocked responds to a browser that rejects cookies. The page offers a retry with the same login.
 func (d *Handler) blocked(w http.ResponseWriter, r *http.Request, id string) error {
 	d.toolkit.Fail(w, d.toolkit.WithSelf(r, loginPath(id)), broker.CookiesBlocked)
 	return nil
 }
 
-// show is the only page of a login: the step that it waits for.
+// show serves the page of the step that the login waits for. A login has no other page.
 func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	v, l, moved, err := d.here(w, r)
 	if err != nil || moved {
@@ -134,8 +134,8 @@ func (d *Handler) done(w http.ResponseWriter, r *http.Request, l broker.Login) e
 	return redirect(w, r, end)
 }
 
-// respond sets the browser's session and lets the app's request be answered. If something is left to ask after
-// all, it shows the login's page.
+// respond sets the browser's session and responds to the app's request. If a step is still left, it shows the login's
+// page.
 func (d *Handler) respond(w http.ResponseWriter, r *http.Request, id string, done finished, err error) error {
 	if err == nil {
 		err = d.deliver(w, r, done)

@@ -101,8 +101,8 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	if err := s.checkPassword(ctx, v, sc, email, owner, password); err != nil {
 		return err
 	}
-	// If the link needs more than the password, the link page asks for all proofs. Of this password only the
-	// account is remembered.
+	// If the link needs more than the password, the link page asks for all proofs. Only the account of this password
+	// is stored.
 	d, err := s.Gate.LinkProofs(ctx, sc.Login, sc.Decision, *owner)
 	if err != nil {
 		return err
@@ -224,7 +224,7 @@ func identity(c broker.Claims, account string, now time.Time) broker.Identity {
 		Subject: c.Subject, Email: c.Email, LinkedAt: now, SeenAt: now}
 }
 
-// proves identifies the link confirmation that another identity of the same owner is to confirm.
+// proves identifies the link confirmation that a sign-in with another identity of the same owner is to prove.
 func (s *service) proves(ctx context.Context, v visit, l broker.Login) (string, error) {
 	sc, err := s.look(ctx, v, l)
 	if err != nil {
@@ -236,8 +236,8 @@ func (s *service) proves(ctx context.Context, v visit, l broker.Login) (string, 
 	return s.linkConfirmation(l, sc.Facts.Owner), nil
 }
 
-// confirmLink finishes a link whose owner just signed in with an identity that they already have. That identity
-// must be theirs, and the link the one that the upstream request began for.
+// confirmLink finishes a link whose owner just signed in with an identity that they already have. That identity must
+// be theirs, and the upstream request must have begun for this link.
 func (s *service) confirmLink(ctx context.Context, v visit, l broker.Login, t broker.UpstreamRequest,
 	by broker.Claims) error {
 	sc, err := s.look(ctx, v, l)

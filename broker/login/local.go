@@ -25,7 +25,7 @@ func (s *service) identify(ctx context.Context, v visit, id, typed string) error
 	return err
 }
 
-// address is the one whose password the password page asks for.
+// address returns the address that the password page is for.
 func address(sc scene) string {
 	if sc.Choice == broker.ChoiceNew {
 		return sc.VerifiedEmail
@@ -58,7 +58,7 @@ func (s *service) password(ctx context.Context, v visit, id, shown, password str
 		return err
 	}
 	if rule != nil {
-		// The next look refuses. Record that the password was right.
+		// The next decision is a refusal. Record that the password was right.
 		e := broker.Event{Verb: broker.EventPasswordBlocked, Code: rule.Refusal(), Account: a.ID, Client: sc.ClientID,
 			Detail: setBy(rule)}
 		if err := s.Store.Record(ctx, v.event(e)); err != nil {

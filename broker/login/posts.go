@@ -84,7 +84,7 @@ func (d *Handler) postContinue(r *http.Request) act {
 
 func (d *Handler) postRestart(*http.Request) act { return act{do: d.service.restart} }
 
-// restartPage does the same for the links of a refusal. It only discards.
+// restartPage is restart for the links of a refusal page. It only discards.
 func (d *Handler) restartPage(w http.ResponseWriter, r *http.Request) error {
 	_, l, moved, err := d.here(w, r)
 	if err != nil || moved {

@@ -52,9 +52,9 @@ func fromClaims(l broker.Login, now time.Time, locale string) broker.Account {
 	return a
 }
 
-// create writes the account, its identity and their Events in one transaction and makes it the login's account.
-// Conflict means that the address or the identity was taken in the meantime; the login then shows what follows
-// from that.
+// create writes the account, its identity and their Events in one transaction and makes it the login's account. It
+// returns Conflict if the address or the identity was taken in the meantime; the login then shows the page for that
+// case.
 func (s *service) create(ctx context.Context, v visit, sc scene, a broker.Account) (broker.Login, error) {
 	authn := broker.Authn{Method: broker.ByPassword, AMR: []string{"pwd"}, AuthTime: s.Now(), Epoch: a.AuthEpoch}
 	var i broker.Identity

@@ -107,8 +107,8 @@ func (s *service) look(ctx context.Context, v visit, l broker.Login) (scene, err
 // app reports whether an app waits for this login.
 func app(l broker.Login) bool { return l.Request != nil }
 
-// begin stores a new login for a browser. Its start is truncated to the second, like an upstream's auth_time: a
-// proof of the same second must not look older. known: the browser may have other logins open. A new browser
+// begin stores a new login for a browser. Its start is truncated to the second, like an upstream's auth_time: a proof
+// of the same second must not look older. known reports whether the browser may have other logins open. A new browser
 // must first pass the limit of its network address.
 func (s *service) begin(ctx context.Context, v visit, browser string, l broker.Login, known bool) (broker.Login,
 	error) {
@@ -234,8 +234,8 @@ func (s *service) expect(ctx context.Context, v visit, id string, steps ...broke
 	return sc, err
 }
 
-// replace stores next if the login is still as seen; else Conflict. A decision about the old state must not
-// apply to a new one.
+// replace stores next if the stored login still equals seen, else it returns Conflict. A decision about the old state
+// must not apply to a new one.
 func (s *service) replace(ctx context.Context, seen, next broker.Login) (broker.Login, error) {
 	return s.change(ctx, seen.ID, func(l *broker.Login) error {
 		if !same(*l, seen) {

@@ -197,7 +197,7 @@ func (s *service) pending(ctx context.Context, connection string, answer url.Val
 	return t, "", broker.StateInvalid
 }
 
-// consumeState marks an upstream request as used. Of several callers one gets nil and the others Conflict. It
+// consumeState marks an upstream request as used. One of several callers gets nil, the others get Conflict. It
 // returns StateInvalid if the request has expired, or the response was lost and never used.
 func (s *service) consumeState(ctx context.Context, key string, t broker.UpstreamRequest, lost bool) error {
 	if s.Now().Sub(t.StartedAt) > broker.UpstreamRequestLife {
