@@ -97,7 +97,7 @@ func (s *Service) account(ctx context.Context, which string) (a broker.Account, 
 }
 
 // renew writes an account under a new epoch, which ends its sessions and tokens, together
-// with its Event and what else belongs into the transaction.
+// with its Event and the other writes of the transaction.
 func (s *Service) renew(ctx context.Context, by act, a broker.Account, e broker.Event,
 	more func(ctx context.Context) error) (Result[broker.Account], error) {
 	seen := a.AuthEpoch

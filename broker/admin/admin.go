@@ -64,14 +64,14 @@ type Service struct {
 	Passwords Hasher
 	Mail      *mail.Mailer
 	Keyring   *seal.Keyring
-	// RingFile is the path of the keyring file, empty if the keyring is not kept in one.
+	// KeyringFile is the path of the keyring file, empty if there is none.
 	KeyringFile string
 	Signing     *signing.Keys
 	Gate        *access.Gate
 	// Egress decides which URIs of a client can be called.
 	Egress *egress.Client
-	// Weakness says what is wrong with a secret of at least so many characters that a
-	// person chose, in words that follow "the secret"; empty for nothing.
+	// Weakness returns what is wrong with a secret that a person chose, in words that
+	// follow "the secret", or "". The secret must have at least least characters.
 	Weakness func(secret string, least int) string
 	// ClientRegistration reports whether apps may register themselves.
 	ClientRegistration bool
@@ -156,7 +156,7 @@ func (s *Service) change(ctx context.Context, by act, e broker.Event,
 	return e, err
 }
 
-// changed is the Result of a change with one Event, or the error of it.
+// changed is the Result of a change with one Event, or its error.
 func changed[T any](v T, e broker.Event, err error) (Result[T], error) {
 	if err != nil {
 		return Result[T]{}, err

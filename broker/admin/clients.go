@@ -85,7 +85,7 @@ func CheckClient(c broker.Client, out *egress.Client) error {
 	return clientError(clients.Check(c, out))
 }
 
-// putClient validates and stores a client, with its Event and what else belongs into the
+// putClient validates and stores a client, with its Event and the other writes of the
 // transaction. It does not check again whether the client's URIs can be reached.
 func (s *Service) putClient(ctx context.Context, by act, c broker.Client, what string,
 	more func(ctx context.Context) error) (r Result[broker.Client], _ error) {
@@ -128,9 +128,9 @@ type ChangeClient struct {
 	DryRun bool
 }
 
-// ChangeClient changes what the input names. A change of nothing is refused. A client that
-// changes to authentication without a secret loses its secrets, and the other way round it
-// gets one.
+// ChangeClient changes the fields that the input names, and refuses an input that changes
+// nothing. A client that changes to authentication without a secret loses its secrets;
+// one that changes back gets a new secret.
 func (s *Service) ChangeClient(ctx context.Context, actor Actor, in ChangeClient) (r Result[IssuedClient], _ error) {
 	before, err := s.client(ctx, in.Client)
 	if err != nil {

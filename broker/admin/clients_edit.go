@@ -39,7 +39,7 @@ type EditClient struct {
 	Contacts      []string
 }
 
-// newClient is a client as it is created if nothing else is said.
+// newClient returns a client with the default values.
 func newClient() broker.Client {
 	return broker.Client{AuthMethods: []string{"client_secret_basic"}, IDTokenAlg: "RS256",
 		GrantTypes: []string{clients.GrantCode, clients.GrantRefresh}, Scopes: clients.PersonScopes()}
@@ -107,8 +107,8 @@ func setList(to *[]string, from []string) {
 	}
 }
 
-// sameClient reports whether two clients are registered alike. Printing treats nil and
-// empty as equal; it prints the one pointer as an address, so that is compared itself.
+// sameClient reports whether two clients are registered alike. It compares printed text,
+// which treats nil and empty as equal, but the one pointer by its value.
 func sameClient(a, b broker.Client) bool {
 	age := func(p *int) int {
 		if p == nil {

@@ -110,7 +110,7 @@ type ChangeConnection struct {
 	DryRun     bool
 }
 
-// ChangeConnection changes what the input names. A change of nothing is refused.
+// ChangeConnection changes what the input names, and refuses to change nothing.
 func (s *Service) ChangeConnection(ctx context.Context, actor Actor,
 	in ChangeConnection) (r Result[broker.Connection], _ error) {
 	before, err := s.connection(ctx, in.Connection)

@@ -14,8 +14,8 @@ import (
 // maxConnectionName is the longest name of a connection in bytes.
 const maxConnectionName = 60
 
-// ConnectionProblems returns everything that is wrong with a connection: by itself, beside
-// the others, and under the networks that the configuration opens. It calls no network.
+// ConnectionProblems returns everything that is wrong with a connection: alone, in combination with the others, and
+// under the networks that the configuration opens. It uses no network.
 func ConnectionProblems(c broker.Connection, all []broker.Connection, open []netip.Prefix) (found []string) {
 	const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789-"
 	if c.ID == "" || len(c.ID) > 63 || c.ID[0] == '-' || strings.Trim(c.ID, alphabet) != "" { // part of a path

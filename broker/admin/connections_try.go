@@ -48,7 +48,7 @@ func (t ConnectionCheck) Try(ctx context.Context, c broker.Connection, all []bro
 	return err
 }
 
-// reach reports whether a server answers at the address, whatever it answers.
+// reach reports whether a server responds at the address, with any status.
 func (t ConnectionCheck) reach(ctx context.Context, address string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

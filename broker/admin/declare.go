@@ -23,7 +23,7 @@ type DeclareConnection struct {
 	DryRun                           bool
 }
 
-// Over returns what the declaration makes of a stored connection, or of the zero value.
+// Over returns the stored connection, or the zero value, with the declaration applied.
 func (in DeclareConnection) Over(c broker.Connection, now time.Time) (_ broker.Connection, err error) {
 	c.ID, c.Kind, c.Name, c.Issuer, c.ClientID = in.ID, in.Kind, in.Name, in.Issuer, in.ClientID
 	c.Settings, c.Position = in.Settings, in.Position
@@ -64,8 +64,9 @@ func (s *Service) declareConnection(ctx context.Context, actor Actor,
 	return s.putConnection(ctx, act{actor, in.DryRun}, c, "declared")
 }
 
-// sameConnection reports whether two connections are configured alike. Printing treats nil
-// and empty as equal; it prints secrets as dots, so those are compared themselves.
+// sameConnection reports whether two connections are configured alike. It compares
+// printed text, which treats nil and empty as equal, but secrets, which print as dots, by
+// their values.
 func sameConnection(a, b broker.Connection) bool {
 	return fmt.Sprint(a) == fmt.Sprint(b) && slices.Equal(a.Secrets, b.Secrets)
 }
@@ -78,8 +79,8 @@ type DeclareClient struct {
 	DryRun bool
 }
 
-// Over returns what the declaration makes of a stored client, or of the zero value, but for
-// the secret.
+// Over returns the stored client, or the zero value, with the declaration applied, except
+// for the secret.
 func (in DeclareClient) Over(stored broker.Client) broker.Client {
 	c := in.Client
 	c.Keys = clients.CompactKeys(c.Keys)

@@ -18,7 +18,7 @@ type Explain struct {
 	Account string
 }
 
-// Explanation is what a sign-in with the claims would end in, and what that rests on.
+// Explanation is the outcome of a sign-in with the claims, and the reasons for it.
 type Explanation struct {
 	Connection  string           `json:"connection"`
 	Issuer      string           `json:"issuer,omitempty"`

@@ -36,8 +36,8 @@ func (s *Service) UnlinkIdentity(ctx context.Context, actor Actor,
 	left := AccountDetails{Account: a}
 	e := broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: c.ID}
 	e, err = s.change(ctx, act{actor, in.DryRun}, e, func(ctx context.Context) error {
-		// The account's row is written first, so that of two concurrent calls the second
-		// sees what the first has left.
+		// Write the account's row first, so that the second of two concurrent calls sees
+		// the result of the first.
 		if err := s.Store.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func (s *Service) unlink(ctx context.Context, a broker.Account, id string) error
 	if err != nil {
 		return err
 	}
-	// A restriction is left out: a restricted person links another identity of an allowed
+	// Ignore a restriction: a restricted person can link another identity of an allowed
 	// connection once the first one is unlinked.
 	a.Restriction = nil
 	if !broker.SignInMethodsOf(a, all, connections, s.PasswordSignIn).Without(id) {

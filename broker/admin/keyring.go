@@ -16,7 +16,7 @@ type Keys struct {
 	Keyring []KeyringKey
 }
 
-// RingKey is one key of the keyring.
+// KeyringKey is one key of the keyring.
 type KeyringKey struct {
 	ID      string
 	Primary bool
@@ -101,7 +101,7 @@ func (s *Service) RotateKeyring(ctx context.Context, actor Actor,
 	return changed(RotatedKeyring{Primary: id, Resealed: n}, e, err)
 }
 
-// saveRing writes the keyring file inside the transaction of its Event, after the Event.
+// saveKeyring writes the keyring file inside the transaction of its Event, after that.
 func (s *Service) saveKeyring(ctx context.Context, actor Actor, what map[string]string) (e broker.Event, _ error) {
 	return e, s.Store.Atomic(ctx, func(ctx context.Context) (err error) {
 		e, err = s.change(ctx, act{actor: actor}, broker.Event{Verb: broker.EventKeyChanged, Detail: what},
@@ -120,7 +120,7 @@ type RetireKey struct {
 }
 
 // RetireKey removes a key from the keyring once nothing needs it: no client secret, no
-// sealed value, no session, and no refresh token from its time.
+// sealed value, no session, and no refresh token that it made.
 func (s *Service) RetireKey(ctx context.Context, actor Actor, in RetireKey) (r Result[string], err error) {
 	if s.KeyringFile == "" {
 		return r, Problem{broker.RequestInvalid, "", "the keyring comes from the environment; edit it there"}

@@ -11,8 +11,8 @@ import (
 // RestrictAccount is the input of Service.RestrictAccount.
 type RestrictAccount struct {
 	Account string // e-mail address or id
-	// Only is broker.OnlyMicrosoft for every live Entra ID and AD FS connection of now, or
-	// the ids of connections, separated by commas.
+	// Only is broker.OnlyMicrosoft for every Entra ID and AD FS connection that is live
+	// now, or the ids of connections, separated by commas.
 	Only string
 	// Guests and Personal also let guests of the directory and personal accounts in.
 	Guests, Personal bool
@@ -27,8 +27,8 @@ type Restricted struct {
 	Linked bool
 }
 
-// RestrictAccount lets an account sign in through the given connections only, and ends its
-// sessions and tokens. A restriction that leaves no way in is refused.
+// RestrictAccount lets an account sign in through the given connections only, and ends
+// its sessions and tokens. It refuses a restriction that leaves no sign-in method.
 func (s *Service) RestrictAccount(ctx context.Context, actor Actor,
 	in RestrictAccount) (r Result[Restricted], _ error) {
 	a, err := s.account(ctx, in.Account)
@@ -51,9 +51,9 @@ func (s *Service) RestrictAccount(ctx context.Context, actor Actor,
 	return r, err
 }
 
-// restrictable returns the ids of the connections that only names, each of them live: the
-// set must not grow later by a name or a kind (SECURITY.md D4), and a connection that is
-// not live would shut the owner out.
+// restrictable returns the ids of the live connections that only names. It returns ids,
+// so that a name or a kind cannot extend the set later (SECURITY.md D4). A connection
+// that is not live would lock the owner out.
 func (s *Service) restrictable(ctx context.Context, only string) (ids []string, _ error) {
 	all, err := s.Store.Connections(ctx)
 	if err != nil {

@@ -22,7 +22,7 @@ type SigningKeyView struct {
 	RetireAt time.Time `json:"retire_at,omitzero"`
 }
 
-// RingKeyView is a key of the keyring as JSON, without its secret.
+// KeyringKeyView is a key of the keyring as JSON, without its secret.
 type KeyringKeyView struct {
 	ID      string    `json:"id"`
 	Primary bool      `json:"primary"`
