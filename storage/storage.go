@@ -136,7 +136,7 @@ func (j joining) Put(ctx context.Context, store, key string, v []byte, expires t
 	err := j.DB.Put(ctx, store, key, v, expires)
 	if err == nil {
 		j.sql.OnRollback(ctx, func() {
-			// The next try would meet it. If this fails too, it expires by itself.
+			// The next try would find it. If this fails too, it expires by itself.
 			_, _ = j.DB.Take(context.WithoutCancel(ctx), store, key)
 		})
 	}

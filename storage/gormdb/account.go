@@ -96,9 +96,9 @@ func (d *DB) CreateAccount(ctx context.Context, a broker.Account) error {
 	})
 }
 
-// ChangeAccount implements broker.Accounts. Conflict also where the new address
-// is taken, which undoes a transaction, and where an unverified account would
-// become a verified one: that is another account.
+// ChangeAccount implements broker.Accounts. It also returns Conflict if the new address
+// is taken, which rolls back a transaction, or if an unverified account would become a
+// verified one: that needs a new account.
 func (d *DB) ChangeAccount(ctx context.Context, a broker.Account, seen int64) error {
 	if a.AuthEpoch < seen {
 		return errors.New("storage: an account's epoch never falls")
@@ -121,7 +121,7 @@ func (d *DB) ChangeAccount(ctx context.Context, a broker.Account, seen int64) er
 	})
 }
 
-// endBefore ends the sessions of the epochs before a's. They are dead by comparison
+// endBefore ends the sessions of the epochs before a's. Their epoch makes them invalid
 // already; this queues the logouts.
 func (d *DB) endBefore(ctx context.Context, a broker.Account, seen int64) error {
 	at := a.UpdatedAt
@@ -134,7 +134,7 @@ func (d *DB) endBefore(ctx context.Context, a broker.Account, seen int64) error 
 	return d.queueLogouts(ctx, at, `f.account_id = ? AND f.epoch = ? AND `+notifiable, a.ID, seen, micros(at), micros(at))
 }
 
-// each turns rows into nouns; no rows into nil.
+// each converts rows to values of package broker; nil for no rows.
 func each[R, T any](rows []R, to func(R) T) []T {
 	if len(rows) == 0 {
 		return nil

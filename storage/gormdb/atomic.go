@@ -30,10 +30,10 @@ func (d *DB) unit(ctx context.Context) *unit {
 	return u
 }
 
-// Atomic runs do in one transaction, READ COMMITTED on PostgreSQL and the only
-// writer on SQLite. A nested call joins; its error undoes the whole, even if
-// the outer caller ignores it. A refusal (NotFound, Conflict, StartAgain) of a
-// single method undoes nothing by itself, unless the database reported it.
+// Atomic runs do in one transaction, READ COMMITTED on PostgreSQL and the only writer on
+// SQLite. A nested call joins; its error rolls back the whole, even if the outer caller
+// ignores it. A refusal (NotFound, Conflict, StartAgain) of a single method does not roll
+// back, unless the database reported it.
 func (d *DB) Atomic(ctx context.Context, do func(ctx context.Context) error) error {
 	if u := d.unit(ctx); u != nil {
 		err := do(ctx)
@@ -43,8 +43,8 @@ func (d *DB) Atomic(ctx context.Context, do func(ctx context.Context) error) err
 	return persist(ctx, func() (bool, error) { return d.once(ctx, do) })
 }
 
-// joined is Atomic for our own methods of several statements: in a running
-// transaction their refusals, which come before their effects, undo nothing.
+// joined is Atomic for our own methods of several statements. Their refusals do not roll
+// back a running transaction, because they come before any write.
 func (d *DB) joined(ctx context.Context, do func(ctx context.Context) error) error {
 	if d.unit(ctx) != nil {
 		return do(ctx)
@@ -81,7 +81,7 @@ func (d *DB) OnRollback(ctx context.Context, f func()) {
 // attempts bounds how often a retryable statement or transaction is tried.
 const attempts = 8
 
-// persist repeats do while the database asks for it.
+// persist repeats do while the database asks for a retry.
 func persist(ctx context.Context, do func() (retry bool, err error)) error {
 	for n := 1; ; n++ {
 		retry, err := do()
@@ -120,7 +120,7 @@ func (d *DB) once(ctx context.Context, do func(ctx context.Context) error) (retr
 	return false, nil
 }
 
-// end runs what waited for the outcome.
+// end runs the functions given to AfterCommit or OnRollback.
 func (u *unit) end(committed bool) {
 	then := u.undo
 	if committed {
@@ -169,7 +169,7 @@ func (d *DB) read(ctx context.Context, do func(q *gorm.DB) *gorm.DB) error {
 	return err
 }
 
-// take reads the only row that fits; NotFound.
+// take reads the only matching row, or returns NotFound.
 func (d *DB) take(ctx context.Context, row any, where string, args ...any) error {
 	return d.read(ctx, func(q *gorm.DB) *gorm.DB { return q.Where(where, args...).Take(row) })
 }
@@ -182,15 +182,15 @@ func (d *DB) delete(ctx context.Context, model any, where string, args ...any) (
 	return d.write(ctx, func(q *gorm.DB) *gorm.DB { return q.Where(where, args...).Delete(model) })
 }
 
-// end sets ended_at of the rows that fit and have not ended.
+// end sets ended_at of the matching rows that have not ended.
 func (d *DB) end(ctx context.Context, model any, at time.Time, where string, args ...any) (rows int64, err error) {
 	return d.write(ctx, func(q *gorm.DB) *gorm.DB {
 		return q.Model(model).Where(where, args...).Where("ended_at = 0").Update("ended_at", micros(at))
 	})
 }
 
-// exists explains a write that wrote no row: Conflict where a row of the model stands,
-// else NotFound. It asks the writer, because on SQLite a reader may see an older state.
+// exists explains a write that wrote no row: Conflict if a row of the model exists, else
+// NotFound. It asks the writer, because on SQLite a reader may see an older state.
 func (d *DB) exists(ctx context.Context, model any, where string, args ...any) error {
 	err := d.run(ctx, d.writer, func(q *gorm.DB) error { return q.Select("id").Where(where, args...).Take(model).Error })
 	if err == nil {
@@ -199,7 +199,7 @@ func (d *DB) exists(ctx context.Context, model any, where string, args ...any) e
 	return err
 }
 
-// ifNone returns code where a write wrote no row.
+// ifNone returns code if a write wrote no row.
 func ifNone(code broker.Code) func(rows int64, err error) error {
 	return func(rows int64, err error) error {
 		if err == nil && rows == 0 {

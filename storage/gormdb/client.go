@@ -36,8 +36,8 @@ type clientRow struct {
 // TableName implements gorm's Tabler.
 func (clientRow) TableName() string { return "clients" }
 
-// registered is what a client registered beside the columns, as JSON under the names of
-// RFC 7591 and its kin: nothing of it is searched for.
+// registered holds the client metadata that has no column of its own, as JSON under the
+// names of RFC 7591. No query searches it.
 type registered struct {
 	Keys             json.RawMessage `json:"jwks,omitempty"`
 	KeysURI          string          `json:"jwks_uri,omitempty"`

@@ -159,8 +159,8 @@ func (d *DB) moves(old connectionRow, c broker.Connection) bool {
 	return false
 }
 
-// DeleteConnection implements broker.Connections. The foreign key holds off an
-// identity that is being linked.
+// DeleteConnection implements broker.Connections. The foreign key prevents it while an
+// identity is being linked.
 func (d *DB) DeleteConnection(ctx context.Context, id string) error {
 	rows, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
 		used := d.writer.Model(&identityRow{}).Select("1").Where("connection = ?", id)

@@ -84,7 +84,7 @@ func (d *DB) Count(ctx context.Context, store, key string, expires time.Time) (n
 	return n, err
 }
 
-// filled is not nil, which would be NULL.
+// filled returns an empty slice for nil, which would be NULL.
 func filled(b []byte) []byte {
 	if b == nil {
 		return []byte{}

@@ -21,8 +21,8 @@ var (
 	errForeign = errors.New("foreign key")
 )
 
-// explain gives an error of gorm or of a driver its Code. What is not a refusal is
-// Unavailable: the outcome of a write is then not known, and the caller must refuse.
+// explain maps an error of gorm or of a driver to a Code. Any error that is not a refusal
+// is Unavailable: the outcome of a write is unknown, so the caller must refuse.
 func explain(err error) error {
 	if _, named := errors.AsType[broker.Code](err); err == nil || named {
 		return err
@@ -42,7 +42,7 @@ func explain(err error) error {
 	}
 }
 
-// retryable reports whether the database refused for the sake of another transaction
+// retryable reports whether the database refused because of another transaction
 // (PostgreSQL: serialization failure, deadlock).
 func retryable(err error) bool {
 	return isPostgres(err, "40001", "40P01") || isSQLite(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

@@ -31,7 +31,7 @@ func (eventRow) TableName() string { return "events" }
 
 func (r eventRow) noun() broker.Event { return broker.Event(r) }
 
-// newEventRow gives an event without an id one. Much of an event comes from outside.
+// newEventRow adds a missing id, and cleans the texts, which may come from outside.
 func newEventRow(e broker.Event) eventRow {
 	if e.ID == "" {
 		e.ID = broker.NewID()

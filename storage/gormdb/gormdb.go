@@ -22,9 +22,9 @@ type Options struct {
 	// URL is "sqlite:path" or "postgres://user:password@host/database?options".
 	URL string
 	// Pool bounds the open connections on PostgreSQL, and the readers on SQLite, which
-	// has one writer beside them and uses few more readers than processors. 0 is 10.
+	// are also bounded by the number of processors. 0 is 10.
 	Pool int
-	// Synchronous is SQLite's, "normal" or "full"; empty is "normal".
+	// Synchronous is SQLite's pragma, "normal" or "full"; empty is "normal".
 	Synchronous string
 	// Sealer seals secret columns. Without one nothing secret can be stored or read.
 	Sealer Sealer
@@ -35,9 +35,9 @@ type Options struct {
 	Log    *slog.Logger     // nil is slog.Default
 }
 
-// DB implements every durable port of package broker, and Ephemeral. It is safe
-// for concurrent use. Text that is not UTF-8 or holds a NUL is RequestInvalid to
-// write and NotFound to look up; a moment is kept to the microsecond, in UTC.
+// DB implements every durable port of package broker, and Ephemeral. It is safe for
+// concurrent use. For text that is not UTF-8 or has a NUL, a write returns RequestInvalid
+// and a look-up NotFound. Times are stored to the microsecond, in UTC.
 type DB struct {
 	writer   *gorm.DB
 	reader   *gorm.DB // the same as writer on PostgreSQL
@@ -106,7 +106,7 @@ func (d *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close closes all connections. It waits for no transaction.
+// Close closes all connections. It does not wait for transactions.
 func (d *DB) Close() error {
 	var errs []error
 	for _, p := range d.pools {
@@ -123,7 +123,7 @@ func (d *DB) Dialect() string {
 	return "sqlite"
 }
 
-// Stats are those of the writers' pool and, on SQLite, of the readers'.
+// Stats returns the statistics of the writers' pool and, on SQLite, of the readers' pool.
 func (d *DB) Stats() []sql.DBStats {
 	stats := make([]sql.DBStats, len(d.pools))
 	for i, p := range d.pools {
@@ -148,7 +148,7 @@ func (d *DB) forUpdate(q *gorm.DB) *gorm.DB {
 	return q
 }
 
-// skipLocked selects, and locks on PostgreSQL, the rows that no other replica works on.
+// skipLocked locks the selected rows on PostgreSQL, and skips those already locked.
 func (d *DB) skipLocked(q *gorm.DB) *gorm.DB {
 	if d.postgres {
 		return q.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})

@@ -16,14 +16,14 @@ import (
 	"gatehouse/broker"
 )
 
-// The hot statements are written by hand: those of a sign-in, a refresh and a token use
-// that gorm can't express, or only at a cost. Each stands beside its method, and all of
+// The hot statements are written by hand: statements of a sign-in, a refresh and a token
+// use that gorm can't express, or runs too slowly. Each is next to its method, and all of
 // them run here, without gorm.
 
-// prepare has database/sql keep the hot statements of SQLite: SQLite compiles a statement
-// in more time than it takes to run it. It needs the schema. Until it was called,
-// statements are compiled each time. No other call may run beside it. pgx keeps
-// PostgreSQL's by itself.
+// prepare has database/sql keep the hot statements of SQLite, which takes longer to
+// compile a statement than to run it. It needs the schema. Before it is called,
+// statements are compiled each time. No other call may run concurrently. For PostgreSQL,
+// pgx keeps them itself.
 func (d *DB) prepare(ctx context.Context) (err error) {
 	if d.postgres || d.writes != nil {
 		return nil
@@ -50,7 +50,7 @@ func prepareOn(ctx context.Context, pool *sql.DB, queries ...string) (map[string
 	return stmts, nil
 }
 
-// runner runs a hot statement: a kept one, or a pool or transaction that is given the text.
+// runner runs a hot statement: a prepared one, or the text on a pool or transaction.
 type runner struct {
 	pool gorm.ConnPool
 	kept *sql.Stmt
@@ -75,7 +75,7 @@ func (d *DB) hot(ctx context.Context, q *gorm.DB, query string, args []any) (run
 	return r, nil
 }
 
-// numbered writes the places of a query as PostgreSQL wants them: $1, $2, ….
+// numbered rewrites the placeholders of a query for PostgreSQL: $1, $2, ….
 func numbered(query string) string {
 	var b strings.Builder
 	b.Grow(len(query) + 40)
@@ -112,8 +112,8 @@ func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, e
 	return rows, err
 }
 
-// queryOne reads the columns of one row into their places, by one hot statement on the
-// writer or the reader; NotFound for none.
+// queryOne scans the one row of a hot statement on the writer or the reader, or returns
+// NotFound.
 func (d *DB) queryOne(ctx context.Context, on *gorm.DB, into []any, query string, args ...any) error {
 	return d.run(ctx, on, func(q *gorm.DB) error {
 		r, err := d.hot(ctx, q, query, args)
@@ -152,10 +152,10 @@ func (d *DB) readOne(ctx context.Context, into []any, query string, args ...any)
 	return err
 }
 
-// withAccount is the query of a row together with its account, as every use of a session
-// or a token asks. It takes 25 µs of CPU on SQLite, against 60 through gorm's InnerJoins,
-// which builds the same text again and again; a whole userinfo request takes 75. The
-// columns are those of the rows' tags.
+// withAccount is the query of a row together with its account, which every use of a
+// session or a token needs. It takes 25 µs of CPU on SQLite, against 60 through gorm's
+// InnerJoins, which builds the same text each time; a whole userinfo request takes 75.
+// The columns come from the tags of the rows.
 type withAccount struct {
 	query        string
 	row, account []*schema.Field
@@ -202,8 +202,8 @@ func (j withAccount) queryFor(n int) string {
 	return strings.Replace(j.query, "IN (?)", "IN (?"+strings.Repeat(", ?", n-1)+")", 1)
 }
 
-// takeWithAccount reads a row, a pointer to its model, and the account; NotFound. A query
-// with a list has no other values.
+// takeWithAccount reads a row, a pointer to its model, and the account, or returns
+// NotFound. A query with a list has no other values.
 func (d *DB) takeWithAccount(ctx context.Context, j withAccount, row any, args ...any) (broker.Account, error) {
 	var account accountRow
 	places := append(placesOf(ctx, j.row, row), placesOf(ctx, j.account, &account)...)
@@ -211,7 +211,7 @@ func (d *DB) takeWithAccount(ctx context.Context, j withAccount, row any, args .
 	return account.noun(), err
 }
 
-// placesOf are the places for Scan of the fields of a row.
+// placesOf returns the Scan destinations for the fields of a row.
 func placesOf(ctx context.Context, fields []*schema.Field, row any) []any {
 	value := reflect.ValueOf(row).Elem()
 	places := make([]any, len(fields))
@@ -225,7 +225,7 @@ func placesOf(ctx context.Context, fields []*schema.Field, row any) []any {
 	return places
 }
 
-// scan is the place of a field with a serializer.
+// scan is the Scan destination of a field with a serializer.
 type scan func(v any) error
 
 // Scan implements sql.Scanner.

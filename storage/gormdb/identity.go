@@ -45,9 +45,9 @@ func (d *DB) IdentitiesOf(ctx context.Context, account string) ([]broker.Identit
 	return each(rows, identityRow.noun), err
 }
 
-// Link implements broker.Identities. NotFound where the account or the connection
-// does not exist, or the account's address is not proven: who only claimed an address
-// must not take an identity from its owner (SECURITY.md C11).
+// Link implements broker.Identities. It returns NotFound if the account or the connection
+// does not exist, or the account's address is unverified: a person who only claimed an
+// address must not take an identity from its owner (SECURITY.md C11).
 func (d *DB) Link(ctx context.Context, i broker.Identity) error {
 	rows, err := d.write(ctx, func(q *gorm.DB) *gorm.DB {
 		return q.Exec(`INSERT INTO identities (id, account_id, connection, issuer, subject, email, linked_at, seen_at)
@@ -66,8 +66,8 @@ func (d *DB) Link(ctx context.Context, i broker.Identity) error {
 	return d.exists(ctx, &accountRow{}, "id = ? AND claimed = ''", i.AccountID)
 }
 
-// Unlink implements broker.Identities. The identity goes first: a session that
-// is created from it at the same moment is either found by the updates, or finds it gone.
+// Unlink implements broker.Identities. It deletes the identity first: a session created
+// from it concurrently is either found by the updates, or finds no identity.
 func (d *DB) Unlink(ctx context.Context, id string, at time.Time) error {
 	return d.joined(ctx, func(ctx context.Context) error {
 		var r identityRow

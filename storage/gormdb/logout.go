@@ -30,14 +30,14 @@ func (logoutRow) TableName() string { return "logouts" }
 
 func (r logoutRow) noun() broker.Logout { return broker.Logout(r) }
 
-// tellable are the grants that die now, by themselves or with their session. Its
-// places are the moment, twice.
+// notifiable matches the grants that end now, by themselves or with their session. Its
+// two placeholders are the time.
 const notifiable = `(f.ended_at = 0 AND f.expires_at > ? OR EXISTS (
 	SELECT 1 FROM sessions s WHERE s.id = f.session_id AND s.ended_at = ?))`
 
-// queueLogouts writes a Logout for each client that wants one and has a grant that
-// fits, for each of its sessions. A grant that ended before its session counts: its
-// client may still show the person as signed in.
+// queueLogouts writes a Logout for each client that wants one and has a matching grant,
+// for each of its sessions. A grant that ended before its session counts: its client may
+// still show the person as signed in.
 func (d *DB) queueLogouts(ctx context.Context, at time.Time, where string, args ...any) error {
 	var found []struct {
 		ClientID, SessionID, AccountID string
@@ -97,7 +97,7 @@ func (d *DB) LogoutFailed(ctx context.Context, id, why string, next time.Time) e
 func (d *DB) Logouts(ctx context.Context, session string, limit int) ([]broker.Logout, error) {
 	var rows []logoutRow
 	err := d.read(ctx, func(q *gorm.DB) *gorm.DB {
-		// gorm ignores an empty field, as the port asks for.
+		// gorm ignores an empty field, as the port requires.
 		return q.Where(&logoutRow{SessionID: session}).Order("created_at, id").Limit(max(0, limit)).Find(&rows)
 	})
 	return each(rows, logoutRow.noun), err

@@ -112,7 +112,7 @@ func (d *DB) MailFailed(ctx context.Context, id, why string, next time.Time) err
 	return err
 }
 
-// failed is what a failed attempt changes, in mails and in logouts.
+// failed returns the columns that a failed attempt changes, in mails and in logouts.
 func failed(why string, next time.Time) map[string]any {
 	return map[string]any{"attempts": gorm.Expr("attempts + 1"), "last_error": clean(why), "next_at": micros(next)}
 }

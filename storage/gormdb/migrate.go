@@ -21,16 +21,16 @@ var migrations embed.FS
 type Schema struct {
 	Database int64 // of the database; 0 for an empty one
 	Binary   int64 // that this binary brings
-	// Oldest is the oldest version that a binary may bring and still use the
-	// database. A migration that only adds leaves it alone; one that takes
-	// something away raises it ("floor" in table app), one release after the
-	// binaries stopped needing it. So N and N−1 run side by side.
+	// Oldest is the oldest schema version whose binaries may still use the database. A
+	// migration that only adds keeps it; one that removes something raises it ("floor" in
+	// table deployment), one release after binaries stopped needing that. So releases N
+	// and N−1 run side by side.
 	Oldest int64
 }
 
-// Migrate brings the schema up to the binary's version. Replicas may start together:
-// on PostgreSQL one migrates while the others wait for its advisory lock. That lock
-// needs its own session, so no pooler in transaction mode.
+// Migrate brings the schema up to the binary's version. Replicas may start together: on
+// PostgreSQL one migrates while the others wait for its advisory lock. The lock needs its
+// own session, so a pooler must not be in transaction mode.
 func (d *DB) Migrate(ctx context.Context) error {
 	s, err := d.MigrationStatus(ctx)
 	if err != nil {
@@ -114,8 +114,8 @@ func (d *DB) scan(ctx context.Context, into any, query string) error {
 	return d.run(ctx, d.writer, func(q *gorm.DB) error { return q.Raw(query).Scan(into).Error })
 }
 
-// Ready returns nil where this binary can use the schema, else an error that says what
-// to do.
+// Ready returns nil if this binary can use the schema, else an error that says what to
+// do.
 func (d *DB) Ready(ctx context.Context) error {
 	s, err := d.MigrationStatus(ctx)
 	switch {
@@ -133,9 +133,9 @@ func (d *DB) Ready(ctx context.Context) error {
 	return d.prepare(ctx)
 }
 
-// ClockSkew is at least how far the database's clock is from ours (positive: it is
-// ahead); the time of the query itself is not counted. On SQLite there is one clock.
-// No other code asks SQL for the time.
+// ClockSkew returns a lower bound of how far the database's clock is ahead of ours, which
+// excludes the time of the query itself. On SQLite there is one clock. No other code asks
+// SQL for the time.
 func (d *DB) ClockSkew(ctx context.Context) (time.Duration, error) {
 	if !d.postgres {
 		return 0, nil

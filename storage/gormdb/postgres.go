@@ -34,7 +34,7 @@ func (d *DB) openPostgres(url string, size int) error {
 	}))
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
-	// After a fail-over no connection stays with the old server for good.
+	// After a fail-over, connections must not stay with the old server.
 	pool.SetConnMaxLifetime(30 * time.Minute)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	d.pools, d.postgres = append(d.pools, pool), true

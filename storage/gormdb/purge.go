@@ -8,14 +8,14 @@ import (
 	"gorm.io/gorm"
 )
 
-// purgeLate is how long after its end a row is kept, so that a replica with a
-// slow clock still finds the rows that its own time needs.
+// purgeLate is how long an expired row is kept, because a replica with a slow clock may
+// still need it.
 const purgeLate = 5 * time.Minute
 
-// Purge removes what has expired, at most batch rows of each kind: ephemeral rows,
-// marks, mails that were never delivered, sessions and grants. An ended grant
-// stays until it would have expired, because its row is what makes its code used.
-// more reports that there is more to remove.
+// Purge removes what has expired, at most batch rows of each kind: ephemeral rows, marks,
+// mails that were never delivered, sessions and grants. An ended grant stays until it
+// would have expired, because its row marks its code as used. more reports that there is
+// more to remove.
 func (d *DB) Purge(ctx context.Context, now time.Time, batch int) (removed int, more bool, err error) {
 	if batch <= 0 {
 		return 0, false, fmt.Errorf("storage: purge in batches of %d", batch)

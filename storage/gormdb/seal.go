@@ -60,7 +60,7 @@ func (d *DB) open(sealed []byte, column, id string) ([]byte, error) {
 
 const canary = "canary"
 
-// houseRow is one row of app, what the deployment keeps about itself.
+// deploymentRow is one row of the deployment's data about itself.
 type deploymentRow struct {
 	ID    string `gorm:"primaryKey"`
 	Value []byte

@@ -49,13 +49,13 @@ func (r sessionRow) noun() broker.Session {
 	return s
 }
 
-// CreateSession implements broker.Sessions. A session of an identity needs that
-// identity to be linked to the account, else StartAgain.
+// CreateSession implements broker.Sessions. A session of an identity needs that identity
+// to be linked to the account, else StartAgain.
 //
-// The account must be enabled and at the epoch of the proof (SECURITY.md I5). An epoch
-// that rises at the same moment needs no lock: a session created just before carries
-// the old epoch and is dead by comparison. The row of the identity is locked, so that
-// an Unlink waits and then sees the session.
+// The account must be enabled and at the epoch of the proof (SECURITY.md I5). A
+// concurrent rise of the epoch needs no lock: a session created just before has the old
+// epoch and is invalid. The row of the identity is locked, so that an Unlink waits and
+// then sees the session.
 func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session) error {
 	n := s.Authn
 	return ifNone(broker.StartAgain)(d.exec(ctx, d.insertSession(),

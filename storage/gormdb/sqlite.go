@@ -19,12 +19,12 @@ import (
 	"modernc.org/sqlite"
 )
 
-// openSQLite opens one writer, whose transactions begin IMMEDIATE so that none
-// fails half-way for want of the lock, and a pool of readers beside it.
+// openSQLite opens one writer, whose transactions begin IMMEDIATE so that none fails
+// half-way waiting for the lock, and a pool of readers.
 //
-// gorm's PrepareStmt is for the readers only. On the writer a request that waits for
-// the one connection to prepare a statement would stop the transaction that has the
-// connection and wants the same statement.
+// gorm's PrepareStmt is for the readers only. On the writer it could deadlock: a request
+// that prepares a statement waits for the one connection, and the transaction on that
+// connection waits for the same statement.
 func (d *DB) openSQLite(path string, readers int, synchronous string) error {
 	if synchronous != "normal" && synchronous != "full" {
 		return fmt.Errorf("storage: SQLite's synchronous is %q; it must be normal or full", synchronous)
@@ -55,8 +55,8 @@ func (d *DB) sqlitePool(path string, size int, options string, keep bool) (*gorm
 	return gorm.Open(sqliteDialector{pool}, gormConfig(keep))
 }
 
-// audited refuses a database without a write-ahead log, as on a file system that
-// SQLite can't share memory on: its readers would stop its writer.
+// audited refuses a database without a write-ahead log, as on a file system where SQLite
+// can't share memory: its readers would block its writer.
 func audited(ctx context.Context, writer *sql.DB) error {
 	var mode string
 	if err := writer.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
