@@ -26,7 +26,7 @@ type anchor struct {
 	wrong string     // why it can't be taken out; empty if it can
 }
 
-// testName is one test; a part below it follows a slash.
+// testName is one test; a subtest follows a slash.
 type testName struct{ pkg, test string }
 
 func (n testName) String() string { return n.pkg + ":" + n.test }
@@ -155,8 +155,8 @@ func parseSource(file, text string) (source, error) {
 	return s, nil
 }
 
-// node is what starts on the first line of code below an anchor, with what it is part of, the outermost first.
-// Of several that start at the same place it is the outermost that guard knows.
+// node returns the node that starts on the first line of code below an anchor, after its parents, the outermost
+// first. If several start there, it is the outermost that guard knows.
 func (s source) node(a anchor) []ast.Node {
 	pos := s.below(a.line)
 	var path, found []ast.Node

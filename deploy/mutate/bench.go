@@ -30,7 +30,7 @@ type check struct {
 	limit      time.Duration
 }
 
-// try runs the tests with one file, relative to the top, replaced. The second answer says more.
+// try runs the tests with one file, relative to the top, replaced. why has details.
 func (b *bench) try(ctx context.Context, file, text string, c check) (verdict, why string, err error) {
 	replaced := filepath.Join(b.scratch, fmt.Sprintf("%d%s", b.serial.Add(1), filepath.Ext(file)))
 	overlay := replaced + ".json"
@@ -53,7 +53,7 @@ func (b *bench) try(ctx context.Context, file, text string, c check) (verdict, w
 	case !passed && unbuilt(out):
 		return broken, "does not compile: " + summary(out), nil
 	}
-	// Only a test that passes as things are says something by failing.
+	// A failure means something only if the test passes without the change.
 	if wrong, err := b.ailing(ctx, c); err != nil || wrong != "" {
 		return broken, wrong, err
 	}
@@ -63,7 +63,7 @@ func (b *bench) try(ctx context.Context, file, text string, c check) (verdict, w
 	return killed, "", nil
 }
 
-// ailing says what is wrong with a test as things are.
+// ailing returns what is wrong with a test without any change.
 func (b *bench) ailing(ctx context.Context, c check) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -113,7 +113,7 @@ func newTree(ctx context.Context, top, scratch string) (*tree, error) {
 	return t, err
 }
 
-// takeOut runs the tests of an anchor without its defence. The second result says more.
+// takeOut runs the tests of an anchor without its defence. The second result gives the details.
 func (t *tree) takeOut(ctx context.Context, a anchor) (verdict, why string, err error) {
 	if a.wrong != "" {
 		return broken, a.wrong, nil
@@ -205,7 +205,7 @@ func (t *tree) near(a anchor) []*suite {
 	return append(own, rest...)
 }
 
-// try runs those of the tests that pass as things are, and reports whether there are any.
+// try runs those of the tests that pass with all defences, and reports whether there are any.
 func (t *tree) try(ctx context.Context, s *suite, tests []string, a anchor) (o outcome, ran bool, err error) {
 	if err := t.build(ctx, s); err != nil {
 		return o, false, err

@@ -92,7 +92,7 @@ func (m *mutator) add(at ast.Node, kind, old, changed string, edits ...edit) {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// walk looks at a body whose returns answer results; a function inside has its own.
+// walk visits a body whose returns have these results; a function inside has its own.
 func (m *mutator) walk(body ast.Node, results *ast.FieldList) {
 	ast.Inspect(body, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -118,7 +118,7 @@ func (m *mutator) walk(body ast.Node, results *ast.FieldList) {
 	})
 }
 
-// condition forces a condition, so that what it names stays used, and turns it round.
+// condition replaces a condition by true, false or its negation; its names stay used.
 func (m *mutator) condition(e ast.Expr) {
 	if id, ok := e.(*ast.Ident); ok && (id.Name == "true" || id.Name == "false") {
 		return // see literal
@@ -131,8 +131,8 @@ func (m *mutator) condition(e ast.Expr) {
 	}
 }
 
-// cases does so with the cases of a switch. One that compares is written as
-// comparisons first.
+// cases does the same for the cases of a switch. It first rewrites cases of a switch with
+// a tag as comparisons.
 func (m *mutator) cases(n *ast.SwitchStmt) {
 	var all []ast.Expr
 	for _, c := range n.Body.List {
@@ -160,7 +160,7 @@ func (m *mutator) cases(n *ast.SwitchStmt) {
 	}
 }
 
-// opposite lists what becomes of an operator.
+// opposite lists the replacements of each operator.
 var opposite = map[token.Token][]string{
 	token.EQL: {"!="}, token.NEQ: {"=="},
 	token.LSS: {"<=", ">="}, token.LEQ: {"<", ">"}, token.GTR: {">=", "<="}, token.GEQ: {">", "<"},
@@ -171,7 +171,7 @@ func (m *mutator) operator(n *ast.BinaryExpr) {
 	for _, op := range opposite[n.Op] {
 		m.add(n, "op", s, x+" "+op+" "+y, m.replace(n, "("+x+" "+op+" "+y+")"))
 	}
-	// A part that does not count must be missed too.
+	// Removing either operand must be noticed too.
 	switch n.Op {
 	case token.LAND:
 		m.add(n.Y, "op", s, x+" || "+y, m.replace(n, "("+x+" || "+y+")"))
@@ -193,7 +193,7 @@ func (m *mutator) literal(n *ast.Ident) {
 	}
 }
 
-// answer lets an error, a Code, a reason or something found be none, and a yes be a no.
+// answer replaces a returned error, Code, reason or value by none, and true by false.
 func (m *mutator) answer(n *ast.ReturnStmt, results *ast.FieldList) {
 	if results == nil || len(n.Results) != results.NumFields() {
 		return // one call answers all
@@ -232,8 +232,8 @@ func (m *mutator) result(n *ast.ReturnStmt, e, declared ast.Expr) {
 	}
 }
 
-// statements drops assignments. What they assign is still worked out, so that
-// nothing is left unused.
+// statements drops assignments. The right side is still evaluated, so that nothing is
+// left unused.
 func (m *mutator) statements(list []ast.Stmt) {
 	for _, s := range list {
 		switch s := s.(type) {

@@ -75,7 +75,7 @@ func judge(all []mutant, verdicts []string, excuses []excuse, complete bool) (re
 	return out.String(), wrong
 }
 
-// excuse says of one kind of change of a line that no test can notice it.
+// excuse states that no test can notice one kind of change to a line.
 type excuse struct {
 	file string
 	line int // of the code

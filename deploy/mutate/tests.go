@@ -27,7 +27,7 @@ type suite struct {
 	sound  map[string]*baseline // by test
 }
 
-// baseline is how a test ends as things are.
+// baseline is how a test ends with all defences.
 type baseline struct {
 	wrong string // why it can't be used; empty if it passes
 	took  time.Duration
@@ -137,7 +137,7 @@ func (s *suite) run(ctx context.Context, tests []string, mutant string, limit ti
 	return o, nil
 }
 
-// pattern matches exactly the tests, of which several have no parts.
+// pattern matches exactly the tests. If there are several, none may be a subtest.
 func pattern(tests []string) string {
 	if len(tests) > 1 {
 		return "^(" + strings.Join(tests, "|") + ")$"
@@ -149,7 +149,7 @@ func pattern(tests []string) string {
 	return strings.Join(parts, "/")
 }
 
-// usable runs the tests that have not run yet as things are, and returns those that pass.
+// usable runs, with all defences, the tests that have not run yet, and returns those that pass.
 func (s *suite) usable(ctx context.Context, tests []string, limit time.Duration) ([]string, error) {
 	var fresh []string
 	for _, t := range tests {
@@ -177,7 +177,7 @@ func (s *suite) usable(ctx context.Context, tests []string, limit time.Duration)
 	return good, nil
 }
 
-// took is how long tests take as things are.
+// took is how long tests take with all defences.
 func (s *suite) took(tests []string) (all time.Duration) {
 	for _, t := range tests {
 		all += s.sound[t].took
@@ -212,7 +212,7 @@ func (o outcome) baseline(test string) *baseline {
 	return &baseline{wrong: "did not run:\n" + excerpt(o.output, "")}
 }
 
-// excerpt is the end of what a run printed, from where it tells of a test.
+// excerpt is the end of a run's output, from the first mention of a test.
 func excerpt(output, test string) string {
 	var kept []string
 	scan := bufio.NewScanner(strings.NewReader(output))
