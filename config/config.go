@@ -64,17 +64,17 @@ type Config struct {
 	UpstreamNetworks Networks `yaml:"upstream_networks"`
 	// Log configures the log.
 	Log Log `yaml:"log"`
-	// Connections are upstream connections that are created or updated at start. They have no variable, and are
-	// not needed for connections made with commands.
+	// Connections are upstream connections that are created or updated at start. No variable can set them.
+	// Connections made with commands are not listed here.
 	Connections []Connection `yaml:"connections"`
-	// Clients are apps that are created or updated at start. They have no variable, and are not needed for apps
-	// made with commands.
+	// Clients are apps that are created or updated at start. No variable can set them. Apps made with commands are
+	// not listed here.
 	Clients []Client `yaml:"clients"`
 
-	// CreateKeyring: the keyring file may be created if it does not exist. True with SQLite, if keyring is not
-	// set. Not a key.
+	// CreateKeyring: the keyring file may be created if it does not exist. True with SQLite, if keyring is not set.
+	// Not a configuration key.
 	CreateKeyring bool `yaml:"-"`
-	// KeyringData is the keyring itself if keyring is env:NAME; Keyring is then empty. Not a key.
+	// KeyringData is the keyring itself if keyring is env:NAME; Keyring is then empty. Not a configuration key.
 	KeyringData broker.Secret `yaml:"-"`
 }
 

@@ -206,8 +206,8 @@ func (h *app) checkMail(ctx context.Context) error {
 	return nil
 }
 
-// connections checks those of the database, as changed by the ones that the configuration
-// declares.
+// connections checks the connections of the database with the configuration's
+// declarations applied.
 func (i *inspection) connections(ctx context.Context) {
 	var all []broker.Connection
 	if i.store != nil {

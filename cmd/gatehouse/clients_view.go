@@ -40,7 +40,7 @@ func (t *tool) showClient(c broker.Client, secret broker.Secret) error {
 	})
 }
 
-// rareRows writes what few clients have.
+// rareRows writes the settings that few clients have.
 func rareRows(w io.Writer, v admin.ClientView) {
 	if v.DefaultMaxAge != nil {
 		row(w, "default max_age", fmt.Sprint(*v.DefaultMaxAge, " s"))

@@ -352,7 +352,7 @@ Ctrl-C ends it.
 `, d.file.App, d.file.Mailbox, d.file.Issuer, d.data, demoPassword)
 }
 
-// serveQuietly serves on another listener than the public one until ctx ends.
+// serveQuietly serves a listener other than the public one until ctx ends.
 func serveQuietly(ctx context.Context, s server) {
 	srv := web.NewServer(s.handler)
 	go func() { <-ctx.Done(); _ = srv.Close() }()

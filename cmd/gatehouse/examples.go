@@ -1,6 +1,6 @@
 package main
 
-// examples has, for commands with arguments, what follows the name on a useful line.
+// examples holds, by command, the arguments of a useful example line.
 func examples() map[string]string {
 	return map[string]string{
 		"demo":                     `--addr localhost:8081`,

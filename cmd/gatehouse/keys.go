@@ -63,7 +63,7 @@ func (c *keysRotate) Run(ctx context.Context, t *tool, s *admin.Service) error {
 	})
 }
 
-// waiting says what a command waits for.
+// waiting prints what a command waits for.
 func (t *tool) waiting(d time.Duration, what string) {
 	fmt.Fprintf(t.err, "waiting %v until %s\n", d, what)
 }

@@ -28,13 +28,13 @@ const (
 	interrupted = 130 // as a shell reports Ctrl-C
 )
 
-// terminal is what a command sees of the world.
+// terminal holds a command's streams and environment.
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
 	env      func(string) (string, bool)
 	program  string // as it was called, for lines to copy
-	// passwordCost is that of new password hashes. Only tests set it; zero is the cost of production.
+	// passwordCost is the cost of new password hashes. Only tests set it; zero is the cost of production.
 	passwordCost credential.Cost
 }
 

@@ -43,8 +43,8 @@ func newCommandParser(ctx context.Context, t *tool) (*commandParser, error) {
 	return p, err
 }
 
-// showHelp shows the help or the version, if args ask for it. No arguments, and the word
-// help in front, ask for help too.
+// showHelp shows the help or the version if args ask for it. It also shows help for no
+// arguments and for the word help in front.
 func (p *commandParser) showHelp(args []string) (shown bool, _ error) {
 	asked := len(args) == 0
 	if !asked && args[0] == "help" {
@@ -127,8 +127,8 @@ func (p *commandParser) selected(trace *kong.Context) *kong.Node {
 	return p.Model.Node
 }
 
-// mistake says what is wrong with a command line. Of the arguments it quotes only a word
-// in place of a command.
+// mistake says what is wrong with a command line. It quotes an argument only if it stands
+// where a command was expected.
 func (p *commandParser) mistake(n *kong.Node, wrong *kong.ParseError) string {
 	word, unexpected := strings.CutPrefix(wrong.Error(), "unexpected argument ")
 	var missing []string

@@ -73,8 +73,8 @@ func tuneGC() {
 	}
 }
 
-// listen opens the public listener. It comes before the database, because most failing
-// starts fail for another process on the same address.
+// listen opens the public listener. Call it before opening the database, because most
+// failed starts are due to another process on the same address.
 func listen(cfg *config.Config) (net.Listener, error) {
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {

@@ -165,7 +165,7 @@ func (h *app) assemble(ctx context.Context) (http.Handler, []worker, error) {
 	return r.toolkit.Guard(mux), []worker{r.apps.Run, r.apps.NotifyApps, sender, h.janitor, h.followKeyring}, nil
 }
 
-// gate decides who may come in.
+// gate returns the gate, which decides who may sign in.
 func (h *app) gate() *access.Gate {
 	return access.New(access.Options{Store: h.store, Tenancies: h.tenancies,
 		Registration: broker.Registration(h.cfg.Registration), PasswordSignIn: h.cfg.Passwords, Now: h.now})
@@ -265,7 +265,7 @@ func (h *app) janitor(ctx context.Context) {
 	storage.Janitor{Leases: h.store, Purge: h.store.Purge, Now: h.now, Log: h.log}.Run(ctx)
 }
 
-// followRing loads a rotated keyring file while the server runs.
+// followKeyring loads a rotated keyring file while the server runs.
 func (h *app) followKeyring(ctx context.Context) {
 	if h.cfg.Keyring != "" {
 		h.keyring.Follow(ctx, h.cfg.Keyring, h.log)
