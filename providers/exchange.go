@@ -17,7 +17,7 @@ type exchanger struct {
 	client  *http.Client
 	id      string
 	secrets []broker.Secret
-	// refused reads the error in the endpoint's response; nil: as RFC 6749 §5.2 has it.
+	// refused reads the error in the endpoint's response; nil: the format of RFC 6749 §5.2.
 	refused func(*oauth2.RetrieveError) (code, description string)
 	explain func(code, description string, answer url.Values) broker.Code
 	// badSecret reports whether the endpoint rejected the client secret.

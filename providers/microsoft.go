@@ -138,8 +138,8 @@ func (e entra) tenantOf(issuer string) string {
 	return tid
 }
 
-// ownsIssuer: Microsoft does not announce RFC 9207. If it sends an iss, that must be one of its own issuers; coherent
-// compares it with the token's later.
+// ownsIssuer: Microsoft does not announce RFC 9207. If it sends an iss, that must be one of its own issuers. Later,
+// coherent compares it with the token's issuer.
 func (e entra) ownsIssuer(m *metadata, iss string) bool {
 	return iss == m.issuer || m.issuer == e.issuer(template) && e.tenantOf(iss) != ""
 }
@@ -172,7 +172,7 @@ func (e entra) issued(m *metadata, t idToken) (string, error) {
 	return t.issuer, nil
 }
 
-// admits checks that this tenant's people may sign in. It does not rely on Microsoft's own check of the
+// allowsTenant checks that this tenant's people may sign in. It does not rely on Microsoft's own check of the
 // authority.
 func (e entra) allowsTenant(m *metadata, tid string) error {
 	//defence:B10 D8 = true
@@ -211,7 +211,7 @@ func (e entra) claims(t idToken, c *broker.Claims) error {
 	return nil
 }
 
-// standing: personal accounts have their own tenant. A guest is anyone not clearly a member: acct is present and
+// userTypeOf: personal accounts have their own tenant. A guest is anyone not clearly a member: acct is present and
 // not 0, or idp is present and does not name this tenant.
 func userTypeOf(t idToken, tid string) broker.UserType {
 	if tid == msaTenant {

@@ -162,8 +162,8 @@ func (s *Server) microsoftCheck(a *authRequest) *OAuthError {
 	return nil
 }
 
-// microsoftAdmits returns why an authority refuses an account. Microsoft shows this to the person and does not
-// report it to the client.
+// microsoftAllows returns why an authority refuses an account. Microsoft shows this to the person and does not report
+// it to the client.
 func (s *Server) microsoftAllows(a *authRequest, p Persona) string {
 	switch authority := s.tenantIssuer(a.tenant); {
 	case a.tenant == "common":
