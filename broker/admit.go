@@ -1,8 +1,8 @@
 package broker
 
-// Admit is the one gate. Package broker/access asks it at every creation and renewal of
-// authority. What is not known is refused, and so are facts that were not loaded there.
-// It returns a Code. MicrosoftRequired and SSORequired name a rule, which Refusing returns.
+// Admit is the one gate. Package broker/access asks it at every creation and renewal of authority. It refuses
+// anything unknown, and Facts that package broker/access did not load. It returns a Code. MicrosoftRequired and
+// SSORequired name a rule, which Refusing returns.
 func Admit(f Facts) error {
 	a := f.Account
 	switch {

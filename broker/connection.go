@@ -103,8 +103,8 @@ type UpstreamRequest struct {
 	Choose bool
 	// Rerequest asks for the e-mail permission once more (Facebook auth_type=rerequest).
 	Rerequest bool
-	// LinkTarget names the pending link in the login that this request's identity must confirm, as one of the
-	// same account; empty for a plain sign-in.
+	// LinkTarget identifies the pending link that this request must confirm with another identity of the same
+	// account; empty for a plain sign-in.
 	LinkTarget string
 	StartedAt  time.Time
 }

@@ -21,7 +21,7 @@ type ephemeralValue[T any] struct {
 	Value   T         `json:"v"`
 }
 
-// Put creates a value; Conflict if the key exists.
+// Put creates a value, or returns Conflict if the key exists.
 func (s EphemeralStore[T]) Put(ctx context.Context, key string, v T) error {
 	expires := s.Now().Add(s.Life)
 	b, err := json.Marshal(ephemeralValue[T]{expires, v})

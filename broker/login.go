@@ -49,8 +49,8 @@ func (p Purpose) Ends() string {
 	return MethodsPath
 }
 
-// Login is one browser's unfinished attempt to sign in. It never contains a password, nor the proof of a link:
-// that is used in the request that gives it.
+// Login is one browser's unfinished attempt to sign in. It never contains a password or a link proof, which is used
+// only in the request that gives it.
 type Login struct {
 	ID      string
 	Browser string // keyed hash of the browser key that it is bound to
@@ -79,8 +79,8 @@ type Login struct {
 	UsePassword bool
 	// Choice is the branch taken on E-1 ("Create an account"), on E-5 or on the neutral page.
 	Choice Choice
-	// LinkTargetID is the account that the person named on E-5 with the right password, if the link needs more
-	// proofs. It is not a proof: all proofs are asked for again.
+	// LinkTargetID is the account named on page E-5 with the right password, if the link needs more proofs. It is not
+	// a proof: all proofs are asked for again.
 	LinkTargetID string
 	// Claims is set when the person returned from the upstream.
 	Claims *Claims
@@ -127,8 +127,8 @@ const (
 // browser.
 func (l Login) HasProof() bool { return l.Claims != nil || l.AccountID != "" || l.VerifiedEmail != "" }
 
-// VerifiedAddress is the address that a mailed code or the upstream vouches for. An
-// asserted one (EmailAsserted) belongs to no account: it reveals and reaches none.
+// VerifiedAddress is the address that a mailed code or the upstream vouches for. It is never an asserted one
+// (EmailAsserted), which must neither reveal nor reach an account.
 func (l Login) VerifiedAddress() string {
 	switch {
 	case l.VerifiedEmail != "":

@@ -8,8 +8,8 @@ type SignInMethods struct {
 	Identities []string // ids
 }
 
-// SignInMethodsOf returns the password, if the deployment offers it, and the identities of live connections, as
-// far as the account's restriction allows them.
+// SignInMethodsOf returns the methods that the account's restriction allows: the password, if the deployment offers
+// it, and the identities of live connections.
 func SignInMethodsOf(a Account, identities []Identity, connections []Connection, passwords bool) SignInMethods {
 	w := SignInMethods{Password: a.HasPassword() &&
 		//defence:C17

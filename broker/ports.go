@@ -16,7 +16,7 @@ type Atomic interface {
 type Accounts interface {
 	// Account returns NotFound for an unknown id.
 	Account(ctx context.Context, id string) (Account, error)
-	// AccountByEmail finds a verified account by its canonical address; NotFound.
+	// AccountByEmail finds a verified account by its canonical address, or returns NotFound.
 	AccountByEmail(ctx context.Context, email string) (Account, error)
 	// Accounts lists accounts by e-mail address, after the given one, at most limit.
 	Accounts(ctx context.Context, after string, limit int) ([]Account, error)
@@ -30,12 +30,12 @@ type Accounts interface {
 
 // Identities stores the upstream identities of accounts.
 type Identities interface {
-	// Identity finds an identity and its account; NotFound.
+	// Identity finds an identity and its account, or returns NotFound.
 	Identity(ctx context.Context, connection, issuer, subject string) (Identity, Account, error)
 	IdentitiesOf(ctx context.Context, account string) ([]Identity, error)
-	// Link inserts; Conflict if the identity is linked already.
+	// Link inserts, or returns Conflict if the identity is linked already.
 	Link(ctx context.Context, i Identity) error
-	// Unlink deletes by id and ends the sessions and grants created with it; NotFound.
+	// Unlink deletes by id and ends the sessions and grants created with it, or returns NotFound.
 	Unlink(ctx context.Context, id string, at time.Time) error
 	// SeeIdentity records the address and time of a sign-in. It does nothing if the identity has been deleted.
 	SeeIdentity(ctx context.Context, id, email string, at time.Time) error
@@ -55,8 +55,8 @@ type Sessions interface {
 	// CreateSession inserts if the account is enabled and its epoch is s.Authn.Epoch, in one statement; else
 	// StartAgain.
 	CreateSession(ctx context.Context, hash string, s Session) error
-	// Session finds a session and its account by any of the hashes; NotFound. It also returns ended and expired
-	// ones: the caller decides.
+	// Session finds a session and its account by any of the hashes, or returns NotFound. It also returns ended and
+	// expired ones: the caller decides.
 	Session(ctx context.Context, hashes []string) (Session, Account, error)
 	SessionsOf(ctx context.Context, account string) ([]Session, error)
 	// EndSession is idempotent. It queues a Logout for each client that must be notified.
@@ -91,7 +91,7 @@ type Grants interface {
 	// any, is linked to it, and the session of f, if any, is active at f.CreatedAt. With unlocked, the account
 	// must also have no Restriction. It returns Conflict for a taken id (the code was used), else StartAgain.
 	CreateGrant(ctx context.Context, f Grant, unlocked bool) error
-	// Grant finds a grant and its account, also if it has ended; NotFound.
+	// Grant finds a grant and its account, even if it has ended, or returns NotFound.
 	Grant(ctx context.Context, id string) (Grant, Account, error)
 	// Rotate changes the refresh counter, in one statement, if the grant is active, its counter is from, and its
 	// account is enabled and at the grant's epoch; else Conflict.
@@ -107,7 +107,7 @@ type Clients interface {
 	Clients(ctx context.Context) ([]Client, error)
 	// PutClient creates or replaces.
 	PutClient(ctx context.Context, c Client) error
-	// DeleteClient removes the client, its consents and its grants; NotFound.
+	// DeleteClient removes the client, its consents and its grants, or returns NotFound.
 	DeleteClient(ctx context.Context, id string) error
 }
 
@@ -116,10 +116,10 @@ type Connections interface {
 	Connection(ctx context.Context, id string) (Connection, error) // NotFound
 	// Connections lists by Position, then Name.
 	Connections(ctx context.Context) ([]Connection, error)
-	// PutConnection creates or replaces; Conflict if issuer, client id, kind or a pinned setting of a live
+	// PutConnection creates or replaces. It returns Conflict if issuer, client id, kind or a pinned setting of a live
 	// connection would change.
 	PutConnection(ctx context.Context, c Connection) error
-	// DeleteConnection returns Conflict while identities use it; NotFound.
+	// DeleteConnection returns Conflict while identities use it, or NotFound.
 	DeleteConnection(ctx context.Context, id string) error
 }
 
@@ -128,7 +128,7 @@ type Consents interface {
 	Consent(ctx context.Context, account, client string) (Consent, error) // NotFound
 	ConsentsOf(ctx context.Context, account string) ([]Consent, error)
 	PutConsent(ctx context.Context, c Consent) error
-	// RemoveConsent also revokes the pair's grants; NotFound.
+	// RemoveConsent also revokes the pair's grants, or returns NotFound.
 	RemoveConsent(ctx context.Context, account, client string, at time.Time) error
 }
 
@@ -177,10 +177,10 @@ type Leases interface {
 // Ephemeral stores data that may be lost. Values carry their own expiry (see EphemeralStore); expires only says
 // when the row may be deleted. Inside a transaction only Put is allowed, before the commit.
 type Ephemeral interface {
-	// Put creates; Conflict if the key exists.
+	// Put creates a value, or returns Conflict if the key exists.
 	Put(ctx context.Context, store, key string, v []byte, expires time.Time) error
 	Get(ctx context.Context, store, key string) ([]byte, error) // NotFound
-	// Take reads and removes in one step: a second Take returns NotFound.
+	// Take reads and removes in one step. A second Take returns NotFound.
 	Take(ctx context.Context, store, key string) ([]byte, error)
 	// Swap replaces exactly old and keeps the expiry; else Conflict, or NotFound.
 	Swap(ctx context.Context, store, key string, old, v []byte) error

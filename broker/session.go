@@ -36,8 +36,8 @@ type Authn struct {
 // SessionLife is the lifetime of a session. It is never extended.
 const SessionLife = 8 * time.Hour
 
-// Session is one browser's session of one account. Its id is the `sid` of ID tokens. The cookie has another
-// value, of which only the keyed hash is stored.
+// Session is one browser's session of one account. Its id is the `sid` of ID tokens. The cookie has another value;
+// only its keyed hash is stored.
 type Session struct {
 	ID        string
 	AccountID string
@@ -67,7 +67,7 @@ type Grant struct {
 	Scopes    []string
 	Audience  []string
 	Authn     Authn
-	// KeyThumbprint is that of the DPoP key that its refresh tokens are bound to (RFC 9449 §5), empty for none.
+	// KeyThumbprint identifies the DPoP key that its refresh tokens are bound to (RFC 9449 §5), empty for none.
 	KeyThumbprint string
 	// Claims is the claims parameter of its request (OIDC Core §5.5), empty for none.
 	Claims string
@@ -87,7 +87,7 @@ const (
 	AccessLife  = 10 * time.Minute
 	IDTokenLife = 10 * time.Minute
 	RefreshLife = 30 * 24 * time.Hour
-	// RefreshGrace is how long a client that lost the response to a refresh gets the same successor again.
+	// RefreshGrace is how long a client that lost the response may repeat a refresh and get the same token.
 	RefreshGrace = 10 * time.Second
 )
 

@@ -117,7 +117,7 @@ type Tenancy struct {
 	Personal bool
 	// Connection is the tenant that owns the connection; nil for a global one.
 	Connection *Tenant
-	// Role and BreakGlass are those of the account in the deployment.
+	// Role and BreakGlass describe the account in the deployment.
 	Role       Role
 	BreakGlass bool
 }

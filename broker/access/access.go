@@ -72,8 +72,8 @@ func (g *Gate) Session(ctx context.Context, hashes []string, client string) (bro
 	return s, a, nil
 }
 
-// HeldSession finds an active session without asking the gate; NotFound. Use it to end a session: one that is
-// refused because its connection is off would be usable again with the connection.
+// HeldSession finds an active session without asking the gate, or returns NotFound. Use it to end a session: one that
+// is refused while its connection is disabled would work again when the connection is enabled.
 func (g *Gate) HeldSession(ctx context.Context, hashes []string) (broker.Session, broker.Account, error) {
 	if len(hashes) == 0 {
 		return broker.Session{}, broker.Account{}, broker.NotFound
@@ -91,9 +91,9 @@ func (g *Gate) HeldSession(ctx context.Context, hashes []string) (broker.Session
 	return s, a, err
 }
 
-// Grant finds a grant and its account. The error says why it is not valid: unknown (NotFound), ended (Revoked),
-// or its person is refused. A refused grant is returned with the error, because its client decides who is told
-// why.
+// Grant finds a grant and its account. The error says why it is not valid: unknown (NotFound), ended (Revoked), or
+// its person is refused. A refused grant is returned with the error, because the reason may be shown to its own
+// client only.
 func (g *Gate) Grant(ctx context.Context, id string) (broker.Grant, broker.Account, error) {
 	f, a, err := g.store.Grant(ctx, id)
 	if err != nil {

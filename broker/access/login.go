@@ -42,7 +42,7 @@ func (g *Gate) Login(ctx context.Context, l broker.Login, sessions []string) (De
 	return d, err
 }
 
-// Bound is Login for a login that was just bound to before's linked account, which is not read again.
+// Bound is Login for a login just bound to the linked account of before. It does not read that account again.
 func (g *Gate) Bound(ctx context.Context, l broker.Login, before Decision) (d Decision, err error) {
 	if d.Facts, err = g.boundFacts(ctx, l, before.Facts.Linked); err == nil {
 		d.decide(l)

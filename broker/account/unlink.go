@@ -48,8 +48,8 @@ func (d *Handler) ask(w http.ResponseWriter, r *http.Request, p person) error {
 	return nil
 }
 
-// unlink removes an identity. Sessions created with it end, including the current one: a thief with a stolen
-// identity is signed out immediately, and no browser is an exception.
+// unlink removes an identity. Sessions created with it end, even the current one: a thief with a stolen identity must
+// be signed out immediately.
 func (d *Handler) unlink(w http.ResponseWriter, r *http.Request, p person) error {
 	have, err := d.state(r.Context(), p.Account)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"gatehouse/broker/text"
 )
 
-// render renders a letter as plain text and as simple HTML without remote content.
+// render renders a message as plain text and as simple HTML without remote content.
 func (p Mailer) render(l content) broker.Mail {
 	t := p.Texts.Printer(l.locale)
 	product := clean(p.Site.Name)

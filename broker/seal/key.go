@@ -105,7 +105,7 @@ func (m *macs) sum(purpose string, data []byte) *macState {
 	return state
 }
 
-// ring is an immutable list of keys, the primary first.
+// keySet is an immutable list of keys, the primary first.
 type keySet struct {
 	keys []*key
 	byID map[string]*key

@@ -100,8 +100,8 @@ func (k *Keyring) MAC(purpose string, data []byte) (keyID string, mac []byte) {
 	return key.id, key.mac(purpose, data)
 }
 
-// MACWith is MAC under a named key, to derive a value from before a rotation once more. It returns ErrUnknownKey
-// if there is none.
+// MACWith is MAC under a named key, to derive again a value from before a rotation. It returns ErrUnknownKey if there
+// is none.
 func (k *Keyring) MACWith(keyID, purpose string, data []byte) ([]byte, error) {
 	key := k.now().byID[keyID]
 	if key == nil {

@@ -144,8 +144,8 @@ func (c *Catalog) Has(key string) bool {
 	return ok
 }
 
-// Match returns the best language for the wishes, in order of priority, or "" if none is known. A wish is an
-// Accept-Language header, a ui_locales value or a plain tag (BCP 47). Malformed parts are skipped.
+// Match returns the best language for the preferences, in order of priority, or "" if none is known. A preference is
+// an Accept-Language header, a ui_locales value or a plain tag (BCP 47). Malformed parts are skipped.
 func (c *Catalog) Match(accept ...string) string {
 	for _, choice := range accept {
 		// Bound the work: a header may be as long as the client likes.

@@ -9,11 +9,11 @@ import (
 	"gatehouse/broker"
 )
 
-// The cookies. The __Host- prefix prevents a subdomain or a plain-http page from setting them (RFC 6265bis
-// §4.1.3.2). They are Secure on http://localhost too, which browsers treat as trustworthy.
+// The cookies. The __Host- prefix prevents a subdomain or a plain-http page from setting them (RFC 6265bis §4.1.3.2).
+// They are Secure on http://localhost too, which browsers treat as trustworthy.
 //
-// Cookies are set on responses to GETs only. A cross-site POST carries no Lax cookie, so its response would
-// overwrite a cookie that it could not see.
+// Set cookies on responses to GETs only. A cross-site POST carries no Lax cookie, so its response could overwrite a
+// cookie that the browser has.
 const (
 	cookieBrowser = "__Host-gh_browser"
 	cookieSession = "__Host-gh_session"

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// drainTime is how long requests may take to finish after the end of Serve was asked for.
+// drainTime is how long running requests may take after Serve's context has ended.
 const drainTime = 15 * time.Second
 
 // NewServer returns a server whose timeouts disconnect slow clients (SECURITY.md H2). An
@@ -27,7 +27,7 @@ func NewServer(handler http.Handler) *http.Server {
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100}}
 }
 
-// Serve serves on l until ctx ends, and returns after the requests of that moment are answered.
+// Serve serves on l until ctx ends, lets running requests finish, and returns.
 func Serve(ctx context.Context, srv *http.Server, l net.Listener) error {
 	down := make(chan error, 1)
 	go func() {

@@ -12,14 +12,13 @@ import (
 	"gatehouse/broker"
 )
 
-// Current is the session of the request and its account, as far as the gate lets it go
-// on in an app; client is empty for our own pages. See access.Gate.Session.
+// Current returns the session of the request and its account, if the gate admits them to the app client; client is
+// empty for our own pages. See access.Gate.Session.
 func (k *Toolkit) Current(r *http.Request, client string) (broker.Session, broker.Account, error) {
 	return k.Gate.Session(r.Context(), k.SessionHashes(r), client)
 }
 
-// Held is the session of the request, whether or not the gate admits it. See
-// access.Gate.HeldSession.
+// Held returns the session of the request, whether or not the gate admits it. See access.Gate.HeldSession.
 func (k *Toolkit) Held(r *http.Request) (broker.Session, broker.Account, error) {
 	return k.Gate.HeldSession(r.Context(), k.SessionHashes(r))
 }
