@@ -30,8 +30,11 @@ func (d *Handler) state(ctx context.Context, a broker.Account) (s state, err err
 	if s.connections, err = d.Store.Connections(ctx); err != nil {
 		return s, err
 	}
-	s.methods = broker.SignInMethodsOf(a, s.identities, s.connections, d.PasswordSignIn)
-	return s, nil
+	return d.stateOf(a, s.identities, s.connections), nil
+}
+
+func (d *Handler) stateOf(a broker.Account, identities []broker.Identity, connections []broker.Connection) state {
+	return state{identities, connections, broker.SignInMethodsOf(a, identities, connections, d.PasswordSignIn)}
 }
 
 // connection returns the connection of that id, or the zero Connection, which is not usable.

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"gatehouse/broker"
-	"gatehouse/broker/mail"
+	"gatehouse/broker/access"
 )
 
 type unlinkView struct {
@@ -67,7 +67,7 @@ func (d *Handler) unlink(w http.ResponseWriter, r *http.Request, p person) error
 	if !d.reauthenticated(p) {
 		return d.reauthenticate(w, r, p, have)
 	}
-	err = d.part(r, p, i.ID, c.Name)
+	err = d.part(r, p, i, c.Name)
 	switch {
 	case errors.Is(err, broker.NotFound), errors.Is(err, broker.Conflict):
 		return redirect(w, r, broker.MethodsPath) // another request was faster; the page shows the result
@@ -83,7 +83,7 @@ func (d *Handler) unlink(w http.ResponseWriter, r *http.Request, p person) error
 }
 
 // part unlinks in one transaction, with its Event and the mail to the owner.
-func (d *Handler) part(r *http.Request, p person, id, name string) error {
+func (d *Handler) part(r *http.Request, p person, i broker.Identity, name string) error {
 	return d.Store.Atomic(r.Context(), func(ctx context.Context) error {
 		a, err := d.Store.Account(ctx, p.ID)
 		if err == nil && (a.Disabled || a.AuthEpoch != p.AuthEpoch) {
@@ -92,34 +92,20 @@ func (d *Handler) part(r *http.Request, p person, id, name string) error {
 		if err != nil {
 			return err
 		}
-		a.UpdatedAt = d.Now()
-		// Lock the row first, so that of two concurrent unlinks the second sees the result of the first.
-		if err := d.Store.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
+		u := access.Unlinking{Account: a, Identity: i.ID, Connection: name, Locale: d.Toolkit.Locale(r), At: d.Now()}
+		u.May = func(identities []broker.Identity, connections []broker.Connection) error {
+			have := d.stateOf(a, identities, connections)
+			i, err := have.own(r)
+			if err != nil {
+				return err
+			}
+			return broker.MayUnlink(a, i, have.methods)
+		}
+		if err := access.Unlink(ctx, d.Store, d.Mailer, u); err != nil {
 			return err
 		}
-		have, err := d.state(ctx, a)
-		if err != nil {
-			return err
-		}
-		i, err := have.own(r)
-		if err != nil {
-			return err
-		}
-		if err := broker.MayUnlink(a, i, have.methods); err != nil {
-			return err
-		}
-		if err := d.Store.Unlink(ctx, id, d.Now()); err != nil {
-			return err
-		}
-		e := broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Actor: a.ID,
-			Connection: i.Connection, Session: p.Session.ID}
-		if err := d.Store.Record(ctx, d.Toolkit.Event(r, e)); err != nil {
-			return err
-		}
-		m := mail.Unlinked{To: a.Email, Connection: name, At: d.Now(), Locale: a.Locale}
-		if m.Locale == "" {
-			m.Locale = d.Toolkit.Locale(r)
-		}
-		return d.Mailer.Queue(ctx, m)
+		e := broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Actor: a.ID, Connection: i.Connection,
+			Session: p.Session.ID}
+		return d.Store.Record(ctx, d.Toolkit.Event(r, e))
 	})
 }

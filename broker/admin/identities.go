@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"gatehouse/broker"
-	"gatehouse/broker/mail"
+	"gatehouse/broker/access"
 )
 
 // UnlinkIdentity is the input of Service.UnlinkIdentity.
@@ -32,24 +32,23 @@ func (s *Service) UnlinkIdentity(ctx context.Context, actor Actor,
 	if err != nil {
 		return r, err
 	}
-	a.UpdatedAt = s.Now()
+	u := access.Unlinking{Account: a, Identity: in.Identity, Connection: c.Name, At: s.Now()}
+	u.May = func(identities []broker.Identity, connections []broker.Connection) error {
+		return s.mayUnlink(a, in.Identity, identities, connections)
+	}
+	a.UpdatedAt = u.At
 	left := AccountDetails{Account: a}
 	e := broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: c.ID}
 	e, err = s.change(ctx, act{actor, in.DryRun}, e, func(ctx context.Context) error {
-		// Write the account's row first, so that the second of two concurrent calls sees
-		// the result of the first.
-		if err := s.Store.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
-			return err
+		err := access.Unlink(ctx, s.Store, s.Mail, u)
+		if errors.Is(err, broker.NotFound) {
+			return missing("identity", "%s has no identity %q", a.Email, in.Identity)
 		}
-		if err := s.unlink(ctx, a, in.Identity); err != nil {
-			return err
-		}
-		all, err := s.Store.IdentitiesOf(ctx, a.ID)
 		if err != nil {
 			return err
 		}
-		left.Identities = all
-		return s.Mail.Queue(ctx, mail.Unlinked{To: a.Email, Connection: c.Name, At: s.Now(), Locale: a.Locale})
+		left.Identities, err = s.Store.IdentitiesOf(ctx, a.ID)
+		return err
 	})
 	return changed(left, e, err)
 }
@@ -67,27 +66,17 @@ func (s *Service) identity(ctx context.Context, a broker.Account, id string) (i 
 	return all[n], nil
 }
 
-func (s *Service) unlink(ctx context.Context, a broker.Account, id string) error {
-	all, err := s.Store.IdentitiesOf(ctx, a.ID)
-	if err != nil {
-		return err
-	}
-	connections, err := s.Store.Connections(ctx)
-	if err != nil {
-		return err
-	}
+// mayUnlink refuses to unlink the last sign-in method of an account.
+func (s *Service) mayUnlink(a broker.Account, identity string, all []broker.Identity,
+	connections []broker.Connection) error {
 	// Ignore a restriction: a restricted person can link another identity of an allowed
 	// connection once the first one is unlinked.
 	a.Restriction = nil
-	if !broker.SignInMethodsOf(a, all, connections, s.PasswordSignIn).Without(id) {
+	if !broker.SignInMethodsOf(a, all, connections, s.PasswordSignIn).Without(identity) {
 		return Problem{broker.LastMethod, "identity",
 			"this is the last way into " + a.Email + ": set a password first, or disable the account"}
 	}
-	err = s.Store.Unlink(ctx, id, s.Now())
-	if errors.Is(err, broker.NotFound) {
-		return missing("identity", "%s has no identity %q", a.Email, id)
-	}
-	return err
+	return nil
 }
 
 // Consents lists what an account, by its e-mail address or id, allowed each client.

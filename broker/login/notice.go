@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
-	"gatehouse/broker/mail"
+	"gatehouse/broker/access"
 )
 
 // deletion is the view of a data deletion's status. It identifies no person.
@@ -83,15 +83,14 @@ func (s *service) unlink(ctx context.Context, v visit, c broker.Connection, said
 		if err != nil {
 			return err
 		}
-		if err := s.Store.Unlink(ctx, i.ID, s.Now()); err != nil {
+		// No rule applies: the identity may go even if it is the last sign-in method.
+		u := access.Unlinking{Account: a, Identity: i.ID, Connection: c.Name, At: s.Now()}
+		if err := access.Unlink(ctx, s.Store, s.Mailer, u); err != nil {
 			return err
 		}
 		e := v.event(broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: c.ID,
 			Detail: map[string]string{"notice": string(said.Kind)}})
-		if err := s.Store.Record(ctx, e); err != nil {
-			return err
-		}
-		return s.Mailer.Queue(ctx, mail.Unlinked{To: a.Email, Connection: c.Name, At: s.Now(), Locale: a.Locale})
+		return s.Store.Record(ctx, e)
 	})
 }
 

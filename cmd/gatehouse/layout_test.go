@@ -38,7 +38,7 @@ var packages = map[string]string{
 	"broker/limit":   "",
 	"broker/signing": "",
 
-	"broker/access":     leaves,
+	"broker/access":     leaves + "broker/mail",
 	"broker/clients":    leaves,
 	"broker/tenants":    leaves + "broker/mail",
 	"broker/credential": leaves,
