@@ -90,7 +90,7 @@ func list(v any) (out []string) {
 	return out
 }
 
-func TestAJWTAccessTokenIsNeverForNobody(t *testing.T) {
+func TestAJWTAccessTokenAlwaysHasAnAudience(t *testing.T) {
 	h := jwts(t)
 	machine := h.wants(h.token("grant_type", grantClient), http.StatusOK, "")
 	_, claims := h.claims(machine.text("access_token"))

@@ -175,7 +175,7 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 	}
 }
 
-func TestA9_AnAssertionIsOneWayAndNotTwo(t *testing.T) {
+func TestA9_AnAssertionExcludesOtherAuthentication(t *testing.T) {
 	h := newHarness(t)
 	key := newHeldKey(t, "k", algES256)
 	secret := h.client(broker.Client{ID: "two", Name: "Two", AuthMethods: []string{"client_secret_basic",
@@ -353,7 +353,7 @@ func (v *tally) VerifyPayload([]byte, []byte, jose.SignatureAlgorithm) error { v
 
 // A client that does not exist costs one look at storage and one verification, like one
 // that does; and what that verification says is never believed.
-func TestA9_NobodyLearnsWhichClientsThereAre(t *testing.T) {
+func TestA9_ResponsesDoNotRevealWhichClientsExist(t *testing.T) {
 	h := newHarness(t)
 	key := newHeldKey(t, "k", algES256)
 	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{},

@@ -95,7 +95,7 @@ func TestA1_ACodeIsBoundHoweverItWasAskedFor(t *testing.T) {
 	})
 }
 
-func TestA2_NoWayOfBeginningIsAWayAroundPKCE(t *testing.T) {
+func TestA2_NoKindOfRequestBypassesPKCE(t *testing.T) {
 	eachBegin(t, func(t *testing.T, h *harness, b *browser, way begun, client string, auth []string) {
 		for name, pairs := range map[string][]string{
 			"none":        {"code_challenge", "-", "code_challenge_method", "-"},
@@ -122,7 +122,7 @@ func TestA2_NoWayOfBeginningIsAWayAroundPKCE(t *testing.T) {
 	})
 }
 
-func TestA8_A12_A13_NoWayOfBeginningAsksForMoreAndEveryAnswerNamesUs(t *testing.T) {
+func TestA8_A12_A13_NoKindOfRequestGetsMoreAndEveryResponseHasIss(t *testing.T) {
 	eachBegin(t, func(t *testing.T, h *harness, b *browser, way begun, client string, _ []string) {
 		wants := func(name string, pairs ...string) {
 			t.Helper()

@@ -32,7 +32,7 @@ func TestA5_ADeviceCodeIsConsumedOnceByAFleet(t *testing.T) {
 	})
 }
 
-func TestA5_ADeviceIsAnsweredOnceByAFleet(t *testing.T) {
+func TestA5_ADeviceGetsOneGrantFromReplicas(t *testing.T) {
 	fleet(t, func(t *testing.T, one, two *harness) {
 		one.tv("tv")
 		for range 5 {
@@ -176,7 +176,7 @@ func TestA7_ADeviceOfOurOwnEndsWithItsConsentToo(t *testing.T) {
 	h.wants(two.poll(h), http.StatusBadRequest, "invalid_grant")
 }
 
-func TestA14_NoLinkAndNoOtherBrowserAnswersForAPerson(t *testing.T) {
+func TestA14_NoLinkAndNoOtherBrowserDecidesForAPerson(t *testing.T) {
 	h := newHarness(t)
 	h.tv("ours", func(c *broker.Client) { c.FirstParty = true })
 	tv := h.deviceCalls("ours")
@@ -278,7 +278,7 @@ func TestE2_UserCodesAreNotGuessed(t *testing.T) {
 	})
 }
 
-func TestH4_DevicesThatNobodyKnowsDoNotFillTheEphemeralStore(t *testing.T) {
+func TestH4_UnknownDevicesDoNotFillTheEphemeralStore(t *testing.T) {
 	h := newHarness(t)
 	h.tv("tv")
 	said := map[int]int{}

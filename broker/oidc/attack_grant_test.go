@@ -254,7 +254,7 @@ func TestA6_WithinTheGraceARetryGetsTheSameSuccessor(t *testing.T) {
 	h.wants(h.refresh(third), http.StatusBadRequest, "invalid_grant")
 }
 
-func TestA6_RefreshesAtOnceGetOneSuccessor(t *testing.T) {
+func TestA6_ConcurrentRefreshesGetOneSuccessor(t *testing.T) {
 	h := newHarness(t)
 	token := h.signIn().text("refresh_token")
 	got := make(chan string, 8)
@@ -304,7 +304,7 @@ func TestA7_ACodeOfAnEndedSessionGivesNothing(t *testing.T) {
 	h.wants(h.redeem(code), http.StatusBadRequest, "invalid_grant")
 }
 
-func TestA8_EveryAnswerNamesTheIssuer(t *testing.T) {
+func TestA8_EveryResponseNamesTheIssuer(t *testing.T) {
 	h := newHarness(t)
 	b := h.browser()
 	h.appHears(b.get("/authorize?"+ask("prompt", "none").Encode()), "login_required")

@@ -11,7 +11,7 @@ import (
 	"gatehouse/broker"
 )
 
-func TestA21_IntrospectionTellsStrangersNothing(t *testing.T) {
+func TestA21_IntrospectionRevealsNothingToStrangers(t *testing.T) {
 	h := newHarness(t)
 	stranger := h.client(broker.Client{ID: "stranger", Name: "Stranger", AuthMethods: []string{"client_secret_post"}})
 	api := h.client(broker.Client{ID: "api", Name: "API", AuthMethods: []string{"client_secret_post"}})

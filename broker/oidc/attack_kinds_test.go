@@ -9,7 +9,7 @@ import (
 	"gatehouse/broker"
 )
 
-func TestA21_IntrospectionTellsStrangersNothingOfAnyKindOfToken(t *testing.T) {
+func TestA21_IntrospectionRevealsNoKindOfTokenToStrangers(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.name, func(t *testing.T) {
 			h, api := resources(t, k)

@@ -111,7 +111,7 @@ func flat(f url.Values) (pairs []string) {
 	return pairs
 }
 
-func TestH10_NoBombGoesOffAnywhere(t *testing.T) {
+func TestH10_OversizedInputIsBoundedEverywhere(t *testing.T) {
 	a := newArtifacts(t, ports{})
 	for at, carry := range a.carriers() {
 		for name, payload := range oversized() {

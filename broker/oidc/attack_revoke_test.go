@@ -212,7 +212,7 @@ func TestA5_AUsedCodeEndsItsGrantThoughTheGateIsClosed(t *testing.T) {
 }
 
 // A hand in the database changes a lock and leaves the epoch.
-func TestD1_D5_ACodeOfARestrictedAccountIsHeldAgainstTheRestrictionAsItIs(t *testing.T) {
+func TestD1_D5_ACodeOfARestrictedAccountIsCheckedAgainstTheRestriction(t *testing.T) {
 	h := holding(t)
 	lock := func(connection string) {
 		h.account(func(a *broker.Account) {

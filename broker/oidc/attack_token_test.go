@@ -242,7 +242,7 @@ func TestA13_NoMoreScopeThanRegistered(t *testing.T) {
 	h.wants(h.token("grant_type", grantClient), http.StatusBadRequest, "unauthorized_client")
 }
 
-func TestA19_NobodyIsCalledForARequest(t *testing.T) {
+func TestA19_ARequestCausesNoOutboundCalls(t *testing.T) {
 	h := newHarness(t)
 	var calls atomic.Int64
 	canary := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))

@@ -213,7 +213,7 @@ func TestA17_ADeliverySurvivesAProcessThatDiesInTheMiddle(t *testing.T) {
 	})
 }
 
-func TestA17_NoReplicaTellsWhatAnotherTells(t *testing.T) {
+func TestA17_NoTwoReplicasSendTheSameLogout(t *testing.T) {
 	fleet(t, func(t *testing.T, one, two *harness) {
 		l, b, got := one.listening()
 		for range 20 {
@@ -271,7 +271,7 @@ func TestA17_NothingIsSentWhereEgressForbidsItAndNoRedirectIsFollowed(t *testing
 	}
 }
 
-func TestAppsThatAreGoneOrNoLongerListenAreNotTold(t *testing.T) {
+func TestDeletedAppsAndAppsWithoutALogoutURIAreNotNotified(t *testing.T) {
 	h, l, b, got := listening(t)
 	b.get(leave("id_token_hint", got.text("id_token")))
 	h.change("app", func(c *broker.Client) { c.BackchannelLogoutURI = "" })
@@ -280,7 +280,7 @@ func TestAppsThatAreGoneOrNoLongerListenAreNotTold(t *testing.T) {
 	}
 }
 
-func TestASignOutEverywhereTellsTheApps(t *testing.T) {
+func TestASignOutEverywhereNotifiesTheApps(t *testing.T) {
 	h, l, _, _ := listening(t)
 	a := ana(h.clock.Now())
 	a.AuthEpoch++
@@ -314,7 +314,7 @@ func TestASlowAppDoesNotKeepTheOthersWaiting(t *testing.T) {
 	}
 }
 
-func TestARunningHandlerTellsByItself(t *testing.T) {
+func TestARunningHandlerNotifiesAppsByItself(t *testing.T) {
 	h, l, b, got := listening(t)
 	heard := make(chan struct{})
 	l.answers(func(http.ResponseWriter, *http.Request) { close(heard) })

@@ -73,7 +73,7 @@ func english(path string) *http.Request {
 	return newRequest(http.MethodGet, path+"?lang=en", nil)
 }
 
-func TestCancelIsToldToTheApp(t *testing.T) {
+func TestCancelIsReportedToTheApp(t *testing.T) {
 	h, b, _ := third(t)
 	path := b.get("/authorize?" + thirdAsks().Encode()).Header.Get("Location")
 	a := b.post(path, url.Values{"decision": {"cancel"}})

@@ -168,7 +168,7 @@ func TestADeviceThatAsksTooOftenSlowsDown(t *testing.T) {
 	h.wants(tv.poll(h), http.StatusOK, "") // what is decided is told at once
 }
 
-func TestDenyIsToldToTheDeviceAndIsFinal(t *testing.T) {
+func TestDenyIsReportedToTheDeviceAndIsFinal(t *testing.T) {
 	h := newHarness(t)
 	h.tv("tv")
 	tv := h.deviceCalls("tv")

@@ -29,7 +29,7 @@ func leave(pairs ...string) string {
 	return "/end_session?" + q.Encode()
 }
 
-func TestAC47_AHintForThisSessionSignsOutAtOnce(t *testing.T) {
+func TestAC47_AHintForThisSessionSignsOutImmediately(t *testing.T) {
 	h, b, got := signedIn(t)
 	state := strings.Repeat("s-._~", 25)
 	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", state))
@@ -132,7 +132,7 @@ func TestA4_AC47_AnUnregisteredAddressIsNeverFollowed(t *testing.T) {
 	h.page(b.get(twice), broker.RequestInvalid)
 }
 
-func TestAPostedSignOutLooksAtTheCookieOnTheWayBack(t *testing.T) {
+func TestAPostedSignOutReadsTheCookieInTheGetThatFollows(t *testing.T) {
 	h, b, got := signedIn(t)
 	post := newRequest(http.MethodPost, "/end_session", url.Values{"id_token_hint": {got.text("id_token")},
 		"post_logout_redirect_uri": {goodbye}})

@@ -65,7 +65,7 @@ func TestWhatIsNotKnownIsNotSaid(t *testing.T) {
 	}
 }
 
-func TestASecondRequestIsAnsweredAtOnceFromTheSession(t *testing.T) {
+func TestASecondRequestUsesTheSessionWithoutAPage(t *testing.T) {
 	h := newHarness(t)
 	b := h.browser()
 	b.code(ask())
@@ -196,7 +196,7 @@ func TestEveryAlgorithmSignsAndHashesItsOwnWay(t *testing.T) {
 	}
 }
 
-func TestUserinfoAnswersWhatTheScopesAllow(t *testing.T) {
+func TestUserinfoReturnsWhatTheScopesAllow(t *testing.T) {
 	h := newHarness(t)
 	all := h.userinfo(h.signIn().text("access_token"))
 	if all.StatusCode != http.StatusOK || all.text("sub") != "ana" || all.text("name") != "Ana Lima" ||
@@ -309,7 +309,7 @@ func TestAPostedRequestComesBackAsAGet(t *testing.T) {
 	h.page(h.send(r), broker.RedirectURIMismatch)
 }
 
-func TestALoginThatEndedInARefusalIsToldToTheApp(t *testing.T) {
+func TestALoginThatEndedInARefusalIsReportedToTheApp(t *testing.T) {
 	h := newHarness(t)
 	b := h.browser()
 	id := strings.TrimPrefix(b.get("/authorize?"+ask().Encode()).location().Path, "/login/")

@@ -56,7 +56,7 @@ func (h *harness) logged(a answer) url.Values {
 	return fields
 }
 
-func TestAPostedAnswerIsAPageWithAButton(t *testing.T) {
+func TestAPostedResponseIsAPageWithAButton(t *testing.T) {
 	h := newHarness(t)
 	b := h.browser()
 	a := b.authorize(ask("response_mode", "form_post", "ui_locales", "de"))
@@ -77,7 +77,7 @@ func TestAPostedAnswerIsAPageWithAButton(t *testing.T) {
 }
 
 // An answer is posted to the very bytes that were registered.
-func TestA3_A4_AnAnswerIsPostedToTheRegisteredURIOnly(t *testing.T) {
+func TestA3_A4_AResponseIsPostedToTheRegisteredURIOnly(t *testing.T) {
 	h := newHarness(t)
 	uris := []string{callback, "https://app.example.com/a%2Fb?x=%7E1&y=", "https://app.example.com:8443/a;b,c",
 		"http://127.0.0.1/cb", "http://[::1]/cb", "com.example.app:/cb"}
@@ -110,7 +110,7 @@ func TestA3_A4_AnAnswerIsPostedToTheRegisteredURIOnly(t *testing.T) {
 	}
 }
 
-func TestA8_APostedAnswerNamesTheIssuerAlsoWhenItIsAnError(t *testing.T) {
+func TestA8_APostedResponseNamesTheIssuerEvenInAnError(t *testing.T) {
 	h := newHarness(t)
 	h.client(broker.Client{ID: "third", Name: "Third", AuthMethods: []string{"none"}})
 	b := h.browser()
@@ -145,7 +145,7 @@ func TestA8_APostedAnswerNamesTheIssuerAlsoWhenItIsAnError(t *testing.T) {
 	h.appHears(b.get("/authorize?"+twice.Encode()), "invalid_request")
 }
 
-func TestA14_APostedAnswerAsksForConsentToo(t *testing.T) {
+func TestA14_APostedResponseNeedsConsentToo(t *testing.T) {
 	h, b, secret := third(t)
 	a := b.get("/authorize?" + thirdAsks("response_mode", "form_post").Encode())
 	path := a.Header.Get("Location")
@@ -164,7 +164,7 @@ func TestA14_APostedAnswerAsksForConsentToo(t *testing.T) {
 	h.wants(h.redeem(q.Get("code"), "client_id", "third", "client_secret", secret), http.StatusOK, "")
 }
 
-func TestA23_APostedAnswerLeavesNoTrace(t *testing.T) {
+func TestA23_APostedResponseLeavesNoTrace(t *testing.T) {
 	h := newHarness(t)
 	a := h.browser().authorize(ask("response_mode", "form_post"))
 	code := h.logged(a).Get("code")

@@ -140,7 +140,7 @@ func TestA9_MadeUpKidsFetchOnceInHalfAMinute(t *testing.T) {
 	}
 }
 
-func TestKeysThatCannotBeFetchedAnewAreGoodForAQuarterOfAnHour(t *testing.T) {
+func TestKeysThatCannotBeFetchedAgainAreUsedForAQuarterOfAnHour(t *testing.T) {
 	h, p := newPublished(t)
 	key := newHeldKey(t, "k", algES256)
 	p.publishes(keySetOf(t, key), "")
@@ -159,7 +159,7 @@ func TestKeysThatCannotBeFetchedAnewAreGoodForAQuarterOfAnHour(t *testing.T) {
 	h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 }
 
-func TestManyAtOnceShareOneFetch(t *testing.T) {
+func TestConcurrentCallersShareOneFetch(t *testing.T) {
 	h, p := newPublished(t)
 	key := newHeldKey(t, "k", algES256)
 	release := make(chan struct{})

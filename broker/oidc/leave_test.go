@@ -171,7 +171,7 @@ func hrefOf(t *testing.T, a answer, prefix string) *url.URL {
 	return u
 }
 
-func TestAnUpstreamThatSignsNobodyOutIsNotOffered(t *testing.T) {
+func TestAnUpstreamWithoutSignOutIsNotOffered(t *testing.T) {
 	for name, u := range map[string]broker.Upstream{"no endpoint": signOutRequest{}, "no answer": signOutRequest{
 		err: errors.New("down")}, "another kind": struct{ broker.Upstream }{}, "not opened": nil} {
 		h := newHarness(t)

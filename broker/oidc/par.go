@@ -86,7 +86,7 @@ func (d *Handler) pushable(ctx context.Context, body url.Values, c broker.Client
 	if err != nil {
 		return nil, err
 	}
-	//defence:A3 A19 ./broker/oidc:TestAPushedRequestIsCheckedAtOnce
+	//defence:A3 A19 ./broker/oidc:TestAPushedRequestIsCheckedWhenItIsPushed
 	err = d.check(q)
 	return form, err
 }

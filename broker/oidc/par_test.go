@@ -57,7 +57,7 @@ func TestARequestThatWasPushedEndsInTokens(t *testing.T) {
 }
 
 // RFC 9126 §2.3: what is refused is refused before any browser is there.
-func TestAPushedRequestIsCheckedAtOnce(t *testing.T) {
+func TestAPushedRequestIsCheckedWhenItIsPushed(t *testing.T) {
 	h := newHarness(t)
 	for name, pairs := range map[string][]string{
 		"invalid_request":           {"code_challenge", "-"},
@@ -163,7 +163,7 @@ func TestA19_OneCodeComesOfAPushedRequest(t *testing.T) {
 	h.page(b.get("/authorize?"+q.Encode()), broker.LoginUnknown)
 }
 
-func TestA19_OfManyAtOnceOneGetsTheCode(t *testing.T) {
+func TestA19_OneOfManyConcurrentRequestsGetsTheCode(t *testing.T) {
 	h := newHarness(t)
 	b := h.browser()
 	b.code(ask())

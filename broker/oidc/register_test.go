@@ -135,7 +135,7 @@ func TestAClientReadsChangesAndRemovesItself(t *testing.T) {
 	h.page(h.browser().get("/authorize?"+ask("client_id", id).Encode()), broker.ClientUnknown)
 }
 
-func TestA20_NobodyRegistersWithoutAToken(t *testing.T) {
+func TestA20_RegistrationNeedsAToken(t *testing.T) {
 	off := newHarness(t)
 	if a := off.sends(http.MethodPost, pathRegister, off.initial(1),
 		metadataOf(nil)); a.StatusCode != http.StatusNotFound {

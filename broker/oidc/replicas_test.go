@@ -96,7 +96,7 @@ func TestA6_ReuseIsSeenByEveryReplicaAndAfterARestart(t *testing.T) {
 	})
 }
 
-func TestA6_RefreshesAtOnceOnAFleetGetOneSuccessor(t *testing.T) {
+func TestA6_ConcurrentRefreshesOnReplicasGetOneSuccessor(t *testing.T) {
 	fleet(t, func(t *testing.T, one, two *harness) {
 		token := one.signIn().text("refresh_token")
 		got, turn := make(chan string, 20), make(chan *harness, 20)

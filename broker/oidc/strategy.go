@@ -89,7 +89,7 @@ func (s *strategy) openAccess(token string) (a accessContents, err error) {
 		err = s.keyring.OpenJSON(token, &a, purposeAccess)
 	}
 	if err != nil ||
-		//defence:A21 ./broker/oidc:TestUserinfoAnswersWhatTheScopesAllow
+		//defence:A21 ./broker/oidc:TestUserinfoReturnsWhatTheScopesAllow
 		s.now().Unix() >= a.Expires {
 		return accessContents{}, errNoToken
 	}
