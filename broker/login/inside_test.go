@@ -113,7 +113,7 @@ func TestARefusedLinkLeadsToTheAccountAndNeverToASignInPage(t *testing.T) {
 	}
 }
 
-func TestWhoProvesThemselvesAnewComesBackToTheMethods(t *testing.T) {
+func TestReauthenticationReturnsToTheMethods(t *testing.T) {
 	g := newFixture(t)
 	a := g.account(ana, password)
 	b := g.inside(a, broker.Login{Purpose: broker.PurposeReauthenticate, Fresh: true, Email: ana})

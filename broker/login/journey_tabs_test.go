@@ -190,7 +190,7 @@ func TestSSOErrorShowsTheBannerOfAKnownCodeAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestAfterASignOutTheNextDepartureAsksWhichAccount(t *testing.T) {
+func TestAfterASignOutTheNextRedirectRequestsTheChooser(t *testing.T) {
 	g := newFixture(t)
 	b := g.browser()
 	b.cookies["__Host-gh_pick"] = "1"

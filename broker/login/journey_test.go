@@ -22,7 +22,7 @@ func TestAC1_TheSignInPageShowsEveryWay(t *testing.T) {
 	}
 }
 
-func TestAC30_TheLastUsedWayComesFirst(t *testing.T) {
+func TestAC30_TheLastUsedMethodComesFirst(t *testing.T) {
 	g := newFixture(t)
 	b := g.browser()
 	b.cookies["__Host-gh_last"] = "facebook"
@@ -181,7 +181,7 @@ func TestSilentRegistrationAsksNothing(t *testing.T) {
 	}
 }
 
-func TestInviteOnlyRefusesWithWaysOutThatWork(t *testing.T) {
+func TestInviteOnlyRefusesWithLinksThatWork(t *testing.T) {
 	g := newFixture(t, registration(broker.RegisterInvite))
 	g.claims("code", verified("g1", ana))
 	b := g.browser()

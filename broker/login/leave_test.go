@@ -20,7 +20,7 @@ func (g *fixture) stored(store, key string) bool {
 	return err == nil
 }
 
-func TestB1_H4_ABrowserHoldsTenLoginsThatLeftAtOnce(t *testing.T) {
+func TestB1_H4_ABrowserHoldsTenImmediatelyRedirectedLogins(t *testing.T) {
 	g := newFixture(t)
 	g.linked(g.account(ana, ""), "google", "g1")
 	g.start.Connection = "google"
@@ -47,7 +47,7 @@ func TestB1_H4_ABrowserHoldsTenLoginsThatLeftAtOnce(t *testing.T) {
 	}
 }
 
-func TestH4_ALoginThatCannotLeaveAtOnceIsOneOfTheTen(t *testing.T) {
+func TestH4_ALoginThatIsNotRedirectedCountsAsOneOfTheTen(t *testing.T) {
 	g := newFixture(t)
 	g.start.Connection = "google"
 	g.ups.begin = broker.ConnectionUnavailable
@@ -61,7 +61,7 @@ func TestH4_ALoginThatCannotLeaveAtOnceIsOneOfTheTen(t *testing.T) {
 	b.get(first).has(t, 404)
 }
 
-func TestB19_ALoginWhoseFirstAnswerNeverCameToAnEndCanBeginAgain(t *testing.T) {
+func TestB19_ALoginWhoseFirstCallbackNeverFinishedCanStartAgain(t *testing.T) {
 	g := newFixture(t)
 	g.knownAtGoogle()
 	g.start.Connection = "google"
@@ -78,7 +78,7 @@ func TestB19_ALoginWhoseFirstAnswerNeverCameToAnEndCanBeginAgain(t *testing.T) {
 	b.through(path, "google", "code").atApp(t, ana)
 }
 
-func TestWhoMayNotComeInAtOnceFindsTheirLogin(t *testing.T) {
+func TestALoginThatIsNotFinishedByItsCallbackIsShown(t *testing.T) {
 	g := newFixture(t)
 	a := g.account(ana, "")
 	g.linked(a, "google", "g1")

@@ -154,7 +154,7 @@ func most(at []time.Time) (n int) {
 	return n
 }
 
-func TestE2_C6_EveryRouteSpendsTheSameBudget(t *testing.T) {
+func TestE2_C6_EveryRouteUsesTheSameBudget(t *testing.T) {
 	for _, first := range routes[:4] {
 		g := newFixture(t)
 		g.linked(g.account(owner, password), "facebook", "f1")
@@ -189,7 +189,7 @@ func TestE2_E3_CodesCountOnTheAccountThatHasTheAddress(t *testing.T) {
 	r.try("password", owner, 0).has(t, 429)
 }
 
-func TestE1_E2_ALimitedAnswerIsTheSameForEverybody(t *testing.T) {
+func TestE1_E2_ALimitedResponseIsTheSameForEveryAddress(t *testing.T) {
 	g := newFixture(t)
 	g.account(ana, password)
 	g.account("bob@example.com", "")
@@ -226,7 +226,7 @@ func exhausted(t *testing.T, email string) *fixture {
 	return g
 }
 
-func TestE2_NobodyIsKeptFromAProviderByGuesses(t *testing.T) {
+func TestE2_GuessesDoNotBlockProviders(t *testing.T) {
 	g := exhausted(t, ana)
 	g.claims("linked", verified("f1", ana))
 	b := g.browser()
@@ -249,7 +249,7 @@ func TestE2_NobodyIsKeptFromAProviderByGuesses(t *testing.T) {
 	b.through(path, "facebook", "linked").atApp(t, ana)
 }
 
-func TestE2_GuessesAtAPasswordKeepNobodyFromAnotherProofOfALink(t *testing.T) {
+func TestE2_PasswordGuessesDoNotBlockAnotherLinkProof(t *testing.T) {
 	g := newFixture(t)
 	a := g.account(ana, "")
 	g.linked(a, "facebook", "f1")

@@ -21,7 +21,7 @@ func (g *fixture) claimed(email, password string) broker.Account {
 
 const planted = "the password that mallory planted"
 
-func TestC9_C13_AClaimedAddressBelongsToWhoeverProvesIt(t *testing.T) {
+func TestC9_C13_AClaimedAddressBelongsToThePersonWhoVerifiesIt(t *testing.T) {
 	g := newFixture(t)
 	old := g.claimed(ana, planted)
 	guess := func() page {
@@ -50,7 +50,7 @@ func TestC9_C13_AClaimedAddressBelongsToWhoeverProvesIt(t *testing.T) {
 	guess().has(t, 422, "password")
 }
 
-func TestC11_NobodyPutsAnIdentityOnAnAddressTheyHaveNotProven(t *testing.T) {
+func TestC11_NoIdentityIsLinkedToAnUnverifiedAddress(t *testing.T) {
 	g := newFixture(t)
 	old := g.claimed(ana, planted)
 	g.claims("code", broker.Claims{Subject: "f1", Email: ana, Level: broker.EmailAsserted})

@@ -70,7 +70,7 @@ func TestC3_AProofIsNotCarriedOverToALoginThatMovedOn(t *testing.T) {
 	}
 }
 
-func TestC3_AnArrivalFinishesItsLoginWhateverAnotherTabTypedAndNoneThatIsFinished(t *testing.T) {
+func TestC3_ACallbackFinishesItsLoginDespiteOtherTabsUnlessFinished(t *testing.T) {
 	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		_, bob := g.knownAtGoogle(), g.account("bob@example.com", password)
 		b := g.browser()
@@ -104,7 +104,7 @@ func TestC3_AnArrivalFinishesItsLoginWhateverAnotherTabTypedAndNoneThatIsFinishe
 	})
 }
 
-func TestC3_AnAnswerForALoginThatIsFinishedChangesNothing(t *testing.T) {
+func TestC3_AResponseForAFinishedLoginChangesNothing(t *testing.T) {
 	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		a, bob := g.knownAtGoogle(), g.account("bob@example.com", password)
 		b := g.browser()
@@ -140,7 +140,7 @@ func TestC3_RegistrationAndOwnLinkUseTheIdentityThatThePageShowed(t *testing.T) 
 	}
 }
 
-func TestAnOtherTabsAddressGetsNobodysPassword(t *testing.T) {
+func TestAPasswordIsNotTriedForTheAddressOfAnotherTab(t *testing.T) {
 	g := newFixture(t)
 	g.account(ana, password)
 	g.account("bob@example.com", password)

@@ -80,7 +80,7 @@ func TestB1_H4_ABrowserHoldsTenOpenLogins(t *testing.T) {
 	}
 }
 
-func TestAC33_B1_ALateAnswerShowsTheBannerAndStartAgainKeepsTheRequest(t *testing.T) {
+func TestAC33_B1_ALateResponseShowsTheBannerAndStartAgainKeepsTheRequest(t *testing.T) {
 	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		g.linked(g.account(ana, ""), "google", "g1")
 		g.claims("code", verified("g1", ana))
@@ -99,7 +99,7 @@ func TestAC33_B1_ALateAnswerShowsTheBannerAndStartAgainKeepsTheRequest(t *testin
 	})
 }
 
-func TestB3_TheAnswerOfOneUpstreamNeverReachesAnother(t *testing.T) {
+func TestB3_TheResponseOfOneUpstreamNeverReachesAnother(t *testing.T) {
 	g := newFixture(t)
 	g.claims("code", verified("g1", ana))
 	b := g.browser()
@@ -130,7 +130,7 @@ func TestB4_EveryUpstreamRequestHasSecretsOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestB17_AConnectionSwitchedOffOnTheWayIsNotAsked(t *testing.T) {
+func TestB17_AConnectionDisabledDuringALoginIsNotCalled(t *testing.T) {
 	g := newFixture(t)
 	g.linked(g.account(ana, ""), "google", "g1")
 	g.claims("code", verified("g1", ana))
@@ -211,7 +211,7 @@ func TestB19_ASecondCallbackWaitsForTheFirst(t *testing.T) {
 	})
 }
 
-func TestAPostedAnswerComesBackAsAGet(t *testing.T) {
+func TestAPostedResponseIsRedirectedToAGet(t *testing.T) {
 	everyRedirect(t, func(t *testing.T, g *fixture, leave redirect) {
 		g.linked(g.account(ana, ""), "google", "g1")
 		g.claims("code", verified("g1", ana))

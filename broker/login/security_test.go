@@ -12,7 +12,7 @@ import (
 	"gatehouse/broker"
 )
 
-func TestC1_C7_C13_AnAssertedAddressTellsNothing(t *testing.T) {
+func TestC1_C7_C13_AnAssertedAddressRevealsNothing(t *testing.T) {
 	bodies := map[bool]string{}
 	for _, exists := range []bool{true, false} {
 		g := newFixture(t)
@@ -86,7 +86,7 @@ func anonymous(body string) string {
 	return body
 }
 
-func TestE1_AC8_TheIdentifierStepAndAWrongPasswordAreTheSameForEverybody(t *testing.T) {
+func TestE1_AC8_IdentifierStepAndWrongPasswordAreTheSameForEveryAddress(t *testing.T) {
 	g := newFixture(t)
 	g.account(ana, password)
 	g.account("bob@example.com", "")
@@ -116,7 +116,7 @@ func headers(h http.Header) string {
 	return fmt.Sprint(len(names))
 }
 
-func TestE1_RegistrationAnswersTheSameForATakenAddress(t *testing.T) {
+func TestE1_RegistrationRespondsTheSameForATakenAddress(t *testing.T) {
 	bodies, codes := map[string]bool{}, 0
 	for _, taken := range []bool{true, false} {
 		g := newFixture(t)
@@ -208,7 +208,7 @@ func TestD15_ASessionIsExactAboutTheEpochOfItsProof(t *testing.T) {
 	}
 }
 
-func TestD15_WhoComesBackGetsNoSessionOfAnAccountThatChangedMeanwhile(t *testing.T) {
+func TestD15_ACallbackCreatesNoSessionOfAChangedAccount(t *testing.T) {
 	for name, change := range map[string]func(*broker.Account){
 		"disabled":    func(a *broker.Account) { a.Disabled, a.AuthEpoch = true, a.AuthEpoch+1 },
 		"a new epoch": func(a *broker.Account) { a.AuthEpoch++ },

@@ -105,7 +105,7 @@ func TestE1_C7_AC8_EverySortOfAddressCostsTheSameWork(t *testing.T) {
 	}
 }
 
-func TestASignInOfSomebodyKnownAsksStorageNoMoreOftenThanItMust(t *testing.T) {
+func TestASignInOfALinkedPersonReadsStorageAsLittleAsPossible(t *testing.T) {
 	g, line, _ := newShakyFixture(t)
 	g.linked(g.account(ana, ""), "google", "g1")
 	g.claims("code", verified("g1", ana))
