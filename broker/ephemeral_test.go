@@ -44,7 +44,7 @@ func (d *drawer) Take(_ context.Context, _, key string) ([]byte, error) {
 
 func add(n int) func(*int) error { return func(v *int) error { *v += n; return nil } }
 
-func TestAChangeOfAValueThatChangedMeanwhileLosesNothing(t *testing.T) {
+func TestConcurrentChangesLoseNothing(t *testing.T) {
 	d, ctx := &drawer{of: map[string][]byte{}}, t.Context()
 	s := broker.EphemeralStore[int]{Name: "number", Life: time.Hour, In: d, Now: time.Now}
 	if err := s.Put(ctx, "a", 1); err != nil {

@@ -8,7 +8,7 @@ import (
 
 // Every combination of password, identities, connections and lock is held against
 // the rule said in other words: what is left must let the person in by the gate.
-func TestC17_NobodyUnlinksTheLastWayIn(t *testing.T) {
+func TestC17_TheLastSignInMethodIsNotUnlinked(t *testing.T) {
 	google, corp := Connection{ID: "google", State: Live}, Connection{ID: "corp", State: Live}
 	off := func(c Connection) Connection { c.State = Disabled; return c }
 	g, g2, c := Identity{ID: "g", Connection: "google"}, Identity{ID: "g2", Connection: "google"},

@@ -130,7 +130,7 @@ func TestAdmitIsClosedUnlessEverythingFits(t *testing.T) {
 	}
 }
 
-func TestResolveLinksNobodyByAddress(t *testing.T) {
+func TestResolveNeverLinksByAddress(t *testing.T) {
 	claims := func(level Level) *Claims {
 		return &Claims{Connection: "google", Subject: "1", Email: "ana@example.test", Level: level}
 	}
@@ -181,7 +181,7 @@ func TestResolveLinksNobodyByAddress(t *testing.T) {
 	}
 }
 
-func TestFreshHoldsAuthTimeAgainstTheRequest(t *testing.T) {
+func TestFreshComparesAuthTimeWithTheRequest(t *testing.T) {
 	ten := 10
 	zero := 0
 	for name, c := range map[string]struct {

@@ -83,7 +83,7 @@ func TestE3_AMailedCodeHasFiveTries(t *testing.T) {
 	}
 }
 
-func TestE3_AHundredGuessesAtOnceAreFive(t *testing.T) {
+func TestE3_OfAHundredConcurrentGuessesFiveCount(t *testing.T) {
 	c, mem, clk := codes(t)
 	m, secret, err := c.Issue(ctx(t), "ana@example.com")
 	if err != nil {
@@ -162,7 +162,7 @@ func TestE2_AtMostThreeCodesAnHourAndThirtySecondsBetween(t *testing.T) {
 	}
 }
 
-func TestE2_CodesAskedForAtOnceAreOne(t *testing.T) {
+func TestE2_ConcurrentRequestsForACodeSendOne(t *testing.T) {
 	c, m, _ := codes(t)
 	const people = 20
 	var sent atomic.Int64

@@ -83,7 +83,7 @@ func TestE18_LengthIsBoundedOnBothSides(t *testing.T) {
 	}
 }
 
-func TestPasswordsThatEverybodyTriesAreRefused(t *testing.T) {
+func TestWellKnownPasswordsAreRefused(t *testing.T) {
 	p, _, _ := passwords(t)
 	refused := map[string]bool{}
 	for _, word := range p.guess.words {

@@ -133,7 +133,7 @@ func most(at []time.Time) (n int) {
 	return n
 }
 
-func TestE2_PasswordsAndCodesSpendOneBudget(t *testing.T) {
+func TestE2_PasswordsAndCodesShareOneBudget(t *testing.T) {
 	p, m, c := passwords(t)
 	counted(p)
 	a := account(t, p, "ana", good)
@@ -216,7 +216,7 @@ func TestE2_ASuccessGivesBackItsOwnTryAndNoOther(t *testing.T) {
 	}
 }
 
-func TestE2_StrangersCannotSpendWhatAKnownBrowserHasNorTheOtherWayRound(t *testing.T) {
+func TestE2_StrangersAndKnownBrowsersHaveSeparateBudgets(t *testing.T) {
 	p, m, c := passwords(t)
 	hashes := counted(p)
 	a, b := account(t, p, "ana", good), account(t, p, "bob", good)
@@ -276,7 +276,7 @@ func TestE1_E2_EverySortOfAccountCostsTheSameWork(t *testing.T) {
 	}
 }
 
-func TestE18_TwoThousandAtOnceNeverHashMoreThanThereAreCores(t *testing.T) {
+func TestE18_ConcurrentHashesNeverExceedTheCores(t *testing.T) {
 	const people = 2000
 	p, _, _ := passwords(t)
 	most := queuePerCore * runtime.GOMAXPROCS(0)
@@ -315,7 +315,7 @@ func TestE18_TwoThousandAtOnceNeverHashMoreThanThereAreCores(t *testing.T) {
 	}
 }
 
-func TestE18_BusyCostsNobodyATry(t *testing.T) {
+func TestE18_BusyCostsNoTry(t *testing.T) {
 	p, _, _ := passwords(t)
 	counted(p)
 	a := account(t, p, "ana", good)

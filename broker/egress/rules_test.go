@@ -152,7 +152,7 @@ func TestB16_TheURLCorpusReachesNothingInside(t *testing.T) {
 	}
 }
 
-func TestB16_WhatTheURLAloneTells(t *testing.T) {
+func TestB16_TheURLIsCheckedWithoutResolvingIt(t *testing.T) {
 	strict := must(t)(New(Options{})).rules
 	for text, want := range map[string]error{
 		"https://idp.test/path?x=1":    nil,

@@ -138,7 +138,7 @@ func TestOnlyACanonicalAddressGetsMail(t *testing.T) {
 	}
 }
 
-func TestG9_NobodySpeaksInOurMails(t *testing.T) {
+func TestG9_MailsContainNoTextOfStrangers(t *testing.T) {
 	for _, hostile := range []string{
 		"Google\r\nBcc: eve@example.com", "Pay at https://evil.example/pay now", "Pay at evil.example", "www.evil",
 		"evil。example", "HTTP://EVIL.EXAMPLE",
@@ -258,7 +258,7 @@ func TestARefusalForGoodIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-func TestTheSenderStopsWhenToldAndRecordsWhatWentOut(t *testing.T) {
+func TestTheSenderStopsWithItsContextAndRecordsSentMails(t *testing.T) {
 	b := queued(1)
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &line{fail: func(broker.Mail) error { cancel(); return nil }}

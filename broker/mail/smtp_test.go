@@ -193,7 +193,7 @@ func TestWithoutTLSNothingIsSaidToAServerElsewhere(t *testing.T) {
 	}
 }
 
-func TestACertificateNobodyVouchesForIsRefused(t *testing.T) {
+func TestAnUntrustedCertificateIsRefused(t *testing.T) {
 	s := serve(t, true, "250 ok")
 	c := s.client("0.0.0.0")
 	c.TLS = nil

@@ -235,7 +235,7 @@ func TestAKeyIsAddedBeforeItSeals(t *testing.T) {
 	}
 }
 
-func TestTheCanaryTellsAForeignKeyring(t *testing.T) {
+func TestTheCanaryDetectsAForeignKeyring(t *testing.T) {
 	k := fresh(t)
 	sealed := must[[]byte](t)(k.Canary())
 	if err := k.CheckCanary(sealed); err != nil {

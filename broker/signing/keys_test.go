@@ -236,7 +236,7 @@ func TestA22_KeysRotateWithoutASecondOfOutage(t *testing.T) {
 	}
 }
 
-func TestA22_TheFleetFollowsWithinAMinute(t *testing.T) {
+func TestA22_AllReplicasFollowWithinAMinute(t *testing.T) {
 	f := newFixture(t)
 	f.clock.add(time.Minute) // the lease of the start is over
 	other := f.replica()

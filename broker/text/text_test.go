@@ -107,7 +107,7 @@ func panics(do func()) (did bool) {
 	return false
 }
 
-func TestTheLanguageIsTheFirstWishThatWeHave(t *testing.T) {
+func TestTheLanguageIsTheFirstAvailablePreference(t *testing.T) {
 	c := loaded(t)
 	for _, tc := range []struct {
 		choices []string

@@ -233,7 +233,7 @@ func TestTheHandOffLeadsOnlyWhereABrowserMayGo(t *testing.T) {
 	}
 }
 
-func TestAPostedAnswerNamesItsTargetAndNothingElse(t *testing.T) {
+func TestAPostedResponseNamesItsTargetAndNothingElse(t *testing.T) {
 	h := open(t)
 	off := func(target string) *httptest.ResponseRecorder {
 		return h.ask(h.Handle(func(w http.ResponseWriter, r *http.Request) error {
@@ -260,7 +260,7 @@ func TestAPostedAnswerNamesItsTargetAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestTheMuxAnswersWithOurPages(t *testing.T) {
+func TestTheMuxRespondsWithOurPages(t *testing.T) {
 	h := open(t)
 	all := served(h)
 	w := h.ask(all, get("/nowhere"))
@@ -341,7 +341,7 @@ func TestAC41_AssetsStayWithinTheirBudgets(t *testing.T) {
 	}
 }
 
-func TestAC42_TheSheetKeepsToLogicalPropertiesAndToThePersonsWishes(t *testing.T) {
+func TestAC42_TheSheetUsesLogicalPropertiesAndThePersonsPreferences(t *testing.T) {
 	css := string(read(staticFiles, "static/app.css"))
 	if physical := regexp.MustCompile(
 		`(?:margin|padding|border)-(?:left|right)|` +

@@ -94,7 +94,7 @@ func TestE16_ASessionLivesOnlyAsLongAsEverythingItStandsOn(t *testing.T) {
 	}
 }
 
-func TestEndingASessionEndsItsGrantsAndTellsTheAuditLog(t *testing.T) {
+func TestEndingASessionEndsItsGrantsAndIsRecorded(t *testing.T) {
 	h := open(t)
 	w := httptest.NewRecorder()
 	if err := h.EndSession(w, get("/x"), broker.Session{ID: "s", AccountID: "ana"}); err != nil {

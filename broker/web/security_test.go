@@ -40,7 +40,7 @@ func served(h *harness) http.Handler {
 	return h.Guard(mux)
 }
 
-func TestA15_EveryAnswerForbidsFramesAndNamesItsPolicy(t *testing.T) {
+func TestA15_EveryResponseForbidsFramesAndHasItsPolicy(t *testing.T) {
 	h := open(t)
 	all := served(h)
 	host := get("/page")
@@ -75,7 +75,7 @@ func TestA15_EveryAnswerForbidsFramesAndNamesItsPolicy(t *testing.T) {
 	}
 }
 
-func TestA15_WhatAHandlerChangesIsOfItsOwnAnswerAlone(t *testing.T) {
+func TestA15_AHandlerChangesTheHeadersOfItsOwnResponseOnly(t *testing.T) {
 	h := open(t)
 	want := h.ask(h.Handle(yes), get("/x")).Header()
 	h.ask(h.Handle(func(w http.ResponseWriter, r *http.Request) error {

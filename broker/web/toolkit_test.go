@@ -241,7 +241,7 @@ func TestRetryAfterIsSaidInTheHeaderAndInWords(t *testing.T) {
 	}
 }
 
-func TestARoomSaysMoreInARefusal(t *testing.T) {
+func TestAPackageAddsDetailsToARefusal(t *testing.T) {
 	h := open(t)
 	w := h.ask(h.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		h.Refusal(w, r, broker.UserNotProvisioned, RefusalView{Connection: "Contoso & Co", Email: "<ana>@x.example",
@@ -268,7 +268,7 @@ func TestAPanicIsAPageWithoutItsCause(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatHadBegunIsNotMixedWithAPage(t *testing.T) {
+func TestAResponseThatHadBegunIsNotMixedWithAPage(t *testing.T) {
 	h := open(t)
 	w := h.ask(h.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		_, err := w.Write([]byte("half"))
