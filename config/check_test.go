@@ -12,7 +12,7 @@ import (
 // bare is a client without a flaw, to put one in.
 const bare = "clients:\n  - {id: wiki, name: Wiki, secret: env:S, redirect_uris: [https://wiki.example.com/cb]"
 
-func TestEveryProblemIsReportedAtOnceByItsKey(t *testing.T) {
+func TestAllProblemsAreReportedByTheirKeys(t *testing.T) {
 	_, problems := load(t, `
 issuer: http://login.example.com/
 listen: 8080

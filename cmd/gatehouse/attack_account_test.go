@@ -230,7 +230,7 @@ func (w *harness) switchOff(connection string) {
 }
 
 // The rule is tested in the domain package; here the server must apply it, whatever a page offered.
-func TestC17_TheServerRefusesTheLastWayIn(t *testing.T) {
+func TestC17_TheServerKeepsTheLastSignInMethod(t *testing.T) {
 	for name, tc := range map[string]struct {
 		edit   func(*broker.Account)
 		second bool // another identity, of a connection that is switched off
@@ -276,7 +276,7 @@ func TestC17_TheServerRefusesTheLastWayIn(t *testing.T) {
 }
 
 // Of two identities that are unlinked at once, the second sees what the first has left.
-func TestC17_TwoUnlinksAtOnceLeaveOneWayIn(t *testing.T) {
+func TestC17_TwoConcurrentUnlinksLeaveOneMethod(t *testing.T) {
 	w := newHarness(t)
 	ana := w.resident("ana@example.test")
 	ana.links("Google", "Ana")

@@ -76,7 +76,7 @@ func (w *harness) mailed(to, word string) {
 	w.t.Fatalf("no mail about %q to %s in:\n%s", word, to, strings.Join(found, "\n\n"))
 }
 
-func TestADisabledAccountIsOutAtOnceAndComesBackByItself(t *testing.T) {
+func TestADisabledAccountIsSignedOutAndWorksAgainWhenEnabled(t *testing.T) {
 	w := newHarness(t)
 	o := operatorOf(w)
 	b := w.signedIn("ben@example.test", "Ben Carter")
@@ -120,7 +120,7 @@ func TestSignOutEndsEverySessionAndToken(t *testing.T) {
 	}
 }
 
-func TestANewPasswordEndsWhatTheOldOneOpenedAndTellsItsOwner(t *testing.T) {
+func TestANewPasswordEndsOldSessionsAndNotifiesItsOwner(t *testing.T) {
 	w := newHarness(t)
 	o := operatorOf(w)
 	b := w.signedIn("ben@example.test", "Ben Carter")
@@ -143,7 +143,7 @@ func TestANewPasswordEndsWhatTheOldOneOpenedAndTellsItsOwner(t *testing.T) {
 	o.isRefusedWith("short", "12 to 256", "accounts", "password", "ben@example.test")
 }
 
-func TestAPasswordIsNotSetWhereItsOwnerCannotBeTold(t *testing.T) {
+func TestAPasswordIsNotSetIfItsOwnerCannotBeNotified(t *testing.T) {
 	o := newOperator(t)
 	o.doesWith(boats, "accounts", "add", "ana@example.test", "--password-file", "-")
 	before := o.does("accounts", "show", "ana@example.test", "--json")
@@ -210,7 +210,7 @@ func (o *operator) linked(h *app, email, connection string) string {
 	return i.ID
 }
 
-func TestTheLastWayIntoAnAccountIsNotUnlinked(t *testing.T) {
+func TestTheLastSignInMethodOfAnAccountIsNotUnlinked(t *testing.T) {
 	o := newOperator(t)
 	for _, id := range []string{"google", "other"} {
 		o.doesWith("a secret of google's", "connections", "add", id, "--kind", "google", "--name", "Google", "--client-id",

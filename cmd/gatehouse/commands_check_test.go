@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestCheckTellsEverythingAtOnceAlsoWithoutADatabase(t *testing.T) {
+func TestCheckReportsAllProblemsEvenWithoutADatabase(t *testing.T) {
 	o := newOperator(t)
 	o.vars = map[string]string{"MAIL": "smtp://127.0.0.1:1", "CACHE": "redis://127.0.0.1:1"}
 	o.configure("database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: /nowhere/ring.json", "redis: env:CACHE",
@@ -83,7 +83,7 @@ func TestCheckChangesNothingAndMigrateMaySayTheSameTwice(t *testing.T) {
 	}
 }
 
-func TestWhatTheConfigurationDeclaresIsStoredOnceAndToldOnce(t *testing.T) {
+func TestWhatTheConfigurationDeclaresIsStoredAndRecordedOnce(t *testing.T) {
 	o := newOperator(t)
 	o.vars = map[string]string{"HUB": "a secret of the hub", "WIKI": "Zk3vQ9xT2mW7pL4sD8fH1jC6bN5gR0yE"}
 	declare := func(hub, wiki string) {

@@ -53,7 +53,7 @@ func TestAClientThatProvesItselfWithAKeyHasNoSecret(t *testing.T) {
 	}
 }
 
-func TestTheOldSecretIsEndedWhenNobodyNeedsIt(t *testing.T) {
+func TestTheOldSecretCanBeEnded(t *testing.T) {
 	w := newHarness(t)
 	o := operatorOf(w)
 	var c clientView

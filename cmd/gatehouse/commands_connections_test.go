@@ -165,7 +165,7 @@ func TestAConnectionThatPeopleHangOnIsNotRemovedAndOneOutOfUseCanBeTurnedOff(t *
 	}
 }
 
-func TestADisabledConnectionSignsNobodyIn(t *testing.T) {
+func TestADisabledConnectionRefusesSignIns(t *testing.T) {
 	w := newHarness(t)
 	o := operatorOf(w)
 	b := newBrowser(t)

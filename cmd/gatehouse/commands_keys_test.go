@@ -249,7 +249,7 @@ func TestAKeyringIsMadeOnceAndNeverBesideADatabaseThatStands(t *testing.T) {
 	o.isRefused("run chmod 600", "accounts", "list")
 }
 
-func TestA22_SigningKeysRotateInTimeAndInAnEmergencyAtOnce(t *testing.T) {
+func TestA22_SigningKeysRotateOnScheduleAndImmediatelyInAnEmergency(t *testing.T) {
 	t.Parallel() // most of it is waiting
 	o := newOperator(t)
 	h := o.store()

@@ -52,7 +52,7 @@ func TestARestrictionNamesTheConnectionsOfNowAndWhoSetIt(t *testing.T) {
 	}
 }
 
-func TestARestrictionThatLeavesNoWayInIsRefused(t *testing.T) {
+func TestARestrictionThatLeavesNoMethodIsRefused(t *testing.T) {
 	o := newOperator(t)
 	o.does("accounts", "add", "bob@example.test")
 	o.entra("entra")

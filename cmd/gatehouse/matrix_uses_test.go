@@ -187,7 +187,7 @@ func TestD4_ACodeMailedToAnotherProvidersPersonOpensNothing(t *testing.T) {
 	c.explained(broker.MicrosoftRequired)
 }
 
-func TestD9_TwoFirstBindsAtOnceMakeOneIdentity(t *testing.T) {
+func TestD9_TwoConcurrentFirstBindsMakeOneIdentity(t *testing.T) {
 	q := newCluster(t)
 	a := q.cell(t, "", false)
 	b := &cell{browser: newBrowser(t), q: q, app: plain(), account: a.account, address: "10.9.9.9", replica: 1,
@@ -243,7 +243,7 @@ func TestD19_WhereMicrosoftIsDownNothingElseOpens(t *testing.T) {
 }
 
 // Twenty logins are under way while the restriction is set: after that none creates a session.
-func TestD15_AfterTheRestrictionNoLoginOnItsWayIsCreated(t *testing.T) {
+func TestD15_AfterTheRestrictionNoPendingLoginGetsASession(t *testing.T) {
 	q := newCluster(t)
 	first := q.cell(t, "", false)
 	var handlers []*cell

@@ -10,7 +10,7 @@ import (
 )
 
 // If Entra responds 503, the sign-in ends in a refusal: no session, and no other method signs the person in.
-func TestD19_AnEntraThatIsDownSignsNobodyInByAnotherWay(t *testing.T) {
+func TestD19_WhileEntraIsDownNoOtherMethodSignsIn(t *testing.T) {
 	for _, at := range []fakeidp.Endpoint{fakeidp.AtToken, fakeidp.AtJWKS, fakeidp.AtDiscovery} {
 		t.Run(string(at), func(t *testing.T) {
 			w := newHarness(t)

@@ -196,7 +196,7 @@ func TestH3_AConnectionIsServedAHundredRequestsAtATime(t *testing.T) {
 
 // A cancelled stream frees its slot, and the work that it began goes
 // on (CVE-2023-44487): the server limits the work, and closes the connection.
-func TestH3_RapidResetsCostNoMoreThanAHundredRequests(t *testing.T) {
+func TestH3_FastStreamResetsCostAtMostAHundredRequests(t *testing.T) {
 	s := newSlowServer(t)
 	w := s.dial()
 	var ended atomic.Bool

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestH2_TheServerWaitsForNobodyForLong(t *testing.T) {
+func TestH2_TimeoutsDisconnectSilentClients(t *testing.T) {
 	srv := newServer(http.NotFoundHandler())
 	for what, wait := range map[string][2]time.Duration{"a header": {srv.ReadHeaderTimeout, 5 * time.Second},
 		"a request":            {srv.ReadTimeout, 15 * time.Second},
@@ -26,7 +26,7 @@ func TestH2_TheServerWaitsForNobodyForLong(t *testing.T) {
 	}
 }
 
-func TestH2_WhoeverDripsLosesTheConnection(t *testing.T) {
+func TestH2_TimeoutsDisconnectSlowClients(t *testing.T) {
 	read := make(chan error, 10)
 	srv := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
@@ -84,7 +84,7 @@ func TestH2_WhoeverDripsLosesTheConnection(t *testing.T) {
 	}
 }
 
-func TestH2_AThousandSlowConnectionsKeepNobodyOut(t *testing.T) {
+func TestH2_AThousandSlowConnectionsDoNotBlockOthers(t *testing.T) {
 	s := newAttackHarness(t)
 	u, err := url.Parse(s.file.Issuer)
 	if err != nil {

@@ -124,7 +124,7 @@ func (p resident) wants(code broker.Code, got *page) {
 	}
 }
 
-func TestTheOwnerLinksAndUnlinksAndIsTold(t *testing.T) {
+func TestTheOwnerLinksAndUnlinksAndIsNotified(t *testing.T) {
 	w := newHarness(t)
 	ana := w.resident("ana@example.test")
 	ana.links("Google", "Ana")
@@ -229,7 +229,7 @@ func TestC5_AnOldProofNeitherLinksNorUnlinks(t *testing.T) {
 	ana.has(2, "at the end")
 }
 
-func TestWhoeverHasNoPasswordProvesThemselvesAnewByAMailedCode(t *testing.T) {
+func TestWithoutAPasswordReauthenticationUsesAMailedCode(t *testing.T) {
 	w := newHarness(t)
 	fay := resident{newBrowser(t), w, "fay@example.test"}
 	fay.open(w.file.Issuer + "/login")

@@ -294,7 +294,7 @@ func Test_ac_33_StartAgainAfterSixteenMinutesKeepsTheRequest(t *testing.T) {
 	w.returned(b, "Ana Silva") // the app compares its own state
 }
 
-func TestB1_AnotherBrowsersCallbackSignsNobodyIn(t *testing.T) {
+func TestB1_AnotherBrowsersCallbackIsRefused(t *testing.T) {
 	w := newHarness(t)
 	attacker, victim := newBrowser(t), newBrowser(t)
 	attacker.open(w.file.App + "/login")
