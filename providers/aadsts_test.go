@@ -47,9 +47,9 @@ func TestAADSTSAppNotInstalled(t *testing.T) { expectCode(t, broker.AppNotInstal
 func TestAADSTSConditionalAccess(t *testing.T) {
 	expectCode(t, broker.UpstreamPolicy, 53000, 53001, 53002, 53003, 53004)
 }
-func TestAADSTSSecondFactor(t *testing.T)   { expectCode(t, broker.UpstreamPolicy, 50076, 50079) }
-func TestAADSTSRetry(t *testing.T)          { expectCode(t, broker.StateInvalid, 54005, 70008) }
-func TestAADSTSNobodySignedIn(t *testing.T) { expectCode(t, broker.LoginRequired, 50058) }
+func TestAADSTSSecondFactor(t *testing.T)     { expectCode(t, broker.UpstreamPolicy, 50076, 50079) }
+func TestAADSTSRetry(t *testing.T)            { expectCode(t, broker.StateInvalid, 54005, 70008) }
+func TestAADSTSNoPersonSignedIn(t *testing.T) { expectCode(t, broker.LoginRequired, 50058) }
 func TestAADSTSMisconfigured(t *testing.T) {
 	expectCode(t, broker.UpstreamMisconfigured, 50011, 90002, 7000215, 7000222)
 }
@@ -93,7 +93,7 @@ func TestAADSTSUnknownNumbersAndUnnumberedRefusals(t *testing.T) {
 }
 
 // D19: while the directory is down nobody can sign in with it, and the refusal names it.
-func TestD19_ADirectoryThatIsDownSignsNobodyIn(t *testing.T) {
+func TestD19_ADirectoryThatIsDownRefusesSignIns(t *testing.T) {
 	for kind, who := range map[string]string{fakeidp.KindMicrosoft: "bruno", fakeidp.KindADFS: "hana"} {
 		settings := map[string]string{}
 		if kind == fakeidp.KindMicrosoft {

@@ -20,7 +20,7 @@ func TestASessionOfTheUpstreamIsKeptInTheClaims(t *testing.T) {
 	}
 }
 
-func TestTheWayOutOfAnUpstreamNamesTheClientAndTheWayBack(t *testing.T) {
+func TestTheEndSessionURLNamesTheClientAndTheReturnURI(t *testing.T) {
 	for kind, has := range map[string]bool{fakeidp.KindOIDC: true, fakeidp.KindMicrosoft: true, fakeidp.KindADFS: true,
 		fakeidp.KindGoogle: false, fakeidp.KindFacebook: false, fakeidp.KindGitHub: false} {
 		settings := map[string]string{}

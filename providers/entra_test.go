@@ -185,7 +185,7 @@ func TestB9_MicrosoftsMetadataAreOneTenantsOrTheTemplate(t *testing.T) {
 	}
 }
 
-func TestC1_AnAddressThatATenantWroteDownIsNobodysProof(t *testing.T) {
+func TestC1_AnAddressEnteredByATenantProvesNothing(t *testing.T) {
 	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: []fakeidp.Persona{
 		{Login: "mallory", Email: "victim@example.test", TenantID: tenantB, HostedDomain: "fabrikam.test"},
 	}}, map[string]string{"tenant": "organizations", "any_tenant": "true"})

@@ -192,7 +192,7 @@ func TestTheClientProvesItselfAsTheMetadataAsk(t *testing.T) {
 	}
 }
 
-func TestManyLoginsAtOnceLoadEverythingOnce(t *testing.T) {
+func TestConcurrentLoginsLoadEverythingOnce(t *testing.T) {
 	r := oidcFixture(t)
 	u := r.open()
 	var wg sync.WaitGroup
@@ -215,7 +215,7 @@ func TestManyLoginsAtOnceLoadEverythingOnce(t *testing.T) {
 	}
 }
 
-func TestB22_ATokenAnswerThatDripsIsGivenUp(t *testing.T) {
+func TestB22_ASlowTokenResponseIsGivenUp(t *testing.T) {
 	done := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, `{"access_token":`)

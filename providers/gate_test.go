@@ -141,7 +141,7 @@ func TestB22_AHangingUpstreamSlowsNoOther(t *testing.T) {
 	}
 }
 
-func TestOpeningAsksNobodyAndKeepsWhatItOpened(t *testing.T) {
+func TestOpeningUsesNoNetworkAndCachesUpstreams(t *testing.T) {
 	r := oidcFixture(t)
 	first := r.open()
 	if n := r.idp.Calls(fakeidp.AtDiscovery); n != 0 {

@@ -137,7 +137,7 @@ func TestB8_AStormOfBadSignaturesLoadsTheKeysOnce(t *testing.T) {
 	flood(t, oidcFixture(t), fakeidp.ForgeCorrupt, 10000)
 }
 
-func TestB7_NobodyElseWaitsWhileKeysAreLoaded(t *testing.T) {
+func TestB7_NoOtherLoginWaitsWhileKeysAreLoaded(t *testing.T) {
 	r := oidcFixture(t)
 	r.signsIn("vera")
 	r.idp.Misbehave(func(f *fakeidp.Fault) {

@@ -101,7 +101,7 @@ func TestB4_B5_B6_B12_B13_B20_B21_EveryKindHoldsItsTokensToTheSameRules(t *testi
 	})
 }
 
-func TestB20_FacebooksAndGitHubsAnswersAreBoundedToo(t *testing.T) {
+func TestB20_FacebooksAndGitHubsResponsesAreBoundedToo(t *testing.T) {
 	everyKind(t, false, func(r *fixture, who string) {
 		if r.conn.Kind != "meta" && r.conn.Kind != "github" {
 			return
@@ -145,7 +145,7 @@ func TestB17_NoKindSignsInThroughADisabledConnection(t *testing.T) {
 	})
 }
 
-func TestB3_NoKindTakesTheAnswerOfAnotherUpstreamRequestOrConnection(t *testing.T) {
+func TestB3_NoKindAcceptsAResponseForAnotherRequestOrConnection(t *testing.T) {
 	everyKind(t, false, func(r *fixture, who string) {
 		before := r.idp.Calls(fakeidp.AtToken)
 		r.response = func(q url.Values) { q.Set("state", "another") }

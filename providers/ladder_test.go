@@ -83,7 +83,7 @@ func TestAWorkspaceDomainIsCheckedInTheClaimNotInTheRequest(t *testing.T) {
 }
 
 // An unchecked address is never verified.
-func TestC2_WhoeverDoesNotCheckAddressesProvesNone(t *testing.T) {
+func TestC2_UpstreamsThatDoNotCheckAddressesVerifyNone(t *testing.T) {
 	victim := "victim@example.test"
 	for name, c := range map[string]struct {
 		kind     string

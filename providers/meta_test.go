@@ -234,7 +234,7 @@ func TestOnlyFacebookSendsNoticesOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestARetiredGraphVersionIsToldToTheOperator(t *testing.T) {
+func TestARetiredGraphVersionIsLogged(t *testing.T) {
 	for served, told := range map[string]bool{"v25.0": false, "v26.0": true, "": false} {
 		graph := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if served != "" {

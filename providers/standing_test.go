@@ -98,7 +98,7 @@ func TestD8_WhoIsNotPlainlyAMemberIsAGuest(t *testing.T) {
 	}
 }
 
-func TestD8_NoOtherKindKnowsAStanding(t *testing.T) {
+func TestD8_NoOtherKindReportsAUserType(t *testing.T) {
 	for _, kind := range []string{fakeidp.KindGoogle, fakeidp.KindADFS, fakeidp.KindOIDC} {
 		t.Run(kind, func(t *testing.T) {
 			r := newFixture(t, fakeidp.Options{Kind: kind}, nil)

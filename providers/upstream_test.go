@@ -46,7 +46,7 @@ func TestB2_ACodeIsGoodForItsOwnLoginOnly(t *testing.T) {
 	}
 }
 
-func TestB3_AnAnswerOfAnotherIssuerNeverCostsACode(t *testing.T) {
+func TestB3_AResponseOfAnotherIssuerNeverConsumesACode(t *testing.T) {
 	r := oidcFixture(t)
 	r.signsIn("vera")
 	before := r.idp.Calls(fakeidp.AtToken)
@@ -178,7 +178,7 @@ func TestTheIssuerIsComparedByteForByte(t *testing.T) {
 	r.refused("vera", broker.UpstreamMisconfigured)
 }
 
-func TestB14_UserinfoOfSomebodyElseIsRefused(t *testing.T) {
+func TestB14_UserinfoOfAnotherPersonIsRefused(t *testing.T) {
 	r := oidcFixture(t)
 	for name, sub := range map[string]any{"another": "victim", "missing": nil, "number": 1, "list": []string{"x"}} {
 		r.faulty(name, func(f *fakeidp.Fault) {
@@ -243,7 +243,7 @@ func TestB15_AddressAndVerificationComeFromOneDocument(t *testing.T) {
 	}
 }
 
-func TestB17_ADisabledConnectionSignsNobodyIn(t *testing.T) {
+func TestB17_ADisabledConnectionRefusesSignIns(t *testing.T) {
 	for _, kind := range []string{fakeidp.KindOIDC, fakeidp.KindFacebook, fakeidp.KindGitHub} {
 		t.Run(kind, func(t *testing.T) {
 			r := newFixture(t, fakeidp.Options{Kind: kind}, nil)

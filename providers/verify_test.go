@@ -308,7 +308,7 @@ func TestB20_HostileClaimsAreRefusedOrMadeHarmless(t *testing.T) {
 	}
 }
 
-func TestB21_EncryptedAndCompressedTokensAreRefusedAtOnce(t *testing.T) {
+func TestB21_EncryptedAndCompressedTokensAreRefusedBeforeParsing(t *testing.T) {
 	r := oidcFixture(t)
 	r.signsIn("vera")
 	for _, forge := range []fakeidp.Forgery{fakeidp.ForgeEncrypted, fakeidp.ForgeEncryptedZip,

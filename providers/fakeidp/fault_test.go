@@ -79,7 +79,7 @@ func TestB3_EvilIDPOmitsOrFakesTheIssuerOfItsAnswer(t *testing.T) {
 	}
 }
 
-func TestErrorAnswersAreAsChosen(t *testing.T) {
+func TestErrorResponsesAreAsChosen(t *testing.T) {
 	s := faulty(t, func(f *Fault) {
 		f.AuthorizeError = OAuthError{"temporarily_unavailable", "<b>later</b>"}
 		f.TokenError = OAuthError{"slow_down", "no"}

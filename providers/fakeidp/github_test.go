@@ -54,7 +54,7 @@ func TestC2_GitHubSimKnowsWhichAddressIsVerified(t *testing.T) {
 	}
 }
 
-func TestGitHubAnswersFormsAndRefusesWithStatus200(t *testing.T) {
+func TestGitHubRespondsWithFormsAndRefusesWithStatus200(t *testing.T) {
 	s := stage(t, Options{Kind: KindGitHub})
 	code := authorize(t, s, asking(s, "login", "kit", "redirect_uri", "")).Get("code")
 	for _, row := range []struct{ change, value, failure string }{

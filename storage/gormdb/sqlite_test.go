@@ -52,7 +52,7 @@ func TestTheSQLitePragmasHold(t *testing.T) {
 	}
 }
 
-func TestSQLiteIsAsSynchronousAsItIsTold(t *testing.T) {
+func TestSQLiteIsAsSynchronousAsConfigured(t *testing.T) {
 	for synchronous, want := range map[string]string{"normal": "1", "full": "2"} {
 		d := open(t, sqliteFile(t), gormdb.Options{Synchronous: synchronous})
 		if got := gormdb.Pragma(t, d, "synchronous"); got != want {

@@ -99,7 +99,7 @@ func TestAServerThatEvictsIsRefused(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsAwayIsUnavailable(t *testing.T) {
+func TestAServerThatIsDownIsUnavailable(t *testing.T) {
 	_, err := redisdb.Open(t.Context(), redisdb.Options{URL: "redis://127.0.0.1:1/0"})
 	if !errors.Is(err, broker.Unavailable) {
 		t.Fatalf("error %v", err)
