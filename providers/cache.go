@@ -75,7 +75,13 @@ func (c *cache[T]) get(ctx context.Context) (*T, error) {
 		waitFor(ctx, flight, wait)
 		c.mu.Lock()
 	}
-	return c.served()
+	switch {
+	case c.value != nil && (c.maxStale == 0 || c.now().Sub(c.expires) <= c.maxStale):
+		return c.value, nil
+	case c.err != nil:
+		return nil, c.err
+	}
+	return nil, broker.ConnectionUnavailable.Because(context.DeadlineExceeded)
 }
 
 // renew loads the document again because old lacks something, unless a renewal began less than retryRenew ago.
@@ -99,17 +105,6 @@ func (c *cache[T]) renew(ctx context.Context, old *T) *T {
 		return nil
 	}
 	return c.value
-}
-
-// served returns the cached document, or why there is none. The caller holds mu.
-func (c *cache[T]) served() (*T, error) {
-	switch {
-	case c.value != nil && (c.maxStale == 0 || c.now().Sub(c.expires) <= c.maxStale):
-		return c.value, nil
-	case c.err != nil:
-		return nil, c.err
-	}
-	return nil, broker.ConnectionUnavailable.Because(context.DeadlineExceeded)
 }
 
 // start begins a load that is not cancelled with the request that needs it. The caller holds mu.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ type metadata struct {
 	jwks        string
 	userinfo    string   // empty for none
 	endSession  string   // likewise
-	algs        []string // of ID tokens, as announced
+	algs        []string // of ID tokens, those that we accept; may be empty
 	authMethods []string // of the token endpoint; nil if not announced
 	prompts     []string // values of prompt, as announced
 	// sendsIss: every authorization response names its issuer (RFC 9207 §3).
@@ -36,7 +37,7 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 	m := metadata{
 		issuer: d.text("issuer"), authorize: d.text("authorization_endpoint"), token: d.text("token_endpoint"),
 		jwks: d.text("jwks_uri"), userinfo: d.text("userinfo_endpoint"), endSession: d.text("end_session_endpoint"),
-		algs:        d.texts("id_token_signing_alg_values_supported"),
+		algs:        announced(d.texts("id_token_signing_alg_values_supported")),
 		authMethods: d.texts("token_endpoint_auth_methods_supported"),
 		prompts:     d.texts("prompt_values_supported"),
 		sendsIss:    d["authorization_response_iss_parameter_supported"] == true,
@@ -58,6 +59,21 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 		}
 	}
 	return m, nil
+}
+
+// announced returns the algorithms that both sides accept; RS256 if the upstream names none (OIDC Discovery §3).
+func announced(theirs []string) []string {
+	if len(theirs) == 0 {
+		return []string{"RS256"}
+	}
+	var both []string
+	for _, alg := range algorithms {
+		//defence:B5 = true
+		if slices.Contains(theirs, alg) {
+			both = append(both, alg)
+		}
+	}
+	return both
 }
 
 // endpointProblem requires https. Plain http is accepted only if the issuer is plain http too, which egress

@@ -63,7 +63,7 @@ func (g *gate) pass(ctx context.Context, call func(context.Context) error) error
 	err = call(within)
 	finished = true
 	_, fromBrowser := errors.AsType[browserError](err)
-	g.leave(probe, errors.Is(err, broker.ConnectionUnavailable), !disconnected(ctx) &&
+	g.leave(probe, errors.Is(err, broker.ConnectionUnavailable), !errors.Is(ctx.Err(), context.Canceled) &&
 		//defence:B22
 		!fromBrowser)
 	return err

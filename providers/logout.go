@@ -71,14 +71,6 @@ func logoutProblem(t idToken) error {
 	return nil
 }
 
-// sid returns the upstream's session id, "" for none.
-func (t idToken) sid() string {
-	if sid := t.text("sid"); len(sid) <= maxLogoutID {
-		return sid
-	}
-	return ""
-}
-
 // End returns the URL of the end-session endpoint, without id_token_hint because we keep no token of the
 // upstream (OIDC RP-Initiated Logout §2).
 func (u *openID) End(ctx context.Context, back, state string) (string, error) {

@@ -1,7 +1,6 @@
 package providers
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -99,6 +98,3 @@ func withoutURL(err error) error {
 
 // busy reports whether the status says nothing about the request, so that a retry may succeed.
 func busy(status int) bool { return status == 408 || status == 429 || status >= 500 }
-
-// disconnected reports whether the browser has disconnected, which is not a failure.
-func disconnected(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }

@@ -59,32 +59,28 @@ func New(opts Options) *Set {
 // deletion requests still arrive; Begin and Finish return ConnectionDisabled (SECURITY.md B17). A draft may be
 // opened, for testing.
 func (s *Set) Open(_ context.Context, c broker.Connection) (broker.Upstream, error) {
-	u, err := s.cached(c)
-	//defence:B17 = true
-	if err != nil || c.State != broker.Disabled {
-		return u, err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.opened[c.ID]
+	if !ok || !o.at.Equal(c.UpdatedAt) {
+		u, err := s.open(Normalise(c))
+		if err != nil {
+			return nil, broker.UpstreamMisconfigured.Because(fmt.Errorf("connection %s: %w", c.ID, err))
+		}
+		o = opened{c.UpdatedAt, u}
+		s.opened[c.ID] = o
 	}
-	if n, ok := u.(broker.Notifier); ok {
+	//defence:B17 = true
+	if c.State != broker.Disabled {
+		return o.upstream, nil
+	}
+	if n, ok := o.upstream.(broker.Notifier); ok {
 		return struct {
 			disabled
 			broker.Notifier
 		}{disabled{}, n}, nil
 	}
 	return disabled{}, nil
-}
-
-func (s *Set) cached(c broker.Connection) (broker.Upstream, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if o, ok := s.opened[c.ID]; ok && o.at.Equal(c.UpdatedAt) {
-		return o.upstream, nil
-	}
-	u, err := s.open(Normalise(c))
-	if err != nil {
-		return nil, broker.UpstreamMisconfigured.Because(fmt.Errorf("connection %s: %w", c.ID, err))
-	}
-	s.opened[c.ID] = opened{c.UpdatedAt, u}
-	return u, nil
 }
 
 // disabled is the upstream of a disabled connection. It refuses every sign-in.

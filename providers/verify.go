@@ -39,6 +39,14 @@ type idToken struct {
 	authTime time.Time
 }
 
+// sid returns the upstream's session id, "" for none.
+func (t idToken) sid() string {
+	if sid := t.text("sid"); len(sid) <= maxLogoutID {
+		return sid
+	}
+	return ""
+}
+
 // verifier checks the ID tokens of one connection.
 type verifier struct {
 	keys     *cache[keySet]
@@ -62,12 +70,11 @@ func (v verifier) verify(ctx context.Context, m *metadata, nonce, raw string) (i
 // read checks a token of the given type: signature, audience, lifetime, the caller's rule and the issuer.
 func (v verifier) read(ctx context.Context, m *metadata, typ, raw string, problem func(idToken) error) (idToken,
 	error) {
-	allowed := announced(m.algs)
-	if len(allowed) == 0 {
+	if len(m.algs) == 0 {
 		return idToken{}, broker.UpstreamMisconfigured.Because(errors.New("the upstream announces no acceptable signature " +
 			"algorithm"))
 	}
-	kid, alg, err := parseHeader(raw, typ, allowed)
+	kid, alg, err := parseHeader(raw, typ, m.algs)
 	if err != nil {
 		return idToken{}, err
 	}
@@ -100,21 +107,6 @@ func (v verifier) read(ctx context.Context, m *metadata, typ, raw string, proble
 		return idToken{}, err
 	}
 	return t, nil
-}
-
-// announced returns the algorithms that both sides accept; RS256 if the upstream names none (OIDC Discovery §3).
-func announced(theirs []string) []string {
-	if len(theirs) == 0 {
-		return []string{"RS256"}
-	}
-	var both []string
-	for _, alg := range algorithms {
-		//defence:B5 = true
-		if slices.Contains(theirs, alg) {
-			both = append(both, alg)
-		}
-	}
-	return both
 }
 
 // parseHeader returns the kid and alg of the header, the only members that are used. Before a library parses the
