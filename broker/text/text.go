@@ -138,6 +138,9 @@ func (c *Catalog) prepare(first string) {
 // Languages returns the offered languages, sorted.
 func (c *Catalog) Languages() []string { return slices.Clone(c.names) }
 
+// Default returns the default language.
+func (c *Catalog) Default() string { return c.first }
+
 // Has reports whether the key exists in the fallback language.
 func (c *Catalog) Has(key string) bool {
 	_, ok := c.langs[Fallback].texts[key]

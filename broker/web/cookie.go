@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -105,8 +106,6 @@ func (k *Toolkit) SetLastUsed(w http.ResponseWriter, connection string) {
 	k.setCookie(w, cookieLast, connection, halfYear)
 }
 
-func toValid(s string) string { return strings.ToValidUTF8(s, "") }
-
 // Locale returns the language of the response. It takes the first of: the language link in this request (lang),
 // ui_locales, WithLocale, the cookie, Accept-Language, the default (UX.md §2.5).
 func (k *Toolkit) Locale(r *http.Request) string {
@@ -114,10 +113,7 @@ func (k *Toolkit) Locale(r *http.Request) string {
 	query := r.URL.Query()
 	choices := append([]string{query.Get("lang"), query.Get("ui_locales")}, told...)
 	choices = append(choices, cookie(r, cookieLang), r.Header.Get("Accept-Language"))
-	if lang := k.Texts.Match(choices...); lang != "" {
-		return lang
-	}
-	return k.Texts.Printer("").Lang()
+	return cmp.Or(k.Texts.Match(choices...), k.Texts.Default())
 }
 
 // WithLocale adds languages for Locale to choose from, in order of priority: one chosen in the login or with

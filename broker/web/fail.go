@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -73,7 +74,7 @@ func (k *Toolkit) refuse(w http.ResponseWriter, r *http.Request, code broker.Cod
 		status = code.Meaning().Status
 	}
 	//defence:A15
-	k.secure(w.Header())
+	maps.Copy(w.Header(), k.headers)
 	if t.open && !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		k.refuseJSON(w, status, code, ref)
 		return

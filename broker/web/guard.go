@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -122,10 +123,6 @@ func headersOf(scheme string) http.Header {
 	return h
 }
 
-// secure sets the headers of every response. Responses share the value slices: set a header to change it, never
-// append to its slice.
-func (k *Toolkit) secure(h http.Header) { maps.Copy(h, k.headers) }
-
 // tracked records whether a response has begun, its status and its size.
 type tracked struct {
 	http.ResponseWriter
@@ -141,7 +138,7 @@ func (k *Toolkit) track(w http.ResponseWriter) *tracked {
 		return t
 	}
 	//defence:A15 A23 A24 E17
-	k.secure(w.Header())
+	maps.Copy(w.Header(), k.headers)
 	return &tracked{ResponseWriter: w}
 }
 
@@ -195,7 +192,7 @@ func (k *Toolkit) Address(r *http.Request) string {
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
 		//defence:G12
-		if !k.trusted(at) {
+		if !slices.ContainsFunc(k.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(at) }) {
 			break
 		}
 		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
@@ -206,13 +203,4 @@ func (k *Toolkit) Address(r *http.Request) string {
 		at = next.Unmap().WithZone("")
 	}
 	return at.String()
-}
-
-func (k *Toolkit) trusted(a netip.Addr) bool {
-	for _, p := range k.TrustedProxies {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
 }

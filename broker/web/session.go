@@ -78,7 +78,7 @@ func cut(s string, n int) string {
 	if len(s) > n {
 		s = s[:n]
 	}
-	return toValid(s)
+	return strings.ToValidUTF8(s, "")
 }
 
 // maxKnown is the number of accounts that a browser's cookie remembers.

@@ -134,7 +134,7 @@ func writeAttr(b *strings.Builder, name string, v any) {
 	default:
 		if s := fmt.Sprint(v); s != "" {
 			// Typed text may be invalid UTF-8 or contain NUL; a page must not.
-			b.WriteString(" " + name + `="` + template.HTMLEscapeString(toValid(s)) + `"`)
+			b.WriteString(" " + name + `="` + template.HTMLEscapeString(strings.ToValidUTF8(s, "")) + `"`)
 		}
 	}
 }

@@ -57,8 +57,10 @@ type Options struct {
 // Toolkit is the toolkit of one deployment. It is safe for concurrent use.
 type Toolkit struct {
 	Options
-	host    string // of the issuer, lower case, without the scheme's default port
-	origin  string
+	host   string // of the issuer, lower case, without the scheme's default port
+	origin string
+	// headers of every response. Responses share the value slices: set a header to change it, never append to its
+	// slice.
 	headers http.Header
 	assets  assets
 	cross   *http.CrossOriginProtection
@@ -152,8 +154,12 @@ func (k *Toolkit) readForm(w http.ResponseWriter, r *http.Request) error {
 		}
 		return broker.RequestInvalid.Because(errors.New("the form cannot be parsed"))
 	}
+	n := 0
+	for _, values := range r.Form {
+		n += len(values)
+	}
 	//defence:H1
-	if values(r.Form) > maxKeys {
+	if n > maxKeys {
 		return broker.RequestInvalid.Because(fmt.Errorf("more than %d form values", maxKeys))
 	}
 	return nil
@@ -173,11 +179,4 @@ func checkKind(contentType string) error {
 		return broker.RequestInvalid.Because(errors.New("multipart bodies are not accepted"))
 	}
 	return nil
-}
-
-func values(form url.Values) (n int) {
-	for _, v := range form {
-		n += len(v)
-	}
-	return n
 }
