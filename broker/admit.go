@@ -42,7 +42,9 @@ func Admit(f Facts) error {
 			return err
 		}
 	}
-	if needsFactor(f, here) && !f.Authn.Factor {
+	// An account that has a second factor always needs it.
+	needsFactor := f.Enrolled || f.Tenancy.BreakGlass || here != nil && here.Tenant.SecondFactor
+	if needsFactor && !f.Authn.Factor {
 		return SecondFactorRequired
 	}
 	return nil
@@ -126,11 +128,6 @@ func (l Restriction) check(n Authn) error {
 		return WorkAccountRequired
 	}
 	return nil
-}
-
-// needsFactor reports whether a second factor is required. An account that has one always needs it.
-func needsFactor(f Facts, here *Member) bool {
-	return f.Enrolled || f.Tenancy.BreakGlass || here != nil && here.Tenant.SecondFactor
 }
 
 // Refusing returns the rule that refuses the person, for the page's suggestion and for the administrator; nil if

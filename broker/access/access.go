@@ -121,7 +121,7 @@ func (g *Gate) NewGrant(ctx context.Context, f broker.Grant, unrestricted bool) 
 
 // Rule returns the rule that would refuse such a sign-in of the account; nil for none.
 func (g *Gate) Rule(ctx context.Context, a broker.Account, n broker.Authn, client string) (*broker.Restriction, error) {
-	f, err := g.facts(ctx, &a, n, client)
+	f, err := g.facts(ctx, &a, n, client, n.Connection)
 	if err != nil {
 		return nil, err
 	}
@@ -130,24 +130,25 @@ func (g *Gate) Rule(ctx context.Context, a broker.Account, n broker.Authn, clien
 
 // admit asks the gate about an account that was just read, and its authentication.
 func (g *Gate) admit(ctx context.Context, a broker.Account, n broker.Authn, client string) error {
-	f, err := g.facts(ctx, &a, n, client)
+	f, err := g.facts(ctx, &a, n, client, n.Connection)
 	if err != nil {
 		return err
 	}
 	return broker.Admit(f)
 }
 
-// facts loads the facts that every question needs. a may be nil.
-func (g *Gate) facts(ctx context.Context, a *broker.Account, n broker.Authn, client string) (broker.Facts, error) {
-	var err error
-	f := broker.LoadedFacts(broker.Facts{Now: g.now(), Registration: g.registration, Passwords: g.passwords,
+// facts loads the facts that every question needs. a may be nil, and connection, the upstream that the person
+// comes from, empty.
+func (g *Gate) facts(ctx context.Context, a *broker.Account, n broker.Authn, client, connection string) (
+	f broker.Facts, err error) {
+	f = broker.LoadedFacts(broker.Facts{Now: g.now(), Registration: g.registration, Passwords: g.passwords,
 		Account: a, Authn: n})
-	if n.Method == broker.ByUpstream {
-		if f.Connection, err = broker.Found(g.store.Connection(ctx, n.Connection)); err != nil {
+	if connection != "" {
+		if f.Connection, err = broker.Found(g.store.Connection(ctx, connection)); err != nil {
 			return f, err
 		}
 	}
-	f.Tenancy, err = g.tenancy(ctx, a, client, n.Connection)
+	f.Tenancy, err = g.tenancy(ctx, a, client, connection)
 	return f, err
 }
 

@@ -95,7 +95,7 @@ func (d *Decision) ruleOf() *broker.Restriction {
 
 // boundFacts reads whether a factor is enrolled only when authority is created.
 func (g *Gate) boundFacts(ctx context.Context, l broker.Login, a *broker.Account) (broker.Facts, error) {
-	f, err := g.facts(ctx, a, l.Authn, l.ClientID)
+	f, err := g.facts(ctx, a, l.Authn, l.ClientID, l.Authn.Connection)
 	if err == nil && !l.Authn.Factor && l.SessionID == "" {
 		f.Enrolled, err = g.enrolled(ctx, l.AccountID)
 	}
@@ -104,16 +104,10 @@ func (g *Gate) boundFacts(ctx context.Context, l broker.Login, a *broker.Account
 
 func (g *Gate) upstreamFacts(ctx context.Context, l broker.Login, sessions []string, d *Decision) (err error) {
 	c := l.Claims
-	if d.Facts, err = g.facts(ctx, nil, broker.Authn{}, l.ClientID); err != nil {
+	if d.Facts, err = g.facts(ctx, nil, broker.Authn{}, l.ClientID, c.Connection); err != nil {
 		return err
 	}
 	f := &d.Facts
-	if f.Connection, err = broker.Found(g.store.Connection(ctx, c.Connection)); err != nil {
-		return err
-	}
-	if f.Tenancy, err = g.tenancy(ctx, nil, l.ClientID, c.Connection); err != nil {
-		return err
-	}
 	if l.Purpose == broker.PurposeLink {
 		if err = g.actingFacts(ctx, l, sessions, d); err != nil {
 			return err
@@ -187,7 +181,7 @@ func (g *Gate) actAs(ctx context.Context, d *Decision, a broker.Account, n broke
 // localFacts never looks up the typed address, because the identifier step must respond the same for all
 // addresses (SECURITY.md E1).
 func (g *Gate) localFacts(ctx context.Context, l broker.Login, sessions []string, d *Decision) (err error) {
-	if d.Facts, err = g.facts(ctx, nil, broker.Authn{}, l.ClientID); err != nil {
+	if d.Facts, err = g.facts(ctx, nil, broker.Authn{}, l.ClientID, ""); err != nil {
 		return err
 	}
 	f := &d.Facts
@@ -239,10 +233,7 @@ func (g *Gate) LinkProofs(ctx context.Context, l broker.Login, d Decision, owner
 // MayLink returns nil if the identity of the claims may be linked to the account, else a Code. It is asked again
 // in the transaction of a link.
 func (g *Gate) MayLink(ctx context.Context, c broker.Claims, a broker.Account, client string) error {
-	f, err := g.facts(ctx, nil, broker.Authn{}, client)
-	if err == nil {
-		f.Connection, err = broker.Found(g.store.Connection(ctx, c.Connection))
-	}
+	f, err := g.facts(ctx, nil, broker.Authn{}, client, c.Connection)
 	if err == nil {
 		err = g.linkFacts(ctx, &f, a, client, c.Connection)
 	}
