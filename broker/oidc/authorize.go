@@ -185,8 +185,8 @@ func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s 
 		}
 	}
 	code, err := d.code(r.Context(), q, s, a)
-	if err == nil {
-		err = d.consumePushed(r.Context(), q)
+	if pushed := q.pushed(); err == nil && pushed != "" {
+		err = d.consumePushed(r.Context(), pushed)
 	}
 	if err != nil {
 		if e, ok := errors.AsType[*fosite.RFC6749Error](err); ok && e.CodeField < 500 {

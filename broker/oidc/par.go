@@ -140,11 +140,7 @@ func (d *Handler) pushedForm(ctx context.Context, form url.Values) (url.Values, 
 
 // consumePushed lets a pushed request yield one code. Until then it may be opened again, so a reload works. Of two
 // concurrent completions, one gets a code.
-func (d *Handler) consumePushed(ctx context.Context, q *request) error {
-	hash := q.pushed()
-	if hash == "" {
-		return nil
-	}
+func (d *Handler) consumePushed(ctx context.Context, hash string) error {
 	err := d.consumed.Put(ctx, hash, true)
 	if errors.Is(err, broker.Conflict) {
 		//defence:A19

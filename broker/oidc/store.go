@@ -177,19 +177,6 @@ type codeRecord struct {
 	Session   session  `json:"session"`
 }
 
-func recordOf(r fosite.Requester) (codeRecord, error) {
-	who, ok := r.GetSession().(*session)
-	if !ok {
-		return codeRecord{}, errors.New("oidc: a code without a session of ours")
-	}
-	form := r.GetRequestForm()
-	return codeRecord{
-		ID: r.GetID(), Client: r.GetClient().GetID(), Redirect: form.Get("redirect_uri"),
-		Challenge: form.Get("code_challenge"),
-		Scopes:    r.GetGrantedScopes(), Audience: r.GetGrantedAudience(), Session: *who,
-	}, nil
-}
-
 // request returns a new request for every reader, so that no two share a session
 // (FOSITE.md P7).
 func (c codeRecord) request(client broker.Client) *fosite.Request {
@@ -231,9 +218,15 @@ func (s *store) SetClientAssertionJWT(context.Context, string, time.Time) error 
 // CreateAuthorizeCodeSession stores the code under its keyed hash, so that the store never
 // contains a usable code (FOSITE.md P6).
 func (s *store) CreateAuthorizeCodeSession(ctx context.Context, code string, r fosite.Requester) error {
-	record, err := recordOf(r)
-	if err != nil {
-		return err
+	who, ok := r.GetSession().(*session)
+	if !ok {
+		return errors.New("oidc: a code without a session of ours")
+	}
+	form := r.GetRequestForm()
+	record := codeRecord{
+		ID: r.GetID(), Client: r.GetClient().GetID(), Redirect: form.Get("redirect_uri"),
+		Challenge: form.Get("code_challenge"),
+		Scopes:    r.GetGrantedScopes(), Audience: r.GetGrantedAudience(), Session: *who,
 	}
 	return s.codes.Put(ctx,
 		//defence:G17 ./broker/oidc:TestP6_TheEphemeralStoreHoldsNoUsableCode = code
