@@ -63,8 +63,8 @@ const MaxID = 128
 // PlausibleID reports whether a client id from a request is worth a look-up.
 func PlausibleID(id string) bool { return id != "" && len(id) <= MaxID && visible(id) }
 
-// clean reports whether a value is text without control characters.
-func clean(s string) bool {
+// IsText reports whether a value is valid UTF-8 without control characters.
+func IsText(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 

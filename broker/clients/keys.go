@@ -112,7 +112,7 @@ func parseKey(raw []byte) (k Key, problem string) {
 		return k, "is a shared secret; only public keys are accepted"
 	case d.Use != "" && d.Use != "sig":
 		return k, "is not for signatures"
-	case len(d.ID) > maxKid || !clean(d.ID):
+	case len(d.ID) > maxKid || !IsText(d.ID):
 		return k, "has a kid of more than 256 characters, or with control characters"
 	}
 	plain, err := json.Marshal(map[string]string{"kty": d.Type, "crv": d.Curve, "n": d.N, "e": d.E, "x": d.X, "y": d.Y})

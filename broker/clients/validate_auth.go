@@ -140,7 +140,7 @@ func (v *validation) told(c broker.Client) {
 		v.add("contacts", "has %d contacts; at most %d", len(c.Contacts), maxContacts)
 	}
 	for _, who := range c.Contacts {
-		if who == "" || len(who) > 254 || strings.TrimSpace(who) != who || !clean(who) {
+		if who == "" || len(who) > 254 || strings.TrimSpace(who) != who || !IsText(who) {
 			v.add("contacts", "%q must be 1 to 254 characters, without spaces around it", who)
 		}
 	}

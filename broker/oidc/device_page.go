@@ -68,7 +68,7 @@ func (d *Handler) showDeviceError(w http.ResponseWriter, r *http.Request, typed 
 	default:
 		return why
 	}
-	if len(typed) > 64 || !clean(typed) {
+	if len(typed) > 64 || !clients.IsText(typed) {
 		typed = ""
 	}
 	d.toolkit.Count(code)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // cookiePick tells package login that someone signed out in this browser. The next
@@ -35,7 +36,7 @@ func (d *Handler) readLeaving(r *http.Request, form url.Values) (leaving, error)
 		return l, broker.RequestInvalid.Because(errors.New("oidc: a parameter occurs twice"))
 	}
 	for name, values := range form {
-		if len(values[0]) > maxOf(name) || !clean(values[0]) {
+		if len(values[0]) > maxOf(name) || !clients.IsText(values[0]) {
 			return l, broker.RequestInvalid.Because(errors.New("oidc: a parameter is too long or not text"))
 		}
 	}

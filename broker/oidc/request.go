@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ory/fosite"
 
@@ -58,11 +56,6 @@ func repeated(form url.Values) string {
 		}
 	}
 	return ""
-}
-
-// clean reports whether a value is valid UTF-8 without control characters.
-func clean(s string) bool {
-	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
 // printable keeps the characters that error_description may contain (RFC 6749 §5.2).
@@ -123,7 +116,7 @@ func (d *Handler) target(ctx context.Context, form url.Values) (*request, error)
 	if _, err := url.Parse(q.redirect); err != nil {
 		return nil, broker.RedirectURIMismatch
 	}
-	if len(form["state"]) > 1 || len(q.state) > maxState || !clean(q.state) {
+	if len(form["state"]) > 1 || len(q.state) > maxState || !clients.IsText(q.state) {
 		//defence:A24
 		q.state = "" // it is refused below, and a refused value must not be repeated
 	}
@@ -147,8 +140,8 @@ func checkForm(q *request) error {
 		return fosite.ErrInvalidRequest.WithHint("A parameter comes more than once.")
 	}
 	for name, values := range q.form {
-		bad := func(v string) bool { return len(v) > maxOf(name) || !clean(v) }
-		if len(name) > 64 || !clean(name) || slices.ContainsFunc(values, bad) {
+		bad := func(v string) bool { return len(v) > maxOf(name) || !clients.IsText(v) }
+		if len(name) > 64 || !clients.IsText(name) || slices.ContainsFunc(values, bad) {
 			return fosite.ErrInvalidRequest.WithHint("A parameter is too long or holds control characters.")
 		}
 	}

@@ -92,7 +92,7 @@ func bodyForm(r *http.Request) error {
 		return fosite.ErrInvalidRequest.WithHint("A parameter comes more than once.")
 	}
 	for name, values := range r.PostForm {
-		if slices.ContainsFunc(values, func(v string) bool { return len(v) > maxOf(name) || !clean(v) }) {
+		if slices.ContainsFunc(values, func(v string) bool { return len(v) > maxOf(name) || !clients.IsText(v) }) {
 			return fosite.ErrInvalidRequest.WithHint("A parameter is too long or holds control characters.")
 		}
 	}
