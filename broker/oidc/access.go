@@ -8,6 +8,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/signing"
 )
 
@@ -24,7 +25,7 @@ const (
 // is thirty times slower to sign; APIs verify access tokens, not the client.
 func accessAlg(c broker.Client) string {
 	if c.IDTokenAlg == "" {
-		return algES256
+		return signing.ES256
 	}
 	return c.IDTokenAlg
 }
@@ -69,7 +70,7 @@ func (s *strategy) signAccess(a accessContents, c broker.Client, r fosite.Reques
 		ID: a.ID, ClientID: c.ID, Scope: a.Scope, Confirm: confirm(a.Key)}
 	if len(claims.Audience) == 0 {
 		claims.Audience = slices.Clone([]string(r.GetGrantedAudience()))
-		if len(claims.Audience) == 0 || slices.Contains(a.scopes(), scopeOpenID) {
+		if len(claims.Audience) == 0 || slices.Contains(a.scopes(), clients.ScopeOpenID) {
 			claims.Audience = append(claims.Audience, s.issuer)
 		}
 	}
@@ -116,7 +117,7 @@ func (s *strategy) readAccess(token string) (a accessContents, err error) {
 func narrowAudience(u *unit, req *fosite.AccessRequest) error {
 	var granted []string
 	switch {
-	case req.GrantTypes.ExactOne(grantClient):
+	case req.GrantTypes.ExactOne(clients.GrantClient):
 		granted = u.client.Audience
 		req.GrantedAudience = granted
 	case u.code != nil:

@@ -12,6 +12,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/signing"
 )
 
@@ -47,7 +48,7 @@ func TestAJWTAccessTokenSaysWhatAnAPINeedsAndNothingElse(t *testing.T) {
 		AuthTime: h.clock.Now().Add(-time.Minute)}
 	got := h.signIn("scope", "openid photos")
 	header, claims := h.claims(got.text("access_token"))
-	if header["typ"] != "at+jwt" || header["alg"] != algES256 || len(header) != 3 {
+	if header["typ"] != "at+jwt" || header["alg"] != signing.ES256 || len(header) != 3 {
 		t.Errorf("header %v", header)
 	}
 	now := float64(h.clock.Now().Unix())
@@ -92,7 +93,7 @@ func list(v any) (out []string) {
 
 func TestAJWTAccessTokenAlwaysHasAnAudience(t *testing.T) {
 	h := jwts(t)
-	machine := h.wants(h.token("grant_type", grantClient), http.StatusOK, "")
+	machine := h.wants(h.token("grant_type", clients.GrantClient), http.StatusOK, "")
 	_, claims := h.claims(machine.text("access_token"))
 	if claims["sub"] != "app" || claims["client_id"] != "app" || claims["scope"] != "photos" ||
 		claims["auth_time"] != nil ||
@@ -100,7 +101,7 @@ func TestAJWTAccessTokenAlwaysHasAnAudience(t *testing.T) {
 		t.Errorf("%v", claims)
 	}
 	h.change("app", func(c *broker.Client) { c.Audience = nil })
-	for _, token := range []string{h.token("grant_type", grantClient).text("access_token"),
+	for _, token := range []string{h.token("grant_type", clients.GrantClient).text("access_token"),
 		h.signIn().text("access_token"), h.signIn("scope", "photos").text("access_token")} {
 		if _, claims = h.claims(token); !slices.Equal(list(claims["aud"]), []string{issuer}) {
 			t.Errorf("aud %v", claims["aud"])
@@ -110,7 +111,8 @@ func TestAJWTAccessTokenAlwaysHasAnAudience(t *testing.T) {
 
 func TestTheAlgorithmThatAClientNamedSignsItsAccessTokensToo(t *testing.T) {
 	h := jwts(t)
-	for alg, want := range map[string]string{"": algES256, algRS256: algRS256, algES256: algES256, algEdDSA: algEdDSA} {
+	for alg, want := range map[string]string{"": signing.ES256, signing.RS256: signing.RS256,
+		signing.ES256: signing.ES256, signing.EdDSA: signing.EdDSA} {
 		h.change("app", func(c *broker.Client) { c.IDTokenAlg = alg })
 		token := h.signIn().text("access_token")
 		if header, _ := h.claims(token); header["alg"] != want {
@@ -134,7 +136,8 @@ func (h *harness) jwksNow() (set jose.JSONWebKeySet) {
 
 func TestAJWTOfAClientIsRevokedByItself(t *testing.T) {
 	h := jwts(t)
-	one, two := h.token("grant_type", grantClient).text("access_token"), h.token("grant_type", grantClient).text(
+	one, two := h.token("grant_type", clients.GrantClient).text("access_token"), h.token("grant_type",
+		clients.GrantClient).text(
 		"access_token")
 	h.wants(h.call("/revoke", "token", one), http.StatusOK, "")
 	if h.active(one) || !h.active(two) {
@@ -145,7 +148,7 @@ func TestAJWTOfAClientIsRevokedByItself(t *testing.T) {
 func TestA11_NoJWTPassesForAnother(t *testing.T) {
 	h := jwts(t)
 	got := h.signIn()
-	key, err := h.handler.keys.Signer(algES256)
+	key, err := h.handler.keys.Signer(signing.ES256)
 	h.must(err)
 	_, claims := h.claims(got.text("access_token"))
 	id, err := key.Sign(claims)
@@ -156,7 +159,7 @@ func TestA11_NoJWTPassesForAnother(t *testing.T) {
 	h.must(err)
 	full, err := key.SignAs("application/at+jwt", claims)
 	h.must(err)
-	proof := newProver(t, algES256).proof(h, http.MethodPost, "/token", "", nil)
+	proof := newProver(t, signing.ES256).proof(h, http.MethodPost, "/token", "", nil)
 	for name, token := range map[string]string{"the ID token": got.text("id_token"), "its claims as an ID token": id,
 		"as a logout token": logout,
 		"without a type":    bare, "with another spelling of the type": full, "a DPoP proof": proof} {
@@ -172,8 +175,9 @@ func TestA11_NoJWTPassesForAnother(t *testing.T) {
 	}
 	h.wants(h.refresh(access), http.StatusBadRequest, "invalid_grant")
 	h.wants(h.redeem(access), http.StatusBadRequest, "invalid_grant")
-	h.wants(h.tokenWith([]string{access}, form("grant_type", grantClient)), http.StatusBadRequest, "invalid_dpop_proof")
-	h.wants(h.tokenWith([]string{got.text("id_token")}, form("grant_type", grantClient)), http.StatusBadRequest,
+	h.wants(h.tokenWith([]string{access}, form("grant_type", clients.GrantClient)), http.StatusBadRequest,
+		"invalid_dpop_proof")
+	h.wants(h.tokenWith([]string{got.text("id_token")}, form("grant_type", clients.GrantClient)), http.StatusBadRequest,
 		"invalid_dpop_proof")
 	if !h.active(access) {
 		t.Error("one of them ended the family")
@@ -185,7 +189,7 @@ func TestA11_AForgedAccessTokenIsNone(t *testing.T) {
 	token := h.signIn().text("access_token")
 	part := strings.Split(token, ".")
 	encoded := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
-	key, err := h.handler.keys.Signer(algES256)
+	key, err := h.handler.keys.Signer(signing.ES256)
 	h.must(err)
 	_, claims := h.claims(token)
 	signed := func(name string, value any) string {
@@ -200,7 +204,7 @@ func TestA11_AForgedAccessTokenIsNone(t *testing.T) {
 		h.must(err)
 		return forged
 	}
-	rsaKey, err := h.handler.keys.Signer(algRS256)
+	rsaKey, err := h.handler.keys.Signer(signing.RS256)
 	h.must(err)
 	for name, forged := range map[string]string{
 		"alg none":       encoded(`{"alg":"none","typ":"at+jwt"}`) + "." + part[1] + ".",
@@ -230,7 +234,7 @@ func mustJSON(v any) string {
 
 func TestA22_AnAccessTokenLivesNoLongerThanItsKeyIsPublished(t *testing.T) {
 	h := jwts(t)
-	key, err := h.handler.keys.Signer(algES256)
+	key, err := h.handler.keys.Signer(signing.ES256)
 	h.must(err)
 	token := h.signIn().text("access_token")
 	_, claims := h.claims(token)

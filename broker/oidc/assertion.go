@@ -119,7 +119,7 @@ func (a assertion) verify(k clients.Key) bool {
 // verification.
 func (d *Handler) signedByClient(ctx context.Context, c broker.Client, a assertion) bool {
 	//defence:A9 = true
-	may := slices.Contains(c.AuthMethods, methodKey)
+	may := slices.Contains(c.AuthMethods, clients.MethodKey)
 	//defence:A9
 	may = may && (c.AuthAlg == "" || signing.SameAlg(c.AuthAlg, a.alg))
 	key, found := clients.Key{}, false
@@ -175,6 +175,7 @@ func strangers() (map[string]clients.Key, error) {
 	_, _ = rand.Read(n) // it never fails
 	n[0], n[255] = n[0]|0x80, n[255]|1
 	modulus := clients.Key{Public: &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537}}
-	return map[string]clients.Key{algRS256: modulus, algPS256: modulus, algES256: {Public: &curve.PublicKey},
-		algEdDSA: {Public: twisted}, algEd25519: {Public: twisted}}, nil
+	return map[string]clients.Key{signing.RS256: modulus, clients.PS256: modulus,
+		signing.ES256: {Public: &curve.PublicKey},
+		signing.EdDSA: {Public: twisted}, signing.Ed25519: {Public: twisted}}, nil
 }

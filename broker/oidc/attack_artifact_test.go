@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/egress"
+	"gatehouse/broker/signing"
 )
 
 // artifacts is everything that a deployment hands out or is handed, one of each.
@@ -27,10 +29,11 @@ func newArtifacts(t *testing.T, p ports) *artifacts {
 	t.Helper()
 	p.register = true
 	h := newHarnessWith(t, p)
-	a := &artifacts{harness: h, key: newHeldKey(t, "k", algES256), all: map[string]string{}}
-	h.client(broker.Client{ID: "signer", Name: "Signer", AuthMethods: []string{methodKey}, SecretHashes: []string{},
-		Keys: keySetOf(t, a.key), FirstParty: true})
-	h.change("app", func(c *broker.Client) { c.GrantTypes = append(c.GrantTypes, grantDevice) })
+	a := &artifacts{harness: h, key: newHeldKey(t, "k", signing.ES256), all: map[string]string{}}
+	h.client(broker.Client{ID: "signer", Name: "Signer", AuthMethods: []string{clients.MethodKey},
+		SecretHashes: []string{},
+		Keys:         keySetOf(t, a.key), FirstParty: true})
+	h.change("app", func(c *broker.Client) { c.GrantTypes = append(c.GrantTypes, clients.GrantDevice) })
 	a.browser = h.browser()
 	got := h.wants(h.redeem(a.browser.code(ask())), http.StatusOK, "")
 	a.all["access token"], a.all["refresh token"], a.all["ID token"] = got.text("access_token"), got.text("refresh_token"),
@@ -38,7 +41,7 @@ func newArtifacts(t *testing.T, p ports) *artifacts {
 	h.change("app", func(c *broker.Client) { c.JWTAccess = true })
 	a.all["JWT access token"] = h.signIn().text("access_token")
 	h.change("app", func(c *broker.Client) { c.JWTAccess = false })
-	bound := newProver(t, algES256)
+	bound := newProver(t, signing.ES256)
 	h.prover = bound
 	a.all["bound access token"] = h.signIn().text("access_token")
 	h.prover = nil
@@ -53,7 +56,7 @@ func newArtifacts(t *testing.T, p ports) *artifacts {
 	self := h.registers(nil)
 	a.self, a.all["registration token"] = self.text("client_id"), self.text("registration_access_token")
 	a.all["assertion"] = a.key.signed(t, h.proof("signer"), nil)
-	signer, err := h.handler.keys.Signer(algRS256)
+	signer, err := h.handler.keys.Signer(signing.RS256)
 	h.must(err)
 	now := h.clock.Now().Unix()
 	a.all["logout token"], err = signer.SignAs(typLogout, map[string]any{"iss": issuer, "aud": "app", "sub": "ana",
@@ -85,7 +88,7 @@ func (a *artifacts) places() map[string]func(string) bool {
 		"introspect": h.active,
 		"code":       func(v string) bool { return paid(h.redeem(v)) },
 		"refresh":    func(v string) bool { return paid(h.refresh(v)) },
-		"device":     func(v string) bool { return paid(h.token("grant_type", grantDevice, "device_code", v)) },
+		"device":     func(v string) bool { return paid(h.token("grant_type", clients.GrantDevice, "device_code", v)) },
 		"user code": func(v string) bool {
 			r := b.post(pathDevice, url.Values{"user_code": {v}})
 			return r.StatusCode < 400
@@ -106,11 +109,14 @@ func (a *artifacts) places() map[string]func(string) bool {
 		},
 		"assertion": func(v string) bool { return h.asserts(v).StatusCode != http.StatusUnauthorized },
 		"secret": func(v string) bool {
-			r := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}})
+			r := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {clients.GrantClient}})
 			r.SetBasicAuth("app", url.QueryEscape(v))
 			return paid(h.send(r))
 		},
-		"proof":   func(v string) bool { return paid(h.tokenWith([]string{v}, url.Values{"grant_type": {grantClient}})) },
+		"proof": func(v string) bool {
+			return paid(h.tokenWith([]string{v},
+				url.Values{"grant_type": {clients.GrantClient}}))
+		},
 		"hint":    func(v string) bool { _, err := h.handler.readHint(v); return err == nil },
 		"session": func(v string) bool { return (&browser{h, map[string]string{"__Host-gh_session": v}}).alive() },
 	}
@@ -171,7 +177,7 @@ func TestA10_NothingOfOneAppPassesForAnothers(t *testing.T) {
 	a := newArtifacts(t, ports{})
 	h := a.harness
 	secret := h.client(broker.Client{ID: "eve", Name: "Eve", AuthMethods: []string{"client_secret_post"}, FirstParty: true,
-		GrantTypes: []string{grantCode, grantRefresh, grantDevice, grantClient}})
+		GrantTypes: []string{clients.GrantCode, clients.GrantRefresh, clients.GrantDevice, clients.GrantClient}})
 	as := []string{"client_id", "eve", "client_secret", secret}
 	// So that a consent is no hindrance.
 	a.browser.allows(calling{h, "eve",
@@ -181,8 +187,8 @@ func TestA10_NothingOfOneAppPassesForAnothers(t *testing.T) {
 	for name, r := range map[string]answer{
 		"code":          h.redeem(a.all["code"], as...),
 		"refresh token": h.refresh(a.all["refresh token"], as...),
-		"device code":   h.token(with("grant_type", grantDevice, "device_code", a.all["device code"])...),
-		"assertion": h.token("grant_type", grantClient, "client_id", "eve", "client_assertion_type", assertionType,
+		"device code":   h.token(with("grant_type", clients.GrantDevice, "device_code", a.all["device code"])...),
+		"assertion": h.token("grant_type", clients.GrantClient, "client_id", "eve", "client_assertion_type", assertionType,
 			"client_assertion", a.all["assertion"]),
 	} {
 		if r.StatusCode < 400 || r.json["access_token"] != nil {

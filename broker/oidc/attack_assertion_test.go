@@ -27,6 +27,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 // heldKey is a private key of an app.
@@ -48,9 +49,9 @@ func newHeldKey(t *testing.T, id, alg string) heldKey {
 	var private crypto.Signer = rsaOfApps()
 	var err error
 	switch alg {
-	case algES256:
+	case signing.ES256:
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case algEdDSA, algEd25519:
+	case signing.EdDSA, signing.Ed25519:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	}
 	if err != nil {
@@ -116,7 +117,8 @@ func (k heldKey) signed(t *testing.T, claims, head map[string]any) string {
 // asserts authenticates by an assertion and nothing else; invalid_grant is the answer to who succeeds.
 func (h *harness) asserts(token string) answer {
 	h.t.Helper()
-	return h.send(newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantRefresh}, "refresh_token": {"none"},
+	return h.send(newRequest(http.MethodPost, "/token", url.Values{"grant_type": {clients.GrantRefresh},
+		"refresh_token":         {"none"},
 		"client_assertion_type": {assertionType}, "client_assertion": {token}}))
 }
 
@@ -128,12 +130,13 @@ func (h *harness) unproven(a answer) {
 
 func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 	h := newHarness(t)
-	key := newHeldKey(t, "k", algES256)
+	key := newHeldKey(t, "k", signing.ES256)
 	secrets := map[string]string{}
 	kinds := map[string][]string{"basic": {"client_secret_basic"}, "post": {"client_secret_post"},
 		"secret": {"client_secret_basic", "client_secret_post"},
-		"key":    {methodKey}, "two": {"client_secret_post", methodKey}, "all": {"client_secret_basic", "client_secret_post",
-			methodKey}, "public": {"none"}, "nobody": nil}
+		"key":    {clients.MethodKey}, "two": {"client_secret_post", clients.MethodKey}, "all": {"client_secret_basic",
+			"client_secret_post",
+			clients.MethodKey}, "public": {"none"}, "nobody": nil}
 	for id, methods := range kinds {
 		if methods == nil {
 			continue
@@ -148,7 +151,7 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 		for _, method := range clients.AuthMethods() {
 			for path, want := range map[string]int{"/token": http.StatusBadRequest, "/revoke": http.StatusOK,
 				"/introspect": http.StatusOK, pathPush: http.StatusBadRequest, pathDeviceAuthorization: http.StatusBadRequest} {
-				form := url.Values{"grant_type": {grantRefresh}, "refresh_token": {"none"}, "token": {"none"}}
+				form := url.Values{"grant_type": {clients.GrantRefresh}, "refresh_token": {"none"}, "token": {"none"}}
 				if path == "/revoke" || path == "/introspect" {
 					form.Del("grant_type")
 				}
@@ -156,7 +159,7 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 				switch method {
 				case "client_secret_post":
 					form.Set("client_secret", secrets[id])
-				case methodKey:
+				case clients.MethodKey:
 					form.Set("client_assertion_type", assertionType)
 					form.Set("client_assertion", key.signed(t, h.proof(id), nil))
 				}
@@ -177,12 +180,13 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 
 func TestA9_AnAssertionExcludesOtherAuthentication(t *testing.T) {
 	h := newHarness(t)
-	key := newHeldKey(t, "k", algES256)
+	key := newHeldKey(t, "k", signing.ES256)
 	secret := h.client(broker.Client{ID: "two", Name: "Two", AuthMethods: []string{"client_secret_basic",
-		"client_secret_post", methodKey}, Keys: keySetOf(t, key)})
+		"client_secret_post", clients.MethodKey}, Keys: keySetOf(t, key)})
 	send := func(basic bool, pairs ...string) answer {
-		form := url.Values{"grant_type": {grantRefresh}, "refresh_token": {"none"}, "client_assertion_type": {assertionType},
-			"client_assertion": {key.signed(t, h.proof("two"), nil)}}
+		form := url.Values{"grant_type": {clients.GrantRefresh}, "refresh_token": {"none"},
+			"client_assertion_type": {assertionType},
+			"client_assertion":      {key.signed(t, h.proof("two"), nil)}}
 		for i := 0; i < len(pairs); i += 2 {
 			if form.Set(pairs[i], pairs[i+1]); pairs[i+1] == "-" {
 				form.Del(pairs[i])
@@ -203,7 +207,7 @@ func TestA9_AnAssertionExcludesOtherAuthentication(t *testing.T) {
 	h.unproven(send(false, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"))
 	h.unproven(send(false, "client_assertion", "-"))
 	h.unproven(send(false, "client_assertion", "", "client_id", "two"))
-	twice := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantRefresh},
+	twice := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {clients.GrantRefresh},
 		"client_assertion_type": {assertionType},
 		"client_assertion":      {key.signed(t, h.proof("two"), nil), key.signed(t, h.proof("two"), nil)}})
 	h.wants(h.send(twice), http.StatusBadRequest, "invalid_request")
@@ -214,17 +218,18 @@ func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T
 	keys := map[string]heldKey{}
 	for _, alg := range clients.AssertionAlgs() {
 		keys[alg] = newHeldKey(t, alg, alg)
-		h.client(broker.Client{ID: alg, Name: alg, AuthMethods: []string{methodKey}, SecretHashes: []string{},
+		h.client(broker.Client{ID: alg, Name: alg, AuthMethods: []string{clients.MethodKey}, SecretHashes: []string{},
 			Keys: keySetOf(t, keys[alg]), AuthAlg: alg})
 		h.proven(h.asserts(keys[alg].signed(t, h.proof(alg), nil)))
 	}
 	// the same key, another algorithm than registered
-	for _, swap := range [][2]string{{algRS256, algPS256}, {algPS256, algRS256}} {
+	for _, swap := range [][2]string{{signing.RS256, clients.PS256}, {clients.PS256, signing.RS256}} {
 		h.unproven(h.asserts(heldKey{swap[0], swap[1], rsaOfApps()}.signed(t, h.proof(swap[0]), nil)))
 	}
-	key := newHeldKey(t, "k", algES256)
-	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{},
-		Keys: keySetOf(t, key)})
+	key := newHeldKey(t, "k", signing.ES256)
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{clients.MethodKey},
+		SecretHashes: []string{},
+		Keys:         keySetOf(t, key)})
 	now := h.clock.Now().Unix()
 	for name, c := range map[string]struct {
 		claims, head map[string]any
@@ -273,7 +278,7 @@ func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
-	other := newHeldKey(t, "k", algES256)
+	other := newHeldKey(t, "k", signing.ES256)
 	h.unproven(h.asserts(other.signed(t, h.proof("machine"), nil)))
 	// a key that the token brings along
 	h.unproven(h.asserts(other.signed(t, h.proof("machine"), map[string]any{"jwk": other.public()})))
@@ -282,10 +287,11 @@ func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T
 
 func TestA9_APublicKeyIsNoSharedSecret(t *testing.T) {
 	h := newHarness(t)
-	key := newHeldKey(t, "k", algRS256)
+	key := newHeldKey(t, "k", signing.RS256)
 	set := keySetOf(t, key)
-	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{},
-		Keys: set})
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{clients.MethodKey},
+		SecretHashes: []string{},
+		Keys:         set})
 	der, err := x509.MarshalPKIXPublicKey(key.private.Public())
 	h.must(err)
 	jwk, err := json.Marshal(key.public())
@@ -311,9 +317,9 @@ func TestA9_APublicKeyIsNoSharedSecret(t *testing.T) {
 
 func TestA9_AnAssertionIsGoodOnce(t *testing.T) {
 	fleet(t, func(t *testing.T, one, two *harness) {
-		key := newHeldKey(t, "k", algES256)
+		key := newHeldKey(t, "k", signing.ES256)
 		for _, id := range []string{"machine", "other"} {
-			one.client(broker.Client{ID: id, Name: id, AuthMethods: []string{methodKey}, SecretHashes: []string{},
+			one.client(broker.Client{ID: id, Name: id, AuthMethods: []string{clients.MethodKey}, SecretHashes: []string{},
 				Keys: keySetOf(t, key)})
 		}
 		claims := one.proof("machine")
@@ -355,14 +361,15 @@ func (v *tally) VerifyPayload([]byte, []byte, jose.SignatureAlgorithm) error { v
 // that does; and what that verification says is never believed.
 func TestA9_ResponsesDoNotRevealWhichClientsExist(t *testing.T) {
 	h := newHarness(t)
-	key := newHeldKey(t, "k", algES256)
-	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{},
-		Keys: keySetOf(t, key)})
-	h.client(broker.Client{ID: "picky", Name: "Picky", AuthMethods: []string{methodKey}, SecretHashes: []string{},
-		Keys: keySetOf(t, key), AuthAlg: algES256})
-	h.client(broker.Client{ID: "off", Name: "Off", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+	key := newHeldKey(t, "k", signing.ES256)
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{clients.MethodKey},
+		SecretHashes: []string{},
+		Keys:         keySetOf(t, key)})
+	h.client(broker.Client{ID: "picky", Name: "Picky", AuthMethods: []string{clients.MethodKey}, SecretHashes: []string{},
+		Keys: keySetOf(t, key), AuthAlg: signing.ES256})
+	h.client(broker.Client{ID: "off", Name: "Off", AuthMethods: []string{clients.MethodKey}, SecretHashes: []string{},
 		Keys: keySetOf(t, key), Disabled: true})
-	edwards := newHeldKey(t, "k", algEdDSA)
+	edwards := newHeldKey(t, "k", signing.EdDSA)
 	seen := &tally{}
 	for alg := range h.handler.strangers {
 		h.handler.strangers[alg] = clients.Key{Public: seen}
@@ -378,7 +385,7 @@ func TestA9_ResponsesDoNotRevealWhichClientsExist(t *testing.T) {
 		"a client by secret":  {"app", key, 1},
 		"another algorithm":   {"picky", edwards, 1},
 		"a key it has not":    {"machine", edwards, 1},
-		"a forged signature":  {"machine", newHeldKey(t, "k", algES256), 0}, // with its own key
+		"a forged signature":  {"machine", newHeldKey(t, "k", signing.ES256), 0}, // with its own key
 		"an id that is no id": {"a b\x00", key, 1},
 	} {
 		seen.n.Store(0)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 // begun is one way in which an app's request can come.
@@ -78,12 +80,13 @@ func TestA1_ACodeIsBoundHoweverItWasAskedFor(t *testing.T) {
 		}
 		as := func(pairs ...string) []string { return append(append([]string{}, auth...), pairs...) }
 		for name, a := range map[string]answer{
-			"no verifier":    h.token(as("grant_type", grantCode, "code", code, "redirect_uri", callback)...),
+			"no verifier":    h.token(as("grant_type", clients.GrantCode, "code", code, "redirect_uri", callback)...),
 			"wrong verifier": h.redeem(code, as("code_verifier", verifier+"x")...),
 			"the challenge":  h.redeem(code, as("code_verifier", challengeOf(verifier))...),
 			"other client":   h.redeem(code, "client_id", "other", "client_secret", other),
 			"other redirect": h.redeem(code, as("redirect_uri", callback+"/")...),
-			"as a device": h.token("grant_type", grantDevice, "client_id", "other", "client_secret", other, "device_code",
+			"as a device": h.token("grant_type", clients.GrantDevice, "client_id", "other", "client_secret", other,
+				"device_code",
 				code),
 		} {
 			if a.StatusCode != http.StatusBadRequest || a.text("error") != "invalid_grant" &&
@@ -300,12 +303,13 @@ func TestA6_EveryKindOfAppLosesTheGrantWhoseTokenComesTwice(t *testing.T) {
 
 func TestA9_AnAssertionThatWasUsedAtOneEndpointIsNoneAtAnother(t *testing.T) {
 	h := newHarness(t)
-	key := newHeldKey(t, "k", algES256)
-	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{},
-		Keys: keySetOf(t, key), FirstParty: true,
-		GrantTypes: []string{grantCode, grantRefresh, grantClient, grantDevice}})
+	key := newHeldKey(t, "k", signing.ES256)
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{clients.MethodKey},
+		SecretHashes: []string{},
+		Keys:         keySetOf(t, key), FirstParty: true,
+		GrantTypes: []string{clients.GrantCode, clients.GrantRefresh, clients.GrantClient, clients.GrantDevice}})
 	two := h.replica(ports{})
-	ways := map[string]url.Values{"/token": form("grant_type", grantClient), pathPush: ask("client_id", "machine"),
+	ways := map[string]url.Values{"/token": form("grant_type", clients.GrantClient), pathPush: ask("client_id", "machine"),
 		pathDeviceAuthorization: form("scope", "openid"),
 		"/introspect":           form("token", "x"), "/revoke": form("token", "x")}
 	send := func(at *harness, path, assertion string) answer {

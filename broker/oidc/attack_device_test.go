@@ -87,23 +87,26 @@ func TestA1_A9_ADeviceCodeIsForItsClientAlone(t *testing.T) {
 	h.browser().allows(tv)
 	code := tv.text("device_code")
 	for name, a := range map[string]answer{
-		"another client": h.token("grant_type", grantDevice, "client_id", "other", "device_code", code),
-		"edited":         h.token("grant_type", grantDevice, "client_id", "tv", "device_code", edited(code)),
-		"the user code":  h.token("grant_type", grantDevice, "client_id", "tv", "device_code", tv.text("user_code")),
-		"endless":        h.token("grant_type", grantDevice, "client_id", "tv", "device_code", strings.Repeat("A", 2000)),
-		"as a code":      h.token("grant_type", grantDevice, "client_id", "tv", "device_code", h.browser().code(ask())),
-		"with a secret": h.token("grant_type", grantDevice, "client_id", "box", "client_secret", secret, "device_code",
+		"another client": h.token("grant_type", clients.GrantDevice, "client_id", "other", "device_code", code),
+		"edited":         h.token("grant_type", clients.GrantDevice, "client_id", "tv", "device_code", edited(code)),
+		"the user code":  h.token("grant_type", clients.GrantDevice, "client_id", "tv", "device_code", tv.text("user_code")),
+		"endless": h.token("grant_type", clients.GrantDevice, "client_id", "tv", "device_code", strings.Repeat("A",
+			2000)),
+		"as a code": h.token("grant_type", clients.GrantDevice, "client_id", "tv", "device_code",
+			h.browser().code(ask())),
+		"with a secret": h.token("grant_type", clients.GrantDevice, "client_id", "box", "client_secret", secret,
+			"device_code",
 			code),
 	} {
 		if a.StatusCode != http.StatusBadRequest || a.text("error") != "invalid_grant" {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
-	h.wants(h.token("grant_type", grantDevice, "client_id", "tv"), http.StatusBadRequest, "invalid_request")
-	h.wants(h.token("grant_type", grantDevice, "device_code", code), http.StatusBadRequest, "unauthorized_client")
-	h.wants(h.token("grant_type", grantDevice, "client_id", "box", "device_code", code), http.StatusUnauthorized,
+	h.wants(h.token("grant_type", clients.GrantDevice, "client_id", "tv"), http.StatusBadRequest, "invalid_request")
+	h.wants(h.token("grant_type", clients.GrantDevice, "device_code", code), http.StatusBadRequest, "unauthorized_client")
+	h.wants(h.token("grant_type", clients.GrantDevice, "client_id", "box", "device_code", code), http.StatusUnauthorized,
 		"invalid_client")
-	h.wants(h.token("grant_type", grantCode, "client_id", "tv", "code", code), http.StatusBadRequest,
+	h.wants(h.token("grant_type", clients.GrantCode, "client_id", "tv", "code", code), http.StatusBadRequest,
 		"unauthorized_client")
 	h.wants(h.call(pathDeviceAuthorization), http.StatusBadRequest, "unauthorized_client")
 	h.wants(h.call(pathDeviceAuthorization, "client_id", "box"), http.StatusUnauthorized, "invalid_client")

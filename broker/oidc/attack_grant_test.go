@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 func TestA1_CodeInjection(t *testing.T) {
@@ -17,11 +18,11 @@ func TestA1_CodeInjection(t *testing.T) {
 		FirstParty: true})
 	code := h.browser().code(ask())
 	for name, a := range map[string]answer{
-		"no verifier":     h.token("grant_type", grantCode, "code", code, "redirect_uri", callback),
+		"no verifier":     h.token("grant_type", clients.GrantCode, "code", code, "redirect_uri", callback),
 		"wrong verifier":  h.redeem(code, "code_verifier", verifier+"x"),
 		"other client":    h.redeem(code, "client_id", "other", "client_secret", other),
 		"other redirect":  h.redeem(code, "redirect_uri", callback+"/"),
-		"no redirect":     h.token("grant_type", grantCode, "code", code, "code_verifier", verifier),
+		"no redirect":     h.token("grant_type", clients.GrantCode, "code", code, "code_verifier", verifier),
 		"an edited code":  h.redeem(edited(code)),
 		"no code":         h.redeem(""),
 		"an endless code": h.redeem(strings.Repeat("A", 2000)),
@@ -75,7 +76,7 @@ func TestA2_PKCEMatrix(t *testing.T) {
 	auth := []string{"client_id", "old", "client_secret", secret}
 	without := b.code(ask(append([]string{"client_id", "old"}, none...)...))
 	h.wants(h.redeem(without, auth...), http.StatusBadRequest, "invalid_grant") // a verifier where there was no challenge
-	plain := append([]string{"grant_type", grantCode, "code", without, "redirect_uri", callback}, auth...)
+	plain := append([]string{"grant_type", clients.GrantCode, "code", without, "redirect_uri", callback}, auth...)
 	h.wants(h.token(plain...), http.StatusOK, "")
 	code := b.code(ask())
 	for _, v := range []string{verifier[:42], strings.Repeat("v", 129), strings.Repeat("ü", 30), "", verifier + "\n"} {

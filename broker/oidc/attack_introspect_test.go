@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 func TestA21_IntrospectionRevealsNothingToStrangers(t *testing.T) {
@@ -21,7 +22,7 @@ func TestA21_IntrospectionRevealsNothingToStrangers(t *testing.T) {
 	c.Audience = []string{"api"}
 	h.must(h.db.PutClient(h.ctx(), c))
 	got := h.signIn()
-	machine := h.token("grant_type", grantClient).text("access_token")
+	machine := h.token("grant_type", clients.GrantClient).text("access_token")
 	for _, token := range []string{got.text("access_token"), got.text("refresh_token"), machine, "nonsense", ""} {
 		a := h.call("/introspect", "token", token, "client_id", "stranger", "client_secret", stranger)
 		if strings.TrimSpace(a.body) != `{"active":false}` {
@@ -97,9 +98,10 @@ func TestA23_NothingLeaksOnTheWay(t *testing.T) {
 	got := h.redeem(code)
 	h.redeem(code)
 	h.refresh(got.text("refresh_token"))
-	h.token("grant_type", grantCode, "code", "planted-code", "redirect_uri", callback, "code_verifier", "planted-verifier")
-	h.token("grant_type", grantClient, "client_id", "app", "client_secret", "planted-secret")
-	h.token("grant_type", grantClient, "scope", "planted-scope")
+	h.token("grant_type", clients.GrantCode, "code", "planted-code", "redirect_uri", callback, "code_verifier",
+		"planted-verifier")
+	h.token("grant_type", clients.GrantClient, "client_id", "app", "client_secret", "planted-secret")
+	h.token("grant_type", clients.GrantClient, "scope", "planted-scope")
 	for _, secret := range []string{code, got.text("access_token"), got.text("refresh_token"), got.text("id_token"),
 		h.secret, "planted", verifier} {
 		if strings.Contains(log.String(), secret) {
@@ -121,7 +123,7 @@ func TestA23_NothingLeaksOnTheWay(t *testing.T) {
 func TestA24_NothingThatIsSentBecomesMarkup(t *testing.T) {
 	h := newHarness(t)
 	h.client(broker.Client{ID: "third", Name: `<script>alert(1)</script>`, AuthMethods: []string{"none"},
-		Scopes: []string{"openid", "<b>x</b>"}, GrantTypes: []string{grantCode}})
+		Scopes: []string{"openid", "<b>x</b>"}, GrantTypes: []string{clients.GrantCode}})
 	b := h.browser()
 	b.code(ask())
 	const payload = `"><script>alert(1)</script>`
@@ -142,7 +144,7 @@ func TestA24_NothingThatIsSentBecomesMarkup(t *testing.T) {
 		"frame-ancestors 'none'") {
 		t.Errorf("CSP %q", csp)
 	}
-	evil := h.token("grant_type", grantClient, "scope", payload)
+	evil := h.token("grant_type", clients.GrantClient, "scope", payload)
 	if strings.Contains(evil.body, "<script>") || evil.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("%s", evil.body)
 	}

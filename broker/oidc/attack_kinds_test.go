@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 func TestA21_IntrospectionRevealsNoKindOfTokenToStrangers(t *testing.T) {
@@ -16,8 +18,8 @@ func TestA21_IntrospectionRevealsNoKindOfTokenToStrangers(t *testing.T) {
 			secret := h.client(broker.Client{ID: "stranger", Name: "Stranger", AuthMethods: []string{"client_secret_post"}})
 			stranger := []string{"client_id", "stranger", "client_secret", secret}
 			got := h.signIn()
-			machine := h.token("grant_type", grantClient)
-			narrowed := h.wants(h.asks([]string{photosAPI}, "grant_type", grantClient), http.StatusOK, "")
+			machine := h.token("grant_type", clients.GrantClient)
+			narrowed := h.wants(h.asks([]string{photosAPI}, "grant_type", clients.GrantClient), http.StatusOK, "")
 			for _, token := range []string{got.text("access_token"), got.text("refresh_token"), machine.text("access_token"),
 				narrowed.text("access_token")} {
 				if a := h.call("/introspect", append(stranger, "token", token)...); strings.TrimSpace(
@@ -52,7 +54,7 @@ func TestA21_IntrospectionRevealsNoKindOfTokenToStrangers(t *testing.T) {
 
 func TestA21_EveryTruncationAndEditOfAJWTIsInactive(t *testing.T) {
 	h := jwts(t)
-	for _, alg := range []string{algES256, algRS256, algEdDSA} {
+	for _, alg := range []string{signing.ES256, signing.RS256, signing.EdDSA} {
 		h.change("app", func(c *broker.Client) { c.IDTokenAlg = alg })
 		token := h.signIn().text("access_token")
 		var forged []string
@@ -89,7 +91,7 @@ func TestA13_NoClaimOfAJWTIsTheAppsToChoose(t *testing.T) {
 	for name, got := range map[string]answer{
 		"a person": h.redeem(h.browser().code(ask("sub", "eve", "aud", "evil", "audience", "evil", "claims",
 			`{"access_token":{"sub":{"value":"eve"}}}`)), evil...),
-		"a client": h.token(append([]string{"grant_type", grantClient}, evil...)...),
+		"a client": h.token(append([]string{"grant_type", clients.GrantClient}, evil...)...),
 	} {
 		h.wants(got, http.StatusOK, "")
 		_, claims := h.claims(got.text("access_token"))

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // oversized are texts that cost a careless reader more than their bytes.
@@ -54,7 +55,7 @@ func (a *artifacts) carriers() map[string]func(payload string) answer {
 	}
 	header := func(method, path, name, prefix string) func(string) answer {
 		return func(payload string) answer {
-			r := newRequest(method, path, url.Values{"grant_type": {grantClient}})
+			r := newRequest(method, path, url.Values{"grant_type": {clients.GrantClient}})
 			if name == headerDPoP {
 				r.SetBasicAuth("app", h.secret)
 			}
@@ -70,14 +71,14 @@ func (a *artifacts) carriers() map[string]func(payload string) answer {
 		"register":   header(http.MethodPost, pathRegister, "Authorization", "Bearer "),
 		"introspect": form("/introspect", "token", "PAYLOAD"), "revoke": form("/revoke", "token", "PAYLOAD"),
 		"code": form("/token",
-			"grant_type", grantCode, "code", "PAYLOAD"),
-		"refresh": form("/token", "grant_type", grantRefresh, "refresh_token", "PAYLOAD"), "device": form("/token",
+			"grant_type", clients.GrantCode, "code", "PAYLOAD"),
+		"refresh": form("/token", "grant_type", clients.GrantRefresh, "refresh_token", "PAYLOAD"), "device": form("/token",
 			"grant_type",
-			grantDevice, "device_code", "PAYLOAD"),
-		"grant": form("/token", "grant_type", "PAYLOAD"), "scope": form("/token", "grant_type", grantClient, "scope",
+			clients.GrantDevice, "device_code", "PAYLOAD"),
+		"grant": form("/token", "grant_type", "PAYLOAD"), "scope": form("/token", "grant_type", clients.GrantClient, "scope",
 			"PAYLOAD"),
-		"resource": form("/token", "grant_type", grantClient, "resource", "PAYLOAD"),
-		"assertion": form("/token", "grant_type", grantClient, "client_id", "signer", "client_assertion_type",
+		"resource": form("/token", "grant_type", clients.GrantClient, "resource", "PAYLOAD"),
+		"assertion": form("/token", "grant_type", clients.GrantClient, "client_id", "signer", "client_assertion_type",
 			assertionType, "client_assertion", "PAYLOAD"),
 		"device scope": form(pathDeviceAuthorization, "scope", "PAYLOAD"), "user code": func(s string) answer {
 			return a.browser.post(pathDevice, url.Values{"user_code": {s}})
@@ -90,7 +91,7 @@ func (a *artifacts) carriers() map[string]func(payload string) answer {
 		},
 		"jwks": func(s string) answer {
 			return h.sends(http.MethodPost, pathRegister, a.all["initial token"],
-				metadataOf(doc{"jwks": s, "token_endpoint_auth_method": methodKey}))
+				metadataOf(doc{"jwks": s, "token_endpoint_auth_method": clients.MethodKey}))
 		},
 		"hint at a sign-out": func(s string) answer {
 			return a.browser.get("/end_session?id_token_hint=" + url.QueryEscape(s))
@@ -132,7 +133,7 @@ func TestH10_OversizedInputIsBoundedEverywhere(t *testing.T) {
 func TestH10_A9_AProofByAHugeKeyIsNotVerified(t *testing.T) {
 	h := newHarness(t)
 	for bits, want := range map[int]int{2048: http.StatusOK, 3600: http.StatusOK, 4800: http.StatusBadRequest} {
-		a := h.tokenWith([]string{proofOf(t, h, bits)}, form("grant_type", grantClient))
+		a := h.tokenWith([]string{proofOf(t, h, bits)}, form("grant_type", clients.GrantClient))
 		if a.StatusCode != want || want != http.StatusOK && a.text("error") != "invalid_dpop_proof" {
 			t.Errorf("%d bits: %d %s", bits, a.StatusCode, a.body)
 		}

@@ -15,11 +15,13 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 // spoilt are proofs that must not pass, whatever they are shown with.
 func spoilt(h *harness, method, path, token string) map[string][]string {
-	p := newProver(h.t, algES256)
+	p := newProver(h.t, signing.ES256)
 	if h.prover != nil {
 		p = h.prover
 	}
@@ -54,7 +56,7 @@ func spoilt(h *harness, method, path, token string) map[string][]string {
 		"no key":        by(p, func(d *draft) { d.jwk = nil }),
 		"another's key": by(p, func(d *draft) { d.jwk = jose.JSONWebKey{Key: private.Public()} }),
 		"a private key": by(p, func(d *draft) { d.jwk = jose.JSONWebKey{Key: p.key} }),
-		"a small key":   by(&prover{h.t, algRS256, small}, nil),
+		"a small key":   by(&prover{h.t, signing.RS256, small}, nil),
 		"no jti":        claim("jti", nil), "empty jti": claim("jti", ""), "long jti": claim("jti",
 			strings.Repeat("x", maxJTI+1)), "jti is a number": claim("jti", 1),
 		"no htm": claim("htm", nil), "another htm": claim("htm", "PUT"), "htm in lower case": claim("htm",
@@ -74,7 +76,7 @@ func spoilt(h *harness, method, path, token string) map[string][]string {
 func TestASpoiltProofIsRefusedAtTheTokenEndpoint(t *testing.T) {
 	h := newHarness(t)
 	code := h.browser().code(ask())
-	redeem := form("grant_type", grantCode, "code", code, "redirect_uri", callback, "code_verifier", verifier)
+	redeem := form("grant_type", clients.GrantCode, "code", code, "redirect_uri", callback, "code_verifier", verifier)
 	for name, proofs := range spoilt(h, http.MethodPost, "/token", "") {
 		if a := h.tokenWith(proofs, redeem); a.StatusCode != http.StatusBadRequest ||
 			a.text("error") != "invalid_dpop_proof" {
@@ -106,7 +108,7 @@ func TestASpoiltProofIsRefusedAtUserinfo(t *testing.T) {
 			"invalid_dpop_proof")
 		h.wants(h.shows("DPoP", token, h.prover.proof(h, http.MethodGet, "/userinfo", other, nil)), http.StatusUnauthorized,
 			"invalid_dpop_proof")
-		h.wants(h.shows("DPoP", token, newProver(t, algES256).proof(h, http.MethodGet, "/userinfo", token, nil)),
+		h.wants(h.shows("DPoP", token, newProver(t, signing.ES256).proof(h, http.MethodGet, "/userinfo", token, nil)),
 			http.StatusUnauthorized, "invalid_token")
 		h.wants(h.userinfo(token), http.StatusOK, "")
 	}
@@ -138,8 +140,8 @@ func TestABoundTokenIsNoBearerTokenAndABearerTokenIsNotBound(t *testing.T) {
 
 func TestAProofMayBeALittleOldAndSayMore(t *testing.T) {
 	h := newHarness(t)
-	p := newProver(t, algES256)
-	machine := form("grant_type", grantClient)
+	p := newProver(t, signing.ES256)
+	machine := form("grant_type", clients.GrantClient)
 	for name, edit := range map[string]func(*draft){
 		"a minute old":     func(d *draft) { d.claims["iat"] = h.clock.Now().Add(-proofLife).Unix() },
 		"a minute ahead":   func(d *draft) { d.claims["iat"] = h.clock.Now().Add(proofLife).Unix() },
@@ -173,7 +175,7 @@ func TestA9_AProofWorksOnceOnAFleet(t *testing.T) {
 		p := one.prover
 		one.prover, two.prover = nil, nil
 		token := one.tokenWith([]string{p.proof(one, http.MethodPost, "/token", "", nil)},
-			form("grant_type", grantClient)).text("access_token")
+			form("grant_type", clients.GrantClient)).text("access_token")
 		if !two.active(token) {
 			t.Fatal("no token")
 		}
@@ -183,13 +185,13 @@ func TestA9_AProofWorksOnceOnAFleet(t *testing.T) {
 		for range 8 { // minutes: the access token lives for ten
 			atToken := p.proof(one, http.MethodPost, "/token", "", nil)
 			wonOnce(t, one, two, func(h *harness) answer {
-				return h.tokenWith([]string{atToken}, form("grant_type", grantClient))
+				return h.tokenWith([]string{atToken}, form("grant_type", clients.GrantClient))
 			})
 			atUserinfo := p.proof(one, http.MethodGet, "/userinfo", person, nil)
 			wonOnce(t, one, two, func(h *harness) answer { return h.shows("DPoP", person, atUserinfo) })
 			one.clock.add(proofLife)
 			for _, h := range []*harness{one, two, one.replica(ports{})} {
-				h.wants(h.tokenWith([]string{atToken}, form("grant_type", grantClient)), http.StatusBadRequest,
+				h.wants(h.tokenWith([]string{atToken}, form("grant_type", clients.GrantClient)), http.StatusBadRequest,
 					"invalid_dpop_proof")
 				h.wants(h.shows("DPoP", person, atUserinfo), http.StatusUnauthorized, "invalid_dpop_proof")
 			}
@@ -208,11 +210,11 @@ func wonOnce(t *testing.T, one, two *harness, try func(h *harness) answer) {
 
 func TestA9_AProofIsRememberedForItsKeyAndAsLongAsItIsGood(t *testing.T) {
 	h := newHarness(t)
-	one, two := newProver(t, algES256), newProver(t, algES256)
+	one, two := newProver(t, signing.ES256), newProver(t, signing.ES256)
 	same := func(ahead time.Duration) func(*draft) {
 		return func(d *draft) { d.claims["jti"], d.claims["iat"] = "chosen", h.clock.Now().Add(ahead).Unix() }
 	}
-	machine := form("grant_type", grantClient)
+	machine := form("grant_type", clients.GrantClient)
 	ahead := one.proof(h, http.MethodPost, "/token", "", same(proofLife))
 	h.wants(h.tokenWith([]string{ahead}, machine), http.StatusOK, "")
 	// another's jti
@@ -230,17 +232,17 @@ func TestA9_AProofIsRememberedForItsKeyAndAsLongAsItIsGood(t *testing.T) {
 
 func TestA9_AStrangersProofsAreNotKept(t *testing.T) {
 	h := newHarness(t)
-	p := newProver(t, algES256)
+	p := newProver(t, signing.ES256)
 	proof := p.proof(h, http.MethodPost, "/token", "", nil)
-	r := newRequest(http.MethodPost, "/token", form("grant_type", grantClient))
+	r := newRequest(http.MethodPost, "/token", form("grant_type", clients.GrantClient))
 	r.SetBasicAuth("app", "wrong")
 	r.Header.Set("DPoP", proof)
 	h.wants(h.send(r), http.StatusUnauthorized, "invalid_client")
-	h.wants(h.tokenWith([]string{proof}, form("grant_type", grantCode, "code", "x", "redirect_uri", callback)),
+	h.wants(h.tokenWith([]string{proof}, form("grant_type", clients.GrantCode, "code", "x", "redirect_uri", callback)),
 		http.StatusBadRequest, "invalid_grant")
 	h.wants(h.shows("DPoP", "nonsense", p.proof(h, http.MethodGet, "/userinfo", "nonsense", nil)), http.StatusUnauthorized,
 		"invalid_token")
-	h.wants(h.tokenWith([]string{proof}, form("grant_type", grantClient)), http.StatusOK, "")
+	h.wants(h.tokenWith([]string{proof}, form("grant_type", clients.GrantClient)), http.StatusOK, "")
 }
 
 func TestA5_ACodeOfEveryKindOfTokenIsConsumedOnceByAFleet(t *testing.T) {

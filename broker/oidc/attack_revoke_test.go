@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/storage"
 )
 
@@ -168,7 +169,7 @@ func everyCauseEnds(t *testing.T, k kind) {
 
 func TestA7_AClientThatLostItsGrantRefreshesNoMore(t *testing.T) {
 	h := holding(t)
-	h.client(func(c *broker.Client) { c.GrantTypes, c.Scopes = []string{grantCode}, []string{"openid"} })
+	h.client(func(c *broker.Client) { c.GrantTypes, c.Scopes = []string{clients.GrantCode}, []string{"openid"} })
 	h.wants(h.refresh(h.got.text("refresh_token")), http.StatusBadRequest, "unauthorized_client")
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 func TestA9_AClientAuthenticatesExactlyAsRegistered(t *testing.T) {
@@ -21,7 +22,8 @@ func TestA9_AClientAuthenticatesExactlyAsRegistered(t *testing.T) {
 		FirstParty: true})
 	h.client(broker.Client{ID: "public", Name: "Public", AuthMethods: []string{"none"}, FirstParty: true})
 	try := func(id, method, secret, code string) answer {
-		form := url.Values{"grant_type": {grantCode}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}}
+		form := url.Values{"grant_type": {clients.GrantCode}, "code": {code}, "redirect_uri": {callback},
+			"code_verifier": {verifier}}
 		if method != "client_secret_basic" {
 			form.Set("client_id", id)
 		}
@@ -51,20 +53,22 @@ func TestA9_AClientAuthenticatesExactlyAsRegistered(t *testing.T) {
 			}
 		}
 	}
-	both := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}, "client_id": {"app"},
+	both := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {clients.GrantClient}, "client_id": {"app"},
 		"client_secret": {h.secret}})
 	both.SetBasicAuth("app", h.secret)
 	h.wants(h.send(both), http.StatusBadRequest, "invalid_request")
-	differ := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}, "client_id": {"poster"}})
+	differ := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {clients.GrantClient},
+		"client_id": {"poster"}})
 	differ.SetBasicAuth("app", h.secret)
 	h.wants(h.send(differ), http.StatusBadRequest, "invalid_request")
-	h.wants(h.token("grant_type", grantClient, "client_id", "app", "client_assertion_type",
+	h.wants(h.token("grant_type", clients.GrantClient, "client_id", "app", "client_assertion_type",
 		"urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", "x.y.z"),
 		http.StatusUnauthorized, "invalid_client")
-	bearer := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}})
+	bearer := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {clients.GrantClient}})
 	bearer.Header.Set("Authorization", "Bearer x")
 	h.wants(h.send(bearer), http.StatusUnauthorized, "invalid_client")
-	h.wants(h.token("grant_type", grantClient, "client_id", "nobody", "client_secret", h.secret), http.StatusUnauthorized,
+	h.wants(h.token("grant_type", clients.GrantClient, "client_id", "nobody", "client_secret", h.secret),
+		http.StatusUnauthorized,
 		"invalid_client")
 }
 
@@ -78,16 +82,16 @@ func TestA9_TwoSecretsLiveAndAHashIsWorthNothingElsewhere(t *testing.T) {
 	first := h.secret
 	for _, secret := range []string{first, second.Reveal()} {
 		h.secret = secret
-		h.wants(h.token("grant_type", grantClient), http.StatusOK, "")
+		h.wants(h.token("grant_type", clients.GrantClient), http.StatusOK, "")
 	}
 	h.client(broker.Client{ID: "copy", Name: "Copy", AuthMethods: []string{"client_secret_post"},
 		SecretHashes: []string{hash}})
-	h.wants(h.token("grant_type", grantClient, "client_id", "copy", "client_secret", second.Reveal()),
+	h.wants(h.token("grant_type", clients.GrantClient, "client_id", "copy", "client_secret", second.Reveal()),
 		http.StatusUnauthorized, "invalid_client")
 	c.SecretHashes = []string{hash}
 	h.must(h.db.PutClient(h.ctx(), c))
 	h.secret = first
-	h.wants(h.token("grant_type", grantClient), http.StatusUnauthorized, "invalid_client")
+	h.wants(h.token("grant_type", clients.GrantClient), http.StatusUnauthorized, "invalid_client")
 }
 
 func TestA10_WhatAnotherDeploymentGaveIsNothingHere(t *testing.T) {
@@ -115,7 +119,7 @@ func TestA10_WhatAnotherDeploymentGaveIsNothingHere(t *testing.T) {
 			t.Errorf("the cookie %s of another deployment is good here", name)
 		}
 	}
-	here.wants(here.token("grant_type", grantClient, "client_id", "app", "client_secret", there.secret),
+	here.wants(here.token("grant_type", clients.GrantClient, "client_id", "app", "client_secret", there.secret),
 		http.StatusUnauthorized, "invalid_client")
 }
 
@@ -184,9 +188,9 @@ func TestA11_AForgedHintIsNone(t *testing.T) {
 	id := h.signIn().text("id_token")
 	part := strings.Split(id, ".")
 	encoded := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
-	key, err := h.handler.keys.Signer(algES256)
+	key, err := h.handler.keys.Signer(signing.ES256)
 	h.must(err)
-	rsaKey, err := h.handler.keys.Signer(algRS256)
+	rsaKey, err := h.handler.keys.Signer(signing.RS256)
 	h.must(err)
 	other, err := key.Sign(idToken{Issuer: "https://evil.example", Subject: "ana", Audience: "app"})
 	h.must(err)
@@ -223,7 +227,7 @@ func TestA12_OnlyTheCodeFlowExists(t *testing.T) {
 			"unsupported_grant_type")
 	}
 	// it is not registered for it
-	h.wants(h.token("grant_type", grantDevice, "device_code", "x"), http.StatusBadRequest, "unauthorized_client")
+	h.wants(h.token("grant_type", clients.GrantDevice, "device_code", "x"), http.StatusBadRequest, "unauthorized_client")
 	meta := h.send(newRequest(http.MethodGet, "/.well-known/openid-configuration", nil)).json
 	if types := meta["response_types_supported"].([]any); len(types) != 1 || types[0] != "code" {
 		t.Errorf("response types %v", types)
@@ -237,9 +241,9 @@ func TestA13_NoMoreScopeThanRegistered(t *testing.T) {
 	h.wants(h.refresh(got.text("refresh_token"), "scope", "openid email"), http.StatusBadRequest, "invalid_scope")
 	c, err := h.db.Client(h.ctx(), "app")
 	h.must(err)
-	c.GrantTypes = []string{grantCode}
+	c.GrantTypes = []string{clients.GrantCode}
 	h.must(h.db.PutClient(h.ctx(), c))
-	h.wants(h.token("grant_type", grantClient), http.StatusBadRequest, "unauthorized_client")
+	h.wants(h.token("grant_type", clients.GrantClient), http.StatusBadRequest, "unauthorized_client")
 }
 
 func TestA19_ARequestCausesNoOutboundCalls(t *testing.T) {
@@ -255,7 +259,7 @@ func TestA19_ARequestCausesNoOutboundCalls(t *testing.T) {
 				h.appHears(b.get("/authorize?"+ask(param, value, "scope", scope).Encode()), name)
 				posted := h.send(newRequest(http.MethodPost, "/authorize", ask(param, value, "scope", scope)))
 				h.appHears(b.get(posted.Header.Get("Location")), name)
-				h.token("grant_type", grantCode, "code", "x", param, value)
+				h.token("grant_type", clients.GrantCode, "code", "x", param, value)
 				h.call("/introspect", "token", "x", param, value)
 				h.push(ask(param, value))
 				b.get(leave(param, value))

@@ -95,7 +95,7 @@ func (h *harness) listening() (*listener, *browser, answer) {
 // opened verifies a logout token with the published keys.
 func (h *harness) opened(token string) (head jose.Header, claims map[string]any) {
 	h.t.Helper()
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{algRS256, algES256, algEdDSA})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{signing.RS256, signing.ES256, signing.EdDSA})
 	h.must(err)
 	head = jws.Signatures[0].Protected
 	var set jose.JSONWebKeySet

@@ -10,6 +10,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // grant is what an access token currently permits.
@@ -90,7 +91,7 @@ func (d *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 		return d.challenge(w, http.StatusUnauthorized, scheme, spoken.ErrorField)
 	case err != nil:
 		return err
-	case g.GrantID == "" || !g.has(scopeOpenID):
+	case g.GrantID == "" || !g.has(clients.ScopeOpenID):
 		return d.challenge(w, http.StatusForbidden, scheme, "insufficient_scope")
 	//defence:A21 ./broker/oidc:TestAResourceNarrowsOneTokenAndNotTheGrant
 	case len(g.Audience) > 0 && !slices.Contains(g.Audience, d.issuer):
@@ -139,7 +140,7 @@ func (d *Handler) challenge(w http.ResponseWriter, status int, scheme, name stri
 	}
 	value += `, error="` + name + `"`
 	if name == "insufficient_scope" {
-		value += `, scope="` + scopeOpenID + `"`
+		value += `, scope="` + clients.ScopeOpenID + `"`
 	}
 	h.Set("WWW-Authenticate", value)
 	return writeJSON(w, status, map[string]string{"error": name})

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // browser is a cookie jar that follows nothing by itself.
@@ -147,13 +148,14 @@ func (h *harness) call(path string, pairs ...string) answer {
 
 func (h *harness) redeem(code string, pairs ...string) answer {
 	h.t.Helper()
-	return h.token(append([]string{"grant_type", grantCode, "code", code, "redirect_uri", callback, "code_verifier",
+	return h.token(append([]string{"grant_type", clients.GrantCode, "code", code, "redirect_uri", callback,
+		"code_verifier",
 		verifier}, pairs...)...)
 }
 
 func (h *harness) refresh(token string, pairs ...string) answer {
 	h.t.Helper()
-	return h.token(append([]string{"grant_type", grantRefresh, "refresh_token", token}, pairs...)...)
+	return h.token(append([]string{"grant_type", clients.GrantRefresh, "refresh_token", token}, pairs...)...)
 }
 
 func (h *harness) userinfo(token string) answer {

@@ -8,6 +8,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // acrKnown is the only class that Gatehouse itself vouches for: the person authenticated with a password or a
@@ -53,9 +54,9 @@ func (i *individual) texts() (all []string) {
 func scopeOf(claim string) string {
 	switch claim {
 	case "name", "given_name", "family_name", "locale", "updated_at":
-		return scopeProfile
+		return clients.ScopeProfile
 	case "email", "email_verified":
-		return scopeEmail
+		return clients.ScopeEmail
 	}
 	return ""
 }
@@ -75,7 +76,7 @@ func checkClaims(q *request) error {
 	if len(all.Userinfo) > maxWanted || len(all.IDToken) > maxWanted {
 		return fosite.ErrInvalidRequest.WithHint("The claims parameter names too many claims.")
 	}
-	if !slices.Contains(q.scopes, scopeOpenID) {
+	if !slices.Contains(q.scopes, clients.ScopeOpenID) {
 		return nil // there is neither an ID token nor userinfo
 	}
 	q.wantACR(all.IDToken)
@@ -159,7 +160,7 @@ func (q *request) needs() []string {
 
 func (c wanted) needs(scopes []string) []string {
 	all := slices.Clone(scopes)
-	for _, scope := range []string{scopeProfile, scopeEmail} {
+	for _, scope := range []string{clients.ScopeProfile, clients.ScopeEmail} {
 		of := func(in map[string]*individual) bool {
 			for name := range in {
 				if scopeOf(name) == scope {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // informed is what userinfo and the ID token say after a sign-in.
@@ -74,7 +75,7 @@ func TestA13_NoRequestOverridesAClaimOfTheProtocol(t *testing.T) {
 func TestA13_AClientGetsNoClaimOfAScopeItMayNotHave(t *testing.T) {
 	h := newHarness(t)
 	secret := h.client(broker.Client{ID: "narrow", Name: "Narrow", AuthMethods: []string{"client_secret_post"},
-		FirstParty: true, GrantTypes: []string{grantCode}, Scopes: []string{"openid", "profile"}})
+		FirstParty: true, GrantTypes: []string{clients.GrantCode}, Scopes: []string{"openid", "profile"}})
 	code := h.browser().code(ask("client_id", "narrow", "scope", "openid", "claims",
 		`{"userinfo":{"email":{"essential":true},"name":null},"id_token":{"email":null}}`))
 	got := h.wants(h.redeem(code, "client_id", "narrow", "client_secret", secret), http.StatusOK, "")

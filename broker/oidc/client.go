@@ -96,7 +96,7 @@ func (d *Handler) readAsserted(r *http.Request, form url.Values) (c credentials,
 			"issuer alone), " +
 			"exp (at most five minutes), jti and alg.")
 	}
-	return credentials{id: a.client, method: methodKey, assertion: a}, nil
+	return credentials{id: a.client, method: clients.MethodKey, assertion: a}, nil
 }
 
 func unescape(s string) string {
@@ -122,7 +122,7 @@ func (d *Handler) authenticate(ctx context.Context, r *http.Request, form url.Va
 	if !d.secretMatches(ctx, c, shown) || !known {
 		return nil, fosite.ErrInvalidClient.WithHint("The client is unknown, or it did not authenticate as it is registered.")
 	}
-	if shown.method == methodKey {
+	if shown.method == clients.MethodKey {
 		if err := d.consumeAssertion(ctx, shown.assertion); err != nil {
 			return nil, err
 		}
@@ -135,7 +135,7 @@ func (d *Handler) authenticate(ctx context.Context, r *http.Request, form url.Va
 		return nil, fosite.ErrUnauthorizedClient.WithHint("The client is not registered for this grant type.")
 	}
 	for s := range strings.FieldsSeq(form.Get("scope")) {
-		if grant == grantClient && !slices.Contains(c.Scopes, s) { // fosite would repeat what was sent
+		if grant == clients.GrantClient && !slices.Contains(c.Scopes, s) { // fosite would repeat what was sent
 			return nil, fosite.ErrInvalidScope.WithHint("The client is not registered for this scope.")
 		}
 	}
@@ -148,7 +148,7 @@ func (d *Handler) secretMatches(ctx context.Context, c broker.Client, shown cred
 	switch shown.method {
 	case "none":
 		return c.Public()
-	case methodKey:
+	case clients.MethodKey:
 		return d.signedByClient(ctx, c, shown.assertion)
 	}
 	hashes := c.SecretHashes

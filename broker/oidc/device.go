@@ -13,6 +13,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/web"
 )
@@ -254,7 +255,7 @@ func (d *Handler) deviceAuthorization(w http.ResponseWriter, r *http.Request) er
 }
 
 func deviceScopes(c broker.Client, scopes []string) error {
-	if !c.May(grantDevice) {
+	if !c.May(clients.GrantDevice) {
 		return fosite.ErrUnauthorizedClient.WithHint("The client is not registered for this grant type.")
 	}
 	for _, s := range scopes {

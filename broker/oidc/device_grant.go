@@ -9,6 +9,7 @@ import (
 	"github.com/ory/fosite/handler/openid"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // Errors for a device that polls the token endpoint (RFC 8628 §3.5).
@@ -38,7 +39,7 @@ func (*deviceHandler) CanSkipClientAuth(context.Context, fosite.AccessRequester)
 
 // CanHandleTokenEndpointRequest accepts the device grant only.
 func (*deviceHandler) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
-	return r.GetGrantTypes().ExactOne(grantDevice)
+	return r.GetGrantTypes().ExactOne(clients.GrantDevice)
 }
 
 // HandleTokenEndpointRequest reads the person's decision. A code of another client counts as unknown, so guesses do
@@ -110,7 +111,7 @@ func (h *deviceHandler) PopulateTokenEndpointResponse(ctx context.Context, r fos
 		return err
 	}
 	refresh := ""
-	if r.GetGrantedScopes().Has(scopeOffline) && u.client.May(grantRefresh) {
+	if r.GetGrantedScopes().Has(clients.ScopeOffline) && u.client.May(clients.GrantRefresh) {
 		if refresh, _, err = h.strategy.GenerateRefreshToken(ctx, r); err != nil {
 			return err
 		}
@@ -125,7 +126,7 @@ func (h *deviceHandler) PopulateTokenEndpointResponse(ctx context.Context, r fos
 	if refresh != "" {
 		resp.SetExtra("refresh_token", refresh)
 	}
-	if !r.GetGrantedScopes().Has(scopeOpenID) {
+	if !r.GetGrantedScopes().Has(clients.ScopeOpenID) {
 		return nil
 	}
 	return h.openID.IssueExplicitIDToken(ctx, broker.IDTokenLife, r, resp)

@@ -233,7 +233,7 @@ func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 	}
 	e := broker.Event{Verb: broker.EventConsentDenied, Code: broker.ConsentDenied, Account: a.ID, Actor: a.ID,
 		Client: c.ID, Session: s.ID,
-		Detail: map[string]string{"grant": grantDevice, "device": call.Address,
+		Detail: map[string]string{"grant": clients.GrantDevice, "device": call.Address,
 			"scope": strings.Join(call.Grant.Scopes, " ")}}
 	how := deviceDenied
 	switch r.PostFormValue("decision") {

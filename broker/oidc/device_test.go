@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // tv registers a television: a public client of another company, which has the
@@ -19,7 +20,7 @@ func (h *harness) tv(id string, edit ...func(*broker.Client)) {
 	h.t.Helper()
 	c := broker.Client{ID: id, Name: "Big TV", AuthMethods: []string{"none"}, RedirectURIs: []string{},
 		PostLogoutRedirectURIs: []string{},
-		GrantTypes:             []string{grantDevice, grantRefresh}, Audience: []string{"api"}}
+		GrantTypes:             []string{clients.GrantDevice, clients.GrantRefresh}, Audience: []string{"api"}}
 	for _, e := range edit {
 		e(&c)
 	}
@@ -42,7 +43,7 @@ func (h *harness) deviceCalls(client string, pairs ...string) calling {
 // poll asks for the tokens at any replica.
 func (c calling) poll(at *harness) answer {
 	c.h.t.Helper()
-	return at.token("grant_type", grantDevice, "client_id", c.client, "device_code", c.text("device_code"))
+	return at.token("grant_type", clients.GrantDevice, "client_id", c.client, "device_code", c.text("device_code"))
 }
 
 // question types the code and goes on to the question, signing in where that is asked.

@@ -20,6 +20,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/broker/seal"
 	"gatehouse/broker/signing"
 )
@@ -39,7 +40,9 @@ const (
 )
 
 // proofAlgs returns the algorithms of proofs. All are asymmetric.
-func proofAlgs() []string { return []string{algES256, algEdDSA, algEd25519, algPS256, algRS256} }
+func proofAlgs() []string {
+	return []string{signing.ES256, signing.EdDSA, signing.Ed25519, clients.PS256, signing.RS256}
+}
 
 // proof is a valid DPoP proof; zero if there was none.
 type proof struct {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 // public adds a public client and answers how it names itself.
@@ -47,7 +49,7 @@ func TestEveryAlgorithmThatDiscoveryNamesBindsATokenToItsKey(t *testing.T) {
 				h.userinfo(again.text("access_token")).StatusCode != http.StatusOK {
 				t.Errorf("%s: %s", alg, again.body)
 			}
-			if machine := h.token("grant_type", grantClient); machine.text("token_type") != "DPoP" {
+			if machine := h.token("grant_type", clients.GrantClient); machine.text("token_type") != "DPoP" {
 				t.Errorf("%s: %s", alg, machine.body)
 			}
 		}
@@ -62,8 +64,8 @@ func TestEveryAlgorithmThatDiscoveryNamesBindsATokenToItsKey(t *testing.T) {
 func TestA6_ARefreshTokenOfAPublicClientIsBoundToItsKey(t *testing.T) {
 	h := newHarness(t)
 	as := h.public(broker.Client{})
-	h.prover = newProver(t, algES256)
-	owner, thief := h.prover, newProver(t, algES256)
+	h.prover = newProver(t, signing.ES256)
+	owner, thief := h.prover, newProver(t, signing.ES256)
 	got := h.wants(h.redeem(h.browser().code(ask("client_id", "public")), as...), http.StatusOK, "")
 	first := got.text("refresh_token")
 	for name, p := range map[string]*prover{"another key": thief, "no key": nil} {
@@ -91,7 +93,7 @@ func TestA6_ARefreshTokenOfAPublicClientIsBoundToItsKey(t *testing.T) {
 func TestARefreshTokenOfAConfidentialClientIsBoundToItsAuthentication(t *testing.T) {
 	h := newHarness(t).as(kind{dpop: true})
 	got := h.signIn()
-	h.prover = newProver(t, algES256)
+	h.prover = newProver(t, signing.ES256)
 	again := h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "")
 	h.wants(h.userinfo(again.text("access_token")), http.StatusOK, "")
 	h.wants(h.userinfo(got.text("access_token")), http.StatusUnauthorized, "invalid_token")
@@ -100,7 +102,7 @@ func TestARefreshTokenOfAConfidentialClientIsBoundToItsAuthentication(t *testing
 func TestACodeIsBoundToTheKeyThatItWasAskedWith(t *testing.T) {
 	h := newHarness(t)
 	public := h.public(broker.Client{})
-	owner, thief := newProver(t, algES256), newProver(t, algES256)
+	owner, thief := newProver(t, signing.ES256), newProver(t, signing.ES256)
 	for _, as := range [][]string{nil, public} {
 		id := "app"
 		if as != nil {
@@ -126,14 +128,14 @@ func TestAClientThatPromisedDPoPGetsNoBearerToken(t *testing.T) {
 	code, theirs := h.browser().code(ask()), h.browser().code(ask("client_id", "public"))
 	h.wants(h.redeem(code), http.StatusBadRequest, "invalid_dpop_proof")
 	h.wants(h.redeem(theirs, as...), http.StatusBadRequest, "invalid_dpop_proof")
-	h.wants(h.token("grant_type", grantClient), http.StatusBadRequest, "invalid_dpop_proof")
-	h.prover = newProver(t, algES256)
+	h.wants(h.token("grant_type", clients.GrantClient), http.StatusBadRequest, "invalid_dpop_proof")
+	h.prover = newProver(t, signing.ES256)
 	got := h.wants(h.redeem(code), http.StatusOK, "")
 	h.wants(h.redeem(theirs, as...), http.StatusOK, "")
-	h.wants(h.token("grant_type", grantClient), http.StatusOK, "")
+	h.wants(h.token("grant_type", clients.GrantClient), http.StatusOK, "")
 	h.prover = nil
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusBadRequest, "invalid_dpop_proof")
-	h.prover = newProver(t, algES256)
+	h.prover = newProver(t, signing.ES256)
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "") // the refusal consumed nothing
 }
 
@@ -154,7 +156,7 @@ func TestABrowserAppMayShowProofsAndReadWhyTheyFail(t *testing.T) {
 		!strings.Contains(a.Header.Get("Access-Control-Expose-Headers"), "WWW-Authenticate") {
 		t.Errorf("%v", a.Header)
 	}
-	post := newRequest(http.MethodPost, "/token", form("grant_type", grantClient))
+	post := newRequest(http.MethodPost, "/token", form("grant_type", clients.GrantClient))
 	post.SetBasicAuth("app", h.secret)
 	post.Header.Set("Origin", "https://app.example.com")
 	post.Header.Set("DPoP", "x")
@@ -162,7 +164,7 @@ func TestABrowserAppMayShowProofsAndReadWhyTheyFail(t *testing.T) {
 		"Access-Control-Allow-Origin") == "" {
 		t.Errorf("%v", a.Header)
 	}
-	post = newRequest(http.MethodPost, "/token", form("grant_type", grantClient))
+	post = newRequest(http.MethodPost, "/token", form("grant_type", clients.GrantClient))
 	post.SetBasicAuth("app", "wrong")
 	post.Header.Set("DPoP", "x")
 	h.wants(h.send(post), http.StatusUnauthorized, "invalid_client")

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 // bank is an app held to the FAPI 2.0 Security Profile by its registration: it
@@ -22,20 +24,21 @@ type bank struct {
 func (h *harness) bank(id, alg string) *bank {
 	h.t.Helper()
 	k := &bank{harness: h, b: h.browser(), id: id, key: newHeldKey(h.t, id, alg)}
-	idAlg := algES256
-	if alg == algEdDSA {
-		idAlg = algEdDSA
+	idAlg := signing.ES256
+	if alg == signing.EdDSA {
+		idAlg = signing.EdDSA
 	}
-	h.client(broker.Client{ID: id, Name: "Bank " + id, AuthMethods: []string{methodKey}, AuthAlg: alg, IDTokenAlg: idAlg,
+	h.client(broker.Client{ID: id, Name: "Bank " + id, AuthMethods: []string{clients.MethodKey}, AuthAlg: alg,
+		IDTokenAlg:   idAlg,
 		SecretHashes: []string{}, Keys: keySetOf(h.t, k.key),
 		FirstParty: true, PushedOnly: true, DPoPBound: true})
 	if h.prover == nil {
-		h.prover = newProver(h.t, algES256)
+		h.prover = newProver(h.t, signing.ES256)
 	}
 	return k
 }
 
-func newBank(t *testing.T) *bank { return newHarness(t).bank("bank", algES256) }
+func newBank(t *testing.T) *bank { return newHarness(t).bank("bank", signing.ES256) }
 
 // posts calls an endpoint with a fresh assertion, and with a proof.
 func (k *bank) posts(path string, form url.Values) answer {
@@ -73,7 +76,7 @@ func (k *bank) code(pairs ...string) string {
 
 func (k *bank) redeem(code string, pairs ...string) answer {
 	k.t.Helper()
-	f := form("grant_type", grantCode, "code", code, "redirect_uri", callback, "code_verifier", verifier)
+	f := form("grant_type", clients.GrantCode, "code", code, "redirect_uri", callback, "code_verifier", verifier)
 	for i := 0; i < len(pairs); i += 2 {
 		if f.Set(pairs[i], pairs[i+1]); pairs[i+1] == "-" {
 			f.Del(pairs[i])
@@ -84,7 +87,7 @@ func (k *bank) redeem(code string, pairs ...string) answer {
 
 func TestFAPI2_PushedRequestsOnlyEachGoodOnceForItsClientAndFor90Seconds(t *testing.T) {
 	k := newBank(t)
-	other := k.bank("other", algES256)
+	other := k.bank("other", signing.ES256)
 	k.appHears(k.b.get("/authorize?"+ask("client_id", "bank").Encode()), "invalid_request")
 	q := k.names(k.push())
 	k.page(k.b.get("/authorize?"+strings.Replace(q, "client_id=bank", "client_id=other", 1)), broker.LoginUnknown)
@@ -107,7 +110,7 @@ func TestFAPI2_NothingInTheFrontChannelJoinsAPushedRequest(t *testing.T) {
 	k := newBank(t)
 	q := k.names(k.push())
 	a := k.b.get("/authorize?" + q + "&" + url.Values{"nonce": {"evil"}, "state": {"evil"}, "scope": {"photos"},
-		"redirect_uri": {"https://evil.example/"}, "dpop_jkt": {newProver(t, algES256).thumbprint()}}.Encode())
+		"redirect_uri": {"https://evil.example/"}, "dpop_jkt": {newProver(t, signing.ES256).thumbprint()}}.Encode())
 	a = k.b.get("/authorize?login=" + strings.TrimPrefix(a.location().Path, "/login/"))
 	got := k.wants(k.redeem(a.location().Query().Get("code")), http.StatusOK, "")
 	if _, id := k.opened(got.text("id_token")); id["nonce"] != "the-nonce" ||
@@ -140,14 +143,14 @@ func TestFAPI2_StateMayBeMissingOrLongAndNonceTooAndIssIsThere(t *testing.T) {
 
 func TestFAPI2_AssertionsAndIDTokensAreSignedAsRegisteredAndNotByRS256(t *testing.T) {
 	h := newHarness(t)
-	for _, alg := range []string{algPS256, algES256, algEdDSA} {
+	for _, alg := range []string{clients.PS256, signing.ES256, signing.EdDSA} {
 		k := h.bank("bank-"+alg, alg)
 		got := k.wants(k.redeem(k.code()), http.StatusOK, "")
-		if head, _ := k.opened(got.text("id_token")); head.Algorithm == algRS256 {
+		if head, _ := k.opened(got.text("id_token")); head.Algorithm == signing.RS256 {
 			t.Errorf("%s: an ID token by %s", alg, head.Algorithm)
 		}
 		// The same RSA key where there is one, another algorithm.
-		rs := heldKey{k.key.id, algRS256, rsaOfApps()}.signed(t, k.proof(k.id), nil)
+		rs := heldKey{k.key.id, signing.RS256, rsaOfApps()}.signed(t, k.proof(k.id), nil)
 		k.wants(k.postsAs(pathPush, rs, ask("client_id", k.id)), http.StatusUnauthorized, "invalid_client")
 	}
 	meta := h.discovered()
@@ -180,7 +183,7 @@ func TestFAPI2_TheAudienceOfAnAssertionIsTheIssuerAsOneStringAndItsTimesHold(t *
 			claims[c.claim] = c.value
 			f := ask("client_id", k.id)
 			if path == pathToken {
-				f = form("grant_type", grantClient)
+				f = form("grant_type", clients.GrantClient)
 			}
 			if a := k.postsAs(path, k.key.signed(t, claims, nil), f); (a.StatusCode < 300) != c.good || !c.good &&
 				a.text("error") != "invalid_client" {
@@ -192,7 +195,7 @@ func TestFAPI2_TheAudienceOfAnAssertionIsTheIssuerAsOneStringAndItsTimesHold(t *
 
 func TestFAPI2_ACodeIsItsClientsLivesAMinuteAndIsGoodOnce(t *testing.T) {
 	k := newBank(t)
-	other := k.bank("other", algES256)
+	other := k.bank("other", signing.ES256)
 	code := k.code()
 	k.wants(other.redeem(code), http.StatusBadRequest, "invalid_grant")
 	got := k.wants(k.redeem(code), http.StatusOK, "")
@@ -215,7 +218,7 @@ func TestFAPI2_PKCEIsMandatoryAndAMissingVerifierIsInvalidGrant(t *testing.T) {
 
 func TestFAPI2_TheCodeAndTheTokensAreBoundToTheDPoPKey(t *testing.T) {
 	k := newBank(t)
-	mine, thief := k.prover, newProver(t, algES256)
+	mine, thief := k.prover, newProver(t, signing.ES256)
 	for name, code := range map[string]func() string{
 		"by the proof of the push": func() string { return k.code() },
 		"by dpop_jkt":              func() string { return k.code("dpop_jkt", mine.thumbprint()) },
@@ -250,7 +253,8 @@ func TestFAPI2_AProofMayBeTenSecondsOffAndItsNbfAndExpMeanNothing(t *testing.T) 
 	k := newBank(t)
 	now := k.clock.Now().Unix()
 	shows := func(edit func(*draft)) answer {
-		r := newRequest(http.MethodPost, pathToken, form("grant_type", grantClient, "client_assertion_type", assertionType,
+		r := newRequest(http.MethodPost, pathToken, form("grant_type", clients.GrantClient, "client_assertion_type",
+			assertionType,
 			"client_assertion", k.key.signed(t, k.proof(k.id), nil)))
 		r.Header.Set(headerDPoP, k.prover.proof(k.harness, http.MethodPost, pathToken, "", edit))
 		return k.send(r)
@@ -282,9 +286,9 @@ func TestFAPI2_AProofMayBeTenSecondsOffAndItsNbfAndExpMeanNothing(t *testing.T) 
 
 func TestFAPI2_ARefreshNeedsTheClientAndItsDPoPKeyAndMayBeTriedAgain(t *testing.T) {
 	k := newBank(t)
-	other := k.bank("other", algES256)
+	other := k.bank("other", signing.ES256)
 	token := k.wants(k.redeem(k.code()), http.StatusOK, "").text("refresh_token")
-	fresh := func() url.Values { return form("grant_type", grantRefresh, "refresh_token", token) }
+	fresh := func() url.Values { return form("grant_type", clients.GrantRefresh, "refresh_token", token) }
 	k.wants(other.posts(pathToken, fresh()), http.StatusBadRequest, "invalid_grant")
 	first := k.wants(k.posts(pathToken, fresh()), http.StatusOK, "")
 	again := k.wants(k.posts(pathToken, fresh()), http.StatusOK, "") // the answer was lost
@@ -293,7 +297,7 @@ func TestFAPI2_ARefreshNeedsTheClientAndItsDPoPKeyAndMayBeTriedAgain(t *testing.
 	}
 	mine := k.prover
 	k.prover = nil
-	k.wants(k.posts(pathToken, form("grant_type", grantRefresh, "refresh_token", first.text("refresh_token"))),
+	k.wants(k.posts(pathToken, form("grant_type", clients.GrantRefresh, "refresh_token", first.text("refresh_token"))),
 		http.StatusBadRequest, "invalid_dpop_proof")
 	k.prover = mine
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 	"gatehouse/storage/storetest"
 )
 
@@ -121,7 +122,7 @@ func TestH6_ACutAtAnyStatementOfARevocationIsNeverAnsweredAsDone(t *testing.T) {
 		"refresh": func() (string, []string) { return s.signIn().text("refresh_token"), nil },
 		"machine": func() (string, []string) {
 			auth := []string{"client_id", "machine", "client_secret", secret}
-			return s.token(append(auth, "grant_type", grantClient)...).text("access_token"), auth
+			return s.token(append(auth, "grant_type", clients.GrantClient)...).text("access_token"), auth
 		},
 	} {
 		s.sweep(func() (func() answer, func(answer)) {

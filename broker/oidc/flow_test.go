@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 func TestASignInEndsInTokensThatSayWhatIsKnown(t *testing.T) {
@@ -173,14 +175,14 @@ func TestTheHintNamesWhoMustAnswer(t *testing.T) {
 
 func TestEveryAlgorithmSignsAndHashesItsOwnWay(t *testing.T) {
 	h := newHarness(t)
-	for _, alg := range []string{algRS256, algES256, algEdDSA} {
+	for _, alg := range []string{signing.RS256, signing.ES256, signing.EdDSA} {
 		secret := h.client(broker.Client{ID: "c-" + alg, Name: "C", AuthMethods: []string{"client_secret_post"},
 			IDTokenAlg: alg, FirstParty: true})
 		code := h.browser().code(ask("client_id", "c-"+alg))
 		got := h.wants(h.redeem(code, "client_id", "c-"+alg, "client_secret", secret), http.StatusOK, "")
 		header, claims := h.claims(got.text("id_token"))
 		want := ""
-		if sum := sha512.Sum512([]byte(got.text("access_token"))); alg == algEdDSA {
+		if sum := sha512.Sum512([]byte(got.text("access_token"))); alg == signing.EdDSA {
 			want = base64.RawURLEncoding.EncodeToString(sum[:32])
 		} else {
 			sum := sha256.Sum256([]byte(got.text("access_token")))
@@ -225,7 +227,7 @@ func TestUserinfoReturnsWhatTheScopesAllow(t *testing.T) {
 	h.wants(h.send(both), http.StatusBadRequest, "invalid_request")
 	h.wants(h.userinfo(h.signIn("scope", "photos").text("access_token")), http.StatusForbidden, "insufficient_scope")
 	h.wants(h.userinfo(token+"x"), http.StatusUnauthorized, "invalid_token")
-	offline, machine := h.signIn(), h.token("grant_type", grantClient)
+	offline, machine := h.signIn(), h.token("grant_type", clients.GrantClient)
 	h.clock.add(broker.AccessLife - time.Second)
 	h.wants(h.userinfo(offline.text("access_token")), http.StatusOK, "")
 	h.clock.add(time.Second)
@@ -239,7 +241,7 @@ func TestUserinfoReturnsWhatTheScopesAllow(t *testing.T) {
 
 func TestClientCredentialsHaveNoPerson(t *testing.T) {
 	h := newHarness(t)
-	got := h.wants(h.token("grant_type", grantClient), http.StatusOK, "")
+	got := h.wants(h.token("grant_type", clients.GrantClient), http.StatusOK, "")
 	if got.text("scope") != "photos" || got.json["refresh_token"] != nil || got.json["id_token"] != nil {
 		t.Errorf("%s", got.body)
 	}
@@ -250,8 +252,8 @@ func TestClientCredentialsHaveNoPerson(t *testing.T) {
 		t.Errorf("%s", said.body)
 	}
 	h.wants(h.userinfo(token), http.StatusForbidden, "insufficient_scope")
-	h.wants(h.token("grant_type", grantClient, "scope", "openid"), http.StatusBadRequest, "invalid_scope")
-	h.wants(h.token("grant_type", grantClient, "scope", "videos"), http.StatusBadRequest, "invalid_scope")
+	h.wants(h.token("grant_type", clients.GrantClient, "scope", "openid"), http.StatusBadRequest, "invalid_scope")
+	h.wants(h.token("grant_type", clients.GrantClient, "scope", "videos"), http.StatusBadRequest, "invalid_scope")
 	h.wants(h.call("/revoke", "token", token), http.StatusOK, "")
 	h.wants(h.call("/revoke", "token", token), http.StatusOK, "")
 	if h.active(token) {

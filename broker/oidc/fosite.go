@@ -13,6 +13,7 @@ import (
 	"github.com/ory/fosite/handler/pkce"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // methodS256 is the only PKCE method (RFC 7636 §4.2).
@@ -62,7 +63,7 @@ func newConfig(issuer string, authenticate fosite.ClientAuthenticationStrategy) 
 		// broker.MatchRedirect has compared the URI with the registered ones, and the registration has validated
 		// those.
 		RedirectSecureChecker: func(context.Context, *url.URL) bool { return true },
-		RefreshTokenScopes:    []string{scopeOffline},
+		RefreshTokenScopes:    []string{clients.ScopeOffline},
 		AllowedPromptValues:   []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
 		SanitationWhiteList:   []string{"redirect_uri", "code_challenge", "code_challenge_method"},
 		MinParameterEntropy:   1, // the app chooses its state; 0 would mean 8

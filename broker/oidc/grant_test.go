@@ -13,6 +13,7 @@ import (
 	"github.com/ory/fosite/storage"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 func TestTheStateMayBeMissingOrShort(t *testing.T) {
@@ -152,7 +153,7 @@ func TestAReuseThatCannotBeWrittenAsksToComeAgain(t *testing.T) {
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusOK, "")
 	h.clock.add(time.Minute)
 	f.err = errors.New("boom")
-	r := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantRefresh},
+	r := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {clients.GrantRefresh},
 		"refresh_token": {got.text("refresh_token")}})
 	r.SetBasicAuth("app", h.secret)
 	if a := h.send(r); a.StatusCode != http.StatusServiceUnavailable {
@@ -176,7 +177,7 @@ func TestTheTokenEndpointSpeaksJSONAlsoWhenItRefuses(t *testing.T) {
 		"nothing":       body(form, ""),
 		"a broken form": body(form, "grant_type=%zz"),
 		"in the URL": func() *http.Request {
-			r := newRequest(http.MethodPost, "/token?scope=photos", url.Values{"grant_type": {grantClient}})
+			r := newRequest(http.MethodPost, "/token?scope=photos", url.Values{"grant_type": {clients.GrantClient}})
 			r.SetBasicAuth("app", h.secret)
 			return r
 		}(),

@@ -187,7 +187,8 @@ func (h *harness) open(p ports) {
 	h.logins = &fakeLogins{h: h, pending: map[string]broker.Login{}}
 	h.handler, err = New(Options{Issuer: issuer, Toolkit: h.toolkit, Gate: gate, Logins: h.logins, Store: ports,
 		Ephemeral: through(p.ephemeral, kept.Ephemeral),
-		Upstreams: h, Egress: cmp.Or(p.egress, h.out), Keyring: h.keyring, Now: h.clock.Now, Log: quiet, Registration: p.register,
+		Upstreams: h, Egress: cmp.Or(p.egress, h.out), Keyring: h.keyring, Now: h.clock.Now, Log: quiet,
+		Registration: p.register,
 		Warn: func(_ context.Context, a broker.Account, app broker.Client) error {
 			h.warned = append(h.warned, a.Email+" of "+app.Name)
 			return nil
@@ -245,9 +246,9 @@ func (h *harness) client(c broker.Client) string {
 		c.PostLogoutRedirectURIs = []string{goodbye}
 	}
 	if c.GrantTypes == nil {
-		c.GrantTypes = []string{grantCode, grantRefresh}
+		c.GrantTypes = []string{clients.GrantCode, clients.GrantRefresh}
 		if !c.Public() {
-			c.GrantTypes = append(c.GrantTypes, grantClient)
+			c.GrantTypes = append(c.GrantTypes, clients.GrantClient)
 		}
 	}
 	if c.Scopes == nil {

@@ -16,6 +16,7 @@ import (
 	"gatehouse/broker"
 	"gatehouse/broker/clients"
 	"gatehouse/broker/egress"
+	"gatehouse/broker/signing"
 )
 
 // publisher is an app's server that publishes its keys.
@@ -71,7 +72,7 @@ func newPublished(t *testing.T) (*harness, *publisher) {
 // remote registers a client past what ValidateClient would say of its URI.
 func (h *harness) remote(id, uri string) {
 	h.t.Helper()
-	h.client(broker.Client{ID: id, Name: id, AuthMethods: []string{methodKey}, SecretHashes: []string{},
+	h.client(broker.Client{ID: id, Name: id, AuthMethods: []string{clients.MethodKey}, SecretHashes: []string{},
 		KeysURI: "https://app.example.com/keys"})
 	c, err := h.db.Client(h.ctx(), id)
 	h.must(err)
@@ -84,7 +85,7 @@ func TestKeysAreFetchedOnceAndKeptForTheirTime(t *testing.T) {
 		"no-store": clients.KeysFresh, "public, max-age=600": 10 * time.Minute,
 		"Max-Age=999999999": clients.KeysOld, "max-age=99999999999999999999": clients.KeysFresh} {
 		h, p := newPublished(t)
-		key := newHeldKey(t, "k", algES256)
+		key := newHeldKey(t, "k", signing.ES256)
 		p.publishes(keySetOf(t, key), cacheControl)
 		prove := func(hits int64) {
 			t.Helper()
@@ -105,7 +106,7 @@ func TestKeysAreFetchedOnceAndKeptForTheirTime(t *testing.T) {
 // oidcc-refresh-token-rp-key-rotation: the app signs with a key that we have not seen.
 func TestOIDF_oidcc_refresh_token_rp_key_rotation(t *testing.T) {
 	h, p := newPublished(t)
-	old, next := newHeldKey(t, "old", algES256), newHeldKey(t, "next", algES256)
+	old, next := newHeldKey(t, "old", signing.ES256), newHeldKey(t, "next", signing.ES256)
 	p.publishes(keySetOf(t, old), "max-age=900")
 	h.proven(h.asserts(old.signed(t, h.proof("remote"), nil)))
 	p.publishes(keySetOf(t, next), "max-age=900")
@@ -119,7 +120,7 @@ func TestOIDF_oidcc_refresh_token_rp_key_rotation(t *testing.T) {
 
 func TestA9_MadeUpKidsFetchOnceInHalfAMinute(t *testing.T) {
 	h, p := newPublished(t)
-	key := newHeldKey(t, "k", algES256)
+	key := newHeldKey(t, "k", signing.ES256)
 	p.publishes(keySetOf(t, key), "")
 	for minute := range int64(3) {
 		for _, kid := range []string{"a", "b", "c", "d"} {
@@ -142,7 +143,7 @@ func TestA9_MadeUpKidsFetchOnceInHalfAMinute(t *testing.T) {
 
 func TestKeysThatCannotBeFetchedAgainAreUsedForAQuarterOfAnHour(t *testing.T) {
 	h, p := newPublished(t)
-	key := newHeldKey(t, "k", algES256)
+	key := newHeldKey(t, "k", signing.ES256)
 	p.publishes(keySetOf(t, key), "")
 	h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 	p.says(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
@@ -161,7 +162,7 @@ func TestKeysThatCannotBeFetchedAgainAreUsedForAQuarterOfAnHour(t *testing.T) {
 
 func TestConcurrentCallersShareOneFetch(t *testing.T) {
 	h, p := newPublished(t)
-	key := newHeldKey(t, "k", algES256)
+	key := newHeldKey(t, "k", signing.ES256)
 	release := make(chan struct{})
 	p.says(func(w http.ResponseWriter, _ *http.Request) { <-release; io.WriteString(w, keySetOf(t, key)) })
 	var tokens []string
@@ -184,7 +185,7 @@ func TestConcurrentCallersShareOneFetch(t *testing.T) {
 }
 
 func TestA9_WhatAPublisherCannotDo(t *testing.T) {
-	key := newHeldKey(t, "k", algES256)
+	key := newHeldKey(t, "k", signing.ES256)
 	set := keySetOf(t, key)
 	var canary atomic.Int64
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -229,7 +230,7 @@ func TestA9_WhatAPublisherCannotDo(t *testing.T) {
 }
 
 func TestA19_A20_NoKeysAreFetchedFromWhereWeMustNotGo(t *testing.T) {
-	key := newHeldKey(t, "k", algES256)
+	key := newHeldKey(t, "k", signing.ES256)
 	var canary atomic.Int64
 	inside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		canary.Add(1)
@@ -269,10 +270,11 @@ func TestA19_A20_NoKeysAreFetchedFromWhereWeMustNotGo(t *testing.T) {
 }
 
 func TestAClientsKeysAreStoredAsTheyAre(t *testing.T) {
-	set := keySetOf(t, newHeldKey(t, "a", algES256))
+	set := keySetOf(t, newHeldKey(t, "a", signing.ES256))
 	h := newHarness(t)
-	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{methodKey}, SecretHashes: []string{},
-		Keys: set})
+	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{clients.MethodKey},
+		SecretHashes: []string{},
+		Keys:         set})
 	if c, err := h.db.Client(h.ctx(), "machine"); err != nil || c.Keys != set {
 		t.Errorf("%s %v", c.Keys, err)
 	}
@@ -281,8 +283,8 @@ func TestAClientsKeysAreStoredAsTheyAre(t *testing.T) {
 // oidcc-ensure-client-assertion-with-iss-aud-succeeds: aud is the issuer.
 func TestOIDF_oidcc_ensure_client_assertion_with_iss_aud_succeeds(t *testing.T) {
 	h := newHarness(t)
-	key := newHeldKey(t, "k", algRS256)
-	h.client(broker.Client{ID: "suite", Name: "Suite", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+	key := newHeldKey(t, "k", signing.RS256)
+	h.client(broker.Client{ID: "suite", Name: "Suite", AuthMethods: []string{clients.MethodKey}, SecretHashes: []string{},
 		Keys: keySetOf(t, key), FirstParty: true})
 	asserted := func() []string {
 		return []string{"client_id", "suite", "client_assertion_type", assertionType, "client_assertion",
@@ -290,7 +292,7 @@ func TestOIDF_oidcc_ensure_client_assertion_with_iss_aud_succeeds(t *testing.T) 
 	}
 	got := h.wants(h.redeem(h.browser().code(ask("client_id", "suite")), asserted()...), http.StatusOK, "")
 	h.wants(h.refresh(got.text("refresh_token"), asserted()...), http.StatusOK, "")
-	h.wants(h.call("/token", append(asserted(), "grant_type", grantClient)...), http.StatusOK, "")
+	h.wants(h.call("/token", append(asserted(), "grant_type", clients.GrantClient)...), http.StatusOK, "")
 	meta := h.send(newRequest(http.MethodGet, pathConfiguration, nil)).json
 	for _, endpoint := range []string{"token", "revocation", "introspection"} {
 		methods, _ := meta[endpoint+"_endpoint_auth_methods_supported"].([]any)

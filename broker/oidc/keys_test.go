@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"gatehouse/broker/clients"
 )
 
 // published lists the kids of the JWKS.
@@ -83,9 +85,9 @@ func TestOnlyPagesOfTheClientMayReadItsTokens(t *testing.T) {
 		}
 		info := newRequest(http.MethodGet, "/userinfo", nil)
 		info.Header.Set("Authorization", "Bearer "+got.text("access_token"))
-		token := newRequest(http.MethodPost, "/token", map[string][]string{"grant_type": {grantClient}})
+		token := newRequest(http.MethodPost, "/token", map[string][]string{"grant_type": {clients.GrantClient}})
 		token.SetBasicAuth("app", h.secret)
-		wrong := newRequest(http.MethodPost, "/token", map[string][]string{"grant_type": {grantRefresh},
+		wrong := newRequest(http.MethodPost, "/token", map[string][]string{"grant_type": {clients.GrantRefresh},
 			"refresh_token": {"x"}})
 		wrong.SetBasicAuth("app", h.secret)
 		pushed := newRequest(http.MethodPost, "/par", ask())

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 // each calls try for every value of a list in the metadata.
@@ -166,7 +168,7 @@ func (h *harness) triesOfRequests() map[string]try {
 func (h *harness) keyed(path, alg string, form url.Values) answer {
 	key := newHeldKey(h.t, "k", alg)
 	id := "key-" + alg + strings.ReplaceAll(path, "/", "-")
-	h.client(broker.Client{ID: id, Name: "By key", AuthMethods: []string{methodKey}, SecretHashes: []string{},
+	h.client(broker.Client{ID: id, Name: "By key", AuthMethods: []string{clients.MethodKey}, SecretHashes: []string{},
 		FirstParty: true, Keys: keySetOf(h.t, key)})
 	form.Set("client_assertion_type", assertionType)
 	form.Set("client_assertion", key.signed(h.t, h.proof(id), nil))
@@ -175,8 +177,8 @@ func (h *harness) keyed(path, alg string, form url.Values) answer {
 
 // authenticated calls an endpoint in the way that is named.
 func (h *harness) authenticated(path, method string, form url.Values) answer {
-	if method == methodKey {
-		return h.keyed(path, algES256, form)
+	if method == clients.MethodKey {
+		return h.keyed(path, signing.ES256, form)
 	}
 	c := broker.Client{ID: "by-" + method, Name: "By", AuthMethods: []string{method}, FirstParty: true}
 	secret := h.client(c)
@@ -196,7 +198,7 @@ func (h *harness) triesOfTokens() map[string]try {
 	authenticates := func(path string) try {
 		return func(t *testing.T, promised any) {
 			each(t, promised, func(t *testing.T, v string) {
-				form := url.Values{"token": {"x"}, "grant_type": {grantRefresh}, "refresh_token": {"x"}}
+				form := url.Values{"token": {"x"}, "grant_type": {clients.GrantRefresh}, "refresh_token": {"x"}}
 				if a := h.authenticated(path, v, form); a.text("error") == "invalid_client" ||
 					a.StatusCode == http.StatusUnauthorized {
 					t.Errorf("%d %s", a.StatusCode, a.body)
@@ -210,10 +212,10 @@ func (h *harness) triesOfTokens() map[string]try {
 		"introspection_endpoint_auth_methods_supported": authenticates("/introspect"),
 		"grant_types_supported": func(t *testing.T, promised any) {
 			give := map[string]func() answer{
-				grantCode:    func() answer { return h.redeem(h.browser().code(ask())) },
-				grantRefresh: func() answer { return h.refresh(h.signIn().text("refresh_token")) },
-				grantClient:  func() answer { return h.token("grant_type", grantClient) },
-				grantDevice: func() answer {
+				clients.GrantCode:    func() answer { return h.redeem(h.browser().code(ask())) },
+				clients.GrantRefresh: func() answer { return h.refresh(h.signIn().text("refresh_token")) },
+				clients.GrantClient:  func() answer { return h.token("grant_type", clients.GrantClient) },
+				clients.GrantDevice: func() answer {
 					h.tv("tv")
 					tv := h.deviceCalls("tv")
 					h.browser().allows(tv)
@@ -261,7 +263,7 @@ func (h *harness) triesOfKeys() map[string]try {
 	signs := func(path string) try {
 		return func(t *testing.T, promised any) {
 			each(t, promised, func(t *testing.T, alg string) {
-				form := url.Values{"token": {"x"}, "grant_type": {grantRefresh}, "refresh_token": {"x"}}
+				form := url.Values{"token": {"x"}, "grant_type": {clients.GrantRefresh}, "refresh_token": {"x"}}
 				if a := h.keyed(path, alg, form); a.text("error") == "invalid_client" || a.StatusCode == http.StatusUnauthorized {
 					t.Errorf("%d %s", a.StatusCode, a.body)
 				}
@@ -275,7 +277,7 @@ func (h *harness) triesOfKeys() map[string]try {
 		"dpop_signing_alg_values_supported": func(t *testing.T, promised any) {
 			each(t, promised, func(t *testing.T, alg string) {
 				proof := newProver(t, alg).proof(h, http.MethodPost, "/token", "", nil)
-				if got := h.tokenWith([]string{proof}, form("grant_type", grantClient)); got.text("token_type") != "DPoP" {
+				if got := h.tokenWith([]string{proof}, form("grant_type", clients.GrantClient)); got.text("token_type") != "DPoP" {
 					t.Errorf("%d %s", got.StatusCode, got.body)
 				}
 			})

@@ -11,6 +11,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 // oidcc-server is an authorization with the checks that are common to every module.
@@ -31,8 +32,9 @@ func TestOIDF_oidcc_response_type_missing(t *testing.T) {
 func TestOIDF_oidcc_idtoken_signature(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		set := p.jwksNow()
-		for alg, want := range map[string]jose.SignatureAlgorithm{"": jose.RS256, algRS256: jose.RS256, algES256: jose.ES256,
-			algEdDSA: jose.EdDSA} {
+		for alg, want := range map[string]jose.SignatureAlgorithm{"": jose.RS256, signing.RS256: jose.RS256,
+			signing.ES256: jose.ES256,
+			signing.EdDSA: jose.EdDSA} {
 			p.change("suite", func(c *broker.Client) { c.IDTokenAlg = alg })
 			p.code = p.hears().Get("code")
 			jws, err := jose.ParseSignedCompact(p.wants(p.exchange(), http.StatusOK, "").text("id_token"),
@@ -252,7 +254,8 @@ func TestOIDF_oidcc_server_client_secret_post(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
 		p.code = p.hears().Get("code")
 		posted := func(secret string) answer {
-			return p.send(newRequest(http.MethodPost, pathToken, form("grant_type", grantCode, "code", p.code, "redirect_uri",
+			return p.send(newRequest(http.MethodPost, pathToken, form("grant_type", clients.GrantCode, "code", p.code,
+				"redirect_uri",
 				callback, "client_id", "suite", "client_secret", secret)))
 		}
 		a := p.wants(posted("x"), http.StatusUnauthorized, "invalid_client")

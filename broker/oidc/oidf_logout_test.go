@@ -136,10 +136,10 @@ func TestOIDF_oidcc_rp_initiated_logout_modified_id_token_hint(t *testing.T) {
 
 func TestOIDF_oidcc_rp_initiated_logout_bad_id_token_hint(t *testing.T) {
 	h, b, got := signedIn(t)
-	private, err := signing.NewPrivate(algRS256)
+	private, err := signing.NewPrivate(signing.RS256)
 	h.must(err)
 	head, claims := h.opened(got.text("id_token"))
-	foreign, err := signing.ParseKey(broker.SigningKey{ID: head.KeyID, Alg: algRS256, Private: private})
+	foreign, err := signing.ParseKey(broker.SigningKey{ID: head.KeyID, Alg: signing.RS256, Private: private})
 	h.must(err)
 	token, err := foreign.Sign(claims)
 	h.must(err)

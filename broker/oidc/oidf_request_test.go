@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // retry compares a second authorization with the first: the same person, and a moment
@@ -75,7 +76,7 @@ func TestOIDF_oidcc_id_token_hint(t *testing.T) {
 		keys, err := p.db.SigningKeys(p.ctx())
 		p.must(err)
 		for _, k := range keys { // the key that signed the hint is retired by now
-			if k.Alg == algRS256 {
+			if k.Alg == signing.RS256 {
 				k.State, k.RetireAt = broker.KeyRetired, p.clock.Now().Add(time.Hour)
 				p.must(p.db.ChangeSigningKey(p.ctx(), k, broker.KeyActive))
 			}

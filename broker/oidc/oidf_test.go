@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // plan is a run of the Basic list as one of its two plans has it: the answers come in
@@ -103,7 +104,7 @@ func (p *plan) fails(name string, pairs ...string) {
 func (p *plan) exchange(pairs ...string) answer {
 	p.t.Helper()
 	r := newRequest(http.MethodPost, pathToken,
-		form(append([]string{"grant_type", grantCode, "code", p.code, "redirect_uri", callback}, pairs...)...))
+		form(append([]string{"grant_type", clients.GrantCode, "code", p.code, "redirect_uri", callback}, pairs...)...))
 	r.SetBasicAuth("suite", p.secret)
 	return p.send(r)
 }

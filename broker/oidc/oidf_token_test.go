@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // renew is a refresh by a client of the suite, with its secret in a header.
 func (h *harness) renew(id, secret, token string, pairs ...string) answer {
 	h.t.Helper()
-	r := newRequest(http.MethodPost, pathToken, form(append([]string{"grant_type", grantRefresh, "refresh_token", token},
+	r := newRequest(http.MethodPost, pathToken, form(append([]string{"grant_type", clients.GrantRefresh, "refresh_token",
+		token},
 		pairs...)...))
 	r.SetBasicAuth(id, secret)
 	return h.send(r)
@@ -104,8 +106,9 @@ func TestOIDF_common_access_token_entropy(t *testing.T) {
 				t.Errorf("%s: the %s has %.0f bits", k.name, name, bits)
 			}
 		}
-		machine := h.wants(h.token("grant_type", grantClient), http.StatusOK, "").text("access_token")
-		if other := h.token("grant_type", grantClient).text("access_token"); machine == other || entropy(machine) < 128 {
+		machine := h.wants(h.token("grant_type", clients.GrantClient), http.StatusOK, "").text("access_token")
+		if other := h.token("grant_type",
+			clients.GrantClient).text("access_token"); machine == other || entropy(machine) < 128 {
 			t.Errorf("%s: %s, then %s", k.name, machine, other)
 		}
 	}

@@ -3,12 +3,14 @@ package oidc
 import (
 	"net/http"
 	"testing"
+
+	"gatehouse/broker/signing"
 )
 
 // RFC 9449 §10.1: who pushes a request with a proof gets a code for that key alone.
 func TestA5_ARequestThatIsPushedWithAProofIsBoundToItsKey(t *testing.T) {
 	h := newHarness(t)
-	mine, thief := newProver(t, algES256), newProver(t, algES256)
+	mine, thief := newProver(t, signing.ES256), newProver(t, signing.ES256)
 	push := func(proof string, pairs ...string) answer {
 		r := newRequest(http.MethodPost, "/par", ask(pairs...))
 		r.SetBasicAuth("app", h.secret)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // push sends a request ahead as the client "app", with its secret unless the form has credentials.
@@ -90,7 +91,7 @@ func TestAPushedRequestIsCheckedWhenItIsPushed(t *testing.T) {
 	inURL.SetBasicAuth("app", h.secret)
 	h.wants(h.send(inURL), http.StatusBadRequest, "invalid_request")
 	robot := h.client(broker.Client{ID: "robot", Name: "Robot", AuthMethods: []string{"client_secret_post"},
-		GrantTypes: []string{grantClient}, Scopes: []string{"photos"}})
+		GrantTypes: []string{clients.GrantClient}, Scopes: []string{"photos"}})
 	h.wants(h.push(ask("client_id", "robot", "client_secret", robot, "scope", "photos")), http.StatusBadRequest,
 		"unauthorized_client")
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 // Each test here fails on fosite v0.49.0 with its own strategies, its example
@@ -31,7 +33,7 @@ func TestP1_PKCEDowngrade(t *testing.T) {
 				form = append(form, "client_id", client, "client_secret", secret)
 			}
 			if v == "" {
-				form = append([]string{"grant_type", grantCode, "code", code, "redirect_uri", callback}, form[2:]...)
+				form = append([]string{"grant_type", clients.GrantCode, "code", code, "redirect_uri", callback}, form[2:]...)
 				return h.token(form...)
 			}
 			return h.redeem(code, form...)
@@ -140,13 +142,13 @@ func TestP7_NoTwoReadersShareASession(t *testing.T) {
 // (RFC 6749 §5.2): libraries take a challenge for the whole of the answer.
 func TestP8_A401SaysHowToAuthenticate(t *testing.T) {
 	h := newHarness(t)
-	r := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {grantClient}})
+	r := newRequest(http.MethodPost, "/token", url.Values{"grant_type": {clients.GrantClient}})
 	r.SetBasicAuth("app", "wrong")
 	a := h.wants(h.send(r), http.StatusUnauthorized, "invalid_client")
 	if !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Basic realm=") {
 		t.Errorf("WWW-Authenticate %q", a.Header.Get("WWW-Authenticate"))
 	}
-	key := newHeldKey(t, "k", algES256)
+	key := newHeldKey(t, "k", signing.ES256)
 	for name, shown := range map[string][]string{
 		"a secret in the body": {"client_id", "app", "client_secret", "wrong"},
 		"an assertion": {"client_assertion_type", assertionType, "client_assertion", key.signed(t, h.proof("app"),
@@ -154,7 +156,7 @@ func TestP8_A401SaysHowToAuthenticate(t *testing.T) {
 		"nothing": {"client_id", "app"},
 	} {
 		for _, path := range []string{pathToken, pathRevoke, pathIntrospect, pathPush, pathDeviceAuthorization} {
-			form := form(append([]string{"grant_type", grantClient, "token", "x"}, shown...)...)
+			form := form(append([]string{"grant_type", clients.GrantClient, "token", "x"}, shown...)...)
 			a := h.wants(h.send(newRequest(http.MethodPost, path, form)), http.StatusUnauthorized, "invalid_client")
 			if got := a.Header.Values("WWW-Authenticate"); len(got) != 0 {
 				t.Errorf("%s, %s: WWW-Authenticate %q", name, path, got)
@@ -174,7 +176,7 @@ func TestP9_ScopesAreComparedByCase(t *testing.T) {
 
 func TestP10_EdDSASignsAndIsKnownAgain(t *testing.T) {
 	h := newHarness(t)
-	key, err := h.handler.keys.Signer(algEdDSA)
+	key, err := h.handler.keys.Signer(signing.EdDSA)
 	h.must(err)
 	token, err := key.Sign(idToken{Issuer: issuer, Subject: "ana", Audience: "app"})
 	h.must(err)
@@ -213,7 +215,7 @@ func TestP12_NothingComesTwice(t *testing.T) {
 		q.Add(name, "https://evil.example/")
 		h.page(b.get("/authorize?"+q.Encode()), broker.RequestInvalid)
 	}
-	form := url.Values{"grant_type": {grantClient}, "scope": {"photos", "openid"}}
+	form := url.Values{"grant_type": {clients.GrantClient}, "scope": {"photos", "openid"}}
 	r := newRequest(http.MethodPost, "/token", form)
 	r.SetBasicAuth("app", h.secret)
 	h.wants(h.send(r), http.StatusBadRequest, "invalid_request")

@@ -16,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // kind is one kind of access token.
@@ -37,7 +38,7 @@ func (h *harness) as(k kind) *harness {
 		h.must(h.db.PutClient(h.ctx(), c))
 	}
 	if k.dpop {
-		h.prover = newProver(h.t, algES256)
+		h.prover = newProver(h.t, signing.ES256)
 	}
 	return h
 }
@@ -54,9 +55,9 @@ func newProver(t *testing.T, alg string) *prover {
 	var key crypto.Signer
 	var err error
 	switch alg {
-	case algES256:
+	case signing.ES256:
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case algEdDSA, algEd25519:
+	case signing.EdDSA, signing.Ed25519:
 		_, key, err = ed25519.GenerateKey(rand.Reader)
 	default:
 		key, err = rsa.GenerateKey(rand.Reader, 2048)

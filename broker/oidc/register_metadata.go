@@ -70,7 +70,7 @@ func (d *Handler) clientInformation(c broker.Client, secret broker.Secret, acces
 	if c.Native {
 		i.ApplicationType = "native"
 	}
-	if c.May(grantCode) {
+	if c.May(clients.GrantCode) {
 		i.ResponseTypes = []string{"code"}
 	}
 	if secret != "" {

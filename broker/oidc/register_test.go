@@ -42,8 +42,8 @@ type doc = map[string]any
 
 // metadataOf returns a valid registration, changed by more; nil removes a member.
 func metadataOf(more doc) doc {
-	m := doc{"redirect_uris": []string{callback}, "client_name": "Self Made", "grant_types": []string{grantCode,
-		grantRefresh}, "token_endpoint_auth_method": "client_secret_post"}
+	m := doc{"redirect_uris": []string{callback}, "client_name": "Self Made", "grant_types": []string{clients.GrantCode,
+		clients.GrantRefresh}, "token_endpoint_auth_method": "client_secret_post"}
 	for name, v := range more {
 		if m[name] = v; v == nil {
 			delete(m, name)
@@ -238,7 +238,7 @@ func TestA14_A20_AClientGivesItselfNothing(t *testing.T) {
 		more doc
 		want string
 	}{
-		"client_credentials": {doc{"grant_types": []string{grantClient}}, "invalid_client_metadata"},
+		"client_credentials": {doc{"grant_types": []string{clients.GrantClient}}, "invalid_client_metadata"},
 		"an API's scope":     {doc{"scope": "openid offline_access photos"}, "invalid_client_metadata"},
 		"implicit":           {doc{"grant_types": []string{"implicit"}}, "invalid_client_metadata"},
 		"token":              {doc{"response_types": []string{"token"}}, "invalid_client_metadata"},
@@ -273,7 +273,8 @@ func TestA14_A20_AClientGivesItselfNothing(t *testing.T) {
 	}
 	h.registers(doc{"redirect_uris": []string{"com.example.app:/cb", "http://127.0.0.1/cb"}, "application_type": "native",
 		"token_endpoint_auth_method": "none"})
-	h.registers(doc{"redirect_uris": nil, "grant_types": []string{grantDevice}, "token_endpoint_auth_method": "none"})
+	h.registers(doc{"redirect_uris": nil, "grant_types": []string{clients.GrantDevice},
+		"token_endpoint_auth_method": "none"})
 }
 
 func TestA20_ARegistrationTokenIsForItsClientAlone(t *testing.T) {

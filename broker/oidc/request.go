@@ -168,7 +168,7 @@ func checkShape(q *request) error {
 	//defence:A12
 	case q.form.Has("response_mode") && q.form.Get("response_mode") != modeQuery && !q.posted:
 		return fosite.ErrUnsupportedResponseMode
-	case !q.client.May(grantCode):
+	case !q.client.May(clients.GrantCode):
 		return fosite.ErrUnauthorizedClient
 	}
 	for _, s := range q.scopes {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 const (
@@ -38,7 +39,8 @@ func TestAResourceNarrowsOneTokenAndNotTheGrant(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.name, func(t *testing.T) {
 			h, api := resources(t, k)
-			code := []string{"grant_type", grantCode, "code", h.browser().code(ask()), "redirect_uri", callback, "code_verifier",
+			code := []string{"grant_type", clients.GrantCode, "code", h.browser().code(ask()), "redirect_uri", callback,
+				"code_verifier",
 				verifier}
 			for _, foreign := range [][]string{{"https://other.example"}, {photosAPI, "https://other.example"}, {""},
 				{photosAPI + "/"}, {strings.ToUpper(photosAPI)}, {issuer}} {
@@ -46,7 +48,10 @@ func TestAResourceNarrowsOneTokenAndNotTheGrant(t *testing.T) {
 			}
 			got := h.wants(h.asks([]string{photosAPI, photosAPI}, code...), http.StatusOK, "")
 			h.audience(got, photosAPI)
-			refresh := func(token string) []string { return []string{"grant_type", grantRefresh, "refresh_token", token} }
+			refresh := func(token string) []string {
+				return []string{"grant_type", clients.GrantRefresh, "refresh_token",
+					token}
+			}
 			h.wants(h.asks([]string{"https://other.example"}, refresh(got.text("refresh_token"))...), http.StatusBadRequest,
 				"invalid_target")
 			two := h.wants(h.asks([]string{filesAPI, "api"}, refresh(got.text("refresh_token"))...), http.StatusOK, "")
@@ -88,12 +93,14 @@ func TestAClientNarrowsItsOwnTokenToAResourceOfItsOwn(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.name, func(t *testing.T) {
 			h, _ := resources(t, k)
-			h.audience(h.wants(h.asks([]string{filesAPI}, "grant_type", grantClient), http.StatusOK, ""), filesAPI)
-			h.wants(h.asks([]string{filesAPI, "https://other.example"}, "grant_type", grantClient), http.StatusBadRequest,
+			h.audience(h.wants(h.asks([]string{filesAPI}, "grant_type", clients.GrantClient), http.StatusOK, ""), filesAPI)
+			h.wants(h.asks([]string{filesAPI, "https://other.example"}, "grant_type", clients.GrantClient),
+				http.StatusBadRequest,
 				"invalid_target")
-			h.wants(h.asks([]string{"app"}, "grant_type", grantClient), http.StatusBadRequest, "invalid_target")
-			h.wants(h.asks([]string{filesAPI, "x\x00"}, "grant_type", grantClient), http.StatusBadRequest, "invalid_request")
-			h.wants(h.asks([]string{filesAPI, strings.Repeat("x", maxValue+1)}, "grant_type", grantClient),
+			h.wants(h.asks([]string{"app"}, "grant_type", clients.GrantClient), http.StatusBadRequest, "invalid_target")
+			h.wants(h.asks([]string{filesAPI, "x\x00"}, "grant_type", clients.GrantClient), http.StatusBadRequest,
+				"invalid_request")
+			h.wants(h.asks([]string{filesAPI, strings.Repeat("x", maxValue+1)}, "grant_type", clients.GrantClient),
 				http.StatusBadRequest, "invalid_request")
 		})
 	}
@@ -157,10 +164,11 @@ func TestNoRefreshTokenWithoutOfflineAccessThatWasAllowed(t *testing.T) {
 			if got := h.signIn(); got.text("refresh_token") == "" {
 				t.Errorf("a first party without prompt=consent: %s", got.body)
 			}
-			if got := h.wants(h.token("grant_type", grantClient), http.StatusOK, ""); got.json["refresh_token"] != nil {
+			if got := h.wants(h.token("grant_type", clients.GrantClient), http.StatusOK, ""); got.json["refresh_token"] != nil {
 				t.Errorf("for no person: %s", got.body)
 			}
-			h.wants(h.token("grant_type", grantClient, "scope", "offline_access"), http.StatusBadRequest, "invalid_scope")
+			h.wants(h.token("grant_type", clients.GrantClient, "scope", "offline_access"), http.StatusBadRequest,
+				"invalid_scope")
 			// A refresh token that is narrowed keeps its own scope (RFC 6749 §6).
 			got := h.wants(h.refresh(h.signIn().text("refresh_token"), "scope", "openid"), http.StatusOK, "")
 			h.wants(h.refresh(got.text("refresh_token"), "scope", "email"), http.StatusOK, "")
@@ -211,7 +219,8 @@ func TestA13_ADeviceNamesTheAPIsItsTokensAreFor(t *testing.T) {
 			h.wants(calls(slices.Repeat([]string{photosAPI}, maxResources+1)...), http.StatusBadRequest, "invalid_request")
 			tv := calling{h, "tv", h.wants(calls(photosAPI, photosAPI), http.StatusOK, "")}
 			h.browser().allows(tv)
-			h.wants(h.token("grant_type", grantDevice, "client_id", "tv", "device_code", tv.text("device_code"), "resource",
+			h.wants(h.token("grant_type", clients.GrantDevice, "client_id", "tv", "device_code", tv.text("device_code"),
+				"resource",
 				filesAPI), http.StatusBadRequest, "invalid_target")
 			got := h.wants(tv.poll(h), http.StatusOK, "")
 			f, _, err := h.db.Grant(h.ctx(), h.grant(got.text("refresh_token")))
@@ -219,7 +228,7 @@ func TestA13_ADeviceNamesTheAPIsItsTokensAreFor(t *testing.T) {
 			if !slices.Equal(f.Audience, []string{photosAPI}) {
 				t.Errorf("the family is for %v", f.Audience)
 			}
-			h.wants(h.token("grant_type", grantRefresh, "client_id", "tv", "refresh_token", got.text("refresh_token"),
+			h.wants(h.token("grant_type", clients.GrantRefresh, "client_id", "tv", "refresh_token", got.text("refresh_token"),
 				"resource", filesAPI), http.StatusBadRequest, "invalid_target")
 			if a := h.call("/introspect", append(api, "token", got.text("access_token"))...); a.json["active"] != false {
 				t.Errorf("an API that was not named learns %s", a.body)

@@ -78,9 +78,9 @@ func (r *rotation) to(now time.Time) {
 func (r *rotation) sign() {
 	r.t.Helper()
 	h := r.fleet[r.signed%len(r.fleet)]
-	alg := algES256
+	alg := signing.ES256
 	if r.signed%40 == 0 {
-		alg = algRS256
+		alg = signing.RS256
 	}
 	key, err := h.handler.keys.Signer(alg)
 	h.must(err)
@@ -88,7 +88,7 @@ func (r *rotation) sign() {
 	token, err := key.Sign(idToken{Issuer: issuer, Subject: "ana", Audience: "app", Issued: now.Unix(),
 		Expires: now.Add(broker.IDTokenLife).Unix()})
 	h.must(err)
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{algRS256, algES256})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{signing.RS256, signing.ES256})
 	h.must(err)
 	r.verify(jws, true)
 	r.alive, r.expires = append(r.alive, jws), append(r.expires, now.Add(broker.IDTokenLife+replicaSkew))
@@ -148,20 +148,21 @@ func TestA22_AnAppThatCachesTheKeysForAnHourNeverMeetsAnUnknownOne(t *testing.T)
 	for _, app := range r.apps { // it has read them every hour meanwhile
 		app.read = app.read.Add(29*24*time.Hour - 2*time.Minute)
 	}
-	before := r.fleet[0].signs(algES256)
+	before := r.fleet[0].signs(signing.ES256)
 	r.live(r.now.Add(3*time.Minute), time.Second)
 	r.live(r.now.Add(23*time.Hour+57*time.Minute), 30*time.Second)
 	switched := r.now.Add(2*time.Minute + 10*time.Second)
-	for r.now.Before(switched) && r.fleet[0].signs(algES256) == before && r.fleet[1].signs(algES256) == before {
+	for r.now.Before(switched) && r.fleet[0].signs(signing.ES256) == before && r.fleet[1].signs(signing.ES256) == before {
 		r.live(r.now.Add(time.Second), 50*time.Millisecond)
 	}
 	r.live(r.now.Add(35*time.Second), busy) // one has switched and the other has not
-	if r.fleet[0].signs(algES256) == before || r.fleet[1].signs(algES256) == before {
+	if r.fleet[0].signs(signing.ES256) == before || r.fleet[1].signs(signing.ES256) == before {
 		t.Fatal("a day after it was published the new key does not sign")
 	}
 	r.live(r.now.Add(20*time.Minute), time.Second)
 	r.live(r.now.Add(2*time.Hour), 10*time.Second)
-	if r.fleet[0].signs(algES256) != r.fleet[1].signs(algES256) || slices.Contains(r.fleet[0].published(), before) ||
+	if r.fleet[0].signs(signing.ES256) != r.fleet[1].signs(signing.ES256) || slices.Contains(r.fleet[0].published(),
+		before) ||
 		slices.Contains(r.fleet[1].published(), before) {
 		t.Error("the rotation is not over")
 	}
@@ -208,11 +209,11 @@ func TestA22_AnEmergencyIsOverInAMinuteOnEveryReplica(t *testing.T) {
 			t.Errorf("replica %d calls a token of an old key active", i)
 		}
 		r.wants(r.userinfo(access), http.StatusUnauthorized, "invalid_token")
-		if !slices.Contains(r.published(), r.signs(algRS256)) {
+		if !slices.Contains(r.published(), r.signs(signing.RS256)) {
 			t.Errorf("replica %d signs with a key that it does not publish", i)
 		}
 	}
-	if h.signs(algES256) != fast.signs(algES256) {
+	if h.signs(signing.ES256) != fast.signs(signing.ES256) {
 		t.Error("the replicas sign with different keys")
 	}
 }
@@ -226,7 +227,7 @@ func TestA22_AKeyThatOnlyANewerVersionKnowsIsPublishedAndLeftAlone(t *testing.T)
 	now := h.clock.Now()
 	h.must(h.db.AddSigningKey(h.ctx(), broker.SigningKey{ID: "newer", Alg: "ES384", State: broker.KeyActive, Private: der,
 		CreatedAt: now, ActiveAt: now}))
-	old := h.signs(algRS256)
+	old := h.signs(signing.RS256)
 	again := h.replica(ports{}) // a restart beside it
 	for _, r := range []*harness{h, again} {
 		if r.tick(); !slices.Contains(r.published(), "newer") {
@@ -237,7 +238,7 @@ func TestA22_AKeyThatOnlyANewerVersionKnowsIsPublishedAndLeftAlone(t *testing.T)
 	h.tick()
 	h.clock.add(24 * time.Hour)
 	h.tick()
-	if h.signs(algRS256) == old || len(h.published()) != 7 {
+	if h.signs(signing.RS256) == old || len(h.published()) != 7 {
 		t.Errorf("the keys that are known rotate as ever: %v", h.published())
 	}
 }

@@ -228,7 +228,7 @@ func (s *strategy) GenerateIDToken(ctx context.Context, _ time.Duration, r fosit
 // algOf returns the algorithm of a client's ID tokens.
 func algOf(c broker.Client) string {
 	if c.IDTokenAlg == "" {
-		return algRS256
+		return signing.RS256
 	}
 	return c.IDTokenAlg
 }

@@ -110,7 +110,7 @@ func narrow(ar fosite.AccessRequester, u *unit) error {
 	}
 	asked := once(strings.Fields(req.Form.Get("scope")))
 	switch {
-	case req.GrantTypes.ExactOne(grantClient):
+	case req.GrantTypes.ExactOne(clients.GrantClient):
 		if len(asked) == 0 {
 			asked = slices.DeleteFunc(slices.Clone(u.client.Scopes), clients.AboutPerson)
 		}
@@ -118,7 +118,7 @@ func narrow(ar fosite.AccessRequester, u *unit) error {
 			return fosite.ErrInvalidScope.WithHint("There is no person in a client_credentials grant.")
 		}
 		req.GrantedScope = asked
-	case req.GrantTypes.ExactOne(grantRefresh) && len(asked) > 0:
+	case req.GrantTypes.ExactOne(clients.GrantRefresh) && len(asked) > 0:
 		for _, s := range asked {
 			//defence:A13
 			if !slices.Contains(req.GrantedScope, s) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // counted counts what goes to storage.
@@ -70,7 +71,7 @@ func TestARequestAsksStorageNoMoreOftenThanItMust(t *testing.T) {
 		{"userinfo: family and account", func() { h.wants(h.userinfo(got.text("access_token")), http.StatusOK, "") }, 1},
 		{"introspection: family and account", func() { h.active(got.text("access_token")) }, 1},
 		{"a refresh: family and account, the rotation", func() { got = h.refresh(got.text("refresh_token")) }, 2},
-		{"client_credentials: nothing", func() { h.token("grant_type", grantClient) }, 0},
+		{"client_credentials: nothing", func() { h.token("grant_type", clients.GrantClient) }, 0},
 		{"a token that is none: nothing", func() { h.userinfo(got.text("access_token") + "x") }, 0},
 		{"a refresh token that is none: nothing but the event", func() { h.refresh(got.text("refresh_token") + "x") }, 1},
 	} {
