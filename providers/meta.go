@@ -187,7 +187,7 @@ func (f *meta) call(ctx context.Context, path string, query url.Values, bearer s
 		return nil, broker.ConnectionUnavailable.Because(fmt.Errorf("facebook: %s: status %d", path, status))
 	}
 	return nil, broker.UpstreamRejected.Because(fmt.Errorf("facebook: %s: status %d: %w", path, status,
-		errors.Join(err, errors.New("not what was asked for"))))
+		errors.Join(err, errors.New("unexpected form"))))
 }
 
 // graphError reads the Graph API's own error format: "code" or "code/subcode".

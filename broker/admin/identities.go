@@ -74,7 +74,7 @@ func (s *Service) mayUnlink(a broker.Account, identity string, all []broker.Iden
 	a.Restriction = nil
 	if !broker.SignInMethodsOf(a, all, connections, s.PasswordSignIn).Without(identity) {
 		return Problem{broker.LastMethod, "identity",
-			"this is the last way into " + a.Email + ": set a password first, or disable the account"}
+			"this is the last sign-in method of " + a.Email + ": set a password first, or disable the account"}
 	}
 	return nil
 }

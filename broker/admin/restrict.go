@@ -96,7 +96,8 @@ func (s *Service) linkedUnder(ctx context.Context, a broker.Account, restriction
 	linked := slices.ContainsFunc(all, func(i broker.Identity) bool { return restriction.Allows(i.Connection) })
 	if !linked && !a.HasPassword() {
 		return false, Problem{broker.LastMethod, "only",
-			"this would leave no way into " + a.Email + ": no identity of " + strings.Join(restriction.Connections, ", ") +
+			"this would leave no sign-in method for " + a.Email +
+				": no identity of " + strings.Join(restriction.Connections, ", ") +
 				" is linked, and without a password none can be; set a password, or let the person link one first"}
 	}
 	return linked, nil

@@ -18,7 +18,7 @@ func Unreachable(c broker.Client, out *egress.Client) (problems []Problem) {
 			continue // Validate reports the rest
 		}
 		if err := out.MaySend(u); err != nil {
-			v.add(told[0], "%q is never called from here: %v; upstream_networks of the configuration names what else may be",
+			v.add(told[0], "%q cannot be called: %v; allow its network in upstream_networks of the configuration",
 				told[1], err)
 		}
 	}

@@ -111,7 +111,7 @@ func (v *validation) uris(field string, uris []string, native bool) {
 			!strings.HasPrefix(uri, u.Scheme+":"):
 			v.add(field, "%q must have its scheme and host in lower case, because it is compared byte for byte", uri)
 		case u.Query().Has("code") || u.Query().Has("state") || u.Query().Has("iss") || u.Query().Has("error"):
-			v.add(field, "%q must not contain a parameter of the answer", uri)
+			v.add(field, "%q must not contain a parameter of the response", uri)
 		case slices.Contains(uris[:i], uri):
 			v.add(field, "%q occurs twice", uri)
 		}

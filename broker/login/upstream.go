@@ -264,7 +264,7 @@ func (s *service) exchange(ctx context.Context, t broker.UpstreamRequest, answer
 		return claims, err
 	}
 	if claims.Subject == "" || claims.Issuer == "" {
-		return claims, broker.UpstreamRejected.Because(errors.New("the upstream's answer names no subject"))
+		return claims, broker.UpstreamRejected.Because(errors.New("the upstream's response names no subject"))
 	}
 	claims.Connection = c.ID
 	return tidy(claims), nil

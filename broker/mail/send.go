@@ -17,7 +17,7 @@ type Transport interface {
 }
 
 // ErrRefused marks a permanent error: the mail is not tried again.
-var ErrRefused = errors.New("refused for good")
+var ErrRefused = errors.New("permanently refused")
 
 // Sender sends the mails of the outbox. Several may run: a lease prevents two from sending the same mail, unless
 // one crashes between sending and recording it.

@@ -170,7 +170,7 @@ func (d *Handler) post(ctx context.Context, c broker.Client, l broker.Logout) er
 	}
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("the app answered %d", answer.StatusCode)
+		return fmt.Errorf("the app responded with status %d", answer.StatusCode)
 	}
 	return nil
 }

@@ -181,14 +181,14 @@ func TestA17_AFailedDeliveryIsTriedAgainWithANewTokenUntilTheDayIsOver(t *testin
 	}
 	waits, err := h.db.Logouts(h.ctx(), "", 10)
 	h.must(err)
-	if len(waits) != 1 || waits[0].Attempts != tries || waits[0].LastError != "the app answered 500" {
+	if len(waits) != 1 || waits[0].Attempts != tries || waits[0].LastError != "the app responded with status 500" {
 		t.Errorf("waiting %+v", waits)
 	}
 	h.notified()
 	h.clock.add(time.Hour)
 	h.notified()
 	if e := h.events(broker.EventFilter{Verb: broker.EventLogoutUndelivered}); len(e) != 1 || e[0].Client != "app" ||
-		e[0].Detail["error"] != "the app answered 500" {
+		e[0].Detail["error"] != "the app responded with status 500" {
 		t.Errorf("events %+v", e)
 	}
 	if waits, err = h.db.Logouts(h.ctx(), "", 10); err != nil || len(waits) != 0 || len(l.received()) != tries {

@@ -102,7 +102,7 @@ func (d *Handler) target(ctx context.Context, form url.Values) (*request, error)
 		return nil, broker.RequestInvalid.Because(errors.New("oidc: the request is too long"))
 	}
 	if len(form["client_id"]) > 1 || len(form["redirect_uri"]) > 1 {
-		return nil, broker.RequestInvalid.Because(errors.New("oidc: client_id or redirect_uri comes twice"))
+		return nil, broker.RequestInvalid.Because(errors.New("oidc: client_id or redirect_uri occurs twice"))
 	}
 	c, err := d.client(ctx, form.Get("client_id"))
 	if err != nil {

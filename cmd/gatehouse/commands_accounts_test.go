@@ -221,20 +221,20 @@ func TestTheLastSignInMethodOfAnAccountIsNotUnlinked(t *testing.T) {
 	first := o.linked(h, "ana@example.test", "google")
 	unlink := func(id string) []string { return []string{"accounts", "unlink", "ana@example.test", "--identity", id} }
 
-	o.isRefused("the last way into ana@example.test", unlink(first)...)
+	o.isRefused("the last sign-in method of ana@example.test", unlink(first)...)
 	second := o.linked(h, "ana@example.test", "other")
 	o.does("connections", "disable", "other")
-	o.isRefused("the last way into", unlink(first)...) // the other connection signs nobody in
+	o.isRefused("the last sign-in method of", unlink(first)...) // the other connection signs nobody in
 	o.does("connections", "enable", "other")
 	o.isRefused("has no identity", unlink("nothing")...)
 	var left accountView
 	if o.shows(&left, unlink(first)...); len(left.Identities) != 1 || left.Identities[0].ID != second {
 		t.Errorf("left: %+v", left.Identities)
 	}
-	o.isRefused("the last way into", unlink(second)...)
+	o.isRefused("the last sign-in method of", unlink(second)...)
 	o.doesWith(boats, "accounts", "password", "ana@example.test")
 	o.configure("passwords: false")
-	o.isRefused("the last way into", unlink(second)...) // a password that opens nothing is no way in
+	o.isRefused("the last sign-in method of", unlink(second)...) // a password that opens nothing is no way in
 	o.configure()
 	o.does(unlink(second)...)
 

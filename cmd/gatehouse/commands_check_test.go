@@ -29,7 +29,7 @@ func TestCheckReportsAllProblemsEvenWithoutADatabase(t *testing.T) {
 		"configuration": "", "certificate": "/nowhere/tls.crt", "keyring": "/nowhere/ring.json is missing",
 		"database": "connection refused", "redis": "connection refused",
 		"mail": "see `mail.smtp`", "connection hub": "client_id is missing", "connection local": "`upstream_networks`",
-		"clients[0] (wiki)": "parameter of the answer",
+		"clients[0] (wiki)": "parameter of the response",
 	}
 	if len(found) != len(want) {
 		t.Errorf("%d findings, want %d:\n%s", len(found), len(want), got.out)

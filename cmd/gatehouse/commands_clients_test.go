@@ -189,7 +189,7 @@ func TestAClientThatCannotBeSafeIsRefusedWithEveryReason(t *testing.T) {
 		"a secret that repeats itself":    {strings.Repeat("ab", 20), "repeats itself", "--secret-file -"},
 		"offline access without refresh":  {"", "go together", "--grant authorization_code"},
 		"an id that a URL has to escape":  {"", "client_id", "--id a/b"},
-		"a redirect URI with the answer":  {"", "parameter of the answer", "--redirect-uri https://x.example.test/?code=1"},
+		"a redirect URI with a response":  {"", "parameter of the response", "--redirect-uri https://x.example.test/?code=1"},
 		"a redirect URI with credentials": {"", "redirect_uris", "--redirect-uri https://me@x.example.test/"},
 	} {
 		args := append(strings.Fields("clients add --name Wiki --redirect-uri https://x.example.test/cb"),

@@ -230,7 +230,7 @@ func TestAKeyringIsMadeOnceAndNeverBesideADatabaseThatStands(t *testing.T) {
 	}
 	for _, line := range []string{"migrate", "serve", "accounts list", "check"} {
 		got := o.in("", strings.Fields(line)...)
-		if got.code != failure || !strings.Contains(got.out+got.err, "is missing; put back the copy of it") {
+		if got.code != failure || !strings.Contains(got.out+got.err, "is missing; restore its backup") {
 			t.Errorf("%s: exit %d\n%s%s", line, got.code, got.out, got.err)
 		}
 	}

@@ -38,7 +38,7 @@ func TestA17_ASignOutByACommandReachesTheAppsAndWaitsInTheListUntilThen(t *testi
 			break
 		}
 	}
-	if waits[0].Client != apps[0].ID || waits[0].LastError != "the app answered 418" ||
+	if waits[0].Client != apps[0].ID || waits[0].LastError != "the app responded with status 418" ||
 		waits[0].ExpiresAt.Sub(waits[0].EndedAt) != 24*time.Hour || first == "" {
 		t.Errorf("%+v", waits)
 	}

@@ -56,7 +56,7 @@ func TestARestrictionThatLeavesNoMethodIsRefused(t *testing.T) {
 	o := newOperator(t)
 	o.does("accounts", "add", "bob@example.test")
 	o.entra("entra")
-	o.isRefused("would leave no way into bob@example.test", "accounts", "restrict", "bob@example.test", "--only",
+	o.isRefused("no sign-in method for bob@example.test", "accounts", "restrict", "bob@example.test", "--only",
 		"microsoft")
 }
 

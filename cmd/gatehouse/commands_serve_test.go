@@ -185,7 +185,7 @@ func TestAWrongStartStopsWithOneMessageThatSaysWhatToFix(t *testing.T) {
 			[]string{listen, "issuer: https://login.example.com", "tls: {cert: /nowhere/tls.crt, key: /nowhere/tls.key}"}},
 		"a wrong connection": {[]string{"connections[0] (hub):", "client_id is missing"},
 			[]string{listen, "connections: [{id: hub, kind: github, name: Hub}]"}},
-		"a wrong client": {[]string{"clients[0] (wiki):", "parameter of the answer"},
+		"a wrong client": {[]string{"clients[0] (wiki):", "parameter of the response"},
 			[]string{listen, `clients: [{id: wiki, name: Wiki, public: true, redirect_uris: ["https://` +
 				`wiki.example.test/?code=1"]}]`}},
 	} {

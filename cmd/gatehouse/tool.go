@@ -130,7 +130,7 @@ func (t *tool) secret(ctx context.Context, path string) (broker.Secret, error) {
 	s := strings.TrimRight(string(b), "\r\n")
 	switch {
 	case s == "":
-		return "", fmt.Errorf("%s holds no secret", name)
+		return "", fmt.Errorf("%s contains no secret", name)
 	case len(b) > maxSecret:
 		return "", fmt.Errorf("%s is too long for a secret", name)
 	case strings.ContainsAny(s, "\r\n\x00"):

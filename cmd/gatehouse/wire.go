@@ -87,7 +87,7 @@ func openKeyring(cfg *config.Config, now time.Time) (*seal.Keyring, error) {
 	}
 	keyring, err := seal.Load(cfg.Keyring)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the keyring %s is missing; put back the copy of it, name another with `keyring`, "+
+		return nil, fmt.Errorf("the keyring %s is missing; restore its backup, name another with `keyring`, "+
 			"or make one for a new database with keys create", cfg.Keyring)
 	}
 	return keyring, err

@@ -48,7 +48,7 @@ func defences(ctx context.Context, top, scratch string, only *regexp.Regexp) err
 	}
 	all := counts[killed] + counts[survived] + counts[broken]
 	if all == 0 {
-		return errors.New("no anchor is meant")
+		return errors.New("-only matches no anchor")
 	}
 	var names []string
 	for r := range rows {
@@ -58,7 +58,7 @@ func defences(ctx context.Context, top, scratch string, only *regexp.Regexp) err
 	fmt.Printf("%d killed, %d survived, %d broken in %s\n",
 		counts[killed], counts[survived], counts[broken], time.Since(began).Round(time.Second))
 	if counts[killed] < all {
-		return errors.New("the tests do not notice every defence that is taken out")
+		return errors.New("the tests do not notice the removal of every defence")
 	}
 	return nil
 }

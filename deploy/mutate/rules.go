@@ -35,7 +35,7 @@ func changeRules(ctx context.Context, b *bench, only *regexp.Regexp) error {
 		return err
 	}
 	if len(all) == 0 {
-		return errors.New("no rule is meant")
+		return errors.New("-only matches no rule")
 	}
 	verdicts, err := b.tryAll(ctx, all, texts)
 	if err != nil {

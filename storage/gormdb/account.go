@@ -101,7 +101,7 @@ func (d *DB) CreateAccount(ctx context.Context, a broker.Account) error {
 // verified one: that needs a new account.
 func (d *DB) ChangeAccount(ctx context.Context, a broker.Account, seen int64) error {
 	if a.AuthEpoch < seen {
-		return errors.New("storage: an account's epoch never falls")
+		return errors.New("storage: an account's epoch must not decrease")
 	}
 	change := func(ctx context.Context) error {
 		return ifNone(broker.Conflict)(d.write(ctx, func(q *gorm.DB) *gorm.DB {

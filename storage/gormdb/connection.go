@@ -101,7 +101,7 @@ func (d *DB) Connections(ctx context.Context) ([]broker.Connection, error) {
 	for _, r := range rows {
 		c, err := d.toConnection(r)
 		if err != nil {
-			d.log.ErrorContext(ctx, "the secrets of a connection do not open", "connection", r.ID, "error", err)
+			d.log.ErrorContext(ctx, "the secrets of a connection cannot be decrypted", "connection", r.ID, "error", err)
 			c.State = broker.Disabled
 		}
 		list = append(list, c)

@@ -90,7 +90,7 @@ func (d *DB) DueMail(ctx context.Context, now, until time.Time, n int) ([]broker
 	for _, r := range rows {
 		m, err := d.toMail(r)
 		if err != nil {
-			d.log.ErrorContext(ctx, "a mail does not open and is not sent", "mail", r.ID, "error", err)
+			d.log.ErrorContext(ctx, "a mail cannot be decrypted and is not sent", "mail", r.ID, "error", err)
 			continue
 		}
 		due = append(due, m)

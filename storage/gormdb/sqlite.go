@@ -64,7 +64,7 @@ func audited(ctx context.Context, writer *sql.DB) error {
 	}
 	//defence:H6
 	if mode != "wal" {
-		return fmt.Errorf("storage: the SQLite database can keep no write-ahead log where it is "+
+		return fmt.Errorf("storage: the SQLite database cannot keep a write-ahead log in this place "+
 			"(its journal_mode stays %q): put it on a local disk", mode)
 	}
 	return nil
