@@ -37,5 +37,14 @@ type Identity struct {
 	Subject    string // Entra: "tid:oid"
 	Email      string
 	LinkedAt   time.Time
-	SeenAt     time.Time
+	SeenAt     time.Time // exact to SeenPrecision
+}
+
+// SeenPrecision is how old Identity.SeenAt may become before a sign-in writes it again. Most sign-ins of a
+// person follow another one closely, and save a write.
+const SeenPrecision = time.Hour
+
+// Outdated reports whether a sign-in at now with this address must be recorded in the identity.
+func (i Identity) Outdated(email string, now time.Time) bool {
+	return i.Email != email || now.Sub(i.SeenAt) >= SeenPrecision
 }

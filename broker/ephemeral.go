@@ -51,9 +51,27 @@ const maxTries = 3
 // Change edits one value by compare-and-swap and returns the new one. After a conflict it reads and edits again,
 // up to maxTries times, so edit must have no other effect.
 func (s EphemeralStore[T]) Change(ctx context.Context, key string, edit func(*T) error) (T, error) {
+	return s.ChangeSeen(ctx, key, nil, edit)
+}
+
+// Seen is a stored value as it was read, for ChangeSeen.
+type Seen []byte
+
+// GetSeen is Get that also returns the stored form.
+func (s EphemeralStore[T]) GetSeen(ctx context.Context, key string) (T, Seen, error) {
+	b, err := s.In.Get(ctx, s.Name, key)
+	v, err := s.open(b, err)
+	return v.Value, b, err
+}
+
+// ChangeSeen is Change that edits seen first, if it is not nil, instead of reading the value again.
+func (s EphemeralStore[T]) ChangeSeen(ctx context.Context, key string, seen Seen, edit func(*T) error) (T, error) {
 	var zero T
 	for try := 0; ; try++ {
-		old, err := s.In.Get(ctx, s.Name, key)
+		old, err := []byte(seen), error(nil)
+		if try > 0 || seen == nil {
+			old, err = s.In.Get(ctx, s.Name, key)
+		}
 		v, err := s.open(old, err)
 		if err == nil {
 			err = edit(&v.Value)

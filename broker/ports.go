@@ -38,6 +38,7 @@ type Identities interface {
 	// Unlink deletes by id and ends the sessions and grants created with it, or returns NotFound.
 	Unlink(ctx context.Context, id string, at time.Time) error
 	// SeeIdentity records the address and time of a sign-in. It does nothing if the identity has been deleted.
+	// A sign-in calls it only if Identity.Outdated.
 	SeeIdentity(ctx context.Context, id, email string, at time.Time) error
 }
 
@@ -53,8 +54,8 @@ type Factors interface {
 // Sessions stores browsers' sessions, by the keyed hash of their cookie.
 type Sessions interface {
 	// CreateSession inserts if the account is enabled and its epoch is s.Authn.Epoch, in one statement; else
-	// StartAgain.
-	CreateSession(ctx context.Context, hash string, s Session) error
+	// StartAgain. It records the events in the same transaction, only if it inserted.
+	CreateSession(ctx context.Context, hash string, s Session, events ...Event) error
 	// Session finds a session and its account by any of the hashes, or returns NotFound. It also returns ended and
 	// expired ones: the caller decides.
 	Session(ctx context.Context, hashes []string) (Session, Account, error)
@@ -90,7 +91,8 @@ type Grants interface {
 	// CreateGrant inserts if the account is enabled, its epoch is f.Authn.Epoch, the identity of the sign-in, if
 	// any, is linked to it, and the session of f, if any, is active at f.CreatedAt. With unlocked, the account
 	// must also have no Restriction. It returns Conflict for a taken id (the code was used), else StartAgain.
-	CreateGrant(ctx context.Context, f Grant, unlocked bool) error
+	// It records the events in the same transaction, only if it inserted.
+	CreateGrant(ctx context.Context, f Grant, unlocked bool, events ...Event) error
 	// Grant finds a grant and its account, even if it has ended, or returns NotFound.
 	Grant(ctx context.Context, id string) (Grant, Account, error)
 	// Rotate changes the refresh counter, in one statement, if the grant is active, its counter is from, and its

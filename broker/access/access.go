@@ -119,6 +119,12 @@ func (g *Gate) NewGrant(ctx context.Context, f broker.Grant, unrestricted bool) 
 	return err
 }
 
+// Settles reports whether NewGrant admits a grant whatever CreateGrant finds. The grant then needs no transaction.
+func (g *Gate) Settles(ctx context.Context, f broker.Grant, unrestricted bool) bool {
+	return unrestricted && g.tenancies == nil &&
+		g.NewGrant(ctx, f, unrestricted) == nil
+}
+
 // Rule returns the rule that would refuse such a sign-in of the account; nil for none.
 func (g *Gate) Rule(ctx context.Context, a broker.Account, n broker.Authn, client string) (*broker.Restriction, error) {
 	f, err := g.facts(ctx, &a, n, client, n.Connection)

@@ -139,6 +139,7 @@ func (s *service) finishCallback(ctx context.Context, v visit, seen broker.Login
 	error) {
 	l := known.applyTo(seen)
 	d, err := s.Gate.Bound(ctx, l, known.decision)
+	d.Identity = known.decision.Identity
 	sc := scene{l, d}
 	if err == nil && sc.No == nil && sc.Step == broker.StepDone {
 		done := finished{Login: l, Account: *sc.Facts.Account, callback: &known}
@@ -300,20 +301,18 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 	session := broker.Session{ID: broker.NewID(), AccountID: sc.AccountID, Authn: sc.Authn, UserAgent: v.agent,
 		Address:   v.address,
 		CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
+	event := v.event(broker.Event{Verb: broker.EventSignedIn, Account: sc.AccountID, Actor: sc.AccountID,
+		Client: sc.ClientID, Connection: sc.Authn.Connection, Session: session.ID,
+		Detail: map[string]string{"method": string(sc.Authn.Method)}})
+	if sc.Claims == nil || sc.Authn.Identity == "" ||
+		(sc.Identity != nil && !sc.Identity.Outdated(sc.Claims.Email, now)) {
+		return session, s.Store.CreateSession(ctx, hash, session, event)
+	}
 	err := s.Store.Atomic(ctx, func(ctx context.Context) error {
-		if err := s.Store.CreateSession(ctx, hash, session); err != nil {
+		if err := s.Store.CreateSession(ctx, hash, session, event); err != nil {
 			return err
 		}
-		if sc.Claims != nil && sc.Authn.Identity != "" {
-			if err := s.Store.SeeIdentity(ctx, sc.Authn.Identity, sc.Claims.Email, now); err != nil {
-				return err
-			}
-		}
-		//defence:H6
-		return s.Store.Record(ctx, v.event(broker.Event{Verb: broker.EventSignedIn, Account: sc.AccountID,
-			Actor:  sc.AccountID,
-			Client: sc.ClientID, Connection: sc.Authn.Connection, Session: session.ID,
-			Detail: map[string]string{"method": string(sc.Authn.Method)}}))
+		return s.Store.SeeIdentity(ctx, sc.Authn.Identity, sc.Claims.Email, now)
 	})
 	return session, err
 }
@@ -321,7 +320,11 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 // consume marks the login as finished, after the session is committed. A login that
 // another request finished with the same session stays as it is.
 func (s *service) consume(ctx context.Context, done finished) error {
-	_, err := s.logins.Change(ctx, done.ID, func(l *broker.Login) error {
+	var seen broker.Seen
+	if done.callback != nil {
+		seen = done.callback.seen
+	}
+	_, err := s.logins.ChangeSeen(ctx, done.ID, seen, func(l *broker.Login) error {
 		switch {
 		case l.IsConsumed() && l.SessionID == done.Session.ID:
 			return nil

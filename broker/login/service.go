@@ -167,14 +167,20 @@ func (s *service) remember(ctx context.Context, v visit, browser, id string) err
 
 // open reads a login and checks that this browser may use it.
 func (s *service) open(ctx context.Context, v visit, id string) (broker.Login, error) {
-	l, err := s.logins.Get(ctx, id)
+	l, _, err := s.openSeen(ctx, v, id)
+	return l, err
+}
+
+// openSeen is open that also returns the stored form, so that a change need not read it again.
+func (s *service) openSeen(ctx context.Context, v visit, id string) (broker.Login, broker.Seen, error) {
+	l, seen, err := s.logins.GetSeen(ctx, id)
 	if errors.Is(err, broker.NotFound) {
-		return l, broker.LoginUnknown
+		return l, nil, broker.LoginUnknown
 	}
 	if err != nil {
-		return l, err
+		return l, nil, err
 	}
-	return l, v.holds(l)
+	return l, seen, v.holds(l)
 }
 
 // adopt copies a login without any proof for the browser that opened it: a shared link passes on a request,

@@ -130,6 +130,7 @@ type callbackResult struct {
 	claims   broker.Claims
 	authn    broker.Authn
 	decision access.Decision // Facts.Linked is whose identity it is
+	seen     broker.Seen     // the stored login that it came back to
 }
 
 // applyTo returns the login with what the callback has proven, instead of everything proven before.
@@ -149,7 +150,7 @@ func (s *service) handleCallback(ctx context.Context, v visit, connection string
 	}
 	// Check the browser before the state: another browser's callback is refused and consumes nothing
 	// (SECURITY.md B1).
-	l, err = s.open(ctx, v, t.Login)
+	l, seen, err := s.openSeen(ctx, v, t.Login)
 	switch {
 	case errors.Is(err, broker.LoginUnknown):
 		return l, nil, broker.StateInvalid
@@ -171,7 +172,10 @@ func (s *service) handleCallback(ctx context.Context, v visit, connection string
 	case t.LinkTarget != "":
 		return l, nil, s.confirmLink(ctx, v, l, t, claims)
 	}
-	return s.recordClaims(ctx, v, l, claims)
+	if l, known, err = s.recordClaims(ctx, v, l, claims); known != nil {
+		known.seen = seen
+	}
+	return l, known, err
 }
 
 // pending returns the upstream request of a response. It must belong to the connection in the path: a response
@@ -296,7 +300,8 @@ func (s *service) recordClaims(ctx context.Context, v visit, seen broker.Login, 
 	}
 	apply := func(l broker.Login) broker.Login { return l.Returned(claims) }
 	if sc.Step == broker.StepBind {
-		known := callbackResult{claims, vouched(claims, sc.Identity.ID, *sc.Facts.Linked), sc.Decision}
+		known := callbackResult{claims: claims, authn: vouched(claims, sc.Identity.ID, *sc.Facts.Linked),
+			decision: sc.Decision}
 		if app(seen) {
 			return seen, &known, nil
 		}

@@ -127,9 +127,9 @@ func TestASignInOfALinkedPersonReadsStorageAsLittleAsPossible(t *testing.T) {
 		t.Errorf("%d messages on the way out", there)
 	}
 	// The upstream request, the login, the state consumed, the connection three times
-	// (which the cache answers), the identity with its account; the transaction of three
-	// statements; the login read and consumed.
-	if back != 14 {
+	// (which the cache answers), the identity with its account; the session with its event;
+	// the login consumed.
+	if back != 9 {
 		t.Errorf("%d messages on the way back", back)
 	}
 }

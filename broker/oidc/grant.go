@@ -57,13 +57,7 @@ func (d *Handler) persistGrant(ctx context.Context, u *unit, issued broker.Event
 			//defence:A6
 			u.agreed.begin.KeyThumbprint = u.key
 		}
-		//defence:H6
-		err := d.store.Atomic(ctx, func(ctx context.Context) error {
-			if err := d.begin(ctx, u); err != nil {
-				return err
-			}
-			return d.store.Record(ctx, issued)
-		})
+		err := d.begin(ctx, u, issued)
 		if errors.Is(err, broker.Conflict) {
 			//defence:A5
 			//defence:A5 ./cmd/gatehouse:TestModel
@@ -87,26 +81,30 @@ func (d *Handler) persistGrant(ctx context.Context, u *unit, issued broker.Event
 // withdrawn in the meantime, there is no grant (A7). A device's grant has no session: it
 // survives the sign-out of the browser that allowed it. It rests on the consent alone, so
 // each client needs one.
-func (d *Handler) begin(ctx context.Context, u *unit) error {
+func (d *Handler) begin(ctx context.Context, u *unit, issued broker.Event) error {
 	f := *u.agreed.begin
-	if err := d.store.CreateGrant(ctx, f, u.agreed.unlocked); err != nil {
-		return err
-	}
-	//defence:D1 D5 A7
-	if err := d.gate.NewGrant(ctx, f, u.agreed.unlocked); err != nil {
-		return err
-	}
-	if u.client.FirstParty &&
+	needsConsent := !u.client.FirstParty ||
 		//defence:A7
-		!u.device {
-		return nil
+		u.device
+	if !needsConsent && d.gate.Settles(ctx, f, u.agreed.unlocked) {
+		return d.store.CreateGrant(ctx, f, u.agreed.unlocked, issued) // nothing to ask afterwards
 	}
-	given, v, err := d.given(ctx, u.client, f.AccountID)
-	//defence:A7 A13 A14
-	if err == nil && !given.Covers(v, wantedOf(f.Claims).needs(f.Scopes)) {
-		err = broker.Revoked
-	}
-	return err
+	//defence:H6
+	return d.store.Atomic(ctx, func(ctx context.Context) error {
+		if err := d.store.CreateGrant(ctx, f, u.agreed.unlocked, issued); err != nil {
+			return err
+		}
+		//defence:D1 D5 A7
+		if err := d.gate.NewGrant(ctx, f, u.agreed.unlocked); err != nil || !needsConsent {
+			return err
+		}
+		given, v, err := d.given(ctx, u.client, f.AccountID)
+		//defence:A7 A13 A14
+		if err == nil && !given.Covers(v, wantedOf(f.Claims).needs(f.Scopes)) {
+			err = broker.Revoked
+		}
+		return err
+	})
 }
 
 // retryRefresh handles the loser of two parallel refreshes. The winner has rotated, so

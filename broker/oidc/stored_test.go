@@ -18,8 +18,13 @@ type stored struct {
 	connections broker.Connections
 }
 
-func (s stored) CreateGrant(ctx context.Context, f broker.Grant, unlocked bool) error {
-	return s.grants.CreateGrant(ctx, f, unlocked)
+func (s stored) CreateGrant(ctx context.Context, f broker.Grant, unlocked bool, events ...broker.Event) error {
+	return s.Atomic(ctx, func(ctx context.Context) error {
+		if err := s.grants.CreateGrant(ctx, f, unlocked); err != nil {
+			return err
+		}
+		return s.auditLog.Record(ctx, events...) // the replaced one
+	})
 }
 
 func (s stored) Grant(ctx context.Context, id string) (broker.Grant, broker.Account, error) {

@@ -24,9 +24,9 @@ func (c *counted) Grant(ctx context.Context, id string) (broker.Grant, broker.Ac
 	return c.Grants.Grant(ctx, id)
 }
 
-func (c *counted) CreateGrant(ctx context.Context, f broker.Grant, unlocked bool) error {
+func (c *counted) CreateGrant(ctx context.Context, f broker.Grant, unlocked bool, events ...broker.Event) error {
 	c.n.Add(1)
-	return c.Grants.CreateGrant(ctx, f, unlocked)
+	return c.Grants.CreateGrant(ctx, f, unlocked, events...)
 }
 
 func (c *counted) Rotate(ctx context.Context, id string, from, to int64, at time.Time) error {

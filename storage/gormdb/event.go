@@ -46,22 +46,53 @@ func newEventRow(e broker.Event) eventRow {
 
 // Record implements broker.AuditLog.
 func (d *DB) Record(ctx context.Context, events ...broker.Event) (err error) {
-	rows := each(events, newEventRow)
-	switch len(rows) {
+	switch len(events) {
 	case 0:
 	case 1:
-		e := rows[0]
-		_, err = d.exec(ctx, insertEvent, e.ID, micros(e.At), string(e.Verb), string(e.Code), e.Account, e.Actor, e.Client,
-			e.Connection, e.Session, e.Reference, e.Address, e.UserAgent, mapText(e.Detail))
+		_, err = d.exec(ctx, insertEvent, eventValues(events[0])...)
 	default:
+		rows := each(events, newEventRow)
 		_, err = d.create(ctx, &rows)
 	}
 	return err
 }
 
-// insertEvent is hot: every sign-in and every new grant writes one event.
-const insertEvent = `INSERT INTO events (id, at, verb, code, account, actor, client,
-	connection, session, reference, address, user_agent, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+// execRecorded runs a conditional insert and, if it wrote a row, records the events in the same transaction.
+// PostgreSQL does so in one round trip. SQLite has no insert in a WITH, and no round trips.
+func (d *DB) execRecorded(ctx context.Context, events []broker.Event, insert string, args ...any) (rows int64,
+	err error) {
+	switch {
+	case len(events) == 0:
+		return d.exec(ctx, insert, args...)
+	case d.postgres && len(events) == 1:
+		return d.exec(ctx, "WITH made AS ("+insert+" RETURNING 1) "+insertEventOfMade,
+			append(args, eventValues(events[0])...)...)
+	}
+	err = d.joined(ctx, func(ctx context.Context) error {
+		if rows, err = d.exec(ctx, insert, args...); err != nil || rows == 0 {
+			return err
+		}
+		//defence:H6 ./storage/gormdb:TestSQLite
+		return d.Record(ctx, events...)
+	})
+	return rows, err
+}
+
+// eventValues are the values of insertEvent.
+func eventValues(event broker.Event) []any {
+	e := newEventRow(event)
+	return []any{e.ID, micros(e.At), string(e.Verb), string(e.Code), e.Account, e.Actor, e.Client, e.Connection,
+		e.Session, e.Reference, e.Address, e.UserAgent, mapText(e.Detail)}
+}
+
+// The hot inserts: every sign-in and every new grant writes one event.
+const (
+	insertEvent = `INSERT INTO events (id, at, verb, code, account, actor, client,
+		connection, session, reference, address, user_agent, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertEventOfMade = `INSERT INTO events (id, at, verb, code, account, actor, client,
+		connection, session, reference, address, user_agent, detail)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM made`
+)
 
 // mostEvents bounds one call of Events.
 const mostEvents = 1000

@@ -56,9 +56,9 @@ func (r sessionRow) noun() broker.Session {
 // concurrent rise of the epoch needs no lock: a session created just before has the old
 // epoch and is invalid. The row of the identity is locked, so that an Unlink waits and
 // then sees the session.
-func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session) error {
+func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session, events ...broker.Event) error {
 	n := s.Authn
-	return ifNone(broker.StartAgain)(d.exec(ctx, d.insertSession(),
+	return ifNone(broker.StartAgain)(d.execRecorded(ctx, events, d.insertSession(),
 		s.ID, hash, s.AccountID, string(n.Method), n.Connection, n.Identity, list(n.AMR), n.ACR,
 		micros(n.AuthTime), n.Epoch,
 		string(n.UserType), n.Factor, n.UpstreamSID, clean(s.UserAgent), clean(s.Address),

@@ -26,6 +26,34 @@ func sessionTests() []test {
 			ok(t, b.Sessions.CreateSession(within(t), broker.NewID(), s))
 			same(t, sessionOf(t, b, s), s)
 		}},
+		{"H6: a session or a grant and its event are recorded together or not at all", func(t *testing.T, b Backend) {
+			a := account(t, b)
+			f := newGrant(a)
+			s := broker.Session{ID: broker.NewID(), AccountID: a.ID, Authn: authn(a)}
+			told := func() int {
+				return len(got(b.AuditLog.Events(within(t), broker.EventFilter{Account: a.ID}))(t))
+			}
+			e := broker.Event{ID: broker.NewID(), At: moment(), Account: a.ID}
+			ok(t, b.Sessions.CreateSession(within(t), broker.NewID(), s, e))
+			same(t, sessionOf(t, b, s), s)
+			same(t, got(b.AuditLog.Events(within(t), broker.EventFilter{Account: a.ID}))(t), []broker.Event{e})
+			// The same event cannot be recorded twice.
+			hash := "k1." + broker.NewID()
+			s.ID = broker.NewID()
+			answers(t, b.Sessions.CreateSession(within(t), hash, s, e), broker.Conflict)
+			_, _, err := b.Sessions.Session(within(t), []string{hash})
+			answers(t, err, broker.NotFound)
+			answers(t, b.Grants.CreateGrant(within(t), f, true, e), broker.Conflict)
+			_, _, err = b.Grants.Grant(within(t), f.ID)
+			answers(t, err, broker.NotFound)
+			ok(t, b.Grants.CreateGrant(within(t), f, true, broker.Event{Account: a.ID}))
+			same(t, told(), 2)
+			// What inserts nothing records nothing.
+			answers(t, b.Grants.CreateGrant(within(t), f, true, broker.Event{Account: a.ID}), broker.Conflict)
+			s.Authn.Epoch--
+			answers(t, b.Sessions.CreateSession(within(t), hash, s, broker.Event{Account: a.ID}), broker.StartAgain)
+			same(t, told(), 2)
+		}},
 		{"an unknown session is NotFound", func(t *testing.T, b Backend) {
 			for _, hashes := range [][]string{nil, {"k1.nothing"}, {"a\x00"}} {
 				_, _, err := b.Sessions.Session(within(t), hashes)
