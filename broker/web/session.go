@@ -66,19 +66,15 @@ func (k *Toolkit) EndSession(w http.ResponseWriter, r *http.Request, s broker.Se
 	return nil
 }
 
+// maxUserAgent is the longest user agent that is stored, in bytes.
+const maxUserAgent = 256
+
 // Event completes an event with its id, its time and the origin of the request.
 func (k *Toolkit) Event(r *http.Request, e broker.Event) broker.Event {
 	e.ID, e.At = broker.NewID(), k.Now()
-	e.Address, e.UserAgent = k.Address(r), cut(r.UserAgent(), 256)
+	agent := r.UserAgent()
+	e.Address, e.UserAgent = k.Address(r), strings.ToValidUTF8(agent[:min(len(agent), maxUserAgent)], "")
 	return e
-}
-
-// cut shortens s to at most n bytes of valid UTF-8.
-func cut(s string, n int) string {
-	if len(s) > n {
-		s = s[:n]
-	}
-	return strings.ToValidUTF8(s, "")
 }
 
 // maxKnown is the number of accounts that a browser's cookie remembers.
