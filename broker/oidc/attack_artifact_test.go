@@ -31,8 +31,7 @@ func newArtifacts(t *testing.T, p ports) *artifacts {
 	h := newHarnessWith(t, p)
 	a := &artifacts{harness: h, key: newHeldKey(t, "k", signing.ES256), all: map[string]string{}}
 	h.client(broker.Client{ID: "signer", Name: "Signer", AuthMethods: []string{clients.MethodKey},
-		SecretHashes: []string{},
-		Keys:         keySetOf(t, a.key), FirstParty: true})
+		SecretHashes: []string{}, Keys: keySetOf(t, a.key), FirstParty: true})
 	h.change("app", func(c *broker.Client) { c.GrantTypes = append(c.GrantTypes, clients.GrantDevice) })
 	a.browser = h.browser()
 	got := h.wants(h.redeem(a.browser.code(ask())), http.StatusOK, "")

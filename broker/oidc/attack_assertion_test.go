@@ -118,8 +118,7 @@ func (k heldKey) signed(t *testing.T, claims, head map[string]any) string {
 func (h *harness) asserts(token string) answer {
 	h.t.Helper()
 	return h.send(newRequest(http.MethodPost, "/token", url.Values{"grant_type": {clients.GrantRefresh},
-		"refresh_token":         {"none"},
-		"client_assertion_type": {assertionType}, "client_assertion": {token}}))
+		"refresh_token": {"none"}, "client_assertion_type": {assertionType}, "client_assertion": {token}}))
 }
 
 func (h *harness) proven(a answer) { h.t.Helper(); h.wants(a, http.StatusBadRequest, "invalid_grant") }
@@ -135,8 +134,7 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 	kinds := map[string][]string{"basic": {"client_secret_basic"}, "post": {"client_secret_post"},
 		"secret": {"client_secret_basic", "client_secret_post"},
 		"key":    {clients.MethodKey}, "two": {"client_secret_post", clients.MethodKey}, "all": {"client_secret_basic",
-			"client_secret_post",
-			clients.MethodKey}, "public": {"none"}, "nobody": nil}
+			"client_secret_post", clients.MethodKey}, "public": {"none"}, "nobody": nil}
 	for id, methods := range kinds {
 		if methods == nil {
 			continue
@@ -228,8 +226,7 @@ func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T
 	}
 	key := newHeldKey(t, "k", signing.ES256)
 	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{clients.MethodKey},
-		SecretHashes: []string{},
-		Keys:         keySetOf(t, key)})
+		SecretHashes: []string{}, Keys: keySetOf(t, key)})
 	now := h.clock.Now().Unix()
 	for name, c := range map[string]struct {
 		claims, head map[string]any
@@ -290,8 +287,7 @@ func TestA9_APublicKeyIsNoSharedSecret(t *testing.T) {
 	key := newHeldKey(t, "k", signing.RS256)
 	set := keySetOf(t, key)
 	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{clients.MethodKey},
-		SecretHashes: []string{},
-		Keys:         set})
+		SecretHashes: []string{}, Keys: set})
 	der, err := x509.MarshalPKIXPublicKey(key.private.Public())
 	h.must(err)
 	jwk, err := json.Marshal(key.public())
@@ -363,8 +359,7 @@ func TestA9_ResponsesDoNotRevealWhichClientsExist(t *testing.T) {
 	h := newHarness(t)
 	key := newHeldKey(t, "k", signing.ES256)
 	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{clients.MethodKey},
-		SecretHashes: []string{},
-		Keys:         keySetOf(t, key)})
+		SecretHashes: []string{}, Keys: keySetOf(t, key)})
 	h.client(broker.Client{ID: "picky", Name: "Picky", AuthMethods: []string{clients.MethodKey}, SecretHashes: []string{},
 		Keys: keySetOf(t, key), AuthAlg: signing.ES256})
 	h.client(broker.Client{ID: "off", Name: "Off", AuthMethods: []string{clients.MethodKey}, SecretHashes: []string{},

@@ -305,8 +305,7 @@ func TestA9_AnAssertionThatWasUsedAtOneEndpointIsNoneAtAnother(t *testing.T) {
 	h := newHarness(t)
 	key := newHeldKey(t, "k", signing.ES256)
 	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{clients.MethodKey},
-		SecretHashes: []string{},
-		Keys:         keySetOf(t, key), FirstParty: true,
+		SecretHashes: []string{}, Keys: keySetOf(t, key), FirstParty: true,
 		GrantTypes: []string{clients.GrantCode, clients.GrantRefresh, clients.GrantClient, clients.GrantDevice}})
 	two := h.replica(ports{})
 	ways := map[string]url.Values{"/token": form("grant_type", clients.GrantClient), pathPush: ask("client_id", "machine"),

@@ -273,8 +273,7 @@ func TestAClientsKeysAreStoredAsTheyAre(t *testing.T) {
 	set := keySetOf(t, newHeldKey(t, "a", signing.ES256))
 	h := newHarness(t)
 	h.client(broker.Client{ID: "machine", Name: "Machine", AuthMethods: []string{clients.MethodKey},
-		SecretHashes: []string{},
-		Keys:         set})
+		SecretHashes: []string{}, Keys: set})
 	if c, err := h.db.Client(h.ctx(), "machine"); err != nil || c.Keys != set {
 		t.Errorf("%s %v", c.Keys, err)
 	}
