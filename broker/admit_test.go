@@ -8,7 +8,7 @@ import (
 
 const tenantA, tenantB = "tenant-a", "tenant-b"
 
-// gate is somebody whom nothing keeps out, for a table to take something away from.
+// gate returns facts that Admit accepts, for a table to change one of them.
 func gate(edits ...func(*Facts)) Facts {
 	f := Facts{Account: &Account{ID: "v", Email: "v@a.test", AuthEpoch: 3},
 		Connection: &Connection{ID: "entra", State: Live}, Authn: Authn{Method: ByUpstream, Connection: "entra", Epoch: 3,

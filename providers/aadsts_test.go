@@ -92,7 +92,7 @@ func TestAADSTSUnknownNumbersAndUnnumberedRefusals(t *testing.T) {
 	}, func(r *fixture) { r.reset(); r.refused("A", broker.ConnectionUnavailable) })
 }
 
-// D19: while the directory is down nobody can sign in with it, and the refusal names it.
+// D19: while the directory is down it signs no person in, and the refusal names it.
 func TestD19_ADirectoryThatIsDownRefusesSignIns(t *testing.T) {
 	for kind, who := range map[string]string{fakeidp.KindMicrosoft: "bruno", fakeidp.KindADFS: "hana"} {
 		settings := map[string]string{}

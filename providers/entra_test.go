@@ -8,7 +8,7 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// modes are the ways to configure a Microsoft connection, with the tenants that may sign in.
+// modes are the configurations of a Microsoft connection, with the tenants that may sign in.
 var modes = map[string]struct {
 	settings map[string]string
 	in       string // the tenants that may sign in: A, B, M for personal accounts

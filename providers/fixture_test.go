@@ -36,7 +36,7 @@ type fixture struct {
 	conn     broker.Connection
 	set      *Set
 	request  func(*broker.UpstreamRequest)   // changes every upstream request before it begins
-	response func(url.Values)                // changes every response on its way back
+	response func(url.Values)                // changes every response
 	redirect func(to *url.URL, q url.Values) // sees every redirect to the provider
 }
 

@@ -11,7 +11,7 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
-// protocol lists the parameters of every departure, which are tested elsewhere.
+// protocol lists the parameters of every upstream request, which are tested elsewhere.
 var protocol = []string{"client_id", "redirect_uri", "response_type", "state", "nonce", "code_challenge",
 	"code_challenge_method", "scope"}
 

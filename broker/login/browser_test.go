@@ -104,7 +104,7 @@ func pairsOf(pairs []string) url.Values {
 	return form
 }
 
-// begin opens the sign-in page of the app and answers it and its path.
+// begin opens the sign-in page of the app and returns it and its path.
 func (b *browser) begin() (path string, p page) {
 	b.g.t.Helper()
 	p = b.get("/authorize")
@@ -112,13 +112,13 @@ func (b *browser) begin() (path string, p page) {
 	return path, p
 }
 
-// through goes to an upstream and comes back with a code.
+// through goes to an upstream and returns with a code.
 func (b *browser) through(path, connection, code string) page {
 	b.g.t.Helper()
 	return b.get(b.callback(path, connection, code))
 }
 
-// callback goes to an upstream and answers the way back without taking it.
+// callback goes to an upstream and returns the callback URL without following it.
 func (b *browser) callback(path, connection, code string) string {
 	b.g.t.Helper()
 	path, query, _ := strings.Cut(path, "?")

@@ -40,7 +40,7 @@ type fixture struct {
 	start   broker.Login // what the app asks for
 	path    string       // of the database
 	first   *fixture     // of a replica: whose clock it goes by
-	// meanwhile happens once, between a proof and the session that it is worth.
+	// meanwhile is called once, between a proof and the creation of its session.
 	meanwhile func()
 
 	turns *turns // of this fixture and its replicas
@@ -346,7 +346,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// knownAtGoogle is Ana, who signs in with Google and comes back with "code".
+// knownAtGoogle is Ana, who signs in with Google and returns with "code".
 func (g *fixture) knownAtGoogle() broker.Account {
 	a := g.account(ana, "")
 	g.linked(a, "google", "g1")
@@ -354,7 +354,7 @@ func (g *fixture) knownAtGoogle() broker.Account {
 	return a
 }
 
-// redirect takes a browser to Google and answers its login and the way back, which a code is on.
+// redirect takes a browser to Google and returns its login and the callback URL with a code.
 type redirect func(b *browser, code string) (path, back string)
 
 // everyRedirect runs a test for each way there.

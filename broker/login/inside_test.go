@@ -21,7 +21,7 @@ func (g *fixture) inside(a broker.Account, start broker.Login) *browser {
 	return b
 }
 
-// linking begins a link from inside and answers its login and the way back from the upstream.
+// linking begins a link from the account page and returns its login and the callback URL.
 func (b *browser) linking(code string) (path, back string) {
 	b.g.t.Helper()
 	away := b.get("/authorize")
@@ -35,7 +35,7 @@ func (b *browser) linking(code string) (path, back string) {
 
 var toGoogle = broker.Login{Purpose: broker.PurposeLink, Connection: "google"}
 
-// The upstream here answers the same code as often as it is asked.
+// This upstream returns the same code each time.
 func TestC4_ALinkFromInsideIsMadeOnce(t *testing.T) {
 	g := newFixture(t)
 	a := g.account(ana, password)
@@ -68,7 +68,7 @@ func TestACancelledLinkWaitsAndLeadsBackToTheAccount(t *testing.T) {
 	if p := b.through(path, "google", "code"); p.url != broker.MethodsPath+"?linked=google" {
 		t.Error(p.url)
 	}
-	// Switched off meanwhile: it says so, and offers no way there.
+	// Disabled in the meantime: the page says so, and does not offer it.
 	path, back = b.linking("no such code")
 	b.get(back)
 	g.connection("google", 0, func(c *broker.Connection) { c.State = broker.Disabled })

@@ -68,7 +68,7 @@ func TestB19_ALoginWhoseFirstCallbackNeverFinishedCanStartAgain(t *testing.T) {
 	b := g.browser()
 	path, back := b.linking("code")
 	u, _ := url.Parse(back)
-	// A process took the answer, and died.
+	// A process consumed the response, and died.
 	must(t, g.db.Put(t.Context(), "trip.spent", g.keyring.Hash("login.state", []byte(u.Query().Get("state"))),
 		[]byte(`{"x":"2030-01-01T00:00:00Z","v":true}`), g.time().Add(time.Hour)))
 	b.get(back).has(t, 400, "<h1>Sign in</h1>", "sso_state_invalid", "Start again")

@@ -13,7 +13,7 @@ import (
 
 const wrong = "wrong password wrong"
 
-// The owner's address and three ways to write it.
+// The owner's address and three other spellings.
 const owner = "ana@xn--bcher-kva.example"
 
 var spellings = []string{"Ana@Bücher.Example", "ana@XN--BCHER-KVA.example", "  ANA@BÜCHER.EXAMPLE "}
@@ -25,7 +25,7 @@ type raid struct {
 	places   map[string]*place
 }
 
-// place is where an intruder stands on one route.
+// place is an intruder's position on one route.
 type place struct {
 	*browser
 	path, confirmation string
@@ -42,7 +42,7 @@ func newRaid(g *fixture) *raid {
 
 var routes = []string{"password", "link", "own", "confirm", "code"}
 
-// try makes one wrong guess and answers what came back.
+// try makes one wrong guess and returns the response.
 func (r *raid) try(route, spelling string, replica int) page {
 	at := r.places[route]
 	if at == nil || at.used == 5 && route != "code" {
@@ -60,7 +60,7 @@ func (r *raid) try(route, spelling string, replica int) page {
 	return at.post(at.path+"/"+route, "confirmation", at.confirmation, "email", owner, "password", wrong)
 }
 
-// stand opens the page of a route in a browser that nobody knows.
+// stand opens the page of a route in an unknown browser.
 func (r *raid) stand(route, spelling string) *place {
 	r.start.Fresh = route == "confirm"
 	at := &place{browser: r.browser()}

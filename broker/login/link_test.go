@@ -202,7 +202,7 @@ func TestC16_OneIdentityNeverGetsTwoAccounts(t *testing.T) {
 	b := g.browser()
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
-	// While the page is open somebody else gets the identity.
+	// While the page is open another account gets the identity.
 	g.linked(g.account("eve@example.com", ""), "google", "g1")
 	b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", password)
 	if len(g.identities(a)) != 0 {

@@ -15,7 +15,7 @@ func captured(t *testing.T) (g *fixture, sids [3]string) {
 	g = newFixture(t)
 	a := g.account(ana, "")
 	g.linked(a, "google", "g1")
-	g.linked(a, "facebook", "g1") // the same subject elsewhere is somebody else's word
+	g.linked(a, "facebook", "g1") // the same subject at another upstream
 	for i, from := range []struct{ connection, sid string }{{"google", "s1"}, {"google", "s2"}, {"facebook", "s1"}} {
 		c := verified("g1", ana)
 		c.SID = from.sid
@@ -34,7 +34,7 @@ func (g *fixture) lives(session string) bool {
 	return g.session(session).EndedAt.IsZero()
 }
 
-// session is one as it stands now, of whoever has it.
+// session returns the stored session, of any account.
 func (g *fixture) session(id string) broker.Session {
 	g.t.Helper()
 	accounts, err := g.db.Accounts(g.t.Context(), "", 100)

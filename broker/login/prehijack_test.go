@@ -7,7 +7,7 @@ import (
 	"gatehouse/broker"
 )
 
-// claimed is an imported account whose address nobody has proven, with a password
+// claimed is an imported account with an unverified address, with a password
 // that an attacker knows.
 func (g *fixture) claimed(email, password string) broker.Account {
 	g.t.Helper()

@@ -175,7 +175,7 @@ func TestG9_MailsContainNoTextOfStrangers(t *testing.T) {
 	}
 }
 
-// line is a transport that does as it is told.
+// line is a transport with configurable results.
 type line struct {
 	sent []broker.Mail
 	fail func(broker.Mail) error

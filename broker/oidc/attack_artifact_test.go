@@ -222,7 +222,7 @@ func TestA10_NothingOfOneAppPassesForAnothers(t *testing.T) {
 	}
 }
 
-// A URI that we would never call is refused when it is registered, whoever registers it.
+// A URI that we would never call is refused at registration, by operators and apps.
 func TestA17_A20_NoURIIsRegisteredThatIsNeverCalled(t *testing.T) {
 	out, err := egress.New(egress.Options{})
 	if err != nil {

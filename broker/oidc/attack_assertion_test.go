@@ -348,7 +348,7 @@ func TestA9_AnAssertionIsGoodOnce(t *testing.T) {
 	})
 }
 
-// tally counts the verifications of a key that nobody has.
+// tally counts the verifications with a discarded key.
 type tally struct{ n atomic.Int64 }
 
 func (v *tally) VerifyPayload([]byte, []byte, jose.SignatureAlgorithm) error { v.n.Add(1); return nil }
@@ -373,7 +373,7 @@ func TestA9_ResponsesDoNotRevealWhichClientsExist(t *testing.T) {
 	for name, c := range map[string]struct {
 		client string
 		key    heldKey
-		other  int64 // verifications with a key that nobody has
+		other  int64 // verifications with a discarded key
 	}{
 		"nobody":              {"nobody", key, 1},
 		"a disabled client":   {"off", key, 1},

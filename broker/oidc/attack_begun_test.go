@@ -12,7 +12,7 @@ import (
 	"gatehouse/broker/signing"
 )
 
-// begun is one way in which an app's request can come.
+// begun is one kind of authorization request.
 type begun struct {
 	name         string
 	pushed, post bool
@@ -24,7 +24,7 @@ func begins() []begun {
 		{"form_post", false, false, modePost}, {"pushed, form_post", true, false, modePost}}
 }
 
-// begin sends the request in one of the ways, in a browser that is signed in. The
+// begin sends a request of one kind, in a browser that is signed in. The
 // error of a request that is refused when it is pushed counts as what the app hears.
 func (b *browser) begin(way begun, q url.Values) (a answer, said url.Values) {
 	b.h.t.Helper()
@@ -49,7 +49,7 @@ func (b *browser) begin(way begun, q url.Values) (a answer, said url.Values) {
 	return a, b.h.logged(a)
 }
 
-// eachBegin runs a test for every way, and for an app that has a secret and one that
+// eachBegin runs a test for every kind, and for an app that has a secret and one that
 // has none; auth is what the client adds at the token endpoint.
 func eachBegin(t *testing.T, test func(t *testing.T, h *harness, b *browser, way begun, client string, auth []string)) {
 	for _, way := range begins() {

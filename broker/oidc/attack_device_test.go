@@ -213,7 +213,7 @@ func TestA14_NoLinkAndNoOtherBrowserDecidesForAPerson(t *testing.T) {
 	h.page(eve.get(path), broker.LoginElsewhere)
 	h.page(eve.post(path, url.Values{"decision": {"allow"}}), broker.LoginElsewhere)
 	h.page(eve.get(pathDevice+"/nothing"), broker.LoginUnknown)
-	// Somebody else signs in to the browser between the question and the answer.
+	// Another person signs in to the browser between the question and the answer.
 	a := ana(h.clock.Now())
 	a.ID, a.Email = "bea", "bea@example.com"
 	h.must(h.db.CreateAccount(h.ctx(), a))

@@ -36,7 +36,7 @@ func (h held) client(change func(c *broker.Client)) {
 	h.must(h.db.PutClient(h.ctx(), c))
 }
 
-// cause is one way in which what was given ends.
+// cause is one reason why a grant ends.
 type cause struct {
 	name string
 	do   func(h held)

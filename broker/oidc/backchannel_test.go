@@ -69,7 +69,7 @@ func (h *harness) change(id string, do func(*broker.Client)) {
 	h.must(h.db.PutClient(h.ctx(), c))
 }
 
-// told lets the handler tell whoever is due, and answers how many it tried.
+// told makes the handler notify the due apps, and returns how many it tried.
 func (h *harness) notified() int {
 	h.t.Helper()
 	n, err := h.handler.notifyDue(h.ctx())

@@ -21,7 +21,7 @@ type browser struct {
 
 func (h *harness) browser() *browser { return &browser{h, map[string]string{}} }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	*http.Response
 	body string

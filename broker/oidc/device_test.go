@@ -83,7 +83,7 @@ func (b *browser) decides(path, decision string) answer {
 	return b.do(english(path))
 }
 
-// allows is the whole way of the person.
+// allows performs all steps of the person.
 func (b *browser) allows(c calling) {
 	b.h.t.Helper()
 	path, _ := b.question(c.text("user_code"))
@@ -166,7 +166,7 @@ func TestADeviceThatAsksTooOftenSlowsDown(t *testing.T) {
 		h.wants(tv.poll(h), http.StatusBadRequest, step.want)
 	}
 	h.browser().allows(tv)
-	h.wants(tv.poll(h), http.StatusOK, "") // what is decided is told at once
+	h.wants(tv.poll(h), http.StatusOK, "") // a decision is returned immediately
 }
 
 func TestDenyIsReportedToTheDeviceAndIsFinal(t *testing.T) {

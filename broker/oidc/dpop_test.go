@@ -11,7 +11,7 @@ import (
 	"gatehouse/broker/signing"
 )
 
-// public adds a public client and answers how it names itself.
+// public adds a public client and returns its credentials.
 func (h *harness) public(c broker.Client) []string {
 	h.t.Helper()
 	c.ID, c.Name, c.AuthMethods, c.FirstParty = "public", "Public", []string{"none"}, true
@@ -79,7 +79,7 @@ func TestA6_ARefreshTokenOfAPublicClientIsBoundToItsKey(t *testing.T) {
 	if again := h.refresh(first, as...); again.text("refresh_token") != second.text("refresh_token") {
 		t.Errorf("a retry within the grace: %s", again.body)
 	}
-	// Whoever has an old token and not the key cannot end the grant either.
+	// A client with an old token but without the key cannot end the grant either.
 	h.clock.add(broker.RefreshGrace)
 	h.prover = thief
 	h.wants(h.refresh(first, as...), http.StatusBadRequest, "invalid_grant")

@@ -82,7 +82,7 @@ func TestH6_ACutAtAnyStatementOfACodesRedemptionNeverGivesTwoGrants(t *testing.T
 				if !s.active(again.text("access_token")) {
 					t.Error("what was given at last is dead")
 				}
-			default: // written, and nobody heard of it: the code is consumed and its grant over
+			default: // written without a response: the code is consumed and its grant over
 				grants++
 				s.wants(again, http.StatusBadRequest, "invalid_grant")
 			}

@@ -16,7 +16,7 @@ var (
 	fieldOf = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
 )
 
-// form reads a page that posts an answer on: where to, and what.
+// form reads the target and fields of a page that posts a response.
 func (a answer) form() (target string, fields url.Values) {
 	at := formOf.FindStringSubmatch(a.body)
 	if at == nil {
@@ -76,7 +76,7 @@ func TestAPostedResponseIsAPageWithAButton(t *testing.T) {
 	h.wants(h.redeem(q.Get("code")), http.StatusOK, "")
 }
 
-// An answer is posted to the very bytes that were registered.
+// A response is posted to the exact bytes that were registered.
 func TestA3_A4_AResponseIsPostedToTheRegisteredURIOnly(t *testing.T) {
 	h := newHarness(t)
 	uris := []string{callback, "https://app.example.com/a%2Fb?x=%7E1&y=", "https://app.example.com:8443/a;b,c",

@@ -41,7 +41,7 @@ func challengeOf(v string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// clock is a time that only moves when it is told to.
+// clock is a time that only moves by its methods.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -194,7 +194,7 @@ func (h *harness) open(p ports) {
 			return nil
 		}})
 	h.must(err)
-	h.handler.patience = 0 // nobody tells anybody but where a test says so
+	h.handler.patience = 0 // no app is notified unless a test does it
 	h.mux = http.NewServeMux()
 	h.handler.Mount(h.mux)
 }
@@ -236,7 +236,7 @@ func ana(now time.Time) broker.Account {
 		Locale: "es", CreatedAt: now, UpdatedAt: now}
 }
 
-// client registers a client with everything that is not said of it, and answers its secret.
+// client registers a client with default values, and returns its secret.
 func (h *harness) client(c broker.Client) string {
 	h.t.Helper()
 	if c.RedirectURIs == nil {
@@ -268,7 +268,7 @@ func (h *harness) client(c broker.Client) string {
 	return secret
 }
 
-// fakeLogins parks requests and, when it is asked, signs Ana in.
+// fakeLogins stores requests and signs Ana in on request.
 type fakeLogins struct {
 	h       *harness
 	mu      sync.Mutex

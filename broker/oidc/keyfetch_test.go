@@ -40,7 +40,7 @@ func (p *publisher) publishes(set, cacheControl string) {
 	})
 }
 
-// newPublisher also makes the way out that reaches it.
+// newPublisher also makes the egress client that reaches it.
 func newPublisher(t *testing.T) (*publisher, *egress.Client) {
 	t.Helper()
 	p := &publisher{}
@@ -112,7 +112,7 @@ func TestOIDF_oidcc_refresh_token_rp_key_rotation(t *testing.T) {
 	p.publishes(keySetOf(t, next), "max-age=900")
 	h.clock.add(clients.KeysRetry)
 	h.proven(h.asserts(next.signed(t, h.proof("remote"), nil)))
-	h.unproven(h.asserts(old.signed(t, h.proof("remote"), nil))) // and the one it took back is nothing at once
+	h.unproven(h.asserts(old.signed(t, h.proof("remote"), nil))) // and the withdrawn one is invalid immediately
 	if n := p.hits.Load(); n != 2 {
 		t.Errorf("%d fetches", n)
 	}
@@ -133,7 +133,7 @@ func TestA9_MadeUpKidsFetchOnceInHalfAMinute(t *testing.T) {
 		h.proven(h.asserts(key.signed(t, h.proof("remote"), nil)))
 		h.clock.add(clients.KeysRetry / 5)
 	}
-	for _, a := range []string{"app", "nobody"} { // who has no keys there makes nobody call
+	for _, a := range []string{"app", "nobody"} { // a client without keys there causes no fetch
 		h.unproven(h.asserts(key.signed(t, h.proof(a), nil)))
 	}
 	if n := p.hits.Load(); n != 3 {

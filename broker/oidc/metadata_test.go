@@ -59,7 +59,7 @@ func triesOf(h *harness) map[string]try {
 	return all
 }
 
-// mounted tells that an endpoint answers, and is below the issuer.
+// mounted checks that an endpoint responds, and is below the issuer.
 func (h *harness) mounted(methods ...string) try {
 	return func(t *testing.T, promised any) {
 		path, ok := strings.CutPrefix(promised.(string), issuer)
@@ -175,7 +175,7 @@ func (h *harness) keyed(path, alg string, form url.Values) answer {
 	return h.send(newRequest(http.MethodPost, path, form))
 }
 
-// authenticated calls an endpoint in the way that is named.
+// authenticated calls an endpoint with the named authentication method.
 func (h *harness) authenticated(path, method string, form url.Values) answer {
 	if method == clients.MethodKey {
 		return h.keyed(path, signing.ES256, form)

@@ -8,7 +8,7 @@ import (
 	"gatehouse/broker"
 )
 
-// RFC 8252 §7: the three ways back into a native app, as the README lists them.
+// RFC 8252 §7: the three kinds of redirect to a native app, as the README lists them.
 func TestANativeAppComesBackByLoopbackByAClaimedLinkOrByItsOwnScheme(t *testing.T) {
 	h := newHarness(t)
 	h.client(broker.Client{ID: "native", Name: "Native", AuthMethods: []string{"none"}, Native: true, FirstParty: true,

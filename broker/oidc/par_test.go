@@ -291,7 +291,7 @@ func TestH4_StrangersPushNoMoreThanTheCap(t *testing.T) {
 			t.Errorf("push %d: %d %s", i, a.StatusCode, a.body)
 		}
 	}
-	h.pushed(ask()) // whoever has a secret is no stranger
+	h.pushed(ask()) // a client with a secret is not limited
 	if rows["pushed"] != 4 {
 		t.Errorf("%d rows", rows["pushed"])
 	}

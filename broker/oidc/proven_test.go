@@ -70,7 +70,7 @@ func TestP2_ACodeIsConsumedOnceByEight(t *testing.T) {
 	}
 }
 
-// race runs do n times at once.
+// race runs do n times concurrently.
 func race(n int, do func()) {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})

@@ -145,7 +145,7 @@ func TestA22_AnAppThatCachesTheKeysForAnHourNeverMeetsAnUnknownOne(t *testing.T)
 	for _, h := range r.fleet {
 		h.tick()
 	}
-	for _, app := range r.apps { // it has read them every hour meanwhile
+	for _, app := range r.apps { // it has read them every hour in the meantime
 		app.read = app.read.Add(29*24*time.Hour - 2*time.Minute)
 	}
 	before := r.fleet[0].signs(signing.ES256)

@@ -275,7 +275,7 @@ func TestC17_TheServerKeepsTheLastSignInMethod(t *testing.T) {
 	}
 }
 
-// Of two identities that are unlinked at once, the second sees what the first has left.
+// The second of two concurrent unlinks sees the result of the first.
 func TestC17_TwoConcurrentUnlinksLeaveOneMethod(t *testing.T) {
 	w := newHarness(t)
 	ana := w.resident("ana@example.test")

@@ -224,7 +224,7 @@ func TestTheLastSignInMethodOfAnAccountIsNotUnlinked(t *testing.T) {
 	o.isRefused("the last sign-in method of ana@example.test", unlink(first)...)
 	second := o.linked(h, "ana@example.test", "other")
 	o.does("connections", "disable", "other")
-	o.isRefused("the last sign-in method of", unlink(first)...) // the other connection signs nobody in
+	o.isRefused("the last sign-in method of", unlink(first)...) // the other connection opens no account
 	o.does("connections", "enable", "other")
 	o.isRefused("has no identity", unlink("nothing")...)
 	var left accountView
@@ -234,7 +234,7 @@ func TestTheLastSignInMethodOfAnAccountIsNotUnlinked(t *testing.T) {
 	o.isRefused("the last sign-in method of", unlink(second)...)
 	o.doesWith(boats, "accounts", "password", "ana@example.test")
 	o.configure("passwords: false")
-	o.isRefused("the last sign-in method of", unlink(second)...) // a password that opens nothing is no way in
+	o.isRefused("the last sign-in method of", unlink(second)...) // a password that opens nothing does not count
 	o.configure()
 	o.does(unlink(second)...)
 

@@ -65,7 +65,7 @@ func TestTwoSecretsOfAClientLiveAtATime(t *testing.T) {
 			t.Errorf("after the third: %q, want %q", got, want)
 		}
 	}
-	o.doesWith(own, "clients", "secret", id, "--secret-file", "-") // the same again pushes nobody out
+	o.doesWith(own, "clients", "secret", id, "--secret-file", "-") // the same secret again removes none
 	if got := w.token(id, second); got != "" {
 		t.Errorf("the second secret after the third came twice: %s", got)
 	}

@@ -261,7 +261,7 @@ func TestA22_SigningKeysRotateOnScheduleAndImmediatelyInAnEmergency(t *testing.T
 		t.Fatalf("the keys: %v", first)
 	}
 	var told outcome
-	if told = o.in("", "keys", "rotate-signing"); told.code != success { // somebody was at the keys a moment ago
+	if told = o.in("", "keys", "rotate-signing"); told.code != success { // the keys were changed a moment ago
 		t.Fatalf("exit %d\n%s", told.code, told.err)
 	}
 	if !strings.Contains(told.err, "waiting") {

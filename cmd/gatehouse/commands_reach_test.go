@@ -17,7 +17,7 @@ func TestA17_A20_NoClientIsAddedWithAURIThatIsNeverCalled(t *testing.T) {
 	o.isRefused("cannot be called: ", "clients", "change", "wiki", "--backchannel-logout-uri", "https://10.0.0.1/x")
 	o.configure("upstream_networks: [10.0.0.0/8]")
 	o.does("clients", "change", "wiki", "--backchannel-logout-uri", "https://10.0.0.1/x")
-	// Whoever narrows the networks afterwards can still switch the app off.
+	// After the networks are narrowed, the app can still be disabled.
 	o.configure()
 	o.isRefused("cannot be called: ", "clients", "change", "wiki", "--name", "Wikis")
 	o.does("clients", "disable", "wiki")

@@ -7,7 +7,7 @@ import (
 	"gatehouse/broker"
 )
 
-// entra adds a Microsoft connection that nobody is asked about.
+// entra adds a Microsoft connection.
 func (o *operator) entra(id string) {
 	o.t.Helper()
 	o.doesWith("a secret", "connections", "add", id, "--kind", "microsoft", "--name", "Microsoft", "--client-id", "c",

@@ -51,7 +51,7 @@ func (o *operator) configure(more ...string) {
 	o.config = filepath.Join(o.dir, "gatehouse.yaml")
 	lines := append([]string{"data_dir: " + filepath.Join(o.dir, "data"), "operations: {listen: \"off\"}"}, more...)
 	if !slices.ContainsFunc(more, func(line string) bool { return strings.HasPrefix(line, "listen:") }) {
-		lines = append(lines, `listen: "127.0.0.1:0"`) // or whoever has 8080 stands in the way
+		lines = append(lines, `listen: "127.0.0.1:0"`) // because port 8080 may be in use
 	}
 	if err := os.WriteFile(o.config, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		o.t.Fatal(err)
@@ -266,7 +266,7 @@ func TestASecretComesFromAFileOrStandardInput(t *testing.T) {
 func TestCtrlCEndsWhateverWaits(t *testing.T) {
 	o := newOperator(t)
 	o.doesWith(boats, "accounts", "add", "ana@example.test", "--password-file", "-")
-	silent, speak := io.Pipe() // somebody who never types
+	silent, speak := io.Pipe() // input that never ends
 	defer speak.Close()
 	for _, line := range []string{"accounts password ana@example.test", "keys rotate --wait 1h"} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -276,7 +276,7 @@ func TestCtrlCEndsWhateverWaits(t *testing.T) {
 			t.Errorf("%s: exit %d:\n%s%s", line, got.code, got.out, got.err)
 		}
 	}
-	o.does("keys", "rotate", "--wait", "0s") // what was interrupted is in nobody's way
+	o.does("keys", "rotate", "--wait", "0s") // an interrupted rotation does not block the next
 	if got := o.logged(); !slices.Equal(got, []string{"account.created", "key.changed"}) {
 		t.Errorf("events %q", got)
 	}

@@ -57,7 +57,7 @@ func (c *cell) links(connection, who string) {
 	c.policy, c.moves = "", false
 	c.begin()
 	c.comes(connection, who)
-	if c.may("I have an account") { // nobody vouches for the address
+	if c.may("I have an account") { // the address is unverified
 		c.press("Link and sign in", "email", c.account.Email, "password", matrixWord)
 	} else {
 		c.press("Link and sign in", "password", matrixWord)

@@ -41,7 +41,7 @@ func (o *tenant) Tenancy(_ context.Context, q access.Question) (broker.Tenancy, 
 		Enforcement: broker.Enforce, Enforced: []string{"entra", "adfs"}}}}}, nil
 }
 
-// A tenant's rule reaches every way in which somebody proves who they are.
+// A tenant's rule applies to every sign-in method.
 func TestD1_D4_D6_ATenantThatEnforcesAConnectionClosesEveryOtherWay(t *testing.T) {
 	q := newTenantCluster(t)
 	app := q.variants()[0]

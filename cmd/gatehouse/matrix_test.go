@@ -57,7 +57,7 @@ func buildCluster(t *testing.T, ahead time.Duration, rules *tenant) *cluster {
 		t.Fatal(err)
 	}
 	d.h.cfg.ClientRegistration = true
-	l.Close() // nobody calls it: browsers reach the replicas directly
+	l.Close() // no client connects: browsers reach the replicas directly
 	q := &cluster{harness: &harness{d, c, t, ctx}, tenant: rules}
 	other, err := openApp(ctx, d.h.cfg, slog.New(slog.DiscardHandler), func() time.Time { return c.now().Add(ahead) })
 	if err != nil {

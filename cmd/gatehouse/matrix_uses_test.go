@@ -148,7 +148,7 @@ func TestD18_TheFirstBindTakesPasswordAndMailedCodeTogether(t *testing.T) {
 		c := q.cell(t, "", moves)
 		c.restriction(1)
 		c.begin()
-		c.comes("adfs", "own") // nobody answers for its addresses
+		c.comes("adfs", "own") // its addresses are only asserted
 		c.press("I have an account")
 		c.press("Link and sign in", "email", c.account.Email, "password", matrixWord)
 		if len(c.sessions()) > 0 || len(c.codes) > 0 {

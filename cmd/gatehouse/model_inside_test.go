@@ -109,7 +109,7 @@ func (m *model) unbound(which ident, bond *bond) {
 }
 
 // changesMethods goes to the account page and links or unlinks there, now and then
-// what belongs to somebody else.
+// what belongs to another person.
 func (m *model) changesMethods(b *window, t *tab) {
 	m.say("%s looks at their ways to sign in", b.name)
 	m.follow(b, t, m.do(b, http.MethodGet, broker.MethodsPath, nil))

@@ -26,7 +26,7 @@ type persona struct {
 
 type person struct {
 	name, email string
-	password    string // what they would type; empty for nobody told them one
+	password    string // what they would type; empty if they do not know one
 	old         string
 	hostile     bool
 	personas    []*persona
@@ -52,7 +52,7 @@ type sitting struct {
 	holder                           *holder
 	gen                              int
 	browser                          *window
-	auth                             time.Time // when somebody proved something, zero for never
+	auth                             time.Time // time of the last proof, zero for never
 	ends                             time.Time
 	over                             bool
 }

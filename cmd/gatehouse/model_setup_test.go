@@ -183,8 +183,8 @@ func cheapHash(password string) string {
 		b.EncodeToString(argon2.IDKey([]byte(password), salt, 1, 8, 1, 32)))
 }
 
-// newFaces gives every person other accounts at the upstreams: subjects that nobody
-// has linked, with addresses of their own or somebody else's, at every level.
+// newFaces gives every person other accounts at the upstreams: subjects that are
+// not linked, with their own or another person's addresses, at every level.
 func (m *model) newFaces() {
 	byConn := map[string][]fakeidp.Persona{}
 	for _, p := range m.people {
@@ -221,7 +221,7 @@ func (m *model) newFaces() {
 			}
 		}
 	}
-	if m.n > 0 && m.chance(50) { // somebody new in harness, who has no account yet
+	if m.n > 0 && m.chance(50) { // a new person without an account
 		p := m.people[8+2*m.rng.IntN(2)]
 		m.serial++
 		p.email, p.password = fmt.Sprintf("%s%d@example.test", p.name, m.serial), ""

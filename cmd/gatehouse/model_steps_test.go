@@ -257,7 +257,7 @@ func (m *model) knownCode(b *window, l *ledger) string {
 	case len(mine) > 1 && m.chance(50):
 		return pick(m, mine).code
 	case m.chance(20) && l.mail != nil && !b.hostile:
-		return l.mail.code // somebody reads it out to them
+		return l.mail.code // another person tells them the code
 	}
 	return fmt.Sprintf("%06d", m.rng.IntN(1_000_000))
 }

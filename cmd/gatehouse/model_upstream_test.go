@@ -52,7 +52,7 @@ func (m *model) base(conn string) string {
 }
 
 // atUpstream signs in there as one of the person's own accounts, or, at a shared
-// machine, as somebody else.
+// machine, as another person.
 func (m *model) atUpstream(b *window, t *tab) {
 	u, err := url.Parse(t.upstream)
 	m.must(err)
@@ -172,7 +172,7 @@ func (m *model) mixesUp(b *window, t *tab, f *paper) {
 	}
 }
 
-// goesAs sends a tab of a login to an upstream and back, as somebody who asserts
+// goesAs sends a tab of a login to an upstream and back, as a person who asserts
 // the same address as the person before.
 func (m *model) goesAs(b *window, t *tab, login string, f *paper) bool {
 	email := b.email
@@ -205,7 +205,7 @@ func (m *model) goesAs(b *window, t *tab, login string, f *paper) bool {
 	return true
 }
 
-// triesAnother is for somebody who just linked one identity: is that good for the next one too (SECURITY.md C4)?
+// triesAnother checks that linking one identity does not link the next one too (SECURITY.md C4).
 func (m *model) triesAnother(b *window, t *tab) {
 	t.back, t.upstream = "", ""
 	m.visit(b, t, "/login?sso_error=sso_cancelled")

@@ -223,7 +223,7 @@ func TestH3_FastStreamResetsCostAtMostAHundredRequests(t *testing.T) {
 	if n := s.most.Load(); n > 100 || n == 0 {
 		t.Errorf("%d were served at once", n)
 	}
-	other := s.dial() // nobody else is kept out
+	other := s.dial() // other clients are not blocked
 	stream, err := other.asks("/quick")
 	if err != nil {
 		t.Fatal(err)

@@ -139,7 +139,8 @@ test('A17 an app that was not told is told by the process after the one that was
   assert.equal(await page.getByText('You were signed out of:').count(), 0)
   clean(await look(page, 'signedout-late', { cold: false }))
   await until(() => posts() === 1, { about: 'the first attempt' })
-  await until(async () => (await broker.run(['clients', 'logouts', '--json']))[0]?.last_error === 'the app answered 503', { about: 'what is written of it' })
+  const recorded = async () => (await broker.run(['clients', 'logouts', '--json']))[0]?.last_error
+  await until(async () => (await recorded()) === 'the app responded with status 503', { about: 'the recorded error' })
   await first.kill()
   up = true
   await broker.serve()
