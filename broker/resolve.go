@@ -51,7 +51,7 @@ func Resolve(l Login, f Facts) (Verdict, error) {
 	if l.Purpose == PurposeLink {
 		return resolveHere(l, f)
 	}
-	//defence:C21 ./broker:TestResolve
+	//defence:C21
 	if f.Linked != nil {
 		return Verdict{Outcome: SignIn, Because: "this identity is linked to the account"}, nil
 	}
@@ -168,7 +168,7 @@ func resolveOwner(l Login, f Facts, level Level, why string) (Verdict, error) {
 // §6).
 func linkProofOf(l Login, f Facts, owner Account, level Level) (LinkProof, error) {
 	p := LinkProof{Factor: f.Enrolled,
-		//defence:C2 ./broker:TestResolve
+		//defence:C2
 		//defence:C2 ./cmd/gatehouse:TestModel
 		Password: owner.HasPassword()}
 	if f.restrictions(owner) {

@@ -52,17 +52,22 @@ type PasswordOptions struct {
 
 // NewPasswords returns a verifier that runs one hash per core and queues a limited number of others.
 func NewPasswords(o PasswordOptions) *Passwords {
-	cores := runtime.GOMAXPROCS(0)
 	p := &Passwords{tries: newTries(o.Ephemeral, o.Keyring, o.Now), hash: argon2.IDKey,
 		guess: newGuesser(),
 		cost:  o.Cost.orProduction(),
-		slots: limit.NewSlots(
-			//defence:E18 = 1000
-			cores,
-			//defence:E18 = 1 << 20
-			cores*queuePerCore, 2*time.Second)}
+		slots: newSlots(2 * time.Second)}
 	p.dummy = encode(p.cost, salt(), make([]byte, keySize))
 	return p
+}
+
+// newSlots runs one hash per core. Each waits for its core no longer than wait.
+func newSlots(wait time.Duration) *limit.Slots {
+	cores := runtime.GOMAXPROCS(0)
+	return limit.NewSlots(
+		//defence:E18 = 1000
+		cores,
+		//defence:E18 = 1 << 20
+		cores*queuePerCore, wait)
 }
 
 // Hash returns the PHC string of a new password. It returns WeakPassword for one that is too short, too long or

@@ -283,7 +283,7 @@ func TestE18_ConcurrentHashesNeverExceedTheCores(t *testing.T) {
 	if most >= people {
 		t.Fatalf("a queue of %d is no bound", most)
 	}
-	p.slots = limit.NewSlots(runtime.GOMAXPROCS(0), most, time.Hour) // so that only the queue's limit refuses requests
+	p.slots = newSlots(time.Hour) // so that only the queue's limit refuses requests
 	var running, peak atomic.Int64
 	gate := make(chan struct{})
 	p.hash = func(_, _ []byte, _, _ uint32, _ uint8, size uint32) []byte {
