@@ -130,7 +130,7 @@ func TestAdmitIsClosedUnlessEverythingFits(t *testing.T) {
 	}
 }
 
-func TestC2_C21_ResolveNeverLinksByAddress(t *testing.T) {
+func TestC21_ResolveNeverLinksByAddress(t *testing.T) {
 	claims := func(level Level) *Claims {
 		return &Claims{Connection: "google", Subject: "1", Email: "ana@example.test", Level: level}
 	}

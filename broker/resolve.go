@@ -168,7 +168,6 @@ func resolveOwner(l Login, f Facts, level Level, why string) (Verdict, error) {
 // §6).
 func linkProofOf(l Login, f Facts, owner Account, level Level) (LinkProof, error) {
 	p := LinkProof{Factor: f.Enrolled,
-		//defence:C2
 		//defence:C2 ./cmd/gatehouse:TestModel
 		Password: owner.HasPassword()}
 	if f.restrictions(owner) {
