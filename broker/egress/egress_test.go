@@ -127,8 +127,8 @@ func resolve(m dnsmessage.Message, answer func(string) []string) ([]byte, error)
 }
 
 func TestB16_ANameThatIsReboundReachesNothingInside(t *testing.T) {
-	outside, canary := listen(t, "127.0.0.2:0"), &inside{}
-	canary = listen(t, "127.0.0.1:"+outside.port)
+	canary := listen(t, "127.0.0.1:0")
+	outside := listen(t, "127.0.0.2:"+canary.port) // other processes rarely listen here
 	var rebound atomic.Bool
 	resolver := serveNames(t, func(string) []string {
 		if rebound.Load() {
