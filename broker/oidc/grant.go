@@ -89,7 +89,6 @@ func (d *Handler) begin(ctx context.Context, u *unit, issued broker.Event) error
 	if !needsConsent && d.gate.Settles(ctx, f, u.agreed.unlocked) {
 		return d.store.CreateGrant(ctx, f, u.agreed.unlocked, issued) // nothing to ask afterwards
 	}
-	//defence:H6
 	return d.store.Atomic(ctx, func(ctx context.Context) error {
 		if err := d.store.CreateGrant(ctx, f, u.agreed.unlocked, issued); err != nil {
 			return err

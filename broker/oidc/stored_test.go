@@ -19,6 +19,9 @@ type stored struct {
 }
 
 func (s stored) CreateGrant(ctx context.Context, f broker.Grant, unlocked bool, events ...broker.Event) error {
+	if s.auditLog == broker.AuditLog(s.DB) {
+		return s.grants.CreateGrant(ctx, f, unlocked, events...)
+	}
 	return s.Atomic(ctx, func(ctx context.Context) error {
 		if err := s.grants.CreateGrant(ctx, f, unlocked); err != nil {
 			return err

@@ -47,7 +47,9 @@ func toGrant(r grantRow) broker.Grant {
 // locked: a concurrent Unlink or EndSession waits, and then finds the grant.
 func (d *DB) CreateGrant(ctx context.Context, g broker.Grant, unlocked bool, events ...broker.Event) error {
 	n := g.Authn
-	rows, err := d.execRecorded(ctx, events, d.insertGrant(),
+	rows, err := d.execRecorded(ctx,
+		//defence:H6
+		events, d.insertGrant(),
 		g.ID, g.ClientID, g.AccountID, g.SessionID, list(g.Scopes), list(g.Audience), string(n.Method), n.Connection,
 		n.Identity, list(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch, string(n.UserType), n.Factor, g.KeyThumbprint,
 		g.Claims, g.RefreshCounter, micros(g.RotatedAt), micros(g.CreatedAt), micros(g.ExpiresAt), micros(g.EndedAt),

@@ -58,7 +58,9 @@ func (r sessionRow) noun() broker.Session {
 // then sees the session.
 func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session, events ...broker.Event) error {
 	n := s.Authn
-	return ifNone(broker.StartAgain)(d.execRecorded(ctx, events, d.insertSession(),
+	return ifNone(broker.StartAgain)(d.execRecorded(ctx,
+		//defence:H6
+		events, d.insertSession(),
 		s.ID, hash, s.AccountID, string(n.Method), n.Connection, n.Identity, list(n.AMR), n.ACR,
 		micros(n.AuthTime), n.Epoch,
 		string(n.UserType), n.Factor, n.UpstreamSID, clean(s.UserAgent), clean(s.Address),
