@@ -119,7 +119,9 @@ func (g *Gate) NewGrant(ctx context.Context, f broker.Grant, unrestricted bool) 
 	return err
 }
 
-// Settles reports whether NewGrant admits a grant whatever CreateGrant finds. The grant then needs no transaction.
+// Settles reports whether the conditions of CreateGrant's insert and the facts known
+// before it decide alone. NewGrant has nothing to read then, and the grant needs no
+// transaction.
 func (g *Gate) Settles(ctx context.Context, f broker.Grant, unrestricted bool) bool {
 	return unrestricted && g.tenancies == nil &&
 		g.NewGrant(ctx, f, unrestricted) == nil
