@@ -111,8 +111,17 @@ export async function keyboard(page) {
   return faults
 }
 
+/** Waits up to two seconds until autofocus has taken effect: the browser applies it with its first frame, after the load. */
+export async function focused(page) {
+  for (let tries = 0; tries < 100; tries++) {
+    if (await page.evaluate(() => document.activeElement !== document.body)) return
+    await new Promise((wake) => setTimeout(wake, 20))
+  }
+}
+
 /** A failed form: its title says so, and the first wrong field or the summary has the focus, before any key is pressed. */
-export function failure(page) {
+export async function failure(page) {
+  await focused(page)
   return page.evaluate(() => {
     const faults = []
     if (!/^\u202e?Error:\u202c? /.test(document.title)) faults.push(`the title is ${document.title}`)

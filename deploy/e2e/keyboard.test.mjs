@@ -1,7 +1,7 @@
 // Whole journeys with the keyboard alone, with a visible focus ring on every control.
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { measureRing } from './inspect.mjs'
+import { focused, measureRing } from './inspect.mjs'
 import { exhaust } from './states.mjs'
 import { expectHeading } from './steps.mjs'
 import { person } from './stub.mjs'
@@ -35,11 +35,15 @@ describe('ac_38 by keyboard alone', () => {
         assert.fail(`no “${name}” among ${passed.join(', ')}`)
       },
       /** What a page that just came has in focus, before any key. */
-      async ready(label) { assert.equal((await focus()).name, label) },
+      async ready(label) {
+        await focused(page)
+        assert.equal((await focus()).name, label)
+      },
       /** A page that says what was wrong: its title, and the first wrong field in focus. */
       async corrected(title, label) {
         await page.locator('[role=alert]').waitFor()
         assert.equal(await page.title(), `Error: ${title} – Gatehouse`)
+        await focused(page)
         const { name, invalid } = await focus()
         assert.deepEqual({ name, invalid }, { name: label, invalid: true })
       },
@@ -168,6 +172,7 @@ describe('ac_38 by keyboard alone', () => {
     await type(wrong)
     await enter()
     await page.locator('[role=alert]').waitFor()
+    await focused(page)
     assert.match((await focus()).name, /Too many attempts/)
     assert.equal(await page.evaluate(() => document.activeElement.getAttribute('role')), 'alert')
 
