@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/html"
 
 	"gatehouse/broker"
+	"gatehouse/providers/fakeidp"
 )
 
 // attackHarness is a harness that records its log, for tests that attack it.
@@ -175,7 +176,7 @@ func (s *attackHarness) leadsHome(t *testing.T, what string, from *url.URL, targ
 		return
 	case u.Hostname() == "127.0.0.1" && u.Path == "/callback" && u.Scheme == "http": // the native app, on any port
 		return
-	case slices.ContainsFunc(s.file.Connections, func(c demoConnection) bool {
+	case slices.ContainsFunc(s.file.Connections, func(c fakeidp.DemoConnection) bool {
 		return c.Issuer == origin
 	}) && strings.HasPrefix(from.Path, "/login/"):
 		return

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -221,7 +223,7 @@ func (o *operator) keyringFile() string {
 func TestTheDemoPrintsATourAndWritesWhatAScriptNeeds(t *testing.T) {
 	o := &operator{t: t, dir: t.TempDir()}
 	data := filepath.Join(o.dir, "demo")
-	r := o.runs("Ctrl-C ends it.", "demo", "--addr", "localhost:0", "--data", data)
+	r := o.runs("Ctrl-C ends it", "demo", "--addr", "localhost:0", "--data", data)
 	text, err := os.ReadFile(filepath.Join(data, "demo.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -268,14 +270,74 @@ func TestTheDemoPrintsATourAndWritesWhatAScriptNeeds(t *testing.T) {
 		t.Errorf("its accounts:\n%s", out)
 	}
 	o.does("check")
+	for _, p := range v.Personas { // the README explains sign-ins with them
+		claims := filepath.Join(data, "claims", p.Connection+"-"+p.Login+".json")
+		if out := o.does("explain", "--connection", p.Connection, "--claims", claims); strings.Contains(out, "another issuer") {
+			t.Errorf("explain does not know the claims of %+v:\n%s", p, out)
+		}
+	}
 	r.ends()
+	if r.err.String() != "" {
+		t.Errorf("beside the tour it says: %s", r.err.String())
+	}
 	o.isRefused("is not empty", "demo", "--data", data)
 	o.isRefused("loopback host", "demo", "--addr", "0.0.0.0:0")
 
+	t.Chdir(o.dir)
 	r = o.runs("}\n", "demo", "--addr", "localhost:0", "--json")
 	again := v
 	if err := json.Unmarshal([]byte(r.out.String()), &again); err != nil || again.Issuer == "" || len(again.Clients) != 2 {
 		t.Errorf("%v:\n%s", err, r.out.String())
 	}
+	folder := "gatehouse-demo-" + again.Issuer[strings.LastIndex(again.Issuer, ":")+1:]
+	if !exists(filepath.Join(folder, "gatehouse.yaml")) {
+		t.Errorf("without --data there is no %s", folder)
+	}
 	r.ends()
+	if exists(folder) {
+		t.Errorf("%s is still there after the end", folder)
+	}
+}
+
+func TestTheDemosAddressesStayTheSameAndAKilledDemoIsCleanedUp(t *testing.T) {
+	t.Chdir(t.TempDir())
+	port := freePorts(t, 3)
+	addr := fmt.Sprintf("localhost:%d", port)
+	left := fmt.Sprintf("gatehouse-demo-%d", port)
+	if err := errors.Join(os.Mkdir(left, 0o700),
+		os.WriteFile(filepath.Join(left, "gatehouse.yaml"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	o := &operator{t: t}
+	r := o.runs("Ctrl-C ends it", "demo", "--addr", addr)
+	for _, part := range []string{"http://" + addr, fmt.Sprint("http://127.0.0.1:", port+1),
+		fmt.Sprint("http://127.0.0.1:", port+2), "--config " + left} {
+		if !strings.Contains(r.out.String(), part) {
+			t.Errorf("the tour does not name %s:\n%s", part, r.out.String())
+		}
+	}
+	r.ends()
+}
+
+// freePorts returns the first of n neighbouring ports of which each is free.
+func freePorts(t *testing.T, n int) int {
+	t.Helper()
+	for range 50 {
+		first, err := strconv.Atoi(freeAddress(t)[len("127.0.0.1:"):])
+		if err != nil {
+			t.Fatal(err)
+		}
+		free := true
+		for port := first; port < first+n; port++ {
+			l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
+			if free = free && err == nil; err == nil {
+				l.Close()
+			}
+		}
+		if free {
+			return first
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
 }

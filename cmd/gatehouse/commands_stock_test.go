@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"gatehouse/broker/clients"
 	"gatehouse/broker/text"
 	"gatehouse/broker/web"
+	"gatehouse/providers/fakeidp"
 )
 
 // The tests that do not go through the command line change things with these.
@@ -26,6 +29,17 @@ func (h *app) operate() *admin.Service {
 		panic(err)
 	}
 	return s
+}
+
+const demoPassword = fakeidp.DemoPassword
+
+// openAt opens the demo's first listener and the demo.
+func (d *demo) openAt(ctx context.Context, addr string, log *slog.Logger) (net.Listener, error) {
+	l, err := d.listenFirst(addr)
+	if err == nil {
+		err = d.open(ctx, log)
+	}
+	return l, err
 }
 
 // putConnection creates a connection by the operation for it, or replaces a stored one.

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"gatehouse/broker"
@@ -30,69 +32,16 @@ type demo struct {
 	cost    credential.Cost  // zero: the cost of production
 	keys    *fakeidp.KeyPool // of the providers; nil: keys of their own
 	h       *app
+	port    int // of the broker; 0: any, and the other servers have any too
 	servers []server
 	sims    map[string]*fakeidp.Server // by connection
-	file    demoFile
+	file    fakeidp.Demo
 }
 
 // server is one listener with its handler.
 type server struct {
 	listener net.Listener
 	handler  http.Handler
-}
-
-// demoFile is demo.json, for scripts.
-type demoFile struct {
-	Issuer      string           `json:"issuer"`
-	App         string           `json:"app"`
-	Mailbox     string           `json:"mailbox"`
-	Operations  string           `json:"operations"`
-	Clients     []demoClient     `json:"clients"`
-	Accounts    []demoAccount    `json:"accounts"`
-	Connections []demoConnection `json:"connections"`
-	Personas    []demoPersona    `json:"personas"`
-}
-
-type demoClient struct {
-	ID           string   `json:"client_id"`
-	Secret       string   `json:"client_secret,omitempty"`
-	RedirectURIs []string `json:"redirect_uris"`
-	AuthMethod   string   `json:"token_endpoint_auth_method"`
-}
-
-type demoAccount struct {
-	Email    string `json:"email"`
-	Password string `json:"password"`
-	Note     string `json:"note"`
-	name     string
-	disabled bool
-}
-
-type demoConnection struct {
-	ID     string `json:"id"`
-	Kind   string `json:"kind"`
-	Name   string `json:"name"`
-	Issuer string `json:"issuer"`
-}
-
-type demoPersona struct {
-	Connection string `json:"connection"`
-	Login      string `json:"login"`
-	Email      string `json:"email"`
-	Note       string `json:"note"`
-}
-
-// demoPassword is not a secret: its accounts exist on loopback only.
-const demoPassword = "seven boats at noon"
-
-func demoAccounts() []demoAccount {
-	return []demoAccount{
-		{Email: "ana@example.test", Password: demoPassword, Note: "has a password; Google's Ana links to it",
-			name: "Ana Silva"},
-		{Email: "ben@example.test", Password: demoPassword, Note: "has a password and nothing else", name: "Ben Carter"},
-		{Email: "dora@example.test", Password: demoPassword, Note: "is turned off: refused", name: "Dora Klein",
-			disabled: true},
-	}
 }
 
 // demoConnections are the demo's connections, as an operator would add them.
@@ -123,40 +72,73 @@ func demoSettings(c *broker.Connection, base string) {
 }
 
 type demoCmd struct {
-	Addr string `default:"localhost:8080" placeholder:"HOST:PORT" help:"Address of the broker, on a loopback host. Default: ${default}."`
-	Data string `placeholder:"FOLDER" help:"Empty folder to use and keep. A temporary one if omitted."`
+	Addr string `default:"localhost:8080" placeholder:"HOST:PORT" help:"Address of the broker, on a loopback host. Default: ${default}. The sample app and the mailbox have the next two ports."`
+	Data string `placeholder:"FOLDER" help:"Empty folder to use and keep. If omitted, ./gatehouse-demo is made, and deleted at the end."`
 }
 
-func (c *demoCmd) Run(ctx context.Context, t *tool) (err error) {
+func (c *demoCmd) Run(ctx context.Context, t *tool) error {
 	d := &demo{data: c.Data, now: time.Now}
-	if d.data == "" {
-		if d.data, err = os.MkdirTemp("", "gatehouse-demo-"); err != nil {
-			return err
-		}
-		defer os.RemoveAll(d.data)
+	listener, err := d.listenFirst(c.Addr)
+	if err != nil {
+		return err
 	}
+	defer listener.Close()
 	if err := d.freshFolder(); err != nil {
 		return err
 	}
-	listener, err := d.open(ctx, c.Addr, newLog(t.err, slog.LevelWarn))
-	if err != nil {
+	if c.Data == "" {
+		defer os.RemoveAll(d.data)
+	}
+	// A warning beside the tour would only distract: that no mail is sent, for example.
+	if err := d.open(ctx, newLog(t.err, slog.LevelError)); err != nil {
 		return err
 	}
 	t.opened = d.h
 	if err := d.stock(ctx); err != nil {
 		return err
 	}
-	if err := t.print(d.file, d.tour); err != nil {
+	tour := func(w io.Writer) {
+		d.file.Tour(w, or(t.program, "gatehouse"), "--config "+filepath.Join(d.data, "gatehouse.yaml"))
+	}
+	if err := t.print(d.file, tour); err != nil {
 		return err
 	}
 	return d.h.serve(ctx, listener)
 }
 
+// listenFirst opens the broker's listener. The port decides the names of folder and issuer.
+func (d *demo) listenFirst(addr string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || !broker.LoopbackHost(host) {
+		return nil, fmt.Errorf("--addr %s: must be host:port with a loopback host; the demo's passwords are public", addr)
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another address with --addr", err)
+	}
+	d.port, _ = strconv.Atoi(port)
+	_, port, _ = net.SplitHostPort(listener.Addr().String())
+	d.file.Issuer = "http://" + net.JoinHostPort(host, port)
+	return listener, nil
+}
+
 // freshFolder creates the folder, and refuses one that is not empty: a demo must not mix with
-// real data.
+// real data. Without --data, what a demo that was killed left behind is removed: only the
+// process with this port uses the folder.
 func (d *demo) freshFolder() error {
+	if d.data == "" {
+		d.data = "gatehouse-demo"
+		if d.port != 8080 {
+			d.data += "-" + d.file.Issuer[strings.LastIndex(d.file.Issuer, ":")+1:]
+		}
+		if exists(filepath.Join(d.data, "gatehouse.yaml")) {
+			if err := os.RemoveAll(d.data); err != nil {
+				return err
+			}
+		}
+	}
 	if err := os.MkdirAll(d.data, 0o700); err != nil {
-		return err
+		return fmt.Errorf("%w; name another folder with --data", err)
 	}
 	entries, err := os.ReadDir(d.data)
 	if err != nil {
@@ -168,47 +150,38 @@ func (d *demo) freshFolder() error {
 	return nil
 }
 
-// open opens the listeners and the app, on SQLite.
-func (d *demo) open(ctx context.Context, addr string, log *slog.Logger) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil || !broker.LoopbackHost(host) {
-		return nil, fmt.Errorf("--addr %s: must be host:port with a loopback host; the demo's passwords are public", addr)
-	}
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("%w; choose another address with --addr", err)
-	}
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	d.file.Issuer = "http://" + net.JoinHostPort(host, port)
+// open opens the listener of the operations and the app, on SQLite.
+func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 	operations, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.file.Operations = "http://" + operations.Addr().String()
+	file := filepath.Join(d.data, "gatehouse.yaml")
 	settings := fmt.Sprintf("# The demo's configuration, for commands such as: gatehouse accounts list --config %[1]s\n"+
 		"issuer: %[2]s\ndata_dir: %[3]s\noperations:\n  listen: \"off\"\nregistration: form\nupstream_networks: "+
-		"[127.0.0.0/8]\n%[4]s",
-		filepath.Join(d.data, "gatehouse.yaml"), d.file.Issuer, d.data, d.more)
-	file := filepath.Join(d.data, "gatehouse.yaml")
+		"[127.0.0.0/8]\n%[4]s", file, d.file.Issuer, absolute(d.data), d.more)
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
-		return nil, err
+		return err
 	}
 	cfg, err := config.Load(file, func(string) (string, bool) { return "", false })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	d.h, err = openApp(ctx, cfg, log, d.now)
-	if err != nil {
-		return nil, err
+	if d.h, err = openApp(ctx, cfg, log, d.now); err != nil {
+		return err
 	}
 	d.h.passwordCost = d.cost
 	d.servers = append(d.servers, server{operations, d.h.operations()})
-	return listener, nil
+	return nil
 }
 
 // stock adds accounts, providers and apps, and starts the other servers.
 func (d *demo) stock(ctx context.Context) error {
-	for _, a := range demoAccounts() {
+	if err := os.Mkdir(filepath.Join(d.data, "claims"), 0o700); err != nil {
+		return err
+	}
+	for _, a := range fakeidp.DemoAccounts() {
 		if err := d.addAccount(ctx, a); err != nil {
 			return err
 		}
@@ -218,44 +191,46 @@ func (d *demo) stock(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", c.ID, err)
 		}
 	}
-	box, err := d.listen(fakeidp.NewMailbox(d.h.cfg.Mail.Folder))
+	box, err := d.listen(2)
 	if err != nil {
 		return err
 	}
-	d.file.Mailbox = box
+	d.file.Mailbox = "http://" + box.Addr().String()
+	d.servers = append(d.servers, server{box, fakeidp.NewMailbox(d.h.cfg.Mail.Folder)})
 	if err := d.addApps(ctx); err != nil {
 		return err
 	}
 	for _, s := range d.servers {
 		go serveQuietly(ctx, s)
 	}
-	return d.write()
+	return d.write("demo.json", d.file)
 }
 
-// listen adds a server on a free port of 127.0.0.1 and returns its origin.
-func (d *demo) listen(h http.Handler) (origin string, _ error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// listen listens on 127.0.0.1, on the n-th port after the broker's, so that addresses are the
+// same in each demo, or on a free one if that is in use.
+func (d *demo) listen(n int) (net.Listener, error) {
+	if d.port > 0 {
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(d.port+n))); err == nil {
+			return l, nil
+		}
 	}
-	d.servers = append(d.servers, server{l, h})
-	return "http://" + l.Addr().String(), nil
+	return net.Listen("tcp", "127.0.0.1:0")
 }
 
-func (d *demo) addAccount(ctx context.Context, a demoAccount) error {
+func (d *demo) addAccount(ctx context.Context, a fakeidp.DemoAccount) error {
 	hash, err := d.h.passwords().Hash(ctx, a.Password)
 	if err != nil {
 		return err
 	}
 	d.file.Accounts = append(d.file.Accounts, a)
 	now := d.h.now()
-	return d.h.store.CreateAccount(ctx, broker.Account{ID: broker.NewID(), Email: a.Email, Name: a.name,
-		PasswordHash: hash, AuthEpoch: 1, Disabled: a.disabled, CreatedAt: now, UpdatedAt: now})
+	return d.h.store.CreateAccount(ctx, broker.Account{ID: broker.NewID(), Email: a.Email, Name: a.Name,
+		PasswordHash: hash, AuthEpoch: 1, Disabled: a.Disabled, CreatedAt: now, UpdatedAt: now})
 }
 
 // addProvider starts one simulated provider and connects the broker to it.
 func (d *demo) addProvider(ctx context.Context, position int, c broker.Connection) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := d.listen(3 + position)
 	if err != nil {
 		return err
 	}
@@ -283,16 +258,21 @@ func (d *demo) addProvider(ctx context.Context, position int, c broker.Connectio
 	if _, err := operations.AddConnection(ctx, admin.Actor{ID: admin.Operator}, in); err != nil {
 		return err
 	}
-	d.file.Connections = append(d.file.Connections, demoConnection{c.ID, c.Kind, c.Name, base})
-	for _, p := range fakeidp.DemoPersonas(kind) {
-		d.file.Personas = append(d.file.Personas, demoPersona{c.ID, p.Login, p.Email, p.Note})
+	d.file.Connections = append(d.file.Connections, fakeidp.DemoConnection{ID: c.ID, Kind: c.Kind, Name: c.Name,
+		Issuer: base})
+	for _, p := range sim.Personas() {
+		d.file.Personas = append(d.file.Personas,
+			fakeidp.DemoPersona{Connection: c.ID, Login: p.Login, Email: p.Email, Note: p.Note})
+		if err := d.write(filepath.Join("claims", c.ID+"-"+p.Login+".json"), sim.Claims(p)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // addApps starts the sample app and registers it, and a native client for scripts.
 func (d *demo) addApps(ctx context.Context) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := d.listen(1)
 	if err != nil {
 		return err
 	}
@@ -317,39 +297,19 @@ func (d *demo) addApps(ctx context.Context) error {
 			return err
 		}
 		c := done.Value
-		d.file.Clients = append(d.file.Clients, demoClient{c.ID, c.Secret.Reveal(), c.RedirectURIs, c.AuthMethods[0]})
+		d.file.Clients = append(d.file.Clients, fakeidp.DemoClient{ID: c.ID, Secret: c.Secret.Reveal(),
+			RedirectURIs: c.RedirectURIs, AuthMethod: c.AuthMethods[0]})
 	}
 	return nil
 }
 
-func (d *demo) write() error {
-	b, err := json.MarshalIndent(d.file, "", "  ")
+// write writes JSON into the demo's folder.
+func (d *demo) write(name string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(d.data, "demo.json"), append(b, '\n'), 0o600)
-}
-
-func (d *demo) tour(w io.Writer) {
-	fmt.Fprintf(w, `Gatehouse is running, on this machine only.
-
-  Sample app   %[1]s    start here: Sign in
-  Mailbox      %[2]s    every mail it sends
-  Issuer       %[3]s
-  Folder       %[4]s    demo.json has everything a script needs
-
-A tour:
-  1. Linking        Sign in > Continue with Google > Ana Silva. Her address has an account:
-                    confirm once with its password: %[5]s
-                    Sign out, sign in again with Google: one click.
-  2. A new account  Continue with Google > Noor Person: a short registration.
-  3. A mailed code  Continue with Facebook > Fay Okoro. Facebook vouches for no address:
-                    choose "I'm new" and read the code in the mailbox.
-  4. A refusal      Continue with Microsoft > Eva Fischer, of another organisation.
-  5. A password     ana@example.test or ben@example.test, the same password.
-
-Ctrl-C ends it.
-`, d.file.App, d.file.Mailbox, d.file.Issuer, d.data, demoPassword)
+	return os.WriteFile(filepath.Join(d.data, name), append(b, '\n'), 0o600)
 }
 
 // serveQuietly serves a listener other than the public one until ctx ends.

@@ -52,7 +52,7 @@ func buildCluster(t *testing.T, ahead time.Duration, rules *tenant) *cluster {
 	c := &clock{at: time.Now().Truncate(time.Second)}
 	d := &demo{data: t.TempDir(), now: c.now, cost: cheapPasswords(), keys: &providerKeys}
 	demoData.Copy(t, d.data, newDemoData)
-	l, err := d.open(ctx, "localhost:0", slog.New(slog.DiscardHandler))
+	l, err := d.openAt(ctx, "localhost:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,8 @@ func (q *cluster) builds() {
 			q.sims = map[string]*fakeidp.Server{}
 		}
 		q.sims[c.ID] = sim
-		q.file.Connections = append(q.file.Connections, demoConnection{c.ID, c.Kind, c.Name, base})
+		q.file.Connections = append(q.file.Connections, fakeidp.DemoConnection{ID: c.ID, Kind: c.Kind,
+			Name: c.Name, Issuer: base})
 		c.Secrets, c.Position, c.State, c.CreatedAt = []broker.Secret{broker.Secret("secret-" + c.ID)}, i, broker.Live,
 			q.clock.now()
 		switch demoSettings(&c, base); kind {

@@ -43,7 +43,7 @@ func newDemoData(t testing.TB, folder string) {
 	t.Helper()
 	// Keys created later than the test's clock would not sign yet.
 	d := &demo{data: folder, now: func() time.Time { return time.Now().Add(-time.Minute) }}
-	l, err := d.open(t.Context(), "localhost:0", slog.New(slog.DiscardHandler))
+	l, err := d.openAt(t.Context(), "localhost:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func newHarnessWithLog(t *testing.T, log io.Writer, more ...string) *harness {
 	c := &clock{at: time.Now().Truncate(time.Second)}
 	d := &demo{data: t.TempDir(), now: c.now, cost: cheapPasswords(), keys: &providerKeys, more: strings.Join(more, "\n")}
 	demoData.Copy(t, d.data, newDemoData)
-	listener, err := d.open(ctx, "localhost:0", newLog(log, slog.LevelDebug))
+	listener, err := d.openAt(ctx, "localhost:0", newLog(log, slog.LevelDebug))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,10 @@ func microsoftPersonas() []Persona {
 		TenantID: DemoTenant, HostedDomain: "contoso.test", XmsEdov: &yes,
 		Note: "has a work account of contoso.test, the organisation that may sign in",
 	}, {
+		Login: "carla", Email: "carla@contoso.test", Name: "Carla Reis", GivenName: "Carla", FamilyName: "Reis",
+		TenantID: DemoTenant, HostedDomain: "contoso.test", XmsEdov: &yes,
+		Note: "links to the existing account of carla@contoso.test",
+	}, {
 		Login: "eva", Email: "eva@fabrikam.test", Name: "Eva Fischer", GivenName: "Eva", FamilyName: "Fischer",
 		TenantID: OtherTenant, HostedDomain: "fabrikam.test", XmsEdov: &yes,
 		Note: "is refused: other organisation",
