@@ -40,7 +40,7 @@ func TestAnAuthenticationThatIsTooOldIsRefusedOnlyWhereTheUpstreamSaysSo(t *test
 		"asked for both, and a stale": {2 * time.Hour, true, &hour, 0, false},
 	} {
 		r.faulty(name, func(f *fakeidp.Fault) {
-			f.AuthAge = c.age
+			f.AuthTime, f.AuthAge = fakeidp.AuthTimeEnabled, c.age
 			if c.claim != 0 {
 				f.SetClaim("auth_time", c.claim)
 			}

@@ -36,6 +36,10 @@ func (g google) params(t broker.UpstreamRequest) url.Values {
 	if g.domain != "" {
 		words.Set("hd", g.domain)
 	}
+	if words.Get("max_age") != "" {
+		// Google tells auth_time only if asked like this, and only where "Session age claims" is on.
+		words.Set("claims", `{"id_token":{"auth_time":{"essential":true}}}`)
+	}
 	if t.Choose || t.Fresh {
 		words.Set("prompt", broker.PromptSelect)
 	}

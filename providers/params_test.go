@@ -17,6 +17,7 @@ var protocol = []string{"client_id", "redirect_uri", "response_type", "state", "
 
 func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
 	thousand := 1000
+	const claims = `claims={"id_token":{"auth_time":{"essential":true}}}`
 	upstreamRequests := map[string]func(*broker.UpstreamRequest){
 		"plain":   func(*broker.UpstreamRequest) {},
 		"fresh":   func(t *broker.UpstreamRequest) { t.Fresh = true },
@@ -37,10 +38,10 @@ func TestEachKindIsAskedInItsOwnWords(t *testing.T) {
 			"injected": "login_hint=x&prompt=none#y",
 		},
 		fakeidp.KindGoogle: {
-			"plain": "", "fresh": "max_age=0&prompt=select_account", "max_age": "max_age=1000",
+			"plain": "", "fresh": claims + "&max_age=0&prompt=select_account", "max_age": claims + "&max_age=1000",
 			"choose": "login_hint=ana@example.test&prompt=select_account",
 			"hinted": "hd=example.test&hl=pl-PL&login_hint=ana@example.test", "again": "",
-			"both": "max_age=0&prompt=select_account", "injected": "login_hint=x&prompt=none#y",
+			"both": claims + "&max_age=0&prompt=select_account", "injected": "login_hint=x&prompt=none#y",
 		},
 		fakeidp.KindMicrosoft: {
 			"plain": "", "fresh": "max_age=0&prompt=login", "max_age": "max_age=1000", "choose": "prompt=select_account",

@@ -334,6 +334,7 @@ func TestD6_ARestrictedAccountLinksNothingElse(t *testing.T) {
 
 	// The login is asked too: one that was begun fresh meets the restriction on its way back.
 	late.change(func(a *broker.Account) { a.Restriction = nil })
+	w.tellAuthTime()
 	w.signsInAfresh(late)
 	callback := late.stops("Google", "Ana")
 	late.change(func(a *broker.Account) {

@@ -93,6 +93,7 @@ func buildCluster(t *testing.T, ahead time.Duration, rules *tenant) *cluster {
 		}
 	})
 	q.builds()
+	q.tellAuthTime()
 	return q
 }
 

@@ -235,7 +235,7 @@ func TestD19_WhereMicrosoftIsDownNothingElseOpens(t *testing.T) {
 	if c.gets() {
 		t.Error("the password opens it while Microsoft is down")
 	}
-	q.sims["entra"].Behave()
+	q.sims["entra"].Misbehave(func(f *fakeidp.Fault) { f.Breaks = nil })
 	c.signs("entra")
 	if !c.gets() {
 		t.Error("Microsoft opens nothing when it is back")

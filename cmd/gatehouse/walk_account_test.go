@@ -157,6 +157,7 @@ func TestTheOwnerLinksAndUnlinksAndIsNotified(t *testing.T) {
 
 func TestUnlinkingEndsWhatWasCreatedOfTheIdentityAndNothingElse(t *testing.T) {
 	w := newHarness(t)
+	w.tellAuthTime()
 	ana := w.resident("ana@example.test")
 	ana.links("Google", "Ana")
 	byGoogle := resident{newBrowser(t), w, ana.email}

@@ -94,6 +94,13 @@ func newHarnessWithLog(t *testing.T, log io.Writer, more ...string) *harness {
 	return &harness{d, c, t, ctx}
 }
 
+// tellAuthTime makes every provider say when it authenticated the person, as their administrators may choose.
+func (w *harness) tellAuthTime() {
+	for _, sim := range w.sims {
+		sim.Misbehave(func(f *fakeidp.Fault) { f.AuthTime = fakeidp.AuthTimeEnabled })
+	}
+}
+
 // returned fails unless the browser shows the app, signed in as the person.
 func (w *harness) returned(b *browser, person string) {
 	w.t.Helper()
@@ -194,6 +201,7 @@ func TestFirstGoogleLoginLinksOnceAndThenTakesOneClick(t *testing.T) {
 
 func TestAnAppThatNamesTheConnectionTakesTwoRequestsOfUs(t *testing.T) {
 	w := newHarness(t)
+	w.tellAuthTime()
 	b := newBrowser(t)
 	b.open(w.file.App + "/")
 	b.click("Sign in")

@@ -69,14 +69,17 @@ func adfsCheck(a *authRequest) *OAuthError {
 
 // adfsIDToken always has upn and unique_name. The claims of the relying party's rules are added only where AD FS
 // puts them into ID tokens.
-func (s *Server) adfsIDToken(_ *call, g *grant, access string) map[string]any {
+func (s *Server) adfsIDToken(c *call, g *grant, access string) map[string]any {
 	p, now := g.persona, s.opts.Now().Unix()
 	claims := map[string]any{
-		"sub": s.adfsSubject(p), "nbf": now, "auth_time": g.authTime.Unix(), "at_hash": atHash("RS256", access),
+		"sub": s.adfsSubject(p), "nbf": now, "at_hash": atHash("RS256", access),
 		"apptype": "Confidential", "appid": s.opts.ClientID, "ver": "1.0", "scp": "openid",
 		"authmethod": "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport",
 	}
 	domain, _, _ := strings.Cut(p.HostedDomain, ".")
+	if c.fault.tellsAuthTime(true) {
+		claims["auth_time"] = g.authTime.Unix()
+	}
 	put(claims, "upn", p.Email)
 	put(claims, "unique_name", strings.ToUpper(domain)+`\`+p.Login)
 	if s.opts.ClaimsInIDToken || g.request.scope("allatclaims") && g.request.formPost {

@@ -1,6 +1,7 @@
 package fakeidp
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,8 +23,15 @@ type authRequest struct {
 func (a *authRequest) scope(name string) bool    { return slices.Contains(a.scopes, name) }
 func (a *authRequest) prompts(value string) bool { return slices.Contains(a.prompt, value) }
 
-// fresh reports whether the client asked for a recent sign-in.
-func (a *authRequest) fresh() bool { return a.form.Has("max_age") || a.prompts("login") }
+// claimsIDToken reports whether the claims parameter (OIDC Core §5.5) requests a claim of the ID token.
+func (a *authRequest) claimsIDToken(name string) bool {
+	var wanted struct {
+		IDToken map[string]any `json:"id_token"`
+	}
+	err := json.Unmarshal([]byte(a.form.Get("claims")), &wanted)
+	_, there := wanted.IDToken[name]
+	return err == nil && there
+}
 
 // mountAuthorize mounts an authorization endpoint and the links of its page, each wrapped by wrap unless it is
 // nil.

@@ -22,6 +22,7 @@ type Fault struct {
 	RawHeader  func(json []byte) []byte // rewrites the header's JSON before it is signed
 	RawPayload func(json []byte) []byte // rewrites the payload's JSON before it is signed
 	V1Token    bool                     // Microsoft: a v1.0 token, of the sts.windows.net issuer
+	AuthTime   AuthTimeRule             // when it has auth_time
 	AuthAge    time.Duration            // the person signed in this long ago, whatever prompt and max_age say
 
 	// Documents and answers.
@@ -37,6 +38,25 @@ type Fault struct {
 	RefuseSecret   bool       // the token endpoint rejects every secret
 	IgnorePKCE     bool       // no code_verifier is required
 	ReplayCodes    bool       // a code can be redeemed more than once
+}
+
+// AuthTimeRule says when an ID token has auth_time. To skew the provider's clock, set AuthAge to some seconds, which
+// may be negative.
+type AuthTimeRule int
+
+// The rules. The zero one is the provider's default: never at Google and Microsoft, on max_age at kind oidc, always
+// at AD FS.
+const (
+	AuthTimeDefault AuthTimeRule = iota
+	// AuthTimeEnabled: the administrator enabled it. That is Google's "Session age claims", for requests whose
+	// claims parameter names auth_time, and Microsoft's optional claim. The other kinds always have it.
+	AuthTimeEnabled
+	AuthTimeNever
+)
+
+// tellsAuthTime reports whether an ID token has auth_time. byDefault is the answer of AuthTimeDefault.
+func (f *Fault) tellsAuthTime(byDefault bool) bool {
+	return f.AuthTime == AuthTimeEnabled || f.AuthTime == AuthTimeDefault && byDefault
 }
 
 // Break is a fault of an endpoint's transport. Hang comes first, then Redirect, then Status.

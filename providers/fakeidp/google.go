@@ -60,11 +60,11 @@ func googleMembers(g *grant) map[string]any {
 }
 
 // googleIDToken adds Google's claims. azp is the client, because a Google project here has one client.
-func (s *Server) googleIDToken(_ *call, g *grant, access string) map[string]any {
+func (s *Server) googleIDToken(c *call, g *grant, access string) map[string]any {
 	claims := s.googleProfile(g)
 	claims["azp"] = s.opts.ClientID
 	claims["at_hash"] = atHash("RS256", access)
-	if g.request.form.Has("max_age") {
+	if c.fault.tellsAuthTime(false) && g.request.claimsIDToken("auth_time") {
 		claims["auth_time"] = g.authTime.Unix()
 	}
 	if s.opts.LegacyIssuer {

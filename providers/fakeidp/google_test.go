@@ -45,13 +45,20 @@ func TestGoogleGivesOnlyWhatTheScopesAsk(t *testing.T) {
 	}
 }
 
-func TestGoogleSaysWhenThePersonSignedInIfAsked(t *testing.T) {
+func TestGoogleSaysWhenThePersonSignedInOnlyIfEnabledAndAsked(t *testing.T) {
 	s := stage(t, Options{Kind: KindGoogle})
-	_, claims := parts(t, text(signIn(t, s, "ana", "max_age", "60"), "id_token"))
-	expect(t, claims, map[string]any{"auth_time": float64(clock.Unix())})
+	ask := []string{"max_age", "60", "claims", `{"id_token":{"auth_time":{"essential":true}}}`}
+	authTime := func(want any, changes ...string) {
+		t.Helper()
+		_, claims := parts(t, text(signIn(t, s, "ana", changes...), "id_token"))
+		expect(t, claims, map[string]any{"auth_time": want})
+	}
+	authTime(nil, ask...)
+	s.Misbehave(func(f *Fault) { f.AuthTime = AuthTimeEnabled })
+	authTime(nil, "max_age", "60")
+	authTime(float64(clock.Unix()), ask...)
 	s.Misbehave(func(f *Fault) { f.AuthAge = time.Hour })
-	_, claims = parts(t, text(signIn(t, s, "ana", "max_age", "60"), "id_token"))
-	expect(t, claims, map[string]any{"auth_time": float64(clock.Unix() - 3600)})
+	authTime(float64(clock.Unix()-3600), ask...)
 }
 
 func TestGoogleLegacyTokensNameTheIssuerWithoutScheme(t *testing.T) {

@@ -199,7 +199,7 @@ func (s *Server) microsoftIDToken(c *call, g *grant, _ string) map[string]any {
 			claims["xms_edov"] = *p.XmsEdov
 		}
 	}
-	if g.request.fresh() {
+	if c.fault.tellsAuthTime(false) { // max_age changes nothing: it is an optional claim
 		claims["auth_time"] = g.authTime.Unix()
 	}
 	if c.fault.V1Token {

@@ -63,7 +63,10 @@ func TestMicrosoftGivesOidAndEmailByScope(t *testing.T) {
 	s := stage(t, Options{Kind: KindMicrosoft})
 	_, claims := parts(t, text(signIn(t, s, "bruno", "scope", "openid"), "id_token"))
 	expect(t, claims, map[string]any{"oid": nil, "name": nil, "email": nil, "xms_edov": nil, "tid": DemoTenant})
-	_, claims = parts(t, text(signIn(t, s, "bruno", "prompt", "login"), "id_token"))
+	_, claims = parts(t, text(signIn(t, s, "bruno", "prompt", "login", "max_age", "0"), "id_token"))
+	expect(t, claims, map[string]any{"auth_time": nil})
+	s.Misbehave(func(f *Fault) { f.AuthTime = AuthTimeEnabled })
+	_, claims = parts(t, text(signIn(t, s, "bruno"), "id_token"))
 	expect(t, claims, map[string]any{"auth_time": float64(clock.Unix())})
 }
 

@@ -87,10 +87,12 @@ func oidcCheck(a *authRequest) *OAuthError {
 	return nil
 }
 
-func (s *Server) oidcIDToken(_ *call, g *grant, access string) map[string]any {
+func (s *Server) oidcIDToken(c *call, g *grant, access string) map[string]any {
 	claims := oidcProfile(g)
 	claims["at_hash"] = atHash(s.keys.alg, access)
-	claims["auth_time"] = g.authTime.Unix()
+	if c.fault.tellsAuthTime(g.request.form.Has("max_age")) {
+		claims["auth_time"] = g.authTime.Unix()
+	}
 	claims["amr"] = []string{"pwd"}
 	claims["sid"] = g.sid
 	return claims

@@ -19,7 +19,7 @@ func TestOIDCSignsInWithEveryAlgorithm(t *testing.T) {
 			if algs, _ := metadata["id_token_signing_alg_values_supported"].([]any); len(algs) != 1 || algs[0] != alg {
 				t.Errorf("metadata says %v", algs)
 			}
-			answer := signIn(t, s, "vera")
+			answer := signIn(t, s, "vera", "max_age", "60")
 			claims, err := verify(t, s, "/jwks", alg, text(answer, "id_token"))
 			if err != nil {
 				t.Fatal(err)
@@ -32,6 +32,20 @@ func TestOIDCSignsInWithEveryAlgorithm(t *testing.T) {
 			expect(t, profile, map[string]any{"sub": claims["sub"], "email_verified": true})
 		})
 	}
+}
+
+func TestOIDCSaysWhenThePersonSignedInIfAskedWithMaxAge(t *testing.T) {
+	s := stage(t, Options{Kind: KindOIDC})
+	authTime := func(rule AuthTimeRule, want any, changes ...string) {
+		t.Helper()
+		s.Misbehave(func(f *Fault) { f.AuthTime = rule })
+		_, claims := parts(t, text(signIn(t, s, "vera", changes...), "id_token"))
+		expect(t, claims, map[string]any{"auth_time": want})
+	}
+	authTime(AuthTimeDefault, nil, "prompt", "login")
+	authTime(AuthTimeDefault, float64(clock.Unix()), "max_age", "60")
+	authTime(AuthTimeEnabled, float64(clock.Unix()))
+	authTime(AuthTimeNever, nil, "max_age", "60")
 }
 
 func TestOIDCNamesItsIssuerInEveryAnswer(t *testing.T) {
