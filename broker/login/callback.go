@@ -8,9 +8,6 @@ import (
 	"gatehouse/broker"
 )
 
-// cookiePick requests the account chooser at the next upstream request. Signing out sets it.
-const cookiePick = "__Host-gh_pick"
-
 // awayPage redirects the browser to an upstream.
 func (d *Handler) awayPage(w http.ResponseWriter, r *http.Request) error {
 	v, l, moved, err := d.here(w, r)
@@ -37,13 +34,12 @@ func (d *Handler) awayPage(w http.ResponseWriter, r *http.Request) error {
 // chooser.
 func (d *Handler) leave(w http.ResponseWriter, r *http.Request, v visit, l broker.Login,
 	o redirectOptions) (broker.Redirect, error) {
-	_, signedOut := r.Cookie(cookiePick)
-	o.Choose = o.Choose || signedOut == nil
+	signedOut := d.toolkit.AsksForAccount(r)
+	o.Choose = o.Choose || signedOut
 	out, err := d.service.beginUpstream(r.Context(), v, l, o)
 	begun := err == nil && (!o.URLOnly || out.Form == nil)
-	if begun && signedOut == nil {
-		http.SetCookie(w, &http.Cookie{Name: cookiePick, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true,
-			SameSite: http.SameSiteLaxMode})
+	if begun && signedOut {
+		d.toolkit.DontAskForAccount(w)
 	}
 	return out, err
 }

@@ -5,18 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"time"
 
 	"gatehouse/broker"
 	"gatehouse/broker/clients"
 )
-
-// cookiePick tells package login that someone signed out in this browser. The next
-// redirect to an upstream requests select_account, so that the next person on a shared
-// computer is not signed in as this one.
-const cookiePick = "__Host-gh_pick"
-
-const pickLife = 24 * time.Hour
 
 // purposeLogout is the purpose of the sealed value in the confirmation page.
 const purposeLogout = "logout"
@@ -179,8 +171,7 @@ func (d *Handler) signOut(w http.ResponseWriter, r *http.Request, s broker.Sessi
 	if err := d.toolkit.EndSession(w, r, s); err != nil {
 		return err
 	}
-	http.SetCookie(w, &http.Cookie{Name: cookiePick, Value: "1", Path: "/", Secure: true, HttpOnly: true,
-		SameSite: http.SameSiteLaxMode, MaxAge: int(pickLife / time.Second)})
+	d.toolkit.AskForAccount(w)
 	return nil
 }
 

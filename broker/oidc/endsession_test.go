@@ -37,7 +37,7 @@ func TestAC47_AHintForThisSessionSignsOutImmediately(t *testing.T) {
 		a.location().Query().Get("state") != state {
 		t.Fatalf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
-	if b.alive() || b.cookies[cookiePick] != "1" {
+	if b.alive() || b.cookies["__Host-gh_pick"] != "1" {
 		t.Errorf("the session lives, or the next departure does not know: %v", b.cookies)
 	}
 	h.wants(h.refresh(got.text("refresh_token")), http.StatusBadRequest, "invalid_grant")

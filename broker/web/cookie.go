@@ -10,18 +10,20 @@ import (
 	"gatehouse/broker"
 )
 
-// The cookies. The __Host- prefix prevents a subdomain or a plain-http page from setting them (RFC 6265bis §4.1.3.2).
-// They are Secure on http://localhost too, which browsers treat as trustworthy.
+// The cookies, without the prefix that cookieName adds.
 //
 // Set cookies on responses to GETs only. A cross-site POST carries no Lax cookie, so its response could overwrite a
 // cookie that the browser has.
 const (
-	cookieBrowser = "__Host-gh_browser"
-	cookieSession = "__Host-gh_session"
-	cookieLang    = "__Host-gh_lang"
-	cookieLast    = "__Host-gh_last"
-	cookieKnown   = "__Host-gh_known"
+	cookieBrowser = "gh_browser"
+	cookieSession = "gh_session"
+	cookieLang    = "gh_lang"
+	cookieLast    = "gh_last"
+	cookieKnown   = "gh_known"
+	cookiePick    = "gh_pick"
 )
+
+const pickLife = 24 * time.Hour
 
 // The purposes of the keyed hashes of cookie values.
 const (
@@ -32,9 +34,22 @@ const (
 
 const halfYear = 180 * 24 * time.Hour
 
+// cookieName returns the name of a cookie in the browser. The __Host- prefix prevents a subdomain or a plain-http page
+// from setting it (RFC 6265bis §4.1.3.2). WebKit drops cookies with the prefix, and Secure ones, on plain http, so an
+// http issuer, which is on a loopback host, uses neither.
+func (k *Toolkit) cookieName(name string) string {
+	//defence:E14
+	if k.Secure() {
+		return "__Host-" + name
+	}
+	return name
+}
+
 // setCookie sets a cookie for life, or clears it if life is not positive.
 func (k *Toolkit) setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
-	c := &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, SameSite: http.SameSiteLaxMode,
+	c := &http.Cookie{Name: k.cookieName(name), Value: value, Path: "/", SameSite: http.SameSiteLaxMode,
+		//defence:E14
+		Secure: k.Secure(),
 		//defence:E14
 		HttpOnly: true}
 	if life > 0 {
@@ -47,8 +62,8 @@ func (k *Toolkit) setCookie(w http.ResponseWriter, name, value string, life time
 }
 
 // cookie returns the value of a cookie. A name that occurs twice was planted and counts as absent.
-func cookie(r *http.Request, name string) string {
-	found := r.CookiesNamed(name)
+func (k *Toolkit) cookie(r *http.Request, name string) string {
+	found := r.CookiesNamed(k.cookieName(name))
 	if len(found) == 0 ||
 		//defence:E14
 		len(found) > 1 {
@@ -58,8 +73,8 @@ func cookie(r *http.Request, name string) string {
 }
 
 // token returns the token in a cookie, or "" if the value is malformed.
-func token(r *http.Request, name string) string {
-	v := cookie(r, name)
+func (k *Toolkit) token(r *http.Request, name string) string {
+	v := k.cookie(r, name)
 	if len(v) != 2*26 || strings.Trim(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
 		return ""
 	}
@@ -69,7 +84,7 @@ func token(r *http.Request, name string) string {
 // Browser returns the keyed hashes of the browser key, the newest key's first. ok is false if the browser has no
 // key yet.
 func (k *Toolkit) Browser(r *http.Request) (hashes []string, ok bool) {
-	key := token(r, cookieBrowser)
+	key := k.token(r, cookieBrowser)
 	if key == "" {
 		return nil, false
 	}
@@ -79,7 +94,7 @@ func (k *Toolkit) Browser(r *http.Request) (hashes []string, ok bool) {
 // EnsureBrowser returns the keyed hash of the browser key. If there is none, it sets one on a GET and returns ""
 // on any other method.
 func (k *Toolkit) EnsureBrowser(w http.ResponseWriter, r *http.Request) (hash string) {
-	key := token(r, cookieBrowser)
+	key := k.token(r, cookieBrowser)
 	if key == "" {
 		//defence:E14
 		if r.Method != http.MethodGet {
@@ -94,7 +109,7 @@ func (k *Toolkit) EnsureBrowser(w http.ResponseWriter, r *http.Request) (hash st
 // LastUsed returns the id of the connection that this browser last signed in with, or "". The browser can forge
 // it: use it for display only.
 func (k *Toolkit) LastUsed(r *http.Request) string {
-	v := cookie(r, cookieLast)
+	v := k.cookie(r, cookieLast)
 	if len(v) > 64 || strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return ""
 	}
@@ -106,13 +121,23 @@ func (k *Toolkit) SetLastUsed(w http.ResponseWriter, connection string) {
 	k.setCookie(w, cookieLast, connection, halfYear)
 }
 
+// AskForAccount makes the next upstream request ask which account to use. Call it at a sign-out, so that the next
+// person on a shared computer is not signed in as this one.
+func (k *Toolkit) AskForAccount(w http.ResponseWriter) { k.setCookie(w, cookiePick, "1", pickLife) }
+
+// AsksForAccount reports whether AskForAccount was called for this browser since DontAskForAccount.
+func (k *Toolkit) AsksForAccount(r *http.Request) bool { return k.cookie(r, cookiePick) != "" }
+
+// DontAskForAccount ends the effect of AskForAccount.
+func (k *Toolkit) DontAskForAccount(w http.ResponseWriter) { k.setCookie(w, cookiePick, "", 0) }
+
 // Locale returns the language of the response. It takes the first of: the language link in this request (lang),
 // ui_locales, WithLocale, the cookie, Accept-Language, the default (UX.md §2.5).
 func (k *Toolkit) Locale(r *http.Request) string {
 	told, _ := r.Context().Value(keyLocales).([]string)
 	query := r.URL.Query()
 	choices := append([]string{query.Get("lang"), query.Get("ui_locales")}, told...)
-	choices = append(choices, cookie(r, cookieLang), r.Header.Get("Accept-Language"))
+	choices = append(choices, k.cookie(r, cookieLang), r.Header.Get("Accept-Language"))
 	return cmp.Or(k.Texts.Match(choices...), k.Texts.Default())
 }
 

@@ -18,14 +18,15 @@ func FuzzCookies(f *testing.F) {
 		ExpiresAt: noon.Add(time.Hour)}
 	h.store.accounts["a"] = broker.Account{ID: "a", Email: "ana@example.test"}
 	good := get("/")
-	good.AddCookie(&http.Cookie{Name: cookieSession, Value: token})
+	good.AddCookie(&http.Cookie{Name: h.cookieName(cookieSession), Value: token})
 	if s, _, err := h.Current(good, ""); err != nil || s.ID != "s" {
 		f.Fatalf("the session is not known: %+v, %v", s, err)
 	}
-	for _, c := range []string{"", "; ;=", cookieSession + "=" + hash, cookieSession + "=" + strings.Repeat("A", 52),
-		cookieSession + "=a; " + cookieSession + "=b", "gh_session=x; " + cookieLast + "=<x>",
-		cookieLang + "=de; " + cookieLast + "=google", cookieBrowser + "=" + strings.Repeat("7", 52),
-		cookieLang + "=\"../x\""} {
+	session, last, lang, browser := h.cookieName(cookieSession), h.cookieName(cookieLast), h.cookieName(cookieLang),
+		h.cookieName(cookieBrowser)
+	for _, c := range []string{"", "; ;=", session + "=" + hash, session + "=" + strings.Repeat("A", 52),
+		session + "=a; " + session + "=b", "gh_session=x; " + last + "=<x>", lang + "=de; " + last + "=google",
+		browser + "=" + strings.Repeat("7", 52), lang + "=\"../x\""} {
 		f.Add(c)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
@@ -43,7 +44,7 @@ func FuzzCookies(f *testing.F) {
 		if lang := h.Locale(r); lang != "en" && lang != "fr" && lang != "es" && lang != "de" {
 			t.Fatalf("%q asks for the language %q", header, lang)
 		}
-		if hashes, ok := h.Browser(r); ok != (len(hashes) > 0) || ok && !strings.Contains(header, cookieBrowser) {
+		if hashes, ok := h.Browser(r); ok != (len(hashes) > 0) || ok && !strings.Contains(header, browser) {
 			t.Fatalf("%q is the browser %q", header, hashes)
 		}
 		if w := h.ask(h.Handle(yes), r); w.Code >= 500 {

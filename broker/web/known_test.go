@@ -12,7 +12,7 @@ import (
 // acquainted returns a request of a browser that has signed in to the accounts in this order.
 func acquainted(h *harness, accounts ...broker.Account) *http.Request {
 	r := get("/x")
-	r.AddCookie(&http.Cookie{Name: cookieBrowser, Value: broker.NewToken()})
+	r.AddCookie(&http.Cookie{Name: h.cookieName(cookieBrowser), Value: broker.NewToken()})
 	for _, a := range accounts {
 		r = meets(h, r, a)
 	}
@@ -25,7 +25,7 @@ func meets(h *harness, r *http.Request, a broker.Account) *http.Request {
 	h.SetKnown(w, r, a)
 	next := get("/x")
 	for _, c := range r.Cookies() {
-		if c.Name != cookieKnown {
+		if c.Name != h.cookieName(cookieKnown) {
 			next.AddCookie(c)
 		}
 	}
@@ -54,12 +54,12 @@ func TestE2_TheKnownCookieIsWorthNothingInAnotherBrowserOrAfterTheAccountChanged
 	h := open(t)
 	a := broker.Account{ID: broker.NewID(), AuthEpoch: 3}
 	r := acquainted(h, a)
-	stolen := cookie(r, cookieKnown)
+	stolen := h.cookie(r, cookieKnown)
 	if strings.Contains(stolen, a.ID) {
 		t.Error("it names the account")
 	}
 	for name, other := range map[string]*http.Request{"another browser": acquainted(h), "no browser key": get("/x")} {
-		other.AddCookie(&http.Cookie{Name: cookieKnown, Value: stolen})
+		other.AddCookie(&http.Cookie{Name: h.cookieName(cookieKnown), Value: stolen})
 		if h.Known(other, a) {
 			t.Errorf("taken from %s", name)
 		}
@@ -75,8 +75,8 @@ func TestE2_TheKnownCookieIsWorthNothingInAnotherBrowserOrAfterTheAccountChanged
 	for _, junk := range []string{"", "~", strings.Repeat("~", 900), stolen + "!", strings.Repeat(stolen+"~", 40),
 		"k1." + strings.Repeat("A", 43), strings.ToUpper(stolen)} {
 		other := get("/x")
-		other.AddCookie(&http.Cookie{Name: cookieBrowser, Value: cookie(r, cookieBrowser)})
-		other.AddCookie(&http.Cookie{Name: cookieKnown, Value: junk})
+		other.AddCookie(&http.Cookie{Name: h.cookieName(cookieBrowser), Value: h.cookie(r, cookieBrowser)})
+		other.AddCookie(&http.Cookie{Name: h.cookieName(cookieKnown), Value: junk})
 		if h.Known(other, a) {
 			t.Errorf("%.60q is taken", junk)
 		}
@@ -98,7 +98,7 @@ func TestE2_ABrowserStaysKnownToTheLastEightAccountsAndThroughATurnOfTheKeyring(
 			t.Error("one of the last eight is forgotten")
 		}
 	}
-	if again := meets(h, r, accounts[5]); len(knownTo(again)) != maxKnown || !h.Known(again, accounts[1]) {
+	if again := meets(h, r, accounts[5]); len(h.knownTo(again)) != maxKnown || !h.Known(again, accounts[1]) {
 		t.Error("the same account again took a second place")
 	}
 	if err := h.Keyring.Rotate(h.Now()); err != nil {
@@ -116,7 +116,7 @@ func TestE2_ASignOutKeepsTheBrowserKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range w.Result().Cookies() {
-		if c.Name == cookieKnown {
+		if c.Name == h.cookieName(cookieKnown) {
 			t.Error(c.Raw)
 		}
 	}

@@ -179,7 +179,7 @@ func TestAC34_TheLanguageIsChosenInOrder(t *testing.T) {
 	} {
 		r := get("/x" + tc.query)
 		if tc.cookie != "" {
-			r.AddCookie(&http.Cookie{Name: cookieLang, Value: tc.cookie})
+			r.AddCookie(&http.Cookie{Name: h.cookieName(cookieLang), Value: tc.cookie})
 		}
 		r.Header.Set("Accept-Language", tc.header)
 		if got := h.Locale(h.WithLocale(r, tc.login, tc.account)); got != tc.want {

@@ -16,7 +16,7 @@ func TestE14_APlantedCookieCountsAsNone(t *testing.T) {
 	with := func(cookies ...string) *http.Request {
 		r := get("/x")
 		for _, c := range cookies {
-			r.AddCookie(&http.Cookie{Name: cookieBrowser, Value: c})
+			r.AddCookie(&http.Cookie{Name: h.cookieName(cookieBrowser), Value: c})
 		}
 		return r
 	}
@@ -40,7 +40,7 @@ func TestE13_ASessionIsNeverTheOneThatWasPlanted(t *testing.T) {
 	h := open(t)
 	planted, _ := h.NewSession([]byte(broker.NewToken()))
 	r := get("/x")
-	r.AddCookie(&http.Cookie{Name: cookieSession, Value: planted})
+	r.AddCookie(&http.Cookie{Name: h.cookieName(cookieSession), Value: planted})
 	if _, _, err := h.Current(r, ""); broker.CodeOf(err) != broker.NotFound {
 		t.Errorf("an unknown id: %v", err)
 	}
@@ -53,7 +53,7 @@ func TestE16_ASessionLivesOnlyAsLongAsEverythingItStandsOn(t *testing.T) {
 	h := open(t)
 	token, hash := h.NewSession([]byte(broker.NewToken()))
 	r := get("/x")
-	r.AddCookie(&http.Cookie{Name: cookieSession, Value: token})
+	r.AddCookie(&http.Cookie{Name: h.cookieName(cookieSession), Value: token})
 	live := broker.Session{ID: "s", AccountID: "ana", ExpiresAt: noon.Add(broker.SessionLife),
 		Authn: broker.Authn{Method: broker.ByUpstream, Connection: "google", Epoch: 3}}
 	google := broker.Connection{ID: "google", State: broker.Live}

@@ -137,20 +137,27 @@ func TestA24_NothingOnAPageIsInlineAndNothingTypedBecomesMarkup(t *testing.T) {
 	}
 }
 
-func TestE14_CookiesAreHostBoundSecureAndOnlyForHTTP(t *testing.T) {
-	h := open(t)
+// allCookies returns the cookies of one response that sets each of them, in a fixed order.
+func allCookies(t *testing.T, h *harness) []*http.Cookie {
+	t.Helper()
 	w := httptest.NewRecorder()
 	h.EnsureBrowser(w, get("/x"))
 	token, _ := h.NewSession([]byte(broker.NewToken()))
 	h.SetSession(w, token, noon.Add(broker.SessionLife))
 	h.SetLastUsed(w, "google")
 	h.rememberLanguage(w, get("/x?lang=fr"))
+	h.AskForAccount(w)
 	h.SetKnown(w, acquainted(h), broker.Account{ID: "ana"})
 	if err := h.EndSession(w, get("/x"), broker.Session{ID: "s"}); err != nil {
 		t.Fatal(err)
 	}
-	set := w.Result().Cookies()
-	if len(set) != 6 {
+	return w.Result().Cookies()
+}
+
+func TestE14_CookiesAreHostBoundSecureAndOnlyForHTTP(t *testing.T) {
+	h := open(t)
+	set := allCookies(t, h)
+	if len(set) != 7 {
 		t.Fatalf("%d cookies", len(set))
 	}
 	for _, c := range set {
@@ -159,13 +166,28 @@ func TestE14_CookiesAreHostBoundSecureAndOnlyForHTTP(t *testing.T) {
 			t.Errorf("%s", c.Raw)
 		}
 	}
-	if set[1].MaxAge != int(broker.SessionLife/time.Second) || set[4].MaxAge != int(halfYear/time.Second) ||
-		set[5].MaxAge != -1 {
-		t.Errorf("lives %d, %d and %d", set[1].MaxAge, set[4].MaxAge, set[5].MaxAge)
+	if set[1].MaxAge != int(broker.SessionLife/time.Second) || set[5].MaxAge != int(halfYear/time.Second) ||
+		set[6].MaxAge != -1 {
+		t.Errorf("lives %d, %d and %d", set[1].MaxAge, set[5].MaxAge, set[6].MaxAge)
 	}
-	w = httptest.NewRecorder()
+	w := httptest.NewRecorder()
 	if hash := h.EnsureBrowser(w, post("/x", "")); hash != "" || len(w.Result().Cookies()) != 0 {
 		t.Error("a POST was given a cookie")
+	}
+}
+
+// WebKit drops Secure cookies, and those with the prefix, on http://localhost.
+func TestE14_OnAnHTTPLoopbackIssuerCookiesAreThoseThatEveryBrowserKeeps(t *testing.T) {
+	h := openAt(t, "http://localhost:8080")
+	for _, c := range allCookies(t, h) {
+		if !strings.HasPrefix(c.Name, "gh_") || c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode ||
+			c.Path != "/" || c.Domain != "" {
+			t.Errorf("%s", c.Raw)
+		}
+	}
+	r := acquainted(h)
+	if _, ok := h.Browser(r); !ok {
+		t.Error("it does not read the cookie that it set")
 	}
 }
 
@@ -234,7 +256,7 @@ func TestG16_TheLogHoldsNoSecretAndEveryLineIsJSON(t *testing.T) {
 	all := served(h)
 	secret := "planted-secret-4711"
 	r := get("/no?code=" + secret + "&state=" + secret)
-	r.AddCookie(&http.Cookie{Name: cookieSession, Value: secret})
+	r.AddCookie(&http.Cookie{Name: h.cookieName(cookieSession), Value: secret})
 	r.Header.Set("Authorization", "Bearer "+secret)
 	r.Header.Set("User-Agent", "x\r\n{\"msg\":\"forged\"}\x1b[31m"+secret)
 	h.ask(all, r)

@@ -25,7 +25,7 @@ func (k *Toolkit) Held(r *http.Request) (broker.Session, broker.Account, error) 
 
 // SessionHashes are the keyed hashes of the request's session cookie; none without one.
 func (k *Toolkit) SessionHashes(r *http.Request) []string {
-	value := token(r, cookieSession)
+	value := k.token(r, cookieSession)
 	if value == "" {
 		return nil
 	}
@@ -83,21 +83,21 @@ const maxKnown = 8
 // Known reports whether this browser has signed in to the account since its AuthEpoch last changed. Use it only
 // to separate budgets of tries.
 func (k *Toolkit) Known(r *http.Request, a broker.Account) bool {
-	browser := token(r, cookieBrowser)
+	browser := k.token(r, cookieBrowser)
 	if browser == "" {
 		return false
 	}
-	return slices.ContainsFunc(knownTo(r), k.isKnown(browser, a))
+	return slices.ContainsFunc(k.knownTo(r), k.isKnown(browser, a))
 }
 
 // SetKnown remembers a sign-in for half a year, across sign-outs. The cookie holds a keyed hash per account,
 // which reveals no account and is useless in another browser.
 func (k *Toolkit) SetKnown(w http.ResponseWriter, r *http.Request, a broker.Account) {
-	browser := token(r, cookieBrowser)
+	browser := k.token(r, cookieBrowser)
 	if browser == "" {
 		return
 	}
-	others := slices.DeleteFunc(knownTo(r), k.isKnown(browser, a))
+	others := slices.DeleteFunc(k.knownTo(r), k.isKnown(browser, a))
 	entries := append([]string{k.Keyring.Hash(hashKnown, knownBrowserKey(browser, a))},
 		others[:min(len(others), maxKnown-1)]...)
 	k.setCookie(w, cookieKnown, strings.Join(entries, "~"), halfYear)
@@ -118,8 +118,8 @@ func knownBrowserKey(browser string, a broker.Account) []byte {
 }
 
 // knownTo returns the entries of the cookie, newest first.
-func knownTo(r *http.Request) []string {
-	v := cookie(r, cookieKnown)
+func (k *Toolkit) knownTo(r *http.Request) []string {
+	v := k.cookie(r, cookieKnown)
 	if v == "" || len(v) > 1024 || strings.Trim(v,
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~") != "" {
 		return nil

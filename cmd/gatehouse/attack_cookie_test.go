@@ -16,26 +16,26 @@ func TestE13_E14_CookiesThatWeNeverSetAreWorthNothing(t *testing.T) {
 	in := s.insider(t)
 	other := s.signedIn(t, "ana@example.test")
 	mine, theirs := cookiesOf(in.browser, s), cookiesOf(other, s)
-	if mine["__Host-gh_session"] == "" || mine["__Host-gh_browser"] == "" {
+	if mine["gh_session"] == "" || mine["gh_browser"] == "" {
 		t.Fatalf("the insider has %v", mine)
 	}
-	session := mine["__Host-gh_session"]
+	session := mine["gh_session"]
 	for what, header := range map[string]string{
-		"garbage": "__Host-gh_session=hostileghx; __Host-gh_browser=hostileghx; " +
-			"__Host-gh_lang=hostileghx; __Host-gh_last=<script>; __Host-gh_pick=hostileghx",
-		"100 cookies":               strings.Repeat("__Host-gh_session=AAAA; ", 100),
-		"a planted session":         "__Host-gh_session=" + broker.NewToken() + "; __Host-gh_browser=" + broker.NewToken(),
-		"an empty one":              "__Host-gh_session=; __Host-gh_browser=",
-		"the session twice":         "__Host-gh_session=" + session + "; __Host-gh_session=" + session,
-		"beside a planted one":      "__Host-gh_session=" + session + "; __Host-gh_session=" + broker.NewToken(),
-		"in lower case":             "__Host-gh_session=" + strings.ToLower(session),
-		"with a space":              "__Host-gh_session=\"" + session + " \"",
-		"one character short":       "__Host-gh_session=" + session[1:],
+		"garbage": "gh_session=hostileghx; gh_browser=hostileghx; " +
+			"gh_lang=hostileghx; gh_last=<script>; gh_pick=hostileghx",
+		"100 cookies":               strings.Repeat("gh_session=AAAA; ", 100),
+		"a planted session":         "gh_session=" + broker.NewToken() + "; gh_browser=" + broker.NewToken(),
+		"an empty one":              "gh_session=; gh_browser=",
+		"the session twice":         "gh_session=" + session + "; gh_session=" + session,
+		"beside a planted one":      "gh_session=" + session + "; gh_session=" + broker.NewToken(),
+		"in lower case":             "gh_session=" + strings.ToLower(session),
+		"with a space":              "gh_session=\"" + session + " \"",
+		"one character short":       "gh_session=" + session[1:],
 		"without its prefix":        "gh_session=" + session,
-		"as the other's browser":    "__Host-gh_session=" + mine["__Host-gh_browser"],
-		"another browser's browser": "__Host-gh_browser=" + theirs["__Host-gh_browser"],
+		"as the other's browser":    "gh_session=" + mine["gh_browser"],
+		"another browser's browser": "gh_browser=" + theirs["gh_browser"],
 		"no cookies at all":         "",
-		"control characters":        "__Host-gh_session=a,b\"; \u00e9=1; =; __Host-gh_session",
+		"control characters":        "gh_session=a,b\"; \u00e9=1; =; gh_session",
 		"semicolons":                strings.Repeat(";", 8000),
 	} {
 		for _, path := range []string{"/account", "/login", in.login, in.consent, "/authorize?" + s.asking("prompt",
@@ -68,7 +68,7 @@ func TestA21_EveryEditOfASessionOrBrowserCookieIsNone(t *testing.T) {
 	s := newAttackHarness(t)
 	in := s.insider(t)
 	mine := cookiesOf(in.browser, s)
-	for name, path := range map[string]string{"__Host-gh_session": "/account", "__Host-gh_browser": in.login} {
+	for name, path := range map[string]string{"gh_session": "/account", "gh_browser": in.login} {
 		value := mine[name]
 		whole := s.send(t, name, in.as(s.request(t, http.MethodGet, path, nil)))
 		if whole.StatusCode != http.StatusOK {

@@ -149,7 +149,7 @@ func (s *attackHarness) checkPolicy(t *testing.T, what string, a *answer) {
 func (s *attackHarness) checkCookies(t *testing.T, what string, a *answer) {
 	t.Helper()
 	for _, c := range a.Cookies() {
-		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode ||
+		if !strings.HasPrefix(c.Name, "gh_") || c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode ||
 			c.Path != "/" || c.Domain != "" {
 			t.Errorf("%s: sets the cookie %s", what, c.Raw)
 		}

@@ -111,7 +111,7 @@ func (s *attackHarness) journey(t *testing.T) planted {
 	for i, b := range browsers {
 		p.addQueries(s, b.trail)
 		for name, value := range cookiesOf(b, s) {
-			if name == "__Host-gh_last" {
+			if name == "gh_last" {
 				continue // the id of a connection
 			}
 			p[fmt.Sprintf("the cookie %s of browser %d", name, i)] = value
@@ -250,7 +250,7 @@ func (s *attackHarness) walkStranger(t *testing.T, p planted) {
 			req := s.request(t, http.MethodPost, path, form)
 			req.Header.Set("Content-Type", kind)
 			req.Header.Set("Authorization", "Basic "+basicOf(secret, secret))
-			req.Header.Set("Cookie", "__Host-gh_session="+secret+"; "+secret+"="+secret)
+			req.Header.Set("Cookie", "gh_session="+secret+"; "+secret+"="+secret)
 			req.Header.Set("Origin", "https://"+secret+".example")
 			req.Header.Set("Sec-Fetch-Site", secret)
 			req.Header.Set("DPoP", secret)

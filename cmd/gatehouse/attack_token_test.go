@@ -122,8 +122,8 @@ func (s *attackHarness) places(in insider) map[string]place {
 			return s.send(t, what, in.as(s.request(t, http.MethodPost, "/end_session/confirm",
 				url.Values{"leaving": {token}}))).StatusCode < 400
 		},
-		"session": s.cookiePlace("__Host-gh_session", "/account", "ben@example.test"),
-		"browser": s.cookiePlace("__Host-gh_browser", in.login, "<form"),
+		"session": s.cookiePlace("gh_session", "/account", "ben@example.test"),
+		"browser": s.cookiePlace("gh_browser", in.login, "<form"),
 	}
 }
 
@@ -149,7 +149,7 @@ func TestA11_NoTokenPassesForAnotherAnywhere(t *testing.T) {
 	}
 	tokens := map[string]string{"access token": g.access, "refresh token": g.refresh, "ID token": g.id,
 		"spent code": g.code, "fresh code": s.code(t, in.browser),
-		"session": cookies["__Host-gh_session"], "browser": cookies["__Host-gh_browser"],
+		"session": cookies["gh_session"], "browser": cookies["gh_browser"],
 		"login":   strings.TrimPrefix(in.login, "/login/"),
 		"consent": strings.TrimPrefix(in.consent, "/consent/"), "client secret": s.file.Clients[0].Secret,
 		"client id": "courts-booking", "nothing": ""}

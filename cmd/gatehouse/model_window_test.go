@@ -75,7 +75,7 @@ func (m *model) do(b *window, method, path string, values url.Values) *shown {
 	rec := httptest.NewRecorder()
 	m.handlers[m.rng.IntN(len(m.handlers))].ServeHTTP(rec, req)
 	p := &shown{status: rec.Code, header: rec.Header(), body: rec.Body.String(), path: req.URL.RequestURI()}
-	before := m.cookies[b.jar["__Host-gh_session"]]
+	before := m.cookies[b.jar["gh_session"]]
 	m.sessionsPerProof(b)
 	m.takeCookies(b, rec.Result().Cookies(), before)
 	m.read(b, p)
@@ -117,7 +117,7 @@ func (m *model) takeCookies(b *window, cookies []*http.Cookie, before *sitting) 
 			continue
 		}
 		b.jar[c.Name] = c.Value
-		if c.Name != "__Host-gh_session" {
+		if c.Name != "gh_session" {
 			continue
 		}
 		s := m.cookies[c.Value]
@@ -135,7 +135,7 @@ func (m *model) takeCookies(b *window, cookies []*http.Cookie, before *sitting) 
 			m.count("session replaced")
 		}
 	}
-	if before != nil && b.jar["__Host-gh_session"] == "" {
+	if before != nil && b.jar["gh_session"] == "" {
 		m.endSitting(before)
 		m.count("signed out")
 	}
@@ -161,7 +161,7 @@ func (m *model) hasCookie(s *sitting) bool {
 }
 
 // session is the session of the browser's cookie, by our records.
-func (m *model) session(b *window) *sitting { return m.cookies[b.jar["__Host-gh_session"]] }
+func (m *model) session(b *window) *sitting { return m.cookies[b.jar["gh_session"]] }
 
 // read parses a response.
 func (m *model) read(b *window, p *shown) {
