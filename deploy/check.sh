@@ -72,6 +72,8 @@ need() {
 	command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector is C; the product is not
 	command -v redis-server >/dev/null || missing+=(redis-server)
 	command -v chromium >/dev/null || missing+=(chromium)
+	command -v WebKitWebDriver >/dev/null || missing+=(webkit2gtk-driver)
+	command -v Xvfb >/dev/null || missing+=(xvfb)
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 	compgen -G '/usr/share/fonts/truetype/dejavu/*' >/dev/null || missing+=(fonts-dejavu-core)
 	command -v npm >/dev/null || missing+=(nodejs npm)
