@@ -31,7 +31,7 @@ func TestE13_E14_CookiesThatWeNeverSetAreWorthNothing(t *testing.T) {
 		"in lower case":             "gh_session=" + strings.ToLower(session),
 		"with a space":              "gh_session=\"" + session + " \"",
 		"one character short":       "gh_session=" + session[1:],
-		"without its prefix":        "gh_session=" + session,
+		"with the prefix of https":  "__Host-gh_session=" + session,
 		"as the other's browser":    "gh_session=" + mine["gh_browser"],
 		"another browser's browser": "gh_browser=" + theirs["gh_browser"],
 		"no cookies at all":         "",
