@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/clients"
+	"gatehouse/broker/web"
 )
 
 // purposeLogout is the purpose of the sealed value in the confirmation page.
@@ -15,13 +16,15 @@ const purposeLogout = "logout"
 
 // leaving is a sign-out in progress (OIDC RP-Initiated Logout §2).
 type leaving struct {
-	Target  string `json:"t,omitempty"` // where to go afterwards, validated
-	App     string `json:"a,omitempty"` // the name of the app at Target
-	session string // of the id_token_hint
+	Target  string       `json:"t,omitempty"` // where to go afterwards, validated
+	App     string       `json:"a,omitempty"` // the name of the app
+	Mistake *web.Mistake `json:"m,omitempty"` // instead of a Target: the address is not registered
+	hint    hint         // the valid id_token_hint, if there was one
 }
 
-// readLeaving trusts only a hint that we signed. Without one it redirects nowhere; with
-// one only to a registered URI of that client, byte for byte (SECURITY.md A4).
+// readLeaving reads the parameters of a sign-out. The client is the one of a hint that we
+// signed, or the client_id if there is no hint. Target is a registered URI of that client,
+// byte for byte (SECURITY.md A4).
 func (d *Handler) readLeaving(r *http.Request, form url.Values) (leaving, error) {
 	var l leaving
 	if repeated(form) != "" {
@@ -32,28 +35,42 @@ func (d *Handler) readLeaving(r *http.Request, form url.Values) (leaving, error)
 			return l, broker.RequestInvalid.Because(errors.New("oidc: a parameter is too long or not text"))
 		}
 	}
-	h, err := d.readHint(form.Get("id_token_hint"))
-	if err != nil ||
-		//defence:A10
-		form.Has("client_id") && form.Get("client_id") != h.Audience {
+	client := form.Get("client_id")
+	if token := form.Get("id_token_hint"); token != "" {
+		h, err := d.readHint(token)
+		if err != nil ||
+			//defence:A10
+			client != "" && client != h.Audience {
+			return l, nil
+		}
+		l.hint, client = h, h.Audience
+	}
+	if client == "" {
 		return l, nil
 	}
-	c, err := d.client(r.Context(), h.Audience)
+	c, err := d.client(r.Context(), client)
 	if errors.Is(err, broker.ClientUnknown) {
 		return l, nil
 	}
 	if err != nil {
 		return l, err
 	}
-	l.session, l.App = h.Session, c.Name
-	//defence:A4 = true
-	if to := form.Get("post_logout_redirect_uri"); slices.Contains(c.PostLogoutRedirectURIs, to) {
-		params := url.Values{}
-		if state := form.Get("state"); state != "" {
-			params.Set("state", state)
-		}
-		l.Target = withQuery(to, params)
+	l.App = c.Name
+	to := form.Get("post_logout_redirect_uri")
+	if to == "" {
+		return l, nil
 	}
+	//defence:A4 = false
+	if !slices.Contains(c.PostLogoutRedirectURIs, to) {
+		l.Mistake = web.NewMistake(broker.RedirectURIMismatch, c, "post_logout_redirect_uri", to,
+			c.PostLogoutRedirectURIs, "gatehouse clients change "+c.ID+" --post-logout-redirect-uri URI")
+		return l, nil
+	}
+	params := url.Values{}
+	if state := form.Get("state"); state != "" {
+		params.Set("state", state)
+	}
+	l.Target = withQuery(to, params)
 	return l, nil
 }
 
@@ -82,7 +99,10 @@ func (d *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	s, _, err := d.toolkit.Held(r)
 	switch {
 	case broker.Refused(err):
-		if l.Target == "" {
+		if err := d.endNamed(r, l.hint); err != nil {
+			return err
+		}
+		if l.Target == "" && l.Mistake == nil {
 			if l, err = d.returned(r.Context(), form.Get("state")); err != nil {
 				return err
 			}
@@ -91,13 +111,25 @@ func (d *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	//defence:A16 = true
-	case l.session == s.ID:
+	case l.hint.Session == s.ID:
 		return d.part(w, r, s, l, false)
 	case form.Has("stay"):
 		d.pages.Show(w, r, http.StatusOK, "stayed", nil)
 		return nil
 	}
 	return d.question(w, r, s, l)
+}
+
+// endNamed ends the session that a hint names, for an app whose server sends the hint
+// without the browser. It is only for a request without a session of its own, because a
+// browser that has one decides for itself.
+func (d *Handler) endNamed(r *http.Request, h hint) error {
+	if h.Session == "" {
+		return nil
+	}
+	err := d.toolkit.EndSessionFor(r, h.Audience, h.Subject, h.Session)
+	d.hurry()
+	return err
 }
 
 // signoutView is the confirmation page (UX.md E-18).
@@ -181,6 +213,15 @@ func (d *Handler) left(w http.ResponseWriter, r *http.Request, l leaving) error 
 		seeOther(w, l.Target)
 		return nil
 	}
-	d.pages.Show(w, r, http.StatusOK, "signedout", signedoutView{})
+	d.pages.Show(w, r, http.StatusOK, "signedout", d.signedout(w, r, l))
 	return nil
+}
+
+// signedout returns the view of the signed-out page. It reports an unregistered address.
+func (d *Handler) signedout(w http.ResponseWriter, r *http.Request, l leaving) signedoutView {
+	v := signedoutView{App: l.App}
+	if l.Mistake != nil {
+		v.Reference = d.toolkit.Note(w, r, l.Mistake)
+	}
+	return v
 }

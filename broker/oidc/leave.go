@@ -27,6 +27,9 @@ type signedoutView struct {
 	Frames []string // of the apps with front-channel logout (Front-Channel Logout §2)
 	Target template.URL
 	Next   string // the name of what Target leads to
+	// Reference of the report that App sent an unregistered address to return to; empty if it did not.
+	Reference string
+	App       string
 }
 
 // appsOf returns the apps of a session that are notified of its end.
@@ -75,9 +78,10 @@ func (d *Handler) part(w http.ResponseWriter, r *http.Request, s broker.Session,
 		return err
 	}
 	d.hurry()
-	view := signedoutView{Frames: d.frames(apps, s.ID), Next: next}
+	view := d.signedout(w, r, l)
+	view.Frames, view.Next = d.frames(apps, s.ID), next
 	switch posted := r.Method == http.MethodPost; {
-	case len(view.Frames) > 0, len(apps) > 0 && target == "":
+	case len(view.Frames) > 0, len(apps) > 0 && target == "", posted && target == "" && view.Reference != "":
 		if view.Target, err = d.toolkit.Target(target); err != nil {
 			return err
 		}
@@ -90,7 +94,7 @@ func (d *Handler) part(w http.ResponseWriter, r *http.Request, s broker.Session,
 	case posted:
 		seeOther(w, inLanguage(pathEndSession, d.toolkit.Locale(r)))
 	default:
-		d.pages.Show(w, r, http.StatusOK, "signedout", signedoutView{})
+		d.pages.Show(w, r, http.StatusOK, "signedout", view)
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ type RefusalView struct {
 	Email      string  // as the upstream sent it; shown only to the person who signed in with it
 	Primary    *Action // replaces the code's own action
 	Others     []Action
+	Mistake    *Mistake     // for the app's developer
 	Cause      error        // for the log
 	Event      broker.Event // Account, Client, Connection, Session, Detail for the audit log
 }
@@ -39,13 +40,35 @@ type refusalView struct {
 	Code        broker.Code
 	Reference   string
 	Connection  string
+	Mistake     *Mistake
 	At          time.Time
 }
 
 // Fail is the only place that turns an error into a response: its code becomes a metric, a log line, an event
 // and a page with a reference. What the error wraps is logged and never shown.
 func (k *Toolkit) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	k.refuse(w, r, broker.CodeOf(err), RefusalView{Cause: err})
+	v := RefusalView{Cause: err}
+	if m, ok := errors.AsType[*Mistake](err); ok {
+		v.Mistake = m
+	}
+	k.refuse(w, r, broker.CodeOf(err), v)
+}
+
+// Note is Fail for a refusal that the handler shows on a page of its own. It returns the reference.
+func (k *Toolkit) Note(w http.ResponseWriter, r *http.Request, m *Mistake) (ref string) {
+	return k.note(k.track(w), r, m.Code, RefusalView{Cause: m, Mistake: m})
+}
+
+// note counts, logs and records a refusal.
+func (k *Toolkit) note(t *tracked, r *http.Request, code broker.Code, v RefusalView) (ref string) {
+	ref = broker.NewReference()
+	if m := v.Mistake; m != nil {
+		v.Event.Client, v.Event.Detail = m.Client, m.Detail()
+	}
+	k.Count(code)
+	k.logRefusal(t, r, code, ref, v.Cause)
+	k.record(r, code, ref, v.Event)
+	return ref
 }
 
 // Refusal is Fail with details that the handler adds.
@@ -57,10 +80,8 @@ func (k *Toolkit) Refusal(w http.ResponseWriter, r *http.Request, code broker.Co
 }
 
 func (k *Toolkit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v RefusalView) {
-	t, ref := k.track(w), broker.NewReference()
-	k.Count(code)
-	k.logRefusal(t, r, code, ref, v.Cause)
-	k.record(r, code, ref, v.Event)
+	t := k.track(w)
+	ref := k.note(t, r, code, v)
 	if t.status != 0 {
 		return // the response has begun; a page inside it would be unreadable
 	}
@@ -103,7 +124,7 @@ func (k *Toolkit) refusal(r *http.Request, code broker.Code, ref string, wait in
 		return p.Text(key, args)
 	}
 	view := refusalView{Title: say("title"), Body: say("body"), Code: code, Reference: ref, Connection: v.Connection,
-		At: k.Now().UTC(), Others: v.Others}
+		Mistake: v.Mistake, At: k.Now().UTC(), Others: v.Others}
 	if v.Primary != nil {
 		view.Primary = *v.Primary
 	} else {

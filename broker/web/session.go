@@ -48,22 +48,36 @@ func (k *Toolkit) SetSession(w http.ResponseWriter, token string, expires time.T
 
 // EndSession ends a session and the grants created under it, records an event, and clears the cookie.
 func (k *Toolkit) EndSession(w http.ResponseWriter, r *http.Request, s broker.Session) error {
-	now := k.Now()
-	err := k.Store.Atomic(r.Context(), func(ctx context.Context) error {
-		if err := k.Store.EndSession(ctx, s.ID, now); err != nil {
-			return err
-		}
-		if err := k.Store.RevokeGrants(ctx, broker.GrantFilter{Session: s.ID}, broker.Revoked, now); err != nil {
-			return err
-		}
-		return k.Store.Record(ctx, k.Event(r, broker.Event{Verb: broker.EventSignedOut, Account: s.AccountID,
-			Actor: s.AccountID, Session: s.ID}))
-	})
-	if err != nil {
+	if err := k.end(r, broker.Event{Account: s.AccountID, Actor: s.AccountID, Session: s.ID}); err != nil {
 		return err
 	}
 	k.setCookie(w, cookieSession, "", 0)
 	return nil
+}
+
+// EndSessionFor ends a session of the account on behalf of a client, in whichever browser it is. It does nothing if
+// the account has no such session, or if it has ended.
+func (k *Toolkit) EndSessionFor(r *http.Request, client, account, id string) error {
+	all, err := k.Store.SessionsOf(r.Context(), account)
+	active := func(s broker.Session) bool { return s.ID == id && s.EndedAt.IsZero() }
+	if err != nil || !slices.ContainsFunc(all, active) {
+		return err
+	}
+	return k.end(r, broker.Event{Account: account, Client: client, Session: id})
+}
+
+func (k *Toolkit) end(r *http.Request, e broker.Event) error {
+	now := k.Now()
+	e.Verb = broker.EventSignedOut
+	return k.Store.Atomic(r.Context(), func(ctx context.Context) error {
+		if err := k.Store.EndSession(ctx, e.Session, now); err != nil {
+			return err
+		}
+		if err := k.Store.RevokeGrants(ctx, broker.GrantFilter{Session: e.Session}, broker.Revoked, now); err != nil {
+			return err
+		}
+		return k.Store.Record(ctx, k.Event(r, e))
+	})
 }
 
 // maxUserAgent is the longest user agent that is stored, in bytes.

@@ -107,6 +107,9 @@ func (s *attackHarness) journey(t *testing.T) planted {
 	browsers = append(browsers, in.browser)
 	s.walkTokens(t, in, p)
 	s.walkApps(t, in, p)
+	p["the state of a posted sign-out"] = "planted-state"
+	s.walk(t, "a posted sign-out", newBrowser(t), s.request(t, http.MethodPost, "/end_session",
+		url.Values{"id_token_hint": {p["an ID token"]}, "state": {"planted-state"}})) // it ends the session of in
 	s.walkStranger(t, p)
 	for i, b := range browsers {
 		p.addQueries(s, b.trail)
@@ -217,10 +220,7 @@ func (s *attackHarness) walkTokens(t *testing.T, in insider, p planted) {
 		second.access
 	places["code"](t, "a code that comes twice", second.code)
 	s.call(t, "revoke", "/revoke", url.Values{"token": {second.refresh}})
-	s.walk(t, "a posted sign-out", newBrowser(t), s.request(t, http.MethodPost, "/end_session",
-		url.Values{"id_token_hint": {g.id}, "state": {"planted-state"}}))
 	s.walk(t, "consent", in.browser, s.request(t, http.MethodPost, in.consent, url.Values{"decision": {"allow"}}))
-	p["the state of a posted sign-out"] = "planted-state"
 }
 
 // walkStranger sends secrets in the wrong places.
