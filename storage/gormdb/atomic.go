@@ -40,7 +40,37 @@ func (d *DB) Atomic(ctx context.Context, do func(ctx context.Context) error) err
 		u.fail(err)
 		return err
 	}
-	return persist(ctx, func() (bool, error) { return d.once(ctx, do) })
+	return persist(ctx, func() (retry bool, err error) {
+		u, committed := &unit{}, false
+		defer func() { // also after a panic in do
+			then := u.undo
+			if committed {
+				then = u.after
+			}
+			for _, f := range then {
+				f()
+			}
+		}()
+		var refused error
+		err = d.writer.WithContext(ctx).Transaction(func(q *gorm.DB) error {
+			u.q = q
+			refused = do(
+				//defence:H6 H7 = ctx
+				context.WithValue(ctx, unitKey{d}, u))
+			if refused == nil {
+				refused = u.failed
+			}
+			return refused
+		})
+		switch {
+		case refused != nil:
+			return u.retry, refused
+		case err != nil: // of BEGIN or COMMIT
+			return retryable(err), explain(err)
+		}
+		committed = true
+		return false, nil
+	})
 }
 
 // joined is Atomic for our own methods of several statements. Their refusals do not roll
@@ -96,41 +126,6 @@ func persist(ctx context.Context, do func() (retry bool, err error)) error {
 	}
 }
 
-func (d *DB) once(ctx context.Context, do func(ctx context.Context) error) (retry bool, err error) {
-	u, committed := &unit{}, false
-	defer func() { u.end(committed) }() // also after a panic in do
-	var refused error
-	err = d.writer.WithContext(ctx).Transaction(func(q *gorm.DB) error {
-		u.q = q
-		refused = do(
-			//defence:H6 H7 = ctx
-			context.WithValue(ctx, unitKey{d}, u))
-		if refused == nil {
-			refused = u.failed
-		}
-		return refused
-	})
-	switch {
-	case refused != nil:
-		return u.retry, refused
-	case err != nil: // of BEGIN or COMMIT
-		return retryable(err), explain(err)
-	}
-	committed = true
-	return false, nil
-}
-
-// end runs the functions given to AfterCommit or OnRollback.
-func (u *unit) end(committed bool) {
-	then := u.undo
-	if committed {
-		then = u.after
-	}
-	for _, f := range then {
-		f()
-	}
-}
-
 func (u *unit) fail(err error) {
 	if err != nil && u.failed == nil {
 		u.failed = err
@@ -140,8 +135,8 @@ func (u *unit) fail(err error) {
 // note explains the error of a statement inside the transaction. An error of the
 // database forbids the commit.
 func (u *unit) note(err error) error {
-	if err == nil || errors.Is(err, gorm.ErrRecordNotFound) {
-		return explain(err)
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return broker.NotFound
 	}
 	u.retry = u.retry || retryable(err)
 	err = explain(err)
@@ -211,10 +206,17 @@ func ifNone(code broker.Code) func(rows int64, err error) error {
 
 func (d *DB) run(ctx context.Context, q *gorm.DB, do func(q *gorm.DB) error) error {
 	if u := d.unit(ctx); u != nil {
-		return u.note(do(u.q.WithContext(ctx)))
+		err := do(u.q.WithContext(ctx))
+		if err != nil {
+			err = u.note(err)
+		}
+		return err
 	}
 	return persist(ctx, func() (bool, error) {
 		err := do(q.WithContext(ctx))
+		if err == nil {
+			return false, nil
+		}
 		return retryable(err), explain(err)
 	})
 }

@@ -16,7 +16,7 @@ func BenchmarkPostgres(b *testing.B) { hotPaths(b, postgresSchema) }
 
 func hotPaths(b *testing.B, new place) {
 	d := open(b, new(b), gormdb.Options{})
-	ctx := context.Background()
+	ctx := b.Context() // ends, as that of a request
 	now := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
 	must := func(err error) {
 		if err != nil {

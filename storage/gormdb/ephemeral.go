@@ -29,9 +29,10 @@ const (
 )
 
 // Put implements broker.Ephemeral. It joins the transaction in ctx. An expired value
-// counts as absent, here and below.
+// counts as absent, here and below. A nil value is stored as an empty one, not as NULL.
 func (d *DB) Put(ctx context.Context, store, key string, v []byte, expires time.Time) error {
-	return ifNone(broker.Conflict)(d.exec(ctx, putEphemeral, store, key, filled(v), micros(expires), micros(d.now())))
+	return ifNone(broker.Conflict)(d.exec(ctx, putEphemeral, store, key, append([]byte{}, v...), micros(expires),
+		micros(d.now())))
 }
 
 // Get implements broker.Ephemeral.
@@ -42,7 +43,7 @@ func (d *DB) Get(ctx context.Context, store, key string) (v []byte, err error) {
 
 // Take implements broker.Ephemeral.
 func (d *DB) Take(ctx context.Context, store, key string) ([]byte, error) {
-	if d.InTransaction(ctx) {
+	if d.unit(ctx) != nil {
 		return nil, errInTransaction
 	}
 	var v []byte
@@ -58,10 +59,10 @@ func (d *DB) Take(ctx context.Context, store, key string) ([]byte, error) {
 
 // Swap implements broker.Ephemeral.
 func (d *DB) Swap(ctx context.Context, store, key string, old, v []byte) error {
-	if d.InTransaction(ctx) {
+	if d.unit(ctx) != nil {
 		return errInTransaction
 	}
-	rows, err := d.exec(ctx, swapEphemeral, filled(v), store, key, filled(old), micros(d.now()))
+	rows, err := d.exec(ctx, swapEphemeral, append([]byte{}, v...), store, key, append([]byte{}, old...), micros(d.now()))
 	switch {
 	case errors.Is(err, errText):
 		return broker.NotFound
@@ -76,18 +77,10 @@ func (d *DB) Swap(ctx context.Context, store, key string, old, v []byte) error {
 
 // Count implements broker.Ephemeral.
 func (d *DB) Count(ctx context.Context, store, key string, expires time.Time) (n int64, err error) {
-	if d.InTransaction(ctx) {
+	if d.unit(ctx) != nil {
 		return 0, errInTransaction
 	}
 	now := micros(d.now())
 	err = d.queryOne(ctx, d.writer, []any{&n}, countEphemeral, store, key, []byte{}, micros(expires), now, now)
 	return n, err
-}
-
-// filled returns an empty slice for nil, which would be NULL.
-func filled(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
 }

@@ -3,8 +3,6 @@ package gormdb
 import (
 	"database/sql"
 	"errors"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
@@ -67,16 +65,4 @@ func isSQLite(err error, codes ...int) bool {
 		}
 	}
 	return false
-}
-
-func storable(s string) bool {
-	return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
-}
-
-// clean makes text from outside, such as a User-Agent, storable.
-func clean(s string) string {
-	if storable(s) {
-		return s
-	}
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

@@ -1,7 +1,9 @@
 package gormdb
 
 import (
+	"cmp"
 	"context"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -31,19 +33,6 @@ func (eventRow) TableName() string { return "events" }
 
 func (r eventRow) noun() broker.Event { return broker.Event(r) }
 
-// newEventRow adds a missing id, and cleans the texts, which may come from outside.
-func newEventRow(e broker.Event) eventRow {
-	if e.ID == "" {
-		e.ID = broker.NewID()
-	}
-	for _, s := range []*string{
-		&e.Account, &e.Actor, &e.Client, &e.Connection, &e.Session, &e.Reference, &e.Address, &e.UserAgent,
-	} {
-		*s = clean(*s)
-	}
-	return eventRow(e)
-}
-
 // Record implements broker.AuditLog.
 func (d *DB) Record(ctx context.Context, events ...broker.Event) (err error) {
 	switch len(events) {
@@ -51,8 +40,14 @@ func (d *DB) Record(ctx context.Context, events ...broker.Event) (err error) {
 	case 1:
 		_, err = d.exec(ctx, insertEvent, eventValues(events[0])...)
 	default:
-		rows := each(events, newEventRow)
-		_, err = d.create(ctx, &rows)
+		err = d.joined(ctx, func(ctx context.Context) error {
+			for _, e := range events {
+				if err := d.Record(ctx, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	return err
 }
@@ -78,11 +73,16 @@ func (d *DB) execRecorded(ctx context.Context, events []broker.Event, insert str
 	return rows, err
 }
 
-// eventValues are the values of insertEvent.
-func eventValues(event broker.Event) []any {
-	e := newEventRow(event)
-	return []any{e.ID, micros(e.At), string(e.Verb), string(e.Code), e.Account, e.Actor, e.Client, e.Connection,
-		e.Session, e.Reference, e.Address, e.UserAgent, mapText(e.Detail)}
+// eventValues are the values of insertEvent, with an id if it is missing. The texts may come from outside.
+func eventValues(e broker.Event) []any {
+	return []any{cmp.Or(e.ID, broker.NewID()), micros(e.At), string(e.Verb), string(e.Code), clean(e.Account),
+		clean(e.Actor), clean(e.Client), clean(e.Connection), clean(e.Session), clean(e.Reference), clean(e.Address),
+		clean(e.UserAgent), text(e.Detail)}
+}
+
+// clean makes text from outside, such as a User-Agent, storable.
+func clean(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // The hot inserts: every sign-in and every new grant writes one event.

@@ -48,10 +48,13 @@ type DB struct {
 	session  withAccount
 	identity withAccount
 	grant    withAccount
-	sealer   Sealer
-	pinned   func(kind string) []string
-	now      func() time.Time
-	log      *slog.Logger
+
+	insertSession, insertGrant string // see compose
+
+	sealer Sealer
+	pinned func(kind string) []string
+	now    func() time.Time
+	log    *slog.Logger
 }
 
 // Open connects to the database; it neither migrates nor checks the schema, see
@@ -82,7 +85,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, errors.New(`storage: the database must be "sqlite:path" or "postgres://…"`)
 	}
 	if err == nil {
-		err = d.joinAccounts()
+		err = d.compose()
 	}
 	if err == nil {
 		err = d.Ping(ctx)

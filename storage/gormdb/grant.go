@@ -49,9 +49,9 @@ func (d *DB) CreateGrant(ctx context.Context, g broker.Grant, unlocked bool, eve
 	n := g.Authn
 	rows, err := d.execRecorded(ctx,
 		//defence:H6
-		events, d.insertGrant(),
-		g.ID, g.ClientID, g.AccountID, g.SessionID, list(g.Scopes), list(g.Audience), string(n.Method), n.Connection,
-		n.Identity, list(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch, string(n.UserType), n.Factor, g.KeyThumbprint,
+		events, d.insertGrant,
+		g.ID, g.ClientID, g.AccountID, g.SessionID, text(g.Scopes), text(g.Audience), string(n.Method), n.Connection,
+		n.Identity, text(n.AMR), n.ACR, micros(n.AuthTime), n.Epoch, string(n.UserType), n.Factor, g.KeyThumbprint,
 		g.Claims, g.RefreshCounter, micros(g.RotatedAt), micros(g.CreatedAt), micros(g.ExpiresAt), micros(g.EndedAt),
 		string(g.EndedBy),
 		g.AccountID, n.Epoch,
@@ -72,8 +72,8 @@ func (d *DB) CreateGrant(ctx context.Context, g broker.Grant, unlocked bool, eve
 	return err
 }
 
-// insertGrant is hot, and gorm has no conditional insert.
-func (d *DB) insertGrant() string {
+// grantInsert returns the statement of CreateGrant: it is hot, and gorm has no conditional insert.
+func (d *DB) grantInsert() string {
 	return `INSERT INTO grants (id, client_id, account_id, session_id, scopes, audience, method, connection, identity,
 		amr, acr, auth_time, epoch, user_type, factor, key_thumbprint, claims, refresh_counter,
 		rotated_at, created_at, expires_at, ended_at, ended_by)

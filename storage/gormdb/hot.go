@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/schema"
@@ -29,11 +30,11 @@ func (d *DB) prepare(ctx context.Context) (err error) {
 		return nil
 	}
 	d.reads, err = prepareOn(ctx, d.pools[1], d.grant.query, d.identity.query,
-		d.session.queryFor(1), d.session.queryFor(2), isUsed, getEphemeral)
+		d.session.forList(1).query, d.session.forList(2).query, isUsed, getEphemeral)
 	if err != nil {
 		return err
 	}
-	d.writes, err = prepareOn(ctx, d.pools[0], d.insertSession(), d.insertGrant(), rotateGrant, seeIdentity, markUsed,
+	d.writes, err = prepareOn(ctx, d.pools[0], d.insertSession, d.insertGrant, rotateGrant, seeIdentity, markUsed,
 		insertEvent, putEphemeral, takeEphemeral, swapEphemeral, countEphemeral)
 	return err
 }
@@ -73,6 +74,10 @@ func (d *DB) hot(ctx context.Context, q *gorm.DB, query string, args []any) (run
 		r.kept = tx.StmtContext(ctx, kept)
 	}
 	return r, nil
+}
+
+func storable(s string) bool {
+	return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
 }
 
 // numbered rewrites the placeholders of a query for PostgreSQL: $1, $2, ….
@@ -145,6 +150,11 @@ func (d *DB) queryOne(ctx context.Context, on *gorm.DB, into []any, query string
 
 // readOne is queryOne on the reader. Text that can't be stored is NotFound.
 func (d *DB) readOne(ctx context.Context, into []any, query string, args ...any) error {
+	if !d.postgres {
+		// For a context that may end, database/sql and the driver start a goroutine each, which takes longer than
+		// the row. A reader waits for no other.
+		ctx = context.WithoutCancel(ctx)
+	}
 	err := d.queryOne(ctx, d.reader, into, query, args...)
 	if errors.Is(err, errText) {
 		return broker.NotFound
@@ -161,7 +171,9 @@ type withAccount struct {
 	row, account []*schema.Field
 }
 
-func (d *DB) joinAccounts() (err error) {
+// compose composes the statements that depend on the engine or on the rows' tags.
+func (d *DB) compose() (err error) {
+	d.insertSession, d.insertGrant = d.sessionInsert(), d.grantInsert()
 	if d.session, err = d.joinAccount(&sessionRow{}, "r.hash IN (?)"); err != nil {
 		return err
 	}
@@ -197,29 +209,30 @@ func (d *DB) joinAccount(model any, where string) (withAccount, error) {
 	return j, nil
 }
 
-// queryFor is the query with n values in its only list.
-func (j withAccount) queryFor(n int) string {
-	return strings.Replace(j.query, "IN (?)", "IN (?"+strings.Repeat(", ?", n-1)+")", 1)
+// forList is j with n values in the only list of its query.
+func (j withAccount) forList(n int) withAccount {
+	j.query = strings.Replace(j.query, "IN (?)", "IN (?"+strings.Repeat(", ?", n-1)+")", 1)
+	return j
 }
 
 // takeWithAccount reads a row, a pointer to its model, and the account, or returns
-// NotFound. A query with a list has no other values.
+// NotFound.
 func (d *DB) takeWithAccount(ctx context.Context, j withAccount, row any, args ...any) (broker.Account, error) {
 	var account accountRow
-	places := append(placesOf(ctx, j.row, row), placesOf(ctx, j.account, &account)...)
-	err := d.readOne(ctx, places, j.queryFor(len(args)), args...)
+	places := make([]any, 0, len(j.row)+len(j.account))
+	places = placesOf(ctx, j.account, &account, placesOf(ctx, j.row, row, places))
+	err := d.readOne(ctx, places, j.query, args...)
 	return account.noun(), err
 }
 
-// placesOf returns the Scan destinations for the fields of a row.
-func placesOf(ctx context.Context, fields []*schema.Field, row any) []any {
+// placesOf appends the Scan destinations for the fields of a row to places.
+func placesOf(ctx context.Context, fields []*schema.Field, row any, places []any) []any {
 	value := reflect.ValueOf(row).Elem()
-	places := make([]any, len(fields))
-	for i, f := range fields {
+	for _, f := range fields {
 		if f.Serializer != nil {
-			places[i] = scan(func(v any) error { return f.Serializer.Scan(ctx, f, value, v) })
+			places = append(places, scan(func(v any) error { return f.Serializer.Scan(ctx, f, value, v) }))
 		} else {
-			places[i] = f.ReflectValueOf(ctx, value).Addr().Interface()
+			places = append(places, f.ReflectValueOf(ctx, value).Addr().Interface())
 		}
 	}
 	return places

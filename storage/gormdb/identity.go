@@ -33,7 +33,7 @@ func (d *DB) Identity(
 ) (broker.Identity, broker.Account, error) {
 	var r identityRow
 	a, err := d.takeWithAccount(ctx, d.identity, &r, connection, issuer, subject)
-	return r.noun(), a, err
+	return broker.Identity(r), a, err
 }
 
 // IdentitiesOf implements broker.Identities, the oldest link first.

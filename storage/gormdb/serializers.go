@@ -25,7 +25,11 @@ func (microsSerializer) Scan(ctx context.Context, field *schema.Field, row refle
 	if !ok {
 		return fmt.Errorf("storage: column %s holds %T, want a number", field.DBName, v)
 	}
-	field.ReflectValueOf(ctx, row).Set(reflect.ValueOf(moment(us)))
+	var t time.Time
+	if us != 0 {
+		t = time.UnixMicro(us).UTC()
+	}
+	field.ReflectValueOf(ctx, row).Set(reflect.ValueOf(t))
 	return nil
 }
 
@@ -43,13 +47,6 @@ func micros(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMicro()
-}
-
-func moment(us int64) time.Time {
-	if us == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(us).UTC()
 }
 
 // textSerializer stores a list, a map, a struct or a pointer as JSON. An empty list is
@@ -95,14 +92,8 @@ func asText(v any) (string, error) {
 	return string(text), err
 }
 
-// list is the text of a list.
-func list(s []string) string {
-	text, _ := asText(s) // strings never fail
-	return text
-}
-
-// mapText is the text of a map.
-func mapText(m map[string]string) string {
-	text, _ := asText(m) // strings never fail
+// text is the text of a list or a map of strings.
+func text(v any) string {
+	text, _ := asText(v) // strings never fail
 	return text
 }

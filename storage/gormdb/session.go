@@ -60,16 +60,16 @@ func (d *DB) CreateSession(ctx context.Context, hash string, s broker.Session, e
 	n := s.Authn
 	return ifNone(broker.StartAgain)(d.execRecorded(ctx,
 		//defence:H6
-		events, d.insertSession(),
-		s.ID, hash, s.AccountID, string(n.Method), n.Connection, n.Identity, list(n.AMR), n.ACR,
+		events, d.insertSession,
+		s.ID, hash, s.AccountID, string(n.Method), n.Connection, n.Identity, text(n.AMR), n.ACR,
 		micros(n.AuthTime), n.Epoch,
 		string(n.UserType), n.Factor, n.UpstreamSID, clean(s.UserAgent), clean(s.Address),
 		micros(s.CreatedAt), micros(s.ExpiresAt), micros(s.EndedAt),
 		s.AccountID, n.Epoch, n.Identity, n.Identity))
 }
 
-// insertSession is hot, and gorm has no conditional insert.
-func (d *DB) insertSession() string {
+// sessionInsert returns the statement of CreateSession: it is hot, and gorm has no conditional insert.
+func (d *DB) sessionInsert() string {
 	return `INSERT INTO sessions (id, hash, account_id, method, connection, identity, amr, acr, auth_time, epoch,
 		user_type, factor, upstream_sid, user_agent, address, created_at, expires_at, ended_at)
 		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM accounts a
@@ -90,7 +90,7 @@ func (d *DB) Session(ctx context.Context, hashes []string) (broker.Session, brok
 		return broker.Session{}, broker.Account{}, broker.NotFound
 	}
 	var r sessionRow
-	a, err := d.takeWithAccount(ctx, d.session, &r, each(hashes, func(h string) any { return h })...)
+	a, err := d.takeWithAccount(ctx, d.session.forList(len(hashes)), &r, each(hashes, func(h string) any { return h })...)
 	return r.noun(), a, err
 }
 
