@@ -11,6 +11,15 @@ import (
 	"gatehouse/providers/fakeidp"
 )
 
+// refusedExchange is the code of a refusal at the token endpoint: apps know a misconfigured one by the contract's
+// code.
+func refusedExchange(inAnswer broker.Code) broker.Code {
+	if inAnswer == broker.UpstreamMisconfigured {
+		return broker.UpstreamRejected
+	}
+	return inAnswer
+}
+
 // expectCode expects one Code for each of Microsoft's numbers, from the browser and from the token endpoint, with
 // any OAuth code.
 func expectCode(t *testing.T, want broker.Code, numbers ...int) {
@@ -18,6 +27,7 @@ func expectCode(t *testing.T, want broker.Code, numbers ...int) {
 	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindMicrosoft, Personas: entraPeople()},
 		map[string]string{"tenant": tenantA})
 	r.signsIn("A")
+	atToken := refusedExchange(want)
 	for _, number := range numbers {
 		if got := byAADSTS[fmt.Sprint(number)]; got != want {
 			t.Errorf("%d is %q, want %q", number, got, want)
@@ -31,7 +41,7 @@ func expectCode(t *testing.T, want broker.Code, numbers ...int) {
 			r.faulty(name+"in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e },
 				func(r *fixture) { r.reset(); r.refused("A", want) })
 			r.faulty(name+"at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e },
-				func(r *fixture) { r.reset(); r.refused("A", want) })
+				func(r *fixture) { r.reset(); r.refused("A", atToken) })
 		}
 	}
 }
@@ -84,7 +94,7 @@ func TestAADSTSUnknownNumbersAndUnnumberedRefusals(t *testing.T) {
 		r.faulty(c.code+" "+c.description+", in the answer", func(f *fakeidp.Fault) { f.AuthorizeError = e },
 			func(r *fixture) { r.reset(); r.refused("A", c.want) })
 		r.faulty(c.code+" "+c.description+", at the token endpoint", func(f *fakeidp.Fault) { f.TokenError = e },
-			func(r *fixture) { r.reset(); r.refused("A", c.want) })
+			func(r *fixture) { r.reset(); r.refused("A", refusedExchange(c.want)) })
 	}
 	r.faulty("a 503 in words of its own", func(f *fakeidp.Fault) {
 		f.Break(fakeidp.Break{Status: 503, Body: `{"error":"made_up","error_description":"AADSTS123456: later"}`},
@@ -143,7 +153,7 @@ func TestB22_WhatTheBrowserSaysOfAnUpstreamClosesNoGate(t *testing.T) {
 			forge("temporarily_unavailable")
 			r.signsIn(person)
 			// A forged Cancel must not show a failed upstream as recovered.
-			r.idp.Misbehave(func(f *fakeidp.Fault) { f.Down(fakeidp.AtToken) })
+			r.idp.Misbehave(func(f *fakeidp.Fault) { f.Break(fakeidp.Break{Drop: true}, fakeidp.AtToken) })
 			for range requestAfter {
 				r.refused(person, broker.ConnectionUnavailable)
 				upstreamRequest := r.newRequest()

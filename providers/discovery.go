@@ -109,7 +109,7 @@ func discover(env Env, address string, accept func(issuer string) error) *cache[
 	return &cache[metadata]{now: env.Now, load: func(ctx context.Context, old *metadata) (metadata, time.Duration, error) {
 		body, header, err := env.fetch(ctx, "discovery", address, "", maxMetadata)
 		if err != nil {
-			return metadata{}, 0, err
+			return metadata{}, 0, outageOf(err)
 		}
 		m, err := parseMetadata(body, accept)
 		// An attacker who controls this one page must not redirect codes and secrets (B9).

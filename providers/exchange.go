@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -21,7 +22,7 @@ type exchanger struct {
 	refused func(*oauth2.RetrieveError) (code, description string)
 	explain func(code, description string, answer url.Values) broker.Code
 	// badSecret reports whether the endpoint rejected the client secret.
-	badSecret func(code, description string) bool
+	badSecret func(status int, code, description string) bool
 	good      atomic.Int32 // index of the secret that worked last
 }
 
@@ -60,7 +61,8 @@ func (x *exchanger) redeem(ctx context.Context, endpoint oauth2.Endpoint, t brok
 	return grant{}, last
 }
 
-// failed turns the library's error into a Code, and reports whether another secret may work.
+// failed turns the library's error into a Code, and reports whether another secret may work. Apps know a refused
+// exchange as UpstreamRejected, whatever the reason; a finer one is its cause.
 func (x *exchanger) failed(ctx context.Context, err error, sent ...string) (error, bool) {
 	r, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
@@ -70,25 +72,28 @@ func (x *exchanger) failed(ctx context.Context, err error, sent ...string) (erro
 		}
 		return broker.UpstreamRejected.Because(errors.New("token endpoint: " + oneLine(err.Error()))), false
 	}
-	code, description := r.ErrorCode, r.ErrorDescription
+	code, description, status := r.ErrorCode, r.ErrorDescription, r.Response.StatusCode
 	if x.refused != nil {
 		code, description = x.refused(r)
 	}
-	cause := providerError(code, description, sent...)
-	switch {
-	//defence:D19
-	case code == "" && busy(r.Response.StatusCode):
-		return broker.ConnectionUnavailable.Because(errors.New("token endpoint: " + r.Response.Status)), false
-	case code == "":
-		return broker.UpstreamRejected.Because(errors.New("token endpoint: " + r.Response.Status)), false
-	case x.badSecret(code, description):
-		return broker.UpstreamMisconfigured.Because(cause), true
+	cause := fmt.Errorf("token endpoint: %s", oneLine(r.Response.Status))
+	if code != "" {
+		cause = fmt.Errorf("%w: %w", cause, providerError(code, description, sent...))
 	}
+	bad := x.badSecret(status, code, description)
 	named := x.explain(code, description, nil)
-	if named == broker.UpstreamRejected && busy(r.Response.StatusCode) {
+	switch {
+	case named == broker.UpstreamMisconfigured || bad && (named == broker.UpstreamRejected || named == broker.Cancelled):
+		return broker.UpstreamRejected.Because(broker.UpstreamMisconfigured.Because(cause)), bad
+	//defence:D19
+	case named == broker.UpstreamRejected && busy(status):
 		named = broker.ConnectionUnavailable
 	}
-	return named.Because(cause), false
+	return named.Because(cause), bad
 }
 
-func invalidClient(code, _ string) bool { return code == "invalid_client" }
+// clientRefused recognises every spelling of wrong client credentials: invalid_client (RFC 6749 §5.2),
+// unauthorized_client as Keycloak says, or only the status 401.
+func clientRefused(status int, code, _ string) bool {
+	return status == http.StatusUnauthorized || code == "invalid_client" || code == "unauthorized_client"
+}

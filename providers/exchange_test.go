@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -83,9 +84,9 @@ func TestWhatTheUpstreamRefusesHasACode(t *testing.T) {
 			Description: "User is not assigned to the client application."}
 	}, func(r *fixture) { r.refused("vera", broker.NotAssigned) })
 	for code, want := range map[string]broker.Code{
-		"invalid_client": broker.UpstreamMisconfigured, "unauthorized_client": broker.UpstreamMisconfigured,
-		"invalid_grant": broker.UpstreamRejected,
-		"server_error":  broker.ConnectionUnavailable,
+		"invalid_client": broker.UpstreamRejected, "unauthorized_client": broker.UpstreamRejected,
+		"invalid_grant": broker.UpstreamRejected, "invalid_scope": broker.UpstreamRejected,
+		"server_error": broker.ConnectionUnavailable,
 	} {
 		r.faulty("token endpoint "+code, func(f *fakeidp.Fault) {
 			f.TokenError = fakeidp.OAuthError{Code: code,
@@ -153,7 +154,7 @@ func TestASecretRotatesWhileBothAreLive(t *testing.T) {
 			r.conn.Secrets = []broker.Secret{"wrong-one", "wrong-two"}
 			r.reset()
 			_, err := r.login(person)
-			if broker.CodeOf(err) != broker.UpstreamMisconfigured {
+			if broker.CodeOf(err) != broker.UpstreamRejected || !errors.Is(err, broker.UpstreamMisconfigured) {
 				t.Errorf("two wrong secrets: %v", err)
 			}
 			if strings.Contains(errText(err), "wrong-") {
@@ -163,10 +164,39 @@ func TestASecretRotatesWhileBothAreLive(t *testing.T) {
 	}
 }
 
+func TestEverySpellingOfAWrongSecretTriesTheOther(t *testing.T) {
+	const bodyless = ""
+	for name, refusal := range map[string]fakeidp.Break{
+		"400 invalid_client":      {Status: 400, Body: `{"error":"invalid_client"}`},
+		"400 unauthorized_client": {Status: 400, Body: `{"error":"unauthorized_client","error_description":"Invalid client"}`},
+		"401 with another code":   {Status: 401, Body: `{"error":"access_denied"}`},
+		"401 in HTML":             {Status: 401, Body: "<html>Unauthorized</html>"},
+		"401 alone":               {Status: 401, Body: bodyless},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := oidcFixture(t)
+			r.idp.Misbehave(func(f *fakeidp.Fault) { f.WrongSecret = refusal })
+			r.conn.Secrets = []broker.Secret{"the-new-one-that-is-not-yet-known", r.conn.Secrets[0]}
+			r.signsIn("vera")
+			r.conn.Secrets = []broker.Secret{"wrong-one", "wrong-two"}
+			r.reset()
+			_, err := r.login("vera")
+			if broker.CodeOf(err) != broker.UpstreamRejected || !errors.Is(err, broker.UpstreamMisconfigured) {
+				t.Errorf("two wrong secrets: %v", err)
+			}
+		})
+	}
+	t.Run("Keycloak's own", func(t *testing.T) {
+		r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindOIDC, IssuerPath: "/realms/demo"}, nil)
+		r.conn.Secrets = []broker.Secret{"the-new-one-that-is-not-yet-known", r.conn.Secrets[0]}
+		r.signsIn("vera")
+	})
+}
+
 func TestAPublicClientNeedsNoSecret(t *testing.T) {
 	r := oidcFixture(t)
 	r.conn.Secrets = nil
-	r.refused("vera", broker.UpstreamMisconfigured) // the simulator's client has one
+	r.refused("vera", broker.UpstreamRejected) // the simulator's client has one
 	last := r.idp.Last(fakeidp.AtToken)
 	if last.Form.Get("client_id") == "" || last.Form.Has("client_secret") || last.Header.Get("Authorization") != "" {
 		t.Errorf("token request %v", last.Form)
@@ -225,7 +255,7 @@ func TestB22_ASlowTokenResponseIsGivenUp(t *testing.T) {
 	defer server.Close()
 	defer close(done)
 	x := &exchanger{client: server.Client(), id: "us", secrets: []broker.Secret{"one", "two"}, explain: standardCode,
-		badSecret: invalidClient}
+		badSecret: clientRefused}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := x.redeem(ctx, oauth2.Endpoint{TokenURL: server.URL, AuthStyle: oauth2.AuthStyleInParams},

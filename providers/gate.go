@@ -63,9 +63,12 @@ func (g *gate) pass(ctx context.Context, call func(context.Context) error) error
 	err = call(within)
 	finished = true
 	_, fromBrowser := errors.AsType[browserError](err)
-	g.leave(probe, errors.Is(err, broker.ConnectionUnavailable), !errors.Is(ctx.Err(), context.Canceled) &&
+	_, down := errors.AsType[outage](err)
+	g.leave(probe, down, !errors.Is(ctx.Err(), context.Canceled) &&
 		//defence:B22
-		!fromBrowser)
+		!fromBrowser &&
+		//defence:B22
+		(down || !errors.Is(err, broker.ConnectionUnavailable)))
 	return err
 }
 
@@ -83,8 +86,8 @@ func (g *gate) enter() (probe bool, err error) {
 	return true, nil
 }
 
-// leave records the result of a call. known is false if the browser disconnected or wrote the response itself:
-// neither says anything about the upstream.
+// leave records the result of a call. known is false if the result says nothing about the upstream: the browser
+// disconnected, it wrote the response itself, or the upstream refused one request as if it were busy.
 func (g *gate) leave(probe, failed, known bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

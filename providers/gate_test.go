@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,7 +19,7 @@ import (
 
 func panics(context.Context, *int) (int, time.Duration, error) { panic("over these bytes") }
 
-func down(context.Context) error { return broker.ConnectionUnavailable }
+func down(context.Context) error { return outage{broker.ConnectionUnavailable} }
 
 func TestB22_AFailingUpstreamIsGivenARest(t *testing.T) {
 	c := &clock{}
@@ -28,7 +30,7 @@ func TestB22_AFailingUpstreamIsGivenARest(t *testing.T) {
 	}
 	for range 100 {
 		if err := g.pass(t.Context(),
-			count(broker.ConnectionUnavailable)); broker.CodeOf(err) != broker.ConnectionUnavailable {
+			count(outage{broker.ConnectionUnavailable})); broker.CodeOf(err) != broker.ConnectionUnavailable {
 			t.Fatal(err)
 		}
 	}
@@ -37,7 +39,7 @@ func TestB22_AFailingUpstreamIsGivenARest(t *testing.T) {
 	}
 	c.advance(restFor)
 	for range 10 {
-		_ = g.pass(t.Context(), count(broker.ConnectionUnavailable)) // still down; only the count matters
+		_ = g.pass(t.Context(), count(outage{broker.ConnectionUnavailable})) // still down; only the count matters
 	}
 	if asked != requestAfter+1 {
 		t.Fatalf("asked %d times after the rest, want one probe", asked-requestAfter)
@@ -174,5 +176,36 @@ func TestAPersonWhoLeavesLeavesTheLoadRunning(t *testing.T) {
 	r.signsIn("vera")
 	if n := r.idp.Calls(fakeidp.AtDiscovery); n != 1 {
 		t.Errorf("%d loads of the metadata", n)
+	}
+}
+
+// Some upstreams answer 500 or 429 to a code that they did not issue, and anyone can send one.
+func TestB22_GarbageCodesCloseNoConnection(t *testing.T) {
+	for kind, settings := range map[string]map[string]string{
+		fakeidp.KindOIDC: nil, fakeidp.KindGoogle: nil, fakeidp.KindMicrosoft: {"tenant": tenantA}, fakeidp.KindADFS: nil,
+		fakeidp.KindFacebook: nil, fakeidp.KindGitHub: nil,
+	} {
+		for _, status := range []int{400, 429, 500, 503} {
+			t.Run(kind+" "+strconv.Itoa(status), func(t *testing.T) {
+				r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
+				r.idp.Misbehave(func(f *fakeidp.Fault) { f.UnknownCode = fakeidp.Break{Status: status, Body: "no"} })
+				person := r.idp.Personas()[0].Login
+				for range 5 {
+					for range 10 { // two garbage callbacks a second, an honest sign-in every five seconds
+						request := r.newRequest()
+						answer := url.Values{"state": {request.State}, "code": {"garbage"}}
+						if kind == fakeidp.KindOIDC {
+							answer.Set("iss", r.idp.Issuer())
+						}
+						_, err := r.open().Finish(t.Context(), request, answer)
+						if err == nil || strings.Contains(err.Error(), "paused") {
+							t.Fatalf("garbage: %v", err)
+						}
+						r.clock.advance(time.Second / 2)
+					}
+					r.signsIn(person)
+				}
+			})
+		}
 	}
 }

@@ -39,7 +39,7 @@ var _ = register(Kind{
 			env: env, connection: c.ID, clientID: c.ClientID,
 			web: setting(c, "authority", githubWeb), api: setting(c, "api_url", githubAPI),
 			exchanger: &exchanger{client: env.HTTP, id: c.ClientID, secrets: c.Secrets, explain: githubExplain,
-				badSecret: func(code, _ string) bool { return code == "incorrect_client_credentials" }},
+				badSecret: func(_ int, code, _ string) bool { return code == "incorrect_client_credentials" }},
 		}, nil
 	},
 })

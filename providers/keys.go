@@ -125,7 +125,7 @@ func keysOf(env Env, meta *cache[metadata]) *cache[keySet] {
 			}
 			body, header, err := env.fetch(ctx, "keys", m.jwks, "", maxMetadata)
 			if err != nil {
-				return keySet{}, 0, err
+				return keySet{}, 0, outageOf(err)
 			}
 			set, err := parseKeys(body)
 			if err != nil {

@@ -187,7 +187,7 @@ func TestGitHubIsKeyedByNumber(t *testing.T) {
 	r.faulty("list down", func(f *fakeidp.Fault) { f.Down(fakeidp.AtEmails) },
 		func(r *fixture) { r.refused("renamed", broker.ConnectionUnavailable) })
 	for code, want := range map[string]broker.Code{"bad_verification_code": broker.StateInvalid,
-		"redirect_uri_mismatch": broker.UpstreamMisconfigured, "made_up": broker.UpstreamRejected} {
+		"redirect_uri_mismatch": broker.UpstreamRejected, "made_up": broker.UpstreamRejected} {
 		r.faulty(code, func(f *fakeidp.Fault) { f.TokenError = fakeidp.OAuthError{Code: code, Description: "no"} },
 			func(r *fixture) { r.refused("renamed", want) })
 	}

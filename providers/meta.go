@@ -210,7 +210,7 @@ func graphRefusal(r *oauth2.RetrieveError) (code, description string) {
 	return graphError(d)
 }
 
-func graphBadSecret(code, message string) bool {
+func graphBadSecret(_ int, code, message string) bool {
 	return code == "1" && strings.Contains(message, "secret") || strings.Contains(message, "client secret")
 }
 

@@ -76,7 +76,7 @@ func newOpenID(env Env, c broker.Connection, s shape) *openID {
 	u.meta = discover(env, s.issuer+wellKnownAfter(s.issuer), s.accept)
 	u.verifier = verifier{keys: keysOf(env, u.meta), clientID: c.ClientID, now: env.Now, issued: s.issued}
 	u.exchanger = &exchanger{client: env.HTTP, id: c.ClientID, secrets: c.Secrets, explain: s.explain,
-		badSecret: invalidClient}
+		badSecret: clientRefused}
 	return u
 }
 

@@ -75,6 +75,21 @@ type browserError struct{ error }
 
 func (b browserError) Unwrap() error { return b.error }
 
+// outage marks a failure that only an outage can cause: no connection, no response in time, no metadata or keys.
+// A status of the token endpoint is none: some upstreams answer 500 or 429 to a code that they do not know, and
+// anyone can send one (SECURITY.md B22).
+type outage struct{ error }
+
+func (o outage) Unwrap() error { return o.error }
+
+// outageOf marks an upstream that is too busy to send a document for everybody.
+func outageOf(err error) error {
+	if errors.Is(err, broker.ConnectionUnavailable) {
+		return outage{err}
+	}
+	return err
+}
+
 // network classifies a transport error. If a rule of egress blocked the call, the configuration is wrong.
 func network(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, withoutURL(err))
@@ -85,7 +100,7 @@ func network(what string, err error) error {
 	case errors.Is(err, egress.ErrTooLarge):
 		return broker.UpstreamRejected.Because(err)
 	}
-	return broker.ConnectionUnavailable.Because(err)
+	return outage{broker.ConnectionUnavailable.Because(err)}
 }
 
 // withoutURL drops the URL that net/http puts into its errors, because the query may hold tokens.

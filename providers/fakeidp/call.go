@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,8 @@ type call struct {
 	r     *http.Request
 	at    Endpoint
 	fault *Fault
+	// instead is the answer to a refused token request, if it is not in the kind's own words.
+	instead Break
 }
 
 // broken applies a transport fault, and reports whether the request is finished.
@@ -32,11 +35,21 @@ func (c *call) broken() bool {
 			return true
 		}
 	}
+	return c.fails(b)
+}
+
+// fails sends the response of a Break, and reports whether there is one.
+func (c *call) fails(b Break) bool {
 	switch {
+	case b.Drop:
+		panic(http.ErrAbortHandler)
 	case b.Redirect != "":
 		c.w.Header().Set("Location", b.Redirect)
 		c.w.WriteHeader(http.StatusFound)
 	case b.Status != 0:
+		if strings.HasPrefix(b.Body, "{") {
+			c.w.Header().Set("Content-Type", "application/json")
+		}
 		c.w.WriteHeader(b.Status)
 		_, _ = c.w.Write([]byte(b.Body)) // the client may have disconnected
 	default:

@@ -47,7 +47,8 @@ type Options struct {
 	// Alg signs the ID tokens of kind oidc: RS256 (the default), PS256, ES256 or EdDSA. The other kinds always
 	// use RS256, as the real providers do.
 	Alg string
-	// IssuerPath follows BaseURL in the issuer of kind oidc: "/" as at Auth0, "/realms/demo" as at Keycloak.
+	// IssuerPath follows BaseURL in the issuer of kind oidc: "/" as at Auth0, "/realms/demo" as at Keycloak, which
+	// also refuses a wrong secret in Keycloak's words.
 	IssuerPath string
 	// LegacyIssuer makes Google's ID tokens name the issuer without its scheme, as old tokens do; discovery
 	// keeps the scheme.
@@ -56,6 +57,8 @@ type Options struct {
 	// client id. Otherwise they need the scope allatclaims and form_post, as at AD FS.
 	ClaimsInIDToken bool
 }
+
+func (o Options) keycloak() bool { return strings.HasPrefix(o.IssuerPath, "/realms/") }
 
 // Server is one simulated provider. It is safe for concurrent use.
 type Server struct {

@@ -36,6 +36,8 @@ type Fault struct {
 	AuthorizeError OAuthError // sent without asking the person
 	TokenError     OAuthError // sent for every token request
 	RefuseSecret   bool       // the token endpoint rejects every secret
+	WrongSecret    Break      // how it answers to wrong credentials, if not in the kind's own words
+	UnknownCode    Break      // how it answers to a code that it did not issue, likewise
 	IgnorePKCE     bool       // no code_verifier is required
 	ReplayCodes    bool       // a code can be redeemed more than once
 }
@@ -59,8 +61,9 @@ func (f *Fault) tellsAuthTime(byDefault bool) bool {
 	return f.AuthTime == AuthTimeEnabled || f.AuthTime == AuthTimeDefault && byDefault
 }
 
-// Break is a fault of an endpoint's transport. Hang comes first, then Redirect, then Status.
+// Break is a fault of an endpoint's transport. Hang comes first, then Drop, Redirect and Status.
 type Break struct {
+	Drop     bool          // close the connection without a response
 	Hang     time.Duration // delay before the response; ends early if the client or the server leaves
 	Redirect string        // respond with 302 to this address
 	Status   int           // respond with this status and Body instead of the document

@@ -29,7 +29,7 @@ func (s *Server) token(c *call) {
 	g, e := c.redeem()
 	if e != nil {
 		status := http.StatusBadRequest
-		if e.Code == "invalid_client" {
+		if e.Code == "invalid_client" || e.Code == "unauthorized_client" {
 			status = http.StatusUnauthorized
 		}
 		c.refuseToken(status, *e)
@@ -68,6 +68,9 @@ func (c *call) idClaims(g *grant, access string) map[string]any {
 }
 
 func (c *call) refuseToken(status int, e OAuthError) {
+	if c.fails(c.instead) {
+		return
+	}
 	if c.provider.refuse != nil {
 		c.provider.refuse(c, status, e)
 		return
@@ -97,13 +100,20 @@ func (c *call) redeem() (*grant, *OAuthError) {
 		return say("unsupported_grant_type", whyGrant)
 	}
 	if why := c.clientProblem(); why != "" {
+		c.instead = c.fault.WrongSecret
 		code := "invalid_client"
+		if why == whySecret && c.opts.keycloak() {
+			code = "unauthorized_client"
+		}
 		if why == whyTwice {
 			code = "invalid_request"
 		}
 		return say(code, why)
 	}
 	g, why := c.take(form.Get("code"), c.fault.ReplayCodes)
+	if why == whyCode {
+		c.instead = c.fault.UnknownCode
+	}
 	if why == "" && form.Get("redirect_uri") != g.request.redirectURI {
 		why = whyRedirect
 	}
