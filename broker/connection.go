@@ -106,13 +106,18 @@ type UpstreamRequest struct {
 	// LinkTarget identifies the pending link that this request must confirm with another identity of the same
 	// account; empty for a plain sign-in.
 	LinkTarget string
-	StartedAt  time.Time
+	// MaxPost is the Redirect's.
+	MaxPost   int
+	StartedAt time.Time
 }
 
 // Redirect is where to send the browser: a URL to follow or, with Form set, a form to post to it.
 type Redirect struct {
 	URL  string
 	Form url.Values
+	// MaxPost is how many bytes the browser may post with the upstream's response (response_mode=form_post); 0 is
+	// enough for a code.
+	MaxPost int
 }
 
 // NoticeKind is the kind of a message that an upstream sends on its own initiative.

@@ -28,6 +28,8 @@ func (d *drawer) Get(_ context.Context, _, key string) ([]byte, error) {
 	return nil, broker.NotFound
 }
 
+func (d *drawer) Room(context.Context) error { return nil }
+
 func (d *drawer) Swap(_ context.Context, _, key string, old, v []byte) error {
 	if !bytes.Equal(d.of[key], old) {
 		return broker.Conflict

@@ -188,6 +188,9 @@ type Ephemeral interface {
 	Swap(ctx context.Context, store, key string, old, v []byte) error
 	// Count adds one to a counter and returns the new value; a new counter is created with expires.
 	Count(ctx context.Context, store, key string, expires time.Time) (int64, error)
+	// Room returns Busy while the store is nearly full. Refuse newcomers then, so that the sign-ins that have begun
+	// can finish.
+	Room(ctx context.Context) error
 }
 
 // Upstream is one configured identity provider.

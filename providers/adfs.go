@@ -20,6 +20,7 @@ var _ = register(Kind{
 		return newOpenID(env, c, shape{
 			issuer: c.Issuer, scopes: splitList(setting(c, "scopes", "openid email profile allatclaims")), secretInForm: true,
 			requestParams: adfsParams, claims: adfsClaims,
+			maxPost: 16 << 10, // it posts every response
 		}), nil
 	},
 })

@@ -40,6 +40,7 @@ type shape struct {
 	claims func(t idToken, c *broker.Claims) error
 	// sendsLogout: it sends logout tokens, whose sub is the subject as we store it.
 	sendsLogout bool
+	maxPost     int // of broker.Redirect
 	// userinfo: an address missing from the ID token may be at the userinfo endpoint.
 	userinfo bool
 	explain  func(code, description string, answer url.Values) broker.Code
@@ -118,7 +119,8 @@ func (u *openID) Begin(ctx context.Context, t broker.UpstreamRequest) (broker.Re
 	options := []oauth2.AuthCodeOption{oidc.Nonce(t.Nonce),
 		//defence:B2 = oauth2.AccessTypeOnline
 		oauth2.S256ChallengeOption(t.Verifier)}
-	return broker.Redirect{URL: config.AuthCodeURL(t.State, append(options, params(words)...)...)}, nil
+	return broker.Redirect{URL: config.AuthCodeURL(t.State, append(options, params(words)...)...),
+		MaxPost: u.shape.maxPost}, nil
 }
 
 func params(words url.Values) []oauth2.AuthCodeOption {

@@ -62,6 +62,8 @@ func (m *memory) Take(_ context.Context, store, key string) ([]byte, error) {
 	return v, nil
 }
 
+func (m *memory) Room(context.Context) error { return nil }
+
 func (m *memory) Swap(_ context.Context, store, key string, old, v []byte) error {
 	defer m.lock("swap")()
 	have, ok := m.values[store+key]

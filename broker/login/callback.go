@@ -47,23 +47,12 @@ func (d *Handler) leave(w http.ResponseWriter, r *http.Request, v visit, l broke
 // posted stores a response that the browser posts from an upstream, and redirects to our own GET. The POST is
 // cross-site, so it carries no Lax cookie to compare.
 func (d *Handler) posted(w http.ResponseWriter, r *http.Request) error {
-	// A post without a known upstream request is not stored.
-	if _, _, err := d.service.pending(r.Context(), r.PathValue("connection"), r.PostForm); err != nil {
+	connection := r.PathValue("connection")
+	if err := d.service.keepPosted(r.Context(), connection, d.toolkit.Address(r), r.PostForm); err != nil {
 		return err
 	}
-	handle := broker.NewToken()
-	key := d.service.Keyring.Hash("login.handle", []byte(handle))
-	// Sealed, because it contains the upstream's code and ID token.
-	sealed, err := d.service.Keyring.Seal([]byte(r.PostForm.Encode()), "login.handle", key)
-	if err == nil {
-		err = d.service.handles.Put(r.Context(), key, sealed)
-	}
-	if err != nil {
-		return err
-	}
-	// Keep the state, so that a reload finds its login when the handle has been used.
-	q := url.Values{"handle": {handle}, "state": r.PostForm["state"]}
-	return redirect(w, r, "/callback/"+url.PathEscape(r.PathValue("connection"))+"?"+q.Encode())
+	q := url.Values{"posted": {"1"}, "state": r.PostForm["state"]}
+	return redirect(w, r, "/callback/"+url.PathEscape(connection)+"?"+q.Encode())
 }
 
 // callback handles the browser's return from an upstream. It responds to the app if nothing is left to ask, else
@@ -112,27 +101,16 @@ func (d *Handler) unknownBrowser(w http.ResponseWriter, r *http.Request, l broke
 	return redirect(w, r, "/callback/"+url.PathEscape(r.PathValue("connection"))+"?"+q.Encode())
 }
 
-// answer returns the upstream's response: the query, or what the one-shot handle refers to. lost is true if the
-// handle was used before or has expired.
+// answer returns the upstream's response: the query, or the stored form of that state. lost is true if the form
+// has expired, or was never stored.
 func (d *Handler) answer(r *http.Request) (answer url.Values, lost bool, err error) {
 	q := r.URL.Query()
-	handle := q.Get("handle")
-	if handle == "" {
+	if !q.Has("posted") {
 		return q, false, nil
 	}
-	for _, key := range d.service.Keyring.Hashes("login.handle", []byte(handle)) {
-		sealed, err := d.service.handles.Take(r.Context(), key)
-		if errors.Is(err, broker.NotFound) {
-			continue
-		}
-		var plain []byte
-		if err == nil {
-			plain, err = d.service.Keyring.Open(sealed, "login.handle", key)
-		}
-		if err == nil {
-			answer, err = url.ParseQuery(string(plain))
-		}
-		return answer, false, err
+	answer, err = d.service.postedAnswer(r.Context(), q.Get("state"))
+	if errors.Is(err, broker.NotFound) {
+		return q, true, nil
 	}
-	return q, true, nil
+	return answer, false, err
 }

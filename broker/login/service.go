@@ -16,7 +16,7 @@ import (
 const (
 	// upstreamRequestKept exceeds UpstreamRequestLife, so that a late response still finds its login.
 	upstreamRequestKept = time.Hour
-	handleLife          = time.Minute
+	postedLife          = time.Minute
 	deletionLife        = 90 * 24 * time.Hour
 	// maxOpen is how many logins a browser may have open besides its first; one more drops the oldest.
 	maxOpen = 9
@@ -26,12 +26,13 @@ const (
 type service struct {
 	Options
 	logins           broker.EphemeralStore[broker.Login]
-	upstreamRequests broker.EphemeralStore[broker.UpstreamRequest]
-	consumed         broker.EphemeralStore[bool] // by the key of an upstream request: its answer was used
+	upstreamRequests broker.EphemeralStore[[]byte] // by the hash of their state, sealed
+	consumed         broker.EphemeralStore[bool]   // by the key of an upstream request: its answer was used
 	browsers         broker.EphemeralStore[[]string]
-	handles          broker.EphemeralStore[[]byte]
+	postedForms      broker.EphemeralStore[[]byte] // by the key of an upstream request, sealed
 	deletions        broker.EphemeralStore[deletion]
 	newcomers        web.Newcomers
+	posters          web.Newcomers
 }
 
 func newService(o Options) *service {
@@ -42,16 +43,17 @@ func newService(o Options) *service {
 		Options: o,
 		logins: broker.EphemeralStore[broker.Login]{Name: "login", Life: broker.LoginLife, In: o.Ephemeral,
 			Now: o.Now},
-		upstreamRequests: broker.EphemeralStore[broker.UpstreamRequest]{Name: "trip", Life: upstreamRequestKept,
+		upstreamRequests: broker.EphemeralStore[[]byte]{Name: "upstream", Life: upstreamRequestKept,
 			In: o.Ephemeral, Now: o.Now},
 		consumed: broker.EphemeralStore[bool]{Name: "trip.spent", Life: upstreamRequestKept, In: o.Ephemeral,
 			Now: o.Now},
 		browsers: broker.EphemeralStore[[]string]{Name: "login.browser", Life: broker.LoginLife, In: o.Ephemeral,
 			Now: o.Now},
-		handles: broker.EphemeralStore[[]byte]{Name: "login.handle", Life: handleLife, In: o.Ephemeral, Now: o.Now},
+		postedForms: broker.EphemeralStore[[]byte]{Name: "login.posted", Life: postedLife, In: o.Ephemeral, Now: o.Now},
 		deletions: broker.EphemeralStore[deletion]{Name: "login.deletion", Life: deletionLife, In: o.Ephemeral,
 			Now: o.Now},
 		newcomers: web.Newcomers{In: o.Ephemeral, Now: o.Now},
+		posters:   web.Newcomers{Name: "posters", In: o.Ephemeral, Now: o.Now},
 	}
 }
 
@@ -121,11 +123,12 @@ func (s *service) begin(ctx context.Context, v visit, browser string, l broker.L
 		l.Fresh, l.MaxAge = true, nil // OIDC Core §3.1.2.1: max_age=0 is prompt=login
 	}
 	var err error
+	size := len(l.Request.Encode())
 	if known {
-		err = s.remember(ctx, v, browser, l.ID)
+		err = s.remember(ctx, v, browser, l.ID, size)
 	} else {
 		//defence:H4
-		err = s.newcomers.Allow(ctx, v.address)
+		err = s.newcomers.Allow(ctx, v.address, size)
 	}
 	if err != nil {
 		return l, err
@@ -135,7 +138,13 @@ func (s *service) begin(ctx context.Context, v visit, browser string, l broker.L
 
 // remember bounds the list of a browser's open logins, so that one browser cannot fill the store (SECURITY.md
 // B1, H4). Cookies can be invented, so a browser without a list counts as new, whatever it sent.
-func (s *service) remember(ctx context.Context, v visit, browser, id string) error {
+func (s *service) remember(ctx context.Context, v visit, browser, id string, size int) error {
+	//defence:H4
+	if size > web.RowSize {
+		if err := s.newcomers.Allow(ctx, v.address, size); err != nil {
+			return err
+		}
+	}
 	var dropped []string
 	_, err := s.browsers.Change(ctx, browser, func(open *[]string) error {
 		*open, dropped = append(*open, id), nil
@@ -148,7 +157,7 @@ func (s *service) remember(ctx context.Context, v visit, browser, id string) err
 	})
 	if errors.Is(err, broker.NotFound) {
 		//defence:H4 = nil
-		err = s.newcomers.Allow(ctx, v.address)
+		err = s.newcomers.Allow(ctx, v.address, size)
 		if err == nil {
 			err = s.browsers.Put(ctx, browser, []string{id})
 		}

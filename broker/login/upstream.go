@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/url"
 	"strings"
@@ -11,11 +12,18 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/access"
+	"gatehouse/broker/limit"
 )
 
 // hashState is the purpose of the hashed state of upstream requests: storage must not contain anything that
 // completes a sign-in.
 const hashState = "login.state"
+
+// The purposes of sealed values: upstream requests, and the responses to them that were posted.
+const (
+	purposeUpstream = "login.upstream"
+	purposePosted   = "login.posted"
+)
 
 // redirectOptions are options of an upstream request.
 type redirectOptions struct {
@@ -26,6 +34,10 @@ type redirectOptions struct {
 	// URLOnly: the response can only redirect. If the upstream wants a form, nothing is stored.
 	URLOnly bool
 }
+
+// maxBegun is how many upstream requests one browser may begin in an hour, for which they are kept (SECURITY.md H4).
+// A new browser that is redirected immediately was counted as a newcomer.
+const maxBegun = 100
 
 // beginUpstream stores an upstream request of a stored login, and returns where to send the browser. A refusal
 // by the connection or the upstream becomes a notice in the login, and Conflict is returned: the login shows it.
@@ -52,9 +64,27 @@ func (s *service) beginUpstream(ctx context.Context, v visit, l broker.Login, o 
 	if o.URLOnly && out.Form != nil {
 		return out, nil
 	}
+	//defence:H4
+	if len(v.browser) > 0 || !o.URLOnly {
+		begun := limit.Window{Name: "upstream.begun", Width: upstreamRequestKept, Most: maxBegun, In: s.Ephemeral, Now: s.Now}
+		if err := begun.Allow(ctx, l.Browser); err != nil {
+			return out, s.leaveNotice(ctx, v, l, o.Connection, err)
+		}
+	}
 	key := s.Keyring.Hash(hashState, []byte(t.State))
 	t.State = "" // the browser returns it
-	return out, s.upstreamRequests.Put(ctx, key, t)
+	t.MaxPost = out.MaxPost
+	// Sealed, because nonce and verifier complete a sign-in.
+	plain, err := json.Marshal(t)
+	if err != nil {
+		return out, err
+	}
+	//defence:G17 = plain, nil
+	sealed, err := s.Keyring.Seal(plain, purposeUpstream, key)
+	if err != nil {
+		return out, err
+	}
+	return out, s.upstreamRequests.Put(ctx, key, sealed)
 }
 
 // upstreamRequest passes on the app's requirements of freshness, and hints that save the person from typing the
@@ -187,9 +217,16 @@ func (s *service) pending(ctx context.Context, connection string, answer url.Val
 		return t, "", broker.StateInvalid
 	}
 	for _, key := range s.Keyring.Hashes(hashState, []byte(state[0])) {
-		t, err := s.upstreamRequests.Get(ctx, key)
+		sealed, err := s.upstreamRequests.Get(ctx, key)
 		if errors.Is(err, broker.NotFound) {
 			continue
+		}
+		var plain []byte
+		if err == nil {
+			plain, err = s.Keyring.Open(sealed, purposeUpstream, key)
+		}
+		if err == nil {
+			err = json.Unmarshal(plain, &t)
 		}
 		//defence:B3
 		if err == nil && t.Connection != connection {

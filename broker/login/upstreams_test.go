@@ -16,6 +16,7 @@ type upstreams struct {
 	asked    int
 	begin    error
 	form     url.Values // posted on the way there
+	maxPost  int
 	notice   func(kind broker.NoticeKind, form url.Values) (broker.Notice, error)
 	wait     chan struct{}
 }
@@ -41,7 +42,7 @@ func (u upstream) Begin(_ context.Context, t broker.UpstreamRequest) (broker.Red
 		return broker.Redirect{}, u.begin
 	}
 	u.requests = append(u.requests, t)
-	return broker.Redirect{URL: u.c.Issuer + "/auth?state=" + t.State, Form: u.form}, nil
+	return broker.Redirect{URL: u.c.Issuer + "/auth?state=" + t.State, Form: u.form, MaxPost: u.maxPost}, nil
 }
 
 func (u upstream) Finish(_ context.Context, t broker.UpstreamRequest, answer url.Values) (broker.Claims, error) {

@@ -58,7 +58,7 @@ func (d *Handler) authorizePost(w http.ResponseWriter, r *http.Request) error {
 // every browser counts as new here.
 func (d *Handler) comeBack(w http.ResponseWriter, r *http.Request, path string, form url.Values) error {
 	//defence:H4
-	if err := d.newcomers.Allow(r.Context(), d.toolkit.Address(r)); err != nil {
+	if err := d.newcomers.Allow(r.Context(), d.toolkit.Address(r), len(form.Encode())); err != nil {
 		return err
 	}
 	handle := broker.NewToken()

@@ -233,7 +233,7 @@ func (d *Handler) deviceAuthorization(w http.ResponseWriter, r *http.Request) er
 	}
 	address, now := d.toolkit.Address(r), d.now()
 	// A public client is not authenticated, so anyone could fill the ephemeral store (SECURITY.md H4).
-	if err := d.newcomers.Allow(ctx, address); err != nil {
+	if err := d.newcomers.Allow(ctx, address, 0); err != nil {
 		return err
 	}
 	deviceCode, userCode, err := d.desk.open(ctx, deviceCall{

@@ -43,7 +43,7 @@ func (d *Handler) push(w http.ResponseWriter, r *http.Request) error {
 	//defence:H4
 	if err == nil && u.client.Public() {
 		// Anyone can use a public client, so the requests that it stores are counted.
-		if err := d.newcomers.Allow(ctx, d.toolkit.Address(r)); err != nil {
+		if err := d.newcomers.Allow(ctx, d.toolkit.Address(r), len(r.PostForm.Encode())); err != nil {
 			d.allowOrigin(w, r, u.client)
 			return err
 		}

@@ -34,7 +34,7 @@ func (g Guesses) Consume(ctx context.Context, address, browser, account string) 
 		who  string
 		most int64
 	}{
-		{who: "n " + network(address), most: maxGuessesAround},
+		{who: "n " + limit.Network(address), most: maxGuessesAround},
 		{who: "b " + browser,
 			//defence:E2 = int64(1 << 40)
 			most: maxGuesses},

@@ -1,8 +1,8 @@
 package web
 
 import (
+	"cmp"
 	"context"
-	"net/netip"
 	"time"
 
 	"gatehouse/broker"
@@ -16,28 +16,30 @@ const (
 	newcomerWindow = 10 * time.Minute
 )
 
-// Newcomers counts, by address, the rows caused by new browsers. A browser with a list of open logins is limited
+// RowSize is how many bytes one row may have. A longer row counts as several.
+const RowSize = 4 << 10
+
+// Newcomers counts, by network, the rows caused by new browsers. A browser with a list of open logins is limited
 // by that list and not counted here.
 type Newcomers struct {
-	In  broker.Ephemeral
-	Now func() time.Time
+	Name string // of the counters; "newcomers" if empty
+	In   broker.Ephemeral
+	Now  func() time.Time
 }
 
-// Allow counts one more row. It returns RateLimited, with the time of the next window, when there are too many.
-func (n Newcomers) Allow(ctx context.Context, address string) error {
-	w := limit.Window{Name: "newcomers", Width: newcomerWindow, Most: maxNewcomers, In: n.In, Now: n.Now}
-	return w.Allow(ctx, network(address))
-}
-
-// network returns what one subscriber holds: an IPv4 address, or an IPv6 /64, which has plenty of addresses.
-func network(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return ""
-	}
+// Allow counts one more row of so many bytes. It returns RateLimited, with the time of the next window, when there
+// are too many, and Busy while the store is nearly full.
+func (n Newcomers) Allow(ctx context.Context, address string, size int) error {
 	//defence:H4
-	if a.Is6() {
-		return netip.PrefixFrom(a, 64).Masked().String()
+	if err := n.In.Room(ctx); err != nil {
+		return err
 	}
-	return a.String()
+	w := limit.Window{Name: cmp.Or(n.Name, "newcomers"), Width: newcomerWindow, Most: maxNewcomers, In: n.In, Now: n.Now}
+	//defence:H4
+	for range 1 + size/RowSize {
+		if err := w.Allow(ctx, limit.Network(address)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -133,7 +133,7 @@ func (k *Toolkit) languages(r *http.Request, current string) []Language {
 	if at == nil {
 		return nil
 	}
-	for _, once := range []string{"code", "handle", "error", "token", "SAMLResponse"} {
+	for _, once := range []string{"code", "posted", "error", "token", "SAMLResponse"} {
 		if at.Query().Has(once) {
 			return nil
 		}

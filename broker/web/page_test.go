@@ -142,7 +142,7 @@ func TestTheFooterShowsOnlyWhatIsConfiguredAndKeepsThePage(t *testing.T) {
 		t.Error("there is a link to terms that are not configured")
 	}
 	for path, links := range map[string]bool{"/x": true, "/callback/g?code=1&state=2": false, "//evil.example/x": false,
-		"/x?handle=1": false} {
+		"/x?posted=1": false} {
 		r := get("/x")
 		r.URL = &url.URL{Path: strings.Split(path, "?")[0]}
 		if _, q, ok := strings.Cut(path, "?"); ok {

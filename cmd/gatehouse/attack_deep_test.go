@@ -217,8 +217,8 @@ func TestA24_B1_EveryParameterOfTheJourney(t *testing.T) {
 			return fields(b, "code")
 		}},
 		"callback": {method: "GET", more: []string{"code", "state", "error", "error_description", "error_subcode", "iss",
-			"handle"}, each: true, fresh: state},
-		"posted": {method: "POST", more: []string{"code", "state", "error", "handle"}, fresh: state},
+			"posted"}, each: true, fresh: state},
+		"posted": {method: "POST", more: []string{"code", "state", "error", "posted"}, fresh: state},
 		"to": {method: "GET", more: []string{"choose", "again", "prove", "copy"}, fresh: func() (*browser, string,
 			url.Values) {
 			b := start()

@@ -125,7 +125,7 @@ func TestA4_NoRouteLeadsOutOfTheBroker(t *testing.T) {
 	in := s.insider(t)
 	g := s.grant(t, in.browser)
 	names := []string{"return_to", "returnTo", "next", "redirect", "redirect_to", "url", "continue", "target", "goto",
-		"rd", "RelayState", "post_logout_redirect_uri", "redirect_uri", "state", "iss", "handle", "post", "login",
+		"rd", "RelayState", "post_logout_redirect_uri", "redirect_uri", "state", "iss", "posted", "post", "login",
 		"connection", "lang"}
 	evils := []string{"//evil.example", `/\evil.example`, `\\evil.example`, "https:evil.example", "https://evil.example",
 		"///evil.example", "/%2f/evil.example", "/\t/evil.example", "%0d%0aLocation:https://evil.example",

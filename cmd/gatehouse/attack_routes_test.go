@@ -182,7 +182,7 @@ func readParameters(t *testing.T) []string {
 	})
 	slices.Sort(all)
 	all = slices.Compact(all)
-	for _, known := range []string{"redirect_uri", "password", "leaving", "handle", "sso_error", "signed_request",
+	for _, known := range []string{"redirect_uri", "password", "leaving", "posted", "sso_error", "signed_request",
 		"lang"} {
 		if !slices.Contains(all, known) {
 			t.Fatalf("the parameter %q is not among %v", known, all)

@@ -116,7 +116,7 @@ func (s *attackHarness) places(in insider) map[string]place {
 		"consent":  get("/authorize", "consent", func(a *answer) bool { return a.StatusCode < 400 }),
 		"post":     get("/authorize", "post", func(a *answer) bool { return a.StatusCode < 400 }),
 		"callback": get("/callback/google", "state", func(a *answer) bool { return a.StatusCode < 400 }),
-		"handle":   get("/callback/google", "handle", func(a *answer) bool { return a.StatusCode < 400 }),
+		"posted":   get("/callback/google?posted=1", "state", func(a *answer) bool { return a.StatusCode < 400 }),
 		"confirm": func(t *testing.T, what, token string) bool {
 			t.Helper()
 			return s.send(t, what, in.as(s.request(t, http.MethodPost, "/end_session/confirm",

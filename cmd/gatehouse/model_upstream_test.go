@@ -32,13 +32,18 @@ func (m *model) sentUpstream(b *window, conn string, t *tab) {
 // stored is the upstream request that the broker keeps under a state.
 func (m *model) stored(state string) broker.UpstreamRequest {
 	h := m.brokers[2]
-	row, err := h.store.Ephemeral.Get(m.ctx, "trip", h.keyring.Hash("login.state", []byte(state)))
+	key := h.keyring.Hash("login.state", []byte(state))
+	row, err := h.store.Ephemeral.Get(m.ctx, "upstream", key)
 	m.must(err)
 	var kept struct {
-		V broker.UpstreamRequest `json:"v"`
+		V []byte `json:"v"`
 	}
 	m.must(json.Unmarshal(row, &kept))
-	return kept.V
+	plain, err := h.keyring.Open(kept.V, "login.upstream", key)
+	m.must(err)
+	var t broker.UpstreamRequest
+	m.must(json.Unmarshal(plain, &t))
+	return t
 }
 
 // base is where a simulated upstream lives.

@@ -84,3 +84,6 @@ func (d *DB) Count(ctx context.Context, store, key string, expires time.Time) (n
 	err = d.queryOne(ctx, d.writer, []any{&n}, countEphemeral, store, key, []byte{}, micros(expires), now, now)
 	return n, err
 }
+
+// Room implements broker.Ephemeral. A database has no limit of its own; for a full disk see Alive.
+func (d *DB) Room(context.Context) error { return nil }

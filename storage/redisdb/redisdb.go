@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -34,6 +36,10 @@ type DB struct {
 	now    func() time.Time
 	swap   *redis.Script
 	count  *redis.Script
+
+	mu    sync.Mutex
+	full  bool
+	asked time.Time // when full was read
 }
 
 // Open connects to the server; Unavailable if it can't be reached.
@@ -138,6 +144,33 @@ func (d *DB) Count(ctx context.Context, store, key string, expires time.Time) (i
 	}
 	n, err := d.count.Run(ctx, d.client, []string{name(store, key)}, d.left(expires).Milliseconds()).Int64()
 	return n, unavailable(err)
+}
+
+// fullAt is the part of maxmemory, in percent, beyond which the store counts as nearly full. The rest is for the
+// sign-ins that have begun: Redis refuses every write when it is full, those of their next steps too.
+const fullAt = 85
+
+// roomLife is how long an answer about the memory holds.
+const roomLife = time.Second
+
+// Room implements broker.Ephemeral. A Redis without maxmemory always has room.
+func (d *DB) Room(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now := d.now(); now.Sub(d.asked).Abs() >= roomLife {
+		info, err := d.client.InfoMap(ctx, "memory").Result()
+		if err != nil {
+			return unavailable(err)
+		}
+		used, _ := strconv.ParseUint(info["Memory"]["used_memory"], 10, 64)
+		most, _ := strconv.ParseUint(info["Memory"]["maxmemory"], 10, 64)
+		d.full, d.asked = most > 0 && used*100 >= most*fullAt, now
+	}
+	//defence:H4
+	if d.full {
+		return broker.Retry{Code: broker.Busy, After: 60}
+	}
+	return nil
 }
 
 const countScript = `local n = redis.call('INCR', KEYS[1])

@@ -141,3 +141,26 @@ func TestAURLThatDoesNotParseKeepsItsPassword(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+func TestH4_AServerThatIsNearlyFullHasNoRoomAndStillServes(t *testing.T) {
+	u, err := url.Parse(server(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := *u
+	full.Host = storetest.Rewriting(t, u.Host, "\r\nmaxmemory:0\r\n", "\r\nmaxmemory:9\r\n")
+	for name, c := range map[string]struct {
+		url  string
+		want error
+	}{"without a limit": {u.String(), nil}, "with one that is reached": {full.String(), broker.Busy}} {
+		t.Run(name, func(t *testing.T) {
+			d := open(t, redisdb.Options{URL: c.url})
+			if err := d.Room(t.Context()); !errors.Is(err, c.want) {
+				t.Fatalf("room: %v", err)
+			}
+			if err := d.Put(t.Context(), "shelf", broker.NewID(), []byte("v"), time.Now().Add(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
