@@ -94,10 +94,9 @@ type UpstreamRequest struct {
 	LoginHint  string
 	DomainHint string
 	Locale     string
-	// Fresh requires that the upstream authenticates the person again; the response is checked (prompt=login, or
-	// max_age 0).
+	// Fresh asks the upstream to authenticate the person again (prompt=login, or max_age 0). Next compares auth_time.
 	Fresh bool
-	// MaxAge is in seconds, nil for none; auth_time in the response is checked.
+	// MaxAge is in seconds, nil for none. Next compares auth_time.
 	MaxAge *int
 	// Choose requests prompt=select_account.
 	Choose bool

@@ -69,7 +69,8 @@ type Login struct {
 	// Pick requests the account chooser (prompt=select_account).
 	Pick bool
 	// Purpose, and the account that it is for, if any. They are set when the login begins: a sign-in must never
-	// turn into a link for a signed-in account (SECURITY.md C5).
+	// turn into a link for a signed-in account (SECURITY.md C5). A sign-in is for the account that must authenticate
+	// again, whose address is Email, see Presets.
 	Purpose Purpose
 	For     string
 
@@ -157,8 +158,15 @@ func (l Login) Noticed(code Code, connection, ref string) Login {
 	return l
 }
 
-// Restarted returns the login as it began: the same request, nothing proven.
+// Presets reports whether a sign-in is for the account that this browser is signed in to: the app requires that the
+// person authenticates again.
+func (l Login) Presets() bool { return l.Purpose == PurposeSignIn && l.For != "" && l.Email != "" }
+
+// Restarted returns the login as it began: the same request, nothing proven. A sign-in is for any account then.
 func (l Login) Restarted() Login {
+	if l.Purpose == PurposeSignIn {
+		l.For = ""
+	}
 	return Login{ID: l.ID, Browser: l.Browser, Request: l.Request, ClientID: l.ClientID, Locale: l.Locale, Hint: l.Hint,
 		Connection: l.Connection, Fresh: l.Fresh, MaxAge: l.MaxAge, Pick: l.Pick, Purpose: l.Purpose, For: l.For,
 		CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt}
@@ -168,6 +176,9 @@ func (l Login) Restarted() Login {
 // address.
 func (l Login) Identified(email string) Login {
 	l = l.withoutNotice()
+	if l.Purpose == PurposeSignIn {
+		l.For = ""
+	}
 	l.Email, l.UsePassword, l.Choice, l.VerifiedEmail = email, false, ChoiceNone, ""
 	return l
 }

@@ -75,7 +75,7 @@ func TestA4_ALoginWithoutAnAppEndsOnlyAtOurOwnPages(t *testing.T) {
 	}
 }
 
-func TestAFreshProofForTheAccountPageNeedsNoPassword(t *testing.T) {
+func TestAFreshProofNeedsNoPassword(t *testing.T) {
 	now := noon
 	a := Account{ID: "a", Email: "ana@example.com"}
 	c := Connection{ID: "google", State: Live}
@@ -83,7 +83,7 @@ func TestAFreshProofForTheAccountPageNeedsNoPassword(t *testing.T) {
 		Connection: "google"}}
 	l := Login{AccountID: "a", Fresh: true, CreatedAt: now, ExpiresAt: now.Add(LoginLife),
 		Claims: &Claims{Connection: "google"}}
-	for purpose, want := range map[Purpose]string{PurposeSignIn: " login_required",
+	for purpose, want := range map[Purpose]string{PurposeSignIn: "confirm <nil>",
 		PurposeReauthenticate: "confirm <nil>"} {
 		l.Purpose = purpose
 		step, err := Next(l, LoadedFacts(f))

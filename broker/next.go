@@ -25,7 +25,7 @@ const (
 	StepUpstream Step = "depart"   // a link for a signed-in account has no response from its upstream yet
 	StepJoin     Step = "join"     // no page: link the identity without confirmation, see Verdict
 	StepFactor   Step = "factor"   // E-12: the second factor
-	StepConfirm  Step = "confirm"  // a fresh proof is required and the upstream gave none: our password, or a mailed code
+	StepConfirm  Step = "confirm"  // a fresh proof is required and none was given: our password, or a mailed code
 	StepDone     Step = "done"     // no page: back to the app
 )
 
@@ -69,8 +69,8 @@ type Facts struct {
 	Owner *Account
 	// Bound are the identities of Owner or Acting, read if that account is restricted.
 	Bound []Identity
-	// Acting is the account that this browser is signed in to, and ActingAs how. They are read for a link, and
-	// for an invitation.
+	// Acting is the account that this browser is signed in to, and ActingAs how. They are read for a link, for an
+	// invitation, and for a sign-in of the same person again.
 	Acting   *Account
 	ActingAs Authn
 	// Invitation is the open invitation that the person came with.
@@ -103,8 +103,8 @@ func Next(l Login, f Facts) (Step, error) {
 	return nextLocal(l, f)
 }
 
-// nextBound compares a finished proof with the app's requirements of freshness. If the upstream proved none,
-// only a factor of our own can (DESIGN.md §4).
+// nextBound compares a finished proof with the app's requirements of freshness. If the upstream proved none, or an old
+// one, a factor of our own does (DESIGN.md §4).
 func nextBound(l Login, f Facts) (Step, error) {
 	//defence:D1 D15
 	//defence:D1 D15 ./cmd/gatehouse:TestModel
@@ -114,17 +114,26 @@ func nextBound(l Login, f Facts) (Step, error) {
 		}
 		return "", err
 	}
-	var since time.Time
-	if l.Fresh {
-		since = l.CreatedAt
-	}
-	if Fresh(f.Authn, f.Now, l.MaxAge, since) {
+	if satisfied(l, f) {
 		return StepDone, nil
 	}
-	if f.Passwords && f.Account.HasPassword() || l.Purpose == PurposeReauthenticate {
-		return StepConfirm, nil
+	return StepConfirm, nil
+}
+
+// satisfied reports whether the bound login's proof satisfies the app's requirements of freshness. A proof given within
+// the login satisfies every max_age, however long the rest of the login takes.
+func satisfied(l Login, f Facts) bool {
+	// A login that continues a session has no proof of its own. A consumed one names the session that it created.
+	own := l.SessionID == "" || l.IsConsumed()
+	if !l.Fresh {
+		return Fresh(f.Authn, f.Now, l.MaxAge, time.Time{}) ||
+			own && !f.Authn.AuthTime.IsZero() && Fresh(f.Authn, f.Now, nil, l.CreatedAt)
 	}
-	return "", LoginRequired
+	since := l.CreatedAt
+	if own && f.Authn.Method == ByUpstream {
+		since = since.Add(-ClockSkew)
+	}
+	return Fresh(f.Authn, f.Now, nil, since)
 }
 
 func nextUpstream(l Login, f Facts) (Step, error) {
@@ -171,6 +180,9 @@ func nextLocal(l Login, f Facts) (Step, error) {
 	if l.Choice == ChoiceNew {
 		return nextNew(l, f)
 	}
+	if l.Presets() && f.Acting != nil && !f.opens() {
+		return StepChoose, nil // of the methods that the account has
+	}
 	if l.Email == "" {
 		if l.Pick && l.Choice != ChoiceOther && f.Sessions > 0 {
 			return StepPick, nil
@@ -184,6 +196,11 @@ func nextLocal(l Login, f Facts) (Step, error) {
 		return StepPassword, nil
 	}
 	return "", NoMethod
+}
+
+// opens reports whether a password opens a session of the account that this browser is signed in to.
+func (f Facts) opens() bool {
+	return f.Passwords && f.Acting.HasPassword() && f.Acting.Restriction == nil
 }
 
 // nextNew is registration with a password. The address is verified first, so that an unverified one never owns,
@@ -203,6 +220,9 @@ func nextNew(l Login, f Facts) (Step, error) {
 		return StepEmail, nil
 	}
 }
+
+// ClockSkew is how far the clock of an upstream may differ from ours.
+const ClockSkew = time.Minute
 
 // Fresh reports whether an authentication satisfies prompt=login (requested at since) and max_age (seconds, nil
 // for none), OIDC Core §3.1.2.1.

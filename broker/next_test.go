@@ -79,7 +79,7 @@ func TestNextDecidesEveryStep(t *testing.T) {
 		"fresh asked, old proof, password": {Login{AccountID: "ana", Fresh: true, CreatedAt: noon.Add(time.Second)},
 			Facts{Account: &ana, Authn: pwd, Passwords: true}, StepConfirm, nil},
 		"fresh asked, no password to ask": {Login{AccountID: "ana", Fresh: true, CreatedAt: noon.Add(time.Second)},
-			Facts{Account: with(ana, func(a *Account) { a.PasswordHash = "" }), Authn: pwd, Passwords: true}, "", LoginRequired},
+			Facts{Account: with(ana, func(a *Account) { a.PasswordHash = "" }), Authn: pwd, Passwords: true}, StepConfirm, nil},
 		"max_age, the upstream proved none": {Login{AccountID: "ana", MaxAge: &zero},
 			Facts{Account: &ana, Authn: Authn{Method: ByUpstream, Connection: "google", Epoch: 3}, Connection: live,
 				Passwords: true}, StepConfirm, nil},

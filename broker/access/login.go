@@ -192,7 +192,9 @@ func (g *Gate) localFacts(ctx context.Context, l broker.Login, sessions []string
 		f.Owner, err = broker.Found(g.store.AccountByEmail(ctx, l.VerifiedEmail))
 	case l.Choice == broker.ChoiceNew:
 	case l.Email != "":
-		f.Org, err = g.organisation(ctx, l.Email)
+		if f.Org, err = g.organisation(ctx, l.Email); err == nil && l.Presets() {
+			f.Acting, err = g.preset(ctx, l, sessions)
+		}
 	case l.Pick && l.Choice != broker.ChoiceOther:
 		if _, _, err = g.Session(ctx, sessions, l.ClientID); err == nil {
 			f.Sessions = 1
@@ -201,6 +203,16 @@ func (g *Gate) localFacts(ctx context.Context, l broker.Login, sessions []string
 		}
 	}
 	return err
+}
+
+// preset returns the account that a sign-in is for, nil if this browser is no longer signed in to it.
+func (g *Gate) preset(ctx context.Context, l broker.Login, sessions []string) (*broker.Account, error) {
+	_, a, err := g.Session(ctx, sessions, l.ClientID)
+	//defence:E1
+	if broker.Refused(err) || err == nil && a.ID != l.For {
+		return nil, nil
+	}
+	return &a, err
 }
 
 // organisation returns the live connection for the domain of a typed address.

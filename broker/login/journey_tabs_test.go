@@ -113,16 +113,6 @@ func TestMaxAgeZeroIsPromptLoginAndEnds(t *testing.T) {
 	b.get(path).atApp(t, ana)
 }
 
-func TestWithoutAProofOfOurOwnFreshnessIsRefused(t *testing.T) {
-	g := newFixture(t)
-	g.linked(g.account(ana, ""), "google", "g1")
-	g.start.Fresh = true
-	g.claims("stale", verified("g1", ana))
-	b := g.browser()
-	path, _ := b.begin()
-	b.through(path, "google", "stale").has(t, 401, "error=login_required")
-}
-
 func TestAC17_TheAccountChooserGoesOnWithTheSessionOrAnotherAccount(t *testing.T) {
 	g := newFixture(t)
 	g.account(ana, password)

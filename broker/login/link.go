@@ -59,6 +59,7 @@ func (s *service) link(ctx context.Context, v visit, id string, in linkProof) er
 		if err := s.Codes.Check(ctx, v.target(owner.Email, &owner), sc.Code, in.Code); err != nil {
 			return err
 		}
+		amr = append(amr, "otp")
 	}
 	if sc.Proof.Factor {
 		if err := s.Factors.Check(ctx, owner.ID, in.Factor); err != nil {

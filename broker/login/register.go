@@ -61,6 +61,9 @@ func (s *service) create(ctx context.Context, v visit, sc scene, a broker.Accoun
 	if sc.Claims != nil {
 		i = identity(*sc.Claims, a.ID, s.Now())
 		authn = vouched(*sc.Claims, i.ID, a)
+		if sc.VerifiedEmail != "" { // by a code, in this login
+			authn.AMR, authn.AuthTime = broker.Methods(authn.AMR, "otp"), s.Now()
+		}
 	}
 	err := s.Store.Atomic(ctx, func(ctx context.Context) error {
 		if err := s.Store.CreateAccount(ctx, a); err != nil {

@@ -84,8 +84,11 @@ func (d *Handler) presentStatus(w http.ResponseWriter, r *http.Request, v visit,
 func (d *Handler) view(r *http.Request, v visit, sc scene, p page) (any, error) {
 	switch sc.Step {
 	case broker.StepChoose:
-		if sc.Purpose == broker.PurposeReauthenticate {
-			return d.viewReauthenticate(r, v, sc, p)
+		if sc.Purpose == broker.PurposeReauthenticate || sc.Presets() {
+			view, err := d.viewReauthenticate(r, v, sc, p)
+			if err != nil || view.Ask || len(view.Idps) > 0 || !sc.Presets() {
+				return view, err
+			}
 		}
 		return d.viewChoose(r, sc, p)
 	case broker.StepPick:
@@ -103,8 +106,8 @@ func (d *Handler) view(r *http.Request, v visit, sc scene, p page) (any, error) 
 			Password: sc.Facts.Passwords}, nil
 	case broker.StepPassword:
 		idps, more, err := d.idps(r, sc.ID)
-		return passwordView{page: p, Email: address(sc), Idps: append(idps, more...), Known: sc.Choice == broker.ChoiceNew},
-			err
+		return passwordView{page: p, Email: address(sc), Idps: append(idps, more...), Known: sc.Choice == broker.ChoiceNew,
+			Again: sc.Presets() && sc.Facts.Acting != nil}, err
 	case broker.StepLink:
 		return d.viewLink(r, sc, p)
 	case broker.StepUpstream:
@@ -164,24 +167,27 @@ func (d *Handler) viewChoose(r *http.Request, sc scene, p page) (any, error) {
 }
 
 // viewReauthenticate offers the account's own sign-in methods, and only to the session that is signed in to it.
-func (d *Handler) viewReauthenticate(r *http.Request, v visit, sc scene, p page) (any, error) {
+func (d *Handler) viewReauthenticate(r *http.Request, v visit, sc scene, p page) (view chooseView, err error) {
 	_, a, err := d.service.current(r.Context(), v, sc.Login)
 	if err == nil && (a == nil || a.ID != sc.For) {
 		err = broker.StartAgain
 	}
 	if err != nil {
-		return nil, err
+		return view, err
 	}
 	have, err := d.service.Store.IdentitiesOf(r.Context(), a.ID)
 	if err != nil {
-		return nil, err
+		return view, err
 	}
 	all, err := d.service.Store.Connections(r.Context())
 	if err != nil {
-		return nil, err
+		return view, err
 	}
 	ways := broker.SignInMethodsOf(*a, have, all, d.service.PasswordSignIn)
-	view := chooseView{page: p, Email: typed(r, "email", sc.Hint), Ask: ways.Password}
+	view = chooseView{page: p, Email: typed(r, "email", sc.Hint), Ask: ways.Password}
+	if sc.Presets() {
+		view.Account = a.Email
+	}
 	for _, c := range all {
 		if slices.ContainsFunc(have, func(i broker.Identity) bool {
 			return i.Connection == c.ID &&

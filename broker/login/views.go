@@ -11,7 +11,8 @@ import (
 type chooseView struct { // E-1
 	page
 	Email      string
-	Ask        bool // for an address
+	Account    string // the address of the account that signs in again, "" for any account
+	Ask        bool   // for an address
 	Idps, More []idp
 	New        bool // "New here? Create an account"
 }
@@ -33,6 +34,7 @@ type passwordView struct { // E-3
 	Email string
 	Idps  []idp
 	Known bool // the address was just verified, and has its account
+	Again bool // the app requires that the person authenticates again
 }
 
 type linkView struct { // E-4

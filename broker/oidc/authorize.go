@@ -101,7 +101,11 @@ func (d *Handler) ask(w http.ResponseWriter, r *http.Request, form url.Values) e
 	if q.silent() {
 		return d.notifyApp(w, r, q, broker.LoginRequired)
 	}
-	return d.toLogin(w, r, d.login(q))
+	l := d.login(q)
+	if err == nil && q.again(s, d.now()) {
+		l.For, l.Email = a.ID, a.Email
+	}
+	return d.toLogin(w, r, l)
 }
 
 func (d *Handler) toLogin(w http.ResponseWriter, r *http.Request, l broker.Login) error {

@@ -93,11 +93,14 @@ func TestARequestGetsTheLoginItAskedFor(t *testing.T) {
 		q    url.Values
 		want broker.Login
 	}{
-		"prompt=login":          {ask("prompt", "login"), broker.Login{Fresh: true}},
+		"prompt=login": {ask("prompt", "login"), broker.Login{Fresh: true, For: "ana", Email: "ana@example.com"}},
+		"prompt=login for another person": {ask("prompt", "login", "login_hint", "ben@"),
+			broker.Login{Fresh: true, Hint: "ben@"}},
 		"prompt=select_account": {ask("prompt", "select_account"), broker.Login{Pick: true}},
-		"max_age=0":             {ask("max_age", "0"), broker.Login{Fresh: true}},
-		"max_age that is over":  {ask("max_age", "30"), broker.Login{MaxAge: &age}},
-		"another connection":    {ask("connection", "google"), broker.Login{Connection: "google"}},
+		"max_age=0":             {ask("max_age", "0"), broker.Login{Fresh: true, For: "ana", Email: "ana@example.com"}},
+		"max_age that is over": {ask("max_age", "30"), broker.Login{MaxAge: &age, For: "ana",
+			Email: "ana@example.com"}},
+		"another connection": {ask("connection", "google"), broker.Login{Connection: "google"}},
 		"login_hint, ui_locales": {ask("prompt", "login", "login_hint", "ana@", "ui_locales", "xx fr-CA en"),
 			broker.Login{Fresh: true, Hint: "ana@", Locale: "fr"}},
 	} {
@@ -108,7 +111,7 @@ func TestARequestGetsTheLoginItAskedFor(t *testing.T) {
 			continue
 		}
 		if l.Fresh != c.want.Fresh || l.Pick != c.want.Pick || l.Connection != c.want.Connection || l.Hint != c.want.Hint ||
-			l.Locale != c.want.Locale ||
+			l.Locale != c.want.Locale || l.For != c.want.For || l.Email != c.want.Email ||
 			(l.MaxAge == nil) != (c.want.MaxAge == nil) || l.MaxAge != nil && *l.MaxAge != age || l.ClientID != "app" ||
 			l.Request.Get("state") != "the-state" {
 			t.Errorf("%s: %+v", name, l)

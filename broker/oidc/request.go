@@ -288,6 +288,12 @@ func (d *Handler) reusable(q *request, s broker.Session) bool {
 	return connection == "" || connection == s.Authn.Connection
 }
 
+// again reports whether the person of a session is asked to authenticate again, rather than another person.
+func (q *request) again(s broker.Session, now time.Time) bool {
+	stale := q.fresh() || !broker.Fresh(s.Authn, now, q.maxAge, time.Time{})
+	return stale && q.meant(s.AccountID) && !q.asks(broker.PromptSelect) && q.form.Get("login_hint") == ""
+}
+
 // pushed returns the keyed hash of the pushed request, "" for a request that came through the browser.
 func (q *request) pushed() string {
 	hash, ours := strings.CutPrefix(q.form.Get("request_uri"), pushedPrefix)
