@@ -38,8 +38,10 @@ type Client struct {
 	Native bool
 	// FirstParty clients skip the consent page.
 	FirstParty bool
-	// SkipPKCE is for older confidential apps only; a public client never skips it.
-	SkipPKCE bool
+	// PKCE is empty, PKCERequired or PKCEOff: see RequirePKCE and RequireNonce.
+	PKCE string
+	// ErrorIss is empty, or ErrorIssOff for an app that fails at the iss of an error response (RFC 9207).
+	ErrorIss string
 	// PushedOnly clients must use PAR (RFC 9126 §6).
 	PushedOnly bool
 	// DPoPBound clients get no Bearer tokens (RFC 9449 §5.2).
@@ -48,6 +50,11 @@ type Client struct {
 	JWTAccess bool
 	// IDTokenAlg is RS256 (the default), ES256 or EdDSA.
 	IDTokenAlg string
+	// IDTokenClaims is empty for the claims of the granted scopes, or ClaimsMinimal for none of them: the app
+	// reads userinfo.
+	IDTokenClaims string
+	// PreferredUsername is empty for the e-mail address, UsernameLocalPart or UsernameNone.
+	PreferredUsername string
 	// DefaultMaxAge, in seconds, applies to requests without max_age (default_max_age).
 	DefaultMaxAge *int
 	// Shown to people and other apps (RFC 7591 §2).
@@ -68,8 +75,41 @@ type Client struct {
 // Public reports whether the client cannot authenticate (RFC 6749 §2.1).
 func (c Client) Public() bool { return slices.Contains(c.AuthMethods, "none") }
 
-// RequirePKCE reports whether an authorization request needs a code_challenge.
-func (c Client) RequirePKCE() bool { return c.Public() || !c.SkipPKCE }
+// The values of Client's settings. The default of each is the empty string.
+const (
+	PKCERequired      = "required"
+	PKCEOff           = "off"
+	ErrorIssOff       = "off"
+	ClaimsMinimal     = "minimal"
+	UsernameLocalPart = "local_part"
+	UsernameNone      = "none"
+)
+
+// RequirePKCE reports whether an authorization request needs a code_challenge. A native client always does,
+// because a secret on a device is public (RFC 8252 §8.5).
+func (c Client) RequirePKCE() bool { return c.Public() || c.Native || c.PKCE == PKCERequired }
+
+// RequireNonce reports whether a request without a code_challenge needs a nonce, which protects a confidential
+// client as well (RFC 9700 §2.1.1).
+func (c Client) RequireNonce() bool { return c.PKCE != PKCEOff }
+
+// Username returns the preferred_username of an account, empty if the client gets none. It is the e-mail address
+// or a part of it, so only clients that may ask for the address get it.
+func (c Client) Username(a Account) string {
+	local, _, _ := strings.Cut(a.Email, "@")
+	switch {
+	case !c.TellsUsername():
+		return ""
+	case c.PreferredUsername == UsernameLocalPart:
+		return local
+	}
+	return a.Email
+}
+
+// TellsUsername reports whether the client gets a preferred_username.
+func (c Client) TellsUsername() bool {
+	return c.PreferredUsername != UsernameNone && slices.Contains(c.Scopes, "email")
+}
 
 // May reports whether the client may use the grant type.
 func (c Client) May(grant string) bool { return slices.Contains(c.GrantTypes, grant) }

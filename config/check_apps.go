@@ -103,9 +103,6 @@ func (f *findings) checkClientAuth(at string, c Client) {
 			f.add(at+"jwks", "private_key_jwt needs the app's public keys: set either jwks or jwks_uri")
 		}
 	}
-	if c.SkipPKCE && (c.Public || c.Native) {
-		f.add(at+"skip_pkce", "public and native clients always use PKCE: leave it out")
-	}
 }
 
 // checkSecret refuses secrets written into the file, and weak ones.

@@ -166,8 +166,6 @@ func TestASettingThatWouldNotBeSafeIsRefused(t *testing.T) {
 		{bare + ", access_token: saml}", "clients[0].access_token"},
 		{strings.Replace(bare, "secret: env:S", "auth_method: client_secret_post", 1) + ", public: true}",
 			"clients[0].auth_method"},
-		{strings.Replace(bare, "secret: env:S,", "", 1) + ", public: true, skip_pkce: true}", "clients[0].skip_pkce"},
-		{bare + ", native: true, skip_pkce: true}", "clients[0].skip_pkce"},
 		{bare + ", require_pkce: true}", "clients[0].require_pkce"},
 		{"listen: localhost:1\nlisten: localhost:2", "listen"},
 		{"unknown: 1", "unknown"},

@@ -156,8 +156,8 @@ type Client struct {
 	Scopes []string `yaml:"scopes"`
 	// GrantTypes that the app may use. Default authorization_code, refresh_token.
 	GrantTypes []string `yaml:"grant_types"`
-	// AuthMethod is client_secret_basic (the default), client_secret_post, private_key_jwt, or several of them
-	// separated by spaces; none for a public client.
+	// AuthMethod is client_secret_basic, client_secret_post, private_key_jwt, or several of them separated by
+	// spaces; none for a public client. Default: client_secret_basic and client_secret_post.
 	AuthMethod string `yaml:"auth_method"`
 	// AuthAlg is the only algorithm that private_key_jwt may use: RS256, PS256, ES256, EdDSA or Ed25519.
 	// Default: any of them.
@@ -198,10 +198,16 @@ type Client struct {
 	Native bool `yaml:"native"`
 	// FirstParty clients skip the consent page.
 	FirstParty bool `yaml:"first_party"`
-	// SkipPKCE lets an older confidential client omit PKCE.
-	SkipPKCE bool `yaml:"skip_pkce"`
+	// PKCE is required, default (a confidential client sends PKCE or a nonce) or off (it may send neither).
+	PKCE string `yaml:"pkce"`
+	// ErrorIss is on (the default), or off for an app that fails at the iss of error responses.
+	ErrorIss string `yaml:"error_iss"`
 	// IDTokenAlg is RS256 (the default), ES256 or EdDSA.
 	IDTokenAlg string `yaml:"id_token_alg"`
+	// IDTokenClaims is scopes (the default) or minimal: the claims about the person in ID tokens.
+	IDTokenClaims string `yaml:"id_token_claims"`
+	// PreferredUsername is email (the default), local_part or none.
+	PreferredUsername string `yaml:"preferred_username"`
 }
 
 // Off is the value of operations.listen that opens no second listener.
@@ -258,7 +264,7 @@ func (c *Config) complete() {
 		if client.Public {
 			orDefault(&client.AuthMethod, "none")
 		}
-		orDefault(&client.AuthMethod, "client_secret_basic")
+		orDefault(&client.AuthMethod, "client_secret_basic client_secret_post")
 		orDefault(&client.AccessToken, "opaque")
 		orDefault(&client.IDTokenAlg, "RS256")
 		if client.GrantTypes == nil {

@@ -25,12 +25,15 @@ type EditClient struct {
 	Audience      []string
 	Native        *bool
 	FirstParty    *bool
-	SkipPKCE      *bool
+	PKCE          *string // required, default or off
+	ErrorIss      *string // on (the default) or off
 	PushedOnly    *bool
 	DPoPBound     *bool
 	JWTAccess     *bool
 	IDTokenAlg    *string
-	DefaultMaxAge *int // seconds; negative removes it
+	IDTokenClaims *string // scopes (the default) or minimal
+	Username      *string // email (the default), local_part or none
+	DefaultMaxAge *int    // seconds; negative removes it
 	LogoURI       *string
 	ClientURI     *string
 	PolicyURI     *string
@@ -41,7 +44,7 @@ type EditClient struct {
 
 // newClient returns a client with the default values.
 func newClient() broker.Client {
-	return broker.Client{AuthMethods: []string{"client_secret_basic"}, IDTokenAlg: "RS256",
+	return broker.Client{AuthMethods: clients.SecretMethods(), IDTokenAlg: "RS256",
 		GrantTypes: []string{clients.GrantCode, clients.GrantRefresh}, Scopes: clients.PersonScopes()}
 }
 
@@ -59,7 +62,10 @@ func (in EditClient) apply(c broker.Client) broker.Client {
 	set(&c.InitiateLoginURI, in.InitiateLogin)
 	set(&c.Native, in.Native)
 	set(&c.FirstParty, in.FirstParty)
-	set(&c.SkipPKCE, in.SkipPKCE)
+	set(&c.PKCE, in.PKCE)
+	set(&c.ErrorIss, in.ErrorIss)
+	set(&c.IDTokenClaims, in.IDTokenClaims)
+	set(&c.PreferredUsername, in.Username)
 	set(&c.PushedOnly, in.PushedOnly)
 	set(&c.DPoPBound, in.DPoPBound)
 	set(&c.JWTAccess, in.JWTAccess)
@@ -76,7 +82,7 @@ func (in EditClient) apply(c broker.Client) broker.Client {
 		}
 	}
 	in.applyKeys(&c)
-	return c
+	return clients.WithDefaults(c)
 }
 
 // applyKeys replaces keys by a URI of keys, and the other way round. If both are given,

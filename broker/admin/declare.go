@@ -82,7 +82,7 @@ type DeclareClient struct {
 // Over returns the stored client, or the zero value, with the declaration applied, except
 // for the secret.
 func (in DeclareClient) Over(stored broker.Client) broker.Client {
-	c := in.Client
+	c := clients.WithDefaults(in.Client)
 	c.Keys = clients.CompactKeys(c.Keys)
 	c.SecretHashes, c.RegistrationHash = stored.SecretHashes, stored.RegistrationHash
 	c.Disabled, c.CreatedAt, c.UpdatedAt = stored.Disabled, stored.CreatedAt, stored.UpdatedAt

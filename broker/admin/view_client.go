@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // ClientView is a client as JSON. It has a secret only if the operation has just made it.
@@ -24,10 +26,13 @@ type ClientView struct {
 	Scopes        []string        `json:"scopes"`
 	Audience      []string        `json:"audience,omitempty"`
 	IDTokenAlg    string          `json:"id_token_signed_response_alg"`
+	IDTokenClaims string          `json:"id_token_claims"`
+	Username      string          `json:"preferred_username"`
+	ErrorIss      string          `json:"error_iss"`
 	AccessToken   string          `json:"access_token"`
 	Native        bool            `json:"native"`
 	FirstParty    bool            `json:"first_party"`
-	RequirePKCE   bool            `json:"require_pkce"`
+	PKCE          string          `json:"pkce"`
 	RequirePAR    bool            `json:"require_pushed_authorization_requests"`
 	DPoP          bool            `json:"dpop_bound_access_tokens"`
 	DefaultMaxAge *int            `json:"default_max_age,omitempty"`
@@ -48,10 +53,17 @@ func ViewClient(c broker.Client, secret broker.Secret) ClientView {
 		Keys: json.RawMessage(c.Keys), KeysURI: c.KeysURI, RedirectURIs: append([]string{}, c.RedirectURIs...),
 		PostLogout: c.PostLogoutRedirectURIs, Backchannel: c.BackchannelLogoutURI, Frontchannel: c.FrontchannelLogoutURI,
 		GrantTypes: c.GrantTypes, Scopes: c.Scopes, Audience: c.Audience, IDTokenAlg: c.IDTokenAlg, AccessToken: "opaque",
-		Native: c.Native, FirstParty: c.FirstParty, RequirePKCE: c.RequirePKCE(), RequirePAR: c.PushedOnly, DPoP: c.DPoPBound,
+		Native: c.Native, FirstParty: c.FirstParty, RequirePAR: c.PushedOnly, DPoP: c.DPoPBound,
 		DefaultMaxAge: c.DefaultMaxAge, LogoURI: c.LogoURI, ClientURI: c.ClientURI, PolicyURI: c.PolicyURI, TosURI: c.TosURI,
 		InitiateLogin: c.InitiateLoginURI, Contacts: c.Contacts, Secrets: len(c.SecretHashes), Disabled: c.Disabled,
 		CreatedAt: c.CreatedAt}
+	v.PKCE = cmp.Or(c.PKCE, clients.PKCEValues()[0])
+	v.IDTokenClaims = cmp.Or(c.IDTokenClaims, clients.IDTokenClaimsValues()[0])
+	v.Username = cmp.Or(c.PreferredUsername, clients.UsernameValues()[0])
+	v.ErrorIss = cmp.Or(c.ErrorIss, clients.ErrorIssValues()[0])
+	if c.RequirePKCE() {
+		v.PKCE = broker.PKCERequired
+	}
 	if c.JWTAccess {
 		v.AccessToken = "jwt"
 	}

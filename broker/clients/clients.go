@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"gatehouse/broker"
 	"gatehouse/broker/signing"
 )
 
@@ -44,8 +45,12 @@ func AuthMethods() []string {
 	return append(ProofMethods(), "none")
 }
 
+// SecretMethods returns the methods that send the secret. A confidential client may use all of them unless its
+// registration names a method.
+func SecretMethods() []string { return []string{"client_secret_basic", "client_secret_post"} }
+
 // ProofMethods returns the methods that authenticate a client.
-func ProofMethods() []string { return []string{"client_secret_basic", "client_secret_post", MethodKey} }
+func ProofMethods() []string { return append(SecretMethods(), MethodKey) }
 
 // PS256 is an algorithm that clients may sign with, but this server does not.
 const PS256 = "PS256"
@@ -55,6 +60,46 @@ const PS256 = "PS256"
 func AssertionAlgs() []string {
 	//defence:A9 = []string{"RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"}
 	return []string{signing.RS256, PS256, signing.ES256, signing.EdDSA, signing.Ed25519}
+}
+
+// The settings of a client with a few values. The first value is the default, which broker.Client stores as an
+// empty string.
+
+// PKCEValues returns the values of pkce.
+func PKCEValues() []string { return []string{"default", broker.PKCERequired, broker.PKCEOff} }
+
+// ErrorIssValues returns the values of error_iss.
+func ErrorIssValues() []string { return []string{"on", broker.ErrorIssOff} }
+
+// IDTokenClaimsValues returns the values of id_token_claims.
+func IDTokenClaimsValues() []string { return []string{"scopes", broker.ClaimsMinimal} }
+
+// UsernameValues returns the values of preferred_username.
+func UsernameValues() []string {
+	return []string{"email", broker.UsernameLocalPart, broker.UsernameNone}
+}
+
+// WithDefaults returns the client with the names of defaults replaced by empty strings.
+func WithDefaults(c broker.Client) broker.Client {
+	for _, s := range settings(&c) {
+		if *s.value == s.values[0] {
+			*s.value = ""
+		}
+	}
+	return c
+}
+
+// setting is one of these settings of a client.
+type setting struct {
+	name   string
+	value  *string
+	values []string
+}
+
+func settings(c *broker.Client) []setting {
+	return []setting{{"pkce", &c.PKCE, PKCEValues()}, {"error_iss", &c.ErrorIss, ErrorIssValues()},
+		{"id_token_claims", &c.IDTokenClaims, IDTokenClaimsValues()},
+		{"preferred_username", &c.PreferredUsername, UsernameValues()}}
 }
 
 // MaxID is the largest length of a client id, in characters.

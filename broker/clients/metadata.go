@@ -37,6 +37,12 @@ type Metadata struct {
 	PushedOnly            bool            `json:"require_pushed_authorization_requests,omitempty"`
 	DPoPBound             bool            `json:"dpop_bound_access_tokens,omitempty"`
 
+	// Settings of this server.
+	PKCE              string `json:"pkce,omitempty"`
+	ErrorIss          string `json:"error_iss,omitempty"`
+	IDTokenClaims     string `json:"id_token_claims,omitempty"`
+	PreferredUsername string `json:"preferred_username,omitempty"`
+
 	// Only in an update (RFC 7592 §2.2).
 	ClientID     string `json:"client_id,omitempty"`
 	ClientSecret string `json:"client_secret,omitempty"`
@@ -48,7 +54,9 @@ type Metadata struct {
 func (m Metadata) Into(c *broker.Client) (problems []Problem) {
 	wrong := func(field, text string) { problems = append(problems, Problem{field, text}) }
 	c.Name = cmp.Or(m.Name, c.ID)
-	c.AuthMethods = []string{cmp.Or(m.AuthMethod, "client_secret_basic")}
+	c.AuthMethods = m.authMethods(c.AuthMethods)
+	c.PKCE, c.ErrorIss, c.IDTokenClaims, c.PreferredUsername = m.PKCE, m.ErrorIss, m.IDTokenClaims, m.PreferredUsername
+	*c = WithDefaults(*c)
 	c.AuthAlg, c.Keys, c.KeysURI = m.AuthAlg, string(m.Keys), m.KeysURI
 	c.RedirectURIs, c.PostLogoutRedirectURIs = m.RedirectURIs, m.PostLogoutURIs
 	c.GrantTypes = m.GrantTypes
@@ -84,6 +92,18 @@ func (m Metadata) Into(c *broker.Client) (problems []Problem) {
 	return problems
 }
 
+// authMethods returns the methods of client authentication. The metadata can only name one, so it names the first
+// of several, and an update that repeats that name keeps them all.
+func (m Metadata) authMethods(before []string) []string {
+	switch {
+	case m.AuthMethod == "":
+		return SecretMethods()
+	case len(before) > 1 && before[0] == m.AuthMethod:
+		return before
+	}
+	return []string{m.AuthMethod}
+}
+
 // Beyond returns what a client must not give itself: it acts for people only, and requests only scopes about
 // people. It keeps what an operator gave it before.
 func Beyond(before, c broker.Client) (problems []Problem) {
@@ -95,6 +115,10 @@ func Beyond(before, c broker.Client) (problems []Problem) {
 	}
 	if c.May(GrantClient) && !before.May(GrantClient) {
 		problems = append(problems, Problem{"grant_types", GrantClient + " can only be granted by an operator"})
+	}
+	//defence:A2 A20
+	if c.PKCE == broker.PKCEOff && before.PKCE != broker.PKCEOff {
+		problems = append(problems, Problem{"pkce", "off can only be set by an operator"})
 	}
 	return problems
 }

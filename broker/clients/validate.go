@@ -30,6 +30,7 @@ func Validate(c broker.Client) []Problem {
 	v := &validation{}
 	v.identity(c)
 	v.authentication(c)
+	v.settings(c)
 	v.keys(c)
 	v.grants(c)
 	v.redirects(c)

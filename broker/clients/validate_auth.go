@@ -46,8 +46,18 @@ func (v *validation) authentication(c broker.Client) {
 		v.add("client_secret", "has %d live secrets; at most %d: the old one and the new one", len(c.SecretHashes),
 			maxSecrets)
 	}
-	if c.Public() && c.SkipPKCE {
-		v.add("require_pkce", "a client without a secret cannot go without PKCE (RFC 9700 §2.1.1)")
+}
+
+// settings validates the settings that have a few values.
+func (v *validation) settings(c broker.Client) {
+	for _, s := range settings(&c) {
+		if *s.value != "" && !slices.Contains(s.values[1:], *s.value) {
+			v.add(s.name, "%q is not one of %s", *s.value, strings.Join(s.values, ", "))
+		}
+	}
+	//defence:A2
+	if c.PKCE == broker.PKCEOff && (c.Public() || c.Native) {
+		v.add("pkce", "off is for confidential clients: public and native ones always use PKCE (RFC 9700 §2.1.1)")
 	}
 }
 

@@ -41,7 +41,7 @@ func TestEveryRefusalOfAClientNamesItsField(t *testing.T) {
 		}, "token_endpoint_auth_method"},
 		"no secret":           {func(c *broker.Client) { c.SecretHashes = nil }, "client_secret"},
 		"three secrets":       {func(c *broker.Client) { c.SecretHashes = []string{"a", "b", "c"} }, "client_secret"},
-		"public without PKCE": {func(c *broker.Client) { public(c); c.SkipPKCE = true }, "require_pkce"},
+		"public without PKCE": {func(c *broker.Client) { public(c); c.PKCE = broker.PKCEOff }, "pkce"},
 		"no grant":            {func(c *broker.Client) { c.GrantTypes, c.Scopes = nil, nil }, "grant_types"},
 		"password grant": {func(c *broker.Client) {
 			c.GrantTypes = append(c.GrantTypes, "password")

@@ -145,6 +145,7 @@ func TestA9_EveryMethodOfEveryKindOfClientAtEveryEndpoint(t *testing.T) {
 		}
 		secrets[id] = h.client(c)
 	}
+	secrets["public"] = "a secret that it does not have"
 	for id, registered := range kinds {
 		for _, method := range clients.AuthMethods() {
 			for path, want := range map[string]int{"/token": http.StatusBadRequest, "/revoke": http.StatusOK,

@@ -101,14 +101,16 @@ func TestA1_ACodeIsBoundHoweverItWasAskedFor(t *testing.T) {
 func TestA2_NoKindOfRequestBypassesPKCE(t *testing.T) {
 	eachBegin(t, func(t *testing.T, h *harness, b *browser, way begun, client string, auth []string) {
 		for name, pairs := range map[string][]string{
-			"none":        {"code_challenge", "-", "code_challenge_method", "-"},
+			"none":        {"code_challenge", "-", "code_challenge_method", "-", "nonce", "-"},
+			"empty nonce": {"code_challenge", "-", "code_challenge_method", "-", "nonce", ""},
+			"no openid":   {"code_challenge", "-", "code_challenge_method", "-", "scope", "profile"},
 			"plain":       {"code_challenge", verifier, "code_challenge_method", "plain"},
 			"no method":   {"code_challenge_method", "-"},
 			"s256":        {"code_challenge_method", "s256"},
 			"short":       {"code_challenge", "abc"},
 			"no base64":   {"code_challenge", strings.Repeat("!", 43)},
 			"method only": {"code_challenge", "-"},
-			"empty":       {"code_challenge", ""},
+			"empty":       {"code_challenge", ""}, // the method is alone
 		} {
 			a, said := b.begin(way, ask(append([]string{"client_id", client}, pairs...)...))
 			if said.Get("error") != "invalid_request" || said.Has("code") || said.Get("iss") != issuer {

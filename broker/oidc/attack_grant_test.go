@@ -51,7 +51,7 @@ func TestA1_ACodeIsOverAfterAMinute(t *testing.T) {
 
 func TestA2_PKCEMatrix(t *testing.T) {
 	h := newHarness(t)
-	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, SkipPKCE: true,
+	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, PKCE: broker.PKCEOff,
 		FirstParty: true})
 	b := h.browser()
 	b.code(ask())
@@ -71,7 +71,7 @@ func TestA2_PKCEMatrix(t *testing.T) {
 			}
 		}
 	}
-	none := []string{"code_challenge", "-", "code_challenge_method", "-"}
+	none := []string{"code_challenge", "-", "code_challenge_method", "-", "nonce", "-"}
 	h.appHears(b.get("/authorize?"+ask(none...).Encode()), "invalid_request")
 	auth := []string{"client_id", "old", "client_secret", secret}
 	without := b.code(ask(append([]string{"client_id", "old"}, none...)...))

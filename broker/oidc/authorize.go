@@ -234,7 +234,8 @@ func (d *Handler) code(ctx context.Context, q *request, s broker.Session, a brok
 		ar.GrantAudience(audience)
 	}
 	who := &session{Account: s.AccountID, Unlocked: a.Restriction == nil, Session: s.ID, Authn: s.Authn,
-		Nonce: q.form.Get("nonce"), Key: key, Claims: q.claims.String(), Person: q.claims.idToken(a)}
+		Nonce: q.form.Get("nonce"), Key: key, Claims: q.claims.String(),
+		Person: idTokenPerson(q.client, a, q.scopes, q.claims)}
 	who.Authn.ACR = q.acr(s.Authn)
 	resp, err := d.provider.NewAuthorizeResponse(ctx, ar, who)
 	if err != nil {
@@ -327,10 +328,13 @@ func (d *Handler) handOff(w http.ResponseWriter, r *http.Request, q *request, pa
 	d.toolkit.HandOff(w, r, withQuery(q.redirect, params), q.client.Name)
 }
 
-// complete adds the parameters of every response: iss (RFC 9207), and the app's state.
+// complete adds the parameters of every response: iss (RFC 9207), and the app's state. An error response leaves
+// iss out if the client is registered so.
 func (d *Handler) complete(q *request, params url.Values) url.Values {
-	//defence:A8
-	params.Set("iss", d.issuer)
+	//defence:A8 = false
+	if !params.Has("error") || q.client.ErrorIss != broker.ErrorIssOff {
+		params.Set("iss", d.issuer)
+	}
 	if q.state != "" {
 		params.Set("state", q.state)
 	}

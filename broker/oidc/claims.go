@@ -53,7 +53,7 @@ func (i *individual) texts() (all []string) {
 // or another protocol claim (SECURITY.md A13).
 func scopeOf(claim string) string {
 	switch claim {
-	case "name", "given_name", "family_name", "locale", "updated_at":
+	case "name", "given_name", "family_name", "preferred_username", "locale", "updated_at":
 		return clients.ScopeProfile
 	case "email", "email_verified":
 		return clients.ScopeEmail
@@ -94,7 +94,8 @@ func ofClient(in map[string]*individual, c broker.Client) map[string]*individual
 	for name := range in {
 		if scope := scopeOf(name); scope != "" &&
 			//defence:A13
-			slices.Contains(c.Scopes, scope) {
+			slices.Contains(c.Scopes, scope) &&
+			(name != claimUsername || c.TellsUsername()) {
 			out[name] = nil // requested values are ignored; matching them would let a client probe other users
 		}
 	}
@@ -155,21 +156,24 @@ func (q *request) acr(a broker.Authn) string {
 // names.
 func (q *request) needs() []string {
 	//defence:A13 A14
-	return q.claims.needs(q.scopes)
+	return q.claims.needs(q.client, q.scopes)
 }
 
-func (c wanted) needs(scopes []string) []string {
+// needs also counts the preferred_username as the e-mail address, because it is one.
+func (c wanted) needs(client broker.Client, scopes []string) []string {
 	all := slices.Clone(scopes)
 	for _, scope := range []string{clients.ScopeProfile, clients.ScopeEmail} {
 		of := func(in map[string]*individual) bool {
 			for name := range in {
-				if scopeOf(name) == scope {
+				if scopeOf(name) == scope || name == claimUsername && scope == clients.ScopeEmail {
 					return true
 				}
 			}
 			return false
 		}
-		if !slices.Contains(all, scope) && (of(c.Userinfo) || of(c.IDToken)) {
+		//defence:A13 A14
+		address := scope == clients.ScopeEmail && client.TellsUsername() && slices.Contains(scopes, clients.ScopeProfile)
+		if !slices.Contains(all, scope) && (address || of(c.Userinfo) || of(c.IDToken)) {
 			all = append(all, scope)
 		}
 	}
@@ -196,14 +200,30 @@ func wantedOf(kept string) (c wanted) {
 	return c
 }
 
-// idToken returns the claims about the person for the ID token, nil for none.
-func (c wanted) idToken(a broker.Account) *person {
-	if len(c.IDToken) == 0 {
-		return nil
+// permitted returns which claims about the person a client gets: those of the scopes (OIDC Core §5.4), and those
+// that the claims parameter named.
+func permitted(scopes []string, named map[string]*individual) func(claim string) bool {
+	return func(claim string) bool {
+		_, asked := named[claim]
+		//defence:A13
+		return asked || slices.Contains(scopes, scopeOf(claim))
 	}
-	p := personOf(a, func(claim string) bool { _, ok := c.IDToken[claim]; return ok })
-	return &p
 }
+
+// inIDToken is permitted for ID tokens.
+func inIDToken(c broker.Client, scopes []string, named wanted) func(claim string) bool {
+	if c.IDTokenClaims == broker.ClaimsMinimal {
+		scopes = nil
+	}
+	return permitted(scopes, named.IDToken)
+}
+
+// idTokenPerson returns the claims about the person for the ID token.
+func idTokenPerson(c broker.Client, a broker.Account, scopes []string, named wanted) *person {
+	return personOf(c, a).only(inIDToken(c, scopes, named))
+}
+
+const claimUsername = "preferred_username"
 
 // person holds the claims about a person (OIDC Core §5.1). There are no others, so that a request cannot
 // override a protocol claim.
@@ -211,6 +231,7 @@ type person struct {
 	Name       string `json:"name,omitempty"`
 	GivenName  string `json:"given_name,omitempty"`
 	FamilyName string `json:"family_name,omitempty"`
+	Username   string `json:"preferred_username,omitempty"`
 	Locale     string `json:"locale,omitempty"`
 	Updated    int64  `json:"updated_at,omitempty"`
 	Email      string `json:"email,omitempty"`
@@ -218,35 +239,41 @@ type person struct {
 	EmailVerified bool `json:"email_verified,omitempty"`
 }
 
-func personOf(a broker.Account, given func(claim string) bool) person {
+// personOf returns all claims about the person.
+func personOf(c broker.Client, a broker.Account) *person {
+	return &person{Name: a.Name, GivenName: a.GivenName, FamilyName: a.FamilyName, Username: c.Username(a),
+		Locale: a.Locale, Updated: a.UpdatedAt.Unix(), Email: a.Email, EmailVerified: true}
+}
+
+// only returns the permitted claims of p, none for nil.
+func (p *person) only(permitted func(claim string) bool) *person {
+	if p == nil {
+		return nil
+	}
 	text := func(claim, value string) string {
-		if !given(claim) {
+		if !permitted(claim) {
 			return ""
 		}
 		return value
 	}
-	p := person{
-		Name: text("name", a.Name), GivenName: text("given_name", a.GivenName), FamilyName: text("family_name", a.FamilyName),
-		Locale: text("locale", a.Locale), Email: text("email", a.Email), EmailVerified: given("email_verified"),
+	q := person{Name: text("name", p.Name), GivenName: text("given_name", p.GivenName),
+		FamilyName: text("family_name", p.FamilyName), Username: text(claimUsername, p.Username),
+		Locale: text("locale", p.Locale), Email: text("email", p.Email),
+		EmailVerified: p.EmailVerified && permitted("email_verified")}
+	if permitted("updated_at") {
+		q.Updated = p.Updated
 	}
-	if given("updated_at") {
-		p.Updated = a.UpdatedAt.Unix()
-	}
-	return p
+	return &q
 }
 
 // claimed is the userinfo response (OIDC Core §5.3.2).
 type claimed struct {
 	Subject string `json:"sub"`
-	person
+	*person
 }
 
-// personal returns the claims about a person: those of the granted scopes (OIDC Core §5.4), and those that the
-// claims parameter named.
+// personal returns the claims about a person for userinfo.
 func personal(g grant) claimed {
-	named := wantedOf(g.grant.Claims)
-	return claimed{g.account.ID, personOf(g.account, func(claim string) bool {
-		_, asked := named.Userinfo[claim]
-		return asked || g.has(scopeOf(claim))
-	})}
+	return claimed{g.account.ID,
+		personOf(g.client, g.account).only(permitted(g.scopes(), wantedOf(g.grant.Claims).Userinfo))}
 }

@@ -60,7 +60,7 @@ func (d *Handler) readCredentials(r *http.Request, form url.Values) (c credentia
 		return d.readAsserted(r, form)
 	}
 	c = credentials{id: form.Get("client_id"), secret: form.Get("client_secret"), method: "none"}
-	if form.Has("client_secret") {
+	if c.secret != "" {
 		c.method = "client_secret_post"
 	}
 	if r.Header.Get("Authorization") == "" {
@@ -70,13 +70,17 @@ func (d *Handler) readCredentials(r *http.Request, form url.Values) (c credentia
 	switch {
 	case !ok:
 		return c, fosite.ErrInvalidClient.WithHint("The Authorization header must be HTTP Basic.")
-	case form.Has("client_secret"):
+	//defence:A9
+	case c.secret != "":
 		return c, fosite.ErrInvalidRequest.WithHint("Use one way of client authentication, not two.")
 	}
 	// RFC 6749 §2.3.1: both parts are form-encoded, but many clients send them as they are.
 	basic := credentials{id: unescape(id), secret: unescape(secret), method: "client_secret_basic"}
-	if form.Has("client_id") && c.id != basic.id {
+	if c.id != "" && c.id != basic.id {
 		return c, fosite.ErrInvalidRequest.WithHint("The client_id differs from the one in the Authorization header.")
+	}
+	if basic.secret == "" { // a public client whose library always sends the header
+		basic.method = "none"
 	}
 	return basic, nil
 }

@@ -198,7 +198,7 @@ func (d *Handler) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 	view := deviceQuestionView{App: c.Name, Code: shownUserCode(code), Email: a.Email, Address: call.Address,
 		At:        call.At.UTC(),
 		Unchecked: c.RegistrationHash != "", Action: pathDevice + "/" + id, Switch: pathDevice + "/" + id + "?switch=1"}
-	for _, scope := range call.Grant.Scopes {
+	for _, scope := range (wanted{}).needs(c, call.Grant.Scopes) {
 		view.Scopes = append(view.Scopes, scopeView{Name: scope, Known: clients.AboutPerson(scope)})
 	}
 	r = d.toolkit.WithLocale(r, r.URL.Query().Get("ui_locales"), a.Locale)
@@ -239,7 +239,7 @@ func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 	switch r.PostFormValue("decision") {
 	case "allow":
 		how, e.Verb, e.Code = deviceAllowed, broker.EventConsentGranted, ""
-		err = d.agree(r, c, call.Grant.Scopes, e)
+		err = d.agree(r, c, wanted{}.needs(c, call.Grant.Scopes), e)
 	case "deny":
 		err = d.store.Record(r.Context(), d.toolkit.Event(r, e))
 	default:
@@ -250,7 +250,8 @@ func (d *Handler) deviceDecided(w http.ResponseWriter, r *http.Request) error {
 	}
 	// The grant has no session: signing out of the browser does not sign out a television.
 	err = d.desk.answer(r.Context(), ask.Call, id, how,
-		session{Account: a.ID, Unlocked: a.Restriction == nil, Authn: s.Authn})
+		session{Account: a.ID, Unlocked: a.Restriction == nil, Authn: s.Authn,
+			Person: idTokenPerson(c, a, call.Grant.Scopes, wanted{})})
 	if err != nil && !errors.Is(err, broker.Conflict) {
 		return err
 	}

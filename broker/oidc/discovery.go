@@ -88,7 +88,7 @@ func (d *Handler) metadata() (document, error) {
 		IntrospectionAuthAlgs: clients.AssertionAlgs(),
 		Challenges:            []string{methodS256}, DPoPAlgs: proofAlgs(),
 		Claims: []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "sid", "at_hash",
-			"name", "given_name", "family_name", "locale", "updated_at", "email", "email_verified"},
+			"name", "given_name", "family_name", "preferred_username", "locale", "updated_at", "email", "email_verified"},
 		Prompts: []string{broker.PromptNone, broker.PromptLogin, broker.PromptConsent, broker.PromptSelect},
 		Classes: []string{acrKnown}, ClaimsParameter: true,
 		Locales: d.toolkit.Texts.Languages(),

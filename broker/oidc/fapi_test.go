@@ -31,7 +31,7 @@ func (h *harness) bank(id, alg string) *bank {
 	h.client(broker.Client{ID: id, Name: "Bank " + id, AuthMethods: []string{clients.MethodKey}, AuthAlg: alg,
 		IDTokenAlg:   idAlg,
 		SecretHashes: []string{}, Keys: keySetOf(h.t, k.key),
-		FirstParty: true, PushedOnly: true, DPoPBound: true})
+		FirstParty: true, PushedOnly: true, DPoPBound: true, PKCE: broker.PKCERequired})
 	if h.prover == nil {
 		h.prover = newProver(h.t, signing.ES256)
 	}

@@ -41,7 +41,9 @@ func TestASignInEndsInTokensThatSayWhatIsKnown(t *testing.T) {
 	h.must(err)
 	want := map[string]any{"iss": issuer, "sub": "ana", "aud": "app", "nonce": "the-nonce", "iat": now, "exp": now + 600,
 		"auth_time": now,
-		"sid":       sessions[0].ID, "at_hash": base64.RawURLEncoding.EncodeToString(sum[:16])}
+		"sid":       sessions[0].ID, "at_hash": base64.RawURLEncoding.EncodeToString(sum[:16]),
+		"name": "Ana Lima", "given_name": "Ana", "family_name": "Lima", "locale": "es", "updated_at": now,
+		"preferred_username": "ana@example.com", "email": "ana@example.com", "email_verified": true}
 	for name, v := range want {
 		if claims[name] != v {
 			t.Errorf("%s is %v, want %v", name, claims[name], v)

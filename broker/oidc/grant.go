@@ -99,7 +99,7 @@ func (d *Handler) begin(ctx context.Context, u *unit, issued broker.Event) error
 		}
 		given, v, err := d.given(ctx, u.client, f.AccountID)
 		//defence:A7 A13 A14
-		if err == nil && !given.Covers(v, wantedOf(f.Claims).needs(f.Scopes)) {
+		if err == nil && !given.Covers(v, wantedOf(f.Claims).needs(u.client, f.Scopes)) {
 			err = broker.Revoked
 		}
 		return err

@@ -130,6 +130,8 @@ func TestUserinfoByPostTakesEveryKindOfToken(t *testing.T) {
 
 func TestOIDF_oidcc_ensure_request_without_nonce_succeeds_for_code_flow(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p *plan) {
+		p.fails("invalid_request", "nonce", "-") // the module sends no PKCE either
+		p.change("suite", func(c *broker.Client) { c.PKCE = broker.PKCEOff })
 		if _, id := p.signsIn("nonce", "-"); id["nonce"] != nil {
 			t.Errorf("nonce %v", id["nonce"])
 		}
@@ -138,14 +140,23 @@ func TestOIDF_oidcc_ensure_request_without_nonce_succeeds_for_code_flow(t *testi
 
 // The claims of the scopes, all that an account has of those in OIDC Core §5.4.
 var (
-	profileClaims = []string{"name", "given_name", "family_name", "locale", "updated_at"}
+	profileClaims = []string{"name", "given_name", "family_name", "preferred_username", "locale", "updated_at"}
 	emailClaims   = []string{"email", "email_verified"}
 )
 
-// informs wants exactly these claims from userinfo, and by p.proper none in the ID token.
+// informs wants exactly these claims from userinfo and in the ID token. For a client that is registered so, there
+// are none in the ID token, about which the suite would warn.
 func (p *plan) informs(scope string, want ...string) {
 	p.t.Helper()
-	got, _ := p.signsIn("scope", scope)
+	got, id := p.signsIn("scope", scope)
+	for _, name := range want {
+		if id[name] == nil {
+			p.t.Errorf("%s: the ID token lacks %s", scope, name)
+		}
+	}
+	p.change("suite", func(c *broker.Client) { c.IDTokenClaims = broker.ClaimsMinimal })
+	p.signsIn("scope", scope)
+	p.change("suite", func(c *broker.Client) { c.IDTokenClaims = "" })
 	info := p.userinfo(got.text("access_token"))
 	for _, name := range want {
 		if info.json[name] == nil {

@@ -54,7 +54,7 @@ func (d *Handler) clientInformation(c broker.Client, secret broker.Secret, acces
 	i := information{IssuedAt: c.CreatedAt.Unix(), Secret: secret.Reveal(),
 		RegistrationURI: d.issuer + pathRegister + "/" + c.ID, RegistrationAuth: access,
 		Metadata: clients.Metadata{
-			ClientID: c.ID, RedirectURIs: c.RedirectURIs, AuthMethod: strings.Join(c.AuthMethods, " "), AuthAlg: c.AuthAlg,
+			ClientID: c.ID, RedirectURIs: c.RedirectURIs, AuthMethod: first(c.AuthMethods), AuthAlg: c.AuthAlg,
 			GrantTypes: c.GrantTypes,
 			Name:       c.Name, ClientURI: c.ClientURI, LogoURI: c.LogoURI,
 			Scope: strings.Join(c.Scopes, " "), Contacts: c.Contacts,
@@ -63,6 +63,7 @@ func (d *Handler) clientInformation(c broker.Client, secret broker.Secret, acces
 			DefaultMaxAge: c.DefaultMaxAge, InitiateLoginURI: c.InitiateLoginURI, PostLogoutURIs: c.PostLogoutRedirectURIs,
 			BackchannelLogoutURI: c.BackchannelLogoutURI, FrontchannelLogoutURI: c.FrontchannelLogoutURI,
 			PushedOnly: c.PushedOnly, DPoPBound: c.DPoPBound,
+			PKCE: c.PKCE, ErrorIss: c.ErrorIss, IDTokenClaims: c.IDTokenClaims, PreferredUsername: c.PreferredUsername,
 		}}
 	if c.Keys != "" {
 		i.Keys = json.RawMessage(c.Keys)
@@ -77,4 +78,12 @@ func (d *Handler) clientInformation(c broker.Client, secret broker.Secret, acces
 		i.SecretExpires = new(int64) // never
 	}
 	return i
+}
+
+// first returns the first method: the metadata has a place for one only.
+func first(methods []string) string {
+	if len(methods) == 0 {
+		return ""
+	}
+	return methods[0]
 }

@@ -263,7 +263,7 @@ func TestA14_A20_AClientGivesItselfNothing(t *testing.T) {
 		"registration_access_token": "mine", "jwt_access_tokens": true})
 	c, err := h.db.Client(h.ctx(), got.text("client_id"))
 	h.must(err)
-	if c.ID == "app" || c.FirstParty || c.SkipPKCE || len(c.Audience) > 0 || c.JWTAccess ||
+	if c.ID == "app" || c.FirstParty || c.PKCE != "" || len(c.Audience) > 0 || c.JWTAccess ||
 		got.text("client_secret") == "mine" {
 		t.Errorf("%+v", c)
 	}

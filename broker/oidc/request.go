@@ -181,22 +181,43 @@ func checkShape(q *request) error {
 	return nil
 }
 
-// checkProof requires PKCE with S256 (RFC 7636), unless the client's registration allows otherwise.
+// checkProof requires what makes an injected code useless to its thief (SECURITY.md A1): PKCE with S256 (RFC
+// 7636), or for a confidential client the nonce, which the app finds again in its ID token (RFC 9700 §2.1.1).
 func checkProof(q *request) error {
 	challenge, method := q.form.Get("code_challenge"), q.form.Get("code_challenge_method")
 	switch {
-	case challenge == "" && method == "" &&
-		//defence:A2
-		!q.client.RequirePKCE():
-		return nil
+	case challenge == "" && method == "":
+		return q.unproven()
 	case challenge == "":
-		return fosite.ErrInvalidRequest.WithHint("The code_challenge is missing (PKCE).")
+		return fosite.ErrInvalidRequest.WithHint("The code_challenge is missing, but there is a code_challenge_method.")
+	case method == "":
+		return fosite.ErrInvalidRequest.WithHint("The code_challenge_method is missing, which means plain: send S256.")
+	//defence:A2
 	case method != methodS256:
 		return fosite.ErrInvalidRequest.WithHint("The code_challenge_method must be S256.")
 	}
 	//defence:A2
 	if sum, err := base64.RawURLEncoding.DecodeString(challenge); err != nil || len(sum) != 32 {
 		return fosite.ErrInvalidRequest.WithHint("The code_challenge is not an S256 challenge.")
+	}
+	return nil
+}
+
+// unproven decides about a request without PKCE. Its errors name the client and the setting.
+func (q *request) unproven() error {
+	no := func(format string) error { return fosite.ErrInvalidRequest.WithHintf(format, q.client.ID) }
+	inIDToken := q.form.Get("nonce") != "" && slices.Contains(q.scopes, clients.ScopeOpenID)
+	switch {
+	//defence:A2
+	case q.client.Public() || q.client.Native:
+		return no("The code_challenge is missing: %s is a public or native client, which must use PKCE with S256.")
+	//defence:A2
+	case q.client.RequirePKCE():
+		return no("The code_challenge is missing: %s is registered with --pkce required. Let the app use PKCE with S256.")
+	//defence:A1 A2
+	case q.client.RequireNonce() && !inIDToken:
+		return no("%s sent neither a code_challenge (PKCE with S256) nor a nonce with the scope openid. Let the app " +
+			"send one of them, or register it with --pkce off.")
 	}
 	return nil
 }

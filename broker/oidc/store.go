@@ -130,7 +130,7 @@ type session struct {
 	Nonce    string       `json:"nonce,omitempty"`  // from the authorization request only
 	Key      string       `json:"jkt,omitempty"`    // dpop_jkt, likewise (RFC 9449 §10)
 	Claims   string       `json:"claims,omitempty"` // likewise, for Grant.Claims
-	Person   *person      `json:"person,omitempty"` // the claims for the ID token that Claims requests
+	Person   *person      `json:"person,omitempty"` // the claims about the person for the ID token
 
 	claims  jwt.IDTokenClaims // only for fosite; our ID tokens use the fields above
 	headers jwt.Headers

@@ -178,8 +178,7 @@ func (s *strategy) ValidateRefreshToken(context.Context, fosite.Requester, strin
 // ValidateAuthorizeCode does nothing: a code in the store is valid.
 func (s *strategy) ValidateAuthorizeCode(context.Context, fosite.Requester, string) error { return nil }
 
-// idToken are the claims of our ID tokens. Claims about the person are for userinfo,
-// except those that the claims parameter requests here.
+// idToken are the claims of our ID tokens.
 type idToken struct {
 	*person
 	Issuer   string   `json:"iss"`
@@ -212,7 +211,8 @@ func (s *strategy) GenerateIDToken(ctx context.Context, _ time.Duration, r fosit
 	}
 	now := s.now()
 	claims := idToken{
-		person: who.Person, Issuer: s.issuer, Subject: who.Account, Audience: u.client.ID,
+		person: who.Person.only(inIDToken(u.client, r.GetGrantedScopes(), wantedOf(who.Claims))),
+		Issuer: s.issuer, Subject: who.Account, Audience: u.client.ID,
 		Issued: now.Unix(), Expires: now.Add(broker.IDTokenLife).Unix(),
 		Nonce: who.Nonce, AMR: who.Authn.AMR, ACR: who.Authn.ACR, Session: who.Session,
 	}

@@ -56,7 +56,8 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	r.ID, r.Client = f.ID, &app{Client: u.client}
 	r.RequestedScope, r.GrantedScope = f.Scopes, f.Scopes
 	r.RequestedAudience, r.GrantedAudience = f.Audience, f.Audience
-	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn, Person: wantedOf(f.Claims).idToken(a)}
+	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn, Claims: f.Claims,
+		Person: idTokenPerson(u.client, a, f.Scopes, wantedOf(f.Claims))}
 	//defence:A6
 	if f.KeyThumbprint != "" && f.KeyThumbprint != u.key {
 		// Not treated as reuse: a client without the key must not end the grant.

@@ -134,7 +134,7 @@ func TestG15_AWrongConfigurationStopsTheStart(t *testing.T) {
 			want: []string{"clients[0]", "https"}},
 		"a public app without PKCE": {
 			file: listen +
-				"clients:\n  - {id: app, name: App, public: true, skip_pkce: true, redirect_uris: [\"https://" +
+				"clients:\n  - {id: app, name: App, public: true, pkce: off, redirect_uris: [\"https://" +
 				"app.example.com/cb\"]}\n", want: []string{"clients[0]", "PKCE"}},
 	} {
 		t.Run(name, func(t *testing.T) {

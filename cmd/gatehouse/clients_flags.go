@@ -14,7 +14,7 @@ const maxKeysFile = 128 << 10
 // appFlags describe an app. A pointer is nil if its flag is not given.
 type appFlags struct {
 	Name       *string  `help:"Name that people see."`
-	AuthMethod []string `sep:"none" placeholder:"METHOD" help:"client_secret_basic (the default), client_secret_post, private_key_jwt, or none (a public app). Repeatable."`
+	AuthMethod []string `sep:"none" placeholder:"METHOD" help:"client_secret_basic, client_secret_post, private_key_jwt, or none (a public app). Default: either way to send the secret. Repeatable."`
 
 	AuthAlg  *string `placeholder:"ALG" help:"The algorithm of private_key_jwt: RS256, PS256, ES256, EdDSA or Ed25519. Any if empty."`
 	JWKSFile *string `name:"jwks-file" placeholder:"FILE" help:"File with the app's public JWK Set, - for standard input."`
@@ -29,11 +29,15 @@ type appFlags struct {
 	Scope    []string `sep:"none" help:"Scope it may ask for. Default: openid profile email offline_access. Repeatable."`
 	Audience []string `sep:"none" help:"Whom its access tokens are for, beside itself. Repeatable."`
 
-	IDTokenAlg  *string `name:"id-token-alg" placeholder:"ALG" help:"RS256 (the default), ES256 or EdDSA."`
+	IDTokenAlg        *string `name:"id-token-alg" placeholder:"ALG" help:"RS256 (the default), ES256 or EdDSA."`
+	IDTokenClaims     *string `name:"id-token-claims" placeholder:"KIND" help:"Claims about the person in ID tokens: scopes (those of the granted scopes, the default) or minimal (none)."`
+	PreferredUsername *string `placeholder:"KIND" help:"The preferred_username: email (the default), local_part or none."`
+	ErrorIss          *string `name:"error-iss" placeholder:"ON|OFF" help:"off leaves iss out of error responses, for apps that fail at it."`
+
 	AccessToken *string `placeholder:"KIND" help:"Kind of its access tokens: opaque (the default) or jwt (RFC 9068)."`
 	Native      *bool   `help:"A native app: loopback and reverse-DNS redirect URIs."`
 	FirstParty  *bool   `help:"Your own app: no consent page."`
-	NoPKCE      *bool   `name:"no-pkce" help:"Let an older confidential app do without PKCE."`
+	PKCE        *string `name:"pkce" placeholder:"WHEN" help:"required; default (PKCE or a nonce, for apps with a secret); or off (neither)."`
 	RequirePAR  *bool   `name:"require-par" help:"Only pushed authorization requests (RFC 9126)."`
 	DPoP        *bool   `name:"dpop" help:"Only tokens bound to a key of the app (RFC 9449)."`
 
@@ -51,8 +55,8 @@ func (f *appFlags) edit(keys *string) (e admin.EditClient, _ error) {
 	e = admin.EditClient{Name: f.Name, AuthMethods: f.AuthMethod, AuthAlg: f.AuthAlg, Keys: keys, KeysURI: f.JWKSURI,
 		RedirectURIs: f.RedirectURI, PostLogout: f.PostLogoutRedirectURI, Backchannel: f.BackchannelLogoutURI,
 		Frontchannel: f.FrontchannelLogoutURI, GrantTypes: f.Grant, Scopes: f.Scope, Audience: f.Audience,
-		IDTokenAlg: f.IDTokenAlg,
-		Native:     f.Native, FirstParty: f.FirstParty, SkipPKCE: f.NoPKCE, PushedOnly: f.RequirePAR, DPoPBound: f.DPoP,
+		IDTokenAlg: f.IDTokenAlg, IDTokenClaims: f.IDTokenClaims, Username: f.PreferredUsername, ErrorIss: f.ErrorIss,
+		Native: f.Native, FirstParty: f.FirstParty, PKCE: f.PKCE, PushedOnly: f.RequirePAR, DPoPBound: f.DPoP,
 		LogoURI: f.LogoURI, ClientURI: f.ClientURI, PolicyURI: f.PolicyURI, TosURI: f.TosURI,
 		InitiateLogin: f.InitiateLoginURI,
 		Contacts:      f.Contact}

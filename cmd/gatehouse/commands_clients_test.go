@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // token asks the token endpoint as a client for itself (RFC 6749 §4.4) and
@@ -134,7 +135,8 @@ func TestAClientIsChangedFlagByFlag(t *testing.T) {
 	var c clientView
 	o.shows(&c, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/a",
 		"--redirect-uri", "https://wiki.example.test/b")
-	if c.ID != "wiki" || !slices.Equal(c.AuthMethods, []string{"client_secret_basic"}) || !c.RequirePKCE || c.FirstParty ||
+	if c.ID != "wiki" || !slices.Equal(c.AuthMethods, clients.SecretMethods()) || c.PKCE != "default" ||
+		c.IDTokenClaims != "scopes" || c.Username != "email" || c.ErrorIss != "on" || c.FirstParty ||
 		!slices.Equal(c.GrantTypes, []string{"authorization_code", "refresh_token"}) {
 		t.Errorf("added: %+v", c)
 	}
@@ -143,13 +145,21 @@ func TestAClientIsChangedFlagByFlag(t *testing.T) {
 
 	var changed clientView
 	o.shows(&changed, "clients", "change", "wiki", "--redirect-uri", "https://wiki.example.test/c", "--first-party",
-		"--no-pkce", "--id-token-alg", "ES256")
+		"--pkce", "off", "--id-token-alg", "ES256", "--auth-method", "client_secret_basic", "--id-token-claims", "minimal",
+		"--preferred-username", "local_part", "--error-iss", "off")
 	if !slices.Equal(changed.RedirectURIs, []string{"https://wiki.example.test/c"}) || !changed.FirstParty ||
-		changed.RequirePKCE || changed.IDTokenAlg != "ES256" {
+		changed.PKCE != "off" || changed.IDTokenAlg != "ES256" || len(changed.AuthMethods) != 1 ||
+		changed.IDTokenClaims != "minimal" || changed.Username != "local_part" || changed.ErrorIss != "off" {
 		t.Errorf("changed: %+v", changed)
 	}
 	if changed.Name != "Wiki" || !slices.Equal(changed.Scopes, c.Scopes) || changed.Secrets != 1 {
 		t.Errorf("changed what no flag named: %+v", changed)
+	}
+	var back clientView
+	o.shows(&back, "clients", "change", "wiki", "--pkce", "default", "--id-token-claims", "scopes",
+		"--preferred-username", "email", "--error-iss", "on")
+	if back.PKCE != "default" || back.IDTokenClaims != "scopes" || back.Username != "email" || back.ErrorIss != "on" {
+		t.Errorf("back to the defaults: %+v", back)
 	}
 	o.isRefused(`redirect_uris: "http://wiki.example.test/" must be https`, "clients", "change", "wiki", "--redirect-uri",
 		"http://wiki.example.test/")
@@ -162,7 +172,7 @@ func TestAClientIsChangedFlagByFlag(t *testing.T) {
 	o.isRefused(`there is no client "wiki"`, "clients", "show", "wiki")
 	o.isRefused(`there is no client "wiki"`, "clients", "remove", "wiki")
 	if got := o.logged(); !slices.Equal(got, []string{"client.changed added", "client.changed changed",
-		"client.changed removed"}) {
+		"client.changed changed", "client.changed removed"}) {
 		t.Errorf("events %q", got)
 	}
 }
@@ -179,7 +189,10 @@ func TestAClientThatCannotBeSafeIsRefusedWithEveryReason(t *testing.T) {
 		}
 	}
 	for name, tc := range map[string]struct{ stdin, why, line string }{
-		"a public client without PKCE": {"", "require_pkce", "--auth-method none --no-pkce"},
+		"a public client without PKCE": {"", "pkce: off is for confidential clients", "--auth-method none --pkce off"},
+		"a native client without PKCE": {"", "pkce: off is for confidential clients", "--native --pkce off"},
+		"an unknown choice":            {"", `pkce: "never" is not one of default, required, off`, "--pkce never"},
+		"an unknown kind of username":  {"", `preferred_username: "upn" is not one of`, "--preferred-username upn"},
 		"a public client for itself": {"", "client_credentials needs a secret",
 			"--auth-method none --grant client_credentials"},
 		"another method":                  {"", "token_endpoint_auth_method", "--auth-method tls"},
@@ -211,7 +224,7 @@ func (o *operator) publicClient() string {
 	var c clientView
 	o.shows(&c, "clients", "add", "--name", "Phone", "--native", "--auth-method", "none", "--redirect-uri",
 		"http://127.0.0.1/cb", "--redirect-uri", "com.example.phone:/cb")
-	if c.Secret != "" || c.Secrets != 0 || !c.RequirePKCE || !c.Native {
+	if c.Secret != "" || c.Secrets != 0 || c.PKCE != "required" || !c.Native {
 		o.t.Errorf("a public client: %+v", c)
 	}
 	return c.ID

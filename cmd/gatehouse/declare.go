@@ -64,10 +64,11 @@ func declaredConnection(position int, d config.Connection) admin.DeclareConnecti
 func declaredClient(d config.Client) admin.DeclareClient {
 	c := broker.Client{ID: d.ID, Name: d.Name, RedirectURIs: d.RedirectURIs, Scopes: d.Scopes, GrantTypes: d.GrantTypes,
 		PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, AuthMethods: strings.Fields(d.AuthMethod), AuthAlg: d.AuthAlg,
-		Native: d.Native, FirstParty: d.FirstParty, SkipPKCE: d.SkipPKCE, Keys: d.Keys, KeysURI: d.KeysURI,
+		Native: d.Native, FirstParty: d.FirstParty, PKCE: d.PKCE, ErrorIss: d.ErrorIss, Keys: d.Keys, KeysURI: d.KeysURI,
 		BackchannelLogoutURI: d.BackchannelLogoutURI, FrontchannelLogoutURI: d.FrontchannelLogoutURI,
 		PushedOnly: d.RequirePAR, DPoPBound: d.DPoP, JWTAccess: d.AccessToken == "jwt", DefaultMaxAge: d.DefaultMaxAge,
 		LogoURI: d.LogoURI, ClientURI: d.ClientURI, PolicyURI: d.PolicyURI, TosURI: d.TosURI, IDTokenAlg: d.IDTokenAlg,
+		IDTokenClaims: d.IDTokenClaims, PreferredUsername: d.PreferredUsername,
 		InitiateLoginURI: d.InitiateLoginURI, Contacts: d.Contacts, Audience: d.Audience}
 	return admin.DeclareClient{Client: c, Secret: d.Secret}
 }

@@ -28,6 +28,13 @@ func TestTheRegistryValidatesDeclaredClients(t *testing.T) {
 	const client = "  - {id: wiki, name: Wiki, public: true, redirect_uris: [https://wiki.example.com/cb]"
 	for _, c := range []struct{ lines, field string }{
 		{client + "}", ""},
+		{client + ", pkce: required, error_iss: off, id_token_claims: minimal, preferred_username: none}", ""},
+		{client + ", pkce: default, error_iss: on, id_token_claims: scopes, preferred_username: email}", ""},
+		{client + ", pkce: off}", "pkce"},
+		{client + ", pkce: optional}", "pkce"},
+		{client + ", error_iss: maybe}", "error_iss"},
+		{client + ", id_token_claims: all}", "id_token_claims"},
+		{client + ", preferred_username: upn}", "preferred_username"},
 		{client + ", grant_types: [password]}", "grant_types"},
 		{client + ", grant_types: []}", "grant_types"},
 		{client + ", grant_types: [client_credentials]}", "grant_types"},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // suite is an app that asks as the OpenID Foundation's conformance suite does, of the
@@ -43,7 +44,7 @@ func newSuite(t *testing.T) *suite {
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	s.at = server.URL
-	c := broker.Client{ID: s.id, Name: "Suite", AuthMethods: []string{"client_secret_basic"}, SkipPKCE: true,
+	c := broker.Client{ID: s.id, Name: "Suite", AuthMethods: clients.SecretMethods(),
 		FirstParty: true, RedirectURIs: []string{s.at + "/callback"},
 		PostLogoutRedirectURIs: []string{s.at + "/gone"}, BackchannelLogoutURI: s.at + "/backchannel",
 		GrantTypes: []string{"authorization_code", "refresh_token"},

@@ -118,10 +118,10 @@ insert into grants (id, client_id, account_id, session_id, scopes, audience, met
 	from people p, connections c order by 1;
 insert into clients (id, name, secret_hashes, auth_method, redirect_uris, post_logout_redirect_uris,
 		grant_types, scopes, audience,
-		native, first_party, skip_pkce, id_token_alg, disabled, created_at, updated_at)
+		native, first_party, id_token_alg, disabled, created_at, updated_at)
 	select lower(id), 'Growth', '["growth.' || id || substr(id, 1, 17) || '"]', 'client_secret_basic',
 		'["https://app.example.test/callback"]', '[]',
 		'["authorization_code","refresh_token"]', '["openid","profile","email","offline_access"]', '[]', false, true,
-		false, 'ES256', false, at, at
+		'ES256', false, at, at
 	from people order by 1;
 `

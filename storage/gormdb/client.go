@@ -25,7 +25,6 @@ type clientRow struct {
 	Audience               []string `gorm:"serializer:text"`
 	Native                 bool
 	FirstParty             bool
-	SkipPKCE               bool `gorm:"column:skip_pkce"`
 	IDTokenAlg             string
 	Disabled               bool
 	Registered             registered `gorm:"serializer:text"`
@@ -55,6 +54,11 @@ type registered struct {
 	InitiateLoginURI string          `json:"initiate_login_uri,omitempty"`
 	Contacts         []string        `json:"contacts,omitempty"`
 	RegistrationHash string          `json:"registration_hash,omitempty"`
+
+	PKCE              string `json:"pkce,omitempty"`
+	ErrorIss          string `json:"error_iss,omitempty"`
+	IDTokenClaims     string `json:"id_token_claims,omitempty"`
+	PreferredUsername string `json:"preferred_username,omitempty"`
 }
 
 func registeredOf(c broker.Client) registered {
@@ -62,6 +66,7 @@ func registeredOf(c broker.Client) registered {
 		json.RawMessage(c.Keys), c.KeysURI, c.AuthAlg, c.BackchannelLogoutURI, c.FrontchannelLogoutURI,
 		c.PushedOnly, c.DPoPBound, c.JWTAccess, c.DefaultMaxAge,
 		c.LogoURI, c.ClientURI, c.PolicyURI, c.TosURI, c.InitiateLoginURI, c.Contacts, c.RegistrationHash,
+		c.PKCE, c.ErrorIss, c.IDTokenClaims, c.PreferredUsername,
 	}
 }
 
@@ -71,6 +76,7 @@ func (r registered) into(c *broker.Client) {
 	c.PushedOnly, c.DPoPBound, c.JWTAccess, c.DefaultMaxAge = r.PushedOnly, r.DPoPBound, r.JWTAccess, r.DefaultMaxAge
 	c.LogoURI, c.ClientURI, c.PolicyURI, c.TosURI = r.LogoURI, r.ClientURI, r.PolicyURI, r.TosURI
 	c.InitiateLoginURI, c.Contacts, c.RegistrationHash = r.InitiateLoginURI, r.Contacts, r.RegistrationHash
+	c.PKCE, c.ErrorIss, c.IDTokenClaims, c.PreferredUsername = r.PKCE, r.ErrorIss, r.IDTokenClaims, r.PreferredUsername
 }
 
 func newClientRow(c broker.Client) clientRow {
@@ -78,7 +84,7 @@ func newClientRow(c broker.Client) clientRow {
 		ID: c.ID, Name: c.Name, SecretHashes: c.SecretHashes, AuthMethod: strings.Join(c.AuthMethods, " "),
 		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
 		GrantTypes: c.GrantTypes, Scopes: c.Scopes, Audience: c.Audience, Native: c.Native, FirstParty: c.FirstParty,
-		SkipPKCE: c.SkipPKCE, IDTokenAlg: c.IDTokenAlg, Disabled: c.Disabled,
+		IDTokenAlg: c.IDTokenAlg, Disabled: c.Disabled,
 		Registered: registeredOf(c), CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 	}
 }
@@ -89,7 +95,7 @@ func toClient(r clientRow) broker.Client {
 		AuthMethods:  append([]string(nil), strings.Fields(r.AuthMethod)...),
 		RedirectURIs: r.RedirectURIs, PostLogoutRedirectURIs: r.PostLogoutRedirectURIs,
 		GrantTypes: r.GrantTypes, Scopes: r.Scopes, Audience: r.Audience, Native: r.Native, FirstParty: r.FirstParty,
-		SkipPKCE: r.SkipPKCE, IDTokenAlg: r.IDTokenAlg, Disabled: r.Disabled, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		IDTokenAlg: r.IDTokenAlg, Disabled: r.Disabled, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 	r.Registered.into(&c)
 	return c

@@ -20,7 +20,9 @@ func newClient() broker.Client {
 		LogoURI:       "https://app.example/logo", ClientURI: "https://app.example/", PolicyURI: "https://app.example/policy",
 		TosURI:           "https://app.example/terms",
 		InitiateLoginURI: "https://app.example/login", Contacts: []string{"ops@app.example"}, RegistrationHash: "k1.r",
-		Native: true, FirstParty: true, SkipPKCE: true, IDTokenAlg: "ES256", Disabled: true, CreatedAt: moment(),
+		Native: true, FirstParty: true, PKCE: broker.PKCEOff, ErrorIss: broker.ErrorIssOff,
+		IDTokenClaims:     broker.ClaimsMinimal,
+		PreferredUsername: broker.UsernameLocalPart, IDTokenAlg: "ES256", Disabled: true, CreatedAt: moment(),
 		UpdatedAt: moment(),
 	}
 }
