@@ -101,7 +101,7 @@ func TestA23_NothingLeaksOnTheWay(t *testing.T) {
 	h.token("grant_type", clients.GrantCode, "code", "planted-code", "redirect_uri", callback, "code_verifier",
 		"planted-verifier")
 	h.token("grant_type", clients.GrantClient, "client_id", "app", "client_secret", "planted-secret")
-	h.token("grant_type", clients.GrantClient, "scope", "planted-scope")
+	h.token("grant_type", clients.GrantClient, "scope", "films")
 	for _, secret := range []string{code, got.text("access_token"), got.text("refresh_token"), got.text("id_token"),
 		h.secret, "planted", verifier} {
 		if strings.Contains(log.String(), secret) {

@@ -124,7 +124,7 @@ func (d *Handler) authenticate(ctx context.Context, r *http.Request, form url.Va
 	}
 	known := err == nil
 	if !d.secretMatches(ctx, c, shown) || !known {
-		return nil, fosite.ErrInvalidClient.WithHint("The client is unknown, or it did not authenticate as it is registered.")
+		return nil, notAuthenticated(c, shown)
 	}
 	if shown.method == clients.MethodKey {
 		if err := d.consumeAssertion(ctx, shown.assertion); err != nil {
@@ -136,11 +136,11 @@ func (d *Handler) authenticate(ctx context.Context, r *http.Request, form url.Va
 	}
 	grant := form.Get("grant_type")
 	if grant != "" && !c.May(grant) {
-		return nil, fosite.ErrUnauthorizedClient.WithHint("The client is not registered for this grant type.")
+		return nil, notRegistered(fosite.ErrUnauthorizedClient, c, "grant type", grant, c.GrantTypes, "--grant TYPE")
 	}
 	for s := range strings.FieldsSeq(form.Get("scope")) {
 		if grant == clients.GrantClient && !slices.Contains(c.Scopes, s) { // fosite would repeat what was sent
-			return nil, fosite.ErrInvalidScope.WithHint("The client is not registered for this scope.")
+			return nil, notRegistered(fosite.ErrInvalidScope, c, "scope", s, c.Scopes, "--scope SCOPE")
 		}
 	}
 	return &app{Client: c}, nil
@@ -182,7 +182,8 @@ func (d *Handler) client(ctx context.Context, id string) (broker.Client, error) 
 		return broker.Client{}, err
 	//defence:A7 D11
 	case c.Disabled:
-		return broker.Client{}, broker.ClientUnknown
+		return broker.Client{}, broker.ClientUnknown.Because(errors.New("the client is disabled; gatehouse clients enable " +
+			"enables it"))
 	}
 	return c, nil
 }

@@ -256,11 +256,11 @@ func (d *Handler) deviceAuthorization(w http.ResponseWriter, r *http.Request) er
 
 func deviceScopes(c broker.Client, scopes []string) error {
 	if !c.May(clients.GrantDevice) {
-		return fosite.ErrUnauthorizedClient.WithHint("The client is not registered for this grant type.")
+		return notRegistered(fosite.ErrUnauthorizedClient, c, "grant type", clients.GrantDevice, c.GrantTypes, "--grant TYPE")
 	}
 	for _, s := range scopes {
 		if !slices.Contains(c.Scopes, s) {
-			return fosite.ErrInvalidScope.WithHint("The client is not registered for this scope.")
+			return notRegistered(fosite.ErrInvalidScope, c, "scope", s, c.Scopes, "--scope SCOPE")
 		}
 	}
 	return nil

@@ -1,9 +1,11 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -99,22 +101,27 @@ func (d *Handler) target(ctx context.Context, form url.Values) (*request, error)
 		}
 	}
 	if size > maxRequest {
-		return nil, broker.RequestInvalid.Because(errors.New("oidc: the request is too long"))
+		return nil, wrongRequest(longest(form), form, "the request is too long")
 	}
-	if len(form["client_id"]) > 1 || len(form["redirect_uri"]) > 1 {
-		return nil, broker.RequestInvalid.Because(errors.New("oidc: client_id or redirect_uri occurs twice"))
+	for _, name := range []string{"client_id", "redirect_uri"} {
+		if len(form[name]) > 1 {
+			return nil, wrongRequest(name, form, "the parameter occurs twice")
+		}
 	}
 	c, err := d.client(ctx, form.Get("client_id"))
+	if errors.Is(err, broker.ClientUnknown) {
+		return nil, unknownClient(form, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	q := &request{form: form, client: c, redirect: form.Get("redirect_uri"), state: form.Get("state")}
 	//defence:A3 A4
 	if len(q.redirect) > maxRedirect || !broker.MatchRedirect(c.RedirectURIs, q.redirect) {
-		return nil, broker.RedirectURIMismatch
+		return nil, wrongRedirect(c, q.redirect)
 	}
 	if _, err := url.Parse(q.redirect); err != nil {
-		return nil, broker.RedirectURIMismatch
+		return nil, wrongRedirect(c, q.redirect)
 	}
 	if len(form["state"]) > 1 || len(q.state) > maxState || !clients.IsText(q.state) {
 		//defence:A24
@@ -122,6 +129,12 @@ func (d *Handler) target(ctx context.Context, form url.Values) (*request, error)
 	}
 	q.posted = len(form["response_mode"]) == 1 && form.Get("response_mode") == modePost && q.postable()
 	return q, nil
+}
+
+// longest returns the name of the longest parameter.
+func longest(form url.Values) string {
+	size := func(name string) int { return len(name) + len(strings.Join(form[name], "")) }
+	return slices.MaxFunc(slices.Sorted(maps.Keys(form)), func(a, b string) int { return cmp.Compare(size(a), size(b)) })
 }
 
 // check reads the rest of the request. Its errors are OAuth errors for the app.
@@ -169,13 +182,14 @@ func checkShape(q *request) error {
 	case q.form.Has("response_mode") && q.form.Get("response_mode") != modeQuery && !q.posted:
 		return fosite.ErrUnsupportedResponseMode
 	case !q.client.May(clients.GrantCode):
-		return fosite.ErrUnauthorizedClient
+		return notRegistered(fosite.ErrUnauthorizedClient, q.client, "grant type", clients.GrantCode, q.client.GrantTypes,
+			"--grant TYPE")
 	}
 	for _, s := range q.scopes {
 		// fosite compares scopes case-insensitively, so "OpenID" would pass for openid (FOSITE.md P9).
 		//defence:A13
 		if !slices.Contains(q.client.Scopes, s) {
-			return fosite.ErrInvalidScope.WithHint("The client is not registered for this scope.")
+			return notRegistered(fosite.ErrInvalidScope, q.client, "scope", s, q.client.Scopes, "--scope SCOPE")
 		}
 	}
 	return nil

@@ -8,11 +8,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
 	"gatehouse/broker/clients"
+	"gatehouse/broker/limit"
+	"gatehouse/broker/web"
 )
 
 // token is the token endpoint (RFC 6749 §3.2).
@@ -175,8 +178,11 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, u *unit, err er
 		grantID = u.stored.ID
 	}
 	refused := d.toolkit.Event(r, broker.Event{Verb: broker.EventTokenRefused, Code: code, Client: u.client.ID,
-		Account: account,
-		Detail:  map[string]string{"error": answer.ErrorField, "grant": grantOf(r.PostForm)}})
+		Account: account, Detail: map[string]string{}})
+	if m, ok := errors.AsType[*web.Mistake](err); ok {
+		refused.Client, refused.Detail = m.Client, m.Detail()
+	}
+	refused.Detail["error"], refused.Detail["grant"] = answer.ErrorField, grantOf(r.PostForm)
 	switch {
 	case grantID != "":
 		ended := d.toolkit.Event(r, broker.Event{Verb: broker.EventGrantRevoked, Code: code, Client: u.client.ID,
@@ -186,9 +192,7 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, u *unit, err er
 			// Not invalid_grant: the grant may still be valid, so the client must try again.
 			return broker.Unavailable.Because(err)
 		}
-	case u.client.ID != "" && answer.CodeField < 500:
-		// Errors of unknown clients are not recorded, because strangers could fill the
-		// database.
+	case answer.CodeField < 500 && (u.client.ID != "" || d.firstOf(ctx, refused)):
 		if err := d.store.Record(ctx, refused); err != nil {
 			d.log.ErrorContext(ctx, "the refusal could not be recorded in the audit log", "err", err)
 		}
@@ -208,6 +212,18 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, u *unit, err er
 	}
 	return writeJSON(w, answer.CodeField, map[string]string{"error": answer.ErrorField,
 		"error_description": printable(answer.GetDescription())})
+}
+
+// refusalWidth is the time in which one error of a client that did not authenticate is recorded. The log has all
+// of them.
+const refusalWidth = time.Minute
+
+// firstOf reports whether an error that anyone can cause is to be recorded: strangers must not fill the database.
+func (d *Handler) firstOf(ctx context.Context, e broker.Event) bool {
+	w := limit.Window{Name: "refused", Width: refusalWidth, Most: 1, In: d.newcomers.In, Now: d.now}
+	return e.Code == broker.ClientUnknown &&
+		//defence:H4
+		w.Allow(ctx, "client "+e.Client) == nil
 }
 
 // grantOf returns a known grant type, or nothing: a stranger's text must not reach the
@@ -233,6 +249,9 @@ func (d *Handler) logRefusal(r *http.Request, answer *fosite.RFC6749Error, code 
 func verdict(err error, why broker.Code) (*fosite.RFC6749Error, broker.Code) {
 	code, named := errors.AsType[broker.Code](err)
 	spoken, isOAuth := errors.AsType[*fosite.RFC6749Error](err)
+	if _, mistake := errors.AsType[*web.Mistake](err); mistake && isOAuth {
+		named = false // the code is that of the mistake, and the error says it better
+	}
 	switch {
 	case named && code.Meaning().Status == http.StatusServiceUnavailable:
 		return fosite.ErrTemporarilyUnavailable, code

