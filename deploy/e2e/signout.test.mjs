@@ -96,7 +96,7 @@ for (const js of [true, false]) {
       await expectHeading(page, 'You’re still signed in')
       assert.ok(await signedIn(), `staying ended the session: ${JSON.stringify(fields)}`)
     }
-    for (const fields of [{ post_logout_redirect_uri: stranger.origin + '/' }, { post_logout_redirect_uri: out, client_id: client.client_id }]) {
+    for (const fields of [{ post_logout_redirect_uri: stranger.origin + '/' }, { post_logout_redirect_uri: stranger.origin + '/', client_id: client.client_id }]) {
       await leave(fields) // and pressing the button leads nowhere either
       await button(page, 'Sign out').click()
       await expectHeading(page, 'You’re signed out')
@@ -113,6 +113,12 @@ for (const js of [true, false]) {
     const response = await leave({ id_token_hint: hint, post_logout_redirect_uri: out, state: 'the-state' })
     assert.equal(response.url(), out + '?state=the-state')
     assert.equal((await response.request().redirectedFrom().response()).status(), 303)
+    assert.ok(!await signedIn())
+
+    await come() // an app without a hint names itself: one question, then back
+    await leave({ client_id: client.client_id, post_logout_redirect_uri: out, state: 'again' })
+    await button(page, 'Sign out').click()
+    await page.waitForURL(out + '?state=again')
     assert.ok(!await signedIn())
     assert.deepEqual(stranger.calls, [])
   })
