@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 // metadata is the part of a provider's configuration that we use (OIDC Discovery §3).
@@ -30,7 +31,7 @@ type metadata struct {
 // parseMetadata reads a discovery document. accept checks the issuer that it names, because a document with
 // another issuer is not this provider's (OIDC Discovery §4.3, SECURITY.md B9).
 func parseMetadata(body []byte, accept func(issuer string) error) (metadata, error) {
-	d, err := parseDocument(body, ofSurface)
+	d, err := parseDocument(body)
 	if err != nil {
 		return metadata{}, err
 	}
@@ -69,7 +70,7 @@ func announced(theirs []string) []string {
 	var both []string
 	for _, alg := range algorithms {
 		//defence:B5 = true
-		if slices.Contains(theirs, alg) {
+		if slices.ContainsFunc(theirs, func(a string) bool { return signing.SameAlg(a, alg) }) {
 			both = append(both, alg)
 		}
 	}

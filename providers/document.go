@@ -19,13 +19,8 @@ import (
 	"gatehouse/broker"
 )
 
-// bounds limits a JSON document (SECURITY.md B20).
-type bounds struct{ depth, members, elements int }
-
-var (
-	ofClaims  = bounds{depth: 8, members: 64, elements: 500}
-	ofSurface = bounds{depth: 8, members: 256, elements: 1000} // metadata, keys, API responses
-)
+// maxDepth limits the nesting of a JSON document (SECURITY.md B20). The size of the body bounds everything else.
+const maxDepth = 8
 
 // Limits of single values.
 const (
@@ -40,8 +35,8 @@ type document map[string]any
 
 // parseDocument reads one JSON object. It refuses duplicate names, because two parsers may read different
 // values.
-func parseDocument(b []byte, limit bounds) (document, error) {
-	v, err := parseJSON(b, limit)
+func parseDocument(b []byte) (document, error) {
+	v, err := parseJSON(b)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +48,7 @@ func parseDocument(b []byte, limit bounds) (document, error) {
 }
 
 // parseJSON reads one JSON value: objects as document, numbers as json.Number.
-func parseJSON(b []byte, limit bounds) (any, error) {
+func parseJSON(b []byte) (any, error) {
 	//defence:B20
 	if !utf8.Valid(b) {
 		return nil, errors.New("not UTF-8")
@@ -63,7 +58,7 @@ func parseJSON(b []byte, limit bounds) (any, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
-	v, err := limit.value(dec, 0)
+	v, err := parseValue(dec, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +68,7 @@ func parseJSON(b []byte, limit bounds) (any, error) {
 	return v, nil
 }
 
-func (l bounds) value(dec *json.Decoder, depth int) (any, error) {
+func parseValue(dec *json.Decoder, depth int) (any, error) {
 	token, err := dec.Token()
 	if err != nil {
 		return nil, err
@@ -83,16 +78,16 @@ func (l bounds) value(dec *json.Decoder, depth int) (any, error) {
 		return token, nil
 	}
 	//defence:B20
-	if depth++; depth > l.depth {
-		return nil, fmt.Errorf("nested deeper than %d", l.depth)
+	if depth++; depth > maxDepth {
+		return nil, fmt.Errorf("nested deeper than %d", maxDepth)
 	}
 	if delim == '[' {
-		return l.array(dec, depth)
+		return parseArray(dec, depth)
 	}
-	return l.object(dec, depth)
+	return parseObject(dec, depth)
 }
 
-func (l bounds) object(dec *json.Decoder, depth int) (any, error) {
+func parseObject(dec *json.Decoder, depth int) (any, error) {
 	d := document{}
 	for dec.More() {
 		token, err := dec.Token()
@@ -104,11 +99,7 @@ func (l bounds) object(dec *json.Decoder, depth int) (any, error) {
 		if _, twice := d[name]; twice {
 			return nil, fmt.Errorf("the name %q occurs twice", oneLine(name))
 		}
-		//defence:B20
-		if len(d) == l.members {
-			return nil, fmt.Errorf("more than %d members", l.members)
-		}
-		if d[name], err = l.value(dec, depth); err != nil {
+		if d[name], err = parseValue(dec, depth); err != nil {
 			return nil, err
 		}
 	}
@@ -116,14 +107,10 @@ func (l bounds) object(dec *json.Decoder, depth int) (any, error) {
 	return d, err
 }
 
-func (l bounds) array(dec *json.Decoder, depth int) (any, error) {
+func parseArray(dec *json.Decoder, depth int) (any, error) {
 	list := []any{}
 	for dec.More() {
-		//defence:B20
-		if len(list) == l.elements {
-			return nil, fmt.Errorf("more than %d elements", l.elements)
-		}
-		v, err := l.value(dec, depth)
+		v, err := parseValue(dec, depth)
 		if err != nil {
 			return nil, err
 		}

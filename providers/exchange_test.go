@@ -168,7 +168,7 @@ func TestEverySpellingOfAWrongSecretTriesTheOther(t *testing.T) {
 	const bodyless = ""
 	for name, refusal := range map[string]fakeidp.Break{
 		"400 invalid_client":      {Status: 400, Body: `{"error":"invalid_client"}`},
-		"400 unauthorized_client": {Status: 400, Body: `{"error":"unauthorized_client","error_description":"Invalid client"}`},
+		"400 unauthorized_client": {Status: 400, Body: `{"error":"unauthorized_client"}`},
 		"401 with another code":   {Status: 401, Body: `{"error":"access_denied"}`},
 		"401 in HTML":             {Status: 401, Body: "<html>Unauthorized</html>"},
 		"401 alone":               {Status: 401, Body: bodyless},

@@ -12,7 +12,7 @@ import (
 // The largest documents that are read, in bytes. Egress caps every body as well.
 const (
 	maxMetadata = 256 << 10
-	maxProfile  = 64 << 10
+	maxProfile  = 256 << 10
 )
 
 // fetch gets a JSON document. On a status other than 200 it returns ConnectionUnavailable if a retry may help,
@@ -38,7 +38,7 @@ func (e Env) ask(ctx context.Context, what, address, bearer string, most int64) 
 	if err != nil {
 		return 0, nil, nil, broker.UpstreamMisconfigured.Because(fmt.Errorf("%s: %w", what, withoutURL(err)))
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", "application/json, application/jwt;q=0.9")
 	if bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+bearer)
 	}

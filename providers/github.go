@@ -96,7 +96,7 @@ func (g *github) Finish(ctx context.Context, t broker.UpstreamRequest, answer ur
 	if err != nil {
 		return broker.Claims{}, err
 	}
-	user, err := parseDocument(body, ofSurface)
+	user, err := parseDocument(body)
 	if err != nil {
 		return broker.Claims{}, broker.UpstreamRejected.Because(fmt.Errorf("github: user: %w", err))
 	}
@@ -140,7 +140,7 @@ func (g *github) emails(ctx context.Context, token string) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := parseJSON(body, ofSurface)
+	v, err := parseJSON(body)
 	if err != nil {
 		return nil, broker.UpstreamRejected.Because(fmt.Errorf("github: emails: %w", err))
 	}

@@ -4,16 +4,17 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
 const (
@@ -37,19 +38,22 @@ type keySet struct{ all []key }
 
 // fits reports whether the key can verify the algorithm.
 func (k key) fits(alg string) bool {
-	if k.alg != "" && k.alg != alg {
+	if k.alg != "" && !signing.SameAlg(k.alg, alg) {
 		return false
 	}
 	switch public := k.public.(type) {
 	case *rsa.PublicKey:
-		return alg == string(jose.RS256) || alg == string(jose.PS256)
+		return strings.HasPrefix(alg, "RS") || strings.HasPrefix(alg, "PS")
 	case *ecdsa.PublicKey:
-		return alg == string(jose.ES256) && public.Curve == elliptic.P256()
+		return alg == curves[public.Curve.Params().Name]
 	case ed25519.PublicKey:
-		return alg == string(jose.EdDSA)
+		return signing.IsEdDSA(alg)
 	}
 	return false
 }
+
+// curves maps a curve to its only algorithm (RFC 7518 §3.4).
+var curves = map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
 // candidates returns the keys that may have signed a token. Without a kid there must be exactly one.
 func (s *keySet) candidates(kid, alg string) []key {
@@ -68,7 +72,7 @@ func (s *keySet) candidates(kid, alg string) []key {
 // parseKeys reads a JWK Set (RFC 7517 §5). It skips keys that we cannot or must not use, and returns an error if
 // none is left.
 func parseKeys(body []byte) (*keySet, error) {
-	d, err := parseDocument(body, ofSurface)
+	d, err := parseDocument(body)
 	if err != nil {
 		return nil, err
 	}

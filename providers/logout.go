@@ -42,9 +42,10 @@ func (u *openID) Notice(ctx context.Context, kind broker.NoticeKind, form url.Va
 		}
 		return broker.Notice{}, err
 	}
-	expires, _ := t.date("exp")
+	issued, _ := t.date("iat")
 	return broker.Notice{Kind: kind, Issuer: t.issuer, Subject: t.subject, SID: t.sid(), ID: t.text("jti"),
-		Expires: expires.Add(skew)}, nil
+		// From then on the token is too old, whatever its exp.
+		Expires: issued.Add(maxAge + 2*skew)}, nil
 }
 
 // logoutProblem holds the rules of a logout token beyond those of an ID token. A nonce is refused because it

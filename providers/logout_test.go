@@ -75,12 +75,31 @@ func TestA18_OnlyALogoutTokenOfTheUpstreamIsBelieved(t *testing.T) {
 			refused(t, n, err)
 		})
 	}
-	for _, typ := range []string{"", "JWT", "at+jwt", "logout+jwt2"} {
+	for _, typ := range []string{"at+jwt", "logout+jwt2", "dpop+jwt"} {
 		t.Run("type "+typ, func(t *testing.T) {
 			n, err := r.postLogoutToken(typ, nil)
 			refused(t, n, err)
 		})
 	}
+	for _, typ := range []string{"", "JWT", "LOGOUT+JWT"} { // the specification only recommends logout+jwt
+		t.Run("type "+typ, func(t *testing.T) {
+			if n, err := r.postLogoutToken(typ, nil); err != nil || n.Subject != "vera-sub" {
+				t.Errorf("%+v, %v", n, err)
+			}
+			for name, edit := range map[string]map[string]any{"a nonce": {"nonce": "n"}, "no events": {"events": nil}} {
+				n, err := r.postLogoutToken(typ, edit)
+				if refused(t, n, err); err == nil {
+					t.Errorf("an ID token with %s passes for a logout token", name)
+				}
+			}
+		})
+	}
+	t.Run("expires far away", func(t *testing.T) {
+		n, err := r.postLogoutToken(typLogout, map[string]any{"exp": now.AddDate(10, 0, 0).Unix()})
+		if err != nil || n.Expires.After(now.Add(time.Hour)) {
+			t.Errorf("its mark is kept until %s, %v", n.Expires, err)
+		}
+	})
 	for _, forge := range []fakeidp.Forgery{fakeidp.ForgeUnsigned, fakeidp.ForgeNoSig, fakeidp.ForgeHMACPEM,
 		fakeidp.ForgeHMACSecret, fakeidp.ForgeWrongKey, fakeidp.ForgeCorrupt,
 		fakeidp.ForgeUnknownKid, fakeidp.ForgeJWK, fakeidp.ForgeJKU, fakeidp.ForgeEncrypted} {
@@ -104,4 +123,11 @@ func TestA18_A11_ALogoutTokenIsNoIDToken(t *testing.T) {
 	r.signsIn("vera")
 	r.faulty("typ", func(f *fakeidp.Fault) { f.SetHeader("typ", typLogout) },
 		func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
+	for _, typ := range []any{"JWT", nil} { // then the missing nonce tells
+		r.faulty("its claims", func(f *fakeidp.Fault) {
+			f.SetHeader("typ", typ)
+			f.SetClaim("events", map[string]any{eventLogout: map[string]any{}})
+			f.SetClaim("nonce", nil)
+		}, func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
+	}
 }

@@ -175,7 +175,7 @@ func (f *meta) call(ctx context.Context, path string, query url.Values, bearer s
 		f.env.Log.WarnContext(ctx, "facebook: the configured Graph API version has expired; set a newer version", "served",
 			oneLine(served))
 	}
-	d, err := parseDocument(body, ofSurface)
+	d, err := parseDocument(body)
 	if status == 200 && err == nil && d["error"] == nil {
 		return d, nil
 	}
@@ -203,7 +203,7 @@ func graphError(d document) (code, message string) {
 }
 
 func graphRefusal(r *oauth2.RetrieveError) (code, description string) {
-	d, err := parseDocument(r.Body, ofSurface)
+	d, err := parseDocument(r.Body)
 	if err != nil {
 		return "", ""
 	}

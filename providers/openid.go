@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"mime"
 	"net/url"
 	"slices"
 	"strconv"
@@ -210,10 +211,8 @@ func (u *openID) coherent(id idToken, iss, access string) error {
 	if iss != "" && iss != id.issuer {
 		return broker.UpstreamRejected.Because(errors.New("the response and the ID token name different issuers"))
 	}
-	if id.parsed.AccessTokenHash != "" {
-		if err := id.parsed.VerifyAccessToken(access); err != nil {
-			return broker.UpstreamRejected.Because(err)
-		}
+	if err := id.verifyAccessToken(access); err != nil {
+		return broker.UpstreamRejected.Because(err)
 	}
 	if id.authTime.Sub(u.env.Now()) > skew {
 		return broker.UpstreamRejected.Because(errors.New("auth_time is in the future"))
@@ -258,11 +257,16 @@ func (u *openID) person(ctx context.Context, m *metadata, id idToken, access str
 
 // ask reads the userinfo endpoint. A document about another subject refuses the login (OIDC Core §5.3.2).
 func (u *openID) ask(ctx context.Context, m *metadata, subject, access string) (document, error) {
-	body, _, err := u.env.fetch(ctx, "userinfo", m.userinfo, access, maxProfile)
+	body, header, err := u.env.fetch(ctx, "userinfo", m.userinfo, access, maxProfile)
 	if err != nil {
 		return nil, err
 	}
-	info, err := parseDocument(body, ofClaims)
+	var info document
+	if media, _, _ := mime.ParseMediaType(header.Get("Content-Type")); media == "application/jwt" {
+		info, err = u.verifier.userinfo(ctx, m, strings.TrimSpace(string(body)))
+	} else {
+		info, err = parseDocument(body)
+	}
 	//defence:B14
 	if err == nil && info.subject("sub") != subject {
 		err = errors.New("it is about another subject")

@@ -22,7 +22,7 @@ func Read(c broker.Connection, raw []byte) (broker.Claims, error) {
 	if !ok {
 		return broker.Claims{}, fmt.Errorf("unknown kind %q; kinds are %s", c.Kind, kindNames())
 	}
-	d, err := parseDocument(raw, ofClaims)
+	d, err := parseDocument(raw)
 	if err != nil {
 		return broker.Claims{}, err
 	}

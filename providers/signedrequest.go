@@ -53,7 +53,7 @@ func readSignedRequest(message string, secrets []broker.Secret, now time.Time) (
 	if err != nil {
 		return "", errors.New("signed_request is not base64url")
 	}
-	d, err := parseDocument(decoded, ofClaims)
+	d, err := parseDocument(decoded)
 	if err != nil {
 		return "", err
 	}

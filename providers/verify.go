@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -14,26 +15,29 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/broker"
+	"gatehouse/broker/signing"
 )
 
-// The limits of an ID token (SECURITY.md B5, B13, B20).
+// The limits of an ID token (SECURITY.md B5, B13, B20). Its size is the only bound on what it lists: a directory
+// may put thousands of groups into it. It is used once, so its expiry may be far away.
 const (
-	maxToken  = 16 << 10         // bytes
-	skew      = 60 * time.Second // between our clock and the upstream's
-	maxAge    = 10 * time.Minute // since it was issued
-	maxExpiry = 24 * time.Hour   // from issue to expiry
-	maxAuds   = 16
+	maxToken = 256 << 10        // bytes
+	skew     = 60 * time.Second // between our clock and the upstream's
+	maxAge   = 10 * time.Minute // since it was issued
+	maxAuds  = 16
 )
 
-// algorithms are the accepted signature algorithms. Symmetric ones are never accepted: the key would be public,
-// or the client's secret.
-var algorithms = []string{"RS256", "PS256", "ES256", "EdDSA"}
+// algorithms are the accepted signature algorithms: every asymmetric one of the JOSE registry that Go verifies.
+// Symmetric ones are never accepted: the key would be public, or the client's secret.
+var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
+	signing.EdDSA, signing.Ed25519}
 
 // idToken is a verified ID token. Only verify and read create one.
 type idToken struct {
 	document
 	issuer   string
 	subject  string
+	alg      string
 	key      key
 	parsed   *oidc.IDToken
 	authTime time.Time
@@ -45,6 +49,21 @@ func (t idToken) sid() string {
 		return sid
 	}
 	return ""
+}
+
+// verifyAccessToken compares at_hash, if the token has one, with the access token that came with it.
+func (t idToken) verifyAccessToken(access string) error {
+	switch {
+	case t.parsed.AccessTokenHash == "":
+		return nil
+	case t.alg != signing.Ed25519: // the library knows it by the name EdDSA only
+		return t.parsed.VerifyAccessToken(access)
+	}
+	sum := sha512.Sum512([]byte(access))
+	if base64.RawURLEncoding.EncodeToString(sum[:sha512.Size/2]) != t.parsed.AccessTokenHash {
+		return errors.New("at_hash is not the access token's")
+	}
+	return nil
 }
 
 // verifier checks the ID tokens of one connection.
@@ -90,11 +109,12 @@ func (v verifier) read(ctx context.Context, m *metadata, typ, raw string, proble
 	if err != nil {
 		return idToken{}, err
 	}
-	d, err := parseDocument(signer.payload, ofClaims)
+	d, err := parseDocument(signer.payload)
 	if err != nil {
 		return idToken{}, err
 	}
-	t := idToken{document: d, issuer: d.text("iss"), subject: d.subject("sub"), key: signer.used, parsed: parsed}
+	t := idToken{document: d, issuer: d.text("iss"), subject: d.subject("sub"), alg: alg, key: signer.used,
+		parsed: parsed}
 	t.authTime, _ = d.date("auth_time")
 	if err := errors.Join(problem(t),
 		//defence:B12
@@ -129,7 +149,7 @@ func parseHeader(raw, typ string, allowed []string) (kid, alg string, err error)
 	if err != nil {
 		return "", "", errors.New("the header is not base64url")
 	}
-	h, err := parseDocument(decoded, ofClaims)
+	h, err := parseDocument(decoded)
 	if err != nil {
 		return "", "", fmt.Errorf("header: %w", err)
 	}
@@ -139,10 +159,11 @@ func parseHeader(raw, typ string, allowed []string) (kid, alg string, err error)
 			return "", "", fmt.Errorf("the header has the member %s", member)
 		}
 	}
-	// One key signs tokens of several types, and one type must not pass for another (RFC 8725 §3.11). Only ID
-	// tokens may omit typ.
+	// One key signs tokens of several types, and one type must not pass for another (RFC 8725 §3.11). Many upstreams
+	// omit typ or send JWT for all of them; then the claims tell the types apart.
+	said, there := h["typ"]
 	//defence:A18 A11 B5
-	if said, there := h["typ"]; (there || typ != typID) && !strings.EqualFold(h.text("typ"), typ) {
+	if there && !strings.EqualFold(h.text("typ"), typID) && !strings.EqualFold(h.text("typ"), typ) {
 		return "", "", fmt.Errorf("the type is %.40q", said)
 	}
 	alg, kid = h.text("alg"), h.text("kid")
@@ -181,7 +202,7 @@ func (s *signer) VerifySignature(ctx context.Context, raw string) ([]byte, error
 	for range 2 {
 		for _, k := range set.candidates(s.kid, s.alg) {
 			//defence:B5 B6 = jws.UnsafePayloadWithoutVerification(), nil
-			payload, err := jws.Verify(k.public)
+			payload, err := jws.Verify(signing.VerificationKey(k.public))
 			if err == nil {
 				s.used, s.payload = k, payload
 				return payload, nil
@@ -209,7 +230,7 @@ func (v verifier) audience(d document) error {
 	return nil
 }
 
-// lifetime requires a recently issued token that expires soon.
+// lifetime requires a recently issued token that has not expired.
 func (v verifier) lifetime(d document) error {
 	now := v.now()
 	exp, hasExp := d.date("exp")
@@ -229,10 +250,36 @@ func (v verifier) lifetime(d document) error {
 	case now.Sub(iat) > maxAge+skew:
 		return errors.New("issued too long ago")
 	//defence:B13
-	case !exp.After(iat) || exp.Sub(iat) > maxExpiry:
-		return errors.New("exp is before iat or more than 24 hours after it")
+	case !exp.After(iat):
+		return errors.New("exp is not after iat")
 	}
 	return nil
+}
+
+// userinfo verifies a signed userinfo response (OIDC Core §5.3.2) with the upstream's keys. iss and aud are
+// compared where they are there.
+func (v verifier) userinfo(ctx context.Context, m *metadata, raw string) (document, error) {
+	kid, alg, err := parseHeader(raw, typID, algorithms)
+	if err != nil {
+		return nil, err
+	}
+	signer := &signer{keys: v.keys, kid: kid, alg: alg}
+	//defence:B5 B14
+	if _, err := signer.VerifySignature(ctx, raw); err != nil {
+		return nil, err
+	}
+	d, err := parseDocument(signer.payload)
+	switch {
+	case err != nil:
+		return nil, err
+	//defence:B14
+	case d["iss"] != nil && d.text("iss") != m.issuer:
+		return nil, errIssuer
+	//defence:B14
+	case d["aud"] != nil && !slices.Contains(d.texts("aud"), v.clientID):
+		return nil, errors.New("the audience is not this client")
+	}
+	return d, nil
 }
 
 // binding requires this login's nonce and a subject.

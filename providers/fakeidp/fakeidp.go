@@ -44,9 +44,11 @@ type Options struct {
 
 	// Name heads the page as "Name (simulated)"; empty: the provider's own name.
 	Name string
-	// Alg signs the ID tokens of kind oidc: RS256 (the default), PS256, ES256 or EdDSA. The other kinds always
-	// use RS256, as the real providers do.
+	// Alg signs the ID tokens of kind oidc: RS256 (the default) or another asymmetric algorithm of JOSE. The other
+	// kinds always use RS256, as the real providers do.
 	Alg string
+	// SignedUserInfo sends the userinfo document of kind oidc as a JWT.
+	SignedUserInfo bool
 	// IssuerPath follows BaseURL in the issuer of kind oidc: "/" as at Auth0, "/realms/demo" as at Keycloak, which
 	// also refuses a wrong secret in Keycloak's words.
 	IssuerPath string

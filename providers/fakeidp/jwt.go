@@ -75,14 +75,14 @@ func (s *signingKey) sign(alg string, input []byte) ([]byte, error) {
 	case ed25519.PrivateKey:
 		return ed25519.Sign(private, input), nil
 	case *ecdsa.PrivateKey:
-		sum := sha256.Sum256(input)
-		r, v, err := ecdsa.Sign(rand.Reader, private, sum[:])
+		r, v, err := ecdsa.Sign(rand.Reader, private, digest)
 		if err != nil {
 			return nil, fmt.Errorf("sign: %w", err)
 		}
-		signature := make([]byte, 64)
-		r.FillBytes(signature[:32])
-		v.FillBytes(signature[32:])
+		size := (private.Params().BitSize + 7) / 8
+		signature := make([]byte, 2*size)
+		r.FillBytes(signature[:size])
+		v.FillBytes(signature[size:])
 		return signature, nil
 	case *rsa.PrivateKey:
 		if strings.HasPrefix(alg, "PS") {
@@ -108,10 +108,9 @@ func digestFor(alg string, input []byte) ([]byte, crypto.Hash) {
 
 // atHash is the at_hash of an access token (OIDC Core §3.1.3.6).
 func atHash(alg, access string) string {
-	if alg == "EdDSA" {
-		sum := sha512.Sum512([]byte(access))
-		return base64.RawURLEncoding.EncodeToString(sum[:32])
+	if strings.HasPrefix(alg, "Ed") {
+		alg = "512"
 	}
-	sum := sha256.Sum256([]byte(access))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
+	digest, hash := digestFor(alg, []byte(access))
+	return base64.RawURLEncoding.EncodeToString(digest[:hash.Size()/2])
 }

@@ -122,11 +122,15 @@ func (k *keyring) make() (*signingKey, error) {
 	made := &signingKey{id: rand.Text(), alg: k.alg}
 	var err error
 	switch k.alg {
-	case "RS256", "PS256":
+	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
 		made.private, err = k.pool.next(k.used)
 	case "ES256":
 		made.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "EdDSA":
+	case "ES384":
+		made.private, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "ES512":
+		made.private, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case "EdDSA", "Ed25519":
 		_, made.private, err = ed25519.GenerateKey(rand.Reader)
 	}
 	if err != nil {

@@ -7,12 +7,16 @@ import (
 	"strings"
 )
 
+// algorithms are those of the JOSE registry that Options.Alg may name.
+var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+	"Ed25519"}
+
 // mountOIDC simulates a standard OpenID Provider, with RFC 9207.
 func (s *Server) mountOIDC() {
 	if s.opts.Alg != "" {
 		s.keys.alg = s.opts.Alg
 	}
-	if !slices.Contains([]string{"RS256", "PS256", "ES256", "EdDSA"}, s.keys.alg) {
+	if !slices.Contains(algorithms, s.keys.alg) {
 		panic("fakeidp: unknown algorithm " + s.keys.alg)
 	}
 	s.provider = provider{

@@ -171,5 +171,18 @@ func (s *Server) userInfo(c *call) {
 	}
 	document := s.provider.profile(g)
 	override(document, g.persona.Claims)
-	c.json(http.StatusOK, document)
+	if !s.opts.SignedUserInfo {
+		c.json(http.StatusOK, document)
+		return
+	}
+	document["iss"], document["aud"] = c.issuer(), c.opts.ClientID
+	override(document, c.fault.Documents[c.at])
+	signed := *c.fault
+	signed.Claims = nil // they are the ID token's
+	jwt, err := s.mint(&signed, "", document)
+	if err != nil {
+		c.serverError(err)
+		return
+	}
+	c.sendBytes(http.StatusOK, "application/jwt", []byte(jwt))
 }
