@@ -1,75 +1,117 @@
-// The samples of the README, extracted and run unchanged.
+// The samples of the README: followed to the letter, from an empty folder.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { freePort, person, until } from './harness.mjs'
+import { freePort, person } from './harness.mjs'
 import { owner, provider } from './provider.mjs'
-import { signIn } from './steps.mjs'
+import { button, expectHeading, identify, passwordField, typePassword } from './steps.mjs'
 
-const here = fileURLToPath(new URL('.', import.meta.url))
 const top = fileURLToPath(new URL('../..', import.meta.url))
+const readme = await readFile(path.join(top, 'README.md'), 'utf8')
 
-/** The one block of the README in a language. */
-async function sample(language) {
-  const blocks = [...(await readFile(path.join(top, 'README.md'), 'utf8')).matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].filter((b) => b[1] === language)
-  assert.equal(blocks.length, 1, `${blocks.length} samples in ${language}`)
-  return blocks[0][2]
+/** A section's sample, the name of its file, and the commands that run it. */
+function sample(section) {
+  const text = readme.split(`\n### ${section}\n`)[1].split('\n### ')[0]
+  const [, file] = /Save this as `([^`]+)`/.exec(text)
+  const [code, commands] = [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map((b) => b[2])
+  return { file, code, commands }
 }
 
-async function run(command, args, env) {
-  const child = spawn(command, args, { cwd: top, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+async function run(t, section, env) {
+  const dir = await mkdtemp(path.join(tmpdir(), 'gatehouse-sample-'))
+  const { file, code, commands } = sample(section)
+  await writeFile(path.join(dir, file), code)
+  // What check.sh has fetched is used again.
+  const cached = { npm_config_prefer_offline: 'true', npm_config_audit: 'false', npm_config_fund: 'false', npm_config_ignore_scripts: 'true' }
+  const child = spawn('bash', ['-e', '-c', commands], { cwd: dir, detached: true, env: { ...process.env, ...cached, ...env } })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (d) => { output += d })
-  const ended = new Promise((resolve, reject) => { child.on('error', reject); child.on('close', resolve) })
-  return { child, ended, output: () => output }
+  const ended = new Promise((resolve) => { child.on('close', resolve) })
+  t.after(async () => {
+    try { process.kill(-child.pid) } catch { /* it has ended */ }
+    await ended
+    await rm(dir, { recursive: true, force: true })
+  })
+  await new Promise((resolve, reject) => {
+    const look = () => { if (output.includes('Listening on ' + env.APP)) resolve() }
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', look)
+    ended.then(() => reject(new Error(`the ${section} sample ended:\n${output}`)))
+  })
 }
 
-async function build(args) {
-  const made = await run('go', args)
-  assert.equal(await made.ended, 0, made.output())
-}
+test('the samples of the README use the versions that are tested here', async () => {
+  const modules = await readFile(path.join(top, 'go.mod'), 'utf8')
+  for (const [, name, version] of sample('Go').commands.matchAll(/(\S+?)(?:\/oidc)?@(v\S+)/g)) assert.ok(modules.includes(`${name} ${version}`), `${name}@${version}`)
+  const { devDependencies } = JSON.parse(await readFile(new URL('package.json', import.meta.url)))
+  assert.match(sample('Node').commands, new RegExp(`openid-client@${devDependencies['openid-client']}$`, 'm'))
+})
 
-const ways = {
-  /** Vetted and built with this module's versions of the libraries. */
-  async go(dir) {
-    await writeFile(path.join(dir, 'main.go'), await sample('go'))
-    const out = path.join(dir, 'app')
-    await build(['vet', path.join(dir, 'main.go')])
-    await build(['build', '-buildvcs=false', '-o', out, path.join(dir, 'main.go')])
-    return [out, []]
-  },
-  async js(dir) {
-    await writeFile(path.join(dir, 'app.mjs'), await sample('js'))
-    return [process.execPath, [path.join(dir, 'app.mjs')]]
-  },
-}
-
-for (const [language, make] of Object.entries(ways)) {
-  test(`the ${language} sample of the README signs a person in, and says when it may not`, async (t) => {
-    const dir = await mkdtemp(path.join(here, '.sample-')) // in here, so that it finds the libraries
-    t.after(() => rm(dir, { recursive: true, force: true }))
+for (const section of ['Go', 'Node']) {
+  test(`the ${section} sample signs a person in in two tabs, survives a reload, and says when it may not`, async (t) => {
     const { broker, account } = await provider(t)
     const APP = `http://127.0.0.1:${await freePort()}`
     const client = await broker.addClient('--name', 'Sample', '--first-party', '--redirect-uri', APP + '/callback')
-    const { child, ended, output } = await run(...await make(dir), { ISSUER: broker.issuer, CLIENT_ID: client.client_id, CLIENT_SECRET: client.client_secret, APP })
-    t.after(() => { child.kill(); return ended })
-    await until(async () => {
-      assert.equal(child.exitCode, null, output())
-      return (await fetch(APP, { redirect: 'manual' })).status === 303
-    }, { about: 'the sample' })
+    await run(t, section, { ISSUER: broker.issuer, CLIENT_ID: client.client_id, CLIENT_SECRET: client.client_secret, APP })
+    const greeting = `Hello ${owner.email}, I know you as ${account.id}`
+    const body = (page) => page.locator('body').innerText().then((text) => text.trim())
+
+    const { page, context } = await person(t)
+    const other = await context.newPage()
+    for (const tab of [page, other]) { // both begin before one ends
+      await tab.goto(APP)
+      await identify(tab, owner.email)
+      await passwordField(tab).waitFor()
+    }
+    let answer
+    page.on('request', (r) => { if (r.url().startsWith(APP + '/callback')) answer = r.url() })
+    for (const tab of [page, other]) {
+      await typePassword(tab, owner.password)
+      await tab.waitForURL(APP + '/')
+      assert.equal(await body(tab), greeting)
+    }
+    await page.reload()
+    assert.equal(await body(page), greeting)
+    assert.equal(page.url(), APP + '/', 'the code stays in the address')
+
+    await page.goto(answer) // used
+    assert.match(await body(page), /^You are not signed in: this browser did not start this sign-in, or it is over/)
+    const stranger = await person(t)
+    await stranger.page.goto(answer)
+    assert.match(await body(stranger.page), /^You are not signed in: this browser did not start this sign-in/)
+
+    // The first reason is shown, not that of a second try.
+    await stranger.page.goto(APP)
+    await broker.run(['clients', 'secret', client.client_id])
+    await broker.run(['clients', 'secret', client.client_id]) // the first one ends with the third
+    await identify(stranger.page, owner.email)
+    await passwordField(stranger.page).waitFor()
+    await typePassword(stranger.page, owner.password)
+    await stranger.page.waitForURL(APP + '/callback*')
+    assert.match(await body(stranger.page), /^You are not signed in: .*invalid_client/s)
+
+    await broker.run(['clients', 'disable', client.client_id])
+    const late = await person(t)
+    await late.page.goto(APP)
+    assert.equal(new URL(late.page.url()).origin, broker.issuer)
+  })
+
+  test(`the ${section} sample says that the person cancelled`, async (t) => {
+    const { broker } = await provider(t)
+    const APP = `http://127.0.0.1:${await freePort()}`
+    const client = await broker.addClient('--name', 'Sample', '--redirect-uri', APP + '/callback')
+    await run(t, section, { ISSUER: broker.issuer, CLIENT_ID: client.client_id, CLIENT_SECRET: client.client_secret, APP })
     const { page } = await person(t)
     await page.goto(APP)
-    await signIn(page, owner)
+    await identify(page, owner.email)
+    await passwordField(page).waitFor()
+    await typePassword(page, owner.password)
+    await expectHeading(page, /Sample/)
+    await button(page, 'Cancel').click()
     await page.waitForURL(APP + '/callback*')
-    assert.equal((await page.locator('body').innerText()).trim(), `Hello ${owner.email}, I know you as ${account.id}`)
-    await page.goto(page.url().replace(/state=[^&]*/, 'state=another'))
-    assert.match(await page.locator('body').innerText(), /^You are not signed in/)
-    await broker.run(['clients', 'disable', client.client_id])
-    const stranger = await person(t)
-    await stranger.page.goto(APP)
-    assert.equal(new URL(stranger.page.url()).origin, broker.issuer)
+    assert.match(await page.locator('body').innerText(), /^You are not signed in: access_denied/)
   })
 }
