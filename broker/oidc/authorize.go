@@ -88,7 +88,7 @@ func (d *Handler) ask(w http.ResponseWriter, r *http.Request, form url.Values) e
 		return d.notifyApp(w, r, q, err)
 	}
 	//defence:A19 ./broker/oidc:TestAClientMayBeHeldToPushing
-	if q.client.PushedOnly && q.pushed() == "" {
+	if q.client.PushedOnly && q.pushed == "" {
 		return d.notifyApp(w, r, q, fosite.ErrInvalidRequest.WithHint("The client must push its requests (RFC 9126)."))
 	}
 	s, a, err := d.toolkit.Current(r, q.client.ID)
@@ -177,7 +177,7 @@ func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s 
 	case !q.meets(s.Authn):
 		return d.notifyApp(w, r, q, errUnmet)
 	}
-	if !allowed {
+	if !allowed && !q.client.FirstParty {
 		missing, err := d.missing(r.Context(), q, a.ID)
 		switch {
 		case err != nil:
@@ -189,8 +189,8 @@ func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s 
 		}
 	}
 	code, err := d.code(r.Context(), q, s, a)
-	if pushed := q.pushed(); err == nil && pushed != "" {
-		err = d.consumePushed(r.Context(), pushed)
+	if err == nil && q.pushed != "" {
+		err = d.consumePushed(r.Context(), q.pushed)
 	}
 	if err != nil {
 		if e, ok := errors.AsType[*fosite.RFC6749Error](err); ok && e.CodeField < 500 {
@@ -202,7 +202,7 @@ func (d *Handler) proceed(w http.ResponseWriter, r *http.Request, q *request, s 
 	return nil
 }
 
-type appKey struct{}
+type clientKey struct{}
 
 // code makes fosite issue an authorization code. fosite sees only the parameters on which
 // it decides, so that no other parameter of the app has an effect (FOSITE.md P5).
@@ -220,7 +220,7 @@ func (d *Handler) code(ctx context.Context, q *request, s broker.Session, a brok
 	if key != "" && !thumbprint(key) {
 		return "", fosite.ErrInvalidRequest.WithHint("The dpop_jkt is not the thumbprint of a key.")
 	}
-	ctx = context.WithValue(ctx, appKey{}, &app{Client: q.client, redirect: q.redirect})
+	ctx = context.WithValue(ctx, clientKey{}, forFosite(q.client, q.redirect))
 	ar, err := d.provider.NewAuthorizeRequest(ctx,
 		&http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}, Form: form, PostForm: url.Values{}})
 	if err != nil {
@@ -294,43 +294,17 @@ const (
 
 func responseModes() []string { return []string{modeQuery, modePost} }
 
-// web reports whether the response goes to a web address, not to a custom scheme.
-func (q *request) web() bool {
-	scheme, _, _ := strings.Cut(q.redirect, ":")
-	return scheme == "https" || scheme == "http"
-}
-
 // postable reports whether a form can be posted to the redirect URI. A Content-Security-Policy cannot name an IPv6
 // address.
 func (q *request) postable() bool {
 	//defence:A3 A4 = true
-	return q.web() && !strings.Contains(q.redirect, "[")
+	return q.web && !strings.Contains(q.redirect, "[")
 }
 
-// answer redirects the browser to the app. A custom scheme needs the person's click (UX.md E-30), and form_post
-// a page with a form.
+// answer sends the browser to the app, with iss (RFC 9207) and the app's state. An error response leaves iss out if
+// the client is registered so. form_post needs a page with a form. A custom scheme needs the person's click (UX.md
+// E-30), and a response to a POST the hand-off page too.
 func (d *Handler) answer(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
-	if q.posted || !q.web() {
-		d.handOff(w, r, q, params)
-		return
-	}
-	seeOther(w, withQuery(q.redirect, d.complete(q, params)))
-}
-
-// handOff is answer with a hand-off page, which also works after a POST.
-func (d *Handler) handOff(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
-	r = d.toolkit.WithLocale(r, q.form.Get("ui_locales"))
-	params = d.complete(q, params)
-	if q.posted {
-		d.toolkit.PostOff(w, r, q.redirect, params, q.client.Name)
-		return
-	}
-	d.toolkit.HandOff(w, r, withQuery(q.redirect, params), q.client.Name)
-}
-
-// complete adds the parameters of every response: iss (RFC 9207), and the app's state. An error response leaves
-// iss out if the client is registered so.
-func (d *Handler) complete(q *request, params url.Values) url.Values {
 	//defence:A8 = false
 	if !params.Has("error") || q.client.ErrorIss != broker.ErrorIssOff {
 		params.Set("iss", d.issuer)
@@ -338,7 +312,16 @@ func (d *Handler) complete(q *request, params url.Values) url.Values {
 	if q.state != "" {
 		params.Set("state", q.state)
 	}
-	return params
+	if q.web && !q.posted && r.Method == http.MethodGet {
+		seeOther(w, withQuery(q.redirect, params))
+		return
+	}
+	r = d.toolkit.WithLocale(r, q.form.Get("ui_locales"))
+	if q.posted {
+		d.toolkit.PostOff(w, r, q.redirect, params, q.client.Name)
+		return
+	}
+	d.toolkit.HandOff(w, r, withQuery(q.redirect, params), q.client.Name)
 }
 
 // deviceKey is the only parameter of a stored request for a device. An app's request
@@ -347,11 +330,8 @@ const deviceKey = "device"
 
 func isDeviceRequest(form url.Values) bool { return form.Has(deviceKey) && !form.Has("client_id") }
 
-// missing reports whether the person must be asked for consent.
+// missing reports whether the person must be asked for consent to an app of others.
 func (d *Handler) missing(ctx context.Context, q *request, account string) (bool, error) {
-	if q.client.FirstParty {
-		return false, nil
-	}
 	given, v, err := d.given(ctx, q.client, account)
 	if err != nil {
 		return false, err

@@ -14,38 +14,13 @@ import (
 	"gatehouse/broker/clients"
 )
 
-// app adapts a client to fosite.
-type app struct {
-	broker.Client
-	redirect string // of this request, after broker.MatchRedirect accepted it
-}
-
-var _ fosite.Client = (*app)(nil)
-
-// GetID returns the client id.
-func (a *app) GetID() string { return a.ID }
-
-// GetHashedSecret returns nil, because authenticate compares secrets.
-func (a *app) GetHashedSecret() []byte { return nil }
-
-// GetRedirectURIs returns only the matched URI, so that fosite's rules for loopback
+// forFosite describes a client to fosite. It has no secret there, because authenticate compares secrets. redirects
+// are the redirect URIs that fosite may see, after broker.MatchRedirect accepted them: its own rules for loopback
 // addresses never widen ours.
-func (a *app) GetRedirectURIs() []string { return []string{a.redirect} }
-
-// GetGrantTypes returns the registered grant types.
-func (a *app) GetGrantTypes() fosite.Arguments { return a.GrantTypes }
-
-// GetResponseTypes returns code, the only response type.
-func (a *app) GetResponseTypes() fosite.Arguments { return fosite.Arguments{"code"} }
-
-// GetScopes returns the registered scopes.
-func (a *app) GetScopes() fosite.Arguments { return a.Scopes }
-
-// IsPublic reports whether the client has no secret.
-func (a *app) IsPublic() bool { return a.Public() }
-
-// GetAudience returns the registered audience.
-func (a *app) GetAudience() fosite.Arguments { return a.Audience }
+func forFosite(c broker.Client, redirects ...string) *fosite.DefaultClient {
+	return &fosite.DefaultClient{ID: c.ID, RedirectURIs: redirects, GrantTypes: c.GrantTypes,
+		ResponseTypes: []string{"code"}, Scopes: c.Scopes, Audience: c.Audience, Public: c.Public()}
+}
 
 // credentials are the client authentication in a request.
 type credentials struct {
@@ -143,7 +118,7 @@ func (d *Handler) authenticate(ctx context.Context, r *http.Request, form url.Va
 			return nil, notRegistered(fosite.ErrInvalidScope, c, "scope", s, c.Scopes, "--scope SCOPE")
 		}
 	}
-	return &app{Client: c}, nil
+	return forFosite(c), nil
 }
 
 // secretMatches compares with every live secret, also after a match. A client without one

@@ -168,7 +168,7 @@ func (d *Handler) consent(w http.ResponseWriter, r *http.Request) error {
 		}
 		params := url.Values{"error": {broker.ConsentDenied.Meaning().OAuth},
 			"error_description": {string(broker.ConsentDenied)}}
-		d.handOff(w, r, q, params)
+		d.answer(w, r, q, params)
 		return nil
 	case "allow":
 	default:

@@ -76,7 +76,9 @@ type request struct {
 	client   broker.Client
 	redirect string // byte for byte as registered, except for a loopback port
 	state    string
-	posted   bool // the response is posted (response_mode=form_post)
+	web      bool   // the response goes to a web address, not to a custom scheme
+	posted   bool   // the response is posted (response_mode=form_post)
+	pushed   string // the keyed hash of a pushed request; empty for one that came through the browser
 	scopes   []string
 	prompt   []string
 	maxAge   *int     // seconds
@@ -127,6 +129,11 @@ func (d *Handler) target(ctx context.Context, form url.Values) (*request, error)
 		//defence:A24
 		q.state = "" // it is refused below, and a refused value must not be repeated
 	}
+	scheme, _, _ := strings.Cut(q.redirect, ":")
+	q.web = scheme == "https" || scheme == "http"
+	if hash, ours := strings.CutPrefix(form.Get("request_uri"), pushedPrefix); ours {
+		q.pushed = hash
+	}
 	q.posted = len(form["response_mode"]) == 1 && form.Get("response_mode") == modePost && q.postable()
 	return q, nil
 }
@@ -168,7 +175,7 @@ func checkShape(q *request) error {
 	case q.form.Has("request"):
 		return fosite.ErrRequestNotSupported
 	//defence:A19
-	case q.form.Has("request_uri") && q.pushed() == "":
+	case q.form.Has("request_uri") && q.pushed == "":
 		// Refuse it before fosite, which would fetch the URI (SECURITY.md A19).
 		return fosite.ErrRequestURINotSupported
 	case q.form.Has("registration"):
@@ -327,13 +334,4 @@ func (d *Handler) reusable(q *request, s broker.Session) bool {
 func (q *request) again(s broker.Session, now time.Time) bool {
 	stale := q.fresh() || !broker.Fresh(s.Authn, now, q.maxAge, time.Time{})
 	return stale && q.meant(s.AccountID) && !q.asks(broker.PromptSelect) && q.form.Get("login_hint") == ""
-}
-
-// pushed returns the keyed hash of the pushed request, "" for a request that came through the browser.
-func (q *request) pushed() string {
-	hash, ours := strings.CutPrefix(q.form.Get("request_uri"), pushedPrefix)
-	if !ours {
-		return ""
-	}
-	return hash
 }

@@ -183,7 +183,7 @@ func (c codeRecord) request(client broker.Client) *fosite.Request {
 	r := fosite.NewRequest()
 	//defence:A5
 	r.ID = c.ID // one code makes one grant
-	r.Client = &app{Client: client}
+	r.Client = forFosite(client)
 	r.RequestedScope, r.GrantedScope = c.Scopes, c.Scopes
 	r.RequestedAudience, r.GrantedAudience = c.Audience, c.Audience
 	r.Session = c.Session.Clone()
@@ -199,8 +199,8 @@ func (c codeRecord) request(client broker.Client) *fosite.Request {
 
 // GetClient returns the client that Handler.target found, for fosite's authorize request.
 func (s *store) GetClient(ctx context.Context, id string) (fosite.Client, error) {
-	if a, ok := ctx.Value(appKey{}).(*app); ok && a.ID == id {
-		return a, nil
+	if c, ok := ctx.Value(clientKey{}).(*fosite.DefaultClient); ok && c.ID == id {
+		return c, nil
 	}
 	return nil, fosite.ErrNotFound
 }

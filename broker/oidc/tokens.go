@@ -53,7 +53,7 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 		return nil, fosite.ErrNotFound
 	}
 	r := fosite.NewRequest()
-	r.ID, r.Client = f.ID, &app{Client: u.client}
+	r.ID, r.Client = f.ID, forFosite(u.client)
 	r.RequestedScope, r.GrantedScope = f.Scopes, f.Scopes
 	r.RequestedAudience, r.GrantedAudience = f.Audience, f.Audience
 	r.Session = &session{Account: f.AccountID, Session: f.SessionID, Authn: f.Authn, Claims: f.Claims,
