@@ -156,24 +156,12 @@ func (g *Gate) facts(ctx context.Context, a *broker.Account, n broker.Authn, cli
 			return f, err
 		}
 	}
-	f.Tenancy, err = g.tenancy(ctx, a, client, connection)
+	if g.tenancies != nil {
+		q := Question{Client: client, Connection: connection}
+		if a != nil {
+			q.Account = a.ID
+		}
+		f.Tenancy, err = g.tenancies.Tenancy(ctx, q)
+	}
 	return f, err
-}
-
-func (g *Gate) tenancy(ctx context.Context, a *broker.Account, client, connection string) (broker.Tenancy, error) {
-	if g.tenancies == nil {
-		return broker.Tenancy{}, nil
-	}
-	q := Question{Client: client, Connection: connection}
-	if a != nil {
-		q.Account = a.ID
-	}
-	return g.tenancies.Tenancy(ctx, q)
-}
-
-func (g *Gate) enrolled(ctx context.Context, account string) (bool, error) {
-	if g.factors == nil {
-		return false, nil
-	}
-	return g.factors.Enrolled(ctx, account)
 }

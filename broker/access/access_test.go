@@ -117,7 +117,8 @@ var questions = map[string]func(ctx context.Context, g *access.Gate) error{
 		if err != nil || d.Step != broker.StepBind {
 			return errors.Join(err, errors.New("not bound"))
 		}
-		return no(g.Bound(ctx, l.BoundTo("ana", broker.Authn{Method: broker.ByUpstream, Connection: "google", Epoch: 3}), d))
+		n := broker.Authn{Method: broker.ByUpstream, Connection: "google", Epoch: 3}
+		return no(g.Bound(ctx, l.BoundTo("ana", n), d.Facts.Linked))
 	},
 	"a login by an identity of the same address": func(ctx context.Context, g *access.Gate) error {
 		return no(g.Login(ctx, login().Returned(claims("new")), nil))

@@ -23,17 +23,18 @@ type Decision struct {
 // Login loads the facts of a login and asks broker.Next. sessions are the keyed hashes
 // of the browser's session cookie.
 func (g *Gate) Login(ctx context.Context, l broker.Login, sessions []string) (Decision, error) {
+	if l.AccountID != "" {
+		a, err := broker.Found(g.store.Account(ctx, l.AccountID))
+		if err != nil {
+			return Decision{}, err
+		}
+		return g.Bound(ctx, l, a)
+	}
 	var d Decision
 	var err error
-	switch {
-	case l.AccountID != "":
-		var a *broker.Account
-		if a, err = broker.Found(g.store.Account(ctx, l.AccountID)); err == nil {
-			d.Facts, err = g.boundFacts(ctx, l, a)
-		}
-	case l.Claims != nil:
+	if l.Claims != nil {
 		err = g.upstreamFacts(ctx, l, sessions, &d)
-	default:
+	} else {
 		err = g.localFacts(ctx, l, sessions, &d)
 	}
 	if err == nil {
@@ -42,9 +43,14 @@ func (g *Gate) Login(ctx context.Context, l broker.Login, sessions []string) (De
 	return d, err
 }
 
-// Bound is Login for a login just bound to the linked account of before. It does not read that account again.
-func (g *Gate) Bound(ctx context.Context, l broker.Login, before Decision) (d Decision, err error) {
-	if d.Facts, err = g.boundFacts(ctx, l, before.Facts.Linked); err == nil {
+// Bound is Login for a login that is bound to an account which was just read; nil if the account is gone. It reads
+// whether a factor is enrolled only when authority is created.
+func (g *Gate) Bound(ctx context.Context, l broker.Login, a *broker.Account) (d Decision, err error) {
+	d.Facts, err = g.facts(ctx, a, l.Authn, l.ClientID, l.Authn.Connection)
+	if err == nil && g.factors != nil && !l.Authn.Factor && l.SessionID == "" {
+		d.Facts.Enrolled, err = g.factors.Enrolled(ctx, l.AccountID)
+	}
+	if err == nil {
 		d.decide(l)
 	}
 	return d, err
@@ -65,7 +71,7 @@ func (g *Gate) Explain(ctx context.Context, l broker.Login, acting *broker.Accou
 	}
 	a := d.Facts.Linked
 	then, err := g.Bound(ctx, l.BoundTo(a.ID, broker.Authn{Method: broker.ByUpstream, Connection: l.Claims.Connection,
-		UserType: l.Claims.UserType, Epoch: a.AuthEpoch}), d)
+		UserType: l.Claims.UserType, Epoch: a.AuthEpoch}), a)
 	d.No, d.Rule = then.No, then.Rule
 	return d, err
 }
@@ -91,15 +97,6 @@ func (d *Decision) ruleOf() *broker.Restriction {
 		}
 	}
 	return nil
-}
-
-// boundFacts reads whether a factor is enrolled only when authority is created.
-func (g *Gate) boundFacts(ctx context.Context, l broker.Login, a *broker.Account) (broker.Facts, error) {
-	f, err := g.facts(ctx, a, l.Authn, l.ClientID, l.Authn.Connection)
-	if err == nil && !l.Authn.Factor && l.SessionID == "" {
-		f.Enrolled, err = g.enrolled(ctx, l.AccountID)
-	}
-	return f, err
 }
 
 func (g *Gate) upstreamFacts(ctx context.Context, l broker.Login, sessions []string, d *Decision) (err error) {
@@ -137,8 +134,10 @@ func (g *Gate) upstreamFacts(ctx context.Context, l broker.Login, sessions []str
 
 // ownerFacts loads the facts of a link about Facts.Owner, who would get the identity.
 func (g *Gate) ownerFacts(ctx context.Context, f *broker.Facts, client, connection string) (err error) {
-	if f.Enrolled, err = g.enrolled(ctx, f.Owner.ID); err != nil {
-		return err
+	if g.factors != nil {
+		if f.Enrolled, err = g.factors.Enrolled(ctx, f.Owner.ID); err != nil {
+			return err
+		}
 	}
 	return g.linkFacts(ctx, f, *f.Owner, client, connection)
 }
@@ -147,8 +146,11 @@ func (g *Gate) ownerFacts(ctx context.Context, f *broker.Facts, client, connecti
 // identities.
 func (g *Gate) linkFacts(ctx context.Context, f *broker.Facts, a broker.Account, client, connection string) error {
 	var err error
-	if f.Tenancy, err = g.tenancy(ctx, &a, client, connection); err != nil {
-		return err
+	if g.tenancies != nil {
+		q := Question{Account: a.ID, Client: client, Connection: connection}
+		if f.Tenancy, err = g.tenancies.Tenancy(ctx, q); err != nil {
+			return err
+		}
 	}
 	if a.Restriction != nil || len(f.Tenancy.Members) > 0 {
 		f.Bound, err = g.store.IdentitiesOf(ctx, a.ID)

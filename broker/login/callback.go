@@ -67,7 +67,7 @@ func (d *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case known != nil:
 		done, err := d.service.finishCallback(ctx, v, l, *known)
-		return d.respond(w, r, l.ID, done, err)
+		return d.respond(w, r, v, l.ID, done, err)
 	case errors.Is(err, broker.LoginElsewhere) && len(v.browser) == 0:
 		return d.unknownBrowser(w, r, l)
 	case err != nil && !errors.Is(err, broker.Conflict):

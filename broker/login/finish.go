@@ -46,9 +46,10 @@ func (d *Handler) start(w http.ResponseWriter, r *http.Request, v visit, l broke
 // again, it returns the session of that login. It returns InteractionRequired while a step is left, which /login/{id}
 // shows. LoginUnknown and LoginElsewhere are final.
 func (d *Handler) Finish(w http.ResponseWriter, r *http.Request, id string) (broker.FinishedLogin, error) {
-	done, err := d.service.finish(r.Context(), d.visit(r), id)
+	v := d.visit(r)
+	done, err := d.service.finish(r.Context(), v, id)
 	if err == nil {
-		err = d.deliver(w, r, done)
+		err = d.deliver(w, r, v, done)
 	}
 	if err != nil {
 		return broker.FinishedLogin{}, err
@@ -58,12 +59,12 @@ func (d *Handler) Finish(w http.ResponseWriter, r *http.Request, id string) (bro
 
 // deliver consumes the login and sets the browser's session cookie. It does nothing if the browser has that
 // session already.
-func (d *Handler) deliver(w http.ResponseWriter, r *http.Request, done finished) error {
+func (d *Handler) deliver(w http.ResponseWriter, r *http.Request, v visit, done finished) error {
 	if done.Token == "" {
 		return nil
 	}
 	//defence:B17 = broker.Session{}, broker.Account{}, broker.NotFound
-	old, _, err := d.toolkit.Held(r)
+	old, _, err := d.service.Gate.HeldSession(r.Context(), v.sessions)
 	//defence:E13
 	if err == nil && old.ID != done.Session.ID {
 		err = d.toolkit.EndSession(w, r, old)
@@ -99,7 +100,7 @@ func (d *Handler) Abandon(_ http.ResponseWriter, r *http.Request, id string) (ur
 	if err != nil {
 		return nil, err
 	}
-	if !app(l) {
+	if l.Request == nil {
 		return nil, broker.LoginUnknown
 	}
 	if l.IsConsumed() {
@@ -138,7 +139,7 @@ func (s *service) finish(ctx context.Context, v visit, id string) (finished, err
 func (s *service) finishCallback(ctx context.Context, v visit, seen broker.Login, known callbackResult) (finished,
 	error) {
 	l := known.applyTo(seen)
-	d, err := s.Gate.Bound(ctx, l, known.decision)
+	d, err := s.Gate.Bound(ctx, l, known.decision.Facts.Linked)
 	d.Identity = known.decision.Identity
 	sc := scene{l, d}
 	if err == nil && sc.No == nil && sc.Step == broker.StepDone {
@@ -298,12 +299,12 @@ func (s *service) createSession(ctx context.Context, v visit, sc scene) (broker.
 
 func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash string) (broker.Session, error) {
 	now := s.Now()
-	session := broker.Session{ID: broker.NewID(), AccountID: sc.AccountID, Authn: sc.Authn, UserAgent: v.agent,
-		Address:   v.address,
-		CreatedAt: now, ExpiresAt: now.Add(broker.SessionLife)}
+	session := broker.Session{ID: broker.NewID(), AccountID: sc.AccountID, Authn: sc.Authn, CreatedAt: now,
+		ExpiresAt: now.Add(broker.SessionLife)}
 	event := v.event(broker.Event{Verb: broker.EventSignedIn, Account: sc.AccountID, Actor: sc.AccountID,
 		Client: sc.ClientID, Connection: sc.Authn.Connection, Session: session.ID,
 		Detail: map[string]string{"method": string(sc.Authn.Method)}})
+	session.UserAgent, session.Address = event.UserAgent, event.Address
 	if sc.Claims == nil || sc.Authn.Identity == "" ||
 		(sc.Identity != nil && !sc.Identity.Outdated(sc.Claims.Email, now)) {
 		return session, s.Store.CreateSession(ctx, hash, session, event)

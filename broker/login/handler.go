@@ -118,11 +118,11 @@ func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 func (d *Handler) done(w http.ResponseWriter, r *http.Request, l broker.Login) error {
 	v := d.visit(r)
 	done, err := d.service.finish(r.Context(), v, l.ID)
-	if app(l) {
-		return d.respond(w, r, l.ID, done, err)
+	if l.Request != nil {
+		return d.respond(w, r, v, l.ID, done, err)
 	}
 	if err == nil {
-		err = d.deliver(w, r, done)
+		err = d.deliver(w, r, v, done)
 	}
 	if err != nil {
 		return err
@@ -136,9 +136,10 @@ func (d *Handler) done(w http.ResponseWriter, r *http.Request, l broker.Login) e
 
 // respond sets the browser's session and responds to the app's request. If a step is still left, it shows the login's
 // page.
-func (d *Handler) respond(w http.ResponseWriter, r *http.Request, id string, done finished, err error) error {
+func (d *Handler) respond(w http.ResponseWriter, r *http.Request, v visit, id string, done finished,
+	err error) error {
 	if err == nil {
-		err = d.deliver(w, r, done)
+		err = d.deliver(w, r, v, done)
 	}
 	if errors.Is(err, broker.InteractionRequired) {
 		return redirect(w, r, loginPath(id))
@@ -182,7 +183,7 @@ func (d *Handler) act(read func(*http.Request) act) web.Handler {
 			}
 		}
 		switch {
-		case app(l) && (sc.IsConsumed() || sc.No == nil && sc.Step == broker.StepDone):
+		case l.Request != nil && (sc.IsConsumed() || sc.No == nil && sc.Step == broker.StepDone):
 			d.toolkit.HandOff(w, d.inLogin(r, l), appPath(id), d.service.appName(ctx, l))
 			return nil
 		case err == nil || errors.Is(err, broker.Conflict) || sc.IsConsumed() || sc.No != nil:
@@ -352,12 +353,12 @@ func appPath(id string) string { return "/authorize?login=" + url.QueryEscape(id
 // visit collects what the request reveals about its browser.
 func (d *Handler) visit(r *http.Request) visit {
 	hashes, _ := d.toolkit.Browser(r)
-	from := d.toolkit.Event(r, broker.Event{})
 	return visit{
-		browser: hashes, sessions: d.toolkit.SessionHashes(r), locale: d.toolkit.Locale(r), address: from.Address,
-		agent: from.UserAgent,
-		known: func(a broker.Account) bool { return d.toolkit.Known(r, a) },
-		event: func(e broker.Event) broker.Event { return d.toolkit.Event(r, e) },
+		browser: hashes, sessions: d.toolkit.SessionHashes(r),
+		locale:  func() string { return d.toolkit.Locale(r) },
+		address: func() string { return d.toolkit.Address(r) },
+		known:   func(a broker.Account) bool { return d.toolkit.Known(r, a) },
+		event:   func(e broker.Event) broker.Event { return d.toolkit.Event(r, e) },
 	}
 }
 

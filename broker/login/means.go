@@ -15,7 +15,7 @@ func (s *service) locale(v visit, l broker.Login) string {
 	if lang := s.Toolkit.Texts.Match(l.Locale); lang != "" {
 		return lang
 	}
-	return v.locale
+	return v.locale()
 }
 
 // target is what this browser's tries count against.

@@ -147,7 +147,7 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code 
 		view.Others = append(view.Others, web.Action{Href: l.Purpose.Ends(), Text: p.Text("login.depart.back")})
 	}
 	view.Primary = &primary
-	if app(l) && code.Meaning().OAuth != "" {
+	if l.Request != nil && code.Meaning().OAuth != "" {
 		back := appPath(l.ID) + "&error=" + url.QueryEscape(string(code))
 		text := p.Text("login.back_plain")
 		if name := d.service.appName(r.Context(), l); name != "" {

@@ -62,9 +62,8 @@ type visit struct {
 	browser []string // keyed hashes of its browser key, the newest key first; none without a cookie
 	// sessions are the keyed hashes of its session cookie; none without one.
 	sessions []string
-	locale   string
-	address  string
-	agent    string
+	locale   func() string // of its response
+	address  func() string // the client's
 	// known reports whether this browser has signed in to the account before, see web.Toolkit.Known.
 	known func(broker.Account) bool
 	// event completes an Event with its id, its time and the origin of the request.
@@ -106,9 +105,6 @@ func (s *service) look(ctx context.Context, v visit, l broker.Login) (scene, err
 	return scene{l, d}, err
 }
 
-// app reports whether an app waits for this login.
-func app(l broker.Login) bool { return l.Request != nil }
-
 // begin stores a new login for a browser. Its start is truncated to the second, like an upstream's auth_time: a proof
 // of the same second must not look older. known reports whether the browser may have other logins open. A new browser
 // must first pass the limit of its network address.
@@ -128,7 +124,7 @@ func (s *service) begin(ctx context.Context, v visit, browser string, l broker.L
 		err = s.remember(ctx, v, browser, l.ID, size)
 	} else {
 		//defence:H4
-		err = s.newcomers.Allow(ctx, v.address, size)
+		err = s.newcomers.Allow(ctx, v.address(), size)
 	}
 	if err != nil {
 		return l, err
@@ -157,7 +153,7 @@ func (s *service) remember(ctx context.Context, v visit, browser, id string, siz
 	})
 	if errors.Is(err, broker.NotFound) {
 		//defence:H4 = nil
-		err = s.newcomers.Allow(ctx, v.address, size)
+		err = s.newcomers.Allow(ctx, v.address(), size)
 		if err == nil {
 			err = s.browsers.Put(ctx, browser, []string{id})
 		}

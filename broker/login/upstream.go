@@ -307,42 +307,37 @@ func (s *service) exchange(ctx context.Context, t broker.UpstreamRequest, answer
 	if claims.Subject == "" || claims.Issuer == "" {
 		return claims, broker.UpstreamRejected.Because(errors.New("the upstream's response names no subject"))
 	}
+	// Enforce the rules of broker.Claims, whatever the provider returned.
 	claims.Connection = c.ID
 	if now := s.Now(); claims.AuthTime.After(now) {
 		claims.AuthTime = now // the upstream's clock is fast
 	}
-	return tidy(claims), nil
-}
-
-// tidy enforces the rules of broker.Claims, whatever the provider returned.
-func tidy(c broker.Claims) broker.Claims {
 	email, err := broker.CanonicalEmail(
-		//defence:C14 = c.Name
-		c.Email)
-	if c.Email == "" || err != nil {
-		email, c.Level = "", broker.None
+		//defence:C14 = claims.Name
+		claims.Email)
+	if claims.Email == "" || err != nil {
+		claims.Level = broker.None
 	}
-	if c.Level == broker.None {
+	if claims.Level == broker.None {
 		email = ""
 	}
-	c.Email = email
-	c.Name, c.GivenName, c.FamilyName = cleanName(c.Name), cleanName(c.GivenName), cleanName(c.FamilyName)
-	return c
+	claims.Email, claims.Name = email, cleanName(claims.Name)
+	claims.GivenName, claims.FamilyName = cleanName(claims.GivenName), cleanName(claims.FamilyName)
+	return claims, nil
 }
 
 // recordClaims stores the claims in the login, instead of all that was there, and the account if the identity
 // has one.
 func (s *service) recordClaims(ctx context.Context, v visit, seen broker.Login, claims broker.Claims) (broker.Login,
 	*callbackResult, error) {
-	sc, err := s.look(ctx, v, seen.Returned(claims))
+	d, err := s.Gate.Login(ctx, seen.Returned(claims), v.sessions)
 	if err != nil {
 		return seen, nil, err
 	}
 	apply := func(l broker.Login) broker.Login { return l.Returned(claims) }
-	if sc.Step == broker.StepBind {
-		known := callbackResult{claims: claims, authn: vouched(claims, sc.Identity.ID, *sc.Facts.Linked),
-			decision: sc.Decision}
-		if app(seen) {
+	if d.Step == broker.StepBind {
+		known := callbackResult{claims: claims, authn: vouched(claims, d.Identity.ID, *d.Facts.Linked), decision: d}
+		if seen.Request != nil {
 			return seen, &known, nil
 		}
 		apply = known.applyTo

@@ -37,7 +37,7 @@ func (d *Handler) inLogin(r *http.Request, l broker.Login) *http.Request {
 
 // appName returns the waiting app's display name, "" if there is none.
 func (s *service) appName(ctx context.Context, l broker.Login) string {
-	if !app(l) || l.ClientID == "" {
+	if l.Request == nil || l.ClientID == "" {
 		return ""
 	}
 	c, err := s.Store.Client(ctx, l.ClientID)

@@ -153,15 +153,10 @@ func (k *Toolkit) Switched(r *http.Request) (lang string, ok bool) {
 	if r.Method != http.MethodGet {
 		return "", false
 	}
-	lang = k.Texts.Match(r.FormValue("lang"))
-	return lang, lang != ""
-}
-
-// rememberLanguage stores an explicit choice in a cookie.
-func (k *Toolkit) rememberLanguage(w http.ResponseWriter, r *http.Request) {
-	if lang, ok := k.Switched(r); ok {
-		k.setCookie(w, cookieLang, lang, halfYear)
+	if lang = r.FormValue("lang"); lang != "" {
+		lang = k.Texts.Match(lang)
 	}
+	return lang, lang != ""
 }
 
 // WithSelf sets the address of this page for the language links of a page that responds to a POST. The path must

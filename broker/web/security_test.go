@@ -145,7 +145,7 @@ func allCookies(t *testing.T, h *harness) []*http.Cookie {
 	token, _ := h.NewSession([]byte(broker.NewToken()))
 	h.SetSession(w, token, noon.Add(broker.SessionLife))
 	h.SetLastUsed(w, "google")
-	h.rememberLanguage(w, get("/x?lang=fr"))
+	h.Handle(func(http.ResponseWriter, *http.Request) error { return nil }).ServeHTTP(w, get("/x?lang=fr"))
 	h.AskForAccount(w)
 	h.SetKnown(w, acquainted(h), broker.Account{ID: "ana"})
 	if err := h.EndSession(w, get("/x"), broker.Session{ID: "s"}); err != nil {

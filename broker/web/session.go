@@ -101,7 +101,8 @@ func (k *Toolkit) Known(r *http.Request, a broker.Account) bool {
 	if browser == "" {
 		return false
 	}
-	return slices.ContainsFunc(k.knownTo(r), k.isKnown(browser, a))
+	key := knownBrowserKey(browser, a)
+	return slices.ContainsFunc(k.knownTo(r), func(hash string) bool { return k.Keyring.Same(hash, hashKnown, key) })
 }
 
 // SetKnown remembers a sign-in for half a year, across sign-outs. The cookie holds a keyed hash per account,
@@ -111,15 +112,10 @@ func (k *Toolkit) SetKnown(w http.ResponseWriter, r *http.Request, a broker.Acco
 	if browser == "" {
 		return
 	}
-	others := slices.DeleteFunc(k.knownTo(r), k.isKnown(browser, a))
-	entries := append([]string{k.Keyring.Hash(hashKnown, knownBrowserKey(browser, a))},
-		others[:min(len(others), maxKnown-1)]...)
+	key := knownBrowserKey(browser, a)
+	others := slices.DeleteFunc(k.knownTo(r), func(hash string) bool { return k.Keyring.Same(hash, hashKnown, key) })
+	entries := append([]string{k.Keyring.Hash(hashKnown, key)}, others[:min(len(others), maxKnown-1)]...)
 	k.setCookie(w, cookieKnown, strings.Join(entries, "~"), halfYear)
-}
-
-func (k *Toolkit) isKnown(browser string, a broker.Account) func(hash string) bool {
-	value := knownBrowserKey(browser, a)
-	return func(hash string) bool { return k.Keyring.Same(hash, hashKnown, value) }
 }
 
 // knownBrowserKey includes the epoch, so that a password change clears all known browsers.

@@ -126,7 +126,9 @@ func (k *Toolkit) handle(h Handler, open bool) http.Handler {
 		defer k.recovered(w, r)
 		err := k.readForm(w, r)
 		if err == nil {
-			k.rememberLanguage(w, r)
+			if lang, ok := k.Switched(r); ok {
+				k.setCookie(w, cookieLang, lang, halfYear)
+			}
 			err = h(w, r)
 		}
 		if err != nil {
