@@ -1,9 +1,11 @@
 package egress
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -50,7 +52,7 @@ func (r rules) maySend(u *url.URL) error {
 		if addr.Is4In6() {
 			return fmt.Errorf("%w: IPv4-mapped IPv6 address", ErrBlockedAddress)
 		}
-		return r.may(u.Scheme, portOf(u), addr)
+		return r.may(u.Scheme, cmp.Or(u.Port(), "443"), addr)
 	}
 	// "2130706433", "127.1" and "0x7f.0.0.1" are not names: some resolvers read them as addresses.
 	//defence:B16
@@ -74,36 +76,18 @@ func (r rules) may(scheme, port string, addr netip.Addr) error {
 	if addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified() || addr.Zone() != "" {
 		return fmt.Errorf("%w: %s", ErrBlockedAddress, addr)
 	}
-	if contains(r.allowed, addr) {
+	within := func(p netip.Prefix) bool { return p.Contains(addr) }
+	if slices.ContainsFunc(r.allowed, within) {
 		return nil
 	}
 	//defence:B16
-	if contains(r.blocked, addr) || addr.Is6() && !r.unicast.Contains(addr) {
+	if slices.ContainsFunc(r.blocked, within) || addr.Is6() && !r.unicast.Contains(addr) {
 		return fmt.Errorf("%w: %s", ErrBlockedAddress, addr)
 	}
 	if scheme != "https" || port != "443" {
 		return fmt.Errorf("%w: only https on port 443", ErrBlockedURL)
 	}
 	return nil
-}
-
-func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
-	for _, prefix := range prefixes {
-		if prefix.Contains(addr) {
-			return true
-		}
-	}
-	return false
-}
-
-func portOf(u *url.URL) string {
-	switch port := u.Port(); {
-	case port != "":
-		return port
-	case u.Scheme == "http":
-		return "80"
-	}
-	return "443"
 }
 
 // endsInNumber is the WHATWG URL standard's test for hosts that must be parsed as IPv4 addresses (§3.5, "ends in

@@ -40,7 +40,10 @@ func (s *Slots) Acquire(ctx context.Context) (release func(), err error) {
 	defer timer.Stop()
 	select {
 	case s.slots <- struct{}{}:
-		return s.release, nil
+		return func() {
+			<-s.slots
+			s.inside.Add(-1)
+		}, nil
 	case <-timer.C:
 		err = ErrBusy
 	case <-ctx.Done():
@@ -48,11 +51,6 @@ func (s *Slots) Acquire(ctx context.Context) (release func(), err error) {
 	}
 	s.inside.Add(-1)
 	return nil, err
-}
-
-func (s *Slots) release() {
-	<-s.slots
-	s.inside.Add(-1)
 }
 
 // InUse returns how many calls run or wait.

@@ -137,7 +137,7 @@ func (s *service) begin(ctx context.Context, v visit, browser string, l broker.L
 func (s *service) remember(ctx context.Context, v visit, browser, id string, size int) error {
 	//defence:H4
 	if size > web.RowSize {
-		if err := s.newcomers.Allow(ctx, v.address, size); err != nil {
+		if err := s.newcomers.Allow(ctx, v.address(), size); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,7 @@ func LoadOrCreate(path string, now time.Time) (*Keyring, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	data, err := fresh.now().marshal()
+	data, err := fresh.current.Load().marshal()
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (k *Keyring) Save(path string) (err error) {
 	if !bytes.Equal(read.data, k.loaded.data) {
 		return fmt.Errorf("seal: another process changed %s; load it again", path)
 	}
-	data, err := k.now().marshal()
+	data, err := k.current.Load().marshal()
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (k *Keyring) Reload(path string) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	present := k.now().primary()
+	present := k.current.Load().primary()
 	if kept := next.byID[present.id]; kept == nil || !bytes.Equal(kept.secret, present.secret) {
 		return false, fmt.Errorf("seal: %s lacks the key %s, which is in use; put it back", path, present.id)
 	}

@@ -219,8 +219,6 @@ func newKeyring(keys []*key) (*Keyring, error) {
 	return k, nil
 }
 
-func (k *Keyring) now() *keySet { return k.current.Load() }
-
 // Rotate adds a new key and makes it the primary; older values still open. If several processes share the
 // keyring, call Add, distribute the file, then Promote. Otherwise a process may meet a value sealed with a key
 // that it lacks.
@@ -269,7 +267,7 @@ func (k *Keyring) Retire(id string) error {
 
 // IDs returns the ids of the keys, the primary first.
 func (k *Keyring) IDs() []string {
-	keys := k.now().keys
+	keys := k.current.Load().keys
 	ids := make([]string, len(keys))
 	for i, key := range keys {
 		ids[i] = key.id
@@ -278,11 +276,11 @@ func (k *Keyring) IDs() []string {
 }
 
 // Primary returns the id of the key that seals and hashes.
-func (k *Keyring) Primary() string { return k.now().primary().id }
+func (k *Keyring) Primary() string { return k.current.Load().primary().id }
 
 // Created returns the creation time of the named key, in UTC to the second; the zero time if there is none.
 func (k *Keyring) Created(id string) time.Time {
-	if key := k.now().byID[id]; key != nil {
+	if key := k.current.Load().byID[id]; key != nil {
 		return key.created
 	}
 	return time.Time{}
@@ -298,7 +296,7 @@ func (k *Keyring) GoString() string { return k.String() }
 func (k *Keyring) edit(change func([]*key) ([]*key, error)) error {
 	k.change.Lock()
 	defer k.change.Unlock()
-	keys, err := change(slices.Clone(k.now().keys))
+	keys, err := change(slices.Clone(k.current.Load().keys))
 	if err != nil {
 		return err
 	}

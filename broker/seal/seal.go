@@ -27,7 +27,7 @@ const format = 1
 // and row id, is not stored. Open needs the same associated data, so a value moved to another row or column does
 // not open there. A key must seal fewer than 2^32 values (NIST SP 800-38D §8.3); rotate long before.
 func (k *Keyring) Seal(plain []byte, aad ...string) ([]byte, error) {
-	key := k.now().primary()
+	key := k.current.Load().primary()
 	body, err := key.aead.Encrypt(plain, associate(key.header, aad))
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
@@ -42,7 +42,7 @@ func (k *Keyring) Open(sealed []byte, aad ...string) ([]byte, error) {
 	if !ok {
 		return nil, ErrOpen
 	}
-	key := k.now().byID[string(id)]
+	key := k.current.Load().byID[string(id)]
 	if key == nil {
 		return nil, ErrUnknownKey
 	}
@@ -74,12 +74,12 @@ func KeyOfHash(hash string) string {
 // starts with the key's id: "k1.…". Store it instead of the value. Purposes are constants; equal values have
 // unrelated hashes for different purposes.
 func (k *Keyring) Hash(purpose string, value []byte) string {
-	return k.now().primary().hash(purpose, value)
+	return k.current.Load().primary().hash(purpose, value)
 }
 
 // Hashes returns Hash under every key, the primary first, for look-ups after a rotation.
 func (k *Keyring) Hashes(purpose string, value []byte) []string {
-	keys := k.now().keys
+	keys := k.current.Load().keys
 	out := make([]string, len(keys))
 	for i, key := range keys {
 		out[i] = key.hash(purpose, value)
@@ -89,21 +89,21 @@ func (k *Keyring) Hashes(purpose string, value []byte) []string {
 
 // Same reports, in constant time, whether hash is the Hash of value for this purpose under any key in the ring.
 func (k *Keyring) Same(hash, purpose string, value []byte) bool {
-	key := k.now().byID[KeyOfHash(hash)]
+	key := k.current.Load().byID[KeyOfHash(hash)]
 	return key != nil && subtle.ConstantTimeCompare([]byte(hash), []byte(key.hash(purpose, value))) == 1
 }
 
 // MAC authenticates data for one purpose with the primary key (HMAC-SHA256). Store the key id with it, because
 // CheckMAC and MACWith need it.
 func (k *Keyring) MAC(purpose string, data []byte) (keyID string, mac []byte) {
-	key := k.now().primary()
+	key := k.current.Load().primary()
 	return key.id, key.mac(purpose, data)
 }
 
 // MACWith is MAC under a named key, to derive again a value from before a rotation. It returns ErrUnknownKey if there
 // is none.
 func (k *Keyring) MACWith(keyID, purpose string, data []byte) ([]byte, error) {
-	key := k.now().byID[keyID]
+	key := k.current.Load().byID[keyID]
 	if key == nil {
 		return nil, ErrUnknownKey
 	}
