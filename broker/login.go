@@ -86,8 +86,11 @@ type Login struct {
 	// Claims is set when the person returned from the upstream.
 	Claims *Claims
 	// Code is the mailed code that was sent last, and VerifiedEmail the address that a code has verified.
-	Code          *MailedCode
+	Code *MailedCode
+	// LeftCode is the mailed code whose page the person left for another address or choice.
+	LeftCode      *MailedCode
 	VerifiedEmail string
+	VerifiedAt    time.Time
 
 	// AccountID and Authn are set once the person is authenticated.
 	AccountID string
@@ -179,6 +182,7 @@ func (l Login) Identified(email string) Login {
 	if l.Purpose == PurposeSignIn {
 		l.For = ""
 	}
+	l = l.CodeDropped()
 	l.Email, l.UsePassword, l.Choice, l.VerifiedEmail = email, false, ChoiceNone, ""
 	return l
 }
@@ -194,7 +198,8 @@ func (l Login) PasswordInstead() Login {
 // without an upstream.
 func (l Login) WithChoice(w Choice) Login {
 	l = l.withoutNotice()
-	l.Choice, l.Code = w, nil
+	l.Choice = w
+	l = l.CodeDropped()
 	if l.Claims == nil {
 		l.VerifiedEmail = ""
 	}
@@ -204,28 +209,30 @@ func (l Login) WithChoice(w Choice) Login {
 // CodeSent stores the mailed code that was sent.
 func (l Login) CodeSent(c MailedCode) Login {
 	l = l.withoutNotice()
-	l.Code = &c
+	l.Code, l.LeftCode = &c, nil
 	return l
 }
 
-// CodeDropped removes it.
+// CodeDropped leaves the page of the mailed code.
 func (l Login) CodeDropped() Login {
 	l = l.withoutNotice()
-	l.Code = nil
+	if l.Code != nil {
+		l.Code, l.LeftCode = nil, l.Code
+	}
 	return l
 }
 
-// AddressVerified stores the address that a mailed code has verified.
-func (l Login) AddressVerified(email string) Login {
+// AddressVerified stores the address that a mailed code has verified, and when.
+func (l Login) AddressVerified(email string, at time.Time) Login {
 	l = l.withoutNotice()
-	l.VerifiedEmail, l.Code = email, nil
+	l.VerifiedEmail, l.VerifiedAt, l.Code, l.LeftCode = email, at, nil, nil
 	return l
 }
 
 // Returned sets the claims of an upstream and drops everything proven or chosen before.
 func (l Login) Returned(c Claims) Login {
 	l = l.withoutNotice()
-	l.Claims, l.Code, l.VerifiedEmail, l.LinkTargetID, l.Choice = &c, nil, "", "", ChoiceNone
+	l.Claims, l.Code, l.LeftCode, l.VerifiedEmail, l.LinkTargetID, l.Choice = &c, nil, nil, "", "", ChoiceNone
 	l.AccountID, l.Authn, l.SessionID = "", Authn{}, ""
 	return l
 }
@@ -241,7 +248,7 @@ func (l Login) LinkingTo(account string) Login {
 // BoundTo sets the account that was just authenticated.
 func (l Login) BoundTo(account string, n Authn) Login {
 	l = l.withoutNotice()
-	l.AccountID, l.Authn, l.Code, l.LinkTargetID = account, n, nil, ""
+	l.AccountID, l.Authn, l.Code, l.LeftCode, l.LinkTargetID = account, n, nil, nil, ""
 	return l
 }
 
@@ -271,7 +278,7 @@ func (l Login) Confirmed(method string, at time.Time) Login {
 func (l Login) Consumed(session string, at time.Time) Login {
 	l = l.withoutNotice()
 	l.ConsumedAt, l.SessionID = at, session
-	l.Claims, l.Code = nil, nil
+	l.Claims, l.Code, l.LeftCode = nil, nil, nil
 	return l
 }
 

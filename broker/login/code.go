@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 
 	"gatehouse/broker"
 )
@@ -14,6 +15,12 @@ func (s *service) mailCode(ctx context.Context, v visit, sc scene, email string)
 		return err
 	}
 	code, err := s.sendCode(ctx, v, sc.Login, email, owner)
+	if tooMany := errors.Is(err, broker.CodeTooSoon) || errors.Is(err, broker.RateLimited); tooMany {
+		// Go back to the page of the code that was sent, if it was left.
+		if left := sc.LeftCode; left != nil && left.Email == email && s.Now().Before(left.ExpiresAt) {
+			code, err = *left, nil
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -51,6 +58,6 @@ func (s *service) reauthenticate(ctx context.Context, v visit, id, typed string)
 	if err := s.Codes.Check(ctx, v.target(sc.Code.Email, owner), sc.Code, typed); err != nil {
 		return err
 	}
-	_, err = s.replace(ctx, sc.Login, sc.AddressVerified(sc.Code.Email))
+	_, err = s.replace(ctx, sc.Login, sc.AddressVerified(sc.Code.Email, s.Now()))
 	return err
 }

@@ -71,7 +71,8 @@ func (d *Handler) blocked(w http.ResponseWriter, r *http.Request, id string) err
 	return nil
 }
 
-// show serves the page of the step that the login waits for. A login has no other page.
+// show serves the page of the step that the login waits for, at the step's own address. Every other address below the
+// login leads there, except that Back to the first page shows it.
 func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	v, l, moved, err := d.here(w, r)
 	if err != nil || moved {
@@ -83,7 +84,7 @@ func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return redirect(w, r, loginPath(l.ID))
+		return redirect(w, r, r.URL.Path)
 	}
 	if l.IsConsumed() {
 		if _, err := d.service.resume(ctx, v, l); err == nil {
@@ -111,7 +112,20 @@ func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	if sc.No == nil && sc.Step == broker.StepDone {
 		return d.done(w, r, sc.Login)
 	}
-	return d.present(w, r, v, sc)
+	if sc.No != nil || r.URL.Path == stepPath(sc) {
+		return d.present(w, r, v, sc)
+	}
+	if r.PathValue("step") == "" && mayGoBack(sc) {
+		sc.Step = broker.StepChoose
+		return d.present(w, r, v, sc)
+	}
+	return redirect(w, r, stepPath(sc))
+}
+
+// mayGoBack reports whether a login may return to its first page: nothing is proven, and nothing is to be said on the
+// page that it waits for. The login stays as it is until the person chooses something else.
+func mayGoBack(sc scene) bool {
+	return sc.Purpose == broker.PurposeSignIn && !sc.HasProof() && !sc.Presets() && sc.Notice == ""
 }
 
 // done responds to a GET of a login in which nothing is left to ask.
@@ -156,6 +170,8 @@ type act struct {
 	// keep holds the fields that a page shows again as typed. Never a password.
 	keep url.Values
 	then string // query of the next page
+	// first: the first page was posted, which may be open while the login waits for another one.
+	first bool
 }
 
 // act runs the verb of a POST. It responds with a 303 to the next page; with the hand-off page to the app,
@@ -187,9 +203,12 @@ func (d *Handler) act(read func(*http.Request) act) web.Handler {
 			d.toolkit.HandOff(w, d.inLogin(r, l), appPath(id), d.service.appName(ctx, l))
 			return nil
 		case err == nil || errors.Is(err, broker.Conflict) || sc.IsConsumed() || sc.No != nil:
-			return redirect(w, r, loginPath(id)+a.then)
+			return redirect(w, r, stepPath(sc)+a.then)
 		}
-		return d.correct(w, r, v, sc, a, err)
+		if a.first {
+			sc.Step = broker.StepChoose
+		}
+		return d.correct(w, d.toolkit.WithSelf(r, stepPath(sc)), v, sc, a, err)
 	}
 }
 
@@ -221,6 +240,9 @@ func (d *Handler) correct(w http.ResponseWriter, r *http.Request, v visit, sc sc
 	at := field(code)
 	if _, ok := errors.AsType[factorWrong](err); ok && at != "" {
 		at, key = "factor", "login.factor.wrong"
+	}
+	if _, ok := errors.AsType[blank](err); ok {
+		key += ".empty"
 	}
 	form := web.Form{Problems: []web.Problem{{Field: at, Text: p.Text(key, args)}}}
 	r.Form = a.keep
@@ -316,6 +338,7 @@ func (d *Handler) Mount(mux web.Router, app App) {
 
 	get("/login", d.enter)
 	get("/login/{id}", d.show)
+	get("/login/{id}/{step}", d.show)
 	get("/login/{id}/to/{connection}", d.awayPage)
 	get("/login/{id}/restart", d.restartPage)
 	post("/login/{id}/email", d.postEmail)
@@ -342,6 +365,15 @@ func (d *Handler) Mount(mux web.Router, app App) {
 }
 
 func loginPath(id string) string { return "/login/" + url.PathEscape(id) }
+
+// stepPath returns the address of the page that a login waits for. The first pages have the address of the login.
+func stepPath(sc scene) string {
+	switch sc.Step {
+	case "", broker.StepChoose, broker.StepPick, broker.StepDone:
+		return loginPath(sc.ID)
+	}
+	return loginPath(sc.ID) + "/" + string(sc.Step)
+}
 
 func upstreamPath(id, connection string) string {
 	return loginPath(id) + "/to/" + url.PathEscape(connection)

@@ -47,6 +47,9 @@ func (s *service) link(ctx context.Context, v visit, id string, in linkProof) er
 		return broker.Conflict // no code was sent: the page offers to send one
 	}
 	if sc.Proof.Password {
+		if in.Password == "" {
+			return blank{broker.WrongPassword}
+		}
 		if err := s.attempt(ctx, sc); err != nil {
 			return err
 		}
@@ -90,6 +93,9 @@ func (s *service) own(ctx context.Context, v visit, id, shown, email, password s
 	}
 	if email, err = broker.CanonicalEmail(email); err != nil {
 		return err
+	}
+	if password == "" {
+		return blank{broker.WrongPassword}
 	}
 	if err := s.attempt(ctx, sc); err != nil {
 		return err

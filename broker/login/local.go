@@ -7,10 +7,15 @@ import (
 	"gatehouse/broker"
 )
 
-// identify takes the address of the identifier step. It looks up no account, so its response is the same for
-// every address (SECURITY.md E1). If the upstream gave no address, or for a registration, it sends a code.
-func (s *service) identify(ctx context.Context, v visit, id, typed string) error {
-	sc, err := s.expect(ctx, v, id, broker.StepChoose, broker.StepOrg, broker.StepPassword, broker.StepEmail)
+// identify takes an address. It looks up no account, so its response is the same for every address (SECURITY.md E1).
+// If the upstream gave no address, or for a registration, it sends a code. first: the first page was posted, which may
+// be open while a login in which nothing is proven waits for a later one.
+func (s *service) identify(ctx context.Context, v visit, id, typed string, first bool) error {
+	sc, err := s.expect(ctx, v, id, broker.StepChoose, broker.StepOrg, broker.StepPassword, broker.StepEmail,
+		broker.StepCode)
+	if err == nil && (first && sc.HasProof() || !first && sc.Step == broker.StepCode) {
+		err = broker.Conflict
+	}
 	if err != nil {
 		return err
 	}
@@ -18,7 +23,7 @@ func (s *service) identify(ctx context.Context, v visit, id, typed string) error
 	if err != nil {
 		return err
 	}
-	if sc.Step == broker.StepEmail {
+	if sc.Step == broker.StepEmail && !first {
 		return s.mailCode(ctx, v, sc, email)
 	}
 	_, err = s.replace(ctx, sc.Login, sc.Identified(email))
@@ -91,6 +96,11 @@ type factorWrong struct{ error }
 func (w factorWrong) Unwrap() error { return w.error }
 
 func wrongFactor(err error) error { return factorWrong{err} }
+
+// blank is returned for a field that was left empty. Nothing is compared, counted or recorded.
+type blank struct{ broker.Code }
+
+func (b blank) Unwrap() error { return b.Code }
 
 // knowsPassword reports whether a fresh proof is given by password, else by mailed code.
 func knowsPassword(sc scene) bool { return sc.Facts.Passwords && sc.Facts.Account.HasPassword() }

@@ -29,6 +29,9 @@ func (v visit) target(email string, a *broker.Account) credential.Target {
 // password; both cases cost the same.
 func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email string, a *broker.Account,
 	password string) error {
+	if password == "" {
+		return blank{broker.WrongPassword}
+	}
 	err := s.Passwords.Check(ctx, v.target(email, a), password)
 	if errors.Is(err, broker.WrongPassword) {
 		e := broker.Event{Verb: broker.EventPasswordFailed, Code: broker.WrongPassword, Client: sc.ClientID}

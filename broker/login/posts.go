@@ -12,9 +12,9 @@ import (
 // The POST handlers. Each reads its form and calls one verb.
 
 func (d *Handler) postEmail(r *http.Request) act {
-	email := r.PostFormValue("email")
-	return act{keep: url.Values{"email": {email}}, do: func(ctx context.Context, v visit, id string) error {
-		return d.service.identify(ctx, v, id, email)
+	email, first := r.PostFormValue("email"), r.PostFormValue("first") != ""
+	return act{first: first, keep: url.Values{"email": {email}}, do: func(ctx context.Context, v visit, id string) error {
+		return d.service.identify(ctx, v, id, email, first)
 	}}
 }
 

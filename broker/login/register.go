@@ -62,7 +62,7 @@ func (s *service) create(ctx context.Context, v visit, sc scene, a broker.Accoun
 		i = identity(*sc.Claims, a.ID, s.Now())
 		authn = vouched(*sc.Claims, i.ID, a)
 		if sc.VerifiedEmail != "" { // by a code, in this login
-			authn.AMR, authn.AuthTime = broker.Methods(authn.AMR, "otp"), s.Now()
+			authn.AMR, authn.AuthTime = broker.Methods(authn.AMR, "otp"), sc.VerifiedAt
 		}
 	}
 	err := s.Store.Atomic(ctx, func(ctx context.Context) error {

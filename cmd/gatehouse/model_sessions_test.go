@@ -266,8 +266,11 @@ func (m *model) unexplained(l *ledger, s *sitting, authTime int64) string {
 		return fmt.Sprintf("nobody proved anything at its auth_time %s", at)
 	}
 	w := m.wants[l.id]
-	if w.known && w.fresh && at.Before(w.created.Truncate(time.Second)) || w.known && w.maxAge >= 0 &&
-		m.now().Sub(at) > time.Duration(w.maxAge)*time.Second {
+	since := w.created.Truncate(time.Second) // a proof of this login satisfies every max_age
+	if s.method == "upstream" && w.fresh {
+		since = since.Add(-broker.ClockSkew)
+	}
+	if w.known && at.Before(since) && (w.fresh || w.maxAge >= 0 && m.now().Sub(at) > time.Duration(w.maxAge)*time.Second) {
 		return "the app asked for a fresher proof"
 	}
 	switch s.method {

@@ -170,8 +170,8 @@ func (m *model) submit(b *window, t *tab, f, confirmation *paper) {
 			l.proofs = append(l.proofs, evidence{holder: a, gen: a.gen, at: m.now(), seq: m.seq})
 		}
 	}
-	if c := l.mail; c != nil && (f.route == "code" || f.route == "confirm") && c.code == values.Get("code") &&
-		m.now().Before(c.at.Add(broker.MailedLife)) {
+	if c := l.mail; c != nil && (f.route == "code" || f.route == "confirm" || f.route == "link") &&
+		c.code == values.Get("code") && m.now().Before(c.at.Add(broker.MailedLife)) {
 		l.proofs = append(l.proofs, evidence{address: c.to, at: m.now(), seq: m.seq})
 		m.count("mailed code right")
 	}
@@ -201,7 +201,7 @@ func (m *model) submit(b *window, t *tab, f, confirmation *paper) {
 
 // wrongPassword: a page that says so has its Event, unless it is about something else.
 func (m *model) wrongPassword(values url.Values) {
-	if m.byPassword[values.Get("password")] != nil || values.Has("code") || !strings.Contains(values.Get("email")+"@",
+	if values.Get("password") == "" || m.byPassword[values.Get("password")] != nil || values.Has("code") || !strings.Contains(values.Get("email")+"@",
 		"@example.test") && values.Get("email") != "" {
 		return
 	}
