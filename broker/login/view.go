@@ -162,8 +162,8 @@ func (d *Handler) viewChoose(r *http.Request, sc scene, p page) (any, error) {
 		return nil, err
 	}
 	routed := slices.ContainsFunc(all, func(c broker.Connection) bool { return c.Usable() == nil && len(c.Domains) > 0 })
-	return chooseView{page: p, Email: typed(r, "email", cmp.Or(sc.Email, sc.Hint)), Idps: idps, More: more, Ask: d.service.PasswordSignIn ||
-		routed,
+	return chooseView{page: p, Email: typed(r, "email", cmp.Or(sc.Email, sc.Hint)), Idps: idps, More: more,
+		Ask: d.service.PasswordSignIn || routed,
 		New: d.service.PasswordSignIn && d.service.Registration != broker.RegisterInvite}, nil
 }
 
