@@ -18,7 +18,7 @@ var _ = register(Kind{
 	},
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
 		return newOpenID(env, c, shape{
-			issuer: c.Issuer, scopes: splitList(setting(c, "scopes", "openid email profile allatclaims")), secretInForm: true,
+			issuer: c.Issuer, scopes: splitList(setting(c, "scopes", "openid email profile allatclaims")), auth: authPost,
 			requestParams: adfsParams, claims: adfsClaims,
 			maxPost: 16 << 10, // it posts every response
 		}), nil

@@ -23,7 +23,10 @@ type metadata struct {
 	endSession  string   // likewise
 	algs        []string // of ID tokens, those that we accept; may be empty
 	authMethods []string // of the token endpoint; nil if not announced
+	authAlgs    []string // of client assertions; empty if not announced
 	prompts     []string // values of prompt, as announced
+	par         string   // of pushed authorization requests (RFC 9126); empty for none
+	requiresPAR bool
 	// sendsIss: every authorization response names its issuer (RFC 9207 §3).
 	sendsIss bool
 }
@@ -40,7 +43,10 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 		jwks: d.text("jwks_uri"), userinfo: d.text("userinfo_endpoint"), endSession: d.text("end_session_endpoint"),
 		algs:        announced(d.texts("id_token_signing_alg_values_supported")),
 		authMethods: d.texts("token_endpoint_auth_methods_supported"),
+		authAlgs:    d.texts("token_endpoint_auth_signing_alg_values_supported"),
 		prompts:     d.texts("prompt_values_supported"),
+		par:         d.text("pushed_authorization_request_endpoint"),
+		requiresPAR: d["require_pushed_authorization_requests"] == true,
 		sendsIss:    d["authorization_response_iss_parameter_supported"] == true,
 	}
 	//defence:B9
@@ -50,9 +56,10 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 	for _, e := range []struct{ name, value string }{
 		{"authorization_endpoint", m.authorize}, {"token_endpoint", m.token}, {"jwks_uri", m.jwks},
 		{"userinfo_endpoint", m.userinfo},
-		{"end_session_endpoint", m.endSession},
+		{"end_session_endpoint", m.endSession}, {"pushed_authorization_request_endpoint", m.par},
 	} {
-		if e.value == "" && (e.name == "userinfo_endpoint" || e.name == "end_session_endpoint") {
+		required := e.name == "authorization_endpoint" || e.name == "token_endpoint" || e.name == "jwks_uri"
+		if !required && e.value == "" {
 			continue
 		}
 		if why := endpointProblem(m.issuer, e.value); why != "" {
@@ -116,7 +123,7 @@ func discover(env Env, address string, accept func(issuer string) error) *cache[
 		// An attacker who controls this one page must not redirect codes and secrets (B9).
 		//defence:B9
 		if err == nil && old != nil && (old.issuer != m.issuer || hostOf(old.token) != hostOf(m.token) ||
-			hostOf(old.jwks) != hostOf(m.jwks)) {
+			hostOf(old.jwks) != hostOf(m.jwks) || old.par != "" && hostOf(old.par) != hostOf(m.par)) {
 			err = errMoved
 		}
 		if err != nil {

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"gatehouse/broker"
 	"gatehouse/providers/fakeidp"
 )
@@ -258,8 +256,7 @@ func TestB22_ASlowTokenResponseIsGivenUp(t *testing.T) {
 		badSecret: clientRefused}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := x.redeem(ctx, oauth2.Endpoint{TokenURL: server.URL, AuthStyle: oauth2.AuthStyleInParams},
-		broker.UpstreamRequest{Verifier: "verifier"}, "code")
+	_, err := x.redeem(ctx, server.URL, broker.UpstreamRequest{Verifier: "verifier"}, "code", inForm)
 	if broker.CodeOf(err) != broker.ConnectionUnavailable {
 		t.Errorf("err %v", err)
 	}

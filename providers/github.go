@@ -87,8 +87,7 @@ func (g *github) Finish(ctx context.Context, t broker.UpstreamRequest, answer ur
 	if err != nil {
 		return broker.Claims{}, err
 	}
-	endpoint := oauth2.Endpoint{TokenURL: g.web + "/login/oauth/access_token", AuthStyle: oauth2.AuthStyleInParams}
-	token, err := g.exchanger.redeem(ctx, endpoint, t, code)
+	token, err := g.exchanger.redeem(ctx, g.web+"/login/oauth/access_token", t, code, inForm)
 	if err != nil {
 		return broker.Claims{}, err
 	}

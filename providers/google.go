@@ -21,7 +21,7 @@ var _ = register(Kind{
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
 		g := google{domain: c.Settings["hosted_domain"]}
 		return newOpenID(env, c, shape{
-			issuer: setting(c, "authority", googleIssuer), scopes: []string{"openid", "email", "profile"}, secretInForm: true,
+			issuer: setting(c, "authority", googleIssuer), scopes: []string{"openid", "email", "profile"}, auth: authPost,
 			hasChooser:    true,
 			requestParams: g.params, issued: googleIssued, claims: g.claims,
 		}), nil

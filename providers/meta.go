@@ -113,8 +113,7 @@ func (f *meta) Finish(ctx context.Context, t broker.UpstreamRequest, answer url.
 	if err != nil {
 		return broker.Claims{}, err
 	}
-	endpoint := oauth2.Endpoint{TokenURL: f.graph + "/oauth/access_token", AuthStyle: oauth2.AuthStyleInParams}
-	g, err := f.exchanger.redeem(ctx, endpoint, t, code)
+	g, err := f.exchanger.redeem(ctx, f.graph+"/oauth/access_token", t, code, inForm)
 	if err != nil {
 		return broker.Claims{}, err
 	}

@@ -48,7 +48,7 @@ var _ = register(Kind{
 		e := newEntra(c)
 		return newOpenID(env, c, shape{
 			issuer: e.origin + "/" + e.tenant + "/v2.0", accept: e.accept,
-			scopes: []string{"openid", "profile", "email"}, secretInForm: true, hasChooser: true,
+			scopes: []string{"openid", "profile", "email"}, auth: authPost, hasChooser: true,
 			template: e.template(), requestParams: entraParams, ownsIssuer: e.ownsIssuer, issued: e.issued, claims: e.claims,
 			explain: entraExplain,
 		}), nil

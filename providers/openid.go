@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -25,8 +26,17 @@ type shape struct {
 	// template is the issuer in metadata that stands for many issuers; empty: one issuer.
 	template string
 	scopes   []string
-	// secretInForm: the token endpoint wants client_secret_post, whatever its metadata announce.
-	secretInForm bool
+	// auth is how the client authenticates; empty: as the metadata announce.
+	auth string
+	// audience is "issuer" if client assertions name the issuer; else they name the token endpoint.
+	audience string
+	// mintSecret makes the client secret from the configured one; nil: it is the configured one.
+	mintSecret func(configured broker.Secret, now time.Time) (string, error)
+	par        bool       // pushes authorization requests, even if the metadata do not require it
+	extra      url.Values // further parameters of an authorization request
+	// noNonce: its ID tokens repeat no nonce. noVerifier: its token endpoint rejects a PKCE verifier.
+	noNonce, noVerifier bool
+	mapping             mapping
 	// requestParams returns the parameters of an authorization request, under this kind's names.
 	requestParams func(t broker.UpstreamRequest) url.Values
 	// hasChooser: it supports prompt=select_account, whatever its metadata announce.
@@ -77,7 +87,7 @@ func newOpenID(env Env, c broker.Connection, s shape) *openID {
 	u.meta = discover(env, s.issuer+wellKnownAfter(s.issuer), s.accept)
 	u.verifier = verifier{keys: keysOf(env, u.meta), clientID: c.ClientID, now: env.Now, issued: s.issued}
 	u.exchanger = &exchanger{client: env.HTTP, id: c.ClientID, secrets: c.Secrets, explain: s.explain,
-		badSecret: clientRefused}
+		badSecret: clientRefused, noVerifier: s.noVerifier}
 	return u
 }
 
@@ -100,7 +110,13 @@ func issuedBy(m *metadata, t idToken) (string, error) {
 }
 
 // ready reports whether Begin needs no network.
-func (u *openID) ready() bool { return u.meta.fresh() }
+func (u *openID) ready() bool {
+	if u.par || !u.meta.fresh() {
+		return false
+	}
+	m, err := u.meta.get(context.Background()) // at hand
+	return err == nil && !u.pushes(m)
+}
 
 // Begin redirects the browser to the authorization endpoint (OIDC Core §3.1.2.1). It always uses PKCE, whether
 // or not the metadata announce it.
@@ -116,11 +132,22 @@ func (u *openID) Begin(ctx context.Context, t broker.UpstreamRequest) (broker.Re
 		// An upstream that does not announce select_account may reject it; login also asks for the account.
 		words.Set("prompt", broker.PromptLogin)
 	}
-	options := []oauth2.AuthCodeOption{oidc.Nonce(t.Nonce),
-		//defence:B2 = oauth2.AccessTypeOnline
-		oauth2.S256ChallengeOption(t.Verifier)}
-	return broker.Redirect{URL: config.AuthCodeURL(t.State, append(options, params(words)...)...),
-		MaxPost: u.shape.maxPost}, nil
+	for name := range u.extra {
+		if words.Get(name) == "" {
+			words.Set(name, u.extra.Get(name))
+		}
+	}
+	options := append(params(words), oidc.Nonce(t.Nonce))
+	if !u.noVerifier {
+		options = append(options,
+			//defence:B2 = oauth2.AccessTypeOnline
+			oauth2.S256ChallengeOption(t.Verifier))
+	}
+	address := config.AuthCodeURL(t.State, options...)
+	if u.pushes(m) {
+		address, err = u.push(ctx, m, address)
+	}
+	return broker.Redirect{URL: address, MaxPost: u.shape.maxPost}, err
 }
 
 func params(words url.Values) []oauth2.AuthCodeOption {
@@ -177,7 +204,8 @@ func (u *openID) Finish(ctx context.Context, t broker.UpstreamRequest, answer ur
 	if err != nil {
 		return broker.Claims{}, err
 	}
-	g, err := u.exchanger.redeem(ctx, oauth2.Endpoint{TokenURL: m.token, AuthStyle: u.authStyle(m)}, t, code)
+	g, err := u.exchanger.redeem(ctx, m.token, t, code,
+		func(secret broker.Secret) (credential, error) { return u.authenticate(m, secret) })
 	if err != nil {
 		return broker.Claims{}, err
 	}
@@ -220,32 +248,23 @@ func (u *openID) coherent(id idToken, iss, access string) error {
 	return nil
 }
 
-// authStyle returns how the client authenticates; the default is client_secret_basic (OIDC Core §9).
-func (u *openID) authStyle(m *metadata) oauth2.AuthStyle {
-	basic := m.authMethods == nil || slices.Contains(m.authMethods, "client_secret_basic")
-	if u.secretInForm || !basic || len(u.exchanger.secrets) == 0 {
-		return oauth2.AuthStyleInParams
-	}
-	return oauth2.AuthStyleInHeader
-}
-
 // person builds claims from a verified token, and reads the userinfo endpoint if the kind uses it.
 func (u *openID) person(ctx context.Context, m *metadata, id idToken, access string) (broker.Claims, error) {
 	c := broker.Claims{Connection: u.connection, Issuer: id.issuer, Subject: id.subject, AuthTime: id.authTime,
 		AMR: id.amr(), ACR: id.name("acr"), SID: id.sid()}
-	about, email := id.document, asserted(id.document)
+	about, email := id.document, u.mapping.asserted(id.document)
 	if u.userinfo && m.userinfo != "" && (email.address == "" || email.verified == unset) {
 		info, err := u.ask(ctx, m, id.subject, access)
 		if err != nil {
 			return broker.Claims{}, err
 		}
-		email = email.merge(asserted(info))
-		if about.name("name") == "" {
+		email = email.merge(u.mapping.asserted(info))
+		if u.mapping.nameIn(about) == "" {
 			about = info
 		}
 	}
 	c.Email, c.Level = email.address, email.level()
-	c.Name, c.GivenName, c.FamilyName = about.name("name"), about.name("given_name"), about.name("family_name")
+	c.Name, c.GivenName, c.FamilyName = u.mapping.nameIn(about), about.name("given_name"), about.name("family_name")
 	c.Locale = cmp.Or(id.locale("locale"), about.locale("locale"))
 	if u.claims != nil {
 		if err := u.claims(id, &c); err != nil {

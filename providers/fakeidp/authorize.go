@@ -98,7 +98,11 @@ func (s *Server) cancel(c *call) {
 // readRequest checks the client and its redirect_uri. If they are wrong it shows the person an error page,
 // because the browser must not be redirected.
 func (c *call) readRequest() (*authRequest, bool) {
-	form := copyValues(c.r.Form)
+	form, ok := c.pushedForm(copyValues(c.r.Form))
+	if !ok {
+		c.message(http.StatusBadRequest, "invalid_request_uri", "The request was not pushed, or is unknown.")
+		return nil, false
+	}
 	form.Del(personaParam)
 	path := strings.TrimSuffix(c.r.URL.Path, "/")
 	path = strings.TrimSuffix(strings.TrimSuffix(path, "/choose"), "/cancel")

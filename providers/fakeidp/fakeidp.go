@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // The kinds that it simulates.
@@ -47,6 +49,11 @@ type Options struct {
 	// Alg signs the ID tokens of kind oidc: RS256 (the default) or another asymmetric algorithm of JOSE. The other
 	// kinds always use RS256, as the real providers do.
 	Alg string
+	// ClientAuth is the only method by which kind oidc lets the client authenticate, see SetClientKeys; empty:
+	// client_secret_basic and client_secret_post.
+	ClientAuth string
+	// RequirePAR refuses authorization requests to kind oidc that were not pushed (RFC 9126).
+	RequirePAR bool
 	// SignedUserInfo sends the userinfo document of kind oidc as a JWT.
 	SignedUserInfo bool
 	// IssuerPath follows BaseURL in the issuer of kind oidc: "/" as at Auth0, "/realms/demo" as at Keycloak, which
@@ -79,6 +86,10 @@ type Server struct {
 	codes     map[string]*grant
 	tokens    map[string]*grant
 	record    record
+	// clientKeys verify client assertions, and assertions are the ids of used ones.
+	clientKeys jose.JSONWebKeySet
+	assertions map[string]bool
+	pushed     map[string]url.Values
 }
 
 // provider holds what differs between the kinds. A nil function means that the kind has no such behaviour.
@@ -115,6 +126,7 @@ func New(opts Options) *Server {
 		opts: opts, mux: http.NewServeMux(), pages: parsePages(), done: make(chan struct{}),
 		redirects: append([]string(nil), opts.RedirectURIs...),
 		codes:     map[string]*grant{}, tokens: map[string]*grant{}, record: newRecord(),
+		assertions: map[string]bool{}, pushed: map[string]url.Values{},
 	}
 	s.finish = sync.OnceFunc(func() { close(s.done) })
 	s.keys = keyring{alg: "RS256", now: opts.Now, pool: opts.Keys, used: map[*rsa.PrivateKey]bool{}}

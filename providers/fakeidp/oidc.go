@@ -35,6 +35,7 @@ func (s *Server) mountOIDC() {
 	s.handle("GET "+root+"/jwks", AtJWKS, s.jwks)
 	s.mountAuthorize(root+"/authorize", nil)
 	s.handle("POST "+root+"/token", AtToken, s.token)
+	s.handle("POST "+root+"/par", AtPAR, s.push)
 	s.handle("GET "+root+"/userinfo", AtUserInfo, s.userInfo)
 	s.handle("POST "+root+"/userinfo", AtUserInfo, s.userInfo)
 	s.handle("GET "+root+"/end_session", AtEndSession, s.endSession)
@@ -73,7 +74,9 @@ func (s *Server) oidcDiscovery(c *call) {
 		"grant_types_supported":                 []string{"authorization_code"},
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{s.keys.alg},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
+		"token_endpoint_auth_methods_supported": s.authMethods(),
+		"pushed_authorization_request_endpoint": root + "/par",
+		"require_pushed_authorization_requests": s.opts.RequirePAR,
 		"scopes_supported":                      []string{"openid", "profile", "email"},
 		"claims_supported": []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid", "amr", "name",
 			"given_name",
@@ -82,6 +85,13 @@ func (s *Server) oidcDiscovery(c *call) {
 		"prompt_values_supported":                        []string{"none", "login", "consent", "select_account"},
 		"authorization_response_iss_parameter_supported": true,
 	})
+}
+
+func (s *Server) authMethods() []string {
+	if s.opts.ClientAuth != "" {
+		return []string{s.opts.ClientAuth}
+	}
+	return []string{"client_secret_basic", "client_secret_post"}
 }
 
 func oidcCheck(a *authRequest) *OAuthError {

@@ -72,12 +72,12 @@ func (s *Server) mountAssets() {
 
 // list shows the people as plain links. Each link carries the whole request, so that a page never expires.
 func (c *call) list(a *authRequest) {
-	page := listView{view: c.view(), Client: a.redirectURI, Cancel: a.path + "/cancel?" + a.form.Encode()}
+	page := listView{view: c.view(), Client: a.redirectURI, Cancel: a.path + "/cancel?" + c.r.Form.Encode()}
 	if target, err := url.Parse(a.redirectURI); err == nil && target.Host != "" {
 		page.Client = target.Host
 	}
 	for _, persona := range c.Personas() {
-		query := copyValues(a.form)
+		query := copyValues(c.r.Form) // a pushed request stays a reference
 		query.Set(personaParam, persona.Login)
 		name := persona.Name
 		if name == "" {

@@ -14,6 +14,7 @@ const (
 	AtJWKS        Endpoint = "jwks"
 	AtAuthorize   Endpoint = "authorize" // also the response that redirects to the client
 	AtChoose      Endpoint = "choose"    // a link of the person's page
+	AtPAR         Endpoint = "par"
 	AtToken       Endpoint = "token"
 	AtUserInfo    Endpoint = "userinfo"    // /me at Facebook, /user at GitHub
 	AtEmails      Endpoint = "emails"      // /user/emails at GitHub

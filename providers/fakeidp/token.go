@@ -130,6 +130,12 @@ func (c *call) redeem() (*grant, *OAuthError) {
 // not.
 func (c *call) clientProblem() string {
 	id, secret := c.r.Form.Get("client_id"), c.r.Form.Get("client_secret")
+	switch {
+	case c.wrongMethod():
+		return whySecret
+	case c.r.Form.Get("client_assertion") != "":
+		return c.assertionProblem()
+	}
 	if user, password, basic := c.r.BasicAuth(); basic {
 		if secret != "" {
 			return whyTwice
