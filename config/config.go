@@ -216,10 +216,10 @@ const Off = "off"
 // maxFile is the size of the largest file accepted, in bytes.
 const maxFile = 1 << 20
 
-// Load reads the file at path ("" for none), applies the variables that env returns, and fills in the defaults.
-// It returns a complete, valid Config, or all problems together as Problems. It reads only that file and those
-// that file: references name.
-func Load(path string, env func(name string) (value string, ok bool)) (*Config, error) {
+// Load reads the file at path ("" for none), applies the variables of environ, which are written NAME=VALUE, and
+// fills in the defaults. It returns a complete, valid Config, or an incomplete one with all problems together as
+// Problems. It reads only that file and those that file: references name.
+func Load(path string, environ func() []string) (*Config, error) {
 	c := &Config{
 		Listen: "localhost:8080", Operations: Operations{Listen: "127.0.0.1:9090"}, DataDir: "./gatehouse-data",
 		DatabasePool: 10, SQLiteSynchronous: "normal",
@@ -227,6 +227,7 @@ func Load(path string, env func(name string) (value string, ok bool)) (*Config, 
 		Languages: []string{"en", "fr", "es", "de"}, Log: Log{Level: "info"},
 	}
 	found := findings{from: map[string]string{}, literal: map[string]bool{}}
+	found.read(environ)
 	if path != "" {
 		data, err := readFile(path)
 		if err != nil {
@@ -234,12 +235,13 @@ func Load(path string, env func(name string) (value string, ok bool)) (*Config, 
 		}
 		found.decode(data, c)
 	}
-	found.overlay(c, env)
-	found.resolve(c, env)
+	found.overlay(c)
+	found.resolve(c)
+	found.checkVariables()
 	c.complete()
 	found.check(c)
 	if len(found.problems) > 0 {
-		return nil, found.problems
+		return c, found.problems
 	}
 	return c, nil
 }

@@ -26,7 +26,12 @@ const random = "q4ZbN1s8Ff0mYw7tRk2xVd9LhUo3PjEaC6iGzT5S"
 
 type env map[string]string
 
-func (e env) get(name string) (string, bool) { v, ok := e[name]; return v, ok }
+func (e env) list() (all []string) {
+	for name, value := range e {
+		all = append(all, name+"="+value)
+	}
+	return all
+}
 
 func file(t *testing.T, text string) string {
 	t.Helper()
@@ -39,7 +44,7 @@ func file(t *testing.T, text string) string {
 
 func load(t *testing.T, text string, e env) (*Config, Problems) {
 	t.Helper()
-	c, err := Load(file(t, text), e.get)
+	c, err := Load(file(t, text), e.list)
 	if err == nil {
 		return c, nil
 	}
@@ -59,7 +64,7 @@ func keys(problems Problems) (out []string) {
 }
 
 func TestNoConfigurationAtAllIsOne(t *testing.T) {
-	c, err := Load("", env{}.get)
+	c, err := Load("", env{}.list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,18 +83,18 @@ func TestNoConfigurationAtAllIsOne(t *testing.T) {
 	if path, ok := c.SQLite(); !ok || path != "gatehouse-data/gatehouse.db" {
 		t.Errorf("database %q, %v", path, ok)
 	}
-	if moved, _ := Load("", env{"GATEHOUSE_LISTEN": ":9000"}.get); moved == nil ||
+	if moved, _ := Load("", env{"GATEHOUSE_LISTEN": ":9000"}.list); moved == nil ||
 		moved.Issuer != "http://localhost:9000" {
 		t.Errorf("on another port: %+v", moved)
 	}
 }
 
 func TestTheExampleFileIsTheDefaults(t *testing.T) {
-	c, err := Load(example, env{}.get)
+	c, err := Load(example, env{}.list)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if defaults, _ := Load("", env{}.get); !reflect.DeepEqual(c, defaults) {
+	if defaults, _ := Load("", env{}.list); !reflect.DeepEqual(c, defaults) {
 		t.Errorf("example  %+v\ndefaults %+v", c, defaults)
 	}
 }
@@ -186,14 +191,15 @@ func TestVariablesWinOverTheFile(t *testing.T) {
 }
 
 func TestEveryScalarKeyHasAVariable(t *testing.T) {
-	asked := map[string]bool{}
-	if _, err := Load("", func(name string) (string, bool) { asked[name] = true; return "", false }); err != nil {
-		t.Fatal(err)
-	}
+	var asked findings
+	asked.overlay(&Config{})
 	var c Config
 	leaves(reflect.ValueOf(&c).Elem(), "", func(key string, v reflect.Value) {
-		if !asked[variable(key)] {
-			t.Errorf("nobody asks for %s", variable(key))
+		if key == "connections" || key == "clients" {
+			return
+		}
+		if !slices.Contains(asked.used, variable(key)) {
+			t.Errorf("%s is not read", variable(key))
 		}
 		f := findings{from: map[string]string{}, literal: map[string]bool{}}
 		f.set(key, v.Addr().Interface(), "1")
@@ -201,10 +207,31 @@ func TestEveryScalarKeyHasAVariable(t *testing.T) {
 			t.Errorf("%s cannot be set", key)
 		}
 	})
-	for name := range asked {
+	for _, name := range asked.used {
 		if !strings.HasPrefix(name, "GATEHOUSE_") {
 			t.Errorf("%s was read", name)
 		}
+	}
+}
+
+func TestAVariableThatSetsNothingIsAnErrorWithASuggestion(t *testing.T) {
+	_, problems := load(t, "database: env:GATEHOUSE_DB_URL", env{
+		"GATEHOUSE_ISUER": "https://login.example.com", "GATEHOUSE_TLSCERT": "/a.pem", "GATEHOUSE_WHATEVER_IT_IS": "1",
+		"GATEHOUSE_CONNECTIONS": "google", "GATEHOUSE_UNSET": "", "GATEHOUSE_DB_URL": "sqlite:/a.db", "OTHER": "1",
+		"GATEHOUSE_LISTEN": ":8080", "GATEHOUSE_TEST_REDIS": "redis://",
+		"GATEHOUSE_SERVICE_HOST": "10.0.0.1", "GATEHOUSE_SERVICE_PORT_HTTP": "80", "GATEHOUSE_PORT": "tcp://10.0.0.1:80",
+		"GATEHOUSE_PORT_80_TCP_ADDR": "10.0.0.1", "GATEHOUSE_OPERATIONS_SERVICE_PORT": "9090"})
+	want := map[string]string{"GATEHOUSE_ISUER": "did you mean GATEHOUSE_ISSUER?",
+		"GATEHOUSE_TLSCERT": "did you mean GATEHOUSE_TLS_CERT?", "GATEHOUSE_WHATEVER_IT_IS": "lists all settings",
+		"GATEHOUSE_CONNECTIONS": "lists all settings"}
+	for _, p := range problems {
+		if fix, known := want[p.Key]; !known || !strings.Contains(p.Fix, fix) {
+			t.Errorf("%+v, want %q", p, fix)
+		}
+		delete(want, p.Key)
+	}
+	for name := range want {
+		t.Errorf("%s is not reported", name)
 	}
 }
 
@@ -238,7 +265,7 @@ func TestG16_NothingPrintsASecret(t *testing.T) {
 	c, err := Load("", env{"GATEHOUSE_DATABASE": "postgres://u:" + random + "@db/x", "GATEHOUSE_KEYRING": `{"keys":["` +
 		random + `"]}`,
 		"GATEHOUSE_REDIS": "redis://:" + random + "@redis", "GATEHOUSE_MAIL_SMTP": "smtp://u:" + random + "@mail",
-		"GATEHOUSE_MAIL_FROM": "a@example.com"}.get)
+		"GATEHOUSE_MAIL_FROM": "a@example.com"}.list)
 	if err != nil {
 		t.Fatal(err)
 	}

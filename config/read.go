@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +22,8 @@ type findings struct {
 	problems Problems
 	from     map[string]string // key to the variable or line that set it
 	literal  map[string]bool   // secrets that are written directly in the file, where others can read them
+	env      map[string]string // the environment
+	used     []string          // the variables of settings, and those that the file refers to
 }
 
 // add records a problem of a key unless it already has one: follow-up problems would only confuse.
@@ -91,7 +96,7 @@ func (f *findings) screen(node *yaml.Node, t reflect.Type, key string, lines map
 			inner, known := typeOf(t, name)
 			switch again := seen[name.Value]; {
 			case !known:
-				f.problems = append(f.problems, Problem{path, at(name), "unknown setting: deploy/gatehouse.example.yaml lists all"})
+				f.problems = append(f.problems, Problem{path, at(name), unknownSetting(t, name.Value)})
 				continue
 			case again:
 				f.problems = append(f.problems, Problem{path, at(name), "set twice: keep one"})
@@ -128,6 +133,20 @@ func typeOf(group reflect.Type, name *yaml.Node) (reflect.Type, bool) {
 		}
 	}
 	return nil, false
+}
+
+// unknownSetting says what may have been meant by a key of a group.
+func unknownSetting(group reflect.Type, name string) string {
+	var known []string
+	for i := range group.NumField() { // a map knows every key
+		if tag := group.Field(i).Tag.Get("yaml"); tag != "-" {
+			known = append(known, tag)
+		}
+	}
+	if near := broker.Nearest(name, known); near != "" {
+		return "unknown setting: did you mean " + near + "?"
+	}
+	return "unknown setting: deploy/gatehouse.example.yaml lists all"
 }
 
 // explain turns an error of the YAML library, which names Go types and quotes values, into a problem.
@@ -182,19 +201,51 @@ func variable(key string) string {
 	return "GATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
+// read reads the environment. An empty variable counts as not set.
+func (f *findings) read(environ func() []string) {
+	f.env = map[string]string{}
+	if environ == nil {
+		return
+	}
+	for _, pair := range environ() {
+		if name, value, _ := strings.Cut(pair, "="); value != "" {
+			f.env[name] = value
+		}
+	}
+}
+
 // overlay applies the variables over the file.
-func (f *findings) overlay(c *Config, env func(string) (string, bool)) {
+func (f *findings) overlay(c *Config) {
 	leaves(reflect.ValueOf(c).Elem(), "", func(key string, v reflect.Value) {
-		if strings.Contains(key, "[") {
+		name := variable(key)
+		if strings.Contains(key, "[") || key == "connections" || key == "clients" {
 			return // entries of connections and clients have no variable
 		}
-		text, _ := env(variable(key))
-		if text == "" {
-			return
+		f.used = append(f.used, name)
+		if text := f.env[name]; text != "" {
+			f.from[key] = name
+			f.set(key, v.Addr().Interface(), text)
 		}
-		f.from[key] = variable(key)
-		f.set(key, v.Addr().Interface(), text)
 	})
+}
+
+// foreign matches variables that are not meant for this program: Kubernetes sets them for a service called gatehouse,
+// and the tests have their own.
+var foreign = regexp.MustCompile(
+	`^GATEHOUSE_(TEST_\w+|(\w+_)?SERVICE_(HOST|PORT(_\w+)?)|(\w+_)?PORT(_\d+_[A-Z]+(_\w+)?)?)$`)
+
+// checkVariables reports variables that begin like those of settings, but set nothing.
+func (f *findings) checkVariables() {
+	for _, name := range slices.Sorted(maps.Keys(f.env)) {
+		if !strings.HasPrefix(name, "GATEHOUSE_") || slices.Contains(f.used, name) || foreign.MatchString(name) {
+			continue
+		}
+		fix := "unknown variable: deploy/gatehouse.example.yaml lists all settings"
+		if near := broker.Nearest(name, f.used); near != "" {
+			fix = "unknown variable: did you mean " + near + "?"
+		}
+		f.note(name, "%s", fix)
+	}
 }
 
 func (f *findings) set(key string, target any, text string) {
@@ -231,12 +282,12 @@ func (f *findings) set(key string, target any, text string) {
 }
 
 // resolve replaces references by their values, and notes which secrets the file holds itself.
-func (f *findings) resolve(c *Config, env func(string) (string, bool)) {
+func (f *findings) resolve(c *Config) {
 	leaves(reflect.ValueOf(c).Elem(), "", func(key string, v reflect.Value) {
 		secret, ok := v.Addr().Interface().(*broker.Secret)
 		switch {
 		case ok && isReference(secret.Reveal()):
-			value, err := follow(secret.Reveal(), env)
+			value, err := f.follow(secret.Reveal())
 			if err != nil {
 				f.add(key, "%v", err)
 			}
@@ -247,7 +298,7 @@ func (f *findings) resolve(c *Config, env func(string) (string, bool)) {
 	})
 	for i := range c.Clients {
 		if set := &c.Clients[i].Keys; isReference(*set) {
-			value, err := follow(*set, env)
+			value, err := f.follow(*set)
 			if err != nil {
 				f.add(fmt.Sprintf("clients[%d].jwks", i), "%v", err)
 			}
@@ -258,7 +309,7 @@ func (f *findings) resolve(c *Config, env func(string) (string, bool)) {
 	case isFile:
 		c.Keyring = path
 	case isReference(c.Keyring):
-		value, err := follow(c.Keyring, env)
+		value, err := f.follow(c.Keyring)
 		if err != nil {
 			f.add("keyring", "%v", err)
 		}
@@ -276,7 +327,7 @@ func isReference(text string) bool {
 }
 
 // follow returns the value of a reference: env:NAME or file:/path, without the trailing line break.
-func follow(reference string, env func(string) (string, bool)) (string, error) {
+func (f *findings) follow(reference string) (string, error) {
 	kind, name, _ := strings.Cut(reference, ":")
 	if kind == "file" {
 		data, err := readFile(name)
@@ -292,7 +343,8 @@ func follow(reference string, env func(string) (string, bool)) (string, error) {
 	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
 		return "", errors.New("write env: and the name of a variable, in capitals, digits and _")
 	}
-	value, _ := env(name)
+	f.used = append(f.used, name)
+	value := f.env[name]
 	if value == "" {
 		return "", fmt.Errorf("the variable %s is not set", name)
 	}

@@ -52,9 +52,12 @@ type checkCmd struct{}
 func (*checkCmd) Run(ctx context.Context, t *tool) error {
 	i := &inspection{app: &app{log: newLog(t.err, slog.LevelError), now: time.Now}}
 	var err error
-	if i.cfg, err = t.load(); err != nil {
+	if i.cfg, err = t.validate(); err != nil {
 		i.misconfigured(err)
 	} else {
+		i.see("configuration", "", nil)
+	}
+	if i.cfg != nil {
 		i.everything(ctx)
 	}
 	if i.store != nil {
@@ -96,10 +99,6 @@ func (i *inspection) misconfigured(err error) {
 }
 
 func (i *inspection) everything(ctx context.Context) {
-	i.see("configuration", "", nil)
-	for n, c := range i.cfg.Clients {
-		i.see(fmt.Sprintf("clients[%d] (%s)", n, c.ID), "", i.checkClient(c))
-	}
 	if i.cfg.TLS.Cert != "" {
 		note, err := i.certificate()
 		i.see("certificate", note, err)
@@ -235,6 +234,11 @@ func (i *inspection) connections(ctx context.Context) {
 	check := admin.ConnectionCheck{Upstreams: i.upstreams(out), Egress: out, Networks: i.cfg.UpstreamNetworks,
 		Callback: i.callback, Now: i.now}
 	for _, c := range all {
+		if slices.ContainsFunc(i.found, func(f finding) bool {
+			return strings.HasPrefix(f.What, "configuration connections[") && strings.HasSuffix(f.What, "("+c.ID+")")
+		}) {
+			continue // it was reported already
+		}
 		if c.State != broker.Live {
 			i.see("connection "+c.ID, "not checked: it is "+string(c.State), nil)
 			continue

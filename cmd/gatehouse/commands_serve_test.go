@@ -178,7 +178,7 @@ func TestAWrongStartStopsWithOneMessageThatSaysWhatToFix(t *testing.T) {
 			[]string{listen, "GATEHOUSE_OPERATIONS_LISTEN=" + taken.Addr().String()}},
 		"no database": {[]string{"file is not a database", "see `database`"},
 			[]string{listen, "database: sqlite:" + garbage}},
-		"a folder": {[]string{"is a directory", "see `database`"}, []string{listen, "database: sqlite:" + folder}},
+		"a folder": {[]string{"is a directory", "database: "}, []string{listen, "database: sqlite:" + folder}},
 		"no PostgreSQL": {[]string{"connection refused", "see `database`"},
 			[]string{listen, "database: postgres://gatehouse@127.0.0.1:1/gatehouse", "keyring: " + o.keyringFile()}},
 		"no keyring file": {[]string{"the keyring /nowhere/ring.json is missing"},

@@ -69,7 +69,12 @@ func (o *operator) until(ctx context.Context, stdin io.Reader, args ...string) o
 	return outcome{code, out.String(), err.String()}
 }
 
-func (o *operator) env(name string) (string, bool) { v, ok := o.vars[name]; return v, ok }
+func (o *operator) env() (all []string) {
+	for name, value := range o.vars {
+		all = append(all, name+"="+value)
+	}
+	return all
+}
 
 // does fails unless the command succeeds, and returns its output.
 func (o *operator) does(args ...string) string { o.t.Helper(); return o.doesWith("", args...) }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/broker"
 	"gatehouse/broker/admin"
@@ -33,16 +35,40 @@ func (h *app) declare(ctx context.Context) error {
 	return nil
 }
 
-// checkDeclared validates every declared client before anything is opened, so that all
-// problems come at once.
-func (h *app) checkDeclared() error {
-	var all []error
-	for i, c := range h.cfg.Clients {
-		if err := h.checkClient(c); err != nil {
-			all = append(all, fmt.Errorf("clients[%d] (%s): %w", i, c.ID, err))
+// validate loads the configuration for a start. It adds what only the registry of apps, the
+// providers, the texts and the file system know to the problems, so that all come together.
+// The configuration is nil if it cannot be used.
+func (t *tool) validate() (*config.Config, error) {
+	cfg, err := t.load()
+	found, invalid := errors.AsType[config.Problems](err)
+	if err != nil && !invalid {
+		return nil, err
+	}
+	add := func(key string, err error) {
+		entry, _, _ := strings.Cut(key, " ")
+		if err != nil && !slices.ContainsFunc(found, func(p config.Problem) bool { return strings.HasPrefix(p.Key, entry) }) {
+			found = append(found, config.Problem{Key: key, Fix: strings.TrimPrefix(err.Error(), key+": ")})
 		}
 	}
-	return errors.Join(all...)
+	h := &app{cfg: cfg, now: time.Now}
+	_, err = h.texts()
+	add("languages", err)
+	for i, c := range cfg.Clients {
+		add(fmt.Sprintf("clients[%d] (%s)", i, c.ID), h.checkClient(c))
+	}
+	for i, c := range cfg.Connections {
+		add(fmt.Sprintf("connections[%d] (%s)", i, c.ID), h.checkConnection(i))
+	}
+	for key, path := range cfg.Written() {
+		add(key, config.Writable(path))
+	}
+	switch {
+	case len(found) == 0:
+		return cfg, nil
+	case invalid:
+		return nil, found
+	}
+	return cfg, found
 }
 
 // checkClient validates a client of the configuration as if it had a secret.
@@ -52,6 +78,23 @@ func (h *app) checkClient(c config.Client) error {
 		return err
 	}
 	return admin.CheckClient(declaredClient(c).Over(broker.Client{SecretHashes: []string{"one"}}), out)
+}
+
+// checkConnection validates a connection of the configuration as if it had a secret, beside
+// the others. The database may have the secret.
+func (h *app) checkConnection(n int) error {
+	var all []broker.Connection
+	for i, d := range h.cfg.Connections {
+		c, err := declaredConnection(i, d).Over(broker.Connection{Secrets: []broker.Secret{"stored"}}, h.now())
+		if i == n && err != nil {
+			return err
+		}
+		all = append(all, c)
+	}
+	if problems := admin.ConnectionProblems(all[n], all, h.cfg.UpstreamNetworks); len(problems) > 0 {
+		return errors.New(strings.Join(problems, "; "))
+	}
+	return nil
 }
 
 // declaredConnection is a connection of the configuration as the input of its operation.

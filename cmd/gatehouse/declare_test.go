@@ -6,22 +6,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"gatehouse/config"
 )
 
-// declared loads a configuration and validates its clients.
+// declared validates a configuration.
 func declared(t *testing.T, text string) error {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "gatehouse.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := config.Load(file, func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return (&app{cfg: cfg}).checkDeclared()
+	_, err := (&tool{config: file}).validate()
+	return err
 }
 
 func TestTheRegistryValidatesDeclaredClients(t *testing.T) {

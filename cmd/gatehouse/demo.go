@@ -164,7 +164,7 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		return err
 	}
-	cfg, err := config.Load(file, func(string) (string, bool) { return "", false })
+	cfg, err := config.Load(file, nil)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C kills the process
-	os.Exit(run(ctx, os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.LookupEnv,
+	os.Exit(run(ctx, os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ,
 		program: os.Args[0]}))
 }
 
@@ -32,8 +32,8 @@ const (
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
-	env      func(string) (string, bool)
-	program  string // as it was called, for lines to copy
+	env      func() []string // NAME=VALUE
+	program  string          // as it was called, for lines to copy
 	// passwordCost is the cost of new password hashes. Only tests set it; zero is the cost of production.
 	passwordCost credential.Cost
 }

@@ -67,9 +67,9 @@ func (m *model) openBrokers(postgres bool, registration string) {
 		m.must(err)
 	}
 	m.must(os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
-	vars := map[string]string{"DATABASE": database, "REDIS": redis}
+	vars := []string{"DATABASE=" + database, "REDIS=" + redis}
 	for i := range 3 {
-		cfg, err := config.Load(file, func(name string) (string, bool) { v, ok := vars[name]; return v, ok })
+		cfg, err := config.Load(file, func() []string { return vars })
 		m.must(err)
 		h, err := openApp(m.ctx, cfg, newLog(m.log, slog.LevelDebug), m.now)
 		m.must(err)

@@ -24,11 +24,8 @@ type serveCmd struct{}
 
 func (*serveCmd) Run(ctx context.Context, t *tool) error {
 	tuneGC()
-	cfg, err := t.load()
+	cfg, err := t.validate()
 	if err != nil {
-		return err
-	}
-	if err := (&app{cfg: cfg}).checkDeclared(); err != nil {
 		return err
 	}
 	listener, err := listen(cfg)

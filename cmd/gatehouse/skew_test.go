@@ -50,12 +50,7 @@ func TestH5_AReplicaWhoseClockIsOffTakesItselfOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		database := storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES"))
-		cfg, err := config.Load(file, func(name string) (string, bool) {
-			if name == "DATABASE" {
-				return database, true
-			}
-			return "", false
-		})
+		cfg, err := config.Load(file, func() []string { return []string{"DATABASE=" + database} })
 		if err != nil {
 			t.Fatal(err)
 		}
