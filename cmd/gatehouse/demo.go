@@ -100,10 +100,7 @@ func (c *demoCmd) Run(ctx context.Context, t *tool) error {
 	tour := func(w io.Writer) {
 		d.file.Tour(w, or(t.program, "gatehouse"), "--config "+filepath.Join(d.data, "gatehouse.yaml"))
 	}
-	if err := t.print(d.file, tour); err != nil {
-		return err
-	}
-	return d.h.serve(ctx, listener)
+	return d.h.serve(ctx, listener, func() error { return t.print(d.file, tour) })
 }
 
 // listenFirst opens the broker's listener. The port decides the names of folder and issuer.

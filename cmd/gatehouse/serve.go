@@ -55,10 +55,7 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 	}
 	v := map[string]any{"issuer": cfg.Issuer, "listen": listener.Addr().String(), "operations": cfg.Operations.Listen,
 		"next": next}
-	if err := t.print(v, func(w io.Writer) { welcome(w, cfg, next) }); err != nil {
-		return err
-	}
-	return h.serve(ctx, listener)
+	return h.serve(ctx, listener, func() error { return t.print(v, func(w io.Writer) { welcome(w, cfg, next) }) })
 }
 
 // tuneGC lets the heap grow to three times its live size, unless GOGC is set. The live heap
@@ -147,9 +144,13 @@ func level(cfg *config.Config) slog.Level {
 	return l
 }
 
-// serve serves on the listener until ctx ends. It cuts no request short.
-func (h *app) serve(ctx context.Context, l net.Listener) error {
+// serve serves on the listener until ctx ends. It cuts no request short. It calls ready once
+// nothing can refuse the start any more.
+func (h *app) serve(ctx context.Context, l net.Listener, ready func() error) error {
 	handler, workers, err := h.assemble(ctx)
+	if err == nil {
+		err = ready()
+	}
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func newHarnessWithLog(t *testing.T, log io.Writer, more ...string) *harness {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- d.h.serve(ctx, listener) }()
+	go func() { done <- d.h.serve(ctx, listener, func() error { return nil }) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
