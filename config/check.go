@@ -38,6 +38,13 @@ func (f *findings) checkFront(c *Config) {
 	if c.Operations.Listen == c.Listen {
 		f.add("operations.listen", "it is the same as listen: use another port, or write off")
 	}
+	for i, host := range c.InternalHosts {
+		u, err := url.Parse("//" + host)
+		if err != nil || u.Host != host || u.Hostname() == "" || strings.ToLower(host) != host ||
+			strings.HasSuffix(host, ":") {
+			f.add(fmt.Sprintf("internal_hosts[%d]", i), "write host or host:port in lower case, such as gatehouse:8080")
+		}
+	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		f.add("tls", "set both tls.cert and tls.key, or neither")
 	}

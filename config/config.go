@@ -27,6 +27,9 @@ type Config struct {
 	Operations Operations `yaml:"operations"`
 	// TLS holds the certificate of the public listener. Without it an https issuer needs trusted_proxies.
 	TLS TLS `yaml:"tls"`
+	// InternalHosts are other hosts, with their ports, under which the apps' servers reach /token, /userinfo, /jwks,
+	// discovery and the like: gatehouse:8080 inside a compose file, say. The issuer stays as it is. None by default.
+	InternalHosts []string `yaml:"internal_hosts"`
 	// TrustedProxies are the addresses or networks whose X-Forwarded-For is trusted. None by default.
 	TrustedProxies Networks `yaml:"trusted_proxies"`
 	// DataDir is the folder for database, keyring and mailbox unless they are configured. Default

@@ -188,27 +188,28 @@ func (d *Handler) keepKeys(ctx context.Context) {
 
 // Mount adds the handler's routes.
 func (d *Handler) Mount(mux web.Router) {
-	open := func(pattern string, h web.Handler) { mux.Handle(pattern, d.toolkit.HandleOpen(h)) }
-	open("GET "+pathConfiguration, d.configuration)
-	open("GET "+pathServer, d.configuration)
-	open("GET "+pathKeys, d.jwks)
-	open("POST "+pathToken, d.token)
-	open("POST "+pathDeviceAuthorization, d.deviceAuthorization)
-	open("GET "+pathUserinfo, d.userinfo)
-	open("POST "+pathUserinfo, d.userinfo)
-	open("POST "+pathRevoke, d.revoke)
-	open("POST "+pathIntrospect, d.introspect)
-	open("POST "+pathPush, d.push)
+	api := func(pattern string, h web.Handler) { mux.Handle(pattern, d.toolkit.HandleAPI(h)) }
+	api("GET "+pathConfiguration, d.configuration)
+	api("GET "+pathServer, d.configuration)
+	api("GET "+pathKeys, d.jwks)
+	api("POST "+pathToken, d.token)
+	api("POST "+pathDeviceAuthorization, d.deviceAuthorization)
+	api("GET "+pathUserinfo, d.userinfo)
+	api("POST "+pathUserinfo, d.userinfo)
+	api("POST "+pathRevoke, d.revoke)
+	api("POST "+pathIntrospect, d.introspect)
+	api("POST "+pathPush, d.push)
 	for _, path := range []string{pathConfiguration, pathServer, pathKeys, pathToken, pathUserinfo, pathRevoke, pathPush} {
-		open("OPTIONS "+path, preflight)
+		api("OPTIONS "+path, preflight)
 	}
 	//defence:A20 = true
 	if d.registers {
-		open("POST "+pathRegister, d.register)
+		api("POST "+pathRegister, d.register)
 		for _, method := range []string{"GET ", "PUT ", "DELETE "} {
-			open(method+pathRegister+"/{id}", d.registration)
+			api(method+pathRegister+"/{id}", d.registration)
 		}
 	}
+	open := func(pattern string, h web.Handler) { mux.Handle(pattern, d.toolkit.HandleOpen(h)) }
 	// These two accept posts from other sites and read no cookie.
 	open("POST "+pathAuthorize, d.authorizePost)
 	open("POST "+pathEndSession, d.endSessionPost)

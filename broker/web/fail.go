@@ -176,13 +176,21 @@ func (k *Toolkit) refuseJSON(w http.ResponseWriter, status int, code broker.Code
 	if status >= 500 && code.Meaning().OAuth == "" {
 		name = "server_error"
 	}
-	body, err := json.Marshal(map[string]string{"error": name, "error_description": string(code), "reference": ref})
+	body, err := json.Marshal(map[string]string{"error": name, "error_description": describe(code), "reference": ref})
 	if err != nil {
 		body = []byte(`{"error":"server_error"}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n'))
+}
+
+// describe returns the code, with the cure for an error of configuration that no page explains.
+func describe(code broker.Code) string {
+	if code == broker.Misdirected {
+		return string(code) + ": use the host of the issuer, or list this host in internal_hosts"
+	}
+	return string(code)
 }
 
 func (k *Toolkit) logRefusal(t *tracked, r *http.Request, code broker.Code, ref string, cause error) {

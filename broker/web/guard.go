@@ -35,19 +35,30 @@ func (k *Toolkit) Guard(next http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", w.id)
 		defer func() { k.logRequest(w, r, k.Now().Sub(began)) }()
 		defer k.recovered(w, r)
+		var h http.Handler
+		pattern := "/"
+		if mux, ok := next.(matcher); ok {
+			h, pattern = mux.Handler(r)
+		}
 		//defence:G13
-		if normalHost(r.Host, k.Issuer.Scheme) != k.host {
-			k.Fail(w, r, broker.Misdirected)
+		if normalHost(r.Host, k.Issuer.Scheme) != k.host && !k.internal(w, r, h) {
+			k.refuse(w, r, broker.Misdirected, RefusalView{Cause: fmt.Errorf("%w: the host %.300q is not the issuer's; "+
+				"for /token, /userinfo and the like, list it in internal_hosts", broker.Misdirected, r.Host)})
 			return
 		}
-		if mux, ok := next.(matcher); ok {
-			if h, pattern := mux.Handler(r); pattern == "" {
-				k.Fail(w, r, unrouted(w, r, h))
-				return
-			}
+		if pattern == "" {
+			k.Fail(w, r, unrouted(w, r, h))
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// internal reports whether a request for another host is one of an app's server, which may use an internal name for
+// the routes of HandleAPI. Errors on these routes are JSON.
+func (k *Toolkit) internal(w *tracked, r *http.Request, h http.Handler) bool {
+	_, w.open = h.(api)
+	return w.open && slices.Contains(k.InternalHosts, strings.ToLower(r.Host))
 }
 
 func (k *Toolkit) logRequest(w *tracked, r *http.Request, took time.Duration) {

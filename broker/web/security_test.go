@@ -251,6 +251,43 @@ func TestG13_AnotherHostIsMisdirected(t *testing.T) {
 	}
 }
 
+func TestG13_AnInternalHostReachesTheRoutesOfAppsServersOnly(t *testing.T) {
+	h := open(t)
+	h.InternalHosts = []string{"gatehouse:8080"}
+	mux := http.NewServeMux()
+	mux.Handle("POST /token", h.HandleAPI(yes))
+	mux.Handle("POST /callback", h.HandleOpen(yes))
+	mux.Handle("GET /page", h.Handle(yes))
+	all := h.Guard(mux)
+	for name, tc := range map[string]struct {
+		r    *http.Request
+		host string
+		want int
+		json bool
+	}{
+		"the token endpoint":          {post("/token", "a=b"), "gatehouse:8080", 204, false},
+		"in capitals":                 {post("/token", "a=b"), "Gatehouse:8080", 204, false},
+		"by the issuer's host":        {post("/token", "a=b"), "id.example.com", 204, false},
+		"another port":                {post("/token", "a=b"), "gatehouse:8081", 421, true},
+		"a host that is not listed":   {post("/token", "a=b"), "evil.example", 421, true},
+		"a page":                      {get("/page"), "gatehouse:8080", 421, false},
+		"a callback":                  {post("/callback", "a=b"), "gatehouse:8080", 421, false},
+		"an unknown path":             {get("/none"), "gatehouse:8080", 421, false},
+		"an unknown path of our host": {get("/none"), "id.example.com", 404, false},
+	} {
+		tc.r.Host = tc.host
+		tc.r.Header.Set("Accept", "*/*")
+		w := h.ask(all, tc.r)
+		isJSON := strings.HasPrefix(w.Header().Get("Content-Type"), "application/json")
+		if w.Code != tc.want || isJSON != tc.json || strings.Contains(w.Body.String(), "evil") {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		if tc.json && !strings.Contains(w.Body.String(), "internal_hosts") {
+			t.Errorf("%s: the answer does not name the setting: %s", name, w.Body)
+		}
+	}
+}
+
 func TestG16_TheLogHoldsNoSecretAndEveryLineIsJSON(t *testing.T) {
 	h := open(t)
 	all := served(h)

@@ -39,7 +39,7 @@ type Store interface {
 	broker.Atomic
 }
 
-// Options configure a Toolkit. All are required except TrustedProxies and Count.
+// Options configure a Toolkit. All are required except TrustedProxies, InternalHosts and Count.
 type Options struct {
 	// Issuer is the origin of this deployment, with its path if it has one.
 	Issuer         *url.URL
@@ -49,9 +49,11 @@ type Options struct {
 	Gate           *access.Gate
 	Store          Store
 	TrustedProxies []netip.Prefix
-	Now            func() time.Time
-	Log            *slog.Logger
-	Count          func(broker.Code) // called for every refusal
+	// InternalHosts are other values of the Host header, in lower case, for the routes of HandleAPI.
+	InternalHosts []string
+	Now           func() time.Time
+	Log           *slog.Logger
+	Count         func(broker.Code) // called for every refusal
 }
 
 // Toolkit is the toolkit of one deployment. It is safe for concurrent use.
@@ -118,6 +120,12 @@ func (k *Toolkit) Handle(h Handler) http.Handler {
 func (k *Toolkit) HandleOpen(h Handler) http.Handler {
 	return k.handle(h, true)
 }
+
+// HandleAPI is HandleOpen for the routes of apps' servers, which they may also call by one of the InternalHosts.
+func (k *Toolkit) HandleAPI(h Handler) http.Handler { return api{k.handle(h, true)} }
+
+// api marks the routes of HandleAPI for Guard.
+type api struct{ http.Handler }
 
 func (k *Toolkit) handle(h Handler, open bool) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

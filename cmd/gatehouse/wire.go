@@ -193,7 +193,7 @@ func (h *app) build() (r handlers, _ error) {
 		TermsURL: product.TermsURL}
 	gate := h.gate()
 	toolkit := web.New(web.Options{Issuer: issuer, Site: site, Texts: texts, Keyring: h.keyring, Gate: gate, Store: s,
-		TrustedProxies: h.cfg.TrustedProxies, Now: h.now, Log: h.log,
+		TrustedProxies: h.cfg.TrustedProxies, InternalHosts: h.cfg.InternalHosts, Now: h.now, Log: h.log,
 		Count: func(c broker.Code) { refusals.WithLabelValues(string(c)).Inc() }})
 	post, ups := h.post(texts), h.upstreams(out)
 	people := login.New(login.Options{Toolkit: toolkit, Gate: gate, Store: s, Ephemeral: s.Ephemeral, Upstreams: ups,
