@@ -33,6 +33,11 @@ func (k *Toolkit) Guard(next http.Handler) http.Handler {
 		w := k.track(rw)
 		w.id = broker.NewID()
 		w.Header().Set("X-Request-Id", w.id)
+		if r.URL.Path == broker.AccountPath || strings.HasPrefix(r.URL.Path, broker.AccountPath+"/") {
+			// Nowhere else: an app that opens the sign-in in a popup would lose its window.opener.
+			//defence:A15
+			w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
+		}
 		defer func() { k.logRequest(w, r, k.Now().Sub(began)) }()
 		defer k.recovered(w, r)
 		var h http.Handler
@@ -123,7 +128,6 @@ func headersOf(scheme string) http.Header {
 	h.Set("X-Content-Type-Options", "nosniff")
 	//defence:A23
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Permissions-Policy", "publickey-credentials-get=(self), publickey-credentials-create=(self), "+
 		"camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()")
 	//defence:E17

@@ -53,7 +53,7 @@ func TestA15_EveryResponseForbidsFramesAndHasItsPolicy(t *testing.T) {
 		want := map[string]string{
 			"Content-Security-Policy": csp, "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
 			"Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
-			"Cross-Origin-Opener-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000",
+			"Strict-Transport-Security": "max-age=31536000",
 			"Content-Type": "text/html; charset=utf-8"}
 		for header, value := range want {
 			if got := w.Header().Values(header); len(got) != 1 || got[0] != value {
@@ -72,6 +72,23 @@ func TestA15_EveryResponseForbidsFramesAndHasItsPolicy(t *testing.T) {
 	plain := openAt(t, "http://localhost:8080")
 	if w := plain.ask(plain.Handle(yes), get("/x")); w.Header().Get("Strict-Transport-Security") != "" {
 		t.Error("HSTS over plain http")
+	}
+}
+
+func TestA15_OnlyTheAccountPagesCutTheirOpenerOff(t *testing.T) {
+	h := open(t)
+	mux := http.NewServeMux()
+	for _, path := range []string{"/account", "/account/x", "/accounts", "/login/x", "/authorize", "/consent/x"} {
+		mux.Handle("GET "+path, h.Handle(yes))
+	}
+	all := h.Guard(mux)
+	for path, want := range map[string]string{"/account": "same-origin", "/account/x": "same-origin",
+		"/account/none": "same-origin", "/accounts": "", "/login/x": "", "/authorize": "", "/consent/x": "", "/none": ""} {
+		w := h.ask(all, get(path))
+		if got := w.Header().Get("Cross-Origin-Opener-Policy"); got != want || !strings.Contains(w.Header().Get(
+			"Content-Security-Policy"), "frame-ancestors 'none'") {
+			t.Errorf("%s: %q, want %q; policy %s", path, got, want, w.Header().Get("Content-Security-Policy"))
+		}
 	}
 }
 
