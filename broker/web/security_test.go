@@ -54,7 +54,7 @@ func TestA15_EveryResponseForbidsFramesAndHasItsPolicy(t *testing.T) {
 			"Content-Security-Policy": csp, "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
 			"Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
 			"Strict-Transport-Security": "max-age=31536000",
-			"Content-Type": "text/html; charset=utf-8"}
+			"Content-Type":              "text/html; charset=utf-8"}
 		for header, value := range want {
 			if got := w.Header().Values(header); len(got) != 1 || got[0] != value {
 				t.Errorf("%s (%d): %s is %q", name, w.Code, header, got)
