@@ -69,6 +69,9 @@ func gone(err error) error {
 // userinfo is the endpoint of OIDC Core §5.3.
 func (d *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	scheme, token, err := presented(r)
+	if err != nil || token == "" {
+		d.allowError(w, r, broker.Client{})
+	}
 	if err != nil {
 		return d.challenge(w, http.StatusBadRequest, scheme, "invalid_request")
 	}
@@ -76,8 +79,8 @@ func (d *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 		return d.challenge(w, http.StatusUnauthorized, scheme, "")
 	}
 	g, err := d.bearer(r.Context(), token)
+	d.allowError(w, r, g.client)
 	if err == nil {
-		d.allowOrigin(w, r, g.client)
 		err = d.holds(r, pathUserinfo, scheme, token, g)
 		if g.Key != "" {
 			scheme = schemeDPoP // for the challenge

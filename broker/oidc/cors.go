@@ -9,15 +9,29 @@ import (
 )
 
 // preflight responds for the routes that pages of other origins may call; none of them reads a cookie. The
-// client is not known yet, so every origin passes. allowOrigin decides which origin may read the response.
-func preflight(w http.ResponseWriter, _ *http.Request) error {
+// client is not known yet, so every origin and every header passes. allowOrigin decides which origin may read the
+// response.
+func preflight(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Allow-Methods", "GET, POST")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP")
+	headers := "Authorization, Content-Type, DPoP"
+	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" && len(asked) <= maxValue {
+		headers = asked // "*" would not include Authorization
+	}
+	h.Set("Access-Control-Allow-Headers", headers)
 	h.Set("Access-Control-Max-Age", "3600")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// allowError lets a page read an error. The page of a known client must have its origin. An error of an unknown
+// client has no data of anyone, so any page may read it.
+func (d *Handler) allowError(w http.ResponseWriter, r *http.Request, c broker.Client) {
+	if d.allowOrigin(w, r, c); c.ID == "" {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate")
+	}
 }
 
 // allowOrigin lets a page read the response if its origin has a redirect URI of the client (DESIGN.md §7).

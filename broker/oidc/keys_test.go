@@ -70,7 +70,7 @@ func TestDocumentsAreBuiltOnceAndCached(t *testing.T) {
 	}
 }
 
-func TestOnlyPagesOfTheClientMayReadItsTokens(t *testing.T) {
+func TestG19_OnlyPagesOfTheClientMayReadItsTokensAndAnyHeaderAndErrorPasses(t *testing.T) {
 	h := newHarness(t)
 	got := h.signIn()
 	for origin, good := range map[string]bool{"https://app.example.com": true, "https://evil.example": false,
@@ -96,6 +96,31 @@ func TestOnlyPagesOfTheClientMayReadItsTokens(t *testing.T) {
 			if allowed := with(r); (allowed == origin && origin != "") != good {
 				t.Errorf("%s from %q: allowed %q", r.URL.Path, origin, allowed)
 			}
+		}
+	}
+	for name, r := range map[string]*http.Request{
+		"no token":          newRequest(http.MethodGet, "/userinfo", nil),
+		"a revoked token":   newRequest(http.MethodGet, "/userinfo", nil),
+		"an unknown client": newRequest(http.MethodPost, "/token", form("grant_type", clients.GrantCode, "client_id", "x")),
+		"a wrong secret": newRequest(http.MethodPost, "/token", form("grant_type", clients.GrantCode, "client_id", "app",
+			"client_secret", "x")),
+	} {
+		if name == "a revoked token" {
+			h.call("/revoke", "token", got.text("refresh_token"))
+			r.Header.Set("Authorization", "Bearer "+got.text("access_token"))
+		}
+		r.Header.Set("Origin", "https://app.example.com")
+		if a := h.send(r); a.StatusCode != http.StatusUnauthorized || a.Header.Get("Access-Control-Allow-Origin") != "*" ||
+			a.Header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%s: %d %v", name, a.StatusCode, a.Header)
+		}
+	}
+	for _, path := range []string{"/token", "/userinfo", "/revoke", "/jwks", "/par"} {
+		r := newRequest(http.MethodOptions, path, nil)
+		r.Header.Set("Origin", "https://app.example.com")
+		r.Header.Set("Access-Control-Request-Headers", "authorization,x-requested-with")
+		if a := h.send(r); a.Header.Get("Access-Control-Allow-Headers") != "authorization,x-requested-with" {
+			t.Errorf("%s: %v", path, a.Header)
 		}
 	}
 	for _, path := range []string{"/token", "/userinfo", "/revoke", "/jwks", "/par"} {

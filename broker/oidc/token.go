@@ -160,8 +160,8 @@ func (d *Handler) issued(r *http.Request, u *unit, ar fosite.AccessRequester) br
 // grant, even if the client has disconnected.
 func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, u *unit, err error) error {
 	answer, code := verdict(err, u.why)
+	d.allowError(w, r, u.client)
 	if waits(answer) {
-		d.allowOrigin(w, r, u.client)
 		return writeJSON(w, answer.CodeField, map[string]string{"error": answer.ErrorField,
 			"error_description": answer.DescriptionField})
 	}
@@ -199,9 +199,6 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, u *unit, err er
 	}
 	d.toolkit.Count(code)
 	d.logRefusal(r, answer, code, err)
-	if u.client.ID != "" {
-		d.allowOrigin(w, r, u.client)
-	}
 	// Only for a client that used the header (RFC 6749 §5.2): others cannot respond to the
 	// challenge.
 	if answer.CodeField == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
