@@ -63,6 +63,7 @@ const (
 	ClientUnknown       Code = "client_unknown"
 	RedirectURIMismatch Code = "redirect_uri_mismatch"
 	RequestInvalid      Code = "request_invalid"
+	RequestURIInvalid   Code = "invalid_request_uri"
 	TokenReused         Code = "token_reused"
 	CodeReused          Code = "code_reused"
 	Revoked             Code = "revoked"
@@ -137,6 +138,7 @@ var meanings = map[Code]Meaning{
 	ClientUnknown:       {http.StatusBadRequest, ""},
 	RedirectURIMismatch: {http.StatusBadRequest, ""},
 	RequestInvalid:      {http.StatusBadRequest, "invalid_request"},
+	RequestURIInvalid:   {http.StatusBadRequest, "invalid_request_uri"},
 	TokenReused:         {http.StatusBadRequest, "invalid_grant"},
 	CodeReused:          {http.StatusBadRequest, "invalid_grant"},
 	Revoked:             {http.StatusBadRequest, "invalid_grant"},

@@ -90,7 +90,7 @@ func TestFAPI2_PushedRequestsOnlyEachGoodOnceForItsClientAndFor90Seconds(t *test
 	other := k.bank("other", signing.ES256)
 	k.appHears(k.b.get("/authorize?"+ask("client_id", "bank").Encode()), "invalid_request")
 	q := k.names(k.push())
-	k.page(k.b.get("/authorize?"+strings.Replace(q, "client_id=bank", "client_id=other", 1)), broker.LoginUnknown)
+	k.page(k.b.get("/authorize?"+strings.Replace(q, "client_id=bank", "client_id=other", 1)), broker.RequestURIInvalid)
 	for range 2 { // a reload before the person is done does no harm
 		if a := k.b.get("/authorize?" + q); !strings.HasPrefix(a.Header.Get("Location"), "/login/") {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
@@ -99,10 +99,10 @@ func TestFAPI2_PushedRequestsOnlyEachGoodOnceForItsClientAndFor90Seconds(t *test
 	asked, err := url.ParseQuery(q)
 	k.must(err)
 	k.b.code(asked)
-	k.page(k.b.get("/authorize?"+q), broker.LoginUnknown)
+	k.page(k.b.get("/authorize?"+q), broker.RequestURIInvalid)
 	q = k.names(k.push())
 	k.clock.add(pushedLife)
-	k.page(k.b.get("/authorize?"+q), broker.LoginUnknown)
+	k.page(k.b.get("/authorize?"+q), broker.RequestURIInvalid)
 	other.code()
 }
 

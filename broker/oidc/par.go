@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"github.com/ory/fosite"
 
 	"gatehouse/broker"
+	"gatehouse/broker/web"
 )
 
 const (
@@ -69,6 +71,9 @@ func (d *Handler) push(w http.ResponseWriter, r *http.Request) error {
 
 // pushable returns the valid request, without the client's authentication.
 func (d *Handler) pushable(ctx context.Context, body url.Values, c broker.Client) (url.Values, error) {
+	if body.Has("request") {
+		return nil, fosite.ErrRequestNotSupported
+	}
 	if body.Has("request_uri") {
 		return nil, fosite.ErrInvalidRequest.WithHint("A pushed request has no request_uri (RFC 9126 §2.1).")
 	}
@@ -81,7 +86,7 @@ func (d *Handler) pushable(ctx context.Context, body url.Values, c broker.Client
 	q, err := d.target(ctx, form)
 	//defence:A3
 	if code, ok := errors.AsType[broker.Code](err); ok && code.Meaning().Status < 500 {
-		return nil, fosite.ErrInvalidRequest.WithHint("The redirect_uri is not registered, or the request is too long.")
+		return nil, fosite.ErrInvalidRequest.WithWrap(err).WithHint(unpushable(err))
 	}
 	if err != nil {
 		return nil, err
@@ -89,6 +94,15 @@ func (d *Handler) pushable(ctx context.Context, body url.Values, c broker.Client
 	//defence:A3 A19 ./broker/oidc:TestAPushedRequestIsCheckedWhenItIsPushed
 	err = d.check(q)
 	return form, err
+}
+
+// unpushable tells an authenticated client why its request does not reach the browser.
+func unpushable(err error) string {
+	m, ok := errors.AsType[*web.Mistake](err)
+	if !ok || m.Setting == "" {
+		return "A parameter occurs twice, or the request is too long."
+	}
+	return "The " + m.Parameter + " is not registered; see: " + m.Setting + "."
 }
 
 // bindPushed binds a request to the key of the DPoP proof that it was pushed with, as if it had named that key
@@ -135,7 +149,8 @@ func (d *Handler) pushedForm(ctx context.Context, form url.Values) (url.Values, 
 		//defence:A19 ./broker/oidc:TestP5_NothingInTheURLJoinsWhatWasPushed = form, nil
 		return p.Form, nil
 	}
-	return nil, broker.LoginUnknown.Because(errors.New("oidc: no such pushed request"))
+	return nil, fmt.Errorf("%w: the request_uri was used before, is older than %s, or is another client's",
+		web.NewMistake(broker.RequestURIInvalid, broker.Client{}, "client_id", form.Get("client_id"), nil, ""), pushedLife)
 }
 
 // consumePushed lets a pushed request yield one code. Until then it may be opened again, so a reload works. Of two

@@ -124,7 +124,7 @@ func TestA19_P4_APushedRequestIsItsClientsAndOverAfterNinetySeconds(t *testing.T
 	b.code(ask())
 	q := h.pushed(ask())
 	stolen := url.Values{"client_id": {"other"}, "request_uri": q["request_uri"]}
-	h.page(b.get("/authorize?"+stolen.Encode()), broker.LoginUnknown)
+	h.page(b.get("/authorize?"+stolen.Encode()), broker.RequestURIInvalid)
 	for name, uri := range map[string]string{"unknown": pushedPrefix + "abc", "empty": pushedPrefix,
 		"edited": q.Get("request_uri") + "x", "its hash": pushedPrefix + h.keyring.Hash(purposePushed,
 			[]byte(strings.TrimPrefix(q.Get("request_uri"), pushedPrefix)))} {
@@ -132,14 +132,14 @@ func TestA19_P4_APushedRequestIsItsClientsAndOverAfterNinetySeconds(t *testing.T
 		if a.Header.Get("Location") != "" {
 			t.Errorf("%s: to %s", name, a.Header.Get("Location"))
 		}
-		h.page(a, broker.LoginUnknown)
+		h.page(a, broker.RequestURIInvalid)
 	}
 	h.page(b.get("/authorize?"+url.Values{"client_id": {"app"}, "request_uri": {pushedPrefix + strings.Repeat("x",
 		129)}}.Encode()), broker.RequestInvalid)
 	twice := url.Values{"client_id": {"app", "other"}, "request_uri": q["request_uri"]}
 	h.page(b.get("/authorize?"+twice.Encode()), broker.RequestInvalid)
 	h.clock.add(pushedLife)
-	h.page(b.get("/authorize?"+q.Encode()), broker.LoginUnknown)
+	h.page(b.get("/authorize?"+q.Encode()), broker.RequestURIInvalid)
 }
 
 func TestA19_OneCodeComesOfAPushedRequest(t *testing.T) {
@@ -157,11 +157,11 @@ func TestA19_OneCodeComesOfAPushedRequest(t *testing.T) {
 		t.Fatalf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	h.appHears(b.get("/authorize?login="+strings.TrimPrefix(again, "/login/")), "invalid_request_uri")
-	h.page(b.get("/authorize?"+q.Encode()), broker.LoginUnknown)
+	h.page(b.get("/authorize?"+q.Encode()), broker.RequestURIInvalid)
 
 	q = h.pushed(ask())
 	b.code(q) // from the session, at once
-	h.page(b.get("/authorize?"+q.Encode()), broker.LoginUnknown)
+	h.page(b.get("/authorize?"+q.Encode()), broker.RequestURIInvalid)
 }
 
 func TestA19_OneOfManyConcurrentRequestsGetsTheCode(t *testing.T) {
@@ -273,7 +273,7 @@ func TestA14_APushedRequestAsksForConsentToo(t *testing.T) {
 	if a.location().Query().Get("code") == "" {
 		t.Fatalf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
-	h.page(b.get("/authorize?"+q.Encode()), broker.LoginUnknown)
+	h.page(b.get("/authorize?"+q.Encode()), broker.RequestURIInvalid)
 	q = h.pushed(thirdAsks("client_secret", secret, "prompt", "none"))
 	if a := b.get("/authorize?" + q.Encode()); a.location().Query().Get("code") == "" {
 		t.Errorf("%s", a.Header.Get("Location"))
@@ -294,5 +294,27 @@ func TestH4_StrangersPushNoMoreThanTheCap(t *testing.T) {
 	h.pushed(ask()) // a client with a secret is not limited
 	if rows["pushed"] != 4 {
 		t.Errorf("%d rows", rows["pushed"])
+	}
+}
+
+func TestAPushedRequestObjectIsNotSupported(t *testing.T) {
+	h := newHarness(t)
+	a := h.call("/par", "request", "eyJhbGciOiJub25lIn0.e30.", "response_type", "code")
+	h.wants(a, http.StatusBadRequest, "request_not_supported")
+	page := h.browser().get("/authorize?" + url.Values{"client_id": {"app"}, "request": {"eyJhbGciOiJub25lIn0.e30."}}.Encode())
+	h.page(page, broker.RequestInvalid)
+	if !strings.Contains(page.body, "a request object") {
+		t.Errorf("the page does not say what is wrong: %s", page.body)
+	}
+}
+
+func TestAPushedRequestWithAnotherRedirectURIReadsTheSetting(t *testing.T) {
+	h := newHarness(t)
+	form := ask("redirect_uri", "https://app.example.com/typo")
+	r := newRequest(http.MethodPost, "/par", form)
+	r.SetBasicAuth("app", h.secret)
+	a := h.wants(h.send(r), http.StatusBadRequest, "invalid_request")
+	if !strings.Contains(a.text("error_description"), "gatehouse clients change app --redirect-uri") {
+		t.Error(a.body)
 	}
 }

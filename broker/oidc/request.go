@@ -16,6 +16,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/clients"
+	"gatehouse/broker/web"
 )
 
 // The longest values accepted, in bytes. They bound what is stored.
@@ -118,6 +119,10 @@ func (d *Handler) target(ctx context.Context, form url.Values) (*request, error)
 		return nil, err
 	}
 	q := &request{form: form, client: c, redirect: form.Get("redirect_uri"), state: form.Get("state")}
+	if q.redirect == "" && form.Has("request") {
+		return nil, errors.Join(web.NewMistake(broker.RequestInvalid, c, "request", "a request object", nil, ""),
+			errors.New("oidc: request objects are not supported; send plain parameters"))
+	}
 	//defence:A3 A4
 	if len(q.redirect) > maxRedirect || !broker.MatchRedirect(c.RedirectURIs, q.redirect) {
 		return nil, wrongRedirect(c, q.redirect)

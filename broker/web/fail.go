@@ -149,7 +149,7 @@ func (k *Toolkit) defaultAction(r *http.Request, code broker.Code, p text.Printe
 			}
 			return Action{at.String(), p.Text(key)}
 		}
-	case broker.ClientUnknown, broker.RedirectURIMismatch, broker.RequestInvalid, broker.NotFound,
+	case broker.ClientUnknown, broker.RedirectURIMismatch, broker.RequestInvalid, broker.RequestURIInvalid, broker.NotFound,
 		broker.MethodNotAllowed, broker.LoginUnknown:
 		return Action{start, p.Text("web.go_home", k.Site.Name)}
 	case broker.Misdirected:
@@ -214,8 +214,8 @@ func (k *Toolkit) record(r *http.Request, code broker.Code, ref string, e broker
 	if e.Verb == "" {
 		e.Verb = broker.EventRefused
 		switch code {
-		case broker.ClientUnknown, broker.RedirectURIMismatch, broker.RequestInvalid, broker.CrossOrigin, broker.Conflict,
-			broker.Internal:
+		case broker.ClientUnknown, broker.RedirectURIMismatch, broker.RequestInvalid, broker.RequestURIInvalid,
+			broker.CrossOrigin, broker.Conflict, broker.Internal:
 			e.Verb = broker.EventRequestRefused
 		}
 	}
