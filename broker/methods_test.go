@@ -86,13 +86,13 @@ func TestAFreshProofNeedsNoPassword(t *testing.T) {
 	for purpose, want := range map[Purpose]string{PurposeSignIn: "confirm <nil>",
 		PurposeReauthenticate: "confirm <nil>"} {
 		l.Purpose = purpose
-		step, err := Next(l, LoadedFacts(f))
+		step, _, err := Next(l, LoadedFacts(f))
 		if got := fmt.Sprintf("%s %v", step, err); got != want {
 			t.Errorf("%q: %q, want %q", purpose, got, want)
 		}
 	}
 	f.Authn.AuthTime = now
-	if step, err := Next(l, LoadedFacts(f)); step != StepDone || err != nil {
+	if step, _, err := Next(l, LoadedFacts(f)); step != StepDone || err != nil {
 		t.Errorf("%q %v", step, err)
 	}
 }
@@ -108,7 +108,7 @@ func TestC5_ALinkFromInsideWaitsOnlyForWhoAskedForIt(t *testing.T) {
 		"somebody else":      {&Account{ID: "b"}, " start_again"},
 		"nobody, signed out": {nil, " start_again"},
 	} {
-		step, err := Next(l, LoadedFacts(Facts{Now: now, Acting: tc.acting}))
+		step, _, err := Next(l, LoadedFacts(Facts{Now: now, Acting: tc.acting}))
 		if got := fmt.Sprintf("%s %v", step, err); got != tc.want {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}

@@ -89,18 +89,19 @@ func LoadedFacts(f Facts) Facts {
 }
 
 // Next decides the next step of a login. It is the only place that does. The order of its questions is the
-// policy.
-func Next(l Login, f Facts) (Step, error) {
-	if !f.Now.Before(l.ExpiresAt) {
-		return "", LoginUnknown
-	}
-	if l.AccountID != "" {
-		return nextBound(l, f)
-	}
-	if l.Claims != nil {
+// policy. The Verdict is about the login's pending identity, and zero if there is none.
+func Next(l Login, f Facts) (step Step, v Verdict, err error) {
+	switch {
+	case !f.Now.Before(l.ExpiresAt):
+		err = LoginUnknown
+	case l.AccountID != "":
+		step, err = nextBound(l, f)
+	case l.Claims != nil:
 		return nextUpstream(l, f)
+	default:
+		step, err = nextLocal(l, f)
 	}
-	return nextLocal(l, f)
+	return step, v, err
 }
 
 // nextBound compares a finished proof with the app's requirements of freshness. If the upstream proved none, or an old
@@ -136,36 +137,36 @@ func satisfied(l Login, f Facts) bool {
 	return Fresh(f.Authn, f.Now, nil, since)
 }
 
-func nextUpstream(l Login, f Facts) (Step, error) {
+func nextUpstream(l Login, f Facts) (Step, Verdict, error) {
+	v, err := Resolve(l, f)
 	if f.Connection == nil {
-		return "", ConnectionDisabled
+		return "", v, ConnectionDisabled
 	}
 	if err := f.Connection.Usable(); err != nil {
-		return "", err
+		return "", v, err
 	}
-	v, err := Resolve(l, f)
 	if err != nil {
-		return "", err
+		return "", v, err
 	}
 	switch v.Outcome {
 	case SignIn:
-		return StepBind, nil
+		return StepBind, v, nil
 	case LinkHere, Already, Trust:
-		return StepJoin, nil
+		return StepJoin, v, nil
 	case Link:
-		return StepLink, nil
+		return StepLink, v, nil
 	case Neutral:
-		return StepNeutral, nil
+		return StepNeutral, v, nil
 	case Own:
-		return StepOwn, nil
+		return StepOwn, v, nil
 	case AskEmail:
-		return StepEmail, nil
+		return StepEmail, v, nil
 	case AskCode:
-		return StepCode, nil
+		return StepCode, v, nil
 	case Register:
-		return StepRegister, nil
+		return StepRegister, v, nil
 	default:
-		return StepCreate, nil
+		return StepCreate, v, nil
 	}
 }
 

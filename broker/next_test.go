@@ -89,7 +89,7 @@ func TestNextDecidesEveryStep(t *testing.T) {
 				c.login.ExpiresAt = fresh
 			}
 			c.facts.Now = noon
-			got, err := Next(c.login, LoadedFacts(c.facts))
+			got, _, err := Next(c.login, LoadedFacts(c.facts))
 			if got != c.want || !errors.Is(err, c.code) {
 				t.Fatalf("got %q, %v; want %q, %v", got, err, c.want, c.code)
 			}

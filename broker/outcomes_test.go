@@ -58,7 +58,7 @@ func TestNextTurnsEveryOutcomeIntoItsStep(t *testing.T) {
 		}), f, "", StartAgain},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := Next(c.login, LoadedFacts(c.facts)); got != c.want || !errors.Is(err, c.code) {
+			if got, _, err := Next(c.login, LoadedFacts(c.facts)); got != c.want || !errors.Is(err, c.code) {
 				t.Fatalf("got %q, %v; want %q, %v", got, err, c.want, c.code)
 			}
 		})
@@ -97,7 +97,7 @@ func TestNextAsksAnEnrolledSecondFactorAndFreshProofs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.facts.Now = noon
-			if got, err := Next(c.login, LoadedFacts(c.facts)); got != c.want || !errors.Is(err, c.code) {
+			if got, _, err := Next(c.login, LoadedFacts(c.facts)); got != c.want || !errors.Is(err, c.code) {
 				t.Fatalf("got %q, %v; want %q, %v", got, err, c.want, c.code)
 			}
 		})

@@ -77,10 +77,7 @@ func (g *Gate) Explain(ctx context.Context, l broker.Login, acting *broker.Accou
 }
 
 func (d *Decision) decide(l broker.Login) {
-	if l.Claims != nil && l.AccountID == "" {
-		d.Verdict, _ = broker.Resolve(l, d.Facts) // Next returns its error
-	}
-	if d.Step, d.No = broker.Next(l, d.Facts); d.No != nil {
+	if d.Step, d.Verdict, d.No = broker.Next(l, d.Facts); d.No != nil {
 		d.Rule = d.ruleOf()
 	}
 }
