@@ -63,7 +63,7 @@ func (d *DB) execRecorded(ctx context.Context, events []broker.Event, insert str
 		return d.exec(ctx, "WITH made AS ("+insert+" RETURNING 1) "+insertEventOfMade,
 			append(args, eventValues(events[0])...)...)
 	}
-	err = d.joined(ctx, func(ctx context.Context) error {
+	err = d.Atomic(ctx, func(ctx context.Context) error {
 		if rows, err = d.exec(ctx, insert, args...); err != nil || rows == 0 {
 			return err
 		}
