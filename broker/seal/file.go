@@ -110,7 +110,7 @@ func (k *Keyring) Reload(path string) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	present := k.current.Load().primary()
+	present := k.current.Load().keys[0]
 	if kept := next.byID[present.id]; kept == nil || !bytes.Equal(kept.secret, present.secret) {
 		return false, fmt.Errorf("seal: %s lacks the key %s, which is in use; put it back", path, present.id)
 	}

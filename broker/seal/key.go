@@ -111,8 +111,6 @@ type keySet struct {
 	byID map[string]*key
 }
 
-func (r *keySet) primary() *key { return r.keys[0] }
-
 func newKeySet(keys []*key) (*keySet, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("seal: the keyring has no key")
@@ -276,7 +274,7 @@ func (k *Keyring) IDs() []string {
 }
 
 // Primary returns the id of the key that seals and hashes.
-func (k *Keyring) Primary() string { return k.current.Load().primary().id }
+func (k *Keyring) Primary() string { return k.current.Load().keys[0].id }
 
 // Created returns the creation time of the named key, in UTC to the second; the zero time if there is none.
 func (k *Keyring) Created(id string) time.Time {

@@ -27,7 +27,7 @@ const format = 1
 // and row id, is not stored. Open needs the same associated data, so a value moved to another row or column does
 // not open there. A key must seal fewer than 2^32 values (NIST SP 800-38D §8.3); rotate long before.
 func (k *Keyring) Seal(plain []byte, aad ...string) ([]byte, error) {
-	key := k.current.Load().primary()
+	key := k.current.Load().keys[0]
 	body, err := key.aead.Encrypt(plain, associate(key.header, aad))
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
@@ -74,7 +74,7 @@ func KeyOfHash(hash string) string {
 // starts with the key's id: "k1.…". Store it instead of the value. Purposes are constants; equal values have
 // unrelated hashes for different purposes.
 func (k *Keyring) Hash(purpose string, value []byte) string {
-	return k.current.Load().primary().hash(purpose, value)
+	return k.current.Load().keys[0].hash(purpose, value)
 }
 
 // Hashes returns Hash under every key, the primary first, for look-ups after a rotation.
@@ -96,7 +96,7 @@ func (k *Keyring) Same(hash, purpose string, value []byte) bool {
 // MAC authenticates data for one purpose with the primary key (HMAC-SHA256). Store the key id with it, because
 // CheckMAC and MACWith need it.
 func (k *Keyring) MAC(purpose string, data []byte) (keyID string, mac []byte) {
-	key := k.current.Load().primary()
+	key := k.current.Load().keys[0]
 	return key.id, key.mac(purpose, data)
 }
 

@@ -257,7 +257,7 @@ func TestTheCanaryDetectsAForeignKeyring(t *testing.T) {
 
 func TestG16_NothingPrintsAKey(t *testing.T) {
 	k := fresh(t)
-	secret := k.current.Load().primary().secret
+	secret := k.current.Load().keys[0].secret
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "ring", k, "in", struct{ K *Keyring }{k})
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "ring", k, "in", struct{ K *Keyring }{k})

@@ -155,8 +155,16 @@ func (k *Toolkit) readForm(w http.ResponseWriter, r *http.Request) error {
 	if len(r.URL.RawQuery) > maxBody {
 		return broker.TooLarge
 	}
-	if err := checkKind(r.Header.Get("Content-Type")); err != nil {
-		return err
+	if contentType := r.Header.Get("Content-Type"); contentType != "" {
+		kind, _, err := mime.ParseMediaType(contentType)
+		switch {
+		case err != nil:
+			return broker.RequestInvalid.Because(fmt.Errorf("content type: %w", err))
+		//defence:H1
+		case kind == "multipart/form-data" || kind == "multipart/mixed":
+			// We have no upload forms, and parsers disagree about multipart.
+			return broker.RequestInvalid.Because(errors.New("multipart bodies are not accepted"))
+		}
 	}
 	if err := r.ParseForm(); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -171,22 +179,6 @@ func (k *Toolkit) readForm(w http.ResponseWriter, r *http.Request) error {
 	//defence:H1
 	if n > maxKeys {
 		return broker.RequestInvalid.Because(fmt.Errorf("more than %d form values", maxKeys))
-	}
-	return nil
-}
-
-func checkKind(contentType string) error {
-	if contentType == "" {
-		return nil
-	}
-	kind, _, err := mime.ParseMediaType(contentType)
-	switch {
-	case err != nil:
-		return broker.RequestInvalid.Because(fmt.Errorf("content type: %w", err))
-	//defence:H1
-	case kind == "multipart/form-data" || kind == "multipart/mixed":
-		// We have no upload forms, and parsers disagree about multipart.
-		return broker.RequestInvalid.Because(errors.New("multipart bodies are not accepted"))
 	}
 	return nil
 }
