@@ -133,6 +133,9 @@ func resolveVerified(l Login, f Facts, level Level, why string) (Verdict, error)
 	}
 }
 
+// Registers reports whether a person without an account and an invitation may get one.
+func (f Facts) Registers() bool { return f.registration().Open() || f.Invitation != nil }
+
 // registration returns the mode of the connection's tenant, else the deployment's.
 func (f Facts) registration() Registration {
 	if t := f.Tenancy.Connection; t != nil {

@@ -20,18 +20,24 @@ type Codes struct {
 	keyring   *seal.Keyring
 	now       func() time.Time
 	tries     tries
-	sent      broker.EphemeralStore[sent]
 }
 
-// sent records when codes were sent to an address in the last hour.
-type sent struct {
-	At []time.Time `json:"a"`
+// mostCodes is how many codes one browser, and one network, may request in any hour. The mailboxes of others are not
+// theirs to fill.
+const mostCodes = 20
+
+// Requester is the origin of a request for a code.
+type Requester struct {
+	Browser string // the keyed hash of its key
+	Network string // see limit.Network
+	// Known: the browser has signed in to the account of the address before. A company behind one network must be
+	// able to confirm sign-ins, so such requests count for the browser and the address only.
+	Known bool
 }
 
 // NewCodes returns the issuer and verifier of mailed codes.
 func NewCodes(ephemeral broker.Ephemeral, keyring *seal.Keyring, now func() time.Time) *Codes {
-	return &Codes{ephemeral: ephemeral, keyring: keyring, now: now, tries: newTries(ephemeral, keyring, now),
-		sent: broker.EphemeralStore[sent]{Name: "codes-sent", Life: time.Hour, In: ephemeral, Now: now}}
+	return &Codes{ephemeral: ephemeral, keyring: keyring, now: now, tries: newTries(ephemeral, keyring, now)}
 }
 
 // WrongCode is returned for a wrong code while tries are left; it wraps CodeWrong.
@@ -43,10 +49,11 @@ func (w WrongCode) Error() string { return string(broker.CodeWrong) }
 func (w WrongCode) Unwrap() error { return broker.CodeWrong }
 
 // Issue makes a code for a canonical address, with or without an account. It returns Retry with CodeTooSoon
-// within 30 seconds of the last code to that address, and with RateLimited after three in an hour. Call it
-// outside a transaction, because it counts. The caller stores the MailedCode and mails the code.
-func (c *Codes) Issue(ctx context.Context, email string) (broker.MailedCode, broker.Secret, error) {
-	if err := c.allow(ctx, email); err != nil {
+// within 30 seconds of the last code to that mailbox, and with RateLimited after three in an hour, or after 20 of
+// the requester. Call it outside a transaction, because it counts. The caller stores the MailedCode and mails the
+// code.
+func (c *Codes) Issue(ctx context.Context, by Requester, email string) (broker.MailedCode, broker.Secret, error) {
+	if err := c.allow(ctx, by, email); err != nil {
 		return broker.MailedCode{}, "", err
 	}
 	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
@@ -122,47 +129,38 @@ func digits(typed string) string {
 	return b.String()
 }
 
-// allow counts a code to the address, or returns when the next one is allowed. The record covers the last hour
-// exactly; the two counters also bound parallel requests.
-func (c *Codes) allow(ctx context.Context, email string) error {
-	key, now := c.keyring.Hash("codes-sent", []byte(email)), c.now()
-	record, err := c.sent.Get(ctx, key)
-	if err != nil && !errors.Is(err, broker.NotFound) {
-		return err
+// allow counts a code to the address by its requester, or returns when the next one is allowed. The requester is
+// counted first, so that one beyond its limit cannot use up another person's codes.
+func (c *Codes) allow(ctx context.Context, by Requester, email string) error {
+	hour := limit.Sliding{Name: "codes-by", Width: time.Hour, Most: mostCodes, In: c.ephemeral, Now: c.now}
+	var who []string
+	//defence:E2 C7
+	who = append(who, "browser "+by.Browser)
+	//defence:E2 C7
+	if !by.Known {
+		who = append(who, "network "+by.Network)
 	}
-	if err := record.allow(now); err != nil {
-		return err
+	for _, w := range who {
+		if err := hour.Allow(ctx, c.keyring.Hash("codes-by", []byte(w))); err != nil {
+			return err
+		}
 	}
-	pause := limit.Window{Name: "codes-sent-pause", Width: broker.MailedPause, Most: 1, Code: broker.CodeTooSoon,
+	to := limit.Sliding{Name: "codes-sent", Width: time.Hour, Most: broker.MailedPerHour, Pause: broker.MailedPause,
 		In: c.ephemeral, Now: c.now}
-	if err := pause.Allow(ctx, key); err != nil {
-		return err
-	}
-	hour := limit.Window{Name: "codes-sent-hour", Width: time.Hour, Most: broker.MailedPerHour,
-		In: c.ephemeral, Now: c.now}
-	if err := hour.Allow(ctx, key); err != nil {
-		return err
-	}
-	if _, err := c.sent.Take(ctx, key); err != nil && !errors.Is(err, broker.NotFound) {
-		return err
-	}
-	err = c.sent.Put(ctx, key, sent{append(record.At, now)})
-	if errors.Is(err, broker.Conflict) {
-		return nil // another code was sent at the same time, and its record counts for both
-	}
-	return err
+	return to.Allow(ctx, c.keyring.Hash("codes-sent", []byte(mailbox(email))))
 }
 
-// allow drops entries older than an hour and checks the rest against the limits.
-func (s *sent) allow(now time.Time) error {
-	for len(s.At) > 0 && now.Sub(s.At[0]) >= time.Hour {
-		s.At = s.At[1:]
+// mailbox returns the same text for the addresses that reach one mailbox: without a tag after +, and for Gmail
+// without dots. It is for limits only; such addresses still have accounts of their own (SECURITY.md C20).
+func mailbox(email string) string {
+	local, domain, _ := strings.Cut(email, "@")
+	//defence:E2
+	if name, _, tagged := strings.Cut(local, "+"); tagged && name != "" {
+		local = name
 	}
-	if n := len(s.At); n > 0 && now.Sub(s.At[n-1]) < broker.MailedPause {
-		return broker.Retry{Code: broker.CodeTooSoon, After: limit.Seconds(s.At[n-1].Add(broker.MailedPause).Sub(now))}
+	//defence:E2
+	if domain == "gmail.com" || domain == "googlemail.com" {
+		local, domain = strings.ReplaceAll(local, ".", ""), "gmail.com"
 	}
-	if len(s.At) >= broker.MailedPerHour {
-		return broker.Retry{Code: broker.RateLimited, After: limit.Seconds(s.At[0].Add(time.Hour).Sub(now))}
-	}
-	return nil
+	return local + "@" + domain
 }

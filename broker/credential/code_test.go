@@ -2,7 +2,9 @@ package credential
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,7 +22,7 @@ func codes(t *testing.T) (*Codes, *memory, *clock) {
 
 func TestACodeOpensOnceTypedInAnyUsualWay(t *testing.T) {
 	c, _, _ := codes(t)
-	m, secret, err := c.Issue(ctx(t), "ana@example.com")
+	m, secret, err := c.Issue(ctx(t), someone, "ana@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +39,7 @@ func TestACodeOpensOnceTypedInAnyUsualWay(t *testing.T) {
 
 func TestE3_AMailedCodeHasFiveTries(t *testing.T) {
 	c, mem, clk := codes(t)
-	m, secret, err := c.Issue(ctx(t), "ana@example.com")
+	m, secret, err := c.Issue(ctx(t), someone, "ana@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func TestE3_AMailedCodeHasFiveTries(t *testing.T) {
 		t.Errorf("the right code after five tries: %v", err)
 	}
 	clk.pass(time.Minute)
-	m, secret, err = c.Issue(ctx(t), "ana@example.com")
+	m, secret, err = c.Issue(ctx(t), someone, "ana@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +87,7 @@ func TestE3_AMailedCodeHasFiveTries(t *testing.T) {
 
 func TestE3_OfAHundredConcurrentGuessesFiveCount(t *testing.T) {
 	c, mem, clk := codes(t)
-	m, secret, err := c.Issue(ctx(t), "ana@example.com")
+	m, secret, err := c.Issue(ctx(t), someone, "ana@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +112,7 @@ func TestE3_OfAHundredConcurrentGuessesFiveCount(t *testing.T) {
 
 func TestACodeBelongsToItsAddressAndItsID(t *testing.T) {
 	c, _, clk := codes(t)
-	a, secret, err := c.Issue(ctx(t), "ana@example.com")
+	a, secret, err := c.Issue(ctx(t), someone, "ana@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +131,7 @@ func TestACodeBelongsToItsAddressAndItsID(t *testing.T) {
 func TestE2_AtMostThreeCodesAnHourAndThirtySecondsBetween(t *testing.T) {
 	c, _, clk := codes(t)
 	issue := func() error {
-		_, _, err := c.Issue(ctx(t), "ana@example.com")
+		_, _, err := c.Issue(ctx(t), someone, "ana@example.com")
 		return err
 	}
 	if err := issue(); err != nil {
@@ -149,7 +151,7 @@ func TestE2_AtMostThreeCodesAnHourAndThirtySecondsBetween(t *testing.T) {
 	if r, _ := errors.AsType[broker.Retry](issue()); r.Code != broker.RateLimited || r.After < 1 {
 		t.Errorf("the fourth in an hour: %+v", r)
 	}
-	if _, _, err := c.Issue(ctx(t), "bob@example.com"); err != nil {
+	if _, _, err := c.Issue(ctx(t), someone, "bob@example.com"); err != nil {
 		t.Errorf("another address: %v", err)
 	}
 	clk.pass(9 * time.Minute) // the first one is more than an hour old
@@ -165,14 +167,19 @@ func TestE2_AtMostThreeCodesAnHourAndThirtySecondsBetween(t *testing.T) {
 func TestE2_ConcurrentRequestsForACodeSendOne(t *testing.T) {
 	c, m, _ := codes(t)
 	const people = 20
-	var sent atomic.Int64
+	var sent, gets atomic.Int64
 	var all, looked sync.WaitGroup
 	looked.Add(people)
-	// All have read the record before the first one writes it.
-	m.onGet = func() { looked.Done(); looked.Wait() }
+	// All have read the first record before the first one writes it.
+	m.onGet = func() {
+		if gets.Add(1) <= people {
+			looked.Done()
+			looked.Wait()
+		}
+	}
 	for range people {
 		all.Go(func() {
-			if _, _, err := c.Issue(ctx(t), "ana@example.com"); err == nil {
+			if _, _, err := c.Issue(ctx(t), someone, "ana@example.com"); err == nil {
 				sent.Add(1)
 			}
 		})
@@ -180,5 +187,96 @@ func TestE2_ConcurrentRequestsForACodeSendOne(t *testing.T) {
 	all.Wait()
 	if sent.Load() != 1 {
 		t.Errorf("%d codes went out", sent.Load())
+	}
+}
+
+// someone requests codes from a browser that has signed in before.
+var someone = Requester{Browser: "b", Known: true}
+
+func TestE2_C7_ABrowserAndANetworkGetTwentyCodesAnHour(t *testing.T) {
+	for name, c := range map[string]struct {
+		by   func(i int) Requester
+		want int
+	}{
+		"one browser behind many networks": {func(i int) Requester {
+			return Requester{Browser: "b", Network: strconv.Itoa(i)}
+		}, 20},
+		"one network with many browsers": {func(i int) Requester {
+			return Requester{Browser: strconv.Itoa(i), Network: "n"}
+		}, 20},
+		"one browser that knows them all": {func(int) Requester { return someone }, 20},
+		"many that know theirs": {func(i int) Requester {
+			return Requester{Browser: strconv.Itoa(i), Network: "n", Known: true}
+		}, 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			codes, _, clk := codes(t)
+			clk.pass(45 * time.Minute)
+			try := func(from int) (sent, refused int) {
+				for i := range 500 {
+					_, _, err := codes.Issue(ctx(t), c.by(from+i), fmt.Sprintf("p%d@example.com", from+i))
+					switch r, limited := errors.AsType[broker.Retry](err); {
+					case err == nil:
+						sent++
+					case limited && r.Code == broker.RateLimited && r.After > 0 && r.After <= 3600:
+						refused++
+					default:
+						t.Fatal(err)
+					}
+					clk.pass(time.Second)
+				}
+				return sent, refused
+			}
+			if sent, refused := try(0); sent != c.want || refused != 500-c.want {
+				t.Errorf("%d codes, %d refusals", sent, refused)
+			}
+			clk.pass(20 * time.Minute) // into the next full hour
+			if sent, _ := try(1000); c.want == 20 && sent != 0 {
+				t.Errorf("%d more in the same sixty minutes", sent)
+			}
+			clk.pass(time.Hour)
+			if sent, _ := try(2000); sent != c.want {
+				t.Errorf("%d codes an hour later", sent)
+			}
+		})
+	}
+}
+
+func TestE2_C20_AddressesOfOneMailboxShareItsLimit(t *testing.T) {
+	for _, spellings := range [][]string{
+		{"victim@example.com", "victim+1@example.com", "victim+2@example.com", "victim+a+b@example.com"},
+		{"v.ictim@gmail.com", "vi.ctim+x@gmail.com", "victim@googlemail.com", "v.i.c.t.i.m@gmail.com"},
+	} {
+		codes, _, clk := codes(t)
+		for i, email := range spellings {
+			_, _, err := codes.Issue(ctx(t), someone, email)
+			if limited := errors.Is(err, broker.RateLimited); limited != (i >= broker.MailedPerHour) {
+				t.Errorf("%s: %v", email, err)
+			}
+			clk.pass(time.Minute)
+		}
+	}
+	codes, _, _ := codes(t)
+	for _, email := range []string{"a.b@example.com", "ab@example.com", "+a@example.com", "+b@example.com"} {
+		if _, _, err := codes.Issue(ctx(t), someone, email); err != nil {
+			t.Errorf("%s has a mailbox of its own: %v", email, err)
+		}
+	}
+}
+
+func TestE2_ARequesterBeyondItsLimitUsesUpNoCodeOfOthers(t *testing.T) {
+	codes, _, clk := codes(t)
+	by := Requester{Browser: "flood", Network: "flood"}
+	for i := range 40 {
+		_, _, _ = codes.Issue(ctx(t), by, fmt.Sprintf("p%d@example.com", i))
+	}
+	for range 10 {
+		clk.pass(time.Minute)
+		if _, _, err := codes.Issue(ctx(t), by, "victim@example.com"); !errors.Is(err, broker.RateLimited) {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := codes.Issue(ctx(t), Requester{Browser: "b", Network: "n"}, "victim@example.com"); err != nil {
+		t.Error(err)
 	}
 }

@@ -96,7 +96,7 @@ func TestE2_AThousandTriesAreAtMostTenInAnyWindow(t *testing.T) {
 			}
 			continue
 		}
-		if fresh, secret, err := mailed.Issue(ctx(t), a.Email); err == nil {
+		if fresh, secret, err := mailed.Issue(ctx(t), someone, a.Email); err == nil {
 			out, wrong = fresh, miss(secret)
 		}
 		tried := m.counts["code-tries"+out.ID]
@@ -138,7 +138,7 @@ func TestE2_PasswordsAndCodesShareOneBudget(t *testing.T) {
 	counted(p)
 	a := account(t, p, "ana", good)
 	mailed := NewCodes(m, p.tries.keyring, c.now)
-	out, secret, err := mailed.Issue(ctx(t), a.Email)
+	out, secret, err := mailed.Issue(ctx(t), someone, a.Email)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,14 +153,14 @@ func TestE2_PasswordsAndCodesShareOneBudget(t *testing.T) {
 		t.Errorf("a code may go on where passwords stop: %v", err)
 	}
 	c.pass(time.Minute)
-	if out, secret, err = mailed.Issue(ctx(t), a.Email); err != nil {
+	if out, secret, err = mailed.Issue(ctx(t), someone, a.Email); err != nil {
 		t.Fatal(err)
 	}
 	for range broker.MailedTries {
 		_ = mailed.Check(ctx(t), of(a), &out, miss(secret))
 	}
 	c.pass(time.Minute)
-	if out, secret, err = mailed.Issue(ctx(t), a.Email); err != nil {
+	if out, secret, err = mailed.Issue(ctx(t), someone, a.Email); err != nil {
 		t.Fatal(err)
 	}
 	limited(t, mailed.Check(ctx(t), of(a), &out, secret.Reveal()))

@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"cmp"
 	"io"
 	"maps"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 // browser keeps cookies and follows redirects as one would.
 type browser struct {
+	at      string // its network address, if it is another than usual
 	g       *fixture
 	cookies map[string]string
 	lang    string
@@ -35,7 +37,7 @@ func (b *browser) request(method, path string, form url.Values) page {
 		body = strings.NewReader(form.Encode())
 	}
 	r := httptest.NewRequest(method, "https://id.example.test"+path, body)
-	r.RemoteAddr = "203.0.113.7:4000"
+	r.RemoteAddr = cmp.Or(b.at, "203.0.113.7") + ":4000"
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Site", "same-origin")

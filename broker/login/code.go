@@ -14,7 +14,7 @@ func (s *service) mailCode(ctx context.Context, v visit, sc scene, email string)
 	if err != nil {
 		return err
 	}
-	code, err := s.sendCode(ctx, v, sc.Login, email, owner)
+	code, err := s.sendCode(ctx, v, sc, email, owner)
 	if tooMany := errors.Is(err, broker.CodeTooSoon) || errors.Is(err, broker.RateLimited); tooMany {
 		// Go back to the page of the code that was sent, if it was left.
 		if left := sc.LeftCode; left != nil && left.Email == email && s.Now().Before(left.ExpiresAt) {

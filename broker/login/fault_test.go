@@ -15,13 +15,13 @@ import (
 
 // newShakyFixture is the fixture on PostgreSQL, whose line the test may cut; the fixture's
 // own database is the same one by a line that holds.
-func newShakyFixture(t *testing.T) (*fixture, *storetest.Line, *gormdb.DB) {
+func newShakyFixture(t *testing.T, settings ...setting) (*fixture, *storetest.Line, *gormdb.DB) {
 	t.Helper()
 	at := storetest.Postgres(t, os.Getenv("GATEHOUSE_TEST_POSTGRES"))
 	line, through := storetest.NewLine(t, at)
 	var g *fixture
 	dbs := map[string]*gormdb.DB{}
-	g = newFixture(t, func(o *login.Options) {
+	g = newFixture(t, append(settings, func(o *login.Options) {
 		for _, url := range []string{at, through} {
 			d, err := gormdb.Open(t.Context(), gormdb.Options{URL: url, Sealer: o.Keyring, Now: o.Now,
 				Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
@@ -33,7 +33,7 @@ func newShakyFixture(t *testing.T) (*fixture, *storetest.Line, *gormdb.DB) {
 		weak := dbs[through]
 		o.Store, o.Ephemeral, o.Mailer.Outbox, o.Toolkit.Store = weak, weak, weak, weak
 		o.Gate = gateOf(*o, weak)
-	})
+	})...)
 	g.db = dbs[at]
 	must(t, g.db.PutClient(t.Context(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethods: []string{"none"},
 		CreatedAt: g.now, UpdatedAt: g.now}))

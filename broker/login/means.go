@@ -6,6 +6,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/credential"
+	"gatehouse/broker/limit"
 	"gatehouse/broker/mail"
 )
 
@@ -46,16 +47,23 @@ func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email st
 }
 
 // sendCode issues a code and queues its mail. An owner who registers again gets another text, so that only the
-// mailbox reveals the account.
-func (s *service) sendCode(ctx context.Context, v visit, l broker.Login, email string,
+// mailbox reveals the account. Where registration is off, an address without an account gets no mail.
+func (s *service) sendCode(ctx context.Context, v visit, sc scene, email string,
 	owner *broker.Account) (broker.MailedCode, error) {
-	code, secret, err := s.Codes.Issue(ctx, email)
+	l := sc.Login
+	by := credential.Requester{Browser: l.Browser, Network: limit.Network(v.address()), Known: v.target(email, owner).Known}
+	code, secret, err := s.Codes.Issue(ctx, by, email)
 	if err != nil {
 		return code, err
 	}
 	e := broker.Event{Verb: broker.EventCodeSent, Client: l.ClientID}
 	var m mail.Message = mail.Code{To: email, Code: secret, Locale: s.locale(v, l)}
-	if owner != nil {
+	switch {
+	//defence:E1 C7
+	case owner == nil && !sc.Facts.Registers():
+		m = mail.Withheld{Code: mail.Code{To: email, Code: secret, Locale: s.locale(v, l)}}
+		e.Detail = map[string]string{"withheld": "registration is off"}
+	case owner != nil:
 		e.Account = owner.ID
 		if l.Claims == nil {
 			m = mail.AlreadyRegistered{To: email, Code: secret, Locale: s.locale(v, l)}

@@ -141,7 +141,7 @@ func (d *Handler) viewNew(r *http.Request, sc scene, p page) any {
 	}
 	switch sc.Step {
 	case broker.StepCode:
-		n.Email, n.Code = sc.Code.Email, codeOf(r, sc.Code)
+		n.Email, n.Code, n.Maybe = sc.Code.Email, codeOf(r, sc.Code), !sc.Facts.Registers()
 	case broker.StepRegister:
 		n.Email, n.Verified = sc.VerifiedAddress(), sc.VerifiedEmail == "" && sc.Claims != nil
 		if c := sc.Claims; c != nil {

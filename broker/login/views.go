@@ -59,6 +59,7 @@ type newView struct { // neutral, own, email, code (E-6), register (E-5)
 	Confirmation  string
 	Local         bool // no upstream: registration with a password
 	Verified      bool // by the upstream, not by a code
+	Maybe         bool // a code is mailed only if the address has an account
 	Given, Family string
 	Code          *sentCode
 	Now           time.Time

@@ -57,6 +57,10 @@ type AlreadyRegistered struct {
 	Locale string
 }
 
+// Withheld is a code for an address that gets none. It is queued like one, so that both cost the same, expires
+// immediately, and is never sent (SECURITY.md E1).
+type Withheld struct{ Code Code }
+
 // Linked tells the owner about a new sign-in method.
 type Linked struct {
 	To         string
@@ -95,6 +99,12 @@ const notice = 3 * 24 * time.Hour
 func (m Code) content() content {
 	return content{to: m.To, locale: m.Locale, key: "code", code: m.Code.Reveal(), life: broker.MailedLife,
 		args: text.Args{"code": m.Code.Reveal(), "minutes": int(broker.MailedLife / time.Minute)}}
+}
+
+func (m Withheld) content() content {
+	c := m.Code.content()
+	c.life = 0
+	return c
 }
 
 func (m AlreadyRegistered) content() content {
