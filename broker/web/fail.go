@@ -149,7 +149,8 @@ func (k *Toolkit) defaultAction(r *http.Request, code broker.Code, p text.Printe
 			}
 			return Action{at.String(), p.Text(key)}
 		}
-	case broker.ClientUnknown, broker.RedirectURIMismatch, broker.RequestInvalid, broker.RequestURIInvalid, broker.NotFound,
+	case broker.ClientUnknown, broker.RedirectURIMismatch, broker.RequestInvalid, broker.RequestURIInvalid,
+		broker.NotFound,
 		broker.MethodNotAllowed, broker.LoginUnknown:
 		return Action{start, p.Text("web.go_home", k.Site.Name)}
 	case broker.Misdirected:
