@@ -102,6 +102,8 @@ type UpstreamRequest struct {
 	Choose bool
 	// Rerequest asks for the e-mail permission once more (Facebook auth_type=rerequest).
 	Rerequest bool
+	// Prompt is what the upstream needs from the person, after it refused without asking; empty at the first visit.
+	Prompt string
 	// LinkTarget identifies the pending link that this request must confirm with another identity of the same
 	// account; empty for a plain sign-in.
 	LinkTarget string
@@ -118,6 +120,17 @@ type Redirect struct {
 	// enough for a code.
 	MaxPost int
 }
+
+// PromptNeeded is an upstream's refusal that another visit with this prompt may resolve. It wraps its Code.
+type PromptNeeded struct {
+	Prompt string
+	error
+}
+
+// NeedsPrompt adds the prompt to a refusal.
+func NeedsPrompt(prompt string, err error) error { return PromptNeeded{prompt, err} }
+
+func (p PromptNeeded) Unwrap() error { return p.error }
 
 // NoticeKind is the kind of a message that an upstream sends on its own initiative.
 type NoticeKind string

@@ -14,12 +14,15 @@ var _ = register(Kind{
 		fieldClientID, fieldSecret,
 		{Key: "scopes", Label: "Scopes", Default: "openid email profile allatclaims", Free: true, Check: checkScopes,
 			Help: "allatclaims puts the address and the name into the ID token; grant it in the application group."},
-		fieldCA, fieldNetworks,
+		{Key: "resource", Label: "Resource", Default: "the client id", Free: true, Check: checkResource,
+			Help: "Identifier of the relying party or Web API whose claim rules apply. Without it AD FS sends no address. " +
+				"none sends no resource."},
+		fieldACR, fieldCA, fieldNetworks,
 	},
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
 		return newOpenID(env, c, shape{
 			issuer: c.Issuer, scopes: splitList(setting(c, "scopes", "openid email profile allatclaims")), auth: authPost,
-			requestParams: adfsParams, claims: adfsClaims,
+			extra: adfsResource(c), requestParams: adfsParams, claims: adfsClaims,
 			maxPost: 16 << 10, // it posts every response
 		}), nil
 	},
@@ -33,12 +36,31 @@ func checkADFSIssuer(value string) string {
 	return checkIssuer(value)
 }
 
+const noResource = "none"
+
+// adfsResource: AD FS applies the claim rules of the relying party that the request names, else those of its own
+// userinfo endpoint, which cannot be configured.
+func adfsResource(c broker.Connection) url.Values {
+	resource := setting(c, "resource", c.ClientID)
+	if resource == noResource {
+		return nil
+	}
+	return url.Values{"resource": {resource}}
+}
+
+func checkResource(value string) string {
+	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) || len(value) > 500 {
+		return "must be one line of at most 500 bytes"
+	}
+	return ""
+}
+
 // adfsParams: AD FS puts more than the subject into the ID token only with form_post.
 func adfsParams(t broker.UpstreamRequest) url.Values {
 	words := standardParams(t)
 	words.Set("response_mode", "form_post")
 	words.Set("domain_hint", t.DomainHint)
-	if words.Get("prompt") == broker.PromptSelect { // AD FS knows only none and login
+	if words.Get("prompt") != broker.PromptLogin { // AD FS knows only none and login
 		words.Del("prompt")
 	}
 	return words

@@ -15,6 +15,8 @@ var (
 	fieldClientID = Field{Key: keyClientID, Label: "Client ID", Required: true, Check: checkToken}
 	fieldSecret   = Field{Key: keyClientSecret, Label: "Client secret", Required: true, Secret: true,
 		Help: "Two may be live at a time, so that you can add a new one before the old one expires."}
+	fieldACR = Field{Key: "trust_acr", Label: "Trust its acr", Flag: true, Free: true, Default: "false",
+		Help: "The acr of its ID tokens may satisfy an app that requires one. It is ignored otherwise."}
 	fieldCA = Field{Key: "ca_bundle", Label: "CA certificates", Long: true, Free: true, Check: checkPEM,
 		Help: "PEM certificates trusted for this connection, in addition to the system's."}
 	fieldNetworks = Field{Key: "networks", Label: "Private networks", Free: true, Check: checkNetworks,

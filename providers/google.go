@@ -40,7 +40,10 @@ func (g google) params(t broker.UpstreamRequest) url.Values {
 		// Google tells auth_time only if asked like this, and only where "Session age claims" is on.
 		words.Set("claims", `{"id_token":{"auth_time":{"essential":true}}}`)
 	}
-	if t.Choose || t.Fresh {
+	switch {
+	case t.Prompt == broker.PromptConsent:
+		words.Set("prompt", t.Prompt)
+	case t.Choose || t.Fresh || t.Prompt != "":
 		words.Set("prompt", broker.PromptSelect)
 	}
 	return words

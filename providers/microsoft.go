@@ -39,7 +39,7 @@ var _ = register(Kind{
 			Help: "With organizations and common: accept anyone with a Microsoft account."},
 		{Key: "allow_guests", Label: "Guests", Flag: true, Free: true, Default: "false",
 			Help: "Accept guests in the tenant, whose home is another tenant."},
-		fieldClientID, fieldSecret,
+		fieldClientID, fieldSecret, fieldACR,
 		{Key: "cloud", Label: "Cloud", Default: "global", Options: []string{"global", "us", "china"}},
 		fieldOrigin("authority", "Authority", "the cloud's own"),
 	},

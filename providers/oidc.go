@@ -30,7 +30,7 @@ var _ = register(Kind{
 				"verified. Empty: email, as verified as the provider says."},
 		{Key: "name_claim", Label: "Name claims", Free: true, Check: checkClaims, Default: "name",
 			Help: "Claims that may hold the name; the first one that has one counts."},
-		fieldCA, fieldNetworks,
+		fieldACR, fieldCA, fieldNetworks,
 	},
 	check: checkClientAuth,
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {

@@ -37,6 +37,7 @@ type shape struct {
 	// noNonce: its ID tokens repeat no nonce. noVerifier: its token endpoint rejects a PKCE verifier.
 	noNonce, noVerifier bool
 	mapping             mapping
+	acr                 bool // the connection trusts its acr
 	// requestParams returns the parameters of an authorization request, under this kind's names.
 	requestParams func(t broker.UpstreamRequest) url.Values
 	// hasChooser: it supports prompt=select_account, whatever its metadata announce.
@@ -83,6 +84,7 @@ func newOpenID(env Env, c broker.Connection, s shape) *openID {
 	if s.explain == nil {
 		s.explain = standardCode
 	}
+	s.acr = c.Settings[fieldACR.Key] == "true"
 	u := &openID{shape: s, env: env, connection: c.ID, clientID: c.ClientID}
 	u.meta = discover(env, s.issuer+wellKnownAfter(s.issuer), s.accept)
 	u.verifier = verifier{keys: keysOf(env, u.meta), clientID: c.ClientID, now: env.Now, issued: s.issued}
@@ -165,6 +167,8 @@ func params(words url.Values) []oauth2.AuthCodeOption {
 func standardParams(t broker.UpstreamRequest) url.Values {
 	words := url.Values{"login_hint": {t.LoginHint}, "ui_locales": {t.Locale}}
 	switch {
+	case t.Prompt != "":
+		words.Set("prompt", t.Prompt)
 	case t.Fresh:
 		words.Set("prompt", broker.PromptLogin)
 	case t.Choose:
@@ -222,9 +226,16 @@ func (u *openID) Finish(ctx context.Context, t broker.UpstreamRequest, answer ur
 
 // codeIn reads an authorization response (RFC 6749 §4.1.2).
 func codeIn(answer url.Values, explain func(code, description string, answer url.Values) broker.Code) (string, error) {
-	if refusal := answer.Get("error"); refusal != "" {
-		description := answer.Get("error_description")
-		return "", browserError{explain(refusal, description, answer).Because(providerError(refusal, description))}
+	refusal, description := answer.Get("error"), answer.Get("error_description")
+	if refusal == "" { // Facebook's other form
+		refusal, description = answer.Get("error_code"), answer.Get("error_message")
+	}
+	if refusal != "" {
+		err := explain(refusal, description, answer).Because(providerError(refusal, description))
+		if prompt := promptFor(refusal, broker.CodeOf(err)); prompt != "" {
+			err = broker.NeedsPrompt(prompt, err)
+		}
+		return "", browserError{err}
 	}
 	code := answer.Get("code")
 	if code == "" || len(code) > maxCode {
@@ -251,7 +262,10 @@ func (u *openID) coherent(id idToken, iss, access string) error {
 // person builds claims from a verified token, and reads the userinfo endpoint if the kind uses it.
 func (u *openID) person(ctx context.Context, m *metadata, id idToken, access string) (broker.Claims, error) {
 	c := broker.Claims{Connection: u.connection, Issuer: id.issuer, Subject: id.subject, AuthTime: id.authTime,
-		AMR: id.amr(), ACR: id.name("acr"), SID: id.sid()}
+		AMR: id.amr(), SID: id.sid()}
+	if u.acr {
+		c.ACR = id.name("acr")
+	}
 	about, email := id.document, u.mapping.asserted(id.document)
 	if u.userinfo && m.userinfo != "" && (email.address == "" || email.verified == unset) {
 		info, err := u.ask(ctx, m, id.subject, access)

@@ -61,8 +61,24 @@ var byCode = map[string]broker.Code{
 	"redirect_uri_mismatch":      broker.UpstreamMisconfigured,
 }
 
+// promptFor returns the prompt that resolves a refusal to sign a person in without asking, "" for none.
+func promptFor(refusal string, code broker.Code) string {
+	switch {
+	case refusal == "account_selection_required":
+		return broker.PromptSelect
+	case code == broker.ConsentRequired:
+		return broker.PromptConsent
+	case code == broker.LoginRequired, code == broker.InteractionRequired:
+		return broker.PromptLogin
+	}
+	return ""
+}
+
 // standardCode maps a refusal by its code alone. The description is free text and must not decide anything.
 func standardCode(code, _ string, _ url.Values) broker.Code {
+	if strings.HasPrefix(code, "user_cancelled") { // Apple, LinkedIn
+		return broker.Cancelled
+	}
 	if c, ok := byCode[code]; ok {
 		return c
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"gatehouse/broker"
 )
@@ -16,7 +17,7 @@ func (d *Handler) awayPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	q := r.URL.Query()
 	out, err := d.leave(w, r, v, l, redirectOptions{Connection: r.PathValue("connection"), Choose: q.Get("choose") == "1",
-		AskEmail: q.Get("again") == "1", Prove: q.Get("prove") == "1"})
+		AskEmail: q.Get("again") == "1", Prove: q.Get("prove") == "1", Prompt: promptIn(q.Get("prompt"))})
 	if errors.Is(err, broker.Conflict) {
 		return redirect(w, r, loginPath(l.ID))
 	}
@@ -28,6 +29,19 @@ func (d *Handler) awayPage(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	return redirect(w, r, out.URL)
+}
+
+// promptAgain leads back to an upstream that refused without asking the person.
+type promptAgain struct{ login, connection, prompt string }
+
+func (promptAgain) Error() string { return "the upstream must ask the person" }
+
+// promptIn returns a prompt that an upstream may need, "" for anything else.
+func promptIn(query string) string {
+	if slices.Contains([]string{broker.PromptLogin, broker.PromptConsent, broker.PromptSelect}, query) {
+		return query
+	}
+	return ""
 }
 
 // leave begins an upstream request, see beginUpstream. The first one after a sign-out requests the account
@@ -64,7 +78,10 @@ func (d *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	l, known, err := d.service.handleCallback(ctx, v, r.PathValue("connection"), answer, lost)
+	again, asks := errors.AsType[promptAgain](err)
 	switch {
+	case asks:
+		return redirect(w, r, upstreamPath(again.login, again.connection)+"?prompt="+again.prompt)
 	case known != nil:
 		done, err := d.service.finishCallback(ctx, v, l, *known)
 		return d.respond(w, r, v, l.ID, done, err)

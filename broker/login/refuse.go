@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"gatehouse/broker"
@@ -26,6 +27,40 @@ func banner(c broker.Code) bool {
 		return true
 	}
 	return false
+}
+
+// maxCause is the longest cause in an audit event, in bytes.
+const maxCause = 600
+
+// leaveNotice stores a refusal as a notice in the login and returns Conflict, so that the login is shown with
+// it. It records the cause under the reference that the person sees: what an upstream said is there and in the log
+// only. An error that is not a Code is returned unchanged.
+func (s *service) leaveNotice(ctx context.Context, v visit, l broker.Login, connection string, err error) error {
+	code := broker.CodeOf(err)
+	if code == broker.Internal || ctx.Err() != nil {
+		return err
+	}
+	ref := ""
+	if banner(code) || connection != "" {
+		ref = broker.NewReference()
+		s.Log.InfoContext(ctx, "refused", "code", string(code), "reference", ref, "connection", connection, "err", err)
+		e := v.event(broker.Event{Verb: broker.EventRefused, Code: code, Client: l.ClientID, Connection: connection,
+			Reference: ref})
+		if cause := err.Error(); cause != string(code) {
+			e.Detail = map[string]string{"cause": strings.ToValidUTF8(cause[:min(len(cause), maxCause)], "")}
+		}
+		if err := s.Store.Record(ctx, e); err != nil {
+			return err
+		}
+	}
+	_, err = s.change(ctx, l.ID, func(l *broker.Login) error {
+		*l = l.Noticed(code, connection, ref)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return broker.Conflict
 }
 
 // fallBack drops what led to a refusal and leaves its notice on the first page.
@@ -108,6 +143,9 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code 
 	p, l := d.toolkit.Printer(r), sc.Login
 	again := web.Action{Href: loginPath(l.ID) + "/restart", Text: p.Text("login.other_ways")}
 	view := web.RefusalView{Cause: cause, Event: broker.Event{Account: l.AccountID, Client: l.ClientID}}
+	if code == l.Notice {
+		view.Reference = l.NoticeRef
+	}
 	if connection == "" && l.Claims != nil {
 		connection = l.Claims.Connection
 	}

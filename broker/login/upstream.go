@@ -28,9 +28,10 @@ const (
 // redirectOptions are options of an upstream request.
 type redirectOptions struct {
 	Connection string
-	Choose     bool // show the upstream's account chooser: "Use a different account", or after a sign-out
-	AskEmail   bool // ask once more for the e-mail address
-	Prove      bool // confirm the pending link of the login with another identity of its owner
+	Choose     bool   // show the upstream's account chooser: "Use a different account", or after a sign-out
+	AskEmail   bool   // ask once more for the e-mail address
+	Prompt     string // what the upstream needs, after it refused without asking
+	Prove      bool   // confirm the pending link of the login with another identity of its owner
 	// URLOnly: the response can only redirect. If the upstream wants a form, nothing is stored.
 	URLOnly bool
 }
@@ -95,7 +96,7 @@ func (s *service) upstreamRequest(l broker.Login, c broker.Connection, v visit,
 		Login: l.ID, Connection: c.ID,
 		State: broker.NewToken(), Nonce: broker.NewToken(), Verifier: broker.NewToken(),
 		Callback: s.Callback(c.ID), Locale: s.locale(v, l),
-		Fresh: l.Fresh, MaxAge: l.MaxAge, Choose: o.Choose || l.Pick, Rerequest: o.AskEmail,
+		Fresh: l.Fresh, MaxAge: l.MaxAge, Choose: o.Choose || l.Pick, Rerequest: o.AskEmail, Prompt: o.Prompt,
 		StartedAt: s.Now(),
 	}
 	if t.Choose {
@@ -125,33 +126,6 @@ func (s *service) upstream(ctx context.Context, id string) (broker.Connection, b
 	}
 	up, err := s.Upstreams.Open(ctx, c)
 	return c, up, err
-}
-
-// leaveNotice stores a refusal as a notice in the login and returns Conflict, so that the login is shown with
-// it. An error that is not a Code is returned unchanged.
-func (s *service) leaveNotice(ctx context.Context, v visit, l broker.Login, connection string, err error) error {
-	code := broker.CodeOf(err)
-	if code == broker.Internal || ctx.Err() != nil {
-		return err
-	}
-	ref := ""
-	if banner(code) {
-		ref = broker.NewReference()
-		s.Log.InfoContext(ctx, "refused", "code", string(code), "reference", ref, "connection", connection, "err", err)
-		e := v.event(broker.Event{Verb: broker.EventRefused, Code: code, Client: l.ClientID, Connection: connection,
-			Reference: ref})
-		if err := s.Store.Record(ctx, e); err != nil {
-			return err
-		}
-	}
-	_, err = s.change(ctx, l.ID, func(l *broker.Login) error {
-		*l = l.Noticed(code, connection, ref)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return broker.Conflict
 }
 
 // callbackResult is a linked person whose login has not been updated yet: where nothing
@@ -196,7 +170,12 @@ func (s *service) handleCallback(ctx context.Context, v visit, connection string
 		return l, nil, err
 	}
 	claims, err := s.exchange(ctx, t, answer)
+	needed, prompt := errors.AsType[broker.PromptNeeded](err)
 	switch {
+	case prompt && t.Prompt == "" && t.LinkTarget == "":
+		return l, nil, promptAgain{l.ID, connection, needed.Prompt}
+	case prompt: // it asked the person and refuses still; apps must not take it for their own prompt=none
+		return l, nil, s.leaveNotice(ctx, v, l, connection, broker.UpstreamRejected.Because(err))
 	case err != nil:
 		return l, nil, s.leaveNotice(ctx, v, l, connection, err)
 	case t.LinkTarget != "":

@@ -30,6 +30,7 @@ type RefusalView struct {
 	Others     []Action
 	Mistake    *Mistake     // for the app's developer
 	Cause      error        // for the log
+	Reference  string       // of the event, if the refusal was logged and recorded before
 	Event      broker.Event // Account, Client, Connection, Session, Detail for the audit log
 }
 
@@ -81,7 +82,12 @@ func (k *Toolkit) Refusal(w http.ResponseWriter, r *http.Request, code broker.Co
 
 func (k *Toolkit) refuse(w http.ResponseWriter, r *http.Request, code broker.Code, v RefusalView) {
 	t := k.track(w)
-	ref := k.note(t, r, code, v)
+	ref := v.Reference
+	if ref == "" {
+		ref = k.note(t, r, code, v)
+	} else {
+		k.Count(code)
+	}
 	if t.status != 0 {
 		return // the response has begun; a page inside it would be unreadable
 	}

@@ -1,6 +1,7 @@
 package fakeidp
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
@@ -17,9 +18,9 @@ func (s *Server) mountADFS() {
 		check:     adfsCheck,
 		idToken:   s.adfsIDToken,
 		profile:   func(g *grant) map[string]any { return map[string]any{"sub": s.adfsSubject(g.persona)} },
-		tokens: func(_ *grant, document map[string]any) {
+		tokens: func(g *grant, document map[string]any) {
 			document["token_type"] = "bearer"
-			document["resource"] = "urn:microsoft:userinfo"
+			document["resource"] = cmp.Or(g.request.form.Get("resource"), "urn:microsoft:userinfo")
 		},
 	}
 	s.handle("GET /adfs/.well-known/openid-configuration", AtDiscovery, s.adfsDiscovery)
@@ -82,7 +83,8 @@ func (s *Server) adfsIDToken(c *call, g *grant, access string) map[string]any {
 	}
 	put(claims, "upn", p.Email)
 	put(claims, "unique_name", strings.ToUpper(domain)+`\`+p.Login)
-	if s.opts.ClaimsInIDToken || g.request.scope("allatclaims") && g.request.formPost {
+	ours := g.request.form.Get("resource") == s.opts.ClientID // else the rules are those of urn:microsoft:userinfo
+	if s.opts.ClaimsInIDToken || ours && g.request.scope("allatclaims") && g.request.formPost {
 		put(claims, "email", p.Email)
 		put(claims, "name", p.Name)
 		put(claims, "given_name", p.GivenName)

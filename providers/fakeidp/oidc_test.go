@@ -126,7 +126,7 @@ func TestADFSSignsIn(t *testing.T) {
 func TestADFSPutsMoreIntoIDTokensOnlyByFormPostOrSetting(t *testing.T) {
 	s := stage(t, Options{Kind: KindADFS})
 	page := get(t, s.BaseURL()+authorizePath(s)+"?"+asking(s, "login_hint", "hana", "scope", "openid allatclaims",
-		"response_mode", "form_post").Encode(), nil)
+		"response_mode", "form_post", "resource", "gatehouse").Encode(), nil)
 	code := ""
 	for _, match := range inputs.FindAllStringSubmatch(page.body, -1) {
 		if match[1] == "code" {
