@@ -75,6 +75,8 @@ need() {
 	command -v WebKitWebDriver >/dev/null || missing+=(webkit2gtk-driver)
 	command -v Xvfb >/dev/null || missing+=(xvfb)
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+	[[ -e /usr/lib/apache2/modules/mod_auth_openidc.so ]] || missing+=(apache2 libapache2-mod-auth-openidc)
+	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 	compgen -G '/usr/share/fonts/truetype/dejavu/*' >/dev/null || missing+=(fonts-dejavu-core)
 	command -v npm >/dev/null || missing+=(nodejs npm)
 	if ((${#missing[@]})); then
@@ -86,6 +88,23 @@ need() {
 		give_up "the browser tests need Node.js 20 or newer; $(command -v node) is $(node --version)"
 	(cd deploy/e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
 	go mod download
+	need_apps
+}
+
+# The apps that the browsers sign in to: Python's in a cached environment, Go's built beside the broker.
+need_apps() {
+	local list=deploy/e2e/apps/requirements.txt
+	export GATEHOUSE_APPS=$all GATEHOUSE_APPS_GO=$scratch/apps
+	GATEHOUSE_APPS_PYTHON=${XDG_CACHE_HOME:-$HOME/.cache}/gatehouse/python-$(sha256sum "$list" | cut -c1-16)
+	export GATEHOUSE_APPS_PYTHON
+	if [[ ! -e $GATEHOUSE_APPS_PYTHON/done ]]; then
+		python3 -m venv --clear "$GATEHOUSE_APPS_PYTHON"
+		"$GATEHOUSE_APPS_PYTHON/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$list"
+		touch "$GATEHOUSE_APPS_PYTHON/done"
+	fi
+	mkdir "$GATEHOUSE_APPS_GO"
+	go build -C deploy/e2e/apps -o "$GATEHOUSE_APPS_GO/" ./zitadel ./tool
+	[[ -z $all ]] || go build -C deploy/e2e/apps -o "$GATEHOUSE_APPS_GO/oauth2-proxy" github.com/oauth2-proxy/oauth2-proxy/v7
 }
 
 free_port() {
