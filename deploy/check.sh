@@ -76,6 +76,9 @@ need() {
 	command -v Xvfb >/dev/null || missing+=(xvfb)
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 	[[ -e /usr/lib/apache2/modules/mod_auth_openidc.so ]] || missing+=(apache2 libapache2-mod-auth-openidc)
+	[[ -e /usr/share/perl5/Lemonldap/NG/Portal/Main.pm ]] && command -v plackup >/dev/null || missing+=(liblemonldap-ng-portal-perl libplack-perl
+		libconvert-base32-perl libcrypt-openssl-bignum-perl libemail-sender-perl libgd-securityimage-perl libimage-magick-perl
+		libio-string-perl libmime-tools-perl libstring-random-perl) # Debian recommends or suggests the last eight; it does not start without
 	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 	compgen -G '/usr/share/fonts/truetype/dejavu/*' >/dev/null || missing+=(fonts-dejavu-core)
 	command -v npm >/dev/null || missing+=(nodejs npm)

@@ -17,7 +17,7 @@ export async function startLemonldap(t, { redirectURI }) {
   const client = { client_id: 'gatehouse', client_secret: randomBytes(24).toString('hex') }
   await writeFile(path.join(dir, 'lmConf-1.json'), JSON.stringify(await configuration(dir, issuer, client, redirectURI)))
   const run = `use Lemonldap::NG::Portal::Main;
-    Lemonldap::NG::Portal::Main->run({ configStorage => { type => 'File', dirName => '${dir}' }, localSessionStorage => '', logLevel => 'debug' })`
+    Lemonldap::NG::Portal::Main->run({ configStorage => { type => 'File', dirName => '${dir}' }, localSessionStorage => '', logLevel => 'warn' })`
   const child = spawn('plackup', ['--host', '127.0.0.1', '--port', String(port), '-e', run], { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (d) => { output += d })
@@ -27,7 +27,7 @@ export async function startLemonldap(t, { redirectURI }) {
     await Promise.race([gone, sleep(5000, undefined, { ref: false }).then(() => child.kill('SIGKILL'))])
   })
   await until(async () => (await fetch(issuer + '/.well-known/openid-configuration')).ok, { about: 'LemonLDAP::NG' })
-    .catch((error) => { throw new Error(output.slice(0,200000), { cause: error }) })
+    .catch((error) => { throw new Error(output.slice(-3000), { cause: error }) })
   return { issuer, output: () => output, ...client }
 }
 
