@@ -59,13 +59,13 @@ export const apps = [
       await page.goto(`${app.origin}/in/callback?refresh=${encodeURIComponent(app.origin + '/in/')}&access_token=${info.access_token}`)
       return { refreshed: (await app.json(page, '/in/callback?info=json')).access_token !== info.access_token }
     },
-    out: (origin) => `/in/callback?logout=${encodeURIComponent(origin + '/')}`,
+    out: (origin) => `/in/callback?logout=${encodeURIComponent(origin + '/')}`, flags: () => ['--error-iss', 'off'],
     version: async () => `libapache2-mod-auth-openidc ${(await run('dpkg-query', ['-W', '-f', '${Version}', 'libapache2-mod-auth-openidc'])).stdout}`,
   },
-  { name: '@auth/express', start: node('auth-express.mjs'), in: '/auth/signin', press: 'Sign in with Gatehouse', path: '/auth/callback/gatehouse', me: '/me', home: 'Welcome', version: () => npm('@auth/express') },
+  { name: '@auth/express', start: node('auth-express.mjs'), in: '/auth/signin', press: 'Sign in with Gatehouse', path: '/auth/callback/gatehouse', me: '/me', only: ['email', 'name'], version: () => npm('@auth/express') },
   {
     name: 'express-openid-connect', start: node('express-openid-connect.mjs'), in: '/login', path: '/callback', me: '/me',
-    userinfo: '/userinfo', refresh: '/refresh', out: () => '/logout', version: () => npm('express-openid-connect'),
+    userinfo: '/userinfo', refresh: '/refresh', home: '', out: () => '/logout', version: () => npm('express-openid-connect'),
   },
   { name: 'passport-openidconnect', start: node('passport.mjs'), in: '/login', path: '/callback', me: '/me', version: () => npm('passport-openidconnect') },
   { name: 'Authlib', start: py('authlib_app.py'), in: '/login', path: '/callback', me: '/me', userinfo: '/userinfo', refresh: '/refresh', version: () => pip('Authlib') },
@@ -79,7 +79,7 @@ export const apps = [
   { name: 'oauth2-proxy', slow: true, in: '/oauth2/start', path: '/oauth2/callback', ready: '/ping', me: '/oauth2/userinfo', only: ['email'],
     out: () => '/oauth2/sign_out',
     start: ({ ISSUER, CLIENT_ID, CLIENT_SECRET, PORT }) => [path.join(go(), 'oauth2-proxy'), '--provider=oidc', `--oidc-issuer-url=${ISSUER}`, `--client-id=${CLIENT_ID}`,
-      `--client-secret=${CLIENT_SECRET}`, `--redirect-url=http://127.0.0.1:${PORT}/oauth2/callback`, `--http-address=127.0.0.1:${PORT}`, '--email-domain=*',
+      `--client-secret=${CLIENT_SECRET}`, `--redirect-url=http://127.0.0.1:${PORT}/oauth2/callback`, `--http-address=127.0.0.1:${PORT}`, '--email-domain=*', '--code-challenge-method=S256', `--backend-logout-url=${ISSUER}/end_session?id_token_hint={id_token}`,
       '--cookie-secret=0123456789abcdef0123456789abcdef', '--cookie-secure=false', '--upstream=static://200'],
     version: () => module('github.com/oauth2-proxy/oauth2-proxy/v7') },
   { name: 'zitadel/oidc', start: () => [path.join(go(), 'zitadel')], in: '/login', path: '/callback', me: '/me', refresh: '/refresh', out: () => '/logout',

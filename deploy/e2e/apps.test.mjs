@@ -15,7 +15,7 @@ async function started(t, broker, app) {
   const ports = [await freePort(), await freePort(), await freePort()]
   const origin = `http://127.0.0.1:${ports[0]}`
   const client = await broker.addClient('--name', app.name, '--first-party', '--redirect-uri', origin + app.path,
-    '--post-logout-redirect-uri', origin + '/', ...app.flags?.(origin) ?? [])
+    '--post-logout-redirect-uri', origin + (app.home ?? '/'), ...app.flags?.(origin) ?? [])
   const env = {
     ISSUER: broker.issuer, CLIENT_ID: client.client_id, CLIENT_SECRET: client.client_secret, DIR: await scratch(t),
     PORT: String(ports[0]), PORT2: String(ports[1]), PORT3: String(ports[2]),
@@ -28,7 +28,7 @@ async function started(t, broker, app) {
     child.kill('SIGTERM')
     await Promise.race([gone, sleep(5000, undefined, { ref: false }).then(() => child.kill('SIGKILL'))])
   })
-  await until(async () => (await fetch(origin + (app.ready ?? '/'), { redirect: 'manual' })).status < 500, { seconds: 60, about: app.name })
+  await until(async () => (await fetch(origin + (app.ready ?? '/'), { redirect: 'manual' })).status < 400, { seconds: 60, about: app.name })
     .catch((error) => { throw new Error(output.slice(-3000), { cause: error }) })
   return { origin, output: () => output, json: async (page, where) => JSON.parse(await (await page.request.get(origin + where)).text()) }
 }
@@ -64,7 +64,7 @@ describe('apps with their defaults', () => {
         if (app.out) {
           await page.goto(at.origin + app.out(at.origin))
           await page.waitForURL((url) => url.origin === at.origin)
-          await page.goto(at.origin + app.in) // the session is over, so the person is asked again
+          await page.goto(at.origin + app.in + '?again') // not from the browser's cache; the session is over, so the person is asked
           if (app.press) await button(page, app.press).click()
           await expectHeading(page, /Sign in|Choose/)
         }

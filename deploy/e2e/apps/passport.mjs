@@ -7,7 +7,7 @@ import Strategy from 'passport-openidconnect'
 const { ISSUER: issuer, CLIENT_ID: clientID, CLIENT_SECRET: clientSecret, PORT } = process.env
 passport.use(new Strategy({
   issuer, clientID, clientSecret, authorizationURL: `${issuer}/authorize`, tokenURL: `${issuer}/token`, userInfoURL: `${issuer}/userinfo`,
-  callbackURL: `http://127.0.0.1:${PORT}/callback`, scope: ['profile', 'email'],
+  callbackURL: `http://127.0.0.1:${PORT}/callback`, scope: ['profile', 'email'], nonce: true,
 }, (_issuer, profile, done) => done(null, profile)))
 passport.serializeUser((user, done) => done(null, user))
 passport.deserializeUser((user, done) => done(null, user))

@@ -30,7 +30,7 @@ func main() {
 	key := []byte("0123456789abcdef0123456789abcdef")
 	party, err := rp.NewRelyingPartyOIDC(context.Background(), os.Getenv("ISSUER"), os.Getenv("CLIENT_ID"), os.Getenv("CLIENT_SECRET"),
 		a.origin+"/callback", []string{"openid", "profile", "email", "offline_access"},
-		rp.WithCookieHandler(httphelper.NewCookieHandler(key, key, httphelper.WithUnsecure())))
+		rp.WithPKCE(httphelper.NewCookieHandler(key, key, httphelper.WithUnsecure())))
 	if err != nil {
 		log.Fatal(err)
 	}
