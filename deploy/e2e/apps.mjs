@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url'
 const here = fileURLToPath(new URL('apps/', import.meta.url))
 const run = promisify(execFile)
 const need = (name) => process.env[name] ?? (() => { throw new Error(`set ${name}, or run deploy/check.sh`) })()
-const python = () => path.join(need('GATEHOUSE_APPS_PYTHON'), 'bin')
-const go = () => need('GATEHOUSE_APPS_GO')
+const pythonBin = (name) => path.join(need('GATEHOUSE_APPS_PYTHON'), 'bin', name)
+const goBin = (name) => path.join(need('GATEHOUSE_APPS_GO'), name)
 
 /** The version of an npm package. */
 async function npm(name) {
@@ -23,7 +23,7 @@ async function npm(name) {
 }
 
 async function pip(name) {
-  const { stdout } = await run(path.join(python(), 'pip'), ['show', name])
+  const { stdout } = await run(pythonBin('pip'), ['show', name])
   return `${name} ${/^Version: (.*)$/m.exec(stdout)[1]}`
 }
 
@@ -32,8 +32,14 @@ async function module(name) {
   return stdout.trim()
 }
 
+/** The version of an installed Debian package. */
+export async function debian(name) {
+  const { stdout } = await run('dpkg-query', ['-W', '-f', '${Package} ${Version}', name])
+  return stdout
+}
+
 const node = (file) => () => [process.execPath, path.join(here, file)]
-const py = (file) => () => [path.join(python(), 'python'), path.join(here, file)]
+const python = (file) => () => [pythonBin('python'), path.join(here, file)]
 
 /** Writes the files of the Apache server, and returns how to start it. */
 async function apache({ DIR }) {
@@ -41,7 +47,8 @@ async function apache({ DIR }) {
   await mkdir(path.join(DIR, 'htdocs/in'), { recursive: true })
   await writeFile(path.join(DIR, 'htdocs/index.html'), '<h1>Welcome</h1>')
   await writeFile(path.join(DIR, 'htdocs/in/index.html'), '<h1>Signed in</h1>')
-  await writeFile(path.join(DIR, 'htdocs/in/me.shtml'), '{"sub":"<!--#echo var="OIDC_CLAIM_sub" -->","email":"<!--#echo var="OIDC_CLAIM_email" -->","name":"<!--#echo var="OIDC_CLAIM_name" -->"}')
+  const claims = ['sub', 'email', 'name'].map((name) => `"${name}":"<!--#echo var="OIDC_CLAIM_${name}" -->"`)
+  await writeFile(path.join(DIR, 'htdocs/in/me.shtml'), `{${claims}}`)
   return ['apache2', '-f', path.join(here, 'apache.conf'), '-D', 'FOREGROUND']
 }
 
@@ -60,37 +67,55 @@ export const apps = [
       return { refreshed: (await app.json(page, '/in/callback?info=json')).access_token !== info.access_token }
     },
     out: (origin) => `/in/callback?logout=${encodeURIComponent(origin + '/')}`, flags: () => ['--error-iss', 'off'],
-    version: async () => `libapache2-mod-auth-openidc ${(await run('dpkg-query', ['-W', '-f', '${Version}', 'libapache2-mod-auth-openidc'])).stdout}`,
+    version: () => debian('libapache2-mod-auth-openidc'),
   },
-  { name: '@auth/express', start: node('auth-express.mjs'), in: '/auth/signin', press: 'Sign in with Gatehouse', path: '/auth/callback/gatehouse', me: '/me', only: ['email', 'name'], version: () => npm('@auth/express') },
   {
-    name: 'express-openid-connect', start: node('express-openid-connect.mjs'), in: '/login', path: '/callback', me: '/me',
-    userinfo: '/userinfo', refresh: '/refresh', home: '', out: () => '/logout', version: () => npm('express-openid-connect'),
+    name: '@auth/express', start: node('auth-express.mjs'), in: '/auth/signin', press: 'Sign in with Gatehouse',
+    path: '/auth/callback/gatehouse', me: '/me', only: ['email', 'name'], version: () => npm('@auth/express'),
   },
-  { name: 'passport-openidconnect', start: node('passport.mjs'), in: '/login', path: '/callback', me: '/me', version: () => npm('passport-openidconnect') },
-  { name: 'Authlib', start: py('authlib_app.py'), in: '/login', path: '/callback', me: '/me', userinfo: '/userinfo', refresh: '/refresh', version: () => pip('Authlib') },
-  { name: 'mozilla-django-oidc', start: py('django_app.py'), in: '/oidc/authenticate/', path: '/oidc/callback/', me: '/me', only: ['email'], version: () => pip('mozilla-django-oidc') },
+  {
+    name: 'express-openid-connect', start: node('express-openid-connect.mjs'), in: '/login', path: '/callback', home: '', me: '/me',
+    userinfo: '/userinfo', refresh: '/refresh', out: () => '/logout', version: () => npm('express-openid-connect'),
+  },
+  {
+    name: 'passport-openidconnect', start: node('passport.mjs'), in: '/login', path: '/callback', me: '/me',
+    version: () => npm('passport-openidconnect'),
+  },
+  {
+    name: 'Authlib', start: python('authlib_app.py'), in: '/login', path: '/callback', me: '/me', userinfo: '/userinfo', refresh: '/refresh',
+    version: () => pip('Authlib'),
+  },
+  {
+    name: 'mozilla-django-oidc', start: python('django_app.py'), in: '/oidc/authenticate/', path: '/oidc/callback/', me: '/me', only: ['email'],
+    version: () => pip('mozilla-django-oidc'),
+  },
   {
     name: 'JupyterHub', in: '/hub/oauth_login', path: '/hub/oauth_callback', ready: '/hub/login', signedIn: /\/hub\/home/,
     env: () => ({ PROXY: path.join(here, '../node_modules/.bin/configurable-http-proxy') }),
-    start: () => [path.join(python(), 'jupyterhub'), '-f', path.join(here, 'jupyterhub_config.py')],
-    version: () => pip('oauthenticator'),
+    start: () => [pythonBin('jupyterhub'), '-f', path.join(here, 'jupyterhub_config.py')], version: () => pip('oauthenticator'),
   },
-  { name: 'oauth2-proxy', slow: true, in: '/oauth2/start', path: '/oauth2/callback', ready: '/ping', me: '/oauth2/userinfo', only: ['email'],
-    out: () => '/oauth2/sign_out',
-    start: ({ ISSUER, CLIENT_ID, CLIENT_SECRET, PORT }) => [path.join(go(), 'oauth2-proxy'), '--provider=oidc', `--oidc-issuer-url=${ISSUER}`, `--client-id=${CLIENT_ID}`,
-      `--client-secret=${CLIENT_SECRET}`, `--redirect-url=http://127.0.0.1:${PORT}/oauth2/callback`, `--http-address=127.0.0.1:${PORT}`, '--email-domain=*', '--code-challenge-method=S256', `--backend-logout-url=${ISSUER}/end_session?id_token_hint={id_token}`,
-      '--cookie-secret=0123456789abcdef0123456789abcdef', '--cookie-secure=false', '--upstream=static://200'],
-    version: () => module('github.com/oauth2-proxy/oauth2-proxy/v7') },
-  { name: 'zitadel/oidc', start: () => [path.join(go(), 'zitadel')], in: '/login', path: '/callback', me: '/me', refresh: '/refresh', out: () => '/logout',
-    version: () => module('github.com/zitadel/oidc/v3') },
+  {
+    name: 'oauth2-proxy', slow: true, in: '/oauth2/start', path: '/oauth2/callback', ready: '/ping', me: '/oauth2/userinfo', only: ['email'],
+    out: () => '/oauth2/sign_out', version: () => module('github.com/oauth2-proxy/oauth2-proxy/v7'),
+    start: ({ ISSUER, CLIENT_ID, CLIENT_SECRET, PORT }) => [goBin('oauth2-proxy'), '--provider=oidc', `--oidc-issuer-url=${ISSUER}`,
+      `--client-id=${CLIENT_ID}`, `--client-secret=${CLIENT_SECRET}`, `--redirect-url=http://127.0.0.1:${PORT}/oauth2/callback`,
+      `--http-address=127.0.0.1:${PORT}`, '--email-domain=*', '--cookie-secret=0123456789abcdef0123456789abcdef', '--cookie-secure=false',
+      '--upstream=static://200', '--code-challenge-method=S256', `--backend-logout-url=${ISSUER}/end_session?id_token_hint={id_token}`],
+  },
+  {
+    name: 'zitadel/oidc', start: () => [goBin('zitadel')], in: '/login', path: '/callback', me: '/me', refresh: '/refresh', out: () => '/logout',
+    version: () => module('github.com/zitadel/oidc/v3'),
+  },
 ].filter(({ slow }) => !slow || process.env.GATEHOUSE_APPS)
 
 /** A single-page app, whose library runs in the browser. */
-export const spa = { name: 'oidc-client-ts', start: node('oidc-client-ts.mjs'), path: '/callback', flags: (origin) => ['--auth-method', 'none', '--redirect-uri', origin + '/popup'], version: () => npm('oidc-client-ts') }
+export const spa = {
+  name: 'oidc-client-ts', start: node('oidc-client-ts.mjs'), path: '/callback', version: () => npm('oidc-client-ts'),
+  flags: (origin) => ['--auth-method', 'none', '--redirect-uri', origin + '/popup'],
+}
 
 /** A command-line tool on go-oidc and x/oauth2, as kubelogin is one. */
-export const tool = { start: () => [path.join(go(), 'tool')], version: () => module('github.com/coreos/go-oidc/v3') }
+export const tool = { start: () => [goBin('tool')], version: () => module('github.com/coreos/go-oidc/v3') }
 
 /** Starts the process of an app. */
 export async function launch(app, env) {

@@ -1,8 +1,7 @@
 // Debian's LemonLDAP::NG as upstream, as its documentation configures it: it signs by RS256, and says nothing of email_verified.
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { test } from 'node:test'
-import { promisify } from 'node:util'
+import { debian } from './apps.mjs'
 import { deployment } from './deployment.mjs'
 import { app, person, redirectAt, request } from './harness.mjs'
 import { people, startLemonldap } from './lemonldap.mjs'
@@ -39,6 +38,5 @@ test('LemonLDAP::NG signs a person in, after the owner has linked it once', asyn
   const second = await person(t)
   await there(second.page)
   assert.ok((await arrive(second.page, back, 2)).code)
-  const { stdout } = await promisify(execFile)('dpkg-query', ['-W', '-f', '${Version}', 'liblemonldap-ng-portal-perl'])
-  console.log(`signed in: LemonLDAP::NG ${stdout} upstream`)
+  console.log(`signed in: ${await debian('liblemonldap-ng-portal-perl')} (upstream)`)
 })
