@@ -6,7 +6,7 @@
 #
 # It runs from a clean clone on Debian as root, where it installs what is missing; elsewhere it says what is
 # missing. It starts the servers that the tests need on free ports and stops them again. It writes only to a
-# temporary folder, the module caches and deploy/e2e/node_modules. A skipped test counts as a failed one.
+# temporary folder, the module caches, ~/.cache/gatehouse (Python apps) and deploy/e2e/node_modules. A skipped test counts as a failed one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # The flags of the shipped binary, for every command: so each package is compiled once, and again for the race detector.

@@ -85,7 +85,8 @@ func loopback(ctx context.Context, config *oauth2.Config, out *json.Encoder) (*o
 	return config.Exchange(ctx, <-codes, oauth2.VerifierOption(verifier))
 }
 
-func claims(ctx context.Context, provider *oidc.Provider, config *oauth2.Config, token *oauth2.Token, out *json.Encoder) error {
+func claims(ctx context.Context, provider *oidc.Provider, config *oauth2.Config, token *oauth2.Token,
+	out *json.Encoder) error {
 	raw, ok := token.Extra("id_token").(string)
 	if !ok {
 		return errors.New("no id_token")

@@ -28,8 +28,8 @@ type app struct {
 func main() {
 	a := &app{origin: "http://127.0.0.1:" + os.Getenv("PORT")}
 	key := []byte("0123456789abcdef0123456789abcdef")
-	party, err := rp.NewRelyingPartyOIDC(context.Background(), os.Getenv("ISSUER"), os.Getenv("CLIENT_ID"), os.Getenv("CLIENT_SECRET"),
-		a.origin+"/callback", []string{"openid", "profile", "email", "offline_access"},
+	party, err := rp.NewRelyingPartyOIDC(context.Background(), os.Getenv("ISSUER"), os.Getenv("CLIENT_ID"),
+		os.Getenv("CLIENT_SECRET"), a.origin+"/callback", []string{"openid", "profile", "email", "offline_access"},
 		rp.WithPKCE(httphelper.NewCookieHandler(key, key, httphelper.WithUnsecure())))
 	if err != nil {
 		log.Fatal(err)
