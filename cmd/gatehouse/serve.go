@@ -58,11 +58,11 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 	return h.serve(ctx, listener, func() error { return t.print(v, func(w io.Writer) { welcome(w, cfg, next) }) })
 }
 
-// tuneGC lets the heap grow to three times its live size, unless GOGC is set. The live heap
+// tuneGC lets the heap grow to five times its live size, unless GOGC is set. The live heap
 // is small: at Go's default the collector runs several times a second.
 func tuneGC() {
 	const unset = 100
-	if chosen := debug.SetGCPercent(200); chosen != unset {
+	if chosen := debug.SetGCPercent(400); chosen != unset {
 		debug.SetGCPercent(chosen)
 	}
 }
