@@ -21,7 +21,7 @@ type Account struct {
 	// Sessions and grants created under an older epoch are invalid.
 	AuthEpoch int64
 	CreatedAt time.Time
-	UpdatedAt time.Time
+	UpdatedAt time.Time // of the profile: name, e-mail address, locale (updated_at of OIDC Core §5.1)
 }
 
 // HasPassword reports whether the account has a password.

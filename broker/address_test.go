@@ -83,12 +83,12 @@ func TestA3_RedirectURIsAreComparedByteForByte(t *testing.T) {
 		"http://127.0.0.1:65535/cb",
 		"http://[::1]/cb", "http://[::1]:9/cb", "com.example.app:/cb", "http://localhost:3000/cb",
 	} {
-		if !MatchRedirect(registered, ok) {
+		if !MatchRedirect(registered, ok, true) {
 			t.Errorf("%s was refused", ok)
 		}
 	}
 	for _, bad := range redirectMutations() {
-		if MatchRedirect(registered, bad) {
+		if MatchRedirect(registered, bad, true) || MatchRedirect(registered, bad, false) {
 			t.Errorf("%s was accepted", bad)
 		}
 	}
@@ -104,12 +104,17 @@ func TestA3_OnlyThePortMayDiffer(t *testing.T) {
 		{host, host + ":80", true}, {host + ":9", host, true}, {host + ":1/", host + ":2/", true},
 		{host + ":x/cb", host + ":y/cb", false}, {host + ":/cb", host + ":123456/cb", false},
 		{host + ":80.evil.test/cb", host + ":81.evil.test/cb", false}, {host + ".evil.test", host + ":1.evil.test", false},
+		{host, host + ":65535", true}, {host, host + ":65536", false}, {host, host + ":0", false}, {host, host + ":01", false},
+		{host, host + ":+1", false}, {host + ":0", host, false}, {host + ":01234", host, false},
 		{host, host + ":", false}, {host, host + ":x", false}, {host + ":", host, false}, {host + ":x", host, false},
 		{host, "http://[::1]", false}, {"", host, false}, {"/cb", host + "/cb", false}, {":1/cb", host + "/cb", false},
 		{host + "/cb", "/cb", false}, {host, "", false},
 	} {
-		if MatchRedirect([]string{c.registered}, c.requested) != c.ok {
+		if MatchRedirect([]string{c.registered}, c.requested, true) != c.ok {
 			t.Errorf("%q for %q: not %v", c.requested, c.registered, c.ok)
+		}
+		if MatchRedirect([]string{c.registered}, c.requested, false) {
+			t.Errorf("%q for %q of a client that is not native", c.requested, c.registered)
 		}
 	}
 }
@@ -145,10 +150,10 @@ func redirectMutations() []string {
 }
 
 func TestA3_WhatMayBeRegistered(t *testing.T) {
-	const length, plain, absolute, fragment, user, wildcard, dots, host, https, custom, reverse = "1 to 2000",
+	const length, plain, absolute, fragment, user, wildcard, dots, host, https, custom, reverse, port = "1 to 2000",
 		"plain ASCII", "absolute", "fragment",
 		"user information", "wildcard", "dot segments", "name a host", "loopback host only", "native clients only",
-		"reverse-DNS"
+		"reverse-DNS", "1 to 65535"
 	for _, c := range []struct {
 		uri     string
 		native  bool
@@ -160,6 +165,9 @@ func TestA3_WhatMayBeRegistered(t *testing.T) {
 		{"com.example.app:/cb", true, ""},
 		{"https://app.test/cb?x=/../y", false, ""}, {"https://app.test/..cb/...", false, ""},
 		{"https://app.test/" + strings.Repeat("a", 2000-17), false, ""},
+		{"http://127.0.0.1:65535/cb", false, ""}, {"https://app.test:1/cb", false, ""},
+		{"http://127.0.0.1:65536/cb", false, port}, {"https://app.test:0/cb", false, port}, {"http://[::1]:/cb", true, port},
+		{"http://localhost:01234/cb", true, port}, {"com.example.app://x:99999/cb", true, port},
 		{"https://app.test/~cb", false, ""}, {"com.example.app:/cb", false, custom}, {"http://app.test/cb", false, https},
 		{"http://app.localhost/cb", false, https},
 		{"http://8.8.8.8/cb", false, https}, {"http:///cb", false, https}, {"http://127.0.0.1.evil.test/cb", false, https},

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -137,11 +138,13 @@ func (c Consent) Covers(version string, scopes []string) bool {
 }
 
 // MatchRedirect reports whether a requested redirect_uri is registered, byte for byte (RFC 9700 §4.1.3). The
-// only exception is the port of a loopback IP literal over http (RFC 8252 §7.3).
-func MatchRedirect(registered []string, requested string) bool {
+// only exception is a native client's port of a loopback IP literal over http (RFC 8252 §7.3).
+func MatchRedirect(registered []string, requested string, native bool) bool {
 	for _, r := range registered {
 		//defence:A3 = true
-		if r == requested || sameButPort(r, requested) {
+		if r == requested || sameButPort(r, requested) &&
+			//defence:A3 = true
+			native {
 			return true
 		}
 	}
@@ -168,19 +171,26 @@ func sameButPort(registered, requested string) bool {
 	return false
 }
 
-// cutPort removes ":digits", and requires that a path or nothing follows.
+// cutPort removes ":port", and requires that a path or nothing follows.
 func cutPort(s string) (string, bool) {
 	if p, ok := strings.CutPrefix(s, ":"); ok {
-		i := 0
-		for i < len(p) && p[i] >= '0' && p[i] <= '9' {
-			i++
+		i := strings.IndexByte(p, '/')
+		if i < 0 {
+			i = len(p)
 		}
-		if i == 0 || i > 5 {
+		if !isPort(p[:i]) {
 			return "", false
 		}
 		s = p[i:]
 	}
 	return s, s == "" || s[0] == '/'
+}
+
+// isPort reports whether s is 1 to 65535, without leading zeros.
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	//defence:A3 = true
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == s
 }
 
 // RedirectProblem returns why a URI cannot be registered as a redirect URI, or "". It accepts https, http on a
@@ -204,6 +214,8 @@ func RedirectProblem(uri string, native bool) string {
 	//defence:A3
 	case u.User != nil:
 		return "must not have user information"
+	case strings.HasSuffix(u.Host, ":") || u.Port() != "" && !isPort(u.Port()):
+		return "must have a port from 1 to 65535, without leading zeros, or none"
 	case strings.Contains(uri, "*"):
 		return "must not have a wildcard"
 	//defence:A3

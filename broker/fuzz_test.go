@@ -70,10 +70,10 @@ func FuzzMatchRedirect(f *testing.F) {
 		f.Add(c[0], c[1])
 	}
 	f.Fuzz(func(t *testing.T, registered, requested string) {
-		if !MatchRedirect([]string{registered}, registered) || MatchRedirect(nil, requested) {
+		if !MatchRedirect([]string{registered}, registered, true) || MatchRedirect(nil, requested, true) {
 			t.Fatalf("%q does not match itself, or %q matches nothing", registered, requested)
 		}
-		if !MatchRedirect([]string{registered}, requested) || registered == requested {
+		if !MatchRedirect([]string{registered}, requested, true) || registered == requested {
 			return
 		}
 		a, b := withoutPort(registered), withoutPort(requested)
@@ -157,7 +157,7 @@ func FuzzRedirectProblem(f *testing.F) {
 				t.Fatalf("%q is accepted with its scheme", uri)
 			}
 		}
-		if !MatchRedirect([]string{uri}, uri) {
+		if !MatchRedirect([]string{uri}, uri, true) {
 			t.Fatalf("%q does not match itself", uri)
 		}
 	})

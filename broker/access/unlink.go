@@ -48,7 +48,6 @@ func Unlink(ctx context.Context, store UnlinkStore, mailer *mail.Mailer, u Unlin
 // the result of the first.
 func (u Unlinking) mayUnlink(ctx context.Context, store UnlinkStore) error {
 	a := u.Account
-	a.UpdatedAt = u.At
 	if err := store.ChangeAccount(ctx, a, a.AuthEpoch); err != nil {
 		return err
 	}

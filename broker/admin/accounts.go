@@ -101,7 +101,7 @@ func (s *Service) account(ctx context.Context, which string) (a broker.Account, 
 func (s *Service) renew(ctx context.Context, by act, a broker.Account, e broker.Event,
 	more func(ctx context.Context) error) (Result[broker.Account], error) {
 	seen := a.AuthEpoch
-	a.AuthEpoch, a.UpdatedAt = seen+1, s.Now()
+	a.AuthEpoch = seen + 1
 	e.Account = a.ID
 	e, err := s.change(ctx, by, e, func(ctx context.Context) error {
 		if err := s.Store.ChangeAccount(ctx, a, seen); err != nil || more == nil {

@@ -36,7 +36,6 @@ func (s *Service) UnlinkIdentity(ctx context.Context, actor Actor,
 	u.May = func(identities []broker.Identity, connections []broker.Connection) error {
 		return s.mayUnlink(a, in.Identity, identities, connections)
 	}
-	a.UpdatedAt = u.At
 	left := AccountDetails{Account: a}
 	e := broker.Event{Verb: broker.EventIdentityUnlinked, Account: a.ID, Connection: c.ID}
 	e, err = s.change(ctx, act{actor, in.DryRun}, e, func(ctx context.Context) error {

@@ -118,7 +118,7 @@ func (s *Service) UnrestrictAccount(ctx context.Context, actor Actor,
 		return r, err
 	}
 	was := a.Restriction.Only
-	a.Restriction, a.UpdatedAt = nil, s.Now()
+	a.Restriction = nil
 	e := broker.Event{Verb: broker.EventAccountUnrestricted, Account: a.ID, Detail: detail(was)}
 	e, err = s.change(ctx, act{actor, in.DryRun}, e, func(ctx context.Context) error {
 		return s.Store.ChangeAccount(ctx, a, a.AuthEpoch)

@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,6 +90,18 @@ func TestEveryRefusalOfAClientNamesItsField(t *testing.T) {
 		problems := Validate(client)
 		if len(problems) != 1 || problems[0].Field != c.field || !strings.HasPrefix(problems[0].String(), c.field+": ") {
 			t.Errorf("%s: %v, want one of %s", name, problems, c.field)
+		}
+	}
+}
+
+func TestA2_NoRegistrationSwitchesPKCEOffForAPublicOrNativeClient(t *testing.T) {
+	for name, c := range map[string]broker.Client{
+		"public": {AuthMethods: []string{"none"}, PKCE: broker.PKCEOff},
+		"native": {AuthMethods: SecretMethods(), Native: true, PKCE: broker.PKCEOff},
+	} {
+		off := func(p Problem) bool { return p.Field == "pkce" && strings.Contains(p.Text, "always use PKCE") }
+		if !slices.ContainsFunc(Validate(c), off) || !c.RequirePKCE() {
+			t.Errorf("%s: %v", name, Validate(c))
 		}
 	}
 }

@@ -219,7 +219,7 @@ func TestA12_OnlyTheCodeFlowExists(t *testing.T) {
 		h.appHears(b.get("/authorize?"+ask("response_type", kind).Encode()), "unsupported_response_type")
 	}
 	h.appHears(b.get("/authorize?"+ask("response_type", "-").Encode()), "invalid_request")
-	for _, mode := range []string{"fragment", "form_post.jwt", "FORM_POST", "query.jwt", "web_message", ""} {
+	for _, mode := range []string{"fragment", "form_post.jwt", "FORM_POST", "query.jwt", "web_message"} {
 		h.appHears(b.get("/authorize?"+ask("response_mode", mode).Encode()), "unsupported_response_mode")
 	}
 	for _, grant := range []string{"password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer",

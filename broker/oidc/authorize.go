@@ -305,7 +305,7 @@ func (q *request) postable() bool {
 // the client is registered so. form_post needs a page with a form. A custom scheme needs the person's click (UX.md
 // E-30), and a response to a POST the hand-off page too.
 func (d *Handler) answer(w http.ResponseWriter, r *http.Request, q *request, params url.Values) {
-	//defence:A8 = false
+	//defence:A8
 	if !params.Has("error") || q.client.ErrorIss != broker.ErrorIssOff {
 		params.Set("iss", d.issuer)
 	}

@@ -23,18 +23,32 @@ type asked struct {
 	Allowed bool       `json:"allowed"`
 }
 
-// version identifies what a person consented to. A changed name or redirect URI makes a
-// client another app to the person (SECURITY.md A14).
+// version identifies the app that a person consented to: its name, and the hosts to which it sends the person. A
+// change of them makes it another app (SECURITY.md A14); a change of anything else concerns its developers only.
 func version(c broker.Client) (string, error) {
+	var hosts []string
+	for _, uri := range c.RedirectURIs {
+		hosts = append(hosts, originOf(uri))
+	}
+	slices.Sort(hosts)
 	//defence:A14
 	b, err := json.Marshal([]any{
 		//defence:A14
-		c.Name, c.RedirectURIs, c.PostLogoutRedirectURIs, strings.Join(c.AuthMethods, " "), c.Native, c.Audience})
+		c.Name, slices.Compact(hosts)})
 	if err != nil {
 		return "", fmt.Errorf("oidc: client %s: %w", c.ID, err)
 	}
 	sum := sha256.Sum256(b)
 	return base64.RawURLEncoding.EncodeToString(sum[:16]), nil
+}
+
+// originOf returns the scheme and host of a redirect URI.
+func originOf(uri string) string {
+	scheme, _, _ := strings.Cut(uri, ":")
+	if host := hostOf(uri); host != scheme {
+		return scheme + "://" + host
+	}
+	return scheme
 }
 
 func (d *Handler) given(ctx context.Context, c broker.Client, account string) (broker.Consent, string, error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/clients"
 )
 
 // third is a third-party client, and a browser in which Ana is signed in.
@@ -130,6 +131,13 @@ func TestA14_ConsentIsForThisClientTheseScopesAndThisBrowser(t *testing.T) {
 			t.Errorf("%s: not asked again", name)
 		}
 		grant(thirdAsks("scope", "openid"))
+	}
+	c.AuthMethods, c.PKCE, c.Audience = clients.SecretMethods(), broker.PKCERequired, []string{"api"}
+	c.PostLogoutRedirectURIs, c.RedirectURIs = nil, append(c.RedirectURIs, "https://new.example/another", callback+"/v2")
+	c.JWTAccess, c.IDTokenAlg, c.LogoURI = true, "ES256", "https://cdn.example/logo.png"
+	h.must(h.db.PutClient(h.ctx(), c))
+	if asks(thirdAsks("scope", "openid")) {
+		t.Error("what concerns the developers only is asked of the person")
 	}
 
 	path := b.get("/authorize?" + thirdAsks("scope", "openid photos", "prompt", "consent").Encode()).Header.Get("Location")

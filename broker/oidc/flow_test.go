@@ -324,7 +324,7 @@ func TestALoginThatEndedInARefusalIsReportedToTheApp(t *testing.T) {
 	if q.Get("error_description") != "user_not_provisioned" || q.Get("state") != "the-state" {
 		t.Errorf("%v", q)
 	}
-	for _, code := range []string{"", "nonsense", "csrf", "wrong_password"} {
+	for _, code := range []string{"nonsense", "csrf", "wrong_password"} {
 		h.page(b.get("/authorize?login="+id+"&error="+code), broker.RequestInvalid)
 	}
 	h.page(b.get("/authorize?login=unknown&error=user_not_provisioned"), broker.LoginUnknown)

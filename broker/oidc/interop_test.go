@@ -230,3 +230,51 @@ func TestA8_AnErrorNamesTheIssuerUnlessTheClientIsRegisteredWithoutIt(t *testing
 		t.Errorf("a code without iss: %v", said)
 	}
 }
+
+func TestAParameterWithoutAValueIsNotSent(t *testing.T) {
+	h := newHarness(t)
+	b := h.browser()
+	b.code(ask())
+	// Of every parameter that a request may have and need not.
+	for _, name := range []string{"response_mode", "prompt", "max_age", "id_token_hint", "login_hint", "ui_locales",
+		"acr_values", "claims", "resource", "request", "request_uri", "registration", "connection", "dpop_jkt", "display",
+		"state", "login", "error", "consent", "post"} {
+		q := ask()
+		q[name] = append(q[name], "")
+		b.code(q) // beside a value it is not a second one
+		if a := b.get("/authorize?" + q.Encode()); !a.location().Query().Has("code") {
+			t.Errorf("%s: %s", name, a.Header.Get("Location"))
+		}
+	}
+	for _, name := range []string{"scope", "client_secret", "client_assertion", "client_assertion_type", "resource",
+		"refresh_token", "device_code", "username"} {
+		h.wants(h.redeem(b.code(ask()), name, ""), http.StatusOK, "")
+	}
+	h.wants(h.redeem(b.code(ask()), "code_verifier", ""), http.StatusBadRequest, "invalid_grant") // it was needed
+	token := h.signIn().text("refresh_token")
+	h.wants(h.refresh(token, "scope", "", "resource", ""), http.StatusOK, "")
+	h.wants(h.call(pathRevoke, "token", token, "token_type_hint", ""), http.StatusOK, "")
+	pushed := newRequest(http.MethodPost, pathPush, ask("client_id", "", "response_mode", "", "request_uri", ""))
+	pushed.SetBasicAuth("app", h.secret)
+	h.wants(h.send(pushed), http.StatusCreated, "")
+	h.page(b.get("/authorize?client_id=&response_mode="), broker.ClientUnknown)
+}
+
+func TestA3_OnlyANativeClientChoosesItsLoopbackPort(t *testing.T) {
+	h := newHarness(t)
+	const at = "http://127.0.0.1/callback"
+	for _, native := range []bool{true, false} {
+		h.change("app", func(c *broker.Client) { c.Native, c.RedirectURIs = native, []string{at, "http://127.0.0.1:3000/x"} })
+		for uri, good := range map[string]bool{at: true, "http://127.0.0.1:3000/x": true,
+			"http://127.0.0.1:49152/callback": native, "http://127.0.0.1:65535/callback": native,
+			"http://127.0.0.1:65536/callback": false, "http://127.0.0.1:0/callback": false,
+			"http://127.0.0.1:01234/callback": false} {
+			a := h.browser().authorize(ask("redirect_uri", uri))
+			if !good {
+				h.page(a, broker.RedirectURIMismatch)
+			} else if !a.location().Query().Has("code") {
+				t.Errorf("%s, native %v: %d %s", uri, native, a.StatusCode, a.Header.Get("Location"))
+			}
+		}
+	}
+}

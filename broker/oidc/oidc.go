@@ -188,7 +188,7 @@ func (d *Handler) keepKeys(ctx context.Context) {
 
 // Mount adds the handler's routes.
 func (d *Handler) Mount(mux web.Router) {
-	api := func(pattern string, h web.Handler) { mux.Handle(pattern, d.toolkit.HandleAPI(h)) }
+	api := func(pattern string, h web.Handler) { mux.Handle(pattern, d.toolkit.HandleAPI(withValues(h))) }
 	api("GET "+pathConfiguration, d.configuration)
 	api("GET "+pathServer, d.configuration)
 	api("GET "+pathKeys, d.jwks)
@@ -209,12 +209,12 @@ func (d *Handler) Mount(mux web.Router) {
 			api(method+pathRegister+"/{id}", d.registration)
 		}
 	}
-	open := func(pattern string, h web.Handler) { mux.Handle(pattern, d.toolkit.HandleOpen(h)) }
+	open := func(pattern string, h web.Handler) { mux.Handle(pattern, d.toolkit.HandleOpen(withValues(h))) }
 	// These two accept posts from other sites and read no cookie.
 	open("POST "+pathAuthorize, d.authorizePost)
 	open("POST "+pathEndSession, d.endSessionPost)
 
-	guarded := func(pattern string, h web.Handler) { mux.Handle(pattern, d.toolkit.Handle(h)) }
+	guarded := func(pattern string, h web.Handler) { mux.Handle(pattern, d.toolkit.Handle(withValues(h))) }
 	guarded("GET /{$}", d.frontPage)
 	guarded("GET "+pathAuthorize, d.authorize)
 	guarded("GET "+pathConsent+"/{id}", d.consentPage)

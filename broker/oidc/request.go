@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -59,6 +60,35 @@ func repeated(form url.Values) string {
 		}
 	}
 	return ""
+}
+
+// withValues hides the parameters without a value from h: they count as not sent (RFC 6749 §3.1, §3.2).
+func withValues(h web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		query := r.URL.Query()
+		if dropEmpty(query) {
+			address := *r.URL
+			address.RawQuery = query.Encode()
+			r.URL = &address
+		}
+		dropEmpty(r.Form)
+		dropEmpty(r.PostForm)
+		return h(w, r)
+	}
+}
+
+// dropEmpty reports whether it removed anything.
+func dropEmpty(form url.Values) (dropped bool) {
+	for name, values := range form {
+		if !slices.Contains(values, "") {
+			continue
+		}
+		if form[name] = slices.DeleteFunc(values, func(v string) bool { return v == "" }); len(form[name]) == 0 {
+			delete(form, name)
+		}
+		dropped = true
+	}
+	return dropped
 }
 
 // printable keeps the characters that error_description may contain (RFC 6749 §5.2).
@@ -124,7 +154,7 @@ func (d *Handler) target(ctx context.Context, form url.Values) (*request, error)
 			errors.New("oidc: request objects are not supported; send plain parameters"))
 	}
 	//defence:A3 A4
-	if len(q.redirect) > maxRedirect || !broker.MatchRedirect(c.RedirectURIs, q.redirect) {
+	if len(q.redirect) > maxRedirect || !broker.MatchRedirect(c.RedirectURIs, q.redirect, c.Native) {
 		return nil, wrongRedirect(c, q.redirect)
 	}
 	if _, err := url.Parse(q.redirect); err != nil {

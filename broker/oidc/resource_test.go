@@ -42,7 +42,7 @@ func TestAResourceNarrowsOneTokenAndNotTheGrant(t *testing.T) {
 			code := []string{"grant_type", clients.GrantCode, "code", h.browser().code(ask()), "redirect_uri", callback,
 				"code_verifier",
 				verifier}
-			for _, foreign := range [][]string{{"https://other.example"}, {photosAPI, "https://other.example"}, {""},
+			for _, foreign := range [][]string{{"https://other.example"}, {photosAPI, "https://other.example"},
 				{photosAPI + "/"}, {strings.ToUpper(photosAPI)}, {issuer}} {
 				h.wants(h.asks(foreign, code...), http.StatusBadRequest, "invalid_target")
 			}
@@ -212,7 +212,7 @@ func TestA13_ADeviceNamesTheAPIsItsTokensAreFor(t *testing.T) {
 				f["resource"] = resource
 				return h.send(newRequest(http.MethodPost, pathDeviceAuthorization, f))
 			}
-			for _, foreign := range [][]string{{"https://other.example"}, {photosAPI, "api"}, {""}, {photosAPI + "#x"},
+			for _, foreign := range [][]string{{"https://other.example"}, {photosAPI, "api"}, {photosAPI + "#x"},
 				{"app"}} {
 				h.wants(calls(foreign...), http.StatusBadRequest, "invalid_target")
 			}

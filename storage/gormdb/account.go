@@ -124,10 +124,7 @@ func (d *DB) ChangeAccount(ctx context.Context, a broker.Account, seen int64) er
 // endBefore ends the sessions of the epochs before a's. Their epoch makes them invalid
 // already; this queues the logouts.
 func (d *DB) endBefore(ctx context.Context, a broker.Account, seen int64) error {
-	at := a.UpdatedAt
-	if at.IsZero() {
-		at = d.now()
-	}
+	at := d.now()
 	if _, err := d.end(ctx, &sessionRow{}, at, "account_id = ? AND epoch < ?", a.ID, a.AuthEpoch); err != nil {
 		return err
 	}
