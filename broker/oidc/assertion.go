@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -57,7 +58,7 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 	}
 	jws, err := jose.ParseSignedCompact(token, algs)
 	if err != nil || len(jws.Signatures) != 1 {
-		return a, errAssertion
+		return a, fmt.Errorf("%w: it is not one signed JWT by a supported algorithm", errAssertion)
 	}
 	head := jws.Signatures[0].Protected
 	typ, _ := head.ExtraHeaders[jose.HeaderType].(string)
@@ -65,7 +66,7 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 	//defence:A9
 	if head.ExtraHeaders[jose.HeaderType] != nil && !strings.EqualFold(typ, "JWT") &&
 		!strings.EqualFold(typ, "client-authentication+jwt") {
-		return a, errAssertion
+		return a, fmt.Errorf("%w: its type is of another kind of JWT", errAssertion)
 	}
 	var said struct {
 		Issuer   string          `json:"iss"`
@@ -77,14 +78,14 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 		ID       string          `json:"jti"`
 	}
 	if err := json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &said); err != nil {
-		return a, errAssertion
+		return a, fmt.Errorf("%w: its payload is not the JSON of claims", errAssertion)
 	}
 	// The audience is one string, our issuer. If it named other servers or an endpoint
 	// too, a server that received the assertion could use it here.
 	var audience string
 	//defence:A9
 	if err := json.Unmarshal(said.Audience, &audience); err != nil || audience != issuer {
-		return a, errAssertion
+		return a, fmt.Errorf("%w: its aud is not the issuer", errAssertion)
 	}
 	at := float64(now.UnixMilli()) / 1000
 	//defence:H5
@@ -100,7 +101,7 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 			*said.Expires > at+(assertionLife+assertionEarly).Seconds(),
 		//defence:A9
 		early(said.From), early(said.Issued):
-		return a, errAssertion
+		return a, fmt.Errorf("%w: its iss, sub, jti, exp, nbf or iat is missing or out of range", errAssertion)
 	}
 	return assertion{jws: jws, alg: head.Algorithm, kid: head.KeyID, client: said.Subject, jti: said.ID,
 		//defence:A9

@@ -260,6 +260,7 @@ func (d *Handler) notifyApp(w http.ResponseWriter, r *http.Request, q *request, 
 	d.toolkit.Count(counted)
 	d.log.InfoContext(r.Context(), "authorization refused", "error", params.Get("error"), "client", q.client.ID, "err",
 		causes(err))
+	d.logCause(r.Context(), err)
 	d.answer(w, r, q, params)
 	return nil
 }

@@ -71,7 +71,7 @@ func checkClaims(q *request) error {
 	var all wanted
 	if err := json.Unmarshal([]byte(raw), &all); err != nil {
 		//defence:H10 = err
-		return fosite.ErrInvalidRequest.WithHint("The claims parameter is not the JSON of OpenID Connect Core §5.5.")
+		return fosite.ErrInvalidRequest.WithHint("The claims parameter is not the JSON of OpenID Connect Core, section 5.5.")
 	}
 	if len(all.Userinfo) > maxWanted || len(all.IDToken) > maxWanted {
 		return fosite.ErrInvalidRequest.WithHint("The claims parameter names too many claims.")

@@ -70,7 +70,7 @@ func (d *Handler) proof(r *http.Request, path string) (p proof, err error) {
 	}
 	key, body, err := openProof(shown[0])
 	if err != nil {
-		return p, errProof("The DPoP proof is not a JWT of type dpop+jwt that its own public key verifies.")
+		return p, errProof("The DPoP proof is not a JWT of type dpop+jwt that its own public key verifies.").WithWrap(err)
 	}
 	var said struct {
 		ID     string   `json:"jti"`
@@ -114,7 +114,7 @@ func openProof(token string) (key string, body []byte, err error) {
 	// The parser refuses private and symmetric keys in the header.
 	jws, err := jose.ParseSignedCompact(token, allowed)
 	if err != nil || len(jws.Signatures) != 1 {
-		return "", nil, bad
+		return "", nil, errors.Join(bad, err)
 	}
 	head := jws.Signatures[0].Protected
 	_, critical := head.ExtraHeaders["crit"]

@@ -72,10 +72,10 @@ func (d *Handler) push(w http.ResponseWriter, r *http.Request) error {
 // pushable returns the valid request, without the client's authentication.
 func (d *Handler) pushable(ctx context.Context, body url.Values, c broker.Client) (url.Values, error) {
 	if body.Has("request") {
-		return nil, fosite.ErrRequestNotSupported
+		return nil, fosite.ErrRequestNotSupported.WithHint("Send plain parameters.")
 	}
 	if body.Has("request_uri") {
-		return nil, fosite.ErrInvalidRequest.WithHint("A pushed request has no request_uri (RFC 9126 §2.1).")
+		return nil, fosite.ErrInvalidRequest.WithHint("A pushed request has no request_uri (RFC 9126, section 2.1).")
 	}
 	form := maps.Clone(body)
 	for _, name := range []string{"client_secret", "client_assertion", "client_assertion_type"} {

@@ -91,10 +91,12 @@ func dropEmpty(form url.Values) (dropped bool) {
 	return dropped
 }
 
-// printable keeps the characters that error_description may contain (RFC 6749 §5.2).
+// printable makes a text one that error_description may have: ASCII without quotes and backslashes (RFC 6749 §5.2).
 func printable(s string) string {
+	s = strings.NewReplacer("\"", "'", "\u201c", "'", "\u201d", "'", "\u2018", "'", "\u2019", "'", "\u2013", "-",
+		"\u2014", "-", "\u2026", "...", "\u00a7", "section ", "\\", "/").Replace(s)
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
@@ -208,21 +210,22 @@ func checkShape(q *request) error {
 	switch {
 	//defence:A19
 	case q.form.Has("request"):
-		return fosite.ErrRequestNotSupported
+		return fosite.ErrRequestNotSupported.WithHint("Send plain parameters, or push them (RFC 9126).")
 	//defence:A19
 	case q.form.Has("request_uri") && q.pushed == "":
 		// Refuse it before fosite, which would fetch the URI (SECURITY.md A19).
-		return fosite.ErrRequestURINotSupported
+		return fosite.ErrRequestURINotSupported.WithHint("Send plain parameters, or push them (RFC 9126).")
 	case q.form.Has("registration"):
 		return fosite.ErrRegistrationNotSupported
 	case q.form.Get("response_type") == "":
 		return fosite.ErrInvalidRequest.WithHint("The response_type is missing.")
 	//defence:A12
 	case q.form.Get("response_type") != "code":
-		return fosite.ErrUnsupportedResponseType
+		return fosite.ErrUnsupportedResponseType.WithHint("The only response_type is code.")
 	//defence:A12
 	case q.form.Has("response_mode") && q.form.Get("response_mode") != modeQuery && !q.posted:
-		return fosite.ErrUnsupportedResponseMode
+		return fosite.ErrUnsupportedResponseMode.WithHintf("The response modes are %s; form_post needs a web address "+
+			"with a host name.", strings.Join(responseModes(), " and "))
 	case !q.client.May(clients.GrantCode):
 		return notRegistered(fosite.ErrUnauthorizedClient, q.client, "grant type", clients.GrantCode, q.client.GrantTypes,
 			"--grant TYPE")

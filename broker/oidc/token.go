@@ -77,7 +77,7 @@ func tokenForm(r *http.Request) error {
 		return fosite.ErrInvalidRequest.WithHint("The grant_type is missing.")
 	//defence:A12
 	case !slices.Contains(clients.GrantTypes(), grant):
-		return fosite.ErrUnsupportedGrantType
+		return fosite.ErrUnsupportedGrantType.WithHintf("The grant types are %s.", strings.Join(clients.GrantTypes(), ", "))
 	}
 	return nil
 }
@@ -239,6 +239,15 @@ func (d *Handler) logRefusal(r *http.Request, answer *fosite.RFC6749Error, code 
 	}
 	log(r.Context(), "token refused", "error", answer.ErrorField, "code", string(code), "route", r.Pattern, "err",
 		causes(err))
+	d.logCause(r.Context(), err)
+}
+
+// logCause logs, for debugging, what an OAuth error says in full.
+func (d *Handler) logCause(ctx context.Context, err error) {
+	if e, ok := errors.AsType[*fosite.RFC6749Error](err); ok {
+		d.log.DebugContext(ctx, "the cause of an OAuth error", "error", e.ErrorField, "description",
+			printable(e.GetDescription()), "debug", printable(e.DebugField), "err", causes(e.Unwrap()))
+	}
 }
 
 // verdict returns the OAuth error for the client and the Code for us. A lost race or a
