@@ -301,7 +301,7 @@ func TestAPushedRequestObjectIsNotSupported(t *testing.T) {
 	h := newHarness(t)
 	a := h.call("/par", "request", "eyJhbGciOiJub25lIn0.e30.", "response_type", "code")
 	h.wants(a, http.StatusBadRequest, "request_not_supported")
-	page := h.browser().get("/authorize?" + url.Values{"client_id": {"app"}, "request": {"eyJhbGciOiJub25lIn0.e30."}}.Encode())
+	page := h.browser().get("/authorize?client_id=app&request=eyJhbGciOiJub25lIn0.e30.")
 	h.page(page, broker.RequestInvalid)
 	if !strings.Contains(page.body, "a request object") {
 		t.Errorf("the page does not say what is wrong: %s", page.body)
