@@ -22,6 +22,8 @@ type metadata struct {
 	userinfo    string   // empty for none
 	endSession  string   // likewise
 	algs        []string // of ID tokens, those that we accept; may be empty
+	signsWith   []string // as announced
+	types       []string // response types; nil if not announced
 	authMethods []string // of the token endpoint; nil if not announced
 	authAlgs    []string // of client assertions; empty if not announced
 	prompts     []string // values of prompt, as announced
@@ -42,6 +44,8 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 		issuer: d.text("issuer"), authorize: d.text("authorization_endpoint"), token: d.text("token_endpoint"),
 		jwks: d.text("jwks_uri"), userinfo: d.text("userinfo_endpoint"), endSession: d.text("end_session_endpoint"),
 		algs:        announced(d.texts("id_token_signing_alg_values_supported")),
+		signsWith:   d.texts("id_token_signing_alg_values_supported"),
+		types:       d.texts("response_types_supported"),
 		authMethods: d.texts("token_endpoint_auth_methods_supported"),
 		authAlgs:    d.texts("token_endpoint_auth_signing_alg_values_supported"),
 		prompts:     d.texts("prompt_values_supported"),
@@ -99,11 +103,19 @@ func endpointProblem(issuer, endpoint string) string {
 	return ""
 }
 
+// OtherIssuer is a discovery document for another issuer than the configured one.
+type OtherIssuer struct{ Announced, Configured string }
+
+func (o OtherIssuer) Error() string {
+	return fmt.Sprintf("the discovery document is for the issuer %q, and the connection has %q: add the connection with "+
+		"--issuer as the document spells it, if that is your provider", oneLine(o.Announced), o.Configured)
+}
+
 // exactly accepts one issuer, byte for byte.
 func exactly(issuer string) func(string) error {
 	return func(got string) error {
 		if got != issuer || got == "" {
-			return fmt.Errorf("the metadata are for the issuer %q, not %q", oneLine(got), issuer)
+			return OtherIssuer{Announced: got, Configured: issuer}
 		}
 		return nil
 	}
@@ -115,7 +127,7 @@ var errMoved = errors.New("the issuer changed, or the token or key endpoint move
 // discover returns the cache of an issuer's metadata.
 func discover(env Env, address string, accept func(issuer string) error) *cache[metadata] {
 	return &cache[metadata]{now: env.Now, load: func(ctx context.Context, old *metadata) (metadata, time.Duration, error) {
-		body, header, err := env.fetch(ctx, "discovery", address, "", maxMetadata)
+		body, header, err := env.fetch(ctx, "discovery document "+address, address, "", maxMetadata)
 		if err != nil {
 			return metadata{}, 0, outageOf(err)
 		}
@@ -128,7 +140,7 @@ func discover(env Env, address string, accept func(issuer string) error) *cache[
 		}
 		if err != nil {
 			env.Log.ErrorContext(ctx, "discovery document refused", "address", address, "error", err.Error())
-			return metadata{}, 0, broker.UpstreamMisconfigured.Because(fmt.Errorf("discovery: %w", err))
+			return metadata{}, 0, broker.UpstreamMisconfigured.Because(fmt.Errorf("discovery document %s: %w", address, err))
 		}
 		return m, lifeOf(header), nil
 	}}

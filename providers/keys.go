@@ -127,7 +127,7 @@ func keysOf(env Env, meta *cache[metadata]) *cache[keySet] {
 			if err != nil {
 				return keySet{}, 0, err
 			}
-			body, header, err := env.fetch(ctx, "keys", m.jwks, "", maxMetadata)
+			body, header, err := env.fetch(ctx, "keys "+m.jwks, m.jwks, "", maxMetadata)
 			if err != nil {
 				return keySet{}, 0, outageOf(err)
 			}

@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -109,6 +110,9 @@ func outageOf(err error) error {
 // network classifies a transport error. If a rule of egress blocked the call, the configuration is wrong.
 func network(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, withoutURL(err))
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+		err = fmt.Errorf("%w; for a private CA, give its certificates as ca_bundle_file", err)
+	}
 	switch {
 	case errors.Is(err, egress.ErrBlockedAddress), errors.Is(err, egress.ErrBlockedURL),
 		errors.Is(err, egress.ErrRedirect):

@@ -79,7 +79,9 @@ type Service struct {
 	PasswordSignIn bool
 	// Networks are the networks outside the public Internet that the configuration opens.
 	Networks []netip.Prefix
-	Now      func() time.Time
+	// Check tries connections over the network.
+	Check ConnectionCheck
+	Now   func() time.Time
 }
 
 // Result is what an operation did, or in a dry run would do.

@@ -18,8 +18,11 @@ type AddConnection struct {
 	Issuer   string // empty for kinds without one
 	ClientID string // ours at the provider
 	Secret   broker.Secret
-	Edit     EditConnection
-	DryRun   bool
+	// GenerateKey makes a private key instead of a secret, for private_key_jwt. Its public part is in the view.
+	GenerateKey bool
+	Edit        EditConnection
+	Live        bool // else it is a draft
+	DryRun      bool
 }
 
 // EditConnection names what may change of a connection. A nil field stays as it is.
@@ -31,8 +34,20 @@ type EditConnection struct {
 	Position *int
 }
 
+// notASetting says what to do instead of setting a member of the connection.
+var notASetting = map[string]string{
+	"issuer":        "the issuer is given as --issuer to connections add and never changes: add a new connection",
+	"client_id":     "the client id is given as --client-id to connections add and never changes: add a new connection",
+	"client_secret": "a client secret is no setting: use connections secret",
+}
+
 // apply returns the connection with the changes.
 func (in EditConnection) apply(c broker.Connection) (_ broker.Connection, err error) {
+	for _, key := range []string{"issuer", "client_id", "client_secret"} {
+		if _, there := in.Settings[key]; there {
+			return c, invalid("set", "%s", notASetting[key])
+		}
+	}
 	settings := map[string]string{}
 	maps.Copy(settings, c.Settings)
 	maps.Copy(settings, in.Settings)
@@ -67,22 +82,36 @@ func canonicalDomains(in []string) (out []string, _ error) {
 	return out, nil
 }
 
-// AddConnection creates a live connection.
+// AddConnection creates a connection, a draft unless the input says otherwise. Without a position it comes last.
 func (s *Service) AddConnection(ctx context.Context, actor Actor,
 	in AddConnection) (r Result[broker.Connection], _ error) {
-	if _, err := s.Store.Connection(ctx, in.ID); err == nil {
-		return r, conflict("id", "there is a connection %q already", in.ID)
-	}
-	c := broker.Connection{ID: in.ID, Kind: in.Kind, State: broker.Live, Issuer: in.Issuer, ClientID: in.ClientID,
-		CreatedAt: s.Now()}
-	if in.Secret != "" {
-		c.Secrets = []broker.Secret{in.Secret}
-	}
-	c, err := in.Edit.apply(c)
+	all, err := s.Store.Connections(ctx)
 	if err != nil {
 		return r, err
 	}
-	return s.putConnection(ctx, act{actor, in.DryRun}, c, "added")
+	c := broker.Connection{ID: in.ID, Kind: in.Kind, State: broker.Draft, Issuer: in.Issuer, ClientID: in.ClientID,
+		CreatedAt: s.Now()}
+	for _, other := range all {
+		if other.ID == in.ID {
+			return r, conflict("id", "there is a connection %q already", in.ID)
+		}
+		c.Position = max(c.Position, other.Position+1)
+	}
+	if in.Live {
+		c.State = broker.Live
+	}
+	if in.GenerateKey {
+		if in.Secret, err = providers.NewClientKey(); err != nil {
+			return r, err
+		}
+	}
+	if in.Secret != "" {
+		c.Secrets = []broker.Secret{in.Secret}
+	}
+	if c, err = in.Edit.apply(c); err != nil {
+		return r, err
+	}
+	return s.putConnection(ctx, act{actor, in.DryRun}, s.Check.spelled(ctx, c, all), "added")
 }
 
 // Connections lists the connections by their order on the sign-in page.
@@ -134,7 +163,9 @@ var ErrNoChange = Problem{broker.RequestInvalid, "", "nothing would change: give
 type RotateConnectionSecret struct {
 	Connection string // id
 	Secret     broker.Secret
-	DryRun     bool
+	// GenerateKey makes a private key instead of a secret, for private_key_jwt.
+	GenerateKey bool
+	DryRun      bool
 }
 
 // RotateConnectionSecret adds a client secret. The one before it stays valid until the next.
@@ -143,6 +174,11 @@ func (s *Service) RotateConnectionSecret(ctx context.Context, actor Actor,
 	c, err := s.connection(ctx, in.Connection)
 	if err != nil {
 		return r, err
+	}
+	if in.GenerateKey {
+		if in.Secret, err = providers.NewClientKey(); err != nil {
+			return r, err
+		}
 	}
 	c.Secrets = withSecret(c.Secrets, in.Secret)
 	return s.putConnection(ctx, act{actor, in.DryRun}, c, "secret")
@@ -161,7 +197,7 @@ type SwitchConnection struct {
 	DryRun     bool
 }
 
-// EnableConnection makes a connection live, if it is complete.
+// EnableConnection makes a connection live, if it is complete. A draft must also pass TestConnection.
 func (s *Service) EnableConnection(ctx context.Context, actor Actor,
 	in SwitchConnection) (r Result[broker.Connection], _ error) {
 	c, err := s.connection(ctx, in.Connection)
@@ -169,8 +205,30 @@ func (s *Service) EnableConnection(ctx context.Context, actor Actor,
 		r.Value = c
 		return r, err
 	}
+	if c.State == broker.Draft {
+		if err := s.TestConnection(ctx, actor, c.ID); err != nil {
+			return r, err
+		}
+	}
 	c.State = broker.Live
 	return s.putConnection(ctx, act{actor, in.DryRun}, c, string(c.State))
+}
+
+// TestConnection asks a connection's provider for everything that it says without a sign-in, and returns why no
+// sign-in can work. It changes nothing.
+func (s *Service) TestConnection(ctx context.Context, _ Actor, id string) error {
+	c, err := s.connection(ctx, id)
+	if err != nil {
+		return err
+	}
+	all, err := s.Store.Connections(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.Check.Try(ctx, c, all); err != nil {
+		return invalid("", "nobody can sign in through %s: %v", c.ID, err)
+	}
+	return nil
 }
 
 // DisableConnection disables a connection, also one that is no longer complete.

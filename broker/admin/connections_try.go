@@ -11,6 +11,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/egress"
+	"gatehouse/providers"
 )
 
 // ConnectionCheck tries connections over the network. Fill the fields.
@@ -22,8 +23,14 @@ type ConnectionCheck struct {
 	Now       func() time.Time
 }
 
+// tester is an upstream that can say more than where it sends a browser.
+type tester interface {
+	// Test returns what the provider's documents say about why no sign-in can work.
+	Test(ctx context.Context) error
+}
+
 // Try finds out where a connection would send a browser, which needs the provider's
-// discovery document if the kind has one. all are the other connections.
+// discovery document if the kind has one, and whether that document allows a sign-in. all are the other connections.
 func (t ConnectionCheck) Try(ctx context.Context, c broker.Connection, all []broker.Connection) error {
 	const longest = 15 * time.Second
 	if problems := ConnectionProblems(c, all, t.Networks); len(problems) > 0 {
@@ -37,6 +44,9 @@ func (t ConnectionCheck) Try(ctx context.Context, c broker.Connection, all []bro
 	defer cancel()
 	_, err = up.Begin(ctx, broker.UpstreamRequest{Connection: c.ID, State: broker.NewToken(), Nonce: broker.NewToken(),
 		Verifier: broker.NewToken(), Callback: t.Callback(c.ID), StartedAt: t.Now()})
+	if up, ok := up.(tester); ok && err == nil {
+		err = up.Test(ctx)
+	}
 	for _, key := range []string{"authority", "graph_url", "api_url"} {
 		if err == nil && c.Settings[key] != "" {
 			err = t.reach(ctx, c.Settings[key])
@@ -46,6 +56,20 @@ func (t ConnectionCheck) Try(ctx context.Context, c broker.Connection, all []bro
 		err = fmt.Errorf("%w; a private host, http, or a port other than 443 needs its network in `upstream_networks`", err)
 	}
 	return err
+}
+
+// spelled returns the connection with the issuer as its provider spells it, where the address of the discovery
+// document was pasted: that does not tell whether the issuer ends in a slash.
+func (t ConnectionCheck) spelled(ctx context.Context, c broker.Connection, all []broker.Connection) broker.Connection {
+	plain := providers.Normalise(c)
+	if plain.Issuer == strings.TrimSpace(c.Issuer) || t.Upstreams == nil {
+		return c
+	}
+	other, ok := errors.AsType[providers.OtherIssuer](t.Try(ctx, plain, all))
+	if ok && other.Announced == plain.Issuer+"/" {
+		plain.Issuer = other.Announced
+	}
+	return plain
 }
 
 // reach reports whether a server responds at the address, with any status.

@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"encoding/json"
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/providers"
 )
 
 // AccountView is an account as JSON, without its password hash.
@@ -75,6 +77,8 @@ type ConnectionView struct {
 	Hidden      bool              `json:"hidden"`
 	Position    int               `json:"position"`
 	RedirectURI string            `json:"redirect_uri"`
+	// ClientKeys is the JWK Set to register at the provider, for private_key_jwt.
+	ClientKeys json.RawMessage `json:"client_keys,omitempty"`
 	// Facebook needs these two as well.
 	Deauthorize  string `json:"deauthorize_url,omitempty"`
 	DataDeletion string `json:"data_deletion_url,omitempty"`
@@ -85,7 +89,7 @@ func ViewConnection(c broker.Connection, redirectURI string) ConnectionView {
 	v := ConnectionView{ID: c.ID, Kind: c.Kind, Name: c.Name, State: string(c.State), Issuer: c.Issuer,
 		ClientID: c.ClientID,
 		Secrets:  len(c.Secrets), Settings: c.Settings, Domains: c.Domains, Hidden: c.Hidden, Position: c.Position,
-		RedirectURI: redirectURI}
+		RedirectURI: redirectURI, ClientKeys: providers.ClientKeys(c)}
 	if c.Kind == "meta" {
 		v.Deauthorize, v.DataDeletion = v.RedirectURI+"/deauthorize", v.RedirectURI+"/data-deletion"
 	}

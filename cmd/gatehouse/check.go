@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"gatehouse/broker"
-	"gatehouse/broker/admin"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/mail"
 	"gatehouse/config"
@@ -231,8 +230,7 @@ func (i *inspection) connections(ctx context.Context) {
 		i.see("connections", "", err)
 		return
 	}
-	check := admin.ConnectionCheck{Upstreams: i.upstreams(out), Egress: out, Networks: i.cfg.UpstreamNetworks,
-		Callback: i.callback, Now: i.now}
+	check := i.connectionCheck(out)
 	for _, c := range all {
 		if slices.ContainsFunc(i.found, func(f finding) bool {
 			return strings.HasPrefix(f.What, "configuration connections[") && strings.HasSuffix(f.What, "("+c.ID+")")

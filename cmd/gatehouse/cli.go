@@ -65,13 +65,14 @@ type clientsCmd struct {
 
 type connectionsCmd struct {
 	Kinds   connectionsKinds   `cmd:"" help:"List the kinds of provider and their settings."`
-	Add     connectionsAdd     `cmd:"" help:"Connect a provider. Prints the redirect URI to register there."`
+	Add     connectionsAdd     `cmd:"" help:"Connect a provider, as a draft. Prints the redirect URI to register there."`
 	List    connectionsList    `cmd:"" help:"List the connections."`
 	Show    connectionsShow    `cmd:"" help:"Show a connection."`
 	Change  connectionsChange  `cmd:"" help:"Change what the flags name."`
 	Secret  connectionsSecret  `cmd:"" help:"Add a new client secret. The one before stays valid until the next."`
+	Test    connectionsTest    `cmd:"" help:"Ask a connection's provider whether a sign-in can work."`
 	Disable connectionsDisable `cmd:"" help:"Disable a connection. Sign-in through it stops."`
-	Enable  connectionsEnable  `cmd:"" help:"Enable a connection."`
+	Enable  connectionsEnable  `cmd:"" help:"Enable a connection. A draft must pass its test."`
 	Remove  connectionsRemove  `cmd:"" help:"Remove a connection that no account uses."`
 }
 

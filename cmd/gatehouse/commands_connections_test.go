@@ -18,7 +18,7 @@ import (
 func TestAConnectionIsAddedShownAndChanged(t *testing.T) {
 	o := newOperator(t, "issuer: http://localhost:8080")
 	var c connectionView
-	out := o.doesWith("s3cret of the app\n", "connections", "add", "corp", "--kind", "oidc", "--name", "Corp", "--issuer",
+	out := o.doesWith("s3cret of the app\n", "connections", "add", "corp", "--live", "--kind", "oidc", "--name", "Corp", "--issuer",
 		" https://id.example.test/.well-known/openid-configuration",
 		"--client-id", "gatehouse", "--client-secret-file", "-", "--domain", "Corp.Example.test", "--set",
 		"scopes=openid email", "--json")
@@ -50,7 +50,7 @@ func TestAConnectionIsAddedShownAndChanged(t *testing.T) {
 	if err != nil || !slices.Equal(stored.Secrets, []broker.Secret{"third", "second"}) {
 		t.Errorf("its secrets: %d, %v", len(stored.Secrets), err)
 	}
-	o.doesWith("s", "connections", "add", "fb", "--kind", "meta", "--name", "Facebook", "--client-id", "123",
+	o.doesWith("s", "connections", "add", "fb", "--live", "--kind", "meta", "--name", "Facebook", "--client-id", "123",
 		"--client-secret-file", "-")
 	if out := o.does("connections", "show", "fb"); !strings.Contains(out,
 		"http://localhost:8080/callback/fb/data-deletion") || !strings.Contains(out, "/deauthorize") {
@@ -62,7 +62,7 @@ func TestAConnectionIsAddedShownAndChanged(t *testing.T) {
 
 func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 	o := newOperator(t)
-	got := o.in("", "connections", "add", "../x", "--kind", "microsoft", "--set", "tennant=common", "--set", "cloud=moon")
+	got := o.in("", "connections", "add", "../x", "--live", "--kind", "microsoft", "--set", "tennant=common", "--set", "cloud=moon")
 	for _, why := range []string{"its id must be", "name must be", "tenant is missing", "client_id is missing",
 		"client_secret is missing", "unknown setting tennant", "cloud must be one of"} {
 		if got.code != failure || !strings.Contains(got.err, why) {
@@ -70,7 +70,7 @@ func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 		}
 	}
 	add := func(id string, more ...string) []string {
-		return append([]string{"connections", "add", id, "--kind", "google", "--name", "Google", "--client-id", "c",
+		return append([]string{"connections", "add", id, "--live", "--kind", "google", "--name", "Google", "--client-id", "c",
 			"--client-secret-file", "-"}, more...)
 	}
 	o.doesWith("s", add("one", "--domain", "example.test")...)
@@ -80,7 +80,7 @@ func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 		`"exa mple" is not a mail domain`:                   add("two", "--domain", "exa mple"),
 		"unknown setting issuer for the kind google": add("two", "--issuer",
 			"https://accounts.google.com"),
-		`unknown kind "gogle"; kinds are adfs, github, google, meta, microsoft, oidc`: {"connections", "add", "two", "--kind",
+		`unknown kind "gogle"; kinds are adfs, github, google, meta, microsoft, oidc`: {"connections", "add", "two", "--live", "--kind",
 			"gogle", "--name", "x"},
 		"only a host in an allowed network can replace the provider": add("two", "--set",
 			"authority=https://evil.example.test"),
@@ -90,7 +90,7 @@ func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 	}
 	// A private network is the configuration's to open, not a connection's.
 	private := func(id string) []string {
-		return []string{"connections", "add", id, "--kind", "adfs", "--name", "Staff", "--issuer",
+		return []string{"connections", "add", id, "--live", "--kind", "adfs", "--name", "Staff", "--issuer",
 			"https://fs.example.test/adfs", "--client-id", "c", "--client-secret-file", "-", "--set", "networks=10.20.0.0/16"}
 	}
 	o.isRefusedWith("s", "list it in upstream_networks", private("staff")...)
@@ -104,7 +104,7 @@ func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 func TestALiveConnectionKeepsWhatItsIdentitiesMean(t *testing.T) {
 	o := newOperator(t)
 	tenant := "72f988bf-86f1-41af-91ab-2d7cd011db47"
-	o.doesWith("s", "connections", "add", "ms", "--kind", "microsoft", "--name", "Microsoft", "--client-id", "c",
+	o.doesWith("s", "connections", "add", "ms", "--live", "--kind", "microsoft", "--name", "Microsoft", "--client-id", "c",
 		"--client-secret-file", "-", "--set", "tenant="+tenant)
 	o.does("connections", "change", "ms", "--set", "allow_guests=true")
 	for _, detour := range []string{"", "disable", "enable"} {
@@ -143,7 +143,7 @@ func TestALiveConnectionKeepsWhatItsIdentitiesMean(t *testing.T) {
 
 func TestAConnectionThatPeopleHangOnIsNotRemovedAndOneOutOfUseCanBeTurnedOff(t *testing.T) {
 	o := newOperator(t)
-	o.doesWith("s", "connections", "add", "google", "--kind", "google", "--name", "Google", "--client-id", "c",
+	o.doesWith("s", "connections", "add", "google", "--live", "--kind", "google", "--name", "Google", "--client-id", "c",
 		"--client-secret-file", "-")
 	o.does("accounts", "add", "ana@example.test")
 	h := o.store()
@@ -225,7 +225,7 @@ func TestB16_APrivateUpstreamIsReachedOnlyWhereTheConfigurationListsItsNetwork(t
 		fakeidp.KindGoogle, fakeidp.KindMicrosoft} {
 		t.Run(kind, func(t *testing.T) {
 			o := newOperator(t)
-			o.doesWith("s", append([]string{"connections", "add", "sim", "--name", "Sim", "--client-id", "123",
+			o.doesWith("s", append([]string{"connections", "add", "sim", "--live", "--name", "Sim", "--client-id", "123",
 				"--client-secret-file", "-"}, simulated(t, kind)...)...)
 			for _, networks := range []string{"", "upstream_networks: [10.0.0.0/8]"} {
 				o.configure(networks)

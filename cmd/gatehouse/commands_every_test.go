@@ -44,10 +44,10 @@ func everyCommand() map[string][]tried {
 		"clients disable": change("wiki"), "clients enable": change("off"), "clients remove": change("wiki"),
 		"clients token": change("--life 2h"), "clients logouts": look("--limit 5"),
 		"connections kinds": look(""),
-		"connections add":   secret("new --kind google --name New --client-id c --client-secret-file -", "a secret"),
+		"connections add":   secret("new --live --kind google --name New --client-id c --client-secret-file -", "a secret"),
 		"connections list":  look(""), "connections show": look("hub"), "connections change": change("hub --name Other"),
 		"connections secret": secret("hub", "another secret"), "connections disable": change("hub"),
-		"connections enable": change("off"),
+		"connections enable": change("off"), "connections test": look("hub"),
 		"connections remove": change("off"),
 		"accounts restrict":  change("ana@example.test --only hub"), "accounts unrestrict": change("only@example.test"),
 		"explain": {{[]string{"--connection", "hub", "--claims", "-"},
@@ -76,7 +76,7 @@ func stockForEveryCommand(o *operator) {
 	}
 	o.does("clients", "disable", "off")
 	for _, id := range []string{"hub", "off"} { // of a kind that check asks no network about
-		o.doesWith("a secret", "connections", "add", id, "--kind", "github", "--name", id, "--client-id", "c",
+		o.doesWith("a secret", "connections", "add", id, "--live", "--kind", "github", "--name", id, "--client-id", "c",
 			"--client-secret-file", "-")
 	}
 	o.does("connections", "disable", "off")

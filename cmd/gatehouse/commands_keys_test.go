@@ -139,7 +139,7 @@ func TestAnOldKeyIsRetiredOnlyWhenNothingNeedsIt(t *testing.T) {
 	o.keyring("kold", time.Now().Add(-90*24*time.Hour))
 	var c clientView
 	o.shows(&c, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/")
-	o.doesWith("s", "connections", "add", "hub", "--kind", "github", "--name", "Hub", "--client-id", "c",
+	o.doesWith("s", "connections", "add", "hub", "--live", "--kind", "github", "--name", "Hub", "--client-id", "c",
 		"--client-secret-file", "-")
 	o.isRefused("kold is the primary key; rotate the keyring first", "keys", "retire", "kold")
 	o.isRefused(`no key "kbogus"`, "keys", "retire", "kbogus")

@@ -144,7 +144,7 @@ func TestServeWithoutAConfigurationSaysWhatANewcomerDoesNext(t *testing.T) {
 		t.Errorf("%v: %s", err, r.out.String())
 	}
 	r.ends()
-	o.doesWith("s", "connections", "add", "hub", "--kind", "github", "--name", "Hub", "--client-id", "c",
+	o.doesWith("s", "connections", "add", "hub", "--live", "--kind", "github", "--name", "Hub", "--client-id", "c",
 		"--client-secret-file", "-")
 	o.does("clients", "add", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/")
 	r = o.runs("Gatehouse serves", "serve")

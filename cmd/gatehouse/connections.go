@@ -43,9 +43,17 @@ type connectionFlags struct {
 	Domain   []string          `sep:"none" help:"Mail domain whose people are sent to this connection. Repeatable."`
 	Hidden   *bool             `help:"Found by domain only, without a button on the sign-in page."`
 	Position *int              `help:"Order on the sign-in page."`
+	CABundle []byte            `name:"ca-bundle-file" type:"filecontent" placeholder:"FILE" help:"PEM certificates of the provider's private CA."`
 }
 
 func (f *connectionFlags) edit() admin.EditConnection {
+	if len(f.CABundle) > 0 {
+		f.Set = maps.Clone(f.Set)
+		if f.Set == nil {
+			f.Set = map[string]string{}
+		}
+		f.Set["ca_bundle"] = string(f.CABundle)
+	}
 	return admin.EditConnection{Name: f.Name, Settings: f.Set, Domains: f.Domain, Hidden: f.Hidden, Position: f.Position}
 }
 
@@ -55,6 +63,8 @@ type connectionsAdd struct {
 	Issuer           string `placeholder:"URL" help:"Issuer, for kinds that have one."`
 	ClientID         string `name:"client-id" placeholder:"ID" help:"Gatehouse's client id at the provider."`
 	ClientSecretFile string `placeholder:"FILE" help:"File with the client secret at the provider, - for standard input."`
+	GenerateKey      bool   `help:"Make a private key instead of a secret, for private_key_jwt, and print its public part."`
+	Live             bool   `help:"Put it on the sign-in page without a test. Else it is a draft."`
 	connectionFlags
 }
 
@@ -64,9 +74,18 @@ func (c *connectionsAdd) Run(ctx context.Context, t *tool, s *admin.Service) err
 		return err
 	}
 	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID, Secret: secret,
-		Edit: c.edit()}
+		GenerateKey: c.GenerateKey, Live: c.Live, Edit: c.edit()}
 	done, err := s.AddConnection(ctx, t.actor(), in)
-	return t.connectionDone(done, err)
+	if err := t.connectionDone(done, err); err != nil || c.Live {
+		return err
+	}
+	if err := s.TestConnection(ctx, t.actor(), c.ID); err != nil {
+		fmt.Fprintf(t.err, "\n%s is a draft. %s\nThen try again: gatehouse connections test %s\n", c.ID, explain(err), c.ID)
+		return nil
+	}
+	fmt.Fprintf(t.err, "\n%s is a draft, and its provider answers. Register the redirect URI there, then put it on the "+
+		"sign-in page: gatehouse connections enable %s\n", c.ID, c.ID)
+	return nil
 }
 
 // connectionDone shows the connection that an operation changed.
@@ -89,6 +108,9 @@ func (t *tool) showConnection(c broker.Connection) error {
 		}
 		row(w, "client id", v.ClientID)
 		row(w, "secrets", v.Secrets)
+		if v.ClientKeys != nil {
+			row(w, "client keys", string(v.ClientKeys))
+		}
 		for _, k := range slices.Sorted(maps.Keys(v.Settings)) {
 			row(w, k, v.Settings[k])
 		}
@@ -144,15 +166,28 @@ func (c *connectionsChange) Run(ctx context.Context, t *tool, s *admin.Service) 
 type connectionsSecret struct {
 	connectionArg
 	ClientSecretFile string `default:"-" placeholder:"FILE" help:"File with the new secret, - for standard input."`
+	GenerateKey      bool   `help:"Make a private key instead, for private_key_jwt, and print its public part."`
 }
 
 func (c *connectionsSecret) Run(ctx context.Context, t *tool, s *admin.Service) error {
-	secret, err := t.secret(ctx, c.ClientSecretFile)
-	if err != nil {
+	in := admin.RotateConnectionSecret{Connection: c.ID, GenerateKey: c.GenerateKey}
+	if !c.GenerateKey {
+		var err error
+		if in.Secret, err = t.secret(ctx, c.ClientSecretFile); err != nil {
+			return err
+		}
+	}
+	done, err := s.RotateConnectionSecret(ctx, t.actor(), in)
+	return t.connectionDone(done, err)
+}
+
+type connectionsTest struct{ connectionArg }
+
+func (c *connectionsTest) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	if err := s.TestConnection(ctx, t.actor(), c.ID); err != nil {
 		return err
 	}
-	done, err := s.RotateConnectionSecret(ctx, t.actor(), admin.RotateConnectionSecret{Connection: c.ID, Secret: secret})
-	return t.connectionDone(done, err)
+	return t.print(finding{What: "connection " + c.ID, OK: true}, func(w io.Writer) { row(w, "connection "+c.ID, "ok") })
 }
 
 type connectionsDisable struct{ connectionArg }

@@ -250,8 +250,8 @@ func (d *demo) addProvider(ctx context.Context, position int, c broker.Connectio
 		return err
 	}
 	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID,
-		Secret: broker.Secret(secret),
-		Edit:   admin.EditConnection{Name: &c.Name, Settings: c.Settings, Position: &position}}
+		Secret: broker.Secret(secret), Live: true,
+		Edit: admin.EditConnection{Name: &c.Name, Settings: c.Settings, Position: &position}}
 	if _, err := operations.AddConnection(ctx, admin.Actor{ID: admin.Operator}, in); err != nil {
 		return err
 	}

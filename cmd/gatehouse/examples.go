@@ -36,6 +36,7 @@ func examples() map[string]string {
 		"connections show":         `google`,
 		"connections change":       `google --name "Google Workspace" --domain example.com`,
 		"connections secret":       `google --client-secret-file new.txt`,
+		"connections test":         `google`,
 		"connections disable":      `google`,
 		"connections enable":       `google`,
 		"connections remove":       `google`,

@@ -118,7 +118,7 @@ func (h *app) admin() (*admin.Service, error) {
 	return &admin.Service{Store: h.store, Passwords: h.passwords(), Mail: h.post(texts), Keyring: h.keyring,
 		KeyringFile: h.cfg.Keyring, Signing: h.signingKeys(), Gate: h.gate(), Egress: out, Weakness: config.Weakness,
 		ClientRegistration: h.cfg.ClientRegistration, PasswordSignIn: h.cfg.Passwords,
-		Networks: h.cfg.UpstreamNetworks, Now: h.now}, nil
+		Networks: h.cfg.UpstreamNetworks, Check: h.connectionCheck(out), Now: h.now}, nil
 }
 
 func (h *app) passwords() *credential.Passwords {
@@ -132,6 +132,11 @@ func (h *app) signingKeys() *signing.Keys {
 
 func (h *app) upstreams(out *egress.Client) *providers.Set {
 	return providers.New(providers.Options{Egress: out, Callback: h.callback, Now: h.now, Log: h.log})
+}
+
+func (h *app) connectionCheck(out *egress.Client) admin.ConnectionCheck {
+	return admin.ConnectionCheck{Upstreams: h.upstreams(out), Egress: out, Networks: h.cfg.UpstreamNetworks,
+		Callback: h.callback, Now: h.now}
 }
 
 // handlers are those of the public listener.

@@ -36,7 +36,7 @@ export async function deployment(t, engine, { issuer, env: more } = {}) {
       return { ...server, port: at }
     },
     connect: (id, name, upstream) => run(['connections', 'add', id, '--kind', 'oidc', '--name', name, '--issuer', upstream.issuer,
-      '--client-id', upstream.client_id, '--client-secret-file', '-', '--json'], upstream.client_secret),
+      '--client-id', upstream.client_id, '--client-secret-file', '-', '--live', '--json'], upstream.client_secret),
     addAccount: (email, password) => run(['accounts', 'add', email, '--password-file', '-', '--json'], password),
     addClient: (...flags) => run(['clients', 'add', '--json', ...flags]),
   }

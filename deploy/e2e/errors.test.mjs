@@ -22,7 +22,7 @@ describe('ac_23 a refusal', () => {
     await broker.connect('annex', 'Annex', stub)
     for (const id of ['microsoft', 'msoff']) {
       await broker.run(['connections', 'add', id, '--kind', 'microsoft', '--name', id === 'microsoft' ? 'Microsoft' : 'Old Microsoft', '--client-id', stub.client_id,
-        '--client-secret-file', '-', '--set', `tenant=${tenant}`, '--set', `authority=${stub.issuer}`, '--set', 'allow_guests=true', '--json'], stub.client_secret)
+        '--client-secret-file', '-', '--set', `tenant=${tenant}`, '--set', `authority=${stub.issuer}`, '--set', 'allow_guests=true', '--live', '--json'], stub.client_secret)
     }
     await broker.run(['connections', 'disable', 'msoff'])
     back = await app(life)

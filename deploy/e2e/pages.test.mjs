@@ -197,7 +197,7 @@ describe('every page', () => {
     await see(page, 'refused')
 
     await demo.run(['connections', 'add', 'office', '--kind', 'oidc', '--name', 'The Office', '--issuer', demo.connection('oidc').issuer, '--client-id', 'x',
-      '--client-secret-file', '-', '--domain', 'office.test', '--hidden'], 'a secret that nobody needs here')
+      '--client-secret-file', '-', '--domain', 'office.test', '--hidden', '--live'], 'a secret that nobody needs here')
     // Every replica knows a connection that a command has made within 5 s.
     for (let patience = 12; ; patience--) {
       page = await visitor({ login_hint: 'olga@office.test' })

@@ -25,7 +25,7 @@ export async function setUp(t, { env } = {}) {
   await broker.connect('club', 'Club', stub)
   await broker.connect('annex', 'Annex', stub)
   const add = (id, kind, name, secret, ...more) =>
-    broker.run(['connections', 'add', id, '--kind', kind, '--name', name, '--client-secret-file', '-', '--json', ...more], secret)
+    broker.run(['connections', 'add', id, '--kind', kind, '--name', name, '--client-secret-file', '-', '--live', '--json', ...more], secret)
   await add('microsoft', 'microsoft', 'Microsoft', stub.client_secret, '--client-id', stub.client_id, '--set', `tenant=${tenant}`, '--set', `authority=${stub.issuer}`)
   await add('office', 'oidc', 'The Office', stub.client_secret, '--client-id', stub.client_id, '--issuer', stub.issuer, '--domain', 'office.test', '--hidden')
   await add('facebook', 'meta', 'Facebook', appSecret, '--client-id', '1234567890', '--hidden')
