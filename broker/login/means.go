@@ -51,7 +51,8 @@ func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email st
 func (s *service) sendCode(ctx context.Context, v visit, sc scene, email string,
 	owner *broker.Account) (broker.MailedCode, error) {
 	l := sc.Login
-	by := credential.Requester{Browser: l.Browser, Network: limit.Network(v.address()), Known: v.target(email, owner).Known}
+	by := credential.Requester{Browser: l.Browser, Network: limit.Network(v.address()),
+		Known: v.target(email, owner).Known}
 	code, secret, err := s.Codes.Issue(ctx, by, email)
 	if err != nil {
 		return code, err
