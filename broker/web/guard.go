@@ -210,7 +210,7 @@ func (k *Toolkit) Address(r *http.Request) string {
 		if !slices.ContainsFunc(k.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(at) }) {
 			break
 		}
-		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		next, err := netip.ParseAddr(hostname(strings.TrimSpace(hops[i]))) // some proxies add the port
 		if err != nil {
 			//defence:G12
 			break

@@ -225,10 +225,12 @@ func TestG12_TheAddressIsTheRightmostThatNoProxyOfOursHas(t *testing.T) {
 		"no address":                   {"10.0.0.1:1", []string{"nonsense"}, "10.0.0.1"},
 		"no address behind one":        {"10.0.0.1:1", []string{"1.2.3.4, x, 10.2.2.2"}, "10.2.2.2"},
 		"empty":                        {"10.0.0.1:1", []string{""}, "10.0.0.1"},
-		"with a port":                  {"10.0.0.1:1", []string{"203.0.113.7:443"}, "10.0.0.1"},
+		"with a port":                  {"10.0.0.1:1", []string{"203.0.113.7:443"}, "203.0.113.7"},
 		"IPv6":                         {"[fd00::1]:1", []string{"2001:db8::7"}, "2001:db8::7"},
 		"IPv4 in IPv6":                 {"[::ffff:10.0.0.1]:1", []string{"::ffff:203.0.113.7"}, "203.0.113.7"},
 		"only proxies":                 {"10.0.0.1:1", []string{"10.0.0.2, 10.0.0.3"}, "10.0.0.2"},
+		"IPv6 with a port":             {"10.0.0.1:1", []string{"[2001:db8::7]:4711"}, "2001:db8::7"},
+		"IPv6 in brackets":             {"10.0.0.1:1", []string{"[2001:db8::7]"}, "2001:db8::7"},
 		"no peer":                      {"@", []string{"1.2.3.4"}, ""},
 	} {
 		r := get("/x")

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -340,4 +341,29 @@ func freePorts(t *testing.T, n int) int {
 	}
 	t.Fatal("no free ports")
 	return 0
+}
+
+func TestAHangupDoesNotEndTheServer(t *testing.T) {
+	dir := t.TempDir()
+	operations := freeAddress(t)
+	o := &operator{t: t, dir: dir, vars: map[string]string{"GATEHOUSE_LISTEN": freeAddress(t),
+		"GATEHOUSE_OPERATIONS_LISTEN": operations, "GATEHOUSE_DATA_DIR": filepath.Join(dir, "data")}}
+	r := o.runs("Gatehouse serves", "serve")
+	for range 3 {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if status, _ := get(t, "http://"+operations+"/healthz/live"); status != http.StatusOK {
+			t.Errorf("status %d", status)
+		}
+	}
+	req, err := http.NewRequest(http.MethodGet, "http://"+operations+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "evil.example"
+	if res, err := http.DefaultClient.Do(req); err != nil || res.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("another host: %v, %v", res, err)
+	}
+	r.ends()
 }

@@ -193,7 +193,7 @@ func (d *demo) stock(ctx context.Context) error {
 		return err
 	}
 	d.file.Mailbox = "http://" + box.Addr().String()
-	d.servers = append(d.servers, server{box, fakeidp.NewMailbox(d.h.cfg.Mail.Folder)})
+	d.servers = append(d.servers, server{box, web.OnlyHosts(fakeidp.NewMailbox(d.h.cfg.Mail.Folder))})
 	if err := d.addApps(ctx); err != nil {
 		return err
 	}

@@ -2,16 +2,18 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -39,6 +41,12 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 	}
 	h.passwordCost = t.passwordCost
 	t.opened = h
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // it must not end the process
+	defer signal.Stop(hangups)
+	if secure, ok := listener.(*web.TLSListener); ok {
+		go secure.Follow(ctx, hangups, h.log)
+	}
 	if err := h.declare(ctx); err != nil {
 		return err
 	}
@@ -47,7 +55,7 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 		if err != nil {
 			return fmt.Errorf("%w; choose another address with `operations.listen`, or off", err)
 		}
-		go serveQuietly(ctx, server{l, h.operations()})
+		go serveQuietly(ctx, server{l, web.OnlyHosts(h.operations(), append(cfg.InternalHosts, cfg.Operations.Listen)...)})
 	}
 	next, err := h.next(ctx, t)
 	if err != nil {
@@ -77,12 +85,11 @@ func listen(cfg *config.Config) (net.Listener, error) {
 	if cfg.TLS.Cert == "" {
 		return listener, nil
 	}
-	pair, err := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key)
+	secure, err := web.ListenTLS(listener, cfg.TLS.Cert, cfg.TLS.Key)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w; see `tls.cert` and `tls.key`", err), listener.Close())
 	}
-	return tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1"}}), nil
+	return secure, nil
 }
 
 // next lists the commands that a newcomer still has to run: for a first account, provider
