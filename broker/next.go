@@ -212,6 +212,9 @@ func nextNew(l Login, f Facts) (Step, error) {
 		return "", UserNotProvisioned
 	case l.VerifiedEmail != "" && f.Owner != nil:
 		// The owner was told by mail. The verified address has an account: sign in there.
+		if !f.Owner.HasPassword() {
+			return StepChoose, nil // of the methods that the account has
+		}
 		return StepPassword, nil
 	case l.VerifiedEmail != "":
 		return StepRegister, nil

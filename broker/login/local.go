@@ -13,7 +13,8 @@ import (
 func (s *service) identify(ctx context.Context, v visit, id, typed string, first bool) error {
 	sc, err := s.expect(ctx, v, id, broker.StepChoose, broker.StepOrg, broker.StepPassword, broker.StepEmail,
 		broker.StepCode)
-	if err == nil && (first && sc.HasProof() || !first && sc.Step == broker.StepCode) {
+	if err == nil && (first && sc.HasProof() && sc.Step != broker.StepChoose ||
+		!first && sc.Step == broker.StepCode) {
 		err = broker.Conflict
 	}
 	if err != nil {

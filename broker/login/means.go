@@ -66,7 +66,7 @@ func (s *service) sendCode(ctx context.Context, v visit, sc scene, email string,
 		e.Detail = map[string]string{"withheld": "registration is off"}
 	case owner != nil:
 		e.Account = owner.ID
-		if l.Claims == nil {
+		if l.Choice == broker.ChoiceNew && l.Claims == nil {
 			m = mail.AlreadyRegistered{To: email, Code: secret, Locale: s.locale(v, l)}
 		}
 	}

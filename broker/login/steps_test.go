@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,5 +123,41 @@ func TestE2_AnEmptyPasswordIsNoTry(t *testing.T) {
 	}
 	if n := len(g.events(broker.EventPasswordFailed)); n != 0 {
 		t.Errorf("%d failures are recorded", n)
+	}
+}
+
+func TestARegistrationOfAnAddressWithAnAccountEndsInItsOwnMethods(t *testing.T) {
+	g := newFixture(t)
+	a := g.account(ana, "")
+	g.linked(a, "google", "g1")
+	g.claims("code", verified("g1", ana))
+	b := g.browser()
+	path, _ := b.begin()
+	b.post(path+"/wish", "wish", "new")
+	b.post(path+"/email", "email", ana).has(t, 200, "Check your email")
+	due := g.mails()
+	if len(due) != 1 || !strings.Contains(due[0].Text, "Enter this code, then sign in to your account") {
+		t.Fatalf("the mail promises something else: %+v", due)
+	}
+	p := b.post(path+"/code", "code", sixDigits.FindString(due[0].Text))
+	p.has(t, 200, "You already have an account", ana, "/to/google")
+	if strings.Contains(p.body, "/to/facebook") || strings.Contains(p.body, `name="password"`) {
+		t.Errorf("it offers what the account does not have: %s", p.body)
+	}
+	b.through(path, "google", "code").atApp(t, ana)
+}
+
+func TestACodeThatConfirmsASignInIsNotMailedAsARegistration(t *testing.T) {
+	g := newFixture(t)
+	g.knownAtGoogle()
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "google", "code").atApp(t, ana)
+	g.start.Pick, g.start.Fresh = true, true
+	path, p := b.begin()
+	b.post(path+"/continue", "session", p.hidden("session")).has(t, 200, "Confirm it’s you")
+	b.post(path+"/resend").has(t, 200, `name="code"`)
+	if due := g.mails(); len(due) != 1 || strings.Contains(due[0].Text, "already have") {
+		t.Errorf("%+v", due)
 	}
 }

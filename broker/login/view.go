@@ -85,13 +85,7 @@ func (d *Handler) presentStatus(w http.ResponseWriter, r *http.Request, v visit,
 func (d *Handler) view(r *http.Request, v visit, sc scene, p page) (any, error) {
 	switch sc.Step {
 	case broker.StepChoose:
-		if sc.Purpose == broker.PurposeReauthenticate || sc.Presets() {
-			view, err := d.viewReauthenticate(r, v, sc, p)
-			if err != nil || view.Ask || len(view.Idps) > 0 || !sc.Presets() {
-				return view, err
-			}
-		}
-		return d.viewChoose(r, sc, p)
+		return d.viewChoose(r, v, sc, p)
 	case broker.StepPick:
 		s, a, err := d.service.current(r.Context(), v, sc.Login)
 		if err == nil && a == nil {
@@ -152,8 +146,9 @@ func (d *Handler) viewNew(r *http.Request, sc scene, p page) any {
 	return n
 }
 
-func (d *Handler) viewChoose(r *http.Request, sc scene, p page) (any, error) {
-	idps, more, err := d.idps(r, sc.ID)
+// viewChoose shows the sign-in methods: those of one account where the login is for it, else all.
+func (d *Handler) viewChoose(r *http.Request, v visit, sc scene, p page) (any, error) {
+	a, err := d.ownerOf(r, v, sc)
 	if err != nil {
 		return nil, err
 	}
@@ -161,38 +156,52 @@ func (d *Handler) viewChoose(r *http.Request, sc scene, p page) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a != nil {
+		view, err := d.viewOwn(r, sc, p, *a, all)
+		if err != nil || view.Ask || len(view.Idps) > 0 || sc.Purpose == broker.PurposeReauthenticate {
+			return view, err
+		}
+	}
+	idps, more, err := d.idps(r, sc.ID)
 	routed := slices.ContainsFunc(all, func(c broker.Connection) bool { return c.Usable() == nil && len(c.Domains) > 0 })
 	return chooseView{page: p, Email: typed(r, "email", cmp.Or(sc.Email, sc.Hint)), Idps: idps, More: more,
 		Ask: d.service.PasswordSignIn || routed,
-		New: d.service.PasswordSignIn && d.service.Registration != broker.RegisterInvite}, nil
+		New: d.service.PasswordSignIn && d.service.Registration != broker.RegisterInvite}, err
 }
 
-// viewReauthenticate offers the account's own sign-in methods, and only to the session that is signed in to it.
-func (d *Handler) viewReauthenticate(r *http.Request, v visit, sc scene, p page) (view chooseView, err error) {
+// ownerOf returns the account whose own sign-in methods are to be shown, nil for none. The browser is signed in to it,
+// or a code has verified its address.
+func (d *Handler) ownerOf(r *http.Request, v visit, sc scene) (*broker.Account, error) {
+	switch {
+	case sc.Choice == broker.ChoiceNew && sc.VerifiedEmail != "":
+		return sc.Facts.Owner, nil
+	case sc.Presets():
+		return sc.Facts.Acting, nil
+	case sc.Purpose != broker.PurposeReauthenticate:
+		return nil, nil
+	}
 	_, a, err := d.service.current(r.Context(), v, sc.Login)
+	//defence:E1
 	if err == nil && (a == nil || a.ID != sc.For) {
 		err = broker.StartAgain
 	}
-	if err != nil {
-		return view, err
-	}
+	return a, err
+}
+
+func (d *Handler) viewOwn(r *http.Request, sc scene, p page, a broker.Account, all []broker.Connection) (view chooseView,
+	err error) {
 	have, err := d.service.Store.IdentitiesOf(r.Context(), a.ID)
 	if err != nil {
 		return view, err
 	}
-	all, err := d.service.Store.Connections(r.Context())
-	if err != nil {
-		return view, err
-	}
-	ways := broker.SignInMethodsOf(*a, have, all, d.service.PasswordSignIn)
-	view = chooseView{page: p, Email: typed(r, "email", sc.Hint), Ask: ways.Password}
-	if sc.Presets() {
+	methods := broker.SignInMethodsOf(a, have, all, d.service.PasswordSignIn)
+	view = chooseView{page: p, Email: typed(r, "email", sc.Hint), Ask: methods.Password, Known: sc.VerifiedEmail != ""}
+	if sc.Purpose == broker.PurposeSignIn {
 		view.Account = a.Email
 	}
 	for _, c := range all {
 		if slices.ContainsFunc(have, func(i broker.Identity) bool {
-			return i.Connection == c.ID &&
-				slices.Contains(ways.Identities, i.ID)
+			return i.Connection == c.ID && slices.Contains(methods.Identities, i.ID)
 		}) {
 			view.Idps = append(view.Idps, d.idp(sc.ID, c, c.ID == d.toolkit.LastUsed(r)))
 		}

@@ -11,7 +11,8 @@ import (
 type chooseView struct { // E-1
 	page
 	Email      string
-	Account    string // the address of the account that signs in again, "" for any account
+	Account    string // the address of the account that must sign in, "" for any account
+	Known      bool   // the address was just verified, and has its account
 	Ask        bool   // for an address
 	Idps, More []idp
 	New        bool // "New here? Create an account"

@@ -49,6 +49,8 @@ type Page struct {
 	Problem   []Problem
 	Languages []Language
 	Refresh   template.HTML
+	// FormToken is the value of form_token in every form that posts to us, see formToken.
+	FormToken string
 }
 
 // Language is a link to this page in another language.
@@ -118,7 +120,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 }
 
 func (k *Toolkit) page(r *http.Request, view any) Page {
-	p := Page{Printer: k.Printer(r), Site: k.Site, V: view}
+	p := Page{Printer: k.Printer(r), Site: k.Site, V: view, FormToken: k.formToken(r)}
 	if f, ok := view.(interface{ problems() []Problem }); ok {
 		p.Problem = f.problems()
 	}

@@ -143,6 +143,19 @@ func writeAttr(b *strings.Builder, name string, v any) {
 var inline = regexp.MustCompile(`(?i)\sstyle\s*=|\son[a-z]+\s*=|<script(?:\s[^>]*)?>[^<]|<style|javascript:` +
 	`|tabindex="[1-9]|(?:src|srcset)="(?:https?:)?//`)
 
+var postForm = regexp.MustCompile(`<form[^>]*method="post"[^>]*>`)
+
+// unmarked returns a form that posts to us without its token. A form that posts itself leaves for another site.
+func unmarked(source []byte) string {
+	for _, at := range postForm.FindAllIndex(source, -1) {
+		form := string(source[at[0]:at[1]])
+		if !strings.HasPrefix(string(source[at[1]:]), `{{template "token" $}}`) && !strings.Contains(form, "data-autopost") {
+			return form
+		}
+	}
+	return ""
+}
+
 // checkPage finds template errors that would otherwise appear only at run time.
 func (k *Toolkit) checkPage(t *template.Template, pages fs.FS, name string) error {
 	source, err := fs.ReadFile(pages, name)
@@ -151,6 +164,9 @@ func (k *Toolkit) checkPage(t *template.Template, pages fs.FS, name string) erro
 	}
 	if found := inline.Find(source); found != nil {
 		return fmt.Errorf("%q is not allowed in a page", found)
+	}
+	if found := unmarked(source); found != "" {
+		return fmt.Errorf(`%s needs {{template "token" $}} after it`, found)
 	}
 	for _, need := range []string{"title", "main"} {
 		if t.Lookup(need) == nil {

@@ -336,3 +336,37 @@ func TestE15_OnlyOurOwnPagesPostToRoutesThatActOnCookies(t *testing.T) {
 		t.Errorf("a link from another site: %d", w.Code)
 	}
 }
+
+// Safari up to 16.3 sends "Origin: null" for our own forms, because of our Referrer-Policy, and no Sec-Fetch headers.
+func TestE15_WhereTheHeadersSayNothingTheFormsOwnTokenDecides(t *testing.T) {
+	h := open(t)
+	mine, theirs := acquainted(h), acquainted(h)
+	token := h.formToken(mine)
+	for name, tc := range map[string]struct {
+		site, origin, token string
+		from                *http.Request
+		want                int
+	}{
+		"our form":                     {"", "null", token, mine, 204},
+		"a form without a token":       {"", "null", "", mine, 403},
+		"another browser's token":      {"", "null", h.formToken(theirs), mine, 403},
+		"a browser without cookies":    {"", "null", token, get("/x"), 403},
+		"neither cookie nor token":     {"", "null", "", get("/x"), 403},
+		"the headers name another":     {"", "https://evil.example", token, mine, 403},
+		"the browser says cross-site":  {"cross-site", "null", token, mine, 403},
+		"the browser says same-origin": {"same-origin", "null", "", mine, 204},
+	} {
+		r := post("/x", url.Values{"form_token": {tc.token}}.Encode())
+		r.Header.Del("Sec-Fetch-Site")
+		if tc.site != "" {
+			r.Header.Set("Sec-Fetch-Site", tc.site)
+		}
+		r.Header.Set("Origin", tc.origin)
+		for _, c := range tc.from.Cookies() {
+			r.AddCookie(c)
+		}
+		if w := h.ask(h.Handle(yes), r); w.Code != tc.want {
+			t.Errorf("%s: %d, want %d", name, w.Code, tc.want)
+		}
+	}
+}
