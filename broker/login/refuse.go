@@ -132,7 +132,8 @@ func (d *Handler) methods(r *http.Request, id string, l *broker.Restriction) (li
 		if first == "" {
 			first = c.Name
 		}
-		list = append(list, web.Action{Href: upstreamPath(id, c.ID) + "?choose=1", Text: p.Text("web.continue_with", c.Name)})
+		list = append(list, web.Action{Href: upstreamPath(id, c.ID) + "?choose=1", Text: p.Text("web.continue_with", c.Name),
+			Icon: d.service.Icon(c.Kind)})
 	}
 	return list, first
 }
@@ -170,6 +171,7 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code 
 		view.Event.Detail = setBy(rule(sc, cause))
 		var list []web.Action
 		if list, view.Connection = d.methods(r, l.ID, rule(sc, cause)); len(list) > 0 && l.Purpose != broker.PurposeLink {
+			again.Text = p.Text("login.someone_else") // no other method is allowed for this account
 			primary, view.Others = list[0], append(list[1:], again)
 		}
 	case broker.AccountDisabled, broker.MembershipSuspended:

@@ -94,7 +94,7 @@ func (d *Handler) view(r *http.Request, v visit, sc scene, p page) (any, error) 
 		if err != nil {
 			return nil, err
 		}
-		return pickView{page: p, Session: s.ID, Email: a.Email, Name: a.Name}, nil
+		return pickView{page: p, Session: s.ID, Email: a.Email, Name: a.Name, Initial: initial(a.Name, a.Email)}, nil
 	case broker.StepOrg:
 		_, domain, _ := strings.Cut(sc.Email, "@")
 		return orgView{page: p, Email: sc.Email, Domain: domain, Idp: d.idp(sc.ID, *sc.Facts.Org, false),
@@ -188,14 +188,15 @@ func (d *Handler) ownerOf(r *http.Request, v visit, sc scene) (*broker.Account, 
 	return a, err
 }
 
-func (d *Handler) viewOwn(r *http.Request, sc scene, p page, a broker.Account, all []broker.Connection) (view chooseView,
-	err error) {
+func (d *Handler) viewOwn(r *http.Request, sc scene, p page, a broker.Account, all []broker.Connection) (
+	view chooseView, err error) {
 	have, err := d.service.Store.IdentitiesOf(r.Context(), a.ID)
 	if err != nil {
 		return view, err
 	}
 	methods := broker.SignInMethodsOf(a, have, all, d.service.PasswordSignIn)
-	view = chooseView{page: p, Email: typed(r, "email", sc.Hint), Ask: methods.Password, Known: sc.VerifiedEmail != ""}
+	view = chooseView{page: p, Email: typed(r, "email", sc.Hint), Ask: methods.Password,
+		Known: sc.VerifiedEmail != ""}
 	if sc.Purpose == broker.PurposeSignIn {
 		view.Account = a.Email
 	}
@@ -295,6 +296,14 @@ func mask(email string) string {
 		return email
 	}
 	return local[:1] + "•••@" + domain
+}
+
+// initial returns the first letter of a name or, without one, of an address.
+func initial(name, email string) string {
+	for _, r := range cmp.Or(name, email) {
+		return strings.ToUpper(string(r))
+	}
+	return ""
 }
 
 // sentCode describes a mailed code to its page.

@@ -21,6 +21,7 @@ type chooseView struct { // E-1
 type pickView struct { // E-17
 	page
 	Session, Email, Name string
+	Initial              string // of the name or the address
 }
 
 type orgView struct { // E-2

@@ -3,6 +3,7 @@
 package text
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -168,7 +169,7 @@ func (c *Catalog) matchOne(choice string) string {
 	}
 	var tags []language.Tag
 	if strings.ContainsAny(choice, ",;") {
-		tags, _, _ = language.ParseAcceptLanguage(choice)
+		tags = acceptable(choice)
 	} else {
 		for f := range strings.FieldsSeq(choice) {
 			if t, err := language.Parse(f); err == nil {
@@ -186,6 +187,28 @@ func (c *Catalog) matchOne(choice string) string {
 		}
 	}
 	return ""
+}
+
+// acceptable returns the tags of an Accept-Language header, by weight. It reads them one by one, because a malformed
+// one makes the parser drop the whole header.
+func acceptable(header string) []language.Tag {
+	type weighted struct {
+		tag    language.Tag
+		weight float32
+	}
+	var all []weighted
+	for part := range strings.SplitSeq(header, ",") {
+		tags, weights, err := language.ParseAcceptLanguage(part)
+		if err == nil && len(tags) == 1 {
+			all = append(all, weighted{tags[0], weights[0]})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b weighted) int { return cmp.Compare(b.weight, a.weight) })
+	tags := make([]language.Tag, len(all))
+	for i := range all {
+		tags[i] = all[i].tag
+	}
+	return tags
 }
 
 // Printer returns a printer for the language, or for the default language if it is not offered.

@@ -189,3 +189,18 @@ func TestOnlyTheLanguagesOfTheConfigurationAreOffered(t *testing.T) {
 		t.Errorf("a language without texts: %v", err)
 	}
 }
+
+func TestAMalformedTagDoesNotDropTheOthersOfAHeader(t *testing.T) {
+	c := loaded(t)
+	for header, want := range map[string]string{
+		"x_y_!!, fr;q=0.9, en;q=0.8":         "fr",
+		"de;q=abc, es":                       "es",
+		"en;q=0.3, *;q=0.1, toolongatag, de": "de",
+		"fr;q=0.2,en;q=0.7":                  "en",
+		"a-malformed-one-!,":                 "",
+	} {
+		if got := c.Match(header); got != want {
+			t.Errorf("%q: %q, want %q", header, got, want)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 type Action struct {
 	Href string
 	Text string // in the language of the page
+	Icon string // of a provider's button, see Options.Icon of the packages; "" for a plain link
 }
 
 // RefusalView is what a handler may add to a refusal's code. Every field is optional.
@@ -137,7 +138,7 @@ func (k *Toolkit) refusal(r *http.Request, code broker.Code, ref string, wait in
 		view.Primary = k.defaultAction(r, code, p)
 	}
 	if k.Site.SupportURL != "" {
-		view.Others = append(slices.Clone(view.Others), Action{k.Site.SupportURL, p.Text("web.help")})
+		view.Others = append(slices.Clone(view.Others), Action{Href: k.Site.SupportURL, Text: p.Text("web.help")})
 	}
 	return view
 }
@@ -153,17 +154,17 @@ func (k *Toolkit) defaultAction(r *http.Request, code broker.Code, p text.Printe
 			if code == broker.CookiesBlocked {
 				key = "web.check_again"
 			}
-			return Action{at.String(), p.Text(key)}
+			return Action{Href: at.String(), Text: p.Text(key)}
 		}
 	case broker.ClientUnknown, broker.RedirectURIMismatch, broker.RequestInvalid, broker.RequestURIInvalid,
 		broker.NotFound,
 		broker.MethodNotAllowed, broker.LoginUnknown:
-		return Action{start, p.Text("web.go_home", k.Site.Name)}
+		return Action{Href: start, Text: p.Text("web.go_home", k.Site.Name)}
 	case broker.Misdirected:
 		// The configured origin, never the host of the request.
-		return Action{k.origin + start, p.Text("web.go_home", k.Site.Name)}
+		return Action{Href: k.origin + start, Text: p.Text("web.go_home", k.Site.Name)}
 	}
-	return Action{start, p.Text("web.start_again")}
+	return Action{Href: start, Text: p.Text("web.start_again")}
 }
 
 // Wait formats a number of seconds for people: "30 seconds", "15 minutes".

@@ -52,6 +52,10 @@ func (k *Toolkit) Guard(next http.Handler) http.Handler {
 			return
 		}
 		if pattern == "" {
+			if to := withoutSlash(r, next); to != "" {
+				http.Redirect(w, r, to, http.StatusSeeOther)
+				return
+			}
 			k.Fail(w, r, unrouted(w, r, h))
 			return
 		}

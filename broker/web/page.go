@@ -33,8 +33,8 @@ type Problem struct {
 	Text  string // in the language of the page
 }
 
-// Form is embedded in the view of a page with a form. If it holds problems, the page shows a summary with links
-// to the fields, and its title says "Error".
+// Form is embedded in the view of a page with a form. If it holds problems, its title says "Error", and each is shown
+// at its field. Several, or one of no field, are summarized at the top, with links to the fields.
 type Form struct {
 	Problems []Problem
 }

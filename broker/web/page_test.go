@@ -72,7 +72,7 @@ func TestAC39_AFailedFormSaysWhereAndPutsTheFocusThere(t *testing.T) {
 	for _, want := range []string{
 		`<title>Error: Details – Northgate</title>`, `role="alert" tabindex="-1"`, `There are 2 problems`,
 		`<li><a href="#password">They don’t &lt;match&gt;.</a></li>`, `<li>And another thing.</li>`,
-		`<input name="password" type="password" autocomplete="current-password" required id="password" ` +
+		`<input name="password" type="password" autocomplete="current-password" autocapitalize="none" spellcheck="false" required id="password" ` +
 			`aria-invalid="true" aria-describedby="password-hint password-error" autofocus>`,
 		`<p class="wrong" id="password-error">`, `<p class="hint" id="password-hint">Twelve.</p>`,
 		`<label for="password">Password</label>`,
@@ -90,6 +90,16 @@ func TestAC39_AFailedFormSaysWhereAndPutsTheFocusThere(t *testing.T) {
 	page = h.shown(`{{template "field" (field . "name" "email" "label" "Email" "autofocus" true)}}`, view, get("/x"))
 	if !strings.Contains(page, `role="alert" tabindex="-1" autofocus>`) || strings.Count(page, "autofocus") != 1 {
 		t.Error("what is wrong with the form as a whole does not have the focus")
+	}
+}
+
+func TestOneProblemOfAFieldIsSaidOnceAtTheField(t *testing.T) {
+	h := open(t)
+	view := struct{ Form }{Form{[]Problem{{"email", "Enter an address."}}}}
+	page := h.shown(`{{template "field" (field . "name" "email" "label" "Email")}}`, view, get("/x"))
+	if strings.Count(page, "Enter an address.") != 1 || strings.Contains(page, "There is a problem") ||
+		!strings.Contains(page, `<p class="wrong" id="email-error" role="alert">`) {
+		t.Error(page)
 	}
 }
 

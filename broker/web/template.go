@@ -90,6 +90,9 @@ func newField(p Page, pairs ...any) (fieldView, error) {
 	if i := slices.IndexFunc(p.Problem, func(x Problem) bool { return x.Field == f.ID }); i >= 0 {
 		f.Error = p.Problem[i].Text
 	}
+	if f.Secret {
+		d["spellcheck"], d["autocapitalize"] = "false", "none" // a browser's spelling service must not see it when shown
+	}
 	var b strings.Builder
 	for _, name := range inputAttrs {
 		writeAttr(&b, name, d[name])

@@ -245,7 +245,7 @@ func TestAPackageAddsDetailsToARefusal(t *testing.T) {
 	h := open(t)
 	w := h.ask(h.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		h.Refusal(w, r, broker.UserNotProvisioned, RefusalView{Connection: "Contoso & Co", Email: "<ana>@x.example",
-			Primary: &Action{"/login/1/start?again=1&x=2", "Use a different account"},
+			Primary: &Action{Href: "/login/1/start?again=1&x=2", Text: "Use a different account"},
 			Event:   broker.Event{Connection: "contoso", Client: "app"}})
 		return nil
 	}), get("/x"))

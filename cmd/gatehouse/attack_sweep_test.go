@@ -62,7 +62,7 @@ func (s *attackHarness) insider(t *testing.T) insider {
 	in := insider{browser: b}
 	in.consent = s.hop(t, b, "/authorize?"+s.asking("client_id", "third", "redirect_uri", thirdCallback).Encode())
 	in.device = s.device(t, b)
-	in.login = s.hop(t, b, "/authorize?"+s.asking("prompt", "login").Encode())
+	in.login = s.hop(t, b, "/authorize?"+s.asking("prompt", "login", "login_hint", "ben@example.test").Encode())
 	if !strings.HasPrefix(in.consent, "/consent/") || !strings.HasPrefix(in.login, "/login/") {
 		t.Fatalf("the insider stands at %+v", in)
 	}

@@ -106,7 +106,7 @@ func TestG13_H1_WhatIsNoProperRequestIsRefused(t *testing.T) {
 		"a path that is walked up":  {"GET /login/../../etc/passwd HTTP/1.1\r\n" + host + "\r\n", 404},
 		"an encoded path walked up": {"GET /login/%2e%2e%2f%2e%2e%2fetc HTTP/1.1\r\n" + host + "\r\n", 404},
 		"two slashes":               {"GET //evil.example/%2e%2e HTTP/1.1\r\n" + host + "\r\n", 404},
-		"a trailing slash":          {"GET /login/ HTTP/1.1\r\n" + host + "\r\n", 404},
+		"a trailing slash":          {"GET /login/ HTTP/1.1\r\n" + host + "\r\n", 303},
 	} {
 		if a := s.bytesOf(t, what, c.request); a != nil && a.StatusCode != c.status {
 			t.Errorf("%s: %d, want %d: %.200s", what, a.StatusCode, c.status, a.body)
@@ -131,6 +131,9 @@ func TestH1_BodiesHeadersAndMethodsOnEveryRoute(t *testing.T) {
 			"get"} {
 			a := s.send(t, method+" "+pattern, in.as(s.request(t, method, path, nil)))
 			known := slices.Contains(methods[pattern], method) || method == "HEAD" && slices.Contains(methods[pattern], "GET")
+			if reads := method == "GET" || method == "HEAD"; reads && strings.HasPrefix(pattern, "/login/{id}/") {
+				known = true // it leads to the login's current step
+			}
 			if !known && (a.StatusCode != http.StatusMethodNotAllowed || a.Header.Get("Allow") == "") {
 				t.Errorf("%s %s: %d, Allow %q", method, pattern, a.StatusCode, a.Header.Get("Allow"))
 			}

@@ -29,6 +29,7 @@ var classified = map[string]routeRow{
 	"GET /{$}":                                  {nothing, "page"},
 	"GET /login":                                {nothing, "begins a login"},
 	"GET /login/{id}":                           {authority, "every way ends here"},
+	"GET /login/{id}/{step}":                    {authority, "every way ends here"},
 	"GET /login/{id}/to/{connection}":           {nothing, "departs"},
 	"GET /login/{id}/restart":                   {nothing, "page"},
 	"POST /login/{id}/email":                    {nothing, "an address is no proof"},
@@ -91,6 +92,10 @@ var classified = map[string]routeRow{
 	"POST /end_session":         {nothing, "comes back as a GET"},
 	"POST /end_session/confirm": {nothing, "ends"},
 	"GET /assets/{name}":        {nothing, "public"},
+	"GET /favicon.ico":          {nothing, "public"},
+	"GET /robots.txt":           {nothing, "public"},
+
+	"GET /.well-known/change-password": {nothing, "public"},
 }
 
 // grants are what the token endpoint may be asked for.

@@ -152,7 +152,7 @@ func (r handlers) mount(mux web.Router) {
 	r.people.Mount(mux, r.apps)
 	r.own.Mount(mux)
 	r.apps.Mount(mux)
-	mux.Handle("GET /assets/{name}", r.toolkit.Assets())
+	r.toolkit.Mount(mux)
 }
 
 // assemble returns the handler of the public listener and the workers that run beside it.
