@@ -43,6 +43,9 @@ type Client struct {
 	PKCE string
 	// ErrorIss is empty, or ErrorIssOff for an app that fails at the iss of an error response (RFC 9207).
 	ErrorIss string
+	// FAPI2 clients are held to the FAPI 2.0 Security Profile. Besides the settings that it implies, it means
+	// assertions for the issuer alone, no RS256, and refresh without rotation.
+	FAPI2 bool
 	// PushedOnly clients must use PAR (RFC 9126 §6).
 	PushedOnly bool
 	// DPoPBound clients get no Bearer tokens (RFC 9449 §5.2).

@@ -173,6 +173,9 @@ type Client struct {
 	BackchannelLogoutURI string `yaml:"backchannel_logout_uri"`
 	// FrontchannelLogoutURI is framed by the signed-out page.
 	FrontchannelLogoutURI string `yaml:"frontchannel_logout_uri"`
+	// FAPI2 holds the app to the FAPI 2.0 Security Profile: private_key_jwt, RequirePAR, PKCE and DPoP, no RS256,
+	// and refresh without rotation.
+	FAPI2 bool `yaml:"fapi2"`
 	// RequirePAR refuses authorization requests that were not pushed (RFC 9126).
 	RequirePAR bool `yaml:"require_par"`
 	// DPoP refuses bearer tokens for this app (RFC 9449).
@@ -268,6 +271,12 @@ func (c *Config) complete() {
 		client := &c.Clients[i]
 		if client.Public {
 			orDefault(&client.AuthMethod, "none")
+		}
+		if client.FAPI2 {
+			client.RequirePAR, client.DPoP = true, true
+			orDefault(&client.AuthMethod, "private_key_jwt")
+			orDefault(&client.IDTokenAlg, "ES256")
+			orDefault(&client.PKCE, broker.PKCERequired)
 		}
 		orDefault(&client.AuthMethod, "client_secret_basic client_secret_post")
 		orDefault(&client.AccessToken, "opaque")

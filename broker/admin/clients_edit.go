@@ -27,6 +27,7 @@ type EditClient struct {
 	FirstParty    *bool
 	PKCE          *string // required, default or off
 	ErrorIss      *string // on (the default) or off
+	FAPI2         *bool   // true also makes every other setting strict that the input does not name
 	PushedOnly    *bool
 	DPoPBound     *bool
 	JWTAccess     *bool
@@ -50,6 +51,9 @@ func newClient() broker.Client {
 
 // apply returns the client with the changes.
 func (in EditClient) apply(c broker.Client) broker.Client {
+	if set(&c.FAPI2, in.FAPI2); c.FAPI2 && in.FAPI2 != nil {
+		clients.HoldToFAPI2(&c)
+	}
 	set(&c.Name, in.Name)
 	set(&c.AuthAlg, in.AuthAlg)
 	set(&c.BackchannelLogoutURI, in.Backchannel)

@@ -33,6 +33,7 @@ type ClientView struct {
 	Native        bool            `json:"native"`
 	FirstParty    bool            `json:"first_party"`
 	PKCE          string          `json:"pkce"`
+	FAPI2         bool            `json:"fapi2"`
 	RequirePAR    bool            `json:"require_pushed_authorization_requests"`
 	DPoP          bool            `json:"dpop_bound_access_tokens"`
 	DefaultMaxAge *int            `json:"default_max_age,omitempty"`
@@ -53,7 +54,7 @@ func ViewClient(c broker.Client, secret broker.Secret) ClientView {
 		Keys: json.RawMessage(c.Keys), KeysURI: c.KeysURI, RedirectURIs: append([]string{}, c.RedirectURIs...),
 		PostLogout: c.PostLogoutRedirectURIs, Backchannel: c.BackchannelLogoutURI, Frontchannel: c.FrontchannelLogoutURI,
 		GrantTypes: c.GrantTypes, Scopes: c.Scopes, Audience: c.Audience, IDTokenAlg: c.IDTokenAlg, AccessToken: "opaque",
-		Native: c.Native, FirstParty: c.FirstParty, RequirePAR: c.PushedOnly, DPoP: c.DPoPBound,
+		Native: c.Native, FirstParty: c.FirstParty, FAPI2: c.FAPI2, RequirePAR: c.PushedOnly, DPoP: c.DPoPBound,
 		DefaultMaxAge: c.DefaultMaxAge, LogoURI: c.LogoURI, ClientURI: c.ClientURI, PolicyURI: c.PolicyURI, TosURI: c.TosURI,
 		InitiateLogin: c.InitiateLoginURI, Contacts: c.Contacts, Secrets: len(c.SecretHashes), Disabled: c.Disabled,
 		CreatedAt: c.CreatedAt}

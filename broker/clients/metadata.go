@@ -38,6 +38,7 @@ type Metadata struct {
 	DPoPBound             bool            `json:"dpop_bound_access_tokens,omitempty"`
 
 	// Settings of this server.
+	FAPI2             bool   `json:"fapi2,omitempty"`
 	PKCE              string `json:"pkce,omitempty"`
 	ErrorIss          string `json:"error_iss,omitempty"`
 	IDTokenClaims     string `json:"id_token_claims,omitempty"`
@@ -77,6 +78,9 @@ func (m Metadata) Into(c *broker.Client) (problems []Problem) {
 	c.BackchannelLogoutURI, c.FrontchannelLogoutURI = m.BackchannelLogoutURI, m.FrontchannelLogoutURI
 	c.PushedOnly, c.DPoPBound = m.PushedOnly, m.DPoPBound
 	c.ClientURI, c.LogoURI, c.PolicyURI, c.TosURI, c.Contacts = m.ClientURI, m.LogoURI, m.PolicyURI, m.TosURI, m.Contacts
+	if c.FAPI2 = m.FAPI2; m.FAPI2 {
+		HoldToFAPI2(c)
+	}
 	if !slices.Contains([]string{"", "web", "native"}, m.ApplicationType) {
 		wrong("application_type", "must be web or native")
 	}

@@ -31,6 +31,7 @@ func Validate(c broker.Client) []Problem {
 	v.identity(c)
 	v.authentication(c)
 	v.settings(c)
+	v.fapi2(c)
 	v.keys(c)
 	v.grants(c)
 	v.redirects(c)

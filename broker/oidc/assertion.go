@@ -45,6 +45,7 @@ type assertion struct {
 	client  string
 	jti     string
 	expires time.Time
+	strict  bool // its audience is the issuer, as one string (FAPI 2.0 Security Profile §5.3.2.1)
 }
 
 var errAssertion = errors.New("oidc: not a client assertion for this server")
@@ -80,12 +81,11 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 	if err := json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &said); err != nil {
 		return a, fmt.Errorf("%w: its payload is not the JSON of claims", errAssertion)
 	}
-	// The audience is one string, our issuer. If it named other servers or an endpoint
-	// too, a server that received the assertion could use it here.
-	var audience string
+	audience, one := audienceOf(said.Audience)
+	// If it named other servers too, a server that received the assertion could use it here.
 	//defence:A9
-	if err := json.Unmarshal(said.Audience, &audience); err != nil || audience != issuer {
-		return a, fmt.Errorf("%w: its aud is not the issuer", errAssertion)
+	if !slices.Contains([]string{issuer, issuer + pathToken, issuer + pathPush}, audience) {
+		return a, fmt.Errorf("%w: its aud is not one value, the issuer or the token endpoint", errAssertion)
 	}
 	at := float64(now.UnixMilli()) / 1000
 	//defence:H5
@@ -103,9 +103,23 @@ func readAssertion(token, issuer string, now time.Time) (a assertion, _ error) {
 		early(said.From), early(said.Issued):
 		return a, fmt.Errorf("%w: its iss, sub, jti, exp, nbf or iat is missing or out of range", errAssertion)
 	}
-	return assertion{jws: jws, alg: head.Algorithm, kid: head.KeyID, client: said.Subject, jti: said.ID,
+	return assertion{strict: one && audience == issuer, jws: jws, alg: head.Algorithm, kid: head.KeyID,
+		client: said.Subject, jti: said.ID,
 		//defence:A9
 		expires: time.Unix(int64(*said.Expires)+1, 0).Add(assertionLate)}, nil
+}
+
+// audienceOf returns the only value of an audience, which may be in a list; empty if there are several. one reports
+// whether it is a string.
+func audienceOf(raw json.RawMessage) (audience string, one bool) {
+	if json.Unmarshal(raw, &audience) == nil {
+		return audience, true
+	}
+	var list []string
+	if json.Unmarshal(raw, &list) != nil || len(list) != 1 {
+		return "", false
+	}
+	return list[0], false
 }
 
 // verify reports whether the key made the signature.
@@ -123,6 +137,9 @@ func (d *Handler) signedByClient(ctx context.Context, c broker.Client, a asserti
 	may := slices.Contains(c.AuthMethods, clients.MethodKey)
 	//defence:A9
 	may = may && (c.AuthAlg == "" || signing.SameAlg(c.AuthAlg, a.alg))
+	may = may && clients.AcceptableAlg(c, a.alg) &&
+		//defence:A9 ./broker/oidc:TestFAPI2_TheAudienceOfAnAssertionIsTheIssuerAsOneStringAndItsTimesHold
+		(a.strict || !c.FAPI2)
 	key, found := clients.Key{}, false
 	if may {
 		key, found = d.clientKey(ctx, c, a)

@@ -256,9 +256,13 @@ func TestA9_EveryAlgorithmProvesAndEveryFaultOfAnAssertionIsRefused(t *testing.T
 		"iss of another":               {map[string]any{"iss": "app"}, nil, false},
 		"no sub":                       {map[string]any{"sub": nil}, nil, false},
 		"iss and sub of another":       {map[string]any{"iss": "app", "sub": "app"}, nil, false},
-		"aud the token endpoint":       {map[string]any{"aud": issuer + pathToken}, nil, false},
+		"aud the token endpoint":       {map[string]any{"aud": issuer + pathToken}, nil, true},
+		"aud the PAR endpoint":         {map[string]any{"aud": issuer + pathPush}, nil, true}, // RFC 9126 §2
+		"aud another endpoint":         {map[string]any{"aud": issuer + pathRevoke}, nil, false},
+		"aud of both":                  {map[string]any{"aud": []string{issuer, issuer + pathToken}}, nil, false},
+		"aud no one":                   {map[string]any{"aud": []string{}}, nil, false},
 		"aud with a slash":             {map[string]any{"aud": issuer + "/"}, nil, false},
-		"aud a list of us":             {map[string]any{"aud": []string{issuer}}, nil, false},
+		"aud a list of us":             {map[string]any{"aud": []string{issuer}}, nil, true}, // one value, as golang-jwt has it
 		"aud a list of us and another": {map[string]any{"aud": []string{issuer, "https://other.example.com"}}, nil, false},
 		"aud another":                  {map[string]any{"aud": "https://other.example.com"}, nil, false},
 		"aud in another spelling":      {map[string]any{"aud": "https://other.example.com", "AUD": issuer}, nil, false},

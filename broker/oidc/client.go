@@ -72,7 +72,7 @@ func (d *Handler) readAsserted(r *http.Request, form url.Values) (c credentials,
 	a, err := readAssertion(form.Get("client_assertion"), d.issuer, d.now())
 	if err != nil || form.Has("client_id") && form.Get("client_id") != a.client {
 		return c, fosite.ErrInvalidClient.WithWrap(err).WithHint("The client assertion is not valid here: check iss, sub, " +
-			"aud (the issuer alone), exp (at most five minutes), jti and alg.")
+			"aud (the issuer or the token endpoint, one value), exp (at most five minutes), jti and alg.")
 	}
 	return credentials{id: a.client, method: clients.MethodKey, assertion: a}, nil
 }

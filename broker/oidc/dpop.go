@@ -47,6 +47,7 @@ func proofAlgs() []string {
 // proof is a valid DPoP proof; zero if there was none.
 type proof struct {
 	key     string // the thumbprint of the key that signed it (RFC 7638)
+	alg     string
 	id      string // in the replay cache
 	expires time.Time
 	ath     string
@@ -68,7 +69,7 @@ func (d *Handler) proof(r *http.Request, path string) (p proof, err error) {
 	if len(shown) > 1 || len(shown[0]) > maxProof {
 		return p, errProof("There must be one DPoP header.")
 	}
-	key, body, err := openProof(shown[0])
+	key, alg, body, err := openProof(shown[0])
 	if err != nil {
 		return p, errProof("The DPoP proof is not a JWT of type dpop+jwt that its own public key verifies.").WithWrap(err)
 	}
@@ -98,14 +99,14 @@ func (d *Handler) proof(r *http.Request, path string) (p proof, err error) {
 	sum := sha256.Sum256([]byte(said.ID))
 	//defence:A9
 	owner := key // another key may have used the same jti
-	return proof{key: key, id: owner + "." + seal.EncodeToken(sum[:]), ath: said.Hash,
+	return proof{key: key, alg: alg, id: owner + "." + seal.EncodeToken(sum[:]), ath: said.Hash,
 		// Twice, because the clock of another replica may be behind ours.
 		//defence:A9
 		expires: time.Unix(int64(*said.Issued), 0).Add(2 * proofLife)}, nil
 }
 
 // openProof verifies a proof with the key in its header and returns the key's thumbprint.
-func openProof(token string) (key string, body []byte, err error) {
+func openProof(token string) (key, alg string, body []byte, err error) {
 	bad := errors.New("oidc: not a DPoP proof")
 	var allowed []jose.SignatureAlgorithm
 	for _, alg := range proofAlgs() {
@@ -114,23 +115,23 @@ func openProof(token string) (key string, body []byte, err error) {
 	// The parser refuses private and symmetric keys in the header.
 	jws, err := jose.ParseSignedCompact(token, allowed)
 	if err != nil || len(jws.Signatures) != 1 {
-		return "", nil, errors.Join(bad, err)
+		return "", "", nil, errors.Join(bad, err)
 	}
 	head := jws.Signatures[0].Protected
 	_, critical := head.ExtraHeaders["crit"]
 	if head.JSONWebKey == nil || critical ||
 		//defence:A11 ./broker/oidc:TestASpoiltProofIsRefusedAtTheTokenEndpoint
 		head.ExtraHeaders[jose.HeaderType] != typProof || !strong(head.JSONWebKey.Key) {
-		return "", nil, bad
+		return "", "", nil, bad
 	}
 	if body, err = jws.Verify(signing.VerificationKey(head.JSONWebKey.Key)); err != nil {
-		return "", nil, bad
+		return "", "", nil, bad
 	}
 	sum, err := head.JSONWebKey.Thumbprint(crypto.SHA256)
 	if err != nil {
-		return "", nil, bad
+		return "", "", nil, bad
 	}
-	return seal.EncodeToken(sum), body, nil
+	return seal.EncodeToken(sum), head.Algorithm, body, nil
 }
 
 // strong bounds the size of a stranger's key: a weak key proves nothing, and a huge RSA
@@ -182,9 +183,21 @@ func (d *Handler) consumeProof(ctx context.Context, p proof) error {
 	return err
 }
 
+// acceptable refuses a proof by an algorithm that the client's profile excludes.
+func (p proof) acceptable(c broker.Client) error {
+	if p.key != "" && !clients.AcceptableAlg(c, p.alg) {
+		return errProof("The client is registered with --fapi2: sign the DPoP proof by PS256, ES256 or EdDSA, not " +
+			p.alg + ".")
+	}
+	return nil
+}
+
 // requireProof refuses a request without the proof, or the key, to which its client or
 // code is bound (RFC 9449 §5.2, §10).
-func requireProof(u *unit) error {
+func requireProof(u *unit, p proof) error {
+	if err := p.acceptable(u.client); err != nil {
+		return err
+	}
 	//defence:A9 ./broker/oidc:TestAClientThatPromisedDPoPGetsNoBearerToken
 	if u.client.DPoPBound && u.key == "" {
 		return errProof("This client must show a DPoP proof.")
@@ -231,6 +244,8 @@ func (d *Handler) holds(r *http.Request, path, scheme, token string, g grant) er
 	switch {
 	case p.key == "":
 		return errProof("There must be one DPoP header.")
+	case p.acceptable(g.client) != nil:
+		return p.acceptable(g.client)
 	//defence:A6 ./broker/oidc:TestASpoiltProofIsRefusedAtUserinfo
 	case p.key != g.Key:
 		return errNoToken

@@ -12,8 +12,8 @@ import (
 	"gatehouse/broker/signing"
 )
 
-// bank is an app held to the FAPI 2.0 Security Profile by its registration: it
-// authenticates by key, pushes every request, and binds its tokens to a DPoP key.
+// bank is an app that is registered with the defaults and --fapi2: it authenticates by
+// key, pushes every request, and binds its tokens to a DPoP key.
 type bank struct {
 	*harness
 	b   *browser
@@ -28,10 +28,10 @@ func (h *harness) bank(id, alg string) *bank {
 	if alg == signing.EdDSA {
 		idAlg = signing.EdDSA
 	}
-	h.client(broker.Client{ID: id, Name: "Bank " + id, AuthMethods: []string{clients.MethodKey}, AuthAlg: alg,
-		IDTokenAlg:   idAlg,
-		SecretHashes: []string{}, Keys: keySetOf(h.t, k.key),
-		FirstParty: true, PushedOnly: true, DPoPBound: true, PKCE: broker.PKCERequired})
+	c := broker.Client{ID: id, Name: "Bank " + id, AuthMethods: clients.SecretMethods(), AuthAlg: alg, IDTokenAlg: idAlg,
+		SecretHashes: []string{}, Keys: keySetOf(h.t, k.key), FirstParty: true}
+	clients.HoldToFAPI2(&c)
+	h.client(c)
 	if h.prover == nil {
 		h.prover = newProver(h.t, signing.ES256)
 	}
@@ -149,6 +149,7 @@ func TestFAPI2_AssertionsAndIDTokensAreSignedAsRegisteredAndNotByRS256(t *testin
 		if head, _ := k.opened(got.text("id_token")); head.Algorithm == signing.RS256 {
 			t.Errorf("%s: an ID token by %s", alg, head.Algorithm)
 		}
+		k.change(k.id, func(c *broker.Client) { c.AuthAlg = "" }) // not even for a client without one algorithm
 		// The same RSA key where there is one, another algorithm.
 		rs := heldKey{k.key.id, signing.RS256, rsaOfApps()}.signed(t, k.proof(k.id), nil)
 		k.wants(k.postsAs(pathPush, rs, ask("client_id", k.id)), http.StatusUnauthorized, "invalid_client")
@@ -284,7 +285,7 @@ func TestFAPI2_AProofMayBeTenSecondsOffAndItsNbfAndExpMeanNothing(t *testing.T) 
 	}
 }
 
-func TestFAPI2_ARefreshNeedsTheClientAndItsDPoPKeyAndMayBeTriedAgain(t *testing.T) {
+func TestFAPI2_ARefreshNeedsTheClientAndItsDPoPKeyAndDoesNotRotate(t *testing.T) {
 	k := newBank(t)
 	other := k.bank("other", signing.ES256)
 	token := k.wants(k.redeem(k.code()), http.StatusOK, "").text("refresh_token")
@@ -292,7 +293,7 @@ func TestFAPI2_ARefreshNeedsTheClientAndItsDPoPKeyAndMayBeTriedAgain(t *testing.
 	k.wants(other.posts(pathToken, fresh()), http.StatusBadRequest, "invalid_grant")
 	first := k.wants(k.posts(pathToken, fresh()), http.StatusOK, "")
 	again := k.wants(k.posts(pathToken, fresh()), http.StatusOK, "") // the answer was lost
-	if first.text("token_type") != "DPoP" || first.text("refresh_token") != again.text("refresh_token") {
+	if first.text("token_type") != "DPoP" || first.text("refresh_token") != token || again.text("refresh_token") != token {
 		t.Errorf("%s, then %s", first.body, again.body)
 	}
 	mine := k.prover

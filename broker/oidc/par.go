@@ -55,7 +55,7 @@ func (d *Handler) push(w http.ResponseWriter, r *http.Request) error {
 		form, err = d.pushable(ctx, r.PostForm, u.client)
 	}
 	if err == nil {
-		err = d.bindPushed(r, form)
+		err = d.bindPushed(r, form, u.client)
 	}
 	if err != nil {
 		return d.refuse(w, r, u, err)
@@ -107,9 +107,12 @@ func unpushable(err error) string {
 
 // bindPushed binds a request to the key of the DPoP proof that it was pushed with, as if it had named that key
 // (RFC 9449 §10.1).
-func (d *Handler) bindPushed(r *http.Request, form url.Values) error {
+func (d *Handler) bindPushed(r *http.Request, form url.Values, c broker.Client) error {
 	p, err := d.proof(r, pathPush)
 	if err != nil || p.key == "" {
+		return err
+	}
+	if err := p.acceptable(c); err != nil {
 		return err
 	}
 	if named := form.Get("dpop_jkt"); named != "" && named != p.key {

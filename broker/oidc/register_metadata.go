@@ -63,7 +63,8 @@ func (d *Handler) clientInformation(c broker.Client, secret broker.Secret, acces
 			DefaultMaxAge: c.DefaultMaxAge, InitiateLoginURI: c.InitiateLoginURI, PostLogoutURIs: c.PostLogoutRedirectURIs,
 			BackchannelLogoutURI: c.BackchannelLogoutURI, FrontchannelLogoutURI: c.FrontchannelLogoutURI,
 			PushedOnly: c.PushedOnly, DPoPBound: c.DPoPBound,
-			PKCE: c.PKCE, ErrorIss: c.ErrorIss, IDTokenClaims: c.IDTokenClaims, PreferredUsername: c.PreferredUsername,
+			FAPI2: c.FAPI2, PKCE: c.PKCE, ErrorIss: c.ErrorIss, IDTokenClaims: c.IDTokenClaims,
+			PreferredUsername: c.PreferredUsername,
 		}}
 	if c.Keys != "" {
 		i.Keys = json.RawMessage(c.Keys)

@@ -1,12 +1,15 @@
 package oidc
 
 import (
+	"encoding/json"
 	"net/http"
+	"reflect"
 	"slices"
 	"testing"
 
 	"gatehouse/broker"
 	"gatehouse/broker/clients"
+	"gatehouse/broker/signing"
 )
 
 func TestASelfRegisteredClientMaySendItsSecretEitherWayUnlessItNamesOne(t *testing.T) {
@@ -79,4 +82,22 @@ func TestA2_A20_OnlyAnOperatorSwitchesPKCEOff(t *testing.T) {
 	h.wants(update("off"), http.StatusOK, "")
 	h.wants(update("default"), http.StatusOK, "")
 	h.wants(update("off"), http.StatusBadRequest, "invalid_client_metadata")
+}
+
+func TestFAPI2_AClientRegistersItselfWithTheWholeProfile(t *testing.T) {
+	h := newHarnessWith(t, ports{register: true})
+	keys := map[string]any{}
+	h.must(json.Unmarshal([]byte(keySetOf(t, newHeldKey(t, "k", signing.ES256))), &keys))
+	got := h.registers(doc{"fapi2": true, "jwks": keys, "token_endpoint_auth_method": nil})
+	c, err := h.db.Client(h.ctx(), got.text("client_id"))
+	h.must(err)
+	want := c
+	clients.HoldToFAPI2(&want)
+	if !c.FAPI2 || !reflect.DeepEqual(c, want) || got.json["client_secret"] != nil || got.json["fapi2"] != true ||
+		got.text("token_endpoint_auth_method") != clients.MethodKey || got.json["dpop_bound_access_tokens"] != true ||
+		got.json["require_pushed_authorization_requests"] != true || got.text("id_token_signed_response_alg") != "ES256" {
+		t.Errorf("%+v: %s", c, got.body)
+	}
+	h.wants(h.sends(http.MethodPost, pathRegister, h.initial(1), metadataOf(doc{"fapi2": true})),
+		http.StatusBadRequest, "invalid_client_metadata") // without keys
 }

@@ -60,7 +60,7 @@ func (d *Handler) accessRequest(ctx context.Context, r *http.Request,
 		err = narrow(ar, u)
 	}
 	if err == nil {
-		err = requireProof(u)
+		err = requireProof(u, p)
 	}
 	return ar, p, err
 }

@@ -66,6 +66,11 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	}
 	rotate, err := judge(f, err, said, u.client.ID, s.now())
 	u.stored, u.next, u.rotate = f, said.refreshCounter+1, rotate
+	if rotate && u.client.FAPI2 {
+		// The client's keys protect its refresh token, so it stays as it is: a client that loses a response
+		// loses nothing (FAPI 2.0 Security Profile §5.3.2.1).
+		u.next, u.rotate = said.refreshCounter, false
+	}
 	switch code := broker.CodeOf(err); {
 	case err == nil:
 		return r, nil

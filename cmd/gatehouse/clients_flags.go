@@ -33,13 +33,13 @@ type appFlags struct {
 	IDTokenClaims     *string `name:"id-token-claims" placeholder:"KIND" help:"Claims about the person in ID tokens: scopes (those of the granted scopes, the default) or minimal (none)."`
 	PreferredUsername *string `placeholder:"KIND" help:"The preferred_username: email (the default), local_part or none."`
 	ErrorIss          *string `name:"error-iss" placeholder:"ON|OFF" help:"off leaves iss out of error responses, for apps that fail at it."`
-
-	AccessToken *string `placeholder:"KIND" help:"Kind of its access tokens: opaque (the default) or jwt (RFC 9068)."`
-	Native      *bool   `help:"A native app: loopback and reverse-DNS redirect URIs."`
-	FirstParty  *bool   `help:"Your own app: no consent page."`
-	PKCE        *string `name:"pkce" placeholder:"WHEN" help:"required; default (PKCE or a nonce, for apps with a secret); or off (neither)."`
-	RequirePAR  *bool   `name:"require-par" help:"Only pushed authorization requests (RFC 9126)."`
-	DPoP        *bool   `name:"dpop" help:"Only tokens bound to a key of the app (RFC 9449)."`
+	AccessToken       *string `placeholder:"KIND" help:"Kind of its access tokens: opaque (the default) or jwt (RFC 9068)."`
+	Native            *bool   `help:"A native app: loopback and reverse-DNS redirect URIs."`
+	FirstParty        *bool   `help:"Your own app: no consent page."`
+	PKCE              *string `name:"pkce" placeholder:"WHEN" help:"required; default (PKCE or a nonce, for apps with a secret); or off (neither)."`
+	FAPI2             *bool   `name:"fapi2" help:"Hold it to the FAPI 2.0 Security Profile: private_key_jwt, PAR, PKCE, DPoP, no RS256, no refresh token rotation."`
+	RequirePAR        *bool   `name:"require-par" help:"Only pushed authorization requests (RFC 9126)."`
+	DPoP              *bool   `name:"dpop" help:"Only tokens bound to a key of the app (RFC 9449)."`
 
 	DefaultMaxAge    *string  `placeholder:"SECONDS" help:"Greatest age of a sign-in if the request names none. The word none removes it."`
 	LogoURI          *string  `name:"logo-uri" placeholder:"URL" help:"The app's logo."`
@@ -56,10 +56,9 @@ func (f *appFlags) edit(keys *string) (e admin.EditClient, _ error) {
 		RedirectURIs: f.RedirectURI, PostLogout: f.PostLogoutRedirectURI, Backchannel: f.BackchannelLogoutURI,
 		Frontchannel: f.FrontchannelLogoutURI, GrantTypes: f.Grant, Scopes: f.Scope, Audience: f.Audience,
 		IDTokenAlg: f.IDTokenAlg, IDTokenClaims: f.IDTokenClaims, Username: f.PreferredUsername, ErrorIss: f.ErrorIss,
-		Native: f.Native, FirstParty: f.FirstParty, PKCE: f.PKCE, PushedOnly: f.RequirePAR, DPoPBound: f.DPoP,
-		LogoURI: f.LogoURI, ClientURI: f.ClientURI, PolicyURI: f.PolicyURI, TosURI: f.TosURI,
-		InitiateLogin: f.InitiateLoginURI,
-		Contacts:      f.Contact}
+		Native: f.Native, FirstParty: f.FirstParty, PKCE: f.PKCE, FAPI2: f.FAPI2, PushedOnly: f.RequirePAR,
+		DPoPBound: f.DPoP, LogoURI: f.LogoURI, ClientURI: f.ClientURI, PolicyURI: f.PolicyURI, TosURI: f.TosURI,
+		InitiateLogin: f.InitiateLoginURI, Contacts: f.Contact}
 	if f.AccessToken != nil {
 		if *f.AccessToken != "jwt" && *f.AccessToken != "opaque" {
 			return e, misuse("--access-token: must be opaque or jwt")

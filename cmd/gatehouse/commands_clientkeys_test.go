@@ -53,6 +53,35 @@ func TestAClientThatProvesItselfWithAKeyHasNoSecret(t *testing.T) {
 	}
 }
 
+func TestOneFlagHoldsAClientToTheFAPI2Profile(t *testing.T) {
+	o := newOperator(t)
+	var c clientView
+	o.shows(&c, "clients", "add", "--id", "bank", "--name", "Bank", "--redirect-uri", "https://bank.example.test/cb",
+		"--fapi2", "--jwks-uri", "https://bank.example.test/keys")
+	strict := func(c clientView) bool {
+		return c.FAPI2 && c.RequirePAR && c.DPoP && c.PKCE == "required" && c.IDTokenAlg == "ES256" && c.Secrets == 0 &&
+			slices.Equal(c.AuthMethods, []string{"private_key_jwt"})
+	}
+	if !strict(c) || c.Secret != "" {
+		t.Errorf("added: %+v", c)
+	}
+	for flags, field := range map[string]string{"--dpop=false": "dpop_bound_access_tokens", "--pkce default": "pkce",
+		"--require-par=false": "require_pushed_authorization_requests", "--error-iss off": "error_iss",
+		"--auth-method client_secret_post": "token_endpoint_auth_method", "--id-token-alg RS256": "id_token_signed",
+		"--auth-alg RS256": "token_endpoint_auth_signing_alg", "--redirect-uri http://localhost/cb": "redirect_uris"} {
+		o.isRefused(field, append([]string{"clients", "change", "bank"}, strings.Fields(flags)...)...)
+	}
+	o.shows(&c, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/cb")
+	o.isRefused("jwks: is missing", "clients", "change", "wiki", "--fapi2")
+	c = clientView{}
+	if o.shows(&c, "clients", "change", "wiki", "--fapi2", "--jwks-uri", "https://wiki.example.test/keys"); !strict(c) {
+		t.Errorf("changed: %+v", c)
+	}
+	if o.shows(&c, "clients", "change", "wiki", "--fapi2=false", "--dpop=false"); c.FAPI2 || c.DPoP || !c.RequirePAR {
+		t.Errorf("and back: %+v", c)
+	}
+}
+
 func TestTheOldSecretCanBeEnded(t *testing.T) {
 	w := newHarness(t)
 	o := operatorOf(w)

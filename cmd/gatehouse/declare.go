@@ -109,9 +109,9 @@ func declaredClient(d config.Client) admin.DeclareClient {
 		PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, AuthMethods: strings.Fields(d.AuthMethod), AuthAlg: d.AuthAlg,
 		Native: d.Native, FirstParty: d.FirstParty, PKCE: d.PKCE, ErrorIss: d.ErrorIss, Keys: d.Keys, KeysURI: d.KeysURI,
 		BackchannelLogoutURI: d.BackchannelLogoutURI, FrontchannelLogoutURI: d.FrontchannelLogoutURI,
-		PushedOnly: d.RequirePAR, DPoPBound: d.DPoP, JWTAccess: d.AccessToken == "jwt", DefaultMaxAge: d.DefaultMaxAge,
-		LogoURI: d.LogoURI, ClientURI: d.ClientURI, PolicyURI: d.PolicyURI, TosURI: d.TosURI, IDTokenAlg: d.IDTokenAlg,
-		IDTokenClaims: d.IDTokenClaims, PreferredUsername: d.PreferredUsername,
+		FAPI2: d.FAPI2, PushedOnly: d.RequirePAR, DPoPBound: d.DPoP, JWTAccess: d.AccessToken == "jwt",
+		DefaultMaxAge: d.DefaultMaxAge, LogoURI: d.LogoURI, ClientURI: d.ClientURI, PolicyURI: d.PolicyURI, TosURI: d.TosURI,
+		IDTokenAlg: d.IDTokenAlg, IDTokenClaims: d.IDTokenClaims, PreferredUsername: d.PreferredUsername,
 		InitiateLoginURI: d.InitiateLoginURI, Contacts: d.Contacts, Audience: d.Audience}
 	return admin.DeclareClient{Client: c, Secret: d.Secret}
 }

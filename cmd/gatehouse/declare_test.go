@@ -21,10 +21,18 @@ func declared(t *testing.T, text string) error {
 
 func TestTheRegistryValidatesDeclaredClients(t *testing.T) {
 	const client = "  - {id: wiki, name: Wiki, public: true, redirect_uris: [https://wiki.example.com/cb]"
+	const bank = "  - {id: wiki, name: Wiki, fapi2: true, redirect_uris: [https://wiki.example.com/cb], " +
+		"jwks_uri: https://wiki.example.com/keys"
 	for _, c := range []struct{ lines, field string }{
 		{client + "}", ""},
 		{client + ", pkce: required, error_iss: off, id_token_claims: minimal, preferred_username: none}", ""},
 		{client + ", pkce: default, error_iss: on, id_token_claims: scopes, preferred_username: email}", ""},
+		{bank + "}", ""},
+		{bank + ", id_token_alg: EdDSA, auth_alg: PS256, pkce: required, require_par: true, dpop: true}", ""},
+		{bank + ", id_token_alg: RS256}", "id_token_signed_response_alg"},
+		{bank + ", pkce: default}", "pkce"},
+		{bank + ", error_iss: off}", "error_iss"},
+		{client + ", fapi2: true}", "token_endpoint_auth_method"},
 		{client + ", pkce: off}", "pkce"},
 		{client + ", pkce: optional}", "pkce"},
 		{client + ", error_iss: maybe}", "error_iss"},

@@ -55,6 +55,7 @@ type registered struct {
 	Contacts         []string        `json:"contacts,omitempty"`
 	RegistrationHash string          `json:"registration_hash,omitempty"`
 
+	FAPI2             bool   `json:"fapi2,omitempty"`
 	PKCE              string `json:"pkce,omitempty"`
 	ErrorIss          string `json:"error_iss,omitempty"`
 	IDTokenClaims     string `json:"id_token_claims,omitempty"`
@@ -66,7 +67,7 @@ func registeredOf(c broker.Client) registered {
 		json.RawMessage(c.Keys), c.KeysURI, c.AuthAlg, c.BackchannelLogoutURI, c.FrontchannelLogoutURI,
 		c.PushedOnly, c.DPoPBound, c.JWTAccess, c.DefaultMaxAge,
 		c.LogoURI, c.ClientURI, c.PolicyURI, c.TosURI, c.InitiateLoginURI, c.Contacts, c.RegistrationHash,
-		c.PKCE, c.ErrorIss, c.IDTokenClaims, c.PreferredUsername,
+		c.FAPI2, c.PKCE, c.ErrorIss, c.IDTokenClaims, c.PreferredUsername,
 	}
 }
 
@@ -76,6 +77,7 @@ func (r registered) into(c *broker.Client) {
 	c.PushedOnly, c.DPoPBound, c.JWTAccess, c.DefaultMaxAge = r.PushedOnly, r.DPoPBound, r.JWTAccess, r.DefaultMaxAge
 	c.LogoURI, c.ClientURI, c.PolicyURI, c.TosURI = r.LogoURI, r.ClientURI, r.PolicyURI, r.TosURI
 	c.InitiateLoginURI, c.Contacts, c.RegistrationHash = r.InitiateLoginURI, r.Contacts, r.RegistrationHash
+	c.FAPI2 = r.FAPI2
 	c.PKCE, c.ErrorIss, c.IDTokenClaims, c.PreferredUsername = r.PKCE, r.ErrorIss, r.IDTokenClaims, r.PreferredUsername
 }
 

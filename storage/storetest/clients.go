@@ -15,7 +15,7 @@ func newClient() broker.Client {
 		GrantTypes: []string{"authorization_code", "refresh_token"}, Scopes: []string{"openid"}, Audience: []string{"api"},
 		Keys: `{"keys":[]}`, KeysURI: "https://app.example/keys", AuthAlg: "ES256",
 		BackchannelLogoutURI:  "https://app.example/back",
-		FrontchannelLogoutURI: "https://app.example/front", PushedOnly: true, DPoPBound: true, JWTAccess: true,
+		FrontchannelLogoutURI: "https://app.example/front", FAPI2: true, PushedOnly: true, DPoPBound: true, JWTAccess: true,
 		DefaultMaxAge: new(600),
 		LogoURI:       "https://app.example/logo", ClientURI: "https://app.example/", PolicyURI: "https://app.example/policy",
 		TosURI:           "https://app.example/terms",
