@@ -24,7 +24,9 @@ var byAADSTS = map[string]broker.Code{
 	"90072":   broker.WrongTenant,
 	"500011":  broker.AppNotInstalled,
 	"700016":  broker.AppNotInstalled,
+	"650052":  broker.AppNotInstalled,       // no subscription, or not enabled there
 	"50011":   broker.UpstreamMisconfigured, // redirect_uri
+	"500113":  broker.UpstreamMisconfigured, // no redirect_uri is registered
 	"7000215": broker.UpstreamMisconfigured, // wrong secret
 	"7000222": broker.UpstreamMisconfigured, // expired secret
 	"90002":   broker.UpstreamMisconfigured, // no such tenant
@@ -33,6 +35,12 @@ var byAADSTS = map[string]broker.Code{
 	"53002":   broker.UpstreamPolicy,
 	"53003":   broker.UpstreamPolicy,
 	"53004":   broker.UpstreamPolicy,
+	"53011":   broker.UpstreamPolicy, // blocked because of a risk
+	"530032":  broker.UpstreamPolicy, // security policy
+	"530035":  broker.UpstreamPolicy, // security defaults
+	"50053":   broker.UpstreamPolicy, // the account is locked there
+	"50057":   broker.UpstreamPolicy, // the account is disabled there
+	"50158":   broker.UpstreamPolicy, // an external second factor
 	"50076":   broker.UpstreamPolicy, // a second factor
 	"50079":   broker.UpstreamPolicy,
 	"54005":   broker.StateInvalid, // the code was used or is too old: start again

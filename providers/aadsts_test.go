@@ -53,15 +53,20 @@ func TestAADSTSNotAssigned(t *testing.T)     { expectCode(t, broker.NotAssigned,
 func TestAADSTSWrongTenant(t *testing.T) {
 	expectCode(t, broker.WrongTenant, 16000, 50020, 50034, 90072)
 }
-func TestAADSTSAppNotInstalled(t *testing.T) { expectCode(t, broker.AppNotInstalled, 500011, 700016) }
+func TestAADSTSAppNotInstalled(t *testing.T) {
+	expectCode(t, broker.AppNotInstalled, 500011, 650052, 700016)
+}
 func TestAADSTSConditionalAccess(t *testing.T) {
-	expectCode(t, broker.UpstreamPolicy, 53000, 53001, 53002, 53003, 53004)
+	expectCode(t, broker.UpstreamPolicy, 53000, 53001, 53002, 53003, 53004, 53011, 530032, 530035, 50158)
+}
+func TestAADSTSAccountsLockedOrDisabledThere(t *testing.T) {
+	expectCode(t, broker.UpstreamPolicy, 50053, 50057)
 }
 func TestAADSTSSecondFactor(t *testing.T)     { expectCode(t, broker.UpstreamPolicy, 50076, 50079) }
 func TestAADSTSRetry(t *testing.T)            { expectCode(t, broker.StateInvalid, 54005, 70008) }
 func TestAADSTSNoPersonSignedIn(t *testing.T) { expectCode(t, broker.LoginRequired, 50058) }
 func TestAADSTSMisconfigured(t *testing.T) {
-	expectCode(t, broker.UpstreamMisconfigured, 50011, 90002, 7000215, 7000222)
+	expectCode(t, broker.UpstreamMisconfigured, 50011, 500113, 90002, 7000215, 7000222)
 }
 
 // The number and the code choose the refusal. The upstream's own text goes to the log only.

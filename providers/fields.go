@@ -104,6 +104,15 @@ func checkDomain(value string) string {
 	return ""
 }
 
+func checkDomains(value string) string {
+	for _, domain := range splitList(value) {
+		if why := checkDomain(domain); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
 func checkPEM(value string) string {
 	if !x509.NewCertPool().AppendCertsFromPEM([]byte(value)) {
 		return "must hold certificates in PEM form"

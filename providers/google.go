@@ -3,6 +3,7 @@ package providers
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 
 	"gatehouse/broker"
@@ -14,12 +15,12 @@ var _ = register(Kind{
 	Name: "google", Label: "Google", Icon: "google",
 	Fields: []Field{
 		fieldClientID, fieldSecret,
-		{Key: "hosted_domain", Label: "Workspace domain", Free: true, Check: checkDomain,
-			Help: "Only accounts of this Google Workspace domain may sign in; empty: every Google account."},
+		{Key: "hosted_domain", Label: "Workspace domains", Free: true, Check: checkDomains,
+			Help: "Only accounts of these Google Workspace domains may sign in; empty: every Google account."},
 		fieldOrigin("authority", "Issuer", googleIssuer),
 	},
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
-		g := google{domain: c.Settings["hosted_domain"]}
+		g := google{domains: splitList(c.Settings["hosted_domain"])}
 		return newOpenID(env, c, shape{
 			issuer: setting(c, "authority", googleIssuer), scopes: []string{"openid", "email", "profile"}, auth: authPost,
 			hasChooser:    true,
@@ -28,13 +29,13 @@ var _ = register(Kind{
 	},
 })
 
-type google struct{ domain string }
+type google struct{ domains []string }
 
 // params: Google rejects prompt=login. It cannot prove a fresh sign-in, only show its account chooser.
 func (g google) params(t broker.UpstreamRequest) url.Values {
 	words := url.Values{"login_hint": {t.LoginHint}, "hl": {t.Locale}, "hd": {t.DomainHint}, "max_age": {age(t)}}
-	if g.domain != "" {
-		words.Set("hd", g.domain)
+	if len(g.domains) == 1 {
+		words.Set("hd", g.domains[0])
 	}
 	if words.Get("max_age") != "" {
 		// Google tells auth_time only if asked like this, and only where "Session age claims" is on.
@@ -62,8 +63,9 @@ func googleIssued(m *metadata, t idToken) (string, error) {
 // the request is only a hint.
 func (g google) claims(t idToken, c *broker.Claims) error {
 	hd, _ := broker.CanonicalDomain(t.text("hd"))
-	if g.domain != "" && hd != g.domain {
-		return broker.WrongTenant.Because(errors.New("google: the account is not in the Workspace domain " + g.domain))
+	if len(g.domains) > 0 && !slices.Contains(g.domains, hd) {
+		return broker.WrongTenant.Because(errors.New("google: the account is not in a Workspace domain of hosted_domain: " +
+			strings.Join(g.domains, " ")))
 	}
 	_, domain, _ := strings.Cut(c.Email, "@")
 	if c.Level == broker.EmailVerified && (domain == "gmail.com" || domain == "googlemail.com" || domain == hd) {

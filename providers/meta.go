@@ -35,6 +35,8 @@ var _ = register(Kind{
 		{Key: "version", Label: "Graph API version", Default: graphVersion, Free: true, Check: checkVersion,
 			Help: "A version lives about two years. " +
 				"Look at Facebook's changelog once a year and raise it here before it expires."},
+		{Key: "config_id", Label: "Configuration ID", Free: true, Check: checkDigits,
+			Help: "Of Facebook Login for Business. Its permissions replace those that Gatehouse asks for; include email."},
 		fieldOrigin("authority", "Dialog", facebookWeb), fieldOrigin("graph_url", "Graph API", facebookGraph),
 	},
 	check: func(c broker.Connection) []string {
@@ -46,7 +48,7 @@ var _ = register(Kind{
 	Open: func(env Env, c broker.Connection) (broker.Upstream, error) {
 		version := "/" + setting(c, "version", graphVersion)
 		return &meta{
-			env: env, connection: c.ID, appID: c.ClientID, secrets: c.Secrets,
+			env: env, connection: c.ID, appID: c.ClientID, secrets: c.Secrets, config: c.Settings["config_id"],
 			web: setting(c, "authority", facebookWeb) + version, graph: setting(c, "graph_url", facebookGraph) + version,
 			exchanger: &exchanger{client: env.HTTP, id: c.ClientID, secrets: c.Secrets,
 				refused: graphRefusal, explain: graphExplain, badSecret: graphBadSecret},
@@ -76,6 +78,7 @@ type meta struct {
 	connection, appID string
 	secrets           []broker.Secret
 	web, graph        string // with the version
+	config            string // of Facebook Login for Business, empty for none
 	exchanger         *exchanger
 }
 
@@ -93,7 +96,10 @@ func (f *meta) Begin(_ context.Context, t broker.UpstreamRequest) (broker.Redire
 	if t.Fresh || t.MaxAge != nil && *t.MaxAge <= 0 {
 		types = append(types, "reauthenticate")
 	}
-	words := url.Values{"auth_type": {strings.Join(types, ",")}}
+	words := url.Values{"auth_type": {strings.Join(types, ",")}, "config_id": {f.config}}
+	if f.config != "" {
+		config.Scopes = nil
+	}
 	if lang, region, ok := strings.Cut(t.Locale, "-"); ok && len(lang) == 2 && len(region) == 2 {
 		words.Set("locale", lang+"_"+region)
 	}

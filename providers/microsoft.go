@@ -66,7 +66,11 @@ func checkEntraTenant(value string) string {
 func checkEntra(c broker.Connection) []string {
 	many := c.Settings["tenant"] == entraCommon || c.Settings["tenant"] == entraOrganizations
 	anybody := c.Settings["any_tenant"] == "true"
+	secretID := func(s broker.Secret) bool { return guid.MatchString(strings.ToLower(s.Reveal())) }
 	switch {
+	case slices.ContainsFunc(c.Secrets, secretID):
+		return []string{"client_secret is the secret's ID; copy the column Value of the portal, which is shown only when " +
+			"the secret is made"}
 	case many && c.Settings["allowed_tenants"] == "" && !anybody:
 		return []string{"allowed_tenants is missing: without it anyone with a Microsoft account could sign in; " +
 			"list the tenants, or set any_tenant"}

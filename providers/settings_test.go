@@ -198,3 +198,46 @@ func TestAnUpstreamThatAcceptsOnlyAKeySaysSo(t *testing.T) {
 		t.Errorf("err %v", err)
 	}
 }
+
+func TestGoogleAdmitsSeveralWorkspaceDomains(t *testing.T) {
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindGoogle}, map[string]string{"hosted_domain": "example.org contoso.test"})
+	r.redirect = func(_ *url.URL, q url.Values) {
+		if q.Has("hd") {
+			t.Errorf("one of several is asked for: %v", q)
+		}
+	}
+	r.signsIn("wim")
+	r.refused("ana", broker.WrongTenant)
+	r.conn.Settings["hosted_domain"] = "example.org, Contoso.test"
+	if found := Problems(r.conn); len(found) != 1 {
+		t.Errorf("%q", found)
+	}
+}
+
+func TestFacebooksConfigurationReplacesTheScopes(t *testing.T) {
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindFacebook}, map[string]string{"config_id": "314159"})
+	d, err := r.open().Begin(t.Context(), r.newRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := mustParse(t, d.URL).Query(); q.Get("config_id") != "314159" || q.Has("scope") {
+		t.Errorf("%v", q)
+	}
+}
+
+func TestMicrosoftsSecretIDIsRecognised(t *testing.T) {
+	r := entraFixture(t, map[string]string{"tenant": tenantA})
+	r.conn.Secrets = append(r.conn.Secrets, "72F988BF-86f1-41af-91ab-2d7cd011db47")
+	if found := strings.Join(Problems(r.conn), "; "); !strings.Contains(found, "Value") {
+		t.Errorf("%q", found)
+	}
+}
+
+func mustParse(t *testing.T, address string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}

@@ -15,6 +15,16 @@ func AADSTS(number int) OAuthError {
 	case 16000, 90072:
 		code, text = "interaction_required", "The user account does not exist in this tenant and cannot access the "+
 			"application in it."
+	case 50053:
+		code, text = "access_denied", "The account is locked, because of too many incorrect tries."
+	case 50057:
+		code, text = "access_denied", "The user account is disabled."
+	case 50158:
+		code, text = "interaction_required", "External security challenge not satisfied."
+	case 500113:
+		code, text = "invalid_request", "No reply address is registered for the application."
+	case 650052:
+		code, text = "access_denied", "The app needs access to a service that your organization has not subscribed to or enabled."
 	case 50011:
 		code, text = "invalid_request", "The redirect URI specified in the request does not match the redirect URIs "+
 			"configured for the application."
@@ -28,7 +38,7 @@ func AADSTS(number int) OAuthError {
 	case 50105:
 		code, text = "access_denied", "The administrator has configured the application to block users unless they are "+
 			"specifically granted access."
-	case 53000, 53001, 53002, 53003, 53004:
+	case 53000, 53001, 53002, 53003, 53004, 53011, 530032, 530035:
 		code, text = "access_denied", "Access has been blocked by Conditional Access policies."
 	case 54005, 70008:
 		code, text = "invalid_grant", "The authorization code was already redeemed or has expired."
