@@ -78,9 +78,22 @@ func newFixture(t *testing.T, opts fakeidp.Options, settings map[string]string) 
 	default:
 		r.conn.Settings["authority"] = idp.BaseURL()
 	}
+	if kind == "apple" {
+		r.conn.Secrets = []broker.Secret{r.appleKey("KEY1")}
+		r.conn.Settings["team_id"], r.conn.Settings["key_id"] = fakeidp.AppleTeam, "KEY1"
+	}
 	maps.Copy(r.conn.Settings, settings)
 	r.set = New(Options{Egress: loopback(t), Now: r.clock.now, Callback: func(string) string { return callback }})
 	return r
+}
+
+// appleKey makes a private key and registers it at the simulator, instead of others.
+func (r *fixture) appleKey(id string) broker.Secret {
+	r.Helper()
+	key := newKey(r.T)
+	set := string(ClientKeys(broker.Connection{Secrets: []broker.Secret{key}}))
+	r.idp.SetClientKeys([]byte(regexp.MustCompile(`"kid":"[^"]*"`).ReplaceAllString(set, `"kid":"`+id+`"`)))
+	return key
 }
 
 // loopback is an egress client that may reach loopback addresses.

@@ -28,6 +28,8 @@ var simulated = []struct {
 	{fakeidp.KindGoogle, "ana", nil, true},
 	{fakeidp.KindMicrosoft, "bruno", map[string]string{"tenant": "organizations", "allowed_tenants": tenantA}, true},
 	{fakeidp.KindADFS, "hana", nil, true},
+	{fakeidp.KindApple, "avi", nil, true},
+	{fakeidp.KindLinkedIn, "lia", nil, true},
 	{fakeidp.KindFacebook, "fay", nil, false},
 	{fakeidp.KindGitHub, "kit", nil, false},
 }
@@ -78,6 +80,9 @@ func TestB4_B5_B6_B12_B13_B20_B21_EveryKindHoldsItsTokensToTheSameRules(t *testi
 			"x":   {fakeidp.DeepJSON(8), fakeidp.LongText(193 << 10)},
 		} {
 			for _, v := range values {
+				if r.conn.Kind == "linkedin" && name == "nonce" && v == nil {
+					continue // it sends none
+				}
 				claim(name, v)
 			}
 		}

@@ -37,7 +37,9 @@ type shape struct {
 	// noNonce: its ID tokens repeat no nonce. noVerifier: its token endpoint rejects a PKCE verifier.
 	noNonce, noVerifier bool
 	mapping             mapping
-	acr                 bool // the connection trusts its acr
+	// named takes the name from the response, if the kind sends it there; nil: none.
+	named func(answer url.Values, c *broker.Claims)
+	acr   bool // the connection trusts its acr
 	// requestParams returns the parameters of an authorization request, under this kind's names.
 	requestParams func(t broker.UpstreamRequest) url.Values
 	// hasChooser: it supports prompt=select_account, whatever its metadata announce.
@@ -87,7 +89,8 @@ func newOpenID(env Env, c broker.Connection, s shape) *openID {
 	s.acr = c.Settings[fieldACR.Key] == "true"
 	u := &openID{shape: s, env: env, connection: c.ID, clientID: c.ClientID}
 	u.meta = discover(env, s.issuer+wellKnownAfter(s.issuer), s.accept)
-	u.verifier = verifier{keys: keysOf(env, u.meta), clientID: c.ClientID, now: env.Now, issued: s.issued}
+	u.verifier = verifier{keys: keysOf(env, u.meta), clientID: c.ClientID, now: env.Now, issued: s.issued,
+		noNonce: s.noNonce}
 	u.exchanger = &exchanger{client: env.HTTP, id: c.ClientID, secrets: c.Secrets, explain: s.explain,
 		badSecret: clientRefused, noVerifier: s.noVerifier}
 	return u
@@ -221,7 +224,11 @@ func (u *openID) Finish(ctx context.Context, t broker.UpstreamRequest, answer ur
 	if err := u.coherent(id, iss, g.AccessToken); err != nil {
 		return broker.Claims{}, err
 	}
-	return u.person(ctx, m, id, g.AccessToken)
+	c, err := u.person(ctx, m, id, g.AccessToken)
+	if err == nil && u.named != nil {
+		u.named(answer, &c)
+	}
+	return c, err
 }
 
 // codeIn reads an authorization response (RFC 6749 §4.1.2).

@@ -38,7 +38,7 @@ func TestEveryKindIsKnownByNameAndHasAForm(t *testing.T) {
 			t.Errorf("%s has no client", k.Name)
 		}
 	}
-	if want := []string{"adfs", "github", "google", "meta", "microsoft", "oidc"}; !slices.Equal(names, want) {
+	if want := []string{"adfs", "apple", "github", "google", "linkedin", "meta", "microsoft", "oidc"}; !slices.Equal(names, want) {
 		t.Errorf("kinds %v, want %v", names, want)
 	}
 	defer func() {
@@ -49,6 +49,13 @@ func TestEveryKindIsKnownByNameAndHasAForm(t *testing.T) {
 	register(Kind{Name: "google"})
 }
 
+// applesKey is a private key of P-256 that nothing else uses.
+const applesKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgYwWtJxuyya40DzsK
+3sowE46+zbKH2Eap3TrAvMCOTWqhRANCAARe9k9Vtneb0Ax1NaBvj5XDwx9fY8kA
+Veg8eWezKR8vTBNACxeWS8MHjp/Q7M4fHOT+hLo/0b8MUfkFoKJBmBXg
+-----END PRIVATE KEY-----`
+
 // sound returns a connection of the kind without problems.
 func sound(kind string) broker.Connection {
 	c := broker.Connection{ID: "c", Kind: kind, ClientID: "123", Secrets: []broker.Secret{"s3cret"},
@@ -56,6 +63,9 @@ func sound(kind string) broker.Connection {
 	switch kind {
 	case "oidc":
 		c.Issuer = "https://example.eu.auth0.com/"
+	case "apple":
+		c.Settings["team_id"], c.Settings["key_id"] = "TEAM123456", "KEY1234567"
+		c.Secrets = []broker.Secret{applesKey}
 	case "adfs":
 		c.Issuer = "https://fs.example.com/adfs"
 	case "microsoft":

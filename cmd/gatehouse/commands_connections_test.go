@@ -80,7 +80,7 @@ func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 		`"exa mple" is not a mail domain`:                   add("two", "--domain", "exa mple"),
 		"unknown setting issuer for the kind google": add("two", "--issuer",
 			"https://accounts.google.com"),
-		`unknown kind "gogle"; kinds are adfs, github, google, meta, microsoft, oidc`: {"connections", "add", "two", "--live", "--kind",
+		`unknown kind "gogle"; kinds are adfs, apple, github, google, linkedin, meta, microsoft, oidc`: {"connections", "add", "two", "--live", "--kind",
 			"gogle", "--name", "x"},
 		"only a host in an allowed network can replace the provider": add("two", "--set",
 			"authority=https://evil.example.test"),

@@ -31,6 +31,22 @@ func DemoPersonas(kind string) []Persona {
 			Login: "lou", Email: "lou@example.test", Name: "Lou Baker",
 			Note: "has no verified address: proves one with a mailed code",
 		}}
+	case KindApple:
+		return []Persona{{
+			Login: "avi", Email: "avi@example.test", Name: "Avi Stone", GivenName: "Avi", FamilyName: "Stone",
+			EmailVerified: true, Note: "shares the address and the name",
+		}, {
+			Login: "rae", Email: "x7k2m9@privaterelay.appleid.com", Name: "Rae Moss", GivenName: "Rae", FamilyName: "Moss",
+			EmailVerified: true, Note: "hides the address behind a relay",
+		}}
+	case KindLinkedIn:
+		return []Persona{{
+			Login: "lia", Email: "lia@example.test", Name: "Lia Fox", GivenName: "Lia", FamilyName: "Fox",
+			EmailVerified: true, Note: "has a verified address",
+		}, {
+			Login: "lee", Email: "lee@example.test", Name: "Lee Ash", GivenName: "Lee", FamilyName: "Ash",
+			Note: "has an unverified address: proves it with a mailed code",
+		}}
 	case KindOIDC:
 		return []Persona{{
 			Login: "vera", Email: "vera@example.test", Name: "Vera Lind", GivenName: "Vera", FamilyName: "Lind",

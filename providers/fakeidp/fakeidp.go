@@ -26,6 +26,8 @@ const (
 	KindFacebook  = "facebook"
 	KindOIDC      = "oidc"
 	KindGitHub    = "github"
+	KindApple     = "apple"
+	KindLinkedIn  = "linkedin"
 )
 
 // Options configures one simulated provider with its one registered client.
@@ -90,6 +92,7 @@ type Server struct {
 	clientKeys jose.JSONWebKeySet
 	assertions map[string]bool
 	pushed     map[string]url.Values
+	told       map[string]bool // subjects whose name Apple has sent
 }
 
 // provider holds what differs between the kinds. A nil function means that the kind has no such behaviour.
@@ -126,7 +129,7 @@ func New(opts Options) *Server {
 		opts: opts, mux: http.NewServeMux(), pages: parsePages(), done: make(chan struct{}),
 		redirects: append([]string(nil), opts.RedirectURIs...),
 		codes:     map[string]*grant{}, tokens: map[string]*grant{}, record: newRecord(),
-		assertions: map[string]bool{}, pushed: map[string]url.Values{},
+		assertions: map[string]bool{}, pushed: map[string]url.Values{}, told: map[string]bool{},
 	}
 	s.finish = sync.OnceFunc(func() { close(s.done) })
 	s.keys = keyring{alg: "RS256", now: opts.Now, pool: opts.Keys, used: map[*rsa.PrivateKey]bool{}}
@@ -145,6 +148,10 @@ func New(opts Options) *Server {
 		s.mountOIDC()
 	case KindGitHub:
 		s.mountGitHub()
+	case KindApple:
+		s.mountApple()
+	case KindLinkedIn:
+		s.mountLinkedIn()
 	default:
 		panic(fmt.Sprintf("fakeidp: unknown kind %q", opts.Kind))
 	}

@@ -54,7 +54,7 @@ func (s *Server) issuer() string {
 		return s.opts.BaseURL + "/adfs"
 	case KindMicrosoft:
 		return s.entraIssuer(templatedIssuer)
-	case KindGoogle:
+	case KindGoogle, KindApple, KindLinkedIn:
 		return s.opts.BaseURL
 	}
 	return ""

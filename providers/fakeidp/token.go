@@ -131,8 +131,10 @@ func (c *call) redeem() (*grant, *OAuthError) {
 func (c *call) clientProblem() string {
 	id, secret := c.r.Form.Get("client_id"), c.r.Form.Get("client_secret")
 	switch {
-	case c.wrongMethod():
+	case c.wrongMethod(), c.opts.Kind == KindLinkedIn && c.r.Header.Get("Authorization") != "":
 		return whySecret
+	case c.opts.Kind == KindApple:
+		return c.appleSecretProblem()
 	case c.r.Form.Get("client_assertion") != "":
 		return c.assertionProblem()
 	}
