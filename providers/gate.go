@@ -40,7 +40,7 @@ func newGate(now func() time.Time) *gate {
 
 // pass runs call, or returns ConnectionUnavailable without running it.
 func (g *gate) pass(ctx context.Context, call func(context.Context) error) error {
-	release, err := g.slots.Acquire(ctx)
+	release, err := g.slots.Acquire(ctx, "")
 	switch {
 	case errors.Is(err, limit.ErrBusy):
 		return broker.ConnectionUnavailable.Because(errors.New("too many logins are waiting for this upstream"))

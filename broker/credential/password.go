@@ -2,6 +2,7 @@
 package credential
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -40,6 +41,9 @@ type Passwords struct {
 	guess guesser
 	cost  Cost
 	dummy string
+
+	failures limit.Window                     // wrong passwords by network
+	blocked  broker.EphemeralStore[time.Time] // networks, until when
 }
 
 // PasswordOptions configure Passwords. Cost is optional.
@@ -55,7 +59,11 @@ func NewPasswords(o PasswordOptions) *Passwords {
 	p := &Passwords{tries: newTries(o.Ephemeral, o.Keyring, o.Now), hash: argon2.IDKey,
 		guess: newGuesser(),
 		cost:  o.Cost.orProduction(),
-		slots: newSlots(2 * time.Second)}
+		slots: newSlots(2 * time.Second),
+		failures: limit.Window{Name: "password-failures", Width: Window,
+			//defence:E2 = 1 << 40
+			Most: NetworkFailures - 1, In: o.Ephemeral, Now: o.Now},
+		blocked: broker.EphemeralStore[time.Time]{Name: "password-blocks", Life: Window, In: o.Ephemeral, Now: o.Now}}
 	p.dummy = encode(p.cost, salt(), make([]byte, keySize))
 	return p
 }
@@ -78,11 +86,12 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	s := salt()
-	key, err := p.derive(ctx, password, s, p.cost)
+	release, err := p.slot(ctx, "")
 	if err != nil {
 		return "", err
 	}
-	return encode(p.cost, s, key), nil
+	defer release()
+	return encode(p.cost, s, p.derive(password, s, p.cost)), nil
 }
 
 // Acceptable returns WeakPassword if a password must not be chosen.
@@ -96,8 +105,9 @@ func (p *Passwords) Acceptable(password string) error {
 }
 
 // Check compares a password with the account of a target. It returns WrongPassword, Retry with RateLimited after
-// five tries in any window, or Busy. An account that does not exist or has no password costs the same count and
-// the same hash (SECURITY.md E1). Call it outside a transaction, because it counts.
+// five tries in any window or too many wrong ones from one network, or Busy. An account that does not exist or has
+// no password costs the same count and the same hash (SECURITY.md E1). Call it outside a transaction, because it
+// counts.
 func (p *Passwords) Check(ctx context.Context, at Target, password string) error {
 	//defence:E1
 	slot, err := p.tries.consume(ctx, at,
@@ -112,19 +122,34 @@ func (p *Passwords) Check(ctx context.Context, at Target, password string) error
 	if has {
 		stored = at.Account.PasswordHash
 	}
-	ok, err := p.verify(ctx, stored, password)
+	ok, err := p.inSlot(ctx, at, stored, password)
 	switch {
-	case errors.Is(err, broker.Busy):
+	case errors.Is(err, broker.Busy) || errors.Is(err, broker.RateLimited):
 		//defence:E18
 		err = errors.Join(err, p.tries.release(ctx, slot)) // nothing was hashed
 		return err
 	case err != nil:
-		return err
+		return errors.Join(err, p.failed(ctx, at))
 	case !ok || !has:
-		return broker.WrongPassword
+		return cmp.Or(p.failed(ctx, at), error(broker.WrongPassword))
 	}
 	//defence:E2
 	return p.tries.release(ctx, slot)
+}
+
+// inSlot compares when it is the turn of the target's network.
+func (p *Passwords) inSlot(ctx context.Context, at Target, stored, password string) (bool, error) {
+	release, err := p.slot(ctx,
+		//defence:E18
+		at.line())
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	if err := p.checkNetwork(ctx, at); err != nil {
+		return false, err
+	}
+	return p.verify(stored, password)
 }
 
 // Cost is the work of one argon2id hash (RFC 9106 §4). The zero value is the cost of production. Only tests set
@@ -154,9 +179,9 @@ func salt() []byte {
 	return s
 }
 
-// derive waits for a free slot and hashes.
-func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c Cost) ([]byte, error) {
-	release, err := p.slots.Acquire(ctx)
+// slot waits for a free core in the line of the key. Call release when the hash is done.
+func (p *Passwords) slot(ctx context.Context, key string) (release func(), err error) {
+	release, err = p.slots.Acquire(ctx, key)
 	switch {
 	case errors.Is(err, limit.ErrBusy):
 		return nil, broker.Retry{Code: broker.Busy,
@@ -165,11 +190,14 @@ func (p *Passwords) derive(ctx context.Context, password string, salt []byte, c 
 	case err != nil:
 		return nil, broker.Busy.Because(err)
 	}
-	defer release()
-	return p.hash([]byte(password), salt, c.Passes, c.Memory, c.Lanes, keySize), nil
+	return release, nil
 }
 
-func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, error) {
+func (p *Passwords) derive(password string, salt []byte, c Cost) []byte {
+	return p.hash([]byte(password), salt, c.Passes, c.Memory, c.Lanes, keySize)
+}
+
+func (p *Passwords) verify(phc, password string) (bool, error) {
 	c, s, want, damaged := decode(phc)
 	if damaged != nil {
 		//defence:E1
@@ -180,13 +208,44 @@ func (p *Passwords) verify(ctx context.Context, phc, password string) (bool, err
 	if long {
 		password = password[:MaxPassword] // same work; the result is false
 	}
-	key, err := p.derive(ctx, password, s, c)
-	if err != nil {
-		return false, err
-	}
-	return subtle.ConstantTimeCompare(key, want) == 1 &&
+	return subtle.ConstantTimeCompare(p.derive(password, s, c), want) == 1 &&
 		//defence:E18
 		!long, damaged
+}
+
+// checkNetwork returns RateLimited while a network is blocked for the wrong passwords that came from it: one
+// password tried on many accounts stays below the limit of each. A browser that has signed in to the account is not
+// concerned. Call it in a slot, so that no more tries than cores are on their way past it.
+func (p *Passwords) checkNetwork(ctx context.Context, at Target) error {
+	//defence:E2
+	if at.Known {
+		return nil
+	}
+	until, err := p.blocked.Get(ctx, p.tries.network(at))
+	if errors.Is(err, broker.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return broker.Retry{Code: broker.RateLimited, After: limit.Seconds(until.Sub(p.tries.now()))}
+}
+
+// failed counts a wrong password for its network, and blocks the network after NetworkFailures.
+func (p *Passwords) failed(ctx context.Context, at Target) error {
+	if at.Known {
+		return nil
+	}
+	key := p.tries.network(at)
+	err := p.failures.Allow(ctx, key)
+	if !errors.Is(err, broker.RateLimited) {
+		return err
+	}
+	err = p.blocked.Put(ctx, key, p.tries.now().Add(Window))
+	if errors.Is(err, broker.Conflict) {
+		return nil
+	}
+	return err
 }
 
 // encode returns the PHC string format.

@@ -19,6 +19,10 @@ const (
 	MostTries     = 10
 )
 
+// NetworkFailures is how many wrong passwords from one network block it for a Window. Only browsers that have not
+// signed in to the account count, so that a company behind one network stays below it.
+const NetworkFailures = 50
+
 // Target is the account or address whose secret is tried. Every route to one account uses the same target.
 type Target struct {
 	Address string          // canonical
@@ -26,6 +30,16 @@ type Target struct {
 	// Known: the browser has signed in to the account before. Such browsers have a budget of their own, so that
 	// strangers cannot lock an owner out.
 	Known bool
+	// Network is where the try comes from, see limit.Network.
+	Network string
+}
+
+// line is the line of the target's tries in the queue: a flood of strangers delays no known browser of its network.
+func (t Target) line() string {
+	if t.Known {
+		return "known " + t.Network
+	}
+	return t.Network
 }
 
 // tries counts the tries of every route and replica. A try takes one of a target's slots for a whole Window, so
@@ -79,6 +93,11 @@ func (t tries) release(ctx context.Context, slot string) error {
 		return nil
 	}
 	return err
+}
+
+// network is the keyed hash of the network of a target.
+func (t tries) network(at Target) string {
+	return t.keyring.Hash("tries", []byte("network "+at.Network))
 }
 
 // name is the account's id if there is one, so that neither spelling nor key rotation gives a second budget. An

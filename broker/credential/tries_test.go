@@ -6,6 +6,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -296,7 +297,9 @@ func TestE18_ConcurrentHashesNeverExceedTheCores(t *testing.T) {
 	}
 	answers := make(chan error, people)
 	for range people {
-		go func() { answers <- p.Check(ctx(t), nobody(broker.NewID()+"@example.com"), bad) }()
+		at := nobody(broker.NewID() + "@example.com")
+		at.Network = at.Address
+		go func() { answers <- p.Check(ctx(t), at, bad) }()
 	}
 	for range people - most {
 		retry, ok := errors.AsType[broker.Retry](<-answers)
@@ -320,7 +323,7 @@ func TestE18_BusyCostsNoTry(t *testing.T) {
 	counted(p)
 	a := account(t, p, "ana", good)
 	p.slots = limit.NewSlots(1, 1, time.Hour)
-	empty, err := p.slots.Acquire(ctx(t))
+	empty, err := p.slots.Acquire(ctx(t), "k")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +342,7 @@ func TestE18_BusyCostsNoTry(t *testing.T) {
 func TestE18_AWaitForASlotEnds(t *testing.T) {
 	p, _, _ := passwords(t)
 	p.slots = limit.NewSlots(1, 32, time.Millisecond)
-	if _, err := p.slots.Acquire(ctx(t)); err != nil {
+	if _, err := p.slots.Acquire(ctx(t), "k"); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Check(ctx(t), nobody("x@example.com"), bad); code(err) != broker.Busy {
@@ -348,7 +351,7 @@ func TestE18_AWaitForASlotEnds(t *testing.T) {
 	gone, cancel := context.WithCancel(ctx(t))
 	cancel()
 	p.slots = limit.NewSlots(1, 32, time.Hour)
-	if _, err := p.slots.Acquire(ctx(t)); err != nil {
+	if _, err := p.slots.Acquire(ctx(t), "k"); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Check(gone, nobody("y@example.com"), bad); code(err) != broker.Busy {
@@ -357,4 +360,111 @@ func TestE18_AWaitForASlotEnds(t *testing.T) {
 	if p.slots.InUse() != 1 {
 		t.Error("a place in the queue was kept")
 	}
+}
+
+func TestE2_OnePasswordOverManyAccountsOfOneNetworkIsStopped(t *testing.T) {
+	p, _, c := passwords(t)
+	hashes := counted(p)
+	spray := func(network string, known bool, n int) (answered, refused int) {
+		for i := range n {
+			a := &broker.Account{ID: network + strconv.Itoa(i), Email: strconv.Itoa(i) + "@example.com"}
+			at := Target{Address: a.Email, Account: a, Known: known, Network: network}
+			before := hashes.Load()
+			switch err := p.Check(ctx(t), at, bad); {
+			case code(err) == broker.WrongPassword && hashes.Load() > before:
+				answered++
+			case hashes.Load() == before:
+				if after := limited(t, err); after < 1 || after > int(Window/time.Second) {
+					t.Fatalf("again after %d s", after)
+				}
+				refused++
+			}
+		}
+		return answered, refused
+	}
+	if answered, refused := spray("evil", false, 150); answered != NetworkFailures || refused != 150-NetworkFailures {
+		t.Errorf("%d answered, %d refused", answered, refused)
+	}
+	ana := account(t, p, "ana", good)
+	at := of(ana)
+	at.Network = "evil"
+	limited(t, p.Check(ctx(t), at, good))
+	at.Known = true
+	if err := p.Check(ctx(t), at, good); err != nil {
+		t.Errorf("a browser of that network that ana uses: %v", err)
+	}
+	at = of(ana)
+	at.Network = "home"
+	for range PasswordTries { // none of hers was used up by the refusals
+		if err := p.Check(ctx(t), at, bad); code(err) != broker.WrongPassword {
+			t.Errorf("another network: %v", err)
+		}
+	}
+	if answered, _ := spray("office", true, 200); answered != 200 {
+		t.Errorf("%d of 200 tries of known browsers were answered", answered)
+	}
+	c.pass(Window)
+	at.Network = "evil"
+	if err := p.Check(ctx(t), at, good); err != nil {
+		t.Errorf("a quarter of an hour later: %v", err)
+	}
+}
+
+func TestE2_ParallelTriesOfOneNetworkCannotOutrunItsLimit(t *testing.T) {
+	p, _, _ := passwords(t)
+	hashes := counted(p)
+	p.slots = limit.NewSlots(2, limit.Unbounded, time.Hour)
+	var all sync.WaitGroup
+	for i := range 300 {
+		at := nobody(strconv.Itoa(i) + "@example.com")
+		at.Network = "evil"
+		all.Go(func() { _ = p.Check(ctx(t), at, bad) })
+	}
+	all.Wait()
+	if n := hashes.Load(); n < NetworkFailures || n > NetworkFailures+2 {
+		t.Errorf("%d hashes", n)
+	}
+}
+
+func TestE18_AFloodFromOneNetworkKeepsNoPlaceFromOthers(t *testing.T) {
+	p, _, _ := passwords(t)
+	counted(p)
+	ana := account(t, p, "ana", good)
+	p.slots = limit.NewSlots(1, 32, time.Hour)
+	gate, inner := make(chan struct{}), p.hash
+	p.hash = func(password, salt []byte, time, memory uint32, lanes uint8, size uint32) []byte {
+		<-gate
+		return inner(password, salt, time, memory, lanes, size)
+	}
+	var all sync.WaitGroup
+	var busy atomic.Int64
+	for i := range 120 {
+		at := nobody(strconv.Itoa(i) + "@example.com")
+		at.Network = "flood"
+		all.Go(func() {
+			if code(p.Check(ctx(t), at, bad)) == broker.Busy {
+				busy.Add(1)
+			}
+		})
+	}
+	await := func(n int64) {
+		for busy.Load() < n {
+			runtime.Gosched()
+		}
+	}
+	await(120 - 32)
+	for i := range 8 {
+		at := of(ana)
+		if at.Network = "honest" + strconv.Itoa(i); i >= 4 {
+			at.Network, at.Known = "flood", true
+		}
+		all.Go(func() {
+			if err := p.Check(ctx(t), at, good); err != nil {
+				t.Errorf("honest sign-in %d: %v", i, err)
+			}
+		})
+		await(120 - 32 + int64(i) + 1)
+	}
+	close(gate)
+	all.Wait()
 }

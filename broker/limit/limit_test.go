@@ -3,6 +3,7 @@ package limit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -74,7 +75,7 @@ func TestE18_SlotsBoundWhatRunsAndWhatWaits(t *testing.T) {
 		for range 9 {
 			all.Go(func() {
 				began := time.Now()
-				release, err := s.Acquire(t.Context())
+				release, err := s.Acquire(t.Context(), "k")
 				switch {
 				case err == nil:
 					if running.Add(1) > 2 {
@@ -104,18 +105,87 @@ func TestE18_SlotsBoundWhatRunsAndWhatWaits(t *testing.T) {
 
 func TestSlotsGiveUpWithTheContext(t *testing.T) {
 	s := limit.NewSlots(1, limit.Unbounded, time.Hour)
-	release, err := s.Acquire(t.Context())
+	release, err := s.Acquire(t.Context(), "k")
 	if err != nil {
 		t.Fatal(err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Acquire(gone); !errors.Is(err, context.Canceled) || s.InUse() != 1 {
+	if _, err := s.Acquire(gone, "k"); !errors.Is(err, context.Canceled) || s.InUse() != 1 {
 		t.Errorf("%v, %d in use", err, s.InUse())
 	}
 	release()
-	if release, err = s.Acquire(t.Context()); err != nil {
+	if release, err = s.Acquire(t.Context(), "k"); err != nil {
 		t.Fatal(err)
 	}
 	release()
+}
+
+func TestE18_AFloodUnderOneKeyDelaysAnotherByOneCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := limit.NewSlots(2, 64, 2*time.Second)
+		stop := make(chan struct{})
+		var all sync.WaitGroup
+		var refused atomic.Int64
+		for range 120 {
+			all.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					release, err := s.Acquire(t.Context(), "flood")
+					if err != nil {
+						refused.Add(1)
+						time.Sleep(time.Millisecond)
+						continue
+					}
+					time.Sleep(25 * time.Millisecond)
+					release()
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		for i := range 100 {
+			all.Go(func() {
+				began := time.Now()
+				release, err := s.Acquire(t.Context(), fmt.Sprint("honest ", i%10))
+				if err != nil {
+					t.Errorf("an honest call: %v", err)
+					return
+				}
+				if waited := time.Since(began); waited > 50*time.Millisecond {
+					t.Errorf("an honest call waited %s", waited)
+				}
+				time.Sleep(25 * time.Millisecond)
+				release()
+			})
+			time.Sleep(100 * time.Millisecond)
+		}
+		close(stop)
+		all.Wait()
+		if refused.Load() == 0 || s.InUse() != 0 {
+			t.Errorf("%d of the flood refused, %d slots left in use", refused.Load(), s.InUse())
+		}
+	})
+}
+
+func TestSlotsThatEndAtTheMomentOfTheirTurnAreNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := limit.NewSlots(1, limit.Unbounded, time.Second)
+		var all sync.WaitGroup
+		for i := range 200 {
+			all.Go(func() {
+				if release, err := s.Acquire(t.Context(), fmt.Sprint(i%7)); err == nil {
+					time.Sleep(time.Second)
+					release()
+				}
+			})
+		}
+		all.Wait()
+		if s.InUse() != 0 {
+			t.Errorf("%d are in use", s.InUse())
+		}
+	})
 }

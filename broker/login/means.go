@@ -23,7 +23,9 @@ func (s *service) locale(v visit, l broker.Login) string {
 func (v visit) target(email string, a *broker.Account) credential.Target {
 	return credential.Target{Address: email, Account: a, Known: a != nil &&
 		//defence:E2
-		v.known(*a)}
+		v.known(*a),
+		//defence:E2 E18
+		Network: limit.Network(v.address())}
 }
 
 // checkPassword compares a password with an account, nil for an address without one. It records a wrong
