@@ -102,7 +102,9 @@ func (s *Store) Ready(ctx context.Context) error {
 // (SECURITY.md H5).
 const MaxSkew = 5 * time.Second
 
-// Alive returns nil while the stores can be reached and agree about the time.
+// Alive returns nil while the stores can be reached, agree about the time, and the
+// database can be written. A full Redis counts as alive, see Room: no other replica has
+// another one.
 func (s *Store) Alive(ctx context.Context) error {
 	skew, err := s.ClockSkew(ctx)
 	if err != nil {
@@ -114,6 +116,9 @@ func (s *Store) Alive(ctx context.Context) error {
 			errors.New("storage: the clocks of this node and of the database differ by " + skew.String()))
 	}
 	if err := s.Ping(ctx); err != nil {
+		return err
+	}
+	if err := s.CheckWrite(ctx); err != nil {
 		return err
 	}
 	if s.redis != nil {

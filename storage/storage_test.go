@@ -332,3 +332,22 @@ func TestOneJanitorAtATimePurgesUntilNothingIsLeft(t *testing.T) {
 	cancel()
 	j.Run(ctx) // returns
 }
+
+func TestH6_AStoreThatCannotWriteIsNotAlive(t *testing.T) {
+	at := sqliteFile(t)
+	s, other := open(t, storage.Options{Database: at}), open(t, storage.Options{Database: at})
+	err := other.Atomic(t.Context(), func(ctx context.Context) error {
+		if err := other.Record(ctx, broker.Event{}); err != nil {
+			return err
+		}
+		brief, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if err := s.Alive(brief); !errors.Is(err, broker.Unavailable) {
+			t.Errorf("while another process keeps the file: %v", err)
+		}
+		return nil
+	})
+	if err := errors.Join(err, s.Alive(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -3,9 +3,12 @@ package login_test
 import (
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"gatehouse/broker"
 	"gatehouse/broker/login"
@@ -23,8 +26,8 @@ func newShakyFixture(t *testing.T, settings ...setting) (*fixture, *storetest.Li
 	dbs := map[string]*gormdb.DB{}
 	g = newFixture(t, append(settings, func(o *login.Options) {
 		for _, url := range []string{at, through} {
-			d, err := gormdb.Open(t.Context(), gormdb.Options{URL: url, Sealer: o.Keyring, Now: o.Now,
-				Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+			d, err := gormdb.Open(t.Context(), gormdb.Options{URL: url, Sealer: o.Keyring, Now: o.Now, Pool: 4,
+				Deadline: time.Second, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 			must(t, err)
 			t.Cleanup(func() { _ = d.Close() })
 			must(t, d.Migrate(t.Context()))
@@ -184,4 +187,32 @@ func (g *fixture) links(a broker.Account) (identities, events, mails int) {
 			return identities, events, mails
 		}
 	}
+}
+
+func TestH6_ADatabaseThatHangsIsA503InTimeForEveryOneOfSixty(t *testing.T) {
+	g, line, _ := newShakyFixture(t)
+	g.knownAtGoogle()
+	b := g.browser()
+	path, _ := b.begin()
+	back := b.callback(path, "google", "code")
+	line.Stall()
+	var all sync.WaitGroup
+	for range 60 {
+		also := b.copied()
+		all.Go(func() {
+			p := also.get(back)
+			p.has(t, http.StatusServiceUnavailable, "Back in a moment")
+			if p.header.Get("Retry-After") == "" {
+				t.Error("no Retry-After")
+			}
+		})
+	}
+	all.Wait()
+	line.Resume()
+	for range 10 { // a connection that was being made may still fail
+		if b.get(back).status == http.StatusSeeOther {
+			break
+		}
+	}
+	b.get(back).atApp(t, ana)
 }

@@ -53,8 +53,8 @@ func (s *service) checkPassword(ctx context.Context, v visit, sc scene, email st
 func (s *service) sendCode(ctx context.Context, v visit, sc scene, email string,
 	owner *broker.Account) (broker.MailedCode, error) {
 	l := sc.Login
-	by := credential.Requester{Browser: l.Browser, Network: limit.Network(v.address()),
-		Known: v.target(email, owner).Known}
+	to := v.target(email, owner)
+	by := credential.Requester{Browser: l.Browser, Network: to.Network, Known: to.Known}
 	code, secret, err := s.Codes.Issue(ctx, by, email)
 	if err != nil {
 		return code, err

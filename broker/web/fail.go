@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,9 @@ type refusalView struct {
 	Mistake     *Mistake
 	At          time.Time
 }
+
+// outage is the Retry-After, in seconds, of a 503 without a time of its own.
+const outage = 5
 
 // Fail is the only place that turns an error into a response: its code becomes a metric, a log line, an event
 // and a page with a reference. What the error wraps is logged and never shown.
@@ -97,9 +101,9 @@ func (k *Toolkit) refuse(w http.ResponseWriter, r *http.Request, code broker.Cod
 		wait = retry.After
 		w.Header().Set("Retry-After", strconv.Itoa(wait))
 	}
-	status := v.Status
-	if status == 0 {
-		status = code.Meaning().Status
+	status := cmp.Or(v.Status, code.Meaning().Status)
+	if status == http.StatusServiceUnavailable && wait == 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(outage))
 	}
 	//defence:A15
 	maps.Copy(w.Header(), k.headers)

@@ -40,6 +40,8 @@ func (d *DB) Atomic(ctx context.Context, do func(ctx context.Context) error) err
 		u.fail(err)
 		return err
 	}
+	ctx, cancel := d.within(ctx, d.writer)
+	defer cancel()
 	return persist(ctx, func() (retry bool, err error) {
 		u, committed := &unit{}, false
 		defer func() { // also after a panic in do
@@ -106,6 +108,16 @@ func (d *DB) OnRollback(ctx context.Context, f func()) {
 	if u := d.unit(ctx); u != nil {
 		u.undo = append(u.undo, f)
 	}
+}
+
+// within bounds a call or a transaction, the wait for a connection included: a database that hangs must neither keep
+// its callers nor its connections. A reader of SQLite waits for no other, and a context that may end costs more than
+// the row, see readOne.
+func (d *DB) within(ctx context.Context, q *gorm.DB) (context.Context, context.CancelFunc) {
+	if !d.postgres && q == d.reader {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d.deadline)
 }
 
 // attempts bounds how often a retryable statement or transaction is tried.
@@ -212,6 +224,8 @@ func (d *DB) run(ctx context.Context, q *gorm.DB, do func(q *gorm.DB) error) err
 		}
 		return err
 	}
+	ctx, cancel := d.within(ctx, q)
+	defer cancel()
 	return persist(ctx, func() (bool, error) {
 		err := do(q.WithContext(ctx))
 		if err == nil {

@@ -15,6 +15,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
+
+	"gatehouse/broker"
 )
 
 // Options say which database to open and what a DB needs.
@@ -31,8 +33,10 @@ type Options struct {
 	// Pinned names the settings of a connection kind that must not change once a
 	// connection was live. nil pins all of them.
 	Pinned func(kind string) []string
-	Now    func() time.Time // nil is time.Now
-	Log    *slog.Logger     // nil is slog.Default
+	// Deadline bounds each call and each transaction; 0 is 5 seconds.
+	Deadline time.Duration
+	Now      func() time.Time // nil is time.Now
+	Log      *slog.Logger     // nil is slog.Default
 }
 
 // DB implements every durable port of package broker, and Ephemeral. It is safe for
@@ -51,17 +55,19 @@ type DB struct {
 
 	insertSession, insertGrant string // see compose
 
-	sealer Sealer
-	pinned func(kind string) []string
-	now    func() time.Time
-	log    *slog.Logger
+	sealer   Sealer
+	pinned   func(kind string) []string
+	deadline time.Duration
+	now      func() time.Time
+	log      *slog.Logger
 }
 
 // Open connects to the database; it neither migrates nor checks the schema, see
 // Migrate and Ready. Unavailable if the database can't be reached.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	registerSerializers()
-	d := &DB{sealer: o.Sealer, pinned: o.Pinned, now: o.Now, log: o.Log}
+	d := &DB{sealer: o.Sealer, pinned: o.Pinned, now: o.Now, log: o.Log,
+		deadline: cmp.Or(o.Deadline, 5*time.Second)}
 	if d.now == nil {
 		d.now = time.Now
 	}
@@ -101,10 +107,28 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 
 // Ping returns nil while the database can be reached.
 func (d *DB) Ping(ctx context.Context) error {
+	ctx, cancel := d.within(ctx, d.writer)
+	defer cancel()
 	for _, p := range d.pools {
 		if err := p.PingContext(ctx); err != nil {
 			return fmt.Errorf("storage: the database: %w", explain(err))
 		}
+	}
+	return nil
+}
+
+// aliveSize is more than a page of either engine, so that a full disk cannot hide in the room of a page.
+const aliveSize = 16 << 10
+
+// CheckWrite returns nil if the database can be written: its disk is not full, and it is no standby.
+func (d *DB) CheckWrite(ctx context.Context) error {
+	key := broker.NewID()
+	err := d.Put(ctx, "alive", key, make([]byte, aliveSize), d.now().Add(time.Minute))
+	if err == nil {
+		_, err = d.Take(ctx, "alive", key)
+	}
+	if err != nil {
+		return fmt.Errorf("storage: the database cannot be written: %w", err)
 	}
 	return nil
 }

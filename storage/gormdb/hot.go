@@ -99,6 +99,7 @@ func numbered(query string) string {
 // exec runs one hot statement and returns how many rows it wrote.
 func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
 	err = d.run(ctx, d.writer, func(q *gorm.DB) error {
+		ctx := q.Statement.Context // with the deadline
 		r, err := d.hot(ctx, q, query, args)
 		if err != nil {
 			return err
@@ -121,6 +122,7 @@ func (d *DB) exec(ctx context.Context, query string, args ...any) (rows int64, e
 // NotFound.
 func (d *DB) queryOne(ctx context.Context, on *gorm.DB, into []any, query string, args ...any) error {
 	return d.run(ctx, on, func(q *gorm.DB) error {
+		ctx := q.Statement.Context // with the deadline
 		r, err := d.hot(ctx, q, query, args)
 		if err != nil {
 			return err

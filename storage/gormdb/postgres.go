@@ -1,6 +1,7 @@
 package gormdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -25,13 +26,16 @@ func (d *DB) openPostgres(url string, size int) error {
 	if config.RuntimeParams["random_page_cost"] == "" {
 		settings += byKey
 	}
-	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+	// The pool also connects in the background, without a caller's deadline.
+	config.ConnectTimeout = cmp.Or(config.ConnectTimeout, d.deadline)
+	setUp := stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, settings)
 		if err != nil {
 			_ = c.Close(ctx) // the driver does not
 		}
 		return err
-	}))
+	})
+	pool := stdlib.OpenDB(*config, setUp, stdlib.OptionShouldPing(mayBeDead))
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
 	// After a fail-over, connections must not stay with the old server.
@@ -48,3 +52,12 @@ func (d *DB) openPostgres(url string, size int) error {
 // or hash a small table as a whole. It is not a start parameter, because poolers refuse
 // those. A value in the URL wins.
 const byKey = "; set random_page_cost = 1.1"
+
+// mayBeDead reports whether a connection from the pool must be pinged before its use, so that database/sql replaces
+// a dead one before the statement instead of failing it: after a pause, or when the server has sent something, which
+// is its farewell (a restart, a fail-over).
+func mayBeDead(_ context.Context, p stdlib.ShouldPingParams) bool {
+	return p.IdleDuration > time.Second ||
+		//defence:H6
+		readable(p.Conn.PgConn().Conn())
+}

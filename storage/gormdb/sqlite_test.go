@@ -106,3 +106,25 @@ func TestASQLiteFileThatIsNoDatabaseIsUnavailable(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+func TestH6_AFullDiskIsNoticedBeforeASignInFails(t *testing.T) {
+	d := open(t, sqliteFile(t), gormdb.Options{})
+	if err := d.CheckWrite(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Run(t.Context(), "VACUUM"); err != nil { // no page is free
+		t.Fatal(err)
+	}
+	if err := d.Run(t.Context(), "PRAGMA max_page_count = 1"); err != nil { // becomes the current number
+		t.Fatal(err)
+	}
+	if err := d.CheckWrite(t.Context()); !errors.Is(err, broker.Unavailable) {
+		t.Fatalf("full: %v", err)
+	}
+	if err := d.Run(t.Context(), "PRAGMA max_page_count = 100000"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.CheckWrite(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

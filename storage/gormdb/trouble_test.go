@@ -2,14 +2,17 @@ package gormdb_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"gatehouse/broker"
 	"gatehouse/storage/gormdb"
+	"gatehouse/storage/storetest"
 )
 
 func TestH6_ADeadlockIsRetriedAndBothTransactionsCommit(t *testing.T) {
@@ -96,6 +99,147 @@ func TestH6_AServerThatEndsOurConnectionsIsUnavailableOnceAndThenServesAgain(t *
 	}
 }
 
+func TestH6_ConnectionsThatTheServerEndedWhileTheyWereIdleFailNothing(t *testing.T) {
+	at, name := postgresSchema(t), broker.NewID()
+	const conns = 8
+	d := open(t, at+"&application_name="+name, gormdb.Options{Pool: conns})
+	warm := func() {
+		var met, all sync.WaitGroup
+		met.Add(conns)
+		for range conns {
+			all.Go(func() {
+				err := d.Atomic(t.Context(), func(ctx context.Context) error {
+					_, err := d.Accounts(ctx, "", 1)
+					met.Done()
+					met.Wait()
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	pool := raw(t, at)
+	for round := range 5 {
+		warm()
+		var n int
+		err := pool.QueryRow(`SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+			WHERE application_name = $1`, name).Scan(&n)
+		if err != nil || n != conns {
+			t.Fatalf("ended %d connections, %v", n, err)
+		}
+		for i := range conns {
+			if err := d.Record(t.Context(), broker.Event{Account: fmt.Sprint(round, i)}); err != nil {
+				t.Errorf("a write: %v", err)
+			}
+		}
+	}
+	if events, err := d.Events(t.Context(), broker.EventFilter{}); err != nil || len(events) != 5*conns {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+}
+
+func TestH6_ADatabaseThatHangsFailsEachCallInTimeAndKeepsNoConnection(t *testing.T) {
+	line, through := storetest.NewLine(t, postgresSchema(t))
+	d := open(t, through, gormdb.Options{Pool: 4, Deadline: 200 * time.Millisecond})
+	other := raw(t, through)
+	calls := map[string]func() error{
+		"a read": func() error { _, err := d.Account(t.Context(), "a"); return err },
+		"a hot write": func() error {
+			return d.Put(t.Context(), "s", broker.NewID(), nil, time.Now().Add(time.Minute))
+		},
+		"a transaction": func() error {
+			return d.Atomic(t.Context(), func(ctx context.Context) error {
+				return d.CreateAccount(ctx, broker.Account{ID: broker.NewID(), Email: broker.NewID()})
+			})
+		},
+		"a ping": func() error { return d.Ping(t.Context()) },
+	}
+	flood := func(how string, pinged bool) {
+		t.Helper()
+		var all sync.WaitGroup
+		for name, call := range calls {
+			if name == "a ping" && !pinged {
+				continue
+			}
+			for range 15 {
+				all.Go(func() {
+					if err := call(); !errors.Is(err, broker.Unavailable) {
+						t.Errorf("%s while %s: %v", name, how, err)
+					}
+				})
+			}
+		}
+		all.Wait()
+	}
+	serves := func(how string) {
+		t.Helper()
+		for name, call := range calls {
+			var err error
+			for range 20 { // a connection that was being made may still fail
+				if err = call(); err == nil || errors.Is(err, broker.NotFound) {
+					break
+				}
+			}
+			if err != nil && !errors.Is(err, broker.NotFound) {
+				t.Errorf("%s after %s: %v", name, how, err)
+			}
+		}
+		if !together(t, d, 4) {
+			t.Errorf("not all connections can be used after %s", how)
+		}
+	}
+	serves("the start")
+	tx, err := other.Begin()
+	if err == nil {
+		_, err = tx.Exec(`LOCK TABLE accounts, ephemeral`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	flood("tables are locked", false)
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	serves("the lock")
+	line.Stall()
+	flood("the server hangs", true)
+	line.Resume()
+	serves("the hang")
+}
+
+// together reports whether n transactions can run at the same time, within a few tries.
+func together(t *testing.T, d *gormdb.DB, n int64) bool {
+	t.Helper()
+	for range 20 {
+		var inside, done atomic.Int64
+		var all sync.WaitGroup
+		met := make(chan struct{})
+		for range n {
+			all.Go(func() {
+				_ = d.Atomic(t.Context(), func(ctx context.Context) error {
+					_, err := d.Accounts(ctx, "", 1)
+					if err == nil && inside.Add(1) == n {
+						close(met)
+					}
+					select {
+					case <-met:
+						done.Add(1)
+					case <-ctx.Done():
+					}
+					return err
+				})
+			})
+		}
+		if all.Wait(); done.Load() == n {
+			return true
+		}
+	}
+	return false
+}
+
 // terminate ends the connections that hold a transaction in this schema.
 func terminate(t *testing.T, at string) {
 	t.Helper()
@@ -120,7 +264,7 @@ func TestATransactionThatIsOverRefusesStatements(t *testing.T) {
 		if err := d.Atomic(t.Context(), func(ctx context.Context) error { leaked = ctx; return nil }); err != nil {
 			t.Fatal(err)
 		}
-		if err := d.CreateAccount(leaked, broker.Account{ID: "a"}); !errors.Is(err, sql.ErrTxDone) {
+		if err := d.CreateAccount(leaked, broker.Account{ID: "a"}); !errors.Is(err, broker.Unavailable) {
 			t.Fatalf("error %v", err)
 		}
 	})

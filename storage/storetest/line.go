@@ -3,6 +3,7 @@ package storetest
 import (
 	"net"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -13,6 +14,7 @@ type Line struct {
 	server   string
 	left     atomic.Int64 // client messages until the cut
 	after    atomic.Bool  // whether the server still receives the last one
+	stalled  sync.RWMutex // locked while the server hangs
 }
 
 const endless = 1 << 40
@@ -41,6 +43,17 @@ func NewLine(t testing.TB, server string) (line *Line, through string) {
 func (l *Line) Cut(n int64, after bool) {
 	l.after.Store(after)
 	l.left.Store(n)
+}
+
+// Stall makes the server hang: connections stay open, and new ones are accepted, but nothing passes until Resume.
+func (l *Line) Stall() { l.stalled.Lock() }
+
+// Resume ends Stall.
+func (l *Line) Resume() { l.stalled.Unlock() }
+
+func (l *Line) wait() {
+	l.stalled.RLock()
+	defer l.stalled.RUnlock()
 }
 
 // Passed returns the number of client messages since Mend, if no cut was requested.
@@ -74,6 +87,7 @@ func (l *Line) ask(client, server net.Conn) {
 		if err != nil {
 			return
 		}
+		l.wait()
 		last := l.left.Add(-1) <= 0
 		if !last || l.after.Load() {
 			if _, err := server.Write(buffer[:n]); err != nil {
@@ -94,6 +108,7 @@ func (l *Line) answer(client, server net.Conn) {
 		if err != nil || l.left.Load() <= 0 {
 			return
 		}
+		l.wait()
 		if _, err := client.Write(buffer[:n]); err != nil {
 			return
 		}
