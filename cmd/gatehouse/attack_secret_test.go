@@ -258,7 +258,7 @@ func (s *attackHarness) walkStranger(t *testing.T, p planted) {
 		}
 	}
 	s.bytesOf(t, "no HTTP", "GET /"+secret+" HTTP/1.1\r\nHost: "+secret+"\r\nX: "+secret+"\x00\r\n\r\n")
-	s.bytesOf(t, "another host", "GET /"+secret+" HTTP/1.1\r\nHost: "+secret+"\r\nUser-Agent: x\r\n\r\n")
+	s.bytesOf(t, "another host", "GET /"+secret+" HTTP/1.1\r\nHost: evil.example\r\nUser-Agent: "+secret+"\r\n\r\n") // the log names the host
 }
 
 func TestA23_G16_G17_NoSecretIsLoggedRecordedOrStored(t *testing.T) {
