@@ -81,6 +81,8 @@ type Claims struct {
 	UserType UserType
 	// SID is the upstream's session id (OIDC Back-Channel Logout §2.1), empty for none.
 	SID string
+	// LogoutHint is the upstream's ID token, for its sign-out, empty if it has none. A login keeps it sealed.
+	LogoutHint string
 }
 
 // UpstreamRequest is one visit of a browser to an upstream.

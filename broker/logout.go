@@ -26,3 +26,10 @@ type UpstreamSession struct {
 	Identity   string
 	SID        string
 }
+
+// The ID tokens of upstreams wait for the sign-out in the ephemeral store UpstreamHints, under their session's id.
+// They are sealed for the purpose HintPurpose and the connection.
+const (
+	UpstreamHints = "upstream-hint"
+	HintPurpose   = "upstream hint"
+)

@@ -210,9 +210,9 @@ type Notifier interface {
 
 // Ender is an Upstream that can end its own session of a person (OIDC RP-Initiated Logout).
 type Ender interface {
-	// End returns where to send the browser for that. The upstream then redirects to back with state. It returns
-	// "" if the upstream has no such endpoint.
-	End(ctx context.Context, back, state string) (string, error)
+	// End returns where to send the browser for that. The upstream then redirects to back with state. The hint is
+	// Claims.LogoutHint, empty if it is lost. It returns "" if the upstream has no such endpoint.
+	End(ctx context.Context, back, state, hint string) (string, error)
 }
 
 // Upstreams opens the upstream of a connection. It must not wait for the network.

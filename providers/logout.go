@@ -72,9 +72,11 @@ func logoutProblem(t idToken) error {
 	return nil
 }
 
-// End returns the URL of the end-session endpoint, without id_token_hint because we keep no token of the
-// upstream (OIDC RP-Initiated Logout §2).
-func (u *openID) End(ctx context.Context, back, state string) (string, error) {
+// maxLogoutHint is the longest ID token that is kept for a sign-out, in bytes: it becomes part of a URL.
+const maxLogoutHint = 4 << 10
+
+// End returns the URL of the end-session endpoint (OIDC RP-Initiated Logout §2).
+func (u *openID) End(ctx context.Context, back, state, hint string) (string, error) {
 	m, err := u.meta.get(ctx)
 	if err != nil || m.endSession == "" {
 		return "", err
@@ -86,24 +88,26 @@ func (u *openID) End(ctx context.Context, back, state string) (string, error) {
 	q := at.Query()
 	q.Set("client_id", u.clientID)
 	q.Set("post_logout_redirect_uri", back)
-	if state != "" {
-		q.Set("state", state)
+	for name, value := range map[string]string{"state": state, "id_token_hint": hint} {
+		if value != "" {
+			q.Set(name, value)
+		}
 	}
 	at.RawQuery = q.Encode()
 	return at.String(), nil
 }
 
 // End returns where to sign out at the upstream, "" if it has no such endpoint.
-func (g *guarded) End(ctx context.Context, back, state string) (to string, err error) {
+func (g *guarded) End(ctx context.Context, back, state, hint string) (to string, err error) {
 	end, ok := g.Upstream.(broker.Ender)
 	if !ok {
 		return "", nil
 	}
 	if r, lazy := g.Upstream.(interface{ ready() bool }); !lazy || r.ready() {
-		return end.End(ctx, back, state)
+		return end.End(ctx, back, state, hint)
 	}
 	err = g.gate.pass(ctx, func(ctx context.Context) (err error) {
-		to, err = end.End(ctx, back, state)
+		to, err = end.End(ctx, back, state, hint)
 		return err
 	})
 	return to, err

@@ -228,6 +228,9 @@ func (u *openID) Finish(ctx context.Context, t broker.UpstreamRequest, answer ur
 	if err == nil && u.named != nil {
 		u.named(answer, &c)
 	}
+	if m.endSession != "" && len(raw) <= maxLogoutHint {
+		c.LogoutHint = raw
+	}
 	return c, err
 }
 

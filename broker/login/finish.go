@@ -307,7 +307,9 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 	session.UserAgent, session.Address = event.UserAgent, event.Address
 	if sc.Claims == nil || sc.Authn.Identity == "" ||
 		(sc.Identity != nil && !sc.Identity.Outdated(sc.Claims.Email, now)) {
-		return session, s.Store.CreateSession(ctx, hash, session, event)
+		err := s.Store.CreateSession(ctx, hash, session, event)
+		s.keepHint(ctx, session, sc.Claims, err)
+		return session, err
 	}
 	err := s.Store.Atomic(ctx, func(ctx context.Context) error {
 		if err := s.Store.CreateSession(ctx, hash, session, event); err != nil {
@@ -315,7 +317,19 @@ func (s *service) insertSession(ctx context.Context, v visit, sc scene, hash str
 		}
 		return s.Store.SeeIdentity(ctx, sc.Authn.Identity, sc.Claims.Email, now)
 	})
+	s.keepHint(ctx, session, sc.Claims, err)
 	return session, err
+}
+
+// keepHint keeps the upstream's ID token for the sign-out of a session that was created. Without it the upstream may
+// ask the person, so a failure must not prevent the sign-in.
+func (s *service) keepHint(ctx context.Context, session broker.Session, c *broker.Claims, failed error) {
+	if failed != nil || c == nil || c.LogoutHint == "" || session.Authn.Method != broker.ByUpstream {
+		return
+	}
+	if err := s.hints.Put(ctx, session.ID, c.LogoutHint); err != nil {
+		s.Log.WarnContext(ctx, "the upstream's ID token was not kept for the sign-out", "session", session.ID, "err", err)
+	}
 }
 
 // consume marks the login as finished, after the session is committed. A login that

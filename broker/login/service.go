@@ -27,6 +27,7 @@ type service struct {
 	Options
 	logins           broker.EphemeralStore[broker.Login]
 	upstreamRequests broker.EphemeralStore[[]byte] // by the hash of their state, sealed
+	hints            broker.EphemeralStore[string] // see broker.UpstreamHints
 	consumed         broker.EphemeralStore[bool]   // by the key of an upstream request: its answer was used
 	browsers         broker.EphemeralStore[[]string]
 	postedForms      broker.EphemeralStore[[]byte] // by the key of an upstream request, sealed
@@ -42,6 +43,8 @@ func newService(o Options) *service {
 	return &service{
 		Options: o,
 		logins: broker.EphemeralStore[broker.Login]{Name: "login", Life: broker.LoginLife, In: o.Ephemeral,
+			Now: o.Now},
+		hints: broker.EphemeralStore[string]{Name: broker.UpstreamHints, Life: broker.SessionLife, In: o.Ephemeral,
 			Now: o.Now},
 		upstreamRequests: broker.EphemeralStore[[]byte]{Name: "upstream", Life: upstreamRequestKept,
 			In: o.Ephemeral, Now: o.Now},

@@ -302,7 +302,11 @@ func (s *service) exchange(ctx context.Context, t broker.UpstreamRequest, answer
 	}
 	claims.Email, claims.Name = email, cleanName(claims.Name)
 	claims.GivenName, claims.FamilyName = cleanName(claims.GivenName), cleanName(claims.FamilyName)
-	return claims, nil
+	if claims.LogoutHint == "" {
+		return claims, nil
+	}
+	claims.LogoutHint, err = s.Keyring.SealJSON(claims.LogoutHint, broker.HintPurpose, c.ID)
+	return claims, err
 }
 
 // recordClaims stores the claims in the login, instead of all that was there, and the account if the identity

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/web"
 )
 
 // askWait bounds how long a sign-out page waits for the sign-out URL of the upstream.
@@ -16,6 +17,10 @@ const askWait = 2 * time.Second
 
 // maxApps bounds how many logouts are read for one page.
 const maxApps = 100
+
+// offerTime is how many seconds the page after an app's sign-out offers the upstream's,
+// before it continues to the app.
+const offerTime = 6
 
 // backLife is how long a sign-out at the upstream may take to return.
 const backLife = 10 * time.Minute
@@ -30,6 +35,9 @@ type signedoutView struct {
 	// Reference of the report that App sent an unregistered address to return to; empty if it did not.
 	Reference string
 	App       string
+	// Upstream is the name of an upstream that the person may sign out of too, at End; empty for none.
+	Upstream string
+	End      template.URL
 }
 
 // appsOf returns the apps of a session that are notified of its end.
@@ -68,11 +76,16 @@ func (d *Handler) part(w http.ResponseWriter, r *http.Request, s broker.Session,
 	if err != nil {
 		return err
 	}
+	posted := r.Method == http.MethodPost // the person was asked, about the upstream too
 	target, next := l.Target, l.App
-	if upstream {
-		if target, next, err = d.through(r.Context(), s, l); err != nil {
+	through, name := "", ""
+	if upstream || !posted {
+		if through, name, err = d.through(r.Context(), s, l); err != nil {
 			return err
 		}
+	}
+	if posted && through != "" {
+		target, next = through, name
 	}
 	if err := d.signOut(w, r, s); err != nil {
 		return err
@@ -80,13 +93,21 @@ func (d *Handler) part(w http.ResponseWriter, r *http.Request, s broker.Session,
 	d.hurry()
 	view := d.signedout(w, r, l)
 	view.Frames, view.Next = d.frames(apps, s.ID), next
-	switch posted := r.Method == http.MethodPost; {
-	case len(view.Frames) > 0, len(apps) > 0 && target == "", posted && target == "" && view.Reference != "":
+	wait := web.FrameTime
+	if !posted && through != "" {
+		view.Upstream, wait = name, offerTime
+		if view.End, err = d.toolkit.Target(through); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(view.Frames) > 0, len(apps) > 0 && target == "", posted && target == "" && view.Reference != "",
+		view.Upstream != "":
 		if view.Target, err = d.toolkit.Target(target); err != nil {
 			return err
 		}
 		view.Apps, view.Late = d.notified(r.Context(), apps, s.ID)
-		d.pages.ShowFrames(w, r, "signedout", view, view.Frames, view.Target)
+		d.pages.ShowFrames(w, r, "signedout", view, view.Frames, view.Target, wait)
 	case target != "" && posted:
 		d.toolkit.HandOff(w, r, target, next)
 	case target != "":
@@ -142,13 +163,13 @@ func (d *Handler) unnotified(ctx context.Context, session string) (map[string]bo
 	}
 }
 
-// through returns the upstream's end-session URL, which redirects back to us. If it no
-// longer exists, it returns the app's target.
+// through returns the upstream's end-session URL, which redirects back to us and then to
+// the app, "" if there is none.
 func (d *Handler) through(ctx context.Context, s broker.Session, l leaving) (target, next string, err error) {
 	handle := broker.NewToken()
 	name, target, err := d.upstreamEnd(ctx, s, handle)
 	if err != nil || target == "" {
-		return l.Target, l.App, err
+		return "", "", err
 	}
 	if l.Target == "" {
 		return target, name, nil
@@ -179,10 +200,23 @@ func (d *Handler) upstreamEnd(ctx context.Context, s broker.Session, state strin
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
-	if address, err = end.End(ctx, d.issuer+pathEndSession, state); err != nil || address == "" {
+	if address, err = end.End(ctx, d.issuer+pathEndSession, state, d.upstreamHint(ctx, s)); err != nil || address == "" {
 		return "", "", nil
 	}
 	return c.Name, address, nil
+}
+
+// upstreamHint returns the upstream's ID token of a session, or "" if there is none: the upstream may ask the person
+// then.
+func (d *Handler) upstreamHint(ctx context.Context, s broker.Session) (hint string) {
+	sealed, err := d.hints.Get(ctx, s.ID)
+	if err == nil {
+		err = d.keyring.OpenJSON(sealed, &hint, broker.HintPurpose, s.Authn.Connection)
+	}
+	if err != nil {
+		return ""
+	}
+	return hint
 }
 
 // returned finds the target of a browser that returns from the upstream's sign-out.

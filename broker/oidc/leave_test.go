@@ -33,11 +33,12 @@ type signOutRequest struct {
 	err error
 }
 
-func (u signOutRequest) End(_ context.Context, back, state string) (string, error) {
+func (u signOutRequest) End(_ context.Context, back, state, hint string) (string, error) {
 	if u.at == "" || u.err != nil {
 		return "", u.err
 	}
-	return u.at + "?" + url.Values{"client_id": {"us"}, "post_logout_redirect_uri": {back}, "state": {state}}.Encode(), nil
+	return u.at + "?" + url.Values{"client_id": {"us"}, "post_logout_redirect_uri": {back}, "state": {state},
+		"id_token_hint": {hint}}.Encode(), nil
 }
 
 // fromCorp makes Ana sign in with an upstream.

@@ -98,6 +98,7 @@ type Handler struct {
 	pushes    broker.EphemeralStore[pushed]     // pushed requests
 	consumed  broker.EphemeralStore[bool]       // pushed requests whose code was issued
 	backs     broker.EphemeralStore[leaving]    // sign-outs that continue at the upstream
+	hints     broker.EphemeralStore[string]     // see broker.UpstreamHints
 	ended     chan struct{}                     // signals that logouts wait to be sent
 	patience  time.Duration                     // how long the signed-out page waits for apps
 	newcomers web.Newcomers
@@ -123,10 +124,12 @@ func New(o Options) (*Handler, error) {
 	d := &Handler{
 		issuer: o.Issuer, toolkit: o.Toolkit, logins: o.Logins, gate: o.Gate, store: o.Store,
 		keyring: o.Keyring, warn: o.Warn, now: o.Now, log: o.Log, pages: o.Toolkit.Pages(pages),
-		keys:      &signing.Keys{Store: o.Store, Leases: o.Store, Atomic: o.Store, AuditLog: o.Store, Now: o.Now},
-		posts:     broker.EphemeralStore[url.Values]{Name: "post", Life: postLife, In: o.Ephemeral, Now: o.Now},
-		asked:     broker.EphemeralStore[asked]{Name: "consent", Life: broker.LoginLife, In: o.Ephemeral, Now: o.Now},
-		backs:     broker.EphemeralStore[leaving]{Name: "signout", Life: backLife, In: o.Ephemeral, Now: o.Now},
+		keys:  &signing.Keys{Store: o.Store, Leases: o.Store, Atomic: o.Store, AuditLog: o.Store, Now: o.Now},
+		posts: broker.EphemeralStore[url.Values]{Name: "post", Life: postLife, In: o.Ephemeral, Now: o.Now},
+		asked: broker.EphemeralStore[asked]{Name: "consent", Life: broker.LoginLife, In: o.Ephemeral, Now: o.Now},
+		backs: broker.EphemeralStore[leaving]{Name: "signout", Life: backLife, In: o.Ephemeral, Now: o.Now},
+		hints: broker.EphemeralStore[string]{Name: broker.UpstreamHints, Life: broker.SessionLife, In: o.Ephemeral,
+			Now: o.Now},
 		upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1), patience: patience,
 
 		pushes: broker.EphemeralStore[pushed]{Name: "pushed",

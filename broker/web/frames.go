@@ -13,8 +13,8 @@ import (
 	"gatehouse/broker"
 )
 
-// frameTime is how many seconds frames get before the page continues.
-const frameTime = 3
+// FrameTime is how many seconds frames get before the page continues.
+const FrameTime = 3
 
 // Target returns an address that HandOff would accept, for a link; empty stays empty.
 func (k *Toolkit) Target(address string) (template.URL, error) {
@@ -26,9 +26,9 @@ func (k *Toolkit) Target(address string) (template.URL, error) {
 }
 
 // ShowFrames is Show for a page that embeds frames of other sites. Its frame-src lists exactly their origins. If
-// there is a target (see Toolkit.Target), the page continues there after frameTime.
+// there is a target (see Toolkit.Target), the page continues there after so many seconds.
 func (p *Pages) ShowFrames(w http.ResponseWriter, r *http.Request, name string, view any, frames []string,
-	target template.URL) {
+	target template.URL, seconds int) {
 	var origins []string
 	for _, f := range frames {
 		u, err := url.Parse(f)
@@ -47,7 +47,7 @@ func (p *Pages) ShowFrames(w http.ResponseWriter, r *http.Request, name string, 
 	data := p.k.page(r, view)
 	data.Languages = nil // the page cannot be requested a second time
 	if target != "" {
-		data.Refresh = template.HTML(fmt.Sprintf(`<meta http-equiv="refresh" content="%d;url=%s">`, frameTime,
+		data.Refresh = template.HTML(fmt.Sprintf(`<meta http-equiv="refresh" content="%d;url=%s">`, seconds,
 			html.EscapeString(string(target))))
 	}
 	if err := p.show(w, r, http.StatusOK, name, data); err != nil {
