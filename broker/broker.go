@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"strings"
+	"unicode"
 )
 
 // NewID returns a new, unguessable id (130 bits, base32).
@@ -24,6 +26,21 @@ func NewReference() string {
 		b[i] = alphabet[int(b[i])%len(alphabet)]
 	}
 	return string(b[:4]) + "-" + string(b[4:])
+}
+
+// ReadReference returns a reference as it is stored, from what a person typed: case, spaces and
+// dashes do not matter.
+func ReadReference(typed string) string {
+	kept := strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || r == '-' || r == '\u2013' {
+			return -1
+		}
+		return unicode.ToUpper(r)
+	}, typed)
+	if len(kept) == 8 {
+		return kept[:4] + "-" + kept[4:]
+	}
+	return kept
 }
 
 // Secret is a string that prints as dots: by fmt with any verb, and in logs, pages, JSON and YAML. Reveal returns

@@ -36,6 +36,15 @@ const (
 	EventRequestRefused      Verb = "request.refused"
 )
 
+// Verbs lists the verbs.
+func Verbs() []Verb {
+	return []Verb{EventSignedIn, EventRefused, EventSignedOut, EventPasswordFailed, EventPasswordBlocked,
+		EventPasswordChanged, EventAccountCreated, EventAccountChanged, EventAccountRestricted, EventAccountUnrestricted,
+		EventIdentityLinked, EventIdentityUnlinked, EventCodeSent, EventLogoutDelivered, EventLogoutUndelivered,
+		EventUpstreamLogout, EventConsentGranted, EventConsentDenied, EventConsentRemoved, EventTokenIssued,
+		EventTokenRefused, EventGrantRevoked, EventClientChanged, EventConnChanged, EventKeyChanged, EventRequestRefused}
+}
+
 // Event is one decision, recorded in the transaction that carries it out.
 type Event struct {
 	ID         string

@@ -130,22 +130,22 @@ func Weakness(secret string, least int) string {
 		"topsecret", "yoursecret", "mysecret", "clientsecret", "secretkey", "examplesecret", "gatehouse", "xxxxxxxx",
 		"12345678", "abcdefgh", "qwertyui", "insecure"} {
 		if strings.Contains(plain, word) {
-			return "is a well-known one: generate one with openssl rand -base64 36"
+			return "is a well-known one: generate one with openssl rand -hex 32"
 		}
 	}
 	if len(secret) < least {
-		return fmt.Sprintf("is too short: it needs at least %d characters; generate one with openssl rand -base64 36", least)
+		return fmt.Sprintf("is too short: it needs at least %d characters; generate one with openssl rand -hex 32", least)
 	}
 	different := map[rune]bool{}
 	for _, r := range secret {
 		different[r] = true
 	}
 	if len(different) < least/3 {
-		return "repeats itself: generate one with openssl rand -base64 36"
+		return "repeats itself: generate one with openssl rand -hex 32"
 	}
 	if slices.Contains([]string{"postgres", "secret", "admin", "administrator", "letmein", "redis", "root", "test",
 		"guest"}, plain) {
-		return "is a well-known one: generate one with openssl rand -base64 36"
+		return "is a well-known one: generate one with openssl rand -hex 32"
 	}
 	return ""
 }

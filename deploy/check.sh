@@ -71,6 +71,7 @@ need() {
 	command -v git >/dev/null || missing+=(git)
 	command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector is C; the product is not
 	command -v redis-server >/dev/null || missing+=(redis-server)
+	command -v pgbouncer >/dev/null || missing+=(pgbouncer)
 	command -v chromium >/dev/null || missing+=(chromium)
 	command -v WebKitWebDriver >/dev/null || missing+=(webkit2gtk-driver)
 	command -v Xvfb >/dev/null || missing+=(xvfb)

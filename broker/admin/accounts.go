@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/text/language"
+
 	"gatehouse/broker"
 	"gatehouse/broker/mail"
 )
@@ -16,7 +18,7 @@ const maxName = 200
 // AddAccount is the input of Service.AddAccount.
 type AddAccount struct {
 	Email string
-	Name  string
+	Edit  EditAccount
 	// Password is empty for a person who signs in through a provider.
 	Password broker.Secret
 	// Unverified marks an address that its owner has not proven: the account opens no
@@ -28,13 +30,12 @@ type AddAccount struct {
 // AddAccount creates an account.
 func (s *Service) AddAccount(ctx context.Context, actor Actor, in AddAccount) (r Result[broker.Account], err error) {
 	now := s.Now()
-	a := broker.Account{ID: broker.NewID(), Name: in.Name, Unverified: in.Unverified, AuthEpoch: 1, CreatedAt: now,
-		UpdatedAt: now}
+	a := broker.Account{ID: broker.NewID(), Unverified: in.Unverified, AuthEpoch: 1, CreatedAt: now, UpdatedAt: now}
 	if a.Email, err = broker.CanonicalEmail(in.Email); err != nil {
 		return r, err
 	}
-	if len(in.Name) > maxName || strings.ContainsFunc(in.Name, unprintable) {
-		return r, invalid("name", "must be at most %d bytes on one line", maxName)
+	if _, err = in.Edit.apply(&a); err != nil {
+		return r, err
 	}
 	if in.Password != "" {
 		if a.PasswordHash, err = s.Passwords.Hash(ctx, in.Password.Reveal()); err != nil {
@@ -46,6 +47,65 @@ func (s *Service) AddAccount(ctx context.Context, actor Actor, in AddAccount) (r
 	if errors.Is(err, broker.Conflict) {
 		err = conflict("email", "%s has an account already", a.Email)
 	}
+	return changed(a, e, err)
+}
+
+// EditAccount is what an actor may say about a person: claims of the scope profile. A nil
+// field stays.
+type EditAccount struct {
+	Name, GivenName, FamilyName *string
+	Locale                      *string // a BCP 47 tag; empty for unknown
+}
+
+// apply writes the fields into the account, and reports whether one has changed.
+func (in EditAccount) apply(a *broker.Account) (changed bool, _ error) {
+	for _, f := range []struct {
+		flag  string
+		value *string
+		into  *string
+	}{{"name", in.Name, &a.Name}, {"given-name", in.GivenName, &a.GivenName},
+		{"family-name", in.FamilyName, &a.FamilyName}, {"locale", in.Locale, &a.Locale}} {
+		if f.value == nil {
+			continue
+		}
+		if len(*f.value) > maxName || strings.ContainsFunc(*f.value, unprintable) {
+			return false, invalid(f.flag, "must be at most %d bytes on one line", maxName)
+		}
+		if _, err := language.Parse(*f.value); f.flag == "locale" && *f.value != "" && err != nil {
+			return false, invalid(f.flag, "must be a language tag such as de or en-GB")
+		}
+		changed, *f.into = changed || *f.into != *f.value, *f.value
+	}
+	return changed, nil
+}
+
+// ChangeAccount is the input of Service.ChangeAccount.
+type ChangeAccount struct {
+	Account string // e-mail address or id
+	Edit    EditAccount
+	DryRun  bool
+}
+
+// ChangeAccount changes what apps learn about a person. Sessions and tokens stay.
+func (s *Service) ChangeAccount(ctx context.Context, actor Actor,
+	in ChangeAccount) (r Result[broker.Account], _ error) {
+	if in.Edit == (EditAccount{}) {
+		return r, ErrNoChange
+	}
+	a, err := s.account(ctx, in.Account)
+	if err != nil {
+		return r, err
+	}
+	different, err := in.Edit.apply(&a)
+	if err != nil || !different {
+		r.Value = a
+		return r, err
+	}
+	a.UpdatedAt = s.Now()
+	e := broker.Event{Verb: broker.EventAccountChanged, Account: a.ID, Detail: detail("profile")}
+	e, err = s.change(ctx, act{actor, in.DryRun}, e, func(ctx context.Context) error {
+		return s.Store.ChangeAccount(ctx, a, a.AuthEpoch)
+	})
 	return changed(a, e, err)
 }
 

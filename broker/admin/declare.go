@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/broker"
@@ -37,6 +39,21 @@ func (in DeclareConnection) Over(c broker.Connection, now time.Time) (_ broker.C
 		c.Secrets = withSecret(c.Secrets, in.Secret)
 	}
 	return providers.Normalise(c), nil
+}
+
+// CheckDeclared validates each declared connection beside the others, without the store, which
+// may have its secret. An error is nil for a valid one.
+func CheckDeclared(declared []DeclareConnection, networks []netip.Prefix) []error {
+	all, errs := make([]broker.Connection, len(declared)), make([]error, len(declared))
+	for i, d := range declared {
+		all[i], errs[i] = d.Over(broker.Connection{Secrets: []broker.Secret{"stored"}}, time.Time{})
+	}
+	for i, c := range all {
+		if problems := ConnectionProblems(c, all, networks); errs[i] == nil && len(problems) > 0 {
+			errs[i] = errors.New(strings.Join(problems, "; "))
+		}
+	}
+	return errs
 }
 
 // DeclareConnection creates or changes a connection as declared. It writes nothing if the

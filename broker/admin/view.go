@@ -13,6 +13,9 @@ type AccountView struct {
 	ID          string           `json:"id"`
 	Email       string           `json:"email"`
 	Name        string           `json:"name"`
+	GivenName   string           `json:"given_name,omitempty"`
+	FamilyName  string           `json:"family_name,omitempty"`
+	Locale      string           `json:"locale,omitempty"`
 	Password    bool             `json:"has_password"`
 	Disabled    bool             `json:"disabled"`
 	Unverified  bool             `json:"unverified,omitempty"`
@@ -35,7 +38,8 @@ type IdentityView struct {
 
 // ViewAccount returns the view of an account.
 func ViewAccount(a AccountDetails) AccountView {
-	v := AccountView{ID: a.ID, Email: a.Email, Name: a.Name, Password: a.HasPassword(), Disabled: a.Disabled,
+	v := AccountView{ID: a.ID, Email: a.Email, Name: a.Name, GivenName: a.GivenName, FamilyName: a.FamilyName,
+		Locale: a.Locale, Password: a.HasPassword(), Disabled: a.Disabled,
 		Unverified: a.Unverified, Restriction: ViewRestriction(a.Restriction), Epoch: a.AuthEpoch, CreatedAt: a.CreatedAt}
 	for _, i := range a.Identities {
 		v.Identities = append(v.Identities, IdentityView{i.ID, i.Connection, i.Issuer, i.Subject, i.Email, i.LinkedAt,

@@ -10,19 +10,28 @@ import (
 	"gatehouse/broker/admin"
 )
 
+// accountFlags are what apps learn about a person. A pointer is nil if its flag is not given.
+type accountFlags struct {
+	Name       *string `help:"The person's name."`
+	GivenName  *string `help:"First name."`
+	FamilyName *string `help:"Family name."`
+	Locale     *string `placeholder:"TAG" help:"Language of pages and mails, such as de or en-GB."`
+}
+
 type accountsAdd struct {
-	Email        string `arg:"" name:"EMAIL" help:"E-mail address."`
-	Name         string `help:"The person's name."`
+	Email string `arg:"" name:"EMAIL" help:"E-mail address."`
+	accountFlags
 	PasswordFile string `placeholder:"FILE" help:"File with the password, - for standard input. Omit for sign-in by a provider."`
 	Unverified   bool   `help:"The address is not proven: the account cannot sign in until its owner proves it."`
 }
 
 func (c *accountsAdd) Run(ctx context.Context, t *tool, s *admin.Service) error {
-	password, err := t.optionalSecret(ctx, c.PasswordFile)
+	password, err := t.newPassword(ctx, c.PasswordFile)
 	if err != nil {
 		return err
 	}
-	in := admin.AddAccount{Email: c.Email, Name: c.Name, Password: password, Unverified: c.Unverified}
+	in := admin.AddAccount{Email: c.Email, Edit: admin.EditAccount(c.accountFlags), Password: password,
+		Unverified: c.Unverified}
 	done, err := s.AddAccount(ctx, t.actor(), in)
 	return t.accountDone(done, err, "created %s ("+done.Value.ID+")")
 }
@@ -34,6 +43,17 @@ func (t *tool) accountDone(done admin.Result[broker.Account], err error, text st
 	}
 	return t.print(admin.ViewAccount(admin.AccountDetails{Account: done.Value}),
 		func(w io.Writer) { fmt.Fprintf(w, text+"\n", done.Value.Email) })
+}
+
+type accountsChange struct {
+	accountArg
+	accountFlags
+}
+
+func (c *accountsChange) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	done, err := s.ChangeAccount(ctx, t.actor(), admin.ChangeAccount{Account: c.Account,
+		Edit: admin.EditAccount(c.accountFlags)})
+	return t.accountDone(done, noChange(err), "%s is changed")
 }
 
 type accountsList struct {
@@ -48,14 +68,13 @@ func (c *accountsList) Run(ctx context.Context, t *tool, s *admin.Service) error
 	if err != nil {
 		return err
 	}
-	views := make([]admin.AccountView, 0, len(all))
-	for _, a := range all {
-		views = append(views, admin.ViewAccount(admin.AccountDetails{Account: a}))
-	}
+	views := each(all, func(a broker.Account) admin.AccountView {
+		return admin.ViewAccount(admin.AccountDetails{Account: a})
+	})
 	return t.print(views, func(w io.Writer) {
 		row(w, "EMAIL", "NAME", "PASSWORD", "STATE", "CREATED", "ID")
 		for _, a := range views {
-			row(w, a.Email, or(a.Name, "-"), yesNo(a.Password), state(a), date(a.CreatedAt), a.ID)
+			row(w, a.Email, or(a.Name, "-"), admin.YesNo(a.Password), a.State(), admin.Date(a.CreatedAt), a.ID)
 		}
 		if len(views) == c.Limit {
 			fmt.Fprintf(w, "\nThere may be more: --after %s\n", views[len(views)-1].Email)
@@ -70,7 +89,7 @@ func (c *accountsShow) Run(ctx context.Context, t *tool, s *admin.Service) error
 	if err != nil {
 		return err
 	}
-	return t.showAccount(a)
+	return t.show(admin.ViewAccount(a))
 }
 
 type accountsPassword struct {
@@ -82,7 +101,7 @@ func (c *accountsPassword) Run(ctx context.Context, t *tool, s *admin.Service) e
 	if _, err := s.Account(ctx, t.actor(), c.Account); err != nil { // before a person types a password
 		return err
 	}
-	password, err := t.secret(ctx, c.PasswordFile)
+	password, err := t.newPassword(ctx, c.PasswordFile)
 	if err != nil {
 		return err
 	}
@@ -120,7 +139,7 @@ func (c *accountsRestrict) Run(ctx context.Context, t *tool, s *admin.Service) e
 	a := done.Value
 	v := admin.ViewAccount(admin.AccountDetails{Account: a.Account})
 	return t.print(v, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: %s\nevery session and token of the account has ended\n", a.Email, restrictionText(v.Restriction))
+		fmt.Fprintf(w, "%s: %s\nevery session and token of the account has ended\n", a.Email, v.Restriction)
 		if !a.Linked {
 			fmt.Fprintln(w, "No identity of these connections is linked yet. "+
 				"The next sign-in through one of them links it, with the password and an e-mailed code.")
@@ -145,14 +164,18 @@ func (c *accountsSignout) Run(ctx context.Context, t *tool, s *admin.Service) er
 type accountsUnlink struct {
 	accountArg
 	Identity string `required:"" placeholder:"ID" help:"Id of the identity, see accounts show."`
+	yesFlag
 }
 
 func (c *accountsUnlink) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	if err := t.confirm(ctx, c.yesFlag, "Remove the identity "+c.Identity+" from "+c.Account+"?"); err != nil {
+		return err
+	}
 	done, err := s.UnlinkIdentity(ctx, t.actor(), admin.UnlinkIdentity{Account: c.Account, Identity: c.Identity})
 	if err != nil {
 		return err
 	}
-	return t.showAccount(done.Value)
+	return t.show(admin.ViewAccount(done.Value))
 }
 
 type consentsList struct{ accountArg }
@@ -162,14 +185,13 @@ func (c *consentsList) Run(ctx context.Context, t *tool, s *admin.Service) error
 	if err != nil {
 		return err
 	}
-	views := make([]admin.ConsentView, 0, len(all))
-	for _, c := range all {
-		views = append(views, admin.ConsentView{Client: c.ClientID, Scopes: c.Scopes, GrantedAt: c.GrantedAt})
-	}
+	views := each(all, func(c broker.Consent) admin.ConsentView {
+		return admin.ConsentView{Client: c.ClientID, Scopes: c.Scopes, GrantedAt: c.GrantedAt}
+	})
 	return t.print(views, func(w io.Writer) {
 		row(w, "CLIENT", "SCOPES", "GRANTED")
 		for _, c := range views {
-			row(w, c.Client, strings.Join(c.Scopes, " "), date(c.GrantedAt))
+			row(w, c.Client, strings.Join(c.Scopes, " "), admin.Date(c.GrantedAt))
 		}
 	})
 }
@@ -177,9 +199,13 @@ func (c *consentsList) Run(ctx context.Context, t *tool, s *admin.Service) error
 type consentsRemove struct {
 	accountArg
 	Client string `required:"" placeholder:"ID" help:"Id of the client."`
+	yesFlag
 }
 
 func (c *consentsRemove) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	if err := t.confirm(ctx, c.yesFlag, "Remove what "+c.Account+" allowed "+c.Client+"? Its tokens end."); err != nil {
+		return err
+	}
 	if _, err := s.RevokeConsent(ctx, t.actor(), admin.RevokeConsent{Account: c.Account, Client: c.Client}); err != nil {
 		return err
 	}

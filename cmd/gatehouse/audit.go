@@ -15,7 +15,7 @@ import (
 type auditCmd struct {
 	Account   string        `placeholder:"EMAIL|ID" help:"Only about this account."`
 	Client    string        `placeholder:"ID" help:"Only about this client."`
-	Reference string        `help:"Only the refusal that a person was shown with this reference."`
+	Reference string        `placeholder:"XXXX-XXXX" help:"Only the refusal that a person was shown with this reference."`
 	Verb      string        `help:"Only this verb, such as login.refused."`
 	Since     time.Duration `placeholder:"DURATION" help:"Only the last so long, such as 24h."`
 	Before    string        `placeholder:"TIME" help:"Only before this time, such as 2026-11-22T08:30:00Z: the next page."`
@@ -48,14 +48,20 @@ func (c *auditCmd) Run(ctx context.Context, t *tool, s *admin.Service) error {
 	if err != nil {
 		return err
 	}
-	views := make([]admin.EventView, 0, len(events))
-	for _, e := range events {
-		views = append(views, admin.ViewEvent(e))
+	views := each(events, admin.ViewEvent)
+	addresses, err := s.Addresses(ctx, events)
+	if err != nil {
+		return err
 	}
+	person := func(id string) string { return or(addresses[id], or(id, "-")) }
 	return t.print(views, func(w io.Writer) {
+		if len(views) == 0 {
+			fmt.Fprintln(w, "no events found")
+			return
+		}
 		row(w, "AT", "VERB", "CODE", "ACCOUNT", "ACTOR", "CLIENT", "CONNECTION", "ADDRESS", "REFERENCE", "DETAIL")
 		for _, e := range views {
-			row(w, date(e.At), e.Verb, or(e.Code, "-"), or(e.Account, "-"), or(e.Actor, "-"), or(e.Client, "-"),
+			row(w, admin.Date(e.At), e.Verb, or(e.Code, "-"), person(e.Account), person(e.Actor), or(e.Client, "-"),
 				or(e.Connection, "-"),
 				or(e.Address, "-"), or(e.Reference, "-"), details(e.Detail))
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/mail"
 	"gatehouse/config"
@@ -137,9 +138,9 @@ func (i *inspection) certificate() (note string, _ error) {
 		return "", err
 	}
 	if i.now().After(leaf.NotAfter) {
-		return "", fmt.Errorf("it expired on %s UTC", date(leaf.NotAfter))
+		return "", fmt.Errorf("it expired on %s UTC", admin.Date(leaf.NotAfter))
 	}
-	return "valid until " + date(leaf.NotAfter) + " UTC", nil
+	return "valid until " + admin.Date(leaf.NotAfter) + " UTC", nil
 }
 
 // database opens the store if it can be used as it is.

@@ -37,14 +37,13 @@ func (c *clientsAdd) Run(ctx context.Context, t *tool, s *admin.Service) error {
 	if in.Secret, err = t.optionalSecret(ctx, c.SecretFile); err != nil {
 		return err
 	}
-	done, err := s.AddClient(ctx, t.actor(), in)
-	return t.clientDone(done, err)
+	return t.clientDone(s.AddClient(ctx, t.actor(), in))
 }
 
 // clientDone shows the client that an operation changed, with its new secret.
 func (t *tool) clientDone(done admin.Result[admin.IssuedClient], err error) error {
 	if err != nil {
-		return noChange(err)
+		return noChange(inClientFlags(err))
 	}
 	return t.showClient(done.Value.Client, done.Value.Secret)
 }
@@ -56,10 +55,7 @@ func (*clientsList) Run(ctx context.Context, t *tool, s *admin.Service) error {
 	if err != nil {
 		return err
 	}
-	views := make([]admin.ClientView, 0, len(all))
-	for _, c := range all {
-		views = append(views, admin.ViewClient(c, ""))
-	}
+	views := each(all, func(c broker.Client) admin.ClientView { return admin.ViewClient(c, "") })
 	return t.print(views, func(w io.Writer) {
 		row(w, "CLIENT ID", "NAME", "AUTH METHOD", "STATE", "REDIRECT URIS")
 		for _, c := range views {
@@ -97,8 +93,7 @@ func (c *clientsChange) Run(ctx context.Context, t *tool, s *admin.Service) erro
 	if in.Edit, err = c.edit(keys); err != nil {
 		return err
 	}
-	done, err := s.ChangeClient(ctx, t.actor(), in)
-	return t.clientDone(done, err)
+	return t.clientDone(s.ChangeClient(ctx, t.actor(), in))
 }
 
 type clientsSecret struct {
@@ -119,22 +114,20 @@ func (c *clientsSecret) Run(ctx context.Context, t *tool, s *admin.Service) erro
 	if err != nil {
 		return err
 	}
-	done, err := s.RotateClientSecret(ctx, t.actor(), admin.RotateClientSecret{Client: c.ID, Secret: secret})
-	return t.clientDone(done, err)
+	in := admin.RotateClientSecret{Client: c.ID, Secret: secret}
+	return t.clientDone(s.RotateClientSecret(ctx, t.actor(), in))
 }
 
 type clientsDisable struct{ clientArg }
 
 func (c *clientsDisable) Run(ctx context.Context, t *tool, s *admin.Service) error {
-	done, err := s.DisableClient(ctx, t.actor(), admin.SwitchClient{Client: c.ID})
-	return t.clientSwitched(done, err)
+	return t.clientSwitched(s.DisableClient(ctx, t.actor(), admin.SwitchClient{Client: c.ID}))
 }
 
 type clientsEnable struct{ clientArg }
 
 func (c *clientsEnable) Run(ctx context.Context, t *tool, s *admin.Service) error {
-	done, err := s.EnableClient(ctx, t.actor(), admin.SwitchClient{Client: c.ID})
-	return t.clientSwitched(done, err)
+	return t.clientSwitched(s.EnableClient(ctx, t.actor(), admin.SwitchClient{Client: c.ID}))
 }
 
 func (t *tool) clientSwitched(done admin.Result[broker.Client], err error) error {
@@ -182,22 +175,26 @@ func (c *clientsLogouts) Run(ctx context.Context, t *tool, s *admin.Service) err
 	if err != nil {
 		return err
 	}
-	views := make([]admin.LogoutView, 0, len(all))
-	for _, l := range all {
-		views = append(views, admin.ViewLogout(l))
-	}
+	views := each(all, admin.ViewLogout)
 	return t.print(views, func(w io.Writer) {
 		row(w, "CLIENT", "SESSION", "ACCOUNT", "ENDED", "ATTEMPTS", "NEXT", "GIVEN UP", "LAST ERROR")
 		for _, v := range views {
-			row(w, v.Client, v.Session, v.Account, date(v.EndedAt), v.Attempts, date(v.NextAt), date(v.ExpiresAt),
+			row(w, v.Client, v.Session, v.Account, admin.Date(v.EndedAt), v.Attempts, admin.Date(v.NextAt),
+				admin.Date(v.ExpiresAt),
 				or(v.LastError, "-"))
 		}
 	})
 }
 
-type clientsRemove struct{ clientArg }
+type clientsRemove struct {
+	clientArg
+	yesFlag
+}
 
 func (c *clientsRemove) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	if err := t.confirm(ctx, c.yesFlag, "Remove the app "+c.ID+" with its consents and tokens?"); err != nil {
+		return err
+	}
 	if _, err := s.RemoveClient(ctx, t.actor(), admin.RemoveClient{Client: c.ID}); err != nil {
 		return err
 	}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"regexp"
 	"strconv"
+	"strings"
 
 	"gatehouse/broker/admin"
 )
@@ -92,4 +95,21 @@ func (t *tool) keys(ctx context.Context, file *string) (*string, error) {
 		return new(" "), nil // an empty file is not a JWK Set, but an empty string would remove the keys
 	}
 	return new(string(set)), nil
+}
+
+// inClientFlags replaces the names of metadata, which the registry of apps speaks of, by flags.
+func inClientFlags(err error) error {
+	p, ok := errors.AsType[admin.Problem](err)
+	if !ok {
+		return err
+	}
+	flags := map[string]string{"redirect_uris": "redirect-uri", "post_logout_redirect_uris": "post-logout-redirect-uri",
+		"grant_types": "grant", "token_endpoint_auth_method": "auth-method", "token_endpoint_auth_methods": "auth-method",
+		"token_endpoint_auth_signing_alg": "auth-alg", "id_token_signed_response_alg": "id-token-alg", "jwks": "jwks-file",
+		"contacts": "contact", "client_name": "name", "client_id": "id"}
+	p.Text = regexp.MustCompile(`(?m)^  [a-z_]+:`).ReplaceAllStringFunc(p.Text, func(field string) string {
+		name := strings.Trim(field, " :")
+		return "  --" + or(flags[name], strings.ReplaceAll(name, "_", "-")) + ":"
+	})
+	return p
 }

@@ -162,6 +162,7 @@ func TestAPasswordIsNotSetIfItsOwnerCannotBeNotified(t *testing.T) {
 
 func TestAnAccountIsAddedOnceAndListedInPages(t *testing.T) {
 	o := newOperator(t)
+	o.does("migrate")
 	if out := o.does("accounts", "list"); strings.Count(out, "\n") != 1 {
 		t.Errorf("an empty list:\n%s", out)
 	}

@@ -35,12 +35,12 @@ func TestAClientThatProvesItselfWithAKeyHasNoSecret(t *testing.T) {
 	if o.shows(&c, "clients", "show", "robot"); c.Keys == nil || c.KeysURI != "" {
 		t.Errorf("keys here: %+v", c)
 	}
-	o.isRefused("jwks_uri: excludes jwks", "clients", "change", "robot", "--jwks-uri", "https://robot.example.test/keys",
+	o.isRefused("--jwks-uri: excludes jwks", "clients", "change", "robot", "--jwks-uri", "https://robot.example.test/keys",
 		"--jwks-file", o.file("keys.json", publicKeys))
-	o.isRefused("jwks: key 1 is a private key", "clients", "change", "robot", "--jwks-file", o.file("private.json",
+	o.isRefused("--jwks-file: key 1 is a private key", "clients", "change", "robot", "--jwks-file", o.file("private.json",
 		strings.Replace(publicKeys, `"kty"`, `"d":"AAAA","kty"`, 1)))
-	o.isRefused("jwks: must be a JWK Set", "clients", "change", "robot", "--jwks-file", o.file("empty.json", ""))
-	o.isRefused(`token_endpoint_auth_signing_alg: "HS256"`, "clients", "change", "robot", "--auth-alg", "HS256")
+	o.isRefused("--jwks-file: must be a JWK Set", "clients", "change", "robot", "--jwks-file", o.file("empty.json", ""))
+	o.isRefused(`--auth-alg: "HS256"`, "clients", "change", "robot", "--auth-alg", "HS256")
 
 	// A second way is a secret, made and shown once; without it, it ends.
 	o.shows(&c, "clients", "change", "robot", "--auth-method", "private_key_jwt", "--auth-method", "client_secret_post")
@@ -145,11 +145,9 @@ func TestEveryFieldOfAClientHasItsFlag(t *testing.T) {
 			t.Errorf("%v: exit %d %s", wrong, got.code, got.err)
 		}
 	}
-	for flag, field := range map[string]string{"--backchannel-logout-uri": "backchannel_logout_uri",
-		"--frontchannel-logout-uri": "frontchannel_logout_uri", "--logo-uri": "logo_uri",
-		"--client-uri": "client_uri", "--policy-uri": "policy_uri", "--tos-uri": "tos_uri",
-		"--initiate-login-uri": "initiate_login_uri", "--jwks-uri": "jwks_uri"} {
-		o.isRefused(field+": ", "clients", "change", "wiki", flag, "http://wiki.example.test/")
+	for _, flag := range []string{"--backchannel-logout-uri", "--frontchannel-logout-uri", "--logo-uri", "--client-uri",
+		"--policy-uri", "--tos-uri", "--initiate-login-uri", "--jwks-uri"} {
+		o.isRefused("  "+flag+": ", "clients", "change", "wiki", flag, "http://wiki.example.test/")
 	}
 }
 

@@ -62,10 +62,11 @@ func TestAConnectionIsAddedShownAndChanged(t *testing.T) {
 
 func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 	o := newOperator(t)
-	got := o.in("", "connections", "add", "../x", "--live", "--kind", "microsoft", "--set", "tennant=common", "--set", "cloud=moon")
-	for _, why := range []string{"its id must be", "name must be", "tenant is missing", "client_id is missing",
-		"client_secret is missing", "unknown setting tennant", "cloud must be one of"} {
-		if got.code != failure || !strings.Contains(got.err, why) {
+	got := o.in("", "connections", "add", "../x", "--live", "--kind", "microsoft", "--set", "tennant=common",
+		"--set", "cloud=moon")
+	for _, why := range []string{"its id must be", "name must be", "tenant is missing", "--client-id is missing",
+		"--client-secret-file is missing", "unknown setting tennant", "cloud must be one of"} {
+		if got.code != wrongUsage || !strings.Contains(got.err, why) {
 			t.Errorf("exit %d, want %q in:\n%s", got.code, why, got.err)
 		}
 	}
@@ -158,7 +159,7 @@ func TestAConnectionThatPeopleHangOnIsNotRemovedAndOneOutOfUseCanBeTurnedOff(t *
 		t.Fatal(err)
 	}
 	o.does("connections", "disable", "google")
-	o.isRefused("client_secret is missing", "connections", "enable", "google")
+	o.isRefused("--client-secret-file is missing", "connections", "enable", "google")
 	var v connectionView
 	if o.shows(&v, "connections", "show", "google"); v.State != "disabled" {
 		t.Errorf("it is %s", v.State)
@@ -268,10 +269,12 @@ func TestTheAuditLogIsFiltered(t *testing.T) {
 		"--account " + ana.ID:              2,
 		"--account ben@example.test":       2,
 		"--verb account.created":           2,
-		"--verb nothing.such":              0,
+		"--verb client.changed":            1,
 		"--client wiki":                    1,
 		"--reference 7F3K-2QWD":            1,
 		"--reference AAAA-AAAA":            0,
+		"--reference 7f3k2qwd":             1,
+		"--reference 7F3K–2QWD":            1,
 		"--since 24h":                      4,
 		"--since 72h --verb login.refused": 1,
 		"--since 24h --verb login.refused": 0,
@@ -287,10 +290,20 @@ func TestTheAuditLogIsFiltered(t *testing.T) {
 		}
 	}
 	out := o.does("audit", "--reference", "7F3K-2QWD")
-	for _, part := range []string{"login.refused", "wrong_tenant", ana.ID, "192.0.2.1", "7F3K-2QWD"} {
+	for _, part := range []string{"login.refused", "wrong_tenant", "ana@example.test", "192.0.2.1", "7F3K-2QWD"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("the table does not say %s:\n%s", part, out)
 		}
+	}
+	if strings.Contains(out, ana.ID) {
+		t.Errorf("the table has an id where it knows the address:\n%s", out)
+	}
+	if got := o.in("", "audit", "--verb", "login.refuse"); got.code != wrongUsage || !strings.Contains(got.err,
+		`unknown verb "login.refuse"; did you mean login.refused?`) {
+		t.Errorf("a mistyped verb: exit %d\n%s", got.code, got.err)
+	}
+	if out := o.does("audit", "--reference", "AAAA-AAAA"); out != "no events found\n" {
+		t.Errorf("nothing found: %q", out)
 	}
 	o.isRefused(fmt.Sprintf("there is no account %q", "eve@example.test"), "audit", "--account", "eve@example.test")
 }

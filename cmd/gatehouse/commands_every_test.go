@@ -33,6 +33,8 @@ func everyCommand() map[string][]tried {
 		"keys create": look("NEW"), "keys list": look(""), "keys rotate": change("--wait 0s"), "keys retire": change("kold"),
 		"keys rotate-signing": change(""),
 		"accounts add":        secret("new@example.test --name New --password-file -", boats),
+		"accounts change":     change("ana@example.test --given-name Ana --family-name Silva --locale pt"),
+		"completion":          look("bash"),
 		"accounts list":       look(""), "accounts show": look("ana@example.test"),
 		"accounts password": secret("ana@example.test", "nine larks by the mill"),
 		"accounts disable":  change("ana@example.test"), "accounts enable": change("off@example.test"),

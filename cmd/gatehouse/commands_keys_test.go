@@ -175,6 +175,7 @@ func TestAKeyringOfTheEnvironmentIsRotatedWhereItIsKept(t *testing.T) {
 	}
 	o.vars = map[string]string{"RING": string(text)}
 	o.configure("keyring: env:RING")
+	o.does("migrate")
 	o.isRefused("comes from the environment", "keys", "rotate")
 	o.isRefused("comes from the environment", "keys", "retire", "kenv")
 	o.does("keys", "list")
@@ -197,6 +198,7 @@ func TestAKeyringForPostgreSQLIsMadeOnRequestAndNeverOverwritten(t *testing.T) {
 		t.Errorf("it was overwritten: %v", err)
 	}
 	o.configure("keyring: " + keyring)
+	o.does("migrate")
 	var v keysShown
 	if o.shows(&v, "keys", "list"); len(v.Keyring) != 1 || !strings.Contains(string(was), v.Keyring[0].ID) {
 		t.Errorf("another keyring is in use: %+v", v.Keyring)

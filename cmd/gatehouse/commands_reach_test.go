@@ -10,8 +10,8 @@ func TestA17_A20_NoClientIsAddedWithAURIThatIsNeverCalled(t *testing.T) {
 	add := []string{"clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/cb"}
 	for _, uri := range []string{"https://10.0.0.1/x", "https://127.0.0.1/x", "https://169.254.169.254/latest",
 		"https://[::1]/x", "https://2130706433/x"} {
-		o.isRefused("backchannel_logout_uri: ", append(add, "--backchannel-logout-uri", uri)...)
-		o.isRefused("jwks_uri: ", append(add, "--auth-method", "private_key_jwt", "--jwks-uri", uri)...)
+		o.isRefused("--backchannel-logout-uri: ", append(add, "--backchannel-logout-uri", uri)...)
+		o.isRefused("--jwks-uri: ", append(add, "--auth-method", "private_key_jwt", "--jwks-uri", uri)...)
 	}
 	o.does(append(add, "--backchannel-logout-uri", "https://wiki.example.test/out")...)
 	o.isRefused("cannot be called: ", "clients", "change", "wiki", "--backchannel-logout-uri", "https://10.0.0.1/x")

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"slices"
 	"strings"
 
 	"gatehouse/broker"
@@ -90,6 +90,11 @@ func (c *connectionsAdd) Run(ctx context.Context, t *tool, s *admin.Service) err
 
 // connectionDone shows the connection that an operation changed.
 func (t *tool) connectionDone(done admin.Result[broker.Connection], err error) error {
+	if p, ok := errors.AsType[admin.Problem](err); ok { // its own flags, not --set
+		p.Text = strings.NewReplacer("  client_id ", "  --client-id ", "  client_secret ", "  --client-secret-file ",
+			"  issuer ", "  --issuer ").Replace(p.Text)
+		err = p
+	}
 	if err != nil {
 		return noChange(err)
 	}
@@ -97,31 +102,7 @@ func (t *tool) connectionDone(done admin.Result[broker.Connection], err error) e
 }
 
 func (t *tool) showConnection(c broker.Connection) error {
-	v := admin.ViewConnection(c, t.opened.callback(c.ID))
-	return t.print(v, func(w io.Writer) {
-		row(w, "id", v.ID)
-		row(w, "kind", v.Kind)
-		row(w, "name", v.Name)
-		row(w, "state", v.State)
-		if v.Issuer != "" {
-			row(w, "issuer", v.Issuer)
-		}
-		row(w, "client id", v.ClientID)
-		row(w, "secrets", v.Secrets)
-		if v.ClientKeys != nil {
-			row(w, "client keys", string(v.ClientKeys))
-		}
-		for _, k := range slices.Sorted(maps.Keys(v.Settings)) {
-			row(w, k, v.Settings[k])
-		}
-		row(w, "domains", or(strings.Join(v.Domains, " "), "-"))
-		row(w, "listed", yesNo(!v.Hidden))
-		row(w, "redirect URI", v.RedirectURI)
-		if v.Deauthorize != "" {
-			row(w, "deauthorize", v.Deauthorize)
-			row(w, "data deletion", v.DataDeletion)
-		}
-	})
+	return t.show(admin.ViewConnection(c, t.opened.callback(c.ID)))
 }
 
 type connectionsList struct{}
@@ -131,10 +112,9 @@ func (*connectionsList) Run(ctx context.Context, t *tool, s *admin.Service) erro
 	if err != nil {
 		return err
 	}
-	views := make([]admin.ConnectionView, 0, len(all))
-	for _, c := range all {
-		views = append(views, admin.ViewConnection(c, t.opened.callback(c.ID)))
-	}
+	views := each(all, func(c broker.Connection) admin.ConnectionView {
+		return admin.ViewConnection(c, t.opened.callback(c.ID))
+	})
 	return t.print(views, func(w io.Writer) {
 		row(w, "ID", "KIND", "NAME", "STATE", "ISSUER", "DOMAINS")
 		for _, c := range views {
@@ -159,8 +139,7 @@ type connectionsChange struct {
 }
 
 func (c *connectionsChange) Run(ctx context.Context, t *tool, s *admin.Service) error {
-	done, err := s.ChangeConnection(ctx, t.actor(), admin.ChangeConnection{Connection: c.ID, Edit: c.edit()})
-	return t.connectionDone(done, err)
+	return t.connectionDone(s.ChangeConnection(ctx, t.actor(), admin.ChangeConnection{Connection: c.ID, Edit: c.edit()}))
 }
 
 type connectionsSecret struct {
@@ -177,8 +156,7 @@ func (c *connectionsSecret) Run(ctx context.Context, t *tool, s *admin.Service) 
 			return err
 		}
 	}
-	done, err := s.RotateConnectionSecret(ctx, t.actor(), in)
-	return t.connectionDone(done, err)
+	return t.connectionDone(s.RotateConnectionSecret(ctx, t.actor(), in))
 }
 
 type connectionsTest struct{ connectionArg }
@@ -193,20 +171,24 @@ func (c *connectionsTest) Run(ctx context.Context, t *tool, s *admin.Service) er
 type connectionsDisable struct{ connectionArg }
 
 func (c *connectionsDisable) Run(ctx context.Context, t *tool, s *admin.Service) error {
-	done, err := s.DisableConnection(ctx, t.actor(), admin.SwitchConnection{Connection: c.ID})
-	return t.connectionDone(done, err)
+	return t.connectionDone(s.DisableConnection(ctx, t.actor(), admin.SwitchConnection{Connection: c.ID}))
 }
 
 type connectionsEnable struct{ connectionArg }
 
 func (c *connectionsEnable) Run(ctx context.Context, t *tool, s *admin.Service) error {
-	done, err := s.EnableConnection(ctx, t.actor(), admin.SwitchConnection{Connection: c.ID})
-	return t.connectionDone(done, err)
+	return t.connectionDone(s.EnableConnection(ctx, t.actor(), admin.SwitchConnection{Connection: c.ID}))
 }
 
-type connectionsRemove struct{ connectionArg }
+type connectionsRemove struct {
+	connectionArg
+	yesFlag
+}
 
 func (c *connectionsRemove) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	if err := t.confirm(ctx, c.yesFlag, "Remove the connection "+c.ID+"?"); err != nil {
+		return err
+	}
 	if _, err := s.RemoveConnection(ctx, t.actor(), admin.RemoveConnection{Connection: c.ID}); err != nil {
 		return err
 	}

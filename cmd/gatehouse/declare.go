@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"gatehouse/broker"
 	"gatehouse/broker/admin"
@@ -35,6 +34,19 @@ func (h *app) declare(ctx context.Context) error {
 	return nil
 }
 
+// recordIssuer stores the issuer for commands, which may run without the server's environment.
+func (h *app) recordIssuer(ctx context.Context) error {
+	former, err := h.store.Issuer(ctx)
+	if err != nil || former == h.cfg.Issuer {
+		return err
+	}
+	if former != "" {
+		h.log.WarnContext(ctx, "the issuer has changed; apps and providers that know the former one need the new one",
+			"former", former, "issuer", h.cfg.Issuer)
+	}
+	return h.store.SetIssuer(ctx, h.cfg.Issuer)
+}
+
 // validate loads the configuration for a start. It adds what only the registry of apps, the
 // providers, the texts and the file system know to the problems, so that all come together.
 // The configuration is nil if it cannot be used.
@@ -50,14 +62,18 @@ func (t *tool) validate() (*config.Config, error) {
 			found = append(found, config.Problem{Key: key, Fix: strings.TrimPrefix(err.Error(), key+": ")})
 		}
 	}
-	h := &app{cfg: cfg, now: time.Now}
+	h := &app{cfg: cfg}
 	_, err = h.texts()
 	add("languages", err)
 	for i, c := range cfg.Clients {
 		add(fmt.Sprintf("clients[%d] (%s)", i, c.ID), h.checkClient(c))
 	}
+	var connections []admin.DeclareConnection
 	for i, c := range cfg.Connections {
-		add(fmt.Sprintf("connections[%d] (%s)", i, c.ID), h.checkConnection(i))
+		connections = append(connections, declaredConnection(i, c))
+	}
+	for i, err := range admin.CheckDeclared(connections, cfg.UpstreamNetworks) {
+		add(fmt.Sprintf("connections[%d] (%s)", i, cfg.Connections[i].ID), err)
 	}
 	for key, path := range cfg.Written() {
 		add(key, config.Writable(path))
@@ -78,23 +94,6 @@ func (h *app) checkClient(c config.Client) error {
 		return err
 	}
 	return admin.CheckClient(declaredClient(c).Over(broker.Client{SecretHashes: []string{"one"}}), out)
-}
-
-// checkConnection validates a connection of the configuration as if it had a secret, beside
-// the others. The database may have the secret.
-func (h *app) checkConnection(n int) error {
-	var all []broker.Connection
-	for i, d := range h.cfg.Connections {
-		c, err := declaredConnection(i, d).Over(broker.Connection{Secrets: []broker.Secret{"stored"}}, h.now())
-		if i == n && err != nil {
-			return err
-		}
-		all = append(all, c)
-	}
-	if problems := admin.ConnectionProblems(all[n], all, h.cfg.UpstreamNetworks); len(problems) > 0 {
-		return errors.New(strings.Join(problems, "; "))
-	}
-	return nil
 }
 
 // declaredConnection is a connection of the configuration as the input of its operation.

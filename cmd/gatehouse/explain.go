@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"strings"
 
 	"gatehouse/broker/admin"
 )
@@ -34,20 +32,5 @@ func (c *explainCmd) Run(ctx context.Context, t *tool) error {
 	if err != nil {
 		return err
 	}
-	return t.print(e, func(w io.Writer) {
-		restriction := ""
-		if e.Restriction != nil {
-			restriction = restrictionText(e.Restriction)
-		}
-		identity := strings.TrimSpace(e.Issuer + " " + e.Subject)
-		for _, l := range [][2]string{{"connection", e.Connection}, {"identity", identity},
-			{"address", e.Email}, {"level", e.Level}, {"user type", e.UserType}, {"account", e.Account},
-			{"restriction", restriction},
-			{"decision", e.Outcome}, {"because", e.Because}, {"the owner gives", strings.Join(e.Proof, " and ")},
-			{"next page", e.Step}, {"refused", e.Refused}, {"cause", e.Cause}} {
-			if l[1] != "" {
-				row(w, l[0], l[1])
-			}
-		}
-	})
+	return t.show(e)
 }

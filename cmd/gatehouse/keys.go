@@ -35,12 +35,12 @@ func (*keysList) Run(ctx context.Context, t *tool, s *admin.Service) error {
 	return t.print(out, func(w io.Writer) {
 		row(w, "SIGNING KEY", "ALG", "STATE", "SIGNS FROM", "LEAVES THE JWKS")
 		for _, k := range out.Signing {
-			row(w, k.ID, k.Alg, k.State, date(k.ActiveAt), date(k.RetireAt))
+			row(w, k.ID, k.Alg, k.State, admin.Date(k.ActiveAt), admin.Date(k.RetireAt))
 		}
 		fmt.Fprintln(w)
 		row(w, "KEYRING KEY", "PRIMARY", "USES", "CREATED")
 		for _, k := range out.Keyring {
-			row(w, k.ID, yesNo(k.Primary), k.Uses, date(k.Created))
+			row(w, k.ID, admin.YesNo(k.Primary), k.Uses, admin.Date(k.Created))
 		}
 	})
 }
@@ -70,9 +70,13 @@ func (t *tool) waiting(d time.Duration, what string) {
 
 type keysRetire struct {
 	ID string `arg:"" name:"ID" help:"Id of the key, see keys list."`
+	yesFlag
 }
 
 func (c *keysRetire) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	if err := t.confirm(ctx, c.yesFlag, "Remove the key "+c.ID+"?"); err != nil {
+		return err
+	}
 	if _, err := s.RetireKey(ctx, t.actor(), admin.RetireKey{Key: c.ID}); err != nil {
 		return err
 	}
@@ -81,9 +85,15 @@ func (c *keysRetire) Run(ctx context.Context, t *tool, s *admin.Service) error {
 
 type keysRotateSigning struct {
 	Emergency bool `help:"Withdraw the old keys immediately: tokens signed with them fail, and new keys sign from now on."`
+	yesFlag
 }
 
 func (c *keysRotateSigning) Run(ctx context.Context, t *tool, s *admin.Service) error {
+	if c.Emergency {
+		if err := t.confirm(ctx, c.yesFlag, "Withdraw the signing keys? Every token signed until now fails."); err != nil {
+			return err
+		}
+	}
 	if _, err := s.RotateSigning(ctx, t.actor(),
 		admin.RotateSigning{Emergency: c.Emergency, Waiting: t.waiting}); err != nil {
 		return err

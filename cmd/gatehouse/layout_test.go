@@ -97,6 +97,7 @@ var vendors = map[string]string{
 	"golang.org/x/crypto":                 anyPackage,
 	"golang.org/x/net":                    anyPackage,
 	"golang.org/x/sync":                   anyPackage,
+	"golang.org/x/term":                   "cmd/gatehouse",
 	"golang.org/x/text":                   anyPackage,
 	"github.com/google/uuid":              anyPackage,
 }

@@ -17,7 +17,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C kills the process
 	os.Exit(run(ctx, os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ,
-		program: os.Args[0]}))
+		program: os.Args[0], ask: askAtTerminal()}))
 }
 
 // The exit codes.
@@ -34,6 +34,7 @@ type terminal struct {
 	out, err io.Writer
 	env      func() []string // NAME=VALUE
 	program  string          // as it was called, for lines to copy
+	ask      asker           // nil without a terminal
 	// passwordCost is the cost of new password hashes. Only tests set it; zero is the cost of production.
 	passwordCost credential.Cost
 }
@@ -52,12 +53,16 @@ func run(ctx context.Context, args []string, term terminal) int {
 		fmt.Fprintf(term.err, "gatehouse: %v\n", err)
 		return failure
 	}
+	if len(args) > 0 && args[0] == completeWord {
+		p.complete(term.out, args[1:])
+		return success
+	}
 	if shown, err := p.showHelp(args); shown {
 		return verdict(ctx, term.err, "gatehouse", err)
 	}
 	name, do, err := p.parse(args)
 	if err == nil {
-		err = do()
+		err = asMisuse(do())
 		err = errors.Join(err, t.close())
 	}
 	return verdict(ctx, term.err, name, err)

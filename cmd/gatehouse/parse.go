@@ -67,7 +67,7 @@ func (p *commandParser) showHelp(args []string) (shown bool, _ error) {
 	return false, nil
 }
 
-// version is the version of the module and of Go.
+// version is the version of the module, which names the commit it was built from, and of Go.
 func version() string {
 	text := "gatehouse (unknown version)"
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -83,7 +83,7 @@ func printHelp(o kong.HelpOptions, trace *kong.Context) error {
 	}
 	text := "\nRun \"gatehouse COMMAND --help\" for the flags of a command.\n"
 	if n := trace.Selected(); n != nil && len(n.Children) == 0 {
-		line := strings.TrimSpace(fullName(n) + " " + examples()[strings.TrimPrefix(fullName(n), "gatehouse ")])
+		line := strings.TrimSpace(fullName(n) + " " + n.Tag.Get("example"))
 		if len(line) > helpWidth-2 {
 			last := strings.LastIndex(line, " --")
 			line = line[:last] + " \\\n   " + line[last:]
@@ -116,7 +116,9 @@ func (p *commandParser) parse(args []string) (name string, do func() error, _ er
 		return "gatehouse", nil, err
 	}
 	p.tool.config, p.tool.json = p.line.Config, p.line.JSON
-	return fullName(p.selected(trace)), func() error { return trace.Run() }, nil
+	name = fullName(p.selected(trace))
+	p.tool.creates = name == "gatehouse migrate" || strings.HasSuffix(name, " add")
+	return name, func() error { return trace.Run() }, nil
 }
 
 // selected is the innermost command that args name.

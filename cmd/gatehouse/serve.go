@@ -50,6 +50,9 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 	if err := h.declare(ctx); err != nil {
 		return err
 	}
+	if err := h.recordIssuer(ctx); err != nil {
+		return err
+	}
 	if cfg.Operations.Listen != config.Off {
 		l, err := net.Listen("tcp", cfg.Operations.Listen)
 		if err != nil {
@@ -92,39 +95,20 @@ func listen(cfg *config.Config) (net.Listener, error) {
 	return secure, nil
 }
 
-// next lists the commands that a newcomer still has to run: for a first account, provider
-// and app.
+// next lists the commands that a newcomer still has to run.
 func (h *app) next(ctx context.Context, t *tool) ([]string, error) {
-	accounts, err := h.store.Accounts(ctx, "", 1)
+	operations, err := h.admin()
 	if err != nil {
 		return nil, err
 	}
-	connections, err := h.store.Connections(ctx)
-	if err != nil {
-		return nil, err
-	}
-	clients, err := h.store.Clients(ctx)
-	if err != nil {
-		return nil, err
-	}
-	next := []string{}
-	for _, step := range []struct {
-		missing bool
-		line    string
-	}{
-		{len(accounts) == 0, `accounts add you@example.com --name "Your Name" --password-file -`},
-		{len(connections) == 0, "connections add google --kind google --name Google --client-id … --client-secret-file -"},
-		{len(clients) == 0, `clients add --name "My App" --redirect-uri http://localhost:3000/callback`},
-	} {
-		if !step.missing {
-			continue
-		}
+	next, err := operations.NextSteps(ctx)
+	for i := range next {
+		next[i] = or(t.program, "gatehouse") + " " + next[i]
 		if t.config != "" {
-			step.line += " --config " + t.config
+			next[i] += " --config " + t.config
 		}
-		next = append(next, or(t.program, "gatehouse")+" "+step.line)
 	}
-	return next, nil
+	return next, err
 }
 
 func welcome(w io.Writer, cfg *config.Config, next []string) {

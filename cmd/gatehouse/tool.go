@@ -27,7 +27,10 @@ type tool struct {
 	terminal
 	config string
 	json   bool
-	opened *app
+	// creates reports whether the command may create a SQLite database: it would be empty, and a
+	// command that reads is in the wrong folder then.
+	creates bool
+	opened  *app
 }
 
 // open opens configuration, keyring and storage, once.
@@ -41,6 +44,10 @@ func (t *tool) open(ctx context.Context) (*app, error) {
 	}
 	path, sqlite := cfg.SQLite()
 	fresh := sqlite && !exists(path)
+	if fresh && !t.creates {
+		return nil, fmt.Errorf("there is no database %s; name the server's configuration with --config, or start a new "+
+			"deployment with gatehouse serve", absolute(path))
+	}
 	t.opened, err = openApp(ctx, cfg, newLog(t.err, slog.LevelWarn), time.Now)
 	if err != nil {
 		return nil, err
@@ -49,7 +56,19 @@ func (t *tool) open(ctx context.Context) (*app, error) {
 	if fresh { // in the wrong folder an empty list would be misleading
 		fmt.Fprintf(t.err, "made a new database: %s\n", absolute(path))
 	}
-	return t.opened, nil
+	return t.opened, t.useIssuer(ctx)
+}
+
+// useIssuer takes the server's issuer, which a command cannot know if it runs without the
+// server's environment: redirect URIs start with it.
+func (t *tool) useIssuer(ctx context.Context) error {
+	issuer, err := t.opened.store.Issuer(ctx)
+	if err == nil && issuer != "" && issuer != t.opened.cfg.Issuer {
+		fmt.Fprintf(t.err, "The server's issuer is %s, and this command's configuration says %s: the server's is used.\n",
+			issuer, t.opened.cfg.Issuer)
+		t.opened.cfg.Issuer = issuer
+	}
+	return err
 }
 
 // absolute returns the absolute path, or the path itself if that fails.
@@ -94,6 +113,26 @@ func (t *tool) print(v any, rows func(w io.Writer)) error {
 	return w.Flush()
 }
 
+// each returns the views of a list, which is never nil: it is [] in JSON.
+func each[T, V any](all []T, view func(T) V) []V {
+	views := make([]V, 0, len(all))
+	for _, v := range all {
+		views = append(views, view(v))
+	}
+	return views
+}
+
+// show prints a thing: its JSON, or a row for each of its fields.
+func (t *tool) show(v interface{ Rows() []admin.Row }) error {
+	return t.print(v, func(w io.Writer) { rows(w, v.Rows()) })
+}
+
+func rows(w io.Writer, all []admin.Row) {
+	for _, r := range all {
+		row(w, r.Name, r.Value)
+	}
+}
+
 // removed reports that something was removed.
 func (t *tool) removed(key, id string) error {
 	return t.print(map[string]any{key: id, "removed": true}, func(w io.Writer) { row(w, "removed "+id) })
@@ -123,7 +162,15 @@ const maxSecret = 4 << 10
 // secret reads a secret from a file, or from standard input for "-". It must not come from
 // the command line, which every process can read.
 func (t *tool) secret(ctx context.Context, path string) (broker.Secret, error) {
-	b, name, err := t.read(ctx, path, "secret", maxSecret)
+	var b []byte
+	name, err := "standard input", error(nil)
+	if path == "-" && t.ask != nil {
+		var typed string
+		typed, err = t.ask(ctx, "Secret (it does not show): ", true)
+		b = []byte(typed)
+	} else {
+		b, name, err = t.read(ctx, path, "secret", maxSecret)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -160,7 +207,7 @@ func (t *tool) read(ctx context.Context, path, what string, most int64) (_ []byt
 		from, name = file, path
 	} else if file, ok := t.in.(*os.File); ok {
 		if info, err := file.Stat(); err == nil && info.Mode()&fs.ModeCharDevice != 0 {
-			fmt.Fprintln(t.err, "Type the "+what+" (it shows), then Enter and Ctrl-D:")
+			fmt.Fprintln(t.err, "Type the "+what+", then Enter and Ctrl-D:")
 		}
 	}
 	b, err := readAll(ctx, from, most)
@@ -169,19 +216,24 @@ func (t *tool) read(ctx context.Context, path, what string, most int64) (_ []byt
 
 // readAll reads until the end, or until ctx ends: a person may never finish typing.
 func readAll(ctx context.Context, from io.Reader, most int64) ([]byte, error) {
+	return abandon(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(from, most+1)) })
+}
+
+// abandon waits for what read returns, but no longer than ctx lives.
+func abandon(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
 	type answer struct {
 		b   []byte
 		err error
 	}
-	read := make(chan answer, 1)
+	done := make(chan answer, 1)
 	go func() {
-		b, err := io.ReadAll(io.LimitReader(from, most+1))
-		read <- answer{b, err}
+		b, err := read()
+		done <- answer{b, err}
 	}()
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case a := <-read:
+	case a := <-done:
 		return a.b, a.err
 	}
 }
@@ -193,6 +245,16 @@ func misused(err error) error {
 		return err
 	}
 	return misuse(inFlags(p))
+}
+
+// asMisuse turns what is wrong with the input of an operation into a misuse: the operation has
+// the rules for its flags and arguments.
+func asMisuse(err error) error {
+	p, ok := errors.AsType[admin.Problem](err)
+	if ok && p.Code == broker.RequestInvalid || errors.Is(err, broker.EmailInvalid) {
+		return misuse(explain(err))
+	}
+	return err
 }
 
 // noChange turns a change without a new value into a misuse.
@@ -231,13 +293,6 @@ func explain(err error) string {
 		return err.Error() + ": it was changed at the same time; look at it and try again"
 	}
 	return strings.NewReplacer("\n\t", " ", "\t", " ").Replace(err.Error()) // a driver's list of addresses
-}
-
-func date(at time.Time) string {
-	if at.IsZero() {
-		return "-"
-	}
-	return at.UTC().Format("2006-01-02 15:04:05")
 }
 
 // or returns the text, or otherwise if it is empty.

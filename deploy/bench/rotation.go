@@ -77,7 +77,7 @@ func (s *stack) rotation(ctx context.Context) error {
 
 // emergency withdraws all keys and waits until no replica publishes them.
 func (s *stack) emergency(ctx context.Context, second *replica, old keySet) error {
-	if _, err := s.tool(ctx, "", "keys", "rotate-signing", "--emergency"); err != nil {
+	if _, err := s.tool(ctx, "", "keys", "rotate-signing", "--emergency", "--yes"); err != nil {
 		return err
 	}
 	took, err := s.until(ctx, second, func(set keySet) bool {

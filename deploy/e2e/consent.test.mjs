@@ -74,7 +74,7 @@ for (const js of [true, false]) {
     assert.equal((await redeem(broker, fourth, (await answered(elsewhere.page, back, 4)).code)).status, 200)
     assert.deepEqual(elsewhere.log.requests.filter((r) => r.url.includes('/consent/')), [])
 
-    await broker.run(['accounts', 'consents', 'remove', owner.email, '--client', client.client_id])
+    await broker.run(['accounts', 'consents', 'remove', owner.email, '--client', client.client_id, '--yes'])
     assert.deepEqual(await broker.run(['accounts', 'consents', owner.email, '--json']), [])
     const basic = 'Basic ' + Buffer.from(`${client.client_id}:${client.client_secret}`).toString('base64')
     const refreshed = await fetch(broker.issuer + '/token', { method: 'POST', headers: { authorization: basic },

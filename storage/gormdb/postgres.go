@@ -3,6 +3,7 @@ package gormdb
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -44,7 +45,59 @@ func (d *DB) openPostgres(url string, size int) error {
 	d.pools, d.postgres = append(d.pools, pool), true
 	d.writer, err = gorm.Open(postgres.New(postgres.Config{Conn: pool}), gormConfig(false))
 	d.reader = d.writer
+	if err == nil {
+		err = refuseTransactionPooling(config, pool)
+	}
 	return err
+}
+
+// errPooled says what is wrong with a pooler that gives each transaction another connection.
+var errPooled = errors.New("storage: PostgreSQL is behind a pooler in transaction mode, which loses prepared " +
+	"statements and the lock of migrations: set pool_mode = session for this database " +
+	"(PgBouncer), or connect to PostgreSQL itself")
+
+// refuseTransactionPooling finds a pooler that lends the same server connection to two clients
+// who both stay connected. The key of a connection that a pooler gives out is not the server's.
+func refuseTransactionPooling(config *pgx.ConnConfig, pool *sql.DB) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return conn.Raw(func(driver any) error {
+		one := driver.(*stdlib.Conn).Conn()
+		server, err := backend(ctx, one)
+		if err != nil || server == one.PgConn().PID() {
+			return err
+		}
+		two, err := pgx.ConnectConfig(ctx, config)
+		if err != nil {
+			return err
+		}
+		defer two.Close(ctx)
+		for range 5 {
+			first, err := backend(ctx, one)
+			if err != nil {
+				return err
+			}
+			second, err := backend(ctx, two)
+			if err == nil && second == first {
+				err = errPooled
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// backend returns the process of the server that answers, without a prepared statement.
+func backend(ctx context.Context, c *pgx.Conn) (pid uint32, err error) {
+	err = c.QueryRow(ctx, "select pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid)
+	return pid, err
 }
 
 // byKey tells the planner that indexes are as cheap as they are in memory and on an SSD
