@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -285,4 +286,37 @@ func TestFAPI2_NothingOfTheClientIsSignedByRS256(t *testing.T) {
 		"invalid_client")
 	k.change(k.id, func(c *broker.Client) { c.FAPI2 = false })
 	k.wants(k.postsAs(pathPush, rs.signed(t, k.proof(k.id), nil), ask("client_id", k.id)), http.StatusCreated, "")
+}
+
+// lateGrants does something between the reading of a grant and its Rotate.
+type lateGrants struct {
+	broker.Grants
+	before func()
+}
+
+func (g *lateGrants) Rotate(ctx context.Context, id string, from, to int64, at time.Time) error {
+	if g.before != nil {
+		g.before()
+	}
+	return g.Grants.Rotate(ctx, id, from, to, at)
+}
+
+func TestFAPI2_A7_ARefreshWithoutRotationIsExactAboutTheAccount(t *testing.T) {
+	late := &lateGrants{}
+	k := newHarnessWith(t, ports{grants: func(real broker.Grants) broker.Grants { late.Grants = real; return late }}).
+		bank("bank", signing.ES256)
+	token := k.wants(k.redeem(k.code()), http.StatusOK, "").text("refresh_token")
+	refresh := func() answer {
+		return k.posts(pathToken, form("grant_type", clients.GrantRefresh, "refresh_token", token))
+	}
+	k.wants(refresh(), http.StatusOK, "")
+	late.before = func() {
+		a, err := k.db.Account(k.ctx(), "ana")
+		k.must(err)
+		seen := a.AuthEpoch
+		a.AuthEpoch++
+		k.must(k.db.ChangeAccount(k.ctx(), a, seen))
+		late.before = nil
+	}
+	k.wants(refresh(), http.StatusBadRequest, "invalid_grant")
 }

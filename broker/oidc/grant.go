@@ -117,7 +117,11 @@ func (d *Handler) retryRefresh(ctx context.Context, u *unit) error {
 	if f.ID == "" {
 		return broker.Revoked
 	}
-	rotate, err := judge(f, err, shown{f.ID, u.next - 1}, u.client.ID, d.now())
+	used := u.next - 1
+	if u.client.FAPI2 {
+		used = u.next
+	}
+	rotate, err := judge(f, err, shown{f.ID, used}, u.client.ID, d.now())
 	if err == nil && rotate {
 		return broker.Revoked // the reason has disappeared since
 	}

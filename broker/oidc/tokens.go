@@ -68,8 +68,8 @@ func (s *store) GetRefreshTokenSession(ctx context.Context, token string, _ fosi
 	u.stored, u.next, u.rotate = f, said.refreshCounter+1, rotate
 	if rotate && u.client.FAPI2 {
 		// The client's keys protect its refresh token, so it stays as it is: a client that loses a response
-		// loses nothing (FAPI 2.0 Security Profile §5.3.2.1).
-		u.next, u.rotate = said.refreshCounter, false
+		// loses nothing (FAPI 2.0 Security Profile §5.3.2.1). The write remains, because it compares the epoch.
+		u.next = said.refreshCounter
 	}
 	switch code := broker.CodeOf(err); {
 	case err == nil:
