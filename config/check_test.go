@@ -95,6 +95,7 @@ func TestASettingThatWouldNotBeSafeIsRefused(t *testing.T) {
 		{"listen: localhost:http", "listen"},
 		{"listen: localhost:70000", "listen"},
 		{"operations: {listen: 'no'}", "operations.listen"},
+		{"audit: {retention: -1}", "audit.retention"},
 		{"operations: {listen: localhost:8080}", "operations.listen"},
 		{"internal_hosts: ['http://gatehouse']", "internal_hosts[0]"},
 		{"internal_hosts: [ok, Gatehouse]", "internal_hosts[1]"},

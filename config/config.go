@@ -67,6 +67,8 @@ type Config struct {
 	UpstreamNetworks Networks `yaml:"upstream_networks"`
 	// Log configures the log.
 	Log Log `yaml:"log"`
+	// Audit configures the audit log.
+	Audit Audit `yaml:"audit"`
 	// Connections are upstream connections that are created or updated at start. No variable can set them.
 	// Connections made with commands are not listed here.
 	Connections []Connection `yaml:"connections"`
@@ -121,6 +123,13 @@ type Product struct {
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
 	Level string `yaml:"level"`
+}
+
+// Audit configures the audit log.
+type Audit struct {
+	// Retention is how many days events are kept, with their network addresses; 0 keeps them for ever. Default 400:
+	// a year, for yearly reviews, and a month to hold them.
+	Retention int `yaml:"retention"`
 }
 
 // Connection is an upstream declared in the file.
@@ -228,7 +237,7 @@ const maxFile = 1 << 20
 func Load(path string, environ func() []string) (*Config, error) {
 	c := &Config{
 		Listen: "localhost:8080", Operations: Operations{Listen: "127.0.0.1:9090"}, DataDir: "./gatehouse-data",
-		DatabasePool: 10, SQLiteSynchronous: "normal",
+		DatabasePool: 10, SQLiteSynchronous: "normal", Audit: Audit{Retention: 400},
 		Product: Product{Name: "Gatehouse"}, Registration: "invite", Passwords: true,
 		Languages: []string{"en", "fr", "es", "de"}, Log: Log{Level: "info"},
 	}

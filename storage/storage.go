@@ -22,6 +22,7 @@ type Options struct {
 	Redis       string // "redis://…"; empty to keep ephemeral data in the database
 	Sealer      gormdb.Sealer
 	Pinned      func(kind string) []string // settings of a kind that never change once live
+	KeepEvents  time.Duration              // how long audit events are kept; 0 without end
 	Now         func() time.Time
 	Log         *slog.Logger
 }
@@ -49,6 +50,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	db, err := gormdb.Open(ctx, gormdb.Options{
 		URL: o.Database, Pool: o.Pool, Synchronous: o.Synchronous, Sealer: o.Sealer, Pinned: o.Pinned, Now: o.Now, Log: o.Log,
+		KeepEvents: o.KeepEvents,
 	})
 	if err != nil {
 		return nil, err

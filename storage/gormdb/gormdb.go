@@ -33,6 +33,8 @@ type Options struct {
 	// Pinned names the settings of a connection kind that must not change once a
 	// connection was live. nil pins all of them.
 	Pinned func(kind string) []string
+	// KeepEvents is how long Purge keeps audit events; 0 is without end.
+	KeepEvents time.Duration
 	// Deadline bounds each call and each transaction; 0 is 5 seconds.
 	Deadline time.Duration
 	Now      func() time.Time // nil is time.Now
@@ -55,11 +57,13 @@ type DB struct {
 
 	insertSession, insertGrant string // see compose
 
-	sealer   Sealer
-	pinned   func(kind string) []string
-	deadline time.Duration
-	now      func() time.Time
-	log      *slog.Logger
+	sealer Sealer
+	pinned func(kind string) []string
+
+	deadline, keepEvents time.Duration
+
+	now func() time.Time
+	log *slog.Logger
 }
 
 // Open connects to the database; it neither migrates nor checks the schema, see
@@ -67,7 +71,7 @@ type DB struct {
 func Open(ctx context.Context, o Options) (*DB, error) {
 	registerSerializers()
 	d := &DB{sealer: o.Sealer, pinned: o.Pinned, now: o.Now, log: o.Log,
-		deadline: cmp.Or(o.Deadline, 5*time.Second)}
+		deadline: cmp.Or(o.Deadline, 5*time.Second), keepEvents: o.KeepEvents}
 	if d.now == nil {
 		d.now = time.Now
 	}
