@@ -142,10 +142,12 @@ const (
 	NoticeDeauthorized NoticeKind = "deauthorized" // the person removed our app
 	NoticeDeletion     NoticeKind = "deletion"     // the person requests deletion of the data
 	NoticeLogout       NoticeKind = "logout"       // the person's session there has ended (OIDC Back-Channel Logout)
+	// NoticeFrontLogout is NoticeLogout by way of the person's browser, unsigned (OIDC Front-Channel Logout).
+	NoticeFrontLogout NoticeKind = "front-channel logout"
 )
 
 // Notice is a verified message about one subject of a connection. A logout may name a session of the upstream
-// instead of a subject, or both. Its ID may be used once, until Expires.
+// instead of a subject, or both. Its ID may be used once, until Expires; a notice without one may be repeated.
 type Notice struct {
 	Kind    NoticeKind
 	Issuer  string

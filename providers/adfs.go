@@ -23,7 +23,7 @@ var _ = register(Kind{
 		return newOpenID(env, c, shape{
 			issuer: c.Issuer, scopes: splitList(setting(c, "scopes", "openid email profile allatclaims")), auth: authPost,
 			extra: adfsResource(c), requestParams: adfsParams, claims: adfsClaims,
-			maxPost: 16 << 10, // it posts every response
+			frontLogout: true, maxPost: 16 << 10, // it posts every response
 		}), nil
 	},
 })

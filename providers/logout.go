@@ -24,6 +24,9 @@ const maxLogoutID = 255
 // Notice verifies a logout token (OIDC Back-Channel Logout §2.6) like an ID token, with the same keys, before it
 // uses anything in it (SECURITY.md A18).
 func (u *openID) Notice(ctx context.Context, kind broker.NoticeKind, form url.Values) (broker.Notice, error) {
+	if kind == broker.NoticeFrontLogout && u.frontLogout {
+		return u.frontNotice(ctx, form)
+	}
 	//defence:A18 A7
 	if kind != broker.NoticeLogout || !u.sendsLogout {
 		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("this upstream sends no such notice"))
@@ -46,6 +49,25 @@ func (u *openID) Notice(ctx context.Context, kind broker.NoticeKind, form url.Va
 	return broker.Notice{Kind: kind, Issuer: t.issuer, Subject: t.subject, SID: t.sid(), ID: t.text("jti"),
 		// From then on the token is too old, whatever its exp.
 		Expires: issued.Add(maxAge + 2*skew)}, nil
+}
+
+// frontNotice reads a front-channel logout (OIDC Front-Channel Logout §2). Nothing in it is signed, so it can only
+// name a session: knowing its sid is the proof.
+func (u *openID) frontNotice(ctx context.Context, form url.Values) (broker.Notice, error) {
+	sid, iss := form.Get("sid"), form.Get("iss")
+	//defence:A18
+	if len(form["sid"]) != 1 || sid == "" || len(sid) > maxLogoutID || len(form["iss"]) > 1 {
+		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("sid is missing, too long, or occurs twice"))
+	}
+	m, err := u.meta.get(ctx)
+	if err != nil {
+		return broker.Notice{}, err
+	}
+	//defence:A18
+	if iss != "" && !u.ownsIssuer(m, iss) {
+		return broker.Notice{}, broker.RequestInvalid.Because(errors.New("another issuer"))
+	}
+	return broker.Notice{Kind: broker.NoticeFrontLogout, Issuer: m.issuer, SID: sid}, nil
 }
 
 // logoutProblem holds the rules of a logout token beyond those of an ID token. A nonce is refused because it

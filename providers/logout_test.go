@@ -131,3 +131,53 @@ func TestA18_A11_ALogoutTokenIsNoIDToken(t *testing.T) {
 		}, func(r *fixture) { r.refused("vera", broker.UpstreamRejected) })
 	}
 }
+
+func TestA18_AFrontChannelLogoutOnlyNamesASessionOfItsOwnUpstream(t *testing.T) {
+	for kind, settings := range map[string]map[string]string{
+		fakeidp.KindMicrosoft: {"tenant": "organizations", "allowed_tenants": tenantA}, fakeidp.KindADFS: nil,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			r := newFixture(t, fakeidp.Options{Kind: kind}, settings)
+			iss := r.idp.Issuer()
+			if kind == fakeidp.KindMicrosoft {
+				iss = r.idp.BaseURL() + "/" + tenantA + "/v2.0"
+			}
+			n := r.open().(broker.Notifier)
+			for name, form := range map[string]url.Values{"with iss": {"sid": {"s1"}, "iss": {iss}}, "without": {"sid": {"s1"}}} {
+				got, err := n.Notice(t.Context(), broker.NoticeFrontLogout, form)
+				if err != nil || got.SID != "s1" || got.Subject != "" || got.ID != "" {
+					t.Errorf("%s: %+v, %v", name, got, err)
+				}
+			}
+			for name, form := range map[string]url.Values{"nothing": {}, "an empty sid": {"sid": {""}},
+				"two": {"sid": {"a", "b"}}, "a sid without end": {"sid": {strings.Repeat("s", 300)}},
+				"another issuer": {"sid": {"s1"}, "iss": {"https://evil.example"}},
+				"a logout token": {"logout_token": {"x"}}} {
+				got, err := n.Notice(t.Context(), broker.NoticeFrontLogout, form)
+				if broker.CodeOf(err) != broker.RequestInvalid || got != (broker.Notice{}) {
+					t.Errorf("%s: %+v, %v", name, got, err)
+				}
+			}
+		})
+	}
+	r := oidcFixture(t)
+	if n, err := r.open().(broker.Notifier).Notice(t.Context(), broker.NoticeFrontLogout,
+		url.Values{"sid": {"s1"}}); broker.CodeOf(err) != broker.RequestInvalid {
+		t.Errorf("a kind that signs its logouts is believed without: %+v, %v", n, err)
+	}
+}
+
+func TestMicrosoftsAdministratorsAreLedToTheirApproval(t *testing.T) {
+	for tenant, want := range map[string]string{"organizations": "/organizations/", tenantA: "/" + tenantA + "/",
+		"consumers": ""} {
+		settings := map[string]string{"tenant": tenant}
+		if tenant == "organizations" {
+			settings["allowed_tenants"] = tenantA
+		}
+		r := entraFixture(t, settings)
+		got := r.open().(interface{ Approval() string }).Approval()
+		if want == "" && got != "" || want != "" && !strings.HasPrefix(got, r.idp.BaseURL()+want+"v2.0/adminconsent?") {
+			t.Errorf("%s: %q", tenant, got)
+		}
+	}
+}

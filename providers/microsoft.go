@@ -50,7 +50,7 @@ var _ = register(Kind{
 			issuer: e.origin + "/" + e.tenant + "/v2.0", accept: e.accept,
 			scopes: []string{"openid", "profile", "email"}, auth: authPost, hasChooser: true,
 			template: e.template(), requestParams: entraParams, ownsIssuer: e.ownsIssuer, issued: e.issued, claims: e.claims,
-			explain: entraExplain,
+			explain: entraExplain, frontLogout: true, approval: e.approval(c.ClientID),
 		}), nil
 	},
 })
@@ -233,6 +233,22 @@ func userTypeOf(t idToken, tid string) broker.UserType {
 		return broker.UserTypeGuest
 	}
 	return broker.UserTypeMember
+}
+
+// approval returns the page on which an administrator consents for the organisation. Nothing that it sends back is
+// believed: its tenant parameter is anybody's to change.
+func (e entra) approval(client string) func(callback string) string {
+	tenant := e.tenant
+	if e.many() {
+		tenant = entraOrganizations
+	}
+	if tenant == entraConsumers {
+		return nil
+	}
+	return func(callback string) string {
+		return e.origin + "/" + tenant + "/v2.0/adminconsent?" + url.Values{"client_id": {client},
+			"scope": {"openid profile email"}, "redirect_uri": {callback}}.Encode()
+	}
 }
 
 // entraParams: v2.0 accepts only one prompt value, and a login_hint would skip the chooser.

@@ -53,7 +53,11 @@ type shape struct {
 	claims func(t idToken, c *broker.Claims) error
 	// sendsLogout: it sends logout tokens, whose sub is the subject as we store it.
 	sendsLogout bool
-	maxPost     int // of broker.Redirect
+	// frontLogout: it opens our logout address in a frame, with the session's id (OIDC Front-Channel Logout).
+	frontLogout bool
+	// approval returns where an administrator approves this app for an organisation; nil: nowhere.
+	approval func(callback string) string
+	maxPost  int // of broker.Redirect
 	// userinfo: an address missing from the ID token may be at the userinfo endpoint.
 	userinfo bool
 	explain  func(code, description string, answer url.Values) broker.Code

@@ -73,6 +73,9 @@ func (d *Handler) posted(w http.ResponseWriter, r *http.Request) error {
 // it redirects to the login's page.
 func (d *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	ctx, v := r.Context(), d.visit(r)
+	if q := r.URL.Query(); q.Has("admin_consent") && !q.Has("state") {
+		return redirect(w, r, "/login") // an administrator comes back; the next sign-in shows what they approved
+	}
 	answer, lost, err := d.answer(r)
 	if err != nil {
 		return err

@@ -354,8 +354,8 @@ func (d *Handler) Mount(mux web.Router, app App) {
 	post("/login/{id}/continue", d.postContinue)
 	post("/login/{id}/cancel", d.postRestart)
 	post("/login/{id}/restart", d.postRestart)
-
 	get("/callback/{connection}", d.callback)
+	get("/callback/{connection}/logout", d.loggedOut)
 	open := func(pattern string, h web.Handler) { mux.Handle("POST "+pattern, d.toolkit.HandleOpen(h)) }
 	open("/callback/{connection}", d.posted)
 	open("/callback/{connection}/deauthorize", d.deauthorized)

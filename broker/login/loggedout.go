@@ -8,10 +8,14 @@ import (
 	"gatehouse/broker"
 )
 
-// loggedOut handles an upstream's notice that a person's session there has ended (OIDC Back-Channel Logout
-// §2.7). It uses no cookie, because the upstream sends it.
+// loggedOut handles an upstream's notice that a person's session there has ended (OIDC Back-Channel Logout §2.7,
+// Front-Channel Logout §2). It uses no cookie: the upstream sends the one, and a frame in its page the other.
 func (d *Handler) loggedOut(w http.ResponseWriter, r *http.Request) error {
-	c, said, err := d.service.noticed(r, broker.NoticeLogout)
+	kind := broker.NoticeLogout
+	if r.Method != http.MethodPost {
+		kind, r.PostForm = broker.NoticeFrontLogout, r.URL.Query()
+	}
+	c, said, err := d.service.noticed(r, kind)
 	if err != nil {
 		return err
 	}
@@ -27,7 +31,10 @@ func (d *Handler) loggedOut(w http.ResponseWriter, r *http.Request) error {
 // another's people (SECURITY.md A18).
 func (s *service) endFor(ctx context.Context, v visit, c broker.Connection, said broker.Notice) error {
 	return s.Store.Atomic(ctx, func(ctx context.Context) error {
-		err := s.Store.MarkUsed(ctx, "logout", c.ID+" "+said.ID, said.Expires)
+		var err error
+		if said.ID != "" {
+			err = s.Store.MarkUsed(ctx, "logout", c.ID+" "+said.ID, said.Expires)
+		}
 		//defence:A18
 		if errors.Is(err, broker.Conflict) {
 			return broker.RequestInvalid.Because(errors.New("this logout was used before"))

@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"testing"
@@ -99,5 +100,34 @@ func TestA18_ALogoutIsLoggedOnce(t *testing.T) {
 	g.tell(broker.Notice{Subject: "g1", ID: "j2"}).has(t, 200)
 	if g.lives(sids[1]) {
 		t.Error("the next logout was not heard")
+	}
+}
+
+func TestA18_AFrontChannelLogoutEndsTheSessionThatItNames(t *testing.T) {
+	g, sids := captured(t)
+	g.ups.notice = func(kind broker.NoticeKind, form url.Values) (broker.Notice, error) {
+		if kind != broker.NoticeFrontLogout {
+			t.Errorf("a GET is taken for %q", kind)
+		}
+		return broker.Notice{Kind: kind, SID: form.Get("sid")}, nil
+	}
+	for range 2 { // a frame may load twice
+		g.browser().request("GET", "/callback/google/logout?sid=s1&iss=x", nil).has(t, 200)
+	}
+	if got := [3]bool{g.lives(sids[0]), g.lives(sids[1]), g.lives(sids[2])}; got != [3]bool{false, true, true} {
+		t.Errorf("living sessions %v", got)
+	}
+}
+
+func TestAnAdministratorIsLedToTheApprovalAndBack(t *testing.T) {
+	g := newFixture(t)
+	g.ups.approval = "https://google.test/adminconsent"
+	g.refuses("no", broker.AdminApproval.Because(errors.New("AADSTS90094")))
+	b := g.browser()
+	path, _ := b.begin()
+	b.get(b.callback(path, "google", "no")).has(t, 403, "https://google.test/adminconsent", "approve for my organisation")
+	// What comes back proves nothing; its tenant parameter is anybody's to change.
+	if p := b.request("GET", "/callback/google?admin_consent=True&tenant=x", nil); p.header.Get("Location") != "/login" {
+		t.Errorf("%d %v", p.status, p.header)
 	}
 }

@@ -180,7 +180,7 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code 
 	default:
 		if upstream {
 			primary = web.Action{Href: upstreamPath(l.ID, c.ID) + "?choose=1", Text: p.Text("login.different_account")}
-			view.Others = append(view.Others, again)
+			view.Others = append(d.approval(r, code, c), again)
 		}
 	}
 	if l.Purpose == broker.PurposeReauthenticate {
@@ -196,6 +196,22 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code 
 		view.Others = append(view.Others, web.Action{Href: back, Text: text})
 	}
 	d.toolkit.Refusal(w, r, code, view)
+}
+
+// approver is an upstream whose organisations approve an app before their people may use it.
+type approver interface{ Approval() string }
+
+// approval links the page on which an administrator approves this app, after a refusal that waits for it.
+func (d *Handler) approval(r *http.Request, code broker.Code, c broker.Connection) []web.Action {
+	if code != broker.AdminApproval {
+		return nil
+	}
+	up, err := d.service.Upstreams.Open(r.Context(), c)
+	a, ok := up.(approver)
+	if err != nil || !ok || a.Approval() == "" {
+		return nil
+	}
+	return []web.Action{{Href: a.Approval(), Text: d.toolkit.Printer(r).Text("login.admin_approves")}}
 }
 
 // notice is a refusal shown above a page, with the action that resolves it.

@@ -19,6 +19,7 @@ type upstreams struct {
 	maxPost  int
 	notice   func(kind broker.NoticeKind, form url.Values) (broker.Notice, error)
 	wait     chan struct{}
+	approval string
 }
 
 type claimed struct {
@@ -65,6 +66,8 @@ func (u upstream) Finish(_ context.Context, t broker.UpstreamRequest, answer url
 func (u upstream) Notice(_ context.Context, kind broker.NoticeKind, form url.Values) (broker.Notice, error) {
 	return u.notice(kind, form)
 }
+
+func (u upstream) Approval() string { return u.approval }
 
 func (u *upstreams) last() broker.UpstreamRequest {
 	u.mu.Lock()

@@ -50,6 +50,7 @@ var classified = map[string]routeRow{
 	"POST /callback/{connection}/deauthorize":   {nothing, "drops an identity"},
 	"POST /callback/{connection}/data-deletion": {nothing, "drops an identity"},
 	"POST /callback/{connection}/logout":        {nothing, "ends"},
+	"GET /callback/{connection}/logout":         {nothing, "ends"},
 	"GET /data-deletion/{code}":                 {nothing, "status"},
 
 	"GET /account":                      {authority, "old session"},

@@ -24,7 +24,8 @@ func AADSTS(number int) OAuthError {
 	case 500113:
 		code, text = "invalid_request", "No reply address is registered for the application."
 	case 650052:
-		code, text = "access_denied", "The app needs access to a service that your organization has not subscribed to or enabled."
+		code, text = "access_denied", "The app needs access to a service that your organization has not subscribed "+
+			"to or enabled."
 	case 50011:
 		code, text = "invalid_request", "The redirect URI specified in the request does not match the redirect URIs "+
 			"configured for the application."
