@@ -253,7 +253,7 @@ func noticeOf(root *html.Node) string {
 func shownRefusal(root *html.Node) (code, ref string) {
 	for _, dl := range elements(root, "dl") {
 		if attr(dl, "id") == "details" {
-			if v := elements(dl, "code"); len(v) == 2 {
+			if v := elements(dl, "code"); len(v) >= 2 { // then what the app sent
 				return textOf(v[0]), textOf(v[1])
 			}
 		}
