@@ -111,7 +111,7 @@ func outageOf(err error) error {
 func network(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, withoutURL(err))
 	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
-		err = fmt.Errorf("%w; for a private CA, give its certificates as ca_bundle_file", err)
+		err = fmt.Errorf("%w; give the certificates of a private CA by --ca-bundle-file, or as the setting ca_bundle", err)
 	}
 	switch {
 	case errors.Is(err, egress.ErrBlockedAddress), errors.Is(err, egress.ErrBlockedURL),

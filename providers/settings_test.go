@@ -7,7 +7,10 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -240,4 +243,17 @@ func mustParse(t *testing.T, address string) *url.URL {
 		t.Fatal(err)
 	}
 	return u
+}
+
+func TestAPrivateCertificateAuthorityIsNamedWithItsCure(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	r := oidcFixture(t)
+	r.conn.Issuer = server.URL
+	_, err := r.open().Begin(t.Context(), r.newRequest())
+	if err == nil || !strings.Contains(err.Error(), "--ca-bundle-file") ||
+		!strings.Contains(err.Error(), server.URL+"/.well-known/openid-configuration") {
+		t.Errorf("err %v", err)
+	}
 }
