@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -66,7 +67,11 @@ func parseMetadata(body []byte, accept func(issuer string) error) (metadata, err
 		if !required && e.value == "" {
 			continue
 		}
-		if why := endpointProblem(m.issuer, e.value); why != "" {
+		why := endpointProblem(m.issuer, e.value)
+		if why == "" && (e.name == "authorization_endpoint" || e.name == "end_session_endpoint") {
+			why = browserProblem(m.issuer, e.value)
+		}
+		if why != "" {
 			return metadata{}, fmt.Errorf("%s %s", e.name, why)
 		}
 	}
@@ -99,6 +104,24 @@ func endpointProblem(issuer, endpoint string) string {
 	}
 	if !strings.HasPrefix(endpoint, "https://") && !strings.HasPrefix(issuer, "http://") {
 		return "must be https"
+	}
+	return ""
+}
+
+// browserProblem accepts plain http for an address that only the browser calls, so that egress never sees it: on
+// the issuer's host, which egress has reached in a configured network, and on private and loopback addresses.
+func browserProblem(issuer, endpoint string) string {
+	from, err1 := url.Parse(issuer)
+	to, err2 := url.Parse(endpoint)
+	if err1 != nil || err2 != nil {
+		return "must be an absolute URL"
+	}
+	host := strings.ToLower(to.Hostname())
+	addr, err := netip.ParseAddr(host)
+	local := host == "localhost" || err == nil && (addr.IsLoopback() || addr.IsPrivate())
+	//defence:B9 B16
+	if to.Scheme == "http" && !local && !strings.EqualFold(host, from.Hostname()) {
+		return "must be https, because its host is not the issuer's"
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"gatehouse/broker"
@@ -57,8 +58,18 @@ func checkURL(value string) string {
 		return "must not hold credentials"
 	case strings.ContainsAny(value, `#\`):
 		return "must have no fragment and no backslash"
+	case !checkPort(u):
+		return "must have a port from 1 to 65535 without leading zeros, or none"
 	}
 	return ""
+}
+
+// checkPort reports whether a URL has no port or one that exists. Programs disagree about 0, 0443 and 65979.
+func checkPort(u *url.URL) bool {
+	port := u.Port()
+	n, err := strconv.ParseUint(port, 10, 16)
+	//defence:B16 = true
+	return port == "" && !strings.HasSuffix(u.Host, ":") || err == nil && n > 0 && strconv.FormatUint(n, 10) == port
 }
 
 // checkIssuer accepts an issuer identifier (OIDC Discovery §3).
