@@ -106,7 +106,8 @@ func inClientFlags(err error) error {
 	flags := map[string]string{"redirect_uris": "redirect-uri", "post_logout_redirect_uris": "post-logout-redirect-uri",
 		"grant_types": "grant", "token_endpoint_auth_method": "auth-method", "token_endpoint_auth_methods": "auth-method",
 		"token_endpoint_auth_signing_alg": "auth-alg", "id_token_signed_response_alg": "id-token-alg", "jwks": "jwks-file",
-		"contacts": "contact", "client_name": "name", "client_id": "id"}
+		"contacts": "contact", "client_name": "name", "client_id": "id",
+		"require_pushed_authorization_requests": "require-par", "dpop_bound_access_tokens": "dpop"}
 	p.Text = regexp.MustCompile(`(?m)^  [a-z_]+:`).ReplaceAllStringFunc(p.Text, func(field string) string {
 		name := strings.Trim(field, " :")
 		return "  --" + or(flags[name], strings.ReplaceAll(name, "_", "-")) + ":"

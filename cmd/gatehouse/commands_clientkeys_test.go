@@ -65,14 +65,15 @@ func TestOneFlagHoldsAClientToTheFAPI2Profile(t *testing.T) {
 	if !strict(c) || c.Secret != "" {
 		t.Errorf("added: %+v", c)
 	}
-	for flags, field := range map[string]string{"--dpop=false": "dpop_bound_access_tokens", "--pkce default": "pkce",
-		"--require-par=false": "require_pushed_authorization_requests", "--error-iss off": "error_iss",
-		"--auth-method client_secret_post": "token_endpoint_auth_method", "--id-token-alg RS256": "id_token_signed",
-		"--auth-alg RS256": "token_endpoint_auth_signing_alg", "--redirect-uri http://localhost/cb": "redirect_uris"} {
-		o.isRefused(field, append([]string{"clients", "change", "bank"}, strings.Fields(flags)...)...)
+	for _, line := range []string{"--dpop=false", "--pkce default", "--require-par=false", "--error-iss off",
+		"--auth-method client_secret_post", "--id-token-alg RS256", "--auth-alg RS256",
+		"--redirect-uri http://localhost/cb"} {
+		args := strings.Fields(line)
+		flag, _, _ := strings.Cut(args[0], "=")
+		o.isRefused("  "+flag+": ", append([]string{"clients", "change", "bank"}, args...)...)
 	}
 	o.shows(&c, "clients", "add", "--id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example.test/cb")
-	o.isRefused("jwks: is missing", "clients", "change", "wiki", "--fapi2")
+	o.isRefused("--jwks-file: is missing", "clients", "change", "wiki", "--fapi2")
 	c = clientView{}
 	if o.shows(&c, "clients", "change", "wiki", "--fapi2", "--jwks-uri", "https://wiki.example.test/keys"); !strict(c) {
 		t.Errorf("changed: %+v", c)

@@ -281,7 +281,7 @@ func TestTheDemoPrintsATourAndWritesWhatAScriptNeeds(t *testing.T) {
 	if r.err.String() != "" {
 		t.Errorf("beside the tour it says: %s", r.err.String())
 	}
-	o.isRefused("is not empty", "demo", "--data", data)
+	o.isRefused("is not empty", "demo", "--addr", "localhost:0", "--data", data)
 	o.isRefused("loopback host", "demo", "--addr", "0.0.0.0:0")
 
 	t.Chdir(o.dir)

@@ -87,9 +87,9 @@ A tour:
 
 In another terminal:
   6. A restriction  %[5]s accounts restrict carla@contoso.test --only microsoft %[6]s
-                    Her password signs her in no more: Continue with Microsoft > Carla Reis.
+                    Her password signs her in no more. Continue with Microsoft > Carla Reis.
   7. The reason     %[5]s audit --reference … %[6]s
-                    with the reference of the page that refused Eva.
+                    with the reference under Details of the page that refused Eva.
 
 Ctrl-C ends it and deletes everything.
 `, d.App, d.Mailbox, d.Issuer, DemoPassword, program, config)
