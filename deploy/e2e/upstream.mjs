@@ -6,8 +6,11 @@ import { createServer } from 'node:http'
 console.info = console.warn = () => {}
 const { Provider } = await import('oidc-provider')
 
-/** Starts the provider on a free port of 127.0.0.1; people maps a login name to claims. */
-export async function startUpstream(t, { redirectURI, people, port = 0 }) {
+/**
+ * Starts the provider on a free port of 127.0.0.1; people maps a login name to claims. metadata is added to the client's,
+ * odd to the provider's configuration.
+ */
+export async function startUpstream(t, { redirectURI, people, port = 0, metadata, odd: { features, ...odd } = {} }) {
   const server = createServer()
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
   t.after(() => { server.closeAllConnections(); server.close() })
@@ -15,10 +18,10 @@ export async function startUpstream(t, { redirectURI, people, port = 0 }) {
   const client = { client_id: 'gatehouse', client_secret: randomBytes(24).toString('base64url') }
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const provider = new Provider(issuer, {
-    clients: [{ ...client, redirect_uris: [redirectURI], grant_types: ['authorization_code'], response_types: ['code'] }],
+    clients: [{ ...client, ...metadata, redirect_uris: [redirectURI], grant_types: ['authorization_code'], response_types: ['code'] }],
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'given_name', 'family_name'] },
     conformIdTokenClaims: false,
-    features: { devInteractions: { enabled: false } },
+    features: { devInteractions: { enabled: false }, ...features },
     findAccount: (_, sub) => people[sub] && { accountId: sub, claims: () => ({ sub, ...people[sub] }) },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     loadExistingGrant: async (ctx) => {
@@ -28,8 +31,9 @@ export async function startUpstream(t, { redirectURI, people, port = 0 }) {
       await grant.save()
       return grant
     },
-    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'upstream', alg: 'RS256', use: 'sig' }] },
+    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'upstream', use: 'sig' }] },
     cookies: { keys: [randomBytes(24).toString('base64url')] },
+    ...odd,
   })
   const answer = provider.callback()
   const form = '<!doctype html><title>Upstream</title><h1>Who are you?</h1><form method="post"><label>Login <input name="login"></label><button>Sign in</button></form>'
