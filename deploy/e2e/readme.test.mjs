@@ -83,19 +83,6 @@ for (const section of ['Go', 'Node']) {
     await stranger.page.goto(answer)
     assert.match(await body(stranger.page), /^You are not signed in: this browser did not start this sign-in/)
 
-<<<<<<< HEAD
-    // The first reason is shown, not that of a second try.
-    await stranger.page.goto(APP)
-    await broker.run(['clients', 'secret', client.client_id])
-    await broker.run(['clients', 'secret', client.client_id]) // the first one ends with the third
-    await identify(stranger.page, owner.email)
-    await passwordField(stranger.page).waitFor()
-    await typePassword(stranger.page, owner.password)
-    await stranger.page.waitForURL(APP + '/callback*')
-    assert.match(await body(stranger.page), /^You are not signed in: .*(invalid_client|WWW-Authenticate)/s)
-
-=======
->>>>>>> c55b480 (tests: errors of the command line name its flags)
     await broker.run(['clients', 'disable', client.client_id])
     const late = await person(t)
     await late.page.goto(APP)
