@@ -107,6 +107,6 @@ for (const section of ['Go', 'Node']) {
     await expectHeading(page, /Sample/)
     await button(page, 'Allow').click()
     await page.waitForURL(APP + '/callback*')
-    assert.match(await page.locator('body').innerText(), /^You are not signed in: .*invalid_client/s)
+    assert.match(await page.locator('body').innerText(), /^You are not signed in: .*(invalid_client|WWW-Authenticate)/s)
   })
 }
