@@ -166,7 +166,7 @@ func (t *tool) secret(ctx context.Context, path string) (broker.Secret, error) {
 	name, err := "standard input", error(nil)
 	if path == "-" && t.ask != nil {
 		var typed string
-		typed, err = t.ask(ctx, "Secret (it does not show): ", true)
+		typed, err = t.ask(ctx, "Type it (it does not show): ", true)
 		b = []byte(typed)
 	} else {
 		b, name, err = t.read(ctx, path, "secret", maxSecret)
