@@ -63,7 +63,8 @@ func (g *gate) pass(ctx context.Context, call func(context.Context) error) error
 	err = call(within)
 	finished = true
 	_, fromBrowser := errors.AsType[browserError](err)
-	_, down := errors.AsType[outage](err)
+	//defence:B22 = errors.Is(err, broker.ConnectionUnavailable)
+	down := isOutage(err)
 	g.leave(probe, down, !errors.Is(ctx.Err(), context.Canceled) &&
 		//defence:B22
 		!fromBrowser &&

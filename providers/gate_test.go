@@ -74,6 +74,19 @@ func TestB22_OnlyAnUpstreamsOwnFailuresCount(t *testing.T) {
 	}
 }
 
+func TestB22_ARefusalOfOneCodeSaysNothingOfAnOutage(t *testing.T) {
+	g := newGate((&clock{}).now)
+	for range requestAfter {
+		_ = g.pass(t.Context(), down)
+		_ = g.pass(t.Context(), func(context.Context) error { return broker.ConnectionUnavailable }) // no recovery
+	}
+	asked := false
+	err := g.pass(t.Context(), func(context.Context) error { asked = true; return nil })
+	if asked || broker.CodeOf(err) != broker.ConnectionUnavailable {
+		t.Errorf("open after %d failures with refusals between: %v", requestAfter, err)
+	}
+}
+
 func TestB22_AtMostSoManyWaitForOneUpstreamAndNoneForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(time.Now)

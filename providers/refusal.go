@@ -99,6 +99,11 @@ type outage struct{ error }
 
 func (o outage) Unwrap() error { return o.error }
 
+func isOutage(err error) bool {
+	_, is := errors.AsType[outage](err)
+	return is
+}
+
 // outageOf marks an upstream that is too busy to send a document for everybody.
 func outageOf(err error) error {
 	if errors.Is(err, broker.ConnectionUnavailable) {
