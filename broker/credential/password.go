@@ -61,7 +61,7 @@ func NewPasswords(o PasswordOptions) *Passwords {
 		cost:  o.Cost.orProduction(),
 		slots: newSlots(2 * time.Second),
 		failures: limit.Window{Name: "password-failures", Width: Window,
-			//defence:E2 = 1 << 40
+			//defence:E2 = int64(1 << 40)
 			Most: NetworkFailures - 1, In: o.Ephemeral, Now: o.Now},
 		blocked: broker.EphemeralStore[time.Time]{Name: "password-blocks", Life: Window, In: o.Ephemeral, Now: o.Now}}
 	p.dummy = encode(p.cost, salt(), make([]byte, keySize))
