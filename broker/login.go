@@ -116,6 +116,7 @@ type MailedCode struct {
 	Hash      string
 	SentAt    time.Time
 	ExpiresAt time.Time
+	Renewed   bool // it replaces a code that its page asked for
 }
 
 // The limits of mailed codes.

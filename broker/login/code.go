@@ -24,6 +24,7 @@ func (s *service) mailCode(ctx context.Context, v visit, sc scene, email string)
 	if err != nil {
 		return err
 	}
+	code.Renewed = sc.Code != nil && sc.Code.Email == email
 	_, err = s.replace(ctx, sc.Login, sc.CodeSent(code))
 	return err
 }

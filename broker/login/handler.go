@@ -243,6 +243,8 @@ func (d *Handler) correct(w http.ResponseWriter, r *http.Request, v visit, sc sc
 	}
 	if _, ok := errors.AsType[blank](err); ok {
 		key += ".empty"
+	} else if code == broker.WrongPassword && (sc.Step == broker.StepLink || sc.Step == broker.StepConfirm) {
+		key += ".own" // the page asks for the password of one account
 	}
 	form := web.Form{Problems: []web.Problem{{Field: at, Text: p.Text(key, args)}}}
 	r.Form = a.keep

@@ -67,7 +67,7 @@ func TestAC12_RegistrationMakesExactlyOneAccount(t *testing.T) {
 	b := g.browser()
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
-	p.has(t, 200, "Almost there", `value="Ana"`, `value="Silva"`, "Verified by Google",
+	p.has(t, 200, "Create your account", `value="Ana"`, `value="Silva"`, "Verified by Google",
 		"Already have an account under another email?")
 	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", " ", "family_name", "x").has(t, 422,
 		"Enter your name.")
@@ -115,7 +115,7 @@ func TestAC13_WithoutAnAddressFromTheUpstreamACodeProvesOne(t *testing.T) {
 	b.post(path+"/resend").has(t, 429, "You can ask for another code in")
 	b.post(path+"/code", "code", "12").has(t, 422, "That code isn’t right.")
 	p = b.post(path+"/code", "code", code[:3]+"-"+code[3:])
-	p.has(t, 200, "Almost there", "Confirmed by code")
+	p.has(t, 200, "Create your account", "Confirmed by code")
 	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana", "family_name", "").atApp(t,
 		ana)
 }
@@ -145,12 +145,12 @@ func TestAC18_ACodeRunsOutAndANewOneComes(t *testing.T) {
 	b.post(path+"/code", "code", old).has(t, 422, "That code has expired. We’ve sent a new one.")
 	fresh := g.code()
 	g.wait(time.Minute)
-	b.post(path+"/resend").has(t, 200, "New code sent at 12:12 UTC. Older codes no longer work.")
+	b.post(path+"/resend").has(t, 200, `New code sent at <time datetime="2026-03-01T12:12:00Z" data-shape="clock">12:12 UTC</time>. `+"Older codes no longer work.")
 	newest := g.code()
 	if fresh != newest {
 		b.post(path+"/code", "code", fresh).has(t, 422, "4 tries left")
 	}
-	b.post(path+"/code", "code", newest).has(t, 200, "Almost there")
+	b.post(path+"/code", "code", newest).has(t, 200, "Create your account")
 }
 
 func TestRegistrationWithAPassword(t *testing.T) {

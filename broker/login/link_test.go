@@ -46,7 +46,7 @@ func TestAC9_ThePasswordLinksOnceAndTheNextSignInGoesStraightThrough(t *testing.
 	p.has(t, 200, "Link Google to your account?", "a•••@example.com", "created 2026")
 
 	wrong := b.post(path+"/link", "confirmation", p.hidden("confirmation"), "password", "wrong password wrong")
-	wrong.has(t, 422, "That email and password don’t match.", `aria-invalid="true"`, "<title>Error:")
+	wrong.has(t, 422, "That password isn’t right.", `aria-invalid="true"`, "<title>Error:")
 	if len(g.identities(a)) != 0 {
 		t.Fatal("a wrong password linked")
 	}

@@ -36,7 +36,7 @@ func TestC9_C13_AClaimedAddressBelongsToThePersonWhoVerifiesIt(t *testing.T) {
 	b := g.browser()
 	path, _ := b.begin()
 	p := b.through(path, "google", "code")
-	p.has(t, 200, "Almost there")
+	p.has(t, 200, "Create your account")
 	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana").atApp(t, ana)
 
 	now, err := g.db.AccountByEmail(context.Background(), ana)
@@ -80,7 +80,7 @@ func TestC21_ANewSubjectWithAKnownAddressGoesThroughTheConfirmation(t *testing.T
 		g.claims("code", broker.Claims{Subject: "g2", Email: ana, Level: level})
 		b := g.browser()
 		path, _ := b.begin()
-		b.through(path, "google", "code").has(t, 200, map[broker.Level]string{broker.EmailAsserted: "Almost there"}[level])
+		b.through(path, "google", "code").has(t, 200, map[broker.Level]string{broker.EmailAsserted: "Do you already have an account?"}[level])
 		if n := len(g.events(broker.EventSignedIn)); n != 0 {
 			t.Fatalf("level %d opened a session", level)
 		}

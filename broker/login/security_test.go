@@ -23,7 +23,7 @@ func TestC1_C7_C13_AnAssertedAddressRevealsNothing(t *testing.T) {
 		b := g.browser()
 		path, _ := b.begin()
 		p := b.through(path, "facebook", "code")
-		p.has(t, 200, "Almost there", "I have an account", "I’m new")
+		p.has(t, 200, "Do you already have an account?", "I have an account", "I’m new")
 		asked := b.post(path+"/wish", "wish", "new")
 		asked.has(t, 200, "Check your email")
 		if m := g.mails(); len(m) != 1 || strings.Contains(m[0].Text, "already") {
@@ -62,7 +62,7 @@ func TestC14_NamesReachNoAccount(t *testing.T) {
 		GivenName: ana})
 	b := g.browser()
 	path, _ := b.begin()
-	b.through(path, "google", "code").has(t, 200, "Almost there", "eve@example.net")
+	b.through(path, "google", "code").has(t, 200, "Create your account", "eve@example.net")
 }
 
 func TestC20_AnAddressThatIsNoneReachesNoAccount(t *testing.T) {
@@ -96,7 +96,7 @@ func TestE1_AC8_IdentifierStepAndWrongPasswordAreTheSameForEveryAddress(t *testi
 		path, _ := b.begin()
 		asked := b.post(path+"/email", "email", email)
 		wrong := b.post(path+"/password", "email", email, "password", "wrong password wrong")
-		wrong.has(t, 422, "That email and password don’t match. Try again or reset your password.")
+		wrong.has(t, 422, "That email and password don’t match. Check both and try again.")
 		bodies[strings.ReplaceAll(anonymous(fmt.Sprint(asked.status, asked.body, wrong.status, wrong.body,
 			headers(wrong.header))), email, "EMAIL")] = true
 	}

@@ -161,3 +161,20 @@ func TestACodeThatConfirmsASignInIsNotMailedAsARegistration(t *testing.T) {
 		t.Errorf("%+v", due)
 	}
 }
+
+func TestOnlyASecondCodeIsCalledANewOne(t *testing.T) {
+	g := newFixture(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	g.claims("code", verified("g1", ana))
+	g.start.Fresh = true
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "google", "code").has(t, 200, "Confirm it’s you")
+	first := b.post(path + "/resend")
+	first.has(t, 200, "We sent a 6-digit code")
+	if strings.Contains(first.body, "New code sent") {
+		t.Error("the first code is called a new one")
+	}
+	g.wait(broker.MailedPause)
+	b.post(path+"/resend").has(t, 200, "New code sent at <time", "Older codes no longer work")
+}

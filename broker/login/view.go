@@ -315,7 +315,7 @@ type sentCode struct {
 
 func codeOf(r *http.Request, c *broker.MailedCode) *sentCode {
 	return &sentCode{Minutes: int(broker.MailedLife / time.Minute), At: c.SentAt.UTC(),
-		Resent: r.Method == http.MethodGet && r.URL.Query().Get("sent") != ""}
+		Resent: c.Renewed && r.Method == http.MethodGet && r.URL.Query().Get("sent") != ""}
 }
 
 // typed returns what was typed before, or the suggestion.

@@ -151,7 +151,7 @@ func (p Mailer) Queue(ctx context.Context, m Message) error {
 	return nil
 }
 
-func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+func when(t time.Time) text.When { return text.When{At: t, Shape: text.Moment} }
 
 // maxName bounds foreign text in a mail, in characters.
 const maxName = 64

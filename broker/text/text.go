@@ -286,7 +286,7 @@ func (p Printer) Has(key string) bool {
 // Text returns the plain text of a key. {0} is the first argument; {name} is looked up in an argument of type
 // Args. An unknown key is a programming error and panics; pages are checked for it when they are parsed.
 func (p Printer) Text(key string, args ...any) string {
-	return p.print(key, args, func(s string) string { return s })
+	return p.print(key, args, false)
 }
 
 // HTML returns the text of a key that ends in _html. It keeps the text's own markup and escapes every argument.
@@ -294,7 +294,7 @@ func (p Printer) HTML(key string, args ...any) template.HTML {
 	if !isHTML(key) {
 		panic("text: the key " + key + " has no markup; use Text")
 	}
-	return template.HTML(p.print(key, args, html.EscapeString))
+	return template.HTML(p.print(key, args, true))
 }
 
 // Fills reports whether args has a non-empty value for every named placeholder of the key.
@@ -322,7 +322,7 @@ func (p Printer) find(key string) (message, bool) {
 	return m, ok
 }
 
-func (p Printer) print(key string, args []any, escape func(string) string) string {
+func (p Printer) print(key string, args []any, markup bool) string {
 	m, ok := p.find(key)
 	if !ok {
 		panic("text: unknown key " + key)
@@ -331,11 +331,11 @@ func (p Printer) print(key string, args []any, escape func(string) string) strin
 		return m[0].literal
 	}
 	var b strings.Builder
-	p.write(&b, m, args, escape, 0)
+	p.write(&b, m, args, markup, 0)
 	return b.String()
 }
 
-func (p Printer) write(b *strings.Builder, m message, args []any, escape func(string) string, n int) {
+func (p Printer) write(b *strings.Builder, m message, args []any, markup bool, n int) {
 	for _, part := range m {
 		switch {
 		case part.number:
@@ -348,11 +348,22 @@ func (p Printer) write(b *strings.Builder, m message, args []any, escape func(st
 			if !ok {
 				form = part.plural[plural.Other]
 			}
-			p.write(b, form, args, escape, count)
+			p.write(b, form, args, markup, count)
 		default:
-			b.WriteString(escape(fmt.Sprint(value(args, part.holder))))
+			b.WriteString(p.argument(value(args, part.holder), markup))
 		}
 	}
+}
+
+func (p Printer) argument(v any, markup bool) string {
+	if at, ok := v.(When); ok {
+		return p.when(at, markup)
+	}
+	s := fmt.Sprint(v)
+	if markup {
+		s = html.EscapeString(s)
+	}
+	return s
 }
 
 // value returns the value of a placeholder, "" if it was not given.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
 func loaded(t *testing.T) *Catalog {
@@ -202,5 +203,21 @@ func TestAMalformedTagDoesNotDropTheOthersOfAHeader(t *testing.T) {
 		if got := c.Match(header); got != want {
 			t.Errorf("%q: %q, want %q", header, got, want)
 		}
+	}
+}
+
+func TestATimeIsInTheLanguageAndMarkedForTheReadersZone(t *testing.T) {
+	c := loaded(t)
+	at := time.Date(2026, 3, 1, 14, 2, 0, 0, time.FixedZone("", 3600))
+	for lang, want := range map[string]string{"en": "1 Mar 2026", "de": "01.03.2026", "fr": "01/03/2026",
+		"es": "01/03/2026"} {
+		want = `<time datetime="2026-03-01T13:02:00Z" data-shape="date">` + want + `</time>`
+		if got := string(c.Printer(lang).HTML("account.linked_html", When{at, Date})); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", lang, got)
+		}
+	}
+	if got := c.Printer("en").Text("mail.unlinked.body", Args{"at": When{at, Moment}}); !strings.Contains(got,
+		"1 Mar 2026, 13:02 UTC") {
+		t.Error(got)
 	}
 }

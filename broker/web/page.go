@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"gatehouse/broker"
 	"gatehouse/broker/text"
@@ -64,6 +65,15 @@ func (p Page) T(key string, args ...any) string { return p.Text(key, args...) }
 
 // TH returns the text of a key that ends in _html, with its arguments escaped.
 func (p Page) TH(key string, args ...any) template.HTML { return p.HTML(key, args...) }
+
+// Clock, Date and Moment return a time as the argument of a text with markup.
+func (p Page) Clock(t time.Time) text.When { return text.When{At: t, Shape: text.Clock} }
+
+// Date is explained at Clock.
+func (p Page) Date(t time.Time) text.When { return text.When{At: t, Shape: text.Date} }
+
+// Moment is explained at Clock.
+func (p Page) Moment(t time.Time) text.When { return text.When{At: t, Shape: text.Moment} }
 
 // Pages parses page/*.html of a package. Each file defines "title", the only heading, and "main", the content
 // below it; layout and partials are shared. It panics on a template that does not parse, an unknown text, and

@@ -150,10 +150,10 @@ func (s *attackHarness) walkCodes(start func() *browser, p planted) {
 	b.click("Fay")
 	b.press("I’m new")
 	p["a wrong mailed code"] = "planted-000000"
-	b.press("Confirm account", "code", "planted-000000")
+	b.press("Continue", "code", "planted-000000")
 	code := s.mailedCode("fay@example.test")
 	p["a mailed code in a sentence"], p["and in another"] = code+" is", "code "+code
-	b.press("Confirm account", "code", code)
+	b.press("Continue", "code", code)
 	b.press("Create account")
 	s.returned(b, "Fay Okoro")
 }

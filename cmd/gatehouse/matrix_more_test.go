@@ -38,7 +38,7 @@ func moreRoutes() []way {
 			c.begin()
 			c.press("New here? Create an account")
 			c.press("Send a code", "email", c.account.Email)
-			c.press("Confirm account", "code", c.code())
+			c.press("Continue", "code", c.code())
 			c.last()
 			c.press("Sign in", "password", matrixWord)
 		}, dies: ms},
@@ -48,7 +48,7 @@ func moreRoutes() []way {
 			c.press("I’m new")
 			code := c.code()
 			c.last()
-			c.press("Confirm account", "code", code)
+			c.press("Continue", "code", code)
 			c.may("Link and sign in", "password", matrixWord)
 		}, dies: ms},
 		{name: "D4 link by a mailed code", setup: withoutPassword, drive: func(c *cell) {

@@ -238,7 +238,7 @@ func TestWithoutAPasswordReauthenticationUsesAMailedCode(t *testing.T) {
 	fay.click("Fay")
 	fay.press("I’m new")
 	first := w.mailedCode(fay.email)
-	fay.press("Confirm account", "code", first)
+	fay.press("Continue", "code", first)
 	fay.press("Create account")
 	fay.sees("Your account")
 	fay.shows("Add another way to sign in first.")

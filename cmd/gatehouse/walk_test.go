@@ -239,7 +239,7 @@ func TestAnUnknownPersonRegistersShortlyAndOnce(t *testing.T) {
 	b.open(w.file.App + "/login")
 	b.click("Continue with Google")
 	b.click("Noor")
-	b.sees("Almost there")
+	b.sees("Create your account")
 	b.press("Create account")
 	w.returned(b, "Noor Person")
 	if n := len(w.events(broker.EventAccountCreated)); n != 1 {
@@ -264,8 +264,8 @@ func TestAFacebookAddressIsProvenByAMailedCode(t *testing.T) {
 	b.click("Fay")
 	b.press("I’m new")
 	b.sees("Check your email")
-	b.press("Confirm account", "code", w.mailedCode("fay@example.test"))
-	b.sees("Almost there")
+	b.press("Continue", "code", w.mailedCode("fay@example.test"))
+	b.sees("Create your account")
 	b.press("Create account")
 	w.returned(b, "Fay Okoro")
 }

@@ -158,7 +158,7 @@ describe('a link', () => {
     const email = w.stranger()
     const claims = { ...person('c-12', email), given_name: 'Noor', family_name: 'Person' }
     const { page, ask, context } = await comes(t, claims)
-    await expectHeading(page, 'Almost there')
+    await expectHeading(page, 'Create your account')
     assert.deepEqual([await field(page, 'First name').inputValue(), await field(page, 'Last name').inputValue(), await field(page, 'Email address').inputValue()],
       ['Noor', 'Person', email])
     assert.match(await page.locator('main').innerText(), /Verified by Club/)
@@ -187,11 +187,11 @@ describe('a link', () => {
     await page.goto(page.url()) // there is no way round it
     await expectHeading(page, 'Check your email')
     await field(page, 'Code').fill('000000')
-    await button(page, 'Confirm account').click()
+    await button(page, 'Continue').click()
     await page.locator('[role=alert]').waitFor()
     await field(page, 'Code').fill(await w.code(email))
-    await button(page, 'Confirm account').click()
-    await expectHeading(page, 'Almost there')
+    await button(page, 'Continue').click()
+    await expectHeading(page, 'Create your account')
     assert.match(await page.locator('main').innerText(), /Confirmed by code/)
     await button(page, 'Create account').click()
     await atApp(page)
@@ -206,7 +206,7 @@ describe('a link', () => {
     await field(page, 'Email address').fill(owner.email)
     await button(page, 'Send a code').click()
     await field(page, 'Code').fill(await w.code(owner.email))
-    await button(page, 'Confirm account').click()
+    await button(page, 'Continue').click()
     await expectHeading(page, 'Link Club to your account?')
     assert.deepEqual(await w.linked(owner.email), [])
     await passwordField(page).fill(owner.password)

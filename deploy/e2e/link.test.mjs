@@ -117,7 +117,7 @@ test('ac_12 an unknown address gets one account by a short registration', async 
   const before = (await s.demo.run(['accounts', 'list'])).length
   const ask = await s.begin(s.page)
   await signInWith(s.page, s.google, noor)
-  await expectHeading(s.page, 'Almost there')
+  await expectHeading(s.page, 'Create your account')
   assert.equal(await s.page.locator('[autocomplete=given-name]').inputValue(), 'Noor')
   assert.equal(await s.page.locator('[autocomplete=family-name]').inputValue(), 'Person')
   assert.match(await s.page.locator('main').innerText(), new RegExp(noor.email.replaceAll('.', '\\.')))
@@ -141,7 +141,7 @@ test('ac_12 who has an account under another address links it instead of making 
   const before = (await s.demo.run(['accounts', 'list'])).length
   const ask = await s.begin(s.page)
   await signInWith(s.page, s.google, noor)
-  await expectHeading(s.page, 'Almost there')
+  await expectHeading(s.page, 'Create your account')
   await s.page.getByText(/Sign in and link/).click()
   await s.page.getByRole('textbox', { name: /^Email address of your/ }).fill(s.demo.account.email)
   await passwordField(s.page).fill(s.demo.account.password)

@@ -67,8 +67,8 @@ test('ac_40 password managers and one-time codes find their fields, and pasting 
   const digits = await demo.mailedCode(una.email)
   await paste(code, `${digits.slice(0, 3)} ${digits.slice(3)}`)
   assert.equal((await code.inputValue()).replace(/\D/g, ''), digits)
-  await button(page, 'Confirm account').click()
-  await expectHeading(page, 'Almost there')
+  await button(page, 'Continue').click()
+  await expectHeading(page, 'Create your account')
 })
 
 test('ac_43 the provider buttons keep their makers’ rules', async (t) => {
@@ -163,7 +163,7 @@ describe('every page', () => {
 
     page = await visitor()
     await signInWith(page, demo.connection('google'), demo.persona('google', 'new.person'))
-    await expectHeading(page, 'Almost there')
+    await expectHeading(page, 'Create your account')
     await see(page, 'register')
     await page.getByText(/Sign in and link/).click()
     await passwordField(page).waitFor()
@@ -177,7 +177,7 @@ describe('every page', () => {
     await page.locator('[autocomplete=one-time-code]').waitFor()
     await see(page, 'code')
     await page.locator('[autocomplete=one-time-code]').fill('000000')
-    await button(page, 'Confirm account').click()
+    await button(page, 'Continue').click()
     await page.locator('[role=alert]').waitFor()
     await see(page, 'code-wrong', posted)
 

@@ -128,14 +128,14 @@ test('ac_32 two clicks on Link and sign in link once', async (t) => {
   assert.equal(told.length, 1)
 })
 
-test('ac_32 two clicks on Confirm account take a mailed code once', async (t) => {
+test('ac_32 two clicks on Continue take a mailed code once', async (t) => {
   const { demo, back, ask, page } = await journey(t, { own: true })
   const persona = demo.persona('oidc', 'una')
   await page.goto(ask.url)
   await signInWith(page, demo.connection('oidc'), persona)
   await page.getByRole('button', { name: /I’m new/ }).click()
   await page.locator('input[autocomplete="one-time-code"]').fill(await demo.mailedCode(persona.email))
-  await twice(page, 'Confirm account')
+  await twice(page, 'Continue')
   await button(page, 'Create account').click()
   assert.equal((await redeem(demo, ask, (await arrive(page, back)).code)).userinfo.email, persona.email)
 })

@@ -44,6 +44,13 @@ addEventListener('pageshow', (event) => {
   }
 });
 
+// Times in the zone and language of the reader. Without scripts they are in UTC and say so.
+const shapes = { clock: { timeStyle: 'short' }, date: { dateStyle: 'medium' }, moment: { dateStyle: 'medium', timeStyle: 'long' } };
+for (const time of document.querySelectorAll('time[data-shape]')) {
+  time.title = time.textContent;
+  time.textContent = new Intl.DateTimeFormat(document.documentElement.lang, shapes[time.dataset.shape]).format(new Date(time.dateTime));
+}
+
 // Bring the summary of a failed form to the ear, unless a field has the focus.
 const summary = document.querySelector('[role=alert][tabindex]');
 if (summary && !document.querySelector('[autofocus]')) summary.focus();
