@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { person, startDemo, until } from './harness.mjs'
 import { look } from './look.mjs'
-import { become, button, expectHeading, signIn, signInWith } from './steps.mjs'
+import { become, button, expectHeading, field, signIn, signInWith } from './steps.mjs'
 
 const link = (page, name) => page.getByRole('link', { name, exact: true })
 
@@ -64,6 +64,10 @@ test('ac_46 nobody unlinks the last way in, and who signed in with what they unl
   assert.equal(await page.getByRole('textbox').count(), 0) // there is no password
   const found = [await look(page, 'prove')]
   await signInWith(page, demo.connection('google'), noor)
+  await expectHeading(page, 'Confirm it’s you') // Google tells no auth_time
+  await button(page, 'Email me a code').click()
+  await field(page, 'Code').fill(await demo.mailedCode(noor.email))
+  await button(page, 'Continue').click()
   await expectHeading(page, 'Your account')
   await button(page, 'Link Harbour Club').click()
   await become(page, demo.persona('oidc', 'vera'))

@@ -430,5 +430,5 @@ export async function exhaust(w, page) {
 /** Waits for the state that a failed form leads to. */
 export async function reached(page, state) {
   await page.waitForLoadState()
-  if (state.wrong) await at(page, '.note.err')
+  if (state.wrong) await at(page, '[role=alert]')
 }
