@@ -122,12 +122,6 @@ func (d *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, r, stepPath(sc))
 }
 
-// mayGoBack reports whether a login may return to its first page: nothing is proven, and nothing is to be said on the
-// page that it waits for. The login stays as it is until the person chooses something else.
-func mayGoBack(sc scene) bool {
-	return sc.Purpose == broker.PurposeSignIn && !sc.HasProof() && !sc.Presets() && sc.Notice == ""
-}
-
 // done responds to a GET of a login in which nothing is left to ask.
 func (d *Handler) done(w http.ResponseWriter, r *http.Request, l broker.Login) error {
 	v := d.visit(r)
@@ -367,15 +361,6 @@ func (d *Handler) Mount(mux web.Router, app App) {
 }
 
 func loginPath(id string) string { return "/login/" + url.PathEscape(id) }
-
-// stepPath returns the address of the page that a login waits for. The first pages have the address of the login.
-func stepPath(sc scene) string {
-	switch sc.Step {
-	case "", broker.StepChoose, broker.StepPick, broker.StepDone:
-		return loginPath(sc.ID)
-	}
-	return loginPath(sc.ID) + "/" + string(sc.Step)
-}
 
 func upstreamPath(id, connection string) string {
 	return loginPath(id) + "/to/" + url.PathEscape(connection)
