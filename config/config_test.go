@@ -235,6 +235,27 @@ func TestAVariableThatSetsNothingIsAnErrorWithASuggestion(t *testing.T) {
 	}
 }
 
+// An unknown variable ends the start.
+func TestTheFilesOfDeployNameOnlyVariablesThatExist(t *testing.T) {
+	var known findings
+	known.overlay(&Config{})
+	for _, name := range []string{"Dockerfile", "compose.yaml", "systemd/gatehouse.service"} {
+		text, err := os.ReadFile(filepath.Join("../deploy", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := regexp.MustCompile(`GATEHOUSE_[A-Z_]+`).FindAllString(string(text), -1)
+		if len(used) == 0 {
+			t.Errorf("%s sets nothing", name)
+		}
+		for _, variable := range used {
+			if !slices.Contains(known.used, variable) {
+				t.Errorf("%s sets %s, which is not a setting", name, variable)
+			}
+		}
+	}
+}
+
 func TestTheKeyringComesFromAFileOrAVariable(t *testing.T) {
 	const keyring = `{"keys":[]}`
 	cases := map[string]struct {
