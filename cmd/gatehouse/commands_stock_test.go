@@ -33,6 +33,30 @@ func (h *app) operate() *admin.Service {
 
 const demoPassword = fakeidp.DemoPassword
 
+// demoConnections are the demo's connections, as an operator would add them.
+func demoConnections() (all []broker.Connection) {
+	for _, c := range fakeidp.DemoConnections() {
+		all = append(all, broker.Connection{ID: c.ID, Kind: c.Kind, Name: c.Name, ClientID: c.ClientID, Settings: c.Settings})
+	}
+	return all
+}
+
+// demoSettings points a connection at its simulator.
+func demoSettings(c *broker.Connection, base string) {
+	if c.Settings == nil {
+		c.Settings = map[string]string{}
+	}
+	switch c.Kind {
+	case "oidc":
+		c.Issuer = base
+	case "meta":
+		c.Settings["graph_url"] = base
+		fallthrough
+	default:
+		c.Settings["authority"] = base
+	}
+}
+
 // openAt opens the demo's first listener and the demo.
 func (d *demo) openAt(ctx context.Context, addr string, log *slog.Logger) (net.Listener, error) {
 	l, err := d.listenFirst(addr)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"gatehouse/broker"
@@ -44,33 +42,6 @@ type server struct {
 	handler  http.Handler
 }
 
-// demoConnections are the demo's connections, as an operator would add them.
-func demoConnections() []broker.Connection {
-	return []broker.Connection{
-		{ID: "google", Kind: "google", Name: "Google", ClientID: "gatehouse-demo.apps.example.test"},
-		{ID: "microsoft", Kind: "microsoft", Name: "Microsoft", ClientID: "6e0fbd0c-7e57-4a00-8a00-0000000000c1",
-			Settings: map[string]string{"tenant": "organizations", "allowed_tenants": fakeidp.DemoTenant}},
-		{ID: "facebook", Kind: "meta", Name: "Facebook", ClientID: "1234567890"},
-		{ID: "club", Kind: "oidc", Name: "Harbour Club", ClientID: "gatehouse"},
-	}
-}
-
-// demoSettings points a connection at its simulator.
-func demoSettings(c *broker.Connection, base string) {
-	if c.Settings == nil {
-		c.Settings = map[string]string{}
-	}
-	switch c.Kind {
-	case "oidc":
-		c.Issuer = base
-	case "meta":
-		c.Settings["graph_url"] = base
-		fallthrough
-	default:
-		c.Settings["authority"] = base
-	}
-}
-
 type demoCmd struct {
 	Addr string `default:"localhost:8080" placeholder:"HOST:PORT" help:"Address of the broker, on a loopback host. Default: ${default}. The sample app and the mailbox have the next two ports."`
 	Data string `placeholder:"FOLDER" help:"Empty folder to use and keep. If omitted, ./gatehouse-demo is made, and deleted at the end."`
@@ -83,7 +54,7 @@ func (c *demoCmd) Run(ctx context.Context, t *tool) error {
 		return err
 	}
 	defer listener.Close()
-	if err := d.freshFolder(); err != nil {
+	if d.data, err = fakeidp.FreshFolder(d.data, d.file.Issuer, d.port == 8080); err != nil {
 		return err
 	}
 	if c.Data == "" {
@@ -119,34 +90,6 @@ func (d *demo) listenFirst(addr string) (net.Listener, error) {
 	return listener, nil
 }
 
-// freshFolder creates the folder, and refuses one that is not empty: a demo must not mix with
-// real data. Without --data, what a demo that was killed left behind is removed: only the
-// process with this port uses the folder.
-func (d *demo) freshFolder() error {
-	if d.data == "" {
-		d.data = "gatehouse-demo"
-		if d.port != 8080 {
-			d.data += "-" + d.file.Issuer[strings.LastIndex(d.file.Issuer, ":")+1:]
-		}
-		if exists(filepath.Join(d.data, "gatehouse.yaml")) {
-			if err := os.RemoveAll(d.data); err != nil {
-				return err
-			}
-		}
-	}
-	if err := os.MkdirAll(d.data, 0o700); err != nil {
-		return fmt.Errorf("%w; name another folder with --data", err)
-	}
-	entries, err := os.ReadDir(d.data)
-	if err != nil {
-		return err
-	}
-	if len(entries) > 0 {
-		return fmt.Errorf("%s is not empty; name an empty folder with --data", d.data)
-	}
-	return nil
-}
-
 // open opens the listener of the operations and the app, on SQLite.
 func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 	operations, err := net.Listen("tcp", "127.0.0.1:0")
@@ -175,15 +118,12 @@ func (d *demo) open(ctx context.Context, log *slog.Logger) error {
 
 // stock adds accounts, providers and apps, and starts the other servers.
 func (d *demo) stock(ctx context.Context) error {
-	if err := os.Mkdir(filepath.Join(d.data, "claims"), 0o700); err != nil {
-		return err
-	}
 	for _, a := range fakeidp.DemoAccounts() {
 		if err := d.addAccount(ctx, a); err != nil {
 			return err
 		}
 	}
-	for i, c := range demoConnections() {
+	for i, c := range fakeidp.DemoConnections() {
 		if err := d.addProvider(ctx, i, c); err != nil {
 			return fmt.Errorf("%s: %w", c.ID, err)
 		}
@@ -200,7 +140,7 @@ func (d *demo) stock(ctx context.Context) error {
 	for _, s := range d.servers {
 		go serveQuietly(ctx, s)
 	}
-	return d.write("demo.json", d.file)
+	return fakeidp.WriteJSON(filepath.Join(d.data, "demo.json"), d.file)
 }
 
 // listen listens on 127.0.0.1, on the n-th port after the broker's, so that addresses are the
@@ -226,7 +166,7 @@ func (d *demo) addAccount(ctx context.Context, a fakeidp.DemoAccount) error {
 }
 
 // addProvider starts one simulated provider and connects the broker to it.
-func (d *demo) addProvider(ctx context.Context, position int, c broker.Connection) error {
+func (d *demo) addProvider(ctx context.Context, position int, c fakeidp.DemoConnection) error {
 	l, err := d.listen(3 + position)
 	if err != nil {
 		return err
@@ -244,27 +184,27 @@ func (d *demo) addProvider(ctx context.Context, position int, c broker.Connectio
 	}
 	d.sims[c.ID] = sim
 	d.servers = append(d.servers, server{l, sim})
-	demoSettings(&c, base)
+	c.PointAt(base)
 	operations, err := d.h.admin()
 	if err != nil {
 		return err
 	}
-	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID,
+	issuer := "" // a setting of this kind alone
+	if c.Kind == "oidc" {
+		issuer = base
+	}
+	in := admin.AddConnection{ID: c.ID, Kind: c.Kind, Issuer: issuer, ClientID: c.ClientID,
 		Secret: broker.Secret(secret), Live: true,
 		Edit: admin.EditConnection{Name: &c.Name, Settings: c.Settings, Position: &position}}
 	if _, err := operations.AddConnection(ctx, admin.Actor{ID: admin.Operator}, in); err != nil {
 		return err
 	}
-	d.file.Connections = append(d.file.Connections, fakeidp.DemoConnection{ID: c.ID, Kind: c.Kind, Name: c.Name,
-		Issuer: base})
+	d.file.Connections = append(d.file.Connections, c)
 	for _, p := range sim.Personas() {
 		d.file.Personas = append(d.file.Personas,
 			fakeidp.DemoPersona{Connection: c.ID, Login: p.Login, Email: p.Email, Note: p.Note})
-		if err := d.write(filepath.Join("claims", c.ID+"-"+p.Login+".json"), sim.Claims(p)); err != nil {
-			return err
-		}
 	}
-	return nil
+	return sim.WriteClaims(filepath.Join(d.data, "claims"), c.ID)
 }
 
 // addApps starts the sample app and registers it, and a native client for scripts.
@@ -298,15 +238,6 @@ func (d *demo) addApps(ctx context.Context) error {
 			RedirectURIs: c.RedirectURIs, AuthMethod: c.AuthMethods[0]})
 	}
 	return nil
-}
-
-// write writes JSON into the demo's folder.
-func (d *demo) write(name string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(d.data, name), append(b, '\n'), 0o600)
 }
 
 // serveQuietly serves a listener other than the public one until ctx ends.

@@ -42,8 +42,7 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 	h.passwordCost = t.passwordCost
 	t.opened = h
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP) // it must not end the process
-	defer signal.Stop(hangups)
+	signal.Notify(hangups, syscall.SIGHUP) // it must not end the process, not even while that drains
 	if secure, ok := listener.(*web.TLSListener); ok {
 		go secure.Follow(ctx, hangups, h.log)
 	}

@@ -41,6 +41,36 @@ type DemoConnection struct {
 	Kind   string `json:"kind"`
 	Name   string `json:"name"`
 	Issuer string `json:"issuer"`
+	// What an operator would type.
+	ClientID string            `json:"-"`
+	Settings map[string]string `json:"-"`
+}
+
+// DemoConnections are the demo's connections, as an operator would add them.
+func DemoConnections() []DemoConnection {
+	return []DemoConnection{
+		{ID: "google", Kind: "google", Name: "Google", ClientID: "gatehouse-demo.apps.example.test"},
+		{ID: "microsoft", Kind: "microsoft", Name: "Microsoft", ClientID: "6e0fbd0c-7e57-4a00-8a00-0000000000c1",
+			Settings: map[string]string{"tenant": "organizations", "allowed_tenants": DemoTenant}},
+		{ID: "facebook", Kind: "meta", Name: "Facebook", ClientID: "1234567890"},
+		{ID: "club", Kind: "oidc", Name: "Harbour Club", ClientID: "gatehouse"},
+	}
+}
+
+// PointAt makes the connection use the simulator at base.
+func (c *DemoConnection) PointAt(base string) {
+	c.Issuer = base
+	if c.Settings == nil {
+		c.Settings = map[string]string{}
+	}
+	switch c.Kind {
+	case "oidc": // it has the issuer alone
+	case "meta":
+		c.Settings["graph_url"] = base
+		fallthrough
+	default:
+		c.Settings["authority"] = base
+	}
 }
 
 // DemoPersona is a person at a simulated provider.
