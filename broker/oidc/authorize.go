@@ -314,7 +314,9 @@ func (d *Handler) answer(w http.ResponseWriter, r *http.Request, q *request, par
 		params.Set("state", q.state)
 	}
 	if q.web && !q.posted && r.Method == http.MethodGet {
-		seeOther(w, withQuery(q.redirect, params))
+		// An empty fragment, or a browser would keep that of the URL which led here (RFC 9110 §10.2.2): what a provider
+		// appended, such as Facebook's "#_=_", or an attacker planted.
+		seeOther(w, withQuery(q.redirect, params)+"#")
 		return
 	}
 	r = d.toolkit.WithLocale(r, q.form.Get("ui_locales"))
