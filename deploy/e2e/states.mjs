@@ -177,11 +177,6 @@ export const states = [
     await submit(page, 'resend')
     return page
   } },
-  { name: 'code, sent again', status: true, async go(w, visit) {
-    const page = await newcomer(w, visit)
-    await page.goto(page.url().split('?')[0] + '?sent=1') // as after the next one: there is half a minute between two
-    return page
-  } },
   { name: 'register', async go(w, visit) {
     const { page } = await visit()
     await comesFrom(w, page, w.stranger())
