@@ -96,6 +96,9 @@ func (f *findings) checkStorage(c *Config) {
 	if c.Audit.Retention < 0 {
 		f.add("audit.retention", "%d is no number of days: write 400, or 0 to keep events for ever", c.Audit.Retention)
 	}
+	if c.Audit.Refusals < 1 {
+		f.add("audit.refusals", "%d is no number of refusals: write 100, for example", c.Audit.Refusals)
+	}
 	if c.DatabasePool < 1 || c.DatabasePool > 1000 {
 		f.add("database_pool", "write a number from 1 to 1000")
 	}

@@ -96,6 +96,7 @@ func TestASettingThatWouldNotBeSafeIsRefused(t *testing.T) {
 		{"listen: localhost:70000", "listen"},
 		{"operations: {listen: 'no'}", "operations.listen"},
 		{"audit: {retention: -1}", "audit.retention"},
+		{"audit: {refusals: 0}", "audit.refusals"},
 		{"operations: {listen: localhost:8080}", "operations.listen"},
 		{"internal_hosts: ['http://gatehouse']", "internal_hosts[0]"},
 		{"internal_hosts: [ok, Gatehouse]", "internal_hosts[1]"},

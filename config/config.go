@@ -130,6 +130,9 @@ type Audit struct {
 	// Retention is how many days events are kept, with their network addresses; 0 keeps them for ever. Default 400:
 	// a year, for yearly reviews, and a month to hold them.
 	Retention int `yaml:"retention"`
+	// Refusals is how many refusals of one kind from one network are recorded in an hour if they concern no account;
+	// of the others, only the 1,000th, the 10,000th and so on. Default 100.
+	Refusals int `yaml:"refusals"`
 }
 
 // Connection is an upstream declared in the file.
@@ -237,7 +240,7 @@ const maxFile = 1 << 20
 func Load(path string, environ func() []string) (*Config, error) {
 	c := &Config{
 		Listen: "localhost:8080", Operations: Operations{Listen: "127.0.0.1:9090"}, DataDir: "./gatehouse-data",
-		DatabasePool: 10, SQLiteSynchronous: "normal", Audit: Audit{Retention: 400},
+		DatabasePool: 10, SQLiteSynchronous: "normal", Audit: Audit{Retention: 400, Refusals: 100},
 		Product: Product{Name: "Gatehouse"}, Registration: "invite", Passwords: true,
 		Languages: []string{"en", "fr", "es", "de"}, Log: Log{Level: "info"},
 	}

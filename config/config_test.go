@@ -71,7 +71,7 @@ func TestNoConfigurationAtAllIsOne(t *testing.T) {
 	want := &Config{
 		Issuer: "http://localhost:8080", Listen: "localhost:8080", Operations: Operations{"127.0.0.1:9090"},
 		DataDir:  "./gatehouse-data",
-		Database: "sqlite:gatehouse-data/gatehouse.db", DatabasePool: 10, SQLiteSynchronous: "normal", Audit: Audit{400},
+		Database: "sqlite:gatehouse-data/gatehouse.db", DatabasePool: 10, SQLiteSynchronous: "normal", Audit: Audit{400, 100},
 		Keyring: "gatehouse-data/keyring.json", CreateKeyring: true,
 		Mail:         Mail{From: "Gatehouse <gatehouse@localhost>", Folder: "gatehouse-data/mailbox"},
 		Product:      Product{Name: "Gatehouse"},

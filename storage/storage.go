@@ -3,6 +3,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -23,6 +24,7 @@ type Options struct {
 	Sealer      gormdb.Sealer
 	Pinned      func(kind string) []string // settings of a kind that never change once live
 	KeepEvents  time.Duration              // how long audit events are kept; 0 without end
+	Refusals    int                        // of strangers, recorded per hour, kind and network; 0 for 100
 	Now         func() time.Time
 	Log         *slog.Logger
 }
@@ -35,7 +37,8 @@ type Store struct {
 	*cache
 	broker.Ephemeral // of Redis or of the database
 
-	redis *redisdb.DB
+	redis    *redisdb.DB
+	refusals int64
 }
 
 // durable puts the methods of the database one level deeper than those of cache and
@@ -55,7 +58,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{durable: durable{db}, cache: newCache(db, o.Now), Ephemeral: db}
+	s := &Store{durable: durable{db}, cache: newCache(db, o.Now), Ephemeral: db, refusals: int64(cmp.Or(o.Refusals, 100))}
 	if o.Redis == "" {
 		return s, nil
 	}

@@ -12,11 +12,9 @@ import (
 )
 
 // Anyone can cause refusals, each of which would be a row that nothing removes for a year. So only the first ones of
-// a kind and a network in an hour have rows of their own; of the others, the 100th, the 1,000th and so on.
-const (
-	refusalsKept   = 20
-	refusalsWithin = time.Hour
-)
+// a kind and a network in an hour have rows of their own, see Options.Refusals; of the others, the 1,000th, the
+// 10,000th and so on.
+const refusalsWithin = time.Hour
 
 // Record implements broker.AuditLog. Refusals of strangers are aggregated: an event that stands for more than itself
 // has their number in the detail "count". The log and the metrics have each of them.
@@ -29,7 +27,7 @@ func (s *Store) Record(ctx context.Context, events ...broker.Event) error {
 			if err != nil {
 				return err
 			}
-			if n > refusalsKept {
+			if n > s.refusals {
 				if !powerOfTen(n) {
 					continue
 				}

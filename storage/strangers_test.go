@@ -12,7 +12,7 @@ import (
 )
 
 func TestH4_RefusalsOfStrangersCannotFillTheAuditLog(t *testing.T) {
-	s := open(t, storage.Options{})
+	s := open(t, storage.Options{Refusals: 20})
 	at := time.Now().Truncate(time.Hour)
 	record := func(n int, e broker.Event) {
 		t.Helper()

@@ -71,6 +71,7 @@ func newHarnessWithLog(t *testing.T, log io.Writer, more ...string) *harness {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &clock{at: time.Now().Truncate(time.Second)}
+	more = append(more, "audit: {refusals: 1000000}") // sweeps look for the event of each refusal
 	d := &demo{data: t.TempDir(), now: c.now, cost: cheapPasswords(), keys: &providerKeys, more: strings.Join(more, "\n")}
 	demoData.Copy(t, d.data, newDemoData)
 	listener, err := d.openAt(ctx, "localhost:0", newLog(log, slog.LevelDebug))

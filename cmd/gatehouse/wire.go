@@ -65,7 +65,8 @@ func openApp(ctx context.Context, cfg *config.Config, log *slog.Logger, now func
 	}
 	h.store, err = storage.Open(ctx, storage.Options{Database: cfg.Database.Reveal(), Pool: cfg.DatabasePool,
 		Synchronous: cfg.SQLiteSynchronous, Redis: cfg.Redis.Reveal(), Sealer: h.keyring, Pinned: providers.Pinned,
-		KeepEvents: time.Duration(cfg.Audit.Retention) * 24 * time.Hour, Now: h.now, Log: log})
+		KeepEvents: time.Duration(cfg.Audit.Retention) * 24 * time.Hour, Refusals: cfg.Audit.Refusals,
+		Now: h.now, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("%w; see `database` and `redis` in the configuration", err)
 	}
