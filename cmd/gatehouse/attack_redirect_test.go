@@ -120,7 +120,9 @@ func (s *attackHarness) refusedAtHome(t *testing.T, what string, req *http.Reque
 	for _, name := range []string{"a", "form", "meta", "link", "img", "script", "iframe", "base", "button"} {
 		for _, e := range elements(a.root, name) {
 			for _, at := range e.Attr {
-				if strings.Contains(at.Val, "evil.example") { // as text for developers it may stand there
+				// It may stand there as text for developers, and in the query of a link to our own page.
+				path, _, _ := strings.Cut(at.Val, "?")
+				if strings.Contains(path, "evil.example") || strings.Contains(at.Val, "evil.example") && path != "/authorize" {
 					t.Errorf("%s: <%s %s=%q>", what, name, at.Key, at.Val)
 				}
 			}
