@@ -17,6 +17,7 @@ func TestAnAppRegistersItselfWithATokenOfTheOperator(t *testing.T) {
 		Endpoint string `json:"registration_endpoint"`
 		Uses     int    `json:"uses"`
 	}
+	o.does("migrate")
 	o.shows(&made, "clients", "token", "--uses", "2")
 	if made.Token == "" || made.Uses != 2 || !strings.HasSuffix(made.Endpoint, "/register") {
 		t.Fatalf("%+v", made)

@@ -19,7 +19,7 @@ func TestE13_APasswordBringsNoChosenSessionBackThatHasEnded(t *testing.T) {
 
 	s.advance(time.Minute)
 	b.open(s.file.Issuer + "/authorize?" + s.asking("prompt", "select_account login").Encode())
-	b.press("Ben Carter ben@example.test")
+	b.press("B Ben Carter ben@example.test")
 	asked := b.page
 	b.open(s.file.Issuer + "/end_session")
 	b.press("Sign out")

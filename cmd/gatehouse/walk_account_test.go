@@ -242,6 +242,7 @@ func TestWithoutAPasswordReauthenticationUsesAMailedCode(t *testing.T) {
 	fay.press("Create account")
 	fay.sees("Your account")
 	fay.shows("Add another way to sign in first.")
+	w.advance(broker.LinkFresh + time.Second) // the code of the registration is no longer fresh
 	fay.press("Link Google")
 	fay.sees("Sign in")
 	fay.click("Continue with Facebook")
