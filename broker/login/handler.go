@@ -194,7 +194,7 @@ func (d *Handler) act(read func(*http.Request) act) web.Handler {
 		}
 		switch {
 		case l.Request != nil && (sc.IsConsumed() || sc.No == nil && sc.Step == broker.StepDone):
-			d.toolkit.HandOff(w, d.inLogin(r, l), appPath(id), d.service.appName(ctx, l))
+			d.toolkit.HandOff(w, d.inLogin(r, l), appPath(id), d.service.app(ctx, l).Name)
 			return nil
 		case err == nil || errors.Is(err, broker.Conflict) || sc.IsConsumed() || sc.No != nil:
 			return redirect(w, r, stepPath(sc)+a.then)

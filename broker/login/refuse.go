@@ -190,7 +190,7 @@ func (d *Handler) refuse(w http.ResponseWriter, r *http.Request, sc scene, code 
 	if l.Request != nil && code.Meaning().OAuth != "" {
 		back := appPath(l.ID) + "&error=" + url.QueryEscape(string(code))
 		text := p.Text("login.back_plain")
-		if name := d.service.appName(r.Context(), l); name != "" {
+		if name := d.service.app(r.Context(), l).Name; name != "" {
 			text = p.Text("login.back", name)
 		}
 		view.Others = append(view.Others, web.Action{Href: back, Text: text})

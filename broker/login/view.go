@@ -18,6 +18,7 @@ type page struct {
 	web.Form
 	Path           string // of the login; its forms post below it
 	App            string // the waiting app's name, "" for none
+	Links          web.AppLinks
 	Reauthenticate string // for a reauthentication: where to return to; "" for others
 	Notice         *notice
 }
@@ -36,16 +37,16 @@ func (d *Handler) inLogin(r *http.Request, l broker.Login) *http.Request {
 	return d.toolkit.WithLocale(r, l.Locale)
 }
 
-// appName returns the waiting app's display name, "" if there is none.
-func (s *service) appName(ctx context.Context, l broker.Login) string {
+// app returns the waiting app, a zero value if there is none.
+func (s *service) app(ctx context.Context, l broker.Login) broker.Client {
 	if l.Request == nil || l.ClientID == "" {
-		return ""
+		return broker.Client{}
 	}
 	c, err := s.Store.Client(ctx, l.ClientID)
 	if err != nil {
-		return ""
+		return broker.Client{}
 	}
-	return c.Name
+	return c
 }
 
 // present shows the page of a scene on a GET.
@@ -70,7 +71,8 @@ func (d *Handler) present(w http.ResponseWriter, r *http.Request, v visit, sc sc
 // presentStatus shows the page of a step.
 func (d *Handler) presentStatus(w http.ResponseWriter, r *http.Request, v visit, sc scene, f web.Form,
 	status int) error {
-	p := page{Form: f, Path: loginPath(sc.ID), App: d.service.appName(r.Context(), sc.Login), Notice: d.noticeOf(r, sc)}
+	app := d.service.app(r.Context(), sc.Login)
+	p := page{Form: f, Path: loginPath(sc.ID), App: app.Name, Links: web.LinksOf(app), Notice: d.noticeOf(r, sc)}
 	if sc.Purpose == broker.PurposeReauthenticate {
 		p.Reauthenticate = sc.Purpose.Ends()
 	}

@@ -14,6 +14,7 @@ import (
 
 	"gatehouse/broker"
 	"gatehouse/broker/clients"
+	"gatehouse/broker/web"
 )
 
 // asked is a request that awaits consent.
@@ -113,6 +114,7 @@ type consentView struct {
 	Switch string
 	// Unchecked marks an app that registered itself: no operator has checked it.
 	Unchecked bool
+	Links     web.AppLinks
 }
 
 type scopeView struct {
@@ -141,7 +143,7 @@ func (d *Handler) consentPage(w http.ResponseWriter, r *http.Request) error {
 	view := consentView{
 		App: q.client.Name, Host: hostOf(q.redirect), Email: a.Email,
 		Action: pathConsent + "/" + r.PathValue("id"), Switch: pathAuthorize + "?consent=" + r.PathValue("id") + "&switch=1",
-		Unchecked: q.client.RegistrationHash != "",
+		Unchecked: q.client.RegistrationHash != "", Links: web.LinksOf(q.client),
 	}
 	before := given.Version == v && len(given.Scopes) > 0
 	for _, scope := range q.needs() {

@@ -36,6 +36,7 @@ type deviceQuestionView struct {
 	Switch  string
 	// Unchecked marks an app that registered itself: no operator has checked it.
 	Unchecked bool
+	Links     web.AppLinks
 }
 
 // devicePage shows the code entry. A code in the link (verification_uri_complete) only
@@ -197,6 +198,7 @@ func (d *Handler) deviceQuestion(w http.ResponseWriter, r *http.Request) error {
 	}
 	view := deviceQuestionView{App: c.Name, Code: shownUserCode(code), Email: a.Email, Address: call.Address,
 		At:        call.At.UTC(),
+		Links:     web.LinksOf(c),
 		Unchecked: c.RegistrationHash != "", Action: pathDevice + "/" + id, Switch: pathDevice + "/" + id + "?switch=1"}
 	for _, scope := range (wanted{}).needs(c, call.Grant.Scopes) {
 		view.Scopes = append(view.Scopes, scopeView{Name: scope, Known: clients.AboutPerson(scope)})

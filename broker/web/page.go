@@ -42,6 +42,12 @@ type Form struct {
 
 func (f Form) problems() []Problem { return f.Problems }
 
+// AppLinks are what an app registered for people to read (RFC 7591 §2). The zero value shows nothing.
+type AppLinks struct{ App, Home, Policy, Terms string }
+
+// LinksOf returns the links of an app.
+func LinksOf(c broker.Client) AppLinks { return AppLinks{c.Name, c.ClientURI, c.PolicyURI, c.TosURI} }
+
 // Page is the dot of a template.
 type Page struct {
 	text.Printer

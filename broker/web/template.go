@@ -24,8 +24,8 @@ func (k *Toolkit) funcs() template.FuncMap {
 		"args":  textArgs,
 		"dict":  dict,
 		"field": newField,
-		// These three partials need no checks and take a dict.
-		"idp": partial, "chip": partial, "banner": partial,
+		// These partials need no checks and take a dict.
+		"idp": partial, "chip": partial, "banner": partial, "links": partial,
 	}
 }
 

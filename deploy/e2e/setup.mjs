@@ -32,7 +32,8 @@ export async function setUp(t, { env } = {}) {
   const back = await app(t)
   const client = (name, ...more) => broker.addClient('--name', name, '--redirect-uri', 'http://127.0.0.1/callback', '--auth-method', 'none', '--native', ...more)
   const ours = await client('Courts', '--first-party')
-  const theirs = await client('Scores', ...['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'].flatMap((g) => ['--grant', g]))
+  const read = ['client', 'policy', 'tos'].flatMap((page) => [`--${page}-uri`, `https://scores.test/${page}`])
+  const theirs = await client('Scores', ...read, ...['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'].flatMap((g) => ['--grant', g]))
   await broker.serve()
   let people = 0
   return {
