@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +124,12 @@ type Product struct {
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
 	Level string `yaml:"level"`
+}
+
+// Threshold is the level as log/slog has it: info if none is set.
+func (l Log) Threshold() (level slog.Level) {
+	_ = level.UnmarshalText([]byte(l.Level)) // Load has validated it; the zero level is info
+	return level
 }
 
 // Audit configures the audit log.
@@ -311,6 +318,14 @@ func orDefault(value *string, fallback string) {
 // SQLite returns the path of the database file. ok is false with PostgreSQL, where Database is the URL.
 func (c *Config) SQLite() (path string, ok bool) {
 	return strings.CutPrefix(c.Database.Reveal(), "sqlite:")
+}
+
+// DatabaseExists reports whether there is a SQLite database already. If so, no keyring is
+// created: a new one could open nothing, and would hide that the right one is missing.
+func (c *Config) DatabaseExists() bool {
+	path, sqlite := c.SQLite()
+	info, err := os.Stat(path)
+	return sqlite && err == nil && info.Mode().IsRegular() && info.Size() > 0
 }
 
 func readFile(path string) ([]byte, error) {

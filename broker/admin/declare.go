@@ -41,6 +41,19 @@ func (in DeclareConnection) Over(c broker.Connection, now time.Time) (_ broker.C
 	return providers.Normalise(c), nil
 }
 
+// Declared returns the stored connections with the declarations applied, those that are not stored yet at the end.
+func Declared(stored []broker.Connection, declared []DeclareConnection, now time.Time) (all []broker.Connection) {
+	all = slices.Clone(stored)
+	for _, d := range declared {
+		n := slices.IndexFunc(all, func(c broker.Connection) bool { return c.ID == d.ID })
+		if n < 0 {
+			all, n = append(all, broker.Connection{}), len(all)
+		}
+		all[n], _ = d.Over(all[n], now) // CheckDeclared reports what is wrong with it
+	}
+	return all
+}
+
 // CheckDeclared validates each declared connection beside the others, without the store, which
 // may have its secret. An error is nil for a valid one.
 func CheckDeclared(declared []DeclareConnection, networks []netip.Prefix) []error {

@@ -28,6 +28,38 @@ func YesNo(b bool) string {
 	return "no"
 }
 
+// Cell is a value in a table. A stranger may have chosen it, so control characters are removed:
+// they could change the operator's terminal.
+func Cell(v any) string {
+	return strings.Map(func(r rune) rune {
+		if unprintable(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(fmt.Sprint(v), ""))
+}
+
+// Details is the detail of the event in a table.
+func (v EventView) Details() string {
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(v.Detail)) {
+		all = append(all, k+"="+v.Detail[k])
+	}
+	return strings.Join(all, " ")
+}
+
+// Hint says what a setting is, whether it is required, and what it may be.
+func (v FieldView) Hint() string {
+	hint := v.About
+	if v.Required {
+		hint += " (required)"
+	}
+	if len(v.Options) > 0 {
+		hint += " (" + strings.Join(v.Options, ", ") + ")"
+	}
+	return hint
+}
+
 func required(b bool) string {
 	if b {
 		return "required"

@@ -38,6 +38,15 @@ func ListenTLS(l net.Listener, certFile, keyFile string) (*TLSListener, error) {
 	return t, err
 }
 
+// CertificateEnd reads a certificate and its key as ListenTLS does, and returns when the certificate expires.
+func CertificateEnd(certFile, keyFile string) (time.Time, error) {
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return pair.Leaf.NotAfter, nil
+}
+
 // Reload reads the files again. If they cannot be used, the certificate stays.
 func (t *TLSListener) Reload() (changed bool, err error) {
 	pair, err := tls.LoadX509KeyPair(t.certFile, t.keyFile)

@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"gatehouse/broker/admin"
@@ -62,19 +59,10 @@ func (c *auditCmd) Run(ctx context.Context, t *tool, s *admin.Service) error {
 		row(w, "AT", "VERB", "CODE", "ACCOUNT", "ACTOR", "CLIENT", "CONNECTION", "ADDRESS", "REFERENCE", "DETAIL")
 		for _, e := range views {
 			row(w, admin.Date(e.At), e.Verb, or(e.Code, "-"), person(e.Account), person(e.Actor), or(e.Client, "-"),
-				or(e.Connection, "-"),
-				or(e.Address, "-"), or(e.Reference, "-"), details(e.Detail))
+				or(e.Connection, "-"), or(e.Address, "-"), or(e.Reference, "-"), e.Details())
 		}
 		if len(views) == in.Limit {
 			fmt.Fprintf(w, "\nThere may be more: --before %s\n", views[len(views)-1].At.Format(time.RFC3339Nano))
 		}
 	})
-}
-
-func details(m map[string]string) string {
-	var all []string
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		all = append(all, k+"="+m[k])
-	}
-	return strings.Join(all, " ")
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +15,7 @@ import (
 	"gatehouse/broker/admin"
 	"gatehouse/broker/egress"
 	"gatehouse/broker/mail"
+	"gatehouse/broker/web"
 	"gatehouse/config"
 	"gatehouse/storage"
 	"gatehouse/storage/redisdb"
@@ -103,7 +102,7 @@ func (i *inspection) everything(ctx context.Context) {
 		note, err := i.certificate()
 		i.see("certificate", note, err)
 	}
-	if i.cfg.CreateKeyring && !exists(i.cfg.Keyring) && !databaseExists(i.cfg) {
+	if i.cfg.CreateKeyring && !exists(i.cfg.Keyring) && !i.cfg.DatabaseExists() {
 		i.see("keyring", "none yet: the first start creates "+i.cfg.Keyring, nil)
 	} else {
 		var err error
@@ -129,18 +128,11 @@ func exists(path string) bool {
 
 // certificate loads the certificate and its key, and says when it expires.
 func (i *inspection) certificate() (note string, _ error) {
-	pair, err := tls.LoadX509KeyPair(i.cfg.TLS.Cert, i.cfg.TLS.Key)
-	if err != nil {
-		return "", err
+	end, err := web.CertificateEnd(i.cfg.TLS.Cert, i.cfg.TLS.Key)
+	if err == nil && i.now().After(end) {
+		err = fmt.Errorf("it expired on %s UTC", admin.Date(end))
 	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	if err != nil {
-		return "", err
-	}
-	if i.now().After(leaf.NotAfter) {
-		return "", fmt.Errorf("it expired on %s UTC", admin.Date(leaf.NotAfter))
-	}
-	return "valid until " + admin.Date(leaf.NotAfter) + " UTC", nil
+	return "valid until " + admin.Date(end) + " UTC", err
 }
 
 // database opens the store if it can be used as it is.
@@ -208,24 +200,14 @@ func (h *app) checkMail(ctx context.Context) error {
 // connections checks the connections of the database with the configuration's
 // declarations applied.
 func (i *inspection) connections(ctx context.Context) {
-	var all []broker.Connection
+	var stored []broker.Connection
 	if i.store != nil {
 		var err error
-		if all, err = i.store.Connections(ctx); err != nil {
+		if stored, err = i.store.Connections(ctx); err != nil {
 			i.see("connections", "", err)
 		}
 	}
-	for position, d := range i.cfg.Connections {
-		n := slices.IndexFunc(all, func(c broker.Connection) bool { return c.ID == d.ID })
-		if n < 0 {
-			all, n = append(all, broker.Connection{}), len(all)
-		}
-		c, err := declaredConnection(position, d).Over(all[n], i.now())
-		if err != nil {
-			i.see("connection "+d.ID, "", err)
-		}
-		all[n] = c
-	}
+	all := admin.Declared(stored, i.declaredConnections(), i.now())
 	out, err := egress.New(egress.Options{Allow: i.cfg.UpstreamNetworks})
 	if err != nil {
 		i.see("connections", "", err)

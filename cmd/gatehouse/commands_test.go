@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gatehouse/broker"
+	"gatehouse/broker/admin"
 	"gatehouse/broker/credential"
 )
 
@@ -251,7 +252,7 @@ func TestASecretComesFromAFileOrStandardInput(t *testing.T) {
 		{"an empty line", "\n", "contains no secret"},
 		{"two lines", boats + "\n" + boats + "\n", "more than one line"},
 		{"a NUL", boats + "\x00", "more than one line"},
-		{"too long", strings.Repeat("x", maxSecret+1), "too long"},
+		{"too long", strings.Repeat("x", admin.MaxSecret+1), "too long"},
 		{"too short", "short", "12 to 256 characters"},
 		{"known to everybody", "password1234", "not be a common one"},
 	} {

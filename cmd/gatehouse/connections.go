@@ -20,14 +20,7 @@ func (*connectionsKinds) Run(t *tool) error {
 		for _, k := range views {
 			row(w, k.Name, k.Label, "")
 			for _, f := range k.Fields {
-				about := f.About
-				if f.Required {
-					about += " (required)"
-				}
-				if len(f.Options) > 0 {
-					about += " (" + strings.Join(f.Options, ", ") + ")"
-				}
-				row(w, "", f.Key, about)
+				row(w, "", f.Key, f.Hint())
 			}
 		}
 		fmt.Fprintln(w, "\nissuer, client_id and client_secret have flags of their own; every other one is given as "+

@@ -21,8 +21,8 @@ func (h *app) declare(ctx context.Context) error {
 		return err
 	}
 	actor := admin.Actor{ID: admin.Operator}
-	for i, c := range h.cfg.Connections {
-		if _, err := operations.DeclareConnection(ctx, actor, declaredConnection(i, c)); err != nil {
+	for i, c := range h.declaredConnections() {
+		if _, err := operations.DeclareConnection(ctx, actor, c); err != nil {
 			return fmt.Errorf("connections[%d] (%s): %w", i, c.ID, err)
 		}
 	}
@@ -68,11 +68,7 @@ func (t *tool) validate() (*config.Config, error) {
 	for i, c := range cfg.Clients {
 		add(fmt.Sprintf("clients[%d] (%s)", i, c.ID), h.checkClient(c))
 	}
-	var connections []admin.DeclareConnection
-	for i, c := range cfg.Connections {
-		connections = append(connections, declaredConnection(i, c))
-	}
-	for i, err := range admin.CheckDeclared(connections, cfg.UpstreamNetworks) {
+	for i, err := range admin.CheckDeclared(h.declaredConnections(), cfg.UpstreamNetworks) {
 		add(fmt.Sprintf("connections[%d] (%s)", i, cfg.Connections[i].ID), err)
 	}
 	for key, path := range cfg.Written() {
@@ -96,10 +92,13 @@ func (h *app) checkClient(c config.Client) error {
 	return admin.CheckClient(declaredClient(c).Over(broker.Client{SecretHashes: []string{"one"}}), out)
 }
 
-// declaredConnection is a connection of the configuration as the input of its operation.
-func declaredConnection(position int, d config.Connection) admin.DeclareConnection {
-	return admin.DeclareConnection{ID: d.ID, Kind: d.Kind, Name: d.Name, Issuer: d.Issuer, ClientID: d.ClientID,
-		Secret: d.ClientSecret, Settings: d.Settings, Domains: d.Domains, Position: position}
+// declaredConnections are the connections of the configuration as the input of their operation.
+func (h *app) declaredConnections() (all []admin.DeclareConnection) {
+	for i, d := range h.cfg.Connections {
+		all = append(all, admin.DeclareConnection{ID: d.ID, Kind: d.Kind, Name: d.Name, Issuer: d.Issuer,
+			ClientID: d.ClientID, Secret: d.ClientSecret, Settings: d.Settings, Domains: d.Domains, Position: i})
+	}
+	return all
 }
 
 // declaredClient is a client of the configuration as the input of its operation.

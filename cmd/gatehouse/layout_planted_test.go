@@ -58,6 +58,8 @@ func TestLayoutSeesPlantedFaults(t *testing.T) {
 		"another folder at the top": {checkTop([]string{"internal/x.go"}), "not a top-level entry"},
 		"a file of 400 lines":       {file("config", lines(399)), ""},
 		"a file of 401 lines":       {file("config", lines(400)), "the file has 401 lines"},
+		"a command of 2800 lines":   {checkCommand(2800), ""},
+		"a command of 2801 lines":   {checkCommand(2801), "cmd/gatehouse has 2801 lines"},
 		"a function of 60 lines":    {file("config", "func f() {"+lines(59)+"}"), ""},
 		"a function of 61 lines":    {file("config", "func f() {"+lines(60)+"}"), "f has 61 lines"},
 		"a method of 61 lines":      {file("config", "func (x) f() {"+lines(60)+"}"), "f has 61 lines"},

@@ -18,6 +18,8 @@ const (
 	maxFunc    = 60  // lines
 	maxLine    = 120 // characters
 	maxMethods = 6
+	// maxCommand limits cmd/gatehouse as a whole, which parses flags, prints and wires.
+	maxCommand = 2800
 )
 
 // directive matches a comment for a tool.

@@ -128,6 +128,7 @@ func TestLayout(t *testing.T) {
 	files := trackedFiles(t, top)
 	report(t, checkImports(listPackages(t)))
 	report(t, checkTop(files))
+	var command int
 	for _, f := range files {
 		text, err := os.ReadFile(filepath.Join(top, f))
 		if err != nil {
@@ -136,8 +137,21 @@ func TestLayout(t *testing.T) {
 		report(t, checkWords(source{f, text}))
 		if strings.HasSuffix(f, ".go") && !strings.HasSuffix(f, "_test.go") {
 			report(t, checkSource(source{f, text}))
+			if path.Dir(f) == "cmd/gatehouse" {
+				command += bytes.Count(text, []byte("\n"))
+			}
 		}
 	}
+	report(t, checkCommand(command))
+}
+
+// checkCommand takes the number of lines in cmd/gatehouse without tests.
+func checkCommand(lines int) []string {
+	if lines > maxCommand {
+		return []string{fmt.Sprintf("cmd/gatehouse has %d lines without tests, at most %d: rules belong to broker/admin, "+
+			"broker/clients and config", lines, maxCommand)}
+	}
+	return nil
 }
 
 func report(t *testing.T, faults []string) {

@@ -35,7 +35,7 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 		return err
 	}
 	defer listener.Close()
-	h, err := openApp(ctx, cfg, newLog(t.err, level(cfg)), time.Now)
+	h, err := openApp(ctx, cfg, newLog(t.err, cfg.Log.Threshold()), time.Now)
 	if err != nil {
 		return err
 	}
@@ -128,12 +128,6 @@ func welcome(w io.Writer, cfg *config.Config, next []string) {
 	}
 }
 
-func level(cfg *config.Config) slog.Level {
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(cfg.Log.Level)) // validated; the zero level is info
-	return l
-}
-
 // serve serves on the listener until ctx ends. It cuts no request short. It calls ready once
 // nothing can refuse the start any more.
 func (h *app) serve(ctx context.Context, l net.Listener, ready func() error) error {
@@ -157,22 +151,9 @@ func (h *app) serve(ctx context.Context, l net.Listener, ready func() error) err
 	return err
 }
 
-// operations is the handler of the second listener: health and metrics.
+// operations is the handler of the second listener.
 func (h *app) operations() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /healthz/ready", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		if err := h.store.Alive(ctx); err != nil {
-			h.log.WarnContext(ctx, "not ready", "err", err)
-			http.Error(w, "not ready", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}))
-	return mux
+	return web.Operations(h.store.Alive, promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}), h.log)
 }
 
 type migrateCmd struct{}

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"gatehouse/broker"
 	"gatehouse/broker/admin"
@@ -138,26 +137,16 @@ func (t *tool) removed(key, id string) error {
 	return t.print(map[string]any{key: id, "removed": true}, func(w io.Writer) { row(w, "removed "+id) })
 }
 
-// row writes one line of a table. A stranger may have chosen a cell, so control characters
-// are removed: they could change the operator's terminal.
+// row writes one line of a table.
 func row(w io.Writer, cells ...any) {
 	for i, c := range cells {
-		text := strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-				return -1
-			}
-			return r
-		}, strings.ToValidUTF8(fmt.Sprint(c), ""))
 		if i > 0 {
-			text = "\t" + text
+			io.WriteString(w, "\t")
 		}
-		io.WriteString(w, text)
+		io.WriteString(w, admin.Cell(c))
 	}
 	io.WriteString(w, "\n")
 }
-
-// maxSecret is the longest secret in bytes.
-const maxSecret = 4 << 10
 
 // secret reads a secret from a file, or from standard input for "-". It must not come from
 // the command line, which every process can read.
@@ -169,21 +158,12 @@ func (t *tool) secret(ctx context.Context, path string) (broker.Secret, error) {
 		typed, err = t.ask(ctx, "Type it (it does not show): ", true)
 		b = []byte(typed)
 	} else {
-		b, name, err = t.read(ctx, path, "secret", maxSecret)
+		b, name, err = t.read(ctx, path, "secret", admin.MaxSecret)
 	}
 	if err != nil {
 		return "", err
 	}
-	s := strings.TrimRight(string(b), "\r\n")
-	switch {
-	case s == "":
-		return "", fmt.Errorf("%s contains no secret", name)
-	case len(b) > maxSecret:
-		return "", fmt.Errorf("%s is too long for a secret", name)
-	case strings.ContainsAny(s, "\r\n\x00"):
-		return "", fmt.Errorf("%s holds more than one line", name)
-	}
-	return broker.Secret(s), nil
+	return admin.ParseSecret(b, name)
 }
 
 // optionalSecret is secret, or nothing if no file is named.

@@ -83,7 +83,7 @@ func openKeyring(cfg *config.Config, now time.Time) (*seal.Keyring, error) {
 	switch {
 	case cfg.Keyring == "":
 		return seal.Parse([]byte(cfg.KeyringData.Reveal()))
-	case cfg.CreateKeyring && !databaseExists(cfg):
+	case cfg.CreateKeyring && !cfg.DatabaseExists():
 		return seal.LoadOrCreate(cfg.Keyring, now)
 	}
 	keyring, err := seal.Load(cfg.Keyring)
@@ -92,14 +92,6 @@ func openKeyring(cfg *config.Config, now time.Time) (*seal.Keyring, error) {
 			"or make one for a new database with keys create", cfg.Keyring)
 	}
 	return keyring, err
-}
-
-// databaseExists reports whether there is a SQLite database already. If so, no keyring is
-// created: a new one could open nothing, and would hide that the right one is missing.
-func databaseExists(cfg *config.Config) bool {
-	path, sqlite := cfg.SQLite()
-	info, err := os.Stat(path)
-	return sqlite && err == nil && info.Mode().IsRegular() && info.Size() > 0
 }
 
 func (h *app) close() error { return h.store.Close() }
