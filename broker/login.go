@@ -260,6 +260,13 @@ func (l Login) Continued(s Session) Login {
 	return l
 }
 
+// MeantFor is for a sign-in of one account, which must authenticate again, see Presets.
+func (l Login) MeantFor(a Account) Login {
+	l = l.withoutNotice()
+	l.For, l.Email = a.ID, a.Email
+	return l
+}
+
 // WithFactor adds a second factor, by its methods (RFC 8176 §2).
 func (l Login) WithFactor(amr ...string) Login {
 	l = l.withoutNotice()

@@ -118,7 +118,23 @@ func nextBound(l Login, f Facts) (Step, error) {
 	if satisfied(l, f) {
 		return StepDone, nil
 	}
+	//defence:D4
+	if l.SessionID != "" && !f.renews() {
+		return "", StartAgain
+	}
 	return StepConfirm, nil
+}
+
+// renews reports whether a factor of our own may renew the session of Authn. It must not where a rule requires an
+// upstream, which has not vouched for the person since, nor where the session has a class of an upstream, which would
+// look as fresh as the factor.
+func (f Facts) renews() bool {
+	//defence:A13
+	if f.Authn.ACR != "" {
+		return false
+	}
+	f.Authn.Method = ByPassword
+	return Refusing(f) == nil
 }
 
 // satisfied reports whether the bound login's proof satisfies the app's requirements of freshness. A proof given within

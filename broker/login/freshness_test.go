@@ -192,3 +192,52 @@ func TestE1_OnlyTheBrowserThatIsSignedInSeesWhoIsPreset(t *testing.T) {
 		}
 	}
 }
+
+// The chooser continues a session, which may be too old for the app.
+func TestD4_NoFactorOfOursRenewsASessionThatARuleWantsFromAnUpstream(t *testing.T) {
+	for name, rule := range map[string]*broker.Restriction{
+		"unrestricted": nil, "only Google": {Only: "google", Connections: []string{"google"}, SetBy: "operator"}} {
+		for _, secret := range []string{password, ""} {
+			t.Run(name+", password "+secret, func(t *testing.T) {
+				g := newFixture(t)
+				a := g.account(ana, secret)
+				g.linked(a, "google", "g1")
+				a.Restriction = rule
+				must(t, g.db.ChangeAccount(t.Context(), a, a.AuthEpoch))
+				g.claims("code", verified("g1", ana))
+				b := g.browser()
+				path, _ := b.begin()
+				b.through(path, "google", "code").atApp(t, ana)
+				g.wait(time.Hour)
+				g.start.Pick, g.start.Fresh = true, true
+				path, p := b.begin()
+				p = b.post(path+"/continue", "session", p.hidden("session"))
+				if asks := strings.Contains(p.body, "Confirm it’s you"); asks != (rule == nil) {
+					t.Fatalf("a factor of ours is asked for: %t\n%s", asks, p.body)
+				}
+				if rule == nil {
+					return
+				}
+				p.has(t, 200, "/to/google", "Courts Booking asks you to sign in again", ana)
+				fresh := verified("g1", ana)
+				fresh.AuthTime = g.time()
+				g.claims("code", fresh)
+				b.through(path, "google", "code").atApp(t, ana)
+			})
+		}
+	}
+}
+
+func TestA13_NoFactorOfOursMakesAnOldClassLookFresh(t *testing.T) {
+	g := newFixture(t)
+	g.linked(g.account(ana, ""), "google", "g1")
+	claims := verified("g1", ana)
+	claims.ACR = "gold"
+	g.claims("code", claims)
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "google", "code").atApp(t, ana)
+	g.start.Pick, g.start.Fresh = true, true
+	path, p := b.begin()
+	b.post(path+"/continue", "session", p.hidden("session")).has(t, 200, "/to/google", "asks you to sign in again")
+}

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"gatehouse/broker"
@@ -149,20 +150,29 @@ func (s *service) confirm(ctx context.Context, v visit, id, password, code strin
 }
 
 // goOn takes the account of this browser's session for the login. Nothing is proven, so no session is created;
-// Finish returns the existing one.
+// Finish returns the existing one. If the session is too old and no factor of ours may renew it, the person signs in to
+// that account again.
 func (s *service) goOn(ctx context.Context, v visit, id, session string) error {
 	sc, err := s.expect(ctx, v, id, broker.StepPick)
 	if err != nil {
 		return err
 	}
-	have, _, err := s.current(ctx, v, sc.Login)
+	have, a, err := s.current(ctx, v, sc.Login)
 	if err != nil {
 		return err
 	}
 	if have == nil || have.ID != session {
 		return broker.Conflict
 	}
-	_, err = s.replace(ctx, sc.Login, sc.Continued(*have))
+	next := sc.Continued(*have)
+	d, err := s.Gate.Login(ctx, next, v.sessions)
+	if err != nil {
+		return err
+	}
+	if errors.Is(d.No, broker.StartAgain) {
+		next = sc.MeantFor(*a)
+	}
+	_, err = s.replace(ctx, sc.Login, next)
 	return err
 }
 
