@@ -109,7 +109,7 @@ func TestADeviceIsLetInByThePersonWhoTypesItsCode(t *testing.T) {
 	path, page := b.question(strings.ToLower(code[:4] + " " + code[5:]))
 	for _, text := range []string{"Big TV wants to use your Gatehouse account on a device", "<code>" + code + "</code>",
 		"Confirm who you are", "See your name and language",
-		"Asked for at 09:00 UTC from the address 192.0.2.1", "Nobody from Gatehouse will ever send you a code",
+		`data-shape="clock">09:00 UTC</time> from the address 192.0.2.1`, "Nobody from Gatehouse will ever send you a code",
 		"ana@example.com", ">Allow device<", ">Deny<"} {
 		if !strings.Contains(page.body, text) {
 			t.Errorf("the question lacks %q", text)

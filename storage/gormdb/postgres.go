@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -45,8 +46,11 @@ func (d *DB) openPostgres(url string, size int) error {
 	d.pools, d.postgres = append(d.pools, pool), true
 	d.writer, err = gorm.Open(postgres.New(postgres.Config{Conn: pool}), gormConfig(false))
 	d.reader = d.writer
-	if err == nil {
-		err = refuseTransactionPooling(config, pool)
+	if err != nil {
+		return err
+	}
+	if err = refuseTransactionPooling(config, pool); err != nil && !errors.Is(err, errPooled) {
+		err = fmt.Errorf("storage: the database: %w", explain(err))
 	}
 	return err
 }
