@@ -35,15 +35,16 @@ func (d *Handler) readLeaving(r *http.Request, form url.Values) (leaving, error)
 			return l, broker.RequestInvalid.Because(errors.New("oidc: a parameter is too long or not text"))
 		}
 	}
-	client := form.Get("client_id")
+	client, said := form.Get("client_id"), hint{}
 	if token := form.Get("id_token_hint"); token != "" {
-		h, err := d.readHint(token)
+		var err error
+		said, err = d.readHint(token)
 		if err != nil ||
 			//defence:A10
-			client != "" && client != h.Audience {
+			client != "" && client != said.Audience {
 			return l, nil
 		}
-		l.hint, client = h, h.Audience
+		client = said.Audience
 	}
 	if client == "" {
 		return l, nil
@@ -55,6 +56,7 @@ func (d *Handler) readLeaving(r *http.Request, form url.Values) (leaving, error)
 	if err != nil {
 		return l, err
 	}
+	l.hint = said // not that of a disabled client
 	l.App = c.Name
 	to := form.Get("post_logout_redirect_uri")
 	if to == "" {

@@ -170,3 +170,19 @@ func TestA7_ASignOutEndsASessionThatTheGateKeepsOut(t *testing.T) {
 		}
 	}
 }
+
+// An app's server signs out without a browser, so its hint is a bearer token.
+func TestA16_A7_OnlyAnEnabledAppEndsASessionWithoutItsBrowser(t *testing.T) {
+	h, b, got := signedIn(t)
+	path := leave("id_token_hint", got.text("id_token"))
+	h.change("app", func(c *broker.Client) { c.Disabled = true })
+	h.browser().get(path)
+	if a := b.get(path); a.StatusCode != http.StatusOK || !sealed.MatchString(a.body) {
+		t.Errorf("a disabled app ended the session: %d %s", a.StatusCode, a.body)
+	}
+	h.change("app", func(c *broker.Client) { c.Disabled = false })
+	h.browser().get(path)
+	if b.alive() {
+		t.Error("an enabled app did not end it")
+	}
+}
