@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"unicode"
 
 	"golang.org/x/text/language"
 
@@ -68,8 +67,8 @@ func (in EditAccount) apply(a *broker.Account) (changed bool, _ error) {
 		if f.value == nil {
 			continue
 		}
-		if len(*f.value) > maxName || strings.ContainsFunc(*f.value, unprintable) {
-			return false, invalid(f.flag, "must be at most %d bytes on one line", maxName)
+		if len(*f.value) > maxName || broker.VisibleName(*f.value) != *f.value {
+			return false, invalid(f.flag, "must be at most %d bytes on one line, without invisible characters", maxName)
 		}
 		if _, err := language.Parse(*f.value); f.flag == "locale" && *f.value != "" && err != nil {
 			return false, invalid(f.flag, "must be a language tag such as de or en-GB")
@@ -108,9 +107,6 @@ func (s *Service) ChangeAccount(ctx context.Context, actor Actor,
 	})
 	return changed(a, e, err)
 }
-
-// unprintable reports whether a character could move a cursor or reorder a line.
-func unprintable(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 // ListAccounts is the input of Service.Accounts.
 type ListAccounts struct {

@@ -21,10 +21,13 @@ func ConnectionProblems(c broker.Connection, all []broker.Connection, open []net
 	if c.ID == "" || len(c.ID) > 63 || c.ID[0] == '-' || strings.Trim(c.ID, alphabet) != "" { // part of a path
 		found = append(found, "its id must be 1 to 63 lower-case letters, digits and dashes")
 	}
-	if strings.TrimSpace(c.Name) != c.Name || c.Name == "" || len(c.Name) > maxConnectionName ||
-		strings.ContainsFunc(c.Name, unicode.IsControl) {
+	if strings.TrimSpace(c.Name) != c.Name || c.Name == "" || len(c.Name) > maxConnectionName {
 		found = append(found, fmt.Sprintf("name must be 1 to %d bytes on one line, as people know the provider: it is on "+
 			"the button", maxConnectionName))
+	}
+	//defence:G20
+	if p := broker.NameProblem(c.Name); p != "" {
+		found = append(found, "name "+p)
 	}
 	for _, other := range all {
 		for _, d := range other.Domains {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gatehouse/broker"
 )
 
 // Row is a line that describes a thing to a person.
@@ -28,16 +30,9 @@ func YesNo(b bool) string {
 	return "no"
 }
 
-// Cell is a value in a table. A stranger may have chosen it, so control characters are removed:
-// they could change the operator's terminal.
-func Cell(v any) string {
-	return strings.Map(func(r rune) rune {
-		if unprintable(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(fmt.Sprint(v), ""))
-}
+// Cell is a value in a table. A stranger may have chosen it, so what is not seen is removed: it could change the
+// operator's terminal.
+func Cell(v any) string { return broker.VisibleName(fmt.Sprint(v)) }
 
 // Details is the detail of the event in a table.
 func (v EventView) Details() string {

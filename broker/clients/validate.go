@@ -61,8 +61,12 @@ func (v *validation) identity(c broker.Client) {
 		v.add("client_id", "must be 1 to %d letters, digits and . _ ~ -", MaxID)
 	}
 	//defence:A24 A20 ./broker/clients:TestEveryRefusalOfAClientNamesItsField
-	if strings.TrimSpace(c.Name) != c.Name || c.Name == "" || len(c.Name) > 200 || !IsText(c.Name) {
+	if strings.TrimSpace(c.Name) != c.Name || c.Name == "" || len(c.Name) > 200 {
 		v.add("client_name", "must be 1 to 200 characters, without spaces around it; people read it")
+	}
+	//defence:A24 A20 G20
+	if p := broker.NameProblem(c.Name); p != "" {
+		v.add("client_name", "%s", p)
 	}
 }
 

@@ -94,6 +94,21 @@ func TestEveryRefusalOfAClientNamesItsField(t *testing.T) {
 	}
 }
 
+func TestG20_A24_A20_NoClientHasANameThatLooksLikeAnother(t *testing.T) {
+	for name, problem := range map[string]string{"Courts Booking": "", "Яндекс Mail": "", "Мicrosoft": "U+041C",
+		"Micro\u200bsoft": "U+200B", "\u202etfosorciM": "U+202E", "a\x1b[31m": "U+001B"} {
+		var found string
+		for _, p := range Validate(broker.Client{ID: "app", Name: name}) {
+			if p.Field == "client_name" {
+				found += p.Text
+			}
+		}
+		if (found == "") != (problem == "") || !strings.Contains(found, problem) {
+			t.Errorf("%+q: %q, want %q", name, found, problem)
+		}
+	}
+}
+
 func TestA2_NoRegistrationSwitchesPKCEOffForAPublicOrNativeClient(t *testing.T) {
 	for name, c := range map[string]broker.Client{
 		"public": {AuthMethods: []string{"none"}, PKCE: broker.PKCEOff},

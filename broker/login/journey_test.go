@@ -80,7 +80,7 @@ func TestAC12_RegistrationMakesExactlyOneAccount(t *testing.T) {
 		"Already have an account under another email?")
 	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", " ", "family_name", "x").has(t, 422,
 		"Enter your name.")
-	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana\u202e", "family_name",
+	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana\u202e\u200b", "family_name",
 		"Silva").atApp(t, ana)
 	b.post(path+"/register", "confirmation", p.hidden("confirmation"), "given_name", "Ana", "family_name", "Silva").atApp(
 		t, ana)

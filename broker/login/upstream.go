@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"gatehouse/broker"
@@ -332,22 +331,11 @@ func (s *service) recordClaims(ctx context.Context, v visit, seen broker.Login, 
 // maxName is the longest name in bytes.
 const maxName = 200
 
-// cleanName returns a name on one line. It drops control characters and bidi controls, because a name is shown
-// inside our own sentences, which an override would reorder.
+// cleanName returns a name on one line, without what is not seen: a name is shown inside our own sentences, which an
+// override would reorder.
 func cleanName(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r == utf8.RuneError:
-			return -1
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029', r == '\ufeff':
-			return -1
-		default:
-			return r
-		}
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
+	s = broker.VisibleName(strings.Join(strings.Fields(s), " "))
+	s = strings.Join(strings.Fields(s), " ") // a word may have been invisible
 	for len(s) > maxName {
 		_, n := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-n]

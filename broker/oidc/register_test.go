@@ -313,6 +313,17 @@ func TestA20_ARegistrationTokenIsForItsClientAlone(t *testing.T) {
 	}
 }
 
+func TestG20_NoAppRegistersItselfWithANameThatLooksLikeAnother(t *testing.T) {
+	h := registry(t)
+	for _, name := range []string{"Мicrosoft", "Micro\u200bsoft", "\u202etfosorciM"} {
+		a := h.sends(http.MethodPost, pathRegister, h.initial(1), metadataOf(doc{"client_name": name}))
+		if a.StatusCode != http.StatusBadRequest || !strings.Contains(a.text("error_description"), "client_name: ") ||
+			!strings.Contains(a.text("error_description"), "U+") {
+			t.Errorf("%+q: %d %s", name, a.StatusCode, a.body)
+		}
+	}
+}
+
 func TestH1_H10_RegistrationsAreBounded(t *testing.T) {
 	h := registry(t)
 	for name, c := range map[string]struct {
