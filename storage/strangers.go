@@ -43,9 +43,12 @@ func (s *Store) Record(ctx context.Context, events ...broker.Event) error {
 	return s.DB.Record(ctx, kept...)
 }
 
-// ofStranger reports whether an event is a refusal over the network that concerns no account.
+// ofStranger reports whether an event is a refusal over the network that concerns no account. A wrong password is none:
+// it must cost the same with and without an account (SECURITY.md E1), and its own limit bounds it.
 func ofStranger(e broker.Event) bool {
-	return e.Code != "" && e.Address != "" && e.Account == "" && e.Actor == "" && e.Session == ""
+	return e.Code != "" &&
+		//defence:E1
+		e.Verb != broker.EventPasswordFailed && e.Address != "" && e.Account == "" && e.Actor == "" && e.Session == ""
 }
 
 func (s *Store) countRefusal(ctx context.Context, e broker.Event) (int64, error) {

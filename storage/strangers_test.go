@@ -78,6 +78,36 @@ func TestH4_RefusalsOfStrangersCannotFillTheAuditLog(t *testing.T) {
 	}
 }
 
+// counter counts the calls of Count.
+type counter struct {
+	broker.Ephemeral
+	calls int
+}
+
+func (c *counter) Count(ctx context.Context, store, key string, expires time.Time) (int64, error) {
+	c.calls++
+	return c.Ephemeral.Count(ctx, store, key, expires)
+}
+
+func TestE1_AWrongPasswordIsRecordedTheSameWithAndWithoutAnAccount(t *testing.T) {
+	s := open(t, storage.Options{Refusals: 20})
+	work := &counter{Ephemeral: s.Ephemeral}
+	s.Ephemeral = work
+	for _, account := range []string{"", "ana"} {
+		for range 30 {
+			e := broker.Event{Verb: broker.EventPasswordFailed, Code: broker.WrongPassword, At: time.Now(),
+				Address: "203.0.113.7", Account: account}
+			if err := s.Record(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	all, err := s.Events(t.Context(), broker.EventFilter{})
+	if err != nil || len(all) != 60 || work.calls != 0 {
+		t.Errorf("%d rows, %d counts, %v", len(all), work.calls, err)
+	}
+}
+
 func TestEventsAreKeptForAsLongAsTheSettingSays(t *testing.T) {
 	now := time.Now()
 	for keep, want := range map[time.Duration]int{0: 3, 400 * 24 * time.Hour: 2, 24 * time.Hour: 1} {
