@@ -82,6 +82,8 @@ type Service struct {
 	// Check tries connections over the network.
 	Check ConnectionCheck
 	Now   func() time.Time
+	// Pause waits until running servers follow a change of keys; nil: on the real clock.
+	Pause func(context.Context, time.Duration) error
 }
 
 // Result is what an operation did, or in a dry run would do.

@@ -88,10 +88,10 @@ func (s *Service) RotateKeyring(ctx context.Context, actor Actor,
 	var e broker.Event
 	for _, step := range []func() error{
 		func() error { return s.Keyring.Save(s.KeyringFile) },
-		func() error { return wait(ctx, in.Wait, "running servers load the new key", in.Waiting) },
+		func() error { return s.wait(ctx, in.Wait, "running servers load the new key", in.Waiting) },
 		func() error { return s.Keyring.Promote(id) },
 		func() error { e, err = s.saveKeyring(ctx, actor, map[string]string{"keyring": id}); return err },
-		func() error { return wait(ctx, in.Wait, "running servers use the new key", in.Waiting) },
+		func() error { return s.wait(ctx, in.Wait, "running servers use the new key", in.Waiting) },
 	} {
 		if err := step(); err != nil {
 			return r, err

@@ -40,7 +40,7 @@ func (s *Service) RotateSigning(ctx context.Context, actor Actor, in RotateSigni
 	}
 	err := rotate()
 	if errors.Is(err, signing.ErrBusy) { // a server that has just started changed them
-		if err = wait(ctx, signingPause, "another process is done with the signing keys", in.Waiting); err == nil {
+		if err = s.wait(ctx, signingPause, "another process is done with the signing keys", in.Waiting); err == nil {
 			err = rotate()
 		}
 	}
@@ -48,14 +48,13 @@ func (s *Service) RotateSigning(ctx context.Context, actor Actor, in RotateSigni
 }
 
 // wait waits for d, and says why before.
-func wait(ctx context.Context, d time.Duration, reason string, waiting func(d time.Duration, reason string)) error {
+func (s *Service) wait(ctx context.Context, d time.Duration, reason string,
+	waiting func(d time.Duration, reason string)) error {
 	if waiting != nil {
 		waiting(d, reason)
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
+	if s.Pause != nil {
+		return s.Pause(ctx, d)
 	}
+	return broker.Pause(ctx, d)
 }

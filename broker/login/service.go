@@ -38,7 +38,7 @@ type service struct {
 
 func newService(o Options) *service {
 	if o.Pause == nil {
-		o.Pause = pause
+		o.Pause = broker.Pause
 	}
 	return &service{
 		Options: o,

@@ -262,15 +262,6 @@ func (s *service) repeated(ctx context.Context, v visit, t broker.UpstreamReques
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}
-
 // exchange returns the claims of the upstream's response. It reads the connection again, because it may have
 // been disabled since (SECURITY.md B17).
 func (s *service) exchange(ctx context.Context, t broker.UpstreamRequest, answer url.Values) (broker.Claims, error) {

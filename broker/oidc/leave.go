@@ -155,10 +155,8 @@ func (d *Handler) unnotified(ctx context.Context, session string) (map[string]bo
 		if err != nil || !untried || wait > d.patience/2 {
 			return clients, err
 		}
-		select {
-		case <-ctx.Done():
+		if d.pause(ctx, wait) != nil {
 			return clients, nil // the browser disconnected
-		case <-time.After(wait):
 		}
 	}
 }

@@ -232,11 +232,11 @@ func TestTheSignedOutPageSaysWhichAppsDoNotKnowYet(t *testing.T) {
 	up1, down1, framed1 := "Up</bdi>", "Down &amp; Out</bdi>", "Framed</bdi>"
 	want("nobody was tried", out(), framed1, down1+" "+up1)
 
-	ctx, stop := context.WithCancel(h.ctx())
-	done := make(chan struct{})
-	go func() { defer close(done); h.handler.NotifyApps(ctx) }()
-	defer func() { stop(); <-done }()
 	h.handler.patience = time.Hour // it ends when each was tried
+	h.handler.pause = func(ctx context.Context, _ time.Duration) error {
+		_, err := h.handler.notifyDue(ctx)
+		return err
+	}
 	want("each was tried", out(), framed1+" "+up1, down1)
 	down.answers(nil)
 	want("each has answered", out(), down1+" "+framed1+" "+up1, "")

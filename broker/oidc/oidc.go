@@ -101,6 +101,7 @@ type Handler struct {
 	hints     broker.EphemeralStore[string]     // see broker.UpstreamHints
 	ended     chan struct{}                     // signals that logouts wait to be sent
 	patience  time.Duration                     // how long the signed-out page waits for apps
+	pause     func(context.Context, time.Duration) error
 	newcomers web.Newcomers
 	noSecret  string // the hash of a discarded secret
 	strangers map[string]clients.Key
@@ -131,6 +132,7 @@ func New(o Options) (*Handler, error) {
 		hints: broker.EphemeralStore[string]{Name: broker.UpstreamHints, Life: broker.SessionLife, In: o.Ephemeral,
 			Now: o.Now},
 		upstreams: o.Upstreams, egress: o.Egress, ended: make(chan struct{}, 1), patience: patience,
+		pause: broker.Pause,
 
 		pushes: broker.EphemeralStore[pushed]{Name: "pushed",
 			//defence:A19 = 90 * time.Minute

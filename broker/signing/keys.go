@@ -108,12 +108,7 @@ func (k *Keys) pause(ctx context.Context, d time.Duration) error {
 	if k.Pause != nil {
 		return k.Pause(ctx, d)
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
+	return broker.Pause(ctx, d)
 }
 
 // complete reports whether there is a key for each algorithm. A newer version that runs beside this one may have

@@ -53,7 +53,7 @@ func TestWhatCannotBeUndoneIsConfirmed(t *testing.T) {
 		args := strings.Fields(line)
 		var out, err bytes.Buffer
 		code := run(t.Context(), append(slices.Clone(args), "--config", o.config),
-			terminal{strings.NewReader("y\n"), &out, &err, o.env, "gatehouse", nil, cheapPasswords()})
+			o.terminal(strings.NewReader("y\n"), &out, &err))
 		if code != wrongUsage || !strings.Contains(err.String(), "--yes") {
 			t.Errorf("%s without a terminal: exit %d, %s", line, code, &err)
 		}

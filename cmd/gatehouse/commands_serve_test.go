@@ -48,7 +48,9 @@ func (o *operator) runs(until string, args ...string) *running {
 	r := &running{t: o.t, stop: stop, ended: make(chan int, 1)}
 	o.t.Cleanup(stop)
 	go func() {
-		r.ended <- run(ctx, args, terminal{strings.NewReader(""), &r.out, &r.err, o.env, "./gatehouse", o.ask, cheapPasswords()})
+		term := o.terminal(strings.NewReader(""), &r.out, &r.err)
+		term.program = "./gatehouse"
+		r.ended <- run(ctx, args, term)
 	}()
 	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(r.out.String(), until); time.Sleep(
 		10 * time.Millisecond) {

@@ -27,6 +27,14 @@ type operator struct {
 	config string
 	vars   map[string]string
 	ask    asker // a person at a terminal; nil without one, and then commands are confirmed with --yes
+	// pause is what a command does instead of waiting; nil: it waits.
+	pause func(context.Context, time.Duration) error
+}
+
+// terminal is where a command of the operator runs.
+func (o *operator) terminal(in io.Reader, out, err io.Writer) terminal {
+	return terminal{in: in, out: out, err: err, env: o.env, program: "gatehouse", ask: o.ask,
+		passwordCost: cheapPasswords(), pause: o.pause}
 }
 
 // outcome is what a command left on the terminal.
@@ -70,7 +78,7 @@ func (o *operator) until(ctx context.Context, stdin io.Reader, args ...string) o
 	if o.ask == nil && final(strings.Join(args, " ")) {
 		args = append(slices.Clone(args), "--yes")
 	}
-	code := run(ctx, append(args, "--config", o.config), terminal{stdin, &out, &err, o.env, "gatehouse", o.ask, cheapPasswords()})
+	code := run(ctx, append(args, "--config", o.config), o.terminal(stdin, &out, &err))
 	return outcome{code, out.String(), err.String()}
 }
 
@@ -153,7 +161,7 @@ func (o *operator) logged() (all []string) {
 // store opens the operator's database beside the commands.
 func (o *operator) store() *app {
 	o.t.Helper()
-	tool := &tool{terminal: terminal{strings.NewReader(""), io.Discard, io.Discard, o.env, "gatehouse", o.ask, cheapPasswords()},
+	tool := &tool{terminal: o.terminal(strings.NewReader(""), io.Discard, io.Discard),
 		config: o.config, creates: true}
 	h, err := tool.open(o.t.Context())
 	if err != nil {
@@ -281,6 +289,11 @@ func TestASecretComesFromAFileOrStandardInput(t *testing.T) {
 	}
 }
 
+// reading is a reader that does what the function does.
+type reading func([]byte) (int, error)
+
+func (r reading) Read(b []byte) (int, error) { return r(b) }
+
 func TestCtrlCEndsWhateverWaits(t *testing.T) {
 	o := newOperator(t)
 	o.doesWith(boats, "accounts", "add", "ana@example.test", "--password-file", "-")
@@ -288,12 +301,14 @@ func TestCtrlCEndsWhateverWaits(t *testing.T) {
 	defer speak.Close()
 	for _, line := range []string{"accounts password ana@example.test", "keys rotate --wait 1h"} {
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(300*time.Millisecond, cancel)
-		got := o.until(ctx, silent, strings.Fields(line)...)
+		o.pause = func(ctx context.Context, d time.Duration) error { cancel(); return broker.Pause(ctx, d) }
+		stdin := reading(func(b []byte) (int, error) { cancel(); return silent.Read(b) })
+		got := o.until(ctx, stdin, strings.Fields(line)...)
 		if got.code != interrupted || !strings.Contains(got.err, "interrupted") || got.out != "" {
 			t.Errorf("%s: exit %d:\n%s%s", line, got.code, got.out, got.err)
 		}
 	}
+	o.pause = nil
 	o.does("keys", "rotate", "--wait", "0s") // an interrupted rotation does not block the next
 	if got := o.logged(); !slices.Equal(got, []string{"account.created", "key.changed"}) {
 		t.Errorf("events %q", got)

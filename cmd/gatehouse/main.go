@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"gatehouse/broker/credential"
 )
@@ -37,6 +38,8 @@ type terminal struct {
 	ask      asker           // nil without a terminal
 	// passwordCost is the cost of new password hashes. Only tests set it; zero is the cost of production.
 	passwordCost credential.Cost
+	// pause replaces waits. Only tests set it; nil waits on the real clock.
+	pause func(context.Context, time.Duration) error
 }
 
 // misuse is a mistake on the command line. It never quotes an argument, which may be a

@@ -51,7 +51,7 @@ func (t *tool) open(ctx context.Context) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.opened.passwordCost = t.passwordCost
+	t.opened.passwordCost, t.opened.pause = t.passwordCost, t.pause
 	if fresh { // in the wrong folder an empty list would be misleading
 		fmt.Fprintf(t.err, "made a new database: %s\n", absolute(path))
 	}

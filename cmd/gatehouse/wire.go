@@ -45,6 +45,8 @@ type app struct {
 	tenancies access.Tenancies
 	// passwordCost is zero outside tests: the cost of production.
 	passwordCost credential.Cost
+	// pause is nil outside tests: commands wait on the real clock.
+	pause func(context.Context, time.Duration) error
 }
 
 // worker works in the background until its context ends.
@@ -111,7 +113,7 @@ func (h *app) admin() (*admin.Service, error) {
 	return &admin.Service{Store: h.store, Passwords: h.passwords(), Mail: h.post(texts), Keyring: h.keyring,
 		KeyringFile: h.cfg.Keyring, Signing: h.signingKeys(), Gate: h.gate(), Egress: out, Weakness: config.Weakness,
 		ClientRegistration: h.cfg.ClientRegistration, PasswordSignIn: h.cfg.Passwords,
-		Networks: h.cfg.UpstreamNetworks, Check: h.connectionCheck(out), Now: h.now}, nil
+		Networks: h.cfg.UpstreamNetworks, Check: h.connectionCheck(out), Now: h.now, Pause: h.pause}, nil
 }
 
 func (h *app) passwords() *credential.Passwords {
