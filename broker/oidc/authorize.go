@@ -314,9 +314,7 @@ func (d *Handler) answer(w http.ResponseWriter, r *http.Request, q *request, par
 		params.Set("state", q.state)
 	}
 	if q.web && !q.posted && r.Method == http.MethodGet {
-		// An empty fragment, or a browser would keep that of the URL which led here (RFC 9110 §10.2.2): what a provider
-		// appended, such as Facebook's "#_=_", or an attacker planted.
-		seeOther(w, withQuery(q.redirect, params)+"#")
+		toApp(w, withQuery(q.redirect, params))
 		return
 	}
 	r = d.toolkit.WithLocale(r, q.form.Get("ui_locales"))
@@ -326,6 +324,10 @@ func (d *Handler) answer(w http.ResponseWriter, r *http.Request, q *request, par
 	}
 	d.toolkit.HandOff(w, r, withQuery(q.redirect, params), q.client.Name)
 }
+
+// toApp redirects to an address without a fragment. It adds an empty one, or a browser would keep that of the URL which
+// led here (RFC 9110 §10.2.2): what a provider appended, such as Facebook's "#_=_", or an attacker planted.
+func toApp(w http.ResponseWriter, uri string) { seeOther(w, uri+"#") }
 
 // deviceKey is the only parameter of a stored request for a device. An app's request
 // always has a client_id.

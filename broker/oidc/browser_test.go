@@ -36,6 +36,16 @@ func (a answer) location() *url.URL {
 	return u
 }
 
+// backAt returns the app's address to which an answer redirects, without the empty fragment that ends it. It is "" for
+// one that a planted fragment could follow.
+func (a answer) backAt() string {
+	to, ok := strings.CutSuffix(a.Header.Get("Location"), "#")
+	if !ok {
+		return ""
+	}
+	return to
+}
+
 func (a answer) text(name string) string {
 	s, _ := a.json[name].(string)
 	return s

@@ -212,7 +212,7 @@ func (d *Handler) signOut(w http.ResponseWriter, r *http.Request, s broker.Sessi
 // left redirects to the app, or shows the signed-out page (UX.md E-19).
 func (d *Handler) left(w http.ResponseWriter, r *http.Request, l leaving) error {
 	if l.Target != "" {
-		seeOther(w, l.Target)
+		toApp(w, l.Target)
 		return nil
 	}
 	d.pages.Show(w, r, http.StatusOK, "signedout", d.signedout(w, r, l))

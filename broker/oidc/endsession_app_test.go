@@ -18,7 +18,7 @@ func TestAnAppThatNamesItselfWithoutAHintGetsThePersonBackAfterOneQuestion(t *te
 	if to := hrefOf(t, a, goodbye); to.String() != goodbye+"?state=x" || b.alive() {
 		t.Errorf("%d %s", a.StatusCode, to)
 	}
-	if a := b.get(path); a.Header.Get("Location") != goodbye+"?state=x" {
+	if a := b.get(path); a.backAt() != goodbye+"?state=x" {
 		t.Errorf("signed out already: %d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	h.signedOut(b)

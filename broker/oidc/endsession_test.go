@@ -48,7 +48,7 @@ func TestAC47_AHintForThisSessionSignsOutImmediately(t *testing.T) {
 		t.Errorf("events %+v", e)
 	}
 	again := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye))
-	if again.Header.Get("Location") != goodbye {
+	if again.backAt() != goodbye {
 		t.Errorf("signed out already: %d %s", again.StatusCode, again.Header.Get("Location"))
 	}
 }
@@ -143,10 +143,10 @@ func TestAPostedSignOutReadsTheCookieInTheGetThatFollows(t *testing.T) {
 		!b.alive() {
 		t.Fatalf("%d %s", a.StatusCode, path)
 	}
-	if a = b.get(path); a.Header.Get("Location") != goodbye || b.alive() {
+	if a = b.get(path); a.backAt() != goodbye || b.alive() {
 		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
-	if a = b.get(path); a.Header.Get("Location") != goodbye {
+	if a = b.get(path); a.backAt() != goodbye {
 		t.Errorf("a reload: %d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 }
@@ -156,8 +156,7 @@ func TestA7_ASignOutEndsASessionThatTheGateKeepsOut(t *testing.T) {
 	off := ana(h.clock.Now())
 	off.Disabled = true
 	h.must(h.db.ChangeAccount(t.Context(), off, off.AuthEpoch))
-	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); a.Header.Get(
-		"Location") != goodbye {
+	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); a.backAt() != goodbye {
 		t.Fatalf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	on := ana(h.clock.Now())

@@ -10,9 +10,14 @@ import (
 func TestAnAnswerToAnAppEndsWithAFragmentOfItsOwn(t *testing.T) {
 	h := newHarness(t)
 	b := h.browser()
+	code := b.authorize(ask())
+	hint := h.redeem(code.location().Query().Get("code")).text("id_token")
+	bye := leave("id_token_hint", hint, "post_logout_redirect_uri", goodbye)
 	for name, a := range map[string]answer{
-		"a code":   b.authorize(ask()),
-		"an error": h.browser().get("/authorize?" + ask("prompt", "none").Encode()),
+		"a code":             code,
+		"an error":           h.browser().get("/authorize?" + ask("prompt", "none").Encode()),
+		"a sign-out":         b.get(bye),
+		"a sign-out, reload": b.get(bye),
 	} {
 		if to := a.Header.Get("Location"); a.StatusCode != http.StatusSeeOther || strings.Count(to, "#") != 1 ||
 			!strings.HasSuffix(to, "#") {

@@ -111,7 +111,7 @@ func (d *Handler) part(w http.ResponseWriter, r *http.Request, s broker.Session,
 	case target != "" && posted:
 		d.toolkit.HandOff(w, r, target, next)
 	case target != "":
-		seeOther(w, target)
+		toApp(w, target)
 	case posted:
 		seeOther(w, inLanguage(pathEndSession, d.toolkit.Locale(r)))
 	default:

@@ -94,8 +94,7 @@ func TestTheSignedOutPageFramesTheAppsOfTheSessionAndNoOthers(t *testing.T) {
 	if !strings.Contains(a.body, "<bdi>The App</bdi>") || strings.Contains(a.body, "Other") {
 		t.Errorf("the list: %s", a.body)
 	}
-	if again := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); again.Header.Get(
-		"Location") != goodbye {
+	if again := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); again.backAt() != goodbye {
 		t.Errorf("a reload: %d %s", again.StatusCode, again.Header.Get("Location"))
 	}
 }
@@ -149,7 +148,7 @@ func TestAC47_APersonMaySignOutOfTheUpstreamTooAndComesBackToTheApp(t *testing.T
 	}
 	back := "/end_session?state=" + to.Query().Get("state")
 	for range 2 { // a reload finds the way too
-		if a := b.get(back); a.Header.Get("Location") != goodbye+"?state=s" {
+		if a := b.get(back); a.backAt() != goodbye+"?state=s" {
 			t.Errorf("back: %d %s", a.StatusCode, a.Header.Get("Location"))
 		}
 	}

@@ -47,7 +47,7 @@ func TestAfterAnAppsSignOutTheUpstreamsIsOffered(t *testing.T) {
 		!strings.Contains(a.body, `content="6;url=`+goodbye+`?state=s"`) || !strings.Contains(a.body, `href="`+goodbye+`?state=s"`) {
 		t.Fatalf("%d %s", a.StatusCode, a.body)
 	}
-	if a := b.get("/end_session?state=" + to.Query().Get("state")); a.Header.Get("Location") != goodbye+"?state=s" {
+	if a := b.get("/end_session?state=" + to.Query().Get("state")); a.backAt() != goodbye+"?state=s" {
 		t.Errorf("back from the upstream: %d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	// Without an address to return to, the offer is on the signed-out page.

@@ -75,7 +75,7 @@ func TestOIDF_oidcc_rp_initiated_logout_discovery_endpoint_verification(t *testi
 func TestOIDF_oidcc_rp_initiated_logout(t *testing.T) {
 	h, b, got := signedIn(t)
 	a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye, "state", longState))
-	if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != goodbye+"?state="+url.QueryEscape(longState) ||
+	if a.StatusCode != http.StatusSeeOther || a.backAt() != goodbye+"?state="+url.QueryEscape(longState) ||
 		a.location().Query().Get("state") != longState {
 		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
@@ -110,7 +110,7 @@ func TestOIDF_oidcc_rp_initiated_logout_by_an_old_hint(t *testing.T) {
 func TestOIDF_oidcc_rp_initiated_logout_no_state(t *testing.T) {
 	h, b, got := signedIn(t)
 	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri",
-		goodbye)); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != goodbye {
+		goodbye)); a.StatusCode != http.StatusSeeOther || a.backAt() != goodbye {
 		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	h.signedOut(b)

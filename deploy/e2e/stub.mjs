@@ -7,7 +7,8 @@ const b64 = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
 /**
  * Starts it on a free port of 127.0.0.1. It is an OpenID Provider under its origin, and a Microsoft authority for one
  * tenant. next decides the next sign-ins: claims of the person, an error, token for a status of the token endpoint,
- * or meanwhile, a function that runs while the person is there. asked is the last authorization request.
+ * hash, a fragment at the end of the response, or meanwhile, a function that runs while the person is there. asked is the
+ * last authorization request.
  */
 export async function startStub(t, tenant) {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -30,7 +31,7 @@ export async function startStub(t, tenant) {
         const back = new URL(url.searchParams.get('redirect_uri'))
         back.searchParams.set('state', url.searchParams.get('state'))
         stub.asked = Object.fromEntries(url.searchParams)
-        const { error, description, claims, meanwhile } = stub.next
+        const { error, description, claims, meanwhile, hash = '' } = stub.next
         await meanwhile?.()
         if (error) {
           back.searchParams.set('error', error)
@@ -40,7 +41,7 @@ export async function startStub(t, tenant) {
           codes.set(code, { nonce: url.searchParams.get('nonce'), claims, base })
           back.searchParams.set('code', code)
         }
-        return res.writeHead(302, { location: back.href }).end()
+        return res.writeHead(302, { location: back.href + hash }).end()
       }
       case '/token': {
         if (stub.next.token) return json(stub.next.token, { error: 'server_error' })
