@@ -65,7 +65,7 @@ describe('ac_34 the language', () => {
     await choose(page, 'de')
     await speaks(page, 'de', 'login.password.title')
     assert.equal(await input(page, 'email').inputValue(), owner.email, 'the switch lost the address')
-    assert.equal(page.url(), login)
+    assert.equal(page.url(), login + '/password')
     await enter(page, 'password', owner.password)
     await atApp(page)
     assert.equal(state(), ask.state)
