@@ -25,6 +25,10 @@ import (
 type serveCmd struct{}
 
 func (*serveCmd) Run(ctx context.Context, t *tool) error {
+	// A hangup must not end the process, neither while it starts nor while it drains: there is no signal.Stop, because
+	// a signal may be delivered after it.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
 	tuneGC()
 	cfg, err := t.validate()
 	if err != nil {
@@ -41,8 +45,6 @@ func (*serveCmd) Run(ctx context.Context, t *tool) error {
 	}
 	h.passwordCost = t.passwordCost
 	t.opened = h
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP) // it must not end the process, not even while that drains
 	if secure, ok := listener.(*web.TLSListener); ok {
 		go secure.Follow(ctx, hangups, h.log)
 	}
