@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -226,7 +227,7 @@ func (s *Service) TestConnection(ctx context.Context, _ Actor, id string) error 
 		return err
 	}
 	if err := s.Check.Try(ctx, c, all); err != nil {
-		return invalid("", "nobody can sign in through %s: %v", c.ID, err)
+		return fmt.Errorf("no sign-in through %s can work: %w", c.ID, err)
 	}
 	return nil
 }

@@ -52,7 +52,10 @@ func (t ConnectionCheck) Try(ctx context.Context, c broker.Connection, all []bro
 			err = t.reach(ctx, c.Settings[key])
 		}
 	}
-	if errors.Is(err, egress.ErrBlockedAddress) || errors.Is(err, egress.ErrBlockedURL) {
+	switch {
+	case errors.Is(err, egress.ErrUnreachable), errors.Is(err, egress.ErrTimeout):
+		err = fmt.Errorf("%w; check the address, and that this machine can reach it", err)
+	case errors.Is(err, egress.ErrBlockedAddress), errors.Is(err, egress.ErrBlockedURL):
 		err = fmt.Errorf("%w; a private host, http, or a port other than 443 needs its network in `upstream_networks`", err)
 	}
 	return err

@@ -21,13 +21,7 @@ import (
 	"gatehouse/storage/redisdb"
 )
 
-// finding is one line of `gatehouse check`.
-type finding struct {
-	What    string `json:"what"`
-	OK      bool   `json:"ok"`
-	Problem string `json:"problem,omitempty"`
-	Note    string `json:"note,omitempty"`
-}
+type finding = admin.Finding
 
 // inspection checks everything that a start needs, and goes on after a problem.
 type inspection struct {
@@ -73,7 +67,7 @@ func (*checkCmd) Run(ctx context.Context, t *tool) error {
 	}
 	err = t.print(i.found, func(w io.Writer) {
 		for _, f := range i.found {
-			row(w, f.What, map[bool]string{true: "ok", false: "WRONG"}[f.OK], f.Problem+f.Note)
+			row(w, f.What, f.Verdict(), f.Problem+f.Warning+f.Note)
 		}
 	})
 	if bad > 0 {
@@ -220,10 +214,24 @@ func (i *inspection) connections(ctx context.Context) {
 		}) {
 			continue // it was reported already
 		}
-		if c.State != broker.Live {
+		switch c.State {
+		case broker.Live:
+			i.see("connection "+c.ID, "", check.Try(ctx, c, all))
+		case broker.Draft:
+			i.seeDraft(c.ID, check.Try(ctx, c, all))
+		default:
 			i.see("connection "+c.ID, "not checked: it is "+string(c.State), nil)
-			continue
 		}
-		i.see("connection "+c.ID, "", check.Try(ctx, c, all))
 	}
+}
+
+// seeDraft records the outcome for a draft. A failure is only a warning, because people cannot use it yet.
+func (i *inspection) seeDraft(id string, err error) {
+	f := finding{What: "connection " + id, OK: true}
+	if err != nil {
+		f.Warning = "it is a draft, and no sign-in can work: " + explain(err)
+	} else {
+		f.Note = "it is a draft, and its provider answers; connections enable " + id + " puts it on the sign-in page"
+	}
+	i.found = append(i.found, f)
 }

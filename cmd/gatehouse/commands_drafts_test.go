@@ -45,6 +45,52 @@ func TestANewConnectionIsADraftUntilItsProviderAnswers(t *testing.T) {
 	o.isRefused("use connections secret", "connections", "change", "corp", "--set", "client_secret=s")
 }
 
+func TestCheckWarnsOfADraftThatCannotWorkAndSaysThatItIsADraft(t *testing.T) {
+	idp, stop := fakeidp.Start(fakeidp.Options{Kind: fakeidp.KindOIDC})
+	defer stop()
+	o := newOperator(t, "issuer: http://localhost:8080", "upstream_networks: [127.0.0.0/8]")
+	if got := o.draft(idp, idp.Issuer(), "--client-secret-file", "-"); got.code != success {
+		t.Fatal(got.err)
+	}
+	checked := func() finding {
+		t.Helper()
+		var found []finding
+		o.shows(&found, "check") // it succeeds
+		f := found[len(found)-1]
+		if f.What != "connection corp" || !f.OK || f.Problem != "" {
+			t.Errorf("found %+v", f)
+		}
+		return f
+	}
+	if f := checked(); f.Warning != "" || !strings.Contains(f.Note, "a draft, and its provider answers") {
+		t.Errorf("found %+v", f)
+	}
+	idp.Misbehave(func(f *fakeidp.Fault) { f.Down(fakeidp.AtDiscovery) })
+	if f := checked(); f.Note != "" || !strings.Contains(f.Warning, "it is a draft, and no sign-in can work: ") ||
+		!strings.Contains(f.Warning, "status 503") {
+		t.Errorf("found %+v", f)
+	}
+	if out := o.does("check"); !strings.Contains(out, "connection corp  warning  it is a draft") {
+		t.Errorf("it prints\n%s", out)
+	}
+}
+
+func TestAnUnreachableIssuerIsNamedWithItsCure(t *testing.T) {
+	o := newOperator(t, "issuer: http://localhost:8080", "upstream_networks: [127.0.0.0/8]")
+	issuer := "http://" + freeAddress(t)
+	got := o.in("s", "connections", "add", "corp", "--kind", "oidc", "--name", "Corp", "--issuer", issuer,
+		"--client-id", "c", "--client-secret-file", "-")
+	for _, text := range []string{"corp is a draft: no sign-in through corp can work: ", issuer,
+		"check the address, and that this machine can reach it", "gatehouse connections test corp"} {
+		if got.code != success || !strings.Contains(got.err, text) {
+			t.Errorf("exit %d, want %q in\n%s", got.code, text, got.err)
+		}
+	}
+	if got := o.in("", "connections", "test", "corp"); got.code != failure || strings.Contains(got.err, "--help") {
+		t.Errorf("exit %d\n%s", got.code, got.err)
+	}
+}
+
 func TestCheckFindsWhatDiscoverySaysCannotWork(t *testing.T) {
 	for want, opts := range map[string]struct {
 		idp   fakeidp.Options

@@ -73,7 +73,7 @@ func (c *connectionsAdd) Run(ctx context.Context, t *tool, s *admin.Service) err
 		return err
 	}
 	if err := s.TestConnection(ctx, t.actor(), c.ID); err != nil {
-		fmt.Fprintf(t.err, "\n%s is a draft. %s\nThen try again: gatehouse connections test %s\n", c.ID, explain(err), c.ID)
+		fmt.Fprintf(t.err, "\n%s is a draft: %s\nThen try again: gatehouse connections test %s\n", c.ID, explain(err), c.ID)
 		return nil
 	}
 	fmt.Fprintf(t.err, "\n%s is a draft, and its provider answers. Register the redirect URI there, then put it on the "+
