@@ -274,9 +274,14 @@ func (l Login) WithFactor(amr ...string) Login {
 	return l
 }
 
-// Confirmed adds a fresh proof of the same account, by its method. A new proof may create a new session.
+// Confirmed adds a fresh proof of the same account, by its method. A new proof may create a new session. The methods of
+// a session that it continues are of another time, so they do not count beside the new one.
 func (l Login) Confirmed(method string, at time.Time) Login {
 	l = l.withoutNotice()
+	//defence:A13
+	if l.SessionID != "" {
+		l.Authn.AMR, l.Authn.Factor = nil, false
+	}
 	l.Authn.AMR, l.Authn.AuthTime, l.Code = Methods([]string{method}, l.Authn.AMR...), at, nil
 	l.SessionID = ""
 	return l

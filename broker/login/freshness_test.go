@@ -241,3 +241,22 @@ func TestA13_NoFactorOfOursMakesAnOldClassLookFresh(t *testing.T) {
 	path, p := b.begin()
 	b.post(path+"/continue", "session", p.hidden("session")).has(t, 200, "/to/google", "asks you to sign in again")
 }
+
+func TestA13_TheMethodsOfAnOldProofAreNotToldWithTheTimeOfANewOne(t *testing.T) {
+	g := newFixture(t)
+	g.linked(g.account(ana, password), "google", "g1")
+	claims := verified("g1", ana)
+	claims.AMR = []string{"mfa", "hwk"}
+	g.claims("code", claims)
+	b := g.browser()
+	path, _ := b.begin()
+	b.through(path, "google", "code").has(t, 200, "amr=fed,mfa,hwk")
+	g.start.Pick, g.start.Fresh = true, true
+	path, p := b.begin()
+	b.post(path+"/continue", "session", p.hidden("session")).has(t, 200, "Confirm it’s you")
+	p = g.confirms(b, path, password)
+	p.atApp(t, ana)
+	if strings.Contains(p.body, "mfa") || !strings.Contains(p.body, "amr=pwd") {
+		t.Error(p.body)
+	}
+}
