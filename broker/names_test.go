@@ -7,7 +7,7 @@ import (
 	"gatehouse/broker"
 )
 
-func TestG20_ANameHoldsNothingUnseenAndMixesNoAlphabetsInAWord(t *testing.T) {
+func TestANameHoldsNothingUnseenAndMixesNoAlphabetsInAWord(t *testing.T) {
 	for name, named := range map[string]string{
 		"Courts Booking": "", "Ärzteportal Köln 24": "", "Яндекс Почта": "", "Яндекс Mail": "", "Ελλάδα–Mail": "",
 		"楽天 Mail": "", "LINEマンガ": "", "Microsoft❤\ufe0f": "", "👩\u200d🚀 Club": "", "می\u200cخواهم": "",

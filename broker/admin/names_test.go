@@ -8,7 +8,7 @@ import (
 	"gatehouse/broker/admin"
 )
 
-func TestG20_NoConnectionHasANameThatLooksLikeAnother(t *testing.T) {
+func TestNoConnectionHasANameThatLooksLikeAnother(t *testing.T) {
 	for name, problem := range map[string]string{"Club": "", "Мicrosoft": "U+041C", "Micro\u200bsoft": "U+200B",
 		"\u202etfosorciM": "U+202E", "a\nb": "U+000A"} {
 		found := ""

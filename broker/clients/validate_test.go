@@ -94,7 +94,7 @@ func TestEveryRefusalOfAClientNamesItsField(t *testing.T) {
 	}
 }
 
-func TestG20_A24_A20_NoClientHasANameThatLooksLikeAnother(t *testing.T) {
+func TestA24_A20_NoClientHasANameThatLooksLikeAnother(t *testing.T) {
 	for name, problem := range map[string]string{"Courts Booking": "", "Яндекс Mail": "", "Мicrosoft": "U+041C",
 		"Micro\u200bsoft": "U+200B", "\u202etfosorciM": "U+202E", "a\x1b[31m": "U+001B"} {
 		var found string

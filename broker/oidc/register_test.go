@@ -313,7 +313,7 @@ func TestA20_ARegistrationTokenIsForItsClientAlone(t *testing.T) {
 	}
 }
 
-func TestG20_NoAppRegistersItselfWithANameThatLooksLikeAnother(t *testing.T) {
+func TestNoAppRegistersItselfWithANameThatLooksLikeAnother(t *testing.T) {
 	h := registry(t)
 	for _, name := range []string{"Мicrosoft", "Micro\u200bsoft", "\u202etfosorciM"} {
 		a := h.sends(http.MethodPost, pathRegister, h.initial(1), metadataOf(doc{"client_name": name}))
