@@ -29,7 +29,10 @@ type commandLine struct {
 func groups() []kong.Group {
 	return []kong.Group{{Key: "run", Title: "Run:"}, {Key: "accounts", Title: "Accounts:"},
 		{Key: "clients", Title: "Apps:"},
-		{Key: "connections", Title: "Providers:"}, {Key: "keys", Title: "Keys:"}, {Key: "look", Title: "Look:"},
+		{Key: "connections", Title: "Providers:"}, {Key: "keys", Title: "Keys:"}, {Key: "look", Title: "More:"},
+		{Key: "app-keys", Title: "Its keys:"}, {Key: "app-out", Title: "Sign-out:"},
+		{Key: "app-tokens", Title: "Tokens:"}, {Key: "app-protocol", Title: "Protocol:"},
+		{Key: "app-about", Title: "About the app:"},
 		{Key: "common", Title: "Common flags:"}}
 }
 

@@ -19,38 +19,38 @@ type appFlags struct {
 	Name       *string  `help:"Name that people see."`
 	AuthMethod []string `sep:"none" placeholder:"METHOD" help:"client_secret_basic, client_secret_post, private_key_jwt, or none (a public app). Default: either way to send the secret. Repeatable."`
 
-	AuthAlg  *string `placeholder:"ALG" help:"The algorithm of private_key_jwt: RS256, PS256, ES256, EdDSA or Ed25519. Any if empty."`
-	JWKSFile *string `name:"jwks-file" placeholder:"FILE" help:"File with the app's public JWK Set, - for standard input."`
-	JWKSURI  *string `name:"jwks-uri" placeholder:"URL" help:"Where the app publishes its keys instead."`
+	AuthAlg  *string `group:"app-keys" placeholder:"ALG" help:"The algorithm of private_key_jwt: RS256, PS256, ES256, EdDSA or Ed25519. Any if empty."`
+	JWKSFile *string `group:"app-keys" name:"jwks-file" placeholder:"FILE" help:"File with the app's public JWK Set, - for standard input."`
+	JWKSURI  *string `group:"app-keys" name:"jwks-uri" placeholder:"URL" help:"Where the app publishes its keys instead."`
 
 	RedirectURI           []string `name:"redirect-uri" sep:"none" placeholder:"URI" help:"Redirect URI, compared byte for byte. Repeatable."`
-	PostLogoutRedirectURI []string `name:"post-logout-redirect-uri" sep:"none" placeholder:"URI" help:"URI to which sign-out may return. Repeatable."`
-	BackchannelLogoutURI  *string  `name:"backchannel-logout-uri" placeholder:"URL" help:"URL that gets sign-out notices."`
-	FrontchannelLogoutURI *string  `name:"frontchannel-logout-uri" placeholder:"URL" help:"URL that the signed-out page frames."`
+	PostLogoutRedirectURI []string `group:"app-out" name:"post-logout-redirect-uri" sep:"none" placeholder:"URI" help:"URI to which sign-out may return. Repeatable."`
+	BackchannelLogoutURI  *string  `group:"app-out" name:"backchannel-logout-uri" placeholder:"URL" help:"URL that gets sign-out notices."`
+	FrontchannelLogoutURI *string  `group:"app-out" name:"frontchannel-logout-uri" placeholder:"URL" help:"URL that the signed-out page frames."`
 
-	Grant    []string `sep:"none" placeholder:"TYPE" help:"authorization_code and refresh_token (the default), client_credentials, or the device grant. Repeatable."`
-	Scope    []string `sep:"none" help:"Scope it may ask for. Default: openid profile email offline_access. Repeatable."`
-	Audience []string `sep:"none" help:"Whom its access tokens are for, beside itself. Repeatable."`
+	Grant    []string `group:"app-tokens" sep:"none" placeholder:"TYPE" help:"authorization_code and refresh_token (the default), client_credentials, or the device grant. Repeatable."`
+	Scope    []string `group:"app-tokens" sep:"none" help:"Scope it may ask for. Default: openid profile email offline_access. Repeatable."`
+	Audience []string `group:"app-tokens" sep:"none" help:"Whom its access tokens are for, beside itself. Repeatable."`
 
-	IDTokenAlg        *string `name:"id-token-alg" placeholder:"ALG" help:"RS256 (the default), ES256 or EdDSA."`
-	IDTokenClaims     *string `name:"id-token-claims" placeholder:"KIND" help:"Claims about the person in ID tokens: scopes (those of the granted scopes, the default) or minimal (none)."`
-	PreferredUsername *string `placeholder:"KIND" help:"The preferred_username: email (the default), local_part or none."`
-	ErrorIss          *string `name:"error-iss" placeholder:"ON|OFF" help:"off leaves iss out of error responses, for apps that fail at it."`
-	AccessToken       *string `placeholder:"KIND" help:"Kind of its access tokens: opaque (the default) or jwt (RFC 9068)."`
+	IDTokenAlg        *string `group:"app-tokens" name:"id-token-alg" placeholder:"ALG" help:"RS256 (the default), ES256 or EdDSA."`
+	IDTokenClaims     *string `group:"app-tokens" name:"id-token-claims" placeholder:"KIND" help:"Claims about the person in ID tokens: scopes (those of the granted scopes, the default) or minimal (none)."`
+	PreferredUsername *string `group:"app-tokens" placeholder:"KIND" help:"The preferred_username: email (the default), local_part or none."`
+	ErrorIss          *string `group:"app-protocol" name:"error-iss" placeholder:"ON|OFF" help:"off leaves iss out of error responses, for apps that fail at it."`
+	AccessToken       *string `group:"app-tokens" placeholder:"KIND" help:"Kind of its access tokens: opaque (the default) or jwt (RFC 9068)."`
 	Native            *bool   `help:"A native app: loopback and reverse-DNS redirect URIs."`
 	FirstParty        *bool   `help:"Your own app: no consent page."`
-	PKCE              *string `name:"pkce" placeholder:"WHEN" help:"required; default (PKCE or a nonce, for apps with a secret); or off (neither)."`
-	FAPI2             *bool   `name:"fapi2" help:"Hold it to the FAPI 2.0 Security Profile: private_key_jwt, PAR, PKCE, DPoP, no RS256, no refresh token rotation."`
-	RequirePAR        *bool   `name:"require-par" help:"Only pushed authorization requests (RFC 9126)."`
-	DPoP              *bool   `name:"dpop" help:"Only tokens bound to a key of the app (RFC 9449)."`
+	PKCE              *string `group:"app-protocol" name:"pkce" placeholder:"WHEN" help:"required; default (PKCE or a nonce, for apps with a secret); or off (neither)."`
+	FAPI2             *bool   `group:"app-protocol" name:"fapi2" help:"Hold it to the FAPI 2.0 Security Profile: private_key_jwt, PAR, PKCE, DPoP, no RS256, no refresh token rotation."`
+	RequirePAR        *bool   `group:"app-protocol" name:"require-par" help:"Only pushed authorization requests (RFC 9126)."`
+	DPoP              *bool   `group:"app-protocol" name:"dpop" help:"Only tokens bound to a key of the app (RFC 9449)."`
 
-	DefaultMaxAge    *string  `placeholder:"SECONDS" help:"Greatest age of a sign-in if the request names none. The word none removes it."`
-	LogoURI          *string  `name:"logo-uri" placeholder:"URL" help:"The app's logo."`
-	ClientURI        *string  `name:"client-uri" placeholder:"URL" help:"The app's home page."`
-	PolicyURI        *string  `name:"policy-uri" placeholder:"URL" help:"The app's privacy policy."`
-	TosURI           *string  `name:"tos-uri" placeholder:"URL" help:"The app's terms of service."`
-	InitiateLoginURI *string  `name:"initiate-login-uri" placeholder:"URL" help:"Where a sign-in that starts elsewhere begins."`
-	Contact          []string `sep:"none" help:"Whom to ask about the app. Repeatable."`
+	DefaultMaxAge    *string  `group:"app-tokens" placeholder:"SECONDS" help:"Greatest age of a sign-in if the request names none. The word none removes it."`
+	LogoURI          *string  `group:"app-about" name:"logo-uri" placeholder:"URL" help:"The app's logo."`
+	ClientURI        *string  `group:"app-about" name:"client-uri" placeholder:"URL" help:"The app's home page."`
+	PolicyURI        *string  `group:"app-about" name:"policy-uri" placeholder:"URL" help:"The app's privacy policy."`
+	TosURI           *string  `group:"app-about" name:"tos-uri" placeholder:"URL" help:"The app's terms of service."`
+	InitiateLoginURI *string  `group:"app-about" name:"initiate-login-uri" placeholder:"URL" help:"Where a sign-in that starts elsewhere begins."`
+	Contact          []string `group:"app-about" sep:"none" help:"Whom to ask about the app. Repeatable."`
 }
 
 // edit returns the flags as the input of an operation. keys is the JWK Set of --jwks-file.

@@ -35,7 +35,7 @@ type connectionFlags struct {
 	Set      map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"A setting of the kind, see connections kinds. Repeatable."`
 	Domain   []string          `sep:"none" help:"Mail domain whose people are sent to this connection. Repeatable."`
 	Hidden   *bool             `help:"Found by domain only, without a button on the sign-in page."`
-	Position *int              `help:"Order on the sign-in page."`
+	Position *int              `placeholder:"N" help:"Order on the sign-in page."`
 	CABundle []byte            `name:"ca-bundle-file" type:"filecontent" placeholder:"FILE" help:"PEM certificates of the provider's private CA."`
 }
 
@@ -52,7 +52,7 @@ func (f *connectionFlags) edit() admin.EditConnection {
 
 type connectionsAdd struct {
 	connectionArg
-	Kind             string `help:"Kind of provider, see connections kinds."`
+	Kind             string `placeholder:"KIND" help:"Kind of provider, see connections kinds."`
 	Issuer           string `placeholder:"URL" help:"Issuer, for kinds that have one."`
 	ClientID         string `name:"client-id" placeholder:"ID" help:"Gatehouse's client id at the provider."`
 	ClientSecretFile string `placeholder:"FILE" help:"File with the client secret at the provider, - for standard input."`
