@@ -181,8 +181,8 @@ func (u *openID) method(m *metadata, secret broker.Secret) (string, error) {
 		"generate a key for it", oneLine(strings.Join(m.authMethods, ", ")))
 }
 
-// authenticate returns the credential for a request to an endpoint.
-func (u *openID) authenticate(m *metadata, secret broker.Secret) (c credential, err error) {
+// authenticate returns the credential for a request to an endpoint; audience is who may accept an assertion.
+func (u *openID) authenticate(m *metadata, audience string, secret broker.Secret) (c credential, err error) {
 	if u.mintSecret != nil {
 		c.style = oauth2.AuthStyleInParams
 		c.secret, err = u.mintSecret(secret, u.env.Now())
@@ -198,7 +198,6 @@ func (u *openID) authenticate(m *metadata, secret broker.Secret) (c credential, 
 		if err != nil {
 			return c, err
 		}
-		audience := m.token
 		if u.audience == keyIssuer {
 			audience = m.issuer
 		}

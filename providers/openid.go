@@ -216,7 +216,7 @@ func (u *openID) Finish(ctx context.Context, t broker.UpstreamRequest, answer ur
 		return broker.Claims{}, err
 	}
 	g, err := u.exchanger.redeem(ctx, m.token, t, code,
-		func(secret broker.Secret) (credential, error) { return u.authenticate(m, secret) })
+		func(secret broker.Secret) (credential, error) { return u.authenticate(m, m.token, secret) })
 	if err != nil {
 		return broker.Claims{}, err
 	}

@@ -43,7 +43,9 @@ func (u *openID) push(ctx context.Context, m *metadata, request string) (string,
 // pushWith is push with one of the live secrets. again reports whether another one may work.
 func (u *openID) pushWith(ctx context.Context, m *metadata, form url.Values, secret broker.Secret) (reference string,
 	_ error, again bool) {
-	cred, err := u.authenticate(m, secret)
+	// Every server takes its issuer here (RFC 9126 §2). The token endpoint's URL would be good at another server that
+	// a hostile discovery document names.
+	cred, err := u.authenticate(m, m.issuer, secret)
 	if err != nil {
 		return "", broker.UpstreamMisconfigured.Because(err), false
 	}

@@ -41,7 +41,7 @@ func (u *openID) Test(ctx context.Context) error {
 				return wrong("%w", err)
 			}
 		}
-		if _, err := u.authenticate(m, secret); err != nil {
+		if _, err := u.authenticate(m, m.token, secret); err != nil {
 			return wrong("%w", err)
 		}
 	}

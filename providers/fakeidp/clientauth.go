@@ -52,7 +52,9 @@ func (c *call) assertionProblem() string {
 	verified := slices.ContainsFunc(keys.Key(token.Headers[0].KeyID),
 		func(k jose.JSONWebKey) bool { return token.Claims(k, &claims) == nil })
 	root := c.opts.BaseURL + strings.TrimSuffix(c.opts.IssuerPath, "/")
-	audience := len(claims.Audience) == 1 && (claims.Audience[0] == root+"/token" || claims.Audience[0] == c.issuer())
+	atToken := c.r.URL.Path == c.opts.IssuerPath+"/token"
+	audience := len(claims.Audience) == 1 &&
+		(atToken && claims.Audience[0] == root+"/token" || claims.Audience[0] == c.issuer())
 	now := c.opts.Now()
 	if !verified || claims.Issuer != c.opts.ClientID || claims.Subject != c.opts.ClientID || !audience ||
 		claims.Expiry == nil || claims.Expiry.Time().Sub(now) > 10*time.Minute || now.After(claims.Expiry.Time()) {
