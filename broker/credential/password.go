@@ -2,7 +2,6 @@
 package credential
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -122,23 +121,24 @@ func (p *Passwords) Check(ctx context.Context, at Target, password string) error
 	if has {
 		stored = at.Account.PasswordHash
 	}
-	ok, err := p.inSlot(ctx, at, stored, password)
+	ok, err := p.inSlot(ctx, at, has, stored, password)
 	switch {
 	case errors.Is(err, broker.Busy) || errors.Is(err, broker.RateLimited):
 		//defence:E18
 		err = errors.Join(err, p.tries.release(ctx, slot)) // nothing was hashed
 		return err
 	case err != nil:
-		return errors.Join(err, p.failed(ctx, at))
-	case !ok || !has:
-		return cmp.Or(p.failed(ctx, at), error(broker.WrongPassword))
+		return err
+	case !ok:
+		return broker.WrongPassword
 	}
 	//defence:E2
 	return p.tries.release(ctx, slot)
 }
 
-// inSlot compares when it is the turn of the target's network.
-func (p *Passwords) inSlot(ctx context.Context, at Target, stored, password string) (bool, error) {
+// inSlot compares when it is the turn of the target's network. It counts a wrong password before the next turn, so
+// parallel tries cannot outrun the limit of the network.
+func (p *Passwords) inSlot(ctx context.Context, at Target, has bool, stored, password string) (bool, error) {
 	release, err := p.slot(ctx,
 		//defence:E18
 		at.line())
@@ -149,7 +149,11 @@ func (p *Passwords) inSlot(ctx context.Context, at Target, stored, password stri
 	if err := p.checkNetwork(ctx, at); err != nil {
 		return false, err
 	}
-	return p.verify(stored, password)
+	ok, err := p.verify(stored, password)
+	if err != nil || !ok || !has {
+		return false, errors.Join(err, p.failed(ctx, at))
+	}
+	return true, nil
 }
 
 // Cost is the work of one argon2id hash (RFC 9106 §4). The zero value is the cost of production. Only tests set

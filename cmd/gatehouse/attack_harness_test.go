@@ -211,6 +211,9 @@ func (s *attackHarness) checkPage(t *testing.T, what string, a *answer) {
 				if strings.HasPrefix(at.Val, "#") {
 					continue
 				}
+				if at.Key == "href" && attr(n, "rel") == "noreferrer noopener" && strings.HasPrefix(at.Val, "https://") {
+					continue // the app's home page, policy or terms, which a person may choose to open
+				}
 				s.leadsHome(t, what+": "+at.Key, a.url, at.Val)
 			case "content":
 				if _, to, ok := strings.Cut(at.Val, "url="); ok {

@@ -151,7 +151,7 @@ func TestAGeneratedKeyAuthenticatesAndOnlyItsPublicPartIsShown(t *testing.T) {
 		!strings.Contains(string(c.ClientKeys), `"RSA"`) {
 		t.Fatalf("%v %s %s", err, got.out, got.err)
 	}
-	o.isRefused("nobody can sign in", "connections", "enable", "corp") // the provider does not know the key yet
+	o.isRefused("no sign-in through corp can work", "connections", "enable", "corp") // the provider does not know the key yet
 	idp.SetClientKeys(c.ClientKeys)
 	o.does("connections", "enable", "corp")
 	o.shows(&c, "connections", "secret", "corp", "--generate-key")
