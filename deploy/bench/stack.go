@@ -133,6 +133,9 @@ func (s *stack) seed(ctx context.Context) error {
 func (s *stack) connect(ctx context.Context, id, issuer string, u *upstream) error {
 	_, err := s.tool(ctx, u.secret, "connections", "add", id, "--kind", "oidc", "--name", "The "+id, "--issuer", issuer,
 		"--client-id", u.clientID, "--client-secret-file", "-")
+	if err == nil { // it may be a draft; an older binary has no flag for it
+		_, err = s.tool(ctx, "", "connections", "enable", id)
+	}
 	return err
 }
 
