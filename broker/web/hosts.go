@@ -10,7 +10,7 @@ import (
 )
 
 // OnlyHosts refuses requests by any host name but localhost and the given ones, so that a page of a website whose name
-// leads here cannot read a listener without sign-in (DNS rebinding). An IP address is nobody's name and passes. A port
+// leads here cannot read a listener without sign-in (DNS rebinding). An IP address is no name and passes. A port
 // in names is ignored.
 func OnlyHosts(next http.Handler, names ...string) http.Handler {
 	known := []string{"localhost"}

@@ -1,10 +1,9 @@
 // Apps that we did not write, in their default configuration: sign-in, claims, userinfo, refresh, sign-out.
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { apps, launch, spa, tool } from './apps.mjs'
 import { deployment } from './deployment.mjs'
-import { freePort, person, scratch, until } from './harness.mjs'
+import { freePort, person, scratch, supervise, until } from './harness.mjs'
 import { life } from './setup.mjs'
 import { button, expectHeading, h1, signIn } from './steps.mjs'
 
@@ -20,17 +19,10 @@ async function started(t, broker, app) {
     ISSUER: broker.issuer, CLIENT_ID: client.client_id, CLIENT_SECRET: client.client_secret, DIR: await scratch(t),
     PORT: String(ports[0]), PORT2: String(ports[1]), PORT3: String(ports[2]),
   }
-  const child = await launch(app, env)
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (d) => { output += d })
-  const gone = new Promise((resolve) => child.once('exit', resolve))
-  t.after(async () => {
-    child.kill('SIGTERM')
-    await Promise.race([gone, sleep(5000, undefined, { ref: false }).then(() => child.kill('SIGKILL'))])
-  })
+  const { output } = supervise(t, await launch(app, env))
   await until(async () => (await fetch(origin + (app.ready ?? '/'), { redirect: 'manual' })).status < 400, { seconds: 60, about: app.name })
-    .catch((error) => { throw new Error(output.slice(-3000), { cause: error }) })
-  return { origin, output: () => output, json: async (page, where) => JSON.parse(await (await page.request.get(origin + where)).text()) }
+    .catch((error) => { throw new Error(output().slice(-3000), { cause: error }) })
+  return { origin, output, json: async (page, where) => JSON.parse(await (await page.request.get(origin + where)).text()) }
 }
 
 describe('apps with their defaults', () => {

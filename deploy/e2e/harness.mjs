@@ -82,7 +82,11 @@ export async function gatehouse(args, { env, input } = {}) {
 
 /** Starts the binary. It is stopped after the test, or earlier by stop and kill. */
 export async function start(t, args, { env } = {}) {
-  const child = spawn(await binary(), args, { env: clean(env), stdio: ['ignore', 'pipe', 'pipe'] })
+  return supervise(t, spawn(await binary(), args, { env: clean(env), stdio: ['ignore', 'pipe', 'pipe'] }))
+}
+
+/** Collects what a process prints, and stops the process after the test, or earlier by stop and kill. */
+export function supervise(t, child) {
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (d) => { output += d })
   const gone = new Promise((resolve) => child.on('exit', resolve))

@@ -3,8 +3,7 @@ import { spawn } from 'node:child_process'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort, scratch, until } from './harness.mjs'
+import { freePort, scratch, supervise, until } from './harness.mjs'
 
 /** Its own people; the password of each is the login name. */
 export const people = { rtyler: 'rtyler@badwolf.org', dwho: 'dwho@badwolf.org' }
@@ -18,17 +17,10 @@ export async function startLemonldap(t, { redirectURI }) {
   await writeFile(path.join(dir, 'lmConf-1.json'), JSON.stringify(await configuration(dir, issuer, client, redirectURI)))
   const run = `use Lemonldap::NG::Portal::Main;
     Lemonldap::NG::Portal::Main->run({ configStorage => { type => 'File', dirName => '${dir}' }, localSessionStorage => '', logLevel => 'warn' })`
-  const child = spawn('plackup', ['--host', '127.0.0.1', '--port', String(port), '-e', run], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (d) => { output += d })
-  const gone = new Promise((resolve) => child.once('exit', resolve))
-  t.after(async () => {
-    child.kill('SIGTERM')
-    await Promise.race([gone, sleep(5000, undefined, { ref: false }).then(() => child.kill('SIGKILL'))])
-  })
+  const { output } = supervise(t, spawn('plackup', ['--host', '127.0.0.1', '--port', String(port), '-e', run], { stdio: ['ignore', 'pipe', 'pipe'] }))
   await until(async () => (await fetch(issuer + '/.well-known/openid-configuration')).ok, { about: 'LemonLDAP::NG' })
-    .catch((error) => { throw new Error(output.slice(-3000), { cause: error }) })
-  return { issuer, output: () => output, ...client }
+    .catch((error) => { throw new Error(output().slice(-3000), { cause: error }) })
+  return { issuer, ...client }
 }
 
 // configuration is Debian's own, with folders of its own, keys, and the relying party.
