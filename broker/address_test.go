@@ -104,7 +104,8 @@ func TestA3_OnlyThePortMayDiffer(t *testing.T) {
 		{host, host + ":80", true}, {host + ":9", host, true}, {host + ":1/", host + ":2/", true},
 		{host + ":x/cb", host + ":y/cb", false}, {host + ":/cb", host + ":123456/cb", false},
 		{host + ":80.evil.test/cb", host + ":81.evil.test/cb", false}, {host + ".evil.test", host + ":1.evil.test", false},
-		{host, host + ":65535", true}, {host, host + ":65536", false}, {host, host + ":0", false}, {host, host + ":01", false},
+		{host, host + ":65535", true}, {host, host + ":65536", false}, {host, host + ":0", false}, {host, host + ":01",
+			false},
 		{host, host + ":+1", false}, {host + ":0", host, false}, {host + ":01234", host, false},
 		{host, host + ":", false}, {host, host + ":x", false}, {host + ":", host, false}, {host + ":x", host, false},
 		{host, "http://[::1]", false}, {"", host, false}, {"/cb", host + "/cb", false}, {":1/cb", host + "/cb", false},
@@ -202,7 +203,8 @@ func TestA3_WhatMayBeRegistered(t *testing.T) {
 func TestNoSecretPrints(t *testing.T) {
 	s := Secret("planted-secret")
 	text, _ := s.MarshalText()
-	for _, out := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %d %t", s, s, s, s, s, s, s), fmt.Sprintf("%x %X", s, s),
+	for _, out := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %d %t", s, s, s, s, s, s, s),
+		fmt.Sprintf("%x %X", s, s),
 		fmt.Sprintf("%+v", Connection{Secrets: []Secret{s}}), string(text), s.LogValue().String()} {
 		if strings.Contains(out, "planted") || strings.Contains(out, fmt.Sprintf("%x", "planted")) {
 			t.Errorf("printed: %s", out)

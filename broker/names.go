@@ -11,11 +11,11 @@ import (
 // sentence. It returns "" if nothing is. A name may look like another one in two ways (SECURITY.md G20): by characters
 // that are not seen, and by letters of another alphabet.
 func NameProblem(name string) string {
-	//defence:G20
+	//defence:G20 ./broker:TestANameHoldsNothingUnseenAndMixesNoAlphabetsInAWord
 	if visible := VisibleName(name); visible != name {
 		return fmt.Sprintf("must not contain %U, which is invisible or changes the order of a line", lost(name, visible))
 	}
-	//defence:G20
+	//defence:G20 ./broker:TestANameHoldsNothingUnseenAndMixesNoAlphabetsInAWord
 	if r := foreign(name); r != 0 {
 		return fmt.Sprintf("must not contain %U, %s letter, in a word with letters of another alphabet", r, alphabet(r))
 	}

@@ -17,9 +17,11 @@ func TestANameHoldsNothingUnseenAndMixesNoAlphabetsInAWord(t *testing.T) {
 		"Gօogle": "U+0585, an Armenian letter", "Ꮇicrosoft": "U+13B7, a Cherokee letter",
 		"Windows11М":      "U+041C, a Cyrillic letter",
 		"Micro\u200bsoft": "U+200B", "Micro\u200dsoft": "U+200D", "Micro\u200csoft": "U+200C", "Micro\u00adsoft": "U+00AD",
-		"\u202etfosorciM": "U+202E", "A\u2066B": "U+2066", "\ufeffMicrosoft": "U+FEFF", "A\u2028B": "U+2028", "a\nb": "U+000A",
+		"\u202etfosorciM": "U+202E", "A\u2066B": "U+2066", "\ufeffMicrosoft": "U+FEFF", "A\u2028B": "U+2028",
+		"a\nb":            "U+000A",
 		"Microsoft\u3164": "U+3164", "Microsoft\ufe0f": "U+FE0F", "Microsoft\U000e0041": "U+E0041", "a\x00b": "U+0000",
-		"a\xffb": "U+FFFD", "Micro\u034fsoft": "U+034F", "\u200d": "U+200D", "Microsoft\u2060": "U+2060", "A\u061cB": "U+061C",
+		"a\xffb": "U+FFFD", "Micro\u034fsoft": "U+034F", "\u200d": "U+200D", "Microsoft\u2060": "U+2060",
+		"A\u061cB": "U+061C",
 	} {
 		problem := broker.NameProblem(name)
 		if (problem == "") != (named == "") || !strings.Contains(problem, named) {

@@ -35,7 +35,8 @@ func TestC1_WhatApplePostsBesideTheTokenIsOnlyShown(t *testing.T) {
 			sub := *r
 			sub.T, sub.response = t, func(q url.Values) { q.Set("user", user) }
 			got := sub.signsIn("avi")
-			if got.Email != "avi@example.test" || got.Subject != r.idp.Personas()[0].Subject || strings.Contains(got.Name, "\u202e") {
+			if got.Email != "avi@example.test" || got.Subject != r.idp.Personas()[0].Subject || strings.Contains(got.Name,
+				"\u202e") {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -60,7 +61,8 @@ func TestAppleIsOneIssuerUnderEveryName(t *testing.T) {
 func TestApplesKeyRotatesWhileBothAreLive(t *testing.T) {
 	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindApple}, nil)
 	old := r.conn.Secrets[0]
-	r.conn.Secrets, r.conn.Settings["key_id"] = []broker.Secret{newKey(t), old}, "KEY2 KEY1" // the new one is not known yet
+	r.conn.Secrets, r.conn.Settings["key_id"] = []broker.Secret{newKey(t), old},
+		"KEY2 KEY1" // the new one is not known yet
 	r.reset()
 	r.signsIn("avi")
 	r.conn.Secrets[0], r.conn.Secrets[1] = r.appleKey("KEY2"), old
@@ -77,7 +79,8 @@ func TestApplesKeyRotatesWhileBothAreLive(t *testing.T) {
 
 func TestLinkedInSendsNoNonceAndTakesNoVerifier(t *testing.T) {
 	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindLinkedIn}, nil)
-	if got := r.signsIn("lia"); got.Email != "lia@example.test" || got.Level != broker.EmailVerified || got.Name != "Lia Fox" {
+	if got := r.signsIn("lia"); got.Email != "lia@example.test" || got.Level != broker.EmailVerified ||
+		got.Name != "Lia Fox" {
 		t.Errorf("%+v", got)
 	}
 	if got := r.signsIn("lee"); got.Level != broker.EmailAsserted {
@@ -90,7 +93,8 @@ func TestLinkedInSendsNoNonceAndTakesNoVerifier(t *testing.T) {
 
 func TestB4_ANonceOfAnotherLoginIsRefusedWhereNoneIsUsualToo(t *testing.T) {
 	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindLinkedIn}, nil)
-	for name, claims := range map[string]map[string]any{"another nonce": {"nonce": "another"}, "an empty one": {"nonce": ""},
+	for name, claims := range map[string]map[string]any{"another nonce": {"nonce": "another"},
+		"an empty one":   {"nonce": ""},
 		"a logout token": {"events": map[string]any{eventLogout: map[string]any{}}}, "no subject": {"sub": nil}} {
 		r.faulty(name, func(f *fakeidp.Fault) { f.Claims = claims },
 			func(r *fixture) { r.refused("lia", broker.UpstreamRejected) })

@@ -143,7 +143,8 @@ func TestA18_AFrontChannelLogoutOnlyNamesASessionOfItsOwnUpstream(t *testing.T) 
 				iss = r.idp.BaseURL() + "/" + tenantA + "/v2.0"
 			}
 			n := r.open().(broker.Notifier)
-			for name, form := range map[string]url.Values{"with iss": {"sid": {"s1"}, "iss": {iss}}, "without": {"sid": {"s1"}}} {
+			for name, form := range map[string]url.Values{"with iss": {"sid": {"s1"}, "iss": {iss}},
+				"without": {"sid": {"s1"}}} {
 				got, err := n.Notice(t.Context(), broker.NoticeFrontLogout, form)
 				if err != nil || got.SID != "s1" || got.Subject != "" || got.ID != "" {
 					t.Errorf("%s: %+v, %v", name, got, err)

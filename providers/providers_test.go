@@ -38,7 +38,8 @@ func TestEveryKindIsKnownByNameAndHasAForm(t *testing.T) {
 			t.Errorf("%s has no client", k.Name)
 		}
 	}
-	if want := []string{"adfs", "apple", "github", "google", "linkedin", "meta", "microsoft", "oidc"}; !slices.Equal(names, want) {
+	if want := []string{"adfs", "apple", "github", "google", "linkedin", "meta", "microsoft",
+		"oidc"}; !slices.Equal(names, want) {
 		t.Errorf("kinds %v, want %v", names, want)
 	}
 	defer func() {

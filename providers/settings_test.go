@@ -80,7 +80,8 @@ func TestAClientAuthenticatesAsTheSettingSays(t *testing.T) {
 		r.reset()
 		r.signsIn("vera")
 		_, _, basic := (&http.Request{Header: r.idp.Last(fakeidp.AtToken).Header}).BasicAuth()
-		if posted := r.idp.Last(fakeidp.AtToken).Form.Has("client_secret"); basic != (method == authBasic) || posted == basic {
+		if posted := r.idp.Last(fakeidp.AtToken).Form.Has("client_secret"); basic != (method == authBasic) ||
+			posted == basic {
 			t.Errorf("%s: basic %t, posted %t", method, basic, posted)
 		}
 	}
@@ -203,7 +204,8 @@ func TestAnUpstreamThatAcceptsOnlyAKeySaysSo(t *testing.T) {
 }
 
 func TestGoogleAdmitsSeveralWorkspaceDomains(t *testing.T) {
-	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindGoogle}, map[string]string{"hosted_domain": "example.org contoso.test"})
+	r := newFixture(t, fakeidp.Options{Kind: fakeidp.KindGoogle},
+		map[string]string{"hosted_domain": "example.org contoso.test"})
 	r.redirect = func(_ *url.URL, q url.Values) {
 		if q.Has("hd") {
 			t.Errorf("one of several is asked for: %v", q)

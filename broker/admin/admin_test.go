@@ -25,7 +25,8 @@ func changes(f *fixture) (names []string, all map[string]change) {
 	all = map[string]change{}
 	add := func(name string, do change) { names, all[name] = append(names, name), do }
 	add("AddAccount", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
-		return events(f.AddAccount(ctx, by, admin.AddAccount{Email: "new@example.test", Edit: admin.EditAccount{Name: new("New")},
+		return events(f.AddAccount(ctx, by, admin.AddAccount{Email: "new@example.test",
+			Edit:     admin.EditAccount{Name: new("New")},
 			Password: "nine larks by the mill", DryRun: dry}))
 	})
 	add("SetPassword", func(ctx context.Context, by admin.Actor, dry bool) ([]broker.Event, error) {
@@ -219,7 +220,8 @@ func TestARefusalHasACodeAndNamesItsField(t *testing.T) {
 			return err
 		}, broker.Conflict, "email"},
 		"a name of two lines": {func(ctx context.Context) error {
-			_, err := f.AddAccount(ctx, helper(), admin.AddAccount{Email: "x@example.test", Edit: admin.EditAccount{Name: new("a\nb")}})
+			_, err := f.AddAccount(ctx, helper(), admin.AddAccount{Email: "x@example.test",
+				Edit: admin.EditAccount{Name: new("a\nb")}})
 			return err
 		}, broker.RequestInvalid, "name"},
 		"an unknown account": {func(ctx context.Context) error {

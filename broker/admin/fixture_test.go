@@ -89,7 +89,8 @@ func (f *fixture) account(email string) broker.Account {
 func (f *fixture) connection(id string) {
 	f.t.Helper()
 	name := "Hub"
-	in := admin.AddConnection{Live: true, ID: id, Kind: "github", ClientID: "c", Secret: "s", Edit: admin.EditConnection{Name: &name}}
+	in := admin.AddConnection{Live: true, ID: id, Kind: "github", ClientID: "c", Secret: "s",
+		Edit: admin.EditConnection{Name: &name}}
 	if _, err := f.AddConnection(f.t.Context(), helper(), in); err != nil {
 		f.t.Fatal(err)
 	}

@@ -17,7 +17,8 @@ func TestAFAPI2ClientIsRegisteredWithEveryStrictSettingOrRefused(t *testing.T) {
 		return c
 	}
 	c := held()
-	if p := Validate(c); len(p) > 0 || !c.PushedOnly || !c.DPoPBound || !c.RequirePKCE() || c.IDTokenAlg != signing.ES256 ||
+	if p := Validate(c); len(p) > 0 || !c.PushedOnly || !c.DPoPBound || !c.RequirePKCE() ||
+		c.IDTokenAlg != signing.ES256 ||
 		!slices.Equal(c.AuthMethods, []string{MethodKey}) {
 		t.Fatalf("from the defaults: %+v, %v", c, p)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // Sliding admits at most Most events of a key in any interval of the width, at least Pause apart. It keeps their
-// times, so it is for few and dear events; Window is for many. All replicas count together. It is safe for
+// times, so it is for few and costly events; Window is for many. All replicas count together. It is safe for
 // concurrent use.
 type Sliding struct {
 	Name  string // of the records in the store

@@ -22,7 +22,7 @@ func (g *fixture) authTime(p page, a broker.Account) time.Time {
 	return time.Time{}
 }
 
-// Every person reaches the app, whatever the upstream tells about the time of its authentication, with a true auth_time.
+// Every person reaches the app with a true auth_time, whatever the upstream says about the time of its authentication.
 func TestFreshnessIsProvenByTheUpstreamOrByAFactorOfOurs(t *testing.T) {
 	hour, now := 3600, time.Duration(0)
 	ago := func(d time.Duration) *time.Duration { d = -d; return &d }

@@ -25,7 +25,8 @@ func TestAC1_TheSignInPageShowsEveryWay(t *testing.T) {
 func TestTheSignInPageLinksToThePolicyAndTheTermsOfTheApp(t *testing.T) {
 	g := newFixture(t)
 	must(t, g.db.PutClient(t.Context(), broker.Client{ID: "shop", Name: "Courts Booking", AuthMethods: []string{"none"},
-		PolicyURI: "https://courts.example/privacy", TosURI: "https://courts.example/terms", CreatedAt: g.now, UpdatedAt: g.now}))
+		PolicyURI: "https://courts.example/privacy", TosURI: "https://courts.example/terms", CreatedAt: g.now,
+		UpdatedAt: g.now}))
 	_, p := g.browser().begin()
 	p.has(t, 200, `<a href="https://courts.example/privacy" rel="noreferrer noopener">Privacy policy</a>`,
 		`<a href="https://courts.example/terms" rel="noreferrer noopener">Terms of service</a>`, "<bdi>Courts Booking</bdi>")

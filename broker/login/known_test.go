@@ -110,7 +110,8 @@ func TestE18_ACrowdIsAnsweredWithHashesOrWithBusy(t *testing.T) {
 	const crowd = 120
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one hash at a time, and a queue to match
 	g := newFixture(t, func(o *login.Options) {     // hashes of production: a crowd can only wait for work that takes time
-		o.Passwords = credential.NewPasswords(credential.PasswordOptions{Ephemeral: o.Ephemeral, Keyring: o.Keyring, Now: o.Now})
+		o.Passwords = credential.NewPasswords(credential.PasswordOptions{Ephemeral: o.Ephemeral, Keyring: o.Keyring,
+			Now: o.Now})
 	})
 	type at struct {
 		*browser

@@ -66,7 +66,8 @@ func TestH4_AThousandPostsOfOneStateStoreOneResponseAndAnsweredOnesNone(t *testi
 	flood := func() {
 		t.Helper()
 		for range 1000 {
-			p := stranger.request(http.MethodPost, at, pairsOf(append(fields[:2:2], "code", "bad", "pad", strings.Repeat("x", 7000))))
+			p := stranger.request(http.MethodPost, at,
+				pairsOf(append(fields[:2:2], "code", "bad", "pad", strings.Repeat("x", 7000))))
 			if p.status != http.StatusSeeOther {
 				t.Fatalf("a repeated post: %d", p.status)
 			}
@@ -184,7 +185,8 @@ func TestH4_AFullStoreRefusesNewcomersAndLetsTheOthersFinish(t *testing.T) {
 	b.begin()
 	path, _ := b.begin()
 	in.room = broker.Retry{Code: broker.Busy, After: 60}
-	if p := g.browser().get("/authorize"); p.status != http.StatusServiceUnavailable || p.header.Get("Retry-After") != "60" {
+	if p := g.browser().get("/authorize"); p.status != http.StatusServiceUnavailable ||
+		p.header.Get("Retry-After") != "60" {
 		t.Errorf("a newcomer: %d, %q", p.status, p.header.Get("Retry-After"))
 	}
 	b.get(path + "/to/google")

@@ -8,7 +8,8 @@ import (
 )
 
 func linked(c *broker.Client) {
-	c.ClientURI, c.PolicyURI, c.TosURI = "https://co.example/?a=1&b", "https://co.example/privacy", "https://co.example/terms"
+	c.ClientURI, c.PolicyURI, c.TosURI = "https://co.example/?a=1&b", "https://co.example/privacy",
+		"https://co.example/terms"
 }
 
 // The pages link to what the app registered (RFC 7591 §2).

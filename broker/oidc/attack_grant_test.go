@@ -51,7 +51,8 @@ func TestA1_ACodeIsOverAfterAMinute(t *testing.T) {
 
 func TestA2_PKCEMatrix(t *testing.T) {
 	h := newHarness(t)
-	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, PKCE: broker.PKCEOff,
+	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"},
+		PKCE:       broker.PKCEOff,
 		FirstParty: true})
 	b := h.browser()
 	b.code(ask())

@@ -156,7 +156,8 @@ func TestA7_ASignOutEndsASessionThatTheGateKeepsOut(t *testing.T) {
 	off := ana(h.clock.Now())
 	off.Disabled = true
 	h.must(h.db.ChangeAccount(t.Context(), off, off.AuthEpoch))
-	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); a.backAt() != goodbye {
+	if a := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri",
+		goodbye)); a.backAt() != goodbye {
 		t.Fatalf("%d %s", a.StatusCode, a.Header.Get("Location"))
 	}
 	on := ana(h.clock.Now())

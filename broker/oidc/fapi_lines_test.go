@@ -16,29 +16,38 @@ import (
 
 func TestFAPI2_EveryLineOfTheSecurityProfile(t *testing.T) {
 	for line, holds := range map[string]func(t *testing.T, k *bank){
-		"5.3.2.1-1 discovery metadata":                func(t *testing.T, k *bank) { k.lineDiscovery() },
-		"5.3.2.1-2 no password grant":                 func(t *testing.T, k *bank) { k.linePassword() },
-		"5.3.2.1-3 confidential clients only":         lineConfidential,
-		"5.3.2.1-4 sender-constrained tokens only":    func(t *testing.T, k *bank) { k.lineBound() },
-		"5.3.2.1-5 DPoP":                              func(t *testing.T, k *bank) { k.lineBound() },
-		"5.3.2.1-6 private_key_jwt":                   func(t *testing.T, k *bank) { k.lineAuthentication() },
-		"5.3.2.1-7 no open redirector":                func(t *testing.T, k *bank) { k.lineRedirector() },
-		"5.3.2.1-8 the audience is the issuer":        func(t *testing.T, k *bank) { k.lineAudience() },
-		"5.3.2.1-9 no refresh token rotation":         func(t *testing.T, k *bank) { k.lineRotation() },
-		"5.3.2.1-11 codes live 60 seconds at most":    func(t *testing.T, k *bank) { k.lineCodeLife() },
-		"5.3.2.1-12 codes are bound to the DPoP key":  func(t *testing.T, k *bank) { k.lineCodeKey() },
-		"5.3.2.1-13 clocks 10 s ahead, not 60 s":      func(t *testing.T, k *bank) { k.lineClocks() },
-		"5.3.2.2-1 authorization code":                func(t *testing.T, k *bank) { k.wants(k.redeem(k.code()), http.StatusOK, "") },
-		"5.3.2.2-3 no request without PAR":            func(t *testing.T, k *bank) { k.appHears(k.direct(), "invalid_request") },
-		"5.3.2.2-4 no PAR without authentication":     func(t *testing.T, k *bank) { k.linePushAuthentication() },
-		"5.3.2.2-5 PKCE with S256":                    func(t *testing.T, k *bank) { k.linePKCE() },
-		"5.3.2.2-6 redirect_uri in PAR":               func(t *testing.T, k *bank) { k.lineRedirectURI() },
-		"5.3.2.2-7 iss in responses":                  func(t *testing.T, k *bank) { k.lineIss() },
-		"5.3.2.2-8 no http redirect URIs":             lineHTTPS,
-		"5.3.2.2-9 a code once":                       func(t *testing.T, k *bank) { k.lineOnce() },
-		"5.3.2.2-10 303, never 307":                   func(t *testing.T, k *bank) { k.line303() },
-		"5.3.2.2-12 a pushed request under 600 s":     func(t *testing.T, k *bank) { k.linePushedLife() },
-		"5.3.2.2-14 nonces of 64 characters":          func(t *testing.T, k *bank) { k.code("nonce", strings.Repeat("n", 64)) },
+		"5.3.2.1-1 discovery metadata":               func(t *testing.T, k *bank) { k.lineDiscovery() },
+		"5.3.2.1-2 no password grant":                func(t *testing.T, k *bank) { k.linePassword() },
+		"5.3.2.1-3 confidential clients only":        lineConfidential,
+		"5.3.2.1-4 sender-constrained tokens only":   func(t *testing.T, k *bank) { k.lineBound() },
+		"5.3.2.1-5 DPoP":                             func(t *testing.T, k *bank) { k.lineBound() },
+		"5.3.2.1-6 private_key_jwt":                  func(t *testing.T, k *bank) { k.lineAuthentication() },
+		"5.3.2.1-7 no open redirector":               func(t *testing.T, k *bank) { k.lineRedirector() },
+		"5.3.2.1-8 the audience is the issuer":       func(t *testing.T, k *bank) { k.lineAudience() },
+		"5.3.2.1-9 no refresh token rotation":        func(t *testing.T, k *bank) { k.lineRotation() },
+		"5.3.2.1-11 codes live 60 seconds at most":   func(t *testing.T, k *bank) { k.lineCodeLife() },
+		"5.3.2.1-12 codes are bound to the DPoP key": func(t *testing.T, k *bank) { k.lineCodeKey() },
+		"5.3.2.1-13 clocks 10 s ahead, not 60 s":     func(t *testing.T, k *bank) { k.lineClocks() },
+		"5.3.2.2-1 authorization code": func(t *testing.T, k *bank) {
+			k.wants(k.redeem(k.code()),
+				http.StatusOK, "")
+		},
+		"5.3.2.2-3 no request without PAR": func(t *testing.T, k *bank) {
+			k.appHears(k.direct(),
+				"invalid_request")
+		},
+		"5.3.2.2-4 no PAR without authentication": func(t *testing.T, k *bank) { k.linePushAuthentication() },
+		"5.3.2.2-5 PKCE with S256":                func(t *testing.T, k *bank) { k.linePKCE() },
+		"5.3.2.2-6 redirect_uri in PAR":           func(t *testing.T, k *bank) { k.lineRedirectURI() },
+		"5.3.2.2-7 iss in responses":              func(t *testing.T, k *bank) { k.lineIss() },
+		"5.3.2.2-8 no http redirect URIs":         lineHTTPS,
+		"5.3.2.2-9 a code once":                   func(t *testing.T, k *bank) { k.lineOnce() },
+		"5.3.2.2-10 303, never 307":               func(t *testing.T, k *bank) { k.line303() },
+		"5.3.2.2-12 a pushed request under 600 s": func(t *testing.T, k *bank) { k.linePushedLife() },
+		"5.3.2.2-14 nonces of 64 characters": func(t *testing.T, k *bank) {
+			k.code("nonce", strings.Repeat("n",
+				64))
+		},
 		"5.4.1 PS256, ES256 or EdDSA, RSA of 2048":    func(t *testing.T, k *bank) { k.lineAlgorithms() },
 		"6.1 the same at refresh: key, client, proof": func(t *testing.T, k *bank) { k.lineRefresh() },
 	} {
@@ -123,7 +132,8 @@ func (k *bank) lineRedirector() {
 }
 
 func (k *bank) lineAudience() {
-	for _, aud := range []any{issuer + pathToken, issuer + pathPush, []string{issuer}, []string{issuer, issuer + pathToken}} {
+	for _, aud := range []any{issuer + pathToken, issuer + pathPush, []string{issuer}, []string{issuer,
+		issuer + pathToken}} {
 		claims := k.proof(k.id)
 		claims["aud"] = aud
 		k.wants(k.postsAs(pathPush, k.key.signed(k.t, claims, nil), ask("client_id", k.id)), http.StatusUnauthorized,
@@ -135,7 +145,8 @@ func (k *bank) lineAudience() {
 func (k *bank) lineRotation() {
 	token := k.wants(k.redeem(k.code()), http.StatusOK, "").text("refresh_token")
 	for range 3 {
-		got := k.wants(k.posts(pathToken, form("grant_type", clients.GrantRefresh, "refresh_token", token)), http.StatusOK, "")
+		got := k.wants(k.posts(pathToken, form("grant_type", clients.GrantRefresh, "refresh_token", token)), http.StatusOK,
+			"")
 		if got.text("refresh_token") != token || got.text("token_type") != "DPoP" {
 			k.t.Fatalf("%s", got.body)
 		}

@@ -26,7 +26,8 @@ func TestA1_AnInjectedCodeBringsTheNonceThatItWasAskedWith(t *testing.T) {
 	other := h.client(broker.Client{ID: "other", Name: "Other", AuthMethods: clients.SecretMethods(), FirstParty: true})
 	b := h.browser()
 	victim := b.code(ask(append(bare, "nonce", "of-the-victim")...))
-	h.wants(h.withoutVerifier(victim, "client_id", "other", "client_secret", other), http.StatusBadRequest, "invalid_grant")
+	h.wants(h.withoutVerifier(victim, "client_id", "other", "client_secret", other), http.StatusBadRequest,
+		"invalid_grant")
 	h.wants(h.withoutVerifier(victim, "redirect_uri", callback+"/"), http.StatusBadRequest, "invalid_grant")
 	// The attacker's own attempt at the app has another nonce, so the app refuses this ID token.
 	got := h.wants(h.withoutVerifier(victim, "nonce", "of-the-attacker"), http.StatusOK, "")
@@ -47,9 +48,10 @@ func TestA1_A2_AConfidentialClientSendsPKCEOrANonce(t *testing.T) {
 		pairs        []string
 		says         string // in the description of the refusal; empty if it is accepted
 	}{
-		"nonce":               {"app", "", bare, ""},
-		"PKCE":                {"app", "", []string{"nonce", "-"}, ""},
-		"neither":             {"app", "", append(bare, "nonce", "-"), "app sent neither a code_challenge (PKCE with S256) nor a nonce"},
+		"nonce": {"app", "", bare, ""},
+		"PKCE":  {"app", "", []string{"nonce", "-"}, ""},
+		"neither": {"app", "", append(bare, "nonce", "-"),
+			"app sent neither a code_challenge (PKCE with S256) nor a nonce"},
 		"the setting":         {"app", "", append(bare, "nonce", "-"), "--pkce off"},
 		"an empty nonce":      {"app", "", append(bare, "nonce", ""), "--pkce off"},
 		"a nonce, no openid":  {"app", "", append(bare, "scope", "profile"), "with the scope openid"},
@@ -168,7 +170,8 @@ func TestADevicesIDTokenSaysWhoSignedIn(t *testing.T) {
 
 func TestThePreferredUsernameIsTheAddressOrWhatTheClientIsRegisteredFor(t *testing.T) {
 	h := newHarness(t)
-	for kind, want := range map[string]any{"": "ana@example.com", broker.UsernameLocalPart: "ana", broker.UsernameNone: nil} {
+	for kind, want := range map[string]any{"": "ana@example.com", broker.UsernameLocalPart: "ana",
+		broker.UsernameNone: nil} {
 		h.change("app", func(c *broker.Client) { c.PreferredUsername = kind })
 		for _, pairs := range [][]string{{"scope", "openid profile"}, {"scope", "openid", "claims",
 			`{"userinfo":{"preferred_username":null},"id_token":{"preferred_username":null}}`}} {
@@ -177,7 +180,8 @@ func TestThePreferredUsernameIsTheAddressOrWhatTheClientIsRegisteredFor(t *testi
 			}
 		}
 	}
-	if info, id := h.informed("scope", "openid email"); info["preferred_username"] != nil || id["preferred_username"] != nil {
+	if info, id := h.informed("scope", "openid email"); info["preferred_username"] != nil ||
+		id["preferred_username"] != nil {
 		t.Errorf("without profile: %v %v", info, id)
 	}
 	if !slices.Contains(texts(h.discovered()["claims_supported"]), "preferred_username") {

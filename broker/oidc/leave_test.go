@@ -94,7 +94,8 @@ func TestTheSignedOutPageFramesTheAppsOfTheSessionAndNoOthers(t *testing.T) {
 	if !strings.Contains(a.body, "<bdi>The App</bdi>") || strings.Contains(a.body, "Other") {
 		t.Errorf("the list: %s", a.body)
 	}
-	if again := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri", goodbye)); again.backAt() != goodbye {
+	if again := b.get(leave("id_token_hint", got.text("id_token"), "post_logout_redirect_uri",
+		goodbye)); again.backAt() != goodbye {
 		t.Errorf("a reload: %d %s", again.StatusCode, again.Header.Get("Location"))
 	}
 }

@@ -44,7 +44,8 @@ func TestAfterAnAppsSignOutTheUpstreamsIsOffered(t *testing.T) {
 	to := hrefOf(t, a, "https://corp.example/bye")
 	if a.StatusCode != http.StatusOK || b.alive() || to.Query().Get("id_token_hint") != "the-token" ||
 		!strings.Contains(a.body, "Also sign out of Corp &amp; Co") ||
-		!strings.Contains(a.body, `content="6;url=`+goodbye+`?state=s"`) || !strings.Contains(a.body, `href="`+goodbye+`?state=s"`) {
+		!strings.Contains(a.body, `content="6;url=`+goodbye+`?state=s"`) || !strings.Contains(a.body,
+		`href="`+goodbye+`?state=s"`) {
 		t.Fatalf("%d %s", a.StatusCode, a.body)
 	}
 	if a := b.get("/end_session?state=" + to.Query().Get("state")); a.backAt() != goodbye+"?state=s" {
@@ -59,7 +60,8 @@ func TestAfterAnAppsSignOutTheUpstreamsIsOffered(t *testing.T) {
 	}
 	// Who was asked and left the box empty is not asked twice.
 	b.code(ask())
-	if a := b.leaves(leave("client_id", "app", "post_logout_redirect_uri", goodbye)); strings.Contains(a.body, "corp.example") {
+	if a := b.leaves(leave("client_id", "app", "post_logout_redirect_uri", goodbye)); strings.Contains(a.body,
+		"corp.example") {
 		t.Errorf("%s", a.body)
 	}
 }

@@ -23,7 +23,8 @@ import (
 
 func TestP1_PKCEDowngrade(t *testing.T) {
 	h := newHarness(t)
-	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"}, PKCE: broker.PKCEOff,
+	secret := h.client(broker.Client{ID: "old", Name: "Old", AuthMethods: []string{"client_secret_post"},
+		PKCE:       broker.PKCEOff,
 		FirstParty: true})
 	for _, client := range []string{"app", "old"} {
 		code := h.browser().code(ask("client_id", client))

@@ -46,7 +46,8 @@ func TestASelfRegisteredClientWithASecretSignsInWithANonceAlone(t *testing.T) {
 	b := h.browser()
 	b.code(ask())
 	asking := func(pairs ...string) answer {
-		return b.get("/authorize?" + ask(append(append([]string{"client_id", got.text("client_id")}, bare...), pairs...)...).Encode())
+		return b.get("/authorize?" + ask(append(append([]string{"client_id", got.text("client_id")}, bare...),
+			pairs...)...).Encode())
 	}
 	h.appHears(asking("nonce", "-"), "invalid_request")
 	path := asking().Header.Get("Location")
@@ -66,7 +67,8 @@ func TestA2_A20_OnlyAnOperatorSwitchesPKCEOff(t *testing.T) {
 		h.wants(h.sends(http.MethodPost, pathRegister, h.initial(1), metadataOf(doc{setting: value})),
 			http.StatusBadRequest, "invalid_client_metadata")
 	}
-	got := h.registers(doc{"pkce": "required", "error_iss": "off", "id_token_claims": "minimal", "preferred_username": "none"})
+	got := h.registers(doc{"pkce": "required", "error_iss": "off", "id_token_claims": "minimal",
+		"preferred_username": "none"})
 	id, access := got.text("client_id"), got.text("registration_access_token")
 	c, err := h.db.Client(h.ctx(), id)
 	h.must(err)

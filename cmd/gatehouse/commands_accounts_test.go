@@ -214,7 +214,8 @@ func (o *operator) linked(h *app, email, connection string) string {
 func TestTheLastSignInMethodOfAnAccountIsNotUnlinked(t *testing.T) {
 	o := newOperator(t)
 	for _, id := range []string{"google", "other"} {
-		o.doesWith("a secret of google's", "connections", "add", id, "--live", "--kind", "google", "--name", "Google", "--client-id",
+		o.doesWith("a secret of google's", "connections", "add", id, "--live", "--kind", "google", "--name", "Google",
+			"--client-id",
 			"c", "--client-secret-file", "-")
 	}
 	o.does("accounts", "add", "ana@example.test")

@@ -34,7 +34,8 @@ func TestAPasswordIsTypedTwiceAndDoesNotShow(t *testing.T) {
 	o.isRefused("the two passwords differ", "accounts", "password", "ana@example.test")
 	asked = nil
 	o.ask = answers(&asked, "a secret of the provider")
-	o.does("connections", "add", "hub", "--kind", "github", "--name", "Hub", "--client-id", "c", "--client-secret-file", "-")
+	o.does("connections", "add", "hub", "--kind", "github", "--name", "Hub", "--client-id", "c", "--client-secret-file",
+		"-")
 	if len(asked) != 1 || !strings.HasPrefix(asked[0], "hidden: ") {
 		t.Errorf("a secret that somebody else chose is asked for as %q", asked)
 	}
@@ -100,7 +101,8 @@ func TestTheExitCodeTellsAMistakeOnTheLineFromAFailure(t *testing.T) {
 func TestTheShellCompletesCommandsAndFlags(t *testing.T) {
 	complete := func(words ...string) []string {
 		var out bytes.Buffer
-		if code := run(t.Context(), append([]string{completeWord}, words...), terminal{out: &out, err: &out}); code != success {
+		if code := run(t.Context(), append([]string{completeWord}, words...), terminal{out: &out,
+			err: &out}); code != success {
 			t.Errorf("%q: exit %d", words, code)
 		}
 		return strings.Fields(out.String())
@@ -142,7 +144,8 @@ func TestAnAccountHasWhatDiscoveryAdvertises(t *testing.T) {
 func TestACommandUsesTheServersIssuerAndReadingCreatesNothing(t *testing.T) {
 	o := newOperator(t)
 	got := o.in("", "accounts", "list")
-	if got.code != failure || !strings.Contains(got.err, o.inData("gatehouse.db")) || !strings.Contains(got.err, "--config") ||
+	if got.code != failure || !strings.Contains(got.err, o.inData("gatehouse.db")) || !strings.Contains(got.err,
+		"--config") ||
 		exists(o.inData("gatehouse.db")) {
 		t.Errorf("without a database: exit %d, %s", got.code, got.err)
 	}

@@ -18,7 +18,8 @@ import (
 func TestAConnectionIsAddedShownAndChanged(t *testing.T) {
 	o := newOperator(t, "issuer: http://localhost:8080")
 	var c connectionView
-	out := o.doesWith("s3cret of the app\n", "connections", "add", "corp", "--live", "--kind", "oidc", "--name", "Corp", "--issuer",
+	out := o.doesWith("s3cret of the app\n", "connections", "add", "corp", "--live", "--kind", "oidc", "--name", "Corp",
+		"--issuer",
 		" https://id.example.test/.well-known/openid-configuration",
 		"--client-id", "gatehouse", "--client-secret-file", "-", "--domain", "Corp.Example.test", "--set",
 		"scopes=openid email", "--json")
@@ -81,7 +82,8 @@ func TestAConnectionThatCannotWorkIsRefusedWithEveryReason(t *testing.T) {
 		`"exa mple" is not a mail domain`:                   add("two", "--domain", "exa mple"),
 		"unknown setting issuer for the kind google": add("two", "--issuer",
 			"https://accounts.google.com"),
-		`unknown kind "gogle"; kinds are adfs, apple, github, google, linkedin, meta, microsoft, oidc`: {"connections", "add", "two", "--live", "--kind",
+		`unknown kind "gogle"; kinds are adfs, apple, github, google, linkedin, meta, microsoft, oidc`: {"connections",
+			"add", "two", "--live", "--kind",
 			"gogle", "--name", "x"},
 		"only a host in an allowed network can replace the provider": add("two", "--set",
 			"authority=https://evil.example.test"),

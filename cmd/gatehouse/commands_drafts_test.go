@@ -12,7 +12,8 @@ import (
 func (o *operator) draft(idp *fakeidp.Server, issuer string, more ...string) outcome {
 	o.t.Helper()
 	id, secret := idp.Client()
-	return o.in(secret, append([]string{"connections", "add", "corp", "--kind", "oidc", "--name", "Corp", "--issuer", issuer,
+	return o.in(secret, append([]string{"connections", "add", "corp", "--kind", "oidc", "--name", "Corp", "--issuer",
+		issuer,
 		"--client-id", id}, more...)...)
 }
 
@@ -151,7 +152,8 @@ func TestAGeneratedKeyAuthenticatesAndOnlyItsPublicPartIsShown(t *testing.T) {
 		!strings.Contains(string(c.ClientKeys), `"RSA"`) {
 		t.Fatalf("%v %s %s", err, got.out, got.err)
 	}
-	o.isRefused("no sign-in through corp can work", "connections", "enable", "corp") // the provider does not know the key yet
+	o.isRefused("no sign-in through corp can work", "connections", "enable",
+		"corp") // the provider does not know the key yet
 	idp.SetClientKeys(c.ClientKeys)
 	o.does("connections", "enable", "corp")
 	o.shows(&c, "connections", "secret", "corp", "--generate-key")

@@ -10,7 +10,8 @@ import (
 // entra adds a Microsoft connection.
 func (o *operator) entra(id string) {
 	o.t.Helper()
-	o.doesWith("a secret", "connections", "add", id, "--live", "--kind", "microsoft", "--name", "Microsoft", "--client-id", "c",
+	o.doesWith("a secret", "connections", "add", id, "--live", "--kind", "microsoft", "--name", "Microsoft",
+		"--client-id", "c",
 		"--client-secret-file", "-",
 		"--set", "tenant=11111111-2222-3333-4444-555555555555")
 }
@@ -77,7 +78,8 @@ func TestAnUnverifiedAccountIsShownAndGoesWhenTheAddressIsProven(t *testing.T) {
 func TestExplainAsksTheRulesThatSignInsAsk(t *testing.T) {
 	o := newOperator(t)
 	o.doesWith(boats, "accounts", "add", "ana@example.test", "--password-file", "-")
-	o.doesWith("a secret", "connections", "add", "google", "--live", "--kind", "google", "--name", "Google", "--client-id", "c",
+	o.doesWith("a secret", "connections", "add", "google", "--live", "--kind", "google", "--name", "Google",
+		"--client-id", "c",
 		"--client-secret-file", "-")
 	o.entra("entra")
 	google := `{"iss":"https://accounts.google.com","sub":"1","email":"Ana@Example.test","email_verified":true}`

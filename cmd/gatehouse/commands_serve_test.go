@@ -275,7 +275,8 @@ func TestTheDemoPrintsATourAndWritesWhatAScriptNeeds(t *testing.T) {
 	o.does("check")
 	for _, p := range v.Personas { // the README explains sign-ins with them
 		claims := filepath.Join(data, "claims", p.Connection+"-"+p.Login+".json")
-		if out := o.does("explain", "--connection", p.Connection, "--claims", claims); strings.Contains(out, "another issuer") {
+		if out := o.does("explain", "--connection", p.Connection, "--claims", claims); strings.Contains(out,
+			"another issuer") {
 			t.Errorf("explain does not know the claims of %+v:\n%s", p, out)
 		}
 	}

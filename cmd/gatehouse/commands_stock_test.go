@@ -71,7 +71,8 @@ func (h *app) putConnection(ctx context.Context, c broker.Connection, what strin
 	if _, err := h.store.Connection(ctx, c.ID); err == nil {
 		return h.storeConnection(ctx, c, what)
 	}
-	in := admin.AddConnection{Live: true, ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID, Secret: c.Secrets[0],
+	in := admin.AddConnection{Live: true, ID: c.ID, Kind: c.Kind, Issuer: c.Issuer, ClientID: c.ClientID,
+		Secret: c.Secrets[0],
 		Edit: admin.EditConnection{Name: &c.Name, Settings: c.Settings, Domains: c.Domains, Hidden: &c.Hidden,
 			Position: &c.Position}}
 	_, err := h.operate().AddConnection(ctx, admin.Actor{ID: admin.Operator}, in)

@@ -201,8 +201,9 @@ func (m *model) submit(b *window, t *tab, f, confirmation *paper) {
 
 // wrongPassword: a page that says so has its Event, unless it is about something else.
 func (m *model) wrongPassword(values url.Values) {
-	if values.Get("password") == "" || m.byPassword[values.Get("password")] != nil || values.Has("code") || !strings.Contains(values.Get("email")+"@",
-		"@example.test") && values.Get("email") != "" {
+	if values.Get("password") == "" || m.byPassword[values.Get("password")] != nil || values.Has("code") ||
+		!strings.Contains(values.Get("email")+"@",
+			"@example.test") && values.Get("email") != "" {
 		return
 	}
 	m.count("wrong password")
